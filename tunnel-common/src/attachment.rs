@@ -1,0 +1,48 @@
+//! `attachment`: one record that says what is attached and what `attach` brought to the host, so
+//! that any later command can tell and can take it away again.
+
+use crate::members::NAME_LEN;
+
+/// Bytes of the version string, padded with zeros.
+pub const VERSION_LEN: usize = 32;
+
+/// Attached through tcx links, pinned beside the maps.
+pub const HOOK_TCX: u8 = 1;
+/// Attached as direct-action filters of a clsact qdisc.
+pub const HOOK_CLSACT: u8 = 2;
+
+/// The value of `attachment`, an array of one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// [`crate::ABI_VERSION`] of the loader that made the pins. Stays the first field for ever.
+    pub abi_version: u32,
+    /// The interface's index when it was attached: a new interface of the same name has another.
+    pub ifindex: u32,
+    /// When it was first attached: seconds since the Unix epoch.
+    pub attached_at: u64,
+    /// When `attach` last changed it: seconds since the Unix epoch.
+    pub changed_at: u64,
+    /// This host's private address, IPv4 in network order.
+    pub self_private: [u8; 4],
+    /// This host's public address, IPv4 in network order.
+    pub self_public: [u8; 4],
+    /// This host's underlay address, IPv4 in network order.
+    pub self_underlay: [u8; 4],
+    /// [`HOOK_TCX`] or [`HOOK_CLSACT`]; 0 while an attach is under way.
+    pub hook: u8,
+    /// 1 if `attach` added the private address to the loopback interface.
+    pub loopback_address_added: u8,
+    /// 1 if `attach` added the clsact qdisc.
+    pub clsact_added: u8,
+    /// 1 if routes to the peers' private addresses are ours to keep.
+    pub routes_managed: u8,
+    /// This host's name in the file: ASCII, padded with zeros.
+    pub self_name: [u8; NAME_LEN],
+    /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
+    pub version: [u8; VERSION_LEN],
+}
+
+crate::plain_old_data!(Attachment);
+
+const _: () = assert!(size_of::<Attachment>() == 136);

@@ -1,0 +1,37 @@
+//! `peer_counters`: what was rewritten, per peer and direction, one value per CPU.
+
+/// Packets and bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets as they are on the wire: a GSO or GRO packet counts as its segments.
+    pub packets: u64,
+    /// Bytes of the packets as the program saw them, link header included; the headers that
+    /// segmentation repeats are not counted again.
+    pub bytes: u64,
+}
+
+impl Count {
+    /// Adds `other`, wrapping at 2^64 as the kernel's own counters do.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+}
+
+/// The value of `peer_counters`, indexed by a peer's slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCounters {
+    /// Rewritten on the way to the peer.
+    pub egress: Count,
+    /// Rewritten on the way from the peer.
+    pub ingress: Count,
+}
+
+crate::plain_old_data!(Count, PeerCounters);
+
+const _: () = assert!(size_of::<PeerCounters>() == 32);

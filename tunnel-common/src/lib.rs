@@ -1,0 +1,32 @@
+//! The ABI between the eBPF programs and everything that reads or writes their pinned maps.
+//!
+//! Every struct here is `#[repr(C)]`, without implicit padding, and holds addresses and ports as
+//! byte arrays in network order, so that `bpftool map dump pinned` prints them as text. A change
+//! to a name, a field or a size here is a change of [`ABI_VERSION`].
+#![no_std]
+
+pub mod attachment;
+pub mod counters;
+pub mod flows;
+pub mod maps;
+pub mod members;
+pub mod outcome;
+pub mod peers;
+
+/// The version of the maps' shapes. Pins that carry another version are recognised, never used.
+pub const ABI_VERSION: u32 = 1;
+
+/// Marks ABI structs as plain old data for aya.
+///
+/// Every type named here is `#[repr(C)]`, `Copy`, and made of integers and integer arrays with
+/// explicit padding: any bit pattern is a value of it and no byte of it is uninitialised.
+macro_rules! plain_old_data {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            #[cfg(feature = "user")]
+            // SAFETY: see the macro's documentation; the sizes are pinned by tests below each type.
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+pub(crate) use plain_old_data;

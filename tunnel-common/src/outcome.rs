@@ -1,0 +1,128 @@
+//! What can become of a packet: one variant each, which is at once the verdict, the counter and
+//! the printed name.
+
+use crate::counters::Count;
+
+/// Seen from this host's interface. The value is the index in `reason_counters`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// On the way out.
+    Egress = 0,
+    /// On the way in.
+    Ingress = 1,
+}
+
+/// What the network stack is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on: to the next program, filter or the stack.
+    Pass,
+    /// Free the packet.
+    Drop,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $field:ident, $name:literal, $verdict:ident;)+) => {
+        /// Why a packet was not rewritten, for packets that concern a peer or claim to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        /// The value of `reason_counters`: one count for each [`Reason`].
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct ReasonCounters {
+            $($(#[doc = $doc])+ pub $field: Count,)+
+        }
+
+        impl Reason {
+            /// All of them, in the order of [`ReasonCounters`].
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name in `rewrite stats` and in the logs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// One line for people.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+
+            /// What happens to the packet.
+            #[must_use]
+            #[inline(always)]
+            pub const fn verdict(self) -> Verdict {
+                match self { $(Self::$variant => Verdict::$verdict,)+ }
+            }
+        }
+
+        impl ReasonCounters {
+            /// The counter of `reason`.
+            #[must_use]
+            pub const fn get(&self, reason: Reason) -> Count {
+                match reason { $(Reason::$variant => self.$field,)+ }
+            }
+
+            /// The counter of `reason`, to add to.
+            #[must_use]
+            #[inline(always)]
+            pub const fn get_mut(&mut self, reason: Reason) -> &mut Count {
+                match reason { $(Reason::$variant => &mut self.$field,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// to a peer's private address, but not from this host's private address
+    ForeignSource, foreign_source, "foreign-source", Pass;
+    /// from a peer's public address, but not to this host's underlay address
+    ForeignDestination, foreign_destination, "foreign-destination", Pass;
+    /// of a flow that this host started with public addresses
+    PublicFlow, public_flow, "public-flow", Pass;
+    /// from a peer's private address, which is marked direct
+    Direct, direct, "direct", Pass;
+    /// from a peer's private address, on an interface where only public ones belong
+    Spoofed, spoofed, "spoofed", Drop;
+    /// shorter than its headers say
+    Truncated, truncated, "truncated", Pass;
+    /// an IP header that contradicts itself
+    Malformed, malformed, "malformed", Pass;
+    /// an ICMP error whose quoted packet is cut within its IP header or contradicts itself
+    MalformedQuote, malformed_quote, "malformed-quote", Pass;
+    /// the kernel refused a write after the first one
+    WriteFailed, write_failed, "write-failed", Drop;
+}
+
+crate::plain_old_data!(ReasonCounters);
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It concerns no peer. Not counted: all other traffic of the host comes this way.
+    NotOurs,
+    /// Both addresses were replaced; counted for the peer in this slot.
+    Rewritten {
+        /// The peer's slot.
+        slot: u32,
+    },
+    /// It concerns a peer and was not rewritten; counted by reason.
+    NotRewritten(Reason),
+}
+
+impl Outcome {
+    /// What the network stack is told.
+    #[must_use]
+    #[inline(always)]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::NotOurs | Self::Rewritten { .. } => Verdict::Pass,
+            Self::NotRewritten(reason) => reason.verdict(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The control of the dataplane: what the binary `rewrite` is made of.
+
+pub mod address;
