@@ -1,0 +1,98 @@
+//! The internet checksum, mended without looking at the data (RFC 1071, RFC 1624 equation 3).
+//!
+//! All sums are taken over words in the byte order of the machine: the one's complement sum does
+//! not depend on it (RFC 1071, section 2B), as long as one order is kept.
+
+/// Two addresses as they stand in an IPv4 header: source and destination, in network order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The source address.
+    pub source: [u8; 4],
+    /// The destination address.
+    pub destination: [u8; 4],
+}
+
+/// The one's complement sum of `new` minus that of `old`, as the kernel's `__wsum`.
+#[must_use]
+#[inline(always)]
+pub const fn difference(old: Addresses, new: Addresses) -> u32 {
+    let sum = u32::from_ne_bytes(new.source) as u64
+        + u32::from_ne_bytes(new.destination) as u64
+        + !u32::from_ne_bytes(old.source) as u64
+        + !u32::from_ne_bytes(old.destination) as u64;
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    (sum as u32).wrapping_add((sum >> 32) as u32)
+}
+
+/// The same for one 16-bit field.
+#[must_use]
+#[inline(always)]
+pub const fn difference16(old: [u8; 2], new: [u8; 2]) -> u32 {
+    u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
+}
+
+/// Folds a 32-bit one's complement sum into 16 bits.
+#[must_use]
+#[inline(always)]
+const fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// `checksum` after the data it covers changed by `difference`: HC' = ~(~HC + ~m + m').
+#[must_use]
+#[inline(always)]
+pub const fn mended(checksum: [u8; 2], difference: u32) -> [u8; 2] {
+    let sum = !u16::from_ne_bytes(checksum) as u32 + fold(difference) as u32;
+    (!fold(sum)).to_ne_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 1071 as it reads: add up the words, fold, complement.
+    fn full(data: &[u8]) -> [u8; 2] {
+        let mut sum: u64 = 0;
+        for pair in data.chunks(2) {
+            sum += u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
+        }
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        (!(sum as u16)).to_be_bytes()
+    }
+
+    fn addresses(source: [u8; 4], destination: [u8; 4]) -> Addresses {
+        Addresses { source, destination }
+    }
+
+    #[test]
+    fn mending_equals_computing_anew() {
+        let cases = [
+            ([10, 0, 0, 1], [10, 0, 0, 2], [198, 51, 100, 2], [203, 0, 113, 2]),
+            ([0, 0, 0, 1], [255, 255, 255, 254], [1, 0, 0, 0], [0, 0, 0, 1]),
+            ([255, 255, 0, 0], [0, 0, 255, 255], [0, 0, 0, 1], [0, 0, 0, 2]),
+        ];
+        for (source, destination, new_source, new_destination) in cases {
+            for rest in 0..=u16::MAX {
+                let [a, b] = rest.to_be_bytes();
+                let old = full(&[&source[..], &destination[..], &[a, b]].concat());
+                let new = full(&[&new_source[..], &new_destination[..], &[a, b]].concat());
+                let difference = difference(
+                    addresses(source, destination),
+                    addresses(new_source, new_destination),
+                );
+                assert_eq!(mended(old, difference), new, "{source:?} {rest:#x}");
+            }
+        }
+    }
+
+    /// The example of RFC 1624, section 4: a field changes from 0x5555 to 0x3285 under a checksum
+    /// of 0xdd2f, and the sum that equation 2 gets wrong is 0x0000.
+    #[test]
+    fn the_example_of_rfc_1624_gives_zero_and_not_0xffff() {
+        let difference = difference16([0x55, 0x55], [0x32, 0x85]);
+        assert_eq!(mended([0xdd, 0x2f], difference), [0x00, 0x00]);
+    }
+}

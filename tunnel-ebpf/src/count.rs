@@ -1,0 +1,28 @@
+//! The counters, one copy per CPU: no lock and no atomic.
+
+use tunnel_common::counters::Count;
+use tunnel_common::outcome::{Direction, Reason};
+
+use crate::maps::{PEER_COUNTERS, REASON_COUNTERS};
+
+/// Counts a rewritten packet for the peer in `slot`.
+#[inline(always)]
+pub fn rewritten(slot: u32, direction: Direction, count: Count) {
+    let Some(counters) = PEER_COUNTERS.get_ptr_mut(slot) else { return };
+    // SAFETY: the value is this CPU's own, and the program is not preempted by itself.
+    let counters = unsafe { &mut *counters };
+    let counter = match direction {
+        Direction::Egress => &mut counters.egress,
+        Direction::Ingress => &mut counters.ingress,
+    };
+    *counter = counter.plus(count);
+}
+
+/// Counts a packet that concerns a peer and was not rewritten.
+#[inline(always)]
+pub fn not_rewritten(reason: Reason, direction: Direction, count: Count) {
+    let Some(counters) = REASON_COUNTERS.get_ptr_mut(direction as u32) else { return };
+    // SAFETY: as above.
+    let counter = unsafe { (*counters).get_mut(reason) };
+    *counter = counter.plus(count);
+}

@@ -1,0 +1,57 @@
+//! What the pure code may ask of a packet.
+
+use network_types::ip::Ipv4Hdr;
+
+/// The kernel refused to write to the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteFailed;
+
+/// A packet, seen from its network header: all offsets count from there, in bytes.
+///
+/// Reads return copies of bytes that were checked to lie within the packet, or nothing.
+pub trait Packet {
+    /// Bytes from the network header to the end of the packet, trailing padding included.
+    fn extent(&self) -> u32;
+
+    /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
+    fn segments(&self) -> u32;
+
+    /// Makes up to `len` bytes readable with [`Self::bytes`]; a packet may be shorter.
+    fn pull(&mut self, len: u32);
+
+    /// The IPv4 header at `offset`, without its options.
+    fn ipv4(&self, offset: usize) -> Option<Ipv4Hdr>;
+
+    /// `N` bytes at `offset`.
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+}
+
+/// A packet that can be changed. A failed call has changed nothing.
+pub trait PacketMut: Packet {
+    /// Replaces `N` bytes at `offset`, when the sum over all replaced bytes stays the same.
+    ///
+    /// # Errors
+    /// If the bytes do not lie within the packet or the packet can't be made writable.
+    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed>;
+
+    /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
+    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
+    ///
+    /// # Errors
+    /// As for [`Self::store`].
+    fn mend_transport_checksum(
+        &mut self,
+        offset: usize,
+        difference: u32,
+        zero: ZeroChecksum,
+    ) -> Result<(), WriteFailed>;
+}
+
+/// What a transport checksum of zero means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroChecksum {
+    /// A sum like any other.
+    IsASum,
+    /// "Not computed": stays zero, and a computed zero is sent as 0xffff (RFC 768, RFC 3828).
+    MeansNone,
+}

@@ -1,0 +1,44 @@
+//! ICMP messages that quote the packet they are about (RFC 792).
+
+use crate::parse::ipv4::{Fragment, HEADER_LEN_MAX, Ipv4};
+use crate::parse::transport::ICMP;
+
+/// Bytes before the quoted packet.
+pub const HEADER_LEN: usize = 8;
+/// Where the checksum stands.
+pub const CHECKSUM_OFFSET: usize = 2;
+/// Where an echo message's identifier stands (RFC 792, "Echo or Echo Reply Message").
+pub const IDENTIFIER_OFFSET: usize = 4;
+
+/// As much of a packet as has to be readable to mend an ICMP error: two IPv4 headers with all
+/// options, the ICMP header, and a TCP header up to its checksum.
+pub const EXTENT_MAX: u32 = (HEADER_LEN_MAX + HEADER_LEN + HEADER_LEN_MAX + 18) as u32;
+
+/// An answer to [`ECHO_REQUEST`] with its identifier.
+pub const ECHO_REPLY: u8 = 0;
+const DESTINATION_UNREACHABLE: u8 = 3;
+const SOURCE_QUENCH: u8 = 4;
+const REDIRECT: u8 = 5;
+/// A ping, with an identifier of the sender's choice.
+pub const ECHO_REQUEST: u8 = 8;
+const TIME_EXCEEDED: u8 = 11;
+const PARAMETER_PROBLEM: u8 = 12;
+
+/// Whether messages of this type quote a packet (RFC 1122, section 3.2.2: the error messages).
+#[must_use]
+#[inline(always)]
+pub const fn is_error(message_type: u8) -> bool {
+    matches!(
+        message_type,
+        DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
+    )
+}
+
+/// Whether `ip` holds the start of an ICMP message, whole header included.
+#[must_use]
+#[inline(always)]
+pub const fn starts_message(ip: &Ipv4) -> bool {
+    ip.protocol == ICMP
+        && !matches!(ip.fragment, Fragment::Later)
+        && ip.payload_len >= HEADER_LEN as u32
+}

@@ -1,0 +1,25 @@
+//! What the pure code may ask of the maps.
+
+use tunnel_common::flows::Flow;
+use tunnel_common::peers::Peer;
+
+/// The peers, and the flows that this host started with public addresses.
+pub trait Tables {
+    /// The peer that `address` (IPv4, network order) is a private or public address of.
+    fn peer(&self, address: [u8; 4]) -> Option<&Peer>;
+
+    /// Remembers that this host has sent a packet of `flow` just now.
+    fn remember(&self, flow: &Flow);
+
+    /// Whether this host has sent a packet of `flow`, lately enough for its protocol.
+    fn remembers(&self, flow: &Flow) -> bool;
+}
+
+/// Nanoseconds after which a flow with public addresses is forgotten when this host is silent.
+///
+/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5).
+#[must_use]
+pub const fn flow_lifetime(protocol: u8) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    if protocol == crate::parse::transport::TCP { 7_440 * SECOND } else { 300 * SECOND }
+}

@@ -1,0 +1,83 @@
+//! The entry points: one for each direction, for tcx and clsact alike.
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use aya_log_ebpf::debug;
+use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
+use tunnel_ebpf::decide::{Decision, egress, ingress};
+use tunnel_ebpf::packet::Packet as _;
+use tunnel_ebpf::rewrite::apply;
+
+use crate::count;
+use crate::maps::PinnedMaps;
+use crate::skb::Skb;
+
+/// Rewrites packets on their way out.
+#[classifier]
+pub fn rewrite_egress(ctx: TcContext) -> i32 {
+    let Some(mut skb) = Skb::ipv4(&ctx) else { return TC_ACT_UNSPEC };
+    let decision = egress::decide(&mut skb, &PinnedMaps);
+    finish(&ctx, skb, Direction::Egress, decision)
+}
+
+/// Rewrites packets on their way in.
+#[classifier]
+pub fn rewrite_ingress(ctx: TcContext) -> i32 {
+    let Some(mut skb) = Skb::ipv4(&ctx) else { return TC_ACT_UNSPEC };
+    let decision = ingress::decide(&mut skb, &PinnedMaps);
+    finish(&ctx, skb, Direction::Ingress, decision)
+}
+
+#[inline(always)]
+fn finish(ctx: &TcContext, mut skb: Skb<'_>, direction: Direction, decision: Decision) -> i32 {
+    let count = skb.count();
+    let outcome = match decision {
+        Ok(None) => Outcome::NotOurs,
+        Ok(Some(rewrite)) => match apply(&mut skb, &rewrite) {
+            Ok(()) => Outcome::Rewritten { slot: rewrite.slot },
+            Err(_) => Outcome::NotRewritten(Reason::WriteFailed),
+        },
+        Err(reason) => Outcome::NotRewritten(reason),
+    };
+    match outcome {
+        Outcome::NotOurs => {}
+        Outcome::Rewritten { slot } => count::rewritten(slot, direction, count),
+        Outcome::NotRewritten(reason) => {
+            count::not_rewritten(reason, direction, count);
+            log(ctx, &skb, direction, reason);
+        }
+    }
+    match outcome.verdict() {
+        // On to the next tcx program or clsact filter, and from the last to the stack:
+        // TC_ACT_UNSPEC is TCX_NEXT (Linux 6.6, include/uapi/linux/bpf.h).
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+    }
+}
+
+/// For `attach --verbose`. The loader sets the level otherwise so that the verifier removes it.
+#[inline(always)]
+fn log(ctx: &TcContext, skb: &Skb<'_>, direction: Direction, reason: Reason) {
+    let (source, destination) = skb.ipv4(0).map_or((0, 0), |header| {
+        (u32::from_be_bytes(header.src_addr), u32::from_be_bytes(header.dst_addr))
+    });
+    debug!(
+        ctx,
+        "not rewritten: direction {} reason {} length {} {:i} to {:i}",
+        direction as u32,
+        reason as u32,
+        ctx.len(),
+        source,
+        destination
+    );
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

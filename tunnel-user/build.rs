@@ -1,0 +1,82 @@
+//! Builds tunnel-ebpf for the kernel's virtual machine and hands the object to `dataplane::object`.
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "bpfel-unknown-none";
+const BINARY: &str = "rewrite-ebpf";
+/// Debian's compiler and its ready-made core (packages rustc-web and libstd-rust-web-dev-bpf).
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none";
+
+/// Where `core` for the target comes from.
+enum Core {
+    /// The toolchain's component rust-src, compiled along.
+    Source,
+    /// Debian's, ready-made.
+    Debian,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
+    for input in ["tunnel-ebpf", "tunnel-common", "Cargo.lock", ".cargo/config.toml"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    }
+    let out_dir = PathBuf::from(variable("OUT_DIR")?);
+    let target_dir = out_dir.join("ebpf");
+    build(&workspace, &target_dir, &find_core()?)?;
+    fs::copy(target_dir.join(TARGET).join("release").join(BINARY), out_dir.join("rewrite.o"))?;
+    Ok(())
+}
+
+fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn Error>> {
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--release", "--package", "tunnel-ebpf", "--bin", BINARY])
+        .args(["--target", TARGET])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("RUSTC_BOOTSTRAP", "1");
+    // What cargo tells this script about the host's build must not reach the other target's.
+    for inherited in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
+    {
+        cargo.env_remove(inherited);
+    }
+    match core {
+        Core::Source => cargo.args(["-Z", "build-std=core"]),
+        Core::Debian => cargo.env("RUSTC", DEBIAN_RUSTC),
+    };
+    let status = cargo.status()?;
+    if !status.success() {
+        return Err(format!(
+            "building tunnel-ebpf for {TARGET} failed ({status}); `cargo xtask setup` installs \
+             what it needs (bpf-linker and rust-src)"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn find_core() -> Result<Core, Box<dyn Error>> {
+    let output = Command::new(variable("RUSTC")?).args(["--print", "sysroot"]).output()?;
+    let sysroot = String::from_utf8(output.stdout)?;
+    if Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core").exists() {
+        Ok(Core::Source)
+    } else if Path::new(DEBIAN_CORE).exists() {
+        Ok(Core::Debian)
+    } else {
+        Err("neither the component rust-src nor Debian's libstd-rust-web-dev-bpf is installed; \
+             `cargo xtask setup` installs one of them"
+            .into())
+    }
+}
+
+fn variable(name: &str) -> Result<OsString, Box<dyn Error>> {
+    env::var_os(name).ok_or_else(|| format!("{name} is not set: run by cargo only").into())
+}
