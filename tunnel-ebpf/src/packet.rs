@@ -16,11 +16,11 @@ pub trait Packet {
     /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
     fn segments(&self) -> u32;
 
-    /// Makes up to `len` bytes readable with [`Self::bytes`]; a packet may be shorter.
-    fn pull(&mut self, len: u32);
+    /// The packet's own IPv4 header, without its options.
+    fn header(&self) -> Option<Ipv4Hdr>;
 
-    /// The IPv4 header at `offset`, without its options.
-    fn ipv4(&self, offset: usize) -> Option<Ipv4Hdr>;
+    /// The quoted IPv4 header at `offset`, without its options.
+    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr>;
 
     /// `N` bytes at `offset`.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
@@ -28,17 +28,23 @@ pub trait Packet {
 
 /// A packet that can be changed. A failed call has changed nothing.
 pub trait PacketMut: Packet {
-    /// Replaces `N` bytes at `offset`, when the sum over all replaced bytes stays the same.
+    /// Replaces the checksum and both addresses of the packet's own IPv4 header.
     ///
     /// # Errors
     /// If the bytes do not lie within the packet or the packet can't be made writable.
+    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed>;
+
+    /// Replaces `N` bytes at `offset`. The caller's replacements add up to the same sum.
+    ///
+    /// # Errors
+    /// As for [`Self::store_header`].
     fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
     /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
     ///
     /// # Errors
-    /// As for [`Self::store`].
+    /// As for [`Self::store_header`].
     fn mend_transport_checksum(
         &mut self,
         offset: usize,

@@ -1,9 +1,8 @@
 //! Carries out a decision. Every value to be written was computed before the first write.
 
 use crate::checksum::Addresses;
-use crate::packet::{PacketMut, WriteFailed};
+use crate::packet::{PacketMut, WriteFailed, ZeroChecksum};
 use crate::parse::ipv4;
-use crate::parse::transport::PseudoHeaderChecksum;
 
 /// An IPv4 header's new checksum and addresses: ten bytes that stand side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +11,17 @@ pub struct NewHeader {
     pub checksum: [u8; 2],
     /// Source and destination.
     pub addresses: Addresses,
+}
+
+impl NewHeader {
+    /// As they stand in the header.
+    #[inline(always)]
+    const fn bytes(&self) -> [u8; 10] {
+        let [c0, c1] = self.checksum;
+        let [s0, s1, s2, s3] = self.addresses.source;
+        let [d0, d1, d2, d3] = self.addresses.destination;
+        [c0, c1, s0, s1, s2, s3, d0, d1, d2, d3]
+    }
 }
 
 /// What changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
@@ -38,55 +48,40 @@ pub struct NewChecksum {
     pub icmp_checksum: [u8; 2],
 }
 
-/// All that changes in a packet.
+/// What changes in the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rewrite {
-    /// The peer that the packet is counted for.
-    pub slot: u32,
-    /// The packet's own header.
+pub struct NewPacket {
+    /// Its header.
     pub header: NewHeader,
-    /// The checksum that covers the addresses, from the start of the transport header.
-    pub transport: Option<PseudoHeaderChecksum>,
-    /// Where the transport header starts.
-    pub transport_offset: usize,
+    /// Where the checksum over the pseudo-header stands, if there is one, and what zero means in it.
+    pub transport: Option<(usize, ZeroChecksum)>,
     /// By how much the pseudo-header changes.
     pub difference: u32,
-    /// What changes in a quoted packet.
-    pub quote: Option<NewQuote>,
 }
 
-/// Writes `rewrite` to `packet`.
+/// Writes the new addresses and mends the checksums over them.
 ///
 /// # Errors
 /// When a write is refused. Earlier ones may have been made: the packet must be dropped.
 #[inline(always)]
-pub fn apply<P: PacketMut>(packet: &mut P, rewrite: &Rewrite) -> Result<(), WriteFailed> {
-    store_header(packet, 0, &rewrite.header)?;
-    if let Some(quote) = &rewrite.quote {
-        store_header(packet, quote.offset, &quote.header)?;
-        if let Some(transport) = &quote.transport {
-            packet.store(transport.offset, &transport.checksum)?;
-            packet.store(transport.icmp_offset, &transport.icmp_checksum)?;
-        }
+pub fn packet<P: PacketMut>(packet: &mut P, new: &NewPacket) -> Result<(), WriteFailed> {
+    packet.store_header(&new.header.bytes())?;
+    match new.transport {
+        Some((offset, zero)) => packet.mend_transport_checksum(offset, new.difference, zero),
+        None => Ok(()),
     }
-    if let Some(checksum) = rewrite.transport {
-        packet.mend_transport_checksum(
-            rewrite.transport_offset + checksum.offset,
-            rewrite.difference,
-            checksum.zero,
-        )?;
-    }
-    Ok(())
 }
 
+/// Writes to the packet that an ICMP error quotes, and mends the ICMP checksum.
+///
+/// # Errors
+/// As for [`packet`].
 #[inline(always)]
-fn store_header<P: PacketMut>(
-    packet: &mut P,
-    offset: usize,
-    header: &NewHeader,
-) -> Result<(), WriteFailed> {
-    let NewHeader { checksum: [c0, c1], addresses } = *header;
-    let [s0, s1, s2, s3] = addresses.source;
-    let [d0, d1, d2, d3] = addresses.destination;
-    packet.store(offset + ipv4::CHECKSUM_OFFSET, &[c0, c1, s0, s1, s2, s3, d0, d1, d2, d3])
+pub fn quote<P: PacketMut>(packet: &mut P, new: &NewQuote) -> Result<(), WriteFailed> {
+    packet.store(new.offset + ipv4::CHECKSUM_OFFSET, &new.header.bytes())?;
+    if let Some(transport) = &new.transport {
+        packet.store(transport.offset, &transport.checksum)?;
+        packet.store(transport.icmp_offset, &transport.icmp_checksum)?;
+    }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! A socket buffer as a packet: direct access to its linear part, checked at every read and write.
+//! A socket buffer as a packet: direct access to the IPv4 header, which every packet pays for, and
+//! the kernel's helpers for what lies behind it at offsets that only the packet knows.
 
 use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::programs::TcContext;
@@ -6,16 +7,13 @@ use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 use tunnel_common::counters::Count;
 use tunnel_ebpf::packet::{Packet, PacketMut, WriteFailed, ZeroChecksum};
-use tunnel_ebpf::parse::ipv4::HEADER_LEN;
+use tunnel_ebpf::parse::ipv4::{CHECKSUM_OFFSET, HEADER_LEN};
 
 /// Bytes before the network header: tc shows the frame with its Ethernet header.
 const LINK_HEADER_LEN: usize = EthHdr::LEN;
 
 /// `ETH_P_IP` in network order, as `__sk_buff::protocol` holds it.
 const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
-
-/// The farthest that an offset can lie: tells the verifier that it is bounded.
-const OFFSET_MAX: usize = 255;
 
 /// A packet that tc hands to a program.
 pub struct Skb<'a> {
@@ -31,7 +29,8 @@ impl<'a> Skb<'a> {
         }
         let skb = Self { ctx };
         if skb.pointer::<Ipv4Hdr>(0).is_none() {
-            skb.pull_linear(HEADER_LEN as u32);
+            // A failure is found by the read that needs the header.
+            let _ = ctx.pull_data((LINK_HEADER_LEN + HEADER_LEN) as u32);
         }
         Some(skb)
     }
@@ -46,25 +45,17 @@ impl<'a> Skb<'a> {
         Count { packets, bytes: u64::from(self.ctx.len()) }
     }
 
-    /// A pointer to a `T` at `offset` from the network header, if the linear part holds all of it.
+    /// A pointer to a `T` within the first IPv4 header, if the linear part holds all of it.
+    ///
+    /// Only for offsets that are known when this is compiled: with others, LLVM may add them up in
+    /// another order than the check did, and the verifier does not follow.
     #[inline(always)]
     fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
-        if offset > OFFSET_MAX {
-            return None;
-        }
         let start = self.ctx.data() + LINK_HEADER_LEN + offset;
         if start + size_of::<T>() > self.ctx.data_end() {
             return None;
         }
         Some(start as *mut T)
-    }
-
-    /// Moves up to `len` bytes behind the link header into the linear part.
-    #[inline(always)]
-    fn pull_linear(&self, len: u32) {
-        let want = (LINK_HEADER_LEN as u32 + len).min(self.ctx.len());
-        // What could not be pulled is found missing by the read that needs it.
-        let _ = self.ctx.pull_data(want);
     }
 }
 
@@ -81,34 +72,37 @@ impl Packet for Skb<'_> {
     }
 
     #[inline(always)]
-    fn pull(&mut self, len: u32) {
-        if self.ctx.data() + LINK_HEADER_LEN + len as usize > self.ctx.data_end() {
-            self.pull_linear(len);
-        }
+    fn header(&self) -> Option<Ipv4Hdr> {
+        // SAFETY: `pointer` has checked that all of it lies within the packet; Ipv4Hdr is made of
+        // bytes, so that it has no alignment and every bit pattern is a value.
+        self.pointer(0).map(|header: *mut Ipv4Hdr| unsafe { *header })
     }
 
     #[inline(always)]
-    fn ipv4(&self, offset: usize) -> Option<Ipv4Hdr> {
-        // SAFETY: `pointer` has checked that all of it lies within the packet; Ipv4Hdr is made of
-        // bytes, so that it has no alignment and every bit pattern is a value.
-        self.pointer(offset).map(|header: *mut Ipv4Hdr| unsafe { *header })
+    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr> {
+        self.ctx.load(LINK_HEADER_LEN + offset).ok()
     }
 
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        // SAFETY: as above.
-        self.pointer(offset).map(|bytes: *mut [u8; N]| unsafe { *bytes })
+        self.ctx.load(LINK_HEADER_LEN + offset).ok()
     }
 }
 
 impl PacketMut for Skb<'_> {
     #[inline(always)]
-    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed> {
-        let place: *mut [u8; N] = self.pointer(offset).ok_or(WriteFailed)?;
+    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed> {
+        let place: *mut [u8; 10] = self.pointer(CHECKSUM_OFFSET).ok_or(WriteFailed)?;
         // SAFETY: as above; the verifier makes the packet private before the program's first
         // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
         unsafe { *place = *bytes };
         Ok(())
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed> {
+        // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
+        self.ctx.store(LINK_HEADER_LEN + offset, bytes, 0).map_err(|_| WriteFailed)
     }
 
     /// Through the kernel, since only it knows the skb's checksum state: PARTIAL holds the sum of

@@ -5,9 +5,8 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
-use tunnel_ebpf::decide::{Decision, egress, ingress};
+use tunnel_ebpf::decide::{egress, ingress};
 use tunnel_ebpf::packet::Packet as _;
-use tunnel_ebpf::rewrite::apply;
 
 use crate::count;
 use crate::maps::PinnedMaps;
@@ -17,35 +16,26 @@ use crate::skb::Skb;
 #[classifier]
 pub fn rewrite_egress(ctx: TcContext) -> i32 {
     let Some(mut skb) = Skb::ipv4(&ctx) else { return TC_ACT_UNSPEC };
-    let decision = egress::decide(&mut skb, &PinnedMaps);
-    finish(&ctx, skb, Direction::Egress, decision)
+    let outcome = egress::handle(&mut skb, &PinnedMaps);
+    finish(&ctx, &skb, Direction::Egress, outcome)
 }
 
 /// Rewrites packets on their way in.
 #[classifier]
 pub fn rewrite_ingress(ctx: TcContext) -> i32 {
     let Some(mut skb) = Skb::ipv4(&ctx) else { return TC_ACT_UNSPEC };
-    let decision = ingress::decide(&mut skb, &PinnedMaps);
-    finish(&ctx, skb, Direction::Ingress, decision)
+    let outcome = ingress::handle(&mut skb, &PinnedMaps);
+    finish(&ctx, &skb, Direction::Ingress, outcome)
 }
 
 #[inline(always)]
-fn finish(ctx: &TcContext, mut skb: Skb<'_>, direction: Direction, decision: Decision) -> i32 {
-    let count = skb.count();
-    let outcome = match decision {
-        Ok(None) => Outcome::NotOurs,
-        Ok(Some(rewrite)) => match apply(&mut skb, &rewrite) {
-            Ok(()) => Outcome::Rewritten { slot: rewrite.slot },
-            Err(_) => Outcome::NotRewritten(Reason::WriteFailed),
-        },
-        Err(reason) => Outcome::NotRewritten(reason),
-    };
+fn finish(ctx: &TcContext, skb: &Skb<'_>, direction: Direction, outcome: Outcome) -> i32 {
     match outcome {
         Outcome::NotOurs => {}
-        Outcome::Rewritten { slot } => count::rewritten(slot, direction, count),
+        Outcome::Rewritten { slot } => count::rewritten(slot, direction, skb.count()),
         Outcome::NotRewritten(reason) => {
-            count::not_rewritten(reason, direction, count);
-            log(ctx, &skb, direction, reason);
+            count::not_rewritten(reason, direction, skb.count());
+            log(ctx, skb, direction, reason);
         }
     }
     match outcome.verdict() {
@@ -59,7 +49,7 @@ fn finish(ctx: &TcContext, mut skb: Skb<'_>, direction: Direction, decision: Dec
 /// For `attach --verbose`. The loader sets the level otherwise so that the verifier removes it.
 #[inline(always)]
 fn log(ctx: &TcContext, skb: &Skb<'_>, direction: Direction, reason: Reason) {
-    let (source, destination) = skb.ipv4(0).map_or((0, 0), |header| {
+    let (source, destination) = skb.header().map_or((0, 0), |header| {
         (u32::from_be_bytes(header.src_addr), u32::from_be_bytes(header.dst_addr))
     });
     debug!(

@@ -1,36 +1,44 @@
 //! On the way out: to a peer's private address, from this host's private address.
 
-use tunnel_common::outcome::Reason;
+use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::ROLE_PUBLIC;
 
-use super::{Decision, public_flow, quote, rewrite};
+use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
 use crate::checksum::Addresses;
-use crate::packet::Packet;
+use crate::packet::PacketMut;
 use crate::parse::icmp;
 use crate::parse::ipv4::{Ipv4, addresses};
 use crate::tables::Tables;
 
-/// Decides on an IPv4 packet that leaves. One lookup for a packet that concerns no peer.
-///
-/// # Errors
-/// Why a packet that concerns a peer is not rewritten.
+/// Handles an IPv4 packet that leaves. One lookup for a packet that concerns no peer.
 #[inline(always)]
-pub fn decide<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Decision {
-    let header = packet.ipv4(0).ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(addresses(&header).destination) else { return Ok(None) };
+pub fn handle<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
+    decide(packet, tables).unwrap_or_else(Outcome::NotRewritten)
+}
+
+#[inline(always)]
+fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome, Reason> {
+    let header = packet.header().ok_or(Reason::Truncated)?;
+    let Some(peer) = tables.peer(addresses(&header).destination) else {
+        return Ok(Outcome::NotOurs);
+    };
     let ip = Ipv4::parse(&header, packet.extent(), packet.segments())?;
 
     if peer.role == ROLE_PUBLIC {
         if ip.addresses.source == peer.self_underlay {
             public_flow::remember(packet, &ip, tables);
         }
-        return Ok(None);
+        return Ok(Outcome::NotOurs);
     }
     if ip.addresses.source != peer.self_private {
         return Err(Reason::ForeignSource);
     }
 
-    let quote = if icmp::starts_message(&ip) { quote::egress(packet, &ip, tables)? } else { None };
     let addresses = Addresses { source: peer.self_underlay, destination: peer.public };
-    rewrite(peer.slot, &ip, addresses, quote).map(Some)
+    if icmp::starts_message(&ip)
+        && let Some(quote) = quote::egress(packet, &ip, tables)?
+    {
+        return rewrite_icmp_error(packet, &ip, addresses, &quote, peer.slot);
+    }
+    rewrite_packet(packet, &ip, addresses, peer.slot)
 }

@@ -1,34 +1,36 @@
 //! On the way in: from a peer's public address to this host's underlay address, and ICMP errors
 //! from anywhere about packets that this host sent to a peer.
 
-use tunnel_common::outcome::Reason;
+use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::ROLE_PRIVATE;
 
 use super::quote::Quoted;
-use super::{Decision, public_flow, quote, rewrite};
+use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
 use crate::checksum::Addresses;
-use crate::packet::Packet;
+use crate::packet::PacketMut;
 use crate::parse::icmp;
 use crate::parse::ipv4::{Ipv4, addresses};
 use crate::parse::transport::ICMP;
 use crate::tables::Tables;
 
-/// Decides on an IPv4 packet that arrives. One lookup for a packet that comes from no peer, two
-/// for an ICMP error.
-///
-/// # Errors
-/// Why a packet that concerns a peer is not rewritten.
+/// Handles an IPv4 packet that arrives. One lookup for a packet that comes from no peer, two for
+/// an ICMP error.
 #[inline(always)]
-pub fn decide<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Decision {
-    let header = packet.ipv4(0).ok_or(Reason::Truncated)?;
+pub fn handle<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
+    decide(packet, tables).unwrap_or_else(Outcome::NotRewritten)
+}
+
+#[inline(always)]
+fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome, Reason> {
+    let header = packet.header().ok_or(Reason::Truncated)?;
     let Some(peer) = tables.peer(addresses(&header).source) else {
         if header.proto != ICMP {
-            return Ok(None);
+            return Ok(Outcome::NotOurs);
         }
         // Whatever is wrong with it, it is not known to concern a peer.
         return match Ipv4::parse(&header, packet.extent(), packet.segments()) {
             Ok(ip) => decide_from_router(packet, tables, &ip),
-            Err(_) => Ok(None),
+            Err(_) => Ok(Outcome::NotOurs),
         };
     };
     if peer.role == ROLE_PRIVATE {
@@ -42,32 +44,36 @@ pub fn decide<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Decision {
         return Err(Reason::PublicFlow);
     }
 
-    let quote = if icmp::starts_message(&ip) {
-        match quote::ingress(packet, &ip, tables)? {
-            Quoted::Ours { quote, .. } => Some(quote),
-            Quoted::PublicFlow => return Err(Reason::PublicFlow),
-            Quoted::Other => None,
-        }
-    } else {
-        None
-    };
     let addresses = Addresses { source: peer.private, destination: peer.self_private };
-    rewrite(peer.slot, &ip, addresses, quote).map(Some)
+    if icmp::starts_message(&ip) {
+        match quote::ingress(packet, &ip, tables)? {
+            Quoted::Ours { quote, .. } => {
+                return rewrite_icmp_error(packet, &ip, addresses, &quote, peer.slot);
+            }
+            Quoted::PublicFlow => return Err(Reason::PublicFlow),
+            Quoted::Other => {}
+        }
+    }
+    rewrite_packet(packet, &ip, addresses, peer.slot)
 }
 
 /// An ICMP error from a router in between: the router's address stays.
 #[inline(always)]
-fn decide_from_router<P: Packet, T: Tables>(packet: &mut P, tables: &T, ip: &Ipv4) -> Decision {
+fn decide_from_router<P: PacketMut, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ip: &Ipv4,
+) -> Result<Outcome, Reason> {
     if !icmp::starts_message(ip) {
-        return Ok(None);
+        return Ok(Outcome::NotOurs);
     }
     match quote::ingress(packet, ip, tables) {
         Ok(Quoted::Ours { quote, peer }) => {
             let addresses =
                 Addresses { source: ip.addresses.source, destination: peer.self_private };
-            rewrite(peer.slot, ip, addresses, Some(quote)).map(Some)
+            rewrite_icmp_error(packet, ip, addresses, &quote, peer.slot)
         }
         Ok(Quoted::PublicFlow) => Err(Reason::PublicFlow),
-        Ok(Quoted::Other) | Err(_) => Ok(None),
+        Ok(Quoted::Other) | Err(_) => Ok(Outcome::NotOurs),
     }
 }

@@ -13,7 +13,7 @@ use crate::tables::Tables;
 
 /// Remembers the flow of a packet that leaves with public addresses.
 #[inline(always)]
-pub fn remember<P: Packet, T: Tables>(packet: &mut P, ip: &Ipv4, tables: &T) {
+pub fn remember<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) {
     if let Some(flow) = flow(packet, 0, ip, Perspective::Sent) {
         tables.remember(&flow);
     }
@@ -24,7 +24,7 @@ pub fn remember<P: Packet, T: Tables>(packet: &mut P, ip: &Ipv4, tables: &T) {
 /// The first fragment of such a datagram is remembered by its identification, so that the later
 /// ones, which have no ports, follow it.
 #[inline(always)]
-pub fn is_reply<P: Packet, T: Tables>(packet: &mut P, ip: &Ipv4, tables: &T) -> bool {
+pub fn is_reply<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) -> bool {
     if ip.fragment == Fragment::Later {
         return tables.remembers(&datagram(ip));
     }
@@ -38,7 +38,7 @@ pub fn is_reply<P: Packet, T: Tables>(packet: &mut P, ip: &Ipv4, tables: &T) -> 
 /// Whether the quoted packet at `offset` was sent by a remembered flow.
 #[inline(always)]
 pub fn is_sent<P: Packet, T: Tables>(
-    packet: &mut P,
+    packet: &P,
     offset: usize,
     quoted: &Ipv4,
     tables: &T,
@@ -56,7 +56,7 @@ enum Perspective {
 /// than a request that was sent or a reply that was received.
 #[inline(always)]
 fn flow<P: Packet>(
-    packet: &mut P,
+    packet: &P,
     offset: usize,
     ip: &Ipv4,
     perspective: Perspective,
@@ -67,14 +67,12 @@ fn flow<P: Packet>(
     let (mut local_port, mut peer_port) = ([0; 2], [0; 2]);
     let transport = offset + ip.header_len;
     if has_ports(ip.protocol) {
-        packet.pull(transport as u32 + 4);
         let [s0, s1, d0, d1] = packet.bytes(transport)?;
         (local_port, peer_port) = match perspective {
             Perspective::Sent => ([s0, s1], [d0, d1]),
             Perspective::Received => ([d0, d1], [s0, s1]),
         };
     } else if ip.protocol == ICMP {
-        packet.pull((transport + icmp::HEADER_LEN) as u32);
         let [message_type] = packet.bytes(transport)?;
         let of_a_flow = match perspective {
             Perspective::Sent => icmp::ECHO_REQUEST,

@@ -31,7 +31,7 @@ pub enum Quoted<'a> {
 /// The quote in an ICMP message that leaves: a packet that came from a peer.
 #[inline(always)]
 pub fn egress<P: Packet, T: Tables>(
-    packet: &mut P,
+    packet: &P,
     ip: &Ipv4,
     tables: &T,
 ) -> Result<Option<NewQuote>, Reason> {
@@ -47,7 +47,7 @@ pub fn egress<P: Packet, T: Tables>(
 /// The quote in an ICMP message that arrives: a packet that went to a peer.
 #[inline(always)]
 pub fn ingress<'a, P: Packet, T: Tables>(
-    packet: &mut P,
+    packet: &P,
     ip: &Ipv4,
     tables: &'a T,
 ) -> Result<Quoted<'a>, Reason> {
@@ -69,14 +69,13 @@ pub fn ingress<'a, P: Packet, T: Tables>(
 
 /// The quoted header and its offset, if `ip` holds an ICMP error.
 #[inline(always)]
-fn parse<P: Packet>(packet: &mut P, ip: &Ipv4) -> Result<Option<(usize, Ipv4)>, Reason> {
-    packet.pull(icmp::EXTENT_MAX);
+fn parse<P: Packet>(packet: &P, ip: &Ipv4) -> Result<Option<(usize, Ipv4)>, Reason> {
     let [message_type] = packet.bytes(ip.header_len).ok_or(Reason::Truncated)?;
     if !icmp::is_error(message_type) {
         return Ok(None);
     }
     let offset = ip.header_len + icmp::HEADER_LEN;
-    let header = packet.ipv4(offset).ok_or(Reason::MalformedQuote)?;
+    let header = packet.quoted_header(offset).ok_or(Reason::MalformedQuote)?;
     let extent = ip.payload_len - icmp::HEADER_LEN as u32;
     Ok(Some((offset, Ipv4::parse_quoted(&header, extent)?)))
 }

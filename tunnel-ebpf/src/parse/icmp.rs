@@ -1,6 +1,6 @@
 //! ICMP messages that quote the packet they are about (RFC 792).
 
-use crate::parse::ipv4::{Fragment, HEADER_LEN_MAX, Ipv4};
+use crate::parse::ipv4::{Fragment, Ipv4};
 use crate::parse::transport::ICMP;
 
 /// Bytes before the quoted packet.
@@ -9,10 +9,6 @@ pub const HEADER_LEN: usize = 8;
 pub const CHECKSUM_OFFSET: usize = 2;
 /// Where an echo message's identifier stands (RFC 792, "Echo or Echo Reply Message").
 pub const IDENTIFIER_OFFSET: usize = 4;
-
-/// As much of a packet as has to be readable to mend an ICMP error: two IPv4 headers with all
-/// options, the ICMP header, and a TCP header up to its checksum.
-pub const EXTENT_MAX: u32 = (HEADER_LEN_MAX + HEADER_LEN + HEADER_LEN_MAX + 18) as u32;
 
 /// An answer to [`ECHO_REQUEST`] with its identifier.
 pub const ECHO_REPLY: u8 = 0;

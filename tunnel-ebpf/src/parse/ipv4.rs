@@ -7,8 +7,6 @@ use crate::checksum::Addresses;
 
 /// The header's length without options, in bytes.
 pub const HEADER_LEN: usize = 20;
-/// The header's length with all the options it can have.
-pub const HEADER_LEN_MAX: usize = 60;
 /// Where the checksum stands; source and destination address follow at once.
 pub const CHECKSUM_OFFSET: usize = 10;
 
