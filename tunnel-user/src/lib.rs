@@ -1,3 +1,12 @@
 //! The control of the dataplane: what the binary `rewrite` is made of.
+//!
+//! The path of a command: `cli` (its words), [`commands`] (what it does, in order), [`config`]
+//! (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change).
 
 pub mod address;
+pub mod commands;
+pub mod config;
+pub mod dataplane;
+pub mod failure;
+pub mod host;
+pub mod plan;

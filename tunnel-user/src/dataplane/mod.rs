@@ -1,3 +1,7 @@
-//! What is in the kernel: the object, the pins, the maps, the hooks.
+//! What is in the kernel: the object, its pins, its maps and the hooks that run it.
 
+pub mod hook;
+pub mod load;
+pub mod maps;
 pub mod object;
+pub mod pins;

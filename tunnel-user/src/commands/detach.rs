@@ -1,0 +1,122 @@
+//! `rewrite detach`: takes away exactly what attach brought.
+
+use tunnel_common::attachment::Attachment;
+
+use super::routing;
+use crate::address::Private;
+use crate::dataplane::hook::{self, Hook};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::{self, Folder};
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::privileges;
+use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::plan::routes::PeerRoute;
+
+/// Which interfaces to detach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One.
+    Interface(String),
+    /// All that are attached in this network namespace.
+    All,
+}
+
+/// What was taken away from one interface.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The interface.
+    pub interface: String,
+    /// The private address that was taken from the loopback interface.
+    pub address: Option<Private>,
+    /// The routes that were removed.
+    pub routes: Vec<PeerRoute>,
+    /// What an attach that was killed had left was all there was.
+    pub unfinished: bool,
+}
+
+/// Detaches.
+///
+/// # Errors
+/// [`Failure::Refused`] if the interface is not attached; [`Failure::Pins`] if the pins are not
+/// ours to remove. Run again, it goes on where a failed step left off.
+pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
+    privileges::require()?;
+    pins::require_bpffs()?;
+    let namespace = NetworkNamespace::current()?;
+    let netlink = Netlink::connect()?;
+    let _lock = pins::lock()?;
+    let folders = match target {
+        Target::All => pins::attached(namespace)?,
+        Target::Interface(interface) => vec![attached(namespace, interface)?],
+    };
+    let mut reports = Vec::new();
+    for folder in folders {
+        reports.push(detach(&folder, &netlink).await?);
+    }
+    Ok(reports)
+}
+
+fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Failure> {
+    let folders = pins::attached(namespace)?;
+    let names: Vec<_> = folders.iter().map(Folder::interface).collect();
+    folders.iter().find(|folder| folder.interface() == interface).cloned().ok_or_else(|| {
+        let help = if names.is_empty() {
+            "no interface is attached in this network namespace; --netns NAME looks into another"
+                .into()
+        } else {
+            format!("attached are: {}; `rewrite status` shows more", names.join(", "))
+        };
+        Failure::refused(format!("{interface} is not attached"), help)
+    })
+}
+
+async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
+    if folder.is_unfinished()? {
+        folder.remove()?;
+        let interface = folder.interface().to_owned();
+        return Ok(Report { interface, address: None, routes: Vec::new(), unfinished: true });
+    }
+    let attachment = Maps::open(folder)?.attachment()?;
+    remove(folder, &attachment, netlink, true).await
+}
+
+/// Routes first, so that no packet takes them once the programs are gone; then the address, the
+/// programs, and last the pins, which say what is still to be done.
+pub(super) async fn remove(
+    folder: &Folder,
+    attachment: &Attachment,
+    netlink: &Netlink,
+    with_address: bool,
+) -> Result<Report, Failure> {
+    let snapshot = Snapshot::take(netlink).await?;
+    let routes = routing::ours(netlink, attachment.ifindex).await?;
+    for route in &routes {
+        netlink.remove_route(route).await?;
+    }
+    let private = Private::from(attachment.self_private);
+    let ours = with_address && attachment.loopback_address_added == 1;
+    let address = match snapshot.find(LOOPBACK) {
+        Some(loopback) if ours => {
+            netlink.remove_loopback_address(loopback.index, private).await?;
+            Some(private)
+        }
+        _ => None,
+    };
+    let link = snapshot.find(folder.interface());
+    let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
+    match Hook::from_code(attachment.hook) {
+        Some(Hook::Clsact) if same_link => {
+            hook::detach(folder, Hook::Clsact)?;
+            if attachment.clsact_added == 1 && netlink.has_clsact(attachment.ifindex).await? {
+                netlink.remove_clsact(attachment.ifindex).await?;
+            }
+        }
+        Some(Hook::Clsact) => {}
+        Some(Hook::Tcx) | None => hook::detach(folder, Hook::Tcx)?,
+    }
+    folder.remove()?;
+    let interface = folder.interface().to_owned();
+    Ok(Report { interface, address, routes, unfinished: false })
+}

@@ -1,0 +1,42 @@
+//! A signal stops a command between two steps, so that it can undo what it did.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::{Context as _, Failure};
+
+/// Whether SIGINT or SIGTERM has come.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    came: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens from now on. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// If the signals can't be listened to.
+    pub fn listen() -> Result<Self, Failure> {
+        let interrupt = Self::default();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let mut signals = signal(kind).doing(|| "listening for signals".into())?;
+            let came = Arc::clone(&interrupt.came);
+            tokio::spawn(async move {
+                signals.recv().await;
+                came.store(true, Ordering::Relaxed);
+            });
+        }
+        Ok(interrupt)
+    }
+
+    /// Stops a command that was interrupted; lets the listeners run.
+    ///
+    /// # Errors
+    /// [`Failure::Interrupted`].
+    pub async fn check(&self) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        if self.came.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+    }
+}

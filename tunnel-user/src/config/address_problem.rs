@@ -1,0 +1,134 @@
+//! Why a text is not an address that a member can have.
+
+use std::net::IpAddr;
+
+use super::prefix::{Family, Prefix};
+use super::problem::quoted;
+use super::role::Role;
+use super::unicast::Special;
+
+/// Why a text, or an address, is not one that a member can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressProblem {
+    /// The text has no characters.
+    #[error("the address is empty")]
+    Empty,
+    /// There is white space before or after the text.
+    #[error("the address {} has white space around it", quoted(.0))]
+    WhiteSpace(String),
+    /// The text ends in the port of a transport protocol.
+    #[error("the address {} has a port", quoted(.text))]
+    Port {
+        /// The text.
+        text: String,
+        /// The address without the port.
+        address: IpAddr,
+    },
+    /// The text ends in an IPv6 zone, which only one host understands (RFC 4007).
+    #[error("the address {} has a zone", quoted(.0))]
+    Zone(String),
+    /// A part of the IPv4 address begins with a zero, which some programs read as octal.
+    #[error("{} is not an IP address: a part of it begins with 0", quoted(.0))]
+    LeadingZero(String),
+    /// A part of the IPv4 address does not fit into a byte.
+    #[error("{} is not an IP address: a part of it is more than 255", quoted(.0))]
+    PartTooLarge(String),
+    /// The text is something else, a host name perhaps.
+    #[error("{} is not an IP address", quoted(.0))]
+    NotAnAddress(String),
+    /// What stands behind the slash is not a number.
+    #[error("{} is not a prefix: {} is not a number of bits", quoted(.text), quoted(.length))]
+    NotALength {
+        /// The text.
+        text: String,
+        /// What stands behind the slash.
+        length: String,
+    },
+    /// The prefix has more bits than an address of its family.
+    #[error("{} is not a prefix: {family} has {} bits", quoted(.text), .family.bits())]
+    LengthTooLarge {
+        /// The text.
+        text: String,
+        /// The family of the address before the slash.
+        family: Family,
+    },
+    /// Bits behind the prefix are not zero: a host in the network, not the network.
+    #[error("{address}/{} has host bits that are not zero", .network.length())]
+    HostBits {
+        /// The address before the slash.
+        address: IpAddr,
+        /// The same with its host bits cleared.
+        network: Prefix,
+    },
+    /// Some or all of the addresses can't be those of one host.
+    #[error("{}", not_unicast(.range, .special))]
+    NotUnicast {
+        /// The address or prefix.
+        range: Prefix,
+        /// The block in its way.
+        special: Special,
+    },
+    /// Some or all of the addresses only have a meaning on one link.
+    #[error("the {role} address {range} is link-local: {special}")]
+    LinkLocal {
+        /// The address or prefix.
+        range: Prefix,
+        /// Where it was to be used.
+        role: Role,
+        /// The block in its way.
+        special: Special,
+    },
+    /// Right, but IPv6.
+    #[error("{0} is IPv6, which this version doesn't rewrite yet")]
+    Ipv6NotYet(Prefix),
+    /// Right, but more than one address.
+    #[error("{0} is a prefix, which this version doesn't rewrite yet")]
+    PrefixNotYet(Prefix),
+}
+
+impl AddressProblem {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Empty => "write an IPv4 address, such as \"10.0.0.1\"".into(),
+            Self::WhiteSpace(text) => format!("write {} without it", quoted(text.trim())),
+            Self::Port { address, .. } => {
+                format!("write \"{address}\": all ports of a member are rewritten")
+            }
+            Self::Zone(_) => "leave out the % and what follows it".into(),
+            Self::LeadingZero(_) => {
+                "leave out the zeros in front, which some programs take for octal".into()
+            }
+            Self::PartTooLarge(_) => "write four numbers from 0 to 255, with dots between".into(),
+            Self::NotAnAddress(_) => {
+                "write an address, such as \"10.0.0.1\": names are not looked up".into()
+            }
+            Self::NotALength { .. } => {
+                "write the bits of the network as a number, such as \"10.0.0.0/24\"".into()
+            }
+            Self::LengthTooLarge { family, .. } => {
+                format!("write a number from 0 to {} behind the /", family.bits())
+            }
+            Self::HostBits { address, network } => {
+                format!("write \"{address}\" for the one address, or \"{network}\" for the network")
+            }
+            Self::NotUnicast { special, .. } => special.help(),
+            Self::LinkLocal { role, .. } => {
+                format!("give the member a {role} address that routers forward")
+            }
+            Self::Ipv6NotYet(_) => "give the member IPv4 addresses only, for now".into(),
+            Self::PrefixNotYet(_) => {
+                "write a [[member]] with one address for each host, for now".into()
+            }
+        }
+    }
+}
+
+fn not_unicast(range: &Prefix, special: &Special) -> String {
+    if range.is_single() {
+        format!("{range} can't be a unicast address: {special}")
+    } else {
+        format!("{range} holds addresses that can't be unicast addresses: {special}")
+    }
+}

@@ -1,0 +1,301 @@
+//! What no two members can share.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::claim::Claim;
+use super::name::MemberName;
+use super::overlap::{Claimed, Rule, overlaps};
+use super::prefix::Prefix;
+use super::role::Role;
+
+/// One end of a conflict: a range in one of a member's roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The member's index among those that were checked.
+    pub member: usize,
+    /// The member's name, if it is known.
+    pub name: Option<MemberName>,
+    /// The role in which it has the range.
+    pub role: Role,
+    /// The range.
+    pub range: Prefix,
+}
+
+/// Two claims that can't both be true. It prints as what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Two members have one name.
+    Name {
+        /// The later member's index among those that were checked.
+        member: usize,
+        /// The earlier one's.
+        with: usize,
+        /// The name.
+        name: MemberName,
+    },
+    /// Two ranges share an address, in roles where that can't be.
+    Range {
+        /// The later one: of the later member or, in one member, of the private role.
+        place: Place,
+        /// The earlier one.
+        with: Place,
+    },
+}
+
+impl Conflict {
+    /// The index of the member at fault among those that were checked.
+    #[must_use]
+    pub const fn member(&self) -> usize {
+        match self {
+            Self::Name { member, .. } => *member,
+            Self::Range { place, .. } => place.member,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let (place, with) = match self {
+            Self::Name { .. } => return "give each member a name of its own".into(),
+            Self::Range { place, with } => (place, with),
+        };
+        if place.role == with.role {
+            return format!("give each member a {} address of its own", place.role);
+        }
+        if place.member == with.member {
+            return "there is nothing to rewrite between equal addresses: private is what the \
+                    software dials, public is where the others reach the member"
+                .into();
+        }
+        "change one of them: a private address can't be a public or underlay address in the cluster"
+            .into()
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (place, with) = match self {
+            Self::Name { name, .. } => return write!(f, "two members have the name {name}"),
+            Self::Range { place, with } => (place, with),
+        };
+        let (a, b) = (Named(place), Named(with));
+        if place.range != with.range {
+            return write!(f, "{a}, {}, and {b}, {}, overlap", place.range, with.range);
+        }
+        if place.role == with.role {
+            let theirs = Owner(with);
+            return write!(f, "{a}, {}, is also that of {theirs}", place.range);
+        }
+        write!(f, "{a}, {}, is also {b}", place.range)
+    }
+}
+
+struct Owner<'a>(&'a Place);
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => name.fmt(f),
+            None => f.write_str("a member without a right name"),
+        }
+    }
+}
+
+struct Named<'a>(&'a Place);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} address of {}", self.0.role, Owner(self.0))
+    }
+}
+
+/// Finds what no two of the members can share: names, private addresses, public addresses, and a
+/// private address that is a public one of any member or the underlay of another.
+///
+/// Two members may have the same underlay address: each is behind a NAT of its own. A range takes
+/// part in at most one conflict per rule as the one at fault, so the answer grows with the members
+/// and not with their square; so does the time, but for the sorting.
+#[must_use]
+pub fn check_members(members: &[Claim]) -> Vec<Conflict> {
+    let mut conflicts = same_names(members);
+    for rule in RULES {
+        let found = overlaps(members, rule);
+        conflicts.extend(
+            found
+                .into_iter()
+                .map(|(a, b)| range_conflict(members, a, b)),
+        );
+    }
+    conflicts
+}
+
+const RULES: [Rule; 4] = [
+    Rule::between_members(Role::Private, Role::Private),
+    Rule::between_members(Role::Public, Role::Public),
+    Rule::also_within_a_member(Role::Private, Role::Public),
+    Rule::between_members(Role::Private, Role::Underlay),
+];
+
+fn same_names(members: &[Claim]) -> Vec<Conflict> {
+    let mut first = HashMap::new();
+    let mut conflicts = Vec::new();
+    for (member, claim) in members.iter().enumerate() {
+        let Some(name) = &claim.name else { continue };
+        let with = *first.entry(name).or_insert(member);
+        if with != member {
+            conflicts.push(Conflict::Name {
+                member,
+                with,
+                name: name.clone(),
+            });
+        }
+    }
+    conflicts
+}
+
+fn range_conflict(members: &[Claim], a: Claimed, b: Claimed) -> Conflict {
+    let place = |claimed: Claimed| Place {
+        member: claimed.member,
+        name: members
+            .get(claimed.member)
+            .and_then(|claim| claim.name.clone()),
+        role: claimed.role,
+        range: claimed.range,
+    };
+    let is_later = |a: Claimed, b: Claimed| {
+        a.member > b.member || (a.member == b.member && a.role == Role::Private)
+    };
+    let (place_at, with) = if is_later(a, b) { (a, b) } else { (b, a) };
+    Conflict::Range {
+        place: place(place_at),
+        with: place(with),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(name: &str, private: &str, public: &str, underlay: &str) -> Claim {
+        let ranges = |text: &str| -> Vec<Prefix> {
+            text.split_whitespace()
+                .map(|text| text.parse().expect(text))
+                .collect()
+        };
+        Claim {
+            name: name.parse().ok(),
+            private: ranges(private),
+            public: ranges(public),
+            underlay: ranges(underlay),
+        }
+    }
+
+    fn told(members: &[Claim]) -> Vec<(usize, String)> {
+        let conflicts = check_members(members);
+        assert!(conflicts.iter().all(|conflict| !conflict.help().is_empty()));
+        conflicts
+            .iter()
+            .map(|conflict| (conflict.member(), conflict.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn members_that_fit() {
+        let members = [
+            claim(
+                "a",
+                "10.0.0.1 fd00::1",
+                "192.0.2.1 2001:db8::1",
+                "172.31.0.5",
+            ),
+            claim(
+                "b",
+                "10.0.0.2 fd00::2",
+                "192.0.2.2 2001:db8::2",
+                "172.31.0.5",
+            ),
+            claim("c", "10.0.1.0/24", "198.51.100.0/24", ""),
+            claim("d", "10.1.0.1", "192.0.2.4", "10.1.0.1"),
+        ];
+        assert_eq!(told(&members), []);
+    }
+
+    #[test]
+    fn what_is_shared_is_the_fault_of_the_later_member() {
+        let a = claim("a", "10.0.0.1", "192.0.2.1", "172.31.0.1");
+        for (b, said) in [
+            (
+                claim("a", "10.0.0.2", "192.0.2.2", ""),
+                "two members have the name a",
+            ),
+            (
+                claim("b", "10.0.0.1", "192.0.2.2", ""),
+                "the private address of b, 10.0.0.1, is also that of a",
+            ),
+            (
+                claim("b", "10.0.0.2", "192.0.2.1", ""),
+                "the public address of b, 192.0.2.1, is also that of a",
+            ),
+            (
+                claim("b", "192.0.2.1", "192.0.2.2", ""),
+                "the private address of b, 192.0.2.1, is also the public address of a",
+            ),
+            (
+                claim("b", "10.0.0.2", "10.0.0.1", ""),
+                "the public address of b, 10.0.0.1, is also the private address of a",
+            ),
+            (
+                claim("b", "172.31.0.1", "192.0.2.2", ""),
+                "the private address of b, 172.31.0.1, is also the underlay address of a",
+            ),
+            (
+                claim("", "10.0.0.0/24", "192.0.3.0/24", ""),
+                "the private address of a member without a right name, 10.0.0.0/24, and \
+                 the private address of a, 10.0.0.1, overlap",
+            ),
+        ] {
+            assert_eq!(told(&[a.clone(), b]), [(1, said.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_member_can_be_in_conflict_with_itself() {
+        let b = claim("b", "10.0.0.2", "192.0.2.2", "");
+        assert_eq!(
+            told(&[claim("a", "10.0.0.1", "10.0.0.1", ""), b]),
+            [(
+                0,
+                "the private address of a, 10.0.0.1, is also the public address of a".into()
+            )]
+        );
+    }
+
+    #[test]
+    fn each_of_many_duplicates_is_told_once_and_against_the_first() {
+        let members: Vec<Claim> = (1..=4)
+            .map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), ""))
+            .collect();
+        let ends: Vec<(usize, usize)> = check_members(&members)
+            .iter()
+            .map(|conflict| match conflict {
+                Conflict::Range { place, with } => (place.member, with.member),
+                Conflict::Name { .. } => panic!("no names were given"),
+            })
+            .collect();
+        assert_eq!(ends, [(1, 0), (2, 0), (3, 0)]);
+    }
+
+    #[test]
+    fn many_members_are_checked_in_no_time() {
+        let members: Vec<Claim> = (0..100_000u32)
+            .map(|n| Claim {
+                private: vec![std::net::Ipv4Addr::from(0x0a00_0000 + n).into()],
+                public: vec![std::net::Ipv4Addr::from(0xc000_0000 + n / 2).into()],
+                underlay: vec![std::net::Ipv4Addr::new(172, 31, 0, 5).into()],
+                ..Claim::default()
+            })
+            .collect();
+        assert_eq!(check_members(&members).len(), 50_000);
+    }
+}

@@ -1,0 +1,84 @@
+//! The keys that a file can have, and which of them a wrong one was meant to be.
+
+/// The only key of the file itself.
+pub(super) const MEMBER: &str = "member";
+pub(super) const NAME: &str = "name";
+pub(super) const PRIVATE: &str = "private";
+pub(super) const PUBLIC: &str = "public";
+pub(super) const UNDERLAY: &str = "underlay";
+pub(super) const DIRECT: &str = "direct";
+
+/// The keys of a member.
+pub(super) const OF_MEMBER: [&str; 5] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT];
+
+/// Longer keys than this are not compared: none of them is a slip of the pen.
+const COMPARED_MAX: usize = 32;
+
+/// The one of `known` that `key` was most likely meant to be.
+pub(super) fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+    if key.len() > COMPARED_MAX {
+        return None;
+    }
+    let key = key.to_lowercase();
+    if let Some(start) = known.iter().find(|known| key.starts_with(**known)) {
+        return Some(start);
+    }
+    known
+        .iter()
+        .map(|known| (edits(&key, known), *known))
+        .filter(|(edits, _)| *edits <= 2 && edits * 2 <= key.chars().count())
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, known)| known)
+}
+
+/// How many characters to insert, leave out or replace to get from `a` to `b` (Levenshtein).
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (above, from) in a.chars().enumerate() {
+        let mut next = vec![above + 1];
+        let mut left = above + 1;
+        for ((to, diagonal), up) in b.chars().zip(&row).zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(from != to))
+                .min(up + 1)
+                .min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(edits("private", "private"), 0);
+        assert_eq!(edits("privat", "private"), 1);
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("abc", ""), 3);
+    }
+
+    #[test]
+    fn slips_of_the_pen_are_recognised() {
+        for (key, meant) in [
+            ("nme", NAME),
+            ("Name", NAME),
+            ("pubilc", PUBLIC),
+            ("private_address", PRIVATE),
+            ("underlya", UNDERLAY),
+            ("direkt", DIRECT),
+        ] {
+            assert_eq!(nearest(key, &OF_MEMBER), Some(meant), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_not() {
+        for key in ["", "x", "mtu", "weight", "interface", &"name".repeat(100)] {
+            assert_eq!(nearest(key, &OF_MEMBER), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! From an offset in the text to the number of its line.
+
+/// Where each line of a text begins.
+pub(super) struct Lines {
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0)
+            .chain(after_newlines.map(|(offset, _)| offset + 1))
+            .collect();
+        Self { starts }
+    }
+
+    /// The line, from 1, that holds the byte at `offset`; the last one if `offset` is past the end.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newline_belongs_to_the_line_that_it_ends() {
+        let lines = Lines::of("ab\nc\r\n\nd");
+        let of_each_byte: Vec<usize> = (0..9).map(|offset| lines.line(offset)).collect();
+        assert_eq!(of_each_byte, [1, 1, 1, 2, 2, 2, 3, 4, 4]);
+    }
+
+    #[test]
+    fn an_empty_text_has_one_line() {
+        assert_eq!(Lines::of("").line(0), 1);
+    }
+}

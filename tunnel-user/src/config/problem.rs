@@ -1,0 +1,126 @@
+//! What is wrong with a file, and how it is told.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1, of the key or value at fault; none if the file could not be read.
+    pub line: Option<usize>,
+    /// What is wrong, on one line.
+    pub message: String,
+    /// What to do about it, on one line.
+    pub help: String,
+}
+
+impl Problem {
+    pub(super) fn at(line: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            line: Some(line),
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
+/// Why a file was refused: at least one [`Problem`], in the order of the lines.
+///
+/// It prints as `FILE:LINE: what` and, below it, `  help: remedy` for each problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    file: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.line);
+        Self {
+            file: file.to_owned(),
+            problems,
+        }
+    }
+
+    /// The file that was refused.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:", self.file.display())?;
+            if let Some(line) = problem.line {
+                write!(f, "{line}:")?;
+            }
+            write!(f, " {}\n  help: {}", problem.message, problem.help)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for ConfigError {}
+
+/// The most characters of a file's text that a message repeats.
+const QUOTED_MAX: usize = 80;
+
+/// `text` in quotes and on one line, so that a message can repeat what a file holds without
+/// sending its control characters to a terminal.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_prints_with_file_line_and_help() {
+        let error = ConfigError::new(
+            Path::new("a.toml"),
+            vec![Problem::at(7, "late", "x"), Problem::at(2, "early", "y")],
+        );
+        assert_eq!(
+            error.to_string(),
+            "a.toml:2: early\n  help: y\na.toml:7: late\n  help: x"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_not_read_has_no_line() {
+        let problem = Problem {
+            line: None,
+            message: "no such file".into(),
+            help: "write it".into(),
+        };
+        let error = ConfigError::new(Path::new("a.toml"), vec![problem]);
+        assert_eq!(error.to_string(), "a.toml: no such file\n  help: write it");
+    }
+
+    #[test]
+    fn quotes_hold_control_characters_back() {
+        assert_eq!(quoted("a\x1b[2J\n"), r#""a\u{1b}[2J\n""#);
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let cut = quoted(&"ä".repeat(500));
+        assert_eq!(cut, format!("\"{}\"...", "ä".repeat(QUOTED_MAX)));
+    }
+}

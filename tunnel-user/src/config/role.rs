@@ -1,0 +1,37 @@
+//! Which of a member's addresses is meant.
+
+use std::fmt;
+
+use super::keys;
+
+/// Which of a member's addresses is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The member's identity.
+    Private,
+    /// Where the others reach the member.
+    Public,
+    /// What the member's own interface has.
+    Underlay,
+}
+
+impl Role {
+    /// All of them, in the order in which a file names them.
+    pub const ALL: [Self; 3] = [Self::Private, Self::Public, Self::Underlay];
+
+    /// The role's key in the file, and its word in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => keys::PRIVATE,
+            Self::Public => keys::PUBLIC,
+            Self::Underlay => keys::UNDERLAY,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

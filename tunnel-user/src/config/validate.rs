@@ -1,0 +1,248 @@
+//! From keys and values of the right types to members that fit together.
+
+use std::net::Ipv4Addr;
+
+use super::Member;
+use super::address_problem::AddressProblem;
+use super::claim::Claim;
+use super::conflict::{Conflict, Place, check_members};
+use super::name::MemberName;
+use super::pairing::check_pairing;
+use super::prefix::Prefix;
+use super::problem::{Problem, quoted};
+use super::raw::{Given, Located, RawFile, RawMember};
+use super::role::Role;
+use super::supported::single_ipv4;
+use super::unicast::check_range;
+use crate::address::{Private, Public, Underlay};
+
+/// Makes members of what the file gives, or says all that is wrong: `problems` are those that are
+/// already known. What is right, but more than this version can rewrite, is only refused once
+/// nothing else is wrong.
+pub(super) fn validate(
+    file: RawFile,
+    mut problems: Vec<Problem>,
+) -> Result<Vec<Member>, Vec<Problem>> {
+    if let [only] = file.members.as_slice() {
+        problems.push(Problem::at(
+            only.line,
+            "the file has one member, which has no peer",
+            "write a [[member]] for each of the other hosts as well",
+        ));
+    }
+    let checked: Vec<Checked> = file
+        .members
+        .iter()
+        .map(|raw| check(raw, &mut problems))
+        .collect();
+    let claims: Vec<Claim> = checked.iter().map(Checked::claim).collect();
+    for conflict in check_members(&claims) {
+        problems.push(conflict_problem(&conflict, &checked));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let members = file
+        .members
+        .iter()
+        .zip(checked)
+        .filter_map(|(raw, checked)| rewritable(raw, checked, &mut problems))
+        .collect();
+    if problems.is_empty() {
+        Ok(members)
+    } else {
+        Err(problems)
+    }
+}
+
+/// As much of a member as is right by itself.
+struct Checked {
+    name: Option<MemberName>,
+    name_line: usize,
+    private: Vec<Located<Prefix>>,
+    public: Vec<Located<Prefix>>,
+    underlay: Vec<Located<Prefix>>,
+}
+
+impl Checked {
+    fn claim(&self) -> Claim {
+        let plain = |ranges: &[Located<Prefix>]| ranges.iter().map(|range| range.value).collect();
+        Claim {
+            name: self.name.clone(),
+            private: plain(&self.private),
+            public: plain(&self.public),
+            underlay: plain(&self.underlay),
+        }
+    }
+
+    fn line_of(&self, place: &Place) -> usize {
+        let ranges = match place.role {
+            Role::Private => &self.private,
+            Role::Public => &self.public,
+            Role::Underlay => &self.underlay,
+        };
+        ranges
+            .iter()
+            .find(|range| range.value == place.range)
+            .map_or(self.name_line, |range| range.line)
+    }
+}
+
+fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
+    let before = problems.len();
+    let checked = Checked {
+        name: name(raw, problems),
+        name_line: match &raw.name {
+            Given::Right(name) => name.line,
+            Given::Missing | Given::Wrong => raw.line,
+        },
+        private: ranges(raw, Role::Private, problems),
+        public: ranges(raw, Role::Public, problems),
+        underlay: ranges(raw, Role::Underlay, problems),
+    };
+    let has_all = [Role::Private, Role::Public]
+        .into_iter()
+        .all(|role| matches!(raw.addresses(role), Given::Right(_)));
+    // Lists with a wrong address in them would seem to lack its family.
+    if has_all && problems.len() == before {
+        let claim = checked.claim();
+        for mismatch in check_pairing(&claim.private, &claim.public, &claim.underlay) {
+            let line = match raw.addresses(mismatch.role()) {
+                Given::Right(list) => list.line,
+                Given::Missing | Given::Wrong => raw.line,
+            };
+            problems.push(Problem::at(line, mismatch.to_string(), mismatch.help()));
+        }
+    }
+    checked
+}
+
+fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
+    match &raw.name {
+        Given::Wrong => None,
+        Given::Missing => {
+            problems.push(Problem::at(
+                raw.line,
+                "the member has no name",
+                "add it on a line of its own: name = \"srva\"",
+            ));
+            None
+        }
+        Given::Right(text) => MemberName::try_from(text.value.as_str())
+            .map_err(|problem| {
+                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+            })
+            .ok(),
+    }
+}
+
+/// The first right range of each family in the role.
+fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Located<Prefix>> {
+    let list = match raw.addresses(role) {
+        Given::Wrong => return Vec::new(),
+        Given::Missing => {
+            problems.extend(missing(raw, role));
+            return Vec::new();
+        }
+        Given::Right(list) => list,
+    };
+    if list.value.is_empty() {
+        let help = match role {
+            Role::Private | Role::Public => format!("put an address in: {role} = \"10.0.0.1\""),
+            Role::Underlay => "leave the key out: the underlay is then the public address".into(),
+        };
+        problems.push(Problem::at(
+            list.line,
+            format!("{role} is an empty list"),
+            help,
+        ));
+    }
+    let mut found: Vec<Located<Prefix>> = Vec::new();
+    for text in &list.value {
+        match range(role, text) {
+            Err(problem) => {
+                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+            }
+            Ok(range) => {
+                let family = range.value.family();
+                if found.iter().any(|other| other.value.family() == family) {
+                    let message =
+                        format!("{role} lists a second {family} address, {}", range.value);
+                    let help = format!("leave one out: at most one {family} address is {role}");
+                    problems.push(Problem::at(range.line, message, help));
+                } else {
+                    found.push(range);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn range(role: Role, text: &Located<String>) -> Result<Located<Prefix>, AddressProblem> {
+    let value = text.value.parse()?;
+    check_range(role, &value)?;
+    Ok(Located {
+        value,
+        line: text.line,
+    })
+}
+
+fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
+    let purpose = match role {
+        Role::Private => "what the member's software binds and dials",
+        Role::Public => "where the others reach the member",
+        Role::Underlay => return None,
+    };
+    let who = match &raw.name {
+        Given::Right(name) => format!("the member {}", quoted(&name.value)),
+        Given::Missing | Given::Wrong => "the member".into(),
+    };
+    Some(Problem::at(
+        raw.line,
+        format!("{who} has no {role} address"),
+        format!("add {role} = \"ADDRESS\": {purpose}"),
+    ))
+}
+
+fn conflict_problem(conflict: &Conflict, checked: &[Checked]) -> Problem {
+    let name_line = |member: usize| checked.get(member).map_or(1, |member| member.name_line);
+    let place_line = |place: &Place| {
+        checked
+            .get(place.member)
+            .map_or(1, |member| member.line_of(place))
+    };
+    let (line, other) = match conflict {
+        Conflict::Name { member, with, .. } => (name_line(*member), name_line(*with)),
+        Conflict::Range { place, with } => (place_line(place), place_line(with)),
+    };
+    let message = format!("{conflict} (line {other})");
+    Problem::at(line, message, conflict.help())
+}
+
+/// The member as this version can rewrite it; none if `problems` says why not.
+fn rewritable(raw: &RawMember, checked: Checked, problems: &mut Vec<Problem>) -> Option<Member> {
+    let mut single = |ranges: &[Located<Prefix>]| -> Option<Ipv4Addr> {
+        let mut address = None;
+        for range in ranges {
+            match single_ipv4(&range.value) {
+                Ok(found) => address = Some(found),
+                Err(problem) => {
+                    problems.push(Problem::at(range.line, problem.to_string(), problem.help()));
+                }
+            }
+        }
+        address
+    };
+    let private = single(&checked.private);
+    let public = single(&checked.public);
+    let underlay = single(&checked.underlay);
+    Some(Member {
+        name: checked.name?,
+        private: Private(private?),
+        public: Public(public?),
+        underlay: Underlay(underlay.or(public)?),
+        direct: matches!(&raw.direct, Given::Right(direct) if direct.value),
+        line: raw.line,
+    })
+}

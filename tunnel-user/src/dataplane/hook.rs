@@ -1,0 +1,262 @@
+//! Where the programs run: tcx (Linux 6.6, commit e420bed02507) where the kernel has it, a clsact
+//! qdisc's direct-action filters where it does not.
+
+use std::io;
+use std::mem;
+
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
+use aya::programs::{
+    Link as _, LinkOrder, ProgramError, ProgramInfo, SchedClassifier, TcAttachType, tc,
+};
+use aya::sys::SyscallError;
+use tunnel_common::attachment::{HOOK_CLSACT, HOOK_TCX};
+use tunnel_common::outcome::Direction;
+
+use super::load::Loaded;
+use super::pins::{Folder, program_name};
+use crate::failure::{Context as _, Failure, is_io};
+
+const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+/// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they
+/// see private addresses, and at egress behind them, for the same reason.
+const fn filter(direction: Direction) -> NlOptions {
+    let priority = match direction {
+        Direction::Egress => 0xc000 - 1,
+        Direction::Ingress => 1,
+    };
+    NlOptions { priority, handle: TcHandle::new(0, 0x7277), classid: None }
+}
+
+/// The kernel's mechanism that runs the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Links, pinned beside the maps.
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+}
+
+impl Hook {
+    /// As the pinned record holds it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Tcx => HOOK_TCX,
+            Self::Clsact => HOOK_CLSACT,
+        }
+    }
+
+    /// From the pinned record; nothing if an attach did not get as far.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            HOOK_TCX => Some(Self::Tcx),
+            HOOK_CLSACT => Some(Self::Clsact),
+            _ => None,
+        }
+    }
+
+    /// For people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}
+
+/// What [`attach`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Where the programs run.
+    pub hook: Hook,
+    /// Whether the clsact qdisc was not there before.
+    pub clsact_added: bool,
+}
+
+/// Attaches both programs to an interface that has none of ours, and pins them. Tries tcx first
+/// unless `wanted` says otherwise.
+///
+/// # Errors
+/// If the kernel refuses. What was attached until then stays, for [`detach`].
+pub fn attach(
+    loaded: &mut Loaded,
+    folder: &Folder,
+    wanted: Option<Hook>,
+) -> Result<Attached, Failure> {
+    for direction in BOTH {
+        let path = folder.program(direction);
+        loaded.program(direction)?.pin(&path).doing(|| format!("pinning {}", path.display()))?;
+    }
+    if wanted != Some(Hook::Clsact) {
+        match attach_tcx(loaded, folder) {
+            Ok(()) => return Ok(Attached { hook: Hook::Tcx, clsact_added: false }),
+            // Kernels without tcx do not know the attach type (bpf_link_create: EINVAL).
+            Err(error) if wanted.is_none() && is_io(&error, io::ErrorKind::InvalidInput) => {
+                tracing::debug!("no tcx on this kernel ({error}): clsact instead");
+            }
+            Err(error) => {
+                let interface = folder.interface();
+                return Err(Failure::kernel(format!("attaching to {interface} by tcx"), error));
+            }
+        }
+    }
+    let clsact_added = attach_clsact(loaded, folder)?;
+    Ok(Attached { hook: Hook::Clsact, clsact_added })
+}
+
+fn attach_tcx(loaded: &mut Loaded, folder: &Folder) -> Result<(), ProgramError> {
+    for direction in BOTH {
+        // The same places as `filter` gives.
+        let order = match direction {
+            Direction::Egress => LinkOrder::last(),
+            Direction::Ingress => LinkOrder::first(),
+        };
+        let program = loaded.program(direction).map_err(|_| ProgramError::NotLoaded)?;
+        let id = program.attach_with_options(
+            folder.interface(),
+            attach_type(direction),
+            TcAttachOptions::TcxOrder(order),
+        )?;
+        let link: FdLink = program.take_link(id)?.try_into().map_err(|_| ProgramError::NotAttached)?;
+        link.pin(folder.link(direction)).map_err(|error| {
+            ProgramError::IOError(io::Error::other(format!("pinning the link: {error}")))
+        })?;
+    }
+    Ok(())
+}
+
+fn attach_clsact(loaded: &mut Loaded, folder: &Folder) -> Result<bool, Failure> {
+    let interface = folder.interface();
+    let added = match tc::qdisc_add_clsact(interface) {
+        Ok(()) => true,
+        Err(TcError::AlreadyAttached) => false,
+        Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => false,
+        Err(error) => {
+            return Err(Failure::kernel(format!("adding a clsact qdisc to {interface}"), error));
+        }
+    };
+    for direction in BOTH {
+        let program = loaded.program(direction)?;
+        let options = TcAttachOptions::Netlink(filter(direction));
+        let id = program
+            .attach_with_options(interface, attach_type(direction), options)
+            .doing(|| format!("adding a filter to {interface}"))?;
+        let link = program.take_link(id).doing(|| format!("keeping the filter of {interface}"))?;
+        // Dropped, it would take the filter away.
+        mem::forget(link);
+    }
+    Ok(added)
+}
+
+/// Puts newly loaded programs in the place of those that run, without a gap: each packet meets the
+/// old program or the new one.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn replace(loaded: &mut Loaded, folder: &Folder, hook: Hook) -> Result<(), Failure> {
+    for direction in BOTH {
+        let what = || format!("replacing {} on {}", program_name(direction), folder.interface());
+        let link = existing_link(folder, hook, direction).doing(what)?;
+        let program = loaded.program(direction)?;
+        let id = program.attach_to_link(link).doing(what)?;
+        let link = program.take_link(id).doing(what)?;
+        // A filter's link would take the filter away when dropped; a tcx link is held by its pin.
+        mem::forget(link);
+        let path = folder.program(direction);
+        std::fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
+        program.pin(&path).doing(|| format!("pinning {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn existing_link(
+    folder: &Folder,
+    hook: Hook,
+    direction: Direction,
+) -> Result<SchedClassifierLink, anyhow::Error> {
+    match hook {
+        Hook::Tcx => Ok(FdLink::from(PinnedLink::from_pin(folder.link(direction))?).try_into()?),
+        Hook::Clsact => {
+            let NlOptions { priority, handle, classid } = filter(direction);
+            let attach_type = attach_type(direction);
+            let interface = folder.interface();
+            Ok(SchedClassifierLink::attached(interface, attach_type, priority, handle, classid)?)
+        }
+    }
+}
+
+/// Takes the programs from the interface. Not there is as good as taken: they go with it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn detach(folder: &Folder, hook: Hook) -> Result<(), Failure> {
+    for direction in BOTH {
+        let what =
+            || format!("detaching {} from {}", program_name(direction), folder.interface());
+        match hook {
+            Hook::Tcx => match PinnedLink::from_pin(folder.link(direction)) {
+                Ok(link) => {
+                    // The last reference: closing it detaches.
+                    drop(link.unpin().doing(what)?);
+                }
+                Err(LinkError::SyscallError(SyscallError { io_error, .. }))
+                    if io_error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::kernel(what(), error)),
+            },
+            Hook::Clsact => {
+                let Ok(link) = existing_link(folder, hook, direction) else { continue };
+                match link.detach() {
+                    Err(error) if is_io(&error, io::ErrorKind::NotFound) => {}
+                    // No clsact qdisc any more: its filters went with it.
+                    Err(error) if is_io(&error, io::ErrorKind::InvalidInput) => {}
+                    result => result.doing(what)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The id of a direction's pinned program, and whether the interface runs it.
+///
+/// For clsact, that the filters are there is not known, only that the programs are pinned.
+///
+/// # Errors
+/// If the program's pin can't be read.
+pub fn running(folder: &Folder, hook: Hook, direction: Direction) -> Result<Running, Failure> {
+    let path = folder.program(direction);
+    let info = ProgramInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
+    let attached = match hook {
+        Hook::Tcx => SchedClassifier::query_tcx(folder.interface(), attach_type(direction))
+            .is_ok_and(|(_, programs)| programs.iter().any(|other| other.id() == info.id())),
+        Hook::Clsact => true,
+    };
+    Ok(Running { program: info.id(), attached })
+}
+
+/// Whether packets meet both programs.
+#[must_use]
+pub fn runs(folder: &Folder, hook: Hook) -> bool {
+    BOTH.into_iter()
+        .all(|direction| running(folder, hook, direction).is_ok_and(|running| running.attached))
+}
+
+/// A pinned program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The kernel's id of it, as in `bpftool prog show id`.
+    pub program: u32,
+    /// Whether packets meet it.
+    pub attached: bool,
+}
+
+const fn attach_type(direction: Direction) -> TcAttachType {
+    match direction {
+        Direction::Egress => TcAttachType::Egress,
+        Direction::Ingress => TcAttachType::Ingress,
+    }
+}

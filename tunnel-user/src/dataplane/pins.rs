@@ -1,0 +1,260 @@
+//! Where the pins are, and whether they are there.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use tunnel_common::maps;
+use tunnel_common::outcome::Direction;
+
+use crate::failure::{Context as _, Failure};
+use crate::host::network_namespace::NetworkNamespace;
+
+const BPFFS: &str = "/sys/fs/bpf";
+const OURS: &str = "rewrite";
+
+/// The maps' pins, each under its map's name.
+pub const MAPS: [&str; 6] = [
+    maps::PEERS_V4,
+    maps::MEMBERS,
+    maps::ATTACHMENT,
+    maps::PEER_COUNTERS,
+    maps::REASON_COUNTERS,
+    maps::FLOWS_V4,
+];
+
+/// The name of a direction's program, and of its pin.
+#[must_use]
+pub const fn program_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => maps::EGRESS_PROGRAM,
+        Direction::Ingress => maps::INGRESS_PROGRAM,
+    }
+}
+
+const fn link_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "egress_link",
+        Direction::Ingress => "ingress_link",
+    }
+}
+
+/// The folder of one interface's pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    path: PathBuf,
+    interface: String,
+}
+
+impl Folder {
+    /// The folder of `interface` in `namespace`, whether it is there or not.
+    #[must_use]
+    pub fn of(namespace: NetworkNamespace, interface: &str) -> Self {
+        Self { path: namespace_folder(namespace).join(interface), interface: interface.into() }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The interface's name.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The pin of a map.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The pin of a direction's program.
+    #[must_use]
+    pub fn program(&self, direction: Direction) -> PathBuf {
+        self.path.join(program_name(direction))
+    }
+
+    /// The pin of a direction's tcx link.
+    #[must_use]
+    pub fn link(&self, direction: Direction) -> PathBuf {
+        self.path.join(link_name(direction))
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Makes it, and the folders above it.
+    ///
+    /// # Errors
+    /// If bpffs refuses.
+    pub fn create(&self) -> Result<(), Failure> {
+        fs::create_dir_all(&self.path).doing(|| format!("making {}", self.path.display()))
+    }
+
+    /// Refuses a folder that holds anything that we do not pin, or not all maps that we do.
+    ///
+    /// # Errors
+    /// [`Failure::Pins`] that names the pins.
+    pub fn require_ours(&self) -> Result<(), Failure> {
+        let foreign = self.foreign()?;
+        if !foreign.is_empty() {
+            return Err(Failure::pins(
+                format!(
+                    "{} holds pins that are not from rewrite: {}",
+                    self.path.display(),
+                    foreign.join(", ")
+                ),
+                "nothing was touched; find out whose they are (bpftool map show pinned …, bpftool \
+                 prog show pinned …) and remove or move them",
+            ));
+        }
+        let missing: Vec<_> = MAPS.into_iter().filter(|name| !self.map(name).exists()).collect();
+        if !missing.is_empty() {
+            return Err(Failure::pins(
+                format!("{} lacks the maps {}", self.path.display(), missing.join(", ")),
+                format!(
+                    "the pins are of another version of rewrite, or somebody removed some; detach \
+                     with that version, or: rm -r {}, then attach again",
+                    self.path.display()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether an attach that was killed left it before all the maps were there.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn is_unfinished(&self) -> Result<bool, Failure> {
+        let complete = MAPS.into_iter().all(|name| self.map(name).exists());
+        let programs = [Direction::Egress, Direction::Ingress]
+            .into_iter()
+            .any(|direction| self.program(direction).exists() || self.link(direction).exists());
+        Ok(!complete && !programs && self.foreign()?.is_empty())
+    }
+
+    fn foreign(&self) -> Result<Vec<String>, Failure> {
+        let both = [Direction::Egress, Direction::Ingress];
+        let known: Vec<OsString> = MAPS
+            .into_iter()
+            .chain(both.map(program_name))
+            .chain(both.map(link_name))
+            .map(OsString::from)
+            .collect();
+        let mut foreign: Vec<_> = names(&self.path)?
+            .into_iter()
+            .filter(|name| !known.contains(name))
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        foreign.sort();
+        Ok(foreign)
+    }
+
+    /// Removes it and all its pins, and the folders above it if nothing else is in them.
+    ///
+    /// # Errors
+    /// If bpffs refuses.
+    pub fn remove(&self) -> Result<(), Failure> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.doing(|| format!("removing {}", self.path.display()))?,
+        }
+        for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
+            // Not empty: another interface's pins are there.
+            if fs::remove_dir(parent).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
+    let ours = Path::new(BPFFS).join(OURS);
+    match namespace {
+        NetworkNamespace::Host => ours,
+        NetworkNamespace::Other(inode) => ours.join(format!("netns-{inode}")),
+    }
+}
+
+/// The folders of all interfaces that are attached in `namespace`, sorted by name.
+///
+/// # Errors
+/// If a folder can't be read.
+pub fn attached(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
+    let path = namespace_folder(namespace);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut interfaces: Vec<String> = names(&path)?
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        // In the host's own folder, those of the other namespaces are beside the interfaces.
+        .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
+        .collect();
+    interfaces.sort();
+    Ok(interfaces.iter().map(|interface| Folder::of(namespace, interface)).collect())
+}
+
+fn names(folder: &Path) -> Result<Vec<OsString>, Failure> {
+    fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
+        .doing(|| format!("reading {}", folder.display()))
+}
+
+/// Refuses to go on without a BPF file system that outlives the command.
+///
+/// # Errors
+/// [`Failure::Host`] that says how to get one.
+pub fn require_bpffs() -> Result<(), Failure> {
+    let is_bpffs = statfs(BPFFS).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
+    if is_bpffs {
+        return Ok(());
+    }
+    Err(if in_ip_netns_exec() {
+        Failure::host(
+            format!("there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, \
+                     whose private /sys would vanish, pins and all, with the command"),
+            "use `rewrite --netns NAME …` instead, or `nsenter --net=/run/netns/NAME rewrite …`",
+        )
+    } else {
+        Failure::host(
+            format!("there is no BPF file system on {BPFFS}, where the pins go"),
+            format!("mount it: mount -t bpf bpf {BPFFS}"),
+        )
+    })
+}
+
+/// `ip netns exec` mounts a fresh sysfs over /sys in a mount namespace of its own (iproute2,
+/// lib/namespace.c, netns_switch).
+fn in_ip_netns_exec() -> bool {
+    let mounts = fs::read_link("/proc/self/ns/mnt").ok();
+    let network = fs::read_link("/proc/self/ns/net").ok();
+    mounts != fs::read_link("/proc/1/ns/mnt").ok() && network != fs::read_link("/proc/1/ns/net").ok()
+}
+
+/// Keeps other commands from changing pins, until it is dropped.
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Waits until no other command changes pins.
+///
+/// # Errors
+/// If bpffs can't be locked.
+pub fn lock() -> Result<Lock, Failure> {
+    let what = || format!("locking {BPFFS}");
+    let file = File::open(BPFFS).doing(what)?;
+    let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).doing(what)?;
+    Ok(Lock { _file: file })
+}

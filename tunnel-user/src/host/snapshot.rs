@@ -1,0 +1,92 @@
+//! The interfaces and addresses of this host at one moment.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::netlink::{Link, LinkAddress, Netlink};
+use crate::failure::Failure;
+
+/// The name of the loopback interface in every network namespace.
+pub const LOOPBACK: &str = "lo";
+
+/// What the kernel said about interfaces and addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    links: Vec<Link>,
+    addresses: Vec<LinkAddress>,
+}
+
+impl Snapshot {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn take(netlink: &Netlink) -> Result<Self, Failure> {
+        Ok(Self { links: netlink.links().await?, addresses: netlink.addresses().await? })
+    }
+
+    /// The interface called `name`, if there is one.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The interface called `name`, fit to be attached.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if there is none, or its packets do not look as the programs expect.
+    pub fn attachable(&self, name: &str) -> Result<&Link, Failure> {
+        let names = || {
+            let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
+            others.join(", ")
+        };
+        let link = self.find(name).ok_or_else(|| {
+            Failure::refused(
+                format!("there is no interface {name} here"),
+                format!(
+                    "the interfaces are: {}; --netns NAME looks into another network namespace",
+                    names()
+                ),
+            )
+        })?;
+        if name == LOOPBACK || !link.ethernet {
+            return Err(Failure::refused(
+                format!("{name} is not an Ethernet interface"),
+                "this version rewrites on Ethernet interfaces only: name the one that the packets \
+                 between the public addresses cross",
+            ));
+        }
+        Ok(link)
+    }
+
+    /// The loopback interface, up.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if it is not.
+    pub fn loopback(&self) -> Result<&Link, Failure> {
+        self.find(LOOPBACK).filter(|link| link.up).ok_or_else(|| {
+            Failure::refused(
+                format!("the loopback interface {LOOPBACK} is down: the private address goes there"),
+                format!("bring it up: ip link set {LOOPBACK} up"),
+            )
+        })
+    }
+
+    /// The addresses of one interface.
+    #[must_use]
+    pub fn addresses_of(&self, link: u32) -> Vec<Ipv4Addr> {
+        self.addresses.iter().filter(|a| a.link == link).map(|a| a.address).collect()
+    }
+
+    /// The addresses of all interfaces.
+    #[must_use]
+    pub fn all_addresses(&self) -> Vec<Ipv4Addr> {
+        self.addresses.iter().map(|a| a.address).collect()
+    }
+
+    /// The interfaces' names by index.
+    #[must_use]
+    pub fn names(&self) -> BTreeMap<u32, String> {
+        self.links.iter().map(|link| (link.index, link.name.clone())).collect()
+    }
+}

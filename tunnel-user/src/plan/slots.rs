@@ -1,0 +1,81 @@
+//! Which slot, and so which counters, each peer has. A peer keeps its slot for as long as it is
+//! attached, whatever else changes, so that its counters go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::MemberName;
+
+/// The slots after a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Each peer's slot.
+    pub by_name: BTreeMap<MemberName, u32>,
+    /// Slots that were not in use before: their counters start at zero.
+    pub new: BTreeSet<u32>,
+    /// Slots that are no longer in use.
+    pub freed: BTreeSet<u32>,
+}
+
+/// Gives each of `wanted` the slot it has in `current`, or else the lowest free one.
+#[must_use]
+pub fn assign<'a>(
+    current: &BTreeMap<u32, MemberName>,
+    wanted: impl IntoIterator<Item = &'a MemberName>,
+) -> Slots {
+    let wanted: BTreeSet<&MemberName> = wanted.into_iter().collect();
+    let mut slots = Slots::default();
+    for (slot, name) in current {
+        if wanted.contains(name) {
+            slots.by_name.insert(name.clone(), *slot);
+        } else {
+            slots.freed.insert(*slot);
+        }
+    }
+    let mut free = (0..).filter(|slot| !current.contains_key(slot));
+    for name in wanted {
+        if !slots.by_name.contains_key(name)
+            && let Some(slot) = slots.freed.pop_first().or_else(|| free.next())
+        {
+            slots.by_name.insert(name.clone(), slot);
+            slots.new.insert(slot);
+        }
+    }
+    slots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> MemberName {
+        text.parse().unwrap()
+    }
+
+    fn assigned(current: &[(u32, &str)], wanted: &[&str]) -> Slots {
+        let current = current.iter().map(|(slot, text)| (*slot, name(text))).collect();
+        let wanted: Vec<_> = wanted.iter().map(|text| name(text)).collect();
+        assign(&current, &wanted)
+    }
+
+    #[test]
+    fn the_first_peers_get_the_lowest_slots() {
+        let slots = assigned(&[], &["b", "c"]);
+        assert_eq!(slots.by_name, BTreeMap::from([(name("b"), 0), (name("c"), 1)]));
+        assert_eq!(slots.new, BTreeSet::from([0, 1]));
+    }
+
+    #[test]
+    fn a_peer_keeps_its_slot_when_others_come_and_go() {
+        let slots = assigned(&[(0, "b"), (1, "c"), (2, "d")], &["a", "c", "d", "e"]);
+        assert_eq!((slots.by_name[&name("c")], slots.by_name[&name("d")]), (1, 2));
+        assert_eq!((slots.by_name[&name("a")], slots.by_name[&name("e")]), (0, 3));
+        assert_eq!(slots.new, BTreeSet::from([0, 3]), "a slot that changes hands starts at zero");
+        assert_eq!(slots.freed, BTreeSet::new());
+    }
+
+    #[test]
+    fn a_slot_that_nobody_takes_over_is_freed() {
+        let slots = assigned(&[(0, "b"), (1, "c")], &["c"]);
+        assert_eq!((slots.by_name.len(), slots.freed), (1, BTreeSet::from([0])));
+    }
+}

@@ -1,0 +1,275 @@
+//! Files that are not TOML, or have other keys or types than a cluster file.
+
+use super::{Case, Expected, assert_refused, case, with};
+
+const RIGHT: &str = r#"
+[[member]]
+name = "srva"
+private = "10.0.0.1"
+public = "198.51.100.2"
+[[member]]
+name = "srvb"
+private = "10.0.0.2"
+public = "203.0.113.2"
+"#;
+
+/// The right file, which ends on line 9, with more lines behind it: the first is line 10.
+fn followed_by(more: &str) -> String {
+    format!("{RIGHT}{more}")
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = not_toml();
+    cases.extend(keys());
+    cases.extend(types());
+    cases
+}
+
+fn not_toml() -> Vec<Case> {
+    let not_toml = |line| Expected(line, "this is not TOML", "in quotes");
+    let twice = |line| Expected(line, "is here twice", "leave one of them out");
+    vec![
+        case(
+            "a string without its end",
+            &with("private", "\"10.0.0.2"),
+            &[not_toml(8)],
+        ),
+        case(
+            "an address without quotes",
+            &with("private", "10.0.0.2"),
+            &[not_toml(8)],
+        ),
+        case(
+            "a host name without quotes",
+            &with("public", "srvb"),
+            &[not_toml(9)],
+        ),
+        case(
+            "a key without a value",
+            &with("private", ""),
+            &[not_toml(8)],
+        ),
+        case(
+            "a header without its end",
+            &followed_by("[[member]\n"),
+            &[not_toml(10)],
+        ),
+        case(
+            "a line that is no key",
+            &followed_by("srvb 10.0.0.2\n"),
+            &[not_toml(10)],
+        ),
+        case(
+            "a list without its end",
+            &with("underlay", "[\"172.31.0.5\""),
+            &[not_toml(10)],
+        ),
+        case("a YAML file", "member:\n  - name: srva\n", &[not_toml(1)]),
+        case("a JSON file", "{\n \"member\": []\n}\n", &[not_toml(1)]),
+        case("a NUL character", "\0", &[not_toml(1)]),
+        case(
+            "a control character in a comment",
+            "# a\n# \x1b[2J\n",
+            &[not_toml(2)],
+        ),
+        case(
+            "a key twice",
+            &followed_by("public = \"192.0.2.1\"\n"),
+            &[twice(10)],
+        ),
+        case(
+            "a key twice, dotted",
+            &followed_by("public.x = 1\n"),
+            &[not_toml(10)],
+        ),
+        case(
+            "lists within lists without end",
+            &with("private", &"[".repeat(100_000)),
+            &[not_toml(8)],
+        ),
+    ]
+}
+
+fn keys() -> Vec<Case> {
+    let unknown = |line, message, help| [Expected(line, message, help)];
+    vec![
+        case(
+            "an unknown key at the top",
+            "version = 1\n[[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
+            &unknown(1, "unknown key \"version\"", "[[member]] tables only"),
+        ),
+        case(
+            "an unknown table",
+            &followed_by("[health]\ninterval = 1\n"),
+            &unknown(10, "unknown key \"health\"", "[[member]] tables only"),
+        ),
+        case(
+            "members for member",
+            "\n[[members]]\nname = \"a\"\n",
+            &unknown(2, "unknown key \"members\"", "did you mean [[member]]?"),
+        ),
+        case(
+            "Member for member",
+            "[[Member]]\nname = \"a\"\n",
+            &unknown(1, "unknown key \"Member\"", "did you mean [[member]]?"),
+        ),
+        case(
+            "a member's key at the top",
+            "name = \"srva\"\n",
+            &unknown(
+                1,
+                "unknown key \"name\"",
+                "write [[member]] on a line before it",
+            ),
+        ),
+        case(
+            "a slip of the pen in an optional key",
+            &followed_by("undelay = \"172.31.0.5\"\n"),
+            &unknown(
+                10,
+                "unknown key \"undelay\" in a member",
+                "did you mean underlay?",
+            ),
+        ),
+        case(
+            "a slip of the pen in a key that is needed",
+            &RIGHT.replace("private = \"10.0.0.2\"", "privat = \"10.0.0.2\""),
+            &unknown(
+                8,
+                "unknown key \"privat\" in a member",
+                "did you mean private?",
+            ),
+        ),
+        case(
+            "a key of another case",
+            &RIGHT.replace("name = \"srvb\"", "Name = \"srvb\""),
+            &unknown(7, "unknown key \"Name\" in a member", "did you mean name?"),
+        ),
+        case(
+            "an unknown key in a member",
+            &followed_by("mtu = 1400\n"),
+            &unknown(10, "\"mtu\"", "name, private, public, underlay, direct"),
+        ),
+        case(
+            "a table in a member",
+            &followed_by("[member.health]\ninterval = 1\n"),
+            &unknown(10, "\"health\"", "name, private, public, underlay, direct"),
+        ),
+        case(
+            "a key that would clear the terminal",
+            &followed_by("\"\\u001b[2J\\n\" = 1\n"),
+            &unknown(10, r#""\u{1b}[2J\n""#, "the keys of a member are"),
+        ),
+    ]
+}
+
+fn types() -> Vec<Case> {
+    let wrong = |line, message, help| [Expected(line, message, help)];
+    let no_members = wrong(1, "no members", "write a [[member]]");
+    vec![
+        case("an empty file", "", &no_members),
+        case("only comments", "# nothing yet\n\n# here\n", &no_members),
+        case("an empty list of members", "member = []\n", &no_members),
+        case(
+            "[member] for [[member]]",
+            "\n[member]\nname = \"a\"\n",
+            &wrong(2, "member is a table, not a list", "two brackets"),
+        ),
+        case(
+            "member is a string",
+            "member = \"srva\"\n",
+            &wrong(1, "member is a string", "two brackets"),
+        ),
+        case(
+            "members are strings",
+            "member = [\n\"srva\",\n\"srvb\"]\n",
+            &[
+                Expected(2, "a member is a string, not a table", "two brackets"),
+                Expected(3, "a member is a string, not a table", "two brackets"),
+            ],
+        ),
+        case(
+            "a name that is an integer",
+            &with("name", "2"),
+            &wrong(7, "name is an integer, not a string", "name = \"srva\""),
+        ),
+        case(
+            "a name that is a list",
+            &with("name", "[\"b\"]"),
+            &wrong(7, "name is a list, not a string", "name = \"srva\""),
+        ),
+        case(
+            "an address that is an integer",
+            &with("private", "167772162"),
+            &wrong(
+                8,
+                "private is an integer, not a string or a list",
+                "private = \"10.0.0.1\"",
+            ),
+        ),
+        case(
+            "an address that is a float",
+            &with("public", "10.0"),
+            &wrong(9, "public is a float", "public = \"10.0.0.1\""),
+        ),
+        case(
+            "an address that is a date",
+            &with("public", "2026-01-01"),
+            &wrong(9, "public is a date or time", "public ="),
+        ),
+        case(
+            "an address that is a boolean",
+            &with("underlay", "false"),
+            &wrong(10, "underlay is a boolean", "underlay ="),
+        ),
+        case(
+            "an address that is a table",
+            &with("public", "{ ipv4 = \"192.0.2.1\" }"),
+            &wrong(9, "public is a table", "public ="),
+        ),
+        case(
+            "a list that holds an integer",
+            &with("private", "[\n\"10.0.0.2\",\n2]"),
+            &wrong(
+                10,
+                "private lists an integer, not a string",
+                "private = [\"10.0.0.1\"]",
+            ),
+        ),
+        case(
+            "a list of lists",
+            &with("private", "[[\"10.0.0.2\"]]"),
+            &wrong(8, "private lists a list", "in quotes"),
+        ),
+        case(
+            "direct is a string",
+            &followed_by("direct = \"yes\"\n"),
+            &wrong(
+                10,
+                "direct is a string, not a boolean",
+                "direct = true or direct = false",
+            ),
+        ),
+        case(
+            "direct is a number",
+            &followed_by("direct = 1\n"),
+            &wrong(10, "direct is an integer", "direct = true or"),
+        ),
+    ]
+}
+
+#[test]
+fn what_is_not_toml_is_refused() {
+    assert_refused(&not_toml());
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    assert_refused(&keys());
+}
+
+#[test]
+fn wrong_types_are_refused() {
+    assert_refused(&types());
+}

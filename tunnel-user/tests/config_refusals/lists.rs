@@ -1,0 +1,151 @@
+//! Lists of addresses, what those of one member must have in common, and what is not rewritten yet.
+
+use super::{Case, Expected, assert_refused, case, with};
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = lists_and_pairs();
+    cases.extend(not_yet());
+    cases
+}
+
+fn lists_and_pairs() -> Vec<Case> {
+    vec![
+        case(
+            "an empty list",
+            &with("private", "[]"),
+            &[Expected(8, "private is an empty list", "put an address in")],
+        ),
+        case(
+            "an empty list of underlays",
+            &with("underlay", "[]"),
+            &[Expected(
+                10,
+                "underlay is an empty list",
+                "leave the key out",
+            )],
+        ),
+        case(
+            "two of one family",
+            &with("private", "[\n\"10.0.0.2\",\n\"10.0.0.3\",\n]"),
+            &[Expected(
+                10,
+                "private lists a second IPv4 address, 10.0.0.3",
+                "at most one IPv4",
+            )],
+        ),
+        case(
+            "two of one family of three",
+            &with(
+                "public",
+                "[\"2001:db8::1\", \"203.0.113.2\", \"2001:db8::2\"]",
+            ),
+            &[Expected(
+                9,
+                "a second IPv6 address, 2001:db8::2",
+                "at most one IPv6",
+            )],
+        ),
+        case(
+            "wrong addresses in a list",
+            &with("private", "[\n\"10.0.0.256\",\n\"fd00::1::2\"]"),
+            &[
+                Expected(9, "more than 255", "from 0 to 255"),
+                Expected(10, "\"fd00::1::2\" is not an IP address", "such as"),
+            ],
+        ),
+        case(
+            "private is IPv4, public IPv6",
+            &with("public", "\"2001:db8::2\""),
+            &[Expected(
+                9,
+                "family mismatch: private is IPv4, public is IPv6",
+                "the same family",
+            )],
+        ),
+        case(
+            "private is both, public IPv4",
+            &with("private", "[\"10.0.0.2\", \"fd00::2\"]"),
+            &[Expected(
+                9,
+                "family mismatch: private is IPv4 and IPv6, public is IPv4",
+                "the same family",
+            )],
+        ),
+        case(
+            "underlay of another family",
+            &with("underlay", "\"fd00::5\""),
+            &[Expected(
+                10,
+                "family mismatch: private is IPv4, underlay is IPv6",
+                "the same family",
+            )],
+        ),
+        case(
+            "prefixes that are not equally long",
+            "[[member]]\nname = \"a\"\nprivate = \"10.0.0.0/24\"\npublic = \"203.0.113.0/25\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.1.0\"\npublic = \"198.51.100.0/24\"\nunderlay = \"172.31.0.0/31\"\n",
+            &[
+                Expected(
+                    4,
+                    "private 10.0.0.0/24 has a prefix of 24 bits, public 203.0.113.0/25 one of 25",
+                    "equally long",
+                ),
+                Expected(
+                    8,
+                    "private 10.0.1.0 has a prefix of 32 bits, public 198.51.100.0/24 one of 24",
+                    "host part is kept",
+                ),
+                Expected(9, "underlay 172.31.0.0/31 one of 31", "equally long"),
+            ],
+        ),
+    ]
+}
+
+fn not_yet() -> Vec<Case> {
+    vec![
+        case(
+            "IPv6 beside IPv4",
+            "[[member]]\nname = \"a\"\nprivate = [\n\"10.0.0.1\",\n\"fd00::1\"]\npublic = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
+            &[
+                Expected(
+                    5,
+                    "fd00::1 is IPv6, which this version doesn't rewrite yet",
+                    "IPv4 addresses only",
+                ),
+                Expected(
+                    6,
+                    "2001:db8::1 is IPv6, which this version",
+                    "IPv4 addresses only",
+                ),
+            ],
+        ),
+        case(
+            "prefixes",
+            "[[member]]\nname = \"a\"\nprivate = \"10.0.0.0/24\"\npublic = \"203.0.113.0/24\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.1.1\"\npublic = \"192.0.2.2\"\n",
+            &[
+                Expected(
+                    3,
+                    "10.0.0.0/24 is a prefix, which this version doesn't rewrite yet",
+                    "for each host",
+                ),
+                Expected(
+                    4,
+                    "203.0.113.0/24 is a prefix, which this version",
+                    "for each host",
+                ),
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn addresses_that_do_not_fit_together_in_a_member_are_refused() {
+    assert_refused(&lists_and_pairs());
+}
+
+#[test]
+fn what_is_right_but_not_rewritten_yet_is_refused() {
+    assert_refused(&not_yet());
+}

@@ -1,0 +1,82 @@
+//! Files with problems of several kinds: all are told at once.
+
+use super::{Case, Expected, assert_refused, case};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case(
+            "one of each kind",
+            r#"colour = "red"
+[[member]]
+name = "srv a"
+private = "10.0.0.256"
+public = "198.51.100.2"
+weight = 3
+
+[[member]]
+name = "srvb"
+private = "127.0.0.1"
+direct = "no"
+
+[[member]]
+name = "srvb"
+private = 5
+public = ["198.51.100.2"]
+"#,
+            &[
+                Expected(1, "unknown key \"colour\"", "leave it out"),
+                Expected(3, "holds ' '", "a name is made of"),
+                Expected(4, "more than 255", "from 0 to 255"),
+                Expected(6, "unknown key \"weight\"", "the keys of a member"),
+                Expected(8, "has no public address", "add public"),
+                Expected(10, "is loopback", "one host can have"),
+                Expected(11, "direct is a string", "without quotes"),
+                Expected(14, "two members have the name srvb (line 9)", "of its own"),
+                Expected(15, "private is an integer", "in quotes"),
+                Expected(
+                    16,
+                    "is also that of a member without a right name (line 5)",
+                    "of its own",
+                ),
+            ],
+        ),
+        case(
+            "an only member that is wrong",
+            "[[member]]\nname = \"\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n",
+            &[
+                Expected(
+                    1,
+                    "one member, which has no peer",
+                    "each of the other hosts",
+                ),
+                Expected(2, "the name is empty", "give the member a name"),
+            ],
+        ),
+        case(
+            "what is not rewritten yet is only told once the rest is right",
+            "[[member]]\nname = \"a\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::1\"\n",
+            &[Expected(8, "is also that of a (line 4)", "of its own")],
+        ),
+        case(
+            "lines that end as on Windows",
+            "[[member]]\r\nname = \"a\"\r\nprivate = \"10.0.0.1\"\r\npublic = \"0.0.0.0\"\r\n\
+             [[member]]\r\nname = \"b\"\r\nprivate = \"10.0.0.2\"\r\npublic = \"::\"\r\n",
+            &[
+                Expected(4, "this network", "one host can have"),
+                Expected(8, "the unspecified address", "one host can have"),
+            ],
+        ),
+        case(
+            "a byte order mark and text of many bytes before the fault",
+            "\u{feff}# Größe und Länge\n[[member]]\nname = \"ä\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
+            &[Expected(3, "holds 'ä'", "letters A-Z")],
+        ),
+    ]
+}
+
+#[test]
+fn all_problems_of_a_file_are_told_at_once() {
+    assert_refused(&cases());
+}
