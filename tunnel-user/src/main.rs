@@ -1,1 +1,144 @@
-fn main() {}
+//! The binary `rewrite`: from the command line to a command, and from its result to words and an
+//! exit code.
+
+mod cli;
+mod print;
+mod watch;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
+use tunnel_user::commands::check::Level;
+use tunnel_user::commands::peer::Edit;
+use tunnel_user::commands::{attach, check, detach, peer, stats, status};
+use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::host::network_namespace;
+use tunnel_user::plan::peers::NamedPeer;
+
+use cli::{Cli, Command, PeerCommand};
+
+/// Something is not as it should be, though the command did its work.
+const EXIT_UNHEALTHY: u8 = 1;
+/// `check` found what would make `attach` fail.
+const EXIT_WOULD_FAIL: u8 = 4;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = if cli.verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).without_time().init();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("rewrite: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    // Before the runtime: a thread's network namespace is its own.
+    if let Some(name) = &cli.netns {
+        network_namespace::enter(name)?;
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "starting the runtime".into())?
+        .block_on(command(cli))
+}
+
+async fn command(cli: Cli) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    match cli.command {
+        Command::Attach(args) => {
+            let options = attach::Options {
+                interface: args.interface,
+                config: args.config,
+                self_name: args.self_name,
+                no_routes: args.no_routes,
+                hook: args.hook.wanted(),
+                verbose: cli.verbose,
+            };
+            say(&print::attach(&attach::run(&options).await?))?;
+        }
+        Command::Detach(args) => {
+            let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
+            say(&print::detach(&detach::run(&target).await?))?;
+        }
+        Command::Status { json } => {
+            let status = status::run().await?;
+            if status.interfaces.iter().any(|interface| !interface.healthy) {
+                code = ExitCode::from(EXIT_UNHEALTHY);
+            }
+            say(&if json { as_json(&status)? } else { print::status(&status) })?;
+        }
+        Command::Peer(command) => peer_command(command).await?,
+        Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
+        Command::Stats { json, watch: false } => {
+            let stats = stats::run()?;
+            say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
+        }
+        Command::Check { config, self_name } => {
+            let findings = check::run(&config, self_name.as_deref()).await?;
+            if findings.iter().any(|finding| finding.level == Level::Bad) {
+                code = ExitCode::from(EXIT_WOULD_FAIL);
+            }
+            say(&print::findings(&findings))?;
+        }
+    }
+    Ok(code)
+}
+
+async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
+    let (edit, on) = match command {
+        PeerCommand::List { json } => {
+            let interfaces = peer::list()?;
+            return say(&if json { json_peers(&interfaces)? } else { print::peers(&interfaces) });
+        }
+        PeerCommand::Add { name, private, public, direct, on } => {
+            (Edit::Add(NamedPeer { name, private, public, direct }), on)
+        }
+        PeerCommand::Set { peer, public, direct, on } => (Edit::Set { peer, public, direct }, on),
+        PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
+    };
+    say(&print::peer(&peer::run(&edit, on.interface.as_deref()).await?))
+}
+
+fn json_peers(
+    interfaces: &[(String, Vec<tunnel_user::plan::peers::RunningPeer>)],
+) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Interface<'a> {
+        interface: &'a str,
+        peers: Vec<status::Peer>,
+    }
+    #[derive(Serialize)]
+    struct Interfaces<'a> {
+        interfaces: Vec<Interface<'a>>,
+    }
+    let interfaces = interfaces
+        .iter()
+        .map(|(interface, peers)| Interface {
+            interface,
+            peers: peers.iter().map(status::Peer::from).collect(),
+        })
+        .collect();
+    as_json(&Interfaces { interfaces })
+}
+
+fn as_json(value: &impl Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value).doing(|| "writing JSON".into())?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// To stdout. A reader that has gone away is not an error: `rewrite stats | head`.
+fn say(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.doing(|| "writing to stdout".into()),
+    }
+}

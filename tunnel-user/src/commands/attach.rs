@@ -8,9 +8,9 @@ use tunnel_common::attachment::Attachment;
 
 use super::interrupt::Interrupt;
 use super::undo::{Undo, undo};
-use super::{detach, routing};
+use super::{detach, membership, routing};
 use crate::address::Private;
-use crate::config::{self, Cluster, Member};
+use crate::config::{self, Cluster};
 use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::load::{Capacity, load};
 use crate::dataplane::maps::{Maps, padded};
@@ -21,9 +21,8 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
 use crate::plan::identity::{self, Identity};
-use crate::plan::peers::{self, Change, SlottedPeer};
+use crate::plan::peers::NamedPeer;
 use crate::plan::routes::RouteChanges;
-use crate::plan::slots;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -70,7 +69,7 @@ struct Plan<'a> {
     link: Link,
     loopback: u32,
     identity: Identity,
-    peers: Vec<&'a Member>,
+    peers: Vec<NamedPeer>,
     routes: RouteChanges,
     /// Whether the loopback interface has the private address already.
     on_loopback: bool,
@@ -115,7 +114,7 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
 async fn plan<'a>(
     options: &'a Options,
     folder: Folder,
-    cluster: &'a Cluster,
+    cluster: &Cluster,
     netlink: &Netlink,
 ) -> Result<Plan<'a>, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
@@ -128,7 +127,8 @@ async fn plan<'a>(
         &snapshot.addresses_of(link.index),
         &snapshot.all_addresses(),
     )?;
-    let peers: Vec<_> = cluster.members().iter().filter(|m| m.name != identity.name).collect();
+    let others = cluster.members().iter().filter(|member| member.name != identity.name);
+    let peers: Vec<_> = others.map(NamedPeer::from).collect();
     let routes = if options.no_routes {
         // Those of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: routing::ours(netlink, link.index).await? }
@@ -205,7 +205,8 @@ async fn attach(
     let mut attachment = attachment(plan, now());
     attachment.loopback_address_added = u8::from(adds_address || address_was_ours);
     maps.set_attachment(&attachment)?;
-    let changed_entries = fill(plan, &mut maps, interrupt, &mut Vec::new()).await?;
+    let changed_entries =
+        membership::change(&mut maps, &plan.identity, &plan.peers, interrupt, &mut Vec::new()).await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
     steps.push(Undo::Detach(folder.clone(), Hook::Tcx));
@@ -255,7 +256,8 @@ async fn update(
     if !plan.on_loopback {
         add_address(plan, netlink, steps).await?;
     }
-    let changed_entries = fill(plan, maps, interrupt, steps).await?;
+    let changed_entries =
+        membership::change(maps, &plan.identity, &plan.peers, interrupt, steps).await?;
     let previous = routing::ours(netlink, plan.link.index).await?;
     routing::change(netlink, &plan.routes, &previous, interrupt, steps).await?;
     hook::replace(&mut loaded, &plan.folder, hook)?;
@@ -286,45 +288,6 @@ async fn add_address(
     let address = plan.identity.private;
     steps.push(Undo::RemoveAddress(plan.loopback, address));
     netlink.add_loopback_address(plan.loopback, address).await
-}
-
-/// Brings names, slots and peers to what the file says; the number of entries that changed.
-async fn fill(
-    plan: &Plan<'_>,
-    maps: &mut Maps,
-    interrupt: &Interrupt,
-    steps: &mut Vec<Undo>,
-) -> Result<usize, Failure> {
-    let slots = slots::assign(&maps.names()?, plan.peers.iter().map(|peer| &peer.name));
-    for (name, slot) in slots.by_name.iter().filter(|(_, slot)| slots.new.contains(slot)) {
-        maps.clear_peer_counters(*slot)?;
-        maps.set_name(*slot, name)?;
-    }
-    let slotted: Vec<_> = plan
-        .peers
-        .iter()
-        .filter_map(|peer| {
-            Some(SlottedPeer {
-                slot: *slots.by_name.get(&peer.name)?,
-                private: peer.private,
-                public: peer.public,
-                direct: peer.direct,
-            })
-        })
-        .collect();
-    let current = maps.peers()?;
-    let changes = peers::changes(&current, &peers::table(&plan.identity, &slotted));
-    for change in &changes {
-        interrupt.check().await?;
-        maps.change_peer(change)?;
-        let (Change::Set(key, _) | Change::Remove(key)) = change;
-        let back = current.get(key).map_or(Change::Remove(*key), |old| Change::Set(*key, *old));
-        steps.push(Undo::ChangePeer(back));
-    }
-    for slot in &slots.freed {
-        maps.remove_name(*slot)?;
-    }
-    Ok(changes.len())
 }
 
 fn attachment(plan: &Plan<'_>, attached_at: u64) -> Attachment {

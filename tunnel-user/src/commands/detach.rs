@@ -109,8 +109,11 @@ pub(super) async fn remove(
     match Hook::from_code(attachment.hook) {
         Some(Hook::Clsact) if same_link => {
             hook::detach(folder, Hook::Clsact)?;
-            if attachment.clsact_added == 1 && netlink.has_clsact(attachment.ifindex).await? {
-                netlink.remove_clsact(attachment.ifindex).await?;
+            let link = attachment.ifindex;
+            let ours = attachment.clsact_added == 1 && netlink.has_clsact(link).await?;
+            // Somebody else may have come to use it since.
+            if ours && !netlink.has_filters(link).await? {
+                netlink.remove_clsact(link).await?;
             }
         }
         Some(Hook::Clsact) => {}

@@ -1,0 +1,114 @@
+//! `rewrite stats`: packets and bytes per peer and direction, and every reason not to rewrite.
+
+use serde::Serialize;
+use tunnel_common::counters::Count;
+use tunnel_common::outcome::{Direction, Reason, Verdict};
+
+use super::running::{self, Running};
+use crate::failure::Failure;
+use crate::plan::peers;
+
+/// Everything that `stats` says; with `--json`, as it stands here (docs/json.md).
+#[derive(Clone, Debug, Serialize)]
+pub struct Stats {
+    /// The attached interfaces.
+    pub interfaces: Vec<Interface>,
+}
+
+/// One attached interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Interface {
+    /// Its name.
+    pub interface: String,
+    /// What was rewritten, by peer.
+    pub peers: Vec<Peer>,
+    /// What was not rewritten although it concerned a peer, by direction and reason.
+    pub not_rewritten: Vec<NotRewritten>,
+}
+
+/// What was rewritten for one peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its private address.
+    pub private: String,
+    /// On the way to it.
+    pub egress: Counter,
+    /// On the way from it.
+    pub ingress: Counter,
+}
+
+/// Packets that were not rewritten for one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotRewritten {
+    /// egress or ingress.
+    pub direction: &'static str,
+    /// The reason's name.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub description: &'static str,
+    /// pass or drop.
+    pub verdict: &'static str,
+    /// How much.
+    #[serde(flatten)]
+    pub counter: Counter,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counter {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl From<Count> for Counter {
+    fn from(Count { packets, bytes }: Count) -> Self {
+        Self { packets, bytes }
+    }
+}
+
+/// Reads the counters of everything that is attached in this network namespace.
+///
+/// # Errors
+/// If the pins can't be used.
+pub fn run() -> Result<Stats, Failure> {
+    let interfaces = running::all()?.iter().map(interface).collect::<Result<_, _>>()?;
+    Ok(Stats { interfaces })
+}
+
+fn interface(running: &Running) -> Result<Interface, Failure> {
+    let maps = &running.maps;
+    let mut peers = Vec::new();
+    for peer in peers::running(&maps.peers()?, &maps.names()?) {
+        let counters = maps.peer_counters(peer.slot)?;
+        peers.push(Peer {
+            name: peer.peer.name.to_string(),
+            private: peer.peer.private.to_string(),
+            egress: counters.egress.into(),
+            ingress: counters.ingress.into(),
+        });
+    }
+    let mut not_rewritten = Vec::new();
+    for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
+        for (reason, count) in maps.reason_counters(direction)? {
+            not_rewritten.push(counted(label, reason, count));
+        }
+    }
+    Ok(Interface { interface: running.folder.interface().into(), peers, not_rewritten })
+}
+
+fn counted(direction: &'static str, reason: Reason, count: Count) -> NotRewritten {
+    NotRewritten {
+        direction,
+        reason: reason.name(),
+        description: reason.description(),
+        verdict: match reason.verdict() {
+            Verdict::Pass => "pass",
+            Verdict::Drop => "drop",
+        },
+        counter: count.into(),
+    }
+}

@@ -3,6 +3,7 @@
 use tunnel_common::attachment::Attachment;
 
 use crate::address::Private;
+use crate::config::MemberName;
 use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
@@ -28,6 +29,8 @@ pub enum Undo {
     RestoreRoute(PeerRoute),
     /// Change an entry of `peers_v4` back.
     ChangePeer(Change),
+    /// Name a slot as it was, or free it.
+    Name(u32, Option<MemberName>),
     /// Set the record as it was.
     RestoreAttachment(Box<Attachment>),
 }
@@ -51,6 +54,10 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,
         Undo::RestoreRoute(route) => netlink.set_route(&route).await,
         Undo::ChangePeer(change) => maps.map_or(Ok(()), |maps| maps.change_peer(&change)),
+        Undo::Name(slot, name) => maps.map_or(Ok(()), |maps| match name {
+            Some(name) => maps.set_name(slot, &name),
+            None => maps.remove_name(slot),
+        }),
         Undo::RestoreAttachment(attachment) => {
             maps.map_or(Ok(()), |maps| maps.set_attachment(&attachment))
         }

@@ -148,6 +148,12 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_the_other_family_does_not_come_between() {
+        let members = private(&["10.0.0.0/24", "::a00:1", "10.0.0.2"]);
+        assert_eq!(pairs(&members, PRIVATE), [(0, 2)]);
+    }
+
+    #[test]
     fn equal_ranges_within_a_wider_one_are_found_too() {
         let members = private(&["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.0/24"]);
         assert_eq!(pairs(&members, PRIVATE), [(0, 1), (0, 2), (0, 3)]);

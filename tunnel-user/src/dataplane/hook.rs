@@ -16,6 +16,7 @@ use tunnel_common::outcome::Direction;
 use super::load::Loaded;
 use super::pins::{Folder, program_name};
 use crate::failure::{Context as _, Failure, is_io};
+use crate::host::snapshot::LOOPBACK;
 
 const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
@@ -66,6 +67,12 @@ impl Hook {
             Self::Clsact => "clsact",
         }
     }
+}
+
+/// Whether the kernel has tcx: asked, and not guessed from its version.
+#[must_use]
+pub fn has_tcx() -> bool {
+    SchedClassifier::query_tcx(LOOPBACK, TcAttachType::Ingress).is_ok()
 }
 
 /// What [`attach`] did.

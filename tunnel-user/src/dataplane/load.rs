@@ -1,5 +1,7 @@
 //! Loads the programs over the pinned maps, which it makes where they are not there yet.
 
+use std::path::PathBuf;
+
 use aya::programs::{ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfLoader};
 use tunnel_common::maps;
@@ -62,14 +64,29 @@ impl Loaded {
 /// kernel lacks the privilege or a map type.
 pub fn load(folder: &Folder, capacity: Capacity, verbose: bool) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
-    let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
+    load_with(&pins, capacity, if verbose { LOG_DEBUG } else { LOG_OFF })
+}
+
+/// Loads both programs over maps that nobody sees, and lets go of them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn try_out() -> Result<(), Failure> {
+    load_with(&[], Capacity::for_peers(0), LOG_OFF).map(|_| ())
+}
+
+fn load_with(
+    pins: &[(&str, PathBuf)],
+    capacity: Capacity,
+    log_level: u8,
+) -> Result<Loaded, Failure> {
     let mut loader = EbpfLoader::new();
     loader
         .override_global(LOG_LEVEL, &log_level, true)
         .map_max_entries(maps::PEERS_V4, capacity.peers())
         .map_max_entries(maps::MEMBERS, capacity.slots)
         .map_max_entries(maps::PEER_COUNTERS, capacity.slots);
-    for (name, path) in &pins {
+    for (name, path) in pins {
         loader.map_pin_path(name, path.as_path());
     }
     let ebpf = loader.load(EBPF_OBJECT).map_err(|error| {

@@ -279,6 +279,25 @@ impl Netlink {
             .any(|m| m.header.index == link as i32 && m.header.parent == TcHandle::CLSACT))
     }
 
+    /// Whether the interface's clsact qdisc has any filter.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn has_filters(&self, link: u32) -> Result<bool, Failure> {
+        let mut filters = self.handle.traffic_filter(link as i32);
+        for request in [filters.get().ingress(), filters.get().egress()] {
+            let found: Vec<_> = request
+                .execute()
+                .try_collect()
+                .await
+                .doing(|| format!("listing the filters of interface {link}"))?;
+            if !found.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes the interface's clsact qdisc and all its filters.
     ///
     /// # Errors

@@ -5,7 +5,68 @@ use std::collections::BTreeMap;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::address::{Private, Public};
+use crate::config::{Member, MemberName};
 use crate::plan::identity::Identity;
+
+/// A peer, as the file or the running maps have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPeer {
+    /// Its name.
+    pub name: MemberName,
+    /// Its private address.
+    pub private: Private,
+    /// Its public address.
+    pub public: Public,
+    /// Whether plain packets from its private address are let through.
+    pub direct: bool,
+}
+
+impl From<&Member> for NamedPeer {
+    fn from(member: &Member) -> Self {
+        Self {
+            name: member.name.clone(),
+            private: member.private,
+            public: member.public,
+            direct: member.direct,
+        }
+    }
+}
+
+/// A peer of the running maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningPeer {
+    /// Its index in `peer_counters`.
+    pub slot: u32,
+    /// Who it is and where packets to it are sent.
+    pub peer: NamedPeer,
+    /// The public addresses that packets from it are accepted from.
+    pub accepted: Vec<Public>,
+}
+
+/// The peers that `table` holds, sorted by name. One whose slot has no name, which only `bpftool`
+/// can make, is called after its slot.
+#[must_use]
+pub fn running(table: &PeersTable, names: &BTreeMap<u32, MemberName>) -> Vec<RunningPeer> {
+    let with_role = |role| table.iter().filter(move |(_, peer)| peer.role == role);
+    let mut peers: Vec<_> = with_role(ROLE_PRIVATE)
+        .filter_map(|(key, peer)| {
+            let name = match names.get(&peer.slot) {
+                Some(name) => name.clone(),
+                None => format!("slot-{}", peer.slot).parse().ok()?,
+            };
+            let accepted = with_role(ROLE_PUBLIC)
+                .filter(|(_, other)| other.slot == peer.slot)
+                .map(|(key, _)| Public::from(key.address))
+                .collect();
+            let private = Private::from(key.address);
+            let public = Public::from(peer.public);
+            let peer_of_name = NamedPeer { name, private, public, direct: peer.direct == 1 };
+            Some(RunningPeer { slot: peer.slot, peer: peer_of_name, accepted })
+        })
+        .collect();
+    peers.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
+    peers
+}
 
 /// A peer with its slot: what two entries of the map are made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

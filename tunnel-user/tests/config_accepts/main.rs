@@ -100,6 +100,16 @@ fn the_same_underlay_address_behind_two_nats() {
 }
 
 #[test]
+fn a_private_address_on_the_members_own_interface() {
+    let text = EXAMPLE.replace(
+        "# underlay = \"172.31.0.5\"   only",
+        "underlay = \"10.0.0.2\" #",
+    );
+    let cluster = right(&text);
+    assert_eq!(cluster.members()[1].underlay, Underlay::from([10, 0, 0, 2]));
+}
+
+#[test]
 fn a_link_local_underlay_address() {
     let text = EXAMPLE.replace(
         "# underlay = \"172.31.0.5\"   only",

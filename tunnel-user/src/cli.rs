@@ -1,0 +1,222 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tunnel_user::address::{Private, Public};
+use tunnel_user::config::{MemberName, parse_private, parse_public};
+use tunnel_user::dataplane::hook::Hook;
+
+const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
+
+/// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
+/// packets between their public addresses: rewritten in the kernel, without encapsulation.
+#[derive(Debug, Parser)]
+#[command(name = "rewrite", version, propagate_version = true, after_help = "\
+Examples:
+  rewrite check                     is the file right, can this host run it
+  rewrite attach eth0               address, routes, programs: the whole job
+  rewrite status                    what is attached, and whether it works
+  rewrite detach eth0               exactly what attach brought is gone
+
+Exit codes: 0 done; 1 the kernel refused; 2 wrong usage; 3 the file is wrong;
+4 refused, as it does not fit what is; 5 this host can't run it; 6 the pins are
+not ours or of another version; 130 interrupted.")]
+pub struct Cli {
+    /// Work inside this network namespace of `ip netns`; the pins stay outside of it
+    #[arg(long, global = true, value_name = "NAME")]
+    pub netns: Option<String>,
+
+    /// Say on stderr what is done. With attach, the programs log each packet that concerns a peer
+    /// and is not rewritten; `rewrite stats --watch --verbose` shows these messages
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Rewrite on an interface, as the file says; once more after the file has changed
+    #[command(after_help = "\
+Examples:
+  rewrite attach eth0
+  rewrite attach eth0 --config cluster.toml --self srva
+  rewrite --netns a attach eth0     in a network namespace, the pins outside of it
+
+It adds this host's private address to lo, a route to each peer's private address, and
+the programs. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
+    Attach(AttachArgs),
+
+    /// Take away exactly what attach brought
+    #[command(after_help = "Examples:\n  rewrite detach eth0\n  rewrite detach --all")]
+    Detach(DetachArgs),
+
+    /// What is attached, to what, since when, by which version; and whether it works
+    #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
+        Exits with 1 if something is not as it should be.")]
+    Status {
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Look at or change the running peers, at once; the file stays as it is
+    #[command(subcommand)]
+    Peer(PeerCommand),
+
+    /// Packets and bytes per peer and direction, and every reason not to rewrite
+    #[command(after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json")]
+    Stats {
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+        /// Again every second, until interrupted
+        #[arg(long)]
+        watch: bool,
+    },
+
+    /// Is the file right, can this host run it, and what will be in the way; changes nothing
+    #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
+        Exits with 4 if attach would fail.")]
+    Check {
+        /// The file
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+        /// Which member this host is, where its addresses do not tell
+        #[arg(long = "self", value_name = "NAME")]
+        self_name: Option<String>,
+    },
+}
+
+/// The words behind `attach`.
+#[derive(Args, Debug)]
+pub struct AttachArgs {
+    /// The interface that the packets between the public addresses cross
+    #[arg(value_name = "IFACE")]
+    pub interface: String,
+    /// The file, the same on every host
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Which member this host is, where its addresses do not tell
+    #[arg(long = "self", value_name = "NAME")]
+    pub self_name: Option<String>,
+    /// Where the programs run at ingress; only tc in this version
+    #[arg(long, value_enum, default_value_t = Ingress::Tc)]
+    pub ingress: Ingress,
+    /// Leave the routes to the peers' private addresses to you
+    #[arg(long)]
+    pub no_routes: bool,
+    /// How tc runs the programs: tcx where the kernel has it, else clsact
+    #[arg(long, value_enum, default_value_t = HookArg::Auto)]
+    pub hook: HookArg,
+}
+
+/// Where the ingress program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ingress {
+    /// Traffic control
+    Tc,
+}
+
+/// The kernel's mechanism that runs the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookArg {
+    /// tcx where the kernel has it, else clsact
+    Auto,
+    /// Links (Linux 6.6 and later)
+    Tcx,
+    /// Filters of a clsact qdisc
+    Clsact,
+}
+
+impl HookArg {
+    /// What was asked for, if anything.
+    pub const fn wanted(self) -> Option<Hook> {
+        match self {
+            Self::Auto => None,
+            Self::Tcx => Some(Hook::Tcx),
+            Self::Clsact => Some(Hook::Clsact),
+        }
+    }
+}
+
+/// The words behind `detach`.
+#[derive(Args, Debug)]
+pub struct DetachArgs {
+    /// The interface
+    #[arg(value_name = "IFACE", required_unless_present = "all", conflicts_with = "all")]
+    pub interface: Option<String>,
+    /// Every attached interface of this network namespace
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// The words behind `peer`.
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// The running peers
+    List {
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+    /// One more peer
+    #[command(after_help = "Example:\n  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3")]
+    Add {
+        /// Its name
+        name: MemberName,
+        /// Its identity: what the software dials
+        #[arg(long, value_name = "ADDRESS", value_parser = private)]
+        private: Private,
+        /// Where it is reached
+        #[arg(long, value_name = "ADDRESS", value_parser = public)]
+        public: Public,
+        /// Let plain packets from its private address through as well
+        #[arg(long)]
+        direct: bool,
+        #[command(flatten)]
+        on: On,
+    },
+    /// Another public address, or plain packets let through or not
+    #[command(after_help = "Example:\n  rewrite peer set srvb --public 192.0.2.9")]
+    Set {
+        /// Its name, or its private address
+        peer: String,
+        /// Where it is reached from now on
+        #[arg(long, value_name = "ADDRESS", value_parser = public, required_unless_present = "direct")]
+        public: Option<Public>,
+        /// Whether plain packets from its private address are let through as well
+        #[arg(long, value_name = "true|false")]
+        direct: Option<bool>,
+        #[command(flatten)]
+        on: On,
+    },
+    /// One peer less
+    #[command(after_help = "Example:\n  rewrite peer remove srvc")]
+    Remove {
+        /// Its name, or its private address
+        peer: String,
+        #[command(flatten)]
+        on: On,
+    },
+}
+
+/// Which interface's peers.
+#[derive(Args, Debug)]
+pub struct On {
+    /// The interface, where more than one is attached
+    #[arg(long, value_name = "IFACE")]
+    pub interface: Option<String>,
+}
+
+fn private(text: &str) -> Result<Private, String> {
+    parse_private(text).map_err(|problem| format!("{problem}; {}", problem.help()))
+}
+
+fn public(text: &str) -> Result<Public, String> {
+    parse_public(text).map_err(|problem| format!("{problem}; {}", problem.help()))
+}

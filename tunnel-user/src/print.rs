@@ -1,0 +1,202 @@
+//! What the commands say, for people.
+
+use std::fmt::Write as _;
+
+use tunnel_user::commands::check::{Finding, Level};
+use tunnel_user::commands::{attach, detach, peer, stats, status};
+use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
+use tunnel_user::plan::routes::RouteChanges;
+
+/// What attach did, what is now true, and how to go back.
+pub fn attach(report: &attach::Report) -> String {
+    let attach::Report { interface, identity, peers, hook, .. } = report;
+    let mut text = String::new();
+    let done = if report.was_attached { "updated" } else { "attached" };
+    let _ = writeln!(
+        text,
+        "{interface}: {done}; this host is {}, {} as {} ({}, {peers} {})",
+        identity.name,
+        identity.private,
+        identity.underlay,
+        hook.name(),
+        if *peers == 1 { "peer" } else { "peers" },
+    );
+    if report.was_attached {
+        let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
+    }
+    if report.loopback_address_added {
+        let _ = writeln!(text, "  address {}/32 on lo", identity.private);
+    }
+    routes(&mut text, &report.routes);
+    let _ = writeln!(text, "  back: rewrite detach {interface}");
+    text
+}
+
+/// What detach took away.
+pub fn detach(reports: &[detach::Report]) -> String {
+    let mut text = String::new();
+    if reports.is_empty() {
+        let _ = writeln!(text, "nothing is attached in this network namespace");
+    }
+    for report in reports {
+        let interface = &report.interface;
+        let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
+        let _ = writeln!(text, "{interface}: {what}");
+        if let Some(address) = report.address {
+            let _ = writeln!(text, "  removed: address {address}/32 on lo");
+        }
+        for route in &report.routes {
+            let _ = writeln!(text, "  removed: route {route}");
+        }
+    }
+    text
+}
+
+/// What is attached, and whether it works.
+pub fn status(status: &status::Status) -> String {
+    let mut text = String::new();
+    if status.interfaces.is_empty() {
+        let _ = writeln!(text, "nothing is attached in this network namespace");
+    }
+    for interface in &status.interfaces {
+        let own = &interface.identity;
+        let _ = writeln!(
+            text,
+            "{}: {}, by {}, attached {} by version {}",
+            interface.interface,
+            if interface.healthy { "works" } else { "DOES NOT WORK as it should" },
+            interface.hook,
+            interface.attached_at,
+            interface.attached_by,
+        );
+        if interface.changed_at != interface.attached_at {
+            let _ = writeln!(text, "  changed   {}", interface.changed_at);
+        }
+        let _ = writeln!(text, "  pins      {}", interface.pins);
+        let _ = write!(text, "  self      {}  {} as {}", own.name, own.private, own.underlay);
+        let _ = match own.public == own.underlay {
+            true => writeln!(text),
+            false => writeln!(text, ", public {}", own.public),
+        };
+        for peer in &interface.peers {
+            let direct = if peer.direct { "  direct" } else { "" };
+            let _ =
+                writeln!(text, "  peer      {}  {} at {}{direct}", peer.name, peer.private, peer.public);
+        }
+        for finding in &interface.health {
+            let _ = writeln!(text, "  {}  {}", if finding.ok { "ok      " } else { "WRONG   " }, finding.what);
+        }
+    }
+    text
+}
+
+/// The running peers.
+pub fn peers(interfaces: &[(String, Vec<RunningPeer>)]) -> String {
+    let mut text = String::new();
+    if interfaces.is_empty() {
+        let _ = writeln!(text, "nothing is attached in this network namespace");
+    }
+    for (interface, peers) in interfaces {
+        let _ = writeln!(text, "{interface}: {} peers", peers.len());
+        for running in peers {
+            let _ = writeln!(text, "  {}", named(&running.peer));
+        }
+    }
+    text
+}
+
+/// What a change of the peers did, and how to go back.
+pub fn peer(report: &peer::Report) -> String {
+    let peer::Report { interface, before, after, .. } = report;
+    let mut text = String::new();
+    let back = match (before, after) {
+        (None, Some(after)) => {
+            let _ = writeln!(text, "{interface}: added {}", named(after));
+            format!("rewrite peer remove {}", after.name)
+        }
+        (Some(before), None) => {
+            let _ = writeln!(text, "{interface}: removed {}", named(before));
+            let NamedPeer { name, private, public, .. } = before;
+            let direct = if before.direct { " --direct" } else { "" };
+            format!("rewrite peer add {name} --private {private} --public {public}{direct}")
+        }
+        (Some(before), Some(after)) => {
+            let _ = writeln!(text, "{interface}: was {}", named(before));
+            let _ = writeln!(text, "{:width$}  is  {}", "", named(after), width = interface.len());
+            let NamedPeer { name, public, direct, .. } = before;
+            format!("rewrite peer set {name} --public {public} --direct {direct}")
+        }
+        (None, None) => return text,
+    };
+    routes(&mut text, &report.routes);
+    let _ = writeln!(text, "  back: {back}");
+    let _ = writeln!(text, "  the file is as it was: the next attach goes by the file");
+    text
+}
+
+/// The counters; reasons that never occurred are left out.
+pub fn stats(stats: &stats::Stats) -> String {
+    let mut text = String::new();
+    if stats.interfaces.is_empty() {
+        let _ = writeln!(text, "nothing is attached in this network namespace");
+    }
+    for interface in &stats.interfaces {
+        let _ = writeln!(
+            text,
+            "{:<24} {:>12} {:>16} {:>12} {:>16}",
+            interface.interface, "egress pkts", "bytes", "ingress pkts", "bytes"
+        );
+        for peer in &interface.peers {
+            let _ = writeln!(
+                text,
+                "  {:<22} {:>12} {:>16} {:>12} {:>16}",
+                peer.name,
+                peer.egress.packets,
+                peer.egress.bytes,
+                peer.ingress.packets,
+                peer.ingress.bytes
+            );
+        }
+        for reason in interface.not_rewritten.iter().filter(|r| r.counter.packets > 0) {
+            let _ = writeln!(
+                text,
+                "  not rewritten: {} {} packets, {} bytes, {} ({}): {}",
+                reason.direction,
+                reason.counter.packets,
+                reason.counter.bytes,
+                reason.reason,
+                reason.verdict,
+                reason.description,
+            );
+        }
+    }
+    text
+}
+
+/// What was found.
+pub fn findings(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let label = match finding.level {
+            Level::Good => "ok   ",
+            Level::Note => "note ",
+            Level::Bad => "WRONG",
+        };
+        let _ = writeln!(text, "{label}  {}", finding.what.replace('\n', "\n       "));
+    }
+    text
+}
+
+fn routes(text: &mut String, changes: &RouteChanges) {
+    for route in &changes.set {
+        let _ = writeln!(text, "  route {route}");
+    }
+    for route in &changes.remove {
+        let _ = writeln!(text, "  removed: route {route}");
+    }
+}
+
+fn named(peer: &NamedPeer) -> String {
+    let direct = if peer.direct { ", direct" } else { "" };
+    format!("{}  {} at {}{direct}", peer.name, peer.private, peer.public)
+}
