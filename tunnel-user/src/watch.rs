@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use aya_log::EbpfLogger;
-use tokio::io::unix::AsyncFd;
+use log::Log;
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel_common::outcome::Direction;
 use tunnel_user::commands::{running, stats};
@@ -19,9 +19,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Prints until a signal comes or the reader goes away. On a terminal, in place.
 pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
-    if verbose {
-        follow_messages()?;
-    }
+    let mut messages = if verbose { messages()? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;
     let listen = |kind| signal(kind).doing(|| "listening for signals".into());
     let (mut interrupt, mut terminate) =
@@ -33,6 +31,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         }
+        messages.iter_mut().for_each(EbpfLogger::flush);
         let stats = stats::run()?;
         let text = if json { as_json(&stats)? } else { print::stats(&stats) };
         let mut stdout = io::stdout().lock();
@@ -43,30 +42,20 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
     }
 }
 
-/// Writes the programs' messages to the log as they come.
-fn follow_messages() -> Result<(), Failure> {
+/// The readers of the programs' messages, which go to the log.
+fn messages() -> Result<Vec<EbpfLogger<&'static dyn Log>>, Failure> {
+    let mut loggers = Vec::new();
     for running in running::all()? {
         let Some(hook) = Hook::from_code(running.attachment.hook) else { continue };
         // Both programs write to one ring.
         let program = hook::running(&running.folder, hook, Direction::Egress)?.program;
-        let logger = match EbpfLogger::init_from_id(program) {
-            Ok(logger) => logger,
-            Err(error) => {
-                tracing::warn!(
-                    "{} has no messages ({error}): attach it again with --verbose",
-                    running.folder.interface()
-                );
-                continue;
-            }
-        };
-        let mut messages =
-            AsyncFd::register(logger).doing(|| "listening to the programs' messages".into())?;
-        tokio::spawn(async move {
-            while let Ok(mut ready) = messages.readable_mut().await {
-                ready.get_inner_mut().flush();
-                ready.clear_ready();
-            }
-        });
+        match EbpfLogger::init_from_id(program) {
+            Ok(logger) => loggers.push(logger),
+            Err(error) => tracing::warn!(
+                "{} has no messages ({error}): attach it again with --verbose",
+                running.folder.interface()
+            ),
+        }
     }
-    Ok(())
+    Ok(loggers)
 }

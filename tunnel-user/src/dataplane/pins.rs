@@ -11,7 +11,7 @@ use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
 
 use crate::failure::{Context as _, Failure};
-use crate::host::network_namespace::NetworkNamespace;
+use crate::host::network_namespace::{self, NetworkNamespace};
 
 const BPFFS: &str = "/sys/fs/bpf";
 const OURS: &str = "rewrite";
@@ -221,26 +221,22 @@ pub fn require_bpffs() -> Result<(), Failure> {
     if is_bpffs {
         return Ok(());
     }
-    Err(if in_ip_netns_exec() {
-        Failure::host(
-            format!("there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, \
-                     whose private /sys would vanish, pins and all, with the command"),
-            "use `rewrite --netns NAME …` instead, or `nsenter --net=/run/netns/NAME rewrite …`",
-        )
-    } else {
-        Failure::host(
+    Err(match network_namespace::of_ip_netns_exec() {
+        Some(name) => Failure::host(
+            format!(
+                "there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, whose \
+                 private /sys would vanish with the command, pins and all"
+            ),
+            format!(
+                "use `rewrite --netns {name} …` instead, or `nsenter --net=/run/netns/{name} \
+                 rewrite …`"
+            ),
+        ),
+        None => Failure::host(
             format!("there is no BPF file system on {BPFFS}, where the pins go"),
             format!("mount it: mount -t bpf bpf {BPFFS}"),
-        )
+        ),
     })
-}
-
-/// `ip netns exec` mounts a fresh sysfs over /sys in a mount namespace of its own (iproute2,
-/// lib/namespace.c, netns_switch).
-fn in_ip_netns_exec() -> bool {
-    let mounts = fs::read_link("/proc/self/ns/mnt").ok();
-    let network = fs::read_link("/proc/self/ns/net").ok();
-    mounts != fs::read_link("/proc/1/ns/mnt").ok() && network != fs::read_link("/proc/1/ns/net").ok()
 }
 
 /// Keeps other commands from changing pins, until it is dropped.

@@ -11,10 +11,15 @@ use crate::failure::{Context as _, Failure};
 /// Where `ip netns add` puts them.
 const NAMED: &str = "/run/netns";
 
+/// A sysctl that only the initial network namespace has (Linux, net/core/sysctl_net_core.c,
+/// net_core_table). /proc shows the reader's own namespace, and unlike /proc/1/ns/net takes no
+/// privilege and means the same inside a container.
+const ONLY_INITIAL: &str = "/proc/sys/net/core/netdev_budget";
+
 /// A network namespace, as the pins tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkNamespace {
-    /// That of process 1: the host's.
+    /// The initial one: the host's.
     Host,
     /// Any other, by the inode of its file in /proc.
     Other(u64),
@@ -26,14 +31,31 @@ impl NetworkNamespace {
     /// # Errors
     /// If /proc can't be read.
     pub fn current() -> Result<Self, Failure> {
-        let own = inode("/proc/self/ns/net")?;
-        // Without the right to look at process 1, the pins are out of reach as well.
-        Ok(if own == inode("/proc/1/ns/net")? { Self::Host } else { Self::Other(own) })
+        if Path::new(ONLY_INITIAL).exists() {
+            return Ok(Self::Host);
+        }
+        let file = "/proc/self/ns/net";
+        let inode = fs::metadata(file).doing(|| format!("looking at {file}"))?.ino();
+        Ok(Self::Other(inode))
     }
 }
 
-fn inode(path: &str) -> Result<u64, Failure> {
-    Ok(fs::metadata(path).doing(|| format!("looking at {path}"))?.ino())
+/// The name of the network namespace whose `ip netns exec` this process runs under.
+///
+/// It mounts a sysfs over /sys in a mount namespace of its own, with the name as the mount's
+/// source (iproute2, lib/namespace.c, netns_switch).
+#[must_use]
+pub fn of_ip_netns_exec() -> Option<String> {
+    private_sysfs(&fs::read_to_string("/proc/self/mountinfo").ok()?)
+        .filter(|name| Path::new(NAMED).join(name).exists())
+}
+
+/// The source of the topmost mount on /sys, if it is a sysfs (proc_pid_mountinfo(5)).
+fn private_sysfs(mountinfo: &str) -> Option<String> {
+    let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some("/sys"))?;
+    let (_, behind) = line.split_once(" - ")?;
+    let mut words = behind.split(' ');
+    (words.next() == Some("sysfs")).then(|| words.next().map(str::to_owned))?
 }
 
 /// Moves this thread into the network namespace `name` of `ip netns`. The mounts stay, and so do
@@ -52,4 +74,24 @@ pub fn enter(name: &str) -> Result<(), Failure> {
     let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
     setns(file, CloneFlags::CLONE_NEWNET)
         .doing(|| format!("entering the network namespace {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sysfs_of_ip_netns_exec_is_named_after_the_namespace() {
+        let mountinfo = "\
+22 28 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+30 22 0:26 / /sys/fs/bpf rw shared:9 - bpf bpf rw,mode=700
+412 400 0:55 / /sys rw,relatime - sysfs srva rw
+";
+        assert_eq!(private_sysfs(mountinfo).as_deref(), Some("srva"));
+    }
+
+    #[test]
+    fn another_file_system_on_sys_is_no_sysfs() {
+        assert_eq!(private_sysfs("22 28 0:20 / /sys rw - tmpfs tmpfs rw\n"), None);
+    }
 }
