@@ -43,9 +43,13 @@ fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn
         .arg(target_dir)
         .env("RUSTC_BOOTSTRAP", "1");
     // What cargo tells this script about the host's build must not reach the other target's.
-    for inherited in
-        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
-    {
+    for inherited in [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ] {
         cargo.env_remove(inherited);
     }
     match core {

@@ -1,1 +1,12 @@
 //! What the demonstration and the tests share: the lab of network namespaces, captures, packets.
+
+pub mod capture;
+pub mod frame;
+pub mod gluster;
+pub mod lab;
+pub mod netns;
+pub mod packet;
+pub mod process;
+pub mod rewrite_command;
+pub mod traffic;
+pub mod wait;

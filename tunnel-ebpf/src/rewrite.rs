@@ -31,21 +31,19 @@ pub struct NewQuote {
     pub offset: usize,
     /// Its header's new values.
     pub header: NewHeader,
-    /// Its transport checksum, if the quote is long enough to hold it.
-    pub transport: Option<NewChecksum>,
+    /// Its transport checksum and that of the ICMP message, which makes up for it. A quote without
+    /// a transport checksum has the latter twice, as it was: a value that is always whole, and not
+    /// an option, since the verifier refuses to copy fields that a branch left unset.
+    pub checksums: [NewChecksum; 2],
 }
 
-/// A checksum's place and new value.
+/// A checksum's place and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewChecksum {
     /// From the start of the packet.
     pub offset: usize,
     /// The value to store.
     pub checksum: [u8; 2],
-    /// Where the checksum of the ICMP message stands, from the start of the packet.
-    pub icmp_offset: usize,
-    /// The ICMP checksum that makes up for the change.
-    pub icmp_checksum: [u8; 2],
 }
 
 /// What changes in the packet itself.
@@ -79,9 +77,7 @@ pub fn packet<P: PacketMut>(packet: &mut P, new: &NewPacket) -> Result<(), Write
 #[inline(always)]
 pub fn quote<P: PacketMut>(packet: &mut P, new: &NewQuote) -> Result<(), WriteFailed> {
     packet.store(new.offset + ipv4::CHECKSUM_OFFSET, &new.header.bytes())?;
-    if let Some(transport) = &new.transport {
-        packet.store(transport.offset, &transport.checksum)?;
-        packet.store(transport.icmp_offset, &transport.icmp_checksum)?;
-    }
-    Ok(())
+    let [transport, icmp] = &new.checksums;
+    packet.store(transport.offset, &transport.checksum)?;
+    packet.store(icmp.offset, &icmp.checksum)
 }

@@ -21,18 +21,25 @@ pub struct Skb<'a> {
 }
 
 impl<'a> Skb<'a> {
-    /// The packet, if its ethertype says IPv4.
+    /// The packet, if its ethertype says IPv4 and it is of no VLAN: that is another interface's.
     #[inline(always)]
     pub fn ipv4(ctx: &'a TcContext) -> Option<Self> {
-        if ctx.skb.protocol() != ETH_P_IP {
+        let skb = Self { ctx };
+        if ctx.skb.protocol() != ETH_P_IP || skb.has_vlan_tag() {
             return None;
         }
-        let skb = Self { ctx };
         if skb.pointer::<Ipv4Hdr>(0).is_none() {
             // A failure is found by the read that needs the header.
             let _ = ctx.pull_data((LINK_HEADER_LEN + HEADER_LEN) as u32);
         }
         Some(skb)
+    }
+
+    /// Whether the tag of a VLAN was taken out of the frame and is kept beside it.
+    #[inline(always)]
+    fn has_vlan_tag(&self) -> bool {
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+        unsafe { (*self.ctx.skb.skb).vlan_present != 0 }
     }
 
     /// What this packet adds to a counter.
@@ -67,7 +74,7 @@ impl Packet for Skb<'_> {
 
     #[inline(always)]
     fn segments(&self) -> u32 {
-        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+        // SAFETY: as above.
         unsafe { (*self.ctx.skb.skb).gso_segs }
     }
 

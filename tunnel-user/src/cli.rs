@@ -12,7 +12,11 @@ const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
 #[derive(Debug, Parser)]
-#[command(name = "rewrite", version, propagate_version = true, after_help = "\
+#[command(
+    name = "rewrite",
+    version,
+    propagate_version = true,
+    after_help = "\
 Examples:
   rewrite check                     is the file right, can this host run it
   rewrite attach eth0               address, routes, programs: the whole job
@@ -21,7 +25,8 @@ Examples:
 
 Exit codes: 0 done; 1 the kernel refused; 2 wrong usage; 3 the file is wrong;
 4 refused, as it does not fit what is; 5 this host can't run it; 6 the pins are
-not ours or of another version; 130 interrupted.")]
+not ours or of another version; 130 interrupted."
+)]
 pub struct Cli {
     /// Work inside this network namespace of `ip netns`; the pins stay outside of it
     #[arg(long, global = true, value_name = "NAME")]
@@ -69,7 +74,9 @@ the programs. A failed attach leaves nothing behind. Back: rewrite detach eth0")
     Peer(PeerCommand),
 
     /// Packets and bytes per peer and direction, and every reason not to rewrite
-    #[command(after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json")]
+    #[command(
+        after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json"
+    )]
     Stats {
         /// As JSON (docs/json.md)
         #[arg(long)]
@@ -165,7 +172,9 @@ pub enum PeerCommand {
         json: bool,
     },
     /// One more peer
-    #[command(after_help = "Example:\n  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3")]
+    #[command(
+        after_help = "Example:\n  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3"
+    )]
     Add {
         /// Its name
         name: MemberName,

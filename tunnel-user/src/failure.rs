@@ -81,7 +81,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(error) => error.fmt(f),
-            Self::Refused { what, help } | Self::Host { what, help } | Self::Pins { what, help } => {
+            Self::Refused { what, help }
+            | Self::Host { what, help }
+            | Self::Pins { what, help } => {
                 write!(f, "{what}\n  help: {help}")
             }
             Self::Kernel { what, source } => write!(f, "{what}: {source:#}"),

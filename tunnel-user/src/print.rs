@@ -80,11 +80,19 @@ pub fn status(status: &status::Status) -> String {
         };
         for peer in &interface.peers {
             let direct = if peer.direct { "  direct" } else { "" };
-            let _ =
-                writeln!(text, "  peer      {}  {} at {}{direct}", peer.name, peer.private, peer.public);
+            let _ = writeln!(
+                text,
+                "  peer      {}  {} at {}{direct}",
+                peer.name, peer.private, peer.public
+            );
         }
         for finding in &interface.health {
-            let _ = writeln!(text, "  {}  {}", if finding.ok { "ok      " } else { "WRONG   " }, finding.what);
+            let _ = writeln!(
+                text,
+                "  {}  {}",
+                if finding.ok { "ok      " } else { "WRONG   " },
+                finding.what
+            );
         }
     }
     text

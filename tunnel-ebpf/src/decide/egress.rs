@@ -22,14 +22,17 @@ fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome
     let Some(peer) = tables.peer(addresses(&header).destination) else {
         return Ok(Outcome::NotOurs);
     };
-    let ip = Ipv4::parse(&header, packet.extent(), packet.segments())?;
+    let ip = Ipv4::parse(&header, packet.extent(), packet.segments());
 
     if peer.role == ROLE_PUBLIC {
-        if ip.addresses.source == peer.self_underlay {
+        if let Ok(ip) = ip
+            && ip.addresses.source == peer.self_underlay
+        {
             public_flow::remember(packet, &ip, tables);
         }
         return Ok(Outcome::NotOurs);
     }
+    let ip = ip?;
     if ip.addresses.source != peer.self_private {
         return Err(Reason::ForeignSource);
     }

@@ -37,14 +37,12 @@ pub fn is_reply<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) -> bool
 
 /// Whether the quoted packet at `offset` was sent by a remembered flow.
 #[inline(always)]
-pub fn is_sent<P: Packet, T: Tables>(
-    packet: &P,
-    offset: usize,
-    quoted: &Ipv4,
-    tables: &T,
-) -> bool {
+pub fn is_sent<P: Packet, T: Tables>(packet: &P, offset: usize, quoted: &Ipv4, tables: &T) -> bool {
     flow(packet, offset, quoted, Perspective::Sent).is_some_and(|flow| tables.remembers(&flow))
 }
+
+/// Bytes of a source and a destination port.
+const PORTS_LEN: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Perspective {
@@ -55,24 +53,26 @@ enum Perspective {
 /// The flow of the packet at `offset`; none for a later fragment, and for an ICMP message other
 /// than a request that was sent or a reply that was received.
 #[inline(always)]
-fn flow<P: Packet>(
-    packet: &P,
-    offset: usize,
-    ip: &Ipv4,
-    perspective: Perspective,
-) -> Option<Flow> {
+fn flow<P: Packet>(packet: &P, offset: usize, ip: &Ipv4, perspective: Perspective) -> Option<Flow> {
     if ip.fragment == Fragment::Later {
         return None;
     }
     let (mut local_port, mut peer_port) = ([0; 2], [0; 2]);
     let transport = offset + ip.header_len;
     if has_ports(ip.protocol) {
+        // What lies behind a shorter payload are other bytes of the frame.
+        if ip.payload_len < PORTS_LEN {
+            return None;
+        }
         let [s0, s1, d0, d1] = packet.bytes(transport)?;
         (local_port, peer_port) = match perspective {
             Perspective::Sent => ([s0, s1], [d0, d1]),
             Perspective::Received => ([d0, d1], [s0, s1]),
         };
     } else if ip.protocol == ICMP {
+        if ip.payload_len < icmp::HEADER_LEN as u32 {
+            return None;
+        }
         let [message_type] = packet.bytes(transport)?;
         let of_a_flow = match perspective {
             Perspective::Sent => icmp::ECHO_REQUEST,

@@ -89,20 +89,18 @@ fn mend<P: Packet>(
     addresses: Addresses,
 ) -> Result<NewQuote, Reason> {
     let header = new_header(quoted, addresses);
-    let transport = match quoted_checksum(quoted) {
-        Some(field) => {
-            let checksum_offset = offset + quoted.header_len + field.offset;
-            let old = packet.bytes(checksum_offset).ok_or(Reason::MalformedQuote)?;
-            let icmp_offset = ip.header_len + icmp::CHECKSUM_OFFSET;
-            let icmp_old = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
-            let checksum = mended_transport(old, difference(quoted.addresses, addresses), field);
-            // The quoted IP header's sum has not changed: its checksum made up for its addresses.
-            let icmp_checksum = mended(icmp_old, difference16(old, checksum));
-            Some(NewChecksum { offset: checksum_offset, checksum, icmp_offset, icmp_checksum })
-        }
-        None => None,
-    };
-    Ok(NewQuote { offset, header, transport })
+    let icmp_offset = ip.header_len + icmp::CHECKSUM_OFFSET;
+    let icmp = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
+    let mut checksums = [NewChecksum { offset: icmp_offset, checksum: icmp }; 2];
+    if let Some(field) = quoted_checksum(quoted) {
+        let offset = offset + quoted.header_len + field.offset;
+        let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;
+        let new = mended_transport(old, difference(quoted.addresses, addresses), field);
+        checksums[0] = NewChecksum { offset, checksum: new };
+        // The quoted IP header's sum has not changed: its checksum made up for its addresses.
+        checksums[1].checksum = mended(icmp, difference16(old, new));
+    }
+    Ok(NewQuote { offset, header, checksums })
 }
 
 /// The checksum to mend in a quoted packet, if the quote reaches as far.

@@ -206,7 +206,8 @@ async fn attach(
     attachment.loopback_address_added = u8::from(adds_address || address_was_ours);
     maps.set_attachment(&attachment)?;
     let changed_entries =
-        membership::change(&mut maps, &plan.identity, &plan.peers, interrupt, &mut Vec::new()).await?;
+        membership::change(&mut maps, &plan.identity, &plan.peers, interrupt, &mut Vec::new())
+            .await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
     steps.push(Undo::Detach(folder.clone(), Hook::Tcx));

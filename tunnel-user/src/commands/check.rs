@@ -105,9 +105,13 @@ async fn network(
     let Some((index, name)) = held_by else { return Ok(()) };
     findings.push(Finding::new(
         Level::Good,
-        format!("this host is {}, and its interface is {name}: rewrite attach {name}", identity.name),
+        format!(
+            "this host is {}, and its interface is {name}: rewrite attach {name}",
+            identity.name
+        ),
     ));
-    findings.extend(snapshot.attachable(name).err().map(|f| Finding::new(Level::Bad, f.to_string())));
+    findings
+        .extend(snapshot.attachable(name).err().map(|f| Finding::new(Level::Bad, f.to_string())));
 
     let attached = Attached { index: *index, name, names: &names };
     for member in cluster.members().iter().filter(|member| member.name != identity.name) {

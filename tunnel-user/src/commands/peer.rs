@@ -196,11 +196,8 @@ mod tests {
 
     #[test]
     fn what_is_not_given_stays() {
-        let edit = Edit::Set {
-            peer: "srvb".into(),
-            public: Some([192, 0, 2, 9].into()),
-            direct: None,
-        };
+        let edit =
+            Edit::Set { peer: "srvb".into(), public: Some([192, 0, 2, 9].into()), direct: None };
         let (wanted, before, after) = edited(&edit, &two()).unwrap();
         assert_eq!(before.as_ref(), two().first());
         assert_eq!(after.as_ref(), wanted.first());

@@ -177,23 +177,27 @@ async fn health(
     look(
         snapshot.all_addresses().contains(&address.0),
         format!("this host has {address}"),
-        format!("this host lacks its private address {address}: ip addr add {address}/32 dev {LOOPBACK}"),
+        format!(
+            "this host lacks its private address {address}: ip addr add {address}/32 dev {LOOPBACK}"
+        ),
     );
     let underlay = identity.underlay;
     look(
         link.is_some_and(|link| snapshot.addresses_of(link.index).contains(&underlay.0))
             || snapshot.all_addresses().contains(&underlay.0),
         format!("this host has {underlay}"),
-        format!("this host lacks its underlay address {underlay}: correct the file and attach again"),
+        format!(
+            "this host lacks its underlay address {underlay}: correct the file and attach again"
+        ),
     );
     if attachment.routes_managed == 1 {
         let routes = netlink.host_routes().await?;
         for peer in peers {
             let private = peer.peer.private;
             look(
-                routes.iter().any(|r| {
-                    r.route.destination == private && r.route.link == attachment.ifindex
-                }),
+                routes
+                    .iter()
+                    .any(|r| r.route.destination == private && r.route.link == attachment.ifindex),
                 format!("{private} is routed through {name}"),
                 format!("there is no route to {private} through {name}: rewrite attach {name}"),
             );

@@ -121,11 +121,7 @@ pub fn check_members(members: &[Claim]) -> Vec<Conflict> {
     let mut conflicts = same_names(members);
     for rule in RULES {
         let found = overlaps(members, rule);
-        conflicts.extend(
-            found
-                .into_iter()
-                .map(|(a, b)| range_conflict(members, a, b)),
-        );
+        conflicts.extend(found.into_iter().map(|(a, b)| range_conflict(members, a, b)));
     }
     conflicts
 }
@@ -144,11 +140,7 @@ fn same_names(members: &[Claim]) -> Vec<Conflict> {
         let Some(name) = &claim.name else { continue };
         let with = *first.entry(name).or_insert(member);
         if with != member {
-            conflicts.push(Conflict::Name {
-                member,
-                with,
-                name: name.clone(),
-            });
+            conflicts.push(Conflict::Name { member, with, name: name.clone() });
         }
     }
     conflicts
@@ -157,9 +149,7 @@ fn same_names(members: &[Claim]) -> Vec<Conflict> {
 fn range_conflict(members: &[Claim], a: Claimed, b: Claimed) -> Conflict {
     let place = |claimed: Claimed| Place {
         member: claimed.member,
-        name: members
-            .get(claimed.member)
-            .and_then(|claim| claim.name.clone()),
+        name: members.get(claimed.member).and_then(|claim| claim.name.clone()),
         role: claimed.role,
         range: claimed.range,
     };
@@ -167,10 +157,7 @@ fn range_conflict(members: &[Claim], a: Claimed, b: Claimed) -> Conflict {
         a.member > b.member || (a.member == b.member && a.role == Role::Private)
     };
     let (place_at, with) = if is_later(a, b) { (a, b) } else { (b, a) };
-    Conflict::Range {
-        place: place(place_at),
-        with: place(with),
-    }
+    Conflict::Range { place: place(place_at), with: place(with) }
 }
 
 #[cfg(test)]
@@ -179,9 +166,7 @@ mod tests {
 
     fn claim(name: &str, private: &str, public: &str, underlay: &str) -> Claim {
         let ranges = |text: &str| -> Vec<Prefix> {
-            text.split_whitespace()
-                .map(|text| text.parse().expect(text))
-                .collect()
+            text.split_whitespace().map(|text| text.parse().expect(text)).collect()
         };
         Claim {
             name: name.parse().ok(),
@@ -194,27 +179,14 @@ mod tests {
     fn told(members: &[Claim]) -> Vec<(usize, String)> {
         let conflicts = check_members(members);
         assert!(conflicts.iter().all(|conflict| !conflict.help().is_empty()));
-        conflicts
-            .iter()
-            .map(|conflict| (conflict.member(), conflict.to_string()))
-            .collect()
+        conflicts.iter().map(|conflict| (conflict.member(), conflict.to_string())).collect()
     }
 
     #[test]
     fn members_that_fit() {
         let members = [
-            claim(
-                "a",
-                "10.0.0.1 fd00::1",
-                "192.0.2.1 2001:db8::1",
-                "172.31.0.5",
-            ),
-            claim(
-                "b",
-                "10.0.0.2 fd00::2",
-                "192.0.2.2 2001:db8::2",
-                "172.31.0.5",
-            ),
+            claim("a", "10.0.0.1 fd00::1", "192.0.2.1 2001:db8::1", "172.31.0.5"),
+            claim("b", "10.0.0.2 fd00::2", "192.0.2.2 2001:db8::2", "172.31.0.5"),
             claim("c", "10.0.1.0/24", "198.51.100.0/24", ""),
             claim("d", "10.1.0.1", "192.0.2.4", "10.1.0.1"),
         ];
@@ -225,10 +197,7 @@ mod tests {
     fn what_is_shared_is_the_fault_of_the_later_member() {
         let a = claim("a", "10.0.0.1", "192.0.2.1", "172.31.0.1");
         for (b, said) in [
-            (
-                claim("a", "10.0.0.2", "192.0.2.2", ""),
-                "two members have the name a",
-            ),
+            (claim("a", "10.0.0.2", "192.0.2.2", ""), "two members have the name a"),
             (
                 claim("b", "10.0.0.1", "192.0.2.2", ""),
                 "the private address of b, 10.0.0.1, is also that of a",
@@ -264,18 +233,14 @@ mod tests {
         let b = claim("b", "10.0.0.2", "192.0.2.2", "");
         assert_eq!(
             told(&[claim("a", "10.0.0.1", "10.0.0.1", ""), b]),
-            [(
-                0,
-                "the private address of a, 10.0.0.1, is also the public address of a".into()
-            )]
+            [(0, "the private address of a, 10.0.0.1, is also the public address of a".into())]
         );
     }
 
     #[test]
     fn each_of_many_duplicates_is_told_once_and_against_the_first() {
-        let members: Vec<Claim> = (1..=4)
-            .map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), ""))
-            .collect();
+        let members: Vec<Claim> =
+            (1..=4).map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), "")).collect();
         let ends: Vec<(usize, usize)> = check_members(&members)
             .iter()
             .map(|conflict| match conflict {

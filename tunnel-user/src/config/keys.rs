@@ -38,9 +38,7 @@ fn edits(a: &str, b: &str) -> usize {
         let mut next = vec![above + 1];
         let mut left = above + 1;
         for ((to, diagonal), up) in b.chars().zip(&row).zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(from != to))
-                .min(up + 1)
-                .min(left + 1);
+            left = (diagonal + usize::from(from != to)).min(up + 1).min(left + 1);
             next.push(left);
         }
         row = next;

@@ -8,9 +8,8 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn of(text: &str) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0)
-            .chain(after_newlines.map(|(offset, _)| offset + 1))
-            .collect();
+        let starts =
+            std::iter::once(0).chain(after_newlines.map(|(offset, _)| offset + 1)).collect();
         Self { starts }
     }
 

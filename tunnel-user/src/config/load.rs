@@ -24,9 +24,7 @@ pub fn load(path: &Path) -> Result<Cluster, ConfigError> {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(SIZE_MAX + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(ErrorKind::FileTooLarge.into());
     }
@@ -56,10 +54,9 @@ fn unreadable(error: &io::Error) -> Problem {
             "no permission to read it".into(),
             "run as root, or let this user read the file and search its directories",
         ),
-        ErrorKind::IsADirectory => (
-            "it is a directory, not a file".into(),
-            "name the cluster file in it: --config FILE",
-        ),
+        ErrorKind::IsADirectory => {
+            ("it is a directory, not a file".into(), "name the cluster file in it: --config FILE")
+        }
         ErrorKind::FileTooLarge => (
             format!("it has more than {} MiB", SIZE_MAX >> 20),
             "name the cluster file, which is small: --config FILE",
@@ -69,11 +66,7 @@ fn unreadable(error: &io::Error) -> Problem {
             "see to it that the file can be read, or name another one with --config FILE",
         ),
     };
-    Problem {
-        line: None,
-        message,
-        help: help.into(),
-    }
+    Problem { line: None, message, help: help.into() }
 }
 
 #[cfg(test)]

@@ -38,20 +38,13 @@ impl TryFrom<&str> for MemberName {
     fn try_from(text: &str) -> Result<Self, Self::Error> {
         let first = text.chars().next().ok_or(NameProblem::Empty)?;
         if let Some(character) = text.chars().find(|c| !is_allowed(*c)) {
-            return Err(NameProblem::Character {
-                text: text.to_owned(),
-                character,
-            });
+            return Err(NameProblem::Character { text: text.to_owned(), character });
         }
         if !first.is_ascii_alphanumeric() {
-            return Err(NameProblem::Start {
-                text: text.to_owned(),
-            });
+            return Err(NameProblem::Start { text: text.to_owned() });
         }
         if text.len() > LEN_MAX {
-            return Err(NameProblem::TooLong {
-                text: text.to_owned(),
-            });
+            return Err(NameProblem::TooLong { text: text.to_owned() });
         }
         Ok(Self(text.to_owned()))
     }
@@ -139,27 +132,9 @@ mod tests {
             ("-a", Start { text: text("-a") }),
             (".a", Start { text: text(".a") }),
             (&long, TooLong { text: text(&long) }),
-            (
-                "srv a",
-                Character {
-                    text: text("srv a"),
-                    character: ' ',
-                },
-            ),
-            (
-                "a\0",
-                Character {
-                    text: text("a\0"),
-                    character: '\0',
-                },
-            ),
-            (
-                "sörver",
-                Character {
-                    text: text("sörver"),
-                    character: 'ö',
-                },
-            ),
+            ("srv a", Character { text: text("srv a"), character: ' ' }),
+            ("a\0", Character { text: text("a\0"), character: '\0' }),
+            ("sörver", Character { text: text("sörver"), character: 'ö' }),
         ] {
             assert!(!problem.help().is_empty());
             assert_eq!(MemberName::try_from(name), Err(problem));

@@ -20,20 +20,12 @@ pub(super) struct Rule {
 impl Rule {
     /// No range of one member in role `a` may overlap one of another member in role `b`.
     pub(super) const fn between_members(a: Role, b: Role) -> Self {
-        Self {
-            a,
-            b,
-            within_a_member: false,
-        }
+        Self { a, b, within_a_member: false }
     }
 
     /// No range of any member in role `a` may overlap one of any member in role `b`.
     pub(super) const fn also_within_a_member(a: Role, b: Role) -> Self {
-        Self {
-            a,
-            b,
-            within_a_member: true,
-        }
+        Self { a, b, within_a_member: true }
     }
 }
 
@@ -53,16 +45,9 @@ pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)>
     let mut around_b: Vec<Claimed> = Vec::new();
     for claimed in sorted(members, rule) {
         for stack in [&mut around_a, &mut around_b] {
-            while stack
-                .pop_if(|top| !top.range.overlaps(&claimed.range))
-                .is_some()
-            {}
+            while stack.pop_if(|top| !top.range.overlaps(&claimed.range)).is_some() {}
         }
-        let around = if claimed.role == rule.b {
-            &around_a
-        } else {
-            &around_b
-        };
+        let around = if claimed.role == rule.b { &around_a } else { &around_b };
         let holder = around
             .iter()
             .rev()
@@ -84,18 +69,12 @@ pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)>
 /// The ranges that the rule is about: by their first address, the wider before the narrower, and
 /// equal ones in the order of the members.
 fn sorted(members: &[Claim], rule: Rule) -> Vec<Claimed> {
-    let roles = Role::ALL
-        .into_iter()
-        .filter(|role| *role == rule.a || *role == rule.b);
+    let roles = Role::ALL.into_iter().filter(|role| *role == rule.a || *role == rule.b);
     let mut claims: Vec<Claimed> = roles
         .flat_map(|role| {
             members.iter().enumerate().flat_map(move |(member, claim)| {
                 let ranges = claim.ranges(role).iter();
-                ranges.map(move |range| Claimed {
-                    range: *range,
-                    member,
-                    role,
-                })
+                ranges.map(move |range| Claimed { range: *range, member, role })
             })
         })
         .collect();
@@ -111,10 +90,8 @@ mod tests {
     use super::*;
 
     fn private(ranges: &[&str]) -> Vec<Claim> {
-        let claim = |range: &&str| Claim {
-            private: vec![range.parse().expect(range)],
-            ..Claim::default()
-        };
+        let claim =
+            |range: &&str| Claim { private: vec![range.parse().expect(range)], ..Claim::default() };
         ranges.iter().map(claim).collect()
     }
 
@@ -137,13 +114,7 @@ mod tests {
 
     #[test]
     fn a_range_is_found_in_the_innermost_one_that_holds_it() {
-        let members = private(&[
-            "10.0.0.1",
-            "10.0.0.0/24",
-            "10.0.0.0/8",
-            "10.0.1.0",
-            "11.0.0.0",
-        ]);
+        let members = private(&["10.0.0.1", "10.0.0.0/24", "10.0.0.0/8", "10.0.1.0", "11.0.0.0"]);
         assert_eq!(pairs(&members, PRIVATE), [(0, 1), (1, 2), (2, 3)]);
     }
 

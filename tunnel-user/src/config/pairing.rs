@@ -54,22 +54,11 @@ impl Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Family {
-                private,
-                role,
-                other,
-            } => {
+            Self::Family { private, role, other } => {
                 let (private, other) = (list(private), list(other));
-                write!(
-                    f,
-                    "family mismatch: private is {private}, {role} is {other}"
-                )
+                write!(f, "family mismatch: private is {private}, {role} is {other}")
             }
-            Self::Length {
-                private,
-                role,
-                other,
-            } => write!(
+            Self::Length { private, role, other } => write!(
                 f,
                 "private {private} has a prefix of {} bits, {role} {other} one of {}",
                 private.length(),
@@ -94,26 +83,16 @@ pub fn check_pairing(private: &[Prefix], public: &[Prefix], underlay: &[Prefix])
         let (ours, theirs) = (families(private), families(ranges));
         let lacks = role == Role::Public && ours.iter().any(|family| !theirs.contains(family));
         if lacks || theirs.iter().any(|family| !ours.contains(family)) {
-            mismatches.push(Mismatch::Family {
-                private: ours,
-                role,
-                other: theirs,
-            });
+            mismatches.push(Mismatch::Family { private: ours, role, other: theirs });
         }
         let pairs = private.iter().flat_map(|private| {
-            let same_family = ranges
-                .iter()
-                .filter(|other| other.family() == private.family());
+            let same_family = ranges.iter().filter(|other| other.family() == private.family());
             same_family.map(move |other| (private, other))
         });
         mismatches.extend(
-            pairs
-                .filter(|(private, other)| private.length() != other.length())
-                .map(|(private, other)| Mismatch::Length {
-                    private: *private,
-                    role,
-                    other: *other,
-                }),
+            pairs.filter(|(private, other)| private.length() != other.length()).map(
+                |(private, other)| Mismatch::Length { private: *private, role, other: *other },
+            ),
         );
     }
     mismatches
@@ -130,9 +109,7 @@ mod tests {
 
     fn check(private: &str, public: &str, underlay: &str) -> Vec<String> {
         let ranges = |text: &str| -> Vec<Prefix> {
-            text.split_whitespace()
-                .map(|text| text.parse().expect(text))
-                .collect()
+            text.split_whitespace().map(|text| text.parse().expect(text)).collect()
         };
         check_pairing(&ranges(private), &ranges(public), &ranges(underlay))
             .iter()
@@ -156,24 +133,9 @@ mod tests {
     #[test]
     fn families_must_be_the_same() {
         for (private, public, underlay, said) in [
-            (
-                "10.0.0.1",
-                "2001:db8::1",
-                "",
-                "private is IPv4, public is IPv6",
-            ),
-            (
-                "10.0.0.1 fd00::1",
-                "192.0.2.1",
-                "",
-                "private is IPv4 and IPv6, public is IPv4",
-            ),
-            (
-                "10.0.0.1",
-                "192.0.2.1",
-                "fd00::1",
-                "private is IPv4, underlay is IPv6",
-            ),
+            ("10.0.0.1", "2001:db8::1", "", "private is IPv4, public is IPv6"),
+            ("10.0.0.1 fd00::1", "192.0.2.1", "", "private is IPv4 and IPv6, public is IPv4"),
+            ("10.0.0.1", "192.0.2.1", "fd00::1", "private is IPv4, underlay is IPv6"),
         ] {
             let mismatches = check(private, public, underlay);
             assert_eq!(mismatches, [format!("family mismatch: {said}")]);

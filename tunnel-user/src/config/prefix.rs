@@ -67,10 +67,7 @@ impl Prefix {
                 family,
             });
         }
-        let network = Self {
-            address: network(address, length),
-            length,
-        };
+        let network = Self { address: network(address, length), length };
         if network.address == address {
             Ok(network)
         } else {
@@ -126,10 +123,7 @@ impl Prefix {
 
 impl From<Ipv4Addr> for Prefix {
     fn from(address: Ipv4Addr) -> Self {
-        Self {
-            address: address.into(),
-            length: Family::Ipv4.bits(),
-        }
+        Self { address: address.into(), length: Family::Ipv4.bits() }
     }
 }
 
@@ -202,19 +196,13 @@ fn length_of(text: &str, length: &str, family: Family) -> Result<u8, AddressProb
         .parse()
         .ok()
         .filter(|length| *length <= family.bits())
-        .ok_or_else(|| AddressProblem::LengthTooLarge {
-            text: text.to_owned(),
-            family,
-        })
+        .ok_or_else(|| AddressProblem::LengthTooLarge { text: text.to_owned(), family })
 }
 
 /// Why `address`, a part of `text` or all of it, does not parse.
 fn diagnose(text: &str, address: &str) -> AddressProblem {
     if let Ok(socket) = text.parse::<SocketAddr>() {
-        return AddressProblem::Port {
-            text: text.to_owned(),
-            address: socket.ip(),
-        };
+        return AddressProblem::Port { text: text.to_owned(), address: socket.ip() };
     }
     if address.contains('%') && address.contains(':') {
         return AddressProblem::Zone(text.to_owned());
@@ -224,11 +212,7 @@ fn diagnose(text: &str, address: &str) -> AddressProblem {
         && parts
             .iter()
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_dotted
-        && parts
-            .iter()
-            .any(|part| part.len() > 1 && part.starts_with('0'))
-    {
+    if is_dotted && parts.iter().any(|part| part.len() > 1 && part.starts_with('0')) {
         return AddressProblem::LeadingZero(text.to_owned());
     }
     if is_dotted {

@@ -17,11 +17,7 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn at(line: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            line: Some(line),
-            message: message.into(),
-            help: help.into(),
-        }
+        Self { line: Some(line), message: message.into(), help: help.into() }
     }
 }
 
@@ -37,10 +33,7 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.line);
-        Self {
-            file: file.to_owned(),
-            problems,
-        }
+        Self { file: file.to_owned(), problems }
     }
 
     /// The file that was refused.
@@ -96,19 +89,13 @@ mod tests {
             Path::new("a.toml"),
             vec![Problem::at(7, "late", "x"), Problem::at(2, "early", "y")],
         );
-        assert_eq!(
-            error.to_string(),
-            "a.toml:2: early\n  help: y\na.toml:7: late\n  help: x"
-        );
+        assert_eq!(error.to_string(), "a.toml:2: early\n  help: y\na.toml:7: late\n  help: x");
     }
 
     #[test]
     fn a_file_that_was_not_read_has_no_line() {
-        let problem = Problem {
-            line: None,
-            message: "no such file".into(),
-            help: "write it".into(),
-        };
+        let problem =
+            Problem { line: None, message: "no such file".into(), help: "write it".into() };
         let error = ConfigError::new(Path::new("a.toml"), vec![problem]);
         assert_eq!(error.to_string(), "a.toml: no such file\n  help: write it");
     }

@@ -48,11 +48,7 @@ impl RawMember {
         let is_missing = given == Given::Missing;
         Self {
             line,
-            name: if is_missing {
-                Given::Missing
-            } else {
-                Given::Wrong
-            },
+            name: if is_missing { Given::Missing } else { Given::Wrong },
             private: given.clone(),
             public: given.clone(),
             underlay: given,
@@ -81,10 +77,7 @@ pub(super) struct RawFile {
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let lines = Lines::of(text);
     let root = DeTable::parse(text).map_err(|error| syntax(&error, &lines))?;
-    let mut reader = Reader {
-        lines,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { lines, problems: Vec::new() };
     let members = reader.file(root.get_ref());
     Ok((RawFile { members }, reader.problems))
 }
@@ -130,8 +123,7 @@ impl Reader {
         }
         if members.is_empty() && self.problems.is_empty() {
             let help = "write a [[member]] with name, private and public for each host";
-            self.problems
-                .push(Problem::at(1, "the file has no members", help));
+            self.problems.push(Problem::at(1, "the file has no members", help));
         }
         members
     }
@@ -209,10 +201,7 @@ impl Reader {
     fn name(&mut self, value: &Spanned<DeValue<'_>>) -> Given<String> {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Given::Right(Located {
-                value: text.to_string(),
-                line,
-            }),
+            DeValue::String(text) => Given::Right(Located { value: text.to_string(), line }),
             _ => {
                 let message = format!("name is {}, not a string", kind(value));
                 self.wrong(line, message, "write it in quotes: name = \"srva\"")
@@ -223,10 +212,7 @@ impl Reader {
     fn direct(&mut self, value: &Spanned<DeValue<'_>>) -> Given<bool> {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::Boolean(value) => Given::Right(Located {
-                value: *value,
-                line,
-            }),
+            DeValue::Boolean(value) => Given::Right(Located { value: *value, line }),
             _ => {
                 let message = format!("direct is {}, not a boolean", kind(value));
                 let help = "write direct = true or direct = false, without quotes";
@@ -239,10 +225,7 @@ impl Reader {
         let line = self.line_of(value);
         match value.get_ref() {
             DeValue::String(text) => Given::Right(Located {
-                value: vec![Located {
-                    value: text.to_string(),
-                    line,
-                }],
+                value: vec![Located { value: text.to_string(), line }],
                 line,
             }),
             DeValue::Array(elements) => {
@@ -260,17 +243,11 @@ impl Reader {
                         is_right = false;
                     }
                 }
-                if is_right {
-                    Given::Right(Located { value: texts, line })
-                } else {
-                    Given::Wrong
-                }
+                if is_right { Given::Right(Located { value: texts, line }) } else { Given::Wrong }
             }
             _ => {
-                let message = format!(
-                    "{key} is {}, not a string or a list of strings",
-                    kind(value)
-                );
+                let message =
+                    format!("{key} is {}, not a string or a list of strings", kind(value));
                 let help = format!("write the address in quotes: {key} = \"10.0.0.1\"");
                 self.wrong(line, message, &help)
             }

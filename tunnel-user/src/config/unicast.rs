@@ -21,21 +21,11 @@ pub struct Special {
 impl Special {
     const fn v4(octets: [u8; 4], length: u8, meaning: &'static str, source: &'static str) -> Self {
         let [a, b, c, d] = octets;
-        Self {
-            address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-            length,
-            meaning,
-            source,
-        }
+        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), length, meaning, source }
     }
 
     const fn v6(bits: u128, length: u8, meaning: &'static str, source: &'static str) -> Self {
-        Self {
-            address: IpAddr::V6(Ipv6Addr::from_bits(bits)),
-            length,
-            meaning,
-            source,
-        }
+        Self { address: IpAddr::V6(Ipv6Addr::from_bits(bits)), length, meaning, source }
     }
 
     fn overlaps(&self, range: &Prefix) -> bool {
@@ -53,12 +43,7 @@ impl Special {
 
 impl fmt::Display for Special {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            address,
-            length,
-            meaning,
-            source,
-        } = self;
+        let Self { address, length, meaning, source } = self;
         if *length == Family::Ipv4.bits() && address.is_ipv4() || *length == Family::Ipv6.bits() {
             write!(f, "{address} is {meaning} ({source})")
         } else {
@@ -67,12 +52,8 @@ impl fmt::Display for Special {
     }
 }
 
-const IPV4_MAPPED: Special = Special::v6(
-    0xffff << 32,
-    96,
-    "for IPv4 addresses in IPv6 sockets",
-    "RFC 4291, 2.5.5.2",
-);
+const IPV4_MAPPED: Special =
+    Special::v6(0xffff << 32, 96, "for IPv4 addresses in IPv6 sockets", "RFC 4291, 2.5.5.2");
 
 /// The blocks that hold no unicast addresses, the narrower before the wider.
 const NOT_UNICAST: [Special; 9] = [
@@ -94,10 +75,7 @@ const LINK_LOCAL_V6: Special = Special::v6(0xfe80 << 112, 10, "for one link", "R
 pub(super) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> {
     match NOT_UNICAST.iter().find(|special| special.overlaps(range)) {
         None => Ok(()),
-        Some(special) => Err(AddressProblem::NotUnicast {
-            range: *range,
-            special: *special,
-        }),
+        Some(special) => Err(AddressProblem::NotUnicast { range: *range, special: *special }),
     }
 }
 
@@ -113,11 +91,7 @@ pub(super) fn check_range(role: Role, range: &Prefix) -> Result<(), AddressProbl
         Family::Ipv6 => LINK_LOCAL_V6,
     };
     if special.overlaps(range) {
-        return Err(AddressProblem::LinkLocal {
-            range: *range,
-            role,
-            special,
-        });
+        return Err(AddressProblem::LinkLocal { range: *range, role, special });
     }
     Ok(())
 }
@@ -201,11 +175,7 @@ mod tests {
     #[test]
     fn link_local_addresses_are_a_matter_of_role() {
         for (role, text, said) in [
-            (
-                Role::Private,
-                "169.254.0.1",
-                "169.254.0.0/16 is for one link",
-            ),
+            (Role::Private, "169.254.0.1", "169.254.0.0/16 is for one link"),
             (Role::Public, "169.254.255.255", "the public address"),
             (Role::Public, "169.0.0.0/8", "the public address"),
             (Role::Underlay, "169.254.0.1", "right"),
@@ -228,10 +198,7 @@ mod tests {
     #[test]
     fn every_block_is_a_prefix() {
         for special in NOT_UNICAST.iter().chain([&LINK_LOCAL_V4, &LINK_LOCAL_V6]) {
-            assert!(
-                Prefix::new(special.address, special.length).is_ok(),
-                "{special}"
-            );
+            assert!(Prefix::new(special.address, special.length).is_ok(), "{special}");
         }
     }
 }

@@ -30,11 +30,7 @@ pub(super) fn validate(
             "write a [[member]] for each of the other hosts as well",
         ));
     }
-    let checked: Vec<Checked> = file
-        .members
-        .iter()
-        .map(|raw| check(raw, &mut problems))
-        .collect();
+    let checked: Vec<Checked> = file.members.iter().map(|raw| check(raw, &mut problems)).collect();
     let claims: Vec<Claim> = checked.iter().map(Checked::claim).collect();
     for conflict in check_members(&claims) {
         problems.push(conflict_problem(&conflict, &checked));
@@ -48,11 +44,7 @@ pub(super) fn validate(
         .zip(checked)
         .filter_map(|(raw, checked)| rewritable(raw, checked, &mut problems))
         .collect();
-    if problems.is_empty() {
-        Ok(members)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(members) } else { Err(problems) }
 }
 
 /// As much of a member as is right by itself.
@@ -151,11 +143,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
             Role::Private | Role::Public => format!("put an address in: {role} = \"10.0.0.1\""),
             Role::Underlay => "leave the key out: the underlay is then the public address".into(),
         };
-        problems.push(Problem::at(
-            list.line,
-            format!("{role} is an empty list"),
-            help,
-        ));
+        problems.push(Problem::at(list.line, format!("{role} is an empty list"), help));
     }
     let mut found: Vec<Located<Prefix>> = Vec::new();
     for text in &list.value {
@@ -182,10 +170,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
 fn range(role: Role, text: &Located<String>) -> Result<Located<Prefix>, AddressProblem> {
     let value = text.value.parse()?;
     check_range(role, &value)?;
-    Ok(Located {
-        value,
-        line: text.line,
-    })
+    Ok(Located { value, line: text.line })
 }
 
 fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
@@ -207,11 +192,8 @@ fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
 
 fn conflict_problem(conflict: &Conflict, checked: &[Checked]) -> Problem {
     let name_line = |member: usize| checked.get(member).map_or(1, |member| member.name_line);
-    let place_line = |place: &Place| {
-        checked
-            .get(place.member)
-            .map_or(1, |member| member.line_of(place))
-    };
+    let place_line =
+        |place: &Place| checked.get(place.member).map_or(1, |member| member.line_of(place));
     let (line, other) = match conflict {
         Conflict::Name { member, with, .. } => (name_line(*member), name_line(*with)),
         Conflict::Range { place, with } => (place_line(place), place_line(with)),

@@ -128,7 +128,8 @@ fn attach_tcx(loaded: &mut Loaded, folder: &Folder) -> Result<(), ProgramError> 
             attach_type(direction),
             TcAttachOptions::TcxOrder(order),
         )?;
-        let link: FdLink = program.take_link(id)?.try_into().map_err(|_| ProgramError::NotAttached)?;
+        let link: FdLink =
+            program.take_link(id)?.try_into().map_err(|_| ProgramError::NotAttached)?;
         link.pin(folder.link(direction)).map_err(|error| {
             ProgramError::IOError(io::Error::other(format!("pinning the link: {error}")))
         })?;
@@ -202,8 +203,7 @@ fn existing_link(
 /// If the kernel refuses.
 pub fn detach(folder: &Folder, hook: Hook) -> Result<(), Failure> {
     for direction in BOTH {
-        let what =
-            || format!("detaching {} from {}", program_name(direction), folder.interface());
+        let what = || format!("detaching {} from {}", program_name(direction), folder.interface());
         match hook {
             Hook::Tcx => match PinnedLink::from_pin(folder.link(direction)) {
                 Ok(link) => {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, PerCpuValues};
-use aya::util::nr_cpus;
 use aya::Pod;
+use aya::maps::{
+    Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, PerCpuValues,
+};
+use aya::util::nr_cpus;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::counters::{Count, PeerCounters};
@@ -139,7 +141,8 @@ impl Maps {
     /// If the kernel refuses.
     pub fn clear_peer_counters(&mut self, slot: u32) -> Result<(), Failure> {
         let what = || format!("clearing slot {slot} of {}", maps::PEER_COUNTERS);
-        let cpus = nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).doing(what)?;
+        let cpus =
+            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).doing(what)?;
         let zeros = PerCpuValues::try_from(vec![PeerCounters::default(); cpus]).doing(what)?;
         self.peer_counters.set(slot, zeros, 0).map_err(|error| full(error, maps::PEER_COUNTERS))
     }
@@ -156,7 +159,8 @@ impl Maps {
         Ok(Reason::ALL
             .iter()
             .map(|reason| {
-                let sum = values.iter().fold(Count::default(), |sum, cpu| sum.plus(cpu.get(*reason)));
+                let sum =
+                    values.iter().fold(Count::default(), |sum, cpu| sum.plus(cpu.get(*reason)));
                 (*reason, sum)
             })
             .collect())
@@ -176,9 +180,7 @@ fn open<T: TryFrom<Map, Error = MapError>>(
 
 fn full(error: MapError, map: &str) -> Failure {
     let is_full = match &error {
-        MapError::SyscallError(error) => {
-            error.io_error.raw_os_error() == Some(nix::libc::E2BIG)
-        }
+        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(nix::libc::E2BIG),
         MapError::OutOfBounds { .. } => true,
         _ => false,
     };

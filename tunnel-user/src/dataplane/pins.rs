@@ -251,6 +251,7 @@ pub struct Lock {
 pub fn lock() -> Result<Lock, Failure> {
     let what = || format!("locking {BPFFS}");
     let file = File::open(BPFFS).doing(what)?;
-    let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).doing(what)?;
+    let file =
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).doing(what)?;
     Ok(Lock { _file: file })
 }

@@ -145,7 +145,11 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn add_loopback_address(&self, loopback: u32, address: Private) -> Result<(), Failure> {
+    pub async fn add_loopback_address(
+        &self,
+        loopback: u32,
+        address: Private,
+    ) -> Result<(), Failure> {
         self.handle
             .address()
             .add(loopback, address.0.into(), 32)
@@ -349,7 +353,9 @@ fn parse_route(message: &RouteMessage) -> Option<(Option<Ipv4Addr>, Way)> {
     let (mut destination, mut gateway, mut link) = (None, None, None);
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => destination = Some(*address),
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                destination = Some(*address)
+            }
             RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
             RouteAttribute::Oif(index) => link = Some(*index),
             _ => {}

@@ -72,8 +72,7 @@ pub fn enter(name: &str) -> Result<(), Failure> {
         ));
     }
     let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
-    setns(file, CloneFlags::CLONE_NEWNET)
-        .doing(|| format!("entering the network namespace {name}"))
+    setns(file, CloneFlags::CLONE_NEWNET).doing(|| format!("entering the network namespace {name}"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const CAP_BPF: u32 = 39;
 /// # Errors
 /// [`Failure::Host`] that names what is missing.
 pub fn require() -> Result<(), Failure> {
-    let status = fs::read_to_string("/proc/self/status").doing(|| "reading /proc/self/status".into())?;
+    let status =
+        fs::read_to_string("/proc/self/status").doing(|| "reading /proc/self/status".into())?;
     let missing = missing(effective(&status).unwrap_or(0));
     if missing.is_empty() {
         return Ok(());

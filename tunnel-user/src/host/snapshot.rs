@@ -66,7 +66,9 @@ impl Snapshot {
     pub fn loopback(&self) -> Result<&Link, Failure> {
         self.find(LOOPBACK).filter(|link| link.up).ok_or_else(|| {
             Failure::refused(
-                format!("the loopback interface {LOOPBACK} is down: the private address goes there"),
+                format!(
+                    "the loopback interface {LOOPBACK} is down: the private address goes there"
+                ),
                 format!("bring it up: ip link set {LOOPBACK} up"),
             )
         })

@@ -131,7 +131,8 @@ pub fn changes(current: &PeersTable, wanted: &PeersTable) -> Vec<Change> {
             (old != Some(&peer)).then_some(Change::Set(*key, peer))
         })
     };
-    let removed = current.keys().filter(|key| !wanted.contains_key(key)).map(|k| Change::Remove(*k));
+    let removed =
+        current.keys().filter(|key| !wanted.contains_key(key)).map(|k| Change::Remove(*k));
     set(ROLE_PUBLIC).chain(set(ROLE_PRIVATE)).chain(removed).collect()
 }
 

@@ -191,6 +191,9 @@ mod tests {
         let names = names();
         let current = [HostRoute { route: other, ours: false }];
         let error = changes(&eth0(&names), &current, &[route(2)]).unwrap_err().to_string();
-        assert!(error.contains("192.0.2.1") && error.contains("ip route del 10.0.0.2/32"), "{error}");
+        assert!(
+            error.contains("192.0.2.1") && error.contains("ip route del 10.0.0.2/32"),
+            "{error}"
+        );
     }
 }

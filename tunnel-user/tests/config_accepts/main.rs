@@ -40,13 +40,7 @@ fn member(name: &str, private: [u8; 4], public: [u8; 4], underlay: [u8; 4], line
 
 fn example() -> Vec<Member> {
     vec![
-        member(
-            "srva",
-            [10, 0, 0, 1],
-            [198, 51, 100, 2],
-            [198, 51, 100, 2],
-            2,
-        ),
+        member("srva", [10, 0, 0, 1], [198, 51, 100, 2], [198, 51, 100, 2], 2),
         member("srvb", [10, 0, 0, 2], [203, 0, 113, 2], [203, 0, 113, 2], 7),
     ]
 }
@@ -66,16 +60,9 @@ fn the_example_from_disk() {
 
 #[test]
 fn an_underlay_address_behind_a_nat() {
-    let cluster = right(
-        &EXAMPLE
-            .replace("# underlay", "underlay")
-            .replace("only", "# only"),
-    );
-    let underlays: Vec<String> = cluster
-        .members()
-        .iter()
-        .map(|member| member.underlay.to_string())
-        .collect();
+    let cluster = right(&EXAMPLE.replace("# underlay", "underlay").replace("only", "# only"));
+    let underlays: Vec<String> =
+        cluster.members().iter().map(|member| member.underlay.to_string()).collect();
     assert_eq!(underlays, ["198.51.100.2", "172.31.0.5"]);
 }
 
@@ -101,25 +88,17 @@ fn the_same_underlay_address_behind_two_nats() {
 
 #[test]
 fn a_private_address_on_the_members_own_interface() {
-    let text = EXAMPLE.replace(
-        "# underlay = \"172.31.0.5\"   only",
-        "underlay = \"10.0.0.2\" #",
-    );
+    let text = EXAMPLE.replace("# underlay = \"172.31.0.5\"   only", "underlay = \"10.0.0.2\" #");
     let cluster = right(&text);
     assert_eq!(cluster.members()[1].underlay, Underlay::from([10, 0, 0, 2]));
 }
 
 #[test]
 fn a_link_local_underlay_address() {
-    let text = EXAMPLE.replace(
-        "# underlay = \"172.31.0.5\"   only",
-        "underlay = \"169.254.0.5\" #",
-    );
+    let text =
+        EXAMPLE.replace("# underlay = \"172.31.0.5\"   only", "underlay = \"169.254.0.5\" #");
     let cluster = right(&text);
-    assert_eq!(
-        cluster.members()[1].underlay,
-        Underlay::from([169, 254, 0, 5])
-    );
+    assert_eq!(cluster.members()[1].underlay, Underlay::from([169, 254, 0, 5]));
 }
 
 #[test]
@@ -134,10 +113,8 @@ fn every_spelling_of_one_cluster() {
     let literal_strings = EXAMPLE.replace('"', "'");
     let windows = EXAMPLE.replace('\n', "\r\n");
     let with_mark = format!("\u{feff}{EXAMPLE}");
-    let same_underlay = EXAMPLE.replace(
-        "# underlay = \"172.31.0.5\"   only",
-        "underlay = \"203.0.113.2\" #",
-    );
+    let same_underlay =
+        EXAMPLE.replace("# underlay = \"172.31.0.5\"   only", "underlay = \"203.0.113.2\" #");
     let without_last_newline = EXAMPLE.trim_end();
     for text in [
         &lists,
@@ -204,10 +181,7 @@ fn a_member_to_add_is_checked_against_the_running_ones() {
     assert_eq!(
         told,
         [
-            (
-                2,
-                "the public address of srvc, 198.51.100.2, is also that of srva".into()
-            ),
+            (2, "the public address of srvc, 198.51.100.2, is also that of srva".into()),
             (
                 2,
                 "the private address of srvc, 203.0.113.2, is also the public address of srvb"
@@ -287,9 +261,7 @@ fn no_text_makes_it_panic() {
                 );
             }
         }
-        let cut = (0..=next(EXAMPLE.len()))
-            .rev()
-            .find(|at| EXAMPLE.is_char_boundary(*at));
+        let cut = (0..=next(EXAMPLE.len())).rev().find(|at| EXAMPLE.is_char_boundary(*at));
         let half = &EXAMPLE[..cut.unwrap_or_default()];
         let _ = parse(Path::new("cluster.toml"), &format!("{half}{text}"));
     }

@@ -8,9 +8,7 @@ fn cluster(members: &[&str]) -> String {
     let mut text = String::new();
     for member in members {
         let mut lines = vec!["[[member]]".to_owned()];
-        for (key, value) in ["name", "private", "public", "underlay"]
-            .iter()
-            .zip(member.split(' '))
+        for (key, value) in ["name", "private", "public", "underlay"].iter().zip(member.split(' '))
         {
             lines.push(format!("{key} = \"{value}\""));
         }
@@ -26,19 +24,11 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "two members of one name",
             &with("name", "\"srva\""),
-            &[Expected(
-                7,
-                "two members have the name srva (line 2)",
-                "a name of its own",
-            )],
+            &[Expected(7, "two members have the name srva (line 2)", "a name of its own")],
         ),
         case(
             "three members of one name",
-            &cluster(&[
-                "a 10.0.0.1 192.0.2.1",
-                "a 10.0.0.2 192.0.2.2",
-                "a 10.0.0.3 192.0.2.3",
-            ]),
+            &cluster(&["a 10.0.0.1 192.0.2.1", "a 10.0.0.2 192.0.2.2", "a 10.0.0.3 192.0.2.3"]),
             &[
                 Expected(7, "have the name a (line 2)", "of its own"),
                 Expected(12, "have the name a (line 2)", "of its own"),
@@ -74,11 +64,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "one IPv6 address in two spellings",
             &cluster(&["a fd00::1 2001:db8::1", "b FD00:0::1 2001:db8::2"]),
-            &[Expected(
-                8,
-                "fd00::1, is also that of a (line 3)",
-                "of its own",
-            )],
+            &[Expected(8, "fd00::1, is also that of a (line 3)", "of its own")],
         ),
         case(
             "a private range in another's",

@@ -29,59 +29,19 @@ fn not_toml() -> Vec<Case> {
     let not_toml = |line| Expected(line, "this is not TOML", "in quotes");
     let twice = |line| Expected(line, "is here twice", "leave one of them out");
     vec![
-        case(
-            "a string without its end",
-            &with("private", "\"10.0.0.2"),
-            &[not_toml(8)],
-        ),
-        case(
-            "an address without quotes",
-            &with("private", "10.0.0.2"),
-            &[not_toml(8)],
-        ),
-        case(
-            "a host name without quotes",
-            &with("public", "srvb"),
-            &[not_toml(9)],
-        ),
-        case(
-            "a key without a value",
-            &with("private", ""),
-            &[not_toml(8)],
-        ),
-        case(
-            "a header without its end",
-            &followed_by("[[member]\n"),
-            &[not_toml(10)],
-        ),
-        case(
-            "a line that is no key",
-            &followed_by("srvb 10.0.0.2\n"),
-            &[not_toml(10)],
-        ),
-        case(
-            "a list without its end",
-            &with("underlay", "[\"172.31.0.5\""),
-            &[not_toml(10)],
-        ),
+        case("a string without its end", &with("private", "\"10.0.0.2"), &[not_toml(8)]),
+        case("an address without quotes", &with("private", "10.0.0.2"), &[not_toml(8)]),
+        case("a host name without quotes", &with("public", "srvb"), &[not_toml(9)]),
+        case("a key without a value", &with("private", ""), &[not_toml(8)]),
+        case("a header without its end", &followed_by("[[member]\n"), &[not_toml(10)]),
+        case("a line that is no key", &followed_by("srvb 10.0.0.2\n"), &[not_toml(10)]),
+        case("a list without its end", &with("underlay", "[\"172.31.0.5\""), &[not_toml(10)]),
         case("a YAML file", "member:\n  - name: srva\n", &[not_toml(1)]),
         case("a JSON file", "{\n \"member\": []\n}\n", &[not_toml(1)]),
         case("a NUL character", "\0", &[not_toml(1)]),
-        case(
-            "a control character in a comment",
-            "# a\n# \x1b[2J\n",
-            &[not_toml(2)],
-        ),
-        case(
-            "a key twice",
-            &followed_by("public = \"192.0.2.1\"\n"),
-            &[twice(10)],
-        ),
-        case(
-            "a key twice, dotted",
-            &followed_by("public.x = 1\n"),
-            &[not_toml(10)],
-        ),
+        case("a control character in a comment", "# a\n# \x1b[2J\n", &[not_toml(2)]),
+        case("a key twice", &followed_by("public = \"192.0.2.1\"\n"), &[twice(10)]),
+        case("a key twice, dotted", &followed_by("public.x = 1\n"), &[not_toml(10)]),
         case(
             "lists within lists without end",
             &with("private", &"[".repeat(100_000)),
@@ -117,29 +77,17 @@ fn keys() -> Vec<Case> {
         case(
             "a member's key at the top",
             "name = \"srva\"\n",
-            &unknown(
-                1,
-                "unknown key \"name\"",
-                "write [[member]] on a line before it",
-            ),
+            &unknown(1, "unknown key \"name\"", "write [[member]] on a line before it"),
         ),
         case(
             "a slip of the pen in an optional key",
             &followed_by("undelay = \"172.31.0.5\"\n"),
-            &unknown(
-                10,
-                "unknown key \"undelay\" in a member",
-                "did you mean underlay?",
-            ),
+            &unknown(10, "unknown key \"undelay\" in a member", "did you mean underlay?"),
         ),
         case(
             "a slip of the pen in a key that is needed",
             &RIGHT.replace("private = \"10.0.0.2\"", "privat = \"10.0.0.2\""),
-            &unknown(
-                8,
-                "unknown key \"privat\" in a member",
-                "did you mean private?",
-            ),
+            &unknown(8, "unknown key \"privat\" in a member", "did you mean private?"),
         ),
         case(
             "a key of another case",
@@ -202,11 +150,7 @@ fn types() -> Vec<Case> {
         case(
             "an address that is an integer",
             &with("private", "167772162"),
-            &wrong(
-                8,
-                "private is an integer, not a string or a list",
-                "private = \"10.0.0.1\"",
-            ),
+            &wrong(8, "private is an integer, not a string or a list", "private = \"10.0.0.1\""),
         ),
         case(
             "an address that is a float",
@@ -231,11 +175,7 @@ fn types() -> Vec<Case> {
         case(
             "a list that holds an integer",
             &with("private", "[\n\"10.0.0.2\",\n2]"),
-            &wrong(
-                10,
-                "private lists an integer, not a string",
-                "private = [\"10.0.0.1\"]",
-            ),
+            &wrong(10, "private lists an integer, not a string", "private = [\"10.0.0.1\"]"),
         ),
         case(
             "a list of lists",
@@ -245,11 +185,7 @@ fn types() -> Vec<Case> {
         case(
             "direct is a string",
             &followed_by("direct = \"yes\"\n"),
-            &wrong(
-                10,
-                "direct is a string, not a boolean",
-                "direct = true or direct = false",
-            ),
+            &wrong(10, "direct is a string, not a boolean", "direct = true or direct = false"),
         ),
         case(
             "direct is a number",

@@ -18,32 +18,17 @@ fn lists_and_pairs() -> Vec<Case> {
         case(
             "an empty list of underlays",
             &with("underlay", "[]"),
-            &[Expected(
-                10,
-                "underlay is an empty list",
-                "leave the key out",
-            )],
+            &[Expected(10, "underlay is an empty list", "leave the key out")],
         ),
         case(
             "two of one family",
             &with("private", "[\n\"10.0.0.2\",\n\"10.0.0.3\",\n]"),
-            &[Expected(
-                10,
-                "private lists a second IPv4 address, 10.0.0.3",
-                "at most one IPv4",
-            )],
+            &[Expected(10, "private lists a second IPv4 address, 10.0.0.3", "at most one IPv4")],
         ),
         case(
             "two of one family of three",
-            &with(
-                "public",
-                "[\"2001:db8::1\", \"203.0.113.2\", \"2001:db8::2\"]",
-            ),
-            &[Expected(
-                9,
-                "a second IPv6 address, 2001:db8::2",
-                "at most one IPv6",
-            )],
+            &with("public", "[\"2001:db8::1\", \"203.0.113.2\", \"2001:db8::2\"]"),
+            &[Expected(9, "a second IPv6 address, 2001:db8::2", "at most one IPv6")],
         ),
         case(
             "wrong addresses in a list",
@@ -56,11 +41,7 @@ fn lists_and_pairs() -> Vec<Case> {
         case(
             "private is IPv4, public IPv6",
             &with("public", "\"2001:db8::2\""),
-            &[Expected(
-                9,
-                "family mismatch: private is IPv4, public is IPv6",
-                "the same family",
-            )],
+            &[Expected(9, "family mismatch: private is IPv4, public is IPv6", "the same family")],
         ),
         case(
             "private is both, public IPv4",
@@ -113,11 +94,7 @@ fn not_yet() -> Vec<Case> {
                     "fd00::1 is IPv6, which this version doesn't rewrite yet",
                     "IPv4 addresses only",
                 ),
-                Expected(
-                    6,
-                    "2001:db8::1 is IPv6, which this version",
-                    "IPv4 addresses only",
-                ),
+                Expected(6, "2001:db8::1 is IPv6, which this version", "IPv4 addresses only"),
             ],
         ),
         case(
@@ -130,11 +107,7 @@ fn not_yet() -> Vec<Case> {
                     "10.0.0.0/24 is a prefix, which this version doesn't rewrite yet",
                     "for each host",
                 ),
-                Expected(
-                    4,
-                    "203.0.113.0/24 is a prefix, which this version",
-                    "for each host",
-                ),
+                Expected(4, "203.0.113.0/24 is a prefix, which this version", "for each host"),
             ],
         ),
     ]

@@ -26,11 +26,7 @@ struct Case {
 struct Expected(usize, &'static str, &'static str);
 
 fn case(scenario: &'static str, text: &str, expected: &[Expected]) -> Case {
-    Case {
-        scenario,
-        text: text.to_owned(),
-        expected: expected.to_vec(),
-    }
+    Case { scenario, text: text.to_owned(), expected: expected.to_vec() }
 }
 
 /// A file that is right, with `value` in place of what `key` has in the second member: on line 8
@@ -83,16 +79,9 @@ fn assert_printed(scenario: &str, printed: &str, problems: &[Problem]) {
     for (pair, problem) in lines.chunks(2).zip(problems) {
         let line = problem.line.expect("a problem in a text has a line");
         let what = format!("cluster.toml:{line}: {}", problem.message);
-        assert_eq!(
-            pair,
-            [what, format!("  help: {}", problem.help)],
-            "{scenario}"
-        );
+        assert_eq!(pair, [what, format!("  help: {}", problem.help)], "{scenario}");
     }
-    assert!(
-        !printed.chars().any(|c| c.is_control() && c != '\n'),
-        "{scenario}: {printed:?}"
-    );
+    assert!(!printed.chars().any(|c| c.is_control() && c != '\n'), "{scenario}: {printed:?}");
 }
 
 #[test]

@@ -44,11 +44,7 @@ public = ["198.51.100.2"]
             "an only member that is wrong",
             "[[member]]\nname = \"\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n",
             &[
-                Expected(
-                    1,
-                    "one member, which has no peer",
-                    "each of the other hosts",
-                ),
+                Expected(1, "one member, which has no peer", "each of the other hosts"),
                 Expected(2, "the name is empty", "give the member a name"),
             ],
         ),

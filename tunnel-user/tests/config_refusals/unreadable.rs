@@ -38,10 +38,7 @@ fn a_file_that_is_not_there_is_refused() {
 fn a_directory_is_refused() {
     let directory = directory();
     let printed = refused(directory.path());
-    assert!(
-        printed.contains(": it is a directory, not a file\n  help: name"),
-        "{printed}"
-    );
+    assert!(printed.contains(": it is a directory, not a file\n  help: name"), "{printed}");
 }
 
 #[test]

@@ -1,0 +1,217 @@
+//! One machine of a GlusterFS cluster: a process tree with namespaces, file systems and a name of
+//! its own, on a network namespace of the lab.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::netns::Namespace;
+use crate::process::{self, command_line};
+
+/// A command that takes longer than this many seconds hangs. GlusterFS's own limit is 120.
+const LIMIT: &str = "60";
+
+/// Where the file system of the brick is mounted.
+pub const BRICK: &str = "/mnt/brick";
+/// Where the volume is to be mounted.
+pub const VOLUME: &str = "/mnt/volume";
+/// Where the daemons log.
+pub const LOGS: &str = "/var/log/glusterfs";
+
+/// The first process of a machine. It says its process id, makes the machine, says that it is
+/// ready, and ends when its standard input does: when the test is over, or was killed. With it end
+/// all other processes of the machine, and with them its mounts, loop devices and files, which are
+/// all in memory.
+///
+/// The resolver asks a name server that refuses at once: GlusterFS looks every address up, and
+/// would wait for one that is silent. Children that nobody waits for are reaped by the kernel.
+const INIT: &str = r#"
+set -e
+read -r pid rest </proc/self/stat
+echo "$pid"
+mount -t proc proc /proc
+hostname "$1"
+mount -t tmpfs tmpfs /run
+mkdir /run/lock /run/gluster
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/glusterd /mnt/logs /mnt/brick /mnt/volume
+mount --bind /mnt/glusterd /var/lib/glusterd
+mount --bind /mnt/logs /var/log/glusterfs
+echo "127.0.0.1 localhost $1" >/mnt/hosts
+mount --bind /mnt/hosts /etc/hosts
+echo "nameserver 127.0.0.1" >/mnt/resolv.conf
+mount --bind /mnt/resolv.conf "$(readlink -f /etc/resolv.conf)"
+truncate -s 512M /mnt/brick.img
+mkfs.ext4 -q -I 512 /mnt/brick.img
+mount -o loop /mnt/brick.img /mnt/brick
+echo ready
+trap '' CHLD
+exec cat >/dev/null 2>&1
+"#;
+
+/// A machine that runs. Dropping it ends everything that runs on it.
+#[derive(Debug)]
+pub struct Host {
+    /// Its private address.
+    pub private: Ipv4Addr,
+    init: Child,
+    pid: u32,
+}
+
+impl Host {
+    /// Boots a machine on a network namespace.
+    ///
+    /// # Errors
+    /// When a step of that fails, for example when there is no loop device left.
+    pub fn boot(network: &Namespace, name: &str, private: Ipv4Addr) -> Result<Self> {
+        let mut command = network.command("unshare");
+        command
+            .args(["--mount", "--uts", "--ipc", "--pid", "--fork"])
+            .args(["sh", "-c", INIT, "init", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let init =
+            command.spawn().with_context(|| format!("start `{}`", command_line(&command)))?;
+        let mut host = Self { private, init, pid: 0 };
+        let stdout = host.init.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout);
+        host.pid =
+            host.next_line(&mut lines)?.parse().context("the process id of the first process")?;
+        let ready = host.next_line(&mut lines)?;
+        if ready != "ready" {
+            bail!("boot {name}: {ready}");
+        }
+        Ok(host)
+    }
+
+    fn next_line(&mut self, lines: &mut BufReader<ChildStdout>) -> Result<String> {
+        let mut line = String::new();
+        if lines.read_line(&mut line).context("read what init says")? == 0 {
+            let mut why = String::new();
+            if let Some(stderr) = &mut self.init.stderr {
+                stderr.read_to_string(&mut why).context("read why init failed")?;
+            }
+            bail!("the first process ended: {}", why.trim());
+        }
+        Ok(line.trim().to_owned())
+    }
+
+    /// A command that will run on the machine, and be ended when it takes too long.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--target={}", self.pid))
+            .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--"])
+            .args(["timeout", "--kill-after=5", LIMIT, program]);
+        command
+    }
+
+    /// Runs a program with arguments on the machine and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, or takes too long; the error holds its standard error.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        let (program, arguments) = words.split_first().context("no program to run was named")?;
+        process::run(self.command(program).args(arguments))
+    }
+
+    /// Runs a line of shell on the machine; `$1` and so on are the further arguments.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn shell(&self, script: &str, arguments: &[&str]) -> Result<String> {
+        process::run(self.command("sh").args(["-e", "-c", script, "sh"]).args(arguments))
+    }
+
+    /// Runs `gluster` without its questions.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn gluster(&self, arguments: &[&str]) -> Result<String> {
+        process::run(self.command("gluster").arg("--mode=script").args(arguments))
+    }
+
+    /// The TCP connections to a peer that are open, as pairs of this machine's end and the peer's.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn connections(&self, peer: Ipv4Addr) -> Result<Vec<(String, String)>> {
+        let (own, peer) = (self.private.to_string(), peer.to_string());
+        let listed =
+            self.run(&["ss", "-Htn", "state", "established", "src", &own, "dst", &peer])?;
+        let mut connections = listed
+            .lines()
+            .map(|line| {
+                let mut words = line.split_whitespace().skip(2).map(str::to_owned);
+                words.next().zip(words.next())
+            })
+            .collect::<Option<Vec<_>>>()
+            .with_context(|| format!("`ss` printed {listed:?}"))?;
+        connections.sort();
+        Ok(connections)
+    }
+
+    /// Lets in, from the network, only what a peer begins by its private address, and what belongs
+    /// to that. The kernel tracks every connection from then on.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn close_firewall(&self, peer: Ipv4Addr) -> Result<()> {
+        let peer = peer.to_string();
+        let own = self.private.to_string();
+        let rules: [&[&str]; 4] = [
+            &["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"],
+            &["-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"],
+            &[
+                "-A",
+                "INPUT",
+                "-s",
+                &peer,
+                "-d",
+                &own,
+                "-m",
+                "conntrack",
+                "--ctstate",
+                "NEW",
+                "-j",
+                "ACCEPT",
+            ],
+            &["-P", "INPUT", "DROP"],
+        ];
+        for rule in rules {
+            process::run(self.command("iptables").arg("-w").args(rule))?;
+        }
+        Ok(())
+    }
+
+    /// How many connections the kernel tracks for this machine.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn tracked_connections(&self) -> Result<u32> {
+        let count = self.run(&["cat", "/proc/sys/net/netfilter/nf_conntrack_count"])?;
+        count.trim().parse().with_context(|| format!("the number of connections is {count}"))
+    }
+
+    /// The ends of the logs of the daemons, for the report of a failure.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn logs(&self) -> Result<String> {
+        self.shell("find \"$1\" -name '*.log' -exec tail -v -n 25 {} +", &[LOGS])
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The end of its standard input is the end of the first process, and so of all others.
+        drop(self.init.stdin.take());
+        if let Err(error) = self.init.wait() {
+            eprintln!("wait for a machine to end: {error}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A GlusterFS cluster of two machines, with one replicated volume made over the cable.
+
+mod host;
+
+pub use host::Host;
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use crate::wait::wait_until;
+
+/// The name of the volume.
+const VOLUME: &str = "gv0";
+/// After this the volume gives up a brick that does not answer: not 42 s, which is the default.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the volume is set to besides: to go on with one brick alone.
+const OPTIONS: [(&str, &str); 2] =
+    [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
+/// For how long a daemon may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// Whether the machines filter what comes from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firewall {
+    /// They let everything in.
+    Open,
+    /// They track connections, and let in only those of the peer's private address.
+    Stateful,
+}
+
+/// The cluster. Dropping it ends it, with all its data.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The machine on the lab's A; the volume is mounted here.
+    pub a: Host,
+    /// The machine on the lab's B.
+    pub b: Host,
+}
+
+impl Cluster {
+    /// Boots the machines on a lab with a cable, makes them peers by their private addresses, and
+    /// starts and mounts a volume with a brick on each.
+    ///
+    /// # Errors
+    /// When a step of that fails.
+    pub fn start(lab: &Lab, firewall: Firewall) -> Result<Self> {
+        let cluster = Self {
+            a: Host::boot(&lab.a, "srva", A_PRIVATE)?,
+            b: Host::boot(&lab.b, "srvb", B_PRIVATE)?,
+        };
+        if firewall == Firewall::Stateful {
+            cluster.a.close_firewall(B_PRIVATE)?;
+            cluster.b.close_firewall(A_PRIVATE)?;
+        }
+        for host in cluster.hosts() {
+            host.run(&["glusterd"])?;
+            wait_until("glusterd to answer", START, || Ok(host.gluster(&["peer", "status"]).ok()))?;
+        }
+        cluster.a.gluster(&["peer", "probe", "10.0.0.2"])?;
+        cluster.wait_connected(START)?;
+        cluster.make_volume()?;
+        Ok(cluster)
+    }
+
+    fn make_volume(&self) -> Result<()> {
+        let brick = |address: Ipv4Addr| format!("{address}:{}/data", host::BRICK);
+        let (a, b) = (brick(A_PRIVATE), brick(B_PRIVATE));
+        self.a.gluster(&["volume", "create", VOLUME, "replica", "2", &a, &b, "force"])?;
+        let ping_timeout = PING_TIMEOUT.as_secs().to_string();
+        for (option, value) in
+            OPTIONS.into_iter().chain([("network.ping-timeout", ping_timeout.as_str())])
+        {
+            self.a.gluster(&["volume", "set", VOLUME, option, value])?;
+        }
+        self.a.gluster(&["volume", "start", VOLUME])?;
+        let source = format!("{A_PRIVATE}:/{VOLUME}");
+        self.a.run(&["mount", "-t", "glusterfs", &source, host::VOLUME])?;
+        wait_until("both bricks and healers to be online", START, || {
+            let bricks = self.unhealed()?;
+            Ok((bricks == [Some(0), Some(0)]).then_some(()))
+        })
+    }
+
+    /// Both machines, A first.
+    #[must_use]
+    pub const fn hosts(&self) -> [&Host; 2] {
+        [&self.a, &self.b]
+    }
+
+    /// Writes `count` files of a megabyte through the mounted volume, with names that begin with
+    /// `name`.
+    ///
+    /// # Errors
+    /// When a write fails, or all of them take too long.
+    pub fn write(&self, name: &str, count: u32) -> Result<()> {
+        self.a
+            .shell(
+                "for number in $(seq \"$3\"); do \
+                 head -c 1048576 /dev/urandom >\"$1/$2-$number\"; done; sync \"$1\"",
+                &[host::VOLUME, name, &count.to_string()],
+            )
+            .with_context(|| format!("write {count} files {name}-… to the volume"))?;
+        Ok(())
+    }
+
+    /// Whether each machine says that it is connected to its peer.
+    ///
+    /// # Errors
+    /// When one can't be asked.
+    pub fn connected(&self) -> Result<[bool; 2]> {
+        let [a, b] = self.hosts().map(|host| {
+            let status = host.gluster(&["peer", "status"])?;
+            Ok(status.contains("State: Peer in Cluster (Connected)"))
+        });
+        a.and_then(|a| Ok([a, b?]))
+    }
+
+    /// Waits until both machines are connected; returns how long that took.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub fn wait_connected(&self, deadline: Duration) -> Result<Duration> {
+        self.wait_connections("both peers to be connected", [true, true], deadline)
+    }
+
+    /// Waits until both machines have noticed that they are not connected; returns how long that
+    /// took.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub fn wait_disconnected(&self, deadline: Duration) -> Result<Duration> {
+        self.wait_connections("both peers to be disconnected", [false, false], deadline)
+    }
+
+    fn wait_connections(
+        &self,
+        what: &str,
+        wanted: [bool; 2],
+        deadline: Duration,
+    ) -> Result<Duration> {
+        let start = Instant::now();
+        wait_until(what, deadline, || Ok((self.connected()? == wanted).then(|| start.elapsed())))
+    }
+
+    /// How many files each brick still has to give to the other, A's first; nothing for a brick
+    /// that can't be reached.
+    ///
+    /// # Errors
+    /// When the volume can't be asked.
+    pub fn unhealed(&self) -> Result<Vec<Option<u32>>> {
+        let information = self.a.gluster(&["volume", "heal", VOLUME, "info"])?;
+        parse_unhealed(&information)
+    }
+
+    /// Starts the healing, and waits until no brick has anything left to give; returns how long
+    /// that took.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub fn heal(&self, deadline: Duration) -> Result<Duration> {
+        let start = Instant::now();
+        // The bricks' reconnection comes after the daemons', and healing is refused until then.
+        wait_until("the healing to begin", deadline, || {
+            Ok(self.a.gluster(&["volume", "heal", VOLUME]).ok())
+        })?;
+        wait_until("the bricks to be healed", deadline, || {
+            let healed = self.unhealed()? == [Some(0), Some(0)];
+            Ok(healed.then(|| start.elapsed()))
+        })
+    }
+
+    /// Compares every file on both bricks by its SHA-256 sum; returns how many there are.
+    ///
+    /// # Errors
+    /// When a file is missing, or different, on one of them.
+    pub fn compare_bricks(&self) -> Result<usize> {
+        let list = "cd \"$1/data\"; \
+                    find . -path ./.glusterfs -prune -o -type f -exec sha256sum {} + | sort -k 2";
+        let [a, b] = self.hosts().map(|host| host.shell(list, &[host::BRICK]));
+        let (a, b) = (a?, b?);
+        ensure!(a == b, "the bricks differ:\nA:\n{a}\nB:\n{b}");
+        Ok(a.lines().count())
+    }
+
+    /// The ends of all logs, for the report of a failure.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        self.hosts().map(|host| host.logs().unwrap_or_else(|error| format!("{error:#}"))).join("\n")
+    }
+}
+
+/// The numbers of entries in the output of `gluster volume heal … info`.
+fn parse_unhealed(information: &str) -> Result<Vec<Option<u32>>> {
+    information
+        .lines()
+        .filter_map(|line| line.strip_prefix("Number of entries: "))
+        .map(|number| match number.trim() {
+            "-" => Ok(None),
+            number => number
+                .parse()
+                .map(Some)
+                .with_context(|| format!("the number of entries is {number}")),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brick_that_is_not_reachable_is_not_healed() {
+        let information = "Brick 10.0.0.1:/mnt/brick/data\n/x\n<gfid:0>\nStatus: Connected\n\
+            Number of entries: 2\n\nBrick 10.0.0.2:/mnt/brick/data\n\
+            Status: Transport endpoint is not connected\nNumber of entries: -\n";
+        let numbers = parse_unhealed(information).expect("two bricks");
+        assert_eq!(numbers, [Some(2), None]);
+    }
+}

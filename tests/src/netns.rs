@@ -1,0 +1,177 @@
+//! A named network namespace: commands, closures and sysctls inside it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process;
+
+/// Where iproute2 keeps the namespaces that have a name.
+pub const NAMED: &str = "/run/netns";
+/// Where `rewrite` pins what it attached in a namespace that is not the one of the host.
+const PINS: &str = "/sys/fs/bpf/rewrite";
+
+/// A network namespace of a lab. Dropping it deletes it.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes a new namespace, with `lo` up.
+    ///
+    /// # Errors
+    /// When the name is taken, or without the right to make one.
+    pub fn create(name: &str) -> Result<Self> {
+        process::run(Command::new("ip").args(["netns", "add", name]))?;
+        let namespace = Self::existing(name);
+        namespace.run(&["ip", "link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// Takes charge of a namespace that is there already, for deleting it.
+    pub(crate) fn existing(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    /// The name, as `ip netns` lists it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that stands for the namespace.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        Path::new(NAMED).join(&self.name)
+    }
+
+    /// The number by which the kernel, and the path of the pins, tell it from others.
+    ///
+    /// # Errors
+    /// When the namespace is gone.
+    pub fn inode(&self) -> Result<u64> {
+        let path = self.path();
+        let metadata = fs::metadata(&path).with_context(|| format!("stat {}", path.display()))?;
+        Ok(metadata.ino())
+    }
+
+    /// A command that will run inside the network namespace, with everything else the host's: also
+    /// its `/sys/fs/bpf`, which `ip netns exec` would hide.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg(program);
+        command
+    }
+
+    /// Runs a program with arguments inside and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails; the error holds the command, the status and its standard error.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        let (program, arguments) = words.split_first().context("no program to run was named")?;
+        process::run(self.command(program).args(arguments))
+    }
+
+    /// Calls a closure on a thread of its own that is inside, and returns what it returned. A
+    /// socket that was opened there stays there, whichever thread uses it later.
+    ///
+    /// # Errors
+    /// When the thread can't enter the namespace. A panic of the closure goes on in the caller.
+    pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = self.path();
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        thread::scope(|scope| {
+            let entered = scope.spawn(|| {
+                setns(&file, CloneFlags::CLONE_NEWNET)
+                    .with_context(|| format!("enter the network namespace {}", self.name))?;
+                Ok(inside())
+            });
+            entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Sets a sysctl of the namespace, for example `net.ipv4.ip_forward`.
+    ///
+    /// # Errors
+    /// When there is no such sysctl, or it refuses the value.
+    pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
+        let path = sysctl_path(key);
+        self.enter(|| fs::write(&path, value))?
+            .with_context(|| format!("set {key} to {value} in {}", self.name))
+    }
+
+    /// Whether the namespace has this sysctl at all.
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub fn has_sysctl(&self, key: &str) -> Result<bool> {
+        let path = sysctl_path(key);
+        self.enter(|| path.exists())
+    }
+
+    /// Kills whatever still runs inside, except for this process.
+    ///
+    /// # Errors
+    /// When the processes can't be listed, or one can't be killed.
+    pub fn kill_processes(&self) -> Result<()> {
+        let listed = process::run(Command::new("ip").args(["netns", "pids", &self.name]))?;
+        for word in listed.split_whitespace() {
+            let pid: i32 =
+                word.parse().with_context(|| format!("`ip netns pids` listed {word}"))?;
+            if pid == Pid::this().as_raw() {
+                continue;
+            }
+            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("kill process {pid} in {}", self.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the namespace and what `rewrite` pinned for it. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// When it can't be deleted.
+    pub fn delete(&self) -> Result<()> {
+        let path = self.path();
+        if !path.exists() {
+            return Ok(());
+        }
+        // The number of a namespace is given again to a later one, which must find no pins.
+        let pins = format!("{PINS}/netns-{}", self.inode()?);
+        if let Err(error) = fs::remove_dir_all(&pins)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error).with_context(|| format!("remove the pins in {pins}"));
+        }
+        process::run(Command::new("ip").args(["netns", "delete", &self.name]))?;
+        Ok(())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Err(error) = self.delete() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn sysctl_path(key: &str) -> PathBuf {
+    Path::new("/proc/sys").join(key.replace('.', "/"))
+}

@@ -1,0 +1,148 @@
+//! ICMP ([RFC 792]).
+//!
+//! [RFC 792]: https://www.rfc-editor.org/rfc/rfc792
+
+use super::checksum::{damaged, internet_checksum};
+
+/// The IP protocol number.
+pub const PROTOCOL: u8 = 1;
+
+/// Type: echo reply.
+pub const ECHO_REPLY: u8 = 0;
+/// Type: destination unreachable.
+pub const UNREACHABLE: u8 = 3;
+/// Type: source quench.
+pub const SOURCE_QUENCH: u8 = 4;
+/// Type: redirect.
+pub const REDIRECT: u8 = 5;
+/// Type: echo request.
+pub const ECHO_REQUEST: u8 = 8;
+/// Type: time exceeded.
+pub const TIME_EXCEEDED: u8 = 11;
+/// Type: parameter problem.
+pub const PARAMETER_PROBLEM: u8 = 12;
+/// Code of [`UNREACHABLE`]: port unreachable.
+pub const PORT: u8 = 3;
+/// Code of [`UNREACHABLE`]: fragmentation needed and DF set.
+pub const FRAGMENTATION_NEEDED: u8 = 4;
+
+/// An echo request or reply as fields.
+#[derive(Clone, Debug)]
+pub struct IcmpEcho {
+    /// [`ECHO_REQUEST`] or [`ECHO_REPLY`].
+    pub kind: u8,
+    /// The identifier.
+    pub identifier: u16,
+    /// The sequence number.
+    pub sequence: u16,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl IcmpEcho {
+    /// A request.
+    #[must_use]
+    pub fn request(identifier: u16, payload: Vec<u8>) -> Self {
+        Self { kind: ECHO_REQUEST, identifier, sequence: 1, payload }
+    }
+
+    /// A reply.
+    #[must_use]
+    pub fn reply(identifier: u16, payload: Vec<u8>) -> Self {
+        Self { kind: ECHO_REPLY, ..Self::request(identifier, payload) }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let [a, b] = self.identifier.to_be_bytes();
+        let [c, d] = self.sequence.to_be_bytes();
+        message(self.kind, 0, [a, b, c, d], &self.payload, 0)
+    }
+}
+
+/// An error as fields.
+#[derive(Clone, Debug)]
+pub struct IcmpError {
+    /// The type.
+    pub kind: u8,
+    /// The code.
+    pub code: u8,
+    /// The four bytes between the checksum and the quote.
+    pub rest_of_header: [u8; 4],
+    /// The packet that the error is about, or its beginning, and what follows that.
+    pub quote: Vec<u8>,
+    /// How much the checksum is off, in ones' complement.
+    pub checksum_error: u16,
+}
+
+impl IcmpError {
+    /// An error of any type and code.
+    #[must_use]
+    pub fn new(kind: u8, code: u8, quote: Vec<u8>) -> Self {
+        Self { kind, code, rest_of_header: [0; 4], quote, checksum_error: 0 }
+    }
+
+    /// Fragmentation is needed and DF is set; the next hop takes `mtu` bytes.
+    #[must_use]
+    pub fn fragmentation_needed(mtu: u16, quote: Vec<u8>) -> Self {
+        let [a, b] = mtu.to_be_bytes();
+        Self { rest_of_header: [0, 0, a, b], ..Self::new(UNREACHABLE, FRAGMENTATION_NEEDED, quote) }
+    }
+
+    /// The same with other four bytes between the checksum and the quote.
+    #[must_use]
+    pub fn rest_of_header(mut self, rest_of_header: [u8; 4]) -> Self {
+        self.rest_of_header = rest_of_header;
+        self
+    }
+
+    /// The same with a checksum that is off by `error`.
+    #[must_use]
+    pub fn checksum_error(mut self, error: u16) -> Self {
+        self.checksum_error = error;
+        self
+    }
+
+    /// The same about another packet.
+    #[must_use]
+    pub fn quoting(mut self, quote: Vec<u8>) -> Self {
+        self.quote = quote;
+        self
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        message(self.kind, self.code, self.rest_of_header, &self.quote, self.checksum_error)
+    }
+}
+
+fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8], error: u16) -> Vec<u8> {
+    let mut bytes = vec![kind, code, 0, 0];
+    bytes.extend(rest);
+    bytes.extend(body);
+    let checksum = damaged(internet_checksum(&bytes), error);
+    bytes[2..4].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etherparse::Icmpv4Slice;
+
+    #[test]
+    fn the_checksum_is_what_etherparse_computes() {
+        for bytes in [
+            IcmpEcho::request(0x1234, vec![1, 2, 3]).to_bytes(),
+            IcmpEcho::reply(0x1234, vec![]).to_bytes(),
+            IcmpError::fragmentation_needed(1400, vec![0x45; 28]).to_bytes(),
+            IcmpError::new(UNREACHABLE, PORT, vec![0x45; 29]).to_bytes(),
+        ] {
+            let slice = Icmpv4Slice::from_slice(&bytes).expect("an ICMP message");
+            let computed = slice.icmp_type().calc_checksum(slice.payload());
+            assert_eq!(slice.checksum(), computed);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! IPv4 ([RFC 791]).
+//!
+//! [RFC 791]: https://www.rfc-editor.org/rfc/rfc791
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use super::checksum::{damaged, internet_checksum};
+use super::ethernet::{ETHERTYPE_IPV4, Frame};
+use super::transport::Transport;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// A packet, or one fragment of it, as fields.
+#[derive(Clone, Debug)]
+pub struct Ipv4 {
+    /// Source address.
+    pub source: Ipv4Addr,
+    /// Destination address.
+    pub destination: Ipv4Addr,
+    /// The byte of DSCP and ECN.
+    pub traffic_class: u8,
+    /// Identification.
+    pub identification: u16,
+    /// The flag DF.
+    pub dont_fragment: bool,
+    /// Time to live.
+    pub ttl: u8,
+    /// Options, a multiple of four bytes.
+    pub options: Vec<u8>,
+    /// Which bytes of the transport header and payload this fragment carries; all of them if none.
+    pub fragment: Option<Range<usize>>,
+    /// The transport header and payload of the whole packet.
+    pub transport: Transport,
+    /// The version, if not 4.
+    pub version: Option<u8>,
+    /// The header length in words, if it is to be wrong.
+    pub header_words: Option<u8>,
+    /// The total length, if it is to be wrong.
+    pub total_length: Option<u16>,
+    /// How much the header checksum is off, in ones' complement.
+    pub checksum_error: u16,
+}
+
+impl Ipv4 {
+    /// An ordinary packet with `transport`.
+    #[must_use]
+    pub fn new(source: Ipv4Addr, destination: Ipv4Addr, transport: impl Into<Transport>) -> Self {
+        Self {
+            source,
+            destination,
+            traffic_class: 0,
+            identification: 0x1c46,
+            dont_fragment: false,
+            ttl: 64,
+            options: Vec::new(),
+            fragment: None,
+            transport: transport.into(),
+            version: None,
+            header_words: None,
+            total_length: None,
+            checksum_error: 0,
+        }
+    }
+
+    /// The same packet between two other addresses.
+    #[must_use]
+    pub fn between(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        self.source = source;
+        self.destination = destination;
+        self
+    }
+
+    /// The same with another TTL.
+    #[must_use]
+    pub fn ttl(mut self, ttl: u8) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The same with DSCP and ECN.
+    #[must_use]
+    pub fn traffic_class(mut self, traffic_class: u8) -> Self {
+        self.traffic_class = traffic_class;
+        self
+    }
+
+    /// The same with DF.
+    #[must_use]
+    pub fn dont_fragment(mut self) -> Self {
+        self.dont_fragment = true;
+        self
+    }
+
+    /// The same with another identification.
+    #[must_use]
+    pub fn identification(mut self, identification: u16) -> Self {
+        self.identification = identification;
+        self
+    }
+
+    /// The same with header options, a multiple of four bytes.
+    #[must_use]
+    pub fn options(mut self, options: Vec<u8>) -> Self {
+        assert!(options.len() <= 40 && options.len().is_multiple_of(4));
+        self.options = options;
+        self
+    }
+
+    /// The fragment that carries `range` of the transport header and payload.
+    #[must_use]
+    pub fn fragment(mut self, range: Range<usize>) -> Self {
+        assert!(range.start.is_multiple_of(8));
+        self.fragment = Some(range);
+        self
+    }
+
+    /// The same with a wrong version.
+    #[must_use]
+    pub fn version(mut self, version: u8) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// The same with a wrong header length, in words.
+    #[must_use]
+    pub fn header_words(mut self, words: u8) -> Self {
+        self.header_words = Some(words);
+        self
+    }
+
+    /// The same with a wrong total length.
+    #[must_use]
+    pub fn total_length(mut self, length: u16) -> Self {
+        self.total_length = Some(length);
+        self
+    }
+
+    /// The same with a header checksum that is off by `error`.
+    #[must_use]
+    pub fn checksum_error(mut self, error: u16) -> Self {
+        self.checksum_error = error;
+        self
+    }
+
+    /// The same with another transport header and payload.
+    #[must_use]
+    pub fn carrying(mut self, transport: impl Into<Transport>) -> Self {
+        self.transport = transport.into();
+        self
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let whole = self.transport.to_bytes(self.source, self.destination);
+        let carried = self.fragment.clone().unwrap_or(0..whole.len());
+        let mut flags_and_offset = (carried.start / 8) as u16;
+        if self.dont_fragment {
+            flags_and_offset |= DONT_FRAGMENT;
+        }
+        if carried.end < whole.len() {
+            flags_and_offset |= MORE_FRAGMENTS;
+        }
+        let header_len = 20 + self.options.len();
+        let words = self.header_words.unwrap_or((header_len / 4) as u8);
+        let total_length = self.total_length.unwrap_or((header_len + carried.len()) as u16);
+
+        let mut header = Vec::with_capacity(header_len + carried.len());
+        header.extend([self.version.unwrap_or(4) << 4 | words, self.traffic_class]);
+        header.extend(total_length.to_be_bytes());
+        header.extend(self.identification.to_be_bytes());
+        header.extend(flags_and_offset.to_be_bytes());
+        header.extend([self.ttl, self.transport.protocol(), 0, 0]);
+        header.extend(self.source.octets());
+        header.extend(self.destination.octets());
+        header.extend(&self.options);
+        let checksum = damaged(internet_checksum(&header), self.checksum_error);
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        header.extend(&whole[carried]);
+        header
+    }
+
+    /// The packet in an Ethernet frame.
+    #[must_use]
+    pub fn to_frame(&self) -> Frame {
+        Frame::new(ETHERTYPE_IPV4, self.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Tcp, Udp};
+    use etherparse::Ipv4HeaderSlice;
+
+    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const TWO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+
+    fn assert_header_is_sound(bytes: &[u8]) {
+        let header = Ipv4HeaderSlice::from_slice(bytes).expect("an IPv4 header");
+        assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
+    }
+
+    #[test]
+    fn the_header_is_what_etherparse_reads() {
+        for options in [0, 4, 12, 40] {
+            let packet = Ipv4::new(ONE, TWO, Udp::new(vec![1, 2, 3]))
+                .options(vec![1; options])
+                .traffic_class(0xb9)
+                .ttl(1)
+                .dont_fragment();
+            let bytes = packet.to_bytes();
+            assert_header_is_sound(&bytes);
+            let header = Ipv4HeaderSlice::from_slice(&bytes).expect("an IPv4 header");
+            assert_eq!(usize::from(header.total_len()), bytes.len());
+            assert_eq!(header.slice().len(), 20 + options);
+            assert_eq!(header.ttl(), 1);
+            assert!(header.dont_fragment());
+            assert_eq!((header.source_addr(), header.destination_addr()), (ONE, TWO));
+        }
+    }
+
+    #[test]
+    fn fragments_put_together_are_the_packet() {
+        let packet = Ipv4::new(ONE, TWO, Tcp::new(vec![7; 100]));
+        let whole = packet.to_bytes();
+        let mut together: Vec<u8> = Vec::new();
+        for range in [0..48, 48..96, 96..120] {
+            let last = range.end == 120;
+            let bytes = packet.clone().fragment(range.clone()).to_bytes();
+            assert_header_is_sound(&bytes);
+            let header = Ipv4HeaderSlice::from_slice(&bytes).expect("an IPv4 header");
+            assert_eq!(header.more_fragments(), !last);
+            assert_eq!(usize::from(header.fragments_offset().byte_offset()), range.start);
+            together.extend(&bytes[20..]);
+        }
+        assert_eq!(together, whole[20..]);
+    }
+}

@@ -1,0 +1,150 @@
+//! UDP ([RFC 768]).
+//!
+//! [RFC 768]: https://www.rfc-editor.org/rfc/rfc768
+
+use std::net::Ipv4Addr;
+
+use super::checksum::{damaged, with_pseudo_header};
+
+/// The IP protocol number.
+pub const PROTOCOL: u8 = 17;
+
+const CHECKSUM: usize = 6;
+
+/// What stands in the checksum field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UdpChecksum {
+    /// The checksum, with 0xffff where it computes to 0.
+    Computed,
+    /// 0: the sender computed none.
+    Absent,
+    /// The checksum, off by this much in ones' complement.
+    Damaged(u16),
+}
+
+/// A datagram as fields.
+#[derive(Clone, Debug)]
+pub struct Udp {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// The checksum field.
+    pub checksum: UdpChecksum,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl Udp {
+    /// A datagram with a checksum.
+    #[must_use]
+    pub fn new(payload: Vec<u8>) -> Self {
+        Self { source: 40000, destination: 4789, checksum: UdpChecksum::Computed, payload }
+    }
+
+    /// The same with other ports.
+    #[must_use]
+    pub fn ports(mut self, source: u16, destination: u16) -> Self {
+        self.source = source;
+        self.destination = destination;
+        self
+    }
+
+    /// The same with something else in the checksum field.
+    #[must_use]
+    pub fn checksum(mut self, checksum: UdpChecksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
+    /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
+    /// between these addresses, and so is sent as 0xffff.
+    #[must_use]
+    pub fn summing_to_zero(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        self.payload[..2].fill(0);
+        let checksum = self.computed(source, destination);
+        self.payload[..2].copy_from_slice(&checksum.to_be_bytes());
+        self
+    }
+
+    /// The bytes, between these addresses.
+    #[must_use]
+    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+        let sent = match self.computed(source, destination) {
+            0 => 0xffff,
+            sum => sum,
+        };
+        let field = match self.checksum {
+            UdpChecksum::Computed => sent,
+            UdpChecksum::Absent => 0,
+            UdpChecksum::Damaged(error) => damaged(sent, error),
+        };
+        let mut bytes = self.without_checksum();
+        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&field.to_be_bytes());
+        bytes
+    }
+
+    fn computed(&self, source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+        let bytes = self.without_checksum();
+        with_pseudo_header(source, destination, PROTOCOL, bytes.len() as u16, &bytes)
+    }
+
+    fn without_checksum(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.source.to_be_bytes());
+        bytes.extend(self.destination.to_be_bytes());
+        bytes.extend((8 + self.payload.len() as u16).to_be_bytes());
+        bytes.extend([0; 2]);
+        bytes.extend(&self.payload);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etherparse::{UdpHeader, UdpSlice};
+
+    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const TWO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+
+    fn fields(datagram: &Udp) -> (u16, u16) {
+        let bytes = datagram.to_bytes(ONE, TWO);
+        let slice = UdpSlice::from_slice(&bytes).expect("a UDP datagram");
+        let computed = UdpHeader::with_ipv4_checksum(
+            slice.source_port(),
+            slice.destination_port(),
+            &etherparse::Ipv4Header::new(
+                0,
+                64,
+                etherparse::IpNumber::UDP,
+                ONE.octets(),
+                TWO.octets(),
+            )
+            .expect("a header"),
+            slice.payload(),
+        );
+        (slice.checksum(), computed.expect("a header").checksum)
+    }
+
+    #[test]
+    fn the_checksum_is_what_etherparse_computes() {
+        for payload in [vec![], vec![3; 7], vec![0xff; 64]] {
+            let (sent, computed) = fields(&Udp::new(payload));
+            assert_eq!(sent, computed);
+        }
+    }
+
+    #[test]
+    fn a_computed_zero_is_sent_as_ffff() {
+        let datagram = Udp::new(vec![5; 31]).summing_to_zero(ONE, TWO);
+        assert_eq!(datagram.computed(ONE, TWO), 0);
+        assert_eq!(fields(&datagram), (0xffff, 0xffff));
+    }
+
+    #[test]
+    fn an_absent_checksum_is_zero() {
+        let datagram = Udp::new(vec![5; 31]).checksum(UdpChecksum::Absent);
+        assert_eq!(fields(&datagram).0, 0);
+    }
+}

@@ -1,0 +1,135 @@
+//! UDP-Lite ([RFC 3828]): UDP whose checksum covers a part of the payload only.
+//!
+//! [RFC 3828]: https://www.rfc-editor.org/rfc/rfc3828
+
+use std::net::Ipv4Addr;
+
+use super::checksum::{damaged, with_pseudo_header};
+use super::udp::UdpChecksum;
+
+/// The IP protocol number.
+pub const PROTOCOL: u8 = 136;
+
+const HEADER_LEN: usize = 8;
+const CHECKSUM: usize = 6;
+
+/// A datagram as fields.
+#[derive(Clone, Debug)]
+pub struct UdpLite {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// How many bytes from the header on the checksum covers; 0 for all.
+    pub coverage: u16,
+    /// The checksum field. An absent checksum is not valid here.
+    pub checksum: UdpChecksum,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl UdpLite {
+    /// A datagram whose checksum covers all of it.
+    #[must_use]
+    pub fn new(payload: Vec<u8>) -> Self {
+        Self {
+            source: 40000,
+            destination: 5004,
+            coverage: 0,
+            checksum: UdpChecksum::Computed,
+            payload,
+        }
+    }
+
+    /// The same with a checksum over fewer bytes.
+    #[must_use]
+    pub fn coverage(mut self, coverage: u16) -> Self {
+        self.coverage = coverage;
+        self
+    }
+
+    /// The same with something else in the checksum field.
+    #[must_use]
+    pub fn checksum(mut self, checksum: UdpChecksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
+    /// The same with other ports.
+    #[must_use]
+    pub fn ports(mut self, source: u16, destination: u16) -> Self {
+        self.source = source;
+        self.destination = destination;
+        self
+    }
+
+    /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
+    /// between these addresses, and so is sent as 0xffff.
+    #[must_use]
+    pub fn summing_to_zero(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        self.payload[..2].fill(0);
+        let checksum = self.computed(source, destination);
+        self.payload[..2].copy_from_slice(&checksum.to_be_bytes());
+        self
+    }
+
+    /// The bytes, between these addresses.
+    #[must_use]
+    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+        let sent = match self.computed(source, destination) {
+            0 => 0xffff,
+            sum => sum,
+        };
+        let field = match self.checksum {
+            UdpChecksum::Computed => sent,
+            UdpChecksum::Absent => 0,
+            UdpChecksum::Damaged(error) => damaged(sent, error),
+        };
+        let mut bytes = self.without_checksum();
+        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&field.to_be_bytes());
+        bytes
+    }
+
+    fn computed(&self, source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+        let bytes = self.without_checksum();
+        let covered = match self.coverage {
+            0 => bytes.len(),
+            coverage => usize::from(coverage),
+        };
+        assert!((HEADER_LEN..=bytes.len()).contains(&covered));
+        let length = bytes.len() as u16;
+        with_pseudo_header(source, destination, PROTOCOL, length, &bytes[..covered])
+    }
+
+    fn without_checksum(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.source.to_be_bytes());
+        bytes.extend(self.destination.to_be_bytes());
+        bytes.extend(self.coverage.to_be_bytes());
+        bytes.extend([0; 2]);
+        bytes.extend(&self.payload);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const TWO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+
+    #[test]
+    fn bytes_beyond_the_coverage_do_not_count() {
+        let one = UdpLite::new(vec![1, 2, 3, 4]).coverage(10);
+        let other = UdpLite::new(vec![1, 2, 99, 98]).coverage(10);
+        assert_eq!(one.to_bytes(ONE, TWO)[..HEADER_LEN], other.to_bytes(ONE, TWO)[..HEADER_LEN]);
+    }
+
+    #[test]
+    fn the_sum_over_all_that_is_covered_is_ffff() {
+        let bytes = UdpLite::new(vec![1, 2, 3, 4, 5]).to_bytes(ONE, TWO);
+        let length = bytes.len() as u16;
+        assert_eq!(with_pseudo_header(ONE, TWO, PROTOCOL, length, &bytes), 0);
+    }
+}

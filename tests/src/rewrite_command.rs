@@ -1,0 +1,96 @@
+//! The product: the binary `rewrite`, run as an operator runs it.
+
+use std::env;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use crate::netns::Namespace;
+use crate::process;
+
+const BPFFS: &str = "/sys/fs/bpf";
+/// A command that takes longer than this many seconds hangs.
+const LIMIT: &str = "60";
+
+/// The binary `rewrite`, ready to be run.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    binary: PathBuf,
+}
+
+impl Rewrite {
+    /// The binary that `REWRITE_BIN` names, else the workspace's `target/release/rewrite`; and
+    /// makes sure that there is a BPF file system for its pins.
+    ///
+    /// # Errors
+    /// When there is no such binary, or the file system can't be mounted.
+    pub fn locate() -> Result<Self> {
+        let binary = env::var_os("REWRITE_BIN").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/rewrite"),
+            PathBuf::from,
+        );
+        Self::at(&binary)
+    }
+
+    /// The binary at a path; else like [`Rewrite::locate`].
+    ///
+    /// # Errors
+    /// As [`Rewrite::locate`].
+    pub fn at(binary: &Path) -> Result<Self> {
+        let binary = binary.canonicalize().with_context(|| {
+            format!(
+                "find {}: build it with `cargo build --release`, or name another one in REWRITE_BIN",
+                binary.display()
+            )
+        })?;
+        ensure!(binary.is_file(), "{} is no binary", binary.display());
+        mount_bpffs()?;
+        Ok(Self { binary })
+    }
+
+    /// Where the binary is.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// A command, from the host, that works inside a namespace: `rewrite --netns NAME …`.
+    #[must_use]
+    pub fn command(&self, namespace: &Namespace, arguments: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=5", LIMIT])
+            .arg(&self.binary)
+            .args(["--netns", namespace.name()])
+            .args(arguments);
+        command
+    }
+
+    /// Runs `rewrite --netns NAME …` and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, or takes longer than a minute; the error holds its standard error.
+    pub fn run(&self, namespace: &Namespace, arguments: &[&str]) -> Result<String> {
+        process::run(&mut self.command(namespace, arguments))
+    }
+}
+
+/// Mounts a BPF file system at its usual place, where there is none yet.
+///
+/// # Errors
+/// When it can't be mounted.
+pub fn mount_bpffs() -> Result<()> {
+    // Two that mount at once would hide each other's pins.
+    let lock_path = env::temp_dir().join("rewrite-bpffs.lock");
+    let lock =
+        File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
+    let mounted = statfs(BPFFS).with_context(|| format!("look at {BPFFS}"))?;
+    if mounted.filesystem_type() != BPF_FS_MAGIC {
+        process::run(Command::new("mount").args(["-t", "bpf", "bpf", BPFFS]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! Traffic of the tests' own between two namespaces, and what the kernel counted meanwhile.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::netns::Namespace;
+use crate::process::command_line;
+
+/// For how long one read, write, connect or accept may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CHUNK: usize = 64 * 1024;
+
+/// A TCP transfer that arrived as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferReport {
+    /// How many bytes arrived.
+    pub bytes: u64,
+    /// From connecting until the receiver had told that it has everything.
+    pub elapsed: Duration,
+    /// The sender's address, as the sender sees it.
+    pub sender: SocketAddr,
+    /// The sender's address, as the receiver sees it.
+    pub sender_seen: SocketAddr,
+}
+
+/// Sends pseudo-random bytes over one TCP connection and compares what arrives. The receiver
+/// listens on `dst`; the sender is bound to `src`, or leaves its address to the kernel.
+///
+/// # Errors
+/// When the connection can't be made or stalls, or other bytes arrive than were sent.
+pub fn tcp_transfer(
+    from: &Namespace,
+    to: &Namespace,
+    src: Option<Ipv4Addr>,
+    dst: SocketAddrV4,
+    bytes: u64,
+) -> Result<TransferReport> {
+    let listener = to
+        .enter(|| TcpListener::bind(dst))?
+        .with_context(|| format!("listen on {dst} in {}", to.name()))?;
+    // A time limit of a listener is one of accept.
+    limit(&listener)?;
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| receive(&listener));
+        let start = Instant::now();
+        let sent = from
+            .enter(|| dial(src, dst))?
+            .with_context(|| format!("connect from {} to {dst}", from.name()))
+            .and_then(|stream| send(stream, bytes));
+        let received = receiver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (sender, sent) = sent?;
+        let (sender_seen, received) = received?;
+        ensure!(sent == received, "sent {sent:?} to {dst}, {received:?} arrived");
+        Ok(TransferReport { bytes: received.bytes, elapsed: start.elapsed(), sender, sender_seen })
+    })
+}
+
+fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
+    let mut digest = Digest::default();
+    let mut noise = Noise::default();
+    let mut chunk = vec![0; CHUNK];
+    while digest.bytes < bytes {
+        let left = usize::try_from(bytes - digest.bytes).unwrap_or(usize::MAX);
+        let chunk = &mut chunk[..left.min(CHUNK)];
+        noise.fill(chunk);
+        stream.write_all(chunk).with_context(|| format!("send after {} bytes", digest.bytes))?;
+        digest.add(chunk);
+    }
+    stream.shutdown(Shutdown::Write).context("end the stream")?;
+    // The receiver closes when it has everything.
+    let end = stream.read(&mut [0]).context("wait for the receiver")?;
+    ensure!(end == 0, "the receiver sent something back");
+    Ok((stream.local_addr().context("ask for the address")?, digest))
+}
+
+fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
+    let (mut stream, sender) = listener.accept().context("accept a connection")?;
+    limit(&stream)?;
+    let mut digest = Digest::default();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok((sender, digest)),
+            Ok(length) => digest.add(&chunk[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("receive after {} bytes", digest.bytes));
+            }
+        }
+    }
+}
+
+/// Connects from a given address, or from the one that the kernel chooses, within a time limit.
+///
+/// # Errors
+/// When the address is not one of this host, or nobody answers.
+pub fn dial(src: Option<Ipv4Addr>, dst: SocketAddrV4) -> Result<TcpStream> {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .context("open a TCP socket")?;
+    limit(&socket)?;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    if let Some(src) = src {
+        bind(fd, &SockaddrIn::from(SocketAddrV4::new(src, 0)))
+            .with_context(|| format!("bind to {src}"))?;
+    }
+    connect(fd, &SockaddrIn::from(dst)).with_context(|| format!("connect to {dst}"))?;
+    Ok(TcpStream::from(socket))
+}
+
+fn limit(socket: &impl AsFd) -> Result<()> {
+    let seconds = i64::try_from(PATIENCE.as_secs()).context("seconds")?;
+    let time = TimeVal::seconds(seconds);
+    setsockopt(socket, sockopt::ReceiveTimeout, &time).context("limit the time to receive")?;
+    setsockopt(socket, sockopt::SendTimeout, &time).context("limit the time to send")
+}
+
+/// Datagrams that were sent and came back.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeReport {
+    /// How many were sent.
+    pub sent: u32,
+    /// How many came back, as they were sent.
+    pub returned: u32,
+    /// The sender's address, as the other side saw it last.
+    pub sender_seen: Option<SocketAddr>,
+}
+
+/// For how long a datagram, or its echo, may be on its way.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Sends numbered datagrams, one after the other, each of which the receiver on `dst` sends back.
+/// One that does not come back within half a second is lost; so is one with other bytes.
+///
+/// # Errors
+/// When the sockets can't be made or used.
+pub fn udp_exchange(
+    from: &Namespace,
+    to: &Namespace,
+    src: Option<Ipv4Addr>,
+    dst: SocketAddrV4,
+    count: u32,
+    size: usize,
+) -> Result<ExchangeReport> {
+    let echo = to
+        .enter(|| UdpSocket::bind(dst))?
+        .with_context(|| format!("bind to {dst} in {}", to.name()))?;
+    let own = SocketAddrV4::new(src.unwrap_or(Ipv4Addr::UNSPECIFIED), 0);
+    let sender = from
+        .enter(|| UdpSocket::bind(own))?
+        .with_context(|| format!("bind to {own} in {}", from.name()))?;
+    // The route is looked up on the socket's own namespace.
+    sender.connect(dst).with_context(|| format!("choose a way to {dst}"))?;
+    for socket in [&echo, &sender] {
+        socket.set_read_timeout(Some(DATAGRAM_PATIENCE)).context("limit the time to receive")?;
+    }
+    let mut report = ExchangeReport { sent: 0, returned: 0, sender_seen: None };
+    let mut noise = Noise::default();
+    let mut datagram = vec![0; size.max(size_of::<u32>())];
+    let mut buffer = vec![0; 65_536];
+    for number in 0..count {
+        noise.fill(&mut datagram);
+        datagram[..size_of::<u32>()].copy_from_slice(&number.to_be_bytes());
+        report.sent += 1;
+        match sender.send(&datagram) {
+            Ok(_) => {}
+            // What an ICMP error had said about an earlier one.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
+            Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
+        }
+        let Some((length, seen)) = arrival(echo.recv_from(&mut buffer))? else {
+            continue;
+        };
+        report.sender_seen = Some(seen);
+        echo.send_to(&buffer[..length], seen).with_context(|| format!("send back to {seen}"))?;
+        if let Some(length) = arrival(sender.recv(&mut buffer))?
+            && buffer[..length] == datagram
+        {
+            report.returned += 1;
+        }
+    }
+    Ok(report)
+}
+
+/// What arrived; nothing, when the time is over or an ICMP error came instead.
+fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).context("receive a datagram"),
+    }
+}
+
+/// What `ping` counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingReport {
+    /// Echo requests that were sent.
+    pub sent: u32,
+    /// Replies that came back.
+    pub returned: u32,
+}
+
+/// Pings `dst` with `count` packets that carry `size` bytes.
+///
+/// # Errors
+/// When `ping` fails for another reason than that no reply came.
+pub fn ping(from: &Namespace, dst: Ipv4Addr, count: u32, size: u16) -> Result<PingReport> {
+    let mut command = from.command("ping");
+    command
+        .args(["-n", "-i", "0.05", "-W", "2"])
+        .args(["-c", &count.to_string(), "-s", &size.to_string()])
+        .arg(dst.to_string());
+    let line = command_line(&command);
+    let output = command.output().with_context(|| format!("run `{line}`"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(report) = parse_ping(&text) else {
+        bail!(
+            "`{line}` ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    };
+    Ok(report)
+}
+
+fn parse_ping(text: &str) -> Option<PingReport> {
+    let summary = text.lines().find(|line| line.contains("packets transmitted"))?;
+    let mut numbers = summary.split(", ").map(|part| part.split_whitespace().next()?.parse().ok());
+    Some(PingReport { sent: numbers.next()??, returned: numbers.next()?? })
+}
+
+/// The kernel's counters of a namespace, from `/proc/net/snmp` and `/proc/net/netstat`, by names
+/// such as `Tcp.InCsumErrors` and `IpExt.InCsumErrors`.
+///
+/// # Errors
+/// When they can't be read.
+pub fn snmp(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
+    let mut counters = BTreeMap::new();
+    for file in ["snmp", "netstat"] {
+        let path = format!("/proc/thread-self/net/{file}");
+        let text = namespace
+            .enter(|| fs::read_to_string(&path))?
+            .with_context(|| format!("read {path} in {}", namespace.name()))?;
+        parse_snmp(&text, &mut counters).with_context(|| format!("parse {path}"))?;
+    }
+    Ok(counters)
+}
+
+/// The counters of packets that were dropped for a wrong checksum, and that are not 0.
+///
+/// # Errors
+/// When they can't be read.
+pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
+    let mut counters = snmp(namespace)?;
+    counters.retain(|name, count| name.ends_with(".InCsumErrors") && *count != 0);
+    Ok(counters)
+}
+
+/// Pairs of lines: the names of a protocol's counters, then their values.
+fn parse_snmp(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
+    let mut lines = text.lines();
+    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+        let (protocol, names) = names.split_once(": ").context("a line without protocol")?;
+        let (_, values) = values.split_once(": ").context("a line without protocol")?;
+        for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
+            let value = value.parse().with_context(|| format!("{protocol}.{name} is {value}"))?;
+            counters.insert(format!("{protocol}.{name}"), value);
+        }
+    }
+    Ok(())
+}
+
+/// FNV-1a over a stream, and its length.
+#[derive(Debug, PartialEq, Eq)]
+struct Digest {
+    bytes: u64,
+    hash: u64,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { bytes: 0, hash: 0xcbf2_9ce4_8422_2325 }
+    }
+}
+
+impl Digest {
+    fn add(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len() as u64;
+        for byte in chunk {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// Pseudo-random bytes (xorshift64), the same ones every time.
+struct Noise(u64);
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Noise {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for part in bytes.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            part.copy_from_slice(&self.0.to_ne_bytes()[..part.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ping_with_and_without_errors() {
+        let report = |returned| Some(PingReport { sent: 3, returned });
+        let lost = "3 packets transmitted, 0 received, 100% packet loss, time 102ms";
+        assert_eq!(parse_ping(lost), report(0));
+        let errors = "\n3 packets transmitted, 1 received, +2 errors, 66% packet loss, time 2ms\n";
+        assert_eq!(parse_ping(errors), report(1));
+        assert_eq!(parse_ping("nonsense"), None);
+    }
+
+    #[test]
+    fn counters_by_protocol_and_name() {
+        let mut counters = BTreeMap::new();
+        let text = "Tcp: MaxConn InCsumErrors\nTcp: -1 7\nUdp: InCsumErrors\nUdp: 0\n";
+        parse_snmp(text, &mut counters).expect("two pairs of lines");
+        assert_eq!(counters["Tcp.MaxConn"], -1);
+        assert_eq!(counters["Tcp.InCsumErrors"], 7);
+        assert_eq!(counters["Udp.InCsumErrors"], 0);
+    }
+}
