@@ -1,1 +1,107 @@
-fn main() {}
+//! `cargo xtask`: set-up, build, demonstration and tests in one command each.
+
+mod build;
+mod cargo;
+mod demonstration;
+mod lint;
+mod progress;
+mod setup;
+mod test;
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use setup::Purpose;
+
+/// Set-up, build, demonstration and tests of `rewrite`.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "\
+Examples:
+  cargo xtask run                             set up, build, and see the main job done
+  cargo xtask run -- attach eth0              the real command, freshly built
+  cargo xtask test                            all tests
+  cargo xtask test -- --test packet_table     what follows goes to cargo test"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building takes, and say what and why; --all for what tests take as well
+    Setup {
+        /// Also what the demonstration and the tests take
+        #[arg(long)]
+        all: bool,
+    },
+    /// Leave the release binary at target/release/rewrite
+    Build,
+    /// Show the main job in a lab of network namespaces; with words behind --, run `rewrite` itself
+    Run {
+        /// The words of a `rewrite` command
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run all tests, or those that the words behind -- tell cargo test to
+    Test {
+        /// Words for cargo test
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Formatting and lints, as errors
+    Lint,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Setup { all } => setup::require(if all { Purpose::Test } else { Purpose::Build }),
+        Task::Build => {
+            setup::require(Purpose::Build)?;
+            let binary = build::release()?;
+            println!("built {}", binary.display());
+            Ok(())
+        }
+        Task::Run { arguments } if arguments.is_empty() => {
+            setup::require(Purpose::Demonstrate)?;
+            demonstration::run(&build::release()?)
+        }
+        Task::Run { arguments } => {
+            setup::require(Purpose::Build)?;
+            let binary = build::release()?;
+            Err(Command::new(&binary).args(arguments).exec())
+                .with_context(|| format!("running {}", binary.display()))
+        }
+        Task::Test { arguments } => {
+            setup::require(Purpose::Test)?;
+            test::run(&build::release()?, &arguments)
+        }
+        Task::Lint => {
+            setup::require(Purpose::Build)?;
+            lint::run()
+        }
+    }
+}
+
+/// The root of the workspace.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -4,6 +4,7 @@ mod host;
 
 pub use host::Host;
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -181,8 +182,11 @@ impl Cluster {
                     find . -path ./.glusterfs -prune -o -type f -exec sha256sum {} + | sort -k 2";
         let [a, b] = self.hosts().map(|host| host.shell(list, &[host::BRICK]));
         let (a, b) = (a?, b?);
-        ensure!(a == b, "the bricks differ:\nA:\n{a}\nB:\n{b}");
-        Ok(a.lines().count())
+        let (on_a, on_b): (BTreeSet<&str>, BTreeSet<&str>) =
+            (a.lines().collect(), b.lines().collect());
+        let different: Vec<_> = on_a.symmetric_difference(&on_b).collect();
+        ensure!(different.is_empty(), "on one brick but not on the other: {different:#?}");
+        Ok(on_a.len())
     }
 
     /// The ends of all logs, for the report of a failure.

@@ -1,0 +1,28 @@
+//! Cargo, run in the workspace.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::workspace;
+
+/// The cargo that runs this, in the workspace's root.
+pub fn command() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace());
+    // Of this process's own build, and of no meaning to another.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs it to its end, its output on this terminal.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Steps that are told as they are taken, and counted.
+
+use std::fmt::Display;
+
+use anyhow::{Result, bail};
+
+/// The steps so far.
+#[derive(Default)]
+pub struct Story {
+    steps: Vec<Step>,
+}
+
+struct Step {
+    title: String,
+    held: bool,
+}
+
+impl Story {
+    /// Takes a step: what it found is shown, and whether it held. Later steps are taken anyway.
+    pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
+        println!("{:>2}. {title}", self.steps.len() + 1);
+        let held = match step() {
+            Ok(found) => {
+                indent(&found.to_string());
+                println!("    held");
+                true
+            }
+            Err(error) => {
+                indent(&format!("{error:#}"));
+                println!("    DID NOT HOLD");
+                false
+            }
+        };
+        self.steps.push(Step { title: title.into(), held });
+    }
+
+    /// Says what held and what did not.
+    ///
+    /// # Errors
+    /// If any step did not.
+    pub fn end(self) -> Result<()> {
+        println!();
+        for step in &self.steps {
+            println!("{}  {}", if step.held { "held        " } else { "DID NOT HOLD" }, step.title);
+        }
+        let failed = self.steps.iter().filter(|step| !step.held).count();
+        println!("\n{} of {} steps held", self.steps.len() - failed, self.steps.len());
+        if failed > 0 {
+            bail!("{failed} steps did not hold");
+        }
+        Ok(())
+    }
+}
+
+fn indent(text: &str) {
+    for line in text.lines() {
+        println!("    {line}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Formatting and lints, as errors, for the host's crates and for the eBPF programs.
+
+use anyhow::Result;
+
+use crate::cargo;
+
+/// Stops at the first that finds something.
+pub fn run() -> Result<()> {
+    cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
+    cargo::run(cargo::command().args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    // The toolchain's rust-src may be missing where Debian's core takes its place (see
+    // tunnel-user/build.rs); its compiler has no clippy.
+    if !crate::setup::has_rust_src() {
+        println!("no rust-src: the eBPF programs were not linted");
+        return Ok(());
+    }
+    cargo::run(
+        cargo::command()
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["clippy", "--locked", "--package", "tunnel-ebpf", "--bin", "rewrite-ebpf"])
+            .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+            .args(["--target-dir", "target/ebpf-lint", "--", "--deny", "warnings"]),
+    )
+}

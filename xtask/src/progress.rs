@@ -1,0 +1,28 @@
+//! Long commands: a moving line on a terminal, silence in a pipe, and the whole output if one fails.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Runs `command` to its end. `what` names it in the meantime.
+pub fn run(what: &str, command: &mut Command) -> Result<()> {
+    // Draws nothing where standard error is not a terminal.
+    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"));
+    bar.finish_and_clear();
+    let output = output?;
+    if !output.status.success() {
+        bail!(
+            "{what}: {command:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}

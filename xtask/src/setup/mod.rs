@@ -1,0 +1,185 @@
+//! Installs what is missing, and says what and why; without root it prints the commands and stops.
+
+mod requirement;
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::geteuid;
+
+use crate::progress;
+use requirement::{DEBIAN_PROGRAMS, Requirement, Source};
+
+/// The version that is known to work with rustc's LLVM; see docs/decisions/0002.
+const BPF_LINKER: &str = "0.13.0";
+const LLVM: &str = "22";
+
+/// What for. Each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// To build the binary.
+    Build,
+    /// To run the demonstration.
+    Demonstrate,
+    /// To run the tests.
+    Test,
+}
+
+/// Makes sure that everything is there.
+pub fn require(purpose: Purpose) -> Result<()> {
+    let missing = missing(purpose)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("missing on this machine:");
+    for requirement in &missing {
+        println!("  {:<20} {}", requirement.name, requirement.reason);
+    }
+    if !geteuid().is_root() && missing.iter().any(|r| matches!(r.source, Source::Debian(_))) {
+        println!("\nas root:");
+        for line in commands(&missing) {
+            println!("  {line}");
+        }
+        bail!("this needs root: run the commands above, or this command as root");
+    }
+    install(&missing)?;
+    match self::missing(purpose)?.first() {
+        Some(still) => bail!("{} was installed and is still not found", still.name),
+        None => Ok(()),
+    }
+}
+
+/// Whether the toolchain's own source of `core` is there.
+pub fn has_rust_src() -> bool {
+    requirement::rust_src().is_ok_and(|path| path.exists())
+}
+
+fn missing(purpose: Purpose) -> Result<Vec<Requirement>> {
+    let mut missing = Vec::new();
+    if !requirement::has_core()? {
+        missing.push(Requirement {
+            name: "rust-src",
+            reason: "core for the kernel's virtual machine is compiled from it",
+            source: Source::Rustup("rust-src"),
+        });
+    }
+    if requirement::version_of("bpf-linker").as_deref() != Some(BPF_LINKER) {
+        if !requirement::has_llvm(LLVM) {
+            missing.push(Requirement {
+                name: "llvm-22-dev",
+                reason: "bpf-linker is built with it; it must not be older than rustc's LLVM",
+                source: Source::Debian("llvm-22-dev"),
+            });
+        }
+        missing.push(Requirement {
+            name: "bpf-linker",
+            reason: "links the eBPF programs",
+            source: Source::BpfLinker,
+        });
+    }
+    let programs = DEBIAN_PROGRAMS.iter().filter(|program| program.purpose <= purpose);
+    for program in programs.filter(|program| !requirement::in_path(program.name)) {
+        missing.push(Requirement {
+            name: program.name,
+            reason: program.reason,
+            source: Source::Debian(program.package),
+        });
+    }
+    Ok(missing)
+}
+
+fn packages(missing: &[Requirement]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = missing
+        .iter()
+        .filter_map(|requirement| match requirement.source {
+            Source::Debian(package) => Some(package),
+            Source::Rustup(_) | Source::BpfLinker => None,
+        })
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+/// What [`install`] does, as one would type it.
+fn commands(missing: &[Requirement]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let packages = packages(missing);
+    if !packages.is_empty() {
+        lines.push("apt-get update".into());
+        lines.push(format!("apt-get install --no-install-recommends {}", packages.join(" ")));
+    }
+    for requirement in missing {
+        match requirement.source {
+            Source::Rustup(component) => lines.push(format!("rustup component add {component}")),
+            Source::BpfLinker => lines.push(format!(
+                "LLVM_PREFIX=/usr/lib/llvm-{LLVM} cargo {}",
+                bpf_linker_arguments().join(" ")
+            )),
+            Source::Debian(_) => {}
+        }
+    }
+    lines
+}
+
+fn bpf_linker_arguments() -> [String; 7] {
+    [
+        "install".into(),
+        "bpf-linker".into(),
+        "--version".into(),
+        BPF_LINKER.into(),
+        "--no-default-features".into(),
+        "--features".into(),
+        format!("llvm-{LLVM}"),
+    ]
+}
+
+fn install(missing: &[Requirement]) -> Result<()> {
+    let packages = packages(missing);
+    if !packages.is_empty() {
+        progress::run("apt-get update", Command::new("apt-get").args(["update", "--quiet"]))?;
+        let mut install = Command::new("apt-get");
+        install
+            .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+            .args(&packages)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            // invoke-rc.d then starts no service: nobody asked for a running glusterd.
+            .env("RUNLEVEL", "1");
+        progress::run(&format!("apt-get install {}", packages.join(" ")), &mut install)?;
+        println!("installed {}", packages.join(", "));
+    }
+    for requirement in missing {
+        match requirement.source {
+            Source::Rustup(component) => {
+                let mut add = Command::new("rustup");
+                add.args(["component", "add", component]);
+                if let Err(error) = progress::run("rustup component add", &mut add) {
+                    println!("{error:#}\nrust-src is not to be had: Debian's core instead");
+                    install_debian_core()?;
+                }
+            }
+            Source::BpfLinker => {
+                let mut cargo = crate::cargo::command();
+                cargo
+                    .args(bpf_linker_arguments())
+                    .arg("--force")
+                    .env("LLVM_PREFIX", format!("/usr/lib/llvm-{LLVM}"));
+                progress::run("cargo install bpf-linker", &mut cargo)
+                    .context("bpf-linker is built from source")?;
+            }
+            Source::Debian(_) => continue,
+        }
+        println!("installed {}", requirement.name);
+    }
+    Ok(())
+}
+
+/// The fallback that tunnel-user's build script knows: a compiler with a ready-made core.
+fn install_debian_core() -> Result<()> {
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(["rustc-web", "libstd-rust-web-dev-bpf"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    progress::run("apt-get install rustc-web libstd-rust-web-dev-bpf", &mut install)
+}

@@ -1,0 +1,110 @@
+//! What there is to require, and how to see whether it is there.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::Purpose;
+
+/// Something that is missing.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirement {
+    /// What people call it.
+    pub name: &'static str,
+    /// What it is for.
+    pub reason: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a requirement comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// A package of Debian.
+    Debian(&'static str),
+    /// A component of the toolchain.
+    Rustup(&'static str),
+    /// bpf-linker, compiled by cargo.
+    BpfLinker,
+}
+
+/// A program that a package of Debian brings.
+pub struct DebianProgram {
+    /// Its name in the path.
+    pub name: &'static str,
+    /// The package.
+    pub package: &'static str,
+    /// What it is for.
+    pub reason: &'static str,
+    /// From when on it is required.
+    pub purpose: Purpose,
+}
+
+const fn program(
+    name: &'static str,
+    package: &'static str,
+    purpose: Purpose,
+    reason: &'static str,
+) -> DebianProgram {
+    DebianProgram { name, package, reason, purpose }
+}
+
+/// The programs that building, demonstrating and testing run.
+pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
+    program("cc", "gcc", Purpose::Build, "links the binary"),
+    program("ip", "iproute2", Purpose::Demonstrate, "makes the lab's network namespaces"),
+    program("ethtool", "ethtool", Purpose::Demonstrate, "switches the lab's offloads"),
+    program("ping", "iputils-ping", Purpose::Demonstrate, "pings"),
+    program("tcpdump", "tcpdump", Purpose::Demonstrate, "captures on the router's wire"),
+    program("bpftool", "bpftool", Purpose::Demonstrate, "shows the maps"),
+    program("nsenter", "util-linux", Purpose::Demonstrate, "enters network namespaces"),
+    program("timeout", "coreutils", Purpose::Demonstrate, "bounds every command"),
+    program("iptables", "iptables", Purpose::Test, "the trick to interoperate with, a firewall"),
+    program("nft", "nftables", Purpose::Test, "the router's 1:1 NAT"),
+    program("setpriv", "util-linux", Purpose::Test, "drops privileges"),
+    program("ss", "iproute2", Purpose::Test, "lists connections"),
+    program("sysctl", "procps", Purpose::Test, "sets what the kernel lets one set"),
+    program("glusterd", "glusterfs-server", Purpose::Test, "the cluster of the end-to-end test"),
+    program("gluster", "glusterfs-cli", Purpose::Test, "tells it what to do"),
+    program("mount.glusterfs", "glusterfs-client", Purpose::Test, "mounts its volume"),
+];
+
+/// Whether a program is in the path, or where only root has a path to.
+pub fn in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .any(|folder| folder.join(program).is_file())
+}
+
+/// The version that `program --version` ends its first line with.
+pub fn version_of(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().next()?.split(' ').nth(1).map(str::to_owned)
+}
+
+/// Whether the development files of this LLVM are there.
+pub fn has_llvm(version: &str) -> bool {
+    Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
+}
+
+/// Whether `core` for the kernel's virtual machine is to be had, from source or ready-made.
+pub fn has_core() -> Result<bool> {
+    let debian = Path::new("/usr/lib/rustlib/bpfel-unknown-none").exists();
+    Ok(debian || rust_src()?.exists())
+}
+
+/// Where the toolchain has the source of `core`, if it has it.
+pub fn rust_src() -> Result<PathBuf> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "sysroot"])
+        .current_dir(crate::workspace())
+        .output()
+        .context("asking rustc for its sysroot")?;
+    let sysroot = String::from_utf8(output.stdout).context("reading rustc's sysroot")?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core"))
+}

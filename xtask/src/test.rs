@@ -1,0 +1,30 @@
+//! All tests: those that need no kernel, and those that load the programs and build labs.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use crate::cargo;
+
+/// Two labs at a time: each has its own names, and more would compete for the processors that the
+/// paced streams need.
+const THREADS: &str = "2";
+
+/// Runs them against `binary`. The words go to cargo test; with none, all tests run.
+pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the tests load programs into the kernel and make network namespaces: run them as root"
+    );
+    let mut test = cargo::command();
+    test.args(["test", "--locked", "--no-fail-fast"])
+        .env("REWRITE_BIN", binary)
+        .env("RUST_TEST_THREADS", THREADS);
+    if arguments.is_empty() {
+        test.arg("--workspace");
+    } else {
+        test.args(["--package", "tests"]).args(arguments);
+    }
+    cargo::run(&mut test)
+}
