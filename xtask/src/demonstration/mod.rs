@@ -31,8 +31,9 @@ pub fn run(binary: &Path) -> Result<()> {
     println!("{INTRODUCTION}");
     let options = LabOptions {
         prefix: PREFIX.into(),
-        // So that the checksums on the wire are what a real interface sends.
+        // So that the wire carries what a real one does: whole checksums, and no merged packets.
         checksum_offload: false,
+        segmentation_offload: false,
         ..LabOptions::default()
     };
     let lab = Arc::new(Lab::new(&options)?);
