@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use anyhow::{Result, bail};
 
+use super::interrupt;
+
 /// The steps so far.
 #[derive(Default)]
 pub struct Story {
@@ -19,7 +21,9 @@ impl Story {
     /// Takes a step: what it found is shown, and whether it held. Later steps are taken anyway.
     pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
         println!("{:>2}. {title}", self.steps.len() + 1);
-        let held = match step() {
+        let result = step();
+        interrupt::stand_still_if_it_came();
+        let held = match result {
             Ok(found) => {
                 indent(&found.to_string());
                 println!("    held");
