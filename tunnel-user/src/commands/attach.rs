@@ -146,7 +146,7 @@ enum Existing {
         address_was_ours: bool,
     },
     Running {
-        maps: Maps,
+        maps: Box<Maps>,
         attachment: Box<Attachment>,
         hook: Hook,
     },
@@ -173,7 +173,8 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
         _ => None,
     };
     if let Some(hook) = running {
-        return Ok(Existing::Running { maps, attachment: Box::new(attachment), hook });
+        let (maps, attachment) = (Box::new(maps), Box::new(attachment));
+        return Ok(Existing::Running { maps, attachment, hook });
     }
     tracing::warn!(
         "the pins of {} are left from an interface that is gone or an attach that was killed: \
