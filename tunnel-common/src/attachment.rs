@@ -37,6 +37,12 @@ pub struct Attachment {
     pub clsact_added: u8,
     /// 1 if routes to the peers' private addresses are ours to keep.
     pub routes_managed: u8,
+    /// 1 if `attach` set the interface's sysctl arp_announce.
+    pub arp_announce_set: u8,
+    /// What it was before.
+    pub arp_announce_before: u8,
+    /// Always 0.
+    pub reserved: [u8; 6],
     /// This host's name in the file: ASCII, padded with zeros.
     pub self_name: [u8; NAME_LEN],
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
@@ -45,4 +51,4 @@ pub struct Attachment {
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 136);
+const _: () = assert!(size_of::<Attachment>() == 144);

@@ -89,6 +89,8 @@ reasons! {
     Direct, direct, "direct", Pass;
     /// from a peer's private address, on an interface where only public ones belong
     Spoofed, spoofed, "spoofed", Drop;
+    /// a reset of a connection that the peer does not know, when it may not be attached itself yet
+    UnsettledReset, unsettled_reset, "unsettled-reset", Drop;
     /// shorter than its headers say
     Truncated, truncated, "truncated", Pass;
     /// an IP header that contradicts itself

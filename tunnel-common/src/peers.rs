@@ -43,8 +43,12 @@ pub struct Peer {
     pub public_flows: u8,
     /// Always 0.
     pub reserved: u8,
+    /// Until when the peer may not be attached itself yet, in seconds of CLOCK_MONOTONIC: until
+    /// then, its resets of connections that it does not know are dropped. 0 once that is over. Only
+    /// used in entries under a public address.
+    pub settled_at: u32,
 }
 
 crate::plain_old_data!(PeerKey, Peer);
 
-const _: () = assert!(size_of::<PeerKey>() == 4 && size_of::<Peer>() == 24);
+const _: () = assert!(size_of::<PeerKey>() == 4 && size_of::<Peer>() == 28);

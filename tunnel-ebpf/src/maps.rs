@@ -45,6 +45,21 @@ impl Tables for PinnedMaps {
     }
 
     #[inline(always)]
+    fn is_settling(&self, peer: &Peer) -> bool {
+        // SAFETY: has no requirements.
+        let seconds = unsafe { bpf_ktime_get_ns() } / 1_000_000_000;
+        if seconds < u64::from(peer.settled_at) {
+            return true;
+        }
+        if let Some(peer) = PEERS_V4.get_ptr_mut(PeerKey { address: peer.public }) {
+            // SAFETY: valid while the program runs. All writers write 0, and each would look at the
+            // clock again if the loader's later time were lost.
+            unsafe { (*peer).settled_at = 0 };
+        }
+        false
+    }
+
+    #[inline(always)]
     fn remember(&self, flow: &Flow) {
         if let Some(peer) = PEERS_V4.get_ptr_mut(PeerKey { address: flow.peer }) {
             // SAFETY: valid while the program runs. All writers write 1; the loader's 0 of a

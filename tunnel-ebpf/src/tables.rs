@@ -8,6 +8,9 @@ pub trait Tables {
     /// The peer that `address` (IPv4, network order) is a private or public address of.
     fn peer(&self, address: [u8; 4]) -> Option<&Peer>;
 
+    /// Whether the peer, whose `settled_at` is not 0, may not be attached itself yet.
+    fn is_settling(&self, peer: &Peer) -> bool;
+
     /// Remembers that this host has sent a packet of `flow` just now.
     fn remember(&self, flow: &Flow);
 

@@ -27,6 +27,9 @@ pub fn attach(report: &attach::Report) -> String {
     if report.loopback_address_added {
         let _ = writeln!(text, "  address {}/32 on lo", identity.private);
     }
+    if report.arp_announce_set {
+        let _ = writeln!(text, "  sysctl net.ipv4.conf.{interface}.arp_announce=2");
+    }
     routes(&mut text, &report.routes);
     let _ = writeln!(text, "  back: rewrite detach {interface}");
     text
@@ -44,6 +47,10 @@ pub fn detach(reports: &[detach::Report]) -> String {
         let _ = writeln!(text, "{interface}: {what}");
         if let Some(address) = report.address {
             let _ = writeln!(text, "  removed: address {address}/32 on lo");
+        }
+        if let Some(value) = report.arp_announce {
+            let _ =
+                writeln!(text, "  set back: sysctl net.ipv4.conf.{interface}.arp_announce={value}");
         }
         for route in &report.routes {
             let _ = writeln!(text, "  removed: route {route}");

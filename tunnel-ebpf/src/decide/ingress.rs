@@ -8,7 +8,7 @@ use super::quote::Quoted;
 use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
 use crate::checksum::Addresses;
 use crate::packet::PacketMut;
-use crate::parse::icmp;
+use crate::parse::{icmp, tcp};
 use crate::parse::ipv4::{Ipv4, addresses};
 use crate::parse::transport::ICMP;
 use crate::tables::Tables;
@@ -42,6 +42,10 @@ fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome
     }
     if peer.public_flows == 1 && public_flow::is_reply(packet, &ip, tables) {
         return Err(Reason::PublicFlow);
+    }
+
+    if peer.settled_at != 0 && tables.is_settling(peer) && tcp::is_reset_of_unknown(packet, &ip) {
+        return Err(Reason::UnsettledReset);
     }
 
     let addresses = Addresses { source: peer.private, destination: peer.self_private };

@@ -2,4 +2,5 @@
 
 pub mod icmp;
 pub mod ipv4;
+pub mod tcp;
 pub mod transport;

@@ -16,6 +16,7 @@ use crate::dataplane::load::{Capacity, load};
 use crate::dataplane::maps::{Maps, padded};
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
+use crate::host::arp;
 use crate::host::netlink::{Link, Netlink};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
@@ -56,6 +57,8 @@ pub struct Report {
     pub hook: Hook,
     /// Whether the private address was added to the loopback interface, now or before.
     pub loopback_address_added: bool,
+    /// Whether the interface's sysctl arp_announce was set, now or before.
+    pub arp_announce_set: bool,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
     /// The entries of `peers_v4` that were set or removed.
@@ -205,7 +208,7 @@ async fn attach(
     let adds_address = !plan.on_loopback;
     let mut attachment = attachment(plan, now());
     attachment.loopback_address_added = u8::from(adds_address || address_was_ours);
-    maps.set_attachment(&attachment)?;
+    announce_public(plan, &mut maps, &mut attachment, steps)?;
     let changed_entries =
         membership::change(&mut maps, &plan.identity, &plan.peers, interrupt, &mut Vec::new())
             .await?;
@@ -252,8 +255,10 @@ async fn update(
     new.clsact_added = old.clsact_added;
     let address_is_ours = same_address && old.loopback_address_added == 1;
     new.loopback_address_added = u8::from(!plan.on_loopback || address_is_ours);
+    new.arp_announce_set = old.arp_announce_set;
+    new.arp_announce_before = old.arp_announce_before;
     steps.push(Undo::RestoreAttachment(Box::new(*old)));
-    maps.set_attachment(&new)?;
+    announce_public(plan, maps, &mut new, steps)?;
 
     if !plan.on_loopback {
         add_address(plan, netlink, steps).await?;
@@ -267,6 +272,28 @@ async fn update(
         netlink.remove_loopback_address(plan.loopback, old_private).await?;
     }
     Ok(report(plan, &new, hook, true, changed_entries))
+}
+
+/// Keeps the private address out of ARP. Recorded before it is done, so that a detach after a kill
+/// in between undoes it.
+fn announce_public(
+    plan: &Plan<'_>,
+    maps: &mut Maps,
+    attachment: &mut Attachment,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let interface = &plan.link.name;
+    let sets = arp::effective(interface)? < arp::BEST_LOCAL;
+    if sets {
+        attachment.arp_announce_set = 1;
+        attachment.arp_announce_before = arp::read(interface)?;
+    }
+    maps.set_attachment(attachment)?;
+    if sets {
+        steps.push(Undo::RestoreArpAnnounce(interface.clone(), attachment.arp_announce_before));
+        arp::write(interface, arp::BEST_LOCAL)?;
+    }
+    Ok(())
 }
 
 fn require_hook(plan: &Plan<'_>, running: Hook) -> Result<(), Failure> {
@@ -306,6 +333,9 @@ fn attachment(plan: &Plan<'_>, attached_at: u64) -> Attachment {
         loopback_address_added: 0,
         clsact_added: 0,
         routes_managed: u8::from(!plan.options.no_routes),
+        arp_announce_set: 0,
+        arp_announce_before: 0,
+        reserved: [0; 6],
         self_name: padded(name.as_str()),
         version: padded(env!("CARGO_PKG_VERSION")),
     }
@@ -325,6 +355,7 @@ fn report(
         peers: plan.peers.len(),
         hook,
         loopback_address_added: attachment.loopback_address_added == 1,
+        arp_announce_set: attachment.arp_announce_set == 1,
         routes: plan.routes.clone(),
         changed_entries,
     }

@@ -8,6 +8,7 @@ use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
+use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
@@ -30,6 +31,8 @@ pub struct Report {
     pub interface: String,
     /// The private address that was taken from the loopback interface.
     pub address: Option<Private>,
+    /// What the interface's sysctl arp_announce was set back to.
+    pub arp_announce: Option<u8>,
     /// The routes that were removed.
     pub routes: Vec<PeerRoute>,
     /// What an attach that was killed had left was all there was.
@@ -76,7 +79,13 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
     if folder.is_unfinished()? {
         folder.remove()?;
         let interface = folder.interface().to_owned();
-        return Ok(Report { interface, address: None, routes: Vec::new(), unfinished: true });
+        return Ok(Report {
+            interface,
+            address: None,
+            arp_announce: None,
+            routes: Vec::new(),
+            unfinished: true,
+        });
     }
     let attachment = Maps::open(folder)?.attachment()?;
     remove(folder, &attachment, netlink, true).await
@@ -119,7 +128,12 @@ pub(super) async fn remove(
         Some(Hook::Clsact) => {}
         Some(Hook::Tcx) | None => hook::detach(folder, Hook::Tcx)?,
     }
+    let arp_announce =
+        (attachment.arp_announce_set == 1 && same_link).then_some(attachment.arp_announce_before);
+    if let Some(before) = arp_announce {
+        arp::write(folder.interface(), before)?;
+    }
     folder.remove()?;
     let interface = folder.interface().to_owned();
-    Ok(Report { interface, address, routes, unfinished: false })
+    Ok(Report { interface, address, arp_announce, routes, unfinished: false })
 }

@@ -1,11 +1,13 @@
 //! Who the peers are, brought into the maps in the order that loses no packet.
 
+use nix::time::{ClockId, clock_gettime};
+
 use super::interrupt::Interrupt;
 use super::undo::Undo;
 use crate::dataplane::maps::Maps;
-use crate::failure::Failure;
+use crate::failure::{Context as _, Failure};
 use crate::plan::identity::Identity;
-use crate::plan::peers::{self, Change, NamedPeer, SlottedPeer};
+use crate::plan::peers::{self, Change, NamedPeer, SETTLING, SlottedPeer};
 use crate::plan::slots;
 
 /// Brings names, slots and entries to `wanted`, and notes how to take that back; the number of
@@ -36,7 +38,8 @@ pub async fn change(
         })
         .collect();
     let current = maps.peers()?;
-    let changes = peers::changes(&current, &peers::table(identity, &slotted));
+    let wanted = peers::table(identity, &slotted, monotonic()?.saturating_add(SETTLING));
+    let changes = peers::changes(&current, &wanted);
     for change in &changes {
         interrupt.check().await?;
         maps.change_peer(change)?;
@@ -49,4 +52,10 @@ pub async fn change(
         steps.push(Undo::Name(*slot, names.get(slot).cloned()));
     }
     Ok(changes.len())
+}
+
+/// Seconds of CLOCK_MONOTONIC, which `bpf_ktime_get_ns` counts as well.
+fn monotonic() -> Result<u32, Failure> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).doing(|| "reading the clock".into())?;
+    u32::try_from(now.tv_sec()).doing(|| "reading the clock".into())
 }

@@ -11,6 +11,7 @@ use super::running::{self, Running};
 use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::maps::text;
 use crate::failure::Failure;
+use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::peers::{self, RunningPeer};
@@ -173,6 +174,11 @@ async fn health(
             format!("packets do not meet the {label} program: rewrite attach {name}"),
         );
     }
+    look(
+        arp::effective(name).is_ok_and(|value| value >= arp::BEST_LOCAL),
+        format!("ARP on {name} keeps the private address to itself"),
+        format!("ARP on {name} may name the private address: rewrite attach {name}"),
+    );
     let address = identity.private;
     look(
         snapshot.all_addresses().contains(&address.0),

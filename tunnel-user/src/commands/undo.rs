@@ -8,6 +8,7 @@ use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::failure::Failure;
+use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::plan::peers::Change;
 use crate::plan::routes::PeerRoute;
@@ -23,6 +24,8 @@ pub enum Undo {
     RemoveClsact(u32),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
+    /// Set the interface's sysctl arp_announce as it was.
+    RestoreArpAnnounce(String, u8),
     /// Remove a route.
     RemoveRoute(PeerRoute),
     /// Set a route as it was.
@@ -51,6 +54,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
         Undo::Detach(folder, hook) => hook::detach(&folder, hook),
         Undo::RemoveClsact(link) => netlink.remove_clsact(link).await,
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,
+        Undo::RestoreArpAnnounce(interface, value) => arp::write(&interface, value),
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,
         Undo::RestoreRoute(route) => netlink.set_route(&route).await,
         Undo::ChangePeer(change) => maps.map_or(Ok(()), |maps| maps.change_peer(&change)),

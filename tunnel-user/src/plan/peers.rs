@@ -84,9 +84,14 @@ pub struct SlottedPeer {
 /// All entries of `peers_v4`.
 pub type PeersTable = BTreeMap<PeerKey, Peer>;
 
-/// The entries for `peers`: two each.
+/// Seconds for which a peer that is new or has moved may not be attached itself yet: the time that
+/// an operator takes to attach on one host after the other.
+pub const SETTLING: u32 = 60;
+
+/// The entries for `peers`: two each. New ones are settled at `settled_at`, in seconds of
+/// CLOCK_MONOTONIC.
 #[must_use]
-pub fn table(identity: &Identity, peers: &[SlottedPeer]) -> PeersTable {
+pub fn table(identity: &Identity, peers: &[SlottedPeer], settled_at: u32) -> PeersTable {
     peers
         .iter()
         .flat_map(|peer| {
@@ -100,6 +105,7 @@ pub fn table(identity: &Identity, peers: &[SlottedPeer]) -> PeersTable {
                 direct: u8::from(peer.direct),
                 public_flows: 0,
                 reserved: 0,
+                settled_at,
             };
             [
                 (PeerKey { address: peer.private.octets() }, entry(ROLE_PRIVATE)),
@@ -125,10 +131,14 @@ pub fn changes(current: &PeersTable, wanted: &PeersTable) -> Vec<Change> {
     let set = |role| {
         wanted.iter().filter(move |(_, peer)| peer.role == role).filter_map(|(key, peer)| {
             let old = current.get(key);
-            // The program's own note: what it knows of the peer's public flows is still true.
-            let public_flows = old.map_or(0, |old| old.public_flows);
-            let peer = Peer { public_flows, ..*peer };
-            (old != Some(&peer)).then_some(Change::Set(*key, peer))
+            // The program's own notes: what it knows of the peer's public flows is still true.
+            let noted = old.map_or(*peer, |old| Peer {
+                public_flows: old.public_flows,
+                settled_at: old.settled_at,
+                ..*peer
+            });
+            let changed = Peer { settled_at: peer.settled_at, ..noted };
+            (old != Some(&noted)).then_some(Change::Set(*key, changed))
         })
     };
     let removed =
@@ -156,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_peer_has_one_entry_under_each_of_its_addresses() {
-        let table = table(&identity(), &[srvb([203, 0, 113, 2])]);
+        let table = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
         let under_private = table[&PeerKey { address: [10, 0, 0, 2] }];
         let under_public = table[&PeerKey { address: [203, 0, 113, 2] }];
         assert_eq!(table.len(), 2);
@@ -168,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_moves_is_accepted_from_its_new_address_before_packets_go_there() {
-        let current = table(&identity(), &[srvb([203, 0, 113, 2])]);
-        let wanted = table(&identity(), &[srvb([192, 0, 2, 9])]);
+        let current = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
+        let wanted = table(&identity(), &[srvb([192, 0, 2, 9])], 90);
         let keys: Vec<_> = changes(&current, &wanted)
             .iter()
             .map(|change| match change {
@@ -184,18 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn the_same_table_changes_nothing() {
-        let same = table(&identity(), &[srvb([203, 0, 113, 2])]);
-        assert_eq!(changes(&same, &same), []);
+    fn the_same_peers_change_nothing_and_stay_settled() {
+        let earlier = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
+        let later = table(&identity(), &[srvb([203, 0, 113, 2])], 1_000);
+        assert_eq!(changes(&earlier, &later), []);
     }
 
     #[test]
     fn what_the_program_noted_of_public_flows_survives_a_change() {
-        let mut current = table(&identity(), &[srvb([203, 0, 113, 2])]);
+        let mut current = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
         let key = PeerKey { address: [203, 0, 113, 2] };
         current.get_mut(&key).unwrap().public_flows = 1;
         let peer = SlottedPeer { direct: true, ..srvb([203, 0, 113, 2]) };
-        let wanted = table(&identity(), &[peer]);
+        let wanted = table(&identity(), &[peer], 60);
         let Change::Set(changed, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
         assert_eq!((changed, entry.public_flows, entry.direct), (key, 1, 1));
     }
