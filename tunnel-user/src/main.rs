@@ -3,6 +3,7 @@
 
 mod cli;
 mod print;
+mod progress;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -62,11 +63,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 hook: args.hook.wanted(),
                 verbose: cli.verbose,
             };
-            say(&print::attach(&attach::run(&options).await?))?;
+            let attaching = format!("attaching {}", options.interface);
+            let report = progress::during(&attaching, attach::run(&options)).await?;
+            say(&print::attach(&report))?;
         }
         Command::Detach(args) => {
             let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
-            say(&print::detach(&detach::run(&target).await?))?;
+            let reports = progress::during("detaching", detach::run(&target)).await?;
+            say(&print::detach(&reports))?;
         }
         Command::Status { json } => {
             let status = status::run().await?;
@@ -82,7 +86,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
         }
         Command::Check { config, self_name } => {
-            let findings = check::run(&config, self_name.as_deref()).await?;
+            let checking = check::run(&config, self_name.as_deref());
+            let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
@@ -104,7 +109,8 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
         PeerCommand::Set { peer, public, direct, on } => (Edit::Set { peer, public, direct }, on),
         PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
     };
-    say(&print::peer(&peer::run(&edit, on.interface.as_deref()).await?))
+    let changing = peer::run(&edit, on.interface.as_deref());
+    say(&print::peer(&progress::during("changing the peers", changing).await?))
 }
 
 fn json_peers(

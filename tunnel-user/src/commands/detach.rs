@@ -128,8 +128,11 @@ pub(super) async fn remove(
         Some(Hook::Clsact) => {}
         Some(Hook::Tcx) | None => hook::detach(folder, Hook::Tcx)?,
     }
-    let arp_announce =
-        (attachment.arp_announce_set == 1 && same_link).then_some(attachment.arp_announce_before);
+    // What somebody else has set since stays.
+    let set_back = attachment.arp_announce_set == 1
+        && same_link
+        && arp::read(folder.interface())? == arp::BEST_LOCAL;
+    let arp_announce = set_back.then_some(attachment.arp_announce_before);
     if let Some(before) = arp_announce {
         arp::write(folder.interface(), before)?;
     }
