@@ -38,8 +38,8 @@ pub struct Peer {
     pub role: u8,
     /// 1 if packets that arrive with the peer's private address as source are let through.
     pub direct: u8,
-    /// Set to 1 by the egress program when this host has sent to the peer's public address, so
-    /// that ingress looks into `flows_v4`. Only used in entries under a public address.
+    /// Set to 1 by the egress program, in both entries, when this host has sent to the peer's public
+    /// address, so that `flows_v4` is looked into.
     pub public_flows: u8,
     /// Always 0.
     pub reserved: u8,

@@ -61,10 +61,8 @@ impl Tables for PinnedMaps {
 
     #[inline(always)]
     fn remember(&self, flow: &Flow) {
-        if let Some(peer) = PEERS_V4.get_ptr_mut(PeerKey { address: flow.peer }) {
-            // SAFETY: valid while the program runs. All writers write 1; the loader's 0 of a
-            // replaced entry is put right by the flow's next packet.
-            unsafe { (*peer).public_flows = 1 };
+        if let Some(private) = mark_public_flows(flow.peer) {
+            mark_public_flows(private);
         }
         // SAFETY: has no requirements.
         let last_sent = unsafe { bpf_ktime_get_ns() };
@@ -79,6 +77,15 @@ impl Tables for PinnedMaps {
     }
 
     #[inline(always)]
+    fn forget(&self, flow: &Flow) {
+        // Looked up first: a removal locks its bucket even if there is nothing to remove.
+        // SAFETY: as for peers.
+        if unsafe { FLOWS_V4.get(flow) }.is_some() {
+            let _ = FLOWS_V4.remove(flow);
+        }
+    }
+
+    #[inline(always)]
     fn remembers(&self, flow: &Flow) -> bool {
         // SAFETY: as for peers.
         let Some(state) = (unsafe { FLOWS_V4.get(flow) }) else { return false };
@@ -86,4 +93,16 @@ impl Tables for PinnedMaps {
         let now = unsafe { bpf_ktime_get_ns() };
         now.wrapping_sub(state.last_sent) < flow_lifetime(flow.protocol)
     }
+}
+
+/// Notes in the entry under `address` that the peer has flows with public addresses; the peer's
+/// private address.
+#[inline(always)]
+fn mark_public_flows(address: [u8; 4]) -> Option<[u8; 4]> {
+    let peer = PEERS_V4.get_ptr_mut(PeerKey { address })?;
+    // SAFETY: valid while the program runs. All writers write 1; the loader's 0 of a replaced
+    // entry is put right by the flow's next packet.
+    unsafe { (*peer).public_flows = 1 };
+    // SAFETY: as above.
+    Some(unsafe { (*peer).private })
 }

@@ -14,6 +14,9 @@ pub trait Tables {
     /// Remembers that this host has sent a packet of `flow` just now.
     fn remember(&self, flow: &Flow);
 
+    /// Forgets `flow`.
+    fn forget(&self, flow: &Flow);
+
     /// Whether this host has sent a packet of `flow`, lately enough for its protocol.
     fn remembers(&self, flow: &Flow) -> bool;
 }

@@ -38,6 +38,9 @@ fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome
     }
 
     let addresses = Addresses { source: peer.self_underlay, destination: peer.public };
+    if peer.public_flows == 1 {
+        public_flow::forget(packet, &ip, addresses, tables);
+    }
     if icmp::starts_message(&ip)
         && let Some(quote) = quote::egress(packet, &ip, tables)?
     {

@@ -8,9 +8,9 @@ use super::quote::Quoted;
 use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
 use crate::checksum::Addresses;
 use crate::packet::PacketMut;
-use crate::parse::{icmp, tcp};
 use crate::parse::ipv4::{Ipv4, addresses};
 use crate::parse::transport::ICMP;
+use crate::parse::{icmp, tcp};
 use crate::tables::Tables;
 
 /// Handles an IPv4 packet that arrives. One lookup for a packet that comes from no peer, two for

@@ -19,6 +19,16 @@ pub fn remember<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) {
     }
 }
 
+/// Forgets the flow that a packet to a private address would be on the wire: its ports are now those
+/// of a flow with private addresses, and the replies belong to that one.
+#[inline(always)]
+pub fn forget<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, wire: Addresses, tables: &T) {
+    let on_the_wire = Ipv4 { addresses: wire, ..*ip };
+    if let Some(flow) = flow(packet, 0, &on_the_wire, Perspective::Sent) {
+        tables.forget(&flow);
+    }
+}
+
 /// Whether a packet that arrives answers a remembered flow.
 ///
 /// The first fragment of such a datagram is remembered by its identification, so that the later

@@ -258,8 +258,11 @@ fn other_abi(folder: &Folder, difference: &str) -> Failure {
              {ABI_VERSION}): {difference}",
             folder.path().display()
         ),
-        "nothing was touched; detach with the version that attached (`rewrite --version` there), \
-         then attach with this one",
+        format!(
+            "nothing was touched; detach with the version that attached, then attach with this one; \
+             or, if they are left from an interface that is gone, remove them: rm -r {}",
+            folder.path().display()
+        ),
     )
 }
 
