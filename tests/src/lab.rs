@@ -41,8 +41,9 @@ pub const ROUTER_A_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The address of the router on B's side.
 pub const ROUTER_B_ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
-/// The roles of the namespaces of a lab, which are the last part of their names.
-const ROLES: [&str; 4] = ["a", "b", "router", "cable"];
+/// The roles of the namespaces of a lab, which are the last part of their names. C is a third host
+/// that some tests add.
+const ROLES: [&str; 5] = ["a", "b", "c", "router", "cable"];
 /// The ends of the cable that are plugged into the bridge.
 const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 

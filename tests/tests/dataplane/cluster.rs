@@ -1,0 +1,95 @@
+//! A lab whose hosts can be attached, and the file that they share.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
+use tests::netns::Namespace;
+use tests::rewrite_command::Rewrite;
+
+use crate::stats::Stats;
+
+/// The lab, the product, and its file.
+pub struct Cluster {
+    pub lab: Lab,
+    rewrite: Rewrite,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// A lab in which nothing is attached yet, and private addresses don't reach each other.
+    pub fn new(options: LabOptions) -> Result<Self> {
+        let lab = Lab::new(&LabOptions { prefix: "dp".to_owned(), ..options })?;
+        let cluster = Self {
+            rewrite: Rewrite::locate()?,
+            folder: tempfile::tempdir().context("create a folder for the file")?,
+            lab,
+        };
+        cluster.write_file(&cluster.lab.cluster_toml())?;
+        for (host, address) in [(&cluster.lab.a, B_PRIVATE), (&cluster.lab.b, A_PRIVATE)] {
+            ensure!(
+                !is_reached(host, address)?,
+                "{address} is reached from {} with nothing attached",
+                host.name()
+            );
+        }
+        Ok(cluster)
+    }
+
+    /// A lab with both hosts attached.
+    pub fn attached(options: LabOptions) -> Result<Self> {
+        let cluster = Self::new(options)?;
+        for host in [&cluster.lab.a, &cluster.lab.b] {
+            cluster.attach(host, &[])?;
+        }
+        Ok(cluster)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("cluster.toml")
+    }
+
+    /// Puts another text into the file. What runs is not touched.
+    pub fn write_file(&self, text: &str) -> Result<()> {
+        fs::write(self.file(), text).context("write the file")
+    }
+
+    /// Adds lines to what the file says about its last member, or whole members.
+    pub fn append_to_file(&self, lines: &str) -> Result<()> {
+        let mut text = fs::read_to_string(self.file()).context("read the file")?;
+        write!(text, "\n{lines}\n")?;
+        self.write_file(&text)
+    }
+
+    /// `rewrite attach`, with more arguments.
+    pub fn attach(&self, host: &Namespace, arguments: &[&str]) -> Result<()> {
+        let file = self.file();
+        let file = file.to_str().context("the path of the file")?;
+        let mut words = vec!["attach", PUBLIC_INTERFACE, "--config", file];
+        words.extend(arguments);
+        self.rewrite.run(host, &words)?;
+        Ok(())
+    }
+
+    /// What `rewrite stats` says on a host.
+    pub fn stats(&self, host: &Namespace) -> Result<Stats> {
+        let json = self.rewrite.run(host, &["stats", "--json"])?;
+        Stats::parse(&json).with_context(|| format!("`rewrite stats --json` printed {json}"))
+    }
+}
+
+/// Whether one ping is answered, without much patience: a lab has no delay.
+fn is_reached(host: &Namespace, address: Ipv4Addr) -> Result<bool> {
+    let address = address.to_string();
+    let status = host
+        .command("ping")
+        .args(["-n", "-q", "-c", "1", "-W", "0.3", &address])
+        .output()
+        .context("run ping")?
+        .status;
+    Ok(status.success())
+}

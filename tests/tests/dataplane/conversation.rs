@@ -1,0 +1,98 @@
+//! What two hosts say to each other over their private addresses: TCP, UDP and ping, both ways.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use tests::netns::Namespace;
+use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
+
+/// Where a receiver listens, where there is one in a lab.
+pub const PORT: u16 = 5000;
+/// Where the first of several receivers listens. See [`next_port`].
+static NEXT_PORT: AtomicU16 = AtomicU16::new(6000);
+
+/// A port that nothing in this process has listened on yet. A port is not free at once when its
+/// socket is closed: a program that another test starts just then has it too, until it is executed.
+fn next_port() -> u16 {
+    NEXT_PORT.fetch_add(1, Ordering::Relaxed)
+}
+
+pub const MEGABYTE: u64 = 1 << 20;
+
+/// Datagrams: small, of an odd length, as long as a packet can be, and longer.
+const DATAGRAMS: [usize; 4] = [4, 333, 1400, 4000];
+const DATAGRAM_COUNT: u32 = 5;
+/// Pings: usual, and longer than a packet can be.
+const PINGS: [u16; 2] = [56, 4000];
+const PING_COUNT: u32 = 3;
+
+/// Everything arrives, both ways, and each host sees the other's private address. No socket is told
+/// which address to use: that is up to the routes.
+pub fn holds(lab: &Lab, tcp_bytes: u64) -> Result<()> {
+    for (from, to, src, dst) in
+        [(&lab.a, &lab.b, A_PRIVATE, B_PRIVATE), (&lab.b, &lab.a, B_PRIVATE, A_PRIVATE)]
+    {
+        one_way(from, to, src, dst, tcp_bytes).with_context(|| format!("from {src} to {dst}"))?;
+    }
+    Ok(())
+}
+
+fn one_way(
+    from: &Namespace,
+    to: &Namespace,
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+    tcp_bytes: u64,
+) -> Result<()> {
+    bulk(from, to, src, dst, tcp_bytes)?;
+    for size in DATAGRAMS {
+        let receiver = SocketAddrV4::new(dst, next_port());
+        let report = udp_exchange(from, to, None, receiver, DATAGRAM_COUNT, size)?;
+        let returned = report.returned;
+        ensure!(
+            returned == DATAGRAM_COUNT,
+            "{returned} of {DATAGRAM_COUNT} datagrams of {size} bytes came back"
+        );
+        let seen = report.sender_seen.map(|sender| sender.ip());
+        ensure!(seen == Some(src.into()), "datagrams came from {seen:?}");
+    }
+    for size in PINGS {
+        let returned = ping(from, dst, PING_COUNT, size)?.returned;
+        ensure!(
+            returned == PING_COUNT,
+            "{returned} of {PING_COUNT} pings of {size} bytes came back"
+        );
+    }
+    Ok(())
+}
+
+/// A TCP transfer over the private addresses.
+pub fn bulk(
+    from: &Namespace,
+    to: &Namespace,
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+    bytes: u64,
+) -> Result<()> {
+    let report = tcp_transfer(from, to, None, SocketAddrV4::new(dst, next_port()), bytes)?;
+    ensure!(report.bytes == bytes, "{} of {bytes} bytes arrived", report.bytes);
+    ensure!(report.sender.ip() == src, "sent from {}", report.sender);
+    ensure!(
+        report.sender == report.sender_seen,
+        "sent from {}, seen from {}",
+        report.sender,
+        report.sender_seen
+    );
+    Ok(())
+}
+
+/// No kernel has met a wrong checksum.
+pub fn checksums_were_right(lab: &Lab) -> Result<()> {
+    for host in [&lab.a, &lab.b, &lab.router] {
+        let errors = checksum_errors(host)?;
+        ensure!(errors.is_empty(), "{} counted {errors:?}", host.name());
+    }
+    Ok(())
+}
