@@ -13,7 +13,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::address::Private;
 use crate::failure::{Context as _, Failure};
-use crate::plan::routes::PeerRoute;
+use crate::plan::routes::{HostRoute, PeerRoute, Way};
 
 /// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
 /// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
@@ -49,24 +49,6 @@ pub struct LinkAddress {
     pub address: Ipv4Addr,
     /// The length of its subnet's prefix.
     pub prefix_len: u8,
-}
-
-/// How packets to an address leave this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// The interface's index.
-    pub link: u32,
-    /// The gateway; none for an address on the interface's own network.
-    pub gateway: Option<Ipv4Addr>,
-}
-
-/// A host route in the main table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostRoute {
-    /// Where to, and how.
-    pub route: PeerRoute,
-    /// Whether it carries [`ROUTE_PROTOCOL`].
-    pub ours: bool,
 }
 
 impl Netlink {

@@ -7,7 +7,6 @@ use std::net::Ipv4Addr;
 
 use crate::address::{Private, Public};
 use crate::failure::Failure;
-use crate::host::netlink::{HostRoute, Way};
 
 /// A route to one peer's private address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +26,24 @@ impl fmt::Display for PeerRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} via {} src {}", self.destination, self.gateway, self.source)
     }
+}
+
+/// How packets to an address leave this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The interface's index.
+    pub link: u32,
+    /// The gateway; none for an address on the interface's own network.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// A host route in the main table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRoute {
+    /// Where to, and how.
+    pub route: PeerRoute,
+    /// Whether it carries [`crate::host::netlink::ROUTE_PROTOCOL`].
+    pub ours: bool,
 }
 
 /// The interface that is attached.
