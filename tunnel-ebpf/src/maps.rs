@@ -91,7 +91,7 @@ impl Tables for PinnedMaps {
         let Some(state) = (unsafe { FLOWS_V4.get(flow) }) else { return false };
         // SAFETY: has no requirements.
         let now = unsafe { bpf_ktime_get_ns() };
-        now.wrapping_sub(state.last_sent) < flow_lifetime(flow.protocol)
+        now.wrapping_sub(state.last_sent) < flow_lifetime(flow)
     }
 }
 

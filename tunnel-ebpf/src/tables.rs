@@ -23,9 +23,18 @@ pub trait Tables {
 
 /// Nanoseconds after which a flow with public addresses is forgotten when this host is silent.
 ///
-/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5).
+/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram whose
+/// fragments follow its first one: half a minute, as long as Linux waits for them (sysctl
+/// net.ipv4.ipfrag_time), since its identification soon stands for another.
 #[must_use]
-pub const fn flow_lifetime(protocol: u8) -> u64 {
+#[inline(always)]
+pub const fn flow_lifetime(flow: &Flow) -> u64 {
     const SECOND: u64 = 1_000_000_000;
-    if protocol == crate::parse::transport::TCP { 7_440 * SECOND } else { 300 * SECOND }
+    if flow.reserved[0] == 1 {
+        30 * SECOND
+    } else if flow.protocol == crate::parse::transport::TCP {
+        7_440 * SECOND
+    } else {
+        300 * SECOND
+    }
 }

@@ -8,6 +8,7 @@ use crate::checksum::Addresses;
 use crate::packet::PacketMut;
 use crate::parse::icmp;
 use crate::parse::ipv4::{Ipv4, addresses};
+use crate::parse::transport::checksum_to_mend;
 use crate::tables::Tables;
 
 /// Handles an IPv4 packet that leaves. One lookup for a packet that concerns no peer.
@@ -38,7 +39,8 @@ fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome
     }
 
     let addresses = Addresses { source: peer.self_underlay, destination: peer.public };
-    if peer.public_flows == 1 {
+    // A truncated packet will be left alone: it takes nothing over.
+    if peer.public_flows == 1 && checksum_to_mend(&ip).is_ok() {
         public_flow::forget(packet, &ip, addresses, tables);
     }
     if icmp::starts_message(&ip)

@@ -39,8 +39,13 @@ pub fn is_reply<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) -> bool
         return tables.remembers(&datagram(ip));
     }
     let known = flow(packet, 0, ip, Perspective::Received).is_some_and(|f| tables.remembers(&f));
-    if known && ip.fragment == Fragment::First {
-        tables.remember(&datagram(ip));
+    if ip.fragment == Fragment::First {
+        if known {
+            tables.remember(&datagram(ip));
+        } else {
+            // An identification comes round again.
+            tables.forget(&datagram(ip));
+        }
     }
     known
 }

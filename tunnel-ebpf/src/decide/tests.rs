@@ -1,1 +1,24 @@
+//! Decisions over slices of bytes and tables in the heap: what no frame handed to the kernel can
+//! show, since the kernel takes none that is shorter than a header, longer than a page, or that
+//! refuses a write.
+//!
+//! Packets are built from their fields, each checksum computed over all that it covers. Every
+//! passage through a host is watched (see [`host::Host::pass`]), whatever a test asks beyond that.
 
+mod checksum_states;
+mod datagram;
+mod failing_writes;
+mod flow_handover;
+mod flow_memory;
+mod flow_replies;
+mod garbage;
+mod host;
+mod kinds;
+mod long;
+mod quotes;
+mod quotes_of_others;
+mod random;
+mod random_packets;
+mod settling;
+mod short;
+mod slice;

@@ -38,3 +38,38 @@ pub const fn starts_message(ip: &Ipv4) -> bool {
         && !matches!(ip.fragment, Fragment::Later)
         && ip.payload_len >= HEADER_LEN as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Addresses;
+
+    #[test]
+    fn five_message_types_quote_a_packet() {
+        let errors: Vec<u8> = (0..=255).filter(|message_type| is_error(*message_type)).collect();
+        assert_eq!(errors, [3, 4, 5, 11, 12]);
+    }
+
+    #[test]
+    fn a_message_starts_with_its_whole_header_and_not_in_a_later_fragment() {
+        for protocol in 0..=255 {
+            for (fragment, is_later) in
+                [(Fragment::Whole, false), (Fragment::First, false), (Fragment::Later, true)]
+            {
+                for payload_len in 0..=9 {
+                    let ip = Ipv4 {
+                        header_len: 20,
+                        payload_len,
+                        protocol,
+                        fragment,
+                        identification: [0; 2],
+                        checksum: [0; 2],
+                        addresses: Addresses { source: [0; 4], destination: [0; 4] },
+                    };
+                    let expected = protocol == 1 && !is_later && payload_len >= 8;
+                    assert_eq!(starts_message(&ip), expected, "{ip:?}");
+                }
+            }
+        }
+    }
+}

@@ -72,3 +72,69 @@ pub const fn checksum_to_mend(ip: &Ipv4) -> Result<Option<PseudoHeaderChecksum>,
 pub const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | UDP_LITE | DCCP | SCTP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Addresses;
+
+    const fn checksum(offset: usize, zero: ZeroChecksum) -> Option<PseudoHeaderChecksum> {
+        Some(PseudoHeaderChecksum { offset, zero })
+    }
+
+    /// Protocol, shortest header, checksum.
+    const KNOWN: [(u8, u32, Option<PseudoHeaderChecksum>); 6] = [
+        (1, 8, None),
+        (6, 20, checksum(16, ZeroChecksum::IsASum)),
+        (17, 8, checksum(6, ZeroChecksum::MeansNone)),
+        (33, 12, checksum(6, ZeroChecksum::IsASum)),
+        (132, 0, None),
+        (136, 8, checksum(6, ZeroChecksum::MeansNone)),
+    ];
+
+    fn part(fragment: Fragment, protocol: u8, payload_len: u32) -> Ipv4 {
+        Ipv4 {
+            header_len: 20,
+            payload_len,
+            protocol,
+            fragment,
+            identification: [0; 2],
+            checksum: [0; 2],
+            addresses: Addresses { source: [0; 4], destination: [0; 4] },
+        }
+    }
+
+    #[test]
+    fn each_protocol_has_its_checksum_to_mend_once_its_header_is_there() {
+        for protocol in 0..=255 {
+            let known = KNOWN.iter().find(|known| known.0 == protocol);
+            let (shortest, checksum) = known.map_or((0, None), |known| (known.1, known.2));
+            assert_eq!(pseudo_header_checksum(protocol), checksum, "{protocol}");
+            for payload_len in 0..=24 {
+                let enough = payload_len >= shortest;
+                let expected = if enough { Ok(checksum) } else { Err(Reason::Truncated) };
+                for fragment in [Fragment::Whole, Fragment::First] {
+                    let ip = part(fragment, protocol, payload_len);
+                    assert_eq!(checksum_to_mend(&ip), expected, "{ip:?}");
+                }
+                let later = part(Fragment::Later, protocol, payload_len);
+                assert_eq!(checksum_to_mend(&later), Ok(None), "{later:?}");
+            }
+        }
+    }
+
+    /// Otherwise a packet that is not truncated would have a checksum outside of it.
+    #[test]
+    fn every_checksum_lies_within_the_shortest_header() {
+        for (protocol, shortest, checksum) in KNOWN {
+            let Some(checksum) = checksum else { continue };
+            assert!(checksum.offset + 2 <= shortest as usize, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn five_protocols_start_with_two_ports() {
+        let with_ports: Vec<u8> = (0..=255).filter(|protocol| has_ports(*protocol)).collect();
+        assert_eq!(with_ports, [6, 17, 33, 132, 136]);
+    }
+}

@@ -3,6 +3,7 @@
 use tunnel_common::attachment::Attachment;
 
 use super::routing;
+use super::running::Running;
 use crate::address::Private;
 use crate::dataplane::hook::{self, Hook};
 use crate::dataplane::maps::Maps;
@@ -107,7 +108,7 @@ pub(super) async fn remove(
     let private = Private::from(attachment.self_private);
     let ours = with_address && attachment.loopback_address_added == 1;
     let address = match snapshot.find(LOOPBACK) {
-        Some(loopback) if ours => {
+        Some(loopback) if ours && !hand_over(folder, private)? => {
             netlink.remove_loopback_address(loopback.index, private).await?;
             Some(private)
         }
@@ -139,4 +140,21 @@ pub(super) async fn remove(
     folder.remove()?;
     let interface = folder.interface().to_owned();
     Ok(Report { interface, address, arp_announce, routes, unfinished: false })
+}
+
+/// Leaves the private address to another attached interface that needs it, which then removes it
+/// when it is detached.
+fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
+    for other in pins::attached(NetworkNamespace::current()?)? {
+        if other == *folder || other.is_unfinished()? {
+            continue;
+        }
+        let mut heir = Running::open(other)?;
+        if heir.identity.private == private {
+            heir.attachment.loopback_address_added = 1;
+            heir.maps.set_attachment(&heir.attachment)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -9,7 +9,6 @@ use crate::config::{Claim, MemberName, check_members};
 use crate::dataplane::pins;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
-use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
 use crate::plan::identity::Identity;
 use crate::plan::peers::{self, NamedPeer, RunningPeer};
@@ -68,7 +67,6 @@ pub fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
 /// # Errors
 /// Nothing has changed then.
 pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure> {
-    privileges::require()?;
     pins::require_bpffs()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;

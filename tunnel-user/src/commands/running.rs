@@ -6,6 +6,7 @@ use crate::dataplane::maps::{Maps, text};
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::NetworkNamespace;
+use crate::host::privileges;
 use crate::plan::identity::Identity;
 
 /// One attached interface, its maps open.
@@ -44,6 +45,7 @@ impl Running {
 /// # Errors
 /// If there is no bpffs, or pins can't be used.
 pub fn all() -> Result<Vec<Running>, Failure> {
+    privileges::require()?;
     pins::require_bpffs()?;
     pins::attached(NetworkNamespace::current()?)?.into_iter().map(Running::open).collect()
 }
@@ -53,6 +55,7 @@ pub fn all() -> Result<Vec<Running>, Failure> {
 /// # Errors
 /// [`Failure::Refused`] if there is none, or more than one and no name.
 pub fn one(interface: Option<&str>) -> Result<Running, Failure> {
+    privileges::require()?;
     pins::require_bpffs()?;
     let mut folders = pins::attached(NetworkNamespace::current()?)?;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();

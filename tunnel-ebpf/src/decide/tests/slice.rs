@@ -1,0 +1,186 @@
+//! A packet over a vector, which keeps a record of what was done to it.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use network_types::ip::Ipv4Hdr;
+
+use super::datagram::{folded, sum};
+use crate::packet::{Packet, PacketMut, WriteFailed, ZeroChecksum};
+
+/// What the network stack knows about the transport checksum of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumState {
+    /// The checksum stands in the packet. A sum over all bytes is kept as well, as a network card
+    /// hands it in (CHECKSUM_COMPLETE): it has to follow every change.
+    Computed,
+    /// The field holds the sum of the pseudo-header, and the network card does the rest.
+    Partial,
+}
+
+/// A packet, from its network header on.
+#[derive(Debug)]
+pub struct Slice {
+    bytes: Vec<u8>,
+    segments: u32,
+    state: ChecksumState,
+    complete_sum: u16,
+    refused_write: Option<usize>,
+    attempted_writes: usize,
+    written: Vec<Range<usize>>,
+    read_after_write: Cell<bool>,
+}
+
+impl Slice {
+    pub fn new(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            segments: 0,
+            state: ChecksumState::Computed,
+            complete_sum: sum(bytes),
+            refused_write: None,
+            attempted_writes: 0,
+            written: Vec::new(),
+            read_after_write: Cell::new(false),
+        }
+    }
+
+    /// It stands for so many packets on the wire.
+    pub fn segments(mut self, segments: u32) -> Self {
+        self.segments = segments;
+        self
+    }
+
+    pub fn state(mut self, state: ChecksumState) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// The write with this number, counted from 0, is refused.
+    pub fn refusing(mut self, write: usize) -> Self {
+        self.refused_write = Some(write);
+        self
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn attempted_writes(&self) -> usize {
+        self.attempted_writes
+    }
+
+    pub fn written(&self) -> &[Range<usize>] {
+        &self.written
+    }
+
+    /// Whether anything was read when something was already written.
+    pub fn read_after_write(&self) -> bool {
+        self.read_after_write.get()
+    }
+
+    /// Whether the sum that came with the packet is still that of its bytes. Zero has two forms.
+    pub fn complete_sum_is_right(&self) -> bool {
+        self.complete_sum % 0xffff == sum(&self.bytes) % 0xffff
+    }
+
+    fn read(&self, range: Range<usize>) -> Option<&[u8]> {
+        self.read_after_write.set(self.read_after_write.get() || self.attempted_writes > 0);
+        self.bytes.get(range)
+    }
+
+    fn write(&mut self, offset: usize, new: &[u8]) -> Result<(), WriteFailed> {
+        let number = self.attempted_writes;
+        self.attempted_writes += 1;
+        let (range, len) = (offset..offset + new.len(), self.bytes.len());
+        let Some(place) = self.bytes.get_mut(range.clone()) else {
+            panic!("a write to {range:?} of a packet of {len} bytes");
+        };
+        if self.refused_write == Some(number) {
+            return Err(WriteFailed);
+        }
+        place.copy_from_slice(new);
+        self.written.push(range);
+        Ok(())
+    }
+}
+
+fn header_at(bytes: &[u8]) -> Ipv4Hdr {
+    let two = |at: usize| [bytes[at], bytes[at + 1]];
+    let four = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    Ipv4Hdr {
+        vihl: bytes[0],
+        tos: bytes[1],
+        tot_len: two(2),
+        id: two(4),
+        frags: two(6),
+        ttl: bytes[8],
+        proto: bytes[9],
+        check: two(10),
+        src_addr: four(12),
+        dst_addr: four(16),
+    }
+}
+
+impl Packet for Slice {
+    fn extent(&self) -> u32 {
+        let Ok(extent) = u32::try_from(self.bytes.len()) else { panic!("beyond any packet") };
+        extent
+    }
+
+    fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    fn header(&self) -> Option<Ipv4Hdr> {
+        self.read(0..20).map(header_at)
+    }
+
+    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr> {
+        self.read(offset..offset + 20).map(header_at)
+    }
+
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.read(offset..offset + N).and_then(|bytes| bytes.try_into().ok())
+    }
+}
+
+impl PacketMut for Slice {
+    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed> {
+        self.write(10, bytes)
+    }
+
+    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed> {
+        self.write(offset, bytes)
+    }
+
+    /// HC' = ~(~HC + ~m + m') (RFC 1624, equation 3), over words in network order.
+    fn mend_transport_checksum(
+        &mut self,
+        offset: usize,
+        difference: u32,
+        zero: ZeroChecksum,
+    ) -> Result<(), WriteFailed> {
+        let difference = u64::from(u16::from_be_bytes(folded(u64::from(difference)).to_ne_bytes()));
+        let Some(&[high, low]) = self.bytes.get(offset..offset + 2) else {
+            panic!("a checksum at {offset} of a packet of {} bytes", self.bytes.len());
+        };
+        let old = u16::from_be_bytes([high, low]);
+        let none = zero == ZeroChecksum::MeansNone && old == 0;
+        let new = match self.state {
+            _ if none => 0,
+            ChecksumState::Partial => folded(u64::from(old) + difference),
+            ChecksumState::Computed => match !folded(u64::from(!old) + difference) {
+                0 if zero == ZeroChecksum::MeansNone => 0xffff,
+                new => new,
+            },
+        };
+        self.write(offset, &new.to_be_bytes())?;
+        if !none {
+            // The field went down by what the addresses, which the sum does not see, went up.
+            let down = u64::from(!folded(difference));
+            self.complete_sum = folded(u64::from(self.complete_sum) + down);
+        }
+        Ok(())
+    }
+}
