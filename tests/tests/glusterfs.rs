@@ -6,22 +6,29 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 use tests::capture::Capture;
 use tests::frame::{Frame, private_addresses};
-use tests::gluster::{Cluster, Firewall, PING_TIMEOUT};
+use tests::gluster::{Cluster, Connection, Firewall, PING_TIMEOUT};
 use tests::lab::{A_PUBLIC, B_PUBLIC, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
+use tests::wait::wait_until;
 
 /// Within this the peers must be connected after the second `attach`.
 const CONNECTED: Duration = Duration::from_secs(10);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
+/// For how long an operator may wait, here, between the two.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many ends the connections between two hosts have: those of both glusterds, both healers and
+/// the mounted volume.
+const ENDS: usize = 10;
 const HEALED: Duration = Duration::from_secs(60);
 /// How many files, of a megabyte each, are written at a time.
 const FILES: u32 = 20;
@@ -64,29 +71,42 @@ impl Scene {
     }
 
     fn attach(&self, host: &Namespace) -> Result<()> {
-        self.attach_with(host, &[])
-    }
-
-    /// Loads the programs, or keeps them, with the routes left as they are without `rewrite`: the
-    /// host takes what comes over the public network, and goes on sending over the cable.
-    fn attach_without_routes(&self, host: &Namespace) -> Result<()> {
-        self.attach_with(host, &["--no-routes"])
-    }
-
-    fn attach_with(&self, host: &Namespace, options: &[&str]) -> Result<()> {
         let config = self.config.path().to_str().context("the file's name")?;
-        let mut arguments = vec!["attach", PUBLIC_INTERFACE, "--config", config];
-        arguments.extend(options);
-        self.rewrite.run(host, &arguments)?;
+        self.rewrite.run(host, &["attach", PUBLIC_INTERFACE, "--config", config])?;
         Ok(())
+    }
+
+    fn attach_one_by_one(&self) -> Result<()> {
+        self.attach(&self.lab.a)?;
+        self.attach(&self.lab.b)
+    }
+
+    /// Attaches on A, and on B only when B has answered a packet of a connection that it knows by
+    /// other addresses.
+    fn attach_with_a_pause(&self) -> Result<()> {
+        self.attach(&self.lab.a)?;
+        let attached = Instant::now();
+        wait_until("a reset by the host that is not attached", PAUSE, || {
+            Ok((self.dropped_resets(&self.lab.a)? > 0).then_some(()))
+        })?;
+        self.say("first reset dropped", attached.elapsed());
+        self.attach(&self.lab.b)
     }
 
     fn attach_at_once(&self) -> Result<()> {
         thread::scope(|scope| {
-            self.hosts().map(|host| scope.spawn(|| self.attach(host))).into_iter().try_for_each(
-                |attached| attached.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            )
+            let attaching = self.hosts().map(|host| scope.spawn(|| self.attach(host)));
+            attaching.into_iter().try_for_each(joined)
         })
+    }
+
+    /// How many resets of connections that the peer did not know were dropped.
+    fn dropped_resets(&self, host: &Namespace) -> Result<u64> {
+        let stats = self.rewrite.run(host, &["stats", "--json"])?;
+        let stats: Value = serde_json::from_str(&stats).context("the output of `stats`")?;
+        let reasons = stats["interfaces"][0]["not_rewritten"].as_array().context("no reasons")?;
+        let dropped = reasons.iter().filter(|reason| reason["reason"] == "unsettled-reset");
+        Ok(dropped.filter_map(|reason| reason["packets"].as_u64()).sum())
     }
 
     fn detach(&self, host: &Namespace) -> Result<()> {
@@ -113,9 +133,7 @@ impl Scene {
         );
 
         let start = Instant::now();
-        for host in self.hosts() {
-            self.attach(host)?;
-        }
+        self.attach_one_by_one()?;
         self.say("attached on both hosts, one by one,", start.elapsed());
         let connected = self.cluster.wait_connected(CONNECTED)?;
         self.say("peers connected", connected);
@@ -124,8 +142,8 @@ impl Scene {
         self.compare(2)
     }
 
-    /// Goes back to the cable.
-    fn plug_then_detach(&self) -> Result<()> {
+    /// Goes back to the cable, and writes the last of so many rounds of files.
+    fn plug_then_detach(&self, rounds: u32) -> Result<()> {
         self.lab.plug_cable()?;
         let start = Instant::now();
         for host in self.hosts() {
@@ -134,9 +152,11 @@ impl Scene {
         self.say("detached on both hosts, one by one,", start.elapsed());
         let connected = self.cluster.wait_connected(CONNECTED)?;
         self.say("peers connected over the cable", connected);
-        self.cluster.heal(HEALED)?;
         self.cluster.write("back", FILES)?;
-        self.compare(3)
+        // Hosts that detach one after the other reset connections, and a write may meet that.
+        let healed = self.cluster.heal(HEALED)?;
+        self.say("written and healed over the cable", healed);
+        self.compare(rounds)
     }
 
     /// Both bricks hold the same files, as many as were written in so many rounds.
@@ -177,7 +197,7 @@ fn play(
     act: impl FnOnce(&Scene) -> Result<()>,
 ) -> Result<()> {
     let mut scene = Scene::set(name, firewall)?;
-    act(&scene).inspect_err(|_| eprintln!("{}", scene.cluster.logs()))?;
+    act(&scene).inspect_err(|_| eprintln!("{}", scene.cluster.complaints()))?;
     scene.finish()
 }
 
@@ -185,7 +205,7 @@ fn play(
 fn a_volume_survives_the_way_to_the_public_network_and_back() -> Result<()> {
     play("plain", Firewall::Open, |scene| {
         scene.cut_then_attach()?;
-        scene.plug_then_detach()
+        scene.plug_then_detach(3)
     })
 }
 
@@ -197,61 +217,66 @@ fn a_stateful_firewall_sees_nothing_but_private_addresses() -> Result<()> {
             let tracked = host.tracked_connections()?;
             ensure!(tracked > 0, "the kernel tracks no connection");
         }
-        scene.plug_then_detach()
+        scene.plug_then_detach(3)
     })
 }
 
-/// Between the first and the second `attach`, a host that was not prepared would answer packets of
-/// connections that it does not know with a reset, which is rewritten and ends the connection. A
-/// host that has the programs already, and only changes its routes, never does.
-#[test]
-fn open_connections_survive_the_cut_between_prepared_hosts() -> Result<()> {
-    play("at once", Firewall::Open, |scene| {
-        let before = open_connections(&scene.cluster)?;
-        ensure!(before.len() >= 4, "too few connections: {before:?}");
-        let still_open = |when: &str| -> Result<()> {
-            let now = open_connections(&scene.cluster)?;
-            let lost: Vec<_> = before.difference(&now).collect();
-            ensure!(lost.is_empty(), "lost {when}: {lost:?} of {before:?}");
-            println!("{}: {} ends of connections open {when}", scene.name, before.len());
-            Ok(())
-        };
-
-        for host in scene.hosts() {
-            scene.attach_without_routes(host)?;
-        }
-        scene.lab.cut_cable()?;
-        let start = Instant::now();
-        scene.attach_at_once()?;
-        scene.say("routes changed on both hosts", start.elapsed());
-
-        let writing = Instant::now();
+/// Cuts the cable under a volume that is being written to, attaches at once, and goes back.
+fn keep_connections(
+    name: &'static str,
+    attach: impl FnOnce(&Scene) -> Result<()> + Send,
+) -> Result<()> {
+    play(name, Firewall::Open, |scene| {
+        let before = wait_until("both hosts to have all connections", CONNECTED, || {
+            let open = open_connections(&scene.cluster)?;
+            Ok((open.len() >= ENDS).then_some(open))
+        })?;
+        let cut = thread::scope(|scope| {
+            let writing = scope.spawn(|| scene.cluster.write("during", FILES));
+            scene.lab.cut_cable()?;
+            let cut = Instant::now();
+            attach(scene)?;
+            scene.say("cut, and attached on both hosts", cut.elapsed());
+            let connected = scene.cluster.wait_connected(CONNECTED)?;
+            scene.say("peers connected", connected);
+            joined(writing)?;
+            scene.say("cut, and files written meanwhile", cut.elapsed());
+            Ok::<_, Error>(cut)
+        })?;
         scene.cluster.write("over", FILES)?;
-        scene.say("files written over the public network", writing.elapsed());
-        scene.compare(2)?;
-        // A connection that is open but dead would be given up within this time.
-        thread::sleep((PING_TIMEOUT + Duration::from_secs(2)).saturating_sub(start.elapsed()));
-        scene.cluster.write("later", FILES)?;
         scene.compare(3)?;
-        still_open("over the public network")?;
-
-        scene.lab.plug_cable()?;
-        for host in scene.hosts() {
-            scene.attach_without_routes(host)?;
-        }
-        for host in scene.hosts() {
-            scene.detach(host)?;
-        }
-        scene.cluster.write("back", FILES)?;
+        // A connection that is open but dead would be given up within this time.
+        thread::sleep((PING_TIMEOUT + Duration::from_secs(2)).saturating_sub(cut.elapsed()));
+        scene.cluster.write("later", FILES)?;
         scene.compare(4)?;
-        still_open("back on the cable")
+
+        let now = open_connections(&scene.cluster)?;
+        let lost: Vec<_> = before.difference(&now).collect();
+        ensure!(lost.is_empty(), "lost {lost:#?} of {before:#?}");
+        let resets = scene.dropped_resets(&scene.lab.a)? + scene.dropped_resets(&scene.lab.b)?;
+        println!("{name}: {} connections lived on, {resets} resets dropped", before.len() / 2);
+        scene.plug_then_detach(5)
     })
+}
+
+#[test]
+fn open_connections_survive_the_cut_and_two_attaches() -> Result<()> {
+    keep_connections("one by one", Scene::attach_with_a_pause)
+}
+
+#[test]
+fn open_connections_survive_the_cut_and_attaches_at_once() -> Result<()> {
+    keep_connections("at once", Scene::attach_at_once)
 }
 
 /// The ends of all TCP connections between the private addresses, on both hosts.
-fn open_connections(cluster: &Cluster) -> Result<BTreeSet<(String, String)>> {
+fn open_connections(cluster: &Cluster) -> Result<BTreeSet<Connection>> {
     let mut open = BTreeSet::new();
     open.extend(cluster.a.connections(cluster.b.private)?);
     open.extend(cluster.b.connections(cluster.a.private)?);
     Ok(open)
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

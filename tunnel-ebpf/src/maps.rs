@@ -51,12 +51,17 @@ impl Tables for PinnedMaps {
         if seconds < u64::from(peer.settled_at) {
             return true;
         }
+        self.settle(peer);
+        false
+    }
+
+    #[inline(always)]
+    fn settle(&self, peer: &Peer) {
         if let Some(peer) = PEERS_V4.get_ptr_mut(PeerKey { address: peer.public }) {
-            // SAFETY: valid while the program runs. All writers write 0, and each would look at the
-            // clock again if the loader's later time were lost.
+            // SAFETY: valid while the program runs. All writers write 0; an entry that the loader
+            // replaces meanwhile keeps the later time.
             unsafe { (*peer).settled_at = 0 };
         }
-        false
     }
 
     #[inline(always)]

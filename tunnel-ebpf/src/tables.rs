@@ -11,6 +11,9 @@ pub trait Tables {
     /// Whether the peer, whose `settled_at` is not 0, may not be attached itself yet.
     fn is_settling(&self, peer: &Peer) -> bool;
 
+    /// Notes that the peer is attached: `settled_at` of its entry under its public address becomes 0.
+    fn settle(&self, peer: &Peer);
+
     /// Remembers that this host has sent a packet of `flow` just now.
     fn remember(&self, flow: &Flow);
 

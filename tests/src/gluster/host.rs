@@ -51,6 +51,14 @@ trap '' CHLD
 exec cat >/dev/null 2>&1
 "#;
 
+/// Shows a few lines of each log, as wide as a screen, with the levels C, E and W.
+const COMPLAINTS: &str = r#"
+for log in $(find "$1" -name '*.log'); do
+    echo "$(hostname):$log"
+    grep -E '^\[[^]]*\] [CEW] ' "$log" | tail -n 8 | cut -c -160
+done
+"#;
+
 /// A machine that runs. Dropping it ends everything that runs on it.
 #[derive(Debug)]
 pub struct Host {
@@ -135,24 +143,19 @@ impl Host {
         process::run(self.command("gluster").arg("--mode=script").args(arguments))
     }
 
-    /// The TCP connections to a peer that are open, as pairs of this machine's end and the peer's.
+    /// The TCP connections to a peer that are open.
     ///
     /// # Errors
     /// As [`Host::run`].
-    pub fn connections(&self, peer: Ipv4Addr) -> Result<Vec<(String, String)>> {
+    pub fn connections(&self, peer: Ipv4Addr) -> Result<Vec<Connection>> {
         let (own, peer) = (self.private.to_string(), peer.to_string());
         let listed =
-            self.run(&["ss", "-Htn", "state", "established", "src", &own, "dst", &peer])?;
-        let mut connections = listed
+            self.run(&["ss", "-Htne", "state", "established", "src", &own, "dst", &peer])?;
+        listed
             .lines()
-            .map(|line| {
-                let mut words = line.split_whitespace().skip(2).map(str::to_owned);
-                words.next().zip(words.next())
-            })
-            .collect::<Option<Vec<_>>>()
-            .with_context(|| format!("`ss` printed {listed:?}"))?;
-        connections.sort();
-        Ok(connections)
+            .map(Connection::parse)
+            .collect::<Option<_>>()
+            .with_context(|| format!("`ss` printed {listed:?}"))
     }
 
     /// Lets in, from the network, only what a peer begins by its private address, and what belongs
@@ -197,12 +200,34 @@ impl Host {
         count.trim().parse().with_context(|| format!("the number of connections is {count}"))
     }
 
-    /// The ends of the logs of the daemons, for the report of a failure.
+    /// The last warnings and errors in each log of the daemons, for the report of a failure.
     ///
     /// # Errors
     /// As [`Host::run`].
-    pub fn logs(&self) -> Result<String> {
-        self.shell("find \"$1\" -name '*.log' -exec tail -v -n 25 {} +", &[LOGS])
+    pub fn complaints(&self) -> Result<String> {
+        self.shell(COMPLAINTS, &[LOGS])
+    }
+}
+
+/// One end of a TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connection {
+    /// This machine's address and port.
+    pub local: String,
+    /// The other end's.
+    pub remote: String,
+    /// The kernel's name for the socket, which no later one gets: a connection that was opened anew
+    /// between the same ports is another one.
+    pub cookie: String,
+}
+
+impl Connection {
+    /// Parses a line of `ss -Htne`, of sockets in one state.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace().skip(2).map(str::to_owned);
+        let (local, remote) = (words.next()?, words.next()?);
+        let cookie = words.find_map(|word| word.strip_prefix("sk:").map(str::to_owned))?;
+        Some(Self { local, remote, cookie })
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod host;
 
-pub use host::Host;
+pub use host::{Connection, Host};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -189,10 +189,12 @@ impl Cluster {
         Ok(on_a.len())
     }
 
-    /// The ends of all logs, for the report of a failure.
+    /// The last warnings and errors of all daemons, for the report of a failure.
     #[must_use]
-    pub fn logs(&self) -> String {
-        self.hosts().map(|host| host.logs().unwrap_or_else(|error| format!("{error:#}"))).join("\n")
+    pub fn complaints(&self) -> String {
+        self.hosts()
+            .map(|host| host.complaints().unwrap_or_else(|error| format!("{error:#}")))
+            .join("\n")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs rows against the programs and reports all that went wrong.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{HashMap, PerCpuArray, PerCpuValues};
@@ -15,7 +16,7 @@ use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 
-use crate::hosts::Host;
+use crate::hosts::{Host, SRVB};
 use crate::row::{Counted, DROP, PASS, Passage, Row};
 
 /// Bytes of `struct __sk_buff`, the context that a test run may be given.
@@ -110,6 +111,12 @@ fn passage_faults(loaded: &mut Loaded, passage: &Passage) -> Result<String> {
     if counted != expected {
         let _ = writeln!(faults, "  counted: expected {expected:?}, got {counted:?}");
     }
+    if let Some(expected) = passage.settled_at {
+        let settled_at = loaded.peer(SRVB.public)?.settled_at;
+        if settled_at != expected {
+            let _ = writeln!(faults, "  settled_at: expected {expected}, got {settled_at}");
+        }
+    }
     if let Some(offset) = hex::first_difference(&passage.expected, &after) {
         let _ = writeln!(faults, "  packet: differs from {offset:#06x} on");
         for (title, bytes) in
@@ -175,6 +182,13 @@ impl Loaded {
             peers.insert(key, peer, 0)?;
         }
         Ok(())
+    }
+
+    /// The entry of `peers_v4` under an address.
+    fn peer(&self, address: Ipv4Addr) -> Result<Peer> {
+        let map = self.ebpf.map(maps::PEERS_V4).context("no map of peers")?;
+        let peers: HashMap<_, PeerKey, Peer> = HashMap::try_from(map)?;
+        Ok(peers.get(&PeerKey { address: address.octets() }, 0)?)
     }
 
     /// Deletes all flows that the programs remember.

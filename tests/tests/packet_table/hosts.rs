@@ -60,6 +60,8 @@ pub struct Host {
     pub underlay: Ipv4Addr,
     /// The others.
     pub peers: [KnownPeer; 2],
+    /// Until when they may not be attached themselves yet, in seconds since this host booted.
+    pub settled_at: u32,
 }
 
 const fn known(member: Member, slot: u32, direct: bool) -> KnownPeer {
@@ -71,20 +73,27 @@ pub const AT_SRVA: Host = Host {
     member: SRVA,
     underlay: SRVA.public,
     peers: [known(SRVB, 0, false), known(SRVC, 1, true)],
+    settled_at: 0,
 };
 /// The same behind a 1:1 NAT.
 pub const AT_SRVA_BEHIND_NAT: Host = Host { underlay: UNDERLAY_BEHIND_NAT, ..AT_SRVA };
+/// srva, whose peers may not be attached yet.
+pub const AT_SRVA_SETTLING: Host = Host { settled_at: u32::MAX, ..AT_SRVA };
+/// The same later: the time is over, but no packet has told the programs.
+pub const AT_SRVA_LATER: Host = Host { settled_at: 1, ..AT_SRVA };
 /// srvb, with srva in slot 0.
 pub const AT_SRVB: Host = Host {
     member: SRVB,
     underlay: SRVB.public,
     peers: [known(SRVA, 0, false), known(SRVC, 1, true)],
+    settled_at: 0,
 };
 /// srvc, with srva in slot 0.
 pub const AT_SRVC: Host = Host {
     member: SRVC,
     underlay: SRVC.public,
     peers: [known(SRVA, 0, false), known(SRVB, 1, false)],
+    settled_at: 0,
 };
 
 impl Host {
@@ -110,6 +119,7 @@ impl Host {
                     direct: u8::from(direct),
                     public_flows: 0,
                     reserved: 0,
+                    settled_at: self.settled_at,
                 };
                 entries.push((key, peer));
             }

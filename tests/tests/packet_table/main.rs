@@ -18,6 +18,7 @@ mod malformed;
 mod protocols;
 mod row;
 mod segments;
+mod settling;
 mod truncated;
 
 use harness::check;
@@ -79,6 +80,11 @@ fn flows_with_public_addresses_are_left_alone() {
 }
 
 #[test]
+fn resets_from_a_peer_that_may_not_be_attached_yet_are_dropped() {
+    check(settling::rows());
+}
+
+#[test]
 fn the_table_is_long_enough_and_no_row_is_there_twice() {
     let rows: Vec<Row> = [
         protocols::rows(),
@@ -92,6 +98,7 @@ fn the_table_is_long_enough_and_no_row_is_there_twice() {
         truncated::rows(),
         malformed::rows(),
         flows::rows(),
+        settling::rows(),
     ]
     .into_iter()
     .flatten()

@@ -40,6 +40,8 @@ pub struct Passage {
     pub expected: Vec<u8>,
     /// The one counter that counts it; all others stay 0.
     pub counted: Counted,
+    /// `settled_at` in the entry under srvb's public address after that, if it is looked at.
+    pub settled_at: Option<u32>,
 }
 
 /// A row of the table.
@@ -84,6 +86,7 @@ impl Row {
                 segments: 0,
                 verdict: PASS,
                 counted: Counted::Nowhere,
+                settled_at: None,
             },
             back: None,
         }
@@ -122,6 +125,12 @@ impl Row {
         self.left_alone_as(reason)
     }
 
+    /// After it, the entry under srvb's public address has this `settled_at`.
+    pub fn leaving_settled_at(mut self, settled_at: u32) -> Self {
+        self.there.settled_at = Some(settled_at);
+        self
+    }
+
     /// It is rewritten to `expected` and counted for the peer in `slot`.
     pub fn rewritten(mut self, expected: &Frame, slot: u32) -> Self {
         self.there.expected = expected.to_bytes();
@@ -145,6 +154,7 @@ impl Row {
             verdict: PASS,
             expected: self.there.packet.clone(),
             counted: Counted::ForPeer(host.slot(self.there.host.member)),
+            settled_at: None,
         });
         self
     }

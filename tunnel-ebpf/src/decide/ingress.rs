@@ -9,6 +9,7 @@ use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
 use crate::checksum::Addresses;
 use crate::packet::PacketMut;
 use crate::parse::ipv4::{Ipv4, addresses};
+use crate::parse::tcp::Segment;
 use crate::parse::transport::ICMP;
 use crate::parse::{icmp, tcp};
 use crate::tables::Tables;
@@ -44,8 +45,14 @@ fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome
         return Err(Reason::PublicFlow);
     }
 
-    if peer.settled_at != 0 && tables.is_settling(peer) && tcp::is_reset_of_unknown(packet, &ip) {
-        return Err(Reason::UnsettledReset);
+    if peer.settled_at != 0 && tables.is_settling(peer) {
+        match tcp::segment(packet, &ip) {
+            Segment::ResetOfUnknown => return Err(Reason::UnsettledReset),
+            // An attached host dials. Were its reset dropped that ends an old connection between
+            // the same ports (RFC 9293, section 3.5.1), it would dial in vain.
+            Segment::Opening => tables.settle(peer),
+            Segment::Other => {}
+        }
     }
 
     let addresses = Addresses { source: peer.private, destination: peer.self_private };

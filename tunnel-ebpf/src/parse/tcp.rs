@@ -6,17 +6,33 @@ use crate::parse::transport::TCP;
 
 const FLAGS_OFFSET: usize = 13;
 const HEADER_LEN: u32 = 20;
+const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// Whether `ip` holds a reset without an acknowledgment: what a host answers to a segment of a
-/// connection that it does not know (RFC 9293, section 3.10.7.1). A refused connection's and an
-/// aborted one's resets acknowledge.
+/// What the flags of a segment say of whether its sender knows the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// A SYN without ACK: it opens one.
+    Opening,
+    /// A reset without an acknowledgment: what a host answers to a segment of a connection that it
+    /// does not know (RFC 9293, section 3.10.7.1). A refused connection's and an aborted one's
+    /// resets acknowledge.
+    ResetOfUnknown,
+    /// All others, and what is no TCP segment, or not the beginning of one.
+    Other,
+}
+
+/// The kind of the segment in `ip`.
 #[must_use]
 #[inline(always)]
-pub fn is_reset_of_unknown<P: Packet>(packet: &P, ip: &Ipv4) -> bool {
+pub fn segment<P: Packet>(packet: &P, ip: &Ipv4) -> Segment {
     if ip.protocol != TCP || ip.fragment == Fragment::Later || ip.payload_len < HEADER_LEN {
-        return false;
+        return Segment::Other;
     }
-    packet.bytes(ip.header_len + FLAGS_OFFSET).is_some_and(|[flags]| flags & (RST | ACK) == RST)
+    match packet.bytes(ip.header_len + FLAGS_OFFSET) {
+        Some([flags]) if flags & (RST | ACK) == RST => Segment::ResetOfUnknown,
+        Some([flags]) if flags & (SYN | ACK) == SYN => Segment::Opening,
+        _ => Segment::Other,
+    }
 }

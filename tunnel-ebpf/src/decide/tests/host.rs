@@ -191,10 +191,14 @@ impl Tables for Host {
         if self.now.get() / SECOND < u64::from(peer.settled_at) {
             return true;
         }
+        self.settle(peer);
+        false
+    }
+
+    fn settle(&self, peer: &Peer) {
         if let Some(entry) = self.peers.get(&peer.public) {
             entry.is_settled.set(true);
         }
-        false
     }
 
     fn remember(&self, flow: &Flow) {

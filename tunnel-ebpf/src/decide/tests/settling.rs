@@ -60,13 +60,26 @@ fn any_packet_of_the_peer_ends_its_settling_when_it_is_time() {
 #[test]
 fn only_a_reset_that_acknowledges_nothing_is_dropped() {
     for options in [0, 12, 40] {
-        let host = just_attached();
         for flags in 0..=255 {
+            // A SYN would end the settling.
+            let host = just_attached();
             let packet = Datagram { options: vec![RST; options], ..segment(flags) };
             let is_dropped = flags & RST != 0 && flags & ACK == 0;
             let expected = if is_dropped { DROPPED } else { REWRITTEN };
             assert_eq!(host.receive(&from_srvb(&packet)), expected, "{flags:#04x}, {options}");
         }
+    }
+}
+
+#[test]
+fn a_peer_that_dials_has_settled() {
+    for (flags, settles) in [(SYN, true), (SYN | ACK, false), (FIN | ACK, false), (ACK, false)] {
+        let host = just_attached();
+        assert_eq!(host.receive(&from_srvb(&segment(flags))), REWRITTEN);
+        assert_eq!(host.has_settled(SRVB.public), settles, "{flags:#04x}");
+        assert!(!host.has_settled(SRVC.public), "nothing came from it");
+        let expected = if settles { REWRITTEN } else { DROPPED };
+        assert_eq!(host.receive(&from_srvb(&segment(RST))), expected, "{flags:#04x}");
     }
 }
 
