@@ -41,8 +41,10 @@ pub struct Attachment {
     pub arp_announce_set: u8,
     /// What it was before.
     pub arp_announce_before: u8,
+    /// 1 if the programs were loaded such that they log what they do not rewrite.
+    pub verbose: u8,
     /// Always 0.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
     /// This host's name in the file: ASCII, padded with zeros.
     pub self_name: [u8; NAME_LEN],
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.

@@ -54,7 +54,7 @@ fn log(ctx: &TcContext, skb: &Skb<'_>, direction: Direction, reason: Reason) {
     });
     debug!(
         ctx,
-        "not rewritten: direction {} reason {} length {} {:i} to {:i}",
+        "direction {} reason {} length {} {:i} to {:i}",
         direction as u32,
         reason as u32,
         ctx.len(),

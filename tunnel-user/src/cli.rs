@@ -166,6 +166,7 @@ pub struct DetachArgs {
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
     /// The running peers
+    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list --json")]
     List {
         /// As JSON (docs/json.md)
         #[arg(long)]

@@ -9,4 +9,5 @@ pub mod config;
 pub mod dataplane;
 pub mod failure;
 pub mod host;
+pub mod interrupt;
 pub mod plan;

@@ -2,16 +2,17 @@
 //! exit code.
 
 mod cli;
+mod messages;
 mod print;
 mod progress;
 mod watch;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use serde::Serialize;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::peer::Edit;
 use tunnel_user::commands::{attach, check, detach, peer, stats, status};
@@ -26,10 +27,20 @@ const EXIT_UNHEALTHY: u8 = 1;
 /// `check` found what would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
 
+/// What is said without --verbose.
+const QUIET: &str = "warn";
+/// With it: also what this program and the programs in the kernel do, and not what libraries do.
+const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = if cli.verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
-    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).without_time().init();
+    let filter = EnvFilter::new(if cli.verbose { VERBOSE } else { QUIET });
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .without_time()
+        .init();
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {

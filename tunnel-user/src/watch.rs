@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use aya_log::EbpfLogger;
-use log::Log;
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel_common::outcome::Direction;
 use tunnel_user::commands::{running, stats};
-use tunnel_user::dataplane::hook::{self, Hook};
+use tunnel_user::dataplane::hook;
 use tunnel_user::failure::{Context as _, Failure};
 
+use crate::messages::InWords;
 use crate::{as_json, print};
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,19 +43,19 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
 }
 
 /// The readers of the programs' messages, which go to the log.
-fn messages() -> Result<Vec<EbpfLogger<&'static dyn Log>>, Failure> {
+fn messages() -> Result<Vec<EbpfLogger<InWords>>, Failure> {
     let mut loggers = Vec::new();
     for running in running::all()? {
-        let Some(hook) = Hook::from_code(running.attachment.hook) else { continue };
-        // Both programs write to one ring.
-        let program = hook::running(&running.folder, hook, Direction::Egress)?.program;
-        match EbpfLogger::init_from_id(program) {
-            Ok(logger) => loggers.push(logger),
-            Err(error) => tracing::warn!(
-                "{} has no messages ({error}): attach it again with --verbose",
-                running.folder.interface()
-            ),
+        let interface = running.folder.interface();
+        if running.attachment.verbose == 0 {
+            tracing::warn!("{interface} has no messages: attach it again with --verbose");
+            continue;
         }
+        // Both programs write to one ring.
+        let program = hook::program(&running.folder, Direction::Egress)?;
+        let logger = EbpfLogger::init_from_id_with_logger(program, InWords)
+            .doing(|| format!("reading the messages of {interface}"))?;
+        loggers.push(logger);
     }
     Ok(loggers)
 }

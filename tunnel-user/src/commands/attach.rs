@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
+use tunnel_common::outcome::Direction;
 
-use super::interrupt::Interrupt;
+use super::detach::Leave;
 use super::undo::{Undo, undo};
 use super::{detach, membership, routing};
 use crate::address::Private;
@@ -21,6 +22,7 @@ use crate::host::netlink::{Link, Netlink};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
 use crate::plan::identity::{self, Identity};
 use crate::plan::peers::NamedPeer;
 use crate::plan::routes::RouteChanges;
@@ -88,7 +90,7 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
     let cluster = config::load(&options.config)?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock()?;
+    let _lock = pins::lock(&interrupt).await?;
 
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     let plan = plan(options, folder, &cluster, &netlink).await?;
@@ -171,7 +173,10 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     let attachment = maps.attachment()?;
     let running = match Hook::from_code(attachment.hook) {
         Some(hook) if attachment.ifindex == plan.link.index => {
-            hook::runs(folder, hook).then_some(hook)
+            let link = plan.link.index;
+            let egress = hook::runs(folder, hook, Direction::Egress, netlink, link).await;
+            let ingress = hook::runs(folder, hook, Direction::Ingress, netlink, link).await;
+            (egress && ingress).then_some(hook)
         }
         _ => None,
     };
@@ -186,7 +191,8 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     );
     let same_address = attachment.self_private == plan.identity.private.octets();
     let address_was_ours = attachment.loopback_address_added == 1 && same_address;
-    detach::remove(folder, &attachment, netlink, !address_was_ours).await?;
+    let leave = if address_was_ours { Leave::RoutesAndAddress } else { Leave::Routes };
+    detach::remove(folder, &attachment, netlink, leave).await?;
     Ok(Existing::Nothing { address_was_ours })
 }
 
@@ -198,6 +204,12 @@ async fn attach(
     steps: &mut Vec<Undo>,
 ) -> Result<Report, Failure> {
     let folder = &plan.folder;
+    // What an attach that was killed has left and this one takes over.
+    let left = routing::ours(netlink, plan.link.index).await?;
+    steps.extend(left.iter().map(|route| Undo::RemoveRoute(*route)));
+    if address_was_ours {
+        steps.push(Undo::RemoveAddress(plan.loopback, plan.identity.private));
+    }
     steps.push(Undo::RemoveFolder(folder.clone()));
     folder.create()?;
     let capacity = Capacity::for_peers(plan.peers.len());
@@ -214,15 +226,19 @@ async fn attach(
             .await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
-    steps.push(Undo::Detach(folder.clone(), Hook::Tcx));
-    let attached = hook::attach(&mut loaded, folder, plan.options.hook);
-    if let Ok(hook::Attached { hook: Hook::Clsact, clsact_added }) = attached {
-        steps.push(Undo::Detach(folder.clone(), Hook::Clsact));
-        if clsact_added {
+    let wanted = plan.options.hook;
+    if wanted == Some(Hook::Clsact) || (wanted.is_none() && !hook::has_tcx()) {
+        // Recorded before it is done, so that a detach after a kill in between undoes it.
+        attachment.clsact_added = u8::from(!has_clsact(plan, netlink).await?);
+        maps.set_attachment(&attachment)?;
+        if attachment.clsact_added == 1 {
             steps.push(Undo::RemoveClsact(plan.link.index));
         }
+        steps.push(Undo::Detach(folder.clone(), Hook::Clsact));
+    } else {
+        steps.push(Undo::Detach(folder.clone(), Hook::Tcx));
     }
-    let attached = attached?;
+    let attached = hook::attach(&mut loaded, folder, wanted)?;
     attachment.hook = attached.hook.code();
     attachment.clsact_added = u8::from(attached.clsact_added);
     maps.set_attachment(&attachment)?;
@@ -233,6 +249,18 @@ async fn attach(
     routing::change(netlink, &plan.routes, &[], interrupt, steps).await?;
     interrupt.check().await?;
     Ok(report(plan, &attachment, attached.hook, false, changed_entries))
+}
+
+async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
+    let name = &plan.link.name;
+    match netlink.ingress_qdisc(plan.link.index).await?.as_deref() {
+        None => Ok(false),
+        Some("clsact") => Ok(true),
+        Some(kind) => Err(Failure::refused(
+            format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
+            format!("remove it (tc qdisc del dev {name} {kind}), or attach by tcx"),
+        )),
+    }
 }
 
 async fn update(
@@ -335,7 +363,8 @@ fn attachment(plan: &Plan<'_>, attached_at: u64) -> Attachment {
         routes_managed: u8::from(!plan.options.no_routes),
         arp_announce_set: 0,
         arp_announce_before: 0,
-        reserved: [0; 6],
+        verbose: u8::from(plan.options.verbose),
+        reserved: [0; 5],
         self_name: padded(name.as_str()),
         version: padded(env!("CARGO_PKG_VERSION")),
     }

@@ -11,7 +11,7 @@ use crate::host::netlink::Netlink;
 use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
 use crate::plan::identity;
-use crate::plan::routes::{Attached, to_peer};
+use crate::plan::routes::{Attached, changes, to_peer};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +114,17 @@ async fn network(
         .extend(snapshot.attachable(name).err().map(|f| Finding::new(Level::Bad, f.to_string())));
 
     let attached = Attached { index: *index, name, names: &names };
+    let existing = netlink.host_routes().await?;
     for member in cluster.members().iter().filter(|member| member.name != identity.name) {
         let route = netlink.way_to(member.public.0).await.and_then(|way| {
             to_peer(&attached, identity.private, member.private, member.public, way)
         });
+        let route = match route {
+            Ok(route) => changes(&attached, &existing, &[route]).map(|_| ()),
+            Err(failure) => Err(failure),
+        };
         let good = format!("{}, {}, is reached through {name}", member.name, member.public);
-        findings.push(Finding::of(route.map(|_| ()), good));
+        findings.push(Finding::of(route, good));
     }
     for (other, other_name) in &names {
         let has_private = snapshot.addresses_of(*other).contains(&identity.private.0);

@@ -14,6 +14,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::interrupt::Interrupt;
 use crate::plan::routes::PeerRoute;
 
 /// Which interfaces to detach.
@@ -50,7 +51,7 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
     pins::require_bpffs()?;
     let namespace = NetworkNamespace::current()?;
     let netlink = Netlink::connect()?;
-    let _lock = pins::lock()?;
+    let _lock = pins::lock(&Interrupt::listen()?).await?;
     let folders = match target {
         Target::All => pins::attached(namespace)?,
         Target::Interface(interface) => vec![attached(namespace, interface)?],
@@ -89,7 +90,18 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
         });
     }
     let attachment = Maps::open(folder)?.attachment()?;
-    remove(folder, &attachment, netlink, true).await
+    remove(folder, &attachment, netlink, Leave::Nothing).await
+}
+
+/// What [`remove`] leaves on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Nothing of ours.
+    Nothing,
+    /// The routes, for the attach that follows.
+    Routes,
+    /// The routes and the private address, for the attach that follows.
+    RoutesAndAddress,
 }
 
 /// Routes first, so that no packet takes them once the programs are gone; then the address, the
@@ -98,15 +110,18 @@ pub(super) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
     netlink: &Netlink,
-    with_address: bool,
+    leave: Leave,
 ) -> Result<Report, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
-    let routes = routing::ours(netlink, attachment.ifindex).await?;
+    let routes = match leave {
+        Leave::Nothing => routing::ours(netlink, attachment.ifindex).await?,
+        Leave::Routes | Leave::RoutesAndAddress => Vec::new(),
+    };
     for route in &routes {
         netlink.remove_route(route).await?;
     }
     let private = Private::from(attachment.self_private);
-    let ours = with_address && attachment.loopback_address_added == 1;
+    let ours = leave != Leave::RoutesAndAddress && attachment.loopback_address_added == 1;
     let address = match snapshot.find(LOOPBACK) {
         Some(loopback) if ours && !hand_over(folder, private)? => {
             netlink.remove_loopback_address(loopback.index, private).await?;
@@ -116,20 +131,21 @@ pub(super) async fn remove(
     };
     let link = snapshot.find(folder.interface());
     let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
-    match Hook::from_code(attachment.hook) {
-        Some(Hook::Clsact) if same_link => {
-            hook::detach(folder, Hook::Clsact)?;
-            let link = attachment.ifindex;
-            let ours = attachment.clsact_added == 1 && netlink.has_clsact(link).await?;
-            // Somebody else may have come to use it since.
-            if ours && !netlink.has_filters(link).await? {
-                netlink.remove_clsact(link).await?;
-            }
-        }
-        Some(Hook::Clsact) => {}
-        Some(Hook::Tcx) | None => hook::detach(folder, Hook::Tcx)?,
+    // No hook is recorded yet of an attach that was killed: it may have come to either.
+    let hook = Hook::from_code(attachment.hook);
+    if hook != Some(Hook::Clsact) {
+        hook::detach(folder, Hook::Tcx)?;
     }
-    // What somebody else has set since stays.
+    let index = attachment.ifindex;
+    let clsact =
+        || async { netlink.ingress_qdisc(index).await.map(|q| q.as_deref() == Some("clsact")) };
+    if hook != Some(Hook::Tcx) && same_link && clsact().await? {
+        hook::detach(folder, Hook::Clsact)?;
+        // Somebody else may have come to use it since.
+        if attachment.clsact_added == 1 && !netlink.has_filters(index).await? {
+            netlink.remove_clsact(index).await?;
+        }
+    }
     let set_back = attachment.arp_announce_set == 1
         && same_link
         && arp::read(folder.interface())? == arp::BEST_LOCAL;
@@ -146,10 +162,11 @@ pub(super) async fn remove(
 /// when it is detached.
 fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
     for other in pins::attached(NetworkNamespace::current()?)? {
-        if other == *folder || other.is_unfinished()? {
+        if other == *folder {
             continue;
         }
-        let mut heir = Running::open(other)?;
+        // What is not ours, or of another version, has no claim and is no reason to stop halfway.
+        let Ok(mut heir) = Running::open(other) else { continue };
         if heir.identity.private == private {
             heir.attachment.loopback_address_added = 1;
             heir.maps.set_attachment(&heir.attachment)?;

@@ -2,10 +2,10 @@
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::interrupt::Interrupt;
 use super::undo::Undo;
 use crate::dataplane::maps::Maps;
 use crate::failure::{Context as _, Failure};
+use crate::interrupt::Interrupt;
 use crate::plan::identity::Identity;
 use crate::plan::peers::{self, Change, NamedPeer, SETTLING, SlottedPeer};
 use crate::plan::slots;

@@ -3,7 +3,6 @@
 pub mod attach;
 pub mod check;
 pub mod detach;
-pub mod interrupt;
 mod membership;
 pub mod peer;
 mod routing;

@@ -1,6 +1,5 @@
 //! `rewrite peer`: looks at and changes the running peers, at once, and not the file.
 
-use super::interrupt::Interrupt;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
 use super::{membership, routing};
@@ -10,6 +9,7 @@ use crate::dataplane::pins;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
 use crate::plan::identity::Identity;
 use crate::plan::peers::{self, NamedPeer, RunningPeer};
 use crate::plan::routes::RouteChanges;
@@ -70,7 +70,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     pins::require_bpffs()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock()?;
+    let _lock = pins::lock(&interrupt).await?;
     let mut running = running::one(interface)?;
 
     let running_peers = peers::running(&running.maps.peers()?, &running.maps.names()?);

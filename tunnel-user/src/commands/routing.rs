@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::interrupt::Interrupt;
 use super::undo::Undo;
 use crate::address::{Private, Public};
 use crate::failure::Failure;
 use crate::host::netlink::{Link, Netlink};
+use crate::interrupt::Interrupt;
 use crate::plan::routes::{self, Attached, PeerRoute, RouteChanges};
 
 /// What has to change so that each peer's private address is reached by the way to its public one.

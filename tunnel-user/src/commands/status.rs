@@ -15,6 +15,7 @@ use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::peers::{self, RunningPeer};
+use crate::plan::routes::PeerRoute;
 
 /// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -165,7 +166,7 @@ async fn health(
     for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
         let hook = Hook::from_code(attachment.hook);
         let runs = match hook {
-            Some(hook) => hook::running(folder, hook, direction).is_ok_and(|r| r.attached),
+            Some(hook) => hook::runs(folder, hook, direction, netlink, attachment.ifindex).await,
             None => false,
         };
         look(
@@ -200,12 +201,21 @@ async fn health(
         let routes = netlink.host_routes().await?;
         for peer in peers {
             let private = peer.peer.private;
+            let wanted = netlink.way_to(peer.peer.public.0).await.ok().map(|way| PeerRoute {
+                destination: private,
+                link: way.link,
+                gateway: way.gateway.unwrap_or(peer.peer.public.0),
+                source: identity.private,
+            });
             look(
                 routes
                     .iter()
-                    .any(|r| r.route.destination == private && r.route.link == attachment.ifindex),
+                    .any(|r| r.route.link == attachment.ifindex && Some(r.route) == wanted),
                 format!("{private} is routed through {name}"),
-                format!("there is no route to {private} through {name}: rewrite attach {name}"),
+                format!(
+                    "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
+                    peer.peer.public
+                ),
             );
         }
     }

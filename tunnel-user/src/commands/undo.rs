@@ -52,7 +52,13 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
     match step {
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, hook) => hook::detach(&folder, hook),
-        Undo::RemoveClsact(link) => netlink.remove_clsact(link).await,
+        // Not if adding it was what failed.
+        Undo::RemoveClsact(link) => match netlink.ingress_qdisc(link).await?.as_deref() {
+            Some("clsact") if !netlink.has_filters(link).await? => {
+                netlink.remove_clsact(link).await
+            }
+            _ => Ok(()),
+        },
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,
         Undo::RestoreArpAnnounce(interface, value) => arp::write(&interface, value),
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,

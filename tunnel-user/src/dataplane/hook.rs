@@ -16,6 +16,7 @@ use tunnel_common::outcome::Direction;
 use super::load::Loaded;
 use super::pins::{Folder, program_name};
 use crate::failure::{Context as _, Failure, is_io};
+use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
 
 const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -174,9 +175,13 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder, hook: Hook) -> Result<(), F
         let link = program.take_link(id).doing(what)?;
         // A filter's link would take the filter away when dropped; a tcx link is held by its pin.
         mem::forget(link);
-        let path = folder.program(direction);
-        std::fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
-        program.pin(&path).doing(|| format!("pinning {}", path.display()))?;
+        // Over the old pin: killed in between, there is still one.
+        let (path, new) = (folder.program(direction), folder.new_program(direction));
+        if new.exists() {
+            std::fs::remove_file(&new).doing(|| format!("removing {}", new.display()))?;
+        }
+        program.pin(&new).doing(|| format!("pinning {}", new.display()))?;
+        std::fs::rename(&new, &path).doing(|| format!("moving {}", new.display()))?;
     }
     Ok(())
 }
@@ -228,37 +233,32 @@ pub fn detach(folder: &Folder, hook: Hook) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The id of a direction's pinned program, and whether the interface runs it.
-///
-/// For clsact, that the filters are there is not known, only that the programs are pinned.
+/// The id of a direction's pinned program, as in `bpftool prog show id`.
 ///
 /// # Errors
-/// If the program's pin can't be read.
-pub fn running(folder: &Folder, hook: Hook, direction: Direction) -> Result<Running, Failure> {
+/// If its pin can't be read.
+pub fn program(folder: &Folder, direction: Direction) -> Result<u32, Failure> {
     let path = folder.program(direction);
     let info = ProgramInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
-    let attached = match hook {
+    Ok(info.id())
+}
+
+/// Whether packets that cross the interface of index `link` meet a direction's pinned program.
+pub async fn runs(
+    folder: &Folder,
+    hook: Hook,
+    direction: Direction,
+    netlink: &Netlink,
+    link: u32,
+) -> bool {
+    let Ok(ours) = program(folder, direction) else { return false };
+    match hook {
         Hook::Tcx => SchedClassifier::query_tcx(folder.interface(), attach_type(direction))
-            .is_ok_and(|(_, programs)| programs.iter().any(|other| other.id() == info.id())),
-        Hook::Clsact => true,
-    };
-    Ok(Running { program: info.id(), attached })
-}
-
-/// Whether packets meet both programs.
-#[must_use]
-pub fn runs(folder: &Folder, hook: Hook) -> bool {
-    BOTH.into_iter()
-        .all(|direction| running(folder, hook, direction).is_ok_and(|running| running.attached))
-}
-
-/// A pinned program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// The kernel's id of it, as in `bpftool prog show id`.
-    pub program: u32,
-    /// Whether packets meet it.
-    pub attached: bool,
+            .is_ok_and(|(_, programs)| programs.iter().any(|other| other.id() == ours)),
+        Hook::Clsact => {
+            netlink.filter_programs(link, direction).await.is_ok_and(|ids| ids.contains(&ours))
+        }
+    }
 }
 
 const fn attach_type(direction: Direction) -> TcAttachType {

@@ -1,6 +1,7 @@
 //! The pinned maps, opened by name after their shape was checked.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use aya::Pod;
 use aya::maps::{
@@ -18,7 +19,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 
 use super::pins::Folder;
 use crate::config::MemberName;
-use crate::failure::{Context as _, Failure};
+use crate::failure::{Context as _, Failure, is_io};
 use crate::plan::peers::{Change, PeersTable};
 
 /// The maps of one attached interface.
@@ -194,32 +195,44 @@ fn full(error: MapError, map: &str) -> Failure {
     }
 }
 
-/// aya takes a pin over without a look at its value's size, and would read past it.
-fn require_shapes(folder: &Folder) -> Result<(), Failure> {
+/// Whether the maps that are pinned, maybe not all of them, have the shapes of ours.
+pub(super) fn shapes_fit(folder: &Folder) -> bool {
+    wanted_shapes().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
+        MapInfo::from_pin(folder.map(wanted.name))
+            .is_ok_and(|info| Shape::of(wanted.name, &info) == wanted)
+    })
+}
+
+fn wanted_shapes() -> [Shape; 6] {
     const PER_CPU_ARRAY: MapType = MapType::PerCpuArray;
-    let wanted = [
+    [
         shape::<PeerKey, Peer>(maps::PEERS_V4, MapType::Hash),
         shape::<u32, Member>(maps::MEMBERS, MapType::Hash),
         shape::<u32, Attachment>(maps::ATTACHMENT, MapType::Array),
         shape::<u32, PeerCounters>(maps::PEER_COUNTERS, PER_CPU_ARRAY),
         shape::<u32, ReasonCounters>(maps::REASON_COUNTERS, PER_CPU_ARRAY),
         shape::<Flow, FlowState>(maps::FLOWS_V4, MapType::LruHash),
-    ];
-    for wanted in wanted {
+    ]
+}
+
+/// aya takes a pin over without a look at its value's size, and would read past it.
+fn require_shapes(folder: &Folder) -> Result<(), Failure> {
+    for wanted in wanted_shapes() {
         let path = folder.map(wanted.name);
         let info = MapInfo::from_pin(&path).map_err(|error| {
+            if is_io(&error, io::ErrorKind::PermissionDenied) {
+                return Failure::host(
+                    format!("no permission to open {}", path.display()),
+                    "run it as root (sudo rewrite …)",
+                );
+            }
             Failure::pins(
                 format!("{} can't be read as a map: {error}", path.display()),
                 "nothing was touched; find out what it is (ls -l, bpftool prog show pinned …) and \
                  remove or move it",
             )
         })?;
-        let found = Shape {
-            name: wanted.name,
-            kind: info.map_type().ok(),
-            key: info.key_size(),
-            value: info.value_size(),
-        };
+        let found = Shape::of(wanted.name, &info);
         if found != wanted {
             return Err(other_abi(
                 folder,
@@ -245,6 +258,13 @@ struct Shape {
     kind: Option<MapType>,
     key: u32,
     value: u32,
+}
+
+impl Shape {
+    fn of(name: &'static str, info: &MapInfo) -> Self {
+        let kind = info.map_type().ok();
+        Self { name, kind, key: info.key_size(), value: info.value_size() }
+    }
 }
 
 const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tunnel_common::maps;
@@ -12,6 +14,7 @@ use tunnel_common::outcome::Direction;
 
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::{self, NetworkNamespace};
+use crate::interrupt::Interrupt;
 
 const BPFFS: &str = "/sys/fs/bpf";
 const OURS: &str = "rewrite";
@@ -32,6 +35,13 @@ pub const fn program_name(direction: Direction) -> &'static str {
     match direction {
         Direction::Egress => maps::EGRESS_PROGRAM,
         Direction::Ingress => maps::INGRESS_PROGRAM,
+    }
+}
+
+const fn new_program_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "rewrite_egress_new",
+        Direction::Ingress => "rewrite_ingress_new",
     }
 }
 
@@ -78,6 +88,12 @@ impl Folder {
     #[must_use]
     pub fn program(&self, direction: Direction) -> PathBuf {
         self.path.join(program_name(direction))
+    }
+
+    /// The pin of a direction's program until it takes the place of the one before.
+    #[must_use]
+    pub fn new_program(&self, direction: Direction) -> PathBuf {
+        self.path.join(new_program_name(direction))
     }
 
     /// The pin of a direction's tcx link.
@@ -140,7 +156,7 @@ impl Folder {
         let programs = [Direction::Egress, Direction::Ingress]
             .into_iter()
             .any(|direction| self.program(direction).exists() || self.link(direction).exists());
-        Ok(!complete && !programs && self.foreign()?.is_empty())
+        Ok(!complete && !programs && self.foreign()?.is_empty() && super::maps::shapes_fit(self))
     }
 
     fn foreign(&self) -> Result<Vec<String>, Failure> {
@@ -148,6 +164,7 @@ impl Folder {
         let known: Vec<OsString> = MAPS
             .into_iter()
             .chain(both.map(program_name))
+            .chain(both.map(new_program_name))
             .chain(both.map(link_name))
             .map(OsString::from)
             .collect();
@@ -193,10 +210,17 @@ fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
 /// If a folder can't be read.
 pub fn attached(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
     let path = namespace_folder(namespace);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let mut interfaces: Vec<String> = names(&path)?
+    let found = match fs::read_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Failure::host(
+                format!("no permission to look at the pins in {}", path.display()),
+                "run it as root (sudo rewrite …)",
+            ));
+        }
+        _ => names(&path)?,
+    };
+    let mut interfaces: Vec<String> = found
         .into_iter()
         .filter_map(|name| name.into_string().ok())
         // In the host's own folder, those of the other namespaces are beside the interfaces.
@@ -244,14 +268,23 @@ pub struct Lock {
     _file: Flock<File>,
 }
 
-/// Waits until no other command changes pins.
+/// How often is looked whether the other command has ended.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Waits until no other command changes pins, or a signal comes.
 ///
 /// # Errors
-/// If bpffs can't be locked.
-pub fn lock() -> Result<Lock, Failure> {
+/// If bpffs can't be locked, or a signal came.
+pub async fn lock(interrupt: &Interrupt) -> Result<Lock, Failure> {
     let what = || format!("locking {BPFFS}");
-    let file = File::open(BPFFS).doing(what)?;
-    let file =
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).doing(what)?;
-    Ok(Lock { _file: file })
+    let mut file = File::open(BPFFS).doing(what)?;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => return Ok(Lock { _file: file }),
+            Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
+            Err((_, errno)) => return Err(errno).doing(what),
+        }
+        tokio::time::sleep(LOCK_INTERVAL).await;
+        interrupt.check().await?;
+    }
 }

@@ -8,8 +8,9 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType,
 };
-use rtnetlink::packet_route::tc::TcHandle;
+use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcOption};
 use rtnetlink::{Handle, RouteMessageBuilder};
+use tunnel_common::outcome::Direction;
 
 use crate::address::Private;
 use crate::failure::{Context as _, Failure};
@@ -247,11 +248,11 @@ impl Netlink {
         }
     }
 
-    /// Whether the interface has a clsact qdisc.
+    /// The kind of the qdisc where clsact's place is: `clsact`, `ingress`, or none.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn has_clsact(&self, link: u32) -> Result<bool, Failure> {
+    pub async fn ingress_qdisc(&self, link: u32) -> Result<Option<String>, Failure> {
         let messages: Vec<_> = self
             .handle
             .qdisc()
@@ -262,7 +263,40 @@ impl Netlink {
             .doing(|| "listing the qdiscs".into())?;
         Ok(messages
             .iter()
-            .any(|m| m.header.index == link as i32 && m.header.parent == TcHandle::CLSACT))
+            .filter(|m| m.header.index == link as i32 && m.header.parent == TcHandle::CLSACT)
+            .flat_map(|message| &message.attributes)
+            .find_map(|a| if let TcAttribute::Kind(kind) = a { Some(kind.clone()) } else { None }))
+    }
+
+    /// The ids of the programs that filters of the interface run in a direction.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn filter_programs(
+        &self,
+        link: u32,
+        direction: Direction,
+    ) -> Result<Vec<u32>, Failure> {
+        let mut filters = self.handle.traffic_filter(link as i32);
+        let request = match direction {
+            Direction::Egress => filters.get().egress(),
+            Direction::Ingress => filters.get().ingress(),
+        };
+        let messages: Vec<_> = request
+            .execute()
+            .try_collect()
+            .await
+            .doing(|| format!("listing the filters of interface {link}"))?;
+        let options = messages.iter().flat_map(|message| &message.attributes).filter_map(|a| {
+            if let TcAttribute::Options(options) = a { Some(options) } else { None }
+        });
+        Ok(options
+            .flatten()
+            .filter_map(|option| match option {
+                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
+                _ => None,
+            })
+            .collect())
     }
 
     /// Whether the interface's clsact qdisc has any filter.
@@ -315,14 +349,19 @@ fn host_route(message: &RouteMessage) -> Option<HostRoute> {
     if table != MAIN_TABLE || priority || message.header.destination_prefix_length != 32 {
         return None;
     }
-    let (destination, way) = parse_route(message)?;
+    let destination = message.attributes.iter().find_map(|a| match a {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
+        _ => None,
+    })?;
+    // One that drops, or has several ways, names no interface; no interface has the index 0.
+    let way = parse_route(message).map_or(Way { link: 0, gateway: None }, |(_, way)| way);
     let source = message.attributes.iter().find_map(|a| match a {
         RouteAttribute::PrefSource(RouteAddress::Inet(address)) => Some(*address),
         _ => None,
     });
     Some(HostRoute {
         route: PeerRoute {
-            destination: Private(destination?),
+            destination: Private(destination),
             link: way.link,
             gateway: way.gateway.unwrap_or(Ipv4Addr::UNSPECIFIED),
             source: Private(source.unwrap_or(Ipv4Addr::UNSPECIFIED)),

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 use crate::failure::{Context as _, Failure};
@@ -72,6 +73,12 @@ pub fn enter(name: &str) -> Result<(), Failure> {
         ));
     }
     let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
+    if setns(&file, CloneFlags::CLONE_NEWNET) == Err(Errno::EPERM) {
+        return Err(Failure::host(
+            format!("entering the network namespace {name} takes CAP_SYS_ADMIN"),
+            "run it as root (sudo rewrite …)",
+        ));
+    }
     setns(file, CloneFlags::CLONE_NEWNET).doing(|| format!("entering the network namespace {name}"))
 }
 

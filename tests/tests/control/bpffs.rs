@@ -1,0 +1,121 @@
+//! What is pinned, as the file system and bpftool show it.
+
+use std::fs;
+use std::io;
+use std::mem::offset_of;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::netns::Namespace;
+use tests::process;
+use tunnel_common::attachment::Attachment;
+
+pub const BPFFS: &str = "/sys/fs/bpf";
+
+/// Offsets in the value of `attachment`.
+pub const ATTACHMENT_ABI_VERSION: usize = offset_of!(Attachment, abi_version);
+pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
+
+/// What the programs note in the entries of `peers_v4`, whenever it suits them.
+const NOTES: [&str; 2] = ["public_flows", "settled_at"];
+
+/// The folder of a namespace's pins.
+pub fn pins(host: &Namespace) -> Result<PathBuf> {
+    Ok(Path::new(BPFFS).join("rewrite").join(format!("netns-{}", host.inode()?)))
+}
+
+/// Everything below a folder, sorted; nothing if it is not there.
+pub fn tree(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("list {}", folder.display()))?,
+    };
+    let mut found = vec![folder.to_owned()];
+    for entry in entries {
+        let entry = entry.with_context(|| format!("list {}", folder.display()))?;
+        if entry.file_type().context("look at a pin")?.is_dir() {
+            found.extend(tree(&entry.path())?);
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Runs bpftool.
+pub fn bpftool(arguments: &[&str]) -> Result<String> {
+    process::run(Command::new("bpftool").args(arguments))
+}
+
+/// `bpftool -j map dump pinned PIN`.
+pub fn dump(pin: &Path) -> Result<Value> {
+    let text = bpftool(&["-j", "map", "dump", "pinned", &pin.display().to_string()])?;
+    serde_json::from_str(&text).with_context(|| format!("no JSON from bpftool: {text}"))
+}
+
+/// Like [`dump`], without what the programs note in the entries.
+pub fn dump_without_notes(pin: &Path) -> Result<Value> {
+    let mut dumped = dump(pin)?;
+    remove_notes(&mut dumped);
+    Ok(dumped)
+}
+
+fn remove_notes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(remove_notes),
+        Value::Object(fields) => {
+            // The bytes of the entry, which hold the notes as well, beside the text.
+            if fields.contains_key("formatted") {
+                fields.retain(|name, _| name == "formatted");
+            }
+            fields.retain(|name, _| !NOTES.contains(&name.as_str()));
+            fields.values_mut().for_each(remove_notes);
+        }
+        _ => {}
+    }
+}
+
+/// `bpftool map update pinned PIN key … value …`.
+pub fn update(pin: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    let pin = pin.display().to_string();
+    let [key, value] = [key, value].map(|bytes| bytes.iter().map(u8::to_string).collect());
+    let words: [Vec<String>; 5] = [
+        ["map", "update", "pinned", &pin].map(str::to_owned).into(),
+        vec!["key".into()],
+        key,
+        vec!["value".into()],
+        value,
+    ];
+    process::run(Command::new("bpftool").args(words.concat()))?;
+    Ok(())
+}
+
+/// The bytes of a map's value, by key.
+pub fn value(pin: &Path, key: &[u8]) -> Result<Vec<u8>> {
+    let pin = pin.display().to_string();
+    let mut command = Command::new("bpftool");
+    command.args(["-j", "map", "lookup", "pinned", &pin, "key"]);
+    command.args(key.iter().map(u8::to_string));
+    let entry: Value = serde_json::from_str(&process::run(&mut command)?)?;
+    let bytes = entry["value"].as_array().context("no value")?;
+    bytes
+        .iter()
+        .map(|byte| {
+            let text = byte.as_str().context("no byte")?;
+            Ok(u8::from_str_radix(text.trim_start_matches("0x"), 16)?)
+        })
+        .collect()
+}
+
+/// Changes one byte of the record `attachment`.
+pub fn set_attachment_byte(pin: &Path, offset: usize, byte: u8) -> Result<()> {
+    let key = [0; 4];
+    let mut bytes = value(pin, &key)?;
+    let wanted = size_of::<Attachment>();
+    ensure!(bytes.len() == wanted, "the record has {} bytes, not {wanted}", bytes.len());
+    bytes[offset] = byte;
+    update(pin, &key, &bytes)
+}

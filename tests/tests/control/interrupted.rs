@@ -1,0 +1,108 @@
+//! Interrupted by SIGINT or SIGTERM: what had been done is undone.
+
+use std::fs::{self, File};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::wait::wait_until;
+
+use crate::bpffs::BPFFS;
+use crate::host_state::HostState;
+use crate::process::Process;
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+
+const MOMENTS: u32 = 12;
+
+#[test]
+fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    let path = scenario.path("cluster.toml");
+    let mut interrupted = 0;
+    for hook in [NOTHING_MORE, CLSACT] {
+        let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
+        let words = [&words, hook].concat();
+        let start = Instant::now();
+        scenario.rewrite.run(host, &words)?;
+        let life = start.elapsed();
+        scenario.detach(host)?;
+        for moment in 0..MOMENTS {
+            let process = scenario.start(host, &words)?;
+            thread::sleep(life * moment / MOMENTS);
+            process.signal(if moment % 2 == 0 { Signal::SIGINT } else { Signal::SIGTERM })?;
+            let (status, said) = process.end()?;
+            let when = format!("{status}, interrupted at {moment} of {MOMENTS}: {said:?}");
+            if status.success() {
+                scenario.detach(host).with_context(|| when.clone())?;
+            } else if status.code().is_some() {
+                ensure!(status.code() == Some(130), "{when}");
+                ensure!(said.iter().any(|line| line.contains("undone")), "{when}");
+                interrupted += 1;
+            }
+            before.assert_unchanged(host, &when);
+        }
+    }
+    ensure!(interrupted > 0, "no signal came between two steps");
+    Ok(())
+}
+
+/// SIGINT's bit in a mask of signals (proc_pid_status(5)).
+const SIGINT_BIT: u64 = 1 << (Signal::SIGINT as i32 - 1);
+
+/// Waits until a process listens for SIGINT.
+fn wait_until_it_listens(process: &Process) -> Result<()> {
+    let path = format!("/proc/{}/status", process.id());
+    wait_until("the command to listen for signals", Duration::from_secs(10), || {
+        let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = u64::from_str_radix(caught.context("no SigCgt")?.trim(), 16)?;
+        Ok((mask & SIGINT_BIT != 0).then_some(()))
+    })
+}
+
+#[test]
+fn an_attach_that_waits_for_another_command_can_be_interrupted() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    let path = scenario.path("cluster.toml");
+    let other_command = File::open(BPFFS).context("open the lock")?;
+    other_command.lock().context("lock")?;
+    let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
+    let mut process = scenario.start(host, &words)?;
+    wait_until_it_listens(&process)?;
+    process.signal(Signal::SIGINT)?;
+    let status = process.ends_within(Duration::from_secs(2))?;
+    drop(other_command);
+    assert_eq!(status.code(), Some(130), "{status}");
+    before.assert_unchanged(host, "after an interrupt");
+    Ok(())
+}
+
+#[test]
+fn two_commands_at_once_wait_for_each_other() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    let path = scenario.path("cluster.toml");
+    let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
+    let mut processes = Vec::new();
+    for _ in 0..5 {
+        processes.push(scenario.start(host, &words)?);
+    }
+    let mut first = 0;
+    for process in processes {
+        let (status, said) = process.end()?;
+        ensure!(status.success(), "{status}: {said:?}");
+        first += u32::from(said.iter().any(|line| line.contains("eth0: attached")));
+    }
+    assert_eq!(first, 1, "one attaches, the others update");
+    scenario.require_healthy(host)?;
+    scenario.detach(host)?;
+    before.assert_unchanged(host, "after detach");
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The moments at which an attach is rarely killed, made by hand.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
+
+use crate::bpffs::{ATTACHMENT_HOOK, set_attachment_byte};
+use crate::host_state::HostState;
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::undo_clsact::filter;
+
+/// As it is before the address and the routes are added, when the programs run already, and before
+/// that is recorded.
+fn attached_but_not_recorded(scenario: &Scenario, host: &Namespace, hook: &[&str]) -> Result<()> {
+    scenario.attach(host, hook)?;
+    host.run(&["ip", "route", "delete", "10.0.0.2/32", "proto", "114"])?;
+    host.run(&["ip", "address", "delete", "10.0.0.1/32", "dev", "lo"])?;
+    let record = scenario.pin(host, "attachment")?;
+    // That a qdisc will be added is recorded before it is.
+    set_attachment_byte(&record, ATTACHMENT_HOOK, 0)
+}
+
+fn put_right_by_attach(first: &[&str], next: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    attached_but_not_recorded(&scenario, host, first)?;
+    scenario.attach(host, next)?;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    scenario.require_healthy(host)?;
+    scenario.require_traffic()?;
+    scenario.detach(host)?;
+    before.assert_unchanged(host, "after attach and detach");
+    Ok(())
+}
+
+#[test]
+fn programs_by_tcx_that_are_not_recorded_are_put_right_by_attach() -> Result<()> {
+    put_right_by_attach(NOTHING_MORE, NOTHING_MORE)
+}
+
+#[test]
+fn programs_by_clsact_that_are_not_recorded_are_put_right_by_attach() -> Result<()> {
+    put_right_by_attach(CLSACT, CLSACT)
+}
+
+#[test]
+fn programs_by_clsact_that_are_not_recorded_are_put_right_by_attach_by_tcx() -> Result<()> {
+    put_right_by_attach(CLSACT, NOTHING_MORE)
+}
+
+#[test]
+fn programs_that_are_not_recorded_are_taken_away_by_detach() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    for hook in [NOTHING_MORE, CLSACT] {
+        attached_but_not_recorded(&scenario, host, hook)?;
+        scenario.detach(host)?;
+        before.assert_unchanged(host, &format!("after detach, {hook:?}"));
+    }
+    Ok(())
+}
+
+/// Attaches again and again, and looks all the while whether the programs are pinned.
+fn always_pinned(hook: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, hook)?;
+    let pins = [scenario.pin(host, "rewrite_egress")?, scenario.pin(host, "rewrite_ingress")?];
+    let stop = AtomicBool::new(false);
+    let missed = thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut missed = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                missed += pins.iter().map(|pin| u32::from(!pin.exists())).sum::<u32>();
+            }
+            missed
+        });
+        let attached = (0..10).try_for_each(|_| scenario.attach(host, hook).map(drop));
+        stop.store(true, Ordering::Relaxed);
+        let missed = watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        attached.map(|()| missed)
+    })?;
+    assert_eq!(missed, 0, "killed at that moment, attach would have left a program without a pin");
+    Ok(())
+}
+
+#[test]
+fn an_attach_that_replaces_programs_leaves_none_without_a_pin() -> Result<()> {
+    always_pinned(NOTHING_MORE)
+}
+
+#[test]
+fn an_attach_that_replaces_programs_by_clsact_leaves_none_without_a_pin() -> Result<()> {
+    always_pinned(CLSACT)
+}
+
+#[test]
+fn a_program_whose_pin_is_gone_is_attached_anew() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    for hook in [NOTHING_MORE, CLSACT] {
+        scenario.attach_both(NOTHING_MORE)?;
+        fs::remove_file(scenario.pin(host, "rewrite_egress")?).context("unpin")?;
+        let ended = scenario.try_run(host, &["status"])?;
+        ended.require(1, &[])?;
+        scenario.attach(host, hook)?;
+        scenario.require_healthy(host)?;
+        scenario.require_traffic()?;
+        scenario.detach(host)?;
+        before.assert_unchanged(host, "after detach");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_attach_that_fails_after_one_that_was_killed_leaves_nothing_behind() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    // A filter of another kind of protocol in our place makes an attach by clsact fail late.
+    host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
+    filter(host, "ingress", "1")?;
+    let before = HostState::of(host)?;
+    // Killed after the address and the routes were added.
+    scenario.attach(host, NOTHING_MORE)?;
+    set_attachment_byte(&scenario.pin(host, "attachment")?, ATTACHMENT_HOOK, 0)?;
+    if scenario.try_attach(host, CLSACT)?.code == Some(0) {
+        scenario.detach(host)?;
+    }
+    before.assert_unchanged(host, "after a failed attach, or attach and detach");
+    Ok(())
+}

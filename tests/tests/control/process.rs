@@ -1,0 +1,100 @@
+//! A process that runs beside the test, gets signals, and is gone when the test is over.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tests::process::command_line;
+use tests::wait::wait_until;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A running process. Dropping it kills it.
+pub struct Process {
+    line: String,
+    child: Child,
+    output: Receiver<String>,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let line = command_line(command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start `{line}`"))?;
+        let (sender, output) = channel();
+        collect(child.stdout.take().context("no stdout")?, sender.clone());
+        collect(child.stderr.take().context("no stderr")?, sender);
+        Ok(Self { line, child, output })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(pid, signal).with_context(|| format!("send {signal} to `{}`", self.line))
+    }
+
+    /// The next line of its output that holds `wanted`, and those before it.
+    pub fn wait_for_line(&self, wanted: &str) -> Result<Vec<String>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.output.recv_timeout(left) else {
+                bail!("no {wanted:?} from `{}`: {lines:?}", self.line);
+            };
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(wanted)) {
+                return Ok(lines);
+            }
+        }
+    }
+
+    /// Whether it has ended, and how, within `patience`.
+    pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of `{}`", self.line);
+        wait_until(&what, patience, || self.child.try_wait().context("wait for a process"))
+    }
+
+    /// How it ended, and what it had said that nobody has read yet.
+    pub fn end(mut self) -> Result<(ExitStatus, Vec<String>)> {
+        let status = self.ends_within(PATIENCE)?;
+        Ok((status, self.output.iter().collect()))
+    }
+
+    /// Kills it, wherever it is.
+    pub fn kill(mut self) -> Result<Option<i32>> {
+        self.child.kill().context("kill a process")?;
+        Ok(self.child.wait().context("wait for a process")?.signal())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is the usual case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}

@@ -1,0 +1,103 @@
+//! `rewrite stats`, once and again and again.
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tests::lab::B_PRIVATE;
+use tests::traffic::ping;
+
+use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::status::keys;
+
+#[test]
+fn the_json_has_the_documented_shape_and_counts() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    let pings = ping(host, B_PRIVATE, 3, 100)?;
+    assert_eq!(pings.returned, 3);
+    let stats = scenario.json(host, &["stats", "--json"])?;
+    assert_eq!(keys(&stats), ["interfaces"]);
+    let interface = &stats["interfaces"][0];
+    assert_eq!(keys(interface), ["interface", "not_rewritten", "peers"]);
+    let peer = &interface["peers"][0];
+    assert_eq!(keys(peer), ["egress", "ingress", "name", "private"]);
+    for direction in ["egress", "ingress"] {
+        let counter = &peer[direction];
+        assert_eq!(keys(counter), ["bytes", "packets"]);
+        assert_eq!(counter["packets"], 3);
+        // Ethernet, IPv4, ICMP, and what ping was told to carry.
+        assert_eq!(counter["bytes"], 3 * (14 + 20 + 8 + 100));
+    }
+    let reasons = interface["not_rewritten"].as_array().context("no list")?;
+    let mut wanted = ["direction", "reason", "description", "verdict", "packets", "bytes"];
+    wanted.sort_unstable();
+    for reason in reasons {
+        assert_eq!(keys(reason), wanted);
+    }
+    assert_eq!(reasons.len(), 2 * tunnel_common::outcome::Reason::ALL.len());
+    Ok(())
+}
+
+#[test]
+fn the_table_names_peers_and_reasons() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    let said = scenario.rewrite.run(host, &["stats"])?;
+    ensure!(said.contains("eth0") && said.contains("srvb"), "{said}");
+    ensure!(!said.contains("not rewritten"), "{said}");
+    let words = "ping -n -c 1 -W 1 -I 198.51.100.2 10.0.0.2";
+    let _ = host.run(&words.split(' ').collect::<Vec<_>>());
+    let said = scenario.rewrite.run(host, &["stats"])?;
+    ensure!(said.contains("not rewritten: egress 1 packets"), "{said}");
+    ensure!(said.contains("foreign-source (pass)"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_watch_goes_on_until_it_is_interrupted() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let process = scenario.start(host, &["stats", "--watch"])?;
+        let mut lines = Vec::new();
+        for _ in 0..3 {
+            lines.extend(process.wait_for_line("srvb")?);
+        }
+        process.signal(signal)?;
+        let (status, rest) = process.end()?;
+        assert_eq!(status.code(), Some(0), "{status}");
+        lines.extend(rest);
+        ensure!(!lines.iter().any(|line| line.contains('\u{1b}')), "{lines:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_watch_in_json_prints_one_value_after_the_other() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let process = scenario.start(host, &["stats", "--watch", "--json"])?;
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        lines.extend(process.wait_for_line("\"srvb\"")?);
+    }
+    process.signal(Signal::SIGINT)?;
+    lines.extend(process.end()?.1);
+    let text = lines.join("\n");
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let values = values.collect::<Result<Vec<_>, _>>().context(text.clone())?;
+    ensure!(values.len() >= 2, "{text}");
+    Ok(())
+}
+
+#[test]
+fn nothing_attached_is_no_fault() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let said = scenario.rewrite.run(&scenario.lab.a, &["stats"])?;
+    assert!(said.contains("nothing is attached"), "{said}");
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! A numbered stream of datagrams at a steady rate, in which no loss goes unseen.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use tests::netns::Namespace;
+
+const PORT: u16 = 5001;
+const SENDING_PORT: u16 = 5002;
+/// 10,000 datagrams a second.
+const INTERVAL: Duration = Duration::from_micros(100);
+/// A sender that was kept from running for longer does not catch up: a burst would be lost for
+/// other reasons than those that a test is about.
+const LAG_MAX: Duration = Duration::from_millis(5);
+const SIZE: usize = 100;
+const RECEIVE_BUFFER: usize = 64 << 20;
+/// For how long the last datagrams may be on their way.
+const PATIENCE: Duration = Duration::from_secs(1);
+const NOT_YET: u32 = u32::MAX;
+
+/// Streams between the private addresses of A and B, in both directions.
+pub struct Streams {
+    a_to_b: Stream,
+    b_to_a: Stream,
+}
+
+impl Streams {
+    pub fn start(lab: &Lab) -> Result<Self> {
+        Ok(Self {
+            a_to_b: Stream::start(&lab.a, &lab.b, A_PRIVATE, B_PRIVATE)?,
+            b_to_a: Stream::start(&lab.b, &lab.a, B_PRIVATE, A_PRIVATE)?,
+        })
+    }
+
+    /// How many datagrams have been sent in the direction that is behind.
+    pub fn sent(&self) -> u32 {
+        self.a_to_b.sent().min(self.b_to_a.sent())
+    }
+
+    /// Ends them, and requires that every datagram arrived.
+    pub fn require_none_lost(self) -> Result<()> {
+        for (direction, stream) in [("A to B", self.a_to_b), ("B to A", self.b_to_a)] {
+            let (sent, lost) = stream.end()?;
+            ensure!(sent > 0, "{direction}: nothing was sent");
+            ensure!(lost.is_empty(), "{direction}: of {sent}, these were lost: {lost:?}");
+        }
+        Ok(())
+    }
+}
+
+struct Stream {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
+    sender: JoinHandle<u32>,
+    receiver: JoinHandle<Result<Vec<RangeInclusive<u32>>>>,
+}
+
+impl Stream {
+    fn start(from: &Namespace, to: &Namespace, src: Ipv4Addr, dst: Ipv4Addr) -> Result<Self> {
+        let bind = |host: &Namespace, address: Ipv4Addr, port| {
+            host.enter(|| UdpSocket::bind(SocketAddrV4::new(address, port)))?
+                .with_context(|| format!("bind to {address} in {}", host.name()))
+        };
+        let sending = bind(from, src, SENDING_PORT)?;
+        let receiving = bind(to, dst, PORT)?;
+        setsockopt(&receiving, sockopt::RcvBufForce, &RECEIVE_BUFFER)
+            .context("make room to receive")?;
+        receiving.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let sent = Arc::new(AtomicU32::new(0));
+        let total = Arc::new(AtomicU32::new(NOT_YET));
+        let sender = {
+            let (stop, sent, total) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&total));
+            thread::spawn(move || {
+                let count = send(&sending, SocketAddrV4::new(dst, PORT), &stop, &sent);
+                total.store(count, Ordering::Release);
+                count
+            })
+        };
+        let from = SocketAddr::V4(SocketAddrV4::new(src, SENDING_PORT));
+        let receiver = thread::spawn(move || receive(&receiving, from, &total));
+        Ok(Self { stop, sent, sender, receiver })
+    }
+
+    fn sent(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many were sent, and which of them did not arrive.
+    fn end(self) -> Result<(u32, Vec<RangeInclusive<u32>>)> {
+        self.stop.store(true, Ordering::Relaxed);
+        let join = std::panic::resume_unwind;
+        let sent = self.sender.join().unwrap_or_else(|panic| join(panic));
+        let lost = self.receiver.join().unwrap_or_else(|panic| join(panic))?;
+        Ok((sent, lost))
+    }
+}
+
+/// Sends until it is stopped. What can't be sent will be missed by the receiver.
+fn send(socket: &UdpSocket, to: SocketAddrV4, stop: &AtomicBool, sent: &AtomicU32) -> u32 {
+    let mut datagram = [0; SIZE];
+    let mut next = Instant::now();
+    let mut number = 0_u32;
+    while !stop.load(Ordering::Relaxed) {
+        datagram[..size_of::<u32>()].copy_from_slice(&number.to_be_bytes());
+        let _ = socket.send_to(&datagram, to);
+        number += 1;
+        sent.store(number, Ordering::Relaxed);
+        next += INTERVAL;
+        let now = Instant::now();
+        if let Some(early) = next.checked_duration_since(now) {
+            thread::sleep(early);
+        } else if now - next > LAG_MAX {
+            next = now;
+        }
+    }
+    number
+}
+
+/// Receives until all that was sent is there, or nothing comes any more.
+fn receive(
+    socket: &UdpSocket,
+    from: SocketAddr,
+    total: &AtomicU32,
+) -> Result<Vec<RangeInclusive<u32>>> {
+    let mut seen: Vec<bool> = Vec::new();
+    let mut arrived = 0;
+    let mut buffer = [0; 2 * SIZE];
+    loop {
+        let sent = total.load(Ordering::Acquire);
+        if sent == arrived {
+            return Ok(Vec::new());
+        }
+        match socket.recv_from(&mut buffer) {
+            Ok((SIZE, source)) if source == from => {
+                let number = u32::from_be_bytes(buffer[..size_of::<u32>()].try_into()?);
+                let index = usize::try_from(number)?;
+                if seen.len() <= index {
+                    seen.resize(index + 1, false);
+                }
+                arrived += u32::from(!seen[index]);
+                seen[index] = true;
+            }
+            Ok((length, source)) => {
+                anyhow::bail!("{length} bytes came from {source}, not {SIZE} from {from}");
+            }
+            Err(_) if sent == NOT_YET => {}
+            Err(_) => {
+                seen.resize(usize::try_from(sent)?, false);
+                return Ok(missing(&seen));
+            }
+        }
+    }
+}
+
+fn missing(seen: &[bool]) -> Vec<RangeInclusive<u32>> {
+    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+    for (number, seen) in (0_u32..).zip(seen) {
+        match ranges.last_mut() {
+            _ if *seen => {}
+            Some(last) if *last.end() + 1 == number => *last = *last.start()..=number,
+            _ => ranges.push(number..=number),
+        }
+    }
+    ranges
+}
+
+#[test]
+fn what_did_not_arrive_is_told_in_ranges() {
+    let seen = [true, false, false, true, false];
+    assert_eq!(missing(&seen), [1..=2, 4..=4]);
+    assert_eq!(missing(&[true, true]), []);
+}

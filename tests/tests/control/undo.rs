@@ -1,0 +1,177 @@
+//! Detach takes away exactly what attach brought.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::lab::{A_PRIVATE, CABLE_INTERFACE, LabOptions, PUBLIC_INTERFACE};
+use tests::wait::wait_until;
+
+use crate::host_state::HostState;
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+
+/// Attaches, sees traffic pass, detaches, and compares both hosts.
+fn comes_and_goes(scenario: &Scenario, more: &[&str]) -> Result<()> {
+    let hosts = [&scenario.lab.a, &scenario.lab.b];
+    let mut before = Vec::new();
+    for host in hosts {
+        before.push(HostState::of(host)?);
+    }
+    scenario.attach_both(more)?;
+    for (host, before) in hosts.into_iter().zip(&before) {
+        let attached = HostState::of(host)?;
+        ensure!(!before.changes(&attached).is_empty(), "attach changed nothing");
+        scenario.require_healthy(host)?;
+    }
+    scenario.require_traffic()?;
+    for (host, before) in hosts.into_iter().zip(&before) {
+        scenario.detach(host)?;
+        before.assert_unchanged(host, "after detach");
+    }
+    Ok(())
+}
+
+#[test]
+fn detach_leaves_the_host_as_it_was() -> Result<()> {
+    comes_and_goes(&Scenario::new()?, NOTHING_MORE)
+}
+
+#[test]
+fn detach_leaves_the_host_as_it_was_with_clsact() -> Result<()> {
+    comes_and_goes(&Scenario::new()?, CLSACT)
+}
+
+#[test]
+fn a_private_address_that_was_on_lo_before_stays() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let address = format!("{A_PRIVATE}/32");
+    scenario.lab.a.run(&["ip", "address", "add", &address, "dev", "lo"])?;
+    comes_and_goes(&scenario, NOTHING_MORE)?;
+    // As often as one likes: what was found attached is not taken for what attach brought.
+    scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
+    scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
+    scenario.detach(&scenario.lab.a)?;
+    let addresses = scenario.lab.a.run(&["ip", "address", "show", "dev", "lo"])?;
+    assert!(addresses.contains(&address), "{addresses}");
+    Ok(())
+}
+
+#[test]
+fn a_private_address_on_a_cable_without_carrier_stays_with_its_route() -> Result<()> {
+    let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
+    scenario.lab.cut_cable()?;
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        // The kernel notes it a moment later.
+        wait_until("the cable to be without carrier", Duration::from_secs(10), || {
+            let link = host.run(&["ip", "link", "show", CABLE_INTERFACE])?;
+            Ok((link.contains("NO-CARRIER") && link.contains("state DOWN")).then_some(()))
+        })?;
+    }
+    comes_and_goes(&scenario, NOTHING_MORE)?;
+    let host = &scenario.lab.a;
+    let address = host.run(&["ip", "address", "show", "dev", CABLE_INTERFACE])?;
+    assert!(address.contains(&format!("inet {A_PRIVATE}/24")));
+    let route = host.run(&["ip", "route", "show", "10.0.0.0/24"])?;
+    assert!(route.contains(&format!("dev {CABLE_INTERFACE}")), "{route}");
+
+    scenario.lab.plug_cable()?;
+    scenario.require_traffic()
+}
+
+#[test]
+fn attach_with_a_cable_that_works_takes_the_traffic_over_and_detach_gives_it_back() -> Result<()> {
+    let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
+    scenario.require_traffic()?;
+    comes_and_goes(&scenario, NOTHING_MORE)?;
+    scenario.require_traffic()
+}
+
+#[test]
+fn attach_after_attach_leaves_nothing_more_to_undo() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    for _ in 0..3 {
+        scenario.attach(host, NOTHING_MORE)?;
+    }
+    scenario.attach(host, &["--no-routes"])?;
+    scenario.attach(host, NOTHING_MORE)?;
+    scenario.detach(host)?;
+    before.assert_unchanged(host, "after detach");
+    Ok(())
+}
+
+#[test]
+fn without_routes_detach_leaves_the_host_as_it_was() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    scenario.attach(host, &["--no-routes"])?;
+    let routes = host.run(&["ip", "route", "show", "10.0.0.2"])?;
+    assert_eq!(routes, "", "--no-routes");
+    scenario.require_healthy(host)?;
+    scenario.detach(host)?;
+    before.assert_unchanged(host, "after detach");
+    Ok(())
+}
+
+#[test]
+fn detach_all_takes_everything_away() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    scenario.attach(host, NOTHING_MORE)?;
+    let said = scenario.rewrite.run(host, &["detach", "--all"])?;
+    assert!(said.contains("eth0: detached"), "{said}");
+    before.assert_unchanged(host, "after detach --all");
+    let said = scenario.rewrite.run(host, &["detach", "--all"])?;
+    assert!(said.contains("nothing is attached"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_is_not_attached_can_not_be_detached() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    let words = ["detach", PUBLIC_INTERFACE];
+    let refusal = ["eth0 is not attached", "help:", "--netns"];
+    scenario.try_run(host, &words)?.require(4, &refusal)?;
+    before.assert_unchanged(host, "after a detach of nothing");
+
+    scenario.attach(host, NOTHING_MORE)?;
+    let other = scenario.try_run(host, &["detach", "eth1"])?;
+    other.require(4, &["eth1 is not attached", "help:", "eth0"])?;
+    scenario.require_healthy(host)?;
+    scenario.detach(host)?;
+    scenario.try_run(host, &words)?.require(4, &refusal)?;
+    before.assert_unchanged(host, "after detaching twice");
+    Ok(())
+}
+
+#[test]
+fn detach_after_the_interface_is_gone_takes_the_rest_away() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    for hook in [NOTHING_MORE, CLSACT] {
+        host.run(&["ip", "link", "add", "eth9", "type", "veth"])?;
+        host.run(&["ip", "address", "add", "192.0.2.2/24", "dev", "eth9"])?;
+        let before = HostState::of(host)?;
+        host.run(&["ip", "link", "set", "eth9", "up"])?;
+        scenario.file(
+            "eth9.toml",
+            "[[member]]\nname = \"x\"\nprivate = \"10.9.0.1\"\npublic = \"192.0.2.2\"\n\
+             [[member]]\nname = \"y\"\nprivate = \"10.9.0.2\"\npublic = \"192.0.2.9\"\n",
+        )?;
+        let path = scenario.path("eth9.toml");
+        let words = ["attach", "eth9", "--config", &path];
+        scenario.rewrite.run(host, &[&words, hook].concat())?;
+        host.run(&["ip", "link", "delete", "eth9"])?;
+        scenario.rewrite.run(host, &["detach", "eth9"])?;
+        let after = HostState::of(host)?;
+        for look in ["pins", "tcx ingress", "tcx egress"] {
+            assert_eq!(after.look(look), before.look(look));
+        }
+        assert!(!after.look("ip -json address").contains("10.9.0.1"));
+    }
+    Ok(())
+}
