@@ -226,21 +226,18 @@ async fn attach(
             .await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
-    let wanted = plan.options.hook;
-    if wanted == Some(Hook::Clsact) || (wanted.is_none() && !hook::has_tcx()) {
+    let hook = plan.options.hook.unwrap_or_else(Hook::best);
+    if hook == Hook::Clsact {
         // Recorded before it is done, so that a detach after a kill in between undoes it.
         attachment.clsact_added = u8::from(!has_clsact(plan, netlink).await?);
         maps.set_attachment(&attachment)?;
         if attachment.clsact_added == 1 {
             steps.push(Undo::RemoveClsact(plan.link.index));
         }
-        steps.push(Undo::Detach(folder.clone(), Hook::Clsact));
-    } else {
-        steps.push(Undo::Detach(folder.clone(), Hook::Tcx));
     }
-    let attached = hook::attach(&mut loaded, folder, wanted)?;
-    attachment.hook = attached.hook.code();
-    attachment.clsact_added = u8::from(attached.clsact_added);
+    steps.push(Undo::Detach(folder.clone(), hook));
+    hook::attach(&mut loaded, folder, hook)?;
+    attachment.hook = hook.code();
     maps.set_attachment(&attachment)?;
 
     if adds_address {
@@ -248,7 +245,7 @@ async fn attach(
     }
     routing::change(netlink, &plan.routes, &[], interrupt, steps).await?;
     interrupt.check().await?;
-    Ok(report(plan, &attachment, attached.hook, false, changed_entries))
+    Ok(report(plan, &attachment, hook, false, changed_entries))
 }
 
 async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {

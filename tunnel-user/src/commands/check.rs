@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::{self, Cluster};
-use crate::dataplane::{hook, load, pins};
+use crate::dataplane::hook::Hook;
+use crate::dataplane::{load, pins};
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::privileges;
@@ -71,7 +72,10 @@ pub async fn run(config: &Path, self_name: Option<&str>) -> Result<Vec<Finding>,
     if privileged {
         let loads = load::try_out();
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));
-        let hook = if hook::has_tcx() { "tcx" } else { "clsact, as this kernel has no tcx" };
+        let hook = match Hook::best() {
+            Hook::Tcx => "tcx",
+            Hook::Clsact => "clsact, as this kernel has no tcx",
+        };
         findings.push(Finding::new(Level::Good, format!("the programs will run by {hook}")));
     }
     if let Some(cluster) = cluster {

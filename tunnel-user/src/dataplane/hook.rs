@@ -70,50 +70,32 @@ impl Hook {
     }
 }
 
-/// Whether the kernel has tcx: asked, and not guessed from its version.
-#[must_use]
-pub fn has_tcx() -> bool {
-    SchedClassifier::query_tcx(LOOPBACK, TcAttachType::Ingress).is_ok()
+impl Hook {
+    /// The best that this kernel has: asked, and not guessed from its version. Kernels without tcx
+    /// do not know the attach type (bpf_prog_query: EINVAL).
+    #[must_use]
+    pub fn best() -> Self {
+        match SchedClassifier::query_tcx(LOOPBACK, TcAttachType::Ingress) {
+            Ok(_) => Self::Tcx,
+            Err(_) => Self::Clsact,
+        }
+    }
 }
 
-/// What [`attach`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attached {
-    /// Where the programs run.
-    pub hook: Hook,
-    /// Whether the clsact qdisc was not there before.
-    pub clsact_added: bool,
-}
-
-/// Attaches both programs to an interface that has none of ours, and pins them. Tries tcx first
-/// unless `wanted` says otherwise.
+/// Attaches both programs to an interface that has none of ours, and pins them.
 ///
 /// # Errors
 /// If the kernel refuses. What was attached until then stays, for [`detach`].
-pub fn attach(
-    loaded: &mut Loaded,
-    folder: &Folder,
-    wanted: Option<Hook>,
-) -> Result<Attached, Failure> {
+pub fn attach(loaded: &mut Loaded, folder: &Folder, hook: Hook) -> Result<(), Failure> {
     for direction in BOTH {
         let path = folder.program(direction);
         loaded.program(direction)?.pin(&path).doing(|| format!("pinning {}", path.display()))?;
     }
-    if wanted != Some(Hook::Clsact) {
-        match attach_tcx(loaded, folder) {
-            Ok(()) => return Ok(Attached { hook: Hook::Tcx, clsact_added: false }),
-            // Kernels without tcx do not know the attach type (bpf_link_create: EINVAL).
-            Err(error) if wanted.is_none() && is_io(&error, io::ErrorKind::InvalidInput) => {
-                tracing::debug!("no tcx on this kernel ({error}): clsact instead");
-            }
-            Err(error) => {
-                let interface = folder.interface();
-                return Err(Failure::kernel(format!("attaching to {interface} by tcx"), error));
-            }
-        }
+    match hook {
+        Hook::Tcx => attach_tcx(loaded, folder)
+            .doing(|| format!("attaching to {} by tcx", folder.interface())),
+        Hook::Clsact => attach_clsact(loaded, folder),
     }
-    let clsact_added = attach_clsact(loaded, folder)?;
-    Ok(Attached { hook: Hook::Clsact, clsact_added })
 }
 
 fn attach_tcx(loaded: &mut Loaded, folder: &Folder) -> Result<(), ProgramError> {
@@ -138,16 +120,15 @@ fn attach_tcx(loaded: &mut Loaded, folder: &Folder) -> Result<(), ProgramError> 
     Ok(())
 }
 
-fn attach_clsact(loaded: &mut Loaded, folder: &Folder) -> Result<bool, Failure> {
+fn attach_clsact(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
     let interface = folder.interface();
-    let added = match tc::qdisc_add_clsact(interface) {
-        Ok(()) => true,
-        Err(TcError::AlreadyAttached) => false,
-        Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => false,
+    match tc::qdisc_add_clsact(interface) {
+        Ok(()) | Err(TcError::AlreadyAttached) => {}
+        Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => {}
         Err(error) => {
             return Err(Failure::kernel(format!("adding a clsact qdisc to {interface}"), error));
         }
-    };
+    }
     for direction in BOTH {
         let program = loaded.program(direction)?;
         let options = TcAttachOptions::Netlink(filter(direction));
@@ -158,7 +139,7 @@ fn attach_clsact(loaded: &mut Loaded, folder: &Folder) -> Result<bool, Failure> 
         // Dropped, it would take the filter away.
         mem::forget(link);
     }
-    Ok(added)
+    Ok(())
 }
 
 /// Puts newly loaded programs in the place of those that run, without a gap: each packet meets the

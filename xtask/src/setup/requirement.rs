@@ -65,6 +65,8 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("nft", "nftables", Purpose::Test, "the router's 1:1 NAT"),
     program("setpriv", "util-linux", Purpose::Test, "drops privileges"),
     program("ss", "iproute2", Purpose::Test, "lists connections"),
+    program("tc", "iproute2", Purpose::Test, "sets filters of others beside ours"),
+    program("mkfs.ext4", "e2fsprogs", Purpose::Test, "makes the bricks' file systems"),
     program("sysctl", "procps", Purpose::Test, "sets what the kernel lets one set"),
     program("glusterd", "glusterfs-server", Purpose::Test, "the cluster of the end-to-end test"),
     program("gluster", "glusterfs-cli", Purpose::Test, "tells it what to do"),
