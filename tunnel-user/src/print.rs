@@ -19,7 +19,7 @@ pub fn attach(report: &attach::Report) -> String {
         identity.private,
         identity.underlay,
         hook.name(),
-        if *peers == 1 { "peer" } else { "peers" },
+        noun(*peers),
     );
     if report.was_attached {
         let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
@@ -112,7 +112,7 @@ pub fn peers(interfaces: &[(String, Vec<RunningPeer>)]) -> String {
         let _ = writeln!(text, "nothing is attached in this network namespace");
     }
     for (interface, peers) in interfaces {
-        let _ = writeln!(text, "{interface}: {} peers", peers.len());
+        let _ = writeln!(text, "{interface}: {} {}", peers.len(), noun(peers.len()));
         for running in peers {
             let _ = writeln!(text, "  {}", named(&running.peer));
         }
@@ -209,6 +209,10 @@ fn routes(text: &mut String, changes: &RouteChanges) {
     for route in &changes.remove {
         let _ = writeln!(text, "  removed: route {route}");
     }
+}
+
+const fn noun(peers: usize) -> &'static str {
+    if peers == 1 { "peer" } else { "peers" }
 }
 
 fn named(peer: &NamedPeer) -> String {
