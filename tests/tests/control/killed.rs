@@ -95,7 +95,7 @@ fn a_change_of_peers_that_is_killed_never_stops_traffic() -> Result<()> {
     scenario.attach(host, NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     let peers = scenario.rewrite.run(host, &["peer", "list"])?;
-    ensure!(peers.contains("1 peers") && !peers.contains("srvc"), "{peers}");
+    ensure!(peers.contains("1 peer\n") && !peers.contains("srvc"), "{peers}");
     scenario.rewrite.run(host, &add)?;
     scenario.rewrite.run(host, &remove)?;
     Ok(())

@@ -123,7 +123,7 @@ fn with_several_interfaces_attached_one_has_to_be_named() -> Result<()> {
     scenario.rewrite.run(host, &on_eth1)?;
     let listed = scenario.rewrite.run(host, &["peer", "list"])?;
     assert!(listed.contains("eth1: 0 peers"), "{listed}");
-    assert!(listed.contains("eth0: 1 peers"), "{listed}");
+    assert!(listed.contains("eth0: 1 peer\n"), "{listed}");
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.require_traffic()?;
 
