@@ -53,7 +53,8 @@ Examples:
   rewrite --netns a attach eth0     in a network namespace, the pins outside of it
 
 It adds this host's private address to lo, a route to each peer's private address, and
-the programs. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
+the programs, and sets arp_announce so that ARP keeps the private address to itself. A
+failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
 
     /// Take away exactly what attach brought
