@@ -18,7 +18,7 @@ use crate::dataplane::maps::{Maps, padded};
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
 use crate::host::arp;
-use crate::host::netlink::{Link, Netlink};
+use crate::host::netlink::{CLSACT, Link, Netlink};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
@@ -97,21 +97,18 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
     let before = existing(&plan, &netlink).await?;
 
     let mut steps = Vec::new();
-    let result = match before {
+    let (result, mut maps) = match before {
         Existing::Nothing { address_was_ours } => {
-            attach(&plan, &netlink, &interrupt, address_was_ours, &mut steps).await
+            (attach(&plan, &netlink, &interrupt, address_was_ours, &mut steps).await, None)
         }
         Existing::Running { mut maps, attachment, hook } => {
             let result =
                 update(&plan, &mut maps, &attachment, hook, &netlink, &interrupt, &mut steps).await;
-            if result.is_err() {
-                undo(&netlink, Some(&mut maps), std::mem::take(&mut steps)).await;
-            }
-            result
+            (result, Some(maps))
         }
     };
     if result.is_err() {
-        undo(&netlink, None, steps).await;
+        undo(&netlink, maps.as_deref_mut(), steps).await;
     }
     result
 }
@@ -252,7 +249,7 @@ async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure>
     let name = &plan.link.name;
     match netlink.ingress_qdisc(plan.link.index).await?.as_deref() {
         None => Ok(false),
-        Some("clsact") => Ok(true),
+        Some(CLSACT) => Ok(true),
         Some(kind) => Err(Failure::refused(
             format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
             format!("remove it (tc qdisc del dev {name} {kind}), or attach by tcx"),

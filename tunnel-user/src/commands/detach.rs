@@ -137,15 +137,13 @@ pub(super) async fn remove(
         hook::detach(folder, Hook::Tcx)?;
     }
     let index = attachment.ifindex;
-    let clsact =
-        || async { netlink.ingress_qdisc(index).await.map(|q| q.as_deref() == Some("clsact")) };
-    if hook != Some(Hook::Tcx) && same_link && clsact().await? {
+    if hook != Some(Hook::Tcx) && same_link && netlink.has_clsact(index).await? {
         hook::detach(folder, Hook::Clsact)?;
-        // Somebody else may have come to use it since.
-        if attachment.clsact_added == 1 && !netlink.has_filters(index).await? {
-            netlink.remove_clsact(index).await?;
+        if attachment.clsact_added == 1 {
+            netlink.remove_unused_clsact(index).await?;
         }
     }
+    // What somebody else has set since stays.
     let set_back = attachment.arp_announce_set == 1
         && same_link
         && arp::read(folder.interface())? == arp::BEST_LOCAL;

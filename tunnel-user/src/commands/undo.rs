@@ -52,13 +52,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
     match step {
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, hook) => hook::detach(&folder, hook),
-        // Not if adding it was what failed.
-        Undo::RemoveClsact(link) => match netlink.ingress_qdisc(link).await?.as_deref() {
-            Some("clsact") if !netlink.has_filters(link).await? => {
-                netlink.remove_clsact(link).await
-            }
-            _ => Ok(()),
-        },
+        Undo::RemoveClsact(link) => netlink.remove_unused_clsact(link).await,
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,
         Undo::RestoreArpAnnounce(interface, value) => arp::write(&interface, value),
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,

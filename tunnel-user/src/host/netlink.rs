@@ -8,7 +8,7 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType,
 };
-use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcOption};
+use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use tunnel_common::outcome::Direction;
 
@@ -19,6 +19,9 @@ use crate::plan::routes::{HostRoute, PeerRoute, Way};
 /// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
 /// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
 pub const ROUTE_PROTOCOL: u8 = 114;
+
+/// The kind of qdisc that our filters need.
+pub const CLSACT: &str = "clsact";
 
 const LOOPBACK: &str = "lo";
 const MAIN_TABLE: u32 = 254;
@@ -268,6 +271,14 @@ impl Netlink {
             .find_map(|a| if let TcAttribute::Kind(kind) = a { Some(kind.clone()) } else { None }))
     }
 
+    /// Whether the interface has a clsact qdisc.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn has_clsact(&self, link: u32) -> Result<bool, Failure> {
+        Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
+    }
+
     /// The ids of the programs that filters of the interface run in a direction.
     ///
     /// # Errors
@@ -277,16 +288,7 @@ impl Netlink {
         link: u32,
         direction: Direction,
     ) -> Result<Vec<u32>, Failure> {
-        let mut filters = self.handle.traffic_filter(link as i32);
-        let request = match direction {
-            Direction::Egress => filters.get().egress(),
-            Direction::Ingress => filters.get().ingress(),
-        };
-        let messages: Vec<_> = request
-            .execute()
-            .try_collect()
-            .await
-            .doing(|| format!("listing the filters of interface {link}"))?;
+        let messages = self.filters(link, direction).await?;
         let options = messages.iter().flat_map(|message| &message.attributes).filter_map(|a| {
             if let TcAttribute::Options(options) = a { Some(options) } else { None }
         });
@@ -299,33 +301,35 @@ impl Netlink {
             .collect())
     }
 
-    /// Whether the interface's clsact qdisc has any filter.
+    /// Removes the interface's clsact qdisc, if it is there and nobody has a filter in it.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn has_filters(&self, link: u32) -> Result<bool, Failure> {
-        let mut filters = self.handle.traffic_filter(link as i32);
-        for request in [filters.get().ingress(), filters.get().egress()] {
-            let found: Vec<_> = request
-                .execute()
-                .try_collect()
-                .await
-                .doing(|| format!("listing the filters of interface {link}"))?;
-            if !found.is_empty() {
-                return Ok(true);
+    pub async fn remove_unused_clsact(&self, link: u32) -> Result<(), Failure> {
+        if !self.has_clsact(link).await? {
+            return Ok(());
+        }
+        for direction in [Direction::Egress, Direction::Ingress] {
+            if !self.filters(link, direction).await?.is_empty() {
+                return Ok(());
             }
         }
-        Ok(false)
-    }
-
-    /// Removes the interface's clsact qdisc and all its filters.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub async fn remove_clsact(&self, link: u32) -> Result<(), Failure> {
         let mut request = self.handle.qdisc().del(link as i32);
         request.message_mut().header.parent = TcHandle::CLSACT;
         request.execute().await.doing(|| format!("removing the clsact qdisc of interface {link}"))
+    }
+
+    async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Failure> {
+        let mut filters = self.handle.traffic_filter(link as i32);
+        let request = match direction {
+            Direction::Egress => filters.get().egress(),
+            Direction::Ingress => filters.get().ingress(),
+        };
+        request
+            .execute()
+            .try_collect()
+            .await
+            .doing(|| format!("listing the filters of interface {link}"))
     }
 }
 

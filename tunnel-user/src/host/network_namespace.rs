@@ -73,13 +73,13 @@ pub fn enter(name: &str) -> Result<(), Failure> {
         ));
     }
     let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
-    if setns(&file, CloneFlags::CLONE_NEWNET) == Err(Errno::EPERM) {
-        return Err(Failure::host(
+    match setns(file, CloneFlags::CLONE_NEWNET) {
+        Err(Errno::EPERM) => Err(Failure::host(
             format!("entering the network namespace {name} takes CAP_SYS_ADMIN"),
             "run it as root (sudo rewrite …)",
-        ));
+        )),
+        result => result.doing(|| format!("entering the network namespace {name}")),
     }
-    setns(file, CloneFlags::CLONE_NEWNET).doing(|| format!("entering the network namespace {name}"))
 }
 
 #[cfg(test)]
