@@ -1,7 +1,7 @@
 //! `attachment`: one record that says what is attached and what `attach` brought to the host, so
 //! that any later command can tell and can take it away again.
 
-use crate::members::NAME_LEN;
+use crate::settings::Settings;
 
 /// Bytes of the version string, padded with zeros.
 pub const VERSION_LEN: usize = 32;
@@ -10,6 +10,13 @@ pub const VERSION_LEN: usize = 32;
 pub const HOOK_TCX: u8 = 1;
 /// Attached as direct-action filters of a clsact qdisc.
 pub const HOOK_CLSACT: u8 = 2;
+
+/// Ingress by tc, at the same hook as egress.
+pub const INGRESS_TC: u8 = 0;
+/// Ingress by XDP in the interface's driver, through a link that is pinned beside the maps.
+pub const INGRESS_XDP: u8 = 1;
+/// Ingress by XDP in the kernel's generic path, through a pinned link as well.
+pub const INGRESS_XDP_GENERIC: u8 = 2;
 
 /// The value of `attachment`, an array of one.
 #[repr(C)]
@@ -23,16 +30,12 @@ pub struct Attachment {
     pub attached_at: u64,
     /// When `attach` last changed it: seconds since the Unix epoch.
     pub changed_at: u64,
-    /// This host's private address, IPv4 in network order.
-    pub self_private: [u8; 4],
-    /// This host's public address, IPv4 in network order.
-    pub self_public: [u8; 4],
-    /// This host's underlay address, IPv4 in network order.
-    pub self_underlay: [u8; 4],
+    /// What the programs were loaded with.
+    pub settings: Settings,
     /// [`HOOK_TCX`] or [`HOOK_CLSACT`]; 0 while an attach is under way.
     pub hook: u8,
-    /// 1 if `attach` added the private address to the loopback interface.
-    pub loopback_address_added: u8,
+    /// [`INGRESS_TC`], [`INGRESS_XDP`] or [`INGRESS_XDP_GENERIC`].
+    pub ingress: u8,
     /// 1 if `attach` added the clsact qdisc.
     pub clsact_added: u8,
     /// 1 if routes to the peers' private addresses are ours to keep.
@@ -44,13 +47,11 @@ pub struct Attachment {
     /// 1 if the programs were loaded such that they log what they do not rewrite.
     pub verbose: u8,
     /// Always 0.
-    pub reserved: [u8; 5],
-    /// This host's name in the file: ASCII, padded with zeros.
-    pub self_name: [u8; NAME_LEN],
+    pub reserved: [u8; 1],
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],
 }
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 144);
+const _: () = assert!(size_of::<Attachment>() == 72);

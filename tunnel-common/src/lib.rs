@@ -6,12 +6,15 @@
 #![no_std]
 
 pub mod attachment;
+pub mod bypass;
 pub mod counters;
 pub mod flows;
 pub mod maps;
 pub mod members;
 pub mod outcome;
 pub mod peers;
+pub mod selves;
+pub mod settings;
 
 /// The version of the maps' shapes. Pins that carry another version are recognised, never used.
 pub const ABI_VERSION: u32 = 1;

@@ -1,27 +1,50 @@
 //! The names of the pinned maps and programs: the same in the object, in the kernel and in bpffs.
 //! None is longer than the 15 characters that the kernel keeps (`BPF_OBJ_NAME_LEN`).
 
-/// [`crate::peers::PeerKey`] to [`crate::peers::Peer`], a hash.
+/// [`crate::peers::PeerKey`] to [`crate::peers::Peer`], a hash: single IPv4 addresses.
 pub const PEERS_V4: &str = "peers_v4";
+/// The same for single IPv6 addresses.
+pub const PEERS_V6: &str = "peers_v6";
+/// Prefix to [`crate::peers::Peer`], a longest-prefix-match trie of IPv4.
+pub const PREFIXES_V4: &str = "prefixes_v4";
+/// The same of IPv6.
+pub const PREFIXES_V6: &str = "prefixes_v6";
+/// 0, 1 and so on to [`crate::selves::SelfMember`], a hash.
+pub const SELVES: &str = "selves";
+/// Prefix to [`crate::selves::SelfRange`], a longest-prefix-match trie of IPv4.
+pub const SELVES_V4: &str = "selves_v4";
+/// The same of IPv6.
+pub const SELVES_V6: &str = "selves_v6";
 /// Slot to [`crate::members::Member`], a hash.
 pub const MEMBERS: &str = "members";
+/// [`crate::bypass::BypassKey`] to 1, a hash.
+pub const BYPASS: &str = "bypass";
 /// [`crate::attachment::Attachment`], an array of one.
 pub const ATTACHMENT: &str = "attachment";
 /// Slot to [`crate::counters::PeerCounters`], a per-CPU array.
 pub const PEER_COUNTERS: &str = "peer_counters";
 /// [`crate::outcome::Direction`] to [`crate::outcome::ReasonCounters`], a per-CPU array of two.
 pub const REASON_COUNTERS: &str = "reason_counters";
-/// [`crate::flows::Flow`] to [`crate::flows::FlowState`], a least-recently-used hash.
+/// [`crate::flows::Flow`] to [`crate::flows::FlowState`], a least-recently-used hash of IPv4.
 pub const FLOWS_V4: &str = "flows_v4";
+/// The same of IPv6.
+pub const FLOWS_V6: &str = "flows_v6";
 
 /// The program on the way out.
 pub const EGRESS_PROGRAM: &str = "rewrite_egress";
-/// The program on the way in.
+/// The program on the way in, at tc.
 pub const INGRESS_PROGRAM: &str = "rewrite_ingress";
+/// The program on the way in, at XDP.
+pub const XDP_PROGRAM: &str = "rewrite_xdp";
 
-/// Entries of `peers_v4` where the loader does not ask for another size.
+/// Entries of `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6` where the loader does not ask
+/// for another size.
 pub const PEERS_CAPACITY: usize = 1024;
 /// Slots, for `members` and `peer_counters`, where the loader does not ask for another size.
 pub const SLOTS_CAPACITY: usize = 512;
-/// Flows with public addresses that are remembered at most.
+/// Flows with public addresses that are remembered at most, of each family.
 pub const FLOWS_CAPACITY: usize = 16_384;
+/// Members that one host can be.
+pub const SELVES_CAPACITY: usize = 1024;
+/// Bypass rules where the loader does not ask for another size.
+pub const BYPASS_CAPACITY: usize = 1024;

@@ -41,6 +41,16 @@ macro_rules! reasons {
             /// All of them, in the order of [`ReasonCounters`].
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
+            /// The one whose place in [`Self::ALL`] this is, and whose number in the logs.
+            #[must_use]
+            #[inline(always)]
+            pub const fn from_index(index: u32) -> Option<Self> {
+                match index {
+                    $(index if index == Self::$variant as u32 => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
             /// The name in `rewrite stats` and in the logs.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -85,8 +95,18 @@ reasons! {
     ForeignDestination, foreign_destination, "foreign-destination", Pass;
     /// of a flow that this host started with public addresses
     PublicFlow, public_flow, "public-flow", Pass;
-    /// from a peer's private address, which is marked direct
+    /// to or from the private address of a peer that is marked direct
     Direct, direct, "direct", Pass;
+    /// on the bypass list
+    Bypass, bypass, "bypass", Pass;
+    /// neighbor discovery, which is about the addresses on the link
+    NeighborDiscovery, neighbor_discovery, "neighbor-discovery", Pass;
+    /// an address of a peer's prefix that another member has for itself
+    Shadowed, shadowed, "shadowed", Pass;
+    /// an IPv6 routing header that names further hops
+    SourceRouted, source_routed, "source-routed", Pass;
+    /// more IPv6 extension headers than are looked at
+    TooManyHeaders, too_many_headers, "too-many-headers", Pass;
     /// from a peer's private address, on an interface where only public ones belong
     Spoofed, spoofed, "spoofed", Drop;
     /// a reset of a connection that the peer does not know, when it may not be attached itself yet

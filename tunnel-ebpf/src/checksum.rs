@@ -3,23 +3,16 @@
 //! All sums are taken over words in the byte order of the machine: the one's complement sum does
 //! not depend on it (RFC 1071, section 2B), as long as one order is kept.
 
-/// Two addresses as they stand in an IPv4 header: source and destination, in network order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// The source address.
-    pub source: [u8; 4],
-    /// The destination address.
-    pub destination: [u8; 4],
-}
+use crate::address::{Address, Addresses};
 
 /// The one's complement sum of `new` minus that of `old`, as the kernel's `__wsum`.
 #[must_use]
 #[inline(always)]
-pub const fn difference(old: Addresses, new: Addresses) -> u32 {
-    let sum = u32::from_ne_bytes(new.source) as u64
-        + u32::from_ne_bytes(new.destination) as u64
-        + !u32::from_ne_bytes(old.source) as u64
-        + !u32::from_ne_bytes(old.destination) as u64;
+pub fn difference<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
+    let sum = new.source.sum()
+        + new.destination.sum()
+        + old.source.inverse_sum()
+        + old.destination.inverse_sum();
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     (sum as u32).wrapping_add((sum >> 32) as u32)
 }
@@ -29,6 +22,14 @@ pub const fn difference(old: Addresses, new: Addresses) -> u32 {
 #[inline(always)]
 pub const fn difference16(old: [u8; 2], new: [u8; 2]) -> u32 {
     u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
+}
+
+/// Two differences together.
+#[must_use]
+#[inline(always)]
+pub const fn added(a: u32, b: u32) -> u32 {
+    let sum = a as u64 + b as u64;
+    (sum as u32).wrapping_add((sum >> 32) as u32)
 }
 
 /// Folds a 32-bit one's complement sum into 16 bits.

@@ -1,6 +1,6 @@
 //! What the pure code may ask of a packet.
 
-use network_types::ip::Ipv4Hdr;
+use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,29 +16,52 @@ pub trait Packet {
     /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
     fn segments(&self) -> u32;
 
-    /// The packet's own IPv4 header, without its options.
-    fn header(&self) -> Option<Ipv4Hdr>;
+    /// The first `N` words of the packet's own IP header, as they stand in memory.
+    fn header<const N: usize>(&self) -> Option<[u32; N]>;
 
-    /// The quoted IPv4 header at `offset`, without its options.
-    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr>;
+    /// The same of a quoted IP header at `offset`.
+    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
 
     /// `N` bytes at `offset`.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Walks past the IPv6 extension headers from `start` on, of which `first` is the first one's
+    /// number, within the `available` bytes there.
+    fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain
+    where
+        Self: Sized,
+    {
+        walk(self, start, first, available)
+    }
 }
 
 /// A packet that can be changed. A failed call has changed nothing.
 pub trait PacketMut: Packet {
-    /// Replaces the checksum and both addresses of the packet's own IPv4 header.
+    /// Replaces `N` words of the packet's own IP header, at an offset in bytes that is a constant.
     ///
     /// # Errors
-    /// If the bytes do not lie within the packet or the packet can't be made writable.
-    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed>;
+    /// If they do not lie within the packet or the packet can't be made writable.
+    fn store_header<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed>;
 
-    /// Replaces `N` bytes at `offset`. The caller's replacements add up to the same sum.
+    /// Replaces `N` words at `offset`. The caller's replacements add up to the same sum.
     ///
     /// # Errors
     /// As for [`Self::store_header`].
-    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed>;
+    fn store_words<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed>;
+
+    /// Replaces a checksum at `offset`. The caller's replacements add up to the same sum.
+    ///
+    /// # Errors
+    /// As for [`Self::store_header`].
+    fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
     /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
@@ -49,15 +72,22 @@ pub trait PacketMut: Packet {
         &mut self,
         offset: usize,
         difference: u32,
-        zero: ZeroChecksum,
+        kind: ChecksumKind,
     ) -> Result<(), WriteFailed>;
+
+    /// Tells the packet's checksum state that the sum over its IP header has changed by
+    /// `difference`: IPv6 has no header checksum that makes up for it.
+    fn header_sum_changed(&mut self, difference: u32);
 }
 
-/// What a transport checksum of zero means.
+/// What kind of checksum over a pseudo-header a packet has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZeroChecksum {
-    /// A sum like any other.
-    IsASum,
-    /// "Not computed": stays zero, and a computed zero is sent as 0xffff (RFC 768, RFC 3828).
-    MeansNone,
+pub enum ChecksumKind {
+    /// None.
+    None,
+    /// One in which zero is a sum like any other.
+    Always,
+    /// One in which zero means "not computed": it stays zero, and a computed zero is sent as 0xffff
+    /// (RFC 768, RFC 3828, for IPv6 RFC 6935).
+    Optional,
 }

@@ -1,39 +1,31 @@
 //! Carries out a decision. Every value to be written was computed before the first write.
 
-use crate::checksum::Addresses;
-use crate::packet::{PacketMut, WriteFailed, ZeroChecksum};
-use crate::parse::ipv4;
+use crate::family::Family;
+use crate::packet::{ChecksumKind, PacketMut, WriteFailed};
 
-/// An IPv4 header's new checksum and addresses: ten bytes that stand side by side.
+/// What changes in the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewHeader {
-    /// The header checksum.
-    pub checksum: [u8; 2],
-    /// Source and destination.
-    pub addresses: Addresses,
-}
-
-impl NewHeader {
-    /// As they stand in the header.
-    #[inline(always)]
-    const fn bytes(&self) -> [u8; 10] {
-        let [c0, c1] = self.checksum;
-        let [s0, s1, s2, s3] = self.addresses.source;
-        let [d0, d1, d2, d3] = self.addresses.destination;
-        [c0, c1, s0, s1, s2, s3, d0, d1, d2, d3]
-    }
+pub struct NewPacket<H> {
+    /// Its new header.
+    pub header: H,
+    /// Where the checksum over the pseudo-header stands, if there is one.
+    pub checksum_offset: usize,
+    /// Whether there is one, and what zero means in it.
+    pub checksum_kind: ChecksumKind,
+    /// By how much the addresses, and with them the pseudo-header, change.
+    pub difference: u32,
 }
 
 /// What changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewQuote {
+pub struct NewQuote<H> {
     /// Where the quoted packet starts.
     pub offset: usize,
-    /// Its header's new values.
-    pub header: NewHeader,
-    /// Its transport checksum and that of the ICMP message, which makes up for it. A quote without
-    /// a transport checksum has the latter twice, as it was: a value that is always whole, and not
-    /// an option, since the verifier refuses to copy fields that a branch left unset.
+    /// Its new header.
+    pub header: H,
+    /// Its transport checksum and that of the ICMP message, which makes up for all that changes. A
+    /// quote without a transport checksum has the latter twice: a value that is always whole, and
+    /// not an option, since the verifier refuses to copy fields that a branch left unset.
     pub checksums: [NewChecksum; 2],
 }
 
@@ -46,38 +38,39 @@ pub struct NewChecksum {
     pub checksum: [u8; 2],
 }
 
-/// What changes in the packet itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewPacket {
-    /// Its header.
-    pub header: NewHeader,
-    /// Where the checksum over the pseudo-header stands, if there is one, and what zero means in it.
-    pub transport: Option<(usize, ZeroChecksum)>,
-    /// By how much the pseudo-header changes.
-    pub difference: u32,
-}
-
 /// Writes the new addresses and mends the checksums over them.
 ///
 /// # Errors
 /// When a write is refused. Earlier ones may have been made: the packet must be dropped.
 #[inline(always)]
-pub fn packet<P: PacketMut>(packet: &mut P, new: &NewPacket) -> Result<(), WriteFailed> {
-    packet.store_header(&new.header.bytes())?;
-    match new.transport {
-        Some((offset, zero)) => packet.mend_transport_checksum(offset, new.difference, zero),
-        None => Ok(()),
+pub fn packet<F: Family, P: PacketMut>(
+    packet: &mut P,
+    new: &NewPacket<F::NewHeader>,
+) -> Result<(), WriteFailed> {
+    F::store_header(packet, &new.header)?;
+    if !F::HEADER_HAS_CHECKSUM {
+        packet.header_sum_changed(new.difference);
     }
+    if new.checksum_kind == ChecksumKind::None {
+        return Ok(());
+    }
+    packet.mend_transport_checksum(new.checksum_offset, new.difference, new.checksum_kind)
 }
 
-/// Writes to the packet that an ICMP error quotes, and mends the ICMP checksum.
+/// Writes the new header of an ICMP error, and to the packet that it quotes. The sum over all of
+/// it stays the same: the ICMP checksum makes up for what no IPv4 header checksum does.
 ///
 /// # Errors
 /// As for [`packet`].
 #[inline(always)]
-pub fn quote<P: PacketMut>(packet: &mut P, new: &NewQuote) -> Result<(), WriteFailed> {
-    packet.store(new.offset + ipv4::CHECKSUM_OFFSET, &new.header.bytes())?;
-    let [transport, icmp] = &new.checksums;
-    packet.store(transport.offset, &transport.checksum)?;
-    packet.store(icmp.offset, &icmp.checksum)
+pub fn icmp_error<F: Family, P: PacketMut>(
+    packet: &mut P,
+    header: &F::NewHeader,
+    quote: &NewQuote<F::NewHeader>,
+) -> Result<(), WriteFailed> {
+    F::store_header(packet, header)?;
+    F::store_quoted_header(packet, quote.offset, &quote.header)?;
+    let [transport, icmp] = &quote.checksums;
+    packet.store_checksum(transport.offset, transport.checksum)?;
+    packet.store_checksum(icmp.offset, icmp.checksum)
 }

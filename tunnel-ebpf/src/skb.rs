@@ -1,45 +1,45 @@
-//! A socket buffer as a packet: direct access to the IPv4 header, which every packet pays for, and
-//! the kernel's helpers for what lies behind it at offsets that only the packet knows.
+//! A socket buffer as a packet: direct access to the IP header of an untagged frame, which every
+//! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
 
-use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
+use aya_ebpf::helpers::bpf_csum_update;
 use aya_ebpf::programs::TcContext;
-use network_types::eth::EthHdr;
-use network_types::ip::Ipv4Hdr;
 use tunnel_common::counters::Count;
-use tunnel_ebpf::packet::{Packet, PacketMut, WriteFailed, ZeroChecksum};
-use tunnel_ebpf::parse::ipv4::{CHECKSUM_OFFSET, HEADER_LEN};
+use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::parse::extension::{Chain, walk};
 
-/// Bytes before the network header: tc shows the frame with its Ethernet header.
-const LINK_HEADER_LEN: usize = EthHdr::LEN;
-
-/// `ETH_P_IP` in network order, as `__sk_buff::protocol` holds it.
-const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
+use crate::link::{Next, Tagged, Version, next};
+use crate::place;
+use crate::settings::{is_ethernet, link_header_len};
 
 /// A packet that tc hands to a program.
+#[derive(Clone, Copy)]
 pub struct Skb<'a> {
     ctx: &'a TcContext,
+    /// Bytes of VLAN tags in the frame. One that the kernel keeps beside the frame is not there.
+    tags_len: usize,
 }
 
 impl<'a> Skb<'a> {
-    /// The packet, if its ethertype says IPv4 and it is of no VLAN: that is another interface's.
+    /// The packet and its version of IP, if it is an IP packet.
     #[inline(always)]
-    pub fn ipv4(ctx: &'a TcContext) -> Option<Self> {
-        let skb = Self { ctx };
-        if ctx.skb.protocol() != ETH_P_IP || skb.has_vlan_tag() {
-            return None;
+    pub fn ip(ctx: &'a TcContext) -> Option<(Version, Self)> {
+        // In network order in its lower half, and behind a tag that is kept beside the frame.
+        let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
+        match next([e0, e1]) {
+            Next::Ip(version) => Some((version, Self { ctx, tags_len: 0 })),
+            Next::Tag if is_ethernet() => {
+                let tagged = Tagged::from_bits(skb_behind_tags(ctx.skb.skb))?;
+                Some((tagged.version, Self { ctx, tags_len: tagged.tags_len }))
+            }
+            Next::Tag | Next::Other => None,
         }
-        if skb.pointer::<Ipv4Hdr>(0).is_none() {
-            // A failure is found by the read that needs the header.
-            let _ = ctx.pull_data((LINK_HEADER_LEN + HEADER_LEN) as u32);
-        }
-        Some(skb)
     }
 
-    /// Whether the tag of a VLAN was taken out of the frame and is kept beside it.
+    /// What it was made of.
     #[inline(always)]
-    fn has_vlan_tag(&self) -> bool {
-        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
-        unsafe { (*self.ctx.skb.skb).vlan_present != 0 }
+    pub const fn context(&self) -> &TcContext {
+        self.ctx
     }
 
     /// What this packet adds to a counter.
@@ -52,13 +52,22 @@ impl<'a> Skb<'a> {
         Count { packets, bytes: u64::from(self.ctx.len()) }
     }
 
-    /// A pointer to a `T` within the first IPv4 header, if the linear part holds all of it.
+    #[inline(always)]
+    fn network(&self) -> usize {
+        link_header_len() + self.tags_len
+    }
+
+    /// A pointer to a `T` in the IP header of a frame without tags, if the linear part holds all of
+    /// it.
     ///
-    /// Only for offsets that are known when this is compiled: with others, LLVM may add them up in
-    /// another order than the check did, and the verifier does not follow.
+    /// Only for offsets that are known when the program is loaded: with others, LLVM may add them up
+    /// in another order than the check did, and the verifier does not follow.
     #[inline(always)]
     fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
-        let start = self.ctx.data() + LINK_HEADER_LEN + offset;
+        if self.tags_len != 0 {
+            return None;
+        }
+        let start = self.ctx.data() + link_header_len() + offset;
         if start + size_of::<T>() > self.ctx.data_end() {
             return None;
         }
@@ -66,50 +75,107 @@ impl<'a> Skb<'a> {
     }
 }
 
+impl Skb<'_> {
+    /// Replaces what is made of bytes or words at `offset` from the network header on.
+    #[inline(always)]
+    fn store<T>(&mut self, offset: usize, value: &T) -> Result<(), WriteFailed> {
+        // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
+        self.ctx.store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
+    }
+}
+
 impl Packet for Skb<'_> {
     #[inline(always)]
     fn extent(&self) -> u32 {
-        self.ctx.len().saturating_sub(LINK_HEADER_LEN as u32)
+        self.ctx.len().saturating_sub(self.network() as u32)
     }
 
     #[inline(always)]
     fn segments(&self) -> u32 {
-        // SAFETY: as above.
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
         unsafe { (*self.ctx.skb.skb).gso_segs }
     }
 
     #[inline(always)]
-    fn header(&self) -> Option<Ipv4Hdr> {
-        // SAFETY: `pointer` has checked that all of it lies within the packet; Ipv4Hdr is made of
-        // bytes, so that it has no alignment and every bit pattern is a value.
-        self.pointer(0).map(|header: *mut Ipv4Hdr| unsafe { *header })
+    fn header<const N: usize>(&self) -> Option<[u32; N]> {
+        match self.pointer::<[u32; N]>(0) {
+            // SAFETY: the pointer is only there if all of it lies within the packet.
+            Some(header) => Some(unsafe { place::load(header) }),
+            None => self.ctx.load(self.network()).ok(),
+        }
     }
 
     #[inline(always)]
-    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr> {
-        self.ctx.load(LINK_HEADER_LEN + offset).ok()
+    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        self.ctx.load(self.network() + offset).ok()
     }
 
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.ctx.load(LINK_HEADER_LEN + offset).ok()
+        self.ctx.load(self.network() + offset).ok()
     }
+
+    /// Through a function that the kernel verifies by itself: the ways through the walk would
+    /// otherwise be multiplied with those through all that follows.
+    #[inline(always)]
+    fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
+        let (tags_len, start) = (self.tags_len as u32, start as u32);
+        Chain::from_bits(skb_walk(self.ctx.skb.skb, tags_len, start, first.into(), available))
+    }
+}
+
+/// Finds the IP header of a tagged frame.
+///
+/// A global function (Linux 5.6, commit 51c39bb1d5d1): its arguments are the context and numbers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
+    let ctx = TcContext::new(ctx);
+    Tagged::to_bits(Tagged::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
+}
+
+/// Walks past extension headers. A global function, as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn skb_walk(
+    ctx: *mut __sk_buff,
+    tags_len: u32,
+    start: u32,
+    first: u32,
+    available: u32,
+) -> u64 {
+    let packet = Skb { ctx: &TcContext::new(ctx), tags_len: tags_len as usize };
+    walk(&packet, start as usize, first as u8, available).to_bits()
 }
 
 impl PacketMut for Skb<'_> {
     #[inline(always)]
-    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed> {
-        let place: *mut [u8; 10] = self.pointer(CHECKSUM_OFFSET).ok_or(WriteFailed)?;
-        // SAFETY: as above; the verifier makes the packet private before the program's first
-        // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
-        unsafe { *place = *bytes };
+    fn store_header<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        match self.pointer::<[u32; N]>(offset) {
+            // SAFETY: as above; the verifier makes the packet private before the program's first
+            // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
+            Some(header) => unsafe { place::store(header, words) },
+            None => return self.store_words(offset, words),
+        }
         Ok(())
     }
 
     #[inline(always)]
-    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed> {
-        // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
-        self.ctx.store(LINK_HEADER_LEN + offset, bytes, 0).map_err(|_| WriteFailed)
+    fn store_words<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        self.store(offset, words)
+    }
+
+    #[inline(always)]
+    fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed> {
+        self.store(offset, &checksum)
     }
 
     /// Through the kernel, since only it knows the skb's checksum state: PARTIAL holds the sum of
@@ -120,15 +186,25 @@ impl PacketMut for Skb<'_> {
         &mut self,
         offset: usize,
         difference: u32,
-        zero: ZeroChecksum,
+        kind: ChecksumKind,
     ) -> Result<(), WriteFailed> {
-        let flags = match zero {
-            ZeroChecksum::IsASum => BPF_F_PSEUDO_HDR,
-            ZeroChecksum::MeansNone => BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0,
+        let flags = match kind {
+            ChecksumKind::Always | ChecksumKind::None => BPF_F_PSEUDO_HDR,
+            ChecksumKind::Optional => BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0,
         };
         // From 0 to a difference, with a size of 0 in the flags: the helper adds it as it is.
         self.ctx
-            .l4_csum_replace(LINK_HEADER_LEN + offset, 0, u64::from(difference), flags.into())
+            .l4_csum_replace(self.network() + offset, 0, u64::from(difference), flags.into())
             .map_err(|_| WriteFailed)
+    }
+
+    /// For CHECKSUM_COMPLETE, where [`Self::mend_transport_checksum`] takes the change of the
+    /// transport checksum from the sum over the packet, as IPv4 wants it. With the change of the
+    /// addresses added here, the sum is right for IPv6 too, on kernels with and without BPF_F_IPV6
+    /// (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
+    #[inline(always)]
+    fn header_sum_changed(&mut self, difference: u32) {
+        // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.
+        unsafe { bpf_csum_update(self.ctx.skb.skb, difference) };
     }
 }

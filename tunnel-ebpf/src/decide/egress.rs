@@ -1,52 +1,115 @@
-//! On the way out: to a peer's private address, from this host's private address.
+//! On the way out: to a peer's private address, from an address of this host's.
 
 use tunnel_common::outcome::{Outcome, Reason};
-use tunnel_common::peers::ROLE_PUBLIC;
+use tunnel_common::peers::{Peer, ROLE_PUBLIC};
 
-use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
-use crate::checksum::Addresses;
+use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
+use crate::address::{Address, Addresses};
+use crate::family::Family;
 use crate::packet::PacketMut;
-use crate::parse::icmp;
-use crate::parse::ipv4::{Ipv4, addresses};
+use crate::parse::icmp::Message;
+use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
-use crate::tables::Tables;
+use crate::tables::{Tables, Treatment};
 
-/// Handles an IPv4 packet that leaves. One lookup for a packet that concerns no peer.
+/// Handles a packet that leaves, but for an ICMP error. One lookup for a packet that concerns no
+/// peer; two where peers are prefixes.
 #[inline(always)]
-pub fn handle<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
-    decide(packet, tables).unwrap_or_else(Outcome::NotRewritten)
+pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+    match decide::<F, P, T>(packet, tables) {
+        Ok(step) => step,
+        Err(reason) => Step::Done(Outcome::NotRewritten(reason)),
+    }
 }
 
 #[inline(always)]
-fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome, Reason> {
-    let header = packet.header().ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(addresses(&header).destination) else {
-        return Ok(Outcome::NotOurs);
+fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+) -> Result<Step, Reason> {
+    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let Some(peer) = tables.peer(F::addresses(&header).destination) else {
+        return Ok(Step::Done(Outcome::NotOurs));
     };
-    let ip = Ipv4::parse(&header, packet.extent(), packet.segments());
-
     if peer.role == ROLE_PUBLIC {
-        if let Ok(ip) = ip
-            && ip.addresses.source == peer.self_underlay
+        if let Ok(ip) = F::parse(packet, &header)
+            && own::private_of(tables, peer, ip.addresses.source).is_some()
+            && let Ok(private) = peer_range::private_of(tables, peer, ip.addresses.destination)
         {
-            public_flow::remember(packet, &ip, tables);
+            let treatment = Some(Treatment::LeftAlone);
+            let is_noted =
+                public_flow::note::<F, P, T>(packet, &ip, ip.addresses, tables, treatment);
+            if is_noted && peer.public_flows == 0 {
+                tables.set_public_flows(private, ip.addresses.destination);
+            }
         }
-        return Ok(Outcome::NotOurs);
+        return Ok(Step::Done(Outcome::NotOurs));
     }
-    let ip = ip?;
-    if ip.addresses.source != peer.self_private {
-        return Err(Reason::ForeignSource);
+    let ip = F::parse(packet, &header)?;
+    let from = from(tables, peer, ip.addresses.source)?;
+    if peer.direct == 1 && peer.plain == 1 {
+        return Err(Reason::Direct);
     }
-
-    let addresses = Addresses { source: peer.self_underlay, destination: peer.public };
+    let message = icmp_message::<F, P>(packet, &ip);
+    if message == Some(Message::NeighborDiscovery) {
+        return Err(Reason::NeighborDiscovery);
+    }
+    if bypass::applies(packet, &ip, peer, tables) {
+        return Err(Reason::Bypass);
+    }
+    let addresses = addresses(tables, peer, &ip, &from)?;
+    if message == Some(Message::Error) {
+        return Ok(Step::IcmpError);
+    }
     // A truncated packet will be left alone: it takes nothing over.
-    if peer.public_flows == 1 && checksum_to_mend(&ip).is_ok() {
-        public_flow::forget(packet, &ip, addresses, tables);
+    if (!from.is_private || peer.public_flows == 1) && checksum_to_mend::<F>(&ip).is_ok() {
+        let treatment = (!from.is_private).then_some(Treatment::FromUnderlay);
+        let is_noted = public_flow::note::<F, P, T>(packet, &ip, addresses, tables, treatment);
+        if is_noted && peer.public_flows == 0 {
+            tables.set_public_flows(ip.addresses.destination, addresses.destination);
+        }
     }
-    if icmp::starts_message(&ip)
-        && let Some(quote) = quote::egress(packet, &ip, tables)?
-    {
-        return rewrite_icmp_error(packet, &ip, addresses, &quote, peer.slot);
+    rewritten::<F, P>(packet, &header, &ip, addresses, peer.slot).map(Step::Done)
+}
+
+/// Where a packet to a peer is from.
+pub(super) struct From<A> {
+    /// The underlay address that it is to be from on the wire.
+    pub underlay: A,
+    /// Whether it is from a private address: otherwise, its socket is bound to the underlay address.
+    pub is_private: bool,
+}
+
+/// Which of this host's addresses a packet to `peer` is from.
+///
+/// # Errors
+/// [`Reason::ForeignSource`].
+#[inline(always)]
+pub(super) fn from<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    source: A,
+) -> Result<From<A>, Reason> {
+    match own::underlay_of(tables, peer, source) {
+        Some(underlay) => Ok(From { underlay, is_private: true }),
+        None if own::private_of(tables, peer, source).is_some() => {
+            Ok(From { underlay: source, is_private: false })
+        }
+        None => Err(Reason::ForeignSource),
     }
-    rewrite_packet(packet, &ip, addresses, peer.slot)
+}
+
+/// The addresses of a packet to `peer` on the wire.
+///
+/// # Errors
+/// [`Reason::Shadowed`].
+#[inline(always)]
+pub(super) fn addresses<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    ip: &Ip<A>,
+    from: &From<A>,
+) -> Result<Addresses<A>, Reason> {
+    let destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
+    Ok(Addresses { source: from.underlay, destination })
 }

@@ -1,90 +1,111 @@
-//! On the way in: from a peer's public address to this host's underlay address, and ICMP errors
-//! from anywhere about packets that this host sent to a peer.
+//! On the way in: from a peer's public address to this host's underlay address.
 
 use tunnel_common::outcome::{Outcome, Reason};
-use tunnel_common::peers::ROLE_PRIVATE;
+use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
-use super::quote::Quoted;
-use super::{public_flow, quote, rewrite_icmp_error, rewrite_packet};
-use crate::checksum::Addresses;
+use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
+use crate::address::Addresses;
+use crate::family::{Family, Octets};
 use crate::packet::PacketMut;
-use crate::parse::ipv4::{Ipv4, addresses};
-use crate::parse::tcp::Segment;
-use crate::parse::transport::ICMP;
-use crate::parse::{icmp, tcp};
-use crate::tables::Tables;
+use crate::parse::icmp::Message;
+use crate::parse::ip::Ip;
+use crate::parse::tcp::{self, Segment};
+use crate::tables::{Tables, Treatment};
 
-/// Handles an IPv4 packet that arrives. One lookup for a packet that comes from no peer, two for
-/// an ICMP error.
+/// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
+/// peer; two where peers are prefixes.
 #[inline(always)]
-pub fn handle<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Outcome {
-    decide(packet, tables).unwrap_or_else(Outcome::NotRewritten)
+pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+    match decide::<F, P, T>(packet, tables) {
+        Ok(step) => step,
+        Err(reason) => Step::Done(Outcome::NotRewritten(reason)),
+    }
 }
 
 #[inline(always)]
-fn decide<P: PacketMut, T: Tables>(packet: &mut P, tables: &T) -> Result<Outcome, Reason> {
-    let header = packet.header().ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(addresses(&header).source) else {
-        if header.proto != ICMP {
-            return Ok(Outcome::NotOurs);
-        }
-        // Whatever is wrong with it, it is not known to concern a peer.
-        return match Ipv4::parse(&header, packet.extent(), packet.segments()) {
-            Ok(ip) => decide_from_router(packet, tables, &ip),
-            Err(_) => Ok(Outcome::NotOurs),
-        };
+fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+) -> Result<Step, Reason> {
+    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let addresses = F::addresses(&header);
+    let Some(peer) = tables.peer(addresses.source) else {
+        // It may be an error from a router in between.
+        return Ok(if F::may_hold_icmp(&header) {
+            Step::IcmpError
+        } else {
+            Step::Done(Outcome::NotOurs)
+        });
     };
     if peer.role == ROLE_PRIVATE {
-        return Err(if peer.direct == 1 { Reason::Direct } else { Reason::Spoofed });
+        return Err(plain::<F, T>(tables, peer, addresses));
     }
-    let ip = Ipv4::parse(&header, packet.extent(), packet.segments())?;
-    if ip.addresses.destination != peer.self_underlay {
-        return Err(Reason::ForeignDestination);
-    }
-    if peer.public_flows == 1 && public_flow::is_reply(packet, &ip, tables) {
-        return Err(Reason::PublicFlow);
-    }
+    let ip = F::parse(packet, &header)?;
+    decide_from_peer::<F, P, T>(packet, tables, &header, &ip, peer)
+}
 
-    if peer.settled_at != 0 && tables.is_settling(peer) {
-        match tcp::segment(packet, &ip) {
+/// From a peer's private address.
+#[inline(always)]
+fn plain<F: Family, T: Tables<F::Address>>(
+    tables: &T,
+    peer: &Peer<Octets<F>>,
+    addresses: Addresses<F::Address>,
+) -> Reason {
+    if peer.direct != 1 {
+        return Reason::Spoofed;
+    }
+    if peer.plain == 0
+        && own::underlay_of(tables, peer, addresses.destination).is_some()
+        && let Ok(public) = peer_range::public_of(tables, peer, addresses.source)
+    {
+        tables.set_plain(addresses.source, public, true);
+    }
+    Reason::Direct
+}
+
+#[inline(always)]
+fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+    header: &F::Header,
+    ip: &Ip<F::Address>,
+    peer: &Peer<Octets<F>>,
+) -> Result<Step, Reason> {
+    let Addresses { source, destination } = ip.addresses;
+    let own_private =
+        own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
+    let message = icmp_message::<F, P>(packet, ip);
+    if message == Some(Message::NeighborDiscovery) {
+        return Err(Reason::NeighborDiscovery);
+    }
+    if bypass::applies(packet, ip, peer, tables) {
+        return Err(Reason::Bypass);
+    }
+    let mut addresses = Addresses {
+        source: peer_range::private_of(tables, peer, source)?,
+        destination: own_private,
+    };
+    if peer.public_flows == 1 {
+        match public_flow::of_reply::<F, P, T>(packet, ip, tables) {
+            Some(Treatment::LeftAlone) => return Err(Reason::PublicFlow),
+            Some(Treatment::FromUnderlay) => addresses.destination = destination,
+            Some(Treatment::Bypassed) | None => {}
+        }
+    }
+    if peer.settled_at != 0 && tables.is_settling(peer, source) {
+        match tcp::segment(packet, ip) {
             Segment::ResetOfUnknown => return Err(Reason::UnsettledReset),
             // An attached host dials. Were its reset dropped that ends an old connection between
             // the same ports (RFC 9293, section 3.5.1), it would dial in vain.
-            Segment::Opening => tables.settle(peer),
+            Segment::Opening => tables.settle(source),
             Segment::Other => {}
         }
     }
-
-    let addresses = Addresses { source: peer.private, destination: peer.self_private };
-    if icmp::starts_message(&ip) {
-        match quote::ingress(packet, &ip, tables)? {
-            Quoted::Ours { quote, .. } => {
-                return rewrite_icmp_error(packet, &ip, addresses, &quote, peer.slot);
-            }
-            Quoted::PublicFlow => return Err(Reason::PublicFlow),
-            Quoted::Other => {}
-        }
+    if peer.plain == 1 {
+        tables.set_plain(addresses.source, source, false);
     }
-    rewrite_packet(packet, &ip, addresses, peer.slot)
-}
-
-/// An ICMP error from a router in between: the router's address stays.
-#[inline(always)]
-fn decide_from_router<P: PacketMut, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    ip: &Ipv4,
-) -> Result<Outcome, Reason> {
-    if !icmp::starts_message(ip) {
-        return Ok(Outcome::NotOurs);
+    if message == Some(Message::Error) {
+        return Ok(Step::IcmpError);
     }
-    match quote::ingress(packet, ip, tables) {
-        Ok(Quoted::Ours { quote, peer }) => {
-            let addresses =
-                Addresses { source: ip.addresses.source, destination: peer.self_private };
-            rewrite_icmp_error(packet, ip, addresses, &quote, peer.slot)
-        }
-        Ok(Quoted::PublicFlow) => Err(Reason::PublicFlow),
-        Ok(Quoted::Other) | Err(_) => Ok(Outcome::NotOurs),
-    }
+    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
 }

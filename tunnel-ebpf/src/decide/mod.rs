@@ -4,51 +4,77 @@
 //! It does not hand them out as a value: the optimiser would merge the branches that fill it, and
 //! the verifier refuses to copy the fields that one of them left unset.
 
+mod bypass;
 pub mod egress;
+pub mod icmp_error;
 pub mod ingress;
+mod own;
+mod peer_range;
 mod public_flow;
 mod quote;
+mod step;
 
-use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 
-use crate::checksum::{Addresses, difference, mended};
-use crate::packet::{PacketMut, WriteFailed};
-use crate::parse::ipv4::Ipv4;
+pub use self::step::Step;
+
+use self::icmp_error::Readdressed;
+
+use crate::address::Addresses;
+use crate::checksum::difference;
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::parse::icmp::{Message, starts_message};
+use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
-use crate::rewrite::{self, NewHeader, NewPacket, NewQuote};
+use crate::rewrite::{self, NewPacket};
+use crate::tables::Tables;
 
+/// Handles a packet in all steps, as the programs do it.
 #[inline(always)]
-fn new_header(ip: &Ipv4, addresses: Addresses) -> NewHeader {
-    let checksum = mended(ip.checksum, difference(ip.addresses, addresses));
-    NewHeader { checksum, addresses }
+pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    direction: Direction,
+    packet: &mut P,
+    tables: &T,
+) -> Outcome {
+    let step = match direction {
+        Direction::Egress => egress::packet::<F, P, T>(packet, tables),
+        Direction::Ingress => ingress::packet::<F, P, T>(packet, tables),
+    };
+    let mut new = Readdressed::none();
+    let step = match (step, direction) {
+        (Step::Done(outcome), _) => Step::Done(outcome),
+        (Step::IcmpError, Direction::Egress) => {
+            icmp_error::egress::<F, P, T>(packet, tables, &mut new)
+        }
+        (Step::IcmpError, Direction::Ingress) => {
+            icmp_error::ingress::<F, P, T>(packet, tables, &mut new)
+        }
+    };
+    match step {
+        Step::Done(outcome) => outcome,
+        Step::IcmpError if new.has_quote => icmp_error::rewrite_with_quote::<F, P>(packet, &new),
+        Step::IcmpError => icmp_error::rewrite_without_quote::<F, P>(packet, &new),
+    }
 }
 
 /// Rewrites a packet without a quote, and counts it for the peer in `slot`.
 #[inline(always)]
-fn rewrite_packet<P: PacketMut>(
+fn rewritten<F: Family, P: PacketMut>(
     packet: &mut P,
-    ip: &Ipv4,
-    addresses: Addresses,
+    header: &F::Header,
+    ip: &Ip<F::Address>,
+    addresses: Addresses<F::Address>,
     slot: u32,
 ) -> Result<Outcome, Reason> {
-    let transport = checksum_to_mend(ip)?.map(|field| (ip.header_len + field.offset, field.zero));
-    let difference = difference(ip.addresses, addresses);
-    let new = NewPacket { header: new_header(ip, addresses), transport, difference };
-    written(rewrite::packet(packet, &new), slot)
-}
-
-/// Rewrites an ICMP error and the packet that it quotes.
-#[inline(always)]
-fn rewrite_icmp_error<P: PacketMut>(
-    packet: &mut P,
-    ip: &Ipv4,
-    addresses: Addresses,
-    quote: &NewQuote,
-    slot: u32,
-) -> Result<Outcome, Reason> {
-    // ICMP has no pseudo-header: its checksum changes with the quote alone.
-    let new = NewPacket { header: new_header(ip, addresses), transport: None, difference: 0 };
-    written(rewrite::packet(packet, &new).and_then(|()| rewrite::quote(packet, quote)), slot)
+    let field = checksum_to_mend::<F>(ip)?;
+    let new = NewPacket {
+        header: F::new_header(header, addresses),
+        checksum_offset: ip.header_len + field.offset,
+        checksum_kind: field.kind,
+        difference: difference(ip.addresses, addresses),
+    };
+    written(rewrite::packet::<F, P>(packet, &new), slot)
 }
 
 #[inline(always)]
@@ -57,6 +83,16 @@ fn written(result: Result<(), WriteFailed>, slot: u32) -> Result<Outcome, Reason
         Ok(()) => Ok(Outcome::Rewritten { slot }),
         Err(WriteFailed) => Err(Reason::WriteFailed),
     }
+}
+
+/// What the ICMP message in `ip` is, if the beginning of one is there.
+#[inline(always)]
+fn icmp_message<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Message> {
+    if !starts_message::<F>(ip) {
+        return None;
+    }
+    let [message_type] = packet.bytes(ip.header_len)?;
+    Some(F::message(message_type))
 }
 
 #[cfg(test)]

@@ -1,63 +1,76 @@
-//! Flows that this host started with public addresses, beside the rewritten ones (an ssh to a
-//! peer's public address, say). The peer rewrites both kinds; only the memory of what was sent
+//! Flows in which this host's own public address is an end point, beside the private ones: an ssh
+//! to a peer's public address, say, or a socket that is bound to this host's public address and
+//! dials a peer's private one. The peer rewrites them all alike; only the memory of what was sent
 //! tells their replies apart.
 
-use tunnel_common::flows::Flow;
+use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
 
-use crate::checksum::Addresses;
+use crate::address::{Address, Addresses};
+use crate::family::{Family, Octets};
 use crate::packet::Packet;
-use crate::parse::icmp;
-use crate::parse::ipv4::{Fragment, Ipv4};
-use crate::parse::transport::{ICMP, has_ports};
-use crate::tables::Tables;
+use crate::parse::icmp::{self, Message};
+use crate::parse::ip::{Fragment, Ip};
+use crate::parse::transport::ports;
+use crate::tables::{Tables, Treatment};
 
-/// Remembers the flow of a packet that leaves with public addresses.
+/// Remembers how replies to a packet that is on the wire between the addresses `wire` are treated.
+///
+/// Without a treatment, forgets its flow: the packet is from a private address, its ports are now
+/// those of a flow with private addresses, and the replies belong to that one.
+///
+/// Returns whether it is of a flow that can be remembered.
 #[inline(always)]
-pub fn remember<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) {
-    if let Some(flow) = flow(packet, 0, ip, Perspective::Sent) {
-        tables.remember(&flow);
+pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    ip: &Ip<F::Address>,
+    wire: Addresses<F::Address>,
+    tables: &T,
+    treatment: Option<Treatment>,
+) -> bool {
+    let Some(flow) = flow::<F, P>(packet, 0, ip, wire, Perspective::Sent) else { return false };
+    match treatment {
+        Some(treatment) => tables.remember(&flow, treatment),
+        None => tables.forget(&flow),
     }
+    true
 }
 
-/// Forgets the flow that a packet to a private address would be on the wire: its ports are now those
-/// of a flow with private addresses, and the replies belong to that one.
-#[inline(always)]
-pub fn forget<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, wire: Addresses, tables: &T) {
-    let on_the_wire = Ipv4 { addresses: wire, ..*ip };
-    if let Some(flow) = flow(packet, 0, &on_the_wire, Perspective::Sent) {
-        tables.forget(&flow);
-    }
-}
-
-/// Whether a packet that arrives answers a remembered flow.
+/// How a packet that arrives is treated because it answers a remembered flow, if it does.
 ///
 /// The first fragment of such a datagram is remembered by its identification, so that the later
 /// ones, which have no ports, follow it.
 #[inline(always)]
-pub fn is_reply<P: Packet, T: Tables>(packet: &P, ip: &Ipv4, tables: &T) -> bool {
+pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    ip: &Ip<F::Address>,
+    tables: &T,
+) -> Option<Treatment> {
     if ip.fragment == Fragment::Later {
-        return tables.remembers(&datagram(ip));
+        return tables.recall(&datagram(ip));
     }
-    let known = flow(packet, 0, ip, Perspective::Received).is_some_and(|f| tables.remembers(&f));
+    let flow = flow::<F, P>(packet, 0, ip, ip.addresses, Perspective::Received);
+    let treatment = flow.and_then(|flow| tables.recall(&flow));
     if ip.fragment == Fragment::First {
-        if known {
-            tables.remember(&datagram(ip));
-        } else {
+        match treatment {
+            Some(treatment) => tables.remember(&datagram(ip), treatment),
             // An identification comes round again.
-            tables.forget(&datagram(ip));
+            None => tables.forget(&datagram(ip)),
         }
     }
-    known
+    treatment
 }
 
-/// Whether the quoted packet at `offset` was sent by a remembered flow.
+/// How replies to the quoted packet at `offset` are treated, if a remembered flow sent it.
 #[inline(always)]
-pub fn is_sent<P: Packet, T: Tables>(packet: &P, offset: usize, quoted: &Ipv4, tables: &T) -> bool {
-    flow(packet, offset, quoted, Perspective::Sent).is_some_and(|flow| tables.remembers(&flow))
+pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    offset: usize,
+    quoted: &Ip<F::Address>,
+    tables: &T,
+) -> Option<Treatment> {
+    let flow = flow::<F, P>(packet, offset, quoted, quoted.addresses, Perspective::Sent)?;
+    tables.recall(&flow)
 }
-
-/// Bytes of a source and a destination port.
-const PORTS_LEN: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Perspective {
@@ -65,56 +78,62 @@ enum Perspective {
     Received,
 }
 
-/// The flow of the packet at `offset`; none for a later fragment, and for an ICMP message other
-/// than a request that was sent or a reply that was received.
+/// The flow of the packet at `offset`, between the addresses `wire`; none for a later fragment, and
+/// for an ICMP message other than a request that was sent or a reply that was received.
 #[inline(always)]
-fn flow<P: Packet>(packet: &P, offset: usize, ip: &Ipv4, perspective: Perspective) -> Option<Flow> {
+fn flow<F: Family, P: Packet>(
+    packet: &P,
+    offset: usize,
+    ip: &Ip<F::Address>,
+    wire: Addresses<F::Address>,
+    perspective: Perspective,
+) -> Option<Flow<Octets<F>>> {
     if ip.fragment == Fragment::Later {
         return None;
     }
-    let (mut local_port, mut peer_port) = ([0; 2], [0; 2]);
-    let transport = offset + ip.header_len;
-    if has_ports(ip.protocol) {
+    let (mut source_port, mut destination_port) = ([0; 2], [0; 2]);
+    if crate::parse::transport::has_ports(ip.protocol) {
         // What lies behind a shorter payload are other bytes of the frame.
-        if ip.payload_len < PORTS_LEN {
-            return None;
-        }
-        let [s0, s1, d0, d1] = packet.bytes(transport)?;
-        (local_port, peer_port) = match perspective {
-            Perspective::Sent => ([s0, s1], [d0, d1]),
-            Perspective::Received => ([d0, d1], [s0, s1]),
-        };
-    } else if ip.protocol == ICMP {
+        (source_port, destination_port) = ports(packet, offset, ip)?;
+    } else if ip.protocol == F::ICMP {
         if ip.payload_len < icmp::HEADER_LEN as u32 {
             return None;
         }
+        let transport = offset + ip.header_len;
         let [message_type] = packet.bytes(transport)?;
         let of_a_flow = match perspective {
-            Perspective::Sent => icmp::ECHO_REQUEST,
-            Perspective::Received => icmp::ECHO_REPLY,
+            Perspective::Sent => Message::EchoRequest,
+            Perspective::Received => Message::EchoReply,
         };
-        if message_type != of_a_flow {
+        if F::message(message_type) != of_a_flow {
             return None;
         }
-        local_port = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;
+        let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;
+        match perspective {
+            Perspective::Sent => source_port = identifier,
+            Perspective::Received => destination_port = identifier,
+        }
     }
-    let Addresses { source, destination } = ip.addresses;
-    let (local, peer) = match perspective {
-        Perspective::Sent => (source, destination),
-        Perspective::Received => (destination, source),
+    let (local, peer, local_port, peer_port) = match perspective {
+        Perspective::Sent => (wire.source, wire.destination, source_port, destination_port),
+        Perspective::Received => (wire.destination, wire.source, destination_port, source_port),
     };
-    Some(Flow { local, peer, local_port, peer_port, protocol: ip.protocol, reserved: [0; 3] })
+    let (local, peer) = (local.octets(), peer.octets());
+    let (protocol, kind, reserved) = (ip.protocol, FLOW, [0; 2]);
+    Some(Flow { local, peer, local_port, peer_port, protocol, kind, reserved })
 }
 
-/// A datagram's fragments, told apart from flows by `reserved`.
+/// The fragments of a datagram that arrives.
 #[inline(always)]
-fn datagram(ip: &Ipv4) -> Flow {
+fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
+    let [i0, i1, i2, i3] = ip.identification;
     Flow {
-        local: ip.addresses.destination,
-        peer: ip.addresses.source,
-        local_port: ip.identification,
-        peer_port: [0; 2],
+        local: ip.addresses.destination.octets(),
+        peer: ip.addresses.source.octets(),
+        local_port: [i0, i1],
+        peer_port: [i2, i3],
         protocol: ip.protocol,
-        reserved: [1, 0, 0],
+        kind: DATAGRAM,
+        reserved: [0; 2],
     }
 }

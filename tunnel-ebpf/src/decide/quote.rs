@@ -1,126 +1,94 @@
-//! The packet that an ICMP error quotes: mended so that the socket, or the other side, recognises
-//! the packet that it sent (RFC 5508, REQ-4 and REQ-5).
+//! The packet that an ICMP error quotes, and the checksums over it.
 
 use tunnel_common::outcome::Reason;
-use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::{new_header, public_flow};
-use crate::checksum::{Addresses, difference, difference16, mended};
-use crate::packet::{Packet, ZeroChecksum};
+use super::icmp_error::Readdressed;
+use crate::checksum::{added, difference, difference16, mended};
+use crate::family::Family;
+use crate::packet::{ChecksumKind, Packet};
 use crate::parse::icmp;
-use crate::parse::ipv4::{Fragment, Ipv4};
-use crate::parse::transport::{PseudoHeaderChecksum, pseudo_header_checksum};
-use crate::rewrite::{NewChecksum, NewQuote};
-use crate::tables::Tables;
+use crate::parse::ip::{Fragment, Ip};
+use crate::parse::transport::PseudoHeaderChecksum;
+use crate::rewrite::NewChecksum;
 
-/// What an ICMP error that arrives is about.
-pub enum Quoted<'a> {
-    /// A packet that this host sent to a peer's private address.
-    Ours {
-        /// What changes in the quote.
-        quote: NewQuote,
-        /// The peer that the quoted packet was sent to.
-        peer: &'a Peer,
-    },
-    /// A packet of a flow that this host started with public addresses.
-    PublicFlow,
-    /// Anything else, or the message is not an error.
-    Other,
+/// A quoted packet.
+pub struct Quote<A> {
+    /// Where it starts.
+    pub offset: usize,
+    /// Its headers, and as much of its payload as is there.
+    pub ip: Ip<A>,
 }
 
-/// The quote in an ICMP message that leaves: a packet that came from a peer.
+/// The quote of the ICMP error in `ip`.
+///
+/// # Errors
+/// [`Reason::MalformedQuote`], [`Reason::SourceRouted`] or [`Reason::TooManyHeaders`].
 #[inline(always)]
-pub fn egress<P: Packet, T: Tables>(
+pub fn parse<F: Family, P: Packet>(
     packet: &P,
-    ip: &Ipv4,
-    tables: &T,
-) -> Result<Option<NewQuote>, Reason> {
-    let Some((offset, quoted)) = parse(packet, ip)? else { return Ok(None) };
-    let Some(peer) = tables.peer(quoted.addresses.source) else { return Ok(None) };
-    if peer.role != ROLE_PRIVATE || quoted.addresses.destination != peer.self_private {
-        return Ok(None);
-    }
-    let addresses = Addresses { source: peer.public, destination: peer.self_underlay };
-    mend(packet, ip, offset, &quoted, addresses).map(Some)
-}
-
-/// The quote in an ICMP message that arrives: a packet that went to a peer.
-#[inline(always)]
-pub fn ingress<'a, P: Packet, T: Tables>(
-    packet: &P,
-    ip: &Ipv4,
-    tables: &'a T,
-) -> Result<Quoted<'a>, Reason> {
-    let Some((offset, quoted)) = parse(packet, ip)? else { return Ok(Quoted::Other) };
-    let Some(peer) = tables.peer(quoted.addresses.destination) else { return Ok(Quoted::Other) };
-    let to_peer = peer.role == ROLE_PUBLIC
-        && quoted.addresses.source == peer.self_underlay
-        && ip.addresses.destination == peer.self_underlay;
-    if !to_peer {
-        return Ok(Quoted::Other);
-    }
-    if peer.public_flows == 1 && public_flow::is_sent(packet, offset, &quoted, tables) {
-        return Ok(Quoted::PublicFlow);
-    }
-    let addresses = Addresses { source: peer.self_private, destination: peer.private };
-    let quote = mend(packet, ip, offset, &quoted, addresses)?;
-    Ok(Quoted::Ours { quote, peer })
-}
-
-/// The quoted header and its offset, if `ip` holds an ICMP error.
-#[inline(always)]
-fn parse<P: Packet>(packet: &P, ip: &Ipv4) -> Result<Option<(usize, Ipv4)>, Reason> {
-    let [message_type] = packet.bytes(ip.header_len).ok_or(Reason::Truncated)?;
-    if !icmp::is_error(message_type) {
-        return Ok(None);
-    }
+    ip: &Ip<F::Address>,
+) -> Result<Quote<F::Address>, Reason> {
+    let Some(extent) = ip.payload_len.checked_sub(icmp::HEADER_LEN as u32) else {
+        return Err(Reason::MalformedQuote);
+    };
     let offset = ip.header_len + icmp::HEADER_LEN;
-    let header = packet.quoted_header(offset).ok_or(Reason::MalformedQuote)?;
-    let extent = ip.payload_len - icmp::HEADER_LEN as u32;
-    Ok(Some((offset, Ipv4::parse_quoted(&header, extent)?)))
+    let header = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
+    let ip = F::parse_quoted(packet, offset, &header, extent)?;
+    Ok(Quote { offset, ip })
 }
 
+/// The quoted transport checksum and that of the ICMP message, when the error has the addresses
+/// `wire` and the quoted packet has `quoted`.
+///
+/// # Errors
+/// If the packet ends before them.
 #[inline(always)]
-fn mend<P: Packet>(
+pub fn mended_checksums<F: Family, P: Packet>(
     packet: &P,
-    ip: &Ipv4,
-    offset: usize,
-    quoted: &Ipv4,
-    addresses: Addresses,
-) -> Result<NewQuote, Reason> {
-    let header = new_header(quoted, addresses);
-    let icmp_offset = ip.header_len + icmp::CHECKSUM_OFFSET;
+    header: &F::Header,
+    quoted_header: &F::Header,
+    new: &Readdressed<F::Address>,
+) -> Result<[NewChecksum; 2], Reason> {
+    let inner = difference(F::addresses(quoted_header), new.quoted);
+    let icmp_offset = new.header_len as usize + icmp::CHECKSUM_OFFSET;
     let icmp = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
+    // What changes under the ICMP checksum. A quoted IPv4 header does not: its checksum makes up for
+    // its addresses.
+    let mut changed = if F::HEADER_HAS_CHECKSUM { 0 } else { inner };
+    if F::ICMP_HAS_PSEUDO_HEADER {
+        changed = added(changed, difference(F::addresses(header), new.wire));
+    }
     let mut checksums = [NewChecksum { offset: icmp_offset, checksum: icmp }; 2];
-    if let Some(field) = quoted_checksum(quoted) {
-        let offset = offset + quoted.header_len + field.offset;
+    if new.quoted_checksum.kind != ChecksumKind::None {
+        let offset = new.quoted_checksum.offset;
         let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;
-        let new = mended_transport(old, difference(quoted.addresses, addresses), field);
-        checksums[0] = NewChecksum { offset, checksum: new };
-        // The quoted IP header's sum has not changed: its checksum made up for its addresses.
-        checksums[1].checksum = mended(icmp, difference16(old, new));
+        let mended = mended_transport(old, inner, new.quoted_checksum.kind);
+        checksums[0] = NewChecksum { offset, checksum: mended };
+        changed = added(changed, difference16(old, mended));
     }
-    Ok(NewQuote { offset, header, checksums })
+    checksums[1].checksum = mended(icmp, changed);
+    Ok(checksums)
 }
 
-/// The checksum to mend in a quoted packet, if the quote reaches as far.
+/// The checksum to mend in a quoted packet, if the quote reaches as far, from the start of the packet
+/// that quotes it.
 #[inline(always)]
-fn quoted_checksum(quoted: &Ipv4) -> Option<PseudoHeaderChecksum> {
-    if quoted.fragment == Fragment::Later {
-        return None;
+pub fn checksum_field<F: Family>(quote: &Quote<F::Address>) -> PseudoHeaderChecksum {
+    let field = F::pseudo_header_checksum(quote.ip.protocol);
+    if quote.ip.fragment == Fragment::Later || quote.ip.payload_len < field.offset as u32 + 2 {
+        return PseudoHeaderChecksum::NONE;
     }
-    pseudo_header_checksum(quoted.protocol)
-        .filter(|field| quoted.payload_len >= field.offset as u32 + 2)
+    PseudoHeaderChecksum { offset: quote.offset + quote.ip.header_len + field.offset, ..field }
 }
 
 #[inline(always)]
-fn mended_transport(old: [u8; 2], difference: u32, field: PseudoHeaderChecksum) -> [u8; 2] {
-    match field.zero {
-        ZeroChecksum::IsASum => mended(old, difference),
-        ZeroChecksum::MeansNone if old == [0, 0] => old,
-        ZeroChecksum::MeansNone => match mended(old, difference) {
+fn mended_transport(old: [u8; 2], difference: u32, kind: ChecksumKind) -> [u8; 2] {
+    match kind {
+        ChecksumKind::Optional if old == [0, 0] => old,
+        ChecksumKind::Optional => match mended(old, difference) {
             [0, 0] => [0xff, 0xff],
             checksum => checksum,
         },
+        ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
     }
 }

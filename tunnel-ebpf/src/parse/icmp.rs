@@ -1,40 +1,58 @@
-//! ICMP messages that quote the packet they are about (RFC 792).
+//! ICMP messages: those that quote the packet they are about, and pings (RFC 792).
 
-use crate::parse::ipv4::{Fragment, Ipv4};
-use crate::parse::transport::ICMP;
+use crate::family::Family;
+use crate::parse::ip::{Fragment, Ip};
 
-/// Bytes before the quoted packet.
+/// Bytes before the quoted packet, in ICMPv6 as well.
 pub const HEADER_LEN: usize = 8;
-/// Where the checksum stands.
+/// Where the checksum stands, in ICMPv6 as well.
 pub const CHECKSUM_OFFSET: usize = 2;
-/// Where an echo message's identifier stands (RFC 792, "Echo or Echo Reply Message").
+/// Where an echo message's identifier stands (RFC 792, "Echo or Echo Reply Message"), in ICMPv6 as
+/// well.
 pub const IDENTIFIER_OFFSET: usize = 4;
 
-/// An answer to [`ECHO_REQUEST`] with its identifier.
-pub const ECHO_REPLY: u8 = 0;
+const ECHO_REPLY: u8 = 0;
 const DESTINATION_UNREACHABLE: u8 = 3;
 const SOURCE_QUENCH: u8 = 4;
 const REDIRECT: u8 = 5;
-/// A ping, with an identifier of the sender's choice.
-pub const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 
-/// Whether messages of this type quote a packet (RFC 1122, section 3.2.2: the error messages).
+/// What an ICMP or ICMPv6 message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// It quotes the packet that it is about.
+    Error,
+    /// A ping, with an identifier of the sender's choice.
+    EchoRequest,
+    /// The answer to it, with the same identifier.
+    EchoReply,
+    /// About the addresses on the link. ICMPv6 only: IPv4 has ARP.
+    NeighborDiscovery,
+    /// Anything else.
+    Other,
+}
+
+/// What a message of this type is (RFC 1122, section 3.2.2: the error messages).
 #[must_use]
 #[inline(always)]
-pub const fn is_error(message_type: u8) -> bool {
-    matches!(
-        message_type,
-        DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
-    )
+pub const fn message(message_type: u8) -> Message {
+    match message_type {
+        DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM => {
+            Message::Error
+        }
+        ECHO_REQUEST => Message::EchoRequest,
+        ECHO_REPLY => Message::EchoReply,
+        _ => Message::Other,
+    }
 }
 
 /// Whether `ip` holds the start of an ICMP message, whole header included.
 #[must_use]
 #[inline(always)]
-pub const fn starts_message(ip: &Ipv4) -> bool {
-    ip.protocol == ICMP
+pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {
+    ip.protocol == F::ICMP
         && !matches!(ip.fragment, Fragment::Later)
         && ip.payload_len >= HEADER_LEN as u32
 }
@@ -42,11 +60,12 @@ pub const fn starts_message(ip: &Ipv4) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::Addresses;
+    use crate::address::Addresses;
+    use crate::family::{V4, V6};
 
     #[test]
     fn five_message_types_quote_a_packet() {
-        let errors: Vec<u8> = (0..=255).filter(|message_type| is_error(*message_type)).collect();
+        let errors: Vec<u8> = (0..=255).filter(|kind| message(*kind) == Message::Error).collect();
         assert_eq!(errors, [3, 4, 5, 11, 12]);
     }
 
@@ -57,17 +76,16 @@ mod tests {
                 [(Fragment::Whole, false), (Fragment::First, false), (Fragment::Later, true)]
             {
                 for payload_len in 0..=9 {
-                    let ip = Ipv4 {
+                    let ip = Ip {
                         header_len: 20,
                         payload_len,
                         protocol,
                         fragment,
-                        identification: [0; 2],
-                        checksum: [0; 2],
+                        identification: [0; 4],
                         addresses: Addresses { source: [0; 4], destination: [0; 4] },
                     };
                     let expected = protocol == 1 && !is_later && payload_len >= 8;
-                    assert_eq!(starts_message(&ip), expected, "{ip:?}");
+                    assert_eq!(starts_message::<V4>(&ip), expected, "{ip:?}");
                 }
             }
         }

@@ -1,148 +1,197 @@
 //! The IPv4 header (RFC 791, section 3.1).
 
-use network_types::ip::Ipv4Hdr;
 use tunnel_common::outcome::Reason;
 
-use crate::checksum::Addresses;
+use crate::address::{Addresses, Words};
+use crate::checksum::{difference, mended};
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::parse::icmp::{self, Message};
+use crate::parse::ip::{Fragment, Ip};
+use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without options, in bytes.
 pub const HEADER_LEN: usize = 20;
-/// Where the checksum stands; source and destination address follow at once.
-pub const CHECKSUM_OFFSET: usize = 10;
+/// Where time to live, protocol and checksum stand; source and destination address follow at once.
+pub const CHECKSUM_WORD_OFFSET: usize = 8;
 
 const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 const MORE_FRAGMENTS: u16 = 0x2000;
 
-/// An IPv4 header that agrees with itself and, if it is not quoted, with the packet's length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ipv4 {
-    /// Bytes before the payload, 20 to 60.
-    pub header_len: usize,
-    /// Bytes of the payload, Ethernet padding not counted.
-    pub payload_len: u32,
-    /// The payload's protocol number.
-    pub protocol: u8,
-    /// Which part of its datagram this is.
-    pub fragment: Fragment,
-    /// The identification, in network order: what the fragments of a datagram share.
-    pub identification: [u8; 2],
-    /// The header checksum as it stands in the packet.
-    pub checksum: [u8; 2],
-    /// Source and destination.
-    pub addresses: Addresses,
-}
+/// An address.
+pub type Address = Words<1>;
+/// The header without options, as it stands in memory.
+pub type Header = [u32; HEADER_LEN / 4];
 
-/// Which part of its datagram a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fragment {
-    /// All of it.
-    Whole,
-    /// The first part, which holds the transport header.
-    First,
-    /// A later part, without a transport header.
-    Later,
-}
+/// IP version 4.
+#[derive(Clone, Copy, Debug)]
+pub struct V4;
 
-impl Ipv4 {
-    /// The header of a packet of `extent` bytes. `segments` is not 0 for a GSO or GRO packet.
-    ///
-    /// # Errors
-    /// [`Reason::Malformed`] or [`Reason::Truncated`].
+impl Family for V4 {
+    type Address = Address;
+    type Header = Header;
+    /// The checksum's word, source and destination.
+    type NewHeader = [u32; 3];
+
+    const ICMP: u8 = transport::ICMP;
+    const ICMP_HAS_PSEUDO_HEADER: bool = false;
+    const HEADER_HAS_CHECKSUM: bool = true;
+
     #[inline(always)]
-    pub fn parse(header: &Ipv4Hdr, extent: u32, segments: u32) -> Result<Self, Reason> {
-        let header_len = header_len(header).ok_or(Reason::Malformed)?;
-        let total_len = match u16::from_be_bytes(header.tot_len) {
-            // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 6.3,
-            // include/linux/ip.h, iph_totlen, commit b1a78b9b9886).
-            0 if segments > 0 => extent,
-            len => u32::from(len),
-        };
-        if total_len < header_len as u32 {
-            return Err(Reason::Malformed);
-        }
-        if total_len > extent {
-            return Err(Reason::Truncated);
-        }
-        Ok(Self::new(header, header_len, total_len - header_len as u32))
-    }
-
-    /// The header of a packet that an ICMP error quotes, of which `extent` bytes are there.
-    ///
-    /// The quote may end anywhere behind the header (RFC 792, RFC 1812 section 4.3.2.3), so its
-    /// total length says nothing; `payload_len` is what is there of the payload.
-    ///
-    /// # Errors
-    /// [`Reason::MalformedQuote`].
-    #[inline(always)]
-    pub fn parse_quoted(header: &Ipv4Hdr, extent: u32) -> Result<Self, Reason> {
-        let header_len = header_len(header).ok_or(Reason::MalformedQuote)?;
-        if extent < header_len as u32 {
-            return Err(Reason::MalformedQuote);
-        }
-        Ok(Self::new(header, header_len, extent - header_len as u32))
+    fn header<P: Packet>(packet: &P) -> Option<Header> {
+        packet.header()
     }
 
     #[inline(always)]
-    fn new(header: &Ipv4Hdr, header_len: usize, payload_len: u32) -> Self {
-        let fragment = u16::from_be_bytes(header.frags);
-        Self {
-            header_len,
-            payload_len,
-            protocol: header.proto,
-            fragment: if fragment & FRAGMENT_OFFSET_MASK != 0 {
-                Fragment::Later
-            } else if fragment & MORE_FRAGMENTS != 0 {
-                Fragment::First
-            } else {
-                Fragment::Whole
-            },
-            identification: header.id,
-            checksum: header.check,
-            addresses: addresses(header),
-        }
+    fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Header> {
+        packet.quoted_header(offset)
+    }
+
+    #[inline(always)]
+    fn addresses(header: &Header) -> Addresses<Address> {
+        let [_, _, _, source, destination] = *header;
+        Addresses { source: Words([source]), destination: Words([destination]) }
+    }
+
+    #[inline(always)]
+    fn may_hold_icmp(header: &Header) -> bool {
+        protocol(header) == transport::ICMP
+    }
+
+    #[inline(always)]
+    fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
+        parse(header, packet.extent(), packet.segments())
+    }
+
+    #[inline(always)]
+    fn parse_quoted<P: Packet>(
+        _: &P,
+        _: usize,
+        header: &Header,
+        extent: u32,
+    ) -> Result<Ip<Address>, Reason> {
+        parse_quoted(header, extent)
+    }
+
+    #[inline(always)]
+    fn message(message_type: u8) -> Message {
+        icmp::message(message_type)
+    }
+
+    #[inline(always)]
+    fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
+        transport::pseudo_header_checksum(protocol)
+    }
+
+    #[inline(always)]
+    fn new_header(header: &Header, new: Addresses<Address>) -> [u32; 3] {
+        let [ttl, protocol, c0, c1] = header[2].to_ne_bytes();
+        let [c0, c1] = mended([c0, c1], difference(Self::addresses(header), new));
+        let word = u32::from_ne_bytes([ttl, protocol, c0, c1]);
+        [word, new.source.0[0], new.destination.0[0]]
+    }
+
+    #[inline(always)]
+    fn store_header<P: PacketMut>(packet: &mut P, header: &[u32; 3]) -> Result<(), WriteFailed> {
+        packet.store_header(CHECKSUM_WORD_OFFSET, header)
+    }
+
+    #[inline(always)]
+    fn store_quoted_header<P: PacketMut>(
+        packet: &mut P,
+        offset: usize,
+        header: &[u32; 3],
+    ) -> Result<(), WriteFailed> {
+        packet.store_words(offset + CHECKSUM_WORD_OFFSET, header)
     }
 }
 
-/// Source and destination of a header that need not be valid otherwise.
-#[must_use]
+/// The header of a packet of `extent` bytes. `segments` is not 0 for a GSO or GRO packet.
 #[inline(always)]
-pub const fn addresses(header: &Ipv4Hdr) -> Addresses {
-    Addresses { source: header.src_addr, destination: header.dst_addr }
+fn parse(header: &Header, extent: u32, segments: u32) -> Result<Ip<Address>, Reason> {
+    let header_len = header_len(header).ok_or(Reason::Malformed)?;
+    let [_, _, l0, l1] = header[0].to_ne_bytes();
+    let total_len = match u16::from_be_bytes([l0, l1]) {
+        // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 6.3,
+        // include/linux/ip.h, iph_totlen, commit b1a78b9b9886).
+        0 if segments > 0 => extent,
+        len => u32::from(len),
+    };
+    if total_len < header_len as u32 {
+        return Err(Reason::Malformed);
+    }
+    if total_len > extent {
+        return Err(Reason::Truncated);
+    }
+    Ok(ip(header, header_len, total_len - header_len as u32))
+}
+
+#[inline(always)]
+fn parse_quoted(header: &Header, extent: u32) -> Result<Ip<Address>, Reason> {
+    let header_len = header_len(header).ok_or(Reason::MalformedQuote)?;
+    if extent < header_len as u32 {
+        return Err(Reason::MalformedQuote);
+    }
+    Ok(ip(header, header_len, extent - header_len as u32))
+}
+
+#[inline(always)]
+fn ip(header: &Header, header_len: usize, payload_len: u32) -> Ip<Address> {
+    let [id0, id1, f0, f1] = header[1].to_ne_bytes();
+    let fragment = u16::from_be_bytes([f0, f1]);
+    Ip {
+        header_len,
+        payload_len,
+        protocol: protocol(header),
+        fragment: if fragment & FRAGMENT_OFFSET_MASK != 0 {
+            Fragment::Later
+        } else if fragment & MORE_FRAGMENTS != 0 {
+            Fragment::First
+        } else {
+            Fragment::Whole
+        },
+        identification: [id0, id1, 0, 0],
+        addresses: V4::addresses(header),
+    }
+}
+
+#[inline(always)]
+const fn protocol(header: &Header) -> u8 {
+    let [_, protocol, _, _] = header[2].to_ne_bytes();
+    protocol
 }
 
 /// Bytes of the header, 20 to 60; nothing if it is not IPv4 or shorter than it can be.
 #[inline(always)]
-fn header_len(header: &Ipv4Hdr) -> Option<usize> {
-    let len = usize::from(header.vihl & 0x0f) * 4;
-    (header.vihl >> 4 == 4 && len >= HEADER_LEN).then_some(len)
+fn header_len(header: &Header) -> Option<usize> {
+    let [vihl, ..] = header[0].to_ne_bytes();
+    let len = usize::from(vihl & 0x0f) * 4;
+    (vihl >> 4 == 4 && len >= HEADER_LEN).then_some(len)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn header(vihl: u8, total_len: u16) -> Ipv4Hdr {
-        Ipv4Hdr {
-            vihl,
-            tos: 0xfc,
-            tot_len: total_len.to_be_bytes(),
-            id: [0xab, 0xcd],
-            frags: [0x40, 0x00],
-            ttl: 1,
-            proto: 99,
-            check: [0x12, 0x34],
-            src_addr: [10, 0, 0, 1],
-            dst_addr: [10, 0, 0, 2],
-        }
+    fn header(vihl: u8, total_len: u16) -> Header {
+        let [l0, l1] = total_len.to_be_bytes();
+        [
+            [vihl, 0xfc, l0, l1],
+            [0xab, 0xcd, 0x40, 0x00],
+            [1, 99, 0x12, 0x34],
+            [10, 0, 0, 1],
+            [10, 0, 0, 2],
+        ]
+        .map(u32::from_ne_bytes)
     }
 
     #[test]
     fn only_version_4_with_5_to_15_words_is_a_header() {
         for vihl in 0..=255 {
             let expected = (0x45..=0x4f).contains(&vihl).then(|| usize::from(vihl - 0x40) * 4);
-            let parsed = Ipv4::parse(&header(vihl, 100), 100, 0);
+            let parsed = parse(&header(vihl, 100), 100, 0);
             assert_eq!(parsed.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
-            let quoted = Ipv4::parse_quoted(&header(vihl, 100), 100);
+            let quoted = parse_quoted(&header(vihl, 100), 100);
             assert_eq!(quoted.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
             if expected.is_none() {
                 assert_eq!(parsed, Err(Reason::Malformed));
@@ -153,16 +202,18 @@ mod tests {
 
     #[test]
     fn every_field_is_the_one_of_the_header() {
-        let expected = Ipv4 {
+        let expected = Ip {
             header_len: 24,
             payload_len: 76,
             protocol: 99,
             fragment: Fragment::Whole,
-            identification: [0xab, 0xcd],
-            checksum: [0x12, 0x34],
-            addresses: Addresses { source: [10, 0, 0, 1], destination: [10, 0, 0, 2] },
+            identification: [0xab, 0xcd, 0, 0],
+            addresses: Addresses {
+                source: Words([u32::from_ne_bytes([10, 0, 0, 1])]),
+                destination: Words([u32::from_ne_bytes([10, 0, 0, 2])]),
+            },
         };
-        assert_eq!(Ipv4::parse(&header(0x46, 100), 120, 0), Ok(expected));
+        assert_eq!(parse(&header(0x46, 100), 120, 0), Ok(expected));
     }
 
     #[test]
@@ -183,7 +234,7 @@ mod tests {
             (19, 18, Err(Reason::Malformed)),
         ] {
             for segments in [0, 1, 45] {
-                let parsed = Ipv4::parse(&header(0x45, total_len), extent, segments);
+                let parsed = parse(&header(0x45, total_len), extent, segments);
                 assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{total_len} of {extent}");
             }
         }
@@ -199,7 +250,7 @@ mod tests {
             (0x45, 200_000, 0, Err(Reason::Malformed)),
             (0x45, 20, 0, Err(Reason::Malformed)),
         ] {
-            let parsed = Ipv4::parse(&header(vihl, 0), extent, segments);
+            let parsed = parse(&header(vihl, 0), extent, segments);
             assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{extent} and {segments}");
         }
     }
@@ -209,7 +260,7 @@ mod tests {
         for total_len in [0, 1, 19, 20, 1500, 65_535] {
             for (vihl, header_len) in [(0x45, 20), (0x46, 24), (0x4f, 60)] {
                 for extent in 0..=70 {
-                    let quoted = Ipv4::parse_quoted(&header(vihl, total_len), extent);
+                    let quoted = parse_quoted(&header(vihl, total_len), extent);
                     let expected = extent.checked_sub(header_len).ok_or(Reason::MalformedQuote);
                     assert_eq!(quoted.map(|ip| ip.payload_len), expected, "{extent} bytes");
                 }
@@ -227,7 +278,7 @@ mod tests {
                 _ => Fragment::Later,
             };
             let header = Ipv4Hdr { frags: field.to_be_bytes(), ..header(0x45, 20) };
-            let parsed = Ipv4::parse(&header, 20, 0);
+            let parsed = parse(&header, 20, 0);
             assert_eq!(parsed.map(|ip| ip.fragment), Ok(expected), "{field:#x}");
         }
     }

@@ -1,6 +1,10 @@
 //! From bytes to what the decision needs, checked against the packet's real length.
 
+pub mod extension;
 pub mod icmp;
+pub mod icmpv6;
+pub mod ip;
 pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 pub mod transport;

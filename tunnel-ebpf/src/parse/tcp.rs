@@ -1,7 +1,7 @@
 //! The TCP header's flags (RFC 9293, section 3.1).
 
 use crate::packet::Packet;
-use crate::parse::ipv4::{Fragment, Ipv4};
+use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::TCP;
 
 const FLAGS_OFFSET: usize = 13;
@@ -26,7 +26,7 @@ pub enum Segment {
 /// The kind of the segment in `ip`.
 #[must_use]
 #[inline(always)]
-pub fn segment<P: Packet>(packet: &P, ip: &Ipv4) -> Segment {
+pub fn segment<A, P: Packet>(packet: &P, ip: &Ip<A>) -> Segment {
     if ip.protocol != TCP || ip.fragment == Fragment::Later || ip.payload_len < HEADER_LEN {
         return Segment::Other;
     }

@@ -2,8 +2,9 @@
 
 use tunnel_common::outcome::Reason;
 
-use crate::packet::ZeroChecksum;
-use crate::parse::ipv4::{Fragment, Ipv4};
+use crate::family::Family;
+use crate::packet::{ChecksumKind, Packet};
+use crate::parse::ip::{Fragment, Ip};
 
 /// ICMP (RFC 792).
 pub const ICMP: u8 = 1;
@@ -11,6 +12,8 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 /// UDP (RFC 768).
 pub const UDP: u8 = 17;
+/// ICMPv6 (RFC 4443).
+pub const ICMPV6: u8 = 58;
 /// DCCP (RFC 4340).
 pub const DCCP: u8 = 33;
 /// SCTP (RFC 9260); its CRC32c covers no addresses.
@@ -18,24 +21,32 @@ pub const SCTP: u8 = 132;
 /// UDP-Lite (RFC 3828).
 pub const UDP_LITE: u8 = 136;
 
-/// A checksum that covers the addresses through a pseudo-header.
+/// A checksum that covers the addresses through a pseudo-header, or none.
+///
+/// Not an `Option`: the optimiser would compute with the offset before it looks whether there is
+/// one, and the verifier refuses to read what is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PseudoHeaderChecksum {
-    /// Where it stands, from the start of the transport header.
+    /// Where it stands, from the start of the transport header; 0 if there is none.
     pub offset: usize,
-    /// What zero means in it.
-    pub zero: ZeroChecksum,
+    /// Whether there is one, and what zero means in it.
+    pub kind: ChecksumKind,
 }
 
-/// The checksum that `protocol` has over a pseudo-header, if it has one.
+impl PseudoHeaderChecksum {
+    /// There is none.
+    pub const NONE: Self = Self { offset: 0, kind: ChecksumKind::None };
+}
+
+/// The checksum that `protocol` has over a pseudo-header in IPv4 and IPv6 alike.
 #[must_use]
 #[inline(always)]
-pub const fn pseudo_header_checksum(protocol: u8) -> Option<PseudoHeaderChecksum> {
+pub const fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
     match protocol {
-        TCP => Some(PseudoHeaderChecksum { offset: 16, zero: ZeroChecksum::IsASum }),
-        UDP | UDP_LITE => Some(PseudoHeaderChecksum { offset: 6, zero: ZeroChecksum::MeansNone }),
-        DCCP => Some(PseudoHeaderChecksum { offset: 6, zero: ZeroChecksum::IsASum }),
-        _ => None,
+        TCP => PseudoHeaderChecksum { offset: 16, kind: ChecksumKind::Always },
+        UDP | UDP_LITE => PseudoHeaderChecksum { offset: 6, kind: ChecksumKind::Optional },
+        DCCP => PseudoHeaderChecksum { offset: 6, kind: ChecksumKind::Always },
+        _ => PseudoHeaderChecksum::NONE,
     }
 }
 
@@ -46,6 +57,8 @@ const fn header_len_min(protocol: u8) -> u32 {
     match protocol {
         TCP => 20,
         UDP | UDP_LITE | ICMP => 8,
+        // Type, code and checksum.
+        ICMPV6 => 4,
         DCCP => 12,
         _ => 0,
     }
@@ -56,14 +69,16 @@ const fn header_len_min(protocol: u8) -> u32 {
 /// # Errors
 /// [`Reason::Truncated`] if the payload is shorter than the protocol's shortest header.
 #[inline(always)]
-pub const fn checksum_to_mend(ip: &Ipv4) -> Result<Option<PseudoHeaderChecksum>, Reason> {
+pub fn checksum_to_mend<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeaderChecksum, Reason> {
     if matches!(ip.fragment, Fragment::Later) {
-        return Ok(None);
+        return Ok(PseudoHeaderChecksum::NONE);
     }
-    if ip.payload_len < header_len_min(ip.protocol) {
+    // ICMP and ICMPv6 are only themselves within their own version of IP.
+    let foreign_icmp = matches!(ip.protocol, ICMP | ICMPV6) && ip.protocol != F::ICMP;
+    if !foreign_icmp && ip.payload_len < header_len_min(ip.protocol) {
         return Err(Reason::Truncated);
     }
-    Ok(pseudo_header_checksum(ip.protocol))
+    Ok(F::pseudo_header_checksum(ip.protocol))
 }
 
 /// Whether the transport header of `protocol` starts with two ports.
@@ -73,33 +88,46 @@ pub const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | UDP_LITE | DCCP | SCTP)
 }
 
+/// Bytes of a source and a destination port.
+const PORTS_LEN: u32 = 4;
+
+/// Source and destination port of the packet at `offset`, in network order, if it has them.
+#[inline(always)]
+pub fn ports<A, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<([u8; 2], [u8; 2])> {
+    if ip.fragment == Fragment::Later || !has_ports(ip.protocol) || ip.payload_len < PORTS_LEN {
+        return None;
+    }
+    let [s0, s1, d0, d1] = packet.bytes(offset + ip.header_len)?;
+    Some(([s0, s1], [d0, d1]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::Addresses;
+    use crate::address::Addresses;
+    use crate::family::{V4, V6};
 
-    const fn checksum(offset: usize, zero: ZeroChecksum) -> Option<PseudoHeaderChecksum> {
-        Some(PseudoHeaderChecksum { offset, zero })
+    const fn checksum(offset: usize, kind: ChecksumKind) -> PseudoHeaderChecksum {
+        PseudoHeaderChecksum { offset, kind }
     }
 
     /// Protocol, shortest header, checksum.
-    const KNOWN: [(u8, u32, Option<PseudoHeaderChecksum>); 6] = [
-        (1, 8, None),
-        (6, 20, checksum(16, ZeroChecksum::IsASum)),
-        (17, 8, checksum(6, ZeroChecksum::MeansNone)),
-        (33, 12, checksum(6, ZeroChecksum::IsASum)),
-        (132, 0, None),
-        (136, 8, checksum(6, ZeroChecksum::MeansNone)),
+    const KNOWN: [(u8, u32, PseudoHeaderChecksum); 6] = [
+        (1, 8, PseudoHeaderChecksum::NONE),
+        (6, 20, checksum(16, ChecksumKind::Always)),
+        (17, 8, checksum(6, ChecksumKind::Optional)),
+        (33, 12, checksum(6, ChecksumKind::Always)),
+        (132, 0, PseudoHeaderChecksum::NONE),
+        (136, 8, checksum(6, ChecksumKind::Optional)),
     ];
 
-    fn part(fragment: Fragment, protocol: u8, payload_len: u32) -> Ipv4 {
-        Ipv4 {
+    fn part(fragment: Fragment, protocol: u8, payload_len: u32) -> Ip<[u8; 4]> {
+        Ip {
             header_len: 20,
             payload_len,
             protocol,
             fragment,
-            identification: [0; 2],
-            checksum: [0; 2],
+            identification: [0; 4],
             addresses: Addresses { source: [0; 4], destination: [0; 4] },
         }
     }
@@ -108,17 +136,22 @@ mod tests {
     fn each_protocol_has_its_checksum_to_mend_once_its_header_is_there() {
         for protocol in 0..=255 {
             let known = KNOWN.iter().find(|known| known.0 == protocol);
-            let (shortest, checksum) = known.map_or((0, None), |known| (known.1, known.2));
+            let (shortest, checksum) =
+                known.map_or((0, PseudoHeaderChecksum::NONE), |known| (known.1, known.2));
             assert_eq!(pseudo_header_checksum(protocol), checksum, "{protocol}");
             for payload_len in 0..=24 {
                 let enough = payload_len >= shortest;
                 let expected = if enough { Ok(checksum) } else { Err(Reason::Truncated) };
                 for fragment in [Fragment::Whole, Fragment::First] {
                     let ip = part(fragment, protocol, payload_len);
-                    assert_eq!(checksum_to_mend(&ip), expected, "{ip:?}");
+                    assert_eq!(checksum_to_mend::<V4>(&ip), expected, "{ip:?}");
                 }
                 let later = part(Fragment::Later, protocol, payload_len);
-                assert_eq!(checksum_to_mend(&later), Ok(None), "{later:?}");
+                assert_eq!(
+                    checksum_to_mend::<V4>(&later),
+                    Ok(PseudoHeaderChecksum::NONE),
+                    "{later:?}"
+                );
             }
         }
     }
@@ -127,7 +160,9 @@ mod tests {
     #[test]
     fn every_checksum_lies_within_the_shortest_header() {
         for (protocol, shortest, checksum) in KNOWN {
-            let Some(checksum) = checksum else { continue };
+            if checksum.kind == ChecksumKind::None {
+                continue;
+            }
             assert!(checksum.offset + 2 <= shortest as usize, "{protocol}");
         }
     }

@@ -1,0 +1,25 @@
+//! `bypass`: what is left alone although it is a packet to or from a peer.
+
+/// The slot of the rules that the whole cluster has.
+pub const CLUSTER: u32 = u32::MAX;
+
+/// The key of `bypass`. A packet of the protocol with the port at either end is left alone.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BypassKey {
+    /// The peer's slot, or [`CLUSTER`].
+    pub slot: u32,
+    /// The IP protocol number: one with ports.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// The port in network order.
+    pub port: [u8; 2],
+}
+
+/// The value of `bypass`: always 1.
+pub type BypassValue = u8;
+
+crate::plain_old_data!(BypassKey);
+
+const _: () = assert!(size_of::<BypassKey>() == 8);

@@ -1,0 +1,131 @@
+//! Addresses of both versions of IP, as words.
+
+/// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
+///
+/// Words, and not the bytes of the maps, because that is what the programs' instructions load,
+/// compare and add.
+pub trait Address: Copy + Eq {
+    /// The address as the maps hold it: bytes in network order.
+    type Octets: Copy + 'static;
+
+    /// Its bits: 32 or 128.
+    const BITS: u8;
+
+    /// All bits zero.
+    const NONE: Self;
+
+    /// From the maps.
+    fn from_octets(octets: Self::Octets) -> Self;
+
+    /// For the maps.
+    fn octets(self) -> Self::Octets;
+
+    /// The sum of its words.
+    fn sum(self) -> u64;
+
+    /// The sum of its words' complements.
+    fn inverse_sum(self) -> u64;
+
+    /// The address whose first `length` bits are those of `network`, and the others its own.
+    #[must_use]
+    fn in_network(self, network: Self, length: u8) -> Self;
+}
+
+/// An address of `N` words.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<const N: usize>(pub [u32; N]);
+
+impl<const N: usize> PartialEq for Words<N> {
+    /// In the programs' own instructions: a comparison of arrays would call a function.
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let mut different = 0;
+        for (word, other) in self.0.iter().zip(&other.0) {
+            different |= word ^ other;
+        }
+        different == 0
+    }
+}
+
+impl<const N: usize> Eq for Words<N> {}
+
+impl<const N: usize> Words<N> {
+    #[inline(always)]
+    fn words_sum(self) -> u64 {
+        self.0.iter().map(|word| u64::from(*word)).sum()
+    }
+
+    #[inline(always)]
+    fn words_inverse_sum(self) -> u64 {
+        self.0.iter().map(|word| u64::from(!*word)).sum()
+    }
+
+    #[inline(always)]
+    fn words_in_network(mut self, network: Self, length: u8) -> Self {
+        let mut left = u32::from(length);
+        for (word, network) in self.0.iter_mut().zip(&network.0) {
+            let bits = if left > 32 { 32 } else { left };
+            left -= bits;
+            let mask = ((0xffff_ffff_u64 << (32 - bits)) as u32).to_be();
+            *word = network & mask | *word & !mask;
+        }
+        self
+    }
+}
+
+macro_rules! address {
+    ($words:literal) => {
+        impl Address for Words<$words> {
+            type Octets = [u8; $words * 4];
+
+            const BITS: u8 = $words * 32;
+
+            const NONE: Self = Self([0; $words]);
+
+            #[inline(always)]
+            fn from_octets(octets: Self::Octets) -> Self {
+                let mut words = [0; $words];
+                for (word, octets) in words.iter_mut().zip(octets.as_chunks().0) {
+                    *word = u32::from_ne_bytes(*octets);
+                }
+                Self(words)
+            }
+
+            #[inline(always)]
+            fn octets(self) -> Self::Octets {
+                let mut octets = [0; $words * 4];
+                for (octets, word) in octets.as_chunks_mut().0.iter_mut().zip(self.0) {
+                    *octets = word.to_ne_bytes();
+                }
+                octets
+            }
+
+            #[inline(always)]
+            fn sum(self) -> u64 {
+                self.words_sum()
+            }
+
+            #[inline(always)]
+            fn inverse_sum(self) -> u64 {
+                self.words_inverse_sum()
+            }
+
+            #[inline(always)]
+            fn in_network(self, network: Self, length: u8) -> Self {
+                self.words_in_network(network, length)
+            }
+        }
+    };
+}
+
+address!(1);
+address!(4);
+
+/// Source and destination, as they stand in a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses<A> {
+    /// The source address.
+    pub source: A,
+    /// The destination address.
+    pub destination: A,
+}

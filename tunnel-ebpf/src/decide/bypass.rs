@@ -1,0 +1,75 @@
+//! The bypass list: packets to and from peers that are left alone on purpose, by the port at either
+//! end.
+
+use tunnel_common::bypass::{BypassKey, CLUSTER};
+use tunnel_common::flows::{DATAGRAM, Flow};
+use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer};
+
+use crate::address::Address;
+use crate::packet::Packet;
+use crate::parse::ip::{Fragment, Ip};
+use crate::parse::transport::ports;
+use crate::tables::{Tables, Treatment};
+
+/// Whether a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
+/// the first one of their datagram.
+#[inline(always)]
+pub fn applies<A: Address, P: Packet, T: Tables<A>>(
+    packet: &P,
+    ip: &Ip<A>,
+    peer: &Peer<A::Octets>,
+    tables: &T,
+) -> bool {
+    if peer.bypass == 0 {
+        return false;
+    }
+    if ip.fragment == Fragment::Later {
+        return tables.recall(&datagram(ip)) == Some(Treatment::Bypassed);
+    }
+    let is_listed = applies_to_quoted(packet, 0, ip, peer, tables);
+    if ip.fragment == Fragment::First {
+        if is_listed {
+            tables.remember(&datagram(ip), Treatment::Bypassed);
+        } else {
+            // An identification comes round again.
+            tables.forget(&datagram(ip));
+        }
+    }
+    is_listed
+}
+
+/// Whether the packet at `offset`, of which an ICMP error quotes at least the ports, is on the list.
+#[inline(always)]
+pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
+    packet: &P,
+    offset: usize,
+    ip: &Ip<A>,
+    peer: &Peer<A::Octets>,
+    tables: &T,
+) -> bool {
+    if peer.bypass == 0 {
+        return false;
+    }
+    let Some((source, destination)) = ports(packet, offset, ip) else { return false };
+    let listed = |slot, port| {
+        tables.has_bypass(&BypassKey { slot, protocol: ip.protocol, reserved: 0, port })
+    };
+    peer.bypass & BYPASS_CLUSTER != 0 && (listed(CLUSTER, source) || listed(CLUSTER, destination))
+        || peer.bypass & BYPASS_MEMBER != 0
+            && (listed(peer.slot, source) || listed(peer.slot, destination))
+}
+
+/// A datagram that is left alone, told apart from the others by its identification.
+#[inline(always)]
+fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
+    let [i0, i1, i2, i3] = ip.identification;
+    Flow {
+        local: ip.addresses.source.octets(),
+        peer: ip.addresses.destination.octets(),
+        local_port: [i0, i1],
+        peer_port: [i2, i3],
+        protocol: ip.protocol,
+        kind: DATAGRAM,
+        reserved: [0; 2],
+    }
+}

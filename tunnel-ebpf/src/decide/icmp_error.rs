@@ -1,0 +1,248 @@
+//! ICMP errors: the packet that they quote is mended so that the socket, or the other side,
+//! recognises the packet that it sent (RFC 5508, REQ-4 and REQ-5).
+//!
+//! In two functions: the first finds out which addresses there are to be, the second one writes.
+//! Both read the headers anew: errors are few, and what is kept from one function to the next takes
+//! stack, of which the programs have 512 bytes.
+
+use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
+
+use super::egress::{addresses, from};
+use super::quote::{self, Quote};
+use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten, written};
+use crate::address::{Address, Addresses};
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut};
+use crate::parse::icmp::{self, Message};
+use crate::parse::ip::Ip;
+use crate::parse::transport::PseudoHeaderChecksum;
+use crate::rewrite::{self, NewQuote};
+use crate::tables::{Tables, Treatment};
+
+/// The addresses that an error and its quote are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readdressed<A> {
+    /// Those of the error itself.
+    pub wire: Addresses<A>,
+    /// Those of the quoted packet, if it is rewritten.
+    pub quoted: Addresses<A>,
+    /// Whether it is.
+    pub has_quote: bool,
+    /// Where the ICMP message begins, in bytes.
+    pub header_len: u32,
+    /// The quoted transport checksum, if it is there; its offset counts from the start of the packet.
+    pub quoted_checksum: PseudoHeaderChecksum,
+    /// The slot of the peer that it is counted for.
+    pub slot: u32,
+}
+
+impl<A: Address> Readdressed<A> {
+    /// Something to fill in.
+    #[must_use]
+    #[inline(always)]
+    pub fn none() -> Self {
+        let none = Addresses { source: A::NONE, destination: A::NONE };
+        Self {
+            wire: none,
+            quoted: none,
+            has_quote: false,
+            header_len: 0,
+            quoted_checksum: PseudoHeaderChecksum::NONE,
+            slot: 0,
+        }
+    }
+}
+
+/// Finds the addresses of an error that leaves for a peer: about a packet that came from one.
+#[inline(always)]
+pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    new: &mut Readdressed<F::Address>,
+) -> Step {
+    match decide_egress::<F, P, T>(packet, tables, new) {
+        Ok(step) => step,
+        Err(reason) => Step::Done(Outcome::NotRewritten(reason)),
+    }
+}
+
+#[inline(always)]
+fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    new: &mut Readdressed<F::Address>,
+) -> Result<Step, Reason> {
+    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let ip = F::parse(packet, &header)?;
+    let Some(peer) = tables.peer(ip.addresses.destination) else {
+        return Ok(Step::Done(Outcome::NotOurs));
+    };
+    new.slot = peer.slot;
+    new.wire = addresses(tables, peer, &ip, &from(tables, peer, ip.addresses.source)?)?;
+
+    let quote = quote::parse::<F, P>(packet, &ip)?;
+    new.header_len = ip.header_len as u32;
+    new.quoted_checksum = quote::checksum_field::<F>(&quote);
+    let Addresses { source, destination } = quote.ip.addresses;
+    let Some(peer) = tables.peer(source) else { return Ok(Step::IcmpError) };
+    if peer.role != ROLE_PRIVATE {
+        return Ok(Step::IcmpError);
+    }
+    // To the private address, or to the underlay address that a socket is bound to.
+    let Ok(to) = from(tables, peer, destination) else { return Ok(Step::IcmpError) };
+    if !bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, tables) {
+        let source = peer_range::public_of(tables, peer, source)?;
+        new.quoted = Addresses { source, destination: to.underlay };
+        new.has_quote = true;
+    }
+    Ok(Step::IcmpError)
+}
+
+/// Finds the addresses of an error that arrives, from a peer or from a router in between: about a
+/// packet that this host sent to a peer. Two lookups for an error that concerns no peer.
+#[inline(always)]
+pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    new: &mut Readdressed<F::Address>,
+) -> Step {
+    let Some(header) = F::header(packet) else { return Step::Done(Outcome::NotOurs) };
+    // What is wrong with a packet from a peer was found out before; of others, it is not known
+    // whether they concern one.
+    let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
+    if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
+        return Step::Done(Outcome::NotOurs);
+    }
+    // A router's address stays.
+    new.wire = ip.addresses;
+    let is_from_peer = match sender(tables, &ip, new) {
+        Ok(is_from_peer) => is_from_peer,
+        Err(reason) => return Step::Done(Outcome::NotRewritten(reason)),
+    };
+    match (about::<F, P, T>(packet, &ip, tables, new), is_from_peer) {
+        (Ok(About::Ours { sent, slot }), _) => {
+            // To the address that the packet was sent from.
+            new.wire.destination = sent.source;
+            new.quoted = sent;
+            new.has_quote = true;
+            if !is_from_peer {
+                new.slot = slot;
+            }
+            Step::IcmpError
+        }
+        (Ok(About::Other), true) => Step::IcmpError,
+        (Ok(About::LeftAlone(reason)), _) | (Err(reason), true) => {
+            Step::Done(Outcome::NotRewritten(reason))
+        }
+        (Ok(About::Other) | Err(_), false) => Step::Done(Outcome::NotOurs),
+    }
+}
+
+/// Whether the error is from a peer; then it has the private addresses.
+#[inline(always)]
+fn sender<A: Address, T: Tables<A>>(
+    tables: &T,
+    ip: &Ip<A>,
+    new: &mut Readdressed<A>,
+) -> Result<bool, Reason> {
+    let Addresses { source, destination } = ip.addresses;
+    match tables.peer(source) {
+        Some(peer) if peer.role == ROLE_PUBLIC => {
+            new.slot = peer.slot;
+            new.wire.destination =
+                own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
+            new.wire.source = peer_range::private_of(tables, peer, source)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// What an error that arrives is about.
+enum About<A> {
+    /// A packet that this host sent to a peer's private address.
+    Ours {
+        /// The addresses that it was sent with.
+        sent: Addresses<A>,
+        /// The slot of the peer that it was sent to.
+        slot: u32,
+    },
+    /// A packet that was not rewritten, for this reason.
+    LeftAlone(Reason),
+    /// Anything else.
+    Other,
+}
+
+#[inline(always)]
+fn about<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    ip: &Ip<F::Address>,
+    tables: &T,
+    new: &mut Readdressed<F::Address>,
+) -> Result<About<F::Address>, Reason> {
+    let quote = quote::parse::<F, P>(packet, ip)?;
+    new.header_len = ip.header_len as u32;
+    new.quoted_checksum = quote::checksum_field::<F>(&quote);
+    let Quote { offset, ip: quoted } = quote;
+    let Addresses { source, destination } = quoted.addresses;
+    let Some(peer) = tables.peer(destination) else { return Ok(About::Other) };
+    if peer.role != ROLE_PUBLIC || source != ip.addresses.destination {
+        return Ok(About::Other);
+    }
+    let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };
+    if bypass::applies_to_quoted(packet, offset, &quoted, peer, tables) {
+        return Ok(About::LeftAlone(Reason::Bypass));
+    }
+    let mut sent = Addresses { source: own, destination };
+    if peer.public_flows == 1 {
+        match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
+            Some(Treatment::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
+            Some(Treatment::FromUnderlay) => sent.source = source,
+            Some(Treatment::Bypassed) | None => {}
+        }
+    }
+    let slot = peer.slot;
+    sent.destination = peer_range::private_of(tables, peer, destination)?;
+    Ok(About::Ours { sent, slot })
+}
+
+/// Rewrites an error and its quote.
+#[inline(always)]
+pub fn rewrite_with_quote<F: Family, P: PacketMut>(
+    packet: &mut P,
+    new: &Readdressed<F::Address>,
+) -> Outcome {
+    try_rewrite_with_quote::<F, P>(packet, new).unwrap_or_else(Outcome::NotRewritten)
+}
+
+#[inline(always)]
+fn try_rewrite_with_quote<F: Family, P: PacketMut>(
+    packet: &mut P,
+    new: &Readdressed<F::Address>,
+) -> Result<Outcome, Reason> {
+    let offset = new.header_len as usize + icmp::HEADER_LEN;
+    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let quoted = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
+    let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
+    let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
+    let new_header = F::new_header(&header, new.wire);
+    written(rewrite::icmp_error::<F, P>(packet, &new_header, &new_quote), new.slot)
+}
+
+/// Rewrites an error about something else.
+#[inline(always)]
+pub fn rewrite_without_quote<F: Family, P: PacketMut>(
+    packet: &mut P,
+    new: &Readdressed<F::Address>,
+) -> Outcome {
+    let Some(header) = F::header(packet) else {
+        return Outcome::NotRewritten(Reason::Truncated);
+    };
+    let ip = match F::parse(packet, &header) {
+        Ok(ip) => ip,
+        Err(reason) => return Outcome::NotRewritten(reason),
+    };
+    rewritten::<F, P>(packet, &header, &ip, new.wire, new.slot)
+        .unwrap_or_else(Outcome::NotRewritten)
+}

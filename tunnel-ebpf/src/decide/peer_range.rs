@@ -1,0 +1,54 @@
+//! From one of a peer's addresses to the other. That of a prefix keeps the host part.
+
+use tunnel_common::outcome::Reason;
+use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+
+use crate::address::Address;
+use crate::tables::Tables;
+
+/// Where packets to `private`, an address of the peer, are sent.
+///
+/// # Errors
+/// [`Reason::Shadowed`].
+#[inline(always)]
+pub fn public_of<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    private: A,
+) -> Result<A, Reason> {
+    translated(tables, peer, private, A::from_octets(peer.public), ROLE_PUBLIC)
+}
+
+/// Who packets from `public`, an address of the peer, are from.
+///
+/// # Errors
+/// [`Reason::Shadowed`].
+#[inline(always)]
+pub fn private_of<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    public: A,
+) -> Result<A, Reason> {
+    translated(tables, peer, public, A::from_octets(peer.private), ROLE_PRIVATE)
+}
+
+/// `address` in `network`, unless it is another member's there: a longer prefix or a single address
+/// counts before a shorter prefix, and the way back has to lead to the same peer.
+#[inline(always)]
+fn translated<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    address: A,
+    network: A,
+    role: u8,
+) -> Result<A, Reason> {
+    if !tables.has_prefixes() || peer.length == A::BITS {
+        return Ok(network);
+    }
+    let slot = peer.slot;
+    let translated = address.in_network(network, peer.length);
+    match tables.peer(translated) {
+        Some(owner) if owner.slot == slot && owner.role == role => Ok(translated),
+        _ => Err(Reason::Shadowed),
+    }
+}

@@ -1,0 +1,62 @@
+//! What one function of the programs makes of a packet, and whether the next one goes on.
+
+use tunnel_common::outcome::{Outcome, Reason};
+
+/// What one function makes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All there is to do.
+    Done(Outcome),
+    /// It is, or may be, an ICMP error: [`super::icmp_error`] goes on.
+    IcmpError,
+}
+
+const NOT_OURS: u64 = 0;
+const REWRITTEN: u64 = 1;
+const NOT_REWRITTEN: u64 = 2;
+const ICMP_ERROR: u64 = 3;
+
+impl Step {
+    /// As a number without a bit that is not set to something: the verifier takes no others from a
+    /// function, and an enum has them in the variants with less data.
+    #[must_use]
+    #[inline(always)]
+    pub const fn to_bits(self) -> u64 {
+        match self {
+            Self::Done(Outcome::NotOurs) => NOT_OURS,
+            Self::Done(Outcome::Rewritten { slot }) => REWRITTEN << 32 | slot as u64,
+            Self::Done(Outcome::NotRewritten(reason)) => NOT_REWRITTEN << 32 | reason as u64,
+            Self::IcmpError => ICMP_ERROR << 32,
+        }
+    }
+
+    /// From [`Self::to_bits`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        match bits >> 32 {
+            REWRITTEN => Self::Done(Outcome::Rewritten { slot: bits as u32 }),
+            NOT_REWRITTEN => match Reason::from_index(bits as u32) {
+                Some(reason) => Self::Done(Outcome::NotRewritten(reason)),
+                None => Self::Done(Outcome::NotOurs),
+            },
+            ICMP_ERROR => Self::IcmpError,
+            _ => Self::Done(Outcome::NotOurs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_the_same_after_it_was_a_number() {
+        let mut steps = vec![Step::IcmpError, Step::Done(Outcome::NotOurs)];
+        steps.extend([0, 1, u32::MAX].map(|slot| Step::Done(Outcome::Rewritten { slot })));
+        steps.extend(Reason::ALL.iter().map(|r| Step::Done(Outcome::NotRewritten(*r))));
+        for step in steps {
+            assert_eq!(Step::from_bits(step.to_bits()), step);
+        }
+    }
+}

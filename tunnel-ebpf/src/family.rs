@@ -1,0 +1,94 @@
+//! What differs between the two versions of IP. Everything behind it is written once.
+
+use tunnel_common::outcome::Reason;
+
+use crate::address::{Address, Addresses};
+use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::parse::icmp::Message;
+use crate::parse::ip::Ip;
+use crate::parse::transport::PseudoHeaderChecksum;
+
+pub use crate::parse::ipv4::V4;
+pub use crate::parse::ipv6::V6;
+
+/// An address of a version of IP, as the maps hold it.
+pub type Octets<F> = <<F as Family>::Address as Address>::Octets;
+
+/// A version of IP.
+pub trait Family {
+    /// Its addresses.
+    type Address: Address;
+    /// Its header, without options and extension headers: words as they stand in memory.
+    type Header: Copy;
+    /// The part of the header that changes with its addresses: words side by side.
+    type NewHeader: Copy;
+
+    /// The protocol number of its control messages.
+    const ICMP: u8;
+    /// Whether the sum over a pseudo-header is part of its control messages' checksum.
+    const ICMP_HAS_PSEUDO_HEADER: bool;
+    /// Whether its header has a checksum, which makes up for what changes in its addresses.
+    const HEADER_HAS_CHECKSUM: bool;
+
+    /// The packet's own header.
+    fn header<P: Packet>(packet: &P) -> Option<Self::Header>;
+
+    /// The quoted header at `offset`.
+    fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Self::Header>;
+
+    /// Source and destination of a header that need not be valid otherwise.
+    fn addresses(header: &Self::Header) -> Addresses<Self::Address>;
+
+    /// Whether the packet may hold a control message, as far as this header says.
+    fn may_hold_icmp(header: &Self::Header) -> bool;
+
+    /// The headers of `packet`.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`], [`Reason::Truncated`], [`Reason::SourceRouted`] or
+    /// [`Reason::TooManyHeaders`].
+    fn parse<P: Packet>(packet: &P, header: &Self::Header) -> Result<Ip<Self::Address>, Reason>;
+
+    /// The headers of a packet that an ICMP error quotes at `offset`, of which `extent` bytes are
+    /// there.
+    ///
+    /// The quote may end anywhere behind the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443
+    /// section 2.4), so its own length says nothing; the payload is what is there of it.
+    ///
+    /// # Errors
+    /// [`Reason::MalformedQuote`], [`Reason::SourceRouted`] or [`Reason::TooManyHeaders`].
+    fn parse_quoted<P: Packet>(
+        packet: &P,
+        offset: usize,
+        header: &Self::Header,
+        extent: u32,
+    ) -> Result<Ip<Self::Address>, Reason>;
+
+    /// What an ICMP message of this type is.
+    fn message(message_type: u8) -> Message;
+
+    /// The checksum over a pseudo-header that a protocol has.
+    fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum;
+
+    /// What a header with these addresses has in the place of what it had.
+    fn new_header(header: &Self::Header, new: Addresses<Self::Address>) -> Self::NewHeader;
+
+    /// Replaces that part of the packet's own header.
+    ///
+    /// # Errors
+    /// If the write is refused.
+    fn store_header<P: PacketMut>(
+        packet: &mut P,
+        header: &Self::NewHeader,
+    ) -> Result<(), WriteFailed>;
+
+    /// The same for a quoted header at `offset`.
+    ///
+    /// # Errors
+    /// If the write is refused.
+    fn store_quoted_header<P: PacketMut>(
+        packet: &mut P,
+        offset: usize,
+        header: &Self::NewHeader,
+    ) -> Result<(), WriteFailed>;
+}

@@ -1,0 +1,92 @@
+//! The ethertypes that matter, and VLAN tags in a frame.
+
+/// Which version of IP follows the link header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What an ethertype says of what follows.
+pub enum Next {
+    /// An IP header.
+    Ip(Version),
+    /// A VLAN tag.
+    Tag,
+    /// Anything else.
+    Other,
+}
+
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+/// IEEE 802.1Q: a customer's tag.
+const ETH_P_8021Q: u16 = 0x8100;
+/// IEEE 802.1ad: a provider's tag.
+const ETH_P_8021AD: u16 = 0x88a8;
+
+/// Bytes of a tag: its control information, and the ethertype of what follows.
+const TAG_LEN: usize = 4;
+/// IEEE 802.1ad: a provider's tag and a customer's.
+const TAGS_MAX: usize = 2;
+
+/// What follows an ethertype in network order.
+#[inline(always)]
+pub fn next(ethertype: [u8; 2]) -> Next {
+    match u16::from_be_bytes(ethertype) {
+        ETH_P_IP => Next::Ip(Version::V4),
+        ETH_P_IPV6 => Next::Ip(Version::V6),
+        ETH_P_8021Q | ETH_P_8021AD => Next::Tag,
+        _ => Next::Other,
+    }
+}
+
+/// Where a tagged frame has its IP header.
+#[derive(Clone, Copy)]
+pub struct Tagged {
+    /// Its version.
+    pub version: Version,
+    /// Bytes of tags before it.
+    pub tags_len: usize,
+}
+
+impl Tagged {
+    /// Follows the tags of a frame; `tag` is the one behind so many bytes of tags.
+    #[inline(always)]
+    pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
+        let mut tags_len = 0;
+        for _ in 0..TAGS_MAX {
+            let [_, _, e0, e1] = tag(tags_len)?;
+            tags_len += TAG_LEN;
+            match next([e0, e1]) {
+                Next::Ip(version) => return Some(Self { version, tags_len }),
+                Next::Tag => {}
+                Next::Other => return None,
+            }
+        }
+        None
+    }
+
+    /// As a number: what a function that the kernel verifies by itself can return. Its ways would
+    /// otherwise be multiplied with those through all that follows.
+    #[inline(always)]
+    pub fn to_bits(found: Option<Self>) -> u64 {
+        match found {
+            None => 0,
+            Some(Self { version: Version::V4, tags_len }) => 4 << 8 | tags_len as u64,
+            Some(Self { version: Version::V6, tags_len }) => 6 << 8 | tags_len as u64,
+        }
+    }
+
+    /// From [`Self::to_bits`].
+    #[inline(always)]
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        let version = match bits >> 8 {
+            4 => Version::V4,
+            6 => Version::V6,
+            _ => return None,
+        };
+        Some(Self { version, tags_len: (bits & 0xff) as usize })
+    }
+}

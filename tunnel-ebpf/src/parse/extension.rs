@@ -1,0 +1,182 @@
+//! IPv6 extension headers (RFC 8200, section 4): a walk with an end.
+
+use crate::packet::Packet;
+use crate::parse::ip::Fragment;
+
+/// How many extension headers are looked at. RFC 8200 section 4.1 has six kinds, the destination
+/// options twice.
+pub const HEADERS_MAX: usize = 8;
+
+const HOP_BY_HOP_OPTIONS: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+
+const FRAGMENT_OFFSET_MASK: u16 = 0xfff8;
+const MORE_FRAGMENTS: u16 = 0x0001;
+/// The length of the fragment header, and of the shortest other one.
+const UNIT: u32 = 8;
+
+/// What lies behind the extension headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Where the walk ended.
+    pub end: End,
+    /// Bytes from where the walk began to where it ended: at most 16,384.
+    pub len: u32,
+    /// The payload's protocol number.
+    pub protocol: u8,
+    /// Which part of its datagram the packet is.
+    pub fragment: Fragment,
+    /// The identification of its fragments, in network order.
+    pub identification: [u8; 4],
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At the payload.
+    Payload,
+    /// Within a header: the bytes end there.
+    Cut,
+    /// At a routing header that names further hops: the transport checksum covers the last of them,
+    /// and not the destination in the IPv6 header (RFC 8200, section 8.1).
+    SourceRouted,
+    /// Behind [`HEADERS_MAX`] headers, and there are more.
+    TooManyHeaders,
+}
+
+impl Chain {
+    /// That of a packet without extension headers.
+    #[must_use]
+    #[inline(always)]
+    pub const fn none(protocol: u8) -> Self {
+        Self {
+            end: End::Payload,
+            len: 0,
+            protocol,
+            fragment: Fragment::Whole,
+            identification: [0; 4],
+        }
+    }
+
+    /// All of it in one number: what a function that the kernel verifies by itself can return.
+    #[must_use]
+    #[inline(always)]
+    pub const fn to_bits(self) -> u64 {
+        let end = match self.end {
+            End::Payload => 0,
+            End::Cut => 1,
+            End::SourceRouted => 2,
+            End::TooManyHeaders => 3,
+        };
+        let fragment = match self.fragment {
+            Fragment::Whole => 0,
+            Fragment::First => 1,
+            Fragment::Later => 2,
+        };
+        (u32::from_ne_bytes(self.identification) as u64) << 32
+            | (self.len as u64 & LEN_MASK) << 12
+            | (self.protocol as u64) << 4
+            | fragment << 2
+            | end
+    }
+
+    /// From [`Self::to_bits`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            end: match bits & 3 {
+                0 => End::Payload,
+                1 => End::Cut,
+                2 => End::SourceRouted,
+                _ => End::TooManyHeaders,
+            },
+            len: (bits >> 12 & LEN_MASK) as u32,
+            protocol: (bits >> 4) as u8,
+            fragment: match bits >> 2 & 3 {
+                0 => Fragment::Whole,
+                1 => Fragment::First,
+                _ => Fragment::Later,
+            },
+            identification: ((bits >> 32) as u32).to_ne_bytes(),
+        }
+    }
+}
+
+const LEN_MASK: u64 = 0xf_ffff;
+
+/// Whether the walk has a header of this number to go past.
+#[must_use]
+#[inline(always)]
+pub const fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, HOP_BY_HOP_OPTIONS | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
+}
+
+/// Walks from the header `first` at `start` to the payload, within the `available` bytes there.
+///
+/// The authentication header is not walked past: what it covers can't be rewritten anyway.
+#[inline(always)]
+pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> Chain {
+    let mut chain = Chain::none(first);
+    for _ in 0..HEADERS_MAX {
+        if !is_extension(chain.protocol) || matches!(chain.fragment, Fragment::Later) {
+            return chain;
+        }
+        if available < chain.len + UNIT {
+            return Chain { end: End::Cut, ..chain };
+        }
+        let Some(header) = packet.bytes(start + chain.len as usize) else {
+            return Chain { end: End::Cut, ..chain };
+        };
+        let [next, units, f0, f1, i0, i1, i2, i3]: [u8; 8] = header;
+        if chain.protocol == FRAGMENT {
+            let fragment = u16::from_be_bytes([f0, f1]);
+            chain.fragment = if fragment & FRAGMENT_OFFSET_MASK != 0 {
+                Fragment::Later
+            } else if fragment & MORE_FRAGMENTS != 0 {
+                Fragment::First
+            } else {
+                // An atomic fragment (RFC 6946).
+                Fragment::Whole
+            };
+            chain.identification = [i0, i1, i2, i3];
+            chain.len += UNIT;
+        } else {
+            // The number of segments left (RFC 8200, section 4.4).
+            if chain.protocol == ROUTING && f1 != 0 {
+                return Chain { end: End::SourceRouted, ..chain };
+            }
+            let len = chain.len + UNIT + u32::from(units) * UNIT;
+            if len > available {
+                return Chain { end: End::Cut, ..chain };
+            }
+            chain.len = len;
+        }
+        chain.protocol = next;
+    }
+    if is_extension(chain.protocol) && !matches!(chain.fragment, Fragment::Later) {
+        chain.end = End::TooManyHeaders;
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_the_same_after_it_was_one_number() {
+        for end in [End::Payload, End::Cut, End::SourceRouted, End::TooManyHeaders] {
+            for fragment in [Fragment::Whole, Fragment::First, Fragment::Later] {
+                for (len, protocol, identification) in
+                    [(0, 0, [0; 4]), (16_384, 255, [0xff; 4]), (48, 58, [1, 2, 3, 4])]
+                {
+                    let chain = Chain { end, len, protocol, fragment, identification };
+                    assert_eq!(Chain::from_bits(chain.to_bits()), chain);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What is known of a packet's IP headers, of either version.
+
+use crate::address::Addresses;
+
+/// IP headers that agree with themselves and, if they are not quoted, with the packet's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ip<A> {
+    /// Bytes before the payload, options and extension headers included.
+    pub header_len: usize,
+    /// Bytes of the payload, Ethernet padding not counted.
+    pub payload_len: u32,
+    /// The payload's protocol number.
+    pub protocol: u8,
+    /// Which part of its datagram this is.
+    pub fragment: Fragment,
+    /// The identification, in network order: what the fragments of a datagram share. IPv4's takes up
+    /// the first two bytes.
+    pub identification: [u8; 4],
+    /// Source and destination.
+    pub addresses: Addresses<A>,
+}
+
+/// Which part of its datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// All of it.
+    Whole,
+    /// The first part, which holds the transport header.
+    First,
+    /// A later part, without a transport header.
+    Later,
+}

@@ -1,0 +1,177 @@
+//! The IPv6 header (RFC 8200, section 3).
+
+use tunnel_common::outcome::Reason;
+
+use crate::address::{Addresses, Words};
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::parse::extension::{Chain, End, is_extension};
+use crate::parse::icmp::Message;
+use crate::parse::icmpv6;
+use crate::parse::ip::Ip;
+use crate::parse::transport::{self, PseudoHeaderChecksum};
+
+/// The header's length without extension headers, in bytes.
+pub const HEADER_LEN: usize = 40;
+/// Where the source address stands; the destination address follows at once.
+pub const ADDRESSES_OFFSET: usize = 8;
+
+/// The next header where there is none (RFC 8200, section 4.7).
+const NO_NEXT_HEADER: u8 = 59;
+
+/// An address.
+pub type Address = Words<4>;
+/// The header without extension headers, as it stands in memory.
+pub type Header = [u32; HEADER_LEN / 4];
+
+/// IP version 6.
+#[derive(Clone, Copy, Debug)]
+pub struct V6;
+
+impl Family for V6 {
+    type Address = Address;
+    type Header = Header;
+    /// Source and destination.
+    type NewHeader = [u32; 8];
+
+    const ICMP: u8 = transport::ICMPV6;
+    const ICMP_HAS_PSEUDO_HEADER: bool = true;
+    const HEADER_HAS_CHECKSUM: bool = false;
+
+    #[inline(always)]
+    fn header<P: Packet>(packet: &P) -> Option<Header> {
+        packet.header()
+    }
+
+    #[inline(always)]
+    fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Header> {
+        packet.quoted_header(offset)
+    }
+
+    #[inline(always)]
+    fn addresses(header: &Header) -> Addresses<Address> {
+        let [_, _, a, b, c, d, e, f, g, h] = *header;
+        Addresses { source: Words([a, b, c, d]), destination: Words([e, f, g, h]) }
+    }
+
+    #[inline(always)]
+    fn may_hold_icmp(header: &Header) -> bool {
+        next_header(header) == transport::ICMPV6 || is_extension(next_header(header))
+    }
+
+    #[inline(always)]
+    fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
+        if !is_version_6(header) {
+            return Err(Reason::Malformed);
+        }
+        let extent = packet.extent().checked_sub(HEADER_LEN as u32).ok_or(Reason::Truncated)?;
+        let [l0, l1, next_header, _] = header[1].to_ne_bytes();
+        let len = match u16::from_be_bytes([l0, l1]) {
+            // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 5.19,
+            // net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
+            0 if packet.segments() > 0 => extent,
+            len => u32::from(len),
+        };
+        if len > extent {
+            return Err(Reason::Truncated);
+        }
+        if !is_extension(next_header) {
+            return Ok(ip(header, &Chain::none(next_header), len));
+        }
+        let chain = packet.past_extensions(HEADER_LEN, next_header, len);
+        match chain.end {
+            End::Payload => Ok(ip(header, &chain, len)),
+            End::Cut => Err(Reason::Truncated),
+            End::SourceRouted => Err(Reason::SourceRouted),
+            End::TooManyHeaders => Err(Reason::TooManyHeaders),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_quoted<P: Packet>(
+        packet: &P,
+        offset: usize,
+        header: &Header,
+        extent: u32,
+    ) -> Result<Ip<Address>, Reason> {
+        let Some(available) = extent.checked_sub(HEADER_LEN as u32) else {
+            return Err(Reason::MalformedQuote);
+        };
+        if !is_version_6(header) {
+            return Err(Reason::MalformedQuote);
+        }
+        let next_header = next_header(header);
+        if !is_extension(next_header) {
+            return Ok(ip(header, &Chain::none(next_header), available));
+        }
+        let chain = packet.past_extensions(offset + HEADER_LEN, next_header, available);
+        match chain.end {
+            End::Payload => Ok(ip(header, &chain, available)),
+            // It ends before the payload: there is no transport header to mend.
+            End::Cut => {
+                let chain = Chain { len: available, ..Chain::none(NO_NEXT_HEADER) };
+                Ok(ip(header, &chain, available))
+            }
+            End::SourceRouted => Err(Reason::SourceRouted),
+            End::TooManyHeaders => Err(Reason::TooManyHeaders),
+        }
+    }
+
+    #[inline(always)]
+    fn message(message_type: u8) -> Message {
+        icmpv6::message(message_type)
+    }
+
+    #[inline(always)]
+    fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
+        match protocol {
+            transport::ICMPV6 => icmpv6::CHECKSUM,
+            protocol => transport::pseudo_header_checksum(protocol),
+        }
+    }
+
+    #[inline(always)]
+    fn new_header(_: &Header, new: Addresses<Address>) -> [u32; 8] {
+        let (Words([a, b, c, d]), Words([e, f, g, h])) = (new.source, new.destination);
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    fn store_header<P: PacketMut>(packet: &mut P, header: &[u32; 8]) -> Result<(), WriteFailed> {
+        packet.store_header(ADDRESSES_OFFSET, header)
+    }
+
+    #[inline(always)]
+    fn store_quoted_header<P: PacketMut>(
+        packet: &mut P,
+        offset: usize,
+        header: &[u32; 8],
+    ) -> Result<(), WriteFailed> {
+        packet.store_words(offset + ADDRESSES_OFFSET, header)
+    }
+}
+
+#[inline(always)]
+const fn is_version_6(header: &Header) -> bool {
+    let [version, ..] = header[0].to_ne_bytes();
+    version >> 4 == 6
+}
+
+#[inline(always)]
+const fn next_header(header: &Header) -> u8 {
+    let [_, _, next_header, _] = header[1].to_ne_bytes();
+    next_header
+}
+
+/// `len` bytes follow the header.
+#[inline(always)]
+fn ip(header: &Header, chain: &Chain, len: u32) -> Ip<Address> {
+    Ip {
+        header_len: HEADER_LEN + chain.len as usize,
+        payload_len: len - chain.len,
+        protocol: chain.protocol,
+        fragment: chain.fragment,
+        identification: chain.identification,
+        addresses: V6::addresses(header),
+    }
+}

@@ -1,0 +1,239 @@
+//! An XDP buffer as a packet: direct access to the headers at offsets that are known when the
+//! program is loaded, and the kernel's helpers for all others, which know of fragments (Linux 5.18,
+//! commit 3f364222d032).
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes};
+use aya_ebpf::programs::XdpContext;
+use core::mem::MaybeUninit;
+use core::ptr;
+use tunnel_common::counters::Count;
+use tunnel_ebpf::checksum::mended;
+use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::parse::extension::{Chain, walk};
+
+use crate::link::{Next, Tagged, Version, next};
+use crate::place;
+use crate::settings::link_header_len;
+
+/// Where Ethernet has its ethertype.
+const ETHERTYPE_OFFSET: usize = 12;
+
+/// A packet that XDP hands to a program.
+#[derive(Clone, Copy)]
+pub struct XdpBuff<'a> {
+    ctx: &'a XdpContext,
+    /// Bytes of VLAN tags in the frame.
+    tags_len: usize,
+}
+
+impl<'a> XdpBuff<'a> {
+    /// The packet and its version of IP, if it is an IP packet.
+    #[inline(always)]
+    pub fn ip(ctx: &'a XdpContext) -> Option<(Version, Self)> {
+        let packet = Self { ctx, tags_len: 0 };
+        let ethertype: *mut [u8; 2] = packet.pointer(ETHERTYPE_OFFSET)?;
+        // SAFETY: `pointer` has checked that it lies within the packet; bytes have no alignment.
+        match next(unsafe { *ethertype }) {
+            Next::Ip(version) => Some((version, packet)),
+            Next::Tag => {
+                let tagged = Tagged::from_bits(xdp_behind_tags(ctx.ctx))?;
+                Some((tagged.version, Self { ctx, tags_len: tagged.tags_len }))
+            }
+            Next::Other => None,
+        }
+    }
+
+    /// What it was made of.
+    #[inline(always)]
+    pub const fn context(&self) -> &XdpContext {
+        self.ctx
+    }
+
+    /// What this packet adds to a counter.
+    #[inline(always)]
+    pub fn count(&self) -> Count {
+        Count { packets: 1, bytes: self.len() }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u64 {
+        // SAFETY: the context is a valid `xdp_md`.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
+    }
+
+    #[inline(always)]
+    fn network(&self) -> usize {
+        link_header_len() + self.tags_len
+    }
+
+    /// A pointer to a `T` at `offset` from the link header on, if the first fragment holds all of
+    /// it. Only for offsets that are known when the program is loaded, as for an skb.
+    #[inline(always)]
+    fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
+        let start = self.ctx.data() + offset;
+        if start + size_of::<T>() > self.ctx.data_end() {
+            return None;
+        }
+        Some(start as *mut T)
+    }
+
+    /// The same in the IP header of a frame without tags.
+    #[inline(always)]
+    fn network_pointer<T>(&self, offset: usize) -> Option<*mut T> {
+        if self.tags_len != 0 {
+            return None;
+        }
+        self.pointer(link_header_len() + offset)
+    }
+
+    /// A `T`, which is made of bytes or words, at `offset` from the link header on.
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: usize) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper writes as many bytes as there are, or fails.
+        let failed = unsafe {
+            bpf_xdp_load_bytes(
+                self.ctx.ctx,
+                offset as u32,
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+            )
+        };
+        // SAFETY: all bytes were written, and every bit pattern is a value.
+        (failed == 0).then(|| unsafe { value.assume_init() })
+    }
+}
+
+impl XdpBuff<'_> {
+    /// Replaces what is made of bytes or words at `offset` from the network header on.
+    #[inline(always)]
+    fn store<T>(&mut self, offset: usize, value: &T) -> Result<(), WriteFailed> {
+        // SAFETY: the helper only reads the value; it copies it into the packet, or fails.
+        let failed = unsafe {
+            bpf_xdp_store_bytes(
+                self.ctx.ctx,
+                (self.network() + offset) as u32,
+                ptr::from_ref(value).cast_mut().cast(),
+                size_of::<T>() as u32,
+            )
+        };
+        if failed == 0 { Ok(()) } else { Err(WriteFailed) }
+    }
+}
+
+impl Packet for XdpBuff<'_> {
+    #[inline(always)]
+    fn extent(&self) -> u32 {
+        (self.len() as u32).saturating_sub(self.network() as u32)
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn header<const N: usize>(&self) -> Option<[u32; N]> {
+        match self.network_pointer::<[u32; N]>(0) {
+            // SAFETY: the pointer is only there if all of it lies within the packet.
+            Some(header) => Some(unsafe { place::load(header) }),
+            None => self.load(self.network()),
+        }
+    }
+
+    #[inline(always)]
+    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        self.load(self.network() + offset)
+    }
+
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.load(self.network() + offset)
+    }
+
+    /// Through a function that the kernel verifies by itself: the ways through the walk would
+    /// otherwise be multiplied with those through all that follows.
+    #[inline(always)]
+    fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
+        let (tags_len, start) = (self.tags_len as u32, start as u32);
+        Chain::from_bits(xdp_walk(self.ctx.ctx, tags_len, start, first.into(), available))
+    }
+}
+
+/// Finds the IP header of a tagged frame. A global function, as for an skb.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn xdp_behind_tags(ctx: *mut xdp_md) -> u64 {
+    let ctx = XdpContext::new(ctx);
+    let packet = XdpBuff { ctx: &ctx, tags_len: 0 };
+    Tagged::to_bits(Tagged::find(|tags_len| packet.load(link_header_len() + tags_len)))
+}
+
+/// Walks past extension headers. A global function, as for an skb.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn xdp_walk(
+    ctx: *mut xdp_md,
+    tags_len: u32,
+    start: u32,
+    first: u32,
+    available: u32,
+) -> u64 {
+    let packet = XdpBuff { ctx: &XdpContext::new(ctx), tags_len: tags_len as usize };
+    walk(&packet, start as usize, first as u8, available).to_bits()
+}
+
+impl PacketMut for XdpBuff<'_> {
+    #[inline(always)]
+    fn store_header<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        match self.network_pointer::<[u32; N]>(offset) {
+            // SAFETY: as above, and the packet is the program's own.
+            Some(header) => unsafe { place::store(header, words) },
+            None => return self.store_words(offset, words),
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn store_words<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        self.store(offset, words)
+    }
+
+    #[inline(always)]
+    fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed> {
+        self.store(offset, &checksum)
+    }
+
+    /// By arithmetic: what comes from a NIC has its whole checksum in the packet.
+    #[inline(always)]
+    fn mend_transport_checksum(
+        &mut self,
+        offset: usize,
+        difference: u32,
+        kind: ChecksumKind,
+    ) -> Result<(), WriteFailed> {
+        let old: [u8; 2] = self.bytes(offset).ok_or(WriteFailed)?;
+        let new = match kind {
+            ChecksumKind::Optional if old == [0, 0] => return Ok(()),
+            ChecksumKind::Optional => match mended(old, difference) {
+                [0, 0] => [0xff, 0xff],
+                new => new,
+            },
+            ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
+        };
+        self.store_checksum(offset, new)
+    }
+
+    /// There is no such state yet where XDP runs.
+    #[inline(always)]
+    fn header_sum_changed(&mut self, _: u32) {}
+}
