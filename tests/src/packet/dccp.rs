@@ -2,9 +2,9 @@
 //!
 //! [RFC 4340]: https://www.rfc-editor.org/rfc/rfc4340
 
-use std::net::Ipv4Addr;
-
-use super::checksum::with_pseudo_header;
+use super::checksum;
+use super::pseudo_header::{Address, with_pseudo_header};
+use super::setters::port_setter;
 
 /// The IP protocol number.
 pub const PROTOCOL: u8 = 33;
@@ -48,19 +48,20 @@ impl Dccp {
         Self { type_and_x: TYPE_DATA << 1, rest: vec![0x11, 0x22, 0x33], ..Self::request(payload) }
     }
 
+    port_setter!();
+
     /// The bytes, between these addresses.
     #[must_use]
-    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = (9 + self.rest.len()) / 4;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(4 * words + self.payload.len());
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
         bytes.extend([words as u8, 0, 0, 0, self.type_and_x]);
         bytes.extend(&self.rest);
         bytes.extend(&self.payload);
-        let checksum =
-            with_pseudo_header(source, destination, PROTOCOL, bytes.len() as u16, &bytes);
-        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
+        let sum = with_pseudo_header(source, destination, PROTOCOL, bytes.len(), &bytes);
+        checksum::put(&mut bytes, CHECKSUM, sum);
         bytes
     }
 }
@@ -68,6 +69,7 @@ impl Dccp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn the_sum_over_the_packet_is_ffff() {
@@ -77,8 +79,7 @@ mod tests {
             let bytes = packet.to_bytes(one, two);
             assert_eq!(bytes.len(), header_len + packet.payload.len());
             assert_eq!(usize::from(bytes[4]) * 4, header_len);
-            let length = bytes.len() as u16;
-            assert_eq!(with_pseudo_header(one, two, PROTOCOL, length, &bytes), 0);
+            assert_eq!(with_pseudo_header(one, two, PROTOCOL, bytes.len(), &bytes), 0);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Ethernet II frames.
+//! The header of Ethernet II, with VLAN tags
+//! ([IEEE 802.1Q](https://standards.ieee.org/ieee/802.1Q/10323/)).
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -8,69 +9,72 @@ pub const ETHERTYPE_ARP: u16 = 0x0806;
 pub const ETHERTYPE_VLAN: u16 = 0x8100;
 /// EtherType of IPv6.
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// Bytes of the header.
+/// EtherType of a tag for a provider's VLAN (802.1ad).
+pub const ETHERTYPE_PROVIDER_VLAN: u16 = 0x88a8;
+/// Bytes of the header, tags not counted.
 pub const HEADER_LEN: usize = 14;
+/// Bytes of a tag.
+pub const TAG_LEN: usize = 4;
 /// Bytes that a frame has at least on the wire, without the frame check sequence.
 pub const MINIMUM_LEN: usize = 60;
 
-/// A frame as fields.
-#[derive(Clone, Debug)]
-pub struct Frame {
+/// A header as fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ethernet {
     /// To whom.
     pub destination: [u8; 6],
     /// From whom.
     pub source: [u8; 6],
-    /// What the payload is.
-    pub ethertype: u16,
-    /// The payload.
-    pub payload: Vec<u8>,
-    /// Bytes after the payload that do not belong to it.
-    pub trailer: Vec<u8>,
+    /// VLAN tags, the outermost first.
+    pub tags: Vec<Tag>,
 }
 
-impl Frame {
-    /// A frame with `payload` between two hosts, without a trailer.
+/// A VLAN tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The EtherType that announces it.
+    pub ethertype: u16,
+    /// Priority, drop eligibility and the number of the VLAN.
+    pub control: u16,
+}
+
+impl Tag {
+    /// A tag for a customer's VLAN.
     #[must_use]
-    pub fn new(ethertype: u16, payload: Vec<u8>) -> Self {
+    pub const fn customer(vlan: u16) -> Self {
+        Self { ethertype: ETHERTYPE_VLAN, control: vlan }
+    }
+
+    /// A tag for a provider's VLAN.
+    #[must_use]
+    pub const fn provider(vlan: u16) -> Self {
+        Self { ethertype: ETHERTYPE_PROVIDER_VLAN, control: vlan }
+    }
+}
+
+impl Default for Ethernet {
+    /// From one host to another, without a tag.
+    fn default() -> Self {
         Self {
             destination: [0x02, 0x00, 0x00, 0x00, 0x00, 0x0b],
             source: [0x02, 0x00, 0x00, 0x00, 0x00, 0x0a],
-            ethertype,
-            payload,
-            trailer: Vec::new(),
+            tags: Vec::new(),
         }
     }
+}
 
-    /// The same, sent to another hardware address.
+impl Ethernet {
+    /// The bytes, before a payload of type `ethertype`.
     #[must_use]
-    pub fn to_hardware(mut self, destination: [u8; 6]) -> Self {
-        self.destination = destination;
-        self
-    }
-
-    /// The same, with `trailer` after the payload.
-    #[must_use]
-    pub fn trailer(mut self, trailer: Vec<u8>) -> Self {
-        self.trailer = trailer;
-        self
-    }
-
-    /// The same, padded with zeros to the least length that the wire takes.
-    #[must_use]
-    pub fn padded(self) -> Self {
-        let missing = MINIMUM_LEN.saturating_sub(HEADER_LEN + self.payload.len());
-        self.trailer(vec![0; missing])
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_LEN + self.payload.len() + self.trailer.len());
+    pub fn to_bytes(&self, ethertype: u16) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_LEN + TAG_LEN * self.tags.len());
         bytes.extend(self.destination);
         bytes.extend(self.source);
-        bytes.extend(self.ethertype.to_be_bytes());
-        bytes.extend(&self.payload);
-        bytes.extend(&self.trailer);
+        for tag in &self.tags {
+            bytes.extend(tag.ethertype.to_be_bytes());
+            bytes.extend(tag.control.to_be_bytes());
+        }
+        bytes.extend(ethertype.to_be_bytes());
         bytes
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! [RFC 792]: https://www.rfc-editor.org/rfc/rfc792
 
-use super::checksum::{damaged, internet_checksum};
+use super::Body;
+use super::checksum::{self, damaged, internet_checksum};
+use super::setters::setters;
 
 /// The IP protocol number.
 pub const PROTOCOL: u8 = 1;
@@ -25,6 +27,8 @@ pub const PARAMETER_PROBLEM: u8 = 12;
 pub const PORT: u8 = 3;
 /// Code of [`UNREACHABLE`]: fragmentation needed and DF set.
 pub const FRAGMENTATION_NEEDED: u8 = 4;
+
+const CHECKSUM: usize = 2;
 
 /// An echo request or reply as fields.
 #[derive(Clone, Debug)]
@@ -71,7 +75,7 @@ pub struct IcmpError {
     /// The four bytes between the checksum and the quote.
     pub rest_of_header: [u8; 4],
     /// The packet that the error is about, or its beginning, and what follows that.
-    pub quote: Vec<u8>,
+    pub quote: Body,
     /// How much the checksum is off, in ones' complement.
     pub checksum_error: u16,
 }
@@ -79,42 +83,45 @@ pub struct IcmpError {
 impl IcmpError {
     /// An error of any type and code.
     #[must_use]
-    pub fn new(kind: u8, code: u8, quote: Vec<u8>) -> Self {
-        Self { kind, code, rest_of_header: [0; 4], quote, checksum_error: 0 }
+    pub fn new(kind: u8, code: u8, quote: impl Into<Body>) -> Self {
+        Self { kind, code, rest_of_header: [0; 4], quote: quote.into(), checksum_error: 0 }
     }
 
     /// Fragmentation is needed and DF is set; the next hop takes `mtu` bytes.
     #[must_use]
-    pub fn fragmentation_needed(mtu: u16, quote: Vec<u8>) -> Self {
+    pub fn fragmentation_needed(mtu: u16, quote: impl Into<Body>) -> Self {
         let [a, b] = mtu.to_be_bytes();
         Self { rest_of_header: [0, 0, a, b], ..Self::new(UNREACHABLE, FRAGMENTATION_NEEDED, quote) }
     }
 
-    /// The same with other four bytes between the checksum and the quote.
-    #[must_use]
-    pub fn rest_of_header(mut self, rest_of_header: [u8; 4]) -> Self {
-        self.rest_of_header = rest_of_header;
-        self
-    }
-
-    /// The same with a checksum that is off by `error`.
-    #[must_use]
-    pub fn checksum_error(mut self, error: u16) -> Self {
-        self.checksum_error = error;
-        self
+    setters! {
+        /// The same with other four bytes between the checksum and the quote.
+        rest_of_header: [u8; 4];
+        /// The same with a checksum that is off by so much, in ones' complement.
+        checksum_error: u16;
     }
 
     /// The same about another packet.
     #[must_use]
-    pub fn quoting(mut self, quote: Vec<u8>) -> Self {
-        self.quote = quote;
+    pub fn quoting(mut self, quote: impl Into<Body>) -> Self {
+        self.quote = quote.into();
+        self
+    }
+
+    /// The same, the two bytes behind the checksum chosen so that it is 0.
+    #[must_use]
+    pub fn summing_to_zero(mut self) -> Self {
+        self.rest_of_header[..2].fill(0);
+        let bytes = self.to_bytes();
+        self.rest_of_header[..2].copy_from_slice(&bytes[CHECKSUM..CHECKSUM + 2]);
         self
     }
 
     /// The bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        message(self.kind, self.code, self.rest_of_header, &self.quote, self.checksum_error)
+        let quote = self.quote.to_bytes();
+        message(self.kind, self.code, self.rest_of_header, &quote, self.checksum_error)
     }
 }
 
@@ -122,8 +129,8 @@ fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8], error: u16) -> Vec<u8
     let mut bytes = vec![kind, code, 0, 0];
     bytes.extend(rest);
     bytes.extend(body);
-    let checksum = damaged(internet_checksum(&bytes), error);
-    bytes[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let sum = internet_checksum(&bytes);
+    checksum::put(&mut bytes, CHECKSUM, damaged(sum, error));
     bytes
 }
 
@@ -131,6 +138,7 @@ fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8], error: u16) -> Vec<u8
 mod tests {
     use super::*;
     use etherparse::Icmpv4Slice;
+    use etherparse::checksum::Sum16BitWords;
 
     #[test]
     fn the_checksum_is_what_etherparse_computes() {
@@ -144,5 +152,14 @@ mod tests {
             let computed = slice.icmp_type().calc_checksum(slice.payload());
             assert_eq!(slice.checksum(), computed);
         }
+    }
+
+    #[test]
+    fn an_error_can_be_chosen_for_a_checksum_of_zero() {
+        let error = IcmpError::fragmentation_needed(1400, vec![0x45; 29]);
+        let bytes = error.summing_to_zero().to_bytes();
+        assert_eq!(bytes[6..8], 1400_u16.to_be_bytes());
+        assert_eq!(bytes[CHECKSUM..CHECKSUM + 2], [0, 0]);
+        assert_eq!(Sum16BitWords::new().add_slice(&bytes).ones_complement(), 0);
     }
 }

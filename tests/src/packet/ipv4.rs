@@ -5,12 +5,15 @@
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use super::checksum::{damaged, internet_checksum};
-use super::ethernet::{ETHERTYPE_IPV4, Frame};
+use super::Frame;
+use super::checksum::{self, damaged, internet_checksum};
+use super::ethernet::ETHERTYPE_IPV4;
+use super::setters::setters;
 use super::transport::Transport;
 
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
+const CHECKSUM: usize = 10;
 
 /// A packet, or one fragment of it, as fields.
 #[derive(Clone, Debug)]
@@ -72,31 +75,36 @@ impl Ipv4 {
         self
     }
 
-    /// The same with another TTL.
+    /// The same, the IPv4 packet that it quotes between two other addresses.
     #[must_use]
-    pub fn ttl(mut self, ttl: u8) -> Self {
-        self.ttl = ttl;
+    pub fn quoting_between(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        let quoted = self.transport.quoted_ipv4().expect("an error that quotes an IPv4 packet");
+        quoted.source = source;
+        quoted.destination = destination;
         self
     }
 
-    /// The same with DSCP and ECN.
-    #[must_use]
-    pub fn traffic_class(mut self, traffic_class: u8) -> Self {
-        self.traffic_class = traffic_class;
-        self
+    setters! {
+        /// The same with another TTL.
+        ttl: u8;
+        /// The same with DSCP and ECN.
+        traffic_class: u8;
+        /// The same with another identification.
+        identification: u16;
+        /// The same with a wrong version.
+        version: u8;
+        /// The same with a wrong header length, in words.
+        header_words: u8;
+        /// The same with a wrong total length.
+        total_length: u16;
+        /// The same with a header checksum that is off by so much, in ones' complement.
+        checksum_error: u16;
     }
 
     /// The same with DF.
     #[must_use]
     pub fn dont_fragment(mut self) -> Self {
         self.dont_fragment = true;
-        self
-    }
-
-    /// The same with another identification.
-    #[must_use]
-    pub fn identification(mut self, identification: u16) -> Self {
-        self.identification = identification;
         self
     }
 
@@ -116,39 +124,17 @@ impl Ipv4 {
         self
     }
 
-    /// The same with a wrong version.
-    #[must_use]
-    pub fn version(mut self, version: u8) -> Self {
-        self.version = Some(version);
-        self
-    }
-
-    /// The same with a wrong header length, in words.
-    #[must_use]
-    pub fn header_words(mut self, words: u8) -> Self {
-        self.header_words = Some(words);
-        self
-    }
-
-    /// The same with a wrong total length.
-    #[must_use]
-    pub fn total_length(mut self, length: u16) -> Self {
-        self.total_length = Some(length);
-        self
-    }
-
-    /// The same with a header checksum that is off by `error`.
-    #[must_use]
-    pub fn checksum_error(mut self, error: u16) -> Self {
-        self.checksum_error = error;
-        self
-    }
-
     /// The same with another transport header and payload.
     #[must_use]
     pub fn carrying(mut self, transport: impl Into<Transport>) -> Self {
         self.transport = transport.into();
         self
+    }
+
+    /// Bytes before the transport header.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        20 + self.options.len()
     }
 
     /// The bytes.
@@ -163,7 +149,7 @@ impl Ipv4 {
         if carried.end < whole.len() {
             flags_and_offset |= MORE_FRAGMENTS;
         }
-        let header_len = 20 + self.options.len();
+        let header_len = self.header_len();
         let words = self.header_words.unwrap_or((header_len / 4) as u8);
         let total_length = self.total_length.unwrap_or((header_len + carried.len()) as u16);
 
@@ -176,8 +162,8 @@ impl Ipv4 {
         header.extend(self.source.octets());
         header.extend(self.destination.octets());
         header.extend(&self.options);
-        let checksum = damaged(internet_checksum(&header), self.checksum_error);
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        let sum = internet_checksum(&header);
+        checksum::put(&mut header, CHECKSUM, damaged(sum, self.checksum_error));
         header.extend(&whole[carried]);
         header
     }

@@ -2,6 +2,8 @@
 //!
 //! [RFC 9260]: https://www.rfc-editor.org/rfc/rfc9260
 
+use super::setters::port_setter;
+
 /// The IP protocol number.
 pub const PROTOCOL: u8 = 132;
 
@@ -25,18 +27,12 @@ impl Sctp {
         Self { source: 40000, destination: 2905, chunks }
     }
 
-    /// The same with other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        self.source = source;
-        self.destination = destination;
-        self
-    }
+    port_setter!();
 
     /// The bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(12 + self.chunks.len());
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
         bytes.extend(0x0bad_cafe_u32.to_be_bytes());
@@ -48,20 +44,38 @@ impl Sctp {
     }
 }
 
-/// CRC32c, bit by bit.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let mut remainder = u32::MAX;
-    for byte in bytes {
-        remainder ^= u32::from(*byte);
-        for _ in 0..8 {
-            let carry = remainder & 1 == 1;
-            remainder >>= 1;
-            if carry {
-                remainder ^= 0x82f6_3b78;
-            }
-        }
+/// CRC32c's polynomial, its lowest bit first.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// What each byte makes of the remainder.
+const BY_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = divided(byte as u32);
+        byte += 1;
     }
-    !remainder
+    table
+};
+
+const fn divided(mut remainder: u32) -> u32 {
+    let mut bit = 0;
+    while bit < 8 {
+        let carry = remainder & 1 == 1;
+        remainder >>= 1;
+        if carry {
+            remainder ^= POLYNOMIAL;
+        }
+        bit += 1;
+    }
+    remainder
+}
+
+/// CRC32c.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step =
+        |remainder: u32, byte: &u8| remainder >> 8 ^ BY_BYTE[usize::from(remainder as u8 ^ byte)];
+    !bytes.iter().fold(u32::MAX, step)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! [RFC 9293]: https://www.rfc-editor.org/rfc/rfc9293
 
-use std::net::Ipv4Addr;
-
-use super::checksum::{damaged, with_pseudo_header};
+use super::checksum::{self, damaged};
+use super::pseudo_header::{Address, with_pseudo_header};
+use super::setters::{port_setter, setters};
 
 /// The IP protocol number.
 pub const PROTOCOL: u8 = 6;
@@ -60,25 +60,17 @@ impl Tcp {
         syn
     }
 
-    /// The same with other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        self.source = source;
-        self.destination = destination;
-        self
-    }
+    port_setter!();
 
-    /// The same with a checksum that is off by `error`.
-    #[must_use]
-    pub fn checksum_error(mut self, error: u16) -> Self {
-        self.checksum_error = error;
-        self
+    setters! {
+        /// The same with a checksum that is off by so much, in ones' complement.
+        checksum_error: u16;
     }
 
     /// The same, the first two bytes of the payload chosen so that the checksum is 0 between these
     /// addresses.
     #[must_use]
-    pub fn summing_to_zero(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+    pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
         let bytes = self.to_bytes(source, destination);
         self.payload[..2].copy_from_slice(&bytes[CHECKSUM..CHECKSUM + 2]);
@@ -87,9 +79,9 @@ impl Tcp {
 
     /// The bytes, between these addresses.
     #[must_use]
-    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = 5 + self.options.len() / 4;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(4 * words + self.payload.len());
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
         bytes.extend(0x1122_3344_u32.to_be_bytes());
@@ -99,9 +91,8 @@ impl Tcp {
         bytes.extend([0; 4]);
         bytes.extend(&self.options);
         bytes.extend(&self.payload);
-        let sum = with_pseudo_header(source, destination, PROTOCOL, bytes.len() as u16, &bytes);
-        let checksum = damaged(sum, self.checksum_error);
-        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
+        let sum = with_pseudo_header(source, destination, PROTOCOL, bytes.len(), &bytes);
+        checksum::put(&mut bytes, CHECKSUM, damaged(sum, self.checksum_error));
         bytes
     }
 }
@@ -109,6 +100,8 @@ impl Tcp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
     use etherparse::TcpSlice;
 
     const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

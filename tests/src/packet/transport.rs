@@ -1,9 +1,16 @@
-//! What an IPv4 packet carries.
+//! What an IP packet carries.
 
-use std::net::Ipv4Addr;
+use super::pseudo_header::Address;
+use super::{Body, Dccp, IcmpEcho, IcmpError, Icmpv6, IpPacket, Ipv4, Ipv6, Quote, Sctp};
+use super::{Tcp, Udp, UdpLite};
+use super::{dccp, icmp, icmpv6, sctp, tcp, udp, udplite};
 
-use super::{Dccp, IcmpEcho, IcmpError, Sctp, Tcp, Udp, UdpLite};
-use super::{dccp, icmp, sctp, tcp, udp, udplite};
+/// The IP protocol number of an encapsulating security payload
+/// ([RFC 4303](https://www.rfc-editor.org/rfc/rfc4303)).
+pub const ESP: u8 = 50;
+/// The next header of a packet that carries nothing
+/// ([RFC 8200, section 4.7](https://www.rfc-editor.org/rfc/rfc8200#section-4.7)).
+pub const NO_NEXT_HEADER: u8 = 59;
 
 /// A transport header and its payload.
 #[derive(Clone, Debug)]
@@ -22,6 +29,8 @@ pub enum Transport {
     IcmpEcho(IcmpEcho),
     /// An ICMP error.
     IcmpError(IcmpError),
+    /// ICMPv6.
+    Icmpv6(Icmpv6),
     /// Bytes of any protocol, taken as they are.
     Raw {
         /// The IP protocol number.
@@ -32,6 +41,20 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// An encapsulating security payload with these encrypted bytes.
+    #[must_use]
+    pub fn esp(encrypted: &[u8]) -> Self {
+        let mut bytes = vec![0, 0, 0x10, 1, 0, 0, 0, 7];
+        bytes.extend(encrypted);
+        Self::Raw { protocol: ESP, bytes }
+    }
+
+    /// Nothing, and `bytes` that nobody is to look at.
+    #[must_use]
+    pub fn no_next_header(bytes: Vec<u8>) -> Self {
+        Self::Raw { protocol: NO_NEXT_HEADER, bytes }
+    }
+
     /// The IP protocol number.
     #[must_use]
     pub fn protocol(&self) -> u8 {
@@ -42,13 +65,40 @@ impl Transport {
             Self::Dccp(_) => dccp::PROTOCOL,
             Self::Sctp(_) => sctp::PROTOCOL,
             Self::IcmpEcho(_) | Self::IcmpError(_) => icmp::PROTOCOL,
+            Self::Icmpv6(_) => icmpv6::PROTOCOL,
             Self::Raw { protocol, .. } => *protocol,
         }
     }
 
-    /// The bytes of header and payload, in a packet between these addresses.
+    /// The packet that it quotes, if it is an error that quotes one as a value.
+    pub fn quoted(&mut self) -> Option<&mut IpPacket> {
+        match self {
+            Self::IcmpError(IcmpError { quote: Body::Quote(Quote { packet, .. }), .. })
+            | Self::Icmpv6(Icmpv6 { body: Body::Quote(Quote { packet, .. }), .. }) => Some(packet),
+            _ => None,
+        }
+    }
+
+    /// The same, if it is an IPv4 packet.
+    pub fn quoted_ipv4(&mut self) -> Option<&mut Ipv4> {
+        match self.quoted()? {
+            IpPacket::V4(packet) => Some(packet),
+            IpPacket::V6(_) => None,
+        }
+    }
+
+    /// The same, if it is an IPv6 packet.
+    pub fn quoted_ipv6(&mut self) -> Option<&mut Ipv6> {
+        match self.quoted()? {
+            IpPacket::V6(packet) => Some(packet),
+            IpPacket::V4(_) => None,
+        }
+    }
+
+    /// The bytes of header and payload, in a packet whose transport checksum covers these
+    /// addresses.
     #[must_use]
-    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         match self {
             Self::Tcp(tcp) => tcp.to_bytes(source, destination),
             Self::Udp(udp) => udp.to_bytes(source, destination),
@@ -57,6 +107,7 @@ impl Transport {
             Self::Sctp(sctp) => sctp.to_bytes(),
             Self::IcmpEcho(echo) => echo.to_bytes(),
             Self::IcmpError(error) => error.to_bytes(),
+            Self::Icmpv6(message) => message.to_bytes(source, destination),
             Self::Raw { bytes, .. } => bytes.clone(),
         }
     }
@@ -72,4 +123,4 @@ macro_rules! carried {
     };
 }
 
-carried!(Tcp, Udp, UdpLite, Dccp, Sctp, IcmpEcho, IcmpError);
+carried!(Tcp, Udp, UdpLite, Dccp, Sctp, IcmpEcho, IcmpError, Icmpv6);

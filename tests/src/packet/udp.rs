@@ -2,13 +2,14 @@
 //!
 //! [RFC 768]: https://www.rfc-editor.org/rfc/rfc768
 
-use std::net::Ipv4Addr;
-
-use super::checksum::{damaged, with_pseudo_header};
+use super::checksum;
+use super::pseudo_header::{Address, with_pseudo_header};
+use super::setters::{port_setter, setters};
 
 /// The IP protocol number.
 pub const PROTOCOL: u8 = 17;
 
+const HEADER_LEN: usize = 8;
 const CHECKSUM: usize = 6;
 
 /// What stands in the checksum field.
@@ -20,6 +21,22 @@ pub enum UdpChecksum {
     Absent,
     /// The checksum, off by this much in ones' complement.
     Damaged(u16),
+    /// These two bytes, whatever the checksum computes to.
+    Given(u16),
+}
+
+impl UdpChecksum {
+    /// The field's value where the checksum computes to `computed`.
+    #[must_use]
+    pub fn field(self, computed: u16) -> u16 {
+        let sent = if computed == 0 { 0xffff } else { computed };
+        match self {
+            Self::Computed => sent,
+            Self::Absent => 0,
+            Self::Damaged(error) => checksum::damaged(sent, error),
+            Self::Given(field) => field,
+        }
+    }
 }
 
 /// A datagram as fields.
@@ -42,25 +59,17 @@ impl Udp {
         Self { source: 40000, destination: 4789, checksum: UdpChecksum::Computed, payload }
     }
 
-    /// The same with other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        self.source = source;
-        self.destination = destination;
-        self
-    }
+    port_setter!();
 
-    /// The same with something else in the checksum field.
-    #[must_use]
-    pub fn checksum(mut self, checksum: UdpChecksum) -> Self {
-        self.checksum = checksum;
-        self
+    setters! {
+        /// The same with something else in the checksum field.
+        checksum: UdpChecksum;
     }
 
     /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
     /// between these addresses, and so is sent as 0xffff.
     #[must_use]
-    pub fn summing_to_zero(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+    pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
         let checksum = self.computed(source, destination);
         self.payload[..2].copy_from_slice(&checksum.to_be_bytes());
@@ -69,31 +78,23 @@ impl Udp {
 
     /// The bytes, between these addresses.
     #[must_use]
-    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
-        let sent = match self.computed(source, destination) {
-            0 => 0xffff,
-            sum => sum,
-        };
-        let field = match self.checksum {
-            UdpChecksum::Computed => sent,
-            UdpChecksum::Absent => 0,
-            UdpChecksum::Damaged(error) => damaged(sent, error),
-        };
+    pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
+        let field = self.checksum.field(self.computed(source, destination));
         let mut bytes = self.without_checksum();
-        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&field.to_be_bytes());
+        checksum::put(&mut bytes, CHECKSUM, field);
         bytes
     }
 
-    fn computed(&self, source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+    fn computed<A: Address>(&self, source: A, destination: A) -> u16 {
         let bytes = self.without_checksum();
-        with_pseudo_header(source, destination, PROTOCOL, bytes.len() as u16, &bytes)
+        with_pseudo_header(source, destination, PROTOCOL, bytes.len(), &bytes)
     }
 
     fn without_checksum(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(HEADER_LEN + self.payload.len());
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
-        bytes.extend((8 + self.payload.len() as u16).to_be_bytes());
+        bytes.extend(((HEADER_LEN + self.payload.len()) as u16).to_be_bytes());
         bytes.extend([0; 2]);
         bytes.extend(&self.payload);
         bytes
@@ -103,6 +104,8 @@ impl Udp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
     use etherparse::{UdpHeader, UdpSlice};
 
     const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

@@ -2,9 +2,9 @@
 //!
 //! [RFC 3828]: https://www.rfc-editor.org/rfc/rfc3828
 
-use std::net::Ipv4Addr;
-
-use super::checksum::{damaged, with_pseudo_header};
+use super::checksum;
+use super::pseudo_header::{Address, with_pseudo_header};
+use super::setters::{port_setter, setters};
 use super::udp::UdpChecksum;
 
 /// The IP protocol number.
@@ -41,32 +41,19 @@ impl UdpLite {
         }
     }
 
-    /// The same with a checksum over fewer bytes.
-    #[must_use]
-    pub fn coverage(mut self, coverage: u16) -> Self {
-        self.coverage = coverage;
-        self
+    setters! {
+        /// The same with a checksum over fewer bytes.
+        coverage: u16;
+        /// The same with something else in the checksum field.
+        checksum: UdpChecksum;
     }
 
-    /// The same with something else in the checksum field.
-    #[must_use]
-    pub fn checksum(mut self, checksum: UdpChecksum) -> Self {
-        self.checksum = checksum;
-        self
-    }
-
-    /// The same with other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        self.source = source;
-        self.destination = destination;
-        self
-    }
+    port_setter!();
 
     /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
     /// between these addresses, and so is sent as 0xffff.
     #[must_use]
-    pub fn summing_to_zero(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+    pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
         let checksum = self.computed(source, destination);
         self.payload[..2].copy_from_slice(&checksum.to_be_bytes());
@@ -75,34 +62,25 @@ impl UdpLite {
 
     /// The bytes, between these addresses.
     #[must_use]
-    pub fn to_bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
-        let sent = match self.computed(source, destination) {
-            0 => 0xffff,
-            sum => sum,
-        };
-        let field = match self.checksum {
-            UdpChecksum::Computed => sent,
-            UdpChecksum::Absent => 0,
-            UdpChecksum::Damaged(error) => damaged(sent, error),
-        };
+    pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
+        let field = self.checksum.field(self.computed(source, destination));
         let mut bytes = self.without_checksum();
-        bytes[CHECKSUM..CHECKSUM + 2].copy_from_slice(&field.to_be_bytes());
+        checksum::put(&mut bytes, CHECKSUM, field);
         bytes
     }
 
-    fn computed(&self, source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+    fn computed<A: Address>(&self, source: A, destination: A) -> u16 {
         let bytes = self.without_checksum();
         let covered = match self.coverage {
             0 => bytes.len(),
             coverage => usize::from(coverage),
         };
         assert!((HEADER_LEN..=bytes.len()).contains(&covered));
-        let length = bytes.len() as u16;
-        with_pseudo_header(source, destination, PROTOCOL, length, &bytes[..covered])
+        with_pseudo_header(source, destination, PROTOCOL, bytes.len(), &bytes[..covered])
     }
 
     fn without_checksum(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(HEADER_LEN + self.payload.len());
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
         bytes.extend(self.coverage.to_be_bytes());
@@ -115,6 +93,7 @@ impl UdpLite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
     const TWO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
@@ -129,7 +108,6 @@ mod tests {
     #[test]
     fn the_sum_over_all_that_is_covered_is_ffff() {
         let bytes = UdpLite::new(vec![1, 2, 3, 4, 5]).to_bytes(ONE, TWO);
-        let length = bytes.len() as u16;
-        assert_eq!(with_pseudo_header(ONE, TWO, PROTOCOL, length, &bytes), 0);
+        assert_eq!(with_pseudo_header(ONE, TWO, PROTOCOL, bytes.len(), &bytes), 0);
     }
 }

@@ -1,0 +1,29 @@
+//! The header of IP over InfiniBand as tc sees it: the hardware address that Linux puts before the
+//! header of [RFC 4391, section 6] (`struct ipoib_pseudo_header` and `struct ipoib_header` in
+//! include/rdma/ib_verbs.h and drivers/infiniband/ulp/ipoib/ipoib.h).
+//!
+//! [RFC 4391, section 6]: https://www.rfc-editor.org/rfc/rfc4391#section-6
+
+/// Bytes of the header (`IPOIB_HARD_LEN`).
+pub const HEADER_LEN: usize = 24;
+/// Where the EtherType stands.
+pub const ETHERTYPE: usize = 20;
+/// Where `BPF_PROG_TEST_RUN` takes the protocol of a packet from, which it believes to be Ethernet
+/// (`bpf_prog_test_run_skb` calls `eth_type_trans`): in the middle of the hardware address.
+pub const TEST_RUN_ETHERTYPE: usize = 12;
+
+/// The bytes, before a payload of type `ethertype`.
+///
+/// The hardware address (flags, queue pair and GID) is one that holds the EtherType where a test run
+/// looks for it, so that the program sees the protocol that it would see on such a device.
+#[must_use]
+pub fn header(ethertype: u16) -> [u8; HEADER_LEN] {
+    let mut bytes = [0; HEADER_LEN];
+    // An unconnected datagram to queue pair 0x48, at a GID that starts as link-local ones do.
+    bytes[..6].copy_from_slice(&[0, 0, 0, 0x48, 0xfe, 0x80]);
+    bytes[14..20].copy_from_slice(&[0xc9, 0x03, 0x00, 0x12, 0x34, 0x56]);
+    for at in [TEST_RUN_ETHERTYPE, ETHERTYPE] {
+        bytes[at..at + 2].copy_from_slice(&ethertype.to_be_bytes());
+    }
+    bytes
+}

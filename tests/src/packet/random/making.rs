@@ -1,0 +1,76 @@
+//! One packet in the making.
+
+use std::net::IpAddr;
+
+use super::description::Note;
+use super::pool::Ends;
+use super::{Description, Packet, Pool, Profile, SplitMix};
+use crate::packet::IpPacket;
+
+/// The state while a packet is made.
+pub struct Making<'a> {
+    pub profile: &'a Profile,
+    pub random: SplitMix,
+    pub description: Description,
+    /// How many errors stand around what is made now.
+    pub depth: usize,
+}
+
+impl<'a> Making<'a> {
+    pub fn new(profile: &'a Profile, random: SplitMix) -> Self {
+        Self { profile, random, description: Description::new(), depth: 0 }
+    }
+
+    /// The packet.
+    pub fn packet(mut self) -> Packet {
+        let ip = self.ip();
+        let bytes = self.damaged(&ip);
+        let bytes = self.framed(ip.ethertype(), bytes);
+        Packet { bytes, description: self.description }
+    }
+
+    /// An IP packet of either family.
+    pub fn ip(&mut self) -> IpPacket {
+        let (v4, v6) = (&self.profile.ipv4.peers, &self.profile.ipv6.peers);
+        if v6.is_empty() || !v4.is_empty() && self.random.per_mille(500) {
+            self.ipv4().into()
+        } else {
+            self.ipv6().into()
+        }
+    }
+
+    /// The ends of the packet, quoted or not, that is made now.
+    pub fn ends<A: Copy + Into<IpAddr>>(&mut self, pool: &Pool<A>) -> Ends<A> {
+        let direction = self.profile.direction;
+        let ends = match self.depth % 2 {
+            0 => pool.ends(&mut self.random, direction),
+            _ => pool.quoted_ends(&mut self.random, direction),
+        };
+        self.description.note(Note::Ends(ends.source.into(), ends.destination.into()));
+        self.word(ends.what);
+        ends
+    }
+
+    /// Says what it is.
+    pub fn word(&mut self, word: &'static str) {
+        self.description.note(Note::Word(word));
+    }
+
+    /// Says how much of something there is.
+    pub fn number(&mut self, of: &'static str, number: usize) {
+        self.description.note(Note::Number(of, number));
+    }
+
+    /// Says what is wrong with it.
+    pub fn lie(&mut self, of: &'static str, number: usize) {
+        self.number(of, number);
+        self.dishonest();
+    }
+
+    /// Not all of the packet is right.
+    pub fn dishonest(&mut self) {
+        if self.depth == 0 {
+            self.description.honest = false;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The addresses that packets go between.
+
+use super::{Direction, SplitMix};
+
+/// The two addresses of a member, or of one host within two prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<A> {
+    /// Its private address.
+    pub private: A,
+    /// Its public address; of self, the underlay address.
+    pub public: A,
+}
+
+/// The addresses of one family. Without peers, no packet of the family is made.
+#[derive(Clone, Debug)]
+pub struct Pool<A> {
+    /// Those of self: one, or those that a gateway stands for.
+    pub selves: Vec<Identity<A>>,
+    /// Those of the peers.
+    pub peers: Vec<Identity<A>>,
+    /// Routers, which send errors.
+    pub routers: Vec<A>,
+    /// All others: hosts that are no members, multicast, loopback, neighbours of prefixes.
+    pub strangers: Vec<A>,
+}
+
+/// Between which two addresses a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends<A> {
+    /// From there.
+    pub source: A,
+    /// To there.
+    pub destination: A,
+    /// Between which it goes once it is rewritten, if it is one to be.
+    pub rewritten: Option<(A, A)>,
+    /// What that is.
+    pub what: &'static str,
+}
+
+/// What the addresses of a packet have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    PrivateOut,
+    PublicOut,
+    PublicIn,
+    PrivateIn,
+    FromStranger,
+    ToStranger,
+    FromRouter,
+    Any,
+}
+
+const OUTWARD: [(usize, Relation); 6] = [
+    (66, Relation::PrivateOut),
+    (9, Relation::PublicOut),
+    (6, Relation::FromStranger),
+    (4, Relation::ToStranger),
+    (2, Relation::PrivateIn),
+    (13, Relation::Any),
+];
+const INWARD: [(usize, Relation); 7] = [
+    (60, Relation::PublicIn),
+    (12, Relation::FromRouter),
+    (7, Relation::PrivateIn),
+    (4, Relation::FromStranger),
+    (4, Relation::ToStranger),
+    (2, Relation::PublicOut),
+    (11, Relation::Any),
+];
+
+impl<A: Copy> Pool<A> {
+    /// Of a family of which no packet is to be made.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { selves: Vec::new(), peers: Vec::new(), routers: Vec::new(), strangers: Vec::new() }
+    }
+
+    /// # Panics
+    /// If there are peers, but nothing for one of the other ends.
+    pub(super) fn assert_usable(&self) {
+        let usable =
+            !self.selves.is_empty() && !self.routers.is_empty() && !self.strangers.is_empty();
+        assert!(usable || self.peers.is_empty(), "peers, but no self, router or stranger");
+    }
+
+    /// The ends of a packet that goes this way.
+    pub(super) fn ends(&self, random: &mut SplitMix, direction: Direction) -> Ends<A> {
+        let relation = match direction {
+            Direction::Egress => random.weighted(&OUTWARD),
+            Direction::Ingress => random.weighted(&INWARD),
+        };
+        self.related(random, relation, direction)
+    }
+
+    /// The ends of a packet that an error quotes which goes this way.
+    pub(super) fn quoted_ends(&self, random: &mut SplitMix, direction: Direction) -> Ends<A> {
+        let relation = match direction {
+            Direction::Egress => random.weighted(&[
+                (75, Relation::PrivateIn),
+                (10, Relation::PublicIn),
+                (15, Relation::Any),
+            ]),
+            Direction::Ingress => random.weighted(&[
+                (75, Relation::PublicOut),
+                (10, Relation::PrivateOut),
+                (15, Relation::Any),
+            ]),
+        };
+        self.related(random, relation, direction)
+    }
+
+    fn related(&self, random: &mut SplitMix, relation: Relation, direction: Direction) -> Ends<A> {
+        let us = random.one_of(&self.selves);
+        let peer = random.one_of(&self.peers);
+        let private_out = (us.private, peer.private);
+        let public_out = (us.public, peer.public);
+        let private_in = (peer.private, us.private);
+        let public_in = (peer.public, us.public);
+        let ours = direction == Direction::Egress;
+        let ends =
+            |(source, destination), rewritten, what| Ends { source, destination, rewritten, what };
+        match relation {
+            Relation::PrivateOut => ends(private_out, Some(public_out), "private, self to peer"),
+            Relation::PublicOut => ends(public_out, Some(private_out), "public, self to peer"),
+            Relation::PublicIn => ends(public_in, Some(private_in), "public, peer to self"),
+            Relation::PrivateIn => {
+                let to = random.one_of(&[us.private, us.public]);
+                let whole = random.per_mille(700);
+                let to = if whole { us.private } else { to };
+                ends((peer.private, to), Some(public_in), "private, peer to self")
+            }
+            Relation::FromStranger => {
+                let to = if ours { peer.private } else { us.public };
+                ends((self.other(random), to), None, "from a stranger")
+            }
+            Relation::ToStranger => {
+                let from = if ours { us.private } else { peer.public };
+                ends((from, self.other(random)), None, "to a stranger")
+            }
+            Relation::FromRouter => {
+                let router = random.one_of(&self.routers);
+                ends((router, us.public), Some((router, us.private)), "from a router")
+            }
+            Relation::Any => ends((self.any(random), self.any(random)), None, "any to any"),
+        }
+    }
+
+    /// Some address that is no peer's.
+    fn other(&self, random: &mut SplitMix) -> A {
+        match random.below(4) {
+            0 => random.one_of(&self.selves).public,
+            1 => random.one_of(&self.routers),
+            _ => random.one_of(&self.strangers),
+        }
+    }
+
+    /// Any address.
+    pub(super) fn any(&self, random: &mut SplitMix) -> A {
+        match random.below(8) {
+            0 => random.one_of(&self.selves).private,
+            1 => random.one_of(&self.selves).public,
+            2 | 3 => random.one_of(&self.peers).private,
+            4 | 5 => random.one_of(&self.peers).public,
+            6 => random.one_of(&self.routers),
+            _ => random.one_of(&self.strangers),
+        }
+    }
+}

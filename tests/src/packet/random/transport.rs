@@ -1,0 +1,310 @@
+//! Random transport headers and payloads.
+
+use super::description::Note;
+use super::making::Making;
+use super::pool::Ends;
+use crate::packet::pseudo_header::Address;
+use crate::packet::{
+    Dccp, IcmpEcho, IcmpError, Icmpv6, IpPacket, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
+    icmpv6,
+};
+
+/// The family of the packet around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Tcp,
+    Udp,
+    UdpLite,
+    Dccp,
+    Sctp,
+    Echo,
+    Error,
+    OtherIcmp,
+    IcmpOfOtherFamily,
+    Esp,
+    Authentication,
+    NoNextHeader,
+    Tunnel,
+    Unknown,
+}
+
+const KINDS: [(usize, Kind); 14] = [
+    (200, Kind::Tcp),
+    (200, Kind::Udp),
+    (50, Kind::UdpLite),
+    (50, Kind::Dccp),
+    (40, Kind::Sctp),
+    (70, Kind::Echo),
+    (270, Kind::Error),
+    (30, Kind::OtherIcmp),
+    (10, Kind::IcmpOfOtherFamily),
+    (20, Kind::Esp),
+    (10, Kind::Authentication),
+    (10, Kind::NoNextHeader),
+    (10, Kind::Tunnel),
+    (30, Kind::Unknown),
+];
+
+/// How deep errors about errors go.
+const MAXIMUM_DEPTH: usize = 3;
+
+impl Making<'_> {
+    /// A transport header and payload between these ends.
+    pub fn transport<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
+        let by_router = ends.what == "from a router" && self.random.per_mille(700);
+        let kind = if by_router { Kind::Error } else { self.random.weighted(&KINDS) };
+        match kind {
+            Kind::Tcp => self.tcp(ends).into(),
+            Kind::Udp => self.udp(ends).into(),
+            Kind::UdpLite => self.udplite(ends).into(),
+            Kind::Dccp => {
+                self.word("dccp");
+                let payload = self.payload();
+                let dccp = match self.random.below(2) {
+                    0 => Dccp::request(payload),
+                    _ => Dccp::data(payload),
+                };
+                let (source, destination) = self.ports();
+                dccp.ports(source, destination).into()
+            }
+            Kind::Sctp => {
+                self.word("sctp");
+                let (source, destination) = self.ports();
+                Sctp::new(self.payload()).ports(source, destination).into()
+            }
+            Kind::Echo => self.echo(ends, family),
+            Kind::Error if self.depth < MAXIMUM_DEPTH => self.error(ends, family),
+            Kind::Error => self.raw("nothing but ports", 17),
+            Kind::OtherIcmp => self.other_icmp(family),
+            Kind::IcmpOfOtherFamily => {
+                self.word("of the other family");
+                match family {
+                    Family::V4 => self.echo(ends, Family::V6),
+                    Family::V6 => self.echo(ends, Family::V4),
+                }
+            }
+            Kind::Esp => self.raw("esp", 50),
+            Kind::Authentication => self.authentication(ends),
+            Kind::NoNextHeader => self.raw("no next header", 59),
+            Kind::Tunnel => self.tunnel(),
+            Kind::Unknown => {
+                let protocol = self.random.bits8();
+                self.number("protocol", usize::from(protocol));
+                // Whatever that is, its checksum is not right.
+                self.dishonest();
+                Transport::Raw { protocol, bytes: self.payload() }
+            }
+        }
+    }
+
+    fn tcp<A: Address>(&mut self, ends: &Ends<A>) -> Tcp {
+        self.word("tcp");
+        let (source, destination) = self.ports();
+        let mut tcp = match self.random.below(6) {
+            0 => Tcp::syn(),
+            _ => Tcp::new(self.payload()),
+        }
+        .ports(source, destination);
+        // A reset, an acknowledged one, and SYN and ACK among others.
+        tcp.flags = match self.random.below(8) {
+            0 => 0x04,
+            1 => 0x14,
+            2 => 0x12,
+            3 => self.random.bits8(),
+            _ => tcp.flags,
+        };
+        if self.random.per_mille(100) {
+            let words = self.random.between(1, 10);
+            tcp.options = self.random.bytes(words * 4);
+        }
+        if self.random.per_mille(40) && tcp.payload.len() >= 2 {
+            let (from, to) = self.ends_of_zero(ends);
+            tcp = tcp.summing_to_zero(from, to);
+        } else if self.random.per_mille(20) {
+            tcp = tcp.checksum_error(self.checksum_error());
+        }
+        tcp
+    }
+
+    fn udp<A: Address>(&mut self, ends: &Ends<A>) -> Udp {
+        self.word("udp");
+        let (source, destination) = self.ports();
+        let udp = Udp::new(self.payload()).ports(source, destination);
+        if self.random.per_mille(60) && udp.payload.len() >= 2 {
+            let (from, to) = self.ends_of_zero(ends);
+            return udp.summing_to_zero(from, to);
+        }
+        let checksum = self.udp_checksum();
+        udp.checksum(checksum)
+    }
+
+    fn udplite<A: Address>(&mut self, ends: &Ends<A>) -> UdpLite {
+        self.word("udp-lite");
+        let (source, destination) = self.ports();
+        let mut udplite = UdpLite::new(self.payload()).ports(source, destination);
+        if self.random.per_mille(500) {
+            let coverage = self.random.between(8, 8 + udplite.payload.len());
+            self.number("coverage", coverage);
+            udplite = udplite.coverage(coverage as u16);
+        } else if self.random.per_mille(60) && udplite.payload.len() >= 2 {
+            let (from, to) = self.ends_of_zero(ends);
+            return udplite.summing_to_zero(from, to);
+        }
+        let checksum = self.udp_checksum();
+        udplite.checksum(checksum)
+    }
+
+    fn udp_checksum(&mut self) -> UdpChecksum {
+        match self.random.below(100) {
+            0..=7 => {
+                self.lie("checksum", 0);
+                UdpChecksum::Absent
+            }
+            8..=10 => {
+                self.lie("checksum", 0xffff);
+                UdpChecksum::Given(0xffff)
+            }
+            11..=13 => UdpChecksum::Damaged(self.checksum_error()),
+            _ => UdpChecksum::Computed,
+        }
+    }
+
+    fn echo<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
+        let (identifier, _) = self.ports();
+        let payload = self.payload();
+        let reply = self.random.per_mille(500);
+        self.word(if reply { "echo reply" } else { "echo request" });
+        match (family, reply) {
+            (Family::V4, false) => IcmpEcho::request(identifier, payload).into(),
+            (Family::V4, true) => IcmpEcho::reply(identifier, payload).into(),
+            (Family::V6, _) => {
+                let request = Icmpv6::echo_request(identifier, payload);
+                let echo = if reply { request.kind(icmpv6::ECHO_REPLY) } else { request };
+                self.icmpv6_sum(echo, ends).into()
+            }
+        }
+    }
+
+    /// `message`, sometimes with a checksum that is 0 here or once the packet is rewritten, or wrong.
+    pub fn icmpv6_sum<A: Address>(&mut self, message: Icmpv6, ends: &Ends<A>) -> Icmpv6 {
+        if self.random.per_mille(30) {
+            let (from, to) = self.ends_of_zero(ends);
+            message.summing_to_zero(from, to)
+        } else if self.random.per_mille(20) {
+            message.checksum_error(self.checksum_error())
+        } else {
+            message
+        }
+    }
+
+    /// Neighbour discovery, multicast listeners, and types that nobody knows.
+    fn other_icmp(&mut self, family: Family) -> Transport {
+        let kind = match family {
+            Family::V4 => self.random.one_of(&[9, 10, 13, 14, 17, 18, 40, 41, 42, 255]),
+            Family::V6 => {
+                self.random.one_of(&[0, 127, 130, 131, 133, 134, 135, 136, 137, 143, 200, 255])
+            }
+        };
+        self.number("icmp type", usize::from(kind));
+        let body = self.payload();
+        match family {
+            Family::V4 => IcmpError::new(kind, 0, body).into(),
+            Family::V6 => Icmpv6::new(kind, 0, body).into(),
+        }
+    }
+
+    /// In IPv4 this is a transport; in IPv6 it comes as an extension header as well.
+    fn authentication<A: Address>(&mut self, ends: &Ends<A>) -> Transport {
+        self.word("authentication, then udp");
+        let mut bytes = vec![17, 4, 0, 0];
+        bytes.extend(self.random.bytes(20));
+        bytes.extend(Udp::new(self.payload()).to_bytes(ends.source, ends.destination));
+        Transport::Raw { protocol: 51, bytes }
+    }
+
+    /// A packet of the cluster in a packet.
+    fn tunnel(&mut self) -> Transport {
+        self.word("tunnel");
+        self.description.note(Note::Open);
+        self.depth += 1;
+        let inner = self.ip();
+        self.depth -= 1;
+        self.description.note(Note::Close);
+        let protocol = match inner {
+            IpPacket::V4(_) => 4,
+            IpPacket::V6(_) => 41,
+        };
+        Transport::Raw { protocol, bytes: inner.to_bytes() }
+    }
+
+    fn raw(&mut self, what: &'static str, protocol: u8) -> Transport {
+        self.word(what);
+        let bytes = match protocol {
+            17 => self.random.bytes(4),
+            _ => self.payload(),
+        };
+        Transport::Raw { protocol, bytes }
+    }
+
+    /// The ends between which a checksum is to be 0: those that the packet has, or will have.
+    pub fn ends_of_zero<A: Address>(&mut self, ends: &Ends<A>) -> (A, A) {
+        let here = (ends.source, ends.destination);
+        match ends.rewritten {
+            Some(there) if self.random.per_mille(600) => {
+                self.word("sums to 0 once rewritten");
+                there
+            }
+            _ => {
+                self.word("sums to 0");
+                here
+            }
+        }
+    }
+
+    /// How much a checksum is to be off.
+    pub fn checksum_error(&mut self) -> u16 {
+        let error = self.random.bits16().max(1);
+        self.lie("checksum off by", usize::from(error));
+        error
+    }
+
+    /// Source and destination port.
+    pub fn ports(&mut self) -> (u16, u16) {
+        (self.port(), self.port())
+    }
+
+    fn port(&mut self) -> u16 {
+        let known = &self.profile.ports;
+        if known.is_empty() || self.random.per_mille(150) {
+            self.random.bits16()
+        } else {
+            self.random.one_of(known)
+        }
+    }
+
+    /// What stands behind a header.
+    pub fn payload(&mut self) -> Vec<u8> {
+        let (low, high) = self.random.weighted(&[
+            (10, (0, 0)),
+            (25, (1, 8)),
+            (50, (9, 48)),
+            (12, (49, 200)),
+            (3, (201, 1000)),
+        ]);
+        let most = if self.depth > 0 { 120 } else { high };
+        let len = self.random.between(low, high).min(most);
+        match self.random.below(40) {
+            0 => vec![0; len],
+            1 => vec![0xff; len],
+            _ => self.random.bytes(len),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! How packets are varied: the same value with another field.
+
+/// Methods that take a value and give it back with one field changed, named as the field.
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])+ $field:ident: $type:ty;)+) => {$(
+        $(#[doc = $doc])+
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field.into();
+            self
+        }
+    )+};
+}
+
+/// The method that sets both ports of a transport.
+macro_rules! port_setter {
+    () => {
+        /// The same with other ports.
+        #[must_use]
+        pub fn ports(mut self, source: u16, destination: u16) -> Self {
+            self.source = source;
+            self.destination = destination;
+            self
+        }
+    };
+}
+
+pub(crate) use {port_setter, setters};
