@@ -51,6 +51,7 @@ pub const fn mended(checksum: [u8; 2], difference: u32) -> [u8; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Words;
 
     /// RFC 1071 as it reads: add up the words, fold, complement.
     fn full(data: &[u8]) -> [u8; 2] {
@@ -64,7 +65,8 @@ mod tests {
         (!(sum as u16)).to_be_bytes()
     }
 
-    fn addresses(source: [u8; 4], destination: [u8; 4]) -> Addresses {
+    fn addresses<A: Address>(source: A::Octets, destination: A::Octets) -> Addresses<A> {
+        let (source, destination) = (A::from_octets(source), A::from_octets(destination));
         Addresses { source, destination }
     }
 
@@ -80,7 +82,7 @@ mod tests {
                 let [a, b] = rest.to_be_bytes();
                 let old = full(&[&source[..], &destination[..], &[a, b]].concat());
                 let new = full(&[&new_source[..], &new_destination[..], &[a, b]].concat());
-                let difference = difference(
+                let difference = difference::<Words<1>>(
                     addresses(source, destination),
                     addresses(new_source, new_destination),
                 );

@@ -4,6 +4,8 @@
 #[cfg(target_arch = "bpf")]
 mod count;
 #[cfg(target_arch = "bpf")]
+mod dispatch;
+#[cfg(target_arch = "bpf")]
 mod link;
 #[cfg(target_arch = "bpf")]
 mod log;

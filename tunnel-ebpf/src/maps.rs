@@ -22,7 +22,9 @@ use tunnel_ebpf::address::Address;
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 use tunnel_ebpf::tables::{Tables, Treatment, flow_lifetime};
 
-use crate::settings::{has_bypass, has_prefixes_v4, has_prefixes_v6, is_gateway};
+use crate::settings::{
+    has_bypass, has_ipv4, has_ipv6, has_prefixes_v4, has_prefixes_v6, is_gateway,
+};
 
 type A4 = [u8; 4];
 type A6 = [u8; 16];
@@ -88,6 +90,9 @@ pub trait FamilyMaps: Family {
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
+    /// Whether there are peers with addresses of this version.
+    fn is_used() -> bool;
+
     /// Whether there are peers that are prefixes.
     fn has_prefixes() -> bool;
 }
@@ -97,6 +102,11 @@ impl FamilyMaps for V4 {
     const PREFIXES: &'static Prefixes<A4> = &PREFIXES_V4;
     const SELVES: &'static Selves<A4> = &SELVES_V4;
     const FLOWS: &'static Flows<A4> = &FLOWS_V4;
+
+    #[inline(always)]
+    fn is_used() -> bool {
+        has_ipv4()
+    }
 
     #[inline(always)]
     fn has_prefixes() -> bool {
@@ -109,6 +119,11 @@ impl FamilyMaps for V6 {
     const PREFIXES: &'static Prefixes<A6> = &PREFIXES_V6;
     const SELVES: &'static Selves<A6> = &SELVES_V6;
     const FLOWS: &'static Flows<A6> = &FLOWS_V6;
+
+    #[inline(always)]
+    fn is_used() -> bool {
+        has_ipv6()
+    }
 
     #[inline(always)]
     fn has_prefixes() -> bool {

@@ -8,38 +8,43 @@ use tunnel_common::counters::Count;
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
-use crate::link::{Next, Tagged, Version, next};
+use crate::dispatch::{Behind, Tags};
+use crate::link::Tagged;
 use crate::place;
-use crate::settings::{is_ethernet, link_header_len};
+use crate::settings::link_header_len;
+
+/// The ethertype of a frame, in network order; behind a tag that the kernel keeps beside the frame.
+#[inline(always)]
+pub fn ethertype(ctx: &TcContext) -> [u8; 2] {
+    let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
+    [e0, e1]
+}
+
+/// Finds the IP header of a frame with tags.
+#[inline(always)]
+pub fn behind_tags(ctx: &TcContext) -> Option<Tagged> {
+    Tagged::from_bits(skb_behind_tags(ctx.skb.skb))
+}
 
 /// A packet that tc hands to a program.
 #[derive(Clone, Copy)]
-pub struct Skb<'a> {
-    ctx: &'a TcContext,
-    /// Bytes of VLAN tags in the frame. One that the kernel keeps beside the frame is not there.
-    tags_len: usize,
+pub struct Skb<T> {
+    /// And not a reference to a TcContext, which would have to lie in memory.
+    skb: *mut __sk_buff,
+    tags: T,
 }
 
-impl<'a> Skb<'a> {
-    /// The packet and its version of IP, if it is an IP packet.
+impl<T: Tags> Skb<T> {
+    /// The packet of a program.
     #[inline(always)]
-    pub fn ip(ctx: &'a TcContext) -> Option<(Version, Self)> {
-        // In network order in its lower half, and behind a tag that is kept beside the frame.
-        let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
-        match next([e0, e1]) {
-            Next::Ip(version) => Some((version, Self { ctx, tags_len: 0 })),
-            Next::Tag if is_ethernet() => {
-                let tagged = Tagged::from_bits(skb_behind_tags(ctx.skb.skb))?;
-                Some((tagged.version, Self { ctx, tags_len: tagged.tags_len }))
-            }
-            Next::Tag | Next::Other => None,
-        }
+    pub const fn new(ctx: &TcContext, tags: T) -> Self {
+        Self { skb: ctx.skb.skb, tags }
     }
 
     /// What it was made of.
     #[inline(always)]
-    pub const fn context(&self) -> &TcContext {
-        self.ctx
+    pub const fn context(&self) -> TcContext {
+        TcContext::new(self.skb)
     }
 
     /// What this packet adds to a counter.
@@ -49,78 +54,77 @@ impl<'a> Skb<'a> {
             0 => 1,
             segments => u64::from(segments),
         };
-        Count { packets, bytes: u64::from(self.ctx.len()) }
+        Count { packets, bytes: u64::from(self.context().len()) }
     }
 
     #[inline(always)]
     fn network(&self) -> usize {
-        link_header_len() + self.tags_len
+        link_header_len() + self.tags.len()
     }
 
-    /// A pointer to a `T` in the IP header of a frame without tags, if the linear part holds all of
+    /// A pointer to a `V` in the IP header of a frame without tags, if the linear part holds all of
     /// it.
     ///
     /// Only for offsets that are known when the program is loaded: with others, LLVM may add them up
     /// in another order than the check did, and the verifier does not follow.
     #[inline(always)]
-    fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
-        if self.tags_len != 0 {
+    fn pointer<V>(&self, offset: usize) -> Option<*mut V> {
+        let start = self.context().data() + link_header_len() + offset;
+        if start + size_of::<V>() > self.context().data_end() {
             return None;
         }
-        let start = self.ctx.data() + link_header_len() + offset;
-        if start + size_of::<T>() > self.ctx.data_end() {
-            return None;
-        }
-        Some(start as *mut T)
+        Some(start as *mut V)
     }
-}
 
-impl Skb<'_> {
     /// Replaces what is made of bytes or words at `offset` from the network header on.
     #[inline(always)]
-    fn store<T>(&mut self, offset: usize, value: &T) -> Result<(), WriteFailed> {
+    fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
         // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
-        self.ctx.store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
+        self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
 }
 
-impl Packet for Skb<'_> {
+impl<T: Tags> Packet for Skb<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
-        self.ctx.len().saturating_sub(self.network() as u32)
+        self.context().len().saturating_sub(self.network() as u32)
     }
 
     #[inline(always)]
     fn segments(&self) -> u32 {
         // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
-        unsafe { (*self.ctx.skb.skb).gso_segs }
+        unsafe { (*self.skb).gso_segs }
     }
 
     #[inline(always)]
     fn header<const N: usize>(&self) -> Option<[u32; N]> {
-        match self.pointer::<[u32; N]>(0) {
-            // SAFETY: the pointer is only there if all of it lies within the packet.
-            Some(header) => Some(unsafe { place::load(header) }),
-            None => self.ctx.load(self.network()).ok(),
+        if !T::NONE {
+            return self.context().load(self.network()).ok();
         }
+        if self.pointer::<[u32; N]>(0).is_none() {
+            // A failure is found by the next look.
+            let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
+        }
+        // SAFETY: the pointer is only there if all of it lies within the packet.
+        self.pointer(0).map(|header| unsafe { place::load(header) })
     }
 
     #[inline(always)]
     fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
-        self.ctx.load(self.network() + offset).ok()
+        self.context().load(self.network() + offset).ok()
     }
 
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.ctx.load(self.network() + offset).ok()
+        self.context().load(self.network() + offset).ok()
     }
 
     /// Through a function that the kernel verifies by itself: the ways through the walk would
     /// otherwise be multiplied with those through all that follows.
     #[inline(always)]
     fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
-        let (tags_len, start) = (self.tags_len as u32, start as u32);
-        Chain::from_bits(skb_walk(self.ctx.skb.skb, tags_len, start, first.into(), available))
+        let (tags_len, start) = (self.tags.len() as u32, start as u32);
+        Chain::from_bits(skb_walk(self.skb, tags_len, start, first.into(), available))
     }
 }
 
@@ -144,22 +148,25 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = Skb { ctx: &TcContext::new(ctx), tags_len: tags_len as usize };
+    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
     walk(&packet, start as usize, first as u8, available).to_bits()
 }
 
-impl PacketMut for Skb<'_> {
+impl<T: Tags> PacketMut for Skb<T> {
     #[inline(always)]
     fn store_header<const N: usize>(
         &mut self,
         offset: usize,
         words: &[u32; N],
     ) -> Result<(), WriteFailed> {
+        if !T::NONE {
+            return self.store_words(offset, words);
+        }
         match self.pointer::<[u32; N]>(offset) {
             // SAFETY: as above; the verifier makes the packet private before the program's first
             // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
             Some(header) => unsafe { place::store(header, words) },
-            None => return self.store_words(offset, words),
+            None => return Err(WriteFailed),
         }
         Ok(())
     }
@@ -193,7 +200,7 @@ impl PacketMut for Skb<'_> {
             ChecksumKind::Optional => BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0,
         };
         // From 0 to a difference, with a size of 0 in the flags: the helper adds it as it is.
-        self.ctx
+        self.context()
             .l4_csum_replace(self.network() + offset, 0, u64::from(difference), flags.into())
             .map_err(|_| WriteFailed)
     }
@@ -205,6 +212,6 @@ impl PacketMut for Skb<'_> {
     #[inline(always)]
     fn header_sum_changed(&mut self, difference: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.
-        unsafe { bpf_csum_update(self.ctx.skb.skb, difference) };
+        unsafe { bpf_csum_update(self.skb, difference) };
     }
 }

@@ -12,42 +12,57 @@ use tunnel_ebpf::checksum::mended;
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
-use crate::link::{Next, Tagged, Version, next};
+use crate::dispatch::{Behind, Tags, Untagged};
+use crate::link::Tagged;
 use crate::place;
 use crate::settings::link_header_len;
 
 /// Where Ethernet has its ethertype.
 const ETHERTYPE_OFFSET: usize = 12;
 
-/// A packet that XDP hands to a program.
-#[derive(Clone, Copy)]
-pub struct XdpBuff<'a> {
-    ctx: &'a XdpContext,
-    /// Bytes of VLAN tags in the frame.
-    tags_len: usize,
+/// The ethertype of a frame, in network order.
+#[inline(always)]
+pub fn ethertype(ctx: &XdpContext) -> Option<[u8; 2]> {
+    let ethertype: *mut [u8; 2] = pointer(ctx, ETHERTYPE_OFFSET)?;
+    // SAFETY: `pointer` has checked that it lies within the packet; bytes have no alignment.
+    Some(unsafe { *ethertype })
 }
 
-impl<'a> XdpBuff<'a> {
-    /// The packet and its version of IP, if it is an IP packet.
+/// Finds the IP header of a frame with tags.
+#[inline(always)]
+pub fn behind_tags(ctx: &XdpContext) -> Option<Tagged> {
+    Tagged::from_bits(xdp_behind_tags(ctx.ctx))
+}
+
+/// A pointer to a `V` at `offset` from the link header on, if the first fragment holds all of it.
+/// Only for offsets that are known when the program is loaded, as for an skb.
+#[inline(always)]
+fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
+    let start = ctx.data() + offset;
+    if start + size_of::<V>() > ctx.data_end() {
+        return None;
+    }
+    Some(start as *mut V)
+}
+
+/// A packet that XDP hands to a program.
+#[derive(Clone, Copy)]
+pub struct XdpBuff<T> {
+    xdp: *mut xdp_md,
+    tags: T,
+}
+
+impl<T: Tags> XdpBuff<T> {
+    /// The packet of a program.
     #[inline(always)]
-    pub fn ip(ctx: &'a XdpContext) -> Option<(Version, Self)> {
-        let packet = Self { ctx, tags_len: 0 };
-        let ethertype: *mut [u8; 2] = packet.pointer(ETHERTYPE_OFFSET)?;
-        // SAFETY: `pointer` has checked that it lies within the packet; bytes have no alignment.
-        match next(unsafe { *ethertype }) {
-            Next::Ip(version) => Some((version, packet)),
-            Next::Tag => {
-                let tagged = Tagged::from_bits(xdp_behind_tags(ctx.ctx))?;
-                Some((tagged.version, Self { ctx, tags_len: tagged.tags_len }))
-            }
-            Next::Other => None,
-        }
+    pub const fn new(ctx: &XdpContext, tags: T) -> Self {
+        Self { xdp: ctx.ctx, tags }
     }
 
     /// What it was made of.
     #[inline(always)]
-    pub const fn context(&self) -> &XdpContext {
-        self.ctx
+    pub const fn context(&self) -> XdpContext {
+        XdpContext::new(self.xdp)
     }
 
     /// What this packet adds to a counter.
@@ -59,70 +74,48 @@ impl<'a> XdpBuff<'a> {
     #[inline(always)]
     fn len(&self) -> u64 {
         // SAFETY: the context is a valid `xdp_md`.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
+        unsafe { bpf_xdp_get_buff_len(self.xdp) }
     }
 
     #[inline(always)]
     fn network(&self) -> usize {
-        link_header_len() + self.tags_len
+        link_header_len() + self.tags.len()
     }
 
-    /// A pointer to a `T` at `offset` from the link header on, if the first fragment holds all of
-    /// it. Only for offsets that are known when the program is loaded, as for an skb.
+    /// A `V`, which is made of bytes or words, at `offset` from the link header on.
     #[inline(always)]
-    fn pointer<T>(&self, offset: usize) -> Option<*mut T> {
-        let start = self.ctx.data() + offset;
-        if start + size_of::<T>() > self.ctx.data_end() {
-            return None;
-        }
-        Some(start as *mut T)
-    }
-
-    /// The same in the IP header of a frame without tags.
-    #[inline(always)]
-    fn network_pointer<T>(&self, offset: usize) -> Option<*mut T> {
-        if self.tags_len != 0 {
-            return None;
-        }
-        self.pointer(link_header_len() + offset)
-    }
-
-    /// A `T`, which is made of bytes or words, at `offset` from the link header on.
-    #[inline(always)]
-    fn load<T: Copy>(&self, offset: usize) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
+    fn load<V: Copy>(&self, offset: usize) -> Option<V> {
+        let mut value = MaybeUninit::<V>::uninit();
         // SAFETY: the helper writes as many bytes as there are, or fails.
         let failed = unsafe {
             bpf_xdp_load_bytes(
-                self.ctx.ctx,
+                self.xdp,
                 offset as u32,
                 value.as_mut_ptr().cast(),
-                size_of::<T>() as u32,
+                size_of::<V>() as u32,
             )
         };
         // SAFETY: all bytes were written, and every bit pattern is a value.
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
-}
 
-impl XdpBuff<'_> {
     /// Replaces what is made of bytes or words at `offset` from the network header on.
     #[inline(always)]
-    fn store<T>(&mut self, offset: usize, value: &T) -> Result<(), WriteFailed> {
+    fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
         // SAFETY: the helper only reads the value; it copies it into the packet, or fails.
         let failed = unsafe {
             bpf_xdp_store_bytes(
-                self.ctx.ctx,
+                self.xdp,
                 (self.network() + offset) as u32,
                 ptr::from_ref(value).cast_mut().cast(),
-                size_of::<T>() as u32,
+                size_of::<V>() as u32,
             )
         };
         if failed == 0 { Ok(()) } else { Err(WriteFailed) }
     }
 }
 
-impl Packet for XdpBuff<'_> {
+impl<T: Tags> Packet for XdpBuff<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
         (self.len() as u32).saturating_sub(self.network() as u32)
@@ -135,11 +128,11 @@ impl Packet for XdpBuff<'_> {
 
     #[inline(always)]
     fn header<const N: usize>(&self) -> Option<[u32; N]> {
-        match self.network_pointer::<[u32; N]>(0) {
-            // SAFETY: the pointer is only there if all of it lies within the packet.
-            Some(header) => Some(unsafe { place::load(header) }),
-            None => self.load(self.network()),
+        if !T::NONE {
+            return self.load(self.network());
         }
+        // SAFETY: the pointer is only there if all of it lies within the packet.
+        pointer(&self.context(), link_header_len()).map(|header| unsafe { place::load(header) })
     }
 
     #[inline(always)]
@@ -156,8 +149,8 @@ impl Packet for XdpBuff<'_> {
     /// otherwise be multiplied with those through all that follows.
     #[inline(always)]
     fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
-        let (tags_len, start) = (self.tags_len as u32, start as u32);
-        Chain::from_bits(xdp_walk(self.ctx.ctx, tags_len, start, first.into(), available))
+        let (tags_len, start) = (self.tags.len() as u32, start as u32);
+        Chain::from_bits(xdp_walk(self.xdp, tags_len, start, first.into(), available))
     }
 }
 
@@ -165,8 +158,7 @@ impl Packet for XdpBuff<'_> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn xdp_behind_tags(ctx: *mut xdp_md) -> u64 {
-    let ctx = XdpContext::new(ctx);
-    let packet = XdpBuff { ctx: &ctx, tags_len: 0 };
+    let packet = XdpBuff { xdp: ctx, tags: Untagged };
     Tagged::to_bits(Tagged::find(|tags_len| packet.load(link_header_len() + tags_len)))
 }
 
@@ -180,21 +172,24 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = XdpBuff { ctx: &XdpContext::new(ctx), tags_len: tags_len as usize };
+    let packet = XdpBuff { xdp: ctx, tags: Behind(tags_len as usize) };
     walk(&packet, start as usize, first as u8, available).to_bits()
 }
 
-impl PacketMut for XdpBuff<'_> {
+impl<T: Tags> PacketMut for XdpBuff<T> {
     #[inline(always)]
     fn store_header<const N: usize>(
         &mut self,
         offset: usize,
         words: &[u32; N],
     ) -> Result<(), WriteFailed> {
-        match self.network_pointer::<[u32; N]>(offset) {
+        if !T::NONE {
+            return self.store_words(offset, words);
+        }
+        match pointer::<[u32; N]>(&self.context(), link_header_len() + offset) {
             // SAFETY: as above, and the packet is the program's own.
             Some(header) => unsafe { place::store(header, words) },
-            None => return self.store_words(offset, words),
+            None => return Err(WriteFailed),
         }
         Ok(())
     }

@@ -50,15 +50,15 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.direct == 1 && peer.plain == 1 {
         return Err(Reason::Direct);
     }
-    let message = icmp_message::<F, P>(packet, &ip);
-    if message == Some(Message::NeighborDiscovery) {
+    let is_icmp = ip.protocol == F::ICMP;
+    if is_icmp && icmp_message::<F, P>(packet, &ip) == Some(Message::NeighborDiscovery) {
         return Err(Reason::NeighborDiscovery);
     }
     if bypass::applies(packet, &ip, peer, tables) {
         return Err(Reason::Bypass);
     }
     let addresses = addresses(tables, peer, &ip, &from)?;
-    if message == Some(Message::Error) {
+    if is_icmp && icmp_message::<F, P>(packet, &ip) == Some(Message::Error) {
         return Ok(Step::IcmpError);
     }
     // A truncated packet will be left alone: it takes nothing over.

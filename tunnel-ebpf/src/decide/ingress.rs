@@ -74,8 +74,8 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Addresses { source, destination } = ip.addresses;
     let own_private =
         own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
-    let message = icmp_message::<F, P>(packet, ip);
-    if message == Some(Message::NeighborDiscovery) {
+    let is_icmp = ip.protocol == F::ICMP;
+    if is_icmp && icmp_message::<F, P>(packet, ip) == Some(Message::NeighborDiscovery) {
         return Err(Reason::NeighborDiscovery);
     }
     if bypass::applies(packet, ip, peer, tables) {
@@ -104,7 +104,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.plain == 1 {
         tables.set_plain(addresses.source, source, false);
     }
-    if message == Some(Message::Error) {
+    if is_icmp && icmp_message::<F, P>(packet, ip) == Some(Message::Error) {
         return Ok(Step::IcmpError);
     }
     rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)

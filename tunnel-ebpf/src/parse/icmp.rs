@@ -60,7 +60,7 @@ pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Addresses;
+    use crate::address::{Address, Addresses};
     use crate::family::{V4, V6};
 
     #[test]
@@ -69,8 +69,8 @@ mod tests {
         assert_eq!(errors, [3, 4, 5, 11, 12]);
     }
 
-    #[test]
-    fn a_message_starts_with_its_whole_header_and_not_in_a_later_fragment() {
+    fn starts_with_its_whole_header<F: Family>(icmp: u8) {
+        let none = F::Address::NONE;
         for protocol in 0..=255 {
             for (fragment, is_later) in
                 [(Fragment::Whole, false), (Fragment::First, false), (Fragment::Later, true)]
@@ -82,12 +82,19 @@ mod tests {
                         protocol,
                         fragment,
                         identification: [0; 4],
-                        addresses: Addresses { source: [0; 4], destination: [0; 4] },
+                        addresses: Addresses { source: none, destination: none },
                     };
-                    let expected = protocol == 1 && !is_later && payload_len >= 8;
-                    assert_eq!(starts_message::<V4>(&ip), expected, "{ip:?}");
+                    let expected = protocol == icmp && !is_later && payload_len >= 8;
+                    let what = (protocol, fragment, payload_len);
+                    assert_eq!(starts_message::<F>(&ip), expected, "{what:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_message_starts_with_its_whole_header_and_not_in_a_later_fragment() {
+        starts_with_its_whole_header::<V4>(1);
+        starts_with_its_whole_header::<V6>(58);
     }
 }

@@ -104,15 +104,17 @@ pub fn ports<A, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<([u8
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Addresses;
+    use crate::address::{Address, Addresses};
     use crate::family::{V4, V6};
 
     const fn checksum(offset: usize, kind: ChecksumKind) -> PseudoHeaderChecksum {
         PseudoHeaderChecksum { offset, kind }
     }
 
+    type Known = [(u8, u32, PseudoHeaderChecksum); 6];
+
     /// Protocol, shortest header, checksum.
-    const KNOWN: [(u8, u32, PseudoHeaderChecksum); 6] = [
+    const KNOWN_IN_IPV4: Known = [
         (1, 8, PseudoHeaderChecksum::NONE),
         (6, 20, checksum(16, ChecksumKind::Always)),
         (17, 8, checksum(6, ChecksumKind::Optional)),
@@ -120,46 +122,54 @@ mod tests {
         (132, 0, PseudoHeaderChecksum::NONE),
         (136, 8, checksum(6, ChecksumKind::Optional)),
     ];
+    const KNOWN_IN_IPV6: Known = {
+        let mut known = KNOWN_IN_IPV4;
+        known[0] = (58, 4, checksum(2, ChecksumKind::Always));
+        known
+    };
 
-    fn part(fragment: Fragment, protocol: u8, payload_len: u32) -> Ip<[u8; 4]> {
+    fn part<A: Address>(fragment: Fragment, protocol: u8, payload_len: u32) -> Ip<A> {
         Ip {
             header_len: 20,
             payload_len,
             protocol,
             fragment,
             identification: [0; 4],
-            addresses: Addresses { source: [0; 4], destination: [0; 4] },
+            addresses: Addresses { source: A::NONE, destination: A::NONE },
+        }
+    }
+
+    fn each_protocol_has_its_checksum<F: Family>(known: &Known) {
+        for protocol in 0..=255 {
+            let known = known.iter().find(|known| known.0 == protocol);
+            let (shortest, checksum) =
+                known.map_or((0, PseudoHeaderChecksum::NONE), |known| (known.1, known.2));
+            assert_eq!(F::pseudo_header_checksum(protocol), checksum, "{protocol}");
+            for payload_len in 0..=24 {
+                let what = (protocol, payload_len);
+                let enough = payload_len >= shortest;
+                let expected = if enough { Ok(checksum) } else { Err(Reason::Truncated) };
+                for fragment in [Fragment::Whole, Fragment::First] {
+                    let ip = part(fragment, protocol, payload_len);
+                    assert_eq!(checksum_to_mend::<F>(&ip), expected, "{what:?}");
+                }
+                let later = part(Fragment::Later, protocol, payload_len);
+                let none = Ok(PseudoHeaderChecksum::NONE);
+                assert_eq!(checksum_to_mend::<F>(&later), none, "{what:?}");
+            }
         }
     }
 
     #[test]
     fn each_protocol_has_its_checksum_to_mend_once_its_header_is_there() {
-        for protocol in 0..=255 {
-            let known = KNOWN.iter().find(|known| known.0 == protocol);
-            let (shortest, checksum) =
-                known.map_or((0, PseudoHeaderChecksum::NONE), |known| (known.1, known.2));
-            assert_eq!(pseudo_header_checksum(protocol), checksum, "{protocol}");
-            for payload_len in 0..=24 {
-                let enough = payload_len >= shortest;
-                let expected = if enough { Ok(checksum) } else { Err(Reason::Truncated) };
-                for fragment in [Fragment::Whole, Fragment::First] {
-                    let ip = part(fragment, protocol, payload_len);
-                    assert_eq!(checksum_to_mend::<V4>(&ip), expected, "{ip:?}");
-                }
-                let later = part(Fragment::Later, protocol, payload_len);
-                assert_eq!(
-                    checksum_to_mend::<V4>(&later),
-                    Ok(PseudoHeaderChecksum::NONE),
-                    "{later:?}"
-                );
-            }
-        }
+        each_protocol_has_its_checksum::<V4>(&KNOWN_IN_IPV4);
+        each_protocol_has_its_checksum::<V6>(&KNOWN_IN_IPV6);
     }
 
     /// Otherwise a packet that is not truncated would have a checksum outside of it.
     #[test]
     fn every_checksum_lies_within_the_shortest_header() {
-        for (protocol, shortest, checksum) in KNOWN {
+        for (protocol, shortest, checksum) in KNOWN_IN_IPV4.into_iter().chain(KNOWN_IN_IPV6) {
             if checksum.kind == ChecksumKind::None {
                 continue;
             }

@@ -5,6 +5,8 @@ use tunnel_common::outcome::{Direction, Outcome};
 use super::datagram::{Datagram, pseudo_header_sum};
 use super::host::{Host, PRIVATE, PUBLIC};
 use super::slice::{ChecksumState, Slice};
+use crate::decide::handle;
+use crate::family::V4;
 
 /// A counter of 16 bits in the data goes through all of them, those that read 0 or 0xffff on
 /// either side among them.
@@ -56,7 +58,7 @@ fn a_checksum_that_the_network_card_is_to_finish() {
             expected[place].copy_from_slice(&sum(PUBLIC));
             let mut packet = Slice::new(&sent).state(ChecksumState::Partial);
             // The sum over all bytes belongs to packets that arrive: here it has no meaning.
-            let outcome = crate::decide::egress::handle(&mut packet, &host);
+            let outcome = handle::<V4, _, _>(Direction::Egress, &mut packet, &host);
             assert_eq!(outcome, Outcome::Rewritten { slot: 0 });
             assert_eq!(packet.as_bytes(), expected);
         }

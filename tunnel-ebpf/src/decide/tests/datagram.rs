@@ -12,13 +12,13 @@ pub const UDP_LITE: u8 = 136;
 
 /// From where to where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    pub source: Address,
-    pub destination: Address,
+pub struct Route<A = Address> {
+    pub source: A,
+    pub destination: A,
 }
 
-impl Route {
-    pub const fn new(source: Address, destination: Address) -> Self {
+impl<A: Copy> Route<A> {
+    pub const fn new(source: A, destination: A) -> Self {
         Self { source, destination }
     }
 

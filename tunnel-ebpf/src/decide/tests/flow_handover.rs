@@ -30,7 +30,7 @@ fn the_last_sender_has_the_replies() {
 #[test]
 fn behind_a_1_to_1_nat_as_well() {
     let underlay = [172, 31, 0, 5];
-    let host = Host::new(Member { underlay, ..SRVA }, &[SRVB]);
+    let host: Host = Host::new(Member { underlay, ..SRVA }, &[SRVB]);
     for (sent, _, flow) in remembered_kinds() {
         host.send(&sent.bytes(Route::new(underlay, SRVB.public)));
         assert_eq!(host.flows().len(), 1, "{flow:?}");
@@ -69,7 +69,7 @@ fn what_is_left_alone_takes_nothing_over() {
     for (sent, _, flow) in remembered_kinds() {
         let host = Host::srva();
         host.send(&sent.bytes(PUBLIC));
-        for source in [STRANGER, SRVA.public, SRVB.private] {
+        for source in [STRANGER, SRVC.public, SRVB.private] {
             let outcome = host.send(&sent.bytes(Route::new(source, SRVB.private)));
             assert_eq!(outcome, Outcome::NotRewritten(Reason::ForeignSource));
         }

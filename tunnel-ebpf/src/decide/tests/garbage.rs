@@ -71,7 +71,7 @@ fn almost_a_packet(random: &mut Random, direction: Direction) -> Vec<u8> {
     bytes
 }
 
-/// Where a packet may change: its header's checksum and addresses, and its transport checksum or,
+/// Where a packet may change: its header from the checksum's word on, and its transport checksum or,
 /// if it is an ICMP error, the same in its quote.
 fn may_change(packet: &[u8]) -> Vec<Range<usize>> {
     let header_and_transport = |start: usize| {
@@ -82,7 +82,7 @@ fn may_change(packet: &[u8]) -> Vec<Range<usize>> {
             ICMP => payload + 2,
             _ => start + 10,
         };
-        (payload, [start + 10..start + 20, checksum..checksum + 2])
+        (payload, [start + 8..start + 20, checksum..checksum + 2])
     };
     let (payload, ranges) = header_and_transport(0);
     let mut all = ranges.to_vec();

@@ -2,25 +2,46 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
 
+use tunnel_common::bypass::BypassKey;
 use tunnel_common::flows::Flow;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::selves::SelfRange;
 
 use super::datagram::{Address, Route};
 use super::slice::Slice;
-use crate::decide::{egress, ingress};
-use crate::tables::{Tables, flow_lifetime};
+use crate::address::Address as AddressWords;
+use crate::decide::handle;
+use crate::family::{Family, Octets, V4};
+use crate::tables::{Tables, Treatment, flow_lifetime};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    pub private: Address,
-    pub public: Address,
-    pub underlay: Address,
+/// A version of IP whose addresses can be told apart and shown.
+pub trait Version: Family<Address: AddressWords<Octets: Eq + Hash + Debug>> {
+    /// Bytes of the packet, as its header says: none for one that goes on to its end.
+    fn len(packet: &[u8]) -> Option<usize>;
 }
 
-impl Member {
-    const fn new(private: Address, public: Address) -> Self {
+impl Version for V4 {
+    fn len(packet: &[u8]) -> Option<usize> {
+        match packet.get(2..4)? {
+            [0, 0] => None,
+            len => Some(len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<A = Address> {
+    pub private: A,
+    pub public: A,
+    pub underlay: A,
+}
+
+impl<A: Copy> Member<A> {
+    const fn new(private: A, public: A) -> Self {
         Self { private, public, underlay: public }
     }
 }
@@ -36,23 +57,35 @@ pub const PRIVATE: Route = Route::new(SRVA.private, SRVB.private);
 /// From srva to srvb, on the wire.
 pub const PUBLIC: Route = Route::new(SRVA.public, SRVB.public);
 
-/// What is under one address in the table of peers. The programs change two fields of a peer, each
-/// once and in one way, so that there are four values for it to have.
-struct Entry {
-    values: [[Peer; 2]; 2],
-    is_settled: Cell<bool>,
-    has_public_flows: Cell<bool>,
+/// What is under one address in the table of peers. The programs change three fields of a peer,
+/// each in one way, so that there are eight values for it to have.
+struct Entry<A> {
+    values: [Peer<A>; 8],
+    value: Cell<usize>,
 }
 
-impl Entry {
-    fn new(peer: Peer) -> Self {
-        let values = [peer.settled_at, 0]
-            .map(|settled_at| [0, 1].map(|public_flows| Peer { settled_at, public_flows, ..peer }));
-        Self { values, is_settled: Cell::new(false), has_public_flows: Cell::new(false) }
+const IS_SETTLED: usize = 1;
+const HAS_PUBLIC_FLOWS: usize = 2;
+const IS_PLAIN: usize = 4;
+
+impl<A: Copy> Entry<A> {
+    fn new(peer: Peer<A>) -> Self {
+        let values = std::array::from_fn(|value| Peer {
+            settled_at: if value & IS_SETTLED == 0 { peer.settled_at } else { 0 },
+            public_flows: u8::from(value & HAS_PUBLIC_FLOWS != 0),
+            plain: u8::from(value & IS_PLAIN != 0),
+            ..peer
+        });
+        Self { values, value: Cell::new(0) }
     }
 
-    fn value(&self) -> &Peer {
-        &self.values[usize::from(self.is_settled.get())][usize::from(self.has_public_flows.get())]
+    fn value(&self) -> &Peer<A> {
+        &self.values[self.value.get()]
+    }
+
+    fn set(&self, bit: usize, is_set: bool) {
+        let value = self.value.get() & !bit;
+        self.value.set(if is_set { value | bit } else { value });
     }
 }
 
@@ -61,21 +94,38 @@ pub const SECOND: u64 = 1_000_000_000;
 /// For how many seconds each host is up when a test begins.
 pub const UPTIME: u64 = 1000;
 
+/// When each flow was remembered, and how.
+type Flows<A> = HashMap<Flow<A>, (u64, Treatment)>;
+
 /// The tables of a host.
-pub struct Host {
-    peers: HashMap<Address, Entry>,
-    flows: RefCell<HashMap<Flow, u64>>,
+pub struct Host<F: Version = V4> {
+    peers: HashMap<Octets<F>, Entry<Octets<F>>>,
+    flows: RefCell<Flows<Octets<F>>>,
     now: Cell<u64>,
 }
 
-impl Host {
+impl Host<V4> {
+    pub fn srva() -> Self {
+        Self::new(SRVA, &[SRVB, SRVC])
+    }
+
+    pub fn srvb() -> Self {
+        Self::new(SRVB, &[SRVA, SRVC])
+    }
+}
+
+impl<F: Version> Host<F> {
     /// A host whose peers have the slots 0, 1 and so on.
-    pub fn new(member: Member, peers: &[Member]) -> Self {
+    pub fn new(member: Member<Octets<F>>, peers: &[Member<Octets<F>>]) -> Self {
         Self::settling(member, peers, 0)
     }
 
     /// The same, whose peers may not be attached themselves until then.
-    pub fn settling(member: Member, peers: &[Member], settled_at: u32) -> Self {
+    pub fn settling(
+        member: Member<Octets<F>>,
+        peers: &[Member<Octets<F>>],
+        settled_at: u32,
+    ) -> Self {
         let mut entries = HashMap::new();
         for (slot, peer) in (0..).zip(peers) {
             for (address, role) in [(peer.private, ROLE_PRIVATE), (peer.public, ROLE_PUBLIC)] {
@@ -88,7 +138,10 @@ impl Host {
                     role,
                     direct: 0,
                     public_flows: 0,
-                    reserved: 0,
+                    length: F::Address::BITS,
+                    bypass: 0,
+                    plain: 0,
+                    reserved: [0; 2],
                     settled_at,
                 };
                 entries.insert(address, Entry::new(peer));
@@ -97,31 +150,23 @@ impl Host {
         Self { peers: entries, flows: RefCell::default(), now: Cell::new(UPTIME * SECOND) }
     }
 
-    pub fn srva() -> Self {
-        Self::new(SRVA, &[SRVB, SRVC])
-    }
-
-    pub fn srvb() -> Self {
-        Self::new(SRVB, &[SRVA, SRVC])
-    }
-
     /// Lets so many nanoseconds go by.
     pub fn wait(&self, nanoseconds: u64) {
         self.now.set(self.now.get().wrapping_add(nanoseconds));
     }
 
     /// The flows in the table, expired ones included.
-    pub fn flows(&self) -> Vec<Flow> {
+    pub fn flows(&self) -> Vec<Flow<Octets<F>>> {
         self.flows.borrow().keys().copied().collect()
     }
 
     /// Whether the entry under `address` says that ingress is to look for flows.
-    pub fn looks_for_flows_of(&self, address: Address) -> bool {
-        self.peers.get(&address).is_some_and(|entry| entry.has_public_flows.get())
+    pub fn looks_for_flows_of(&self, address: Octets<F>) -> bool {
+        self.peers.get(&address).is_some_and(|entry| entry.value().public_flows == 1)
     }
 
     /// Whether the entry under `address` says that the peer has settled.
-    pub fn has_settled(&self, address: Address) -> bool {
+    pub fn has_settled(&self, address: Octets<F>) -> bool {
         self.peers.get(&address).is_some_and(|entry| entry.value().settled_at == 0)
     }
 
@@ -132,15 +177,9 @@ impl Host {
     /// - the sum over all bytes that came with the packet is still right.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
-        let outcome = match direction {
-            Direction::Egress => egress::handle(packet, self),
-            Direction::Ingress => ingress::handle(packet, self),
-        };
+        let outcome = handle::<F, _, _>(direction, packet, self);
         assert!(!packet.read_after_write(), "{outcome:?}: read after a write: {before:02x?}");
-        let len = match before.get(2..4) {
-            Some([0, 0]) | None => before.len(),
-            Some(len) => len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
-        };
+        let len = F::len(&before).unwrap_or(before.len());
         for written in packet.written() {
             assert!(written.end <= len, "{outcome:?}: {written:?} written: {before:02x?}");
         }
@@ -182,40 +221,67 @@ impl Host {
     }
 }
 
-impl Tables for Host {
-    fn peer(&self, address: Address) -> Option<&Peer> {
-        self.peers.get(&address).map(Entry::value)
+impl<F: Version> Tables<F::Address> for Host<F> {
+    fn peer(&self, address: F::Address) -> Option<&Peer<Octets<F>>> {
+        self.peers.get(&address.octets()).map(Entry::value)
     }
 
-    fn is_settling(&self, peer: &Peer) -> bool {
-        if self.now.get() / SECOND < u64::from(peer.settled_at) {
-            return true;
-        }
-        self.settle(peer);
+    fn has_prefixes(&self) -> bool {
         false
     }
 
-    fn settle(&self, peer: &Peer) {
-        if let Some(entry) = self.peers.get(&peer.public) {
-            entry.is_settled.set(true);
+    fn is_gateway(&self) -> bool {
+        false
+    }
+
+    fn own(&self, _: F::Address) -> Option<&SelfRange<Octets<F>>> {
+        None
+    }
+
+    fn has_bypass(&self, _: &BypassKey) -> bool {
+        false
+    }
+
+    fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
+        if self.now.get() / SECOND < u64::from(peer.settled_at) {
+            return true;
+        }
+        self.settle(public);
+        false
+    }
+
+    fn settle(&self, public: F::Address) {
+        if let Some(entry) = self.peers.get(&public.octets()) {
+            entry.set(IS_SETTLED, true);
         }
     }
 
-    fn remember(&self, flow: &Flow) {
-        let of_peer = |entry: &&Entry| entry.value().public == flow.peer;
-        for entry in self.peers.values().filter(of_peer) {
-            entry.has_public_flows.set(true);
+    fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
+        for address in [private, public] {
+            if let Some(entry) = self.peers.get(&address.octets()) {
+                entry.set(IS_PLAIN, is_plain);
+            }
         }
-        self.flows.borrow_mut().insert(*flow, self.now.get());
     }
 
-    fn forget(&self, flow: &Flow) {
+    fn set_public_flows(&self, private: F::Address, public: F::Address) {
+        for address in [private, public] {
+            if let Some(entry) = self.peers.get(&address.octets()) {
+                entry.set(HAS_PUBLIC_FLOWS, true);
+            }
+        }
+    }
+
+    fn remember(&self, flow: &Flow<Octets<F>>, treatment: Treatment) {
+        self.flows.borrow_mut().insert(*flow, (self.now.get(), treatment));
+    }
+
+    fn forget(&self, flow: &Flow<Octets<F>>) {
         self.flows.borrow_mut().remove(flow);
     }
 
-    fn remembers(&self, flow: &Flow) -> bool {
-        let flows = self.flows.borrow();
-        let Some(last_sent) = flows.get(flow) else { return false };
-        self.now.get().wrapping_sub(*last_sent) < flow_lifetime(flow)
+    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<Treatment> {
+        let (last_sent, treatment) = *self.flows.borrow().get(flow)?;
+        (self.now.get().wrapping_sub(last_sent) < flow_lifetime(flow)).then_some(treatment)
     }
 }

@@ -49,6 +49,11 @@ fn both(route: Route) -> Route {
     Route::new(other(route.source), other(route.destination))
 }
 
+/// A socket of srva's is bound to the one or the other.
+fn is_own(address: Address) -> bool {
+    address == SRVA.private || address == SRVA.public
+}
+
 fn error() -> Datagram {
     Datagram::error(&Datagram::udp(b"data"), 32)
 }
@@ -61,14 +66,18 @@ fn errors_that_leave_quote_packets_of_a_peer_to_this_host() {
         let (outcome, wire) = host.handle(Direction::Egress, &sent);
         let expected = match slot(outer.destination, true) {
             None => Outcome::NotOurs,
-            Some(_) if outer.source != SRVA.private => Outcome::NotRewritten(Reason::ForeignSource),
+            Some(_) if !is_own(outer.source) => Outcome::NotRewritten(Reason::ForeignSource),
             Some(slot) => Outcome::Rewritten { slot },
         };
         assert_eq!(outcome, expected, "{outer:?} {quoted:?}");
         if let Outcome::Rewritten { .. } = outcome {
-            let came = slot(quoted.source, true).is_some() && quoted.destination == SRVA.private;
-            let quoted = if came { both(quoted) } else { quoted };
-            assert_eq!(wire, error().bytes_quoting(both(outer), quoted), "{outer:?} {quoted:?}");
+            let came = slot(quoted.source, true).is_some() && is_own(quoted.destination);
+            let quoted = match came {
+                true => Route::new(other(quoted.source), SRVA.public),
+                false => quoted,
+            };
+            let outer = Route::new(SRVA.public, other(outer.destination));
+            assert_eq!(wire, error().bytes_quoting(outer, quoted), "{outer:?} {quoted:?}");
         }
     }
 }

@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use network_types::ip::Ipv4Hdr;
-
 use super::datagram::{folded, sum};
-use crate::packet::{Packet, PacketMut, WriteFailed, ZeroChecksum};
+use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 
 /// What the network stack knows about the transport checksum of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +87,11 @@ impl Slice {
         self.bytes.get(range)
     }
 
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        let (words, _) = self.read(offset..offset + 4 * N)?.as_chunks();
+        Some(std::array::from_fn(|i| u32::from_ne_bytes(words[i])))
+    }
+
     fn write(&mut self, offset: usize, new: &[u8]) -> Result<(), WriteFailed> {
         let number = self.attempted_writes;
         self.attempted_writes += 1;
@@ -105,23 +108,6 @@ impl Slice {
     }
 }
 
-fn header_at(bytes: &[u8]) -> Ipv4Hdr {
-    let two = |at: usize| [bytes[at], bytes[at + 1]];
-    let four = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    Ipv4Hdr {
-        vihl: bytes[0],
-        tos: bytes[1],
-        tot_len: two(2),
-        id: two(4),
-        frags: two(6),
-        ttl: bytes[8],
-        proto: bytes[9],
-        check: two(10),
-        src_addr: four(12),
-        dst_addr: four(16),
-    }
-}
-
 impl Packet for Slice {
     fn extent(&self) -> u32 {
         let Ok(extent) = u32::try_from(self.bytes.len()) else { panic!("beyond any packet") };
@@ -132,12 +118,12 @@ impl Packet for Slice {
         self.segments
     }
 
-    fn header(&self) -> Option<Ipv4Hdr> {
-        self.read(0..20).map(header_at)
+    fn header<const N: usize>(&self) -> Option<[u32; N]> {
+        self.words(0)
     }
 
-    fn quoted_header(&self, offset: usize) -> Option<Ipv4Hdr> {
-        self.read(offset..offset + 20).map(header_at)
+    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        self.words(offset)
     }
 
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
@@ -146,12 +132,24 @@ impl Packet for Slice {
 }
 
 impl PacketMut for Slice {
-    fn store_header(&mut self, bytes: &[u8; 10]) -> Result<(), WriteFailed> {
-        self.write(10, bytes)
+    fn store_header<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        self.store_words(offset, words)
     }
 
-    fn store<const N: usize>(&mut self, offset: usize, bytes: &[u8; N]) -> Result<(), WriteFailed> {
-        self.write(offset, bytes)
+    fn store_words<const N: usize>(
+        &mut self,
+        offset: usize,
+        words: &[u32; N],
+    ) -> Result<(), WriteFailed> {
+        self.write(offset, words.map(u32::to_ne_bytes).as_flattened())
+    }
+
+    fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed> {
+        self.write(offset, &checksum)
     }
 
     /// HC' = ~(~HC + ~m + m') (RFC 1624, equation 3), over words in network order.
@@ -159,19 +157,19 @@ impl PacketMut for Slice {
         &mut self,
         offset: usize,
         difference: u32,
-        zero: ZeroChecksum,
+        kind: ChecksumKind,
     ) -> Result<(), WriteFailed> {
-        let difference = u64::from(u16::from_be_bytes(folded(u64::from(difference)).to_ne_bytes()));
+        let difference = in_network_order(difference);
         let Some(&[high, low]) = self.bytes.get(offset..offset + 2) else {
             panic!("a checksum at {offset} of a packet of {} bytes", self.bytes.len());
         };
         let old = u16::from_be_bytes([high, low]);
-        let none = zero == ZeroChecksum::MeansNone && old == 0;
+        let none = kind == ChecksumKind::Optional && old == 0;
         let new = match self.state {
             _ if none => 0,
             ChecksumState::Partial => folded(u64::from(old) + difference),
             ChecksumState::Computed => match !folded(u64::from(!old) + difference) {
-                0 if zero == ZeroChecksum::MeansNone => 0xffff,
+                0 if kind == ChecksumKind::Optional => 0xffff,
                 new => new,
             },
         };
@@ -183,4 +181,14 @@ impl PacketMut for Slice {
         }
         Ok(())
     }
+
+    fn header_sum_changed(&mut self, difference: u32) {
+        let difference = in_network_order(difference);
+        self.complete_sum = folded(u64::from(self.complete_sum) + difference);
+    }
+}
+
+/// A difference of sums over words as they stand in memory as one over words in network order.
+fn in_network_order(difference: u32) -> u64 {
+    u64::from(u16::from_be_bytes(folded(u64::from(difference)).to_ne_bytes()))
 }

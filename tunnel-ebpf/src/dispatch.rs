@@ -1,0 +1,93 @@
+//! From an ethertype to the functions for the version of IP and the kind of frame that it leads to.
+//!
+//! Each combination has functions of its own, so that the frames that nearly all are, without tags,
+//! pay for nothing that others need; what the loader has switched off, the verifier removes.
+
+use tunnel_ebpf::family::{V4, V6};
+
+use crate::link::{Next, Tagged, Version, next};
+use crate::log::Logged;
+use crate::maps::FamilyMaps;
+
+/// A version of IP that the programs handle.
+pub trait Handled: FamilyMaps + Logged {}
+
+impl Handled for V4 {}
+impl Handled for V6 {}
+
+/// Bytes of VLAN tags in a frame.
+pub trait Tags: Copy {
+    /// Whether there are none, which is known when the program is compiled.
+    const NONE: bool;
+
+    /// How many.
+    fn len(self) -> usize;
+}
+
+/// No tags, or one that the kernel keeps beside the frame.
+#[derive(Clone, Copy)]
+pub struct Untagged;
+
+impl Tags for Untagged {
+    const NONE: bool = true;
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        0
+    }
+}
+
+/// One or two tags, of so many bytes.
+#[derive(Clone, Copy)]
+pub struct Behind(pub usize);
+
+impl Tags for Behind {
+    const NONE: bool = false;
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.0
+    }
+}
+
+/// What a program does with its packets.
+pub trait Handler {
+    /// The verdict on a packet of this version of IP behind these tags.
+    fn handle<F: Handled, T: Tags>(&self, tags: T) -> i32;
+
+    /// The verdict on all others.
+    fn pass(&self) -> i32;
+
+    /// Finds the IP header of a frame with tags.
+    fn behind_tags(&self) -> Option<Tagged>;
+}
+
+/// Lets `handler` handle what follows `ethertype`, in network order.
+#[inline(always)]
+pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2], may_have_tags: bool) -> i32 {
+    match next(ethertype) {
+        Next::Ip(version) => handle(handler, version, Untagged),
+        Next::Tag if may_have_tags => match handler.behind_tags() {
+            Some(Tagged { version, tags_len }) => handle(handler, version, Behind(tags_len)),
+            None => handler.pass(),
+        },
+        Next::Tag | Next::Other => handler.pass(),
+    }
+}
+
+#[inline(always)]
+fn handle<H: Handler, T: Tags>(handler: &H, version: Version, tags: T) -> i32 {
+    match version {
+        Version::V4 if V4::is_used() => handler.handle::<V4, T>(tags),
+        Version::V6 if V6::is_used() => handler.handle::<V6, T>(tags),
+        Version::V4 | Version::V6 => handler.pass(),
+    }
+}
+
+/// Whether the packets of this version of IP are to be handled within the entry point itself: a call
+/// costs some nanoseconds. Only those of IPv4 without tags where there is no IPv6, since the stack
+/// that this takes is missing for the functions of IPv6.
+#[inline(always)]
+pub fn saves_calls<F: Handled, T: Tags>() -> bool {
+    T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()
+}
