@@ -131,6 +131,8 @@ impl<T: Tags> Packet for XdpBuff<T> {
         if !T::NONE {
             return self.load(self.network());
         }
+        // A driver that splits an IP header between buffers is not known: such a packet counts as
+        // truncated.
         // SAFETY: the pointer is only there if all of it lies within the packet.
         pointer(&self.context(), link_header_len()).map(|header| unsafe { place::load(header) })
     }

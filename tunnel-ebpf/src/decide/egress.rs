@@ -5,7 +5,7 @@ use tunnel_common::peers::{Peer, ROLE_PUBLIC};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::{Address, Addresses};
-use crate::family::Family;
+use crate::family::{Family, Octets};
 use crate::packet::PacketMut;
 use crate::parse::icmp::Message;
 use crate::parse::ip::Ip;
@@ -50,26 +50,40 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.direct == 1 && peer.plain == 1 {
         return Err(Reason::Direct);
     }
-    let is_icmp = ip.protocol == F::ICMP;
-    if is_icmp && icmp_message::<F, P>(packet, &ip) == Some(Message::NeighborDiscovery) {
-        return Err(Reason::NeighborDiscovery);
+    // On a way of its own: what is known of a message would be carried along by all others.
+    if ip.protocol == F::ICMP {
+        match icmp_message::<F, P>(packet, &ip) {
+            Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
+            Some(Message::Error) => return Ok(Step::IcmpError),
+            _ => return to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from),
+        }
     }
-    if bypass::applies(packet, &ip, peer, tables) {
+    to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from)
+}
+
+#[inline(always)]
+fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+    header: &F::Header,
+    ip: &Ip<F::Address>,
+    peer: &Peer<Octets<F>>,
+    from: &From<F::Address>,
+) -> Result<Step, Reason> {
+    if bypass::applies(packet, ip, peer, tables) {
         return Err(Reason::Bypass);
     }
-    let addresses = addresses(tables, peer, &ip, &from)?;
-    if is_icmp && icmp_message::<F, P>(packet, &ip) == Some(Message::Error) {
-        return Ok(Step::IcmpError);
-    }
+    let addresses = addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if (!from.is_private || peer.public_flows == 1) && checksum_to_mend::<F>(&ip).is_ok() {
+    if (!from.is_private || peer.public_flows == 1) && checksum_to_mend::<F>(ip).is_ok() {
         let treatment = (!from.is_private).then_some(Treatment::FromUnderlay);
-        let is_noted = public_flow::note::<F, P, T>(packet, &ip, addresses, tables, treatment);
-        if is_noted && peer.public_flows == 0 {
+        let is_noted = public_flow::note::<F, P, T>(packet, ip, addresses, tables, treatment);
+        // Always, since a peer that has moved has more than one entry that may lack the note.
+        if is_noted && !from.is_private {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
         }
     }
-    rewritten::<F, P>(packet, &header, &ip, addresses, peer.slot).map(Step::Done)
+    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
 }
 
 /// Where a packet to a peer is from.

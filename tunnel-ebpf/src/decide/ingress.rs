@@ -74,10 +74,37 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Addresses { source, destination } = ip.addresses;
     let own_private =
         own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
-    let is_icmp = ip.protocol == F::ICMP;
-    if is_icmp && icmp_message::<F, P>(packet, ip) == Some(Message::NeighborDiscovery) {
-        return Err(Reason::NeighborDiscovery);
+    // On a way of its own: what is known of a message would be carried along by all others.
+    if ip.protocol == F::ICMP {
+        match icmp_message::<F, P>(packet, ip) {
+            Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
+            Some(Message::Error) => {
+                let private = peer_range::private_of(tables, peer, source)?;
+                if peer.settled_at != 0 {
+                    // For the note that it makes when the time is over.
+                    let _ = tables.is_settling(peer, source);
+                }
+                if peer.plain == 1 {
+                    tables.set_plain(private, source, false);
+                }
+                return Ok(Step::IcmpError);
+            }
+            _ => return from_peer::<F, P, T>(packet, tables, header, ip, peer, own_private),
+        }
     }
+    from_peer::<F, P, T>(packet, tables, header, ip, peer, own_private)
+}
+
+#[inline(always)]
+fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+    header: &F::Header,
+    ip: &Ip<F::Address>,
+    peer: &Peer<Octets<F>>,
+    own_private: F::Address,
+) -> Result<Step, Reason> {
+    let Addresses { source, destination } = ip.addresses;
     if bypass::applies(packet, ip, peer, tables) {
         return Err(Reason::Bypass);
     }
@@ -103,9 +130,6 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     }
     if peer.plain == 1 {
         tables.set_plain(addresses.source, source, false);
-    }
-    if is_icmp && icmp_message::<F, P>(packet, ip) == Some(Message::Error) {
-        return Ok(Step::IcmpError);
     }
     rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
 }

@@ -8,7 +8,7 @@ use crate::packet::{Packet, PacketMut, WriteFailed};
 use crate::parse::extension::{Chain, End, is_extension};
 use crate::parse::icmp::Message;
 use crate::parse::icmpv6;
-use crate::parse::ip::Ip;
+use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without extension headers, in bytes.
@@ -107,9 +107,10 @@ impl Family for V6 {
         let chain = packet.past_extensions(offset + HEADER_LEN, next_header, available);
         match chain.end {
             End::Payload => Ok(ip(header, &chain, available)),
-            // It ends before the payload: there is no transport header to mend.
+            // It ends before the payload: a part without a transport header, and of no flow.
             End::Cut => {
-                let chain = Chain { len: available, ..Chain::none(NO_NEXT_HEADER) };
+                let fragment = Fragment::Later;
+                let chain = Chain { len: available, fragment, ..Chain::none(NO_NEXT_HEADER) };
                 Ok(ip(header, &chain, available))
             }
             End::SourceRouted => Err(Reason::SourceRouted),
