@@ -1,27 +1,15 @@
-//! The three roles that an address can have, as types: one can't stand where another belongs.
+//! The three roles that an address or a prefix can have, as types: one can't stand where another
+//! belongs.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+
+use crate::config::{Family, Prefix};
 
 macro_rules! role {
     ($(#[doc = $doc:literal])+ $name:ident) => {
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub Ipv4Addr);
-
-        impl $name {
-            /// The address in network order, as the maps hold it.
-            #[must_use]
-            pub const fn octets(self) -> [u8; 4] {
-                self.0.octets()
-            }
-        }
-
-        impl From<[u8; 4]> for $name {
-            fn from(octets: [u8; 4]) -> Self {
-                Self(Ipv4Addr::from(octets))
-            }
-        }
+        pub struct $name(pub Prefix);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +28,56 @@ role! {
     Public
 }
 role! {
-    /// The address that a member's own interface has: its public address, unless a 1:1 NAT stands
-    /// in between.
+    /// What a member's own interface has: its public address, unless a 1:1 NAT stands in between.
     Underlay
+}
+
+/// Where a member is reached, in one family: three ranges of the same family, equally long. The
+/// host part is kept when one is replaced by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mapping {
+    private: Private,
+    public: Public,
+    underlay: Underlay,
+}
+
+impl Mapping {
+    /// The three together, if they are of one family and equally long.
+    #[must_use]
+    pub fn new(private: Private, public: Public, underlay: Underlay) -> Option<Self> {
+        let alike = |other: Prefix| {
+            other.family() == private.0.family() && other.length() == private.0.length()
+        };
+        (alike(public.0) && alike(underlay.0)).then_some(Self { private, public, underlay })
+    }
+
+    /// The member's identity.
+    #[must_use]
+    pub const fn private(&self) -> Private {
+        self.private
+    }
+
+    /// Where the others reach it.
+    #[must_use]
+    pub const fn public(&self) -> Public {
+        self.public
+    }
+
+    /// What its own interface has.
+    #[must_use]
+    pub const fn underlay(&self) -> Underlay {
+        self.underlay
+    }
+
+    /// The version of IP.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.private.0.family()
+    }
+
+    /// Whether it is one address, and not a network.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.private.0.is_single()
+    }
 }

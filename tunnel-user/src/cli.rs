@@ -1,11 +1,13 @@
 //! The words of the command line.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::address::{Private, Public};
-use tunnel_user::config::{MemberName, parse_private, parse_public};
-use tunnel_user::dataplane::hook::Hook;
+use tunnel_user::config::{BypassProblem, BypassRule, MemberName, parse_private, parse_public};
+use tunnel_user::dataplane::place::{Hook, Ingress};
+use tunnel_user::plan::peer_edit::Edit;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
@@ -50,10 +52,13 @@ pub enum Command {
 Examples:
   rewrite attach eth0
   rewrite attach eth0 --config cluster.toml --self srva
+  rewrite attach eth0 --self srva --self srvc    a gateway in front of both
+  rewrite attach eth0 --ingress xdp
   rewrite --netns a attach eth0     in a network namespace, the pins outside of it
 
-It adds this host's private address to lo, a route to each peer's private address, and
-the programs, and sets arp_announce so that ARP keeps the private address to itself. A
+It adds this host's private addresses to lo, routes to the peers' private addresses, and
+the programs, and sets arp_announce so that ARP keeps the private address to itself. On a
+gateway, the private addresses are those of the hosts behind it, and lo gets none. A
 failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
 
@@ -94,9 +99,9 @@ failed attach leaves nothing behind. Back: rewrite detach eth0")]
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Which member this host is, where its addresses do not tell
+        /// Which member this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
-        self_name: Option<String>,
+        self_names: Vec<String>,
     },
 }
 
@@ -109,12 +114,13 @@ pub struct AttachArgs {
     /// The file, the same on every host
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Which member this host is, where its addresses do not tell
+    /// Which member this host is, where its addresses do not tell; several times on a gateway, which
+    /// stands in front of the hosts that have the private addresses
     #[arg(long = "self", value_name = "NAME")]
-    pub self_name: Option<String>,
-    /// Where the programs run at ingress; only tc in this version
-    #[arg(long, value_enum, default_value_t = Ingress::Tc)]
-    pub ingress: Ingress,
+    pub self_names: Vec<String>,
+    /// Where packets meet the program on the way in: tc, unless it is attached already
+    #[arg(long, value_enum)]
+    pub ingress: Option<IngressArg>,
     /// Leave the routes to the peers' private addresses to you
     #[arg(long)]
     pub no_routes: bool,
@@ -123,11 +129,26 @@ pub struct AttachArgs {
     pub hook: HookArg,
 }
 
-/// Where the ingress program runs.
+/// Where the program on the way in runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Ingress {
-    /// Traffic control
+pub enum IngressArg {
+    /// Traffic control, on any interface
     Tc,
+    /// XDP in the driver, on Ethernet
+    Xdp,
+    /// XDP in the kernel's own path, for drivers that have none
+    XdpGeneric,
+}
+
+impl IngressArg {
+    /// What was asked for.
+    pub const fn wanted(self) -> Ingress {
+        match self {
+            Self::Tc => Ingress::Tc,
+            Self::Xdp => Ingress::Xdp,
+            Self::XdpGeneric => Ingress::XdpGeneric,
+        }
+    }
 }
 
 /// The kernel's mechanism that runs the programs.
@@ -174,46 +195,84 @@ pub enum PeerCommand {
         json: bool,
     },
     /// One more peer
-    #[command(
-        after_help = "Example:\n  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3"
-    )]
+    #[command(after_help = "\
+Examples:
+  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3
+  rewrite peer add srvc --private 10.0.0.3,fd00::3 --public 192.0.2.3,2001:db8::3
+  rewrite peer add net3 --private 10.3.0.0/24 --public 203.0.113.0/24 --bypass tcp/22")]
     Add {
         /// Its name
         name: MemberName,
-        /// Its identity: what the software dials
-        #[arg(long, value_name = "ADDRESS", value_parser = private)]
-        private: Private,
-        /// Where it is reached
-        #[arg(long, value_name = "ADDRESS", value_parser = public)]
-        public: Public,
-        /// Let plain packets from its private address through as well
+        /// Its identity: what the software dials; an address or a prefix of one or both families
+        #[arg(
+            long, value_name = "ADDRESS", value_parser = private, value_delimiter = ',',
+            required = true
+        )]
+        private: Vec<Private>,
+        /// Where it is reached, of the same families
+        #[arg(
+            long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',',
+            required = true
+        )]
+        public: Vec<Public>,
+        /// Let plain packets from its private addresses through as well
         #[arg(long)]
         direct: bool,
+        /// Packets of this protocol and port are left alone, such as tcp/22
+        #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
+        bypass: Vec<BypassRule>,
         #[command(flatten)]
         on: On,
     },
-    /// Another public address, or plain packets let through or not
-    #[command(after_help = "Example:\n  rewrite peer set srvb --public 192.0.2.9")]
+    /// Another public address, other bypass rules, or plain packets let through or not
+    #[command(after_help = "\
+Examples:
+  rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
+  rewrite peer set srvb --bypass tcp/22,udp/53  in place of the rules that it has
+  rewrite peer set srvb --no-bypass")]
     Set {
-        /// Its name, or its private address
+        /// Its name, or a private address
         peer: String,
-        /// Where it is reached from now on
-        #[arg(long, value_name = "ADDRESS", value_parser = public, required_unless_present = "direct")]
-        public: Option<Public>,
-        /// Whether plain packets from its private address are let through as well
-        #[arg(long, value_name = "true|false")]
-        direct: Option<bool>,
+        #[command(flatten)]
+        properties: Properties,
         #[command(flatten)]
         on: On,
     },
     /// One peer less
     #[command(after_help = "Example:\n  rewrite peer remove srvc")]
     Remove {
-        /// Its name, or its private address
+        /// Its name, or a private address
         peer: String,
         #[command(flatten)]
         on: On,
     },
+}
+
+/// What can be changed of a peer.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub struct Properties {
+    /// Where it is reached from now on; that of the other family stays
+    #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
+    public: Vec<Public>,
+    /// Whether plain packets from its private addresses are let through as well
+    #[arg(long, value_name = "true|false")]
+    direct: Option<bool>,
+    /// Packets of this protocol and port are left alone, in place of its present rules
+    #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
+    bypass: Vec<BypassRule>,
+    /// It has no bypass rules of its own any more
+    #[arg(long, conflicts_with = "bypass")]
+    no_bypass: bool,
+}
+
+impl Properties {
+    /// The change of the peer that `peer` names.
+    pub fn edit(self, peer: String) -> Edit {
+        let rules: BTreeSet<_> = self.bypass.into_iter().collect();
+        let bypass = (self.no_bypass || !rules.is_empty()).then_some(rules);
+        Edit::Set { peer, public: self.public, direct: self.direct, bypass }
+    }
 }
 
 /// Which interface's peers.
@@ -230,4 +289,8 @@ fn private(text: &str) -> Result<Private, String> {
 
 fn public(text: &str) -> Result<Public, String> {
     parse_public(text).map_err(|problem| format!("{problem}; {}", problem.help()))
+}
+
+fn rule(text: &str) -> Result<BypassRule, String> {
+    text.parse().map_err(|problem: BypassProblem| format!("{problem}; {}", problem.help()))
 }

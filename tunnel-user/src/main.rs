@@ -13,14 +13,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::commands::check::Level;
-use tunnel_user::commands::peer::Edit;
 use tunnel_user::commands::{attach, check, detach, peer, stats, status};
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::network_namespace;
-use tunnel_user::plan::peers::NamedPeer;
+use tunnel_user::plan::peer_edit::Edit;
+use tunnel_user::plan::peers::RunningPeer;
 
-use cli::{Cli, Command, PeerCommand};
+use cli::{Cli, Command, IngressArg, PeerCommand};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -66,12 +67,13 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
         Command::Attach(args) => {
-            let options = attach::Options {
+            let options = Options {
                 interface: args.interface,
                 config: args.config,
-                self_name: args.self_name,
+                self_names: args.self_names,
                 no_routes: args.no_routes,
                 hook: args.hook.wanted(),
+                ingress: args.ingress.map(IngressArg::wanted),
                 verbose: cli.verbose,
             };
             let attaching = format!("attaching {}", options.interface);
@@ -96,8 +98,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let stats = stats::run()?;
             say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
         }
-        Command::Check { config, self_name } => {
-            let checking = check::run(&config, self_name.as_deref());
+        Command::Check { config, self_names } => {
+            let checking = check::run(&config, &self_names);
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
@@ -114,19 +116,18 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
             let interfaces = peer::list()?;
             return say(&if json { json_peers(&interfaces)? } else { print::peers(&interfaces) });
         }
-        PeerCommand::Add { name, private, public, direct, on } => {
-            (Edit::Add(NamedPeer { name, private, public, direct }), on)
+        PeerCommand::Add { name, private, public, direct, bypass, on } => {
+            let bypass = bypass.into_iter().collect();
+            (Edit::Add { name, private, public, direct, bypass }, on)
         }
-        PeerCommand::Set { peer, public, direct, on } => (Edit::Set { peer, public, direct }, on),
+        PeerCommand::Set { peer, properties, on } => (properties.edit(peer), on),
         PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
     };
     let changing = peer::run(&edit, on.interface.as_deref());
     say(&print::peer(&progress::during("changing the peers", changing).await?))
 }
 
-fn json_peers(
-    interfaces: &[(String, Vec<tunnel_user::plan::peers::RunningPeer>)],
-) -> Result<String, Failure> {
+fn json_peers(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failure> {
     #[derive(Serialize)]
     struct Interface<'a> {
         interface: &'a str,

@@ -2,30 +2,38 @@
 
 use std::fmt::Write as _;
 
+use tunnel_user::address::Private;
 use tunnel_user::commands::check::{Finding, Level};
 use tunnel_user::commands::{attach, detach, peer, stats, status};
+use tunnel_user::dataplane::place::Ingress;
 use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
 use tunnel_user::plan::routes::RouteChanges;
 
 /// What attach did, what is now true, and how to go back.
 pub fn attach(report: &attach::Report) -> String {
-    let attach::Report { interface, identity, peers, hook, .. } = report;
+    let attach::Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();
     let done = if report.was_attached { "updated" } else { "attached" };
+    let who: Vec<_> = identity.selves().iter().map(ToString::to_string).collect();
+    let ingress = match place.ingress {
+        Ingress::Tc => String::new(),
+        xdp => format!(", ingress by {}", xdp.name()),
+    };
     let _ = writeln!(
         text,
-        "{interface}: {done}; this host is {}, {} as {} ({}, {peers} {})",
-        identity.name,
-        identity.private,
-        identity.underlay,
-        hook.name(),
+        "{interface}: {done}; this host is {} ({}{ingress}, {peers} {})",
+        who.join("; "),
+        place.hook.name(),
         noun(*peers),
     );
+    for left_out in &report.left_out {
+        let _ = writeln!(text, "  note: {left_out}");
+    }
     if report.was_attached {
         let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
     }
-    if report.loopback_address_added {
-        let _ = writeln!(text, "  address {}/32 on lo", identity.private);
+    for address in &report.loopback_addresses {
+        let _ = writeln!(text, "  address {} on lo", with_length(*address));
     }
     if report.arp_announce_set {
         let _ = writeln!(text, "  sysctl net.ipv4.conf.{interface}.arp_announce=2");
@@ -45,8 +53,8 @@ pub fn detach(reports: &[detach::Report]) -> String {
         let interface = &report.interface;
         let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
         let _ = writeln!(text, "{interface}: {what}");
-        if let Some(address) = report.address {
-            let _ = writeln!(text, "  removed: address {address}/32 on lo");
+        for address in &report.addresses {
+            let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
         }
         if let Some(value) = report.arp_announce {
             let _ =
@@ -66,10 +74,13 @@ pub fn status(status: &status::Status) -> String {
         let _ = writeln!(text, "nothing is attached in this network namespace");
     }
     for interface in &status.interfaces {
-        let own = &interface.identity;
+        let ingress = match interface.ingress {
+            "tc" => String::new(),
+            xdp => format!(", ingress by {xdp}"),
+        };
         let _ = writeln!(
             text,
-            "{}: {}, by {}, attached {} by version {}",
+            "{}: {}, by {}{ingress}, attached {} by version {}",
             interface.interface,
             if interface.healthy { "works" } else { "DOES NOT WORK as it should" },
             interface.hook,
@@ -80,17 +91,33 @@ pub fn status(status: &status::Status) -> String {
             let _ = writeln!(text, "  changed   {}", interface.changed_at);
         }
         let _ = writeln!(text, "  pins      {}", interface.pins);
-        let _ = write!(text, "  self      {}  {} as {}", own.name, own.private, own.underlay);
-        let _ = match own.public == own.underlay {
-            true => writeln!(text),
-            false => writeln!(text, ", public {}", own.public),
-        };
+        for own in &interface.selves {
+            let label = if interface.gateway { "gateway of" } else { "self     " };
+            let _ = write!(
+                text,
+                "  {label} {}  {}",
+                own.name,
+                pairs(&own.private, "as", &own.underlay)
+            );
+            let _ = match own.public == own.underlay {
+                true => writeln!(text),
+                false => writeln!(text, ", public {}", own.public.join(", ")),
+            };
+        }
+        if !interface.bypass.is_empty() {
+            let _ = writeln!(text, "  bypass    {}", interface.bypass.join(", "));
+        }
         for peer in &interface.peers {
             let direct = if peer.direct { "  direct" } else { "" };
+            let bypass = match &peer.bypass[..] {
+                [] => String::new(),
+                rules => format!("  bypass {}", rules.join(", ")),
+            };
             let _ = writeln!(
                 text,
-                "  peer      {}  {} at {}{direct}",
-                peer.name, peer.private, peer.public
+                "  peer      {}  {}{direct}{bypass}",
+                peer.name,
+                pairs(&peer.private, "at", &peer.public)
             );
         }
         for finding in &interface.health {
@@ -131,15 +158,32 @@ pub fn peer(report: &peer::Report) -> String {
         }
         (Some(before), None) => {
             let _ = writeln!(text, "{interface}: removed {}", named(before));
-            let NamedPeer { name, private, public, .. } = before;
             let direct = if before.direct { " --direct" } else { "" };
-            format!("rewrite peer add {name} --private {private} --public {public}{direct}")
+            let bypass = match joined(&before.bypass) {
+                rules if rules.is_empty() => rules,
+                rules => format!(" --bypass {rules}"),
+            };
+            format!(
+                "rewrite peer add {} --private {} --public {}{direct}{bypass}",
+                before.name,
+                joined(before.private()),
+                joined(before.public())
+            )
         }
         (Some(before), Some(after)) => {
             let _ = writeln!(text, "{interface}: was {}", named(before));
             let _ = writeln!(text, "{:width$}  is  {}", "", named(after), width = interface.len());
-            let NamedPeer { name, public, direct, .. } = before;
-            format!("rewrite peer set {name} --public {public} --direct {direct}")
+            let bypass = match joined(&before.bypass) {
+                _ if before.bypass == after.bypass => String::new(),
+                rules if rules.is_empty() => " --no-bypass".into(),
+                rules => format!(" --bypass {rules}"),
+            };
+            format!(
+                "rewrite peer set {} --public {} --direct {}{bypass}",
+                before.name,
+                joined(before.public()),
+                before.direct
+            )
         }
         (None, None) => return text,
     };
@@ -216,6 +260,27 @@ const fn noun(peers: usize) -> &'static str {
 }
 
 fn named(peer: &NamedPeer) -> String {
+    let addresses: Vec<_> = peer.addresses.iter().map(ToString::to_string).collect();
     let direct = if peer.direct { ", direct" } else { "" };
-    format!("{}  {} at {}{direct}", peer.name, peer.private, peer.public)
+    let bypass = match joined(&peer.bypass) {
+        rules if rules.is_empty() => rules,
+        rules => format!(", bypass {rules}"),
+    };
+    format!("{}  {}{direct}{bypass}", peer.name, addresses.join(", "))
+}
+
+/// `10.0.0.1 as 198.51.100.2, fd00::1 as 2001:db8::2`.
+fn pairs(first: &[String], word: &str, second: &[String]) -> String {
+    let pairs: Vec<_> = first.iter().zip(second).map(|(a, b)| format!("{a} {word} {b}")).collect();
+    pairs.join(", ")
+}
+
+/// As a list on the command line.
+fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    words.join(",")
+}
+
+fn with_length(address: Private) -> String {
+    format!("{}/{}", address.0.address(), address.0.length())
 }

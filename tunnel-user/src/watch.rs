@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aya_log::EbpfLogger;
 use tokio::signal::unix::{SignalKind, signal};
-use tunnel_common::outcome::Direction;
 use tunnel_user::commands::{running, stats};
 use tunnel_user::dataplane::hook;
+use tunnel_user::dataplane::place::Program;
 use tunnel_user::failure::{Context as _, Failure};
 
 use crate::messages::InWords;
@@ -52,7 +52,7 @@ fn messages() -> Result<Vec<EbpfLogger<InWords>>, Failure> {
             continue;
         }
         // Both programs write to one ring.
-        let program = hook::program(&running.folder, Direction::Egress)?;
+        let program = hook::program(&running.folder, Program::Egress)?;
         let logger = EbpfLogger::init_from_id_with_logger(program, InWords)
             .doing(|| format!("reading the messages of {interface}"))?;
         loggers.push(logger);

@@ -1,48 +1,33 @@
 //! `rewrite attach`: address, maps, programs and routes, as the file says; or nothing.
 
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
 
-use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
-use tunnel_common::outcome::Direction;
 
+use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
 use super::undo::{Undo, undo};
+use super::update::update;
 use super::{detach, membership, routing};
 use crate::address::Private;
-use crate::config::{self, Cluster};
-use crate::dataplane::hook::{self, Hook};
-use crate::dataplane::load::{Capacity, load};
-use crate::dataplane::maps::{Maps, padded};
+use crate::config::{self, Family};
+use crate::dataplane::hook;
+use crate::dataplane::load::{Purpose, load, renew};
+use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::place::{BOTH, Hook, Ingress, Place};
 use crate::failure::Failure;
 use crate::host::arp;
-use crate::host::netlink::{CLSACT, Link, Netlink};
+use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
+use crate::host::qdiscs::CLSACT;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
-use crate::plan::identity::{self, Identity};
-use crate::plan::peers::NamedPeer;
+use crate::plan::capacity::Capacity;
+use crate::plan::identity::Identity;
+use crate::plan::membership::LeftOut;
 use crate::plan::routes::RouteChanges;
-
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The interface to attach to.
-    pub interface: String,
-    /// The file.
-    pub config: PathBuf,
-    /// Which member this host is, where its addresses do not tell.
-    pub self_name: Option<String>,
-    /// Leave the routes to the operator.
-    pub no_routes: bool,
-    /// Where the programs shall run; the best that the kernel has otherwise.
-    pub hook: Option<Hook>,
-    /// Load programs that log what they do not rewrite.
-    pub verbose: bool,
-}
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -55,29 +40,18 @@ pub struct Report {
     pub identity: Identity,
     /// How many peers it has.
     pub peers: usize,
+    /// Addresses of peers that are of no use here.
+    pub left_out: Vec<LeftOut>,
     /// Where the programs run.
-    pub hook: Hook,
-    /// Whether the private address was added to the loopback interface, now or before.
-    pub loopback_address_added: bool,
+    pub place: Place,
+    /// The private addresses that were added to the loopback interface, now or before.
+    pub loopback_addresses: BTreeSet<Private>,
     /// Whether the interface's sysctl arp_announce was set, now or before.
     pub arp_announce_set: bool,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
-    /// The entries of `peers_v4` that were set or removed.
+    /// The entries of the maps of peers that were set or removed.
     pub changed_entries: usize,
-}
-
-/// Everything known before the first change.
-struct Plan<'a> {
-    options: &'a Options,
-    folder: Folder,
-    link: Link,
-    loopback: u32,
-    identity: Identity,
-    peers: Vec<NamedPeer>,
-    routes: RouteChanges,
-    /// Whether the loopback interface has the private address already.
-    on_loopback: bool,
 }
 
 /// Attaches, or makes what is attached into what the file says.
@@ -98,12 +72,13 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
 
     let mut steps = Vec::new();
     let (result, mut maps) = match before {
-        Existing::Nothing { address_was_ours } => {
-            (attach(&plan, &netlink, &interrupt, address_was_ours, &mut steps).await, None)
+        Existing::Nothing { left } => {
+            (attach(&plan, &netlink, &interrupt, left, &mut steps).await, None)
         }
-        Existing::Running { mut maps, attachment, hook } => {
+        Existing::Running { mut maps, attachment, place } => {
             let result =
-                update(&plan, &mut maps, &attachment, hook, &netlink, &interrupt, &mut steps).await;
+                update(&plan, &mut maps, &attachment, place, &netlink, &interrupt, &mut steps)
+                    .await;
             (result, Some(maps))
         }
     };
@@ -113,44 +88,15 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
     result
 }
 
-async fn plan<'a>(
-    options: &'a Options,
-    folder: Folder,
-    cluster: &Cluster,
-    netlink: &Netlink,
-) -> Result<Plan<'a>, Failure> {
-    let snapshot = Snapshot::take(netlink).await?;
-    let link = snapshot.attachable(&options.interface)?.clone();
-    let loopback = snapshot.loopback()?.index;
-    let identity = identity::find(
-        cluster,
-        options.self_name.as_deref(),
-        &options.interface,
-        &snapshot.addresses_of(link.index),
-        &snapshot.all_addresses(),
-    )?;
-    let others = cluster.members().iter().filter(|member| member.name != identity.name);
-    let peers: Vec<_> = others.map(NamedPeer::from).collect();
-    let routes = if options.no_routes {
-        // Those of an earlier attach without --no-routes.
-        RouteChanges { set: Vec::new(), remove: routing::ours(netlink, link.index).await? }
-    } else {
-        let ways = peers.iter().map(|peer| (peer.private, peer.public));
-        routing::plan(netlink, &link, &snapshot.names(), identity.private, ways).await?
-    };
-    let on_loopback = snapshot.addresses_of(loopback).contains(&identity.private.0);
-    Ok(Plan { options, folder, link, loopback, identity, peers, routes, on_loopback })
-}
-
 enum Existing {
     Nothing {
-        /// Whether the private address on the loopback interface is left from an attach of ours.
-        address_was_ours: bool,
+        /// The private addresses on the loopback interface that are left from an attach of ours.
+        left: BTreeSet<Private>,
     },
     Running {
         maps: Box<Maps>,
         attachment: Box<Attachment>,
-        hook: Hook,
+        place: Place,
     },
 }
 
@@ -159,90 +105,136 @@ enum Existing {
 async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failure> {
     let folder = &plan.folder;
     if !folder.exists() {
-        return Ok(Existing::Nothing { address_was_ours: false });
+        return Ok(Existing::Nothing { left: BTreeSet::new() });
     }
     if folder.is_unfinished()? {
         tracing::warn!("an earlier attach to {} was killed: starting anew", folder.interface());
         folder.remove()?;
-        return Ok(Existing::Nothing { address_was_ours: false });
+        return Ok(Existing::Nothing { left: BTreeSet::new() });
     }
-    let maps = Maps::open(folder)?;
+    let mut maps = Maps::open(folder)?;
     let attachment = maps.attachment()?;
-    let running = match Hook::from_code(attachment.hook) {
-        Some(hook) if attachment.ifindex == plan.link.index => {
-            let link = plan.link.index;
-            let egress = hook::runs(folder, hook, Direction::Egress, netlink, link).await;
-            let ingress = hook::runs(folder, hook, Direction::Ingress, netlink, link).await;
-            (egress && ingress).then_some(hook)
+    if let Some(place) = running_place(plan, &attachment, netlink).await {
+        if renew_families(plan, &maps, &attachment)? {
+            maps = Maps::open(folder)?;
         }
-        _ => None,
-    };
-    if let Some(hook) = running {
         let (maps, attachment) = (Box::new(maps), Box::new(attachment));
-        return Ok(Existing::Running { maps, attachment, hook });
+        return Ok(Existing::Running { maps, attachment, place });
     }
     tracing::warn!(
         "the pins of {} are left from an interface that is gone or an attach that was killed: \
          starting anew",
         folder.interface()
     );
-    let same_address = attachment.self_private == plan.identity.private.octets();
-    let address_was_ours = attachment.loopback_address_added == 1 && same_address;
-    let leave = if address_was_ours { Leave::RoutesAndAddress } else { Leave::Routes };
-    detach::remove(folder, &attachment, netlink, leave).await?;
-    Ok(Existing::Nothing { address_was_ours })
+    let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
+    let recorded = maps.selves()?;
+    let left: BTreeSet<_> = recorded.added.intersection(&wanted).copied().collect();
+    let leave = Leave { routes: true, addresses: left.clone() };
+    detach::remove(folder, &attachment, &recorded, netlink, &leave).await?;
+    Ok(Existing::Nothing { left })
+}
+
+/// Makes the maps of families that this host had no address of when it was attached, and now has:
+/// they were as small as can be. Whether there were any.
+fn renew_families(plan: &Plan<'_>, maps: &Maps, attachment: &Attachment) -> Result<bool, Failure> {
+    let identity = &plan.membership.identity;
+    let looks_into = |family| match family {
+        Family::Ipv4 => attachment.settings.ipv4 == 1,
+        Family::Ipv6 => attachment.settings.ipv6 == 1,
+    };
+    let mut renewed = false;
+    for family in Family::ALL {
+        if identity.has(family) && !maps.serves(family) && !looks_into(family) {
+            renew(&plan.folder, family, &Capacity::of(&plan.membership))?;
+            renewed = true;
+        }
+    }
+    Ok(renewed)
+}
+
+/// Where both programs run, if they do.
+async fn running_place(
+    plan: &Plan<'_>,
+    attachment: &Attachment,
+    netlink: &Netlink,
+) -> Option<Place> {
+    let hook = Hook::from_code(attachment.hook)?;
+    let place = Place { hook, ingress: Ingress::from_code(attachment.ingress)? };
+    if attachment.ifindex != plan.link.index {
+        return None;
+    }
+    for direction in BOTH {
+        if !hook::runs(&plan.folder, place, direction, netlink, plan.link.index).await {
+            return None;
+        }
+    }
+    Some(place)
 }
 
 async fn attach(
     plan: &Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-    address_was_ours: bool,
+    left: BTreeSet<Private>,
     steps: &mut Vec<Undo>,
 ) -> Result<Report, Failure> {
     let folder = &plan.folder;
     // What an attach that was killed has left and this one takes over.
-    let left = routing::ours(netlink, plan.link.index).await?;
-    steps.extend(left.iter().map(|route| Undo::RemoveRoute(*route)));
-    if address_was_ours {
-        steps.push(Undo::RemoveAddress(plan.loopback, plan.identity.private));
-    }
+    let left_routes = routing::ours(netlink, plan.link.index).await?;
+    steps.extend(left_routes.iter().map(|route| Undo::RemoveRoute(*route)));
+    steps.extend(left.iter().map(|address| Undo::RemoveAddress(plan.loopback, *address)));
+    let place =
+        Place { hook: hook(plan.options.hook)?, ingress: plan.options.ingress.unwrap_or_default() };
+    // Asked anew: a program that an attach that was killed has left is gone by now.
+    let snapshot = Snapshot::take(netlink).await?;
+    let (link, header_len) = snapshot.attachable(&plan.link.name)?;
+    hook::require_ingress(place.ingress, link, header_len)?;
+
     steps.push(Undo::RemoveFolder(folder.clone()));
     folder.create()?;
-    let capacity = Capacity::for_peers(plan.peers.len());
-    let mut loaded = load(folder, capacity, plan.options.verbose)?;
+    let purpose = Purpose { place, settings: plan.settings, verbose: plan.options.verbose };
+    let mut loaded = load(folder, &Capacity::of(&plan.membership), &purpose)?;
     interrupt.check().await?;
 
     let mut maps = Maps::open(folder)?;
-    let adds_address = !plan.on_loopback;
-    let mut attachment = attachment(plan, now());
-    attachment.loopback_address_added = u8::from(adds_address || address_was_ours);
+    let mut added = plan.missing_addresses();
+    added.extend(left);
+    membership::set_selves(&mut maps, &plan.membership.identity, added.clone(), &mut Vec::new())?;
+    let mut attachment = plan.attachment(now(), plan.settings);
     announce_public(plan, &mut maps, &mut attachment, steps)?;
     let changed_entries =
-        membership::change(&mut maps, &plan.identity, &plan.peers, interrupt, &mut Vec::new())
-            .await?;
+        membership::change(&mut maps, &plan.membership, interrupt, &mut Vec::new()).await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
-    let hook = plan.options.hook.unwrap_or_else(Hook::best);
-    if hook == Hook::Clsact {
-        // Recorded before it is done, so that a detach after a kill in between undoes it.
+    attachment.ingress = place.ingress.code();
+    if place.hook == Hook::Clsact {
         attachment.clsact_added = u8::from(!has_clsact(plan, netlink).await?);
-        maps.set_attachment(&attachment)?;
-        if attachment.clsact_added == 1 {
-            steps.push(Undo::RemoveClsact(plan.link.index));
-        }
     }
-    steps.push(Undo::Detach(folder.clone(), hook));
-    hook::attach(&mut loaded, folder, hook)?;
-    attachment.hook = hook.code();
+    // Recorded before it is done, so that a detach after a kill in between undoes it.
+    maps.set_attachment(&attachment)?;
+    if attachment.clsact_added == 1 {
+        steps.push(Undo::RemoveClsact(plan.link.index));
+    }
+    steps.push(Undo::Detach(folder.clone(), place.hook));
+    hook::attach(&mut loaded, folder, &plan.link)?;
+    attachment.hook = place.hook.code();
     maps.set_attachment(&attachment)?;
 
-    if adds_address {
-        add_address(plan, netlink, steps).await?;
-    }
+    add_addresses(plan, netlink, steps).await?;
     routing::change(netlink, &plan.routes, &[], interrupt, steps).await?;
     interrupt.check().await?;
-    Ok(report(plan, &attachment, hook, false, changed_entries))
+    Ok(report(plan, &attachment, place, added, false, changed_entries))
+}
+
+fn hook(wanted: Option<Hook>) -> Result<Hook, Failure> {
+    match (wanted, hook::best()) {
+        (Some(Hook::Tcx), Hook::Clsact) => Err(Failure::host(
+            "this kernel has no tcx, which mainline has since Linux 6.6",
+            "attach with --hook clsact, or leave --hook out",
+        )),
+        (Some(wanted), _) => Ok(wanted),
+        (None, best) => Ok(best),
+    }
 }
 
 async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
@@ -257,55 +249,16 @@ async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure>
     }
 }
 
-async fn update(
-    plan: &Plan<'_>,
-    maps: &mut Maps,
-    old: &Attachment,
-    hook: Hook,
-    netlink: &Netlink,
-    interrupt: &Interrupt,
-    steps: &mut Vec<Undo>,
-) -> Result<Report, Failure> {
-    require_hook(plan, hook)?;
-    let capacity = Capacity::for_peers(plan.peers.len());
-    let mut loaded = load(&plan.folder, capacity, plan.options.verbose)?;
-
-    let old_private = Private::from(old.self_private);
-    let same_address = old_private == plan.identity.private;
-    let mut new = attachment(plan, old.attached_at);
-    new.hook = old.hook;
-    new.clsact_added = old.clsact_added;
-    let address_is_ours = same_address && old.loopback_address_added == 1;
-    new.loopback_address_added = u8::from(!plan.on_loopback || address_is_ours);
-    new.arp_announce_set = old.arp_announce_set;
-    new.arp_announce_before = old.arp_announce_before;
-    steps.push(Undo::RestoreAttachment(Box::new(*old)));
-    announce_public(plan, maps, &mut new, steps)?;
-
-    if !plan.on_loopback {
-        add_address(plan, netlink, steps).await?;
-    }
-    let changed_entries =
-        membership::change(maps, &plan.identity, &plan.peers, interrupt, steps).await?;
-    let previous = routing::ours(netlink, plan.link.index).await?;
-    routing::change(netlink, &plan.routes, &previous, interrupt, steps).await?;
-    hook::replace(&mut loaded, &plan.folder, hook)?;
-    if !same_address && old.loopback_address_added == 1 {
-        netlink.remove_loopback_address(plan.loopback, old_private).await?;
-    }
-    Ok(report(plan, &new, hook, true, changed_entries))
-}
-
 /// Keeps the private address out of ARP. Recorded before it is done, so that a detach after a kill
 /// in between undoes it.
-fn announce_public(
+pub(super) fn announce_public(
     plan: &Plan<'_>,
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
     let interface = &plan.link.name;
-    let sets = arp::effective(interface)? < arp::BEST_LOCAL;
+    let sets = plan.asks_by_arp() && arp::effective(interface)? < arp::BEST_LOCAL;
     if sets {
         attachment.arp_announce_set = 1;
         attachment.arp_announce_before = arp::read(interface)?;
@@ -318,74 +271,37 @@ fn announce_public(
     Ok(())
 }
 
-fn require_hook(plan: &Plan<'_>, running: Hook) -> Result<(), Failure> {
-    match plan.options.hook {
-        Some(wanted) if wanted != running => Err(Failure::refused(
-            format!("{} is attached by {} already", plan.link.name, running.name()),
-            format!(
-                "detach first to attach by {}; attach without --hook keeps what runs",
-                wanted.name()
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
-async fn add_address(
+/// Adds the private addresses that the loopback interface lacks.
+pub(super) async fn add_addresses(
     plan: &Plan<'_>,
     netlink: &Netlink,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
-    let address = plan.identity.private;
-    steps.push(Undo::RemoveAddress(plan.loopback, address));
-    netlink.add_loopback_address(plan.loopback, address).await
-}
-
-fn attachment(plan: &Plan<'_>, attached_at: u64) -> Attachment {
-    let Identity { name, private, public, underlay } = &plan.identity;
-    Attachment {
-        abi_version: ABI_VERSION,
-        ifindex: plan.link.index,
-        attached_at,
-        changed_at: now(),
-        self_private: private.octets(),
-        self_public: public.octets(),
-        self_underlay: underlay.octets(),
-        hook: 0,
-        loopback_address_added: 0,
-        clsact_added: 0,
-        routes_managed: u8::from(!plan.options.no_routes),
-        arp_announce_set: 0,
-        arp_announce_before: 0,
-        verbose: u8::from(plan.options.verbose),
-        reserved: [0; 5],
-        self_name: padded(name.as_str()),
-        version: padded(env!("CARGO_PKG_VERSION")),
+    for address in plan.missing_addresses() {
+        steps.push(Undo::RemoveAddress(plan.loopback, address));
+        netlink.add_loopback_address(plan.loopback, address).await?;
     }
+    Ok(())
 }
 
-fn report(
+pub(super) fn report(
     plan: &Plan<'_>,
     attachment: &Attachment,
-    hook: Hook,
+    place: Place,
+    loopback_addresses: BTreeSet<Private>,
     was_attached: bool,
     changed_entries: usize,
 ) -> Report {
     Report {
         interface: plan.link.name.clone(),
         was_attached,
-        identity: plan.identity.clone(),
-        peers: plan.peers.len(),
-        hook,
-        loopback_address_added: attachment.loopback_address_added == 1,
+        identity: plan.membership.identity.clone(),
+        peers: plan.membership.peers.len(),
+        left_out: plan.left_out.clone(),
+        place,
+        loopback_addresses,
         arp_announce_set: attachment.arp_announce_set == 1,
         routes: plan.routes.clone(),
         changed_entries,
     }
-}
-
-/// Seconds since the Unix epoch.
-#[must_use]
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

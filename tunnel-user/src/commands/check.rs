@@ -1,18 +1,22 @@
 //! `rewrite check`: is the file right, can this host run it, and what will be in the way. Changes
 //! nothing.
 
-use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
-use crate::config::{self, Cluster};
-use crate::dataplane::hook::Hook;
-use crate::dataplane::{load, pins};
+use super::routing;
+use crate::config::{self, Cluster, Family};
+use crate::dataplane::place::{Hook, Ingress};
+use crate::dataplane::{hook, load, pins};
 use crate::failure::Failure;
-use crate::host::netlink::Netlink;
+use crate::host::forwarding;
+use crate::host::netlink::{Link, Netlink};
 use crate::host::privileges;
 use crate::host::snapshot::Snapshot;
-use crate::plan::identity;
-use crate::plan::routes::{Attached, changes, to_peer};
+use crate::plan::find_self::{self, Held};
+use crate::plan::identity::{Identity, list};
+use crate::plan::membership::Membership;
+use crate::plan::routes::changes;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Finding {
 ///
 /// # Errors
 /// Only if the kernel can't be asked; everything else is a finding.
-pub async fn run(config: &Path, self_name: Option<&str>) -> Result<Vec<Finding>, Failure> {
+pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let cluster = match config::load(config) {
         Ok(cluster) => {
@@ -70,69 +74,118 @@ pub async fn run(config: &Path, self_name: Option<&str>) -> Result<Vec<Finding>,
     findings.push(Finding::of(privileges, "the privileges are there"));
     findings.push(Finding::of(pins::require_bpffs(), "there is a BPF file system for the pins"));
     if privileged {
-        let loads = load::try_out();
+        let loads = load::try_out(Ingress::Tc);
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));
-        let hook = match Hook::best() {
+        let hook = match hook::best() {
             Hook::Tcx => "tcx",
             Hook::Clsact => "clsact, as this kernel has no tcx",
         };
         findings.push(Finding::new(Level::Good, format!("the programs will run by {hook}")));
     }
     if let Some(cluster) = cluster {
-        network(&cluster, self_name, &mut findings).await?;
+        network(&cluster, self_names, &mut findings).await?;
     }
     Ok(findings)
 }
 
 async fn network(
     cluster: &Cluster,
-    self_name: Option<&str>,
+    self_names: &[String],
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let netlink = Netlink::connect()?;
     let snapshot = Snapshot::take(&netlink).await?;
-    if let Err(failure) = snapshot.loopback() {
-        findings.push(Finding::new(Level::Bad, failure.to_string()));
-    }
     let all = snapshot.all_addresses();
-    let identity = match identity::find(cluster, self_name, "this host", &all, &all) {
-        Ok(identity) => identity,
+    let held = Held { interface: "this host", on_interface: &all, on_host: &all };
+    let membership = find_self::find(cluster, self_names, &held)
+        .and_then(|identity| Membership::of(cluster, identity));
+    let (membership, left_out) = match membership {
+        Ok(found) => found,
         Err(failure) => {
-            findings.push(Finding::new(Level::Bad, failure.to_string()));
+            // What would be in the way of any member.
+            findings.extend(snapshot.loopback().err().map(bad));
+            findings.push(bad(failure));
             return Ok(());
         }
     };
-    let names = snapshot.names();
-    let held_by = names
-        .iter()
-        .find(|(index, _)| snapshot.addresses_of(**index).contains(&identity.underlay.0));
-    let Some((index, name)) = held_by else { return Ok(()) };
+    let identity = &membership.identity;
+    if identity.on_loopback().next().is_some() {
+        findings.extend(snapshot.loopback().err().map(bad));
+    }
+    findings.extend(left_out.iter().map(|left| Finding::new(Level::Note, left.to_string())));
+    let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(()) };
+    let (name, names) = (&link.name, list(identity.names()));
+    let words: String = self_names.iter().map(|own| format!(" --self {own}")).collect();
     findings.push(Finding::new(
         Level::Good,
-        format!(
-            "this host is {}, and its interface is {name}: rewrite attach {name}",
-            identity.name
-        ),
+        format!("this host is {names}, and its interface is {name}: rewrite attach {name}{words}"),
     ));
-    findings
-        .extend(snapshot.attachable(name).err().map(|f| Finding::new(Level::Bad, f.to_string())));
+    findings.extend(snapshot.attachable(name).err().map(bad));
+    routes(&membership, link, &netlink, &snapshot, findings).await?;
+    reverse_path(identity, link, &snapshot, findings);
+    forwarding_off(identity, name, findings);
+    Ok(())
+}
 
-    let attached = Attached { index: *index, name, names: &names };
-    let existing = netlink.host_routes().await?;
-    for member in cluster.members().iter().filter(|member| member.name != identity.name) {
-        let route = netlink.way_to(member.public.0).await.and_then(|way| {
-            to_peer(&attached, identity.private, member.private, member.public, way)
-        });
-        let route = match route {
-            Ok(route) => changes(&attached, &existing, &[route]).map(|_| ()),
-            Err(failure) => Err(failure),
-        };
-        let good = format!("{}, {}, is reached through {name}", member.name, member.public);
-        findings.push(Finding::of(route, good));
+fn bad(failure: Failure) -> Finding {
+    Finding::new(Level::Bad, failure.to_string())
+}
+
+/// The interface that has an underlay address of this host; else, as with a prefix that is routed
+/// to it, the one that leads to a peer.
+async fn interface<'a>(
+    membership: &Membership,
+    netlink: &Netlink,
+    snapshot: &'a Snapshot,
+) -> Option<&'a Link> {
+    let underlays: Vec<_> = membership.identity.mappings().map(|m| m.underlay().0).collect();
+    let has = |link: &&Link| {
+        let own = snapshot.addresses_of(link.index);
+        own.iter().any(|address| underlays.iter().any(|underlay| underlay.contains(*address)))
+    };
+    if let Some(link) = snapshot.links().iter().find(has) {
+        return Some(link);
     }
-    for (other, other_name) in &names {
-        let has_private = snapshot.addresses_of(*other).contains(&identity.private.0);
-        if has_private && other != index && strict_reverse_path(other_name) {
+    let public = membership.peers.first()?.addresses.first()?.public;
+    let way = netlink.way_to(public.0.address()).await.ok()?;
+    snapshot.link(way.link)
+}
+
+async fn routes(
+    membership: &Membership,
+    link: &Link,
+    netlink: &Netlink,
+    snapshot: &Snapshot,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    let names = snapshot.names();
+    let attached = routing::attached(link, &names);
+    let existing = netlink.host_routes().await?;
+    for peer in &membership.peers {
+        for addresses in &peer.addresses {
+            let route = routing::to_peer(netlink, &attached, &membership.identity, addresses).await;
+            let route = route.and_then(|route| changes(&attached, &existing, &[route]).map(|_| ()));
+            let good =
+                format!("{}, {}, is reached through {}", peer.name, addresses.public, link.name);
+            findings.push(Finding::of(route, good));
+        }
+    }
+    Ok(())
+}
+
+fn reverse_path(
+    identity: &Identity,
+    link: &Link,
+    snapshot: &Snapshot,
+    findings: &mut Vec<Finding>,
+) {
+    let name = &link.name;
+    let private: Vec<IpAddr> = identity.on_loopback().map(|own| own.0.address()).collect();
+    let v4 = |address: &IpAddr| address.is_ipv4() && private.contains(address);
+    for other in snapshot.links() {
+        let has_private = snapshot.addresses_of(other.index).iter().any(v4);
+        let other_name = &other.name;
+        if has_private && other.index != link.index && forwarding::strict_reverse_path(other_name) {
             findings.push(Finding::new(
                 Level::Note,
                 format!(
@@ -143,16 +196,20 @@ async fn network(
             ));
         }
     }
-    Ok(())
 }
 
-/// Linux, Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the two counts.
-fn strict_reverse_path(interface: &str) -> bool {
-    let value = |name: &str| {
-        fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"))
-            .ok()
-            .and_then(|text| text.trim().parse::<u8>().ok())
-            .unwrap_or(0)
-    };
-    value("all").max(value(interface)) == 1
+fn forwarding_off(identity: &Identity, interface: &str, findings: &mut Vec<Finding>) {
+    let families = Family::ALL.into_iter().filter(|family| identity.has(*family));
+    for family in families.filter(|family| !forwarding::forwards(*family, interface)) {
+        if identity.is_gateway() {
+            findings.push(Finding::new(
+                Level::Note,
+                format!(
+                    "this host stands in front of others, and {family} packets from {interface} \
+                     are not forwarded to them: sysctl -w {}=1",
+                    forwarding::sysctl(family, interface)
+                ),
+            ));
+        }
+    }
 }

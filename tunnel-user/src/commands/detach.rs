@@ -1,13 +1,16 @@
 //! `rewrite detach`: takes away exactly what attach brought.
 
+use std::collections::BTreeSet;
+
 use tunnel_common::attachment::Attachment;
 
 use super::routing;
 use super::running::Running;
 use crate::address::Private;
-use crate::dataplane::hook::{self, Hook};
-use crate::dataplane::maps::Maps;
+use crate::dataplane::hook;
+use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::place::Hook;
 use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
@@ -31,8 +34,8 @@ pub enum Target {
 pub struct Report {
     /// The interface.
     pub interface: String,
-    /// The private address that was taken from the loopback interface.
-    pub address: Option<Private>,
+    /// The private addresses that were taken from the loopback interface.
+    pub addresses: Vec<Private>,
     /// What the interface's sysctl arp_announce was set back to.
     pub arp_announce: Option<u8>,
     /// The routes that were removed.
@@ -83,62 +86,60 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
         let interface = folder.interface().to_owned();
         return Ok(Report {
             interface,
-            address: None,
+            addresses: Vec::new(),
             arp_announce: None,
             routes: Vec::new(),
             unfinished: true,
         });
     }
-    let attachment = Maps::open(folder)?.attachment()?;
-    remove(folder, &attachment, netlink, Leave::Nothing).await
+    let maps = Maps::open(folder)?;
+    let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
+    drop(maps);
+    remove(folder, &attachment, &recorded, netlink, &Leave::default()).await
 }
 
-/// What [`remove`] leaves on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// Nothing of ours.
-    Nothing,
-    /// The routes, for the attach that follows.
-    Routes,
-    /// The routes and the private address, for the attach that follows.
-    RoutesAndAddress,
+/// What [`remove`] leaves on the host, for the attach that follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Leave {
+    /// The routes.
+    pub routes: bool,
+    /// Private addresses on the loopback interface.
+    pub addresses: BTreeSet<Private>,
 }
 
-/// Routes first, so that no packet takes them once the programs are gone; then the address, the
+/// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
 /// programs, and last the pins, which say what is still to be done.
 pub(super) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
+    recorded: &RecordedSelves,
     netlink: &Netlink,
-    leave: Leave,
+    leave: &Leave,
 ) -> Result<Report, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
-    let routes = match leave {
-        Leave::Nothing => routing::ours(netlink, attachment.ifindex).await?,
-        Leave::Routes | Leave::RoutesAndAddress => Vec::new(),
-    };
+    let routes =
+        if leave.routes { Vec::new() } else { routing::ours(netlink, attachment.ifindex).await? };
     for route in &routes {
         netlink.remove_route(route).await?;
     }
-    let private = Private::from(attachment.self_private);
-    let ours = leave != Leave::RoutesAndAddress && attachment.loopback_address_added == 1;
-    let address = match snapshot.find(LOOPBACK) {
-        Some(loopback) if ours && !hand_over(folder, private)? => {
-            netlink.remove_loopback_address(loopback.index, private).await?;
-            Some(private)
+    let mut addresses = Vec::new();
+    if let Some(loopback) = snapshot.find(LOOPBACK) {
+        for private in recorded.added.difference(&leave.addresses) {
+            if !hand_over(folder, *private)? {
+                netlink.remove_loopback_address(loopback.index, *private).await?;
+                addresses.push(*private);
+            }
         }
-        _ => None,
-    };
+    }
     let link = snapshot.find(folder.interface());
     let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
-    // No hook is recorded yet of an attach that was killed: it may have come to either.
+    // No hook is recorded yet of an attach that was killed: it may have come to either. With XDP,
+    // there is a link beside clsact's filter.
     let hook = Hook::from_code(attachment.hook);
-    if hook != Some(Hook::Clsact) {
-        hook::detach(folder, Hook::Tcx)?;
-    }
+    hook::detach_links(folder)?;
     let index = attachment.ifindex;
     if hook != Some(Hook::Tcx) && same_link && netlink.has_clsact(index).await? {
-        hook::detach(folder, Hook::Clsact)?;
+        hook::detach_filters(folder)?;
         if attachment.clsact_added == 1 {
             netlink.remove_unused_clsact(index).await?;
         }
@@ -153,10 +154,10 @@ pub(super) async fn remove(
     }
     folder.remove()?;
     let interface = folder.interface().to_owned();
-    Ok(Report { interface, address, arp_announce, routes, unfinished: false })
+    Ok(Report { interface, addresses, arp_announce, routes, unfinished: false })
 }
 
-/// Leaves the private address to another attached interface that needs it, which then removes it
+/// Leaves a private address to another attached interface that needs it, which then removes it
 /// when it is detached.
 fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
     for other in pins::attached(NetworkNamespace::current()?)? {
@@ -165,9 +166,9 @@ fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
         }
         // What is not ours, or of another version, has no claim and is no reason to stop halfway.
         let Ok(mut heir) = Running::open(other) else { continue };
-        if heir.identity.private == private {
-            heir.attachment.loopback_address_added = 1;
-            heir.maps.set_attachment(&heir.attachment)?;
+        if heir.selves.identity.on_loopback().any(|own| own == private) {
+            heir.selves.added.insert(private);
+            heir.maps.set_selves(&heir.selves)?;
             return Ok(true);
         }
     }

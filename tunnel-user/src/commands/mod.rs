@@ -1,12 +1,16 @@
 //! What each command does, in order.
 
 pub mod attach;
+pub mod attach_plan;
 pub mod check;
 pub mod detach;
+pub mod health;
 mod membership;
 pub mod peer;
 mod routing;
 pub mod running;
 pub mod stats;
 pub mod status;
+mod swap;
 mod undo;
+mod update;

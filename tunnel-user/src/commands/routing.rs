@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::undo::Undo;
-use crate::address::{Private, Public};
 use crate::failure::Failure;
 use crate::host::netlink::{Link, Netlink};
 use crate::interrupt::Interrupt;
+use crate::plan::identity::Identity;
+use crate::plan::membership::Membership;
+use crate::plan::peers::PeerAddresses;
 use crate::plan::routes::{self, Attached, PeerRoute, RouteChanges};
 
-/// What has to change so that each peer's private address is reached by the way to its public one.
+/// What has to change so that each peer's private addresses are reached by the way to its public
+/// ones.
 ///
 /// # Errors
 /// If there is no such way on the interface, or a route of somebody else's is in it.
@@ -17,16 +20,43 @@ pub async fn plan(
     netlink: &Netlink,
     link: &Link,
     names: &BTreeMap<u32, String>,
-    source: Private,
-    peers: impl IntoIterator<Item = (Private, Public)>,
+    membership: &Membership,
 ) -> Result<RouteChanges, Failure> {
-    let attached = Attached { index: link.index, name: &link.name, names };
+    let attached = attached(link, names);
     let mut wanted = Vec::new();
-    for (private, public) in peers {
-        let way = netlink.way_to(public.0).await?;
-        wanted.push(routes::to_peer(&attached, source, private, public, way)?);
+    for addresses in membership.peers.iter().flat_map(|peer| &peer.addresses) {
+        wanted.push(to_peer(netlink, &attached, &membership.identity, addresses).await?);
     }
     routes::changes(&attached, &netlink.host_routes().await?, &wanted)
+}
+
+/// The interface as the plan of routes wants it.
+#[must_use]
+pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attached<'a> {
+    Attached {
+        index: link.index,
+        name: &link.name,
+        has_hardware_addresses: link.has_hardware_addresses,
+        names,
+    }
+}
+
+/// The route to one peer's addresses of one family.
+///
+/// # Errors
+/// If there is no way to its public ones on the interface.
+pub async fn to_peer(
+    netlink: &Netlink,
+    attached: &Attached<'_>,
+    identity: &Identity,
+    addresses: &PeerAddresses,
+) -> Result<PeerRoute, Failure> {
+    let mut ways = Vec::new();
+    for probe in routes::probes(addresses.public) {
+        ways.push(netlink.way_to(probe).await?);
+    }
+    let source = identity.single(addresses.family()).map(|own| own.private().0.address());
+    routes::to_peer(attached, source, addresses, &ways)
 }
 
 /// Carries out `changes`, and notes how to take them back.

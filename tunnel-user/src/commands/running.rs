@@ -2,12 +2,13 @@
 
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::maps::{Maps, text};
+use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
-use crate::failure::{Context as _, Failure};
+use crate::failure::Failure;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges;
-use crate::plan::identity::Identity;
+use crate::plan::bypass::BypassTable;
+use crate::plan::peers::{self, RunningPeer};
 
 /// One attached interface, its maps open.
 pub struct Running {
@@ -18,7 +19,7 @@ pub struct Running {
     /// What `attach` recorded.
     pub attachment: Attachment,
     /// Who this host is.
-    pub identity: Identity,
+    pub selves: RecordedSelves,
 }
 
 impl Running {
@@ -29,14 +30,18 @@ impl Running {
     pub fn open(folder: Folder) -> Result<Self, Failure> {
         let maps = Maps::open(&folder)?;
         let attachment = maps.attachment()?;
-        let name = text(&attachment.self_name);
-        let identity = Identity {
-            name: name.parse().doing(|| "reading this host's name from the pins".into())?,
-            private: attachment.self_private.into(),
-            public: attachment.self_public.into(),
-            underlay: attachment.self_underlay.into(),
-        };
-        Ok(Self { folder, maps, attachment, identity })
+        let selves = maps.selves()?;
+        Ok(Self { folder, maps, attachment, selves })
+    }
+
+    /// The peers, sorted by name, and the bypass rules by slot.
+    ///
+    /// # Errors
+    /// If the maps can't be read.
+    pub fn peers(&self) -> Result<(Vec<RunningPeer>, BypassTable), Failure> {
+        let bypass = self.maps.bypass()?;
+        let peers = peers::running(&self.maps.peers()?, &self.maps.names()?, &bypass);
+        Ok((peers, bypass))
     }
 }
 

@@ -6,7 +6,6 @@ use tunnel_common::outcome::{Direction, Reason, Verdict};
 
 use super::running::{self, Running};
 use crate::failure::Failure;
-use crate::plan::peers;
 
 /// Everything that `stats` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -31,8 +30,8 @@ pub struct Interface {
 pub struct Peer {
     /// Its name.
     pub name: String,
-    /// Its private address.
-    pub private: String,
+    /// Its private addresses, IPv4 first.
+    pub private: Vec<String>,
     /// On the way to it.
     pub egress: Counter,
     /// On the way from it.
@@ -82,11 +81,11 @@ pub fn run() -> Result<Stats, Failure> {
 fn interface(running: &Running) -> Result<Interface, Failure> {
     let maps = &running.maps;
     let mut peers = Vec::new();
-    for peer in peers::running(&maps.peers()?, &maps.names()?) {
+    for peer in running.peers()?.0 {
         let counters = maps.peer_counters(peer.slot)?;
         peers.push(Peer {
             name: peer.peer.name.to_string(),
-            private: peer.peer.private.to_string(),
+            private: peer.peer.private().map(|range| range.to_string()).collect(),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
         });

@@ -4,18 +4,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use tunnel_common::ABI_VERSION;
-use tunnel_common::outcome::Direction;
+use tunnel_common::bypass::CLUSTER;
 
-use super::routing;
+use super::health::{self, Finding};
 use super::running::{self, Running};
-use crate::dataplane::hook::{self, Hook};
-use crate::dataplane::maps::text;
+use crate::dataplane::place::{Hook, Ingress};
+use crate::dataplane::record::text;
 use crate::failure::Failure;
-use crate::host::arp;
 use crate::host::netlink::Netlink;
-use crate::host::snapshot::{LOOPBACK, Snapshot};
-use crate::plan::peers::{self, RunningPeer};
-use crate::plan::routes::PeerRoute;
+use crate::host::snapshot::Snapshot;
+use crate::plan::identity::OwnMember;
+use crate::plan::peers::RunningPeer;
 
 /// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -33,8 +32,10 @@ pub struct Status {
 pub struct Interface {
     /// Its name.
     pub interface: String,
-    /// Where the programs run: tcx or clsact.
+    /// How tc runs the programs: tcx or clsact.
     pub hook: &'static str,
+    /// Where the program on the way in runs: tc, xdp or xdp-generic.
+    pub ingress: &'static str,
     /// When it was attached (RFC 3339, UTC).
     pub attached_at: String,
     /// When attach last changed it (RFC 3339, UTC).
@@ -43,9 +44,12 @@ pub struct Interface {
     pub attached_by: String,
     /// The folder of the pins.
     pub pins: String,
-    /// This host.
-    #[serde(rename = "self")]
-    pub identity: SelfMember,
+    /// The members that this host is.
+    pub selves: Vec<SelfMember>,
+    /// Whether it stands in front of them, and they are other hosts.
+    pub gateway: bool,
+    /// What is left alone between this host and any peer.
+    pub bypass: Vec<String>,
     /// The peers, sorted by name.
     pub peers: Vec<Peer>,
     /// What was looked at, and whether it is as it should be.
@@ -54,17 +58,28 @@ pub struct Interface {
     pub healthy: bool,
 }
 
-/// This host.
+/// A member that this host is.
 #[derive(Clone, Debug, Serialize)]
 pub struct SelfMember {
     /// Its name.
     pub name: String,
-    /// Its private address.
-    pub private: String,
-    /// Its public address.
-    pub public: String,
-    /// The address of its interface.
-    pub underlay: String,
+    /// Its private addresses, IPv4 first; the other lists are in the same order.
+    pub private: Vec<String>,
+    /// Its public addresses.
+    pub public: Vec<String>,
+    /// The addresses of its interface.
+    pub underlay: Vec<String>,
+}
+
+impl From<&OwnMember> for SelfMember {
+    fn from(own: &OwnMember) -> Self {
+        Self {
+            name: own.name.to_string(),
+            private: words(own.mappings().map(|mapping| mapping.private())),
+            public: words(own.mappings().map(|mapping| mapping.public())),
+            underlay: words(own.mappings().map(|mapping| mapping.underlay())),
+        }
+    }
 }
 
 /// One peer.
@@ -72,35 +87,33 @@ pub struct SelfMember {
 pub struct Peer {
     /// Its name.
     pub name: String,
-    /// Its private address.
-    pub private: String,
-    /// Where packets to it are sent.
-    pub public: String,
+    /// Its private addresses, IPv4 first.
+    pub private: Vec<String>,
+    /// Where packets to it are sent, in the same order.
+    pub public: Vec<String>,
     /// Where packets from it are accepted from.
     pub accepted_from: Vec<String>,
-    /// Whether plain packets from its private address are let through.
+    /// Whether plain packets from its private addresses are let through.
     pub direct: bool,
+    /// What is left alone between it and this host.
+    pub bypass: Vec<String>,
 }
 
 impl From<&RunningPeer> for Peer {
     fn from(running: &RunningPeer) -> Self {
         Self {
             name: running.peer.name.to_string(),
-            private: running.peer.private.to_string(),
-            public: running.peer.public.to_string(),
-            accepted_from: running.accepted.iter().map(ToString::to_string).collect(),
+            private: words(running.peer.private()),
+            public: words(running.peer.public()),
+            accepted_from: words(&running.accepted),
             direct: running.peer.direct,
+            bypass: words(&running.peer.bypass),
         }
     }
 }
 
-/// One thing that has to be as it should.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// Whether it is.
-    pub ok: bool,
-    /// What was looked at, or what is wrong with it.
-    pub what: String,
+fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
 }
 
 /// Looks at everything that is attached in this network namespace.
@@ -122,108 +135,24 @@ async fn interface(
     netlink: &Netlink,
     snapshot: &Snapshot,
 ) -> Result<Interface, Failure> {
-    let Running { folder, maps, attachment, identity } = running;
-    let peers = peers::running(&maps.peers()?, &maps.names()?);
-    let health = health(running, &peers, netlink, snapshot).await?;
+    let Running { folder, attachment, selves, .. } = running;
+    let (peers, bypass) = running.peers()?;
+    let health = health::look(running, &peers, netlink, snapshot).await?;
     Ok(Interface {
         interface: folder.interface().into(),
         hook: Hook::from_code(attachment.hook).map_or("none", Hook::name),
+        ingress: Ingress::from_code(attachment.ingress).map_or("none", Ingress::name),
         attached_at: time(attachment.attached_at),
         changed_at: time(attachment.changed_at),
         attached_by: text(&attachment.version),
         pins: folder.path().display().to_string(),
-        identity: SelfMember {
-            name: identity.name.to_string(),
-            private: identity.private.to_string(),
-            public: identity.public.to_string(),
-            underlay: identity.underlay.to_string(),
-        },
+        selves: selves.identity.selves().iter().map(SelfMember::from).collect(),
+        gateway: selves.identity.is_gateway(),
+        bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
         peers: peers.iter().map(Peer::from).collect(),
         healthy: health.iter().all(|finding| finding.ok),
         health,
     })
-}
-
-async fn health(
-    running: &Running,
-    peers: &[RunningPeer],
-    netlink: &Netlink,
-    snapshot: &Snapshot,
-) -> Result<Vec<Finding>, Failure> {
-    let Running { folder, attachment, identity, .. } = running;
-    let name = folder.interface();
-    let mut findings = Vec::new();
-    let mut look = |ok: bool, right: String, wrong: String| {
-        findings.push(Finding { ok, what: if ok { right } else { wrong } });
-    };
-
-    let link = snapshot.find(name).filter(|link| link.index == attachment.ifindex);
-    look(
-        link.is_some_and(|link| link.up),
-        format!("{name} is there and up"),
-        format!("{name} is gone or down: bring it up, or attach again if it was made anew"),
-    );
-    for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
-        let hook = Hook::from_code(attachment.hook);
-        let runs = match hook {
-            Some(hook) => hook::runs(folder, hook, direction, netlink, attachment.ifindex).await,
-            None => false,
-        };
-        look(
-            runs,
-            format!("packets meet the {label} program"),
-            format!("packets do not meet the {label} program: rewrite attach {name}"),
-        );
-    }
-    look(
-        arp::effective(name).is_ok_and(|value| value >= arp::BEST_LOCAL),
-        format!("ARP on {name} keeps the private address to itself"),
-        format!("ARP on {name} may name the private address: rewrite attach {name}"),
-    );
-    let address = identity.private;
-    look(
-        snapshot.all_addresses().contains(&address.0),
-        format!("this host has {address}"),
-        format!(
-            "this host lacks its private address {address}: ip addr add {address}/32 dev {LOOPBACK}"
-        ),
-    );
-    let underlay = identity.underlay;
-    look(
-        link.is_some_and(|link| snapshot.addresses_of(link.index).contains(&underlay.0))
-            || snapshot.all_addresses().contains(&underlay.0),
-        format!("this host has {underlay}"),
-        format!(
-            "this host lacks its underlay address {underlay}: correct the file and attach again"
-        ),
-    );
-    if attachment.routes_managed == 1 {
-        let routes = netlink.host_routes().await?;
-        for peer in peers {
-            let private = peer.peer.private;
-            let wanted = netlink.way_to(peer.peer.public.0).await.ok().map(|way| PeerRoute {
-                destination: private,
-                link: way.link,
-                gateway: way.gateway.unwrap_or(peer.peer.public.0),
-                source: identity.private,
-            });
-            look(
-                routes
-                    .iter()
-                    .any(|r| r.route.link == attachment.ifindex && Some(r.route) == wanted),
-                format!("{private} is routed through {name}"),
-                format!(
-                    "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
-                    peer.peer.public
-                ),
-            );
-        }
-    }
-    let ours = routing::ours(netlink, attachment.ifindex).await?;
-    if attachment.routes_managed == 0 && !ours.is_empty() {
-        look(false, String::new(), "routes are left of an attach without --no-routes".into());
-    }
-    Ok(findings)
 }
 
 fn time(seconds: u64) -> String {

@@ -4,14 +4,18 @@ use tunnel_common::attachment::Attachment;
 
 use crate::address::Private;
 use crate::config::MemberName;
-use crate::dataplane::hook::{self, Hook};
-use crate::dataplane::maps::Maps;
+use crate::dataplane::hook;
+use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::maps::{Maps, PeerChange, RecordedSelves};
 use crate::dataplane::pins::Folder;
+use crate::dataplane::place::Hook;
 use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
-use crate::plan::peers::Change;
+use crate::plan::bypass::BypassTable;
+use crate::plan::capacity::Capacity;
 use crate::plan::routes::PeerRoute;
+use crate::plan::selves::SelfTables;
 
 /// How to take back one step.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub enum Undo {
     Detach(Folder, Hook),
     /// Remove the clsact qdisc of the interface.
     RemoveClsact(u32),
+    /// Put programs that are loaded for this in the place of those that run.
+    ReplacePrograms(Folder, Purpose),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
     /// Set the interface's sysctl arp_announce as it was.
@@ -30,10 +36,16 @@ pub enum Undo {
     RemoveRoute(PeerRoute),
     /// Set a route as it was.
     RestoreRoute(PeerRoute),
-    /// Change an entry of `peers_v4` back.
-    ChangePeer(Change),
+    /// Change an entry of the maps of peers back.
+    ChangePeer(PeerChange),
     /// Name a slot as it was, or free it.
     Name(u32, Option<MemberName>),
+    /// Set the bypass rules as they were.
+    RestoreBypass(BypassTable),
+    /// Record who this host was.
+    RestoreSelves(Box<RecordedSelves>),
+    /// Set the ranges of this host's members as they were.
+    RestoreSelfTables(Box<SelfTables>),
     /// Set the record as it was.
     RestoreAttachment(Box<Attachment>),
 }
@@ -51,19 +63,40 @@ pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Und
 async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Result<(), Failure> {
     match step {
         Undo::RemoveFolder(folder) => folder.remove(),
-        Undo::Detach(folder, hook) => hook::detach(&folder, hook),
+        Undo::Detach(folder, Hook::Tcx) => hook::detach_links(&folder),
+        Undo::Detach(folder, Hook::Clsact) => {
+            // With XDP, the way in is by a link all the same.
+            hook::detach_links(&folder)?;
+            hook::detach_filters(&folder)
+        }
         Undo::RemoveClsact(link) => netlink.remove_unused_clsact(link).await,
+        Undo::ReplacePrograms(folder, purpose) => {
+            let mut loaded = load(&folder, &Capacity::least(), &purpose)?;
+            hook::replace(&mut loaded, &folder)
+        }
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,
         Undo::RestoreArpAnnounce(interface, value) => arp::write(&interface, value),
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,
         Undo::RestoreRoute(route) => netlink.set_route(&route).await,
-        Undo::ChangePeer(change) => maps.map_or(Ok(()), |maps| maps.change_peer(&change)),
-        Undo::Name(slot, name) => maps.map_or(Ok(()), |maps| match name {
-            Some(name) => maps.set_name(slot, &name),
-            None => maps.remove_name(slot),
-        }),
-        Undo::RestoreAttachment(attachment) => {
-            maps.map_or(Ok(()), |maps| maps.set_attachment(&attachment))
+        step => maps.map_or(Ok(()), |maps| take_back_in_maps(maps, step)),
+    }
+}
+
+fn take_back_in_maps(maps: &mut Maps, step: Undo) -> Result<(), Failure> {
+    match step {
+        Undo::ChangePeer(change) => maps.change_peer(&change),
+        Undo::Name(slot, Some(name)) => maps.set_name(slot, &name),
+        Undo::Name(slot, None) => maps.remove_name(slot),
+        Undo::RestoreBypass(rules) => {
+            maps.set_bypass(&rules)?;
+            maps.retain_bypass(&rules)
         }
+        Undo::RestoreSelves(selves) => maps.set_selves(&selves),
+        Undo::RestoreSelfTables(tables) => {
+            maps.set_self_tables(&tables)?;
+            maps.retain_self_tables(&tables)
+        }
+        Undo::RestoreAttachment(attachment) => maps.set_attachment(&attachment),
+        _ => Ok(()),
     }
 }

@@ -78,12 +78,9 @@ pub enum AddressProblem {
         /// The block in its way.
         special: Special,
     },
-    /// Right, but IPv6.
-    #[error("{0} is IPv6, which this version doesn't rewrite yet")]
-    Ipv6NotYet(Prefix),
-    /// Right, but more than one address.
-    #[error("{0} is a prefix, which this version doesn't rewrite yet")]
-    PrefixNotYet(Prefix),
+    /// Right, but wider than any network of hosts.
+    #[error("{0} is wider than any network of hosts: fewer than {least} bits", least = .0.family().least_bits())]
+    TooWide(Prefix),
 }
 
 impl AddressProblem {
@@ -91,7 +88,7 @@ impl AddressProblem {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
-            Self::Empty => "write an IPv4 address, such as \"10.0.0.1\"".into(),
+            Self::Empty => "write an address, such as \"10.0.0.1\"".into(),
             Self::WhiteSpace(text) => format!("write {} without it", quoted(text.trim())),
             Self::Port { address, .. } => {
                 format!("write \"{address}\": all ports of a member are rewritten")
@@ -117,10 +114,10 @@ impl AddressProblem {
             Self::LinkLocal { role, .. } => {
                 format!("give the member a {role} address that routers forward")
             }
-            Self::Ipv6NotYet(_) => "give the member IPv4 addresses only, for now".into(),
-            Self::PrefixNotYet(_) => {
-                "write a [[member]] with one address for each host, for now".into()
-            }
+            Self::TooWide(range) => format!(
+                "write the bits of the member's own network, at least {}",
+                range.family().least_bits()
+            ),
         }
     }
 }

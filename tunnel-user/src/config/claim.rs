@@ -4,6 +4,7 @@ use super::Member;
 use super::name::MemberName;
 use super::prefix::Prefix;
 use super::role::Role;
+use crate::address::Mapping;
 
 /// What one member claims for itself. Where it comes from, a file or a running map, does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,39 +33,48 @@ impl Claim {
 
 impl From<&Member> for Claim {
     fn from(member: &Member) -> Self {
-        let underlay = (member.underlay.0 != member.public.0).then_some(member.underlay.0);
+        let differs = |mapping: &Mapping| mapping.underlay().0 != mapping.public().0;
         Self {
             name: Some(member.name.clone()),
-            private: vec![member.private.0.into()],
-            public: vec![member.public.0.into()],
-            underlay: underlay.into_iter().map(Prefix::from).collect(),
+            private: member.mappings().map(|mapping| mapping.private().0).collect(),
+            public: member.mappings().map(|mapping| mapping.public().0).collect(),
+            underlay: member
+                .mappings()
+                .filter(differs)
+                .map(|mapping| mapping.underlay().0)
+                .collect(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::collections::BTreeSet;
 
     use super::*;
+    use crate::address::{Private, Public, Underlay};
+
+    fn range(text: &str) -> Prefix {
+        text.parse().expect(text)
+    }
+
+    fn mapping(private: &str, public: &str, underlay: &str) -> Option<Mapping> {
+        Mapping::new(Private(range(private)), Public(range(public)), Underlay(range(underlay)))
+    }
 
     #[test]
     fn a_member_claims_its_underlay_only_where_it_is_its_own() {
-        let member = |underlay| Member {
+        let member = Member {
             name: "a".parse().expect("a name"),
-            private: [10, 0, 0, 1].into(),
-            public: [192, 0, 2, 1].into(),
-            underlay,
+            v4: mapping("10.0.0.1", "192.0.2.1", "172.31.0.5"),
+            v6: mapping("fd00::1", "2001:db8::1", "2001:db8::1"),
             direct: false,
+            bypass: BTreeSet::new(),
             line: 1,
         };
-        let range = |octets: [u8; 4]| vec![Prefix::from(Ipv4Addr::from(octets))];
-        let plain = Claim::from(&member([192, 0, 2, 1].into()));
-        assert_eq!(plain.ranges(Role::Private), range([10, 0, 0, 1]));
-        assert_eq!(plain.ranges(Role::Public), range([192, 0, 2, 1]));
-        assert_eq!(plain.ranges(Role::Underlay), []);
-        let behind_nat = Claim::from(&member([172, 31, 0, 5].into()));
-        assert_eq!(behind_nat.ranges(Role::Public), range([192, 0, 2, 1]));
-        assert_eq!(behind_nat.ranges(Role::Underlay), range([172, 31, 0, 5]));
+        let claim = Claim::from(&member);
+        assert_eq!(claim.ranges(Role::Private), [range("10.0.0.1"), range("fd00::1")]);
+        assert_eq!(claim.ranges(Role::Public), [range("192.0.2.1"), range("2001:db8::1")]);
+        assert_eq!(claim.ranges(Role::Underlay), [range("172.31.0.5")]);
     }
 }

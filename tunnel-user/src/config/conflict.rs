@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::claim::Claim;
 use super::name::MemberName;
-use super::overlap::{Claimed, Rule, overlaps};
+use super::overlap::{Claimed, Rule, overlaps, shared};
 use super::prefix::Prefix;
 use super::role::Role;
 
@@ -68,8 +68,13 @@ impl Conflict {
                     software dials, public is where the others reach the member"
                 .into();
         }
-        "change one of them: a private address can't be a public or underlay address in the cluster"
-            .into()
+        let help = if place.role == Role::Private || with.role == Role::Private {
+            "change one of them: a private address can't be a public or underlay address in the \
+             cluster"
+        } else {
+            "change one of them: a packet from or to it could be meant for either member"
+        };
+        help.into()
     }
 }
 
@@ -110,27 +115,29 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Finds what no two of the members can share: names, private addresses, public addresses, and a
-/// private address that is a public one of any member or the underlay of another.
+/// Finds what no two of the members can share: names, private ranges, public ranges; a private
+/// range that overlaps a public one of any member or the underlay of another; and a public range
+/// that overlaps the underlay of another.
 ///
+/// A private range may lie within another member's, and a public one too: the longer prefix counts.
 /// Two members may have the same underlay address: each is behind a NAT of its own. A range takes
 /// part in at most one conflict per rule as the one at fault, so the answer grows with the members
 /// and not with their square; so does the time, but for the sorting.
 #[must_use]
 pub fn check_members(members: &[Claim]) -> Vec<Conflict> {
     let mut conflicts = same_names(members);
-    for rule in RULES {
-        let found = overlaps(members, rule);
-        conflicts.extend(found.into_iter().map(|(a, b)| range_conflict(members, a, b)));
-    }
+    let of_one_role = [Role::Private, Role::Public].into_iter();
+    let found = of_one_role
+        .flat_map(|role| shared(members, role))
+        .chain(ACROSS_ROLES.into_iter().flat_map(|rule| overlaps(members, rule)));
+    conflicts.extend(found.map(|(a, b)| range_conflict(members, a, b)));
     conflicts
 }
 
-const RULES: [Rule; 4] = [
-    Rule::between_members(Role::Private, Role::Private),
-    Rule::between_members(Role::Public, Role::Public),
+const ACROSS_ROLES: [Rule; 3] = [
     Rule::also_within_a_member(Role::Private, Role::Public),
     Rule::between_members(Role::Private, Role::Underlay),
+    Rule::between_members(Role::Public, Role::Underlay),
 ];
 
 fn same_names(members: &[Claim]) -> Vec<Conflict> {
@@ -189,6 +196,9 @@ mod tests {
             claim("b", "10.0.0.2 fd00::2", "192.0.2.2 2001:db8::2", "172.31.0.5"),
             claim("c", "10.0.1.0/24", "198.51.100.0/24", ""),
             claim("d", "10.1.0.1", "192.0.2.4", "10.1.0.1"),
+            claim("e", "10.0.0.0/16", "198.51.0.0/16", ""),
+            claim("f", "10.0.1.7", "198.51.100.9", "172.31.0.6"),
+            claim("g", "10.9.0.0/24", "198.51.100.128/25", ""),
         ];
         assert_eq!(told(&members), []);
     }
@@ -219,9 +229,18 @@ mod tests {
                 "the private address of b, 172.31.0.1, is also the underlay address of a",
             ),
             (
-                claim("", "10.0.0.0/24", "192.0.3.0/24", ""),
-                "the private address of a member without a right name, 10.0.0.0/24, and \
-                 the private address of a, 10.0.0.1, overlap",
+                claim("b", "10.0.0.2", "192.0.2.2", "192.0.2.1"),
+                "the underlay address of b, 192.0.2.1, is also the public address of a",
+            ),
+            (
+                claim("b", "10.1.0.0/16", "172.31.0.0/16", ""),
+                "the public address of b, 172.31.0.0/16, and the underlay address of a, \
+                 172.31.0.1, overlap",
+            ),
+            (
+                claim("", "192.0.0.0/16", "198.51.0.0/16", ""),
+                "the private address of a member without a right name, 192.0.0.0/16, and \
+                 the public address of a, 192.0.2.1, overlap",
             ),
         ] {
             assert_eq!(told(&[a.clone(), b]), [(1, said.to_owned())]);

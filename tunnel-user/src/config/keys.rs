@@ -1,15 +1,18 @@
 //! The keys that a file can have, and which of them a wrong one was meant to be.
 
-/// The only key of the file itself.
 pub(super) const MEMBER: &str = "member";
 pub(super) const NAME: &str = "name";
 pub(super) const PRIVATE: &str = "private";
 pub(super) const PUBLIC: &str = "public";
 pub(super) const UNDERLAY: &str = "underlay";
 pub(super) const DIRECT: &str = "direct";
+pub(super) const BYPASS: &str = "bypass";
+
+/// The keys of the file itself.
+pub(super) const OF_FILE: [&str; 2] = [BYPASS, MEMBER];
 
 /// The keys of a member.
-pub(super) const OF_MEMBER: [&str; 5] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT];
+pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT, BYPASS];
 
 /// Longer keys than this are not compared: none of them is a slip of the pen.
 const COMPARED_MAX: usize = 32;
@@ -68,6 +71,7 @@ mod tests {
             ("private_address", PRIVATE),
             ("underlya", UNDERLAY),
             ("direkt", DIRECT),
+            ("bypas", BYPASS),
         ] {
             assert_eq!(nearest(key, &OF_MEMBER), Some(meant), "{key}");
         }

@@ -1,13 +1,17 @@
 //! The file that describes the cluster, from text to addresses that are known to fit together.
 //!
 //! Everything here is pure but [`load`], which reads the file. The way of the text: `raw` finds the
-//! keys and their types, `prefix`, `unicast` and `name` look at one value, `pairing` at one member,
-//! `conflict` at all of them, and `supported` at what this version can do. `validate` calls them in
-//! that order and gives each problem its line.
+//! keys and their types, `in_role` (with `prefix` and `unicast`), `name` and `bypass` look at one
+//! value, `pairing` at one member, and `conflict` at all of them. `validate` calls them in that order
+//! and gives each problem its line.
 
 mod address_problem;
+mod bypass;
+mod bypass_list;
+mod bypass_problem;
 mod claim;
 mod conflict;
+mod in_role;
 mod keys;
 mod lines;
 mod load;
@@ -18,32 +22,35 @@ mod prefix;
 mod problem;
 mod raw;
 mod role;
-mod supported;
 mod unicast;
 mod validate;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::address::{Private, Public, Underlay};
+use crate::address::Mapping;
 
 pub use address_problem::AddressProblem;
+pub use bypass::{BypassProtocol, BypassRule};
+pub use bypass_problem::BypassProblem;
 pub use claim::Claim;
 pub use conflict::{Conflict, Place, check_members};
+pub use in_role::{parse_private, parse_public, parse_underlay};
 pub use load::load;
 pub use name::{MemberName, NameProblem};
 pub use pairing::{Mismatch, check_pairing};
 pub use prefix::{Family, Prefix};
 pub use problem::{ConfigError, Problem};
 pub use role::Role;
-pub use supported::{parse_private, parse_public, parse_underlay};
-pub use unicast::{Special, check_address, check_unicast};
+pub use unicast::Special;
 
-/// The members of a cluster, known to fit together.
+/// The members of a cluster, known to fit together, and what is left alone between them.
 ///
 /// Only [`load`] and [`parse`] make one, so who holds it needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     members: Vec<Member>,
+    bypass: BTreeSet<BypassRule>,
 }
 
 impl Cluster {
@@ -57,6 +64,12 @@ impl Cluster {
     #[must_use]
     pub fn into_members(self) -> Vec<Member> {
         self.members
+    }
+
+    /// The rules that concern the traffic between any two members.
+    #[must_use]
+    pub const fn bypass(&self) -> &BTreeSet<BypassRule> {
+        &self.bypass
     }
 }
 
@@ -74,16 +87,32 @@ impl<'a> IntoIterator for &'a Cluster {
 pub struct Member {
     /// Its name, which no other member has.
     pub name: MemberName,
-    /// Its identity: what its software binds and dials.
-    pub private: Private,
-    /// Where the others reach it.
-    pub public: Public,
-    /// What its own interface has: the public address unless the file says otherwise.
-    pub underlay: Underlay,
+    /// Its IPv4 addresses. At least one of the families has a mapping.
+    pub v4: Option<Mapping>,
+    /// Its IPv6 addresses.
+    pub v6: Option<Mapping>,
     /// Whether packets with its private address as source are let through at ingress.
     pub direct: bool,
+    /// The rules that concern all of its own traffic.
+    pub bypass: BTreeSet<BypassRule>,
     /// The line of the file, from 1, on which the member begins.
     pub line: usize,
+}
+
+impl Member {
+    /// Its addresses, IPv4 before IPv6.
+    pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+
+    /// Its addresses of one family, if it has any.
+    #[must_use]
+    pub const fn mapping(&self, family: Family) -> Option<Mapping> {
+        match family {
+            Family::Ipv4 => self.v4,
+            Family::Ipv6 => self.v6,
+        }
+    }
 }
 
 /// Reads `text` as the cluster file; `path` is only named in errors.
@@ -93,7 +122,6 @@ pub struct Member {
 pub fn parse(path: &Path, text: &str) -> Result<Cluster, ConfigError> {
     raw::read(text)
         .map_err(|syntax| vec![syntax])
-        .and_then(|(file, problems)| validate::validate(file, problems))
-        .map(|members| Cluster { members })
+        .and_then(|(file, problems)| validate::validate(&file, problems))
         .map_err(|problems| ConfigError::new(path, problems))
 }

@@ -4,6 +4,7 @@
 //! first address, the wider before the narrower, with a stack of those that hold the current one.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::claim::Claim;
 use super::prefix::Prefix;
@@ -18,12 +19,12 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// No range of one member in role `a` may overlap one of another member in role `b`.
+    /// No range of one member in role `a` may overlap one of another member in another role `b`.
     pub(super) const fn between_members(a: Role, b: Role) -> Self {
         Self { a, b, within_a_member: false }
     }
 
-    /// No range of any member in role `a` may overlap one of any member in role `b`.
+    /// No range of any member in role `a` may overlap one of any member in another role `b`.
     pub(super) const fn also_within_a_member(a: Role, b: Role) -> Self {
         Self { a, b, within_a_member: true }
     }
@@ -38,7 +39,8 @@ pub(super) struct Claimed {
     pub(super) role: Role,
 }
 
-/// The pairs that break the rule: each range at most once with one that holds it.
+/// The pairs that break the rule, which is about two roles: each range at most once with one that
+/// holds it.
 pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)> {
     let mut found = Vec::new();
     let mut around_a: Vec<Claimed> = Vec::new();
@@ -54,13 +56,27 @@ pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)>
             .find(|holder| rule.within_a_member || holder.member != claimed.member)
             .copied();
         found.extend(holder.map(|holder| (claimed, holder)));
-        // Of equal ranges in one role the first stays on top, for the others to be told against.
-        let is_repeated = holder
-            .is_some_and(|holder| holder.role == claimed.role && holder.range == claimed.range);
-        if claimed.role != rule.a {
-            around_b.push(claimed);
-        } else if !is_repeated {
+        if claimed.role == rule.a {
             around_a.push(claimed);
+        } else {
+            around_b.push(claimed);
+        }
+    }
+    found
+}
+
+/// The pairs of members that have the same range in a role: each range at most once, with the first
+/// member that has it.
+pub(super) fn shared(members: &[Claim], role: Role) -> Vec<(Claimed, Claimed)> {
+    let mut first = HashMap::new();
+    let mut found = Vec::new();
+    for (member, claim) in members.iter().enumerate() {
+        for range in claim.ranges(role) {
+            let claimed = Claimed { range: *range, member, role };
+            let with = *first.entry(*range).or_insert(claimed);
+            if with.member != member {
+                found.push((claimed, with));
+            }
         }
     }
     found
@@ -95,39 +111,50 @@ mod tests {
         ranges.iter().map(claim).collect()
     }
 
-    fn pairs(members: &[Claim], rule: Rule) -> Vec<(usize, usize)> {
-        let mut pairs: Vec<(usize, usize)> = overlaps(members, rule)
-            .iter()
-            .map(|(a, b)| (a.member.min(b.member), a.member.max(b.member)))
-            .collect();
+    fn public(ranges: &[&str]) -> Vec<Claim> {
+        private(ranges)
+            .into_iter()
+            .map(|claim| Claim { public: claim.private, ..Claim::default() })
+            .collect()
+    }
+
+    fn sorted_pairs(found: &[(Claimed, Claimed)]) -> Vec<(usize, usize)> {
+        let mut pairs: Vec<(usize, usize)> =
+            found.iter().map(|(a, b)| (a.member.min(b.member), a.member.max(b.member))).collect();
         pairs.sort_unstable();
         pairs
     }
 
-    const PRIVATE: Rule = Rule::between_members(Role::Private, Role::Private);
+    fn pairs(members: &[Claim], rule: Rule) -> Vec<(usize, usize)> {
+        sorted_pairs(&overlaps(members, rule))
+    }
+
+    /// Of the ranges as private ones of members 0, 1, ... and public ones of the members after them.
+    fn across(private_ranges: &[&str], public_ranges: &[&str]) -> Vec<(usize, usize)> {
+        let members = [private(private_ranges), public(public_ranges)].concat();
+        pairs(&members, Rule::between_members(Role::Private, Role::Public))
+    }
 
     #[test]
     fn disjoint_ranges_break_no_rule() {
-        let members = private(&["10.0.0.0/25", "10.0.0.128/25", "10.0.1.0", "::a00:0/120"]);
-        assert_eq!(pairs(&members, PRIVATE), []);
+        assert_eq!(across(&["10.0.0.0/25", "10.0.1.0"], &["10.0.0.128/25", "::a00:0/120"]), []);
     }
 
     #[test]
     fn a_range_is_found_in_the_innermost_one_that_holds_it() {
-        let members = private(&["10.0.0.1", "10.0.0.0/24", "10.0.0.0/8", "10.0.1.0", "11.0.0.0"]);
-        assert_eq!(pairs(&members, PRIVATE), [(0, 1), (1, 2), (2, 3)]);
+        let found = across(&["10.0.0.1", "10.0.1.0", "11.0.0.0"], &["10.0.0.0/24", "10.0.0.0/8"]);
+        assert_eq!(found, [(0, 3), (1, 4)]);
+        assert_eq!(across(&["10.0.0.0/8", "10.0.0.0/24"], &["10.0.0.1"]), [(1, 2)]);
     }
 
     #[test]
     fn an_address_of_the_other_family_does_not_come_between() {
-        let members = private(&["10.0.0.0/24", "::a00:1", "10.0.0.2"]);
-        assert_eq!(pairs(&members, PRIVATE), [(0, 2)]);
+        assert_eq!(across(&["10.0.0.0/24", "::a00:1"], &["10.0.0.2"]), [(0, 2)]);
     }
 
     #[test]
-    fn equal_ranges_within_a_wider_one_are_found_too() {
-        let members = private(&["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.0/24"]);
-        assert_eq!(pairs(&members, PRIVATE), [(0, 1), (0, 2), (0, 3)]);
+    fn equal_ranges_of_two_roles_overlap() {
+        assert_eq!(across(&["10.0.0.1", "10.0.0.1"], &["10.0.0.1"]), [(1, 2)]);
     }
 
     #[test]
@@ -147,5 +174,13 @@ mod tests {
         assert_eq!(pairs(&members, rule), []);
         members[1].underlay = members[0].private.clone();
         assert_eq!(pairs(&members, rule), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_range_is_shared_by_those_that_have_the_very_same() {
+        let members =
+            private(&["10.0.0.1", "10.0.0.0/24", "10.0.0.1", "10.0.0.0/8", "10.0.0.1/32"]);
+        assert_eq!(sorted_pairs(&shared(&members, Role::Private)), [(0, 2), (0, 4)]);
+        assert_eq!(sorted_pairs(&shared(&members, Role::Public)), []);
     }
 }

@@ -28,7 +28,18 @@ impl Family {
         }
     }
 
-    const fn of(address: IpAddr) -> Self {
+    /// The fewest bits of a prefix that a member can have: no network has been given more addresses
+    /// than those of an IPv4 /8 or an IPv6 /16.
+    pub(super) const fn least_bits(self) -> u8 {
+        match self {
+            Self::Ipv4 => 8,
+            Self::Ipv6 => 16,
+        }
+    }
+
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Ipv4,
             IpAddr::V6(_) => Self::Ipv6,
@@ -48,7 +59,7 @@ impl fmt::Display for Family {
 /// A network whose host bits are zero, or a single address: a prefix of full length.
 ///
 /// It prints as it is written in a file: a single address without its length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     address: IpAddr,
     length: u8,
@@ -99,6 +110,12 @@ impl Prefix {
         self.length == self.family().bits()
     }
 
+    /// Whether `address` is one of its addresses.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        Family::of(address) == self.family() && network(address, self.length) == self.address
+    }
+
     /// Whether an address is in both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -121,9 +138,21 @@ impl Prefix {
     }
 }
 
+impl From<IpAddr> for Prefix {
+    fn from(address: IpAddr) -> Self {
+        Self { address, length: Family::of(address).bits() }
+    }
+}
+
 impl From<Ipv4Addr> for Prefix {
     fn from(address: Ipv4Addr) -> Self {
-        Self { address: address.into(), length: Family::Ipv4.bits() }
+        IpAddr::from(address).into()
+    }
+}
+
+impl From<Ipv6Addr> for Prefix {
+    fn from(address: Ipv6Addr) -> Self {
+        IpAddr::from(address).into()
     }
 }
 
@@ -249,6 +278,7 @@ mod tests {
         assert_eq!(prefix("10.0.0.1/32"), prefix("10.0.0.1"));
         assert_eq!(prefix("2001:DB8::1/128"), prefix("2001:db8::1"));
         assert_eq!(prefix("10.0.0.1"), Ipv4Addr::new(10, 0, 0, 1).into());
+        assert_eq!(prefix("::2"), Ipv6Addr::from_bits(2).into());
     }
 
     #[test]
@@ -261,6 +291,24 @@ mod tests {
             ("::1:0/112", 0x1_0000, 0x1_ffff),
         ] {
             assert_eq!((prefix(text).first(), prefix(text).last()), (first, last));
+        }
+    }
+
+    #[test]
+    fn a_prefix_contains_the_addresses_from_first_to_last() {
+        for (range, address, contained) in [
+            ("10.0.0.0/24", "10.0.0.0", true),
+            ("10.0.0.0/24", "10.0.0.255", true),
+            ("10.0.0.0/24", "10.0.1.0", false),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("0.0.0.0/0", "::", false),
+            ("::/0", "ffff::", true),
+            ("2001:db8::/64", "2001:db8::ffff:ffff:ffff:ffff", true),
+            ("2001:db8::/64", "2001:db8:0:1::", false),
+        ] {
+            let address: IpAddr = address.parse().expect(address);
+            assert_eq!(prefix(range).contains(address), contained, "{range} {address}");
         }
     }
 

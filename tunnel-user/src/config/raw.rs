@@ -29,22 +29,23 @@ pub(super) enum Given<T> {
     Right(Located<T>),
 }
 
-/// One address or several.
-pub(super) type Addresses = Given<Vec<Located<String>>>;
+/// One text or several.
+pub(super) type Texts = Given<Vec<Located<String>>>;
 
 /// A `[[member]]` whose values have the right types and may say anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawMember {
     pub(super) line: usize,
     pub(super) name: Given<String>,
-    pub(super) private: Addresses,
-    pub(super) public: Addresses,
-    pub(super) underlay: Addresses,
+    pub(super) private: Texts,
+    pub(super) public: Texts,
+    pub(super) underlay: Texts,
     pub(super) direct: Given<bool>,
+    pub(super) bypass: Texts,
 }
 
 impl RawMember {
-    fn all(line: usize, given: Addresses) -> Self {
+    fn all(line: usize, given: Texts) -> Self {
         let is_missing = given == Given::Missing;
         Self {
             line,
@@ -53,11 +54,12 @@ impl RawMember {
             public: given.clone(),
             underlay: given,
             direct: Given::Missing,
+            bypass: Given::Missing,
         }
     }
 
     /// What the member has under the role's key.
-    pub(super) fn addresses(&self, role: Role) -> &Addresses {
+    pub(super) fn addresses(&self, role: Role) -> &Texts {
         match role {
             Role::Private => &self.private,
             Role::Public => &self.public,
@@ -66,20 +68,22 @@ impl RawMember {
     }
 }
 
-/// The members of a file, those of a wrong type among them.
+/// What a file holds, members of a wrong type among it.
 pub(super) struct RawFile {
     pub(super) members: Vec<RawMember>,
+    /// The rules of the whole cluster.
+    pub(super) bypass: Texts,
 }
 
-/// Reads the keys and the types of `text`: the members, and what is wrong with them so far.
+/// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
 ///
 /// Fails with one problem if `text` is not TOML.
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let lines = Lines::of(text);
     let root = DeTable::parse(text).map_err(|error| syntax(&error, &lines))?;
     let mut reader = Reader { lines, problems: Vec::new() };
-    let members = reader.file(root.get_ref());
-    Ok((RawFile { members }, reader.problems))
+    let file = reader.file(root.get_ref());
+    Ok((file, reader.problems))
 }
 
 fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
@@ -112,30 +116,31 @@ impl Reader {
         Given::Wrong
     }
 
-    fn file(&mut self, root: &DeTable<'_>) -> Vec<RawMember> {
-        let mut members = Vec::new();
+    fn file(&mut self, root: &DeTable<'_>) -> RawFile {
+        let mut file = RawFile { members: Vec::new(), bypass: Given::Missing };
         for (key, value) in root {
-            if key.get_ref() == keys::MEMBER {
-                members = self.members(value);
-            } else {
-                self.unknown_in_file(key.get_ref(), self.line_of(key));
+            match key.get_ref().as_ref() {
+                keys::MEMBER => file.members = self.members(value),
+                keys::BYPASS => file.bypass = self.bypass(value),
+                unknown => self.unknown_in_file(unknown, self.line_of(key)),
             }
         }
-        if members.is_empty() && self.problems.is_empty() {
+        if file.members.is_empty() && self.problems.is_empty() {
             let help = "write a [[member]] with name, private and public for each host";
             self.problems.push(Problem::at(1, "the file has no members", help));
         }
-        members
+        file
     }
 
     fn unknown_in_file(&mut self, key: &str, line: usize) {
         let message = format!("unknown key {}", quoted(key));
-        let help = if keys::nearest(key, &[keys::MEMBER]).is_some() {
-            "did you mean [[member]]?".into()
-        } else if keys::OF_MEMBER.contains(&key) {
-            format!("{key} belongs to a member: write [[member]] on a line before it")
-        } else {
-            "a cluster file holds [[member]] tables only: leave it out".into()
+        let help = match keys::nearest(key, &keys::OF_FILE) {
+            Some(keys::MEMBER) => "did you mean [[member]]?".into(),
+            Some(meant) => format!("did you mean {meant}?"),
+            None if keys::OF_MEMBER.contains(&key) => {
+                format!("{key} belongs to a member: write [[member]] on a line before it")
+            }
+            None => "a cluster file holds bypass and [[member]] tables only: leave it out".into(),
         };
         self.problems.push(Problem::at(line, message, help));
     }
@@ -172,6 +177,7 @@ impl Reader {
                 keys::PUBLIC => member.public = self.addresses(keys::PUBLIC, value),
                 keys::UNDERLAY => member.underlay = self.addresses(keys::UNDERLAY, value),
                 keys::DIRECT => member.direct = self.direct(value),
+                keys::BYPASS => member.bypass = self.bypass(value),
                 unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),
             }
         }
@@ -221,29 +227,16 @@ impl Reader {
         }
     }
 
-    fn addresses(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Addresses {
+    fn addresses(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Texts {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Given::Right(Located {
-                value: vec![Located { value: text.to_string(), line }],
-                line,
-            }),
+            DeValue::String(text) => {
+                let value = vec![Located { value: text.to_string(), line }];
+                Given::Right(Located { value, line })
+            }
             DeValue::Array(elements) => {
-                let mut texts = Vec::new();
-                let mut is_right = true;
-                for element in elements {
-                    let line = self.line_of(element);
-                    if let DeValue::String(text) = element.get_ref() {
-                        let value = text.to_string();
-                        texts.push(Located { value, line });
-                    } else {
-                        let message = format!("{key} lists {}, not a string", kind(element));
-                        let help = format!("write each address in quotes: {key} = [\"10.0.0.1\"]");
-                        let _: Given<()> = self.wrong(line, message, &help);
-                        is_right = false;
-                    }
-                }
-                if is_right { Given::Right(Located { value: texts, line }) } else { Given::Wrong }
+                let help = format!("write each address in quotes: {key} = [\"10.0.0.1\"]");
+                self.texts(key, elements, line, &help)
             }
             _ => {
                 let message =
@@ -252,6 +245,40 @@ impl Reader {
                 self.wrong(line, message, &help)
             }
         }
+    }
+
+    fn bypass(&mut self, value: &Spanned<DeValue<'_>>) -> Texts {
+        const HELP: &str = "write a list of protocols and ports: bypass = [\"tcp/22\"]";
+        let line = self.line_of(value);
+        match value.get_ref() {
+            DeValue::Array(elements) => self.texts(keys::BYPASS, elements, line, HELP),
+            _ => {
+                let message = format!("bypass is {}, not a list of strings", kind(value));
+                self.wrong(line, message, HELP)
+            }
+        }
+    }
+
+    fn texts(
+        &mut self,
+        key: &str,
+        elements: &[Spanned<DeValue<'_>>],
+        line: usize,
+        help: &str,
+    ) -> Texts {
+        let mut texts = Vec::new();
+        let mut is_right = true;
+        for element in elements {
+            let line = self.line_of(element);
+            if let DeValue::String(text) = element.get_ref() {
+                texts.push(Located { value: text.to_string(), line });
+            } else {
+                let message = format!("{key} lists {}, not a string", kind(element));
+                let _: Given<()> = self.wrong(line, message, help);
+                is_right = false;
+            }
+        }
+        if is_right { Given::Right(Located { value: texts, line }) } else { Given::Wrong }
     }
 }
 

@@ -86,32 +86,17 @@ pub(super) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> 
 pub(super) fn check_range(role: Role, range: &Prefix) -> Result<(), AddressProblem> {
     check_unicast_range(range)?;
     let special = match range.family() {
-        Family::Ipv4 if role == Role::Underlay => return Ok(()),
-        Family::Ipv4 => LINK_LOCAL_V4,
-        Family::Ipv6 => LINK_LOCAL_V6,
+        Family::Ipv4 if role == Role::Underlay => None,
+        Family::Ipv4 => Some(LINK_LOCAL_V4),
+        Family::Ipv6 => Some(LINK_LOCAL_V6),
     };
-    if special.overlaps(range) {
+    if let Some(special) = special.filter(|special| special.overlaps(range)) {
         return Err(AddressProblem::LinkLocal { range: *range, role, special });
     }
+    if range.length() < range.family().least_bits() {
+        return Err(AddressProblem::TooWide(*range));
+    }
     Ok(())
-}
-
-/// Whether `address` can be a unicast address: not of 0.0.0.0/8, 127.0.0.0/8 (RFC 1122),
-/// 224.0.0.0/4 (RFC 5771) or 240.0.0.0/4 (RFC 1112), see RFC 6890.
-///
-/// # Errors
-/// [`AddressProblem::NotUnicast`].
-pub fn check_unicast(address: Ipv4Addr) -> Result<(), AddressProblem> {
-    check_unicast_range(&address.into())
-}
-
-/// Whether `address` can be a member's address in this role: unicast, and not link-local
-/// (169.254.0.0/16, RFC 3927) if it is a private or a public one.
-///
-/// # Errors
-/// [`AddressProblem::NotUnicast`] and [`AddressProblem::LinkLocal`].
-pub fn check_address(role: Role, address: Ipv4Addr) -> Result<(), AddressProblem> {
-    check_range(role, &address.into())
 }
 
 #[cfg(test)]
@@ -164,6 +149,23 @@ mod tests {
             ("::/127", "holds addresses that can't be"),
             ("ff02::1", "ff00::/8 is multicast"),
             ("::ffff:10.0.0.1", "::ffff:0.0.0.0/96 is for IPv4"),
+        ] {
+            for role in Role::ALL {
+                let verdict = verdict(role, text);
+                assert!(verdict.contains(said), "{role} {text}: {verdict}");
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_wider_than_any_network_of_hosts() {
+        for (text, said) in [
+            ("10.0.0.0/8", "right"),
+            ("8.0.0.0/7", "8.0.0.0/7 is wider than any network of hosts: fewer than 8 bits"),
+            ("64.0.0.0/3", "fewer than 8 bits"),
+            ("2002::/16", "right"),
+            ("fd00::/15", "fd00::/15 is wider than any network of hosts: fewer than 16 bits"),
+            ("2000::/3", "fewer than 16 bits"),
         ] {
             for role in Role::ALL {
                 let verdict = verdict(role, text);

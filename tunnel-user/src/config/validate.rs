@@ -1,28 +1,27 @@
 //! From keys and values of the right types to members that fit together.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
 
-use super::Member;
 use super::address_problem::AddressProblem;
+use super::bypass_list;
 use super::claim::Claim;
 use super::conflict::{Conflict, Place, check_members};
+use super::in_role::parse_range;
 use super::name::MemberName;
 use super::pairing::check_pairing;
-use super::prefix::Prefix;
+use super::prefix::{Family, Prefix};
 use super::problem::{Problem, quoted};
 use super::raw::{Given, Located, RawFile, RawMember};
 use super::role::Role;
-use super::supported::single_ipv4;
-use super::unicast::check_range;
-use crate::address::{Private, Public, Underlay};
+use super::{BypassRule, Cluster, Member};
+use crate::address::{Mapping, Private, Public, Underlay};
 
-/// Makes members of what the file gives, or says all that is wrong: `problems` are those that are
-/// already known. What is right, but more than this version can rewrite, is only refused once
-/// nothing else is wrong.
+/// Makes a cluster of what the file gives, or says all that is wrong: `problems` are those that are
+/// already known.
 pub(super) fn validate(
-    file: RawFile,
+    file: &RawFile,
     mut problems: Vec<Problem>,
-) -> Result<Vec<Member>, Vec<Problem>> {
+) -> Result<Cluster, Vec<Problem>> {
     if let [only] = file.members.as_slice() {
         problems.push(Problem::at(
             only.line,
@@ -30,6 +29,7 @@ pub(super) fn validate(
             "write a [[member]] for each of the other hosts as well",
         ));
     }
+    let bypass = bypass_list::rules(&file.bypass, &mut problems);
     let checked: Vec<Checked> = file.members.iter().map(|raw| check(raw, &mut problems)).collect();
     let claims: Vec<Claim> = checked.iter().map(Checked::claim).collect();
     for conflict in check_members(&claims) {
@@ -38,51 +38,77 @@ pub(super) fn validate(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let members = file
-        .members
-        .iter()
-        .zip(checked)
-        .filter_map(|(raw, checked)| rewritable(raw, checked, &mut problems))
-        .collect();
-    if problems.is_empty() { Ok(members) } else { Err(problems) }
+    let members = checked.into_iter().filter_map(Checked::member).collect();
+    Ok(Cluster { members, bypass })
 }
 
 /// As much of a member as is right by itself.
 struct Checked {
+    line: usize,
     name: Option<MemberName>,
     name_line: usize,
     private: Vec<Located<Prefix>>,
     public: Vec<Located<Prefix>>,
     underlay: Vec<Located<Prefix>>,
+    direct: bool,
+    bypass: BTreeSet<BypassRule>,
 }
 
 impl Checked {
-    fn claim(&self) -> Claim {
-        let plain = |ranges: &[Located<Prefix>]| ranges.iter().map(|range| range.value).collect();
-        Claim {
-            name: self.name.clone(),
-            private: plain(&self.private),
-            public: plain(&self.public),
-            underlay: plain(&self.underlay),
-        }
-    }
-
-    fn line_of(&self, place: &Place) -> usize {
-        let ranges = match place.role {
+    fn ranges(&self, role: Role) -> &[Located<Prefix>] {
+        match role {
             Role::Private => &self.private,
             Role::Public => &self.public,
             Role::Underlay => &self.underlay,
-        };
-        ranges
+        }
+    }
+
+    fn plain(&self, role: Role) -> Vec<Prefix> {
+        self.ranges(role).iter().map(|range| range.value).collect()
+    }
+
+    fn claim(&self) -> Claim {
+        let public = self.plain(Role::Public);
+        let mut underlay = self.plain(Role::Underlay);
+        // That of its own which is written out is no other than that which is left out.
+        underlay.retain(|range| !public.contains(range));
+        Claim { name: self.name.clone(), private: self.plain(Role::Private), public, underlay }
+    }
+
+    fn line_of(&self, place: &Place) -> usize {
+        self.ranges(place.role)
             .iter()
             .find(|range| range.value == place.range)
             .map_or(self.name_line, |range| range.line)
+    }
+
+    /// The member, if nothing was found to be wrong with it.
+    fn member(self) -> Option<Member> {
+        Some(Member {
+            v4: self.mapping(Family::Ipv4),
+            v6: self.mapping(Family::Ipv6),
+            name: self.name?,
+            direct: self.direct,
+            bypass: self.bypass,
+            line: self.line,
+        })
+    }
+
+    fn mapping(&self, family: Family) -> Option<Mapping> {
+        let range = |role| {
+            let mut ranges = self.ranges(role).iter().map(|range| range.value);
+            ranges.find(|range| range.family() == family)
+        };
+        let public = range(Role::Public)?;
+        let underlay = range(Role::Underlay).unwrap_or(public);
+        Mapping::new(Private(range(Role::Private)?), Public(public), Underlay(underlay))
     }
 }
 
 fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
     let before = problems.len();
     let checked = Checked {
+        line: raw.line,
         name: name(raw, problems),
         name_line: match &raw.name {
             Given::Right(name) => name.line,
@@ -91,14 +117,16 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
         private: ranges(raw, Role::Private, problems),
         public: ranges(raw, Role::Public, problems),
         underlay: ranges(raw, Role::Underlay, problems),
+        direct: matches!(&raw.direct, Given::Right(direct) if direct.value),
+        bypass: bypass_list::rules(&raw.bypass, problems),
     };
     let has_all = [Role::Private, Role::Public]
         .into_iter()
         .all(|role| matches!(raw.addresses(role), Given::Right(_)));
     // Lists with a wrong address in them would seem to lack its family.
     if has_all && problems.len() == before {
-        let claim = checked.claim();
-        for mismatch in check_pairing(&claim.private, &claim.public, &claim.underlay) {
+        let [private, public, underlay] = Role::ALL.map(|role| checked.plain(role));
+        for mismatch in check_pairing(&private, &public, &underlay) {
             let line = match raw.addresses(mismatch.role()) {
                 Given::Right(list) => list.line,
                 Given::Missing | Given::Wrong => raw.line,
@@ -168,9 +196,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
 }
 
 fn range(role: Role, text: &Located<String>) -> Result<Located<Prefix>, AddressProblem> {
-    let value = text.value.parse()?;
-    check_range(role, &value)?;
-    Ok(Located { value, line: text.line })
+    Ok(Located { value: parse_range(role, &text.value)?, line: text.line })
 }
 
 fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
@@ -200,31 +226,4 @@ fn conflict_problem(conflict: &Conflict, checked: &[Checked]) -> Problem {
     };
     let message = format!("{conflict} (line {other})");
     Problem::at(line, message, conflict.help())
-}
-
-/// The member as this version can rewrite it; none if `problems` says why not.
-fn rewritable(raw: &RawMember, checked: Checked, problems: &mut Vec<Problem>) -> Option<Member> {
-    let mut single = |ranges: &[Located<Prefix>]| -> Option<Ipv4Addr> {
-        let mut address = None;
-        for range in ranges {
-            match single_ipv4(&range.value) {
-                Ok(found) => address = Some(found),
-                Err(problem) => {
-                    problems.push(Problem::at(range.line, problem.to_string(), problem.help()));
-                }
-            }
-        }
-        address
-    };
-    let private = single(&checked.private);
-    let public = single(&checked.public);
-    let underlay = single(&checked.underlay);
-    Some(Member {
-        name: checked.name?,
-        private: Private(private?),
-        public: Public(public?),
-        underlay: Underlay(underlay.or(public)?),
-        direct: matches!(&raw.direct, Given::Right(direct) if direct.value),
-        line: raw.line,
-    })
 }

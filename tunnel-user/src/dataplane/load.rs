@@ -1,15 +1,20 @@
 //! Loads the programs over the pinned maps, which it makes where they are not there yet.
 
+use std::fs;
 use std::path::PathBuf;
 
-use aya::programs::{ProgramError, SchedClassifier};
+use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tunnel_common::maps;
-use tunnel_common::outcome::Direction;
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 
 use super::object::EBPF_OBJECT;
-use super::pins::{Folder, MAPS, program_name};
+use super::pins::{Folder, MAPS};
+use super::place::{BOTH, Hook, Ingress, Place, Program};
+use crate::config::Family;
 use crate::failure::{Context as _, Failure, is_io};
+use crate::plan::capacity::Capacity;
+use crate::plan::settings::everything;
 
 /// aya-log's switch within the programs; the verifier removes what is off.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
@@ -17,38 +22,40 @@ const LOG_OFF: u8 = 0;
 /// aya_log::Level::Debug.
 const LOG_DEBUG: u8 = 4;
 
-/// How many members the maps can hold. Only counts when they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    slots: u32,
-}
-
-impl Capacity {
-    /// Room for `peers`, and as many again before the maps have to be made anew.
-    #[must_use]
-    pub fn for_peers(peers: usize) -> Self {
-        let wanted = peers.saturating_mul(2).next_power_of_two().max(maps::SLOTS_CAPACITY);
-        Self { slots: u32::try_from(wanted).unwrap_or(1 << 30) }
-    }
-
-    const fn peers(self) -> u32 {
-        // A private and a public entry each.
-        self.slots.saturating_mul(2)
-    }
-}
-
 /// The object, in the kernel.
 pub struct Loaded {
     ebpf: Ebpf,
+    place: Place,
 }
 
 impl Loaded {
-    /// The program of a direction.
+    /// Where the programs are to run.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// A program that runs at tc.
     ///
     /// # Errors
     /// If the object does not hold it.
-    pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier, Failure> {
-        let name = program_name(direction);
+    pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, Failure> {
+        self.program(program)
+    }
+
+    /// A program that runs at XDP.
+    ///
+    /// # Errors
+    /// If the object does not hold it.
+    pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, Failure> {
+        self.program(program)
+    }
+
+    fn program<'a, T>(&'a mut self, program: Program) -> Result<&'a mut T, Failure>
+    where
+        &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+    {
+        let name = program.name();
         self.ebpf
             .program_mut(name)
             .ok_or_else(|| anyhow::anyhow!("the object does not hold it"))
@@ -57,39 +64,116 @@ impl Loaded {
     }
 }
 
-/// Loads both programs. With `verbose`, they log every packet that they do not rewrite.
+/// What the programs are loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// Where they are to run.
+    pub place: Place,
+    /// What they have to deal with.
+    pub settings: Settings,
+    /// Whether they log every packet that concerns a peer and that they do not rewrite.
+    pub verbose: bool,
+}
+
+/// Loads the programs of both directions. Maps that are not pinned yet are made with `capacity`.
 ///
 /// # Errors
 /// [`Failure::Kernel`] with the verifier's last lines if it refuses, [`Failure::Host`] if the
-/// kernel lacks the privilege or a map type.
-pub fn load(folder: &Folder, capacity: Capacity, verbose: bool) -> Result<Loaded, Failure> {
+/// kernel lacks the privilege, a map type or, for XDP, a helper.
+pub fn load(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
-    load_with(&pins, capacity, if verbose { LOG_DEBUG } else { LOG_OFF })
+    load_with(&pins, capacity, purpose)
 }
 
-/// Loads both programs over maps that nobody sees, and lets go of them.
+/// Makes the maps of a family anew, with `capacity`, and pins them in the place of those that are
+/// there: for a host that had no address of the family, so that no program looks into them.
+///
+/// # Errors
+/// As for [`load`]. Killed in between, it leaves pins of either.
+pub fn renew(folder: &Folder, family: Family, capacity: &Capacity) -> Result<(), Failure> {
+    let names = match family {
+        // The peers last: they tell whether it has been done.
+        Family::Ipv4 => [maps::FLOWS_V4, maps::PEERS_V4],
+        Family::Ipv6 => [maps::FLOWS_V6, maps::PEERS_V6],
+    };
+    let pins = names.map(|name| (name, folder.new_map(name)));
+    for (_, path) in pins.iter().filter(|(_, path)| path.exists()) {
+        // A killed attach's.
+        fs::remove_file(path).doing(|| format!("removing {}", path.display()))?;
+    }
+    let mut loader = EbpfLoader::new();
+    size(&mut loader, capacity);
+    drop(made(&mut loader, &pins)?);
+    for (name, path) in &pins {
+        fs::rename(path, folder.map(name)).doing(|| format!("moving {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Loads the programs of both directions over maps that nobody sees, with all that they can do, and
+/// lets go of them.
 ///
 /// # Errors
 /// As for [`load`].
-pub fn try_out() -> Result<(), Failure> {
-    load_with(&[], Capacity::for_peers(0), LOG_OFF).map(|_| ())
+pub fn try_out(ingress: Ingress) -> Result<(), Failure> {
+    let place = Place { hook: Hook::Tcx, ingress };
+    let settings = everything(ETHERNET_HEADER_LEN);
+    let purpose = Purpose { place, settings, verbose: false };
+    load_with(&[], &Capacity::least(), &purpose).map(|_| ())
 }
 
 fn load_with(
     pins: &[(&str, PathBuf)],
-    capacity: Capacity,
-    log_level: u8,
+    capacity: &Capacity,
+    purpose: &Purpose,
 ) -> Result<Loaded, Failure> {
+    let Purpose { place, settings, verbose } = *purpose;
+    let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
     let mut loader = EbpfLoader::new();
+    loader.override_global(LOG_LEVEL, &log_level, true).override_global(SETTINGS, &settings, true);
+    size(&mut loader, capacity);
+    let ebpf = made(&mut loader, pins)?;
+    let mut loaded = Loaded { ebpf, place };
+    for direction in BOTH {
+        let program = place.program(direction);
+        match program {
+            Program::Egress | Program::Ingress => loaded
+                .tc(program)?
+                .load()
+                .map_err(|error| Failure::kernel(loading(program), refusal(error)))?,
+            // The kernel's answer tells whether it has what the program needs: the version does
+            // not, as features are ported back.
+            Program::Xdp => loaded.xdp(program)?.load().map_err(|error| {
+                Failure::host(
+                    format!("{}: {:#}", loading(program), refusal(error)),
+                    "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out to \
+                     attach by tc, which it can",
+                )
+            })?,
+        }
+    }
+    Ok(loaded)
+}
+
+fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
     loader
-        .override_global(LOG_LEVEL, &log_level, true)
-        .map_max_entries(maps::PEERS_V4, capacity.peers())
+        .map_max_entries(maps::PEERS_V4, capacity.peers_v4)
+        .map_max_entries(maps::PEERS_V6, capacity.peers_v6)
+        .map_max_entries(maps::PREFIXES_V4, capacity.prefixes)
+        .map_max_entries(maps::PREFIXES_V6, capacity.prefixes)
+        .map_max_entries(maps::FLOWS_V4, capacity.flows_v4)
+        .map_max_entries(maps::FLOWS_V6, capacity.flows_v6)
+        .map_max_entries(maps::BYPASS, capacity.bypass)
         .map_max_entries(maps::MEMBERS, capacity.slots)
         .map_max_entries(maps::PEER_COUNTERS, capacity.slots);
+}
+
+/// Makes the maps, but for those that are pinned already, which it takes over.
+fn made<'a>(loader: &mut EbpfLoader<'a>, pins: &'a [(&str, PathBuf)]) -> Result<Ebpf, Failure> {
     for (name, path) in pins {
         loader.map_pin_path(name, path.as_path());
     }
-    let ebpf = loader.load(EBPF_OBJECT).map_err(|error| {
+    loader.load(EBPF_OBJECT).map_err(|error| {
         if is_io(&error, std::io::ErrorKind::PermissionDenied) {
             Failure::host(
                 format!("the kernel does not let this process make BPF maps: {error}"),
@@ -99,36 +183,21 @@ fn load_with(
         } else {
             Failure::kernel("loading the eBPF object", error)
         }
-    })?;
-    let mut loaded = Loaded { ebpf };
-    for direction in [Direction::Egress, Direction::Ingress] {
-        let name = program_name(direction);
-        loaded.program(direction)?.load().map_err(|error| refused_program(name, error))?;
-    }
-    Ok(loaded)
+    })
 }
 
-fn refused_program(name: &str, error: ProgramError) -> Failure {
-    let what = format!("loading the program {name}");
+fn loading(program: Program) -> String {
+    format!("loading the program {}", program.name())
+}
+
+fn refusal(error: ProgramError) -> anyhow::Error {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             let lines: Vec<_> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(12)..].join("\n");
-            Failure::kernel(what, anyhow::anyhow!("{io_error}; the verifier's last words:\n{last}"))
+            anyhow::anyhow!("{io_error}; the verifier's last words:\n{last}")
         }
-        error => Failure::kernel(what, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_as_many_peers_again() {
-        assert_eq!(Capacity::for_peers(0).slots as usize, maps::SLOTS_CAPACITY);
-        assert_eq!(Capacity::for_peers(1_000).slots, 2_048);
-        assert_eq!(Capacity::for_peers(1_000).peers(), 4_096);
+        error => error.into(),
     }
 }

@@ -1,34 +1,80 @@
 //! The pinned maps, opened by name after their shape was checked.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aya::Pod;
-use aya::maps::{
-    Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, PerCpuValues,
-};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
+use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::counters::{Count, PeerCounters};
-use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
-use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_common::selves::SelfMember;
 
+use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
-use crate::config::MemberName;
-use crate::failure::{Context as _, Failure, is_io};
-use crate::plan::peers::{Change, PeersTable};
+use super::record::{decode_self, encode_self, padded, text};
+use super::shapes;
+use crate::address::Private;
+use crate::config::{Family, MemberName};
+use crate::failure::{Context as _, Failure};
+use crate::plan::bypass::{self, BypassTable};
+use crate::plan::identity::Identity;
+use crate::plan::peer_tables::{self, Change, PeerTables};
+use crate::plan::selves::SelfTables;
+
+/// One change of the maps of peers, of either family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerChange {
+    /// Of IPv4.
+    V4(Change<[u8; 4]>),
+    /// Of IPv6.
+    V6(Change<[u8; 16]>),
+}
+
+impl PeerChange {
+    /// All changes from `current` to `wanted`, in an order that loses no packet. No packet concerns
+    /// both families.
+    #[must_use]
+    pub fn all(current: &PeerTables, wanted: &PeerTables) -> Vec<Self> {
+        let v4 = peer_tables::changes(&current.v4, &wanted.v4).into_iter().map(Self::V4);
+        let v6 = peer_tables::changes(&current.v6, &wanted.v6).into_iter().map(Self::V6);
+        v4.chain(v6).collect()
+    }
+
+    /// What takes it back, given what was before.
+    #[must_use]
+    pub fn back(&self, before: &PeerTables) -> Self {
+        match self {
+            Self::V4(change) => Self::V4(change.back(&before.v4)),
+            Self::V6(change) => Self::V6(change.back(&before.v6)),
+        }
+    }
+}
+
+/// The members that this host is, as they are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedSelves {
+    /// Who they are.
+    pub identity: Identity,
+    /// The private addresses that attach added to the loopback interface.
+    pub added: BTreeSet<Private>,
+}
 
 /// The maps of one attached interface.
 pub struct Maps {
-    peers: HashMap<MapData, PeerKey, Peer>,
+    v4: FamilyMaps<[u8; 4]>,
+    v6: FamilyMaps<[u8; 16]>,
+    selves: HashMap<MapData, u32, SelfMember>,
     members: HashMap<MapData, u32, Member>,
+    bypass: HashMap<MapData, BypassKey, BypassValue>,
     attachment: Array<MapData, Attachment>,
     peer_counters: PerCpuArray<MapData, PeerCounters>,
     reason_counters: PerCpuArray<MapData, ReasonCounters>,
+    capacity_v4: u32,
+    capacity_v6: u32,
 }
 
 impl Maps {
@@ -38,39 +84,168 @@ impl Maps {
     /// [`Failure::Pins`] if they are not ours, or of another version's shape.
     pub fn open(folder: &Folder) -> Result<Self, Failure> {
         folder.require_ours()?;
-        require_shapes(folder)?;
+        shapes::require(folder)?;
+        let v4 =
+            Names { peers: maps::PEERS_V4, prefixes: maps::PREFIXES_V4, selves: maps::SELVES_V4 };
+        let v6 =
+            Names { peers: maps::PEERS_V6, prefixes: maps::PREFIXES_V6, selves: maps::SELVES_V6 };
         let maps = Self {
-            peers: open(folder, maps::PEERS_V4, Map::HashMap)?,
+            v4: FamilyMaps {
+                names: v4,
+                peers: open(folder, v4.peers, Map::HashMap)?,
+                prefixes: open(folder, v4.prefixes, Map::LpmTrie)?,
+                selves: open(folder, v4.selves, Map::LpmTrie)?,
+            },
+            v6: FamilyMaps {
+                names: v6,
+                peers: open(folder, v6.peers, Map::HashMap)?,
+                prefixes: open(folder, v6.prefixes, Map::LpmTrie)?,
+                selves: open(folder, v6.selves, Map::LpmTrie)?,
+            },
+            selves: open(folder, maps::SELVES, Map::HashMap)?,
             members: open(folder, maps::MEMBERS, Map::HashMap)?,
+            bypass: open(folder, maps::BYPASS, Map::HashMap)?,
             attachment: open(folder, maps::ATTACHMENT, Map::Array)?,
             peer_counters: open(folder, maps::PEER_COUNTERS, Map::PerCpuArray)?,
             reason_counters: open(folder, maps::REASON_COUNTERS, Map::PerCpuArray)?,
+            capacity_v4: max_entries(folder, v4.peers)?,
+            capacity_v6: max_entries(folder, v6.peers)?,
         };
         match maps.attachment()?.abi_version {
             // 0: an attach that was killed before it got as far.
             ABI_VERSION | 0 => Ok(maps),
-            other => Err(other_abi(folder, &format!("they are of ABI version {other}"))),
+            other => Err(shapes::other_abi(folder, &format!("they are of ABI version {other}"))),
         }
     }
 
-    /// All entries of `peers_v4`.
+    /// All entries of `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn peers(&self) -> Result<PeersTable, Failure> {
-        self.peers.iter().collect::<Result<_, _>>().doing(|| format!("reading {}", maps::PEERS_V4))
+    pub fn peers(&self) -> Result<PeerTables, Failure> {
+        Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
-    /// Makes one change of `peers_v4`.
+    /// Makes one change of them.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn change_peer(&mut self, change: &Change) -> Result<(), Failure> {
+    pub fn change_peer(&mut self, change: &PeerChange) -> Result<(), Failure> {
         match change {
-            Change::Set(key, peer) => self.peers.insert(key, peer, 0),
-            Change::Remove(key) => self.peers.remove(key),
+            PeerChange::V4(change) => self.v4.change(change),
+            PeerChange::V6(change) => self.v6.change(change),
         }
-        .map_err(|error| full(error, maps::PEERS_V4))
+    }
+
+    /// Whether the maps were made for a host with addresses of `family`.
+    #[must_use]
+    pub const fn serves(&self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.capacity_v4 > 1,
+            Family::Ipv6 => self.capacity_v6 > 1,
+        }
+    }
+
+    /// All entries of `selves_v4` and `selves_v6`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn self_tables(&self) -> Result<SelfTables, Failure> {
+        Ok(SelfTables { v4: self.v4.self_table()?, v6: self.v6.self_table()? })
+    }
+
+    /// Adds or replaces entries of `selves_v4` and `selves_v6`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn set_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Failure> {
+        self.v4.set_selves(&wanted.v4)?;
+        self.v6.set_selves(&wanted.v6)
+    }
+
+    /// Removes all other entries of `selves_v4` and `selves_v6`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn retain_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Failure> {
+        self.v4.retain_selves(&wanted.v4)?;
+        self.v6.retain_selves(&wanted.v6)
+    }
+
+    /// Who this host is; nobody after an attach that was killed early.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or a name is not one.
+    pub fn selves(&self) -> Result<RecordedSelves, Failure> {
+        let what = || format!("reading {}", maps::SELVES);
+        let records: BTreeMap<u32, SelfMember> =
+            self.selves.iter().collect::<Result<_, _>>().doing(what)?;
+        let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
+        for record in records.values() {
+            let (own, its_added) = decode_self(record).doing(what)?;
+            selves.push(own);
+            added.extend(its_added);
+        }
+        Ok(RecordedSelves { identity: Identity::new(selves), added })
+    }
+
+    /// Records who this host is.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn set_selves(&mut self, wanted: &RecordedSelves) -> Result<(), Failure> {
+        let mut count = 0;
+        for own in wanted.identity.selves() {
+            let record = encode_self(own, &wanted.added);
+            self.selves.insert(count, record, 0).map_err(|error| full(error, maps::SELVES))?;
+            count += 1;
+        }
+        let what = || format!("removing from {}", maps::SELVES);
+        let keys: Vec<u32> = self.selves.keys().collect::<Result<_, _>>().doing(what)?;
+        for key in keys.into_iter().filter(|key| *key >= count) {
+            self.selves.remove(&key).doing(what)?;
+        }
+        Ok(())
+    }
+
+    /// The bypass rules by slot.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn bypass(&self) -> Result<BypassTable, Failure> {
+        let mut table = BypassTable::new();
+        for key in self.bypass.keys() {
+            let key = key.doing(|| format!("reading {}", maps::BYPASS))?;
+            if let Some((slot, rule)) = bypass::rule(&key) {
+                table.entry(slot).or_default().insert(rule);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Adds bypass rules.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn set_bypass(&mut self, wanted: &BypassTable) -> Result<(), Failure> {
+        for key in bypass::keys(wanted) {
+            self.bypass.insert(key, 1, 0).map_err(|error| full(error, maps::BYPASS))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all other bypass rules.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn retain_bypass(&mut self, wanted: &BypassTable) -> Result<(), Failure> {
+        let what = || format!("removing from {}", maps::BYPASS);
+        let wanted = bypass::keys(wanted);
+        let keys: Vec<BypassKey> = self.bypass.keys().collect::<Result<_, _>>().doing(what)?;
+        for key in keys.into_iter().filter(|key| !wanted.contains(key)) {
+            self.bypass.remove(&key).doing(what)?;
+        }
+        Ok(())
     }
 
     /// The peers' names by slot.
@@ -179,9 +354,20 @@ fn open<T: TryFrom<Map, Error = MapError>>(
         .doing(|| format!("opening {}", path.display()))
 }
 
-fn full(error: MapError, map: &str) -> Failure {
+fn max_entries(folder: &Folder, name: &str) -> Result<u32, Failure> {
+    let path = folder.map(name);
+    let info = MapInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
+    Ok(info.max_entries())
+}
+
+/// What it means that `map` could not be written.
+pub(super) fn full(error: MapError, map: &str) -> Failure {
     let is_full = match &error {
-        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(nix::libc::E2BIG),
+        MapError::SyscallError(error) => matches!(
+            error.io_error.raw_os_error(),
+            // Of a trie, the latter (Linux, kernel/bpf/lpm_trie.c, trie_update_elem).
+            Some(nix::libc::E2BIG | nix::libc::ENOSPC)
+        ),
         MapError::OutOfBounds { .. } => true,
         _ => false,
     };
@@ -193,112 +379,4 @@ fn full(error: MapError, map: &str) -> Failure {
     } else {
         Failure::kernel(format!("writing {map}"), error)
     }
-}
-
-/// Whether the maps that are pinned, maybe not all of them, have the shapes of ours.
-pub(super) fn shapes_fit(folder: &Folder) -> bool {
-    wanted_shapes().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
-        MapInfo::from_pin(folder.map(wanted.name))
-            .is_ok_and(|info| Shape::of(wanted.name, &info) == wanted)
-    })
-}
-
-fn wanted_shapes() -> [Shape; 6] {
-    const PER_CPU_ARRAY: MapType = MapType::PerCpuArray;
-    [
-        shape::<PeerKey, Peer>(maps::PEERS_V4, MapType::Hash),
-        shape::<u32, Member>(maps::MEMBERS, MapType::Hash),
-        shape::<u32, Attachment>(maps::ATTACHMENT, MapType::Array),
-        shape::<u32, PeerCounters>(maps::PEER_COUNTERS, PER_CPU_ARRAY),
-        shape::<u32, ReasonCounters>(maps::REASON_COUNTERS, PER_CPU_ARRAY),
-        shape::<Flow, FlowState>(maps::FLOWS_V4, MapType::LruHash),
-    ]
-}
-
-/// aya takes a pin over without a look at its value's size, and would read past it.
-fn require_shapes(folder: &Folder) -> Result<(), Failure> {
-    for wanted in wanted_shapes() {
-        let path = folder.map(wanted.name);
-        let info = MapInfo::from_pin(&path).map_err(|error| {
-            if is_io(&error, io::ErrorKind::PermissionDenied) {
-                return Failure::host(
-                    format!("no permission to open {}", path.display()),
-                    "run it as root (sudo rewrite …)",
-                );
-            }
-            Failure::pins(
-                format!("{} can't be read as a map: {error}", path.display()),
-                "nothing was touched; find out what it is (ls -l, bpftool prog show pinned …) and \
-                 remove or move it",
-            )
-        })?;
-        let found = Shape::of(wanted.name, &info);
-        if found != wanted {
-            return Err(other_abi(
-                folder,
-                &format!(
-                    "{} is {:?} with keys of {} and values of {} bytes, and not {:?} with {} and {}",
-                    wanted.name,
-                    found.kind,
-                    found.key,
-                    found.value,
-                    wanted.kind,
-                    wanted.key,
-                    wanted.value
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-#[derive(Debug, PartialEq)]
-struct Shape {
-    name: &'static str,
-    kind: Option<MapType>,
-    key: u32,
-    value: u32,
-}
-
-impl Shape {
-    fn of(name: &'static str, info: &MapInfo) -> Self {
-        let kind = info.map_type().ok();
-        Self { name, kind, key: info.key_size(), value: info.value_size() }
-    }
-}
-
-const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {
-    Shape { name, kind: Some(kind), key: size_of::<K>() as u32, value: size_of::<V>() as u32 }
-}
-
-fn other_abi(folder: &Folder, difference: &str) -> Failure {
-    Failure::pins(
-        format!(
-            "the pins in {} are of another version of rewrite (this one has ABI version \
-             {ABI_VERSION}): {difference}",
-            folder.path().display()
-        ),
-        format!(
-            "nothing was touched; detach with the version that attached, then attach with this one; \
-             or, if they are left from an interface that is gone, remove them: rm -r {}",
-            folder.path().display()
-        ),
-    )
-}
-
-/// The text in a field that is padded with zeros.
-#[must_use]
-pub fn text(field: &[u8]) -> String {
-    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    String::from_utf8_lossy(&field[..end]).into_owned()
-}
-
-/// `text`, cut or padded with zeros to a field's length.
-#[must_use]
-pub fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut field = [0; N];
-    for (byte, place) in text.bytes().zip(field.iter_mut()) {
-        *place = byte;
-    }
-    field
 }

@@ -1,7 +1,13 @@
 //! What is in the kernel: the object, its pins, its maps and the hooks that run it.
 
+mod family_maps;
 pub mod hook;
 pub mod load;
 pub mod maps;
 pub mod object;
 pub mod pins;
+pub mod place;
+pub mod record;
+mod shapes;
+mod tc;
+mod xdp;

@@ -12,6 +12,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
 
+use super::place::{BOTH, Program};
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::interrupt::Interrupt;
@@ -20,29 +21,25 @@ const BPFFS: &str = "/sys/fs/bpf";
 const OURS: &str = "rewrite";
 
 /// The maps' pins, each under its map's name.
-pub const MAPS: [&str; 6] = [
+pub const MAPS: [&str; 14] = [
     maps::PEERS_V4,
+    maps::PEERS_V6,
+    maps::PREFIXES_V4,
+    maps::PREFIXES_V6,
+    maps::SELVES,
+    maps::SELVES_V4,
+    maps::SELVES_V6,
     maps::MEMBERS,
+    maps::BYPASS,
     maps::ATTACHMENT,
     maps::PEER_COUNTERS,
     maps::REASON_COUNTERS,
     maps::FLOWS_V4,
+    maps::FLOWS_V6,
 ];
 
-/// The name of a direction's program, and of its pin.
-#[must_use]
-pub const fn program_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => maps::EGRESS_PROGRAM,
-        Direction::Ingress => maps::INGRESS_PROGRAM,
-    }
-}
-
-const fn new_program_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "rewrite_egress_new",
-        Direction::Ingress => "rewrite_ingress_new",
-    }
+fn new_map_name(name: &str) -> String {
+    format!("{name}_new")
 }
 
 const fn link_name(direction: Direction) -> &'static str {
@@ -63,7 +60,8 @@ impl Folder {
     /// The folder of `interface` in `namespace`, whether it is there or not.
     #[must_use]
     pub fn of(namespace: NetworkNamespace, interface: &str) -> Self {
-        Self { path: namespace_folder(namespace).join(interface), interface: interface.into() }
+        let path = namespace_folder(namespace).join(folder_name(interface));
+        Self { path, interface: interface.into() }
     }
 
     /// Its path.
@@ -84,19 +82,25 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The pin of a direction's program.
+    /// The pin of a map until it takes the place of the one before.
     #[must_use]
-    pub fn program(&self, direction: Direction) -> PathBuf {
-        self.path.join(program_name(direction))
+    pub fn new_map(&self, name: &str) -> PathBuf {
+        self.path.join(new_map_name(name))
     }
 
-    /// The pin of a direction's program until it takes the place of the one before.
+    /// The pin of a program.
     #[must_use]
-    pub fn new_program(&self, direction: Direction) -> PathBuf {
-        self.path.join(new_program_name(direction))
+    pub fn program(&self, program: Program) -> PathBuf {
+        self.path.join(program.name())
     }
 
-    /// The pin of a direction's tcx link.
+    /// The pin of a program until it takes the place of the one before.
+    #[must_use]
+    pub fn new_program(&self, program: Program) -> PathBuf {
+        self.path.join(program.new_name())
+    }
+
+    /// The pin of a direction's tcx or XDP link.
     #[must_use]
     pub fn link(&self, direction: Direction) -> PathBuf {
         self.path.join(link_name(direction))
@@ -153,20 +157,23 @@ impl Folder {
     /// If the folder can't be read.
     pub fn is_unfinished(&self) -> Result<bool, Failure> {
         let complete = MAPS.into_iter().all(|name| self.map(name).exists());
-        let programs = [Direction::Egress, Direction::Ingress]
-            .into_iter()
-            .any(|direction| self.program(direction).exists() || self.link(direction).exists());
-        Ok(!complete && !programs && self.foreign()?.is_empty() && super::maps::shapes_fit(self))
+        let programs = Program::ALL.into_iter().any(|program| self.program(program).exists());
+        let links = BOTH.into_iter().any(|direction| self.link(direction).exists());
+        Ok(!complete
+            && !programs
+            && !links
+            && self.foreign()?.is_empty()
+            && super::shapes::fit(self))
     }
 
     fn foreign(&self) -> Result<Vec<String>, Failure> {
-        let both = [Direction::Egress, Direction::Ingress];
         let known: Vec<OsString> = MAPS
             .into_iter()
-            .chain(both.map(program_name))
-            .chain(both.map(new_program_name))
-            .chain(both.map(link_name))
+            .chain(Program::ALL.map(Program::name))
+            .chain(Program::ALL.map(Program::new_name))
+            .chain(BOTH.map(link_name))
             .map(OsString::from)
+            .chain(MAPS.map(|name| new_map_name(name).into()))
             .collect();
         let mut foreign: Vec<_> = names(&self.path)?
             .into_iter()
@@ -194,6 +201,17 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// The name of an interface's folder: bpffs refuses names with a dot (Linux, kernel/bpf/inode.c,
+/// bpf_lookup), which those of VLAN interfaces have.
+fn folder_name(interface: &str) -> String {
+    interface.replace('%', "%25").replace('.', "%2e")
+}
+
+/// The interface that [`folder_name`] was made from.
+fn interface_name(folder: &str) -> String {
+    folder.replace("%2e", ".").replace("%25", "%")
 }
 
 fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
@@ -225,6 +243,7 @@ pub fn attached(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
         .filter_map(|name| name.into_string().ok())
         // In the host's own folder, those of the other namespaces are beside the interfaces.
         .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
+        .map(|name| interface_name(&name))
         .collect();
     interfaces.sort();
     Ok(interfaces.iter().map(|interface| Folder::of(namespace, interface)).collect())
@@ -286,5 +305,24 @@ pub async fn lock(interrupt: &Interrupt) -> Result<Lock, Failure> {
         }
         tokio::time::sleep(LOCK_INTERVAL).await;
         interrupt.check().await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_an_interface_has_a_folder_that_bpffs_allows() {
+        for (interface, folder) in [
+            ("eth0", "eth0"),
+            ("eth0.100", "eth0%2e100"),
+            ("a%2eb", "a%252eb"),
+            ("a%.b", "a%25%2eb"),
+            ("..", "%2e%2e"),
+        ] {
+            assert_eq!(folder_name(interface), folder);
+            assert_eq!(interface_name(folder), interface);
+        }
     }
 }

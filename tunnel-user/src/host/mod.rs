@@ -2,7 +2,11 @@
 //! and routes.
 
 pub mod arp;
+pub mod forwarding;
+pub mod link_type;
 pub mod netlink;
+pub mod netlink_routes;
 pub mod network_namespace;
 pub mod privileges;
+pub mod qdiscs;
 pub mod snapshot;

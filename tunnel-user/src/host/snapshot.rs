@@ -1,7 +1,7 @@
 //! The interfaces and addresses of this host at one moment.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::netlink::{Link, LinkAddress, Netlink};
 use crate::failure::Failure;
@@ -25,17 +25,24 @@ impl Snapshot {
         Ok(Self { links: netlink.links().await?, addresses: netlink.addresses().await? })
     }
 
+    /// All interfaces.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
     /// The interface called `name`, if there is one.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
 
-    /// The interface called `name`, fit to be attached.
+    /// The interface called `name`, fit to be attached, and the bytes before the network header of
+    /// its packets.
     ///
     /// # Errors
     /// [`Failure::Refused`] if there is none, or its packets do not look as the programs expect.
-    pub fn attachable(&self, name: &str) -> Result<&Link, Failure> {
+    pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Failure> {
         let names = || {
             let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
             others.join(", ")
@@ -49,14 +56,23 @@ impl Snapshot {
                 ),
             )
         })?;
-        if name == LOOPBACK || !link.ethernet {
+        if name == LOOPBACK {
             return Err(Failure::refused(
-                format!("{name} is not an Ethernet interface"),
-                "this version rewrites on Ethernet interfaces only: name the one that the packets \
-                 between the public addresses cross",
+                format!("{name} is the loopback interface, which no packet between hosts crosses"),
+                "name the interface that the packets between the public addresses cross",
             ));
         }
-        Ok(link)
+        link.header_len.map(|header_len| (link, header_len)).ok_or_else(|| {
+            let number = u16::from(link.link_type);
+            Failure::refused(
+                format!(
+                    "{name} is of a type, {} ({number}), whose packets this version does not know",
+                    link.link_type
+                ),
+                "name an interface with Ethernet, InfiniBand or no link header (tun, WireGuard, \
+                 PPP, IP tunnels) that the packets between the public addresses cross",
+            )
+        })
     }
 
     /// The loopback interface, up.
@@ -74,15 +90,21 @@ impl Snapshot {
         })
     }
 
+    /// The interface of this index, if it is there.
+    #[must_use]
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.index == index)
+    }
+
     /// The addresses of one interface.
     #[must_use]
-    pub fn addresses_of(&self, link: u32) -> Vec<Ipv4Addr> {
+    pub fn addresses_of(&self, link: u32) -> Vec<IpAddr> {
         self.addresses.iter().filter(|a| a.link == link).map(|a| a.address).collect()
     }
 
     /// The addresses of all interfaces.
     #[must_use]
-    pub fn all_addresses(&self) -> Vec<Ipv4Addr> {
+    pub fn all_addresses(&self) -> Vec<IpAddr> {
         self.addresses.iter().map(|a| a.address).collect()
     }
 

@@ -1,6 +1,15 @@
 //! What shall be, worked out from the file and from what is. Pure: nothing here asks the kernel.
 
+pub mod bypass;
+pub mod capacity;
+pub mod find_self;
 pub mod identity;
+pub mod membership;
+pub mod peer_edit;
+pub mod peer_tables;
 pub mod peers;
+pub mod range;
 pub mod routes;
+pub mod selves;
+pub mod settings;
 pub mod slots;

@@ -1,33 +1,83 @@
-//! The contents of `peers_v4`, and the order in which to get there from what is.
+//! The peers by name, as the file or the running maps have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
 
-use crate::address::{Private, Public};
-use crate::config::{Member, MemberName};
-use crate::plan::identity::Identity;
+use crate::address::{Mapping, Private, Public};
+use crate::config::{BypassRule, Family, Member, MemberName, Prefix};
+use crate::plan::bypass::BypassTable;
+use crate::plan::peer_tables::{PeerTable, PeerTables};
+use crate::plan::range::{Address, Range};
+
+/// Who a peer is, and where packets to it are sent, in one family: equally long ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerAddresses {
+    /// Its private address or prefix.
+    pub private: Private,
+    /// Its public address or prefix.
+    pub public: Public,
+}
+
+impl PeerAddresses {
+    /// The version of IP.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.private.0.family()
+    }
+
+    /// Whether it is one address, and not a network.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.private.0.is_single()
+    }
+}
+
+impl fmt::Display for PeerAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.private, self.public)
+    }
+}
+
+impl From<Mapping> for PeerAddresses {
+    fn from(mapping: Mapping) -> Self {
+        Self { private: mapping.private(), public: mapping.public() }
+    }
+}
 
 /// A peer, as the file or the running maps have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPeer {
     /// Its name.
     pub name: MemberName,
-    /// Its private address.
-    pub private: Private,
-    /// Its public address.
-    pub public: Public,
-    /// Whether plain packets from its private address are let through.
+    /// Its addresses: one or both families, IPv4 first.
+    pub addresses: Vec<PeerAddresses>,
+    /// Whether plain packets from its private addresses are let through.
     pub direct: bool,
+    /// What is left alone between it and this host.
+    pub bypass: BTreeSet<BypassRule>,
+}
+
+impl NamedPeer {
+    /// Its private ranges.
+    pub fn private(&self) -> impl Iterator<Item = Prefix> {
+        self.addresses.iter().map(|addresses| addresses.private.0)
+    }
+
+    /// Its public ranges.
+    pub fn public(&self) -> impl Iterator<Item = Prefix> {
+        self.addresses.iter().map(|addresses| addresses.public.0)
+    }
 }
 
 impl From<&Member> for NamedPeer {
     fn from(member: &Member) -> Self {
         Self {
             name: member.name.clone(),
-            private: member.private,
-            public: member.public,
+            addresses: member.mappings().map(PeerAddresses::from).collect(),
             direct: member.direct,
+            bypass: member.bypass.clone(),
         }
     }
 }
@@ -43,171 +93,125 @@ pub struct RunningPeer {
     pub accepted: Vec<Public>,
 }
 
-/// The peers that `table` holds, sorted by name. One whose slot has no name, which only `bpftool`
+/// The peers that the maps hold, sorted by name. One whose slot has no name, which only `bpftool`
 /// can make, is called after its slot.
 #[must_use]
-pub fn running(table: &PeersTable, names: &BTreeMap<u32, MemberName>) -> Vec<RunningPeer> {
-    let with_role = |role| table.iter().filter(move |(_, peer)| peer.role == role);
-    let mut peers: Vec<_> = with_role(ROLE_PRIVATE)
-        .filter_map(|(key, peer)| {
-            let name = match names.get(&peer.slot) {
-                Some(name) => name.clone(),
-                None => format!("slot-{}", peer.slot).parse().ok()?,
-            };
-            let accepted = with_role(ROLE_PUBLIC)
-                .filter(|(_, other)| other.slot == peer.slot)
-                .map(|(key, _)| Public::from(key.address))
-                .collect();
-            let private = Private::from(key.address);
-            let public = Public::from(peer.public);
-            let peer_of_name = NamedPeer { name, private, public, direct: peer.direct == 1 };
-            Some(RunningPeer { slot: peer.slot, peer: peer_of_name, accepted })
-        })
-        .collect();
+pub fn running(
+    tables: &PeerTables,
+    names: &BTreeMap<u32, MemberName>,
+    bypass: &BypassTable,
+) -> Vec<RunningPeer> {
+    let mut by_slot: BTreeMap<u32, Vec<RunningPeer>> = BTreeMap::new();
+    collect(&tables.v4, names, &mut by_slot);
+    collect(&tables.v6, names, &mut by_slot);
+    for (slot, public) in accepted(&tables.v4).chain(accepted(&tables.v6)) {
+        for running in by_slot.get_mut(&slot).into_iter().flatten() {
+            running.accepted.push(public);
+        }
+    }
+    let mut peers: Vec<_> = by_slot.into_values().flatten().collect();
+    for running in &mut peers {
+        running.peer.bypass = bypass.get(&running.slot).cloned().unwrap_or_default();
+    }
     peers.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
     peers
 }
 
-/// A peer with its slot: what two entries of the map are made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlottedPeer {
-    /// Its index in `peer_counters`.
-    pub slot: u32,
-    /// Its private address.
-    pub private: Private,
-    /// Its public address.
-    pub public: Public,
-    /// Whether plain packets from its private address are let through.
-    pub direct: bool,
+fn collect<A: Address>(
+    table: &PeerTable<A>,
+    names: &BTreeMap<u32, MemberName>,
+    by_slot: &mut BTreeMap<u32, Vec<RunningPeer>>,
+) {
+    for (range, entry) in table.iter().filter(|(_, entry)| entry.role == ROLE_PRIVATE) {
+        let slot = entry.slot;
+        let name = names.get(&slot).cloned().or_else(|| format!("slot-{slot}").parse().ok());
+        let Some(name) = name else { continue };
+        let public = Range { address: entry.public, length: entry.length }.prefix();
+        let addresses = PeerAddresses { private: Private(range.prefix()), public: Public(public) };
+        let direct = entry.direct == 1;
+        let of_slot = by_slot.entry(slot).or_default();
+        // A slot that has two of one family, which only `bpftool` can make, is shown as two peers.
+        let lacks_family = |running: &&mut RunningPeer| {
+            running.peer.addresses.iter().all(|other| other.family() != A::FAMILY)
+        };
+        match of_slot.iter_mut().find(lacks_family) {
+            Some(running) => {
+                running.peer.addresses.push(addresses);
+                running.peer.direct |= direct;
+            }
+            None => {
+                let (addresses, bypass) = (vec![addresses], BTreeSet::new());
+                let peer = NamedPeer { name, addresses, direct, bypass };
+                of_slot.push(RunningPeer { slot, peer, accepted: Vec::new() });
+            }
+        }
+    }
 }
 
-/// All entries of `peers_v4`.
-pub type PeersTable = BTreeMap<PeerKey, Peer>;
-
-/// Seconds for which a peer that is new or has moved may not be attached itself yet: the time that
-/// an operator takes to attach on one host after the other.
-pub const SETTLING: u32 = 60;
-
-/// The entries for `peers`: two each. New ones are settled at `settled_at`, in seconds of
-/// CLOCK_MONOTONIC.
-#[must_use]
-pub fn table(identity: &Identity, peers: &[SlottedPeer], settled_at: u32) -> PeersTable {
-    peers
+fn accepted<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Public)> {
+    table
         .iter()
-        .flat_map(|peer| {
-            let entry = |role| Peer {
-                private: peer.private.octets(),
-                public: peer.public.octets(),
-                self_private: identity.private.octets(),
-                self_underlay: identity.underlay.octets(),
-                slot: peer.slot,
-                role,
-                direct: u8::from(peer.direct),
-                public_flows: 0,
-                reserved: 0,
-                settled_at,
-            };
-            [
-                (PeerKey { address: peer.private.octets() }, entry(ROLE_PRIVATE)),
-                (PeerKey { address: peer.public.octets() }, entry(ROLE_PUBLIC)),
-            ]
-        })
-        .collect()
-}
-
-/// One change of the map, atomic for the packets that cross it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Insert or replace an entry.
-    Set(PeerKey, Peer),
-    /// Remove an entry.
-    Remove(PeerKey),
-}
-
-/// The changes from `current` to `wanted`, in the order that loses no packet: first accept from
-/// new public addresses, then send to them, and last stop to accept from the old ones.
-#[must_use]
-pub fn changes(current: &PeersTable, wanted: &PeersTable) -> Vec<Change> {
-    let set = |role| {
-        wanted.iter().filter(move |(_, peer)| peer.role == role).filter_map(|(key, peer)| {
-            let old = current.get(key);
-            // The program's own notes: what it knows of the peer's public flows is still true.
-            let noted = old.map_or(*peer, |old| Peer {
-                public_flows: old.public_flows,
-                settled_at: old.settled_at,
-                ..*peer
-            });
-            let changed = Peer { settled_at: peer.settled_at, ..noted };
-            (old != Some(&noted)).then_some(Change::Set(*key, changed))
-        })
-    };
-    let removed =
-        current.keys().filter(|key| !wanted.contains_key(key)).map(|k| Change::Remove(*k));
-    set(ROLE_PUBLIC).chain(set(ROLE_PRIVATE)).chain(removed).collect()
+        .filter(|(_, entry)| entry.role == ROLE_PUBLIC)
+        .map(|(range, entry)| (entry.slot, Public(range.prefix())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Underlay;
+    use crate::plan::membership::Membership;
+    use crate::plan::peer_tables;
 
-    fn identity() -> Identity {
-        Identity {
-            name: "srva".parse().unwrap(),
-            private: Private([10, 0, 0, 1].into()),
-            public: Public([198, 51, 100, 2].into()),
-            underlay: Underlay([172, 31, 0, 5].into()),
-        }
-    }
+    const MIXED: &str = r#"
+        [[member]]
+        name = "srva"
+        private = ["10.0.0.1", "fd00::1"]
+        public = ["198.51.100.2", "2001:db8::2"]
+        [[member]]
+        name = "srvc"
+        private = "10.0.3.0/24"
+        public = "203.0.3.0/24"
+        [[member]]
+        name = "srvb"
+        private = ["10.0.0.2", "fd00::2"]
+        public = ["203.0.113.2", "2001:db8:b::2"]
+        direct = true
+        bypass = ["tcp/22"]
+    "#;
 
-    fn srvb(public: [u8; 4]) -> SlottedPeer {
-        SlottedPeer { slot: 3, private: [10, 0, 0, 2].into(), public: public.into(), direct: false }
-    }
-
-    #[test]
-    fn a_peer_has_one_entry_under_each_of_its_addresses() {
-        let table = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
-        let under_private = table[&PeerKey { address: [10, 0, 0, 2] }];
-        let under_public = table[&PeerKey { address: [203, 0, 113, 2] }];
-        assert_eq!(table.len(), 2);
-        assert_eq!(under_private.role, ROLE_PRIVATE);
-        assert_eq!(under_public.role, ROLE_PUBLIC);
-        assert_eq!(under_private.self_underlay, [172, 31, 0, 5], "the underlay, not the public");
-        assert_eq!(Peer { role: ROLE_PUBLIC, ..under_private }, under_public);
+    fn slots() -> BTreeMap<MemberName, u32> {
+        [("srvb", 0), ("srvc", 1)].map(|(name, slot)| (name.parse().unwrap(), slot)).into()
     }
 
     #[test]
-    fn a_peer_that_moves_is_accepted_from_its_new_address_before_packets_go_there() {
-        let current = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
-        let wanted = table(&identity(), &[srvb([192, 0, 2, 9])], 90);
-        let keys: Vec<_> = changes(&current, &wanted)
-            .iter()
-            .map(|change| match change {
-                Change::Set(key, _) => ("set", key.address),
-                Change::Remove(key) => ("remove", key.address),
-            })
-            .collect();
+    fn what_the_maps_hold_is_what_they_were_made_from() {
+        let membership = Membership::of_text(MIXED, &["srva"]);
+        let tables = peer_tables::tables(&membership, &slots(), 60);
+        let names = slots().into_iter().map(|(name, slot)| (slot, name)).collect();
+        let bypass = crate::plan::bypass::table(&membership, &slots());
+        let running = running(&tables, &names, &bypass);
+        let mut wanted = membership.peers;
+        wanted.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(running.iter().map(|r| r.peer.clone()).collect::<Vec<_>>(), wanted);
+        let accepted: Vec<_> = running[0].accepted.iter().map(ToString::to_string).collect();
+        assert_eq!(accepted, ["203.0.113.2", "2001:db8:b::2"]);
+    }
+
+    #[test]
+    fn what_only_bpftool_can_make_is_shown_as_well() {
+        let membership = Membership::of_text(MIXED, &["srva"]);
+        let mut tables = peer_tables::tables(&membership, &slots(), 60);
+        let entry = tables.v4[&Range::single([10, 0, 0, 2])];
+        tables.v4.insert(Range::single([10, 0, 0, 9]), entry);
+        let running = running(&tables, &BTreeMap::new(), &BTreeMap::new());
+        let told: Vec<_> =
+            running.iter().map(|r| format!("{} {}", r.peer.name, r.peer.addresses[0])).collect();
         assert_eq!(
-            keys,
-            [("set", [192, 0, 2, 9]), ("set", [10, 0, 0, 2]), ("remove", [203, 0, 113, 2])]
+            told,
+            [
+                "slot-0 10.0.0.2 at 203.0.113.2",
+                "slot-0 10.0.0.9 at 203.0.113.2",
+                "slot-1 10.0.3.0/24 at 203.0.3.0/24"
+            ]
         );
-    }
-
-    #[test]
-    fn the_same_peers_change_nothing_and_stay_settled() {
-        let earlier = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
-        let later = table(&identity(), &[srvb([203, 0, 113, 2])], 1_000);
-        assert_eq!(changes(&earlier, &later), []);
-    }
-
-    #[test]
-    fn what_the_program_noted_of_public_flows_survives_a_change() {
-        let mut current = table(&identity(), &[srvb([203, 0, 113, 2])], 60);
-        let key = PeerKey { address: [203, 0, 113, 2] };
-        current.get_mut(&key).unwrap().public_flows = 1;
-        let peer = SlottedPeer { direct: true, ..srvb([203, 0, 113, 2]) };
-        let wanted = table(&identity(), &[peer], 60);
-        let Change::Set(changed, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
-        assert_eq!((changed, entry.public_flows, entry.direct), (key, 1, 1));
     }
 }

@@ -3,28 +3,35 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::address::{Private, Public};
+use crate::config::Prefix;
 use crate::failure::Failure;
+use crate::plan::peers::PeerAddresses;
 
-/// A route to one peer's private address.
+/// A route to one peer's private address or prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerRoute {
-    /// The peer's private address.
+    /// The peer's private address or prefix.
     pub destination: Private,
     /// The interface's index.
     pub link: u32,
     /// The gateway to the peer's public address; that address itself if it is on the interface's
-    /// own network, so that its hardware address is the one that is asked for.
-    pub gateway: Ipv4Addr,
-    /// This host's private address: what a socket that is not bound gets.
-    pub source: Private,
+    /// own network, so that its hardware address is the one that is asked for. None on interfaces
+    /// without hardware addresses.
+    pub gateway: Option<IpAddr>,
+    /// This host's private address, which a socket that is not bound gets. None on a gateway.
+    pub source: Option<IpAddr>,
 }
 
 impl fmt::Display for PeerRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} via {} src {}", self.destination, self.gateway, self.source)
+        self.destination.fmt(f)?;
+        if let Some(gateway) = self.gateway {
+            write!(f, " via {gateway}")?;
+        }
+        self.source.map_or(Ok(()), |source| write!(f, " src {source}"))
     }
 }
 
@@ -34,15 +41,15 @@ pub struct Way {
     /// The interface's index.
     pub link: u32,
     /// The gateway; none for an address on the interface's own network.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
 }
 
-/// A host route in the main table.
+/// A route in the main table that no other to the same addresses goes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoute {
     /// Where to, and how.
     pub route: PeerRoute,
-    /// Whether it carries [`crate::host::netlink::ROUTE_PROTOCOL`].
+    /// Whether it carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].
     pub ours: bool,
 }
 
@@ -53,24 +60,53 @@ pub struct Attached<'a> {
     pub index: u32,
     /// Its name.
     pub name: &'a str,
+    /// Whether a packet on it needs the hardware address of the next hop.
+    pub has_hardware_addresses: bool,
     /// The names of all interfaces, for messages.
     pub names: &'a BTreeMap<u32, String>,
 }
 
-/// The route to a peer, given the way to its public address.
+impl Attached<'_> {
+    fn name_of(&self, link: u32) -> &str {
+        self.names.get(&link).map_or("another interface", String::as_str)
+    }
+}
+
+/// The addresses whose ways tell the way to all of a public range: a prefix's first and last that a
+/// host can have.
+#[must_use]
+pub fn probes(public: Public) -> Vec<IpAddr> {
+    let range = public.0;
+    let host_bits = range.family().bits() - range.length();
+    if host_bits == 0 {
+        return vec![range.address()];
+    }
+    // Below 2 host bits, every address is a host's (RFC 3021, RFC 6164).
+    let margin = u128::from(host_bits >= 2);
+    let last = 1_u128.checked_shl(host_bits.into()).map_or(u128::MAX, |size| size - 1);
+    let at = |offset: u128| match range.address() {
+        IpAddr::V4(first) => {
+            IpAddr::V4(first.to_bits().wrapping_add(u32::try_from(offset).unwrap_or(0)).into())
+        }
+        IpAddr::V6(first) => IpAddr::V6((first.to_bits() | offset).into()),
+    };
+    vec![at(margin), at(last - margin)]
+}
+
+/// The route to a peer, given the ways to the [`probes`] of its public range.
 ///
 /// # Errors
-/// [`Failure::Refused`] if that way leads through another interface: the packets would leave
-/// there, past the programs.
+/// [`Failure::Refused`] if a way leads through another interface: the packets would leave there,
+/// past the programs. And if one route can't lead to all of a prefix.
 pub fn to_peer(
     attached: &Attached<'_>,
-    source: Private,
-    destination: Private,
-    public: Public,
-    way: Way,
+    source: Option<IpAddr>,
+    peer: &PeerAddresses,
+    ways: &[Way],
 ) -> Result<PeerRoute, Failure> {
-    if way.link != attached.index {
-        let other = attached.names.get(&way.link).map_or("another interface", String::as_str);
+    let (destination, public) = (peer.private, peer.public);
+    if let Some(way) = ways.iter().find(|way| way.link != attached.index) {
+        let other = attached.name_of(way.link);
         return Err(Failure::refused(
             format!("packets to {public} leave through {other}, and not through {}", attached.name),
             format!(
@@ -79,7 +115,27 @@ pub fn to_peer(
             ),
         ));
     }
-    let gateway = way.gateway.unwrap_or(public.0);
+    let yourself = format!("attach with --no-routes and set the routes to {destination} yourself");
+    let gateway = ways.first().and_then(|way| way.gateway);
+    if ways.iter().any(|way| way.gateway != gateway) {
+        return Err(Failure::refused(
+            format!("the addresses of {public} are reached by several gateways"),
+            format!("no one route leads to them all: {yourself}"),
+        ));
+    }
+    let gateway = match gateway {
+        None if !attached.has_hardware_addresses => None,
+        None if peer.is_single() => Some(public.0.address()),
+        None => {
+            return Err(Failure::refused(
+                format!("{public} is on the network of {} itself", attached.name),
+                format!(
+                    "each of its hosts is its own gateway, and no one route does that: {yourself}"
+                ),
+            ));
+        }
+        some => some,
+    };
     Ok(PeerRoute { destination, link: attached.index, gateway, source })
 }
 
@@ -104,27 +160,17 @@ pub fn changes(
     wanted: &[PeerRoute],
 ) -> Result<RouteChanges, Failure> {
     let mut changes = RouteChanges::default();
-    let by_destination: BTreeMap<Private, &HostRoute> =
-        current.iter().map(|existing| (existing.route.destination, existing)).collect();
+    let mut by_destination: BTreeMap<Prefix, Vec<&HostRoute>> = BTreeMap::new();
+    for existing in current {
+        by_destination.entry(existing.route.destination.0).or_default().push(existing);
+    }
     for route in wanted {
-        match by_destination.get(&route.destination) {
-            Some(existing) if existing.route == *route => {}
-            Some(existing) if !existing.ours => {
-                let link = existing.route.link;
-                let name = attached.names.get(&link).map_or("another interface", String::as_str);
-                return Err(Failure::refused(
-                    format!(
-                        "there is a route to {} already, {} on {name}, that is not from rewrite",
-                        route.destination, existing.route
-                    ),
-                    format!(
-                        "remove it (ip route del {}/32), or attach with --no-routes and change it \
-                         to: {route} dev {}",
-                        route.destination, attached.name
-                    ),
-                ));
-            }
-            Some(_) | None => changes.set.push(*route),
+        let existing = by_destination.get(&route.destination.0).map_or(&[][..], Vec::as_slice);
+        if let Some(foreign) = existing.iter().find(|e| !e.ours && e.route != *route) {
+            return Err(in_the_way(attached, route, foreign));
+        }
+        if existing.iter().all(|existing| existing.route != *route) {
+            changes.set.push(*route);
         }
     }
     let wanted: std::collections::BTreeSet<Private> =
@@ -138,11 +184,38 @@ pub fn changes(
     Ok(changes)
 }
 
+fn in_the_way(attached: &Attached<'_>, wanted: &PeerRoute, foreign: &HostRoute) -> Failure {
+    let destination = wanted.destination.0;
+    Failure::refused(
+        format!(
+            "there is a route to {destination} already, {} on {}, that is not from rewrite",
+            foreign.route,
+            attached.name_of(foreign.route.link)
+        ),
+        format!(
+            "remove it (ip route del {}/{}), or attach with --no-routes and change it to: {wanted} \
+             dev {}",
+            destination.address(),
+            destination.length(),
+            attached.name
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn peer(private: &str, public: &str) -> PeerAddresses {
+        PeerAddresses {
+            private: Private(private.parse().unwrap()),
+            public: Public(public.parse().unwrap()),
+        }
+    }
 
     fn names() -> BTreeMap<u32, String> {
         BTreeMap::from([(2, "eth0".into()), (3, "eth1".into())])
@@ -150,43 +223,101 @@ mod tests {
 
     fn route(last: u8) -> PeerRoute {
         PeerRoute {
-            destination: [10, 0, 0, last].into(),
+            destination: Private(ip(&format!("10.0.0.{last}")).into()),
             link: 2,
-            gateway: GATEWAY,
-            source: [10, 0, 0, 1].into(),
+            gateway: Some(ip("198.51.100.1")),
+            source: Some(ip("10.0.0.1")),
         }
     }
 
     fn eth0(names: &BTreeMap<u32, String>) -> Attached<'_> {
-        Attached { index: 2, name: "eth0", names }
+        Attached { index: 2, name: "eth0", has_hardware_addresses: true, names }
     }
 
-    fn to_srvb(way: Way) -> Result<PeerRoute, Failure> {
-        let names = names();
-        let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        to_peer(&eth0(&names), source, destination, [203, 0, 113, 2].into(), way)
+    fn way(link: u32, gateway: Option<&str>) -> Way {
+        Way { link, gateway: gateway.map(ip) }
+    }
+
+    fn to(peer: &PeerAddresses, source: &str, ways: &[Way]) -> Result<PeerRoute, Failure> {
+        to_peer(&eth0(&names()), Some(ip(source)), peer, ways)
+    }
+
+    fn srvb() -> PeerAddresses {
+        peer("10.0.0.2", "203.0.113.2")
     }
 
     #[test]
     fn a_peer_behind_a_router_is_reached_through_it() {
-        assert_eq!(to_srvb(Way { link: 2, gateway: Some(GATEWAY) }).unwrap(), route(2));
+        assert_eq!(to(&srvb(), "10.0.0.1", &[way(2, Some("198.51.100.1"))]).unwrap(), route(2));
+        let srvb = peer("fd00::2", "2001:db8:b::2");
+        let route = to(&srvb, "fd00::1", &[way(2, Some("fe80::1"))]).unwrap();
+        assert_eq!(route.to_string(), "fd00::2 via fe80::1 src fd00::1");
     }
 
     #[test]
     fn a_peer_on_the_same_network_is_its_own_gateway() {
-        let route = to_srvb(Way { link: 2, gateway: None }).unwrap();
-        assert_eq!(route.gateway, Ipv4Addr::new(203, 0, 113, 2));
+        let route = to(&srvb(), "10.0.0.1", &[way(2, None)]).unwrap();
+        assert_eq!(route.gateway, Some(ip("203.0.113.2")));
+        let srvb = peer("fd00::2", "2001:db8:b::2");
+        let route = to(&srvb, "fd00::1", &[way(2, None)]).unwrap();
+        assert_eq!(route.gateway, Some(ip("2001:db8:b::2")));
+    }
+
+    #[test]
+    fn without_hardware_addresses_nobody_needs_to_be_a_gateway() {
+        let names = names();
+        let tun = Attached { has_hardware_addresses: false, ..eth0(&names) };
+        for peer in [srvb(), peer("10.2.0.0/24", "203.0.113.0/24")] {
+            let route = to_peer(&tun, None, &peer, &[way(2, None)]).unwrap();
+            assert_eq!((route.gateway, route.source), (None, None));
+            assert_eq!(route.to_string(), peer.private.to_string());
+        }
+    }
+
+    #[test]
+    fn a_prefix_behind_a_router_is_one_route() {
+        let peer = peer("10.2.0.0/24", "203.0.113.0/24");
+        let ways = [way(2, Some("198.51.100.1")); 2];
+        let route = to(&peer, "10.0.0.1", &ways).unwrap();
+        assert_eq!(route.to_string(), "10.2.0.0/24 via 198.51.100.1 src 10.0.0.1");
+    }
+
+    #[test]
+    fn a_prefix_that_no_one_route_leads_to_is_refused() {
+        let peer = peer("10.2.0.0/24", "203.0.113.0/24");
+        for ways in [
+            [way(2, None), way(2, None)],
+            [way(2, Some("198.51.100.1")), way(2, Some("198.51.100.9"))],
+            [way(2, Some("198.51.100.1")), way(2, None)],
+        ] {
+            let error = to(&peer, "10.0.0.1", &ways).unwrap_err().to_string();
+            assert!(error.contains("--no-routes") && error.contains("10.2.0.0/24"), "{error}");
+        }
     }
 
     #[test]
     fn a_peer_behind_another_interface_is_refused_by_its_name() {
-        let error = to_srvb(Way { link: 3, gateway: None }).unwrap_err().to_string();
-        assert!(error.contains("through eth1") && error.contains("--no-routes"), "{error}");
+        for ways in [&[way(3, None)][..], &[way(2, Some("198.51.100.1")), way(3, None)]] {
+            let error = to(&srvb(), "10.0.0.1", ways).unwrap_err().to_string();
+            assert!(error.contains("through eth1") && error.contains("--no-routes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_prefix_are_asked_for_and_neither_is_its_network_or_broadcast_address() {
+        let probed = |text: &str| -> Vec<String> {
+            probes(Public(text.parse().unwrap())).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(probed("203.0.113.2"), ["203.0.113.2"]);
+        assert_eq!(probed("203.0.113.0/24"), ["203.0.113.1", "203.0.113.254"]);
+        assert_eq!(probed("203.0.113.2/31"), ["203.0.113.2", "203.0.113.3"]);
+        assert_eq!(probed("2001:db8::1"), ["2001:db8::1"]);
+        assert_eq!(probed("2001:db8::/64"), ["2001:db8::1", "2001:db8::ffff:ffff:ffff:fffe"]);
     }
 
     #[test]
     fn only_what_differs_is_set_and_only_ours_is_removed() {
-        let moved = PeerRoute { gateway: Ipv4Addr::new(198, 51, 100, 9), ..route(3) };
+        let moved = PeerRoute { gateway: Some(ip("198.51.100.9")), ..route(3) };
         let elsewhere = PeerRoute { link: 3, ..route(9) };
         let current = [
             HostRoute { route: route(2), ours: true },
@@ -203,14 +334,27 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_route_that_leads_elsewhere_is_refused_and_not_replaced() {
-        let other = PeerRoute { gateway: Ipv4Addr::new(192, 0, 2, 1), link: 3, ..route(2) };
+    fn a_route_to_a_prefix_is_not_one_to_an_address_in_it() {
+        let wider = PeerRoute { destination: Private("10.0.0.0/24".parse().unwrap()), ..route(0) };
+        let current = [HostRoute { route: PeerRoute { link: 3, ..wider }, ours: false }];
         let names = names();
-        let current = [HostRoute { route: other, ours: false }];
-        let error = changes(&eth0(&names), &current, &[route(2)]).unwrap_err().to_string();
-        assert!(
-            error.contains("192.0.2.1") && error.contains("ip route del 10.0.0.2/32"),
-            "{error}"
-        );
+        assert_eq!(changes(&eth0(&names), &current, &[route(2)]).unwrap().set, [route(2)]);
+        let error = changes(&eth0(&names), &current, &[wider]).unwrap_err().to_string();
+        assert!(error.contains("ip route del 10.0.0.0/24"), "{error}");
+    }
+
+    #[test]
+    fn a_foreign_route_that_leads_elsewhere_is_refused_and_not_replaced() {
+        let other = PeerRoute { gateway: Some(ip("192.0.2.1")), link: 3, ..route(2) };
+        let names = names();
+        for current in [
+            &[HostRoute { route: other, ours: false }][..],
+            // Of a lower metric than ours, which is there as well.
+            &[HostRoute { route: other, ours: false }, HostRoute { route: route(2), ours: true }],
+        ] {
+            let error = changes(&eth0(&names), current, &[route(2)]).unwrap_err().to_string();
+            assert!(error.contains("192.0.2.1"), "{error}");
+            assert!(error.contains("ip route del 10.0.0.2/32"), "{error}");
+        }
     }
 }

@@ -138,6 +138,18 @@ fn not_unicast() -> Vec<Case> {
             "that routers forward",
         ),
         public("link-local of IPv6", "fe80::2", "fe80::/10", "that routers forward"),
+        private(
+            "a prefix wider than any network",
+            "8.0.0.0/7",
+            "8.0.0.0/7 is wider than any network of hosts: fewer than 8 bits",
+            "the bits of the member's own network, at least 8",
+        ),
+        public(
+            "a prefix wider than any network of IPv6",
+            "2000::/3",
+            "2000::/3 is wider than any network of hosts: fewer than 16 bits",
+            "at least 16",
+        ),
         case(
             "loopback as underlay",
             &with("underlay", "\"127.0.0.1\""),

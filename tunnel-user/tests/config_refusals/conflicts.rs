@@ -67,29 +67,70 @@ pub(super) fn cases() -> Vec<Case> {
             &[Expected(8, "fd00::1, is also that of a (line 3)", "of its own")],
         ),
         case(
-            "a private range in another's",
-            &cluster(&["a 10.0.0.0/16 203.0.0.0/16", "b 10.0.7.0/24 192.0.2.0/24"]),
+            "one private network twice",
+            &cluster(&["a 10.0.0.0/16 203.0.0.0/16", "b 10.0.0.0/16 192.0.0.0/16"]),
             &[Expected(
                 8,
-                "the private address of b, 10.0.7.0/24, and the private address of a, 10.0.0.0/16, overlap (line 3)",
+                "the private address of b, 10.0.0.0/16, is also that of a (line 3)",
                 "of its own",
             )],
         ),
         case(
-            "a private range around another's address",
-            &cluster(&["a 10.0.0.9 192.0.2.9", "b 10.0.0.0/24 203.0.113.0/24"]),
+            "one public network twice, within a wider one",
+            &cluster(&[
+                "a 10.0.0.0/16 203.0.0.0/16",
+                "b 10.1.0.0/24 203.0.113.0/24",
+                "c 10.2.0.0/24 203.0.113.0/24",
+            ]),
             &[Expected(
-                8,
-                "10.0.0.0/24, and the private address of a, 10.0.0.9, overlap (line 3)",
+                14,
+                "the public address of c, 203.0.113.0/24, is also that of b (line 9)",
                 "of its own",
             )],
         ),
         case(
-            "public ranges that overlap",
-            &cluster(&["a 10.0.0.0/24 192.0.2.0/24", "b 10.1.0.8 192.0.2.8"]),
+            "a private network around another's public address",
+            &cluster(&["a 10.0.0.9 192.0.2.9", "b 192.0.2.0/24 203.0.113.0/24"]),
+            &[Expected(
+                8,
+                "the private address of b, 192.0.2.0/24, and the public address of a, 192.0.2.9, overlap (line 4)",
+                "can't be a public or underlay address",
+            )],
+        ),
+        case(
+            "a private network within the member's own public one",
+            &cluster(&["a 10.0.0.9 192.0.2.9", "b 203.0.113.0/24 203.0.113.0/24"]),
+            &[Expected(
+                8,
+                "203.0.113.0/24, is also the public address of b (line 9)",
+                "nothing to rewrite",
+            )],
+        ),
+        case(
+            "an underlay address that is another's public one",
+            &with("underlay", "\"198.51.100.2\""),
+            &[Expected(
+                10,
+                "the underlay address of srvb, 198.51.100.2, is also the public address of srva (line 4)",
+                "could be meant for either member",
+            )],
+        ),
+        case(
+            "an underlay address within another's public network",
+            &cluster(&["a 10.0.0.0/24 203.0.113.0/24", "b 10.1.0.1 192.0.2.9 203.0.113.9"]),
+            &[Expected(
+                10,
+                "the underlay address of b, 203.0.113.9, and the public address of a, 203.0.113.0/24, overlap (line 4)",
+                "could be meant for either member",
+            )],
+        ),
+        case(
+            "an IPv6 address that is another's, beside IPv4",
+            "[[member]]\nname = \"a\"\nprivate = [\"10.0.0.1\", \"fd00::1\"]\npublic = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+             [[member]]\nname = \"b\"\nprivate = [\n\"10.0.0.2\",\n\"fd00::1\"]\npublic = [\"192.0.2.2\", \"2001:db8::2\"]\n",
             &[Expected(
                 9,
-                "the public address of b, 192.0.2.8, and the public address of a, 192.0.2.0/24, overlap (line 4)",
+                "the private address of b, fd00::1, is also that of a (line 3)",
                 "of its own",
             )],
         ),

@@ -57,7 +57,7 @@ fn keys() -> Vec<Case> {
             "an unknown key at the top",
             "version = 1\n[[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n\
              [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
-            &unknown(1, "unknown key \"version\"", "[[member]] tables only"),
+            &unknown(1, "unknown key \"version\"", "bypass and [[member]] tables only"),
         ),
         case(
             "an unknown table",
@@ -73,6 +73,11 @@ fn keys() -> Vec<Case> {
             "Member for member",
             "[[Member]]\nname = \"a\"\n",
             &unknown(1, "unknown key \"Member\"", "did you mean [[member]]?"),
+        ),
+        case(
+            "bypas for bypass",
+            &format!("bypas = [\"tcp/22\"]{RIGHT}"),
+            &unknown(1, "unknown key \"bypas\"", "did you mean bypass?"),
         ),
         case(
             "a member's key at the top",
@@ -97,12 +102,12 @@ fn keys() -> Vec<Case> {
         case(
             "an unknown key in a member",
             &followed_by("mtu = 1400\n"),
-            &unknown(10, "\"mtu\"", "name, private, public, underlay, direct"),
+            &unknown(10, "\"mtu\"", "name, private, public, underlay, direct, bypass"),
         ),
         case(
             "a table in a member",
             &followed_by("[member.health]\ninterval = 1\n"),
-            &unknown(10, "\"health\"", "name, private, public, underlay, direct"),
+            &unknown(10, "\"health\"", "name, private, public, underlay, direct, bypass"),
         ),
         case(
             "a key that would clear the terminal",

@@ -1,14 +1,8 @@
-//! Lists of addresses, what those of one member must have in common, and what is not rewritten yet.
+//! Lists of addresses, and what those of one member must have in common.
 
 use super::{Case, Expected, assert_refused, case, with};
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = lists_and_pairs();
-    cases.extend(not_yet());
-    cases
-}
-
-fn lists_and_pairs() -> Vec<Case> {
     vec![
         case(
             "an empty list",
@@ -79,35 +73,23 @@ fn lists_and_pairs() -> Vec<Case> {
                 Expected(9, "underlay 172.31.0.0/31 one of 31", "equally long"),
             ],
         ),
-    ]
-}
-
-fn not_yet() -> Vec<Case> {
-    vec![
         case(
-            "IPv6 beside IPv4",
-            "[[member]]\nname = \"a\"\nprivate = [\n\"10.0.0.1\",\n\"fd00::1\"]\npublic = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+            "prefixes of one family that are not equally long, beside the other family",
+            "[[member]]\nname = \"a\"\nprivate = [\"10.0.0.1\", \"fd00::/64\"]\npublic = [\"192.0.2.1\", \"2001:db8::/65\"]\n\
              [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
-            &[
-                Expected(
-                    5,
-                    "fd00::1 is IPv6, which this version doesn't rewrite yet",
-                    "IPv4 addresses only",
-                ),
-                Expected(6, "2001:db8::1 is IPv6, which this version", "IPv4 addresses only"),
-            ],
+            &[Expected(
+                4,
+                "private fd00::/64 has a prefix of 64 bits, public 2001:db8::/65 one of 65",
+                "equally long",
+            )],
         ),
         case(
-            "prefixes",
-            "[[member]]\nname = \"a\"\nprivate = \"10.0.0.0/24\"\npublic = \"203.0.113.0/24\"\n\
-             [[member]]\nname = \"b\"\nprivate = \"10.0.1.1\"\npublic = \"192.0.2.2\"\n",
+            "an underlay that is written out and as wrong as the public address",
+            "[[member]]\nname = \"a\"\nprivate = \"10.0.0.0/24\"\npublic = \"203.0.113.0/25\"\nunderlay = \"203.0.113.0/25\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.1.0\"\npublic = \"192.0.2.2\"\n",
             &[
-                Expected(
-                    3,
-                    "10.0.0.0/24 is a prefix, which this version doesn't rewrite yet",
-                    "for each host",
-                ),
-                Expected(4, "203.0.113.0/24 is a prefix, which this version", "for each host"),
+                Expected(4, "public 203.0.113.0/25 one of 25", "equally long"),
+                Expected(5, "underlay 203.0.113.0/25 one of 25", "equally long"),
             ],
         ),
     ]
@@ -115,10 +97,5 @@ fn not_yet() -> Vec<Case> {
 
 #[test]
 fn addresses_that_do_not_fit_together_in_a_member_are_refused() {
-    assert_refused(&lists_and_pairs());
-}
-
-#[test]
-fn what_is_right_but_not_rewritten_yet_is_refused() {
-    assert_refused(&not_yet());
+    assert_refused(&cases());
 }

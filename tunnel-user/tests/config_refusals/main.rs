@@ -2,6 +2,7 @@
 //! line, what is wrong and what to do.
 
 mod addresses;
+mod bypass;
 mod conflicts;
 mod grammar;
 mod lists;
@@ -95,6 +96,7 @@ fn the_tables_together_have_more_than_a_hundred_rows() {
         + members::cases().len()
         + addresses::cases().len()
         + lists::cases().len()
+        + bypass::cases().len()
         + conflicts::cases().len()
         + several::cases().len();
     assert!(rows > 100, "{rows}");

@@ -49,10 +49,16 @@ public = ["198.51.100.2"]
             ],
         ),
         case(
-            "what is not rewritten yet is only told once the rest is right",
-            "[[member]]\nname = \"a\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
-             [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::1\"\n",
-            &[Expected(8, "is also that of a (line 4)", "of its own")],
+            "wrong rules and wrong members",
+            "bypass = [\"tcp/22\",\n\"icmp\"]\n\
+             [[member]]\nname = \"a\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\nbypass = \"tcp/22\"\n\
+             [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::1\"\nbypass = [\"tcp/0\"]\n",
+            &[
+                Expected(2, "\"icmp\" has no ports", "only protocols with ports"),
+                Expected(7, "bypass is a string", "write a list"),
+                Expected(11, "is also that of a (line 6)", "of its own"),
+                Expected(12, "the port 0", "from 1 to 65535"),
+            ],
         ),
         case(
             "lines that end as on Windows",

@@ -1,0 +1,163 @@
+//! Everything that attach knows before the first change.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tunnel_common::ABI_VERSION;
+use tunnel_common::attachment::Attachment;
+use tunnel_common::settings::Settings;
+
+use super::routing;
+use crate::address::Private;
+use crate::config::{Cluster, Family};
+use crate::dataplane::pins::Folder;
+use crate::dataplane::place::{Hook, Ingress};
+use crate::dataplane::record::padded;
+use crate::failure::Failure;
+use crate::host::forwarding::ipv6_disabled;
+use crate::host::netlink::{Link, Netlink};
+use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::plan::find_self::{self, Held};
+use crate::plan::membership::{LeftOut, Membership};
+use crate::plan::routes::RouteChanges;
+use crate::plan::settings::settings;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The interface to attach to.
+    pub interface: String,
+    /// The file.
+    pub config: PathBuf,
+    /// Which members this host is, where its addresses do not tell.
+    pub self_names: Vec<String>,
+    /// Leave the routes to the operator.
+    pub no_routes: bool,
+    /// How tc shall run the programs; the best that the kernel has otherwise.
+    pub hook: Option<Hook>,
+    /// Where the program on the way in shall run; as it does, or by tc otherwise.
+    pub ingress: Option<Ingress>,
+    /// Load programs that log what they do not rewrite.
+    pub verbose: bool,
+}
+
+/// What shall be, and what is in the way of that.
+pub(super) struct Plan<'a> {
+    pub options: &'a Options,
+    pub folder: Folder,
+    pub link: Link,
+    pub loopback: u32,
+    pub membership: Membership,
+    pub left_out: Vec<LeftOut>,
+    pub settings: Settings,
+    pub routes: RouteChanges,
+    /// The private addresses that the loopback interface has already.
+    on_loopback: BTreeSet<Private>,
+}
+
+pub(super) async fn plan<'a>(
+    options: &'a Options,
+    folder: Folder,
+    cluster: &Cluster,
+    netlink: &Netlink,
+) -> Result<Plan<'a>, Failure> {
+    let snapshot = Snapshot::take(netlink).await?;
+    let (link, header_len) = snapshot.attachable(&options.interface)?;
+    let held = Held {
+        interface: &options.interface,
+        on_interface: &snapshot.addresses_of(link.index),
+        on_host: &snapshot.all_addresses(),
+    };
+    let identity = find_self::find(cluster, &options.self_names, &held)?;
+    let (membership, left_out) = Membership::of(cluster, identity)?;
+    let wanted: BTreeSet<_> = membership.identity.on_loopback().collect();
+    let loopback = loopback(&snapshot, !wanted.is_empty())?;
+    let held_there = snapshot.addresses_of(loopback);
+    let on_loopback: BTreeSet<_> =
+        wanted.iter().copied().filter(|own| held_there.contains(&own.0.address())).collect();
+    require_ipv6_on_loopback(wanted.difference(&on_loopback))?;
+    let routes = if options.no_routes {
+        // Those of an earlier attach without --no-routes.
+        RouteChanges { set: Vec::new(), remove: routing::ours(netlink, link.index).await? }
+    } else {
+        routing::plan(netlink, link, &snapshot.names(), &membership).await?
+    };
+    Ok(Plan {
+        options,
+        folder,
+        link: link.clone(),
+        loopback,
+        settings: settings(&membership, header_len),
+        membership,
+        left_out,
+        routes,
+        on_loopback,
+    })
+}
+
+/// The loopback interface's index; it has to be up only if addresses go there.
+fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
+    match snapshot.find(LOOPBACK) {
+        Some(link) if !needed => Ok(link.index),
+        _ => snapshot.loopback().map(|link| link.index),
+    }
+}
+
+fn require_ipv6_on_loopback<'a>(
+    mut missing: impl Iterator<Item = &'a Private>,
+) -> Result<(), Failure> {
+    let Some(address) = missing.find(|own| own.0.family() == Family::Ipv6) else { return Ok(()) };
+    if !ipv6_disabled(LOOPBACK) {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        format!("IPv6 is switched off on {LOOPBACK}, where the private address {address} goes"),
+        format!("switch it on: sysctl -w net.ipv6.conf.{LOOPBACK}.disable_ipv6=0"),
+    ))
+}
+
+impl Plan<'_> {
+    /// The private addresses that the loopback interface lacks.
+    pub fn missing_addresses(&self) -> BTreeSet<Private> {
+        let own = self.membership.identity.on_loopback();
+        own.filter(|own| !self.on_loopback.contains(own)).collect()
+    }
+
+    /// Whether ARP could name a private address.
+    pub fn asks_by_arp(&self) -> bool {
+        asks_by_arp(&self.link, self.membership.identity.on_loopback())
+    }
+
+    /// The record of an attach that has not attached anything yet.
+    pub fn attachment(&self, attached_at: u64, settings: Settings) -> Attachment {
+        Attachment {
+            abi_version: ABI_VERSION,
+            ifindex: self.link.index,
+            attached_at,
+            changed_at: now(),
+            settings,
+            hook: 0,
+            ingress: 0,
+            clsact_added: 0,
+            routes_managed: u8::from(!self.options.no_routes),
+            arp_announce_set: 0,
+            arp_announce_before: 0,
+            verbose: u8::from(self.options.verbose),
+            reserved: [0; 1],
+            version: padded(env!("CARGO_PKG_VERSION")),
+        }
+    }
+}
+
+/// Whether ARP on `link` could name one of this host's private addresses. On a gateway, they are
+/// other hosts' and the kernel does not take them for its own.
+pub(super) fn asks_by_arp(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
+    link.has_hardware_addresses && own.any(|private| private.0.family() == Family::Ipv4)
+}
+
+/// Seconds since the Unix epoch.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,168 @@
+//! Whether what is attached works: each thing that has to be as it should, looked at.
+
+use serde::Serialize;
+use tunnel_common::outcome::Direction;
+
+use super::attach_plan::asks_by_arp;
+use super::routing;
+use super::running::Running;
+use crate::config::Family;
+use crate::dataplane::hook;
+use crate::dataplane::place::{Hook, Ingress, Place};
+use crate::failure::Failure;
+use crate::host::netlink::{Link, Netlink};
+use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::host::{arp, forwarding};
+use crate::plan::peers::RunningPeer;
+
+/// One thing that has to be as it should.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// Whether it is.
+    pub ok: bool,
+    /// What was looked at, or what is wrong with it.
+    pub what: String,
+}
+
+/// The findings, in the order of the looks.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn look(&mut self, ok: bool, right: String, wrong: String) {
+        self.0.push(Finding { ok, what: if ok { right } else { wrong } });
+    }
+}
+
+/// Looks at one attached interface.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub async fn look(
+    running: &Running,
+    peers: &[RunningPeer],
+    netlink: &Netlink,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>, Failure> {
+    let Running { folder, attachment, .. } = running;
+    let name = folder.interface();
+    let mut findings = Findings::default();
+    let link = snapshot.find(name).filter(|link| link.index == attachment.ifindex);
+    findings.look(
+        link.is_some_and(|link| link.up),
+        format!("{name} is there and up"),
+        format!("{name} is gone or down: bring it up, or attach again if it was made anew"),
+    );
+    programs(running, netlink, &mut findings).await;
+    addresses(running, link, snapshot, &mut findings);
+    routes(running, peers, link, netlink, snapshot, &mut findings).await?;
+    Ok(findings.0)
+}
+
+async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings) {
+    let Running { folder, attachment, .. } = running;
+    let name = folder.interface();
+    let hook = Hook::from_code(attachment.hook);
+    let place = hook.zip(Ingress::from_code(attachment.ingress));
+    for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
+        let runs = match place {
+            Some((hook, ingress)) => {
+                let place = Place { hook, ingress };
+                hook::runs(folder, place, direction, netlink, attachment.ifindex).await
+            }
+            None => false,
+        };
+        findings.look(
+            runs,
+            format!("packets meet the {label} program"),
+            format!("packets do not meet the {label} program: rewrite attach {name}"),
+        );
+    }
+}
+
+fn addresses(running: &Running, link: Option<&Link>, snapshot: &Snapshot, findings: &mut Findings) {
+    let name = running.folder.interface();
+    let identity = &running.selves.identity;
+    if link.is_some_and(|link| asks_by_arp(link, identity.on_loopback())) {
+        findings.look(
+            arp::effective(name).is_ok_and(|value| value >= arp::BEST_LOCAL),
+            format!("ARP on {name} keeps the private address to itself"),
+            format!("ARP on {name} may name the private address: rewrite attach {name}"),
+        );
+    }
+    let held = snapshot.all_addresses();
+    for own in identity.on_loopback() {
+        let (address, length) = (own.0.address(), own.0.length());
+        findings.look(
+            held.contains(&address),
+            format!("this host has {address}"),
+            format!(
+                "this host lacks its private address {address}: ip addr add {address}/{length} dev \
+                 {LOOPBACK}"
+            ),
+        );
+    }
+    // A prefix is routed to this host, which need not have any of its addresses.
+    for underlay in identity.mappings().filter(|m| m.is_single()).map(|m| m.underlay()) {
+        findings.look(
+            held.contains(&underlay.0.address()),
+            format!("this host has {underlay}"),
+            format!(
+                "this host lacks its underlay address {underlay}: correct the file and attach again"
+            ),
+        );
+    }
+    if !identity.is_gateway() {
+        return;
+    }
+    for family in Family::ALL.into_iter().filter(|family| identity.has(*family)) {
+        findings.look(
+            forwarding::forwards(family, name),
+            format!("{family} packets from {name} are forwarded"),
+            format!(
+                "{family} packets from {name} are not forwarded: sysctl -w {}=1",
+                forwarding::sysctl(family, name)
+            ),
+        );
+    }
+}
+
+async fn routes(
+    running: &Running,
+    peers: &[RunningPeer],
+    link: Option<&Link>,
+    netlink: &Netlink,
+    snapshot: &Snapshot,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Running { folder, attachment, selves, .. } = running;
+    let name = folder.interface();
+    if attachment.routes_managed == 0 {
+        if !routing::ours(netlink, attachment.ifindex).await?.is_empty() {
+            let left = "routes are left of an attach without --no-routes".into();
+            findings.look(false, String::new(), left);
+        }
+        return Ok(());
+    }
+    let routes = netlink.host_routes().await?;
+    let names = snapshot.names();
+    for addresses in peers.iter().flat_map(|running| &running.peer.addresses) {
+        let wanted = match link {
+            Some(link) => {
+                let attached = routing::attached(link, &names);
+                routing::to_peer(netlink, &attached, &selves.identity, addresses).await.ok()
+            }
+            None => None,
+        };
+        let private = addresses.private;
+        findings.look(
+            wanted.is_some_and(|wanted| routes.iter().any(|existing| existing.route == wanted)),
+            format!("{private} is routed through {name}"),
+            format!(
+                "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
+                addresses.public
+            ),
+        );
+    }
+    Ok(())
+}

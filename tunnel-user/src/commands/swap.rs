@@ -1,0 +1,39 @@
+//! Other programs in the place of those that run, for peers that these do not serve.
+
+use tunnel_common::attachment::Attachment;
+
+use super::undo::Undo;
+use crate::dataplane::hook;
+use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Folder;
+use crate::dataplane::place::Place;
+use crate::failure::Failure;
+use crate::plan::capacity::Capacity;
+
+/// Loads programs for `purpose`, lets them run, and records their settings; notes how to take it
+/// back.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn to(
+    folder: &Folder,
+    purpose: &Purpose,
+    maps: &mut Maps,
+    attachment: &mut Attachment,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let mut loaded = load(folder, &Capacity::least(), purpose)?;
+    steps.push(back(folder, attachment, purpose.place));
+    hook::replace(&mut loaded, folder)?;
+    attachment.settings = purpose.settings;
+    maps.set_attachment(attachment)
+}
+
+/// The way back to programs like those that `attachment` tells of.
+#[must_use]
+pub fn back(folder: &Folder, attachment: &Attachment, place: Place) -> Undo {
+    let verbose = attachment.verbose == 1;
+    let settings = attachment.settings;
+    Undo::ReplacePrograms(folder.clone(), Purpose { place, settings, verbose })
+}

@@ -1,0 +1,95 @@
+//! `rewrite attach` of what is attached: from what runs to what the file says, without losing a
+//! packet.
+
+use tunnel_common::attachment::Attachment;
+
+use super::attach::{Report, add_addresses, announce_public, report};
+use super::attach_plan::Plan;
+use super::undo::Undo;
+use super::{membership, routing, swap};
+use crate::dataplane::hook;
+use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::place::Place;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::interrupt::Interrupt;
+use crate::plan::capacity::Capacity;
+use crate::plan::settings::both;
+
+/// Changes what runs at `place`.
+///
+/// # Errors
+/// `steps` take back what was done then.
+pub(super) async fn update(
+    plan: &Plan<'_>,
+    maps: &mut Maps,
+    old: &Attachment,
+    place: Place,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+    steps: &mut Vec<Undo>,
+) -> Result<Report, Failure> {
+    require_place(plan, place)?;
+    let folder = &plan.folder;
+    let wanted = Purpose { place, settings: plan.settings, verbose: plan.options.verbose };
+    let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
+
+    let recorded = maps.selves()?;
+    let identity = &plan.membership.identity;
+    let mut added = plan.missing_addresses();
+    added.extend(identity.on_loopback().filter(|own| recorded.added.contains(own)));
+    let mut new = plan.attachment(old.attached_at, old.settings);
+    new.hook = old.hook;
+    new.ingress = old.ingress;
+    new.clsact_added = old.clsact_added;
+    new.arp_announce_set = old.arp_announce_set;
+    new.arp_announce_before = old.arp_announce_before;
+    steps.push(Undo::RestoreAttachment(Box::new(*old)));
+    membership::set_selves(maps, identity, added.clone(), steps)?;
+    announce_public(plan, maps, &mut new, steps)?;
+
+    add_addresses(plan, netlink, steps).await?;
+    // Programs that do right by the entries of before and of after, if neither's do.
+    let between = both(&old.settings, &plan.settings);
+    if between != old.settings {
+        let purpose = Purpose { settings: between, ..wanted };
+        swap::to(folder, &purpose, maps, &mut new, steps)?;
+    }
+    let changed_entries = membership::change(maps, &plan.membership, interrupt, steps).await?;
+    let previous = routing::ours(netlink, plan.link.index).await?;
+    routing::change(netlink, &plan.routes, &previous, interrupt, steps).await?;
+    // The record never promises more than the programs that run can do.
+    new.settings = plan.settings;
+    maps.set_attachment(&new)?;
+    steps.push(swap::back(folder, old, place));
+    hook::replace(&mut loaded, folder)?;
+    membership::forget_selves(maps, identity)?;
+    for address in recorded.added.difference(&added) {
+        netlink.remove_loopback_address(plan.loopback, *address).await?;
+    }
+    Ok(report(plan, &new, place, added, true, changed_entries))
+}
+
+fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {
+    let name = &plan.link.name;
+    if let Some(wanted) = plan.options.hook.filter(|wanted| *wanted != running.hook) {
+        return Err(Failure::refused(
+            format!("{name} is attached by {} already", running.hook.name()),
+            format!(
+                "detach first to attach by {}; attach without --hook keeps what runs",
+                wanted.name()
+            ),
+        ));
+    }
+    if let Some(wanted) = plan.options.ingress.filter(|wanted| *wanted != running.ingress) {
+        return Err(Failure::refused(
+            format!("{name} is attached with ingress by {} already", running.ingress.name()),
+            format!(
+                "detach first to attach with --ingress {}; attach without --ingress keeps what runs",
+                wanted.name()
+            ),
+        ));
+    }
+    Ok(())
+}

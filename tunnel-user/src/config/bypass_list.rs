@@ -1,0 +1,33 @@
+//! From the texts of one `bypass` key to its rules.
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use super::bypass::BypassRule;
+use super::problem::Problem;
+use super::raw::{Given, Texts};
+
+/// The right rules of a list; what is wrong with the others goes to `problems`.
+pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {
+    let Given::Right(list) = list else { return BTreeSet::new() };
+    let mut lines = BTreeMap::new();
+    for text in &list.value {
+        let rule: BypassRule = match text.value.parse() {
+            Ok(rule) => rule,
+            Err(problem) => {
+                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                continue;
+            }
+        };
+        match lines.entry(rule) {
+            Entry::Vacant(entry) => {
+                entry.insert(text.line);
+            }
+            Entry::Occupied(first) => {
+                let message = format!("bypass lists {rule} twice (line {})", first.get());
+                problems.push(Problem::at(text.line, message, "leave one of them out"));
+            }
+        }
+    }
+    lines.into_keys().collect()
+}

@@ -1,0 +1,188 @@
+//! Where the programs can run, and which program runs there.
+
+use aya::programs::XdpMode;
+use tunnel_common::attachment::{
+    HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
+};
+use tunnel_common::maps;
+use tunnel_common::outcome::Direction;
+
+/// Both directions.
+pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+/// tc's mechanism that runs programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Links, pinned beside the maps.
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+}
+
+impl Hook {
+    /// As the pinned record holds it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Tcx => HOOK_TCX,
+            Self::Clsact => HOOK_CLSACT,
+        }
+    }
+
+    /// From the pinned record; nothing if an attach did not get as far.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            HOOK_TCX => Some(Self::Tcx),
+            HOOK_CLSACT => Some(Self::Clsact),
+            _ => None,
+        }
+    }
+
+    /// For people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}
+
+/// Where packets meet the program on the way in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ingress {
+    /// At tc, as on the way out.
+    #[default]
+    Tc,
+    /// In the interface's driver.
+    Xdp,
+    /// In the kernel's generic path, for drivers that can't.
+    XdpGeneric,
+}
+
+impl Ingress {
+    /// As the pinned record holds it.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Tc => INGRESS_TC,
+            Self::Xdp => INGRESS_XDP,
+            Self::XdpGeneric => INGRESS_XDP_GENERIC,
+        }
+    }
+
+    /// From the pinned record; nothing if it is none that this version knows.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            INGRESS_TC => Some(Self::Tc),
+            INGRESS_XDP => Some(Self::Xdp),
+            INGRESS_XDP_GENERIC => Some(Self::XdpGeneric),
+            _ => None,
+        }
+    }
+
+    /// For people, JSON and the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tc => "tc",
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+        }
+    }
+
+    /// Which of XDP's modes it is, if any.
+    #[must_use]
+    pub const fn xdp_mode(self) -> Option<XdpMode> {
+        match self {
+            Self::Tc => None,
+            Self::Xdp => Some(XdpMode::Driver),
+            Self::XdpGeneric => Some(XdpMode::Skb),
+        }
+    }
+}
+
+/// Where both programs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Egress, and ingress at tc.
+    pub hook: Hook,
+    /// Ingress.
+    pub ingress: Ingress,
+}
+
+impl Place {
+    /// The program that runs there in a direction.
+    #[must_use]
+    pub const fn program(self, direction: Direction) -> Program {
+        match (direction, self.ingress) {
+            (Direction::Egress, _) => Program::Egress,
+            (Direction::Ingress, Ingress::Tc) => Program::Ingress,
+            (Direction::Ingress, Ingress::Xdp | Ingress::XdpGeneric) => Program::Xdp,
+        }
+    }
+}
+
+/// A program of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// At tc, on the way out.
+    Egress,
+    /// At tc, on the way in.
+    Ingress,
+    /// At XDP, on the way in.
+    Xdp,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
+
+    /// Its name, and that of its pin.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => maps::EGRESS_PROGRAM,
+            Self::Ingress => maps::INGRESS_PROGRAM,
+            Self::Xdp => maps::XDP_PROGRAM,
+        }
+    }
+
+    /// The name of its pin until it takes the place of the one before.
+    #[must_use]
+    pub const fn new_name(self) -> &'static str {
+        match self {
+            Self::Egress => "rewrite_egress_new",
+            Self::Ingress => "rewrite_ingress_new",
+            Self::Xdp => "rewrite_xdp_new",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_read_back() {
+        for hook in [Hook::Tcx, Hook::Clsact] {
+            assert_eq!(Hook::from_code(hook.code()), Some(hook));
+        }
+        for ingress in [Ingress::Tc, Ingress::Xdp, Ingress::XdpGeneric] {
+            assert_eq!(Ingress::from_code(ingress.code()), Some(ingress));
+        }
+        assert_eq!((Hook::from_code(0), Ingress::from_code(9)), (None, None));
+    }
+
+    #[test]
+    fn with_xdp_only_the_way_in_is_another_program() {
+        for ingress in [Ingress::Xdp, Ingress::XdpGeneric] {
+            let place = Place { hook: Hook::Clsact, ingress };
+            assert_eq!(BOTH.map(|d| place.program(d)), [Program::Egress, Program::Xdp]);
+        }
+        let place = Place { hook: Hook::Tcx, ingress: Ingress::Tc };
+        assert_eq!(BOTH.map(|d| place.program(d)), [Program::Egress, Program::Ingress]);
+    }
+}

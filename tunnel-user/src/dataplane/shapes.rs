@@ -1,0 +1,122 @@
+//! Whether pinned maps are those of this version, found out before they are used.
+
+use std::io;
+
+use aya::Pod;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{MapInfo, MapType};
+use tunnel_common::ABI_VERSION;
+use tunnel_common::attachment::Attachment;
+use tunnel_common::bypass::{BypassKey, BypassValue};
+use tunnel_common::counters::PeerCounters;
+use tunnel_common::flows::{Flow, FlowState};
+use tunnel_common::maps;
+use tunnel_common::members::Member;
+use tunnel_common::outcome::ReasonCounters;
+use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_common::selves::{SelfMember, SelfRange};
+
+use super::pins::Folder;
+use crate::failure::{Failure, is_io};
+
+type V4 = [u8; 4];
+type V6 = [u8; 16];
+
+/// Whether the maps that are pinned, maybe not all of them, have the shapes of ours.
+pub fn fit(folder: &Folder) -> bool {
+    wanted().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
+        MapInfo::from_pin(folder.map(wanted.name))
+            .is_ok_and(|info| Shape::of(wanted.name, &info) == wanted)
+    })
+}
+
+fn wanted() -> [Shape; 14] {
+    [
+        shape::<PeerKey<V4>, Peer<V4>>(maps::PEERS_V4, MapType::Hash),
+        shape::<PeerKey<V6>, Peer<V6>>(maps::PEERS_V6, MapType::Hash),
+        shape::<Key<V4>, Peer<V4>>(maps::PREFIXES_V4, MapType::LpmTrie),
+        shape::<Key<V6>, Peer<V6>>(maps::PREFIXES_V6, MapType::LpmTrie),
+        shape::<u32, SelfMember>(maps::SELVES, MapType::Hash),
+        shape::<Key<V4>, SelfRange<V4>>(maps::SELVES_V4, MapType::LpmTrie),
+        shape::<Key<V6>, SelfRange<V6>>(maps::SELVES_V6, MapType::LpmTrie),
+        shape::<u32, Member>(maps::MEMBERS, MapType::Hash),
+        shape::<BypassKey, BypassValue>(maps::BYPASS, MapType::Hash),
+        shape::<u32, Attachment>(maps::ATTACHMENT, MapType::Array),
+        shape::<u32, PeerCounters>(maps::PEER_COUNTERS, MapType::PerCpuArray),
+        shape::<u32, ReasonCounters>(maps::REASON_COUNTERS, MapType::PerCpuArray),
+        shape::<Flow<V4>, FlowState>(maps::FLOWS_V4, MapType::LruHash),
+        shape::<Flow<V6>, FlowState>(maps::FLOWS_V6, MapType::LruHash),
+    ]
+}
+
+/// aya takes a pin over without a look at its value's size, and would read past it.
+pub fn require(folder: &Folder) -> Result<(), Failure> {
+    for wanted in wanted() {
+        let path = folder.map(wanted.name);
+        let info = MapInfo::from_pin(&path).map_err(|error| {
+            if is_io(&error, io::ErrorKind::PermissionDenied) {
+                return Failure::host(
+                    format!("no permission to open {}", path.display()),
+                    "run it as root (sudo rewrite …)",
+                );
+            }
+            Failure::pins(
+                format!("{} can't be read as a map: {error}", path.display()),
+                "nothing was touched; find out what it is (ls -l, bpftool prog show pinned …) and \
+                 remove or move it",
+            )
+        })?;
+        let found = Shape::of(wanted.name, &info);
+        if found != wanted {
+            return Err(other_abi(
+                folder,
+                &format!(
+                    "{} is {:?} with keys of {} and values of {} bytes, and not {:?} with {} and {}",
+                    wanted.name,
+                    found.kind,
+                    found.key,
+                    found.value,
+                    wanted.kind,
+                    wanted.key,
+                    wanted.value
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq)]
+struct Shape {
+    name: &'static str,
+    kind: Option<MapType>,
+    key: u32,
+    value: u32,
+}
+
+impl Shape {
+    fn of(name: &'static str, info: &MapInfo) -> Self {
+        let kind = info.map_type().ok();
+        Self { name, kind, key: info.key_size(), value: info.value_size() }
+    }
+}
+
+const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {
+    Shape { name, kind: Some(kind), key: size_of::<K>() as u32, value: size_of::<V>() as u32 }
+}
+
+/// The refusal of pins that another version made.
+pub fn other_abi(folder: &Folder, difference: &str) -> Failure {
+    Failure::pins(
+        format!(
+            "the pins in {} are of another version of rewrite (this one has ABI version \
+             {ABI_VERSION}): {difference}",
+            folder.path().display()
+        ),
+        format!(
+            "nothing was touched; detach with the version that attached, then attach with this one; \
+             or, if they are left from an interface that is gone, remove them: rm -r {}",
+            folder.path().display()
+        ),
+    )
+}

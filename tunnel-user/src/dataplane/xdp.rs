@@ -1,0 +1,123 @@
+//! The program on the way in at XDP, by a link that is pinned (Linux 5.9, commit aa8d3a716b59).
+
+use std::io;
+use std::mem;
+
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::xdp::XdpLink;
+use aya::programs::{Xdp, loaded_links, loaded_programs};
+use tunnel_common::outcome::Direction;
+use tunnel_common::settings::ETHERNET_HEADER_LEN;
+
+use super::hook::unusable;
+use super::load::Loaded;
+use super::pins::Folder;
+use super::place::{Ingress, Program};
+use crate::failure::{Context as _, Failure, is_io};
+use crate::host::netlink::Link;
+
+const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at the same time";
+
+/// Refuses an interface whose packets the program does not know, and one that runs another one.
+pub fn require(ingress: Ingress, link: &Link, header_len: u8) -> Result<(), Failure> {
+    let name = &link.name;
+    if header_len != ETHERNET_HEADER_LEN {
+        return Err(Failure::refused(
+            format!("{name} is no Ethernet interface, which --ingress {} takes", ingress.name()),
+            "leave --ingress out to attach by tc, which takes any",
+        ));
+    }
+    match link.xdp_programs[..] {
+        [] => Ok(()),
+        [id, ..] => Err(taken(name, Some(id))),
+    }
+}
+
+fn taken(interface: &str, id: Option<u32>) -> Failure {
+    let program = id.map_or_else(String::new, |id| format!(": {}", described(id)));
+    Failure::refused(
+        format!("{interface} runs another XDP program already{program}"),
+        format!(
+            "an interface runs one; {BY_TC}, or take the other one away first (ip link set dev \
+             {interface} xdp off; if libxdp manages it: xdp-loader unload {interface} --all)"
+        ),
+    )
+}
+
+/// `id 42, xdp_dispatcher`, as in `bpftool prog show`.
+fn described(id: u32) -> String {
+    let name = loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned));
+    name.map_or_else(|| format!("id {id}"), |name| format!("id {id}, {name}"))
+}
+
+/// Attaches the program by a link, and pins the link.
+pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Failure> {
+    let ingress = loaded.place().ingress;
+    let Some(mode) = ingress.xdp_mode() else { return Ok(()) };
+    let program = loaded.xdp(Program::Xdp)?;
+    let what = || format!("attaching to {} by {}", link.name, ingress.name());
+    let id = program
+        .attach_to_if_index(link.index, mode)
+        .map_err(|error| refusal(ingress, &link.name, &error))?;
+    if !has_link(program).doing(what)? {
+        // aya went by netlink instead: the program would stay when the pins go.
+        program.detach(id).doing(what)?;
+        return Err(Failure::host(format!("{}: the kernel has no links for XDP", what()), BY_TC));
+    }
+    let link: FdLink = program.take_link(id).doing(what)?.try_into().doing(what)?;
+    link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).doing(what)
+}
+
+fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
+    let id = program.info()?.id();
+    Ok(loaded_links().filter_map(Result::ok).any(|link| link.program_id() == id))
+}
+
+fn refusal(
+    ingress: Ingress,
+    interface: &str,
+    error: &(dyn std::error::Error + 'static),
+) -> Failure {
+    if is_io(error, io::ErrorKind::ResourceBusy) || is_io(error, io::ErrorKind::AlreadyExists) {
+        return taken(interface, None);
+    }
+    let reason = with_sources(error);
+    match ingress {
+        Ingress::Xdp => Failure::refused(
+            format!("the driver of {interface} does not run the XDP program: {reason}"),
+            format!(
+                "--ingress xdp-generic runs it in the kernel's own path, at less speed than tc; \
+                 or {BY_TC}"
+            ),
+        ),
+        Ingress::XdpGeneric | Ingress::Tc => Failure::refused(
+            format!("the kernel does not run the XDP program on {interface}: {reason}"),
+            BY_TC,
+        ),
+    }
+}
+
+fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let words = source.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// Puts `program` in the place of the one that runs.
+pub fn replace(program: &mut Xdp, folder: &Folder) -> Result<(), anyhow::Error> {
+    let link = FdLink::from(PinnedLink::from_pin(folder.link(Direction::Ingress))?);
+    let id = program.attach_to_link(XdpLink::try_from(link)?)?;
+    // Held by its pin.
+    mem::forget(program.take_link(id)?);
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Whether the kernel forwards packets, as a gateway must, and filters by reverse path.
+
+use std::fs;
+
+use crate::config::Family;
+
+/// Whether packets that come in on `interface` are forwarded. IPv6 has a switch for all; a sysctl
+/// that can't be read counts as on.
+#[must_use]
+pub fn forwards(family: Family, interface: &str) -> bool {
+    let (path, _) = switch(family, interface);
+    fs::read_to_string(path).map_or(true, |text| text.trim() != "0")
+}
+
+/// The sysctl that switches forwarding on.
+#[must_use]
+pub fn sysctl(family: Family, interface: &str) -> String {
+    switch(family, interface).1
+}
+
+/// Linux, Documentation/networking/ip-sysctl.rst: for IPv6, `all` alone decides.
+fn switch(family: Family, interface: &str) -> (String, String) {
+    let name = match family {
+        Family::Ipv4 => format!("ipv4.conf.{interface}.forwarding"),
+        Family::Ipv6 => "ipv6.conf.all.forwarding".to_owned(),
+    };
+    let path = match family {
+        Family::Ipv4 => format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"),
+        Family::Ipv6 => "/proc/sys/net/ipv6/conf/all/forwarding".to_owned(),
+    };
+    (path, format!("net.{name}"))
+}
+
+/// Whether packets on `interface` are dropped if the way back to their source leads elsewhere
+/// (IPv4 alone; Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the two counts).
+#[must_use]
+pub fn strict_reverse_path(interface: &str) -> bool {
+    let value = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"))
+            .ok()
+            .and_then(|text| text.trim().parse::<u8>().ok())
+            .unwrap_or(0)
+    };
+    value("all").max(value(interface)) == 1
+}
+
+/// Whether IPv6 is switched off on `interface`.
+#[must_use]
+pub fn ipv6_disabled(interface: &str) -> bool {
+    fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"))
+        .map_or(true, |text| text.trim() == "1")
+}

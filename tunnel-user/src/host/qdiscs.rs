@@ -1,0 +1,94 @@
+//! The place where clsact's filters are, through rtnetlink.
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
+use tunnel_common::outcome::Direction;
+
+use super::netlink::Netlink;
+use crate::failure::{Context as _, Failure};
+
+/// The kind of qdisc that our filters need.
+pub const CLSACT: &str = "clsact";
+
+impl Netlink {
+    /// The kind of the qdisc where clsact's place is: `clsact`, `ingress`, or none.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn ingress_qdisc(&self, link: u32) -> Result<Option<String>, Failure> {
+        let messages: Vec<_> = self
+            .handle()
+            .qdisc()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .doing(|| "listing the qdiscs".into())?;
+        Ok(messages
+            .iter()
+            .filter(|m| m.header.index == link as i32 && m.header.parent == TcHandle::CLSACT)
+            .flat_map(|message| &message.attributes)
+            .find_map(|a| if let TcAttribute::Kind(kind) = a { Some(kind.clone()) } else { None }))
+    }
+
+    /// Whether the interface has a clsact qdisc.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn has_clsact(&self, link: u32) -> Result<bool, Failure> {
+        Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
+    }
+
+    /// The ids of the programs that filters of the interface run in a direction.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn filter_programs(
+        &self,
+        link: u32,
+        direction: Direction,
+    ) -> Result<Vec<u32>, Failure> {
+        let messages = self.filters(link, direction).await?;
+        let options = messages.iter().flat_map(|message| &message.attributes).filter_map(|a| {
+            if let TcAttribute::Options(options) = a { Some(options) } else { None }
+        });
+        Ok(options
+            .flatten()
+            .filter_map(|option| match option {
+                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Removes the interface's clsact qdisc, if it is there and nobody has a filter in it.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn remove_unused_clsact(&self, link: u32) -> Result<(), Failure> {
+        if !self.has_clsact(link).await? {
+            return Ok(());
+        }
+        for direction in [Direction::Egress, Direction::Ingress] {
+            if !self.filters(link, direction).await?.is_empty() {
+                return Ok(());
+            }
+        }
+        let mut request = self.handle().qdisc().del(link as i32);
+        request.message_mut().header.parent = TcHandle::CLSACT;
+        request.execute().await.doing(|| format!("removing the clsact qdisc of interface {link}"))
+    }
+
+    async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Failure> {
+        let mut filters = self.handle().traffic_filter(link as i32);
+        let request = match direction {
+            Direction::Egress => filters.get().egress(),
+            Direction::Ingress => filters.get().ingress(),
+        };
+        request
+            .execute()
+            .try_collect()
+            .await
+            .doing(|| format!("listing the filters of interface {link}"))
+    }
+}

@@ -1,0 +1,104 @@
+//! How many entries the maps are made for.
+
+use tunnel_common::maps;
+
+use crate::config::Family;
+use crate::plan::membership::Membership;
+
+/// How many entries each map can hold. Only counts when the maps are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Of `members` and `peer_counters`.
+    pub slots: u32,
+    /// Of `bypass`.
+    pub bypass: u32,
+    /// Of `prefixes_v4` and `prefixes_v6`, which only take what their entries need.
+    pub prefixes: u32,
+    /// Of `peers_v4`.
+    pub peers_v4: u32,
+    /// Of `peers_v6`.
+    pub peers_v6: u32,
+    /// Of `flows_v4`.
+    pub flows_v4: u32,
+    /// Of `flows_v6`.
+    pub flows_v6: u32,
+}
+
+/// What a map has that no packet can need: no map can be empty.
+const UNUSED: u32 = 1;
+
+impl Capacity {
+    /// Room for the peers and their rules, and as many again before the maps have to be made anew.
+    /// The maps of a family that this host has no address of are as small as can be.
+    #[must_use]
+    pub fn of(membership: &Membership) -> Self {
+        let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
+        let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
+        let bypass = room(membership.bypass.len().saturating_add(rules), maps::BYPASS_CAPACITY);
+        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
+        // A private and a public entry each.
+        let peers = slots.saturating_mul(2);
+        let flows = u32::try_from(maps::FLOWS_CAPACITY).unwrap_or(u32::MAX);
+        Self {
+            slots,
+            bypass,
+            prefixes: peers,
+            peers_v4: used(Family::Ipv4, peers),
+            peers_v6: used(Family::Ipv6, peers),
+            flows_v4: used(Family::Ipv4, flows),
+            flows_v6: used(Family::Ipv6, flows),
+        }
+    }
+
+    /// For programs that are only tried out.
+    #[must_use]
+    pub const fn least() -> Self {
+        Self {
+            slots: 1,
+            bypass: 1,
+            prefixes: 1,
+            peers_v4: 1,
+            peers_v6: 1,
+            flows_v4: 1,
+            flows_v6: 1,
+        }
+    }
+}
+
+fn room(count: usize, least: usize) -> u32 {
+    let wanted = count.saturating_mul(2).checked_next_power_of_two().unwrap_or(1 << 30).max(least);
+    u32::try_from(wanted).unwrap_or(1 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(peers: usize) -> String {
+        (0..=peers)
+            .map(|n| {
+                let (high, low) = (n / 256, n % 256);
+                format!(
+                    "[[member]]\nname = \"s{n}\"\nprivate = \"10.0.{high}.{low}\"\n\
+                     public = \"198.18.{high}.{low}\"\n"
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_peers_again() {
+        let capacity = |peers| Capacity::of(&Membership::of_text(&cluster(peers), &["s0"]));
+        assert_eq!(capacity(1).slots as usize, maps::SLOTS_CAPACITY);
+        assert_eq!(capacity(1).peers_v4 as usize, maps::PEERS_CAPACITY);
+        assert_eq!(capacity(1_000).slots, 2_048);
+        assert_eq!(capacity(1_000).peers_v4, 4_096);
+    }
+
+    #[test]
+    fn a_family_that_self_has_not_takes_no_room() {
+        let capacity = Capacity::of(&Membership::of_text(&cluster(1), &["s0"]));
+        assert_eq!((capacity.peers_v6, capacity.flows_v6), (1, 1));
+        assert_eq!(capacity.flows_v4 as usize, maps::FLOWS_CAPACITY);
+    }
+}

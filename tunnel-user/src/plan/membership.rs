@@ -1,0 +1,151 @@
+//! Who this host is, who its peers are, and what is left alone between them.
+
+use std::collections::BTreeSet;
+
+use crate::config::{BypassRule, Cluster, Family, MemberName};
+use crate::failure::Failure;
+use crate::plan::identity::{Identity, list};
+use crate::plan::peers::NamedPeer;
+
+/// What the maps are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// This host.
+    pub identity: Identity,
+    /// The others, each with the families that this host has as well.
+    pub peers: Vec<NamedPeer>,
+    /// The rules that concern all of this host's traffic with peers: the cluster's, and those of
+    /// the members that it is.
+    pub bypass: BTreeSet<BypassRule>,
+}
+
+/// Peers whose addresses of one family are of no use, as this host has none of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The family.
+    pub family: Family,
+    /// The peers.
+    pub peers: Vec<MemberName>,
+}
+
+/// As many names as a line of a note has.
+const NAMES_SHOWN: usize = 5;
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.peers.iter().take(NAMES_SHOWN);
+        write!(f, "the {} addresses of {}", self.family, list(shown))?;
+        if let Some(more @ 1..) = self.peers.len().checked_sub(NAMES_SHOWN) {
+            write!(f, " and {more} more")?;
+        }
+        write!(f, " are left out: this host has none of that family")
+    }
+}
+
+impl Membership {
+    /// The cluster as `identity` sees it, and what of it is left out.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if a peer and this host have no family in common.
+    pub fn of(cluster: &Cluster, identity: Identity) -> Result<(Self, Vec<LeftOut>), Failure> {
+        let mut left_out = Family::ALL.map(|family| LeftOut { family, peers: Vec::new() });
+        let (mut peers, mut bypass) = (Vec::new(), cluster.bypass().clone());
+        for member in cluster.members() {
+            if identity.is(&member.name) {
+                bypass.extend(&member.bypass);
+                continue;
+            }
+            let mut peer = NamedPeer::from(member);
+            peer.addresses.retain(|addresses| identity.has(addresses.family()));
+            if peer.addresses.is_empty() {
+                return Err(no_common_family(&identity, &member.name));
+            }
+            for left in &mut left_out {
+                if !identity.has(left.family) && member.mapping(left.family).is_some() {
+                    left.peers.push(member.name.clone());
+                }
+            }
+            peers.push(peer);
+        }
+        let left_out = left_out.into_iter().filter(|left| !left.peers.is_empty()).collect();
+        Ok((Self { identity, peers, bypass }, left_out))
+    }
+}
+
+/// The refusal of a peer that this host can't send to.
+#[must_use]
+pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Failure {
+    let own: Vec<_> = Family::ALL.into_iter().filter(|family| identity.has(*family)).collect();
+    let names = list(identity.names());
+    Failure::refused(
+        format!("{names}, this host, has {} addresses only, and {peer} has none", list(own)),
+        format!("give {names} and {peer} addresses of one family, private and public"),
+    )
+}
+
+#[cfg(test)]
+impl Membership {
+    /// The cluster of a file as the members `selves` see it.
+    pub(crate) fn of_text(text: &str, selves: &[&str]) -> Self {
+        Self::try_of_text(text, selves).unwrap().0
+    }
+
+    fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Failure> {
+        let cluster = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
+        let members = cluster.members().iter().filter(|m| selves.contains(&m.name.as_str()));
+        let identity = Identity::new(members.map(Into::into).collect());
+        Self::of(&cluster, identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIXED: &str = r#"
+        [[member]]
+        name = "both"
+        private = ["10.0.0.1", "fd00::1"]
+        public = ["198.51.100.1", "2001:db8::1"]
+        [[member]]
+        name = "four"
+        private = "10.0.0.2"
+        public = "198.51.100.2"
+    "#;
+
+    #[test]
+    fn a_family_that_self_lacks_is_left_out_and_told() {
+        let (membership, left_out) = Membership::try_of_text(MIXED, &["four"]).unwrap();
+        let families: Vec<_> =
+            membership.peers[0].addresses.iter().map(|addresses| addresses.family()).collect();
+        assert_eq!(families, [Family::Ipv4]);
+        let told: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains("IPv6 addresses of both are left out"), "{told:?}");
+    }
+
+    #[test]
+    fn a_family_that_a_peer_lacks_is_no_matter() {
+        let (membership, left_out) = Membership::try_of_text(MIXED, &["both"]).unwrap();
+        assert_eq!(membership.peers[0].addresses.len(), 1);
+        assert_eq!(left_out, []);
+    }
+
+    #[test]
+    fn a_peer_without_a_common_family_is_refused_with_both_names() {
+        let text = format!(
+            "{MIXED}[[member]]\nname = \"six\"\nprivate = \"fd00::3\"\npublic = \"2001:db8::3\"\n"
+        );
+        let error = Membership::try_of_text(&text, &["four"]).unwrap_err().to_string();
+        assert!(error.contains("four") && error.contains("six"), "{error}");
+        assert!(error.contains("IPv4 addresses only"), "{error}");
+        assert!(Membership::try_of_text(&text, &["both"]).is_ok());
+    }
+
+    #[test]
+    fn many_names_are_counted() {
+        let peers = (0..8).map(|n| format!("s{n}").parse().unwrap()).collect();
+        let told = LeftOut { family: Family::Ipv6, peers }.to_string();
+        assert!(told.contains("s0, s1, s2, s3, s4 and 3 more"), "{told}");
+    }
+}

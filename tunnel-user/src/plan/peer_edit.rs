@@ -1,0 +1,358 @@
+//! What `rewrite peer` makes of the running peers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::{Private, Public};
+use crate::config::{BypassRule, Claim, Family, MemberName, Prefix, check_members, check_pairing};
+use crate::failure::Failure;
+use crate::plan::identity::OwnMember;
+use crate::plan::membership::{Membership, no_common_family};
+use crate::plan::peers::{NamedPeer, PeerAddresses};
+
+/// One change of the running peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// One more peer.
+    Add {
+        /// Its name.
+        name: MemberName,
+        /// Its private addresses, one of a family.
+        private: Vec<Private>,
+        /// Its public addresses, of the same families.
+        public: Vec<Public>,
+        /// Whether plain packets from its private addresses are let through.
+        direct: bool,
+        /// What is left alone between it and this host.
+        bypass: BTreeSet<BypassRule>,
+    },
+    /// Other properties of a peer; what is not given stays.
+    Set {
+        /// Its name, or one of its private addresses.
+        peer: String,
+        /// Where packets to it are sent; that of a family that is not given stays.
+        public: Vec<Public>,
+        /// Whether plain packets from its private addresses are let through.
+        direct: Option<bool>,
+        /// What is left alone between it and this host.
+        bypass: Option<BTreeSet<BypassRule>>,
+    },
+    /// One peer less.
+    Remove {
+        /// Its name, or one of its private addresses.
+        peer: String,
+    },
+}
+
+/// The members after a change, and the peer that it concerns before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// All of them.
+    pub membership: Membership,
+    /// The peer as it was, if it was there.
+    pub before: Option<NamedPeer>,
+    /// The peer as it will be, if it will be there.
+    pub after: Option<NamedPeer>,
+}
+
+/// The members after `edit`.
+///
+/// # Errors
+/// [`Failure::Refused`] if there is no such peer, its addresses do not fit together or to this
+/// host, or another member has them.
+pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
+    let mut membership = current.clone();
+    let peers = &mut membership.peers;
+    let (before, after) = match edit {
+        Edit::Add { name, private, public, direct, bypass } => {
+            let addresses = paired(private, public)?;
+            let (name, direct, bypass) = (name.clone(), *direct, bypass.clone());
+            let peer = NamedPeer { name, addresses, direct, bypass };
+            peers.push(peer.clone());
+            (None, Some(peer))
+        }
+        Edit::Set { peer, public, direct, bypass } => {
+            let index = find(peers, peer)?;
+            let before = peers[index].clone();
+            let after = &mut peers[index];
+            after.addresses = moved(&before, public)?;
+            after.direct = direct.unwrap_or(before.direct);
+            after.bypass = bypass.clone().unwrap_or_else(|| before.bypass.clone());
+            let after = after.clone();
+            (Some(before), Some(after))
+        }
+        Edit::Remove { peer } => (Some(peers.remove(find(peers, peer)?)), None),
+    };
+    if let Some(peer) = &after {
+        require_common_family(&membership, peer)?;
+    }
+    require_no_conflict(&membership)?;
+    Ok(Edited { membership, before, after })
+}
+
+/// Private and public addresses by family.
+fn paired(private: &[Private], public: &[Public]) -> Result<Vec<PeerAddresses>, Failure> {
+    let private: Vec<Prefix> = private.iter().map(|private| private.0).collect();
+    let public: Vec<Prefix> = public.iter().map(|public| public.0).collect();
+    let (by_private, by_public) = (by_family("private", &private)?, by_family("public", &public)?);
+    if let Some(mismatch) = check_pairing(&private, &public, &[]).first() {
+        return Err(Failure::refused(mismatch.to_string(), mismatch.help()));
+    }
+    let pairs = by_private.into_iter().filter_map(|(family, private)| {
+        let public = Public(*by_public.get(&family)?);
+        Some(PeerAddresses { private: Private(private), public })
+    });
+    Ok(pairs.collect())
+}
+
+fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, Failure> {
+    let mut found = BTreeMap::new();
+    for range in ranges {
+        let family = range.family();
+        if let Some(other) = found.insert(family, *range) {
+            return Err(Failure::refused(
+                format!("--{role} names two {family} addresses, {other} and {range}"),
+                "give at most one address of each family",
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// The peer's addresses with other public ones of the families that are given.
+fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Failure> {
+    let ranges: Vec<Prefix> = public.iter().map(|public| public.0).collect();
+    let mut moved = peer.addresses.clone();
+    for (family, range) in by_family("public", &ranges)? {
+        let name = &peer.name;
+        let Some(addresses) = moved.iter_mut().find(|a| a.family() == family) else {
+            return Err(Failure::refused(
+                format!("{name} has no {family} address"),
+                format!("remove it and add it again with a private and a public {family} address"),
+            ));
+        };
+        let private = addresses.private.0;
+        if let Some(mismatch) = check_pairing(&[private], &[range], &[]).first() {
+            return Err(Failure::refused(mismatch.to_string(), mismatch.help()));
+        }
+        addresses.public = Public(range);
+    }
+    Ok(moved)
+}
+
+fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Failure> {
+    let private = wanted.parse::<Prefix>().ok();
+    let is_it = |peer: &NamedPeer| {
+        peer.name.as_str() == wanted || peer.private().any(|own| Some(own) == private)
+    };
+    peers.iter().position(is_it).ok_or_else(|| {
+        let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
+        let known = if names.is_empty() { "there is none".into() } else { names.join(", ") };
+        Failure::refused(
+            format!("there is no peer {wanted:?}"),
+            format!("the peers are: {known}; `rewrite peer add` makes one"),
+        )
+    })
+}
+
+fn require_common_family(membership: &Membership, peer: &NamedPeer) -> Result<(), Failure> {
+    let identity = &membership.identity;
+    match peer.addresses.iter().find(|addresses| !identity.has(addresses.family())) {
+        None => Ok(()),
+        Some(_) if !peer.addresses.iter().any(|a| identity.has(a.family())) => {
+            Err(no_common_family(identity, &peer.name))
+        }
+        Some(addresses) => Err(Failure::refused(
+            format!("this host has no {} address to reach {addresses} from", addresses.family()),
+            format!("leave out the {} addresses of {}", addresses.family(), peer.name),
+        )),
+    }
+}
+
+fn require_no_conflict(membership: &Membership) -> Result<(), Failure> {
+    let own = membership.identity.selves().iter().map(own_claim);
+    let peers = membership.peers.iter().map(|peer| Claim {
+        name: Some(peer.name.clone()),
+        private: peer.private().collect(),
+        public: peer.public().collect(),
+        underlay: Vec::new(),
+    });
+    let claims: Vec<_> = own.chain(peers).collect();
+    match check_members(&claims).first() {
+        Some(conflict) => Err(Failure::refused(conflict.to_string(), conflict.help())),
+        None => Ok(()),
+    }
+}
+
+fn own_claim(own: &OwnMember) -> Claim {
+    let differs = own.mappings().filter(|m| m.underlay().0 != m.public().0);
+    Claim {
+        name: Some(own.name.clone()),
+        private: own.mappings().map(|mapping| mapping.private().0).collect(),
+        public: own.mappings().map(|mapping| mapping.public().0).collect(),
+        underlay: differs.map(|mapping| mapping.underlay().0).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn current() -> Membership {
+        Membership::of_text(
+            r#"
+            [[member]]
+            name = "srva"
+            private = ["10.0.0.1", "fd00::1"]
+            public = ["198.51.100.2", "2001:db8::1"]
+            [[member]]
+            name = "srvb"
+            private = ["10.0.0.2", "fd00::2"]
+            public = ["203.0.113.2", "2001:db8:b::2"]
+            bypass = ["tcp/22"]
+            [[member]]
+            name = "net"
+            private = "10.3.0.0/24"
+            public = "203.0.3.0/24"
+            "#,
+            &["srva"],
+        )
+    }
+
+    fn list<T>(texts: &[&str], wrap: fn(Prefix) -> T) -> Vec<T> {
+        texts.iter().map(|text| wrap(text.parse().unwrap())).collect()
+    }
+
+    fn add(private: &[&str], public: &[&str]) -> Edit {
+        Edit::Add {
+            name: "srvd".parse().unwrap(),
+            private: list(private, Private),
+            public: list(public, Public),
+            direct: false,
+            bypass: BTreeSet::new(),
+        }
+    }
+
+    fn set(peer: &str, public: &[&str]) -> Edit {
+        let public = list(public, Public);
+        Edit::Set { peer: peer.into(), public, direct: None, bypass: None }
+    }
+
+    fn addresses(peer: Option<&NamedPeer>) -> Vec<String> {
+        peer.unwrap().addresses.iter().map(ToString::to_string).collect()
+    }
+
+    fn refused(edit: &Edit) -> String {
+        edited(edit, &current()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn addresses_are_paired_by_family_in_whatever_order() {
+        let edit = add(&["fd00::4", "10.0.0.4"], &["192.0.2.4", "2001:db8::4"]);
+        let edited = edited(&edit, &current()).unwrap();
+        assert_eq!(
+            addresses(edited.after.as_ref()),
+            ["10.0.0.4 at 192.0.2.4", "fd00::4 at 2001:db8::4"]
+        );
+        assert_eq!(edited.membership.peers.len(), 3);
+    }
+
+    #[test]
+    fn addresses_that_do_not_fit_together_are_refused() {
+        for (private, public, said) in [
+            (&["10.0.0.4"][..], &["2001:db8::4"][..], "family mismatch"),
+            (&["10.0.0.4", "fd00::4"], &["192.0.2.4"], "family mismatch"),
+            (&["10.4.0.0/24"], &["192.0.2.0/25"], "24 bits"),
+            (&["10.0.0.4", "10.0.0.5"], &["192.0.2.4"], "two IPv4 addresses"),
+        ] {
+            let error = refused(&add(private, public));
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_found_by_its_name_and_by_each_private_address() {
+        for wanted in ["srvb", "10.0.0.2", "fd00::2"] {
+            let edited = edited(&Edit::Remove { peer: wanted.into() }, &current()).unwrap();
+            assert_eq!(edited.before.map(|peer| peer.name.to_string()), Some("srvb".into()));
+        }
+        let edited = edited(&Edit::Remove { peer: "10.3.0.0/24".into() }, &current()).unwrap();
+        assert_eq!(edited.membership.peers.len(), 1);
+        let error = refused(&Edit::Remove { peer: "203.0.113.2".into() });
+        assert!(error.contains("srvb, net"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let edited = edited(&set("srvb", &["192.0.2.9"]), &current()).unwrap();
+        assert_eq!(
+            addresses(edited.after.as_ref()),
+            ["10.0.0.2 at 192.0.2.9", "fd00::2 at 2001:db8:b::2"]
+        );
+        let (before, after) = (edited.before.unwrap(), edited.after.unwrap());
+        assert_eq!((before.direct, &before.bypass), (after.direct, &after.bypass));
+        assert_eq!(before, current().peers[0]);
+    }
+
+    #[test]
+    fn rules_are_replaced_and_taken_away() {
+        let rules: BTreeSet<_> = ["udp/53".parse().unwrap()].into();
+        for bypass in [rules, BTreeSet::new()] {
+            let edit = Edit::Set {
+                peer: "srvb".into(),
+                public: Vec::new(),
+                direct: Some(true),
+                bypass: Some(bypass.clone()),
+            };
+            let after = edited(&edit, &current()).unwrap().after.unwrap();
+            assert_eq!((after.direct, after.bypass), (true, bypass));
+        }
+    }
+
+    #[test]
+    fn a_public_address_that_does_not_fit_the_peer_is_refused() {
+        let error = refused(&set("net", &["2001:db8::9"]));
+        assert!(error.contains("net has no IPv6 address"), "{error}");
+        let error = refused(&set("net", &["203.0.9.0/25"]));
+        assert!(error.contains("24 bits"), "{error}");
+        let error = refused(&set("srvb", &["192.0.2.1", "192.0.2.2"]));
+        assert!(error.contains("two IPv4 addresses"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_another_member_has_is_refused() {
+        for (private, public, said) in [
+            ("10.0.0.1", "192.0.2.4", "srva"),
+            ("10.0.0.2", "192.0.2.4", "srvb"),
+            ("10.0.0.4", "203.0.113.2", "srvb"),
+            ("10.0.0.4", "10.0.0.1", "srva"),
+        ] {
+            let error = refused(&add(&[private], &[public]));
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_its_own_within_a_network_is_no_conflict() {
+        assert!(edited(&add(&["10.3.0.7"], &["192.0.2.7"]), &current()).is_ok());
+    }
+
+    #[test]
+    fn a_peer_of_a_family_that_this_host_lacks_is_refused() {
+        let text = r#"
+            [[member]]
+            name = "srva"
+            private = "10.0.0.1"
+            public = "198.51.100.2"
+            [[member]]
+            name = "srvb"
+            private = "10.0.0.2"
+            public = "203.0.113.2"
+        "#;
+        let current = Membership::of_text(text, &["srva"]);
+        let error = edited(&add(&["fd00::4"], &["2001:db8::4"]), &current).unwrap_err();
+        assert!(error.to_string().contains("IPv4 addresses only"), "{error}");
+        let both = add(&["10.0.0.4", "fd00::4"], &["192.0.2.4", "2001:db8::4"]);
+        let error = edited(&both, &current).unwrap_err();
+        assert!(error.to_string().contains("no IPv6 address"), "{error}");
+    }
+}

@@ -1,0 +1,295 @@
+//! The contents of the maps of peers, and the order in which to get there from what is.
+
+use std::collections::BTreeMap;
+
+use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+
+use crate::config::MemberName;
+use crate::plan::membership::Membership;
+use crate::plan::peers::NamedPeer;
+use crate::plan::range::{Address, Range};
+
+/// All entries of one family: those of `peers_*` under single addresses, the others those of
+/// `prefixes_*`.
+pub type PeerTable<A> = BTreeMap<Range<A>, Peer<A>>;
+
+/// All entries of both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerTables {
+    /// Those of IPv4.
+    pub v4: PeerTable<[u8; 4]>,
+    /// Those of IPv6.
+    pub v6: PeerTable<[u8; 16]>,
+}
+
+/// Seconds for which a peer that is new or has moved may not be attached itself yet: the time that
+/// an operator takes to attach on one host after the other.
+pub const SETTLING: u32 = 60;
+
+/// The entries for the peers that have a slot: two for each peer and family. New ones are settled
+/// at `settled_at`, in seconds of CLOCK_MONOTONIC.
+#[must_use]
+pub fn tables(
+    membership: &Membership,
+    slots: &BTreeMap<MemberName, u32>,
+    settled_at: u32,
+) -> PeerTables {
+    PeerTables {
+        v4: table(membership, slots, settled_at),
+        v6: table(membership, slots, settled_at),
+    }
+}
+
+fn table<A: Address>(
+    membership: &Membership,
+    slots: &BTreeMap<MemberName, u32>,
+    settled_at: u32,
+) -> PeerTable<A> {
+    let mut table = PeerTable::new();
+    for peer in &membership.peers {
+        let Some(slot) = slots.get(&peer.name) else { continue };
+        for addresses in &peer.addresses {
+            let ranges = (Range::of(addresses.private.0), Range::of(addresses.public.0));
+            let (Some(private), Some(public)) = ranges else { continue };
+            let entry = entry(membership, peer, *slot, private, public, settled_at);
+            table.insert(private, Peer { role: ROLE_PRIVATE, ..entry });
+            table.insert(public, Peer { role: ROLE_PUBLIC, ..entry });
+        }
+    }
+    table
+}
+
+fn entry<A: Address>(
+    membership: &Membership,
+    peer: &NamedPeer,
+    slot: u32,
+    private: Range<A>,
+    public: Range<A>,
+    settled_at: u32,
+) -> Peer<A> {
+    let own = membership.identity.single(A::FAMILY);
+    let own_address = |prefix| Range::of(prefix).map_or_else(A::default, |range| range.address);
+    let flag = |rules: bool, flag: u8| if rules { flag } else { 0 };
+    Peer {
+        private: private.address,
+        public: public.address,
+        self_private: own.map_or_else(A::default, |own| own_address(own.private().0)),
+        self_underlay: own.map_or_else(A::default, |own| own_address(own.underlay().0)),
+        slot,
+        role: ROLE_PRIVATE,
+        direct: u8::from(peer.direct),
+        public_flows: 0,
+        length: private.length,
+        bypass: flag(!membership.bypass.is_empty(), BYPASS_CLUSTER)
+            | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
+        plain: 0,
+        reserved: [0; 2],
+        settled_at,
+    }
+}
+
+/// One change of the maps of a family, atomic for the packets that cross it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<A> {
+    /// Insert or replace an entry.
+    Set(Range<A>, Peer<A>),
+    /// Remove an entry.
+    Remove(Range<A>),
+}
+
+impl<A: Address> Change<A> {
+    /// What takes it back, given what was before.
+    #[must_use]
+    pub fn back(&self, before: &PeerTable<A>) -> Self {
+        let (Self::Set(range, _) | Self::Remove(range)) = self;
+        before.get(range).map_or(Self::Remove(*range), |old| Self::Set(*range, *old))
+    }
+}
+
+/// The changes from `current` to `wanted`, in the order that loses no packet: first accept from
+/// new public addresses, then send to them, and last stop to accept from the old ones.
+#[must_use]
+pub fn changes<A: Address + PartialEq>(
+    current: &PeerTable<A>,
+    wanted: &PeerTable<A>,
+) -> Vec<Change<A>> {
+    let set = |role| {
+        wanted.iter().filter(move |(_, peer)| peer.role == role).filter_map(|(range, peer)| {
+            let old = current.get(range);
+            let noted = old.map_or(*peer, |old| with_notes(peer, old));
+            let changed = Peer { settled_at: peer.settled_at, ..noted };
+            (old != Some(&noted)).then_some(Change::Set(*range, changed))
+        })
+    };
+    let removed =
+        current.keys().filter(|range| !wanted.contains_key(range)).map(|r| Change::Remove(*r));
+    set(ROLE_PUBLIC).chain(set(ROLE_PRIVATE)).chain(removed).collect()
+}
+
+/// `wanted` with what the programs have noted in `old`: what they know of the peer is still true.
+fn with_notes<A: Address>(wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
+    Peer {
+        public_flows: old.public_flows,
+        settled_at: old.settled_at,
+        // Only a direct peer's packets are sent as they are.
+        plain: if wanted.direct == 1 { old.plain } else { 0 },
+        ..*wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SRVA: &str = r#"
+        [[member]]
+        name = "srva"
+        private = ["10.0.0.1", "fd00::1"]
+        public = ["198.51.100.2", "2001:db8:a::2"]
+        underlay = "172.31.0.5"
+    "#;
+
+    fn srvb(private: &str, public: &str, more: &str) -> PeerTables {
+        of(&format!(
+            "{SRVA}[[member]]\nname = \"srvb\"\nprivate = {private}\npublic = {public}\n{more}"
+        ))
+    }
+
+    fn of(text: &str) -> PeerTables {
+        of_selves(text, &["srva"])
+    }
+
+    fn of_selves(text: &str, selves: &[&str]) -> PeerTables {
+        let membership = Membership::of_text(text, selves);
+        tables(&membership, &[("srvb".parse().unwrap(), 3)].into(), 60)
+    }
+
+    fn keys<A: Address>(changes: &[Change<A>]) -> Vec<String> {
+        changes
+            .iter()
+            .map(|change| match change {
+                Change::Set(range, _) => format!("set {}", range.prefix()),
+                Change::Remove(range) => format!("remove {}", range.prefix()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_peer_has_one_entry_under_each_of_its_addresses() {
+        let tables = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "");
+        let under_private = tables.v4[&Range::single([10, 0, 0, 2])];
+        let under_public = tables.v4[&Range::single([203, 0, 113, 2])];
+        assert_eq!((tables.v4.len(), tables.v6.len()), (2, 0));
+        assert_eq!((under_private.role, under_public.role), (ROLE_PRIVATE, ROLE_PUBLIC));
+        assert_eq!(under_private.self_underlay, [172, 31, 0, 5], "the underlay, not the public");
+        assert_eq!((under_private.length, under_private.slot), (32, 3));
+        assert_eq!(Peer { role: ROLE_PUBLIC, ..under_private }, under_public);
+    }
+
+    #[test]
+    fn both_families_share_the_slot() {
+        let tables = srvb("[\"10.0.0.2\", \"fd00::2\"]", "[\"203.0.113.2\", \"2001:db8::2\"]", "");
+        assert_eq!((tables.v4.len(), tables.v6.len()), (2, 2));
+        let entry = tables.v6.values().next().unwrap();
+        assert_eq!((entry.slot, entry.length), (3, 128));
+        assert_eq!(entry.self_private.ip().to_string(), "fd00::1");
+        assert_eq!(entry.self_underlay.ip().to_string(), "2001:db8:a::2");
+    }
+
+    #[test]
+    fn a_prefix_is_an_entry_of_its_length() {
+        let tables = srvb("\"10.0.2.0/24\"", "\"203.0.113.0/24\"", "");
+        let range = Range { address: [10, 0, 2, 0], length: 24 };
+        assert_eq!(tables.v4[&range].length, 24);
+        assert_eq!(tables.v4[&range].public, [203, 0, 113, 0]);
+        assert!(!range.is_single());
+    }
+
+    #[test]
+    fn on_a_gateway_an_entry_names_no_self() {
+        let text = format!(
+            "{SRVA}[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"198.51.100.3\"\n\
+             [[member]]\nname = \"srvb\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n"
+        );
+        let tables = of_selves(&text, &["srva", "srvc"]);
+        let entry = tables.v4[&Range::single([10, 0, 0, 2])];
+        assert_eq!((entry.self_private, entry.self_underlay), ([0; 4], [0; 4]));
+    }
+
+    #[test]
+    fn whose_rules_are_to_be_asked_is_in_the_entry() {
+        let own = "bypass = [\"tcp/22\"]";
+        let flags = |tables: PeerTables| tables.v4[&Range::single([10, 0, 0, 2])].bypass;
+        let (private, public) = ("\"10.0.0.2\"", "\"203.0.113.2\"");
+        assert_eq!(flags(srvb(private, public, "")), 0);
+        assert_eq!(flags(srvb(private, public, own)), BYPASS_MEMBER);
+        let clusters = format!(
+            "{own}\n{SRVA}[[member]]\nname = \"srvb\"\nprivate = {private}\npublic = {public}\n"
+        );
+        assert_eq!(flags(of(&clusters)), BYPASS_CLUSTER);
+        assert_eq!(flags(of(&format!("{clusters}{own}"))), BYPASS_CLUSTER | BYPASS_MEMBER);
+    }
+
+    #[test]
+    fn a_peer_that_moves_is_accepted_from_its_new_address_before_packets_go_there() {
+        let current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "");
+        let wanted = srvb("\"10.0.0.2\"", "\"192.0.2.9\"", "");
+        assert_eq!(
+            keys(&changes(&current.v4, &wanted.v4)),
+            ["set 192.0.2.9", "set 10.0.0.2", "remove 203.0.113.2"]
+        );
+        let current = srvb("\"fd00:2::/64\"", "\"2001:db8:2::/64\"", "");
+        let wanted = srvb("\"fd00:2::/64\"", "\"2001:db8:9::/64\"", "");
+        assert_eq!(
+            keys(&changes(&current.v6, &wanted.v6)),
+            ["set 2001:db8:9::/64", "set fd00:2::/64", "remove 2001:db8:2::/64"]
+        );
+    }
+
+    #[test]
+    fn a_change_is_taken_back_by_what_was_before() {
+        let current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
+        let wanted = srvb("\"10.0.0.2\"", "\"192.0.2.9\"", "").v4;
+        let mut table = current.clone();
+        let mut backs = Vec::new();
+        for change in changes(&current, &wanted) {
+            backs.push(change.back(&current));
+            apply(&mut table, change);
+        }
+        assert_eq!(table, wanted);
+        backs.into_iter().rev().for_each(|back| apply(&mut table, back));
+        assert_eq!(table, current);
+    }
+
+    fn apply(table: &mut PeerTable<[u8; 4]>, change: Change<[u8; 4]>) {
+        match change {
+            Change::Set(range, peer) => drop(table.insert(range, peer)),
+            Change::Remove(range) => drop(table.remove(&range)),
+        }
+    }
+
+    #[test]
+    fn the_same_peers_change_nothing_and_stay_settled() {
+        let earlier = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "");
+        let mut later = earlier.clone();
+        later.v4.values_mut().for_each(|peer| peer.settled_at = 1_000);
+        assert_eq!(changes(&earlier.v4, &later.v4), []);
+    }
+
+    #[test]
+    fn what_the_programs_noted_survives_a_change() {
+        let mut current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "direct = true").v4;
+        let key = Range::single([203, 0, 113, 2]);
+        let entry = current.get_mut(&key).unwrap();
+        (entry.public_flows, entry.plain) = (1, 1);
+        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "direct = true").v4;
+        assert_eq!(changes(&current, &wanted), []);
+        let bypass = "direct = true\nbypass = [\"tcp/22\"]";
+        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", bypass).v4;
+        let Change::Set(changed, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
+        assert_eq!((changed, entry.public_flows, entry.plain), (key, 1, 1));
+        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
+        let Change::Set(_, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
+        assert_eq!((entry.public_flows, entry.plain), (1, 0), "no longer direct, no longer plain");
+    }
+}
