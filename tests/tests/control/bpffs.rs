@@ -18,8 +18,8 @@ pub const BPFFS: &str = "/sys/fs/bpf";
 pub const ATTACHMENT_ABI_VERSION: usize = offset_of!(Attachment, abi_version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
-/// What the programs note in the entries of `peers_v4`, whenever it suits them.
-const NOTES: [&str; 2] = ["public_flows", "settled_at"];
+/// What the programs note in the entries of peers, whenever it suits them.
+const NOTES: [&str; 3] = ["public_flows", "plain", "settled_at"];
 
 /// The folder of a namespace's pins.
 pub fn pins(host: &Namespace) -> Result<PathBuf> {

@@ -7,11 +7,24 @@ use tests::lab::{B_PRIVATE, PUBLIC_INTERFACE, ROUTER_A};
 use tests::traffic::ping;
 
 use crate::bpffs::{bpftool, dump, dump_without_notes, update, value};
-use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::scenario::{NOTHING_MORE, Scenario, XDP};
 
-const MAPS: [&str; 6] =
-    ["peers_v4", "members", "attachment", "peer_counters", "reason_counters", "flows_v4"];
-const PROGRAMS: [&str; 2] = ["rewrite_egress", "rewrite_ingress"];
+const MAPS: [&str; 14] = [
+    "peers_v4",
+    "peers_v6",
+    "prefixes_v4",
+    "prefixes_v6",
+    "selves",
+    "selves_v4",
+    "selves_v6",
+    "members",
+    "bypass",
+    "attachment",
+    "peer_counters",
+    "reason_counters",
+    "flows_v4",
+    "flows_v6",
+];
 /// Where `public` is in the value of `peers_v4`.
 const PUBLIC: usize = 4;
 
@@ -41,7 +54,9 @@ fn the_map_of_peers_reads_as_text() -> Result<()> {
         "slot": 0,
         "role": 1,
         "direct": 0,
-        "reserved": 0,
+        "length": 32,
+        "bypass": 0,
+        "reserved": [0, 0],
     });
     assert_eq!(under_private, &wanted);
     let under_public = &entry(&dumped, [203, 0, 113, 2])?["value"];
@@ -61,7 +76,9 @@ fn every_map_has_named_fields() -> Result<()> {
     for (map, fields) in [
         ("peers_v4", &["private", "self_underlay"][..]),
         ("members", &["name"]),
-        ("attachment", &["abi_version", "self_private", "version"]),
+        ("selves", &["name", "v4", "v6", "underlay", "loopback_address_added"]),
+        ("selves_v4", &["private", "underlay", "length", "role"]),
+        ("attachment", &["abi_version", "settings", "link_header_len", "version"]),
         ("peer_counters", &["egress", "ingress", "packets", "bytes"]),
         ("reason_counters", &["foreign_source", "spoofed", "packets"]),
         ("flows_v4", &["local_port", "peer", "last_sent"]),
@@ -79,16 +96,19 @@ fn every_map_has_named_fields() -> Result<()> {
 fn no_name_is_cut() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    scenario.attach(host, NOTHING_MORE)?;
-    for (kind, names) in [("map", &MAPS[..]), ("prog", &PROGRAMS)] {
-        for name in names {
-            let pin = scenario.pin(host, name)?.display().to_string();
-            let shown = bpftool(&["-j", kind, "show", "pinned", &pin])?;
-            let shown: Value = serde_json::from_str(&shown)?;
-            assert_eq!(shown["name"], *name);
-            let text = bpftool(&[kind, "show", "pinned", &pin])?;
-            ensure!(text.contains(&format!("name {name} ")), "{text}");
+    for (more, ingress) in [(NOTHING_MORE, "rewrite_ingress"), (XDP, "rewrite_xdp")] {
+        scenario.attach(host, more)?;
+        for (kind, names) in [("map", &MAPS[..]), ("prog", &["rewrite_egress", ingress])] {
+            for name in names {
+                let pin = scenario.pin(host, name)?.display().to_string();
+                let shown = bpftool(&["-j", kind, "show", "pinned", &pin])?;
+                let shown: Value = serde_json::from_str(&shown)?;
+                assert_eq!(shown["name"], *name);
+                let text = bpftool(&[kind, "show", "pinned", &pin])?;
+                ensure!(text.contains(&format!("name {name} ")), "{text}");
+            }
         }
+        scenario.detach(host)?;
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! All that attach might change on a host, for comparing it before and after.
 
+use std::io;
+
 use anyhow::{Context, Result};
 use aya::programs::{SchedClassifier, TcAttachType};
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
+use tunnel_user::failure::is_io;
 
 use crate::bpffs::{pins, tree};
 
@@ -15,7 +18,7 @@ const LOOKS: &[&[&str]] = &[
     &["ip", "-json", "rule"],
     &["tc", "-json", "qdisc", "show"],
     &["bpftool", "-j", "net", "show"],
-    &["sysctl", "-a", "-r", "^net[.]ipv4[.]conf[.]"],
+    &["sysctl", "-a", "-r", "^net[.]ipv[46][.]conf[.]"],
 ];
 const FILTERS: &[&str] = &["ingress", "egress"];
 
@@ -80,8 +83,12 @@ fn tcx_programs(attach_type: TcAttachType) -> Result<String> {
     if nix::net::if_::if_nametoindex(PUBLIC_INTERFACE).is_err() {
         return Ok("no interface".into());
     }
-    let (_, programs) = SchedClassifier::query_tcx(PUBLIC_INTERFACE, attach_type)
-        .context("ask for the programs of eth0")?;
+    let answer = SchedClassifier::query_tcx(PUBLIC_INTERFACE, attach_type);
+    // Kernels before 6.6 do not know the attach type.
+    if answer.as_ref().is_err_and(|error| is_io(error, io::ErrorKind::InvalidInput)) {
+        return Ok("no tcx".into());
+    }
+    let (_, programs) = answer.context("ask for the programs of eth0")?;
     let named =
         programs.iter().map(|program| (program.id(), program.name_as_str().map(str::to_owned)));
     Ok(format!("{:?}", named.collect::<Vec<_>>()))

@@ -12,7 +12,7 @@ use tests::wait::wait_until;
 use crate::bpffs::BPFFS;
 use crate::host_state::HostState;
 use crate::process::Process;
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const MOMENTS: u32 = 12;
 
@@ -23,7 +23,7 @@ fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let mut interrupted = 0;
-    for hook in [NOTHING_MORE, CLSACT] {
+    for hook in [NOTHING_MORE, CLSACT, XDP] {
         let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
         let words = [&words, hook].concat();
         let start = Instant::now();

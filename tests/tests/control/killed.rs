@@ -9,7 +9,7 @@ use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
 
 use crate::host_state::HostState;
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
 const KILLS: u32 = 20;
@@ -75,6 +75,11 @@ fn an_attach_that_is_killed_while_attached_never_stops_traffic() -> Result<()> {
 #[test]
 fn an_attach_that_is_killed_while_attached_by_clsact_never_stops_traffic() -> Result<()> {
     killed_while_attached(CLSACT)
+}
+
+#[test]
+fn an_attach_that_is_killed_while_attached_with_xdp_never_stops_traffic() -> Result<()> {
+    killed_while_attached(XDP)
 }
 
 #[test]
@@ -154,11 +159,16 @@ fn after_a_first_attach_by_clsact_that_is_killed_the_next_command_puts_all_right
 }
 
 #[test]
+fn after_a_first_attach_with_xdp_that_is_killed_the_next_command_puts_all_right() -> Result<()> {
+    first_attach_killed(XDP)
+}
+
+#[test]
 fn after_a_detach_that_is_killed_the_next_command_puts_all_right() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    for hook in [NOTHING_MORE, CLSACT] {
+    for hook in [NOTHING_MORE, CLSACT, XDP] {
         scenario.attach(host, hook)?;
         let detach = ["detach", "--all"];
         let life = duration(&scenario, host, &detach)?;

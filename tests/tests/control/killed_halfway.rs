@@ -10,7 +10,7 @@ use tests::netns::Namespace;
 
 use crate::bpffs::{ATTACHMENT_HOOK, set_attachment_byte};
 use crate::host_state::HostState;
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT};
 use crate::undo_clsact::filter;
 
 /// As it is before the address and the routes are added, when the programs run already, and before
@@ -54,11 +54,21 @@ fn programs_by_clsact_that_are_not_recorded_are_put_right_by_attach_by_tcx() -> 
 }
 
 #[test]
+fn programs_by_xdp_that_are_not_recorded_are_put_right_by_attach() -> Result<()> {
+    put_right_by_attach(XDP, XDP)
+}
+
+#[test]
+fn programs_by_xdp_that_are_not_recorded_are_put_right_by_attach_by_tc() -> Result<()> {
+    put_right_by_attach(XDP_AND_CLSACT, NOTHING_MORE)
+}
+
+#[test]
 fn programs_that_are_not_recorded_are_taken_away_by_detach() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    for hook in [NOTHING_MORE, CLSACT] {
+    for hook in [NOTHING_MORE, CLSACT, XDP, XDP_AND_CLSACT] {
         attached_but_not_recorded(&scenario, host, hook)?;
         scenario.detach(host)?;
         before.assert_unchanged(host, &format!("after detach, {hook:?}"));
@@ -67,11 +77,11 @@ fn programs_that_are_not_recorded_are_taken_away_by_detach() -> Result<()> {
 }
 
 /// Attaches again and again, and looks all the while whether the programs are pinned.
-fn always_pinned(hook: &[&str]) -> Result<()> {
+fn always_pinned(hook: &[&str], ingress: &str) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(host, hook)?;
-    let pins = [scenario.pin(host, "rewrite_egress")?, scenario.pin(host, "rewrite_ingress")?];
+    let pins = [scenario.pin(host, "rewrite_egress")?, scenario.pin(host, ingress)?];
     let stop = AtomicBool::new(false);
     let missed = thread::scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -92,12 +102,17 @@ fn always_pinned(hook: &[&str]) -> Result<()> {
 
 #[test]
 fn an_attach_that_replaces_programs_leaves_none_without_a_pin() -> Result<()> {
-    always_pinned(NOTHING_MORE)
+    always_pinned(NOTHING_MORE, "rewrite_ingress")
 }
 
 #[test]
 fn an_attach_that_replaces_programs_by_clsact_leaves_none_without_a_pin() -> Result<()> {
-    always_pinned(CLSACT)
+    always_pinned(CLSACT, "rewrite_ingress")
+}
+
+#[test]
+fn an_attach_that_replaces_programs_with_xdp_leaves_none_without_a_pin() -> Result<()> {
+    always_pinned(XDP, "rewrite_xdp")
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
 /// Three seconds' worth.
@@ -12,6 +12,9 @@ const SRVC_MOVED: &str =
     "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.33\"\n";
 const SRVD: &str = "[[member]]\nname = \"srvd\"\nprivate = \"10.0.0.4\"\npublic = \"192.0.2.4\"\n";
 
+const NET: &str =
+    "[[member]]\nname = \"net\"\nprivate = \"10.7.0.0/24\"\npublic = \"192.0.7.0/24\"\n";
+
 fn reattach_under_load(hook: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let right = scenario.lab.cluster_toml();
@@ -20,6 +23,9 @@ fn reattach_under_load(hook: &[&str]) -> Result<()> {
         format!("{right}direct = true\n{SRVC}direct = true\n"),
         format!("{SRVD}{right}{SRVC_MOVED}"),
         right.replace("name    = \"srva\"", "direct = true\nname = \"srva\""),
+        // Each of these takes other programs.
+        format!("bypass = [\"tcp/22\"]\n{right}{NET}"),
+        format!("{right}{NET}{SRVC}"),
         right.clone(),
     ];
     for (number, text) in files.iter().enumerate() {
@@ -56,6 +62,11 @@ fn attaching_again_with_a_changed_file_loses_no_packet_with_clsact() -> Result<(
 }
 
 #[test]
+fn attaching_again_with_a_changed_file_loses_no_packet_with_xdp() -> Result<()> {
+    reattach_under_load(XDP)
+}
+
+#[test]
 fn adding_and_removing_another_peer_loses_no_packet() -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.attach_both(NOTHING_MORE)?;
@@ -65,6 +76,9 @@ fn adding_and_removing_another_peer_loses_no_packet() -> Result<()> {
             "peer add srvc --private 10.0.0.3 --public 192.0.2.3",
             "peer set srvc --public 192.0.2.33 --direct true",
             "peer remove srvc",
+            "peer add net --private 10.7.0.0/24 --public 192.0.7.0/24 --bypass tcp/22",
+            "peer set net --no-bypass",
+            "peer remove net",
         ] {
             for host in [&scenario.lab.a, &scenario.lab.b] {
                 let words: Vec<_> = words.split(' ').collect();

@@ -30,17 +30,19 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
     assert!(route.contains("src 10.0.0.1"), "{route}");
     let srvb = json!({
         "name": "srvb",
-        "private": "10.0.0.2",
-        "public": "203.0.113.2",
+        "private": ["10.0.0.2"],
+        "public": ["203.0.113.2"],
         "accepted_from": ["203.0.113.2"],
         "direct": false,
+        "bypass": [],
     });
     let srvc = json!({
         "name": "srvc",
-        "private": "10.0.0.3",
-        "public": "192.0.2.3",
+        "private": ["10.0.0.3"],
+        "public": ["192.0.2.3"],
         "accepted_from": ["192.0.2.3"],
         "direct": true,
+        "bypass": [],
     });
     let listed = scenario.json(host, &["peer", "list", "--json"])?;
     let wanted = json!({"interfaces": [{"interface": "eth0", "peers": [srvb, srvc]}]});

@@ -18,7 +18,7 @@ fn conflicts_are_refused_and_nothing_is_touched() -> Result<()> {
 
     let before = HostState::of(host)?;
     let maps = || -> Result<Vec<_>> {
-        let names = ["peers_v4", "members", "attachment"];
+        let names = ["peers_v4", "prefixes_v4", "members", "bypass", "attachment"];
         names.map(|name| dump_without_notes(&scenario.pin(host, name)?)).into_iter().collect()
     };
     let maps_before = maps()?;
@@ -36,6 +36,12 @@ fn conflicts_are_refused_and_nothing_is_touched() -> Result<()> {
         ("peer set srvb --public 192.0.2.3", "192.0.2.3"),
         ("peer set srvb --public 10.0.0.1", "10.0.0.1"),
         ("peer set srvb --public 192.0.2.66", "no way to 192.0.2.66"),
+        ("peer add srvd --private fd00::4 --public 2001:db8::4", "IPv4 addresses only"),
+        ("peer add srvd --private 10.0.0.4 --public 2001:db8::4", "family mismatch"),
+        ("peer add srvd --private 10.4.0.0/24 --public 192.0.4.0/25", "24 bits"),
+        ("peer add srvd --private 10.0.0.4,10.0.0.6 --public 192.0.2.4", "two IPv4"),
+        ("peer add srvd --private 10.4.0.0/25 --public 198.51.100.0/25", "network of eth0"),
+        ("peer set srvb --public 2001:db8::9", "no IPv6 address"),
         ("peer set srvx --public 192.0.2.4", "\"srvx\""),
         ("peer set srva --public 192.0.2.4", "\"srva\""),
         ("peer set 10.0.0.9 --direct true", "\"10.0.0.9\""),
@@ -72,7 +78,10 @@ fn words_that_are_no_name_or_address_are_wrong_usage() -> Result<()> {
         "detach eth0 --all",
         "attach",
         "attach eth0 --hook none",
-        "attach eth0 --ingress xdp",
+        "attach eth0 --ingress native",
+        "peer add srvd --private 10.0.0.4 --public 192.0.2.4 --bypass icmp/8",
+        "peer set srvb --bypass tcp/0",
+        "peer set srvb --bypass tcp/22 --no-bypass",
         "unknown",
     ] {
         let ended = scenario.try_run(host, &line.split(' ').collect::<Vec<_>>())?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -12,12 +13,16 @@ use tests::netns::Namespace;
 use tests::process::command_line;
 use tests::rewrite_command::Rewrite;
 use tests::traffic::ping;
+use tests::wait::wait_until;
 
 use crate::bpffs::pins;
 use crate::process::Process;
 
 pub const NOTHING_MORE: &[&str] = &[];
 pub const CLSACT: &[&str] = &["--hook", "clsact"];
+pub const XDP: &[&str] = &["--ingress", "xdp"];
+pub const XDP_GENERIC: &[&str] = &["--ingress", "xdp-generic"];
+pub const XDP_AND_CLSACT: &[&str] = &["--ingress", "xdp", "--hook", "clsact"];
 
 /// Two hosts that are not attached yet.
 pub struct Scenario {
@@ -128,6 +133,14 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// Waits until the kernel has noted that an interface has a carrier, which takes it a moment.
+pub fn wait_until_up(host: &Namespace, interface: &str) -> Result<()> {
+    wait_until("the interface to be up", Duration::from_secs(10), || {
+        let link = host.run(&["ip", "link", "show", "dev", interface])?;
+        Ok((link.contains("state UP") && !link.contains("NO-CARRIER")).then_some(()))
+    })
 }
 
 /// Runs a command to its end, whatever that is.

@@ -47,7 +47,8 @@ fn the_table_names_peers_and_reasons() -> Result<()> {
     let said = scenario.rewrite.run(host, &["stats"])?;
     ensure!(said.contains("eth0") && said.contains("srvb"), "{said}");
     ensure!(!said.contains("not rewritten"), "{said}");
-    let words = "ping -n -c 1 -W 1 -I 198.51.100.2 10.0.0.2";
+    host.run(&["ip", "address", "add", "198.51.100.77/24", "dev", "eth0"])?;
+    let words = "ping -n -c 1 -W 1 -I 198.51.100.77 10.0.0.2";
     let _ = host.run(&words.split(' ').collect::<Vec<_>>());
     let said = scenario.rewrite.run(host, &["stats"])?;
     ensure!(said.contains("not rewritten: egress 1 packets"), "{said}");

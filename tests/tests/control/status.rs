@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::netns::Namespace;
 
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_GENERIC};
 
 /// The names in an object, sorted.
 pub fn keys(value: &Value) -> Vec<&str> {
@@ -16,7 +16,12 @@ pub fn keys(value: &Value) -> Vec<&str> {
 fn the_json_has_the_documented_shape() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    for (hook, name) in [(NOTHING_MORE, "tcx"), (CLSACT, "clsact")] {
+    for (hook, name, ingress) in [
+        (NOTHING_MORE, "tcx", "tc"),
+        (CLSACT, "clsact", "tc"),
+        (XDP, "tcx", "xdp"),
+        (XDP_GENERIC, "tcx", "xdp-generic"),
+    ] {
         scenario.attach(host, hook)?;
         let status = scenario.json(host, &["status", "--json"])?;
         assert_eq!(keys(&status), ["abi_version", "interfaces", "version"]);
@@ -26,21 +31,28 @@ fn the_json_has_the_documented_shape() -> Result<()> {
         let mut wanted = [
             "interface",
             "hook",
+            "ingress",
             "attached_at",
             "changed_at",
             "attached_by",
             "pins",
-            "self",
+            "selves",
+            "gateway",
+            "bypass",
             "peers",
             "health",
             "healthy",
         ];
         wanted.sort_unstable();
         assert_eq!(keys(interface), wanted);
-        assert_eq!(keys(&interface["self"]), ["name", "private", "public", "underlay"]);
+        let own = &interface["selves"][0];
+        assert_eq!(keys(own), ["name", "private", "public", "underlay"]);
         let peer = &interface["peers"][0];
-        assert_eq!(keys(peer), ["accepted_from", "direct", "name", "private", "public"]);
-        assert_eq!(interface["self"]["name"], "srva");
+        assert_eq!(keys(peer), ["accepted_from", "bypass", "direct", "name", "private", "public"]);
+        assert_eq!(own["name"], "srva");
+        assert_eq!(own["private"], serde_json::json!(["10.0.0.1"]));
+        assert_eq!(interface["gateway"], false);
+        assert_eq!(interface["ingress"], ingress);
         assert_eq!(interface["interface"], "eth0");
         assert_eq!(interface["hook"], name);
         assert_eq!(interface["healthy"], true);

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use tests::lab::{A_PRIVATE, CABLE_INTERFACE, LabOptions, PUBLIC_INTERFACE};
 use tests::wait::wait_until;
 
+use crate::dual_stack;
 use crate::host_state::HostState;
-use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT, XDP_GENERIC};
 
 /// Attaches, sees traffic pass, detaches, and compares both hosts.
 fn comes_and_goes(scenario: &Scenario, more: &[&str]) -> Result<()> {
@@ -41,6 +42,28 @@ fn detach_leaves_the_host_as_it_was_with_clsact() -> Result<()> {
 }
 
 #[test]
+fn detach_leaves_the_host_as_it_was_with_xdp() -> Result<()> {
+    comes_and_goes(&Scenario::new()?, XDP)
+}
+
+#[test]
+fn detach_leaves_the_host_as_it_was_with_generic_xdp() -> Result<()> {
+    comes_and_goes(&Scenario::new()?, XDP_GENERIC)
+}
+
+#[test]
+fn detach_leaves_the_host_as_it_was_with_xdp_and_clsact() -> Result<()> {
+    comes_and_goes(&Scenario::new()?, XDP_AND_CLSACT)
+}
+
+#[test]
+fn detach_leaves_a_host_of_both_families_as_it_was() -> Result<()> {
+    let scenario = Scenario::new()?;
+    dual_stack::prepare(&scenario)?;
+    comes_and_goes(&scenario, NOTHING_MORE)
+}
+
+#[test]
 fn a_private_address_that_was_on_lo_before_stays() -> Result<()> {
     let scenario = Scenario::new()?;
     let address = format!("{A_PRIVATE}/32");
@@ -63,7 +86,7 @@ fn a_private_address_on_a_cable_without_carrier_stays_with_its_route() -> Result
         // The kernel notes it a moment later.
         wait_until("the cable to be without carrier", Duration::from_secs(10), || {
             let link = host.run(&["ip", "link", "show", CABLE_INTERFACE])?;
-            Ok((link.contains("NO-CARRIER") && link.contains("state DOWN")).then_some(()))
+            Ok((!link.contains("LOWER_UP")).then_some(()))
         })?;
     }
     comes_and_goes(&scenario, NOTHING_MORE)?;

@@ -5,8 +5,9 @@ use nix::sys::signal::Signal;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// To a peer's private address, from a source that is not this host's.
-const FOREIGN_SOURCE: &str = "ping -n -c 1 -W 1 -I 198.51.100.2 10.0.0.2";
+/// To a peer's private address, from a source that is no member's.
+const FOREIGN_SOURCE: &str = "ping -n -c 1 -W 1 -I 198.51.100.77 10.0.0.2";
+const ADD_SOURCE: &str = "ip address add 198.51.100.77/24 dev eth0";
 const WATCH: &[&str] = &["stats", "--watch", "--verbose"];
 
 fn said_of_a_foreign_source(hook: &[&str]) -> Result<()> {
@@ -15,8 +16,9 @@ fn said_of_a_foreign_source(hook: &[&str]) -> Result<()> {
     scenario.attach(host, &[&["--verbose"], hook].concat())?;
     let process = scenario.start(host, WATCH)?;
     process.wait_for_line("srvb")?;
+    host.run(&ADD_SOURCE.split(' ').collect::<Vec<_>>())?;
     let _ = host.run(&FOREIGN_SOURCE.split(' ').collect::<Vec<_>>());
-    let lines = process.wait_for_line("198.51.100.2 to 10.0.0.2")?;
+    let lines = process.wait_for_line("198.51.100.77 to 10.0.0.2")?;
     ensure!(lines.iter().any(|line| line.contains("not rewritten")), "{lines:?}");
     ensure!(!lines.iter().any(|line| line.contains('\u{1b}')), "{lines:?}");
     process.signal(Signal::SIGINT)?;
