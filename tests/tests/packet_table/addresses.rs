@@ -6,7 +6,7 @@ use tests::packet::icmp::{PORT, UNREACHABLE};
 use tests::packet::{IcmpError, Ipv4, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
-use crate::hosts::{AT_SRVA_BEHIND_NAT, SRVA, SRVB, SRVC, STRANGER, UNDERLAY_BEHIND_NAT};
+use crate::hosts::{AT_SRVA_BEHIND_NAT, SRVA, SRVB, SRVC, STRANGER};
 use crate::protocols::{packet, payload};
 use crate::row::{Row, private_out};
 
@@ -25,7 +25,6 @@ pub fn rows() -> Vec<Row> {
 fn foreign_sources() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, source) in [
-        ("the underlay address to a peer's private one", SRVA.public),
         ("a stranger to a peer's private address", STRANGER),
         ("one peer to another's private address", SRVC.private),
         ("a peer to its own private address", SRVB.private),
@@ -37,16 +36,6 @@ fn foreign_sources() -> Vec<Row> {
                 .left_alone_as(Reason::ForeignSource),
         );
     }
-    let behind_nat = tcp(UNDERLAY_BEHIND_NAT, SRVB.private);
-    rows.push(
-        Row::new(
-            Direction::Egress,
-            "the underlay address behind a nat to a peer's private one",
-            &behind_nat.to_frame(),
-        )
-        .at(AT_SRVA_BEHIND_NAT)
-        .left_alone_as(Reason::ForeignSource),
-    );
     let fragment = packet(Udp::new(payload(100))).fragment(64..108);
     rows.push(
         Row::new(

@@ -26,7 +26,6 @@ pub fn rows() -> Vec<Row> {
         ("about a packet between public addresses", SRVB.public, SRVA.public),
         ("about a peer's packet to a stranger", SRVB.private, STRANGER),
         ("about a half-rewritten packet", SRVB.public, SRVA.private),
-        ("about a packet rewritten at the other end only", SRVB.private, SRVA.public),
     ] {
         let shape = about(what);
         let quoted = from_to(source, destination);

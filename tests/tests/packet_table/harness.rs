@@ -177,7 +177,7 @@ impl Loaded {
     /// Writes all entries of `peers_v4`: what the programs changed in them is undone.
     fn configure(&mut self, host: &Host) -> Result<()> {
         let map = self.ebpf.map_mut(maps::PEERS_V4).context("no map of peers")?;
-        let mut peers: HashMap<_, PeerKey, Peer> = HashMap::try_from(map)?;
+        let mut peers: HashMap<_, PeerKey<[u8; 4]>, Peer<[u8; 4]>> = HashMap::try_from(map)?;
         for (key, peer) in host.entries() {
             peers.insert(key, peer, 0)?;
         }
@@ -185,17 +185,17 @@ impl Loaded {
     }
 
     /// The entry of `peers_v4` under an address.
-    fn peer(&self, address: Ipv4Addr) -> Result<Peer> {
+    fn peer(&self, address: Ipv4Addr) -> Result<Peer<[u8; 4]>> {
         let map = self.ebpf.map(maps::PEERS_V4).context("no map of peers")?;
-        let peers: HashMap<_, PeerKey, Peer> = HashMap::try_from(map)?;
+        let peers: HashMap<_, PeerKey<[u8; 4]>, Peer<[u8; 4]>> = HashMap::try_from(map)?;
         Ok(peers.get(&PeerKey { address: address.octets() }, 0)?)
     }
 
     /// Deletes all flows that the programs remember.
     fn forget(&mut self) -> Result<()> {
         let map = self.ebpf.map_mut(maps::FLOWS_V4).context("no map of flows")?;
-        let mut flows: HashMap<_, Flow, FlowState> = HashMap::try_from(map)?;
-        let known: Vec<Flow> = flows.keys().collect::<Result<_, _>>()?;
+        let mut flows: HashMap<_, Flow<[u8; 4]>, FlowState> = HashMap::try_from(map)?;
+        let known: Vec<Flow<[u8; 4]>> = flows.keys().collect::<Result<_, _>>()?;
         for flow in known {
             flows.remove(&flow)?;
         }

@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// The entries of `peers_v4`.
-    pub fn entries(&self) -> Vec<(PeerKey, Peer)> {
+    pub fn entries(&self) -> Vec<(PeerKey<[u8; 4]>, Peer<[u8; 4]>)> {
         let mut entries = Vec::new();
         for KnownPeer { member, slot, direct } in self.peers {
             for (address, role) in [(member.private, ROLE_PRIVATE), (member.public, ROLE_PUBLIC)] {
@@ -118,7 +118,10 @@ impl Host {
                     role,
                     direct: u8::from(direct),
                     public_flows: 0,
-                    reserved: 0,
+                    length: 32,
+                    bypass: 0,
+                    plain: 0,
+                    reserved: [0; 2],
                     settled_at: self.settled_at,
                 };
                 entries.push((key, peer));

@@ -2,9 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use tests::packet::ethernet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_VLAN, MINIMUM_LEN,
-};
+use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, MINIMUM_LEN};
 use tests::packet::icmp::{PORT, UNREACHABLE};
 use tests::packet::{Frame, IcmpError, Ipv4, Tcp, Udp};
 use tunnel_common::outcome::Direction;
@@ -61,9 +59,6 @@ fn other_frames() -> Vec<Row> {
             Direction::Egress => private_out(&packet(Tcp::new(payload(9)))),
             Direction::Ingress => public_in(&packet(Tcp::new(payload(9)))),
         };
-        let mut tagged = vec![0, 100];
-        tagged.extend(ETHERTYPE_IPV4.to_be_bytes());
-        tagged.extend(ours.to_bytes());
         let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 0x0a];
         arp.extend(SRVA.private.octets());
         arp.extend([0; 6]);
@@ -74,7 +69,6 @@ fn other_frames() -> Vec<Row> {
         for (what, frame) in [
             ("arp", Frame::new(ETHERTYPE_ARP, arp).to_hardware([0xff; 6]).padded()),
             ("ipv6", Frame::new(ETHERTYPE_IPV6, ipv6)),
-            ("a peer's packet in a vlan", Frame::new(ETHERTYPE_VLAN, tagged)),
             (
                 "a peer's packet with the ethertype of ipv6",
                 Frame::new(ETHERTYPE_IPV6, ours.to_bytes()),
