@@ -1,0 +1,34 @@
+//! Any text as a cluster file: it is refused in right words, or it becomes a cluster that fits
+//! together and that is the same when it is written out and read again.
+#![no_main]
+
+use std::path::Path;
+
+use fuzz::told::assert_refusal;
+use fuzz::written;
+use libfuzzer_sys::fuzz_target;
+use tunnel_user::config::{Claim, Cluster, check_members, parse};
+
+fuzz_target!(|text: &str| {
+    match parse(Path::new("cluster.toml"), text) {
+        Ok(cluster) => assert_sound(&cluster),
+        Err(error) => assert_refusal(&error, text),
+    }
+});
+
+fn assert_sound(cluster: &Cluster) {
+    assert!(cluster.members().len() >= 2);
+    assert!(cluster.into_iter().all(|member| member.mappings().next().is_some()));
+    let claims: Vec<Claim> = cluster.into_iter().map(Claim::from).collect();
+    assert_eq!(check_members(&claims), []);
+
+    let text = written::file(cluster);
+    let again = parse(Path::new("again.toml"), &text).expect("it was right before");
+    assert_eq!(again.bypass(), cluster.bypass());
+    assert_eq!(again.members().len(), cluster.members().len());
+    for (member, before) in again.members().iter().zip(cluster.members()) {
+        let mut before = before.clone();
+        before.line = member.line;
+        assert_eq!(*member, before);
+    }
+}

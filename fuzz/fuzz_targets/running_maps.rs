@@ -1,0 +1,145 @@
+//! Values of pinned maps, which anybody with `bpftool` can change: what they say is shown in full,
+//! can be written back, and can be changed to what a command wants.
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fuzz::bytes::Pinned;
+use libfuzzer_sys::fuzz_target;
+use tunnel_common::bypass::CLUSTER;
+use tunnel_common::members::NAME_LEN;
+use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::selves::SelfMember;
+use tunnel_user::config::MemberName;
+use tunnel_user::dataplane::record::{decode_self, encode_self, padded, text};
+use tunnel_user::plan::bypass::{self, BypassTable};
+use tunnel_user::plan::identity::{Identity, OwnMember};
+use tunnel_user::plan::membership::Membership;
+use tunnel_user::plan::peer_tables::{Change, PeerTable, PeerTables, changes, tables};
+use tunnel_user::plan::peers::{RunningPeer, running};
+use tunnel_user::plan::range::Address;
+use tunnel_user::plan::settings::settings;
+use tunnel_user::plan::{selves, slots};
+
+fuzz_target!(|pinned: Pinned| {
+    let names: BTreeMap<u32, MemberName> =
+        pinned.names.iter().filter_map(|(slot, field)| Some((*slot, name(field)?))).collect();
+    let rules = rules(&pinned);
+    let peers = running(&pinned.peers, &names, &rules);
+    assert_all_shown(&peers, &pinned.peers, &names, &rules);
+
+    let selves = pinned.selves.iter().filter_map(own_member).collect();
+    let membership = Membership {
+        identity: Identity::new(selves),
+        peers: peers.into_iter().map(|running| running.peer).collect(),
+        bypass: rules.get(&CLUSTER).cloned().unwrap_or_default(),
+    };
+    let _ = settings(&membership, 14);
+    let _ = selves::tables(&membership.identity);
+    let slots = slots::assign(&names, membership.peers.iter().map(|peer| &peer.name));
+    let wanted = tables(&membership, &slots.by_name, 1);
+    assert_changed_to(&pinned.peers.v4, &wanted.v4);
+    assert_changed_to(&pinned.peers.v6, &wanted.v6);
+});
+
+/// The name in a field of a map. What is no name is refused in words.
+fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
+    match text(field).parse::<MemberName>() {
+        Ok(name) => {
+            let behind = &field[name.as_str().len()..];
+            assert!(field.starts_with(name.as_str().as_bytes()) && behind[0] == 0);
+            assert_eq!(text(&padded::<NAME_LEN>(name.as_str())), name.as_str());
+            Some(name)
+        }
+        Err(problem) => {
+            fuzz::told::assert_told(&problem, &problem.help());
+            None
+        }
+    }
+}
+
+fn own_member(record: &SelfMember) -> Option<OwnMember> {
+    let (own, added) = decode_self(record).ok()?;
+    assert!(added.iter().all(|private| own.mappings().any(|m| m.private() == *private)));
+    let added: BTreeSet<_> = added.into_iter().collect();
+    let (again, added_again) = decode_self(&encode_self(&own, &added)).expect("a right name");
+    assert_eq!(again, own);
+    assert_eq!(added_again.into_iter().collect::<BTreeSet<_>>(), added);
+    Some(own)
+}
+
+fn rules(pinned: &Pinned) -> BypassTable {
+    let mut table = BypassTable::new();
+    for key in &pinned.bypass {
+        if let Some((slot, rule)) = bypass::rule(key) {
+            let mut canonical = *key;
+            canonical.reserved = 0;
+            assert_eq!(bypass::key(slot, rule), canonical);
+            table.entry(slot).or_default().insert(rule);
+        }
+    }
+    table
+}
+
+fn assert_all_shown(
+    peers: &[RunningPeer],
+    tables: &PeerTables,
+    names: &BTreeMap<u32, MemberName>,
+    rules: &BypassTable,
+) {
+    let shown: usize = peers.iter().map(|running| running.peer.addresses.len()).sum();
+    assert_eq!(
+        shown,
+        count(&tables.v4, ROLE_PRIVATE, None) + count(&tables.v6, ROLE_PRIVATE, None)
+    );
+    assert!(peers.is_sorted_by_key(|running| &running.peer.name));
+    for running in peers {
+        let RunningPeer { slot, peer, accepted } = running;
+        let families: BTreeSet<_> = peer.addresses.iter().map(|a| a.family()).collect();
+        assert_eq!(families.len(), peer.addresses.len(), "one address of a family");
+        match names.get(slot) {
+            Some(name) => assert_eq!(peer.name, *name),
+            None => assert_eq!(peer.name.as_str(), format!("slot-{slot}")),
+        }
+        assert_eq!(Some(&peer.bypass).filter(|rules| !rules.is_empty()), rules.get(slot));
+        let expected = count(&tables.v4, ROLE_PUBLIC, Some(*slot))
+            + count(&tables.v6, ROLE_PUBLIC, Some(*slot));
+        assert_eq!(accepted.len(), expected);
+    }
+}
+
+fn count<A: Address>(table: &PeerTable<A>, role: u8, slot: Option<u32>) -> usize {
+    let entries = table.values().filter(|entry| entry.role == role);
+    entries.filter(|entry| slot.is_none_or(|slot| entry.slot == slot)).count()
+}
+
+/// The changes, made one after the other, lead from one table to the other but for what the
+/// programs note; taken back, they lead back.
+fn assert_changed_to<A: Address>(current: &PeerTable<A>, wanted: &PeerTable<A>) {
+    let changes = changes(current, wanted);
+    let mut table = current.clone();
+    for change in &changes {
+        apply(&mut table, change);
+    }
+    assert!(table.keys().eq(wanted.keys()));
+    for (entry, wanted) in table.values().zip(wanted.values()) {
+        let noted = Peer {
+            public_flows: entry.public_flows,
+            plain: entry.plain,
+            settled_at: entry.settled_at,
+            ..*wanted
+        };
+        assert_eq!(*entry, noted);
+    }
+    for change in changes.iter().rev() {
+        apply(&mut table, &change.back(current));
+    }
+    assert_eq!(table, *current);
+}
+
+fn apply<A: Address>(table: &mut PeerTable<A>, change: &Change<A>) {
+    match change {
+        Change::Set(range, entry) => table.insert(*range, *entry),
+        Change::Remove(range) => table.remove(range),
+    };
+}

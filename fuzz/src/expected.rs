@@ -1,0 +1,130 @@
+//! Which members fit together, by comparing each with each: the slow and plain way to the answer
+//! that the configuration finds by sorting.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Addresses whose first bits are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Any of its addresses: 10.0.0.0 or fd00:: with these as its last 16 bits.
+    pub low: u16,
+    /// How many of the last bits tell its addresses apart, 16 at most.
+    pub host_bits: u8,
+    /// Whether it is IPv6.
+    pub is_v6: bool,
+}
+
+impl Range {
+    /// Its first address among those with the same bits before.
+    #[must_use]
+    pub fn first(self) -> u32 {
+        u32::from(self.low) >> self.host_bits << self.host_bits
+    }
+
+    /// Behind its last address.
+    #[must_use]
+    pub fn end(self) -> u32 {
+        self.first() + (1 << self.host_bits)
+    }
+
+    /// Whether the address that is written is not the first one.
+    #[must_use]
+    pub fn has_host_bits(self) -> bool {
+        self.first() != u32::from(self.low)
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        self.is_v6 == other.is_v6 && self.first() < other.end() && other.first() < self.end()
+    }
+
+    /// The address that is written.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        let low = u32::from(self.low);
+        if self.is_v6 {
+            Ipv6Addr::from_bits((0xfd << 120) | u128::from(low)).into()
+        } else {
+            Ipv4Addr::from_bits((10 << 24) | low).into()
+        }
+    }
+
+    /// The length of the prefix.
+    #[must_use]
+    pub fn length(self) -> u8 {
+        (if self.is_v6 { 128 } else { 32 }) - self.host_bits
+    }
+}
+
+/// A member whose values are right each by itself, but for host bits.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name, which others may have.
+    pub name: String,
+    /// At most one of each family, as for the next two.
+    pub private: Vec<Range>,
+    /// Where it is reached.
+    pub public: Vec<Range>,
+    /// Empty where the key is left out.
+    pub underlay: Vec<Range>,
+    /// Protocol and port.
+    pub bypass: Vec<(&'static str, u16)>,
+}
+
+/// Whether the file with these members and rules is right.
+#[must_use]
+pub fn is_right(members: &[Entry], bypass: &[(&'static str, u16)]) -> bool {
+    members.len() >= 2
+        && rules_are_right(bypass)
+        && members.iter().all(is_right_by_itself)
+        && members.iter().enumerate().all(|(index, member)| {
+            let fits = |other: &Entry| fit(member, other);
+            members.iter().skip(index + 1).all(fits)
+        })
+}
+
+fn rules_are_right(rules: &[(&'static str, u16)]) -> bool {
+    rules
+        .iter()
+        .enumerate()
+        .all(|(index, rule)| rule.1 != 0 && rules.iter().skip(index + 1).all(|other| other != rule))
+}
+
+fn is_right_by_itself(member: &Entry) -> bool {
+    let Entry { private, public, underlay, bypass, .. } = member;
+    let same_length =
+        |a: &Range| private.iter().any(|b| a.is_v6 == b.is_v6 && a.host_bits == b.host_bits);
+    let is_reached = |a: &Range| public.iter().any(|b| a.is_v6 == b.is_v6);
+    !private.is_empty()
+        && rules_are_right(bypass)
+        && [private, public, underlay].into_iter().flatten().all(|range| !range.has_host_bits())
+        && private.iter().all(is_reached)
+        && public.iter().all(same_length)
+        && underlay.iter().all(same_length)
+        && !any_overlap(private, public)
+}
+
+fn fit(a: &Entry, b: &Entry) -> bool {
+    a.name != b.name
+        && !any_equal(&a.private, &b.private)
+        && !any_equal(&a.public, &b.public)
+        && [(a, b), (b, a)].into_iter().all(|(a, b)| {
+            let underlay = underlay_of_its_own(b);
+            !any_overlap(&a.private, &b.public)
+                && !any_overlap(&a.private, &underlay)
+                && !any_overlap(&a.public, &underlay)
+        })
+}
+
+/// Its underlay ranges that are not simply the public ones.
+fn underlay_of_its_own(member: &Entry) -> Vec<Range> {
+    let is_own = |range: &Range| !member.public.contains(range);
+    member.underlay.iter().copied().filter(is_own).collect()
+}
+
+fn any_equal(a: &[Range], b: &[Range]) -> bool {
+    a.iter().any(|range| b.contains(range))
+}
+
+fn any_overlap(a: &[Range], b: &[Range]) -> bool {
+    a.iter().any(|range| b.iter().any(|other| range.overlaps(*other)))
+}

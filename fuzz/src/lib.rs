@@ -1,0 +1,8 @@
+//! What several fuzz targets hold against what they fuzz. A target panics where a property is
+//! broken: that is how it tells the fuzzer.
+
+pub mod bytes;
+pub mod expected;
+pub mod maps;
+pub mod told;
+pub mod written;

@@ -1,0 +1,39 @@
+//! From a cluster to the values of the maps, and from them back.
+
+use std::collections::BTreeMap;
+
+use tunnel_user::config::{Cluster, Member};
+use tunnel_user::plan::identity::{Identity, OwnMember};
+use tunnel_user::plan::membership::Membership;
+use tunnel_user::plan::peer_tables::{self, SETTLING};
+use tunnel_user::plan::{bypass, peers, slots};
+
+/// What the maps tell of the peers is what they were made from, whichever member this host is.
+///
+/// # Panics
+/// If it is not.
+pub fn assert_told_back(cluster: &Cluster) {
+    for own in cluster.members() {
+        assert_told_back_to(cluster, own);
+    }
+}
+
+fn assert_told_back_to(cluster: &Cluster, own: &Member) {
+    let identity = Identity::new(vec![OwnMember::from(own)]);
+    // Refused where a peer has no family in common with this host.
+    let Ok((membership, _)) = Membership::of(cluster, identity) else { return };
+    let slots = slots::assign(&BTreeMap::new(), membership.peers.iter().map(|peer| &peer.name));
+    let tables = peer_tables::tables(&membership, &slots.by_name, SETTLING);
+    let rules = bypass::table(&membership, &slots.by_name);
+    let names = slots.by_name.into_iter().map(|(name, slot)| (slot, name)).collect();
+    let found = peers::running(&tables, &names, &rules);
+
+    let mut wanted = membership.peers;
+    wanted.sort_by(|a, b| a.name.cmp(&b.name));
+    for (running, peer) in found.iter().zip(&wanted) {
+        assert_eq!(running.peer, *peer);
+        let accepted: Vec<_> = running.accepted.iter().map(|public| public.0).collect();
+        assert_eq!(accepted, peer.public().collect::<Vec<_>>());
+    }
+    assert_eq!(found.len(), wanted.len());
+}
