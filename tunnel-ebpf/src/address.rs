@@ -129,3 +129,65 @@ pub struct Addresses<A> {
     /// The destination address.
     pub destination: A,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the first bits of the one and the others of the other, bit by bit.
+    fn bit_by_bit<const N: usize>(address: [u8; N], network: [u8; N], length: usize) -> [u8; N] {
+        let mut expected = [0; N];
+        for bit in 0..8 * N {
+            let from = if bit < length { network } else { address };
+            expected[bit / 8] |= from[bit / 8] & 0x80 >> (bit % 8);
+        }
+        expected
+    }
+
+    fn every_length<A: Address<Octets = [u8; N]>, const N: usize>() {
+        let patterns = [0x00, 0xff, 0x0f, 0xa5, 0x5a].map(|byte| [byte; N]).into_iter().chain([
+            std::array::from_fn(|i| i as u8 * 16 + 3),
+            std::array::from_fn(|i| 200 - i as u8 * 11),
+        ]);
+        let patterns: Vec<[u8; N]> = patterns.collect();
+        for (address, network) in patterns.iter().flat_map(|a| patterns.iter().map(move |b| (a, b)))
+        {
+            for length in 0..=A::BITS {
+                let expected = bit_by_bit(*address, *network, length.into());
+                let found = A::from_octets(*address).in_network(A::from_octets(*network), length);
+                assert_eq!(found.octets(), expected, "/{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_host_part_is_kept_at_every_length_of_a_prefix() {
+        every_length::<Words<1>, 4>();
+        every_length::<Words<4>, 16>();
+    }
+
+    #[test]
+    fn addresses_that_differ_in_any_bit_are_not_equal() {
+        let address = Words::<4>::from_octets(std::array::from_fn(|i| i as u8));
+        assert_eq!(address, address);
+        for bit in 0..128 {
+            let mut octets = address.octets();
+            octets[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(Words::from_octets(octets), address, "bit {bit}");
+        }
+    }
+
+    /// A sum and its inverse are 32 ones for each word.
+    #[test]
+    fn the_sums_of_an_address_are_those_of_its_words() {
+        for (address, sum) in [
+            ([0; 4], 0),
+            ([u32::MAX; 4], 4 * u64::from(u32::MAX)),
+            ([1, 20, 300, 4000], 4321),
+            ([u32::MAX, 1, 0, 0], 1 << 32),
+        ] {
+            assert_eq!(Words(address).sum(), sum);
+            assert_eq!(Words(address).inverse_sum(), 4 * u64::from(u32::MAX) - sum);
+        }
+    }
+}

@@ -91,6 +91,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn mending_for_addresses_of_ipv6_equals_computing_anew() {
+        let first = |byte: u8| std::array::from_fn(|i| byte.wrapping_mul(i as u8 + 3));
+        let cases: [[[u8; 16]; 4]; 3] = [
+            [first(1), first(2), first(0x55), first(0xfe)],
+            [[0xff; 16], [0xff; 16], [0; 16], first(1)],
+            [[0; 16], first(7), [0xff; 16], [0xff; 16]],
+        ];
+        for [source, destination, new_source, new_destination] in cases {
+            for rest in 0..=u16::MAX {
+                let [a, b] = rest.to_be_bytes();
+                let old = full(&[&source[..], &destination[..], &[a, b]].concat());
+                let new = full(&[&new_source[..], &new_destination[..], &[a, b]].concat());
+                let difference = difference::<Words<4>>(
+                    addresses(source, destination),
+                    addresses(new_source, new_destination),
+                );
+                assert_eq!(mended(old, difference), new, "{source:?} {rest:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_differences_together_are_the_difference_of_both() {
+        let pairs = [(0, 0), (1, 2), (u32::MAX, 1), (u32::MAX, u32::MAX), (0xffff_0000, 0x1_0000)];
+        for (a, b) in pairs {
+            let whole = u64::from(a) + u64::from(b);
+            assert_eq!(u64::from(added(a, b)) % 0xffff, whole % 0xffff, "{a:#x} {b:#x}");
+        }
+    }
+
     /// The example of RFC 1624, section 4: a field changes from 0x5555 to 0x3285 under a checksum
     /// of 0xdd2f, and the sum that equation 2 gets wrong is 0x0000.
     #[test]

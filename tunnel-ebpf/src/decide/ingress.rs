@@ -8,7 +8,7 @@ use crate::address::Addresses;
 use crate::family::{Family, Octets};
 use crate::packet::PacketMut;
 use crate::parse::icmp::Message;
-use crate::parse::ip::Ip;
+use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
 use crate::tables::{Tables, Treatment};
 
@@ -80,6 +80,10 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => {
                 let private = peer_range::private_of(tables, peer, source)?;
+                if peer.public_flows == 1 && ip.fragment == Fragment::First {
+                    // An identification comes round again: it is of no flow, and so are the rest.
+                    let _ = public_flow::of_reply::<F, P, T>(packet, ip, tables);
+                }
                 if peer.settled_at != 0 {
                     // For the note that it makes when the time is over.
                     let _ = tables.is_settling(peer, source);

@@ -5,16 +5,29 @@
 //! Packets are built from their fields, each checksum computed over all that it covers. Every
 //! passage through a host is watched (see [`host::Host::pass`]), whatever a test asks beyond that.
 
+mod bypass;
+mod bypass_fragments;
+mod bypass_quotes;
 mod checksum_states;
 mod datagram;
+mod direct;
+mod extension_headers;
 mod failing_writes;
+mod flow_from_underlay;
 mod flow_handover;
 mod flow_memory;
 mod flow_replies;
 mod garbage;
+mod gateway;
 mod host;
+mod icmpv6;
+mod ipv4;
+mod ipv6;
 mod kinds;
 mod long;
+mod neighbor_discovery;
+mod networks;
+mod prefixes;
 mod quotes;
 mod quotes_of_others;
 mod random;
@@ -22,3 +35,5 @@ mod random_packets;
 mod settling;
 mod short;
 mod slice;
+mod tables;
+mod version;

@@ -116,7 +116,8 @@ pub const fn is_extension(next_header: u8) -> bool {
 
 /// Walks from the header `first` at `start` to the payload, within the `available` bytes there.
 ///
-/// The authentication header is not walked past: what it covers can't be rewritten anyway.
+/// The authentication header is not walked past: what is behind it must arrive as it was sent, which
+/// it does, as the other end changes the addresses back.
 #[inline(always)]
 pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> Chain {
     let mut chain = Chain::none(first);

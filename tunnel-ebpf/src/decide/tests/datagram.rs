@@ -1,8 +1,11 @@
-//! IPv4 datagrams built from their fields. Every checksum is computed over all that it covers.
+//! Datagrams built from their fields. Every checksum is computed over all that it covers.
 
-pub type Address = [u8; 4];
+use super::version::{Part, Version};
+use crate::family::Octets;
 
-pub const ICMP: u8 = 1;
+pub type Address4 = [u8; 4];
+pub type Address6 = [u8; 16];
+
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const DCCP: u8 = 33;
@@ -12,7 +15,7 @@ pub const UDP_LITE: u8 = 136;
 
 /// From where to where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route<A = Address> {
+pub struct Route<A> {
     pub source: A,
     pub destination: A,
 }
@@ -34,25 +37,28 @@ pub enum Checksum {
     Without,
     /// Over the payload.
     OfPayload { at: usize },
-    /// Over the pseudo-header and the first bytes of the payload.
+    /// Over the pseudo-header and the first bytes of the payload, so many or all there are.
     WithPseudoHeader { at: usize, covered: usize },
 }
 
 #[derive(Clone, Debug)]
-pub struct Datagram {
+pub struct Datagram<F: Version> {
     pub traffic_class: u8,
-    pub identification: u16,
+    /// The lower half of it in IPv4, and in IPv6 only in fragments.
+    pub identification: u32,
+    /// In IPv4 only.
     pub dont_fragment: bool,
     pub time_to_live: u8,
-    pub options: Vec<u8>,
+    pub options: F::Options,
     pub protocol: u8,
     pub payload: Vec<u8>,
     pub checksum: Checksum,
-    /// A datagram whose first bytes, so many, follow the payload: the quote of an ICMP error.
-    pub quoted: Option<(Box<Datagram>, usize)>,
+    /// A datagram of whose payload the first bytes, so many, and its header before that, follow the
+    /// payload: the quote of an ICMP error.
+    pub quoted: Option<(Box<Datagram<F>>, usize)>,
 }
 
-impl Datagram {
+impl<F: Version> Datagram<F> {
     /// Of a protocol without a checksum over addresses.
     pub fn other(protocol: u8, payload: Vec<u8>) -> Self {
         Self {
@@ -60,12 +66,35 @@ impl Datagram {
             identification: 0x1234,
             dont_fragment: false,
             time_to_live: 64,
-            options: Vec::new(),
+            options: F::Options::default(),
             protocol,
             payload,
             checksum: Checksum::Without,
             quoted: None,
         }
+    }
+
+    /// The same with about so many bytes of options that do nothing.
+    pub fn with_options(self, len: usize) -> Self {
+        Self { options: F::padding_options(len), ..self }
+    }
+
+    /// With these ports, source first.
+    pub fn with_ports(mut self, source: u16, destination: u16) -> Self {
+        self.payload[..2].copy_from_slice(&source.to_be_bytes());
+        self.payload[2..4].copy_from_slice(&destination.to_be_bytes());
+        self
+    }
+
+    /// With its ports turned around.
+    pub fn answering(mut self) -> Self {
+        self.payload[..4].rotate_left(2);
+        self
+    }
+
+    /// Bytes before the payload.
+    pub fn header_len(&self) -> usize {
+        F::HEADER_LEN + F::options_len(&self.options)
     }
 
     fn with_pseudo_header(protocol: u8, at: usize, covered: usize, payload: Vec<u8>) -> Self {
@@ -115,68 +144,82 @@ impl Datagram {
         Self::other(SCTP, payload)
     }
 
-    /// RFC 792: a message that quotes nothing.
+    /// RFC 792, RFC 4443: a message that quotes nothing.
     pub fn icmp(head: [u8; 8], data: &[u8]) -> Self {
         let mut payload = head.to_vec();
         payload.extend(data);
-        Self { checksum: Checksum::OfPayload { at: 2 }, ..Self::other(ICMP, payload) }
+        let checksum = match F::CONTROL_HAS_PSEUDO_HEADER {
+            true => Checksum::WithPseudoHeader { at: 2, covered: usize::MAX },
+            false => Checksum::OfPayload { at: 2 },
+        };
+        Self { checksum, ..Self::other(F::CONTROL, payload) }
     }
 
     /// A ping with this identifier.
     pub fn echo_request(identifier: u16, data: &[u8]) -> Self {
         let [high, low] = identifier.to_be_bytes();
-        Self::icmp([8, 0, 0, 0, high, low, 0, 1], data)
+        Self::icmp([F::ECHO_REQUEST, 0, 0, 0, high, low, 0, 1], data)
     }
 
     /// The answer to a ping.
     pub fn echo_reply(identifier: u16, data: &[u8]) -> Self {
         let [high, low] = identifier.to_be_bytes();
-        Self::icmp([0, 0, 0, 0, high, low, 0, 1], data)
+        Self::icmp([F::ECHO_REPLY, 0, 0, 0, high, low, 0, 1], data)
     }
 
-    /// "Fragmentation needed" about the first `kept` bytes of a datagram.
+    /// "Too big" about a datagram, with the first `kept` bytes of its payload.
     pub fn error(quoted: &Self, kept: usize) -> Self {
         let quoted = Some((Box::new(quoted.clone()), kept));
-        Self { quoted, ..Self::icmp([3, 4, 0, 0, 0, 0, 0x05, 0x78], &[]) }
+        Self { quoted, ..Self::icmp(F::TOO_BIG, &[]) }
     }
 
     /// The bytes of the datagram; one that it quotes went the other way.
-    pub fn bytes(&self, route: Route) -> Vec<u8> {
+    pub fn bytes(&self, route: Route<Octets<F>>) -> Vec<u8> {
         self.bytes_quoting(route, route.back())
     }
 
     /// The bytes of the datagram; one that it quotes went on `quoted_route`.
-    pub fn bytes_quoting(&self, route: Route, quoted_route: Route) -> Vec<u8> {
-        let mut payload = self.payload.clone();
-        if let Some((quoted, kept)) = &self.quoted {
-            let bytes = quoted.bytes(quoted_route);
-            payload.extend(&bytes[..bytes.len().min(*kept)]);
-        }
-        self.fill_in_checksum(&mut payload, route);
-        let header_len = 20 + self.options.len();
-        let Ok(words) = u8::try_from(header_len / 4) else {
-            panic!("{header_len} bytes of header")
-        };
-        let mut bytes = vec![0x40 | words, self.traffic_class];
-        // A length that does not fit is that of a BIG TCP packet, which says 0.
-        bytes.extend(u16::try_from(header_len + payload.len()).unwrap_or(0).to_be_bytes());
-        bytes.extend(self.identification.to_be_bytes());
-        bytes.extend([u8::from(self.dont_fragment) << 6, 0, self.time_to_live, self.protocol]);
-        bytes.extend([0, 0]);
-        bytes.extend(route.source);
-        bytes.extend(route.destination);
-        bytes.extend(&self.options);
+    pub fn bytes_quoting(
+        &self,
+        route: Route<Octets<F>>,
+        quoted_route: Route<Octets<F>>,
+    ) -> Vec<u8> {
+        let payload = self.payload_bytes(route, quoted_route);
+        let mut bytes = F::packet_header(self, route, payload.len(), Part::WHOLE);
         bytes.extend(payload);
-        seal(&mut bytes);
         bytes
     }
 
-    fn fill_in_checksum(&self, payload: &mut [u8], route: Route) {
+    /// The bytes of its fragments, the first with `first` bytes of payload, the others with `rest`.
+    pub fn fragments(&self, route: Route<Octets<F>>, first: usize, rest: usize) -> Vec<Vec<u8>> {
+        let between_eights = first.is_multiple_of(8) && rest.is_multiple_of(8);
+        assert!(between_eights, "fragments of {first} and {rest} bytes");
+        let payload = self.payload_bytes(route, route.back());
+        let (mut fragments, mut start) = (Vec::new(), 0);
+        while start < payload.len() {
+            let end = payload.len().min(start + if start == 0 { first } else { rest });
+            let part = Part { offset: start, more: end < payload.len() };
+            let mut bytes = F::packet_header(self, route, end - start, part);
+            bytes.extend(&payload[start..end]);
+            fragments.push(bytes);
+            start = end;
+        }
+        fragments
+    }
+
+    fn payload_bytes(&self, route: Route<Octets<F>>, quoted_route: Route<Octets<F>>) -> Vec<u8> {
+        let mut payload = self.payload.clone();
+        if let Some((quoted, kept)) = &self.quoted {
+            let bytes = quoted.bytes(quoted_route);
+            let kept = quoted.header_len().saturating_add(*kept).min(bytes.len());
+            payload.extend(&bytes[..kept]);
+        }
         let (at, sum) = match self.checksum {
-            Checksum::Without => return,
-            Checksum::OfPayload { at } => (at, sum(payload)),
+            Checksum::Without => return payload,
+            Checksum::OfPayload { at } => (at, sum(&payload)),
             Checksum::WithPseudoHeader { at, covered } => {
-                let pseudo_header = pseudo_header_sum(route, self.protocol, payload.len());
+                let pseudo_header = pseudo_header_sum::<F>(route, self.protocol, payload.len());
+                let covered = covered.min(payload.len());
                 let all = u64::from(pseudo_header) + u64::from(sum(&payload[..covered]));
                 (at, folded(all))
             }
@@ -186,48 +229,16 @@ impl Datagram {
             checksum => checksum,
         };
         payload[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+        payload
     }
 }
 
-/// The sum over a pseudo-header (RFC 9293, section 3.1).
-pub fn pseudo_header_sum(route: Route, protocol: u8, len: usize) -> u16 {
-    let addresses = u64::from(sum(&route.source)) + u64::from(sum(&route.destination));
+/// The sum over a pseudo-header (RFC 9293, section 3.1; RFC 8200, section 8.1).
+pub fn pseudo_header_sum<F: Version>(route: Route<Octets<F>>, protocol: u8, len: usize) -> u16 {
+    let [source, destination] =
+        [route.source, route.destination].map(|address| u64::from(sum(address.as_ref())));
     let Ok(len) = u64::try_from(len) else { panic!("{len} bytes") };
-    folded(addresses + u64::from(protocol) + len)
-}
-
-/// Fills in the header checksum.
-pub fn seal(packet: &mut [u8]) {
-    packet[10..12].fill(0);
-    let header_len = usize::from(packet[0] & 0x0f) * 4;
-    let checksum = !sum(&packet[..header_len]);
-    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
-}
-
-/// Cuts a packet into fragments, the first with `first` bytes of payload, the rest with `rest`.
-pub fn fragments(packet: &[u8], first: usize, rest: usize) -> Vec<Vec<u8>> {
-    let between_eights = first.is_multiple_of(8) && rest.is_multiple_of(8);
-    assert!(between_eights, "fragments of {first} and {rest} bytes");
-    let header_len = usize::from(packet[0] & 0x0f) * 4;
-    let (header, payload) = packet.split_at(header_len);
-    let mut fragments = Vec::new();
-    let mut start = 0;
-    while start < payload.len() {
-        let end = payload.len().min(start + if start == 0 { first } else { rest });
-        let mut fragment = header.to_vec();
-        fragment.extend(&payload[start..end]);
-        let more = if end < payload.len() { 0x2000 } else { 0 };
-        let (Ok(len), Ok(eights)) = (u16::try_from(fragment.len()), u16::try_from(start / 8))
-        else {
-            panic!("a fragment at {start} of {} bytes", fragment.len());
-        };
-        fragment[2..4].copy_from_slice(&len.to_be_bytes());
-        fragment[6..8].copy_from_slice(&(more | eights).to_be_bytes());
-        seal(&mut fragment);
-        fragments.push(fragment);
-        start = end;
-    }
-    fragments
+    folded(source + destination + u64::from(protocol) + len)
 }
 
 /// The one's complement sum over words in network order (RFC 1071), two of them at a time.
@@ -250,13 +261,4 @@ pub fn folded(mut sum: u64) -> u16 {
             Err(_) => sum = (sum & 0xffff) + (sum >> 16),
         }
     }
-}
-
-/// The header that Wikipedia's page on the IPv4 header checksum computes by hand.
-#[test]
-fn the_checksum_of_a_known_header() {
-    let datagram = Datagram { identification: 0, ..Datagram::other(UDP, vec![0; 95]) };
-    let datagram = Datagram { dont_fragment: true, ..datagram };
-    let bytes = datagram.bytes(Route::new([192, 168, 0, 1], [192, 168, 0, 199]));
-    assert_eq!(bytes[..12], [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61]);
 }

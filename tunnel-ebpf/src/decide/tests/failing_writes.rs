@@ -5,11 +5,11 @@ use tunnel_common::outcome::{Outcome, Reason, Verdict};
 use super::host::Host;
 use super::kinds::passages;
 use super::slice::Slice;
+use super::version::{Version, in_both_versions};
 
-#[test]
-fn a_packet_is_dropped_whichever_of_its_writes_is_refused() {
-    for passage in passages() {
-        let host = Host::srva();
+fn a_packet_is_dropped_whichever_of_its_writes_is_refused<F: Version>() {
+    for passage in passages::<F>() {
+        let host = Host::<F>::srva();
         let mut undisturbed = Slice::new(&passage.before);
         host.pass(passage.direction, &mut undisturbed);
         let writes = undisturbed.attempted_writes();
@@ -31,11 +31,10 @@ fn a_packet_is_dropped_whichever_of_its_writes_is_refused() {
 }
 
 /// One for the header, one for a checksum over its addresses; three for what an error quotes.
-#[test]
-fn a_packet_takes_two_writes_at_most_and_an_error_four() {
-    for passage in passages() {
+fn a_packet_takes_two_writes_at_most_and_an_error_four<F: Version>() {
+    for passage in passages::<F>() {
         let mut packet = Slice::new(&passage.before);
-        Host::srva().pass(passage.direction, &mut packet);
+        Host::<F>::srva().pass(passage.direction, &mut packet);
         let most = match passage.datagram.quoted {
             None => 2,
             Some(_) => 4,
@@ -44,13 +43,18 @@ fn a_packet_takes_two_writes_at_most_and_an_error_four() {
     }
 }
 
-#[test]
-fn a_refused_write_leaves_no_trace_in_the_table_of_flows() {
-    for passage in passages() {
-        let host = Host::srva();
+fn a_refused_write_leaves_no_trace_in_the_table_of_flows<F: Version>() {
+    for passage in passages::<F>() {
+        let host = Host::<F>::srva();
         for refused in 0..4 {
             host.pass(passage.direction, &mut Slice::new(&passage.before).refusing(refused));
         }
         assert_eq!(host.flows(), [], "{}", passage.what);
     }
+}
+
+in_both_versions! {
+    a_packet_is_dropped_whichever_of_its_writes_is_refused,
+    a_packet_takes_two_writes_at_most_and_an_error_four,
+    a_refused_write_leaves_no_trace_in_the_table_of_flows,
 }

@@ -3,158 +3,203 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use tunnel_common::bypass::CLUSTER;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
-use super::datagram::{Address, DCCP, Datagram, GRE, ICMP, SCTP, TCP, UDP, UDP_LITE};
-use super::host::{Host, PUBLIC, ROUTER, SRVA, SRVB, STRANGER};
+use super::datagram::{DCCP, Datagram, GRE, Route, TCP, UDP, UDP_LITE};
+use super::host::Host;
+use super::networks::{Networks, beside_networks};
 use super::random::Random;
 use super::slice::Slice;
+use super::version::{Version, in_both_versions};
+use crate::address::Address;
+use crate::family::{Octets, V4, V6};
 
 const PACKETS: usize = 100_000;
 
-/// Puts a header over random bytes that is right in most of its fields.
-fn put_header(random: &mut Random, bytes: &mut [u8], addresses: [Address; 2]) {
-    if bytes.len() < 20 {
-        return;
-    }
-    if !random.one_in(16) {
-        bytes[0] = if random.one_in(4) { 0x40 | (bytes[0] & 0x0f) } else { 0x45 };
-    }
-    if !random.one_in(16) {
-        let len = bytes.len() - if random.one_in(4) { random.below(bytes.len()) } else { 0 };
-        let len = if random.one_in(32) { 0 } else { len };
-        let Ok(len) = u16::try_from(len) else { panic!("{len} bytes") };
-        bytes[2..4].copy_from_slice(&len.to_be_bytes());
-    }
-    if !random.one_in(8) {
-        bytes[6..8].fill(0);
-    }
-    if !random.one_in(8) {
-        bytes[9] = random.one_of(&[ICMP, ICMP, ICMP, TCP, UDP, UDP_LITE, DCCP, SCTP, GRE]);
-    }
-    bytes[12..16].copy_from_slice(&addresses[0]);
-    bytes[16..20].copy_from_slice(&addresses[1]);
-}
-
 /// Mostly the two addresses that belong together.
-fn addresses(random: &mut Random, source: Address, destination: Address) -> [Address; 2] {
-    const ALL: [Address; 6] =
-        [SRVA.private, SRVA.public, SRVB.private, SRVB.public, ROUTER, STRANGER];
-    if random.one_in(4) {
-        [random.one_of(&ALL), random.one_of(&ALL)]
-    } else {
-        [source, destination]
-    }
+fn route<F: Version>(random: &mut Random, route: Route<Octets<F>>) -> Route<Octets<F>> {
+    let all =
+        [F::SRVA.private, F::SRVA.public, F::SRVB.private, F::SRVB.public, F::ROUTER, F::STRANGER];
+    if random.one_in(4) { Route::new(random.one_of(&all), random.one_of(&all)) } else { route }
 }
 
-fn almost_a_packet(random: &mut Random, direction: Direction) -> Vec<u8> {
-    let len = random.below(128);
+fn almost_a_packet<F: Version>(random: &mut Random, direction: Direction) -> Vec<u8> {
+    let len = random.below(3 * F::HEADER_LEN + 68);
     let mut bytes = random.vec(len);
     if random.one_in(16) {
         return bytes;
     }
-    let [mut from, to] = match direction {
-        Direction::Egress => [SRVA.private, SRVB.private],
-        Direction::Ingress => [SRVB.public, SRVA.public],
+    let mut own = match direction {
+        Direction::Egress => F::PRIVATE,
+        Direction::Ingress => F::PUBLIC.back(),
     };
-    let quote_addresses = addresses(random, to, from);
+    let quoted = route::<F>(random, own.back());
     if direction == Direction::Ingress && random.one_in(4) {
-        from = ROUTER;
+        own.source = F::ROUTER;
     }
-    let own_addresses = addresses(random, from, to);
-    put_header(random, &mut bytes, own_addresses);
-    let icmp = bytes.first().map_or(0, |vihl| usize::from(vihl & 0x0f) * 4);
-    if bytes.get(9) == Some(&ICMP) && bytes.len() > icmp + 8 && !random.one_in(4) {
-        bytes[icmp] = random.one_of(&[3, 3, 11, 12, 0, 8]);
-        put_header(random, &mut bytes[icmp + 8..], quote_addresses);
+    let own = route::<F>(random, own);
+    F::put_header(random, &mut bytes, own);
+    if let Some((icmp, protocol)) = F::payload(&bytes)
+        && protocol == F::CONTROL
+        && bytes.len() > icmp + 8
+        && !random.one_in(4)
+    {
+        let types = [F::ERRORS[0], F::ERRORS[0], F::ERRORS[2], F::ERRORS[3]];
+        bytes[icmp] = random.one_of(&types);
+        if random.one_in(4) {
+            bytes[icmp] = random.one_of(&[F::ECHO_REQUEST, F::ECHO_REPLY, 133, 135, 137]);
+        }
+        F::put_header(random, &mut bytes[icmp + 8..], quoted);
     }
     bytes
 }
 
-/// Where a packet may change: its header from the checksum's word on, and its transport checksum or,
+/// Where a packet may change: the part of its header that it writes, and its transport checksum or,
 /// if it is an ICMP error, the same in its quote.
-fn may_change(packet: &[u8]) -> Vec<Range<usize>> {
+fn may_change<F: Version>(packet: &[u8]) -> Vec<Range<usize>> {
     let header_and_transport = |start: usize| {
-        let payload = start + usize::from(packet[start] & 0x0f) * 4;
-        let checksum = match packet[start + 9] {
+        let header = start + F::WRITTEN_FROM..start + F::HEADER_LEN;
+        let Some((payload, protocol)) = F::payload(&packet[start..]) else {
+            // A quote that is cut within its headers.
+            return (start, vec![header]);
+        };
+        let payload = start + payload;
+        let checksum = match protocol {
             TCP => payload + 16,
             UDP | UDP_LITE | DCCP => payload + 6,
-            ICMP => payload + 2,
-            _ => start + 10,
+            control if control == F::CONTROL => payload + 2,
+            _ => return (payload, vec![header]),
         };
-        (payload, [start + 8..start + 20, checksum..checksum + 2])
+        (payload, vec![header, checksum..checksum + 2])
     };
-    let (payload, ranges) = header_and_transport(0);
-    let mut all = ranges.to_vec();
-    if packet[9] == ICMP {
-        let is_error = packet.get(payload).is_some_and(|kind| [3, 4, 5, 11, 12].contains(kind));
-        if !is_error {
+    let (payload, mut all) = header_and_transport(0);
+    if F::payload(packet).is_some_and(|(_, protocol)| protocol == F::CONTROL) {
+        let is_error = packet.get(payload).is_some_and(|kind| F::ERRORS.contains(kind));
+        if is_error && packet.len() >= payload + 8 + F::HEADER_LEN {
+            all.extend(header_and_transport(payload + 8).1);
+        } else if !is_error && !F::CONTROL_HAS_PSEUDO_HEADER {
             // Its checksum covers no addresses.
             all.pop();
-        } else if packet.len() >= payload + 28 {
-            all.extend(header_and_transport(payload + 8).1);
         }
     }
     all
 }
 
-#[test]
-fn random_bytes_are_left_as_they_are_unless_they_are_rewritten() {
-    let random = &mut Random::new(0x6761_7262_6167_6521);
+/// Handles random packets, and returns how often each outcome was.
+fn outcomes_of_random_packets<F: Version>(random: &mut Random) -> HashMap<String, usize> {
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let host = Host::srva();
+    let host = Host::<F>::srva();
     for number in 0..PACKETS {
         if number % 64 == 0 {
             // Random packets between private addresses make it forget.
-            host.send(&Datagram::other(GRE, Vec::new()).bytes(PUBLIC));
+            host.send(&Datagram::<F>::other(GRE, Vec::new()).bytes(F::PUBLIC));
         }
         let direction = random.one_of(&[Direction::Egress, Direction::Ingress]);
-        let bytes = almost_a_packet(random, direction);
+        let bytes = almost_a_packet::<F>(random, direction);
         let segments = if random.one_in(8) { 3 } else { 0 };
         let mut packet = Slice::new(&bytes).segments(segments);
         // The watch over each passage sees to it that what is not rewritten stays.
         let outcome = host.pass(direction, &mut packet);
         if let Outcome::Rewritten { .. } = outcome {
             assert_eq!(packet.as_bytes().len(), bytes.len());
-            let may_change = may_change(&bytes);
+            let may_change = may_change::<F>(&bytes);
             for written in packet.written() {
                 assert!(may_change.contains(written), "{number}: {written:?}: {bytes:02x?}");
             }
         }
         *seen.entry(format!("{outcome:?}")).or_default() += 1;
     }
-    for outcome in [
-        Outcome::NotOurs,
-        Outcome::Rewritten { slot: 0 },
-        Outcome::NotRewritten(Reason::ForeignSource),
-        Outcome::NotRewritten(Reason::ForeignDestination),
-        Outcome::NotRewritten(Reason::PublicFlow),
-        Outcome::NotRewritten(Reason::Spoofed),
-        Outcome::NotRewritten(Reason::Truncated),
-        Outcome::NotRewritten(Reason::Malformed),
-        Outcome::NotRewritten(Reason::MalformedQuote),
-    ] {
+    seen
+}
+
+fn assert_seen(mut seen: HashMap<String, usize>, also: &[Reason]) {
+    let mut expected = vec![Outcome::NotOurs, Outcome::Rewritten { slot: 0 }];
+    let reasons = [
+        Reason::ForeignSource,
+        Reason::ForeignDestination,
+        Reason::PublicFlow,
+        Reason::Spoofed,
+        Reason::Truncated,
+        Reason::Malformed,
+        Reason::MalformedQuote,
+    ];
+    expected.extend(reasons.iter().chain(also).map(|reason| Outcome::NotRewritten(*reason)));
+    for outcome in expected {
         let times = seen.remove(&format!("{outcome:?}")).unwrap_or_default();
         assert!(times > 100, "{outcome:?}: {times} times only");
     }
     assert!(seen.is_empty(), "{seen:?}");
 }
 
-/// The same without any header: next to none of it has to do with a peer.
 #[test]
-fn noise_is_left_as_it_is() {
+fn random_ipv4_bytes_are_left_as_they_are_unless_they_are_rewritten() {
+    let random = &mut Random::new(0x6761_7262_6167_6521);
+    assert_seen(outcomes_of_random_packets::<V4>(random), &[]);
+}
+
+#[test]
+fn random_ipv6_bytes_are_left_as_they_are_unless_they_are_rewritten() {
+    let random = &mut Random::new(0x6761_7262_6167_6536);
+    let also = [Reason::NeighborDiscovery, Reason::SourceRouted];
+    assert_seen(outcomes_of_random_packets::<V6>(random), &also);
+}
+
+/// The same without any header: next to none of it has to do with a peer.
+fn noise_is_left_as_it_is<F: Version>() {
     let random = &mut Random::new(0x6e6f_6973_6521);
-    let host = Host::srva();
+    let host = Host::<F>::srva();
     for _ in 0..PACKETS {
         let len = random.below(100);
         let bytes = random.vec(len);
         for direction in [Direction::Egress, Direction::Ingress] {
             let outcome = host.handle(direction, &bytes).0;
-            let expected = match len {
-                0..20 => Outcome::NotRewritten(Reason::Truncated),
-                _ => Outcome::NotOurs,
+            let expected = if len < F::HEADER_LEN {
+                Outcome::NotRewritten(Reason::Truncated)
+            } else {
+                Outcome::NotOurs
             };
             assert_eq!(outcome, expected, "{bytes:02x?}");
         }
     }
+}
+
+/// With all that a host can have, and addresses from all of it. The watch sees to the rest.
+fn random_bytes_through_a_gateway_with_networks_rules_and_direct_peers<F: Networks>() {
+    let random = &mut Random::new(0x6576_6572_7974_6869);
+    let mut host = beside_networks::<F>();
+    host.tables.add_self(&F::SRVA, F::Address::BITS);
+    host.tables.add_self(&F::INNER.0, F::INNER.1);
+    for slot in [0, F::OUTER.2] {
+        host.tables.ask_bypass(slot, true, true);
+        host.tables.change(slot, |peer| peer.settled_at = u32::MAX);
+    }
+    host.tables.change(1, |peer| peer.direct = 1);
+    for port in 0..1 << 12 {
+        host.tables.add_bypass(CLUSTER, UDP, port << 4);
+    }
+    let mut rewritten: HashMap<u32, usize> = HashMap::new();
+    for _ in 0..PACKETS / 2 {
+        let direction = random.one_of(&[Direction::Egress, Direction::Ingress]);
+        let mut bytes = almost_a_packet::<F>(random, direction);
+        if bytes.len() >= F::HEADER_LEN && random.one_in(2) {
+            let (_, private, public) = random.one_of(&F::PAIRS);
+            let route = match direction {
+                Direction::Egress => Route::new(F::SRVA.private, private),
+                Direction::Ingress => Route::new(public, F::SRVA.public),
+            };
+            F::put_header(random, &mut bytes, route);
+        }
+        if let Outcome::Rewritten { slot } = host.pass(direction, &mut Slice::new(&bytes)) {
+            *rewritten.entry(slot).or_default() += 1;
+        }
+    }
+    for slot in [0, F::OUTER.2, F::INNER.2, F::WITHIN_PRIVATE.1, F::WITHIN_PUBLIC.1] {
+        assert!(rewritten.get(&slot).is_some_and(|times| *times > 100), "{slot}: {rewritten:?}");
+    }
+}
+
+in_both_versions! {
+    random_bytes_through_a_gateway_with_networks_rules_and_direct_peers,
+    noise_is_left_as_it_is,
 }

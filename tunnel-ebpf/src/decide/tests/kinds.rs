@@ -3,12 +3,12 @@
 use tunnel_common::outcome::Direction;
 
 use super::datagram::{Datagram, GRE, Route};
-use super::host::{PRIVATE, PUBLIC, ROUTER, SRVA};
+use super::version::Version;
 
 /// A packet on one way through srva.
-pub struct Passage {
+pub struct Passage<F: Version> {
     pub what: &'static str,
-    pub datagram: Datagram,
+    pub datagram: Datagram<F>,
     pub direction: Direction,
     pub before: Vec<u8>,
     pub after: Vec<u8>,
@@ -16,56 +16,58 @@ pub struct Passage {
     pub by_router: bool,
 }
 
-pub fn kinds() -> Vec<(&'static str, Datagram)> {
+pub fn kinds<F: Version>() -> Vec<(&'static str, Datagram<F>)> {
     let data = [0xa5; 31];
     let tcp = Datagram::tcp(&data);
     let udp = Datagram::udp(&data);
-    let options = |len| vec![1; len];
-    let tcp_with_options = Datagram { options: options(12), ..tcp.clone() };
-    let udp_with_options = Datagram { options: options(40), ..udp.clone() };
-    let error = Datagram::error(&udp_with_options, 200);
+    let gre = Datagram::other(GRE, data.to_vec());
+    let tcp_with_options = tcp.clone().with_options(12);
+    let udp_with_options = udp.clone().with_options(40);
+    let error = Datagram::error(&udp_with_options, 140);
     vec![
         ("udp", udp.clone()),
         ("udp without checksum", Datagram::udp_without_checksum(&data)),
         ("udp-lite", Datagram::udp_lite(&data, 12)),
         ("dccp", Datagram::dccp(&data)),
         ("sctp", Datagram::sctp(&data)),
-        ("gre", Datagram::other(GRE, data.to_vec())),
+        ("gre", gre.clone()),
         ("no payload", Datagram::other(253, Vec::new())),
         ("echo request", Datagram::echo_request(7, &data)),
         ("echo reply", Datagram::echo_reply(7, &data)),
-        ("error about 8 bytes of udp", Datagram::error(&udp, 28)),
-        ("error about 8 bytes of tcp", Datagram::error(&tcp, 28)),
-        ("error about tcp with options", Datagram::error(&tcp_with_options, 52)),
-        ("error about gre", Datagram::error(&Datagram::other(GRE, data.to_vec()), 51)),
-        ("error with options about udp with options", Datagram { options: options(8), ..error }),
+        ("error about 8 bytes of udp", Datagram::error(&udp, 8)),
+        ("error about 8 bytes of tcp", Datagram::error(&tcp, 8)),
+        ("error about tcp with options", Datagram::error(&tcp_with_options, 20)),
+        ("error about gre", Datagram::error(&gre, 31)),
+        ("error about a ping", Datagram::error(&Datagram::echo_request(7, &data), 16)),
+        ("error with options about udp with options", error.with_options(8)),
         ("tcp", tcp),
         ("tcp with options", tcp_with_options),
         ("udp with options", udp_with_options),
     ]
 }
 
-pub fn passages() -> Vec<Passage> {
+pub fn passages<F: Version>() -> Vec<Passage<F>> {
     kinds().into_iter().flat_map(|(what, datagram)| passages_of(what, &datagram)).collect()
 }
 
-pub fn passages_of(what: &'static str, datagram: &Datagram) -> Vec<Passage> {
+pub fn passages_of<F: Version>(what: &'static str, datagram: &Datagram<F>) -> Vec<Passage<F>> {
     let passage = |direction, before, after, by_router| {
         let datagram = datagram.clone();
         Passage { what, datagram, direction, before, after, by_router }
     };
+    let (private, public) = (F::PRIVATE, F::PUBLIC);
     let mut passages = vec![
-        passage(Direction::Egress, datagram.bytes(PRIVATE), datagram.bytes(PUBLIC), false),
+        passage(Direction::Egress, datagram.bytes(private), datagram.bytes(public), false),
         passage(
             Direction::Ingress,
-            datagram.bytes(PUBLIC.back()),
-            datagram.bytes(PRIVATE.back()),
+            datagram.bytes(public.back()),
+            datagram.bytes(private.back()),
             false,
         ),
     ];
     if datagram.quoted.is_some() {
-        let before = datagram.bytes_quoting(Route::new(ROUTER, SRVA.public), PUBLIC);
-        let after = datagram.bytes_quoting(Route::new(ROUTER, SRVA.private), PRIVATE);
+        let before = datagram.bytes_quoting(Route::new(F::ROUTER, F::SRVA.public), public);
+        let after = datagram.bytes_quoting(Route::new(F::ROUTER, F::SRVA.private), private);
         passages.push(passage(Direction::Ingress, before, after, true));
     }
     passages

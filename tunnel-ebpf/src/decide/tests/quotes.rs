@@ -2,11 +2,13 @@
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
-use super::datagram::{Datagram, GRE, Route, TCP, UDP, UDP_LITE, fragments, seal, sum};
-use super::host::{Host, PRIVATE, PUBLIC, ROUTER, SRVA};
+use super::datagram::{Datagram, GRE, Route, TCP, UDP, UDP_LITE, folded, pseudo_header_sum, sum};
+use super::host::Host;
+use super::version::{Version, in_both_versions};
+use crate::family::Octets;
 
 /// What a quote may be of: what, the datagram, and where its transport checksum stands.
-fn quoted() -> Vec<(&'static str, Datagram, Option<usize>)> {
+fn quoted<F: Version>() -> Vec<(&'static str, Datagram<F>, Option<usize>)> {
     let data = [0x5a; 60];
     vec![
         ("tcp", Datagram::tcp(&data), Some(16)),
@@ -15,14 +17,18 @@ fn quoted() -> Vec<(&'static str, Datagram, Option<usize>)> {
         ("udp-lite", Datagram::udp_lite(&data, 8), Some(6)),
         ("dccp", Datagram::dccp(&data), Some(6)),
         ("sctp", Datagram::sctp(&data), None),
-        ("echo request", Datagram::echo_request(3, &data), None),
+        (
+            "echo request",
+            Datagram::echo_request(3, &data),
+            F::CONTROL_HAS_PSEUDO_HEADER.then_some(2),
+        ),
         ("gre", Datagram::other(GRE, data.to_vec()), None),
     ]
 }
 
 /// An error whose quote is these bytes.
-fn error_quoting(route: Route, quote: &[u8]) -> Vec<u8> {
-    Datagram::icmp([3, 3, 0, 0, 0, 0, 0, 0], quote).bytes(route)
+fn error_quoting<F: Version>(route: Route<Octets<F>>, quote: &[u8]) -> Vec<u8> {
+    Datagram::<F>::icmp(F::TOO_BIG, quote).bytes(route)
 }
 
 /// `kept` bytes of `there`. A checksum that is cut in half can't be mended: it stays as `here`.
@@ -36,27 +42,30 @@ fn quote_of(there: &[u8], here: &[u8], checksum: Option<usize>, kept: usize) -> 
     quote
 }
 
-#[test]
-fn quotes_of_every_length_go_to_the_other_end_and_come_back() {
-    let (srva, srvb) = (Host::srva(), Host::srvb());
-    for (what, datagram, checksum) in quoted() {
+fn quotes_of_every_length_go_to_the_other_end_and_come_back<F: Version>() {
+    let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
+    for (what, datagram, checksum) in quoted::<F>() {
         for options in [0, 4, 12, 40] {
-            let datagram = Datagram { options: vec![1; options], ..datagram.clone() };
-            let checksum = checksum.map(|at| 20 + options + at);
-            let (private, public) = (datagram.bytes(PRIVATE), datagram.bytes(PUBLIC));
-            for kept in 0..=68 {
+            let datagram = datagram.clone().with_options(options);
+            let checksum = checksum.map(|at| datagram.header_len() + at);
+            let (private, public) = (datagram.bytes(F::PRIVATE), datagram.bytes(F::PUBLIC));
+            for kept in 0..=datagram.header_len() + 18 {
                 let what = format!("{kept} bytes of {what} with {options} bytes of options");
-                let sent = error_quoting(PRIVATE.back(), &private[..kept]);
-                if kept < 20 + options {
+                let sent = error_quoting::<F>(F::PRIVATE.back(), &private[..kept]);
+                if kept < F::quoted_len_min(&datagram) {
                     let broken = Outcome::NotRewritten(Reason::MalformedQuote);
                     assert_eq!(srvb.send(&sent), broken, "{what}");
-                    let on_the_wire = error_quoting(PUBLIC.back(), &public[..kept]);
+                    let on_the_wire = error_quoting::<F>(F::PUBLIC.back(), &public[..kept]);
                     assert_eq!(srva.receive(&on_the_wire), broken, "{what}");
                     continue;
                 }
                 let wire = srvb.rewritten(Direction::Egress, &sent);
                 let quote = quote_of(&public, &private, checksum, kept);
-                assert_eq!(wire, error_quoting(PUBLIC.back(), &quote), "{what}, on the wire");
+                assert_eq!(
+                    wire,
+                    error_quoting::<F>(F::PUBLIC.back(), &quote),
+                    "{what}, on the wire"
+                );
                 let received = srva.rewritten(Direction::Ingress, &wire);
                 assert_eq!(received, sent, "{what}, at the other end");
             }
@@ -64,23 +73,23 @@ fn quotes_of_every_length_go_to_the_other_end_and_come_back() {
     }
 }
 
-#[test]
-fn quotes_of_every_length_come_from_a_router() {
-    let host = Host::srva();
-    for (what, datagram, checksum) in quoted() {
+fn quotes_of_every_length_come_from_a_router<F: Version>() {
+    let host = Host::<F>::srva();
+    for (what, datagram, checksum) in quoted::<F>() {
         for options in [0, 4, 12, 40] {
-            let datagram = Datagram { options: vec![1; options], ..datagram.clone() };
-            let checksum = checksum.map(|at| 20 + options + at);
-            let (private, public) = (datagram.bytes(PRIVATE), datagram.bytes(PUBLIC));
-            for kept in 0..=68 {
+            let datagram = datagram.clone().with_options(options);
+            let checksum = checksum.map(|at| datagram.header_len() + at);
+            let (private, public) = (datagram.bytes(F::PRIVATE), datagram.bytes(F::PUBLIC));
+            for kept in 0..=datagram.header_len() + 18 {
                 let what = format!("{kept} bytes of {what} with {options} bytes of options");
-                let wire = error_quoting(Route::new(ROUTER, SRVA.public), &public[..kept]);
-                if kept < 20 + options {
+                let wire =
+                    error_quoting::<F>(Route::new(F::ROUTER, F::SRVA.public), &public[..kept]);
+                if kept < F::quoted_len_min(&datagram) {
                     assert_eq!(host.receive(&wire), Outcome::NotOurs, "{what}");
                     continue;
                 }
                 let quote = quote_of(&private, &public, checksum, kept);
-                let expected = error_quoting(Route::new(ROUTER, SRVA.private), &quote);
+                let expected = error_quoting::<F>(Route::new(F::ROUTER, F::SRVA.private), &quote);
                 assert_eq!(host.rewritten(Direction::Ingress, &wire), expected, "{what}");
             }
         }
@@ -88,14 +97,13 @@ fn quotes_of_every_length_come_from_a_router() {
 }
 
 /// Bytes behind the message are not a part of the quote, whatever they look like.
-#[test]
-fn a_quote_of_every_length_ends_with_its_message() {
-    let host = Host::srva();
+fn a_quote_of_every_length_ends_with_its_message<F: Version>() {
+    let host = Host::<F>::srva();
     for protocol in [TCP, UDP, UDP_LITE, GRE] {
-        let datagram = Datagram { protocol, ..Datagram::tcp(&[0; 40]) };
-        let public = datagram.bytes(PUBLIC);
-        for kept in 0..=68 {
-            let message = error_quoting(PUBLIC.back(), &public[..kept]);
+        let datagram = Datagram::<F> { protocol, ..Datagram::tcp(&[0; 40]) };
+        let public = datagram.bytes(F::PUBLIC);
+        for kept in 0..=F::HEADER_LEN + 48 {
+            let message = error_quoting::<F>(F::PUBLIC.back(), &public[..kept]);
             let (outcome, alone) = host.handle(Direction::Ingress, &message);
             let mut padded = message.clone();
             padded.extend(&public[kept..]);
@@ -107,17 +115,16 @@ fn a_quote_of_every_length_ends_with_its_message() {
     }
 }
 
-#[test]
-fn quoted_fragments_of_every_kind_come_back() {
-    let (srva, srvb) = (Host::srva(), Host::srvb());
-    let datagram = Datagram::udp(&[0x77; 120]);
-    let private = fragments(&datagram.bytes(PRIVATE), 48, 48);
-    let public = fragments(&datagram.bytes(PUBLIC), 48, 48);
+fn quoted_fragments_of_every_kind_come_back<F: Version>() {
+    let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
+    let datagram = Datagram::<F>::udp(&[0x77; 120]);
+    let private = datagram.fragments(F::PRIVATE, 48, 48);
+    let public = datagram.fragments(F::PUBLIC, 48, 48);
     for (private, public) in private.iter().zip(&public) {
-        for kept in 28..=private.len() {
-            let sent = error_quoting(PRIVATE.back(), &private[..kept]);
+        for kept in F::HEADER_LEN + F::FRAGMENT_HEADER_LEN + 8..=private.len() {
+            let sent = error_quoting::<F>(F::PRIVATE.back(), &private[..kept]);
             let wire = srvb.rewritten(Direction::Egress, &sent);
-            assert_eq!(wire, error_quoting(PUBLIC.back(), &public[..kept]), "{kept} bytes");
+            assert_eq!(wire, error_quoting::<F>(F::PUBLIC.back(), &public[..kept]), "{kept} bytes");
             assert_eq!(srva.rewritten(Direction::Ingress, &wire), sent, "{kept} bytes");
         }
     }
@@ -125,53 +132,81 @@ fn quoted_fragments_of_every_kind_come_back() {
 
 /// A router may have counted the time to live down after it checked the header, or quote a length
 /// in the byte order of its own: what was wrong stays as wrong.
-#[test]
-fn a_wrong_checksum_in_a_quote_stays_as_wrong() {
-    let host = Host::srva();
-    let datagram = Datagram::udp(&[0x77; 20]);
-    for (what, byte) in [("time to live", 8), ("total length", 3), ("data", 40)] {
-        let damaged = |route: Route| {
+fn a_wrong_checksum_in_a_quote_stays_as_wrong<F: Version>() {
+    let host = Host::<F>::srva();
+    let datagram = Datagram::<F>::udp(&[0x77; 20]);
+    for (what, byte) in [
+        ("time to live", F::TIME_TO_LIVE_OFFSET),
+        ("length", F::LENGTH_OFFSET),
+        ("data", F::HEADER_LEN + 20),
+    ] {
+        let damaged = |route: Route<Octets<F>>| {
             let mut bytes = datagram.bytes(route);
             bytes[byte] ^= 0x15;
             bytes
         };
-        let error = Datagram::icmp([11, 0, 0, 0, 0, 0, 0, 0], &damaged(PUBLIC));
-        let wire = error.bytes(Route::new(ROUTER, SRVA.public));
-        let error = Datagram::icmp([11, 0, 0, 0, 0, 0, 0, 0], &damaged(PRIVATE));
-        let expected = error.bytes(Route::new(ROUTER, SRVA.private));
+        let error = Datagram::<F>::icmp(F::TOO_BIG, &damaged(F::PUBLIC));
+        let wire = error.bytes(Route::new(F::ROUTER, F::SRVA.public));
+        let error = Datagram::<F>::icmp(F::TOO_BIG, &damaged(F::PRIVATE));
+        let expected = error.bytes(Route::new(F::ROUTER, F::SRVA.private));
         assert_eq!(host.rewritten(Direction::Ingress, &wire), expected, "{what}");
     }
 }
 
-#[test]
-fn a_wrong_checksum_over_the_message_stays_as_wrong() {
-    let (srva, srvb) = (Host::srva(), Host::srvb());
+fn a_wrong_checksum_over_the_message_stays_as_wrong<F: Version>() {
+    let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for damage in [1, 0x80, 0xff] {
-        let mut sent = Datagram::error(&Datagram::tcp(&[6; 30]), 60).bytes(PRIVATE.back());
-        sent[22] ^= damage;
+        let error = Datagram::<F>::error(&Datagram::tcp(&[6; 30]), 40);
+        let damaged = |route| {
+            let mut bytes = error.bytes(route);
+            let checksum = &mut bytes[F::HEADER_LEN + 2..F::HEADER_LEN + 4];
+            let wrong = u16::from_be_bytes([checksum[0], checksum[1]]) ^ damage;
+            checksum.copy_from_slice(&wrong.to_be_bytes());
+            bytes
+        };
+        let sent = damaged(F::PRIVATE.back());
         let wire = srvb.rewritten(Direction::Egress, &sent);
-        assert_eq!(sum(&wire[20..]), sum(&sent[20..]));
-        assert_ne!(sum(&wire[20..]), 0xffff);
+        let route = |route: Route<Octets<F>>| sum_of_message::<F>(route, &wire);
+        assert_eq!(route(F::PUBLIC.back()), sum_of_message::<F>(F::PRIVATE.back(), &sent));
+        assert_ne!(route(F::PUBLIC.back()), 0xffff);
         assert_eq!(srva.rewritten(Direction::Ingress, &wire), sent);
     }
 }
 
+/// The sum that is 0xffff in a message with the right checksum.
+fn sum_of_message<F: Version>(route: Route<Octets<F>>, packet: &[u8]) -> u16 {
+    let message = &packet[F::HEADER_LEN..];
+    let pseudo_header = match F::CONTROL_HAS_PSEUDO_HEADER {
+        true => pseudo_header_sum::<F>(route, F::CONTROL, message.len()),
+        false => 0,
+    };
+    folded(u64::from(pseudo_header) + u64::from(sum(message)))
+}
+
 /// Every way to cut the message itself: what is left of its header, and of the quote's.
-#[test]
-fn a_message_cut_within_its_own_header_is_truncated() {
-    let host = Host::srva();
-    let whole = Datagram::error(&Datagram::tcp(&[]), 40);
-    for len in 0..8 {
+fn a_message_cut_within_its_own_header_is_truncated<F: Version>() {
+    let host = Host::<F>::srva();
+    let whole = Datagram::<F>::error(&Datagram::tcp(&[]), 20);
+    for len in 0..F::CONTROL_LEN_MIN {
         for (direction, route) in
-            [(Direction::Egress, PRIVATE), (Direction::Ingress, PUBLIC.back())]
+            [(Direction::Egress, F::PRIVATE), (Direction::Ingress, F::PUBLIC.back())]
         {
             let mut padded = whole.bytes(route);
-            padded[3] = 20 + len;
-            seal(&mut padded);
+            F::set_len(&mut padded, F::HEADER_LEN + len);
             let truncated = Outcome::NotRewritten(Reason::Truncated);
             assert_eq!(host.handle(direction, &padded).0, truncated, "{len} bytes, padded");
-            let cut = &padded[..20 + usize::from(len)];
+            let cut = &padded[..F::HEADER_LEN + len];
             assert_eq!(host.handle(direction, cut).0, truncated, "{len} bytes");
         }
     }
+}
+
+in_both_versions! {
+    quotes_of_every_length_go_to_the_other_end_and_come_back,
+    quotes_of_every_length_come_from_a_router,
+    a_quote_of_every_length_ends_with_its_message,
+    quoted_fragments_of_every_kind_come_back,
+    a_wrong_checksum_in_a_quote_stays_as_wrong,
+    a_wrong_checksum_over_the_message_stays_as_wrong,
+    a_message_cut_within_its_own_header_is_truncated,
 }

@@ -3,38 +3,42 @@
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
-use super::datagram::{Address, Datagram, Route};
-use super::host::{Host, Member, ROUTER, SRVA, SRVB, SRVC, STRANGER};
+use super::datagram::{Datagram, Route};
+use super::host::Host;
+use super::version::{Member, Version, in_both_versions};
+use crate::family::Octets;
 
-const ADDRESSES: [Address; 8] = [
-    SRVA.private,
-    SRVA.public,
-    SRVB.private,
-    SRVB.public,
-    SRVC.private,
-    SRVC.public,
-    ROUTER,
-    STRANGER,
-];
+fn addresses<F: Version>() -> [Octets<F>; 8] {
+    [
+        F::SRVA.private,
+        F::SRVA.public,
+        F::SRVB.private,
+        F::SRVB.public,
+        F::SRVC.private,
+        F::SRVC.public,
+        F::ROUTER,
+        F::STRANGER,
+    ]
+}
 
-fn routes() -> impl Iterator<Item = Route> {
-    ADDRESSES
-        .iter()
-        .flat_map(|source| ADDRESSES.iter().map(|destination| Route::new(*source, *destination)))
+fn routes<F: Version>() -> impl Iterator<Item = Route<Octets<F>>> {
+    let to_all = |source| addresses::<F>().map(move |destination| Route::new(source, destination));
+    addresses::<F>().into_iter().flat_map(to_all)
 }
 
 /// The peer of srva whose private or public address this is.
-fn slot(address: Address, is_private: bool) -> Option<u32> {
-    let address_of = |member: Member| match is_private {
+fn slot<F: Version>(address: Octets<F>, is_private: bool) -> Option<u32> {
+    let address_of = |member: Member<Octets<F>>| match is_private {
         true => member.private,
         false => member.public,
     };
-    (0..).zip([SRVB, SRVC]).find(|(_, peer)| address_of(*peer) == address).map(|(slot, _)| slot)
+    let mut peers = (0..).zip([F::SRVB, F::SRVC]);
+    peers.find(|(_, peer)| address_of(*peer) == address).map(|(slot, _)| slot)
 }
 
 /// The other address of the same host.
-fn other(address: Address) -> Address {
-    for member in [SRVA, SRVB, SRVC] {
+fn other<F: Version>(address: Octets<F>) -> Octets<F> {
+    for member in [F::SRVA, F::SRVB, F::SRVC] {
         if address == member.private {
             return member.public;
         }
@@ -45,52 +49,55 @@ fn other(address: Address) -> Address {
     panic!("{address:?} is no member's")
 }
 
-fn both(route: Route) -> Route {
-    Route::new(other(route.source), other(route.destination))
+fn both<F: Version>(route: Route<Octets<F>>) -> Route<Octets<F>> {
+    Route::new(other::<F>(route.source), other::<F>(route.destination))
 }
 
 /// A socket of srva's is bound to the one or the other.
-fn is_own(address: Address) -> bool {
-    address == SRVA.private || address == SRVA.public
+fn is_own<F: Version>(address: Octets<F>) -> bool {
+    address == F::SRVA.private || address == F::SRVA.public
 }
 
-fn error() -> Datagram {
-    Datagram::error(&Datagram::udp(b"data"), 32)
+fn error<F: Version>() -> Datagram<F> {
+    Datagram::error(&Datagram::udp(b"data"), 12)
 }
 
-#[test]
-fn errors_that_leave_quote_packets_of_a_peer_to_this_host() {
-    for (outer, quoted) in routes().flat_map(|outer| routes().map(move |quoted| (outer, quoted))) {
-        let host = Host::srva();
-        let sent = error().bytes_quoting(outer, quoted);
+fn errors_that_leave_quote_packets_of_a_peer_to_this_host<F: Version>() {
+    for (outer, quoted) in
+        routes::<F>().flat_map(|outer| routes::<F>().map(move |quoted| (outer, quoted)))
+    {
+        let host = Host::<F>::srva();
+        let sent = error::<F>().bytes_quoting(outer, quoted);
         let (outcome, wire) = host.handle(Direction::Egress, &sent);
-        let expected = match slot(outer.destination, true) {
+        let expected = match slot::<F>(outer.destination, true) {
             None => Outcome::NotOurs,
-            Some(_) if !is_own(outer.source) => Outcome::NotRewritten(Reason::ForeignSource),
+            Some(_) if !is_own::<F>(outer.source) => Outcome::NotRewritten(Reason::ForeignSource),
             Some(slot) => Outcome::Rewritten { slot },
         };
         assert_eq!(outcome, expected, "{outer:?} {quoted:?}");
         if let Outcome::Rewritten { .. } = outcome {
-            let came = slot(quoted.source, true).is_some() && is_own(quoted.destination);
+            let came = slot::<F>(quoted.source, true).is_some() && is_own::<F>(quoted.destination);
             let quoted = match came {
-                true => Route::new(other(quoted.source), SRVA.public),
+                true => Route::new(other::<F>(quoted.source), F::SRVA.public),
                 false => quoted,
             };
-            let outer = Route::new(SRVA.public, other(outer.destination));
-            assert_eq!(wire, error().bytes_quoting(outer, quoted), "{outer:?} {quoted:?}");
+            let outer = Route::new(F::SRVA.public, other::<F>(outer.destination));
+            assert_eq!(wire, error::<F>().bytes_quoting(outer, quoted), "{outer:?} {quoted:?}");
         }
     }
 }
 
-#[test]
-fn errors_that_arrive_quote_packets_of_this_host_to_a_peer() {
-    for (outer, quoted) in routes().flat_map(|outer| routes().map(move |quoted| (outer, quoted))) {
-        let wire = error().bytes_quoting(outer, quoted);
-        let (outcome, received) = Host::srva().handle(Direction::Ingress, &wire);
-        let went_to = slot(quoted.destination, false).filter(|_| quoted.source == SRVA.public);
-        let is_for_us = outer.destination == SRVA.public;
-        let expected = match slot(outer.source, false) {
-            _ if slot(outer.source, true).is_some() => Outcome::NotRewritten(Reason::Spoofed),
+fn errors_that_arrive_quote_packets_of_this_host_to_a_peer<F: Version>() {
+    for (outer, quoted) in
+        routes::<F>().flat_map(|outer| routes::<F>().map(move |quoted| (outer, quoted)))
+    {
+        let wire = error::<F>().bytes_quoting(outer, quoted);
+        let (outcome, received) = Host::<F>::srva().handle(Direction::Ingress, &wire);
+        let went_to =
+            slot::<F>(quoted.destination, false).filter(|_| quoted.source == F::SRVA.public);
+        let is_for_us = outer.destination == F::SRVA.public;
+        let expected = match slot::<F>(outer.source, false) {
+            _ if slot::<F>(outer.source, true).is_some() => Outcome::NotRewritten(Reason::Spoofed),
             Some(_) if !is_for_us => Outcome::NotRewritten(Reason::ForeignDestination),
             Some(slot) => Outcome::Rewritten { slot },
             None => went_to
@@ -99,11 +106,16 @@ fn errors_that_arrive_quote_packets_of_this_host_to_a_peer() {
         };
         assert_eq!(outcome, expected, "{outer:?} {quoted:?}");
         if let Outcome::Rewritten { .. } = outcome {
-            let is_from_peer = slot(outer.source, false).is_some();
-            let source = if is_from_peer { other(outer.source) } else { outer.source };
-            let quoted = if went_to.is_some() { both(quoted) } else { quoted };
-            let expected = error().bytes_quoting(Route::new(source, SRVA.private), quoted);
+            let is_from_peer = slot::<F>(outer.source, false).is_some();
+            let source = if is_from_peer { other::<F>(outer.source) } else { outer.source };
+            let quoted = if went_to.is_some() { both::<F>(quoted) } else { quoted };
+            let expected = error::<F>().bytes_quoting(Route::new(source, F::SRVA.private), quoted);
             assert_eq!(received, expected, "{outer:?} {quoted:?}");
         }
     }
+}
+
+in_both_versions! {
+    errors_that_leave_quote_packets_of_a_peer_to_this_host,
+    errors_that_arrive_quote_packets_of_this_host_to_a_peer,
 }

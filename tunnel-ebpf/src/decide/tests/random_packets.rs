@@ -2,41 +2,43 @@
 
 use tunnel_common::outcome::Direction;
 
-use super::datagram::{Address, DCCP, Datagram, Route, TCP, UDP, fragments};
-use super::host::{Host, Member};
+use super::datagram::{DCCP, Datagram, Route, SCTP, TCP, UDP, UDP_LITE};
+use super::host::Host;
 use super::random::Random;
+use super::version::{Member, Version, in_both_versions};
+use crate::address::Address;
+use crate::family::Octets;
 
 const CLUSTERS: usize = 1000;
 const PACKETS_OF_A_CLUSTER: usize = 100;
 
 /// Two hosts with addresses that have nothing in common with anything.
-struct Cluster {
-    a: Host,
-    b: Host,
-    private: Route,
-    public: Route,
+struct Cluster<F: Version> {
+    a: Host<F>,
+    b: Host<F>,
+    private: Route<Octets<F>>,
+    public: Route<Octets<F>>,
 }
 
-impl Cluster {
+impl<F: Version> Cluster<F> {
     fn random(random: &mut Random) -> Self {
-        let mut addresses: Vec<Address> = Vec::new();
+        let mut addresses: Vec<Octets<F>> = Vec::new();
         while addresses.len() < 4 {
-            let mut address = random.array();
+            let mut address = F::Address::NONE.octets();
+            random.fill(address.as_mut());
             // Sums are most likely to go wrong where many bits are the same.
             if random.one_in(4) {
-                address[random.below(4)] = random.one_of(&[0, 0xff]);
+                let byte = random.below(address.as_ref().len());
+                address.as_mut()[byte] = random.one_of(&[0, 0xff]);
             }
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
         if random.one_in(4) {
-            addresses[3] = with_a_second_carry(&addresses, random.below(3));
+            put_a_second_carry(&mut addresses, random.below(3));
         }
-        let member = |i| {
-            let (private, public): (Address, Address) = (addresses[i], addresses[i + 2]);
-            Member { private, public, underlay: public }
-        };
+        let member = |i| Member::new(addresses[i], addresses[i + 2]);
         let (a, b) = (member(0), member(1));
         Self {
             a: Host::new(a, &[b]),
@@ -55,17 +57,25 @@ impl Cluster {
     }
 }
 
-/// A public address of the second host that makes the sum over all that changes end in 32 ones, or
-/// nearly: what is carried over then is carried over twice.
-fn with_a_second_carry(addresses: &[Address], below: usize) -> Address {
-    let [a_private, b_private, a_public] =
-        [0, 1, 2].map(|i: usize| u32::from_ne_bytes(addresses[i]));
-    let rest = a_public.wrapping_add(!a_private).wrapping_add(!b_private);
+/// Changes the last word of the second host's public address such that the sum over all that
+/// changes ends in 32 ones, or nearly: what is carried over then is carried over twice.
+fn put_a_second_carry<A: AsRef<[u8]> + AsMut<[u8]>>(addresses: &mut [A], below: usize) {
+    let words = |address: &A| -> u64 {
+        let words = address.as_ref().as_chunks().0;
+        words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
+    };
+    let bytes = addresses[0].as_ref().len();
+    let ones = bytes as u64 / 4 * u64::from(u32::MAX);
+    addresses[3].as_mut()[bytes - 4..].fill(0);
+    let rest = words(&addresses[2]) + words(&addresses[3]) + 2 * ones
+        - words(&addresses[0])
+        - words(&addresses[1]);
     let Ok(below) = u32::try_from(below) else { panic!("{below} is no small number") };
-    (u32::MAX - below).wrapping_sub(rest).to_ne_bytes()
+    let word = (u32::MAX - below).wrapping_sub(rest as u32);
+    addresses[3].as_mut()[bytes - 4..].copy_from_slice(&word.to_ne_bytes());
 }
 
-fn random_datagram(random: &mut Random, may_quote: bool) -> Datagram {
+fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram<F> {
     let len = random.below(80);
     let data = random.vec(len);
     let identifier = random.array();
@@ -78,37 +88,34 @@ fn random_datagram(random: &mut Random, may_quote: bool) -> Datagram {
         8 => Datagram::sctp(&data),
         9 => Datagram::echo_request(u16::from_be_bytes(identifier), &data),
         10 => Datagram::echo_reply(u16::from_be_bytes(identifier), &data),
-        11 => Datagram::other(random.one_of(&[2, 4, 41, 47, 50, 51, 58, 89, 103, 253, 0]), data),
+        11 => Datagram::other(random.one_of(&[2, 4, 41, 47, 50, 51, 89, 103, 253, 59]), data),
         _ => {
             let quoted = random_datagram(random, false);
-            let shortest = 20 + quoted.options.len();
             // Not within a checksum: that one could not be mended.
-            let kept = shortest + random.below(50) * 2;
-            let mut error = Datagram::error(&quoted, kept);
-            error.payload[0] = random.one_of(&[3, 4, 5, 11, 12]);
+            let mut error = Datagram::error(&quoted, random.below(50) * 2);
+            error.payload[0] = random.one_of(F::ERRORS);
             error.payload[1] = random.one_of(&[0, 1, 2, 3, 4, 13]);
             error.payload[4..8].copy_from_slice(&random.array::<4>());
             error
         }
     };
-    if matches!(datagram.protocol, TCP | UDP | DCCP) {
+    if matches!(datagram.protocol, TCP | UDP | UDP_LITE | DCCP | SCTP) {
         random.fill(&mut datagram.payload[..4]);
     }
     if random.one_in(3) {
-        let words = random.below(11);
-        datagram.options = random.vec(words * 4);
+        datagram.options = F::random_options(random);
     }
     [datagram.traffic_class, datagram.time_to_live] = random.array();
-    datagram.identification = u16::from_be_bytes(random.array());
+    datagram.identification = u32::from_be_bytes(random.array());
     datagram.dont_fragment = random.one_in(2);
     datagram
 }
 
 /// How many bytes of the payload the first fragment must have to be rewritten as it should.
-fn first_fragment_min(datagram: &Datagram) -> usize {
+fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     match &datagram.quoted {
         // All of a quoted checksum, or what there is.
-        Some((quoted, _)) => (8 + 20 + quoted.options.len() + 18).next_multiple_of(8),
+        Some((quoted, _)) => (8 + quoted.header_len() + 18).next_multiple_of(8),
         None if datagram.protocol == TCP => 24,
         None if datagram.protocol == DCCP => 16,
         None => 8,
@@ -117,25 +124,24 @@ fn first_fragment_min(datagram: &Datagram) -> usize {
 
 /// 100,000 packets, and as many fragments again. What is expected on the wire is built from the
 /// same fields with the other addresses, every checksum anew.
-#[test]
-fn random_packets_arrive_as_they_were_sent() {
+fn forward_and_reverse_are_the_identity_on_random_packets<F: Version>() {
     let random = &mut Random::new(0x7265_7772_6974_6531);
     for _ in 0..CLUSTERS {
-        let cluster = Cluster::random(random);
+        let cluster = Cluster::<F>::random(random);
         for _ in 0..PACKETS_OF_A_CLUSTER {
-            let datagram = random_datagram(random, true);
-            let mut sent = datagram.bytes(cluster.private);
-            let mut on_the_wire = datagram.bytes(cluster.public);
+            let datagram = random_datagram::<F>(random, true);
             if random.one_in(4) {
                 let rest = random.below(20) * 8 + 8;
                 let first = first_fragment_min(&datagram) + random.below(4) * 8;
-                let sent = fragments(&sent, first, rest);
-                let on_the_wire = fragments(&on_the_wire, first, rest);
+                let sent = datagram.fragments(cluster.private, first, rest);
+                let on_the_wire = datagram.fragments(cluster.public, first, rest);
                 for (sent, on_the_wire) in sent.iter().zip(&on_the_wire) {
                     cluster.carry(&datagram, sent, on_the_wire);
                 }
                 continue;
             }
+            let mut sent = datagram.bytes(cluster.private);
+            let mut on_the_wire = datagram.bytes(cluster.public);
             if random.one_in(8) {
                 let len = random.below(30);
                 let trailer = random.vec(len);
@@ -147,4 +153,45 @@ fn random_packets_arrive_as_they_were_sent() {
         assert_eq!(cluster.a.flows(), []);
         assert_eq!(cluster.b.flows(), []);
     }
+}
+
+/// Two bytes of data that make the checksum over this route read so.
+fn data_for<F: Version>(route: Route<Octets<F>>, checksum: u16) -> [u8; 2] {
+    let has = |data: &[u8; 2]| {
+        let bytes = Datagram::<F>::udp(data).bytes(route);
+        bytes[F::HEADER_LEN + 6..F::HEADER_LEN + 8] == checksum.to_be_bytes()
+    };
+    let mut all = (0..=u16::MAX).map(u16::to_be_bytes);
+    let Some(data) = all.find(has) else { panic!("no data gives {checksum:#06x}") };
+    data
+}
+
+fn there_and_back<F: Version>(datagram: &Datagram<F>) -> Vec<u8> {
+    let (sent, wire) = (datagram.bytes(F::PRIVATE), datagram.bytes(F::PUBLIC));
+    assert_eq!(Host::<F>::srva().rewritten(Direction::Egress, &sent), wire);
+    assert_eq!(Host::<F>::srvb().rewritten(Direction::Ingress, &wire), sent);
+    wire
+}
+
+/// 0x0000: none was computed, and none is put in its place.
+fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000<F: Version>() {
+    for data in [[0, 0], data_for::<F>(F::PUBLIC, 0xffff), data_for::<F>(F::PRIVATE, 0xffff)] {
+        let wire = there_and_back(&Datagram::<F>::udp_without_checksum(&data));
+        assert_eq!(wire[F::HEADER_LEN + 6..F::HEADER_LEN + 8], [0, 0]);
+    }
+}
+
+/// 0xffff: what a computed 0 is sent as, on either side of a rewrite.
+fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0xffff<F: Version>() {
+    let wire = there_and_back(&Datagram::<F>::udp(&data_for::<F>(F::PUBLIC, 0xffff)));
+    assert_eq!(wire[F::HEADER_LEN + 6..F::HEADER_LEN + 8], [0xff, 0xff]);
+    let datagram = Datagram::<F>::udp(&data_for::<F>(F::PRIVATE, 0xffff));
+    assert_eq!(datagram.bytes(F::PRIVATE)[F::HEADER_LEN + 6..F::HEADER_LEN + 8], [0xff, 0xff]);
+    there_and_back(&datagram);
+}
+
+in_both_versions! {
+    forward_and_reverse_are_the_identity_on_random_packets,
+    forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000,
+    forward_and_reverse_are_the_identity_on_a_udp_checksum_0xffff,
 }

@@ -1,17 +1,18 @@
-//! Packets that end too early, in the frame or by their own total length.
+//! Packets that end too early, in the frame or by the length in their header.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 
-use super::datagram::{DCCP, ICMP, TCP, UDP, UDP_LITE, seal};
-use super::host::{Host, PRIVATE};
+use super::datagram::{DCCP, TCP, UDP, UDP_LITE, folded, pseudo_header_sum, sum};
+use super::host::Host;
 use super::kinds::{Passage, passages};
 use super::slice::Slice;
+use super::version::{Version, in_both_versions};
+use crate::family::{V4, V6};
 
-#[test]
-fn nothing_shorter_than_an_ip_header_is_looked_at() {
-    let host = Host::srva();
-    for passage in passages() {
-        for len in 0..20 {
+fn nothing_shorter_than_an_ip_header_is_looked_at<F: Version>() {
+    let host = Host::<F>::srva();
+    for passage in passages::<F>() {
+        for len in 0..F::HEADER_LEN {
             let outcome = host.handle(passage.direction, &passage.before[..len]).0;
             let truncated = Outcome::NotRewritten(Reason::Truncated);
             assert_eq!(outcome, truncated, "{}: {len} bytes", passage.what);
@@ -21,12 +22,11 @@ fn nothing_shorter_than_an_ip_header_is_looked_at() {
     assert_eq!(host.flows(), []);
 }
 
-#[test]
-fn a_packet_cut_anywhere_is_left_alone_and_counted() {
-    let host = Host::srva();
-    for passage in passages() {
+fn a_packet_cut_anywhere_is_left_alone_and_counted<F: Version>() {
+    let host = Host::<F>::srva();
+    for passage in passages::<F>() {
         let expected = passage.if_broken(Reason::Truncated);
-        for len in 20..passage.before.len() {
+        for len in F::HEADER_LEN..passage.before.len() {
             let outcome = host.handle(passage.direction, &passage.before[..len]).0;
             assert_eq!(outcome, expected, "{}: {len} bytes", passage.what);
         }
@@ -34,33 +34,37 @@ fn a_packet_cut_anywhere_is_left_alone_and_counted() {
     }
 }
 
-/// What lies behind the total length is padding, although it looks like the rest of the packet.
-#[test]
-fn a_packet_ends_where_its_total_length_says() {
-    let host = Host::srva();
-    for passage in passages() {
-        for len in 0..=passage.before.len() {
-            let packet = with_total_len(&passage.before, len);
+/// What lies behind that is padding, although it looks like the rest of the packet.
+fn a_packet_ends_where_its_length_says<F: Version>() {
+    let host = Host::<F>::srva();
+    for passage in passages::<F>() {
+        for len in F::SHORTEST_LEN..=passage.before.len() {
+            let mut packet = passage.before.clone();
+            F::set_len(&mut packet, len);
             let (outcome, after) = host.handle(passage.direction, &packet);
-            match passage.outcome_with_total_len(len) {
-                Ok(()) => {
+            let what = format!("{}: {len} bytes", passage.what);
+            match passage.outcome_with_len(len) {
+                Ok(Part::Nothing) => assert_eq!(outcome, Outcome::NotOurs, "{what}"),
+                Ok(part) => {
                     let rewritten = Outcome::Rewritten { slot: 0 };
-                    assert_eq!(outcome, rewritten, "{}: {len} bytes", passage.what);
-                    let expected = passage.after_with_total_len(len);
-                    assert_eq!(after, expected, "{}: {len} bytes", passage.what);
+                    assert_eq!(outcome, rewritten, "{what}");
+                    assert_eq!(after, passage.after_with_len(len, part), "{what}");
                 }
-                Err(reason) => {
-                    let expected = passage.if_broken(reason);
-                    assert_eq!(outcome, expected, "{}: {len} bytes", passage.what);
-                }
+                Err(reason) => assert_eq!(outcome, passage.if_broken(reason), "{what}"),
             }
         }
     }
 }
 
+in_both_versions! {
+    nothing_shorter_than_an_ip_header_is_looked_at,
+    a_packet_cut_anywhere_is_left_alone_and_counted,
+    a_packet_ends_where_its_length_says,
+}
+
 #[test]
-fn every_header_length_with_every_total_length_in_every_frame() {
-    let host = Host::srva();
+fn every_ipv4_header_length_with_every_total_length_in_every_frame() {
+    let host = Host::<V4>::srva();
     for vihl in [0x40, 0x41, 0x44, 0x45, 0x46, 0x4a, 0x4f, 0x05, 0x35, 0x55, 0x65, 0xff] {
         let header_len = usize::from(vihl & 0x0f) * 4;
         for (total_len, segments) in (0..=70).map(|len| (len, 0)).chain([(0, 1), (0, 40)]) {
@@ -69,8 +73,8 @@ fn every_header_length_with_every_total_length_in_every_frame() {
                 packet[0] = vihl;
                 packet[3] = total_len;
                 packet[9] = 253;
-                packet[12..16].copy_from_slice(&PRIVATE.source);
-                packet[16..20].copy_from_slice(&PRIVATE.destination);
+                packet[12..16].copy_from_slice(&V4::PRIVATE.source);
+                packet[16..20].copy_from_slice(&V4::PRIVATE.destination);
                 let len = match usize::from(total_len) {
                     0 if segments > 0 => extent,
                     len => len,
@@ -91,63 +95,110 @@ fn every_header_length_with_every_total_length_in_every_frame() {
     }
 }
 
-fn with_total_len(packet: &[u8], len: usize) -> Vec<u8> {
-    let mut packet = packet.to_vec();
-    let Ok(len) = u16::try_from(len) else { panic!("a total length of {len}") };
-    packet[2..4].copy_from_slice(&len.to_be_bytes());
-    seal(&mut packet);
-    packet
+#[test]
+fn every_ipv6_version_with_every_payload_length_in_every_frame() {
+    let host = Host::<V6>::srva();
+    for version in 0..=15 {
+        for (payload_len, segments) in (0..=50).map(|len| (len, 0)).chain([(0, 1), (0, 40)]) {
+            for extent in 40..=90 {
+                let mut packet = vec![0; extent];
+                packet[0] = version << 4 | 6;
+                packet[5] = payload_len;
+                packet[6] = 253;
+                packet[8..24].copy_from_slice(&V6::PRIVATE.source);
+                packet[24..40].copy_from_slice(&V6::PRIVATE.destination);
+                let expected = if version != 6 {
+                    Outcome::NotRewritten(Reason::Malformed)
+                } else if 40 + usize::from(payload_len) > extent {
+                    Outcome::NotRewritten(Reason::Truncated)
+                } else {
+                    Outcome::Rewritten { slot: 0 }
+                };
+                let mut packet = Slice::new(&packet).segments(segments);
+                let outcome = host.pass(Direction::Egress, &mut packet);
+                assert_eq!(outcome, expected, "{version}: {payload_len} of {extent}, {segments}");
+            }
+        }
+    }
 }
 
-impl Passage {
+/// How much of a packet with a shorter length is rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It concerns no peer: what says so is cut off.
+    Nothing,
+    /// All but the packet that it quotes, which is cut off.
+    WithoutQuote,
+    /// The quoted packet as well.
+    All,
+}
+
+impl<F: Version> Passage<F> {
     /// Nothing is counted for a router's packet: that it concerns a peer was not found out.
     fn if_broken(&self, reason: Reason) -> Outcome {
         if self.by_router { Outcome::NotOurs } else { Outcome::NotRewritten(reason) }
     }
 
-    /// What is wrong with the packet when its total length is `len`.
-    fn outcome_with_total_len(&self, len: usize) -> Result<(), Reason> {
-        let header_len = 20 + self.datagram.options.len();
+    /// What is rewritten when the header says `len`, or what is wrong then.
+    fn outcome_with_len(&self, len: usize) -> Result<Part, Reason> {
+        let header_len = self.datagram.header_len();
         let shortest = match self.datagram.protocol {
             TCP => 20,
             DCCP => 12,
-            UDP | UDP_LITE | ICMP => 8,
+            UDP | UDP_LITE => 8,
+            control if control == F::CONTROL => F::CONTROL_LEN_MIN,
             _ => 0,
         };
-        let quoted_header_len = match &self.datagram.quoted {
-            Some((quoted, _)) => 20 + quoted.options.len(),
-            None => 0,
-        };
         if len < header_len {
-            Err(Reason::Malformed)
-        } else if len < header_len + shortest {
-            Err(Reason::Truncated)
-        } else if len < header_len + shortest + quoted_header_len {
-            Err(Reason::MalformedQuote)
-        } else {
-            Ok(())
+            return Err(F::CUT_HEADER);
         }
+        if len < header_len + shortest {
+            return Err(Reason::Truncated);
+        }
+        let Some((quoted, _)) = &self.datagram.quoted else { return Ok(Part::All) };
+        if len < header_len + 8 {
+            // Not even the whole header of a message is there: it quotes nothing.
+            return Ok(if self.by_router { Part::Nothing } else { Part::WithoutQuote });
+        }
+        if len < header_len + 8 + F::quoted_len_min(quoted) {
+            return Err(Reason::MalformedQuote);
+        }
+        Ok(Part::All)
     }
 
     /// The packet afterwards: a quoted checksum that is not all within the packet is left alone,
-    /// and so is the one over the ICMP message.
-    fn after_with_total_len(&self, len: usize) -> Vec<u8> {
-        let mut after = self.after.clone();
-        if let Some((quoted, _)) = &self.datagram.quoted {
-            let icmp = 20 + self.datagram.options.len();
-            let transport = icmp + 8 + 20 + quoted.options.len();
-            let checksum = match quoted.protocol {
-                TCP => transport + 16,
-                UDP => transport + 6,
-                _ => len,
-            };
-            if checksum + 2 > len {
-                let unmended = checksum.min(after.len())..(checksum + 2).min(after.len());
-                for range in [icmp + 2..icmp + 4, unmended] {
-                    after[range.clone()].copy_from_slice(&self.before[range]);
-                }
-            }
+    /// and the one over the ICMP message makes up for what changes within the packet.
+    fn after_with_len(&self, len: usize, part: Part) -> Vec<u8> {
+        let (mut before, mut after) = (self.before.clone(), self.after.clone());
+        F::set_len(&mut before, len);
+        F::set_len(&mut after, len);
+        let Some((quoted, _)) = &self.datagram.quoted else { return after };
+        let icmp = self.datagram.header_len();
+        let quote = icmp + 8;
+        let transport = quote + quoted.header_len();
+        let restored = match quoted.protocol {
+            _ if part == Part::WithoutQuote => quote..after.len(),
+            TCP => transport + 16..transport + 18,
+            UDP => transport + 6..transport + 8,
+            control if control == F::CONTROL => transport + 2..transport + 4,
+            _ => len..len,
+        };
+        if restored.end > len {
+            let restored = restored.start.min(after.len())..restored.end.min(after.len());
+            after[restored.clone()].copy_from_slice(&before[restored]);
         }
-        with_total_len(&after, len)
+        let sum_of = |packet: &[u8]| {
+            let pseudo_header = match F::CONTROL_HAS_PSEUDO_HEADER {
+                true => pseudo_header_sum::<F>(F::route(packet), F::CONTROL, len - icmp),
+                false => 0,
+            };
+            let (head, data) = (sum(&packet[icmp..icmp + 2]), sum(&packet[icmp + 4..len]));
+            folded(u64::from(pseudo_header) + u64::from(head) + u64::from(data))
+        };
+        let old = u16::from_be_bytes([before[icmp + 2], before[icmp + 3]]);
+        let sums = [!old, !sum_of(&before), sum_of(&after)].map(u64::from);
+        let new = !folded(sums.iter().sum());
+        after[icmp + 2..icmp + 4].copy_from_slice(&new.to_be_bytes());
+        after
     }
 }

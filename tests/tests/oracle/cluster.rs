@@ -1,0 +1,222 @@
+//! Who is where, as the loader tells the programs: what the model decides from, and what the maps
+//! are filled with.
+
+use std::net::IpAddr;
+
+/// Addresses with `length` bits in common: one address, or a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Range {
+    /// The first address.
+    pub first: IpAddr,
+    /// The bits that all have in common.
+    pub length: u8,
+}
+
+impl Range {
+    /// From its text, with or without a length.
+    pub fn of(text: &str) -> Self {
+        let (first, length) = match text.split_once('/') {
+            Some((first, length)) => (first, Some(length.parse().expect("a length"))),
+            None => (text, None),
+        };
+        let first: IpAddr = first.parse().expect("an address");
+        Self { first, length: length.unwrap_or(width(first)) }
+    }
+
+    /// Whether it is one address.
+    pub fn is_single(self) -> bool {
+        self.length == width(self.first)
+    }
+
+    /// Whether `address` is one of them.
+    pub fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.first.is_ipv4()
+            && bits(address) & !self.host_bits() == bits(self.first)
+    }
+
+    /// The address that has the place in this range that `address` has in another of its length.
+    pub fn at_place_of(self, address: IpAddr) -> IpAddr {
+        from_bits(bits(self.first) | bits(address) & self.host_bits(), self.first)
+    }
+
+    /// The bits that tell its addresses apart.
+    fn host_bits(self) -> u128 {
+        1_u128.checked_shl(u32::from(width(self.first) - self.length)).unwrap_or(0).wrapping_sub(1)
+    }
+}
+
+/// Bits of an address.
+fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Of the same family as `like`.
+fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => IpAddr::from((bits as u32).to_be_bytes()),
+        IpAddr::V6(_) => IpAddr::from(bits.to_be_bytes()),
+    }
+}
+
+/// The ranges of one member that this host is, in one family.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Its private addresses.
+    pub private: Range,
+    /// Its underlay addresses, as many.
+    pub underlay: Range,
+}
+
+/// A peer in one family. A member with both families is two of them, with the same slot.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The index of its counters.
+    pub slot: u32,
+    /// Its private addresses.
+    pub private: Range,
+    /// Its public addresses, as many.
+    pub public: Range,
+    /// Where it was before it moved, if packets may still come from there.
+    pub former: Option<Range>,
+    /// Whether packets from its private address are let through.
+    pub is_direct: bool,
+    /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
+    pub settled_at: u32,
+    /// Its own bypass rules: IP protocol and port.
+    pub bypass: Vec<(u8, u16)>,
+}
+
+impl Peer {
+    /// An ordinary one.
+    pub fn new(slot: u32, private: &str, public: &str) -> Self {
+        Self {
+            slot,
+            private: Range::of(private),
+            public: Range::of(public),
+            former: None,
+            is_direct: false,
+            settled_at: 0,
+            bypass: Vec::new(),
+        }
+    }
+}
+
+/// Which of a peer's addresses one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its identity.
+    Private,
+    /// Where it is reached, or was.
+    Public,
+}
+
+/// What is known under one range of a peer's.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Whose.
+    pub peer: &'a Peer,
+    /// Which of its ranges.
+    pub role: Role,
+    /// The range: what the entry's marks are kept under.
+    pub range: Range,
+}
+
+/// What frames start with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// 14 bytes, and VLAN tags.
+    Ethernet,
+    /// 24 bytes.
+    InfiniBand,
+}
+
+/// A host and its peers.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// For reports.
+    pub name: &'static str,
+    /// The link that the programs are on.
+    pub link: Link,
+    /// One in each family, unless it is a gateway.
+    pub selves: Vec<Own>,
+    /// Whether the programs look for this host's ranges in maps of their own.
+    pub is_gateway: bool,
+    /// All others.
+    pub peers: Vec<Peer>,
+    /// Bypass rules for all peers: IP protocol and port.
+    pub bypass: Vec<(u8, u16)>,
+}
+
+impl Cluster {
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.peers.iter().flat_map(|peer| {
+            let private = [Entry { peer, role: Role::Private, range: peer.private }];
+            let publics = [Some(peer.public), peer.former].into_iter().flatten();
+            private.into_iter().chain(publics.map(move |range| Entry {
+                peer,
+                role: Role::Public,
+                range,
+            }))
+        })
+    }
+
+    /// The entry that `address` has: the narrowest range wins.
+    pub fn entry(&self, address: IpAddr) -> Option<Entry<'_>> {
+        self.entries()
+            .filter(|entry| entry.range.contains(address))
+            .max_by_key(|entry| entry.range.length)
+    }
+
+    /// The underlay address of `private`, if that is one of this host's private addresses.
+    pub fn underlay_of(&self, private: IpAddr) -> Option<IpAddr> {
+        let own = self.narrowest(private)?;
+        own.private.contains(private).then(|| own.underlay.at_place_of(private))
+    }
+
+    /// The private address of `underlay`, if that is one of this host's underlay addresses.
+    pub fn private_of(&self, underlay: IpAddr) -> Option<IpAddr> {
+        let own = self.narrowest(underlay)?;
+        own.underlay.contains(underlay).then(|| own.private.at_place_of(underlay))
+    }
+
+    /// Whose narrowest range, private or underlay, holds `address`.
+    fn narrowest(&self, address: IpAddr) -> Option<&Own> {
+        let of_self = |own: &&Own| own.private.contains(address) || own.underlay.contains(address);
+        self.selves.iter().filter(of_self).max_by_key(|own| own.private.length)
+    }
+
+    /// The public address of `private`, which is the peer's; nothing if another member has it.
+    pub fn public_of(&self, peer: &Peer, private: IpAddr) -> Option<IpAddr> {
+        self.translated(peer, peer.public, private, Role::Public)
+    }
+
+    /// The private address of the peer's address `public`; nothing if another member has it.
+    pub fn private_of_peer(&self, peer: &Peer, public: IpAddr) -> Option<IpAddr> {
+        self.translated(peer, peer.private, public, Role::Private)
+    }
+
+    fn translated(&self, peer: &Peer, to: Range, address: IpAddr, role: Role) -> Option<IpAddr> {
+        let translated = to.at_place_of(address);
+        let owner = self.entry(translated)?;
+        (owner.peer.slot == peer.slot && owner.role == role).then_some(translated)
+    }
+
+    /// Whether there are rules to ask for this peer.
+    pub fn has_bypass(&self, peer: &Peer) -> bool {
+        !self.bypass.is_empty() || !peer.bypass.is_empty()
+    }
+
+    /// Whether packets to and from `peer` with these ports are left alone.
+    pub fn is_bypassed(&self, peer: &Peer, protocol: u8, ports: [u16; 2]) -> bool {
+        let rules = self.bypass.iter().chain(&peer.bypass);
+        rules.into_iter().any(|(of, port)| *of == protocol && ports.contains(port))
+    }
+}

@@ -1,0 +1,140 @@
+//! The clusters that the programs and the model are compared in.
+
+use crate::cluster::{Cluster, Link, Own, Peer, Range};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+
+/// All of them.
+pub fn all() -> Vec<Cluster> {
+    vec![addresses(), prefixes(), gateway(), bypass(), moving(), nat(), infiniband(), all_at_once()]
+}
+
+fn own(private: &str, underlay: &str) -> Own {
+    Own { private: Range::of(private), underlay: Range::of(underlay) }
+}
+
+fn one_host() -> Vec<Own> {
+    vec![own("10.0.0.1", "198.51.100.2"), own("fd00::1", "2001:db8:a::2")]
+}
+
+fn cluster(name: &'static str, peers: Vec<Peer>) -> Cluster {
+    let (link, selves) = (Link::Ethernet, one_host());
+    Cluster { name, link, selves, is_gateway: false, peers, bypass: Vec::new() }
+}
+
+fn three_hosts() -> Vec<Peer> {
+    vec![
+        Peer::new(1, "10.0.0.2", "203.0.113.2"),
+        Peer::new(1, "fd00::2", "2001:db8:b::2"),
+        Peer::new(2, "10.0.0.3", "203.0.113.3"),
+        Peer::new(3, "fd00::4", "2001:db8:b::4"),
+    ]
+}
+
+/// Single addresses of both families.
+fn addresses() -> Cluster {
+    cluster("addresses", three_hosts())
+}
+
+/// Prefixes in prefixes, and single addresses in those: some hosts are shadowed in one direction or
+/// the other.
+fn nested() -> Vec<Peer> {
+    vec![
+        Peer::new(1, "10.1.0.0/16", "198.18.0.0/16"),
+        Peer::new(2, "10.1.2.0/24", "192.0.2.0/24"),
+        Peer::new(3, "10.1.2.7", "192.0.2.200"),
+        Peer::new(4, "10.0.0.2", "203.0.113.2"),
+        Peer::new(5, "10.64.0.0/11", "100.64.0.0/11"),
+        Peer::new(1, "fd01::/45", "2001:db8:8000::/45"),
+        Peer::new(2, "fd01:0:0:7::/64", "2001:db8:7::/64"),
+        Peer::new(3, "fd01:0:0:7::99", "2001:db8:7::1"),
+        Peer::new(4, "fd00::2", "2001:db8:b::2"),
+        Peer::new(6, "fd02::8/125", "2001:db8:c::10/125"),
+    ]
+}
+
+fn prefixes() -> Cluster {
+    cluster("prefixes", nested())
+}
+
+/// A gateway for two hosts, a network, and one that has its public address for itself.
+fn gateway() -> Cluster {
+    let selves = vec![
+        own("10.0.0.1", "198.51.100.1"),
+        own("10.0.0.9", "198.51.100.9"),
+        own("10.0.8.0/22", "198.51.96.0/22"),
+        own("198.51.100.77", "198.51.100.77"),
+        own("fd00::1", "2001:db8:a::2"),
+        own("fd00:0:0:8::/61", "2001:db8:a:8::/61"),
+    ];
+    let mut peers = nested();
+    peers[0].bypass = vec![(TCP, 22), (SCTP, 24007)];
+    peers[3].bypass = vec![(UDP, 50001)];
+    peers[4].is_direct = true;
+    peers[3].former = Some(Range::of("203.0.113.99"));
+    peers[3].settled_at = u32::MAX;
+    peers[9].bypass = vec![(UDP_LITE, 53)];
+    Cluster { selves, is_gateway: true, ..cluster("gateway", peers) }
+}
+
+/// Rules for all and rules for one.
+fn bypass() -> Cluster {
+    let mut peers = three_hosts();
+    peers[2].bypass = vec![(DCCP, 24007), (TCP, 50001)];
+    peers[3].bypass = vec![(DCCP, 24007), (UDP_LITE, 22)];
+    let bypass = vec![(TCP, 22), (UDP, 53), (SCTP, 50001)];
+    Cluster { bypass, ..cluster("bypass", peers) }
+}
+
+/// Hosts that are switched one at a time, that moved, and that are not attached yet.
+fn moving() -> Cluster {
+    let mut peers = three_hosts();
+    peers.push(Peer::new(4, "10.0.0.5", "203.0.113.5"));
+    peers.push(Peer::new(4, "fd00::5", "2001:db8:b::5"));
+    peers[0].is_direct = true;
+    peers[1].is_direct = true;
+    peers[1].settled_at = u32::MAX;
+    peers[2].former = Some(Range::of("203.0.113.33"));
+    peers[2].settled_at = u32::MAX;
+    peers[3].settled_at = 1;
+    peers[4].settled_at = 1;
+    peers[4].is_direct = true;
+    peers[4].former = Some(Range::of("203.0.113.55"));
+    peers[5].former = Some(Range::of("2001:db8:b::55"));
+    cluster("moving", peers)
+}
+
+/// Behind a 1:1 NAT, and one family only.
+fn nat() -> Cluster {
+    let selves = vec![own("10.0.0.1", "172.31.0.5")];
+    let peers =
+        vec![Peer::new(1, "10.0.0.2", "203.0.113.2"), Peer::new(2, "10.0.0.3", "203.0.113.3")];
+    Cluster { selves, ..cluster("nat", peers) }
+}
+
+/// The longer link header.
+fn infiniband() -> Cluster {
+    let mut peers = three_hosts();
+    peers.push(Peer::new(4, "10.1.0.0/16", "198.18.0.0/16"));
+    Cluster { link: Link::InfiniBand, ..cluster("infiniband", peers) }
+}
+
+/// All that one host can have.
+fn all_at_once() -> Cluster {
+    let mut peers = nested();
+    peers[0].is_direct = true;
+    peers[1].former = Some(Range::of("203.0.115.0/24"));
+    peers[1].settled_at = u32::MAX;
+    peers[2].bypass = vec![(TCP, 24007)];
+    peers[4].settled_at = 1;
+    peers[5].settled_at = u32::MAX;
+    peers[6].is_direct = true;
+    peers[7].former = Some(Range::of("2001:db8:d::1"));
+    peers[8].bypass = vec![(UDP, 24007)];
+    let bypass = vec![(TCP, 22), (UDP, 53)];
+    Cluster { bypass, ..cluster("all at once", peers) }
+}

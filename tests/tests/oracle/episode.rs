@@ -1,0 +1,187 @@
+//! One episode: a host from its start on, programs and model side by side.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tests::packet::hex;
+use tunnel_common::outcome::Direction;
+
+use crate::cluster::Cluster;
+use crate::counts::Counts;
+use crate::difference::{self, Difference};
+use crate::model::{Memory, Model, Prediction};
+use crate::programs::Programs;
+use crate::round_trip;
+use crate::steps::{Episode, STEPS, Step};
+use crate::tally::Tally;
+use crate::test_run::Type;
+
+/// Steps after which counters and memory are compared.
+const BLOCK: u64 = 250;
+
+/// The programs of a host and of the other side.
+pub struct Hosts<'a> {
+    /// The host and its peers.
+    pub cluster: &'a Cluster,
+    /// Its programs.
+    pub programs: &'a mut Programs,
+    /// [`round_trip::other_side`] of it.
+    pub other_cluster: &'a Cluster,
+    /// Its programs.
+    pub other_programs: &'a mut Programs,
+    /// Seconds since the machine started.
+    pub now: u32,
+}
+
+/// Something that went wrong.
+pub enum Fault {
+    /// Within a step.
+    Step(u64, Step, Prediction, Difference),
+    /// In counters or memory, in one of the steps before this one.
+    Block(u64, Difference),
+}
+
+/// An episode that takes longer is run again if something differs: what is remembered shortest, for
+/// half a minute, may have been forgotten.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Runs an episode up to the first difference. Where counters or memory differ, the episode is run
+/// again to find the step.
+pub fn run(hosts: &mut Hosts, episode: &Episode, tally: &mut Tally) -> Result<Option<Fault>> {
+    let started = Instant::now();
+    let mut found = run_comparing(hosts, episode, None, tally)?;
+    if found.is_some() && started.elapsed() > LONGEST {
+        found = run_comparing(hosts, episode, None, &mut Tally::default())?;
+    }
+    let Some(Fault::Block(end, difference)) = found else { return Ok(found) };
+    let start = end.saturating_sub(BLOCK);
+    let again = run_comparing(hosts, episode, Some(start), &mut Tally::default())?;
+    Ok(Some(again.unwrap_or(Fault::Block(end, difference))))
+}
+
+/// Compares counters and memory after every block, and after every step from `closely` on.
+fn run_comparing(
+    hosts: &mut Hosts,
+    episode: &Episode,
+    closely: Option<u64>,
+    tally: &mut Tally,
+) -> Result<Option<Fault>> {
+    hosts.programs.start(hosts.cluster)?;
+    hosts.other_programs.start(hosts.other_cluster)?;
+    let mut model = Model::new(hosts.cluster, hosts.now);
+    let mut counted = Counts::default();
+    for index in 0..STEPS {
+        let step = episode.step(index);
+        let frame = &step.packet.bytes;
+        let direction = step.program.direction();
+        let prediction = match direction {
+            Direction::Egress => model.egress(frame, step.way.segments),
+            Direction::Ingress => model.ingress(frame, step.way.segments),
+        };
+        counted.count(direction, prediction.fate, step.way.segments, frame.len());
+        tally.count(step.program, &prediction);
+        if let Some(difference) = run_step(hosts, &step, &prediction, tally)? {
+            return Ok(Some(Fault::Step(index, step, prediction, difference)));
+        }
+        let is_close = closely.is_some_and(|start| index >= start);
+        if is_close || (index + 1) % BLOCK == 0 {
+            let difference = compare_state(hosts, &model.memory, &counted)?;
+            match difference {
+                Some(difference) if is_close => {
+                    return Ok(Some(Fault::Step(index, step, prediction, difference)));
+                }
+                Some(difference) => return Ok(Some(Fault::Block(index + 1, difference))),
+                None => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Runs a step, and the way back.
+fn run_step(
+    hosts: &mut Hosts,
+    step: &Step,
+    prediction: &Prediction,
+    tally: &mut Tally,
+) -> Result<Option<Difference>> {
+    let ran = match hosts.programs.run(step.program, &step.packet.bytes, step.way) {
+        Ok(ran) => ran,
+        Err(error) => return Ok(Some(Difference::new(format!("  {error:#}\n")))),
+    };
+    let difference = difference::find(
+        step.program.verdict(ran.returned),
+        prediction.fate.verdict(),
+        &ran.frame,
+        &prediction.after.frame,
+        &prediction.after.doubtful,
+    );
+    if difference.is_some() || !round_trip::exists(hosts.cluster, step, prediction) {
+        return Ok(difference);
+    }
+    tally.count_way_back(step.program);
+    let back = round_trip::back(hosts.other_programs, step, prediction)?;
+    Ok(back.map(|difference| Difference::new(format!("  on the way back:\n{difference}"))))
+}
+
+/// Compares what was counted and what is remembered.
+fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Option<Difference>> {
+    let mut words = String::new();
+    let (counts, before) = hosts.programs.counts()?;
+    let expected = before.plus(counted);
+    let names: BTreeSet<&String> = expected.0.keys().chain(counts.0.keys()).collect();
+    for name in names {
+        let (expected, got) = (expected.0.get(name), counts.0.get(name));
+        if expected != got {
+            let _ = writeln!(words, "  counter {name}: expected {expected:?}, got {got:?}");
+        }
+    }
+    let remembered = hosts.programs.memory(hosts.cluster)?;
+    for (range, expected) in &memory.marks {
+        let got = remembered.marks.get(range);
+        if got != Some(expected) {
+            let _ = writeln!(words, "  marks of {range:?}: expected {expected:?}, got {got:?}");
+        }
+    }
+    for (key, expected) in &memory.flows {
+        let got = remembered.flows.get(key);
+        if got != Some(expected) {
+            let _ = writeln!(words, "  {key:?}: expected {expected:?}, got {got:?}");
+        }
+    }
+    for (key, got) in remembered.flows.iter().filter(|(key, _)| !memory.flows.contains_key(key)) {
+        let _ = writeln!(words, "  {key:?}: expected not to be remembered, got {got:?}");
+    }
+    Ok((!words.is_empty()).then(|| Difference::new(words)))
+}
+
+impl Fault {
+    /// For people.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Block(end, difference) => {
+                format!(
+                    "in one of the {BLOCK} steps before {end}, and not when run again:\n{difference}"
+                )
+            }
+            Self::Step(index, step, prediction, difference) => {
+                let kind = match step.program.of() {
+                    Type::Tc => "tc",
+                    Type::Xdp => "XDP",
+                };
+                format!(
+                    "step {index}, {} at {kind}, {:?}\n  {}\n  expected: {:?}\n{difference}   in, {} \
+                     bytes\n{}",
+                    step.program.name(),
+                    step.way,
+                    step.packet.description,
+                    prediction.fate,
+                    step.packet.bytes.len(),
+                    hex::dump(&step.packet.bytes),
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A model of the packet table, and random packets through it and the programs. Needs root.
+//!
+//! Verdict, frame, counters and what is remembered are compared, and what was rewritten has to come
+//! back as it was from the programs of the other side.
+//!
+//! - `ORACLE_PACKETS`: frames for each program; some thousands, if unset.
+//! - `ORACLE_SEED`: the seed of an earlier run. Every run prints its own.
+//! - `ORACLE_EPISODE`: `CLUSTER/INDEX`, to run that episode alone.
+//! - `ORACLE_OBJECT`: an object file to run in place of the one that is built in.
+
+mod cluster;
+mod clusters;
+mod counts;
+mod difference;
+mod episode;
+mod model;
+mod programs;
+mod round_trip;
+mod steps;
+mod tables;
+mod tally;
+mod test_run;
+
+use std::env;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use nix::time::{ClockId, clock_gettime};
+use tunnel_common::outcome::{Direction, Reason};
+
+use cluster::{Cluster, Link};
+use episode::Hosts;
+use programs::{Abilities, Loaded, Program};
+use steps::{Episode, STEPS};
+use tally::{NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
+
+/// Frames for each program in an ordinary run.
+const PACKETS: u64 = 30_000;
+
+/// Frames for each program after which none of them lacks anything but by a fault.
+const LONG: u64 = 300_000;
+
+const PROGRAMS: [Program; 3] = [Program::Egress, Program::Ingress, Program::Xdp];
+
+#[test]
+fn programs_and_model_agree() {
+    let seed = number("ORACLE_SEED").unwrap_or_else(new_seed);
+    let packets = number("ORACLE_PACKETS").unwrap_or(PACKETS);
+    println!("ORACLE_SEED={seed} ORACLE_PACKETS={packets}");
+    let only = env::var("ORACLE_EPISODE").ok();
+    let mut tally = Tally::default();
+    let mut faults = String::new();
+    let clusters = clusters::all();
+    let mut loaded = Loaded::default();
+    // XDP is for Ethernet alone.
+    let with_xdp = clusters.iter().filter(|cluster| cluster.link == Link::Ethernet).count();
+    for cluster in &clusters {
+        let share_of_packets = packets.div_ceil(with_xdp as u64);
+        let share = Share { seed, packets: share_of_packets, only: only.as_deref() };
+        let result = run_cluster(cluster, share, &mut loaded, &mut tally);
+        match result {
+            Ok(None) => {}
+            Ok(Some(report)) => faults.push_str(&report),
+            Err(error) => panic!("{}: {error:?}", cluster.name),
+        }
+    }
+    println!("{tally}");
+    assert!(faults.is_empty(), "\n{faults}ORACLE_SEED={seed}");
+    if only.is_some() {
+        assert!(tally.frames(Program::Egress) > 0, "ORACLE_EPISODE names no cluster");
+    } else if packets >= PACKETS {
+        assert_wide(&tally, packets);
+    }
+}
+
+/// What of a run falls to one cluster.
+#[derive(Clone, Copy)]
+struct Share<'a> {
+    seed: u64,
+    /// Frames for each program.
+    packets: u64,
+    only: Option<&'a str>,
+}
+
+impl Share<'_> {
+    /// The index of the first episode to run in `cluster`, if any is.
+    fn first_episode(&self, cluster: &Cluster) -> Result<Option<u64>> {
+        let Some(only) = self.only else { return Ok(Some(0)) };
+        let asked =
+            only.split_once('/').and_then(|(name, index)| Some((name, index.parse().ok()?)));
+        let (name, index) = asked.context("ORACLE_EPISODE is not CLUSTER/INDEX")?;
+        Ok((name == cluster.name).then_some(index))
+    }
+}
+
+/// Runs the episodes in `cluster` up to the first that differs: the report on that.
+fn run_cluster(
+    cluster: &Cluster,
+    share: Share,
+    pool: &mut Loaded,
+    tally: &mut Tally,
+) -> Result<Option<String>> {
+    let Some(first) = share.first_episode(cluster)? else { return Ok(None) };
+    let started = Instant::now();
+    let other_cluster = round_trip::other_side(cluster);
+    let mut programs = pool.take(cluster)?;
+    let mut other_programs = pool.take(&other_cluster)?;
+    let abilities = Abilities::of(&mut programs)?;
+    let loaded = started.elapsed();
+    let mut of_cluster = Tally::default();
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?.tv_sec() as u32;
+    let mut index = first;
+    loop {
+        let episode = Episode::new(cluster, abilities, share.seed, index);
+        let mut hosts = Hosts {
+            cluster,
+            programs: &mut programs,
+            other_cluster: &other_cluster,
+            other_programs: &mut other_programs,
+            now,
+        };
+        if let Some(fault) = episode::run(&mut hosts, &episode, &mut of_cluster)? {
+            let (name, report) = (cluster.name, fault.report());
+            return Ok(Some(format!("ORACLE_EPISODE='{name}/{index}', {report}\n")));
+        }
+        index += 1;
+        let least = PROGRAMS.iter().map(|program| of_cluster.frames(*program)).filter(|n| *n > 0);
+        if share.only.is_some() || least.min() >= Some(share.packets) {
+            break;
+        }
+    }
+    println!(
+        "{}: {} episodes of {STEPS} steps in {:?}, loaded in {loaded:?}, {abilities:?}",
+        cluster.name,
+        index - first,
+        started.elapsed(),
+    );
+    tally.add(&of_cluster);
+    pool.give_back(programs);
+    pool.give_back(other_programs);
+    Ok(None)
+}
+
+/// Everything that can become of a packet has become of some; in a long run, in each program.
+fn assert_wide(tally: &Tally, packets: u64) {
+    for program in PROGRAMS {
+        let frames = tally.frames(program);
+        assert!(frames >= packets, "{}: {frames} frames", program.name());
+        assert!(tally.ways_back(program) * 5 > frames, "{tally}");
+        let others = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE].into_iter();
+        let reasons = Reason::ALL.iter().filter(|reason| concerns(**reason, program.direction()));
+        for name in others.chain(reasons.map(|reason| reason.name())) {
+            let counted: &[Program] = if packets >= LONG { &[program] } else { &PROGRAMS };
+            let count: u64 = counted.iter().map(|program| tally.with_fate(*program, name)).sum();
+            assert!(count > 0, "{}: no {name}", program.name());
+        }
+    }
+}
+
+/// Whether packets that go this way can be counted for `reason`.
+fn concerns(reason: Reason, direction: Direction) -> bool {
+    match reason {
+        Reason::WriteFailed => false,
+        Reason::ForeignSource => direction == Direction::Egress,
+        Reason::ForeignDestination
+        | Reason::PublicFlow
+        | Reason::Spoofed
+        | Reason::UnsettledReset => direction == Direction::Ingress,
+        _ => true,
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+fn new_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that was set");
+    since.as_nanos() as u64
+}

@@ -1,0 +1,64 @@
+//! On the way out.
+
+use tunnel_common::outcome::Reason;
+
+use super::memory::{Treatment, flow_sent};
+use super::readdress::{Readdressing, is_transport_cut};
+use super::{Fate, Model, Seen, error, rewrite};
+use crate::cluster::Role;
+
+/// A packet that leaves.
+pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Result<Fate, Reason> {
+    let [source, destination] = seen.addresses();
+    let Some(entry) = model.cluster.entry(destination) else { return Ok(Fate::NotOurs) };
+    let peer = entry.peer;
+    if entry.role == Role::Public {
+        to_public(model, seen);
+        return Ok(Fate::NotOurs);
+    }
+
+    let headers = seen.headers()?;
+    let origin = model.origin(source).ok_or(Reason::ForeignSource)?;
+    if peer.is_direct && model.marks(destination).plain {
+        return Err(Reason::Direct);
+    }
+    if headers.is_neighbor_discovery(seen.frame) {
+        return Err(Reason::NeighborDiscovery);
+    }
+    if model.is_bypassed(seen, &headers, peer) {
+        return Err(Reason::Bypass);
+    }
+    let public = model.cluster.public_of(peer, destination).ok_or(Reason::Shadowed)?;
+    if headers.is_error(seen.frame) {
+        return error::egress(model, seen, &headers, (origin.underlay, public), peer.slot, change);
+    }
+
+    if !is_transport_cut(&headers) {
+        let flow = flow_sent(seen.frame, &headers, origin.underlay, public);
+        if !origin.is_private && flow.is_some() {
+            model.note(flow, Some(Treatment::FromUnderlay));
+            model.marks(destination).public_flows = true;
+            model.marks(public).public_flows = true;
+        }
+        // Its ports are those of a private flow now.
+        if origin.is_private && model.marks(destination).public_flows {
+            model.note(flow, None);
+        }
+    }
+    rewrite(change, &headers, origin.underlay, public, peer.slot)
+}
+
+/// A packet to a peer's public address: if it is from this host's, so will be the replies.
+fn to_public(model: &mut Model, seen: &Seen) {
+    let [source, destination] = seen.addresses();
+    let entry = model.cluster.entry(destination).expect("found before");
+    let Ok(headers) = seen.headers() else { return };
+    let private = model.cluster.private_of_peer(entry.peer, destination);
+    let (Some(_), Some(private)) = (model.cluster.private_of(source), private) else { return };
+    let flow = flow_sent(seen.frame, &headers, source, destination);
+    if flow.is_some() {
+        model.note(flow, Some(Treatment::LeftAlone));
+        model.marks(private).public_flows = true;
+        model.marks(destination).public_flows = true;
+    }
+}

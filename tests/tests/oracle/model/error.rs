@@ -1,0 +1,121 @@
+//! ICMP and ICMPv6 errors: what they quote is rewritten along.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use tunnel_common::outcome::Reason;
+
+use super::headers::{Headers, of_quote};
+use super::memory::{Treatment, flow_sent};
+use super::readdress::Readdressing;
+use super::{Fate, Model, Seen, rewrite};
+use crate::cluster::Role;
+
+/// An error to a peer, which goes between the addresses `wire`. It is the peer's business if it
+/// quotes a packet that came from there.
+pub fn egress(
+    model: &Model,
+    seen: &Seen,
+    headers: &Headers,
+    wire: (IpAddr, IpAddr),
+    slot: u32,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    let quoted = quote(seen, headers)?;
+    let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
+    let origin = model.origin(quoted.destination);
+    let (Some(entry), Some(origin)) = (entry, origin) else {
+        return rewrite(change, headers, wire.0, wire.1, slot);
+    };
+    if model.is_listed(seen, &quoted, entry.peer) {
+        return rewrite(change, headers, wire.0, wire.1, slot);
+    }
+    let public = model.cluster.public_of(entry.peer, quoted.source).ok_or(Reason::Shadowed)?;
+    change.quote(&quoted, public, origin.underlay);
+    change.error(headers, wire.0, wire.1);
+    Ok(Fate::Rewritten { slot })
+}
+
+/// An error from a peer, between the private addresses `ends`.
+pub fn from_peer(
+    model: &mut Model,
+    seen: &Seen,
+    headers: &Headers,
+    ends: (IpAddr, IpAddr),
+    slot: u32,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    match sent(model, seen, headers)? {
+        ControlFlow::Continue(sent) => {
+            change.quote(&sent.quoted, sent.source, sent.destination);
+            change.error(headers, ends.0, sent.source);
+            Ok(Fate::Rewritten { slot })
+        }
+        ControlFlow::Break(Some(reason)) => Err(reason),
+        ControlFlow::Break(None) => rewrite(change, headers, ends.0, ends.1, slot),
+    }
+}
+
+/// A packet from an address that is no peer's: only an error about a packet to a peer concerns one.
+pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Fate {
+    let headers = match seen.headers() {
+        Ok(headers) if headers.is_error(seen.frame) => headers,
+        _ => return Fate::NotOurs,
+    };
+    match sent(model, seen, &headers) {
+        Ok(ControlFlow::Continue(sent)) => {
+            change.quote(&sent.quoted, sent.source, sent.destination);
+            change.error(&headers, headers.source, sent.source);
+            Fate::Rewritten { slot: sent.slot }
+        }
+        Ok(ControlFlow::Break(Some(reason))) => Fate::Kept(reason),
+        // It is not known to be about a packet to a peer.
+        Ok(ControlFlow::Break(None)) | Err(_) => Fate::NotOurs,
+    }
+}
+
+/// A packet that this host sent to a peer's private address, as an error quotes it.
+struct Sent {
+    quoted: Headers,
+    /// The address of the socket that sent it.
+    source: IpAddr,
+    /// The peer's private address.
+    destination: IpAddr,
+    slot: u32,
+}
+
+/// The packet that was sent; or why it was not rewritten then; or nothing, if it is none of ours.
+fn sent(
+    model: &mut Model,
+    seen: &Seen,
+    headers: &Headers,
+) -> Result<ControlFlow<Option<Reason>, Sent>, Reason> {
+    let quoted = quote(seen, headers)?;
+    let (own, public) = (quoted.source, quoted.destination);
+    let entry = model.cluster.entry(public).filter(|entry| entry.role == Role::Public);
+    let private = model.cluster.private_of(own).filter(|_| own == headers.destination);
+    let (Some(entry), Some(private)) = (entry, private) else {
+        return Ok(ControlFlow::Break(None));
+    };
+    if model.is_listed(seen, &quoted, entry.peer) {
+        return Ok(ControlFlow::Break(Some(Reason::Bypass)));
+    }
+    let mut source = private;
+    if model.marks(public).public_flows {
+        match model.recall(flow_sent(seen.frame, &quoted, own, public)) {
+            Some(Treatment::LeftAlone) => {
+                return Ok(ControlFlow::Break(Some(Reason::PublicFlow)));
+            }
+            Some(Treatment::FromUnderlay) => source = own,
+            Some(Treatment::Bypassed) | None => {}
+        }
+    }
+    let destination = model.cluster.private_of_peer(entry.peer, public).ok_or(Reason::Shadowed)?;
+    let slot = entry.peer.slot;
+    Ok(ControlFlow::Continue(Sent { quoted, source, destination, slot }))
+}
+
+/// The headers of the packet that an error quotes.
+fn quote(seen: &Seen, headers: &Headers) -> Result<Headers, Reason> {
+    of_quote(seen.frame, headers.payload.start + 8, headers.payload.end, seen.family)
+}

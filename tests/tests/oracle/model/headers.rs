@@ -1,0 +1,270 @@
+//! From bytes to what they say: the IP headers of a packet, or of a packet that an error quotes.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use tunnel_common::outcome::Reason;
+
+/// The two versions of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+impl Family {
+    /// Bytes of the header without options and extension headers.
+    pub fn header_len(self) -> usize {
+        match self {
+            Self::V4 => 20,
+            Self::V6 => 40,
+        }
+    }
+
+    /// The protocol number of its control messages.
+    pub fn icmp(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 58,
+        }
+    }
+
+    /// Where source and destination stand in its header.
+    pub fn addresses(self) -> Range<usize> {
+        match self {
+            Self::V4 => 12..20,
+            Self::V6 => 8..40,
+        }
+    }
+}
+
+/// Which part of its datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first part, with the transport header.
+    First,
+    /// A later part, without one.
+    Later,
+}
+
+/// What the headers say. All offsets count from the start of the frame.
+#[derive(Clone, Debug)]
+pub struct Headers {
+    /// Of the IP header.
+    pub family: Family,
+    /// Where the IP header starts.
+    pub start: usize,
+    /// Where it is from.
+    pub source: IpAddr,
+    /// Where it goes.
+    pub destination: IpAddr,
+    /// What follows options and extension headers.
+    pub payload: Range<usize>,
+    /// The payload's protocol; unknown where a quote ends before it.
+    pub protocol: Option<u8>,
+    /// Whether it is a fragment.
+    pub part: Part,
+    /// What fragments of a datagram share; IPv4's is in the first two bytes.
+    pub identification: [u8; 4],
+}
+
+impl Headers {
+    /// Where source and destination stand in the frame.
+    pub fn addresses(&self) -> Range<usize> {
+        let within = self.family.addresses();
+        self.start + within.start..self.start + within.end
+    }
+
+    /// Source and destination port, where the protocol starts with them and they are there.
+    pub fn ports(&self, frame: &[u8]) -> Option<[[u8; 2]; 2]> {
+        // TCP, UDP, DCCP, SCTP and UDP-Lite.
+        let has_ports = matches!(self.protocol?, 6 | 17 | 33 | 132 | 136);
+        if !has_ports || self.part == Part::Later || self.payload.len() < 4 {
+            return None;
+        }
+        let at = self.payload.start;
+        Some([[frame[at], frame[at + 1]], [frame[at + 2], frame[at + 3]]])
+    }
+
+    /// The type of the control message of its own family that starts here, header included.
+    pub fn icmp_type(&self, frame: &[u8]) -> Option<u8> {
+        let is_icmp = self.protocol == Some(self.family.icmp());
+        (is_icmp && self.part != Part::Later && self.payload.len() >= 8)
+            .then(|| frame[self.payload.start])
+    }
+
+    /// Whether a control message starts here that quotes a packet.
+    pub fn is_error(&self, frame: &[u8]) -> bool {
+        match (self.family, self.icmp_type(frame)) {
+            (Family::V4, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
+            (Family::V6, Some(kind)) => matches!(kind, 1..=4),
+            (_, None) => false,
+        }
+    }
+
+    /// Whether a message of neighbour discovery starts here.
+    pub fn is_neighbor_discovery(&self, frame: &[u8]) -> bool {
+        self.family == Family::V6 && matches!(self.icmp_type(frame), Some(133..=137))
+    }
+}
+
+/// Source and destination of the header at `start`, all of which is there.
+pub fn addresses(frame: &[u8], start: usize, family: Family) -> [IpAddr; 2] {
+    let both = &frame[start..][family.addresses()];
+    let (source, destination) = both.split_at(both.len() / 2);
+    [source, destination].map(|address| match family {
+        Family::V4 => IpAddr::from(<[u8; 4]>::try_from(address).expect("4 bytes")),
+        Family::V6 => IpAddr::from(<[u8; 16]>::try_from(address).expect("16 bytes")),
+    })
+}
+
+/// The headers of the packet at `start`, the IP header of which is there. A segmented packet may be
+/// longer than its length can say, and then says 0.
+pub fn of_packet(
+    frame: &[u8],
+    start: usize,
+    family: Family,
+    is_segmented: bool,
+) -> Result<Headers, Reason> {
+    let there = frame.len() - start;
+    let header = &frame[start..];
+    let header_len = header_len(header, family).ok_or(Reason::Malformed)?;
+    let said = match family {
+        Family::V4 => usize::from(u16::from_be_bytes([header[2], header[3]])),
+        Family::V6 => 40 + usize::from(u16::from_be_bytes([header[4], header[5]])),
+    };
+    let says_nothing = said == family.header_len() && family == Family::V6 || said == 0;
+    let len = if is_segmented && says_nothing { there } else { said };
+    if len < header_len {
+        return Err(Reason::Malformed);
+    }
+    if len > there {
+        return Err(Reason::Truncated);
+    }
+    read(frame, start, family, header_len, start + len).map_err(|stop| match stop {
+        Stop::Cut(_) => Reason::Truncated,
+        Stop::Reason(reason) => reason,
+    })
+}
+
+/// The headers of the packet that is quoted from `start` on, and ends anywhere before `end`: its own
+/// length says nothing.
+pub fn of_quote(frame: &[u8], start: usize, end: usize, family: Family) -> Result<Headers, Reason> {
+    if end < start + family.header_len() {
+        return Err(Reason::MalformedQuote);
+    }
+    let header_len = header_len(&frame[start..], family).ok_or(Reason::MalformedQuote)?;
+    if end < start + header_len {
+        return Err(Reason::MalformedQuote);
+    }
+    match read(frame, start, family, header_len, end) {
+        Ok(headers) => Ok(headers),
+        Err(Stop::Cut(headers)) => Ok(headers),
+        Err(Stop::Reason(reason)) => Err(reason),
+    }
+}
+
+/// Bytes of the header with IPv4's options; none if the header can't be one.
+fn header_len(header: &[u8], family: Family) -> Option<usize> {
+    match (family, header[0] >> 4, usize::from(header[0] & 0x0f)) {
+        (Family::V4, 4, words @ 5..) => Some(words * 4),
+        (Family::V6, 6, _) => Some(40),
+        _ => None,
+    }
+}
+
+/// Why headers were not read to the end.
+enum Stop {
+    /// The bytes end before the payload: what was said until then.
+    Cut(Headers),
+    Reason(Reason),
+}
+
+/// Reads what is between `start` and `end`.
+fn read(
+    frame: &[u8],
+    start: usize,
+    family: Family,
+    header_len: usize,
+    end: usize,
+) -> Result<Headers, Stop> {
+    let header = &frame[start..];
+    let [source, destination] = addresses(frame, start, family);
+    let mut headers = Headers {
+        family,
+        start,
+        source,
+        destination,
+        payload: start + header_len..end,
+        protocol: None,
+        part: Part::Whole,
+        identification: [0; 4],
+    };
+    match family {
+        Family::V4 => {
+            headers.protocol = Some(header[9]);
+            headers.identification = [header[4], header[5], 0, 0];
+            let is_last = header[6] & 0x20 == 0;
+            let offset = u16::from_be_bytes([header[6] & 0x1f, header[7]]);
+            headers.part = part(offset, is_last);
+            Ok(headers)
+        }
+        Family::V6 => extensions(frame, headers, header[6]),
+    }
+}
+
+fn part(offset: u16, is_last: bool) -> Part {
+    match (offset, is_last) {
+        (0, true) => Part::Whole,
+        (0, false) => Part::First,
+        _ => Part::Later,
+    }
+}
+
+/// How many extension headers are looked at.
+const EXTENSIONS: usize = 8;
+
+/// Goes past the extension headers of an IPv6 packet: hop-by-hop options, routing, fragment and
+/// destination options. All others are payload.
+fn extensions(frame: &[u8], mut headers: Headers, first: u8) -> Result<Headers, Stop> {
+    let mut next = first;
+    let mut seen = 0;
+    while matches!(next, 0 | 43 | 44 | 60) && headers.part != Part::Later {
+        if seen == EXTENSIONS {
+            return Err(Stop::Reason(Reason::TooManyHeaders));
+        }
+        seen += 1;
+        let bytes = &frame[headers.payload.clone()];
+        if bytes.len() < 8 {
+            return Err(Stop::Cut(cut(headers)));
+        }
+        let len = match next {
+            // The routing header's segments left.
+            43 if bytes[3] != 0 => return Err(Stop::Reason(Reason::SourceRouted)),
+            44 => {
+                let field = u16::from_be_bytes([bytes[2], bytes[3]]);
+                headers.part = part(field >> 3, field & 1 == 0);
+                headers.identification = [bytes[4], bytes[5], bytes[6], bytes[7]];
+                8
+            }
+            _ => 8 + 8 * usize::from(bytes[1]),
+        };
+        if bytes.len() < len {
+            return Err(Stop::Cut(cut(headers)));
+        }
+        next = bytes[0];
+        headers.payload.start += len;
+    }
+    headers.protocol = Some(next);
+    Ok(headers)
+}
+
+/// Without a payload that is known.
+fn cut(headers: Headers) -> Headers {
+    let end = headers.payload.end;
+    Headers { payload: end..end, protocol: None, part: Part::Whole, ..headers }
+}

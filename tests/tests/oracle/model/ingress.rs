@@ -1,0 +1,116 @@
+//! On the way in.
+
+use tunnel_common::outcome::Reason;
+
+use super::headers::{Headers, Part};
+use super::memory::{Treatment, datagram, flow_received};
+use super::readdress::Readdressing;
+use super::{Fate, Model, Seen, error, rewrite};
+use crate::cluster::{Entry, Role};
+
+/// A packet that arrives.
+pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Result<Fate, Reason> {
+    let [source, _] = seen.addresses();
+    match model.cluster.entry(source) {
+        None => Ok(error::from_router(model, seen, change)),
+        Some(entry) if entry.role == Role::Private => Err(plain(model, seen, &entry)),
+        Some(entry) => from_peer(model, seen, &entry, change),
+    }
+}
+
+/// From a peer's private address.
+fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
+    if !entry.peer.is_direct {
+        return Reason::Spoofed;
+    }
+    let [source, destination] = seen.addresses();
+    let public = model.cluster.public_of(entry.peer, source);
+    if let (Some(_), Some(public)) = (model.cluster.underlay_of(destination), public) {
+        model.marks(source).plain = true;
+        model.marks(public).plain = true;
+    }
+    Reason::Direct
+}
+
+/// From a peer's public address.
+fn from_peer(
+    model: &mut Model,
+    seen: &Seen,
+    entry: &Entry,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    let [source, destination] = seen.addresses();
+    let peer = entry.peer;
+    let headers = seen.headers()?;
+    let own = model.cluster.private_of(destination).ok_or(Reason::ForeignDestination)?;
+    if headers.is_neighbor_discovery(seen.frame) {
+        return Err(Reason::NeighborDiscovery);
+    }
+    if model.is_bypassed(seen, &headers, peer) {
+        return Err(Reason::Bypass);
+    }
+    let private = model.cluster.private_of_peer(peer, source).ok_or(Reason::Shadowed)?;
+
+    let mut to = own;
+    if model.marks(source).public_flows {
+        match treatment_of_reply(model, seen, &headers) {
+            Some(Treatment::LeftAlone) => return Err(Reason::PublicFlow),
+            Some(Treatment::FromUnderlay) => to = destination,
+            Some(Treatment::Bypassed) | None => {}
+        }
+    }
+    if is_unsettled_reset(model, seen, &headers) {
+        return Err(Reason::UnsettledReset);
+    }
+    // What arrives rewritten is no longer plain.
+    if model.marks(source).plain {
+        model.marks(source).plain = false;
+        model.marks(private).plain = false;
+    }
+    if headers.is_error(seen.frame) {
+        return error::from_peer(model, seen, &headers, (private, own), peer.slot, change);
+    }
+    rewrite(change, &headers, private, to, peer.slot)
+}
+
+/// How the flow is treated that the packet replies to. Later fragments follow the first one.
+fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<Treatment> {
+    let datagram = datagram(headers, headers.destination, headers.source);
+    if headers.part == Part::Later {
+        return model.recall(datagram);
+    }
+    let treatment = model.recall(flow_received(seen.frame, headers));
+    if headers.part == Part::First {
+        model.note(datagram, treatment);
+    }
+    treatment
+}
+
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Whether this is a reset of a connection that the peer does not know, while it may not be attached
+/// itself. Its first SYN shows that it is.
+fn is_unsettled_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
+    let now = model.now;
+    let marks = model.marks(headers.source);
+    if marks.settled_at <= now {
+        marks.settled_at = 0;
+        return false;
+    }
+    let is_segment =
+        headers.protocol == Some(6) && headers.part != Part::Later && headers.payload.len() >= 20;
+    if !is_segment {
+        return false;
+    }
+    match seen.frame[headers.payload.start + 13] {
+        flags if flags & ACK != 0 => false,
+        flags if flags & RST != 0 => true,
+        flags if flags & SYN != 0 => {
+            marks.settled_at = 0;
+            false
+        }
+        _ => false,
+    }
+}

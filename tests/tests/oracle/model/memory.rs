@@ -1,0 +1,143 @@
+//! What the programs remember from packet to packet. Time is not modelled: no run lasts as long as
+//! the shortest memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use super::headers::{Headers, Part};
+use crate::cluster::{Cluster, Range, Role};
+
+/// What has been noted about one of a peer's entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// There are flows with the peer in which this host's public address is an end point.
+    pub public_flows: bool,
+    /// The peer's packets arrive with its private address.
+    pub plain: bool,
+    /// Until when its resets are dropped.
+    pub settled_at: u32,
+}
+
+/// How what belongs to something remembered is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Both ends are public addresses.
+    LeftAlone,
+    /// This host's end is its underlay address, the other a peer's private one.
+    FromUnderlay,
+    /// On the bypass list.
+    Bypassed,
+}
+
+/// Something remembered: a flow as it is on the wire, or a datagram in fragments, which has its
+/// identification in the place of the ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// This host's address.
+    pub local: IpAddr,
+    /// The peer's.
+    pub peer: IpAddr,
+    /// In network order.
+    pub local_port: [u8; 2],
+    /// In network order.
+    pub peer_port: [u8; 2],
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// Which of the two it is.
+    pub is_datagram: bool,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Flows and datagrams.
+    pub flows: HashMap<Key, Treatment>,
+    /// By the range of the entry.
+    pub marks: BTreeMap<Range, Marks>,
+}
+
+impl Memory {
+    /// That of a host which has not seen a packet.
+    pub fn of(cluster: &Cluster) -> Self {
+        let marks = cluster.entries().map(|entry| {
+            let settled_at = match entry.role {
+                Role::Public => entry.peer.settled_at,
+                Role::Private => 0,
+            };
+            (entry.range, Marks { settled_at, ..Marks::default() })
+        });
+        Self { flows: HashMap::new(), marks: marks.collect() }
+    }
+
+    /// The marks of the entry under `range`.
+    pub fn marks(&mut self, range: Range) -> &mut Marks {
+        self.marks.get_mut(&range).expect("every entry has marks")
+    }
+}
+
+/// The flow of a packet that goes from this host, as it is on the wire between `local` and `peer`;
+/// none if its replies could not be told from others.
+pub fn flow_sent(frame: &[u8], headers: &Headers, local: IpAddr, peer: IpAddr) -> Option<Key> {
+    let [local_port, peer_port] = ends(frame, headers, echo_request(headers))?;
+    Some(Key {
+        local,
+        peer,
+        local_port,
+        peer_port,
+        protocol: headers.protocol?,
+        is_datagram: false,
+    })
+}
+
+/// The flow that a packet which arrives replies to.
+pub fn flow_received(frame: &[u8], headers: &Headers) -> Option<Key> {
+    let (peer, local) = (headers.source, headers.destination);
+    let ends = ends(frame, headers, echo_reply(headers))?;
+    let is_echo = headers.protocol == Some(headers.family.icmp());
+    // The identifier is this host's in the reply as well.
+    let [peer_port, local_port] = if is_echo { [ends[1], ends[0]] } else { ends };
+    Some(Key {
+        local,
+        peer,
+        local_port,
+        peer_port,
+        protocol: headers.protocol?,
+        is_datagram: false,
+    })
+}
+
+fn echo_request(headers: &Headers) -> u8 {
+    if headers.source.is_ipv4() { 8 } else { 128 }
+}
+
+fn echo_reply(headers: &Headers) -> u8 {
+    if headers.source.is_ipv4() { 0 } else { 129 }
+}
+
+/// The ports in the packet's order; an echo's identifier and 0; 0 for protocols without ports.
+fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
+    if headers.part == Part::Later {
+        return None;
+    }
+    match headers.protocol? {
+        6 | 17 | 33 | 132 | 136 => headers.ports(frame),
+        icmp if icmp == headers.family.icmp() => {
+            let at = headers.payload.start;
+            (headers.icmp_type(frame)? == echo).then(|| [[frame[at + 4], frame[at + 5]], [0; 2]])
+        }
+        _ => Some([[0; 2]; 2]),
+    }
+}
+
+/// The datagram that a fragment belongs to, seen from `local`, one of its addresses.
+pub fn datagram(headers: &Headers, local: IpAddr, peer: IpAddr) -> Option<Key> {
+    let [a, b, c, d] = headers.identification;
+    Some(Key {
+        local,
+        peer,
+        local_port: [a, b],
+        peer_port: [c, d],
+        protocol: headers.protocol?,
+        is_datagram: true,
+    })
+}

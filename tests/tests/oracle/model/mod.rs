@@ -1,0 +1,219 @@
+//! The packet table of DESIGN.md as plain code: a frame in; verdict, frame, counter and what is
+//! remembered out.
+//!
+//! It shares no code with the programs, and is written to be read: it copies frames, goes through
+//! lists, and computes every checksum from whole sums.
+
+mod egress;
+mod error;
+mod headers;
+mod ingress;
+mod link;
+mod memory;
+mod readdress;
+
+use std::net::IpAddr;
+
+use tunnel_common::outcome::{Reason, Verdict};
+
+use crate::cluster::{Cluster, Peer};
+use headers::{Headers, Part};
+use memory::datagram;
+use readdress::{Readdressed, Readdressing};
+
+pub use headers::{Family, of_packet, of_quote};
+pub use link::network;
+pub use memory::{Key, Marks, Memory, Treatment};
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It concerns no peer, and is not counted.
+    NotOurs,
+    /// Rewritten, and counted for the peer in the slot.
+    Rewritten {
+        /// The peer's.
+        slot: u32,
+    },
+    /// Not rewritten, and counted by reason.
+    Kept(Reason),
+}
+
+impl Fate {
+    /// What the network stack is told.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Kept(Reason::Spoofed | Reason::UnsettledReset) => Verdict::Drop,
+            _ => Verdict::Pass,
+        }
+    }
+}
+
+/// What the programs are to make of a frame.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// What becomes of it, which is verdict and counter.
+    pub fate: Fate,
+    /// The frame that comes out.
+    pub after: Readdressed,
+}
+
+/// A host.
+#[derive(Clone, Debug)]
+pub struct Model<'a> {
+    cluster: &'a Cluster,
+    /// What it remembers.
+    pub memory: Memory,
+    /// Seconds since the machine started.
+    now: u32,
+}
+
+impl<'a> Model<'a> {
+    /// A host that has not seen a packet yet.
+    pub fn new(cluster: &'a Cluster, now: u32) -> Self {
+        Self { cluster, memory: Memory::of(cluster), now }
+    }
+
+    /// What becomes of a frame on its way out; `segments` is not 0 for one that will be segmented.
+    pub fn egress(&mut self, frame: &[u8], segments: u32) -> Prediction {
+        self.predict(frame, |model, start, family, change| {
+            egress::packet(model, &Seen { frame, start, family, segments }, change)
+        })
+    }
+
+    /// What becomes of a frame on its way in.
+    pub fn ingress(&mut self, frame: &[u8], segments: u32) -> Prediction {
+        self.predict(frame, |model, start, family, change| {
+            ingress::packet(model, &Seen { frame, start, family, segments }, change)
+        })
+    }
+
+    fn predict(
+        &mut self,
+        frame: &[u8],
+        decide: impl FnOnce(&mut Self, usize, Family, &mut Readdressing) -> Result<Fate, Reason>,
+    ) -> Prediction {
+        let mut change = Readdressing::new(frame);
+        let fate = match network(frame, self.cluster.link) {
+            None => Fate::NotOurs,
+            Some((_, family)) if !self.has_peers(family) => Fate::NotOurs,
+            Some((start, family)) if frame.len() < start + family.header_len() => {
+                Fate::Kept(Reason::Truncated)
+            }
+            Some((start, family)) => {
+                decide(self, start, family, &mut change).unwrap_or_else(Fate::Kept)
+            }
+        };
+        Prediction { fate, after: change.finish() }
+    }
+
+    fn has_peers(&self, family: Family) -> bool {
+        let is_ipv4 = family == Family::V4;
+        self.cluster.peers.iter().any(|peer| peer.private.first.is_ipv4() == is_ipv4)
+    }
+
+    /// Whether the bypass list has the packet, or the first fragment of its datagram.
+    fn is_bypassed(&mut self, seen: &Seen, headers: &Headers, peer: &Peer) -> bool {
+        if !self.cluster.has_bypass(peer) {
+            return false;
+        }
+        let datagram = datagram(headers, headers.source, headers.destination);
+        if headers.part == Part::Later {
+            return self.recall(datagram) == Some(Treatment::Bypassed);
+        }
+        let is_listed = self.is_listed(seen, headers, peer);
+        if headers.part == Part::First {
+            self.note(datagram, is_listed.then_some(Treatment::Bypassed));
+        }
+        is_listed
+    }
+
+    /// Whether the bypass list has the packet, quoted or not, by its ports.
+    fn is_listed(&self, seen: &Seen, headers: &Headers, peer: &Peer) -> bool {
+        is_listed(self.cluster, seen.frame, headers, peer)
+    }
+
+    /// Remembers how something is treated, or forgets it.
+    fn note(&mut self, key: Option<Key>, treatment: Option<Treatment>) {
+        match (key, treatment) {
+            (Some(key), Some(treatment)) => {
+                self.memory.flows.insert(key, treatment);
+            }
+            (Some(key), None) => {
+                self.memory.flows.remove(&key);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn recall(&self, key: Option<Key>) -> Option<Treatment> {
+        self.memory.flows.get(&key?).copied()
+    }
+
+    /// The marks of the narrowest entry that holds `address`.
+    fn marks(&mut self, address: IpAddr) -> &mut Marks {
+        let entry = self.cluster.entry(address).expect("an entry was found before");
+        self.memory.marks(entry.range)
+    }
+
+    /// The address of this host's that a packet to a peer is from, or is about.
+    fn origin(&self, source: IpAddr) -> Option<Origin> {
+        match self.cluster.underlay_of(source) {
+            Some(underlay) => Some(Origin { underlay, is_private: true }),
+            None => self
+                .cluster
+                .private_of(source)
+                .map(|_| Origin { underlay: source, is_private: false }),
+        }
+    }
+}
+
+/// Whether the bypass list has a packet, quoted or not, by its ports.
+pub fn is_listed(cluster: &Cluster, frame: &[u8], headers: &Headers, peer: &Peer) -> bool {
+    match (headers.protocol, headers.ports(frame)) {
+        (Some(protocol), Some(ports)) => {
+            cluster.is_bypassed(peer, protocol, ports.map(u16::from_be_bytes))
+        }
+        _ => false,
+    }
+}
+
+/// Where one of this host's addresses is on the wire.
+struct Origin {
+    underlay: IpAddr,
+    /// Otherwise, it is the underlay address itself: a socket is bound to that.
+    is_private: bool,
+}
+
+/// The frame, and where its IP header is; all of that is there.
+struct Seen<'a> {
+    frame: &'a [u8],
+    start: usize,
+    family: Family,
+    segments: u32,
+}
+
+impl Seen<'_> {
+    fn headers(&self) -> Result<Headers, Reason> {
+        of_packet(self.frame, self.start, self.family, self.segments > 0)
+    }
+
+    fn addresses(&self) -> [IpAddr; 2] {
+        headers::addresses(self.frame, self.start, self.family)
+    }
+}
+
+/// Gives a packet without a quote other addresses.
+fn rewrite(
+    change: &mut Readdressing,
+    headers: &Headers,
+    source: IpAddr,
+    destination: IpAddr,
+    slot: u32,
+) -> Result<Fate, Reason> {
+    if readdress::is_transport_cut(headers) {
+        return Err(Reason::Truncated);
+    }
+    change.packet(headers, source, destination);
+    Ok(Fate::Rewritten { slot })
+}

@@ -1,0 +1,190 @@
+//! A packet with other addresses, and checksums that are as right, or as wrong, as they were.
+//!
+//! Each checksum is computed from sums over all of what it covers, before and after. No formula of
+//! RFC 1624 is used here: that is what the programs do.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::slice::from_ref;
+
+use super::headers::{Family, Headers, Part};
+
+/// What 0 means in a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zero {
+    /// A sum like any other.
+    Sum,
+    /// There is no checksum; a sum of 0 is written as 0xffff (RFC 768).
+    Absent,
+}
+
+/// A frame that is being changed, and what it was.
+pub struct Readdressing<'a> {
+    old: &'a [u8],
+    new: Vec<u8>,
+    doubtful: Vec<usize>,
+    has_quote: bool,
+}
+
+/// What became of the frame.
+#[derive(Clone, Debug)]
+pub struct Readdressed {
+    /// All of it.
+    pub frame: Vec<u8>,
+    /// Where in it either of 0x0000 and 0xffff is right.
+    pub doubtful: Vec<usize>,
+    /// Whether a quote was given other addresses as well.
+    pub has_quote: bool,
+}
+
+impl<'a> Readdressing<'a> {
+    /// Of a frame as it came.
+    pub fn new(frame: &'a [u8]) -> Self {
+        Self { old: frame, new: frame.to_vec(), doubtful: Vec::new(), has_quote: false }
+    }
+
+    /// The frame as it is now.
+    pub fn finish(self) -> Readdressed {
+        Readdressed { frame: self.new, doubtful: self.doubtful, has_quote: self.has_quote }
+    }
+
+    /// Gives a packet other addresses, with its IPv4 and transport checksums.
+    pub fn packet(&mut self, headers: &Headers, source: IpAddr, destination: IpAddr) {
+        self.header(headers, source, destination);
+        if let Some((offset, zero)) = transport_checksum(headers) {
+            let covered = [headers.addresses(), headers.payload.clone()];
+            self.keep_sum(&covered, headers.payload.start + offset, zero);
+        }
+    }
+
+    /// Gives the packet that an error quotes other addresses. Its transport checksum need not be
+    /// there.
+    pub fn quote(&mut self, quoted: &Headers, source: IpAddr, destination: IpAddr) {
+        self.has_quote = true;
+        self.header(quoted, source, destination);
+        match transport_checksum(quoted) {
+            Some((offset, zero)) if quoted.payload.len() >= offset + 2 => {
+                let covered = [quoted.addresses(), quoted.payload.clone()];
+                self.keep_sum(&covered, quoted.payload.start + offset, zero);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives the error around a quote other addresses, after the quote has them.
+    pub fn error(&mut self, headers: &Headers, source: IpAddr, destination: IpAddr) {
+        self.header(headers, source, destination);
+        let checksum = headers.payload.start + 2;
+        match headers.family {
+            Family::V4 => self.keep_sum(from_ref(&headers.payload), checksum, Zero::Sum),
+            Family::V6 => {
+                let covered = [headers.addresses(), headers.payload.clone()];
+                self.keep_sum(&covered, checksum, Zero::Sum);
+            }
+        }
+    }
+
+    fn header(&mut self, headers: &Headers, source: IpAddr, destination: IpAddr) {
+        let mut bytes = Vec::new();
+        for address in [source, destination] {
+            match address {
+                IpAddr::V4(address) => bytes.extend(address.octets()),
+                IpAddr::V6(address) => bytes.extend(address.octets()),
+            }
+        }
+        self.new[headers.addresses()].copy_from_slice(&bytes);
+        if headers.family == Family::V4 {
+            let header = headers.start..headers.payload.start;
+            self.keep_sum(from_ref(&header), headers.start + 10, Zero::Sum);
+        }
+    }
+
+    /// Sets the checksum at `field` such that what it covers, itself included, has the sum that it
+    /// had: a right one stays right, and a wrong one as wrong as it was.
+    fn keep_sum(&mut self, covered: &[Range<usize>], field: usize, zero: Zero) {
+        let bytes = field..field + 2;
+        let old = u16::from_be_bytes([self.old[field], self.old[field + 1]]);
+        if zero == Zero::Absent && old == 0 {
+            return;
+        }
+        let before = sum(self.old, covered);
+        self.new[bytes.clone()].fill(0);
+        let others = sum(&self.new, covered);
+        // Between 0 and 0xfffe: a computed checksum of 0xffff does not occur (RFC 1624, section 3).
+        let mut checksum = ((before + 0xffff - others) % 0xffff) as u16;
+        if zero == Zero::Absent && checksum == 0 {
+            checksum = 0xffff;
+        }
+        if old == 0xffff && zero == Zero::Sum {
+            // Nobody computes that; where nothing changes that it covers, it may stay.
+            self.doubtful.push(field);
+        }
+        self.new[bytes].copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+/// The sum of the 16-bit words of all parts, modulo 0xffff: the ones' complement sum of RFC 1071
+/// without its two zeros. The last byte of an odd part is the upper half of a word.
+fn sum(bytes: &[u8], parts: &[Range<usize>]) -> u64 {
+    let words = parts.iter().flat_map(|part| bytes[part.clone()].chunks(2));
+    let words =
+        words.map(|word| u64::from(word[0]) << 8 | word.get(1).map_or(0, |b| u64::from(*b)));
+    words.sum::<u64>() % 0xffff
+}
+
+/// The checksum that covers the addresses: where it stands in the payload, and what 0 means in it.
+fn transport_checksum(headers: &Headers) -> Option<(usize, Zero)> {
+    if headers.part == Part::Later {
+        return None;
+    }
+    match (headers.protocol?, headers.family) {
+        // TCP.
+        (6, _) => Some((16, Zero::Sum)),
+        // UDP and UDP-Lite.
+        (17 | 136, _) => Some((6, Zero::Absent)),
+        // DCCP.
+        (33, _) => Some((6, Zero::Sum)),
+        // ICMPv6.
+        (58, Family::V6) => Some((2, Zero::Sum)),
+        _ => None,
+    }
+}
+
+/// Whether the payload is shorter than its protocol's shortest header.
+pub fn is_transport_cut(headers: &Headers) -> bool {
+    let shortest = match (headers.protocol, headers.family) {
+        (Some(6), _) => 20,
+        (Some(17 | 136), _) => 8,
+        (Some(33), _) => 12,
+        (Some(1), Family::V4) => 8,
+        (Some(58), Family::V6) => 4,
+        _ => 0,
+    };
+    headers.part != Part::Later && headers.payload.len() < shortest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_rfc_1071() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&bytes, from_ref(&(0..8))), 0xddf2);
+        assert_eq!(sum(&bytes, &[0..2, 2..8]), 0xddf2);
+        assert_eq!(sum(&[0x12], from_ref(&(0..1))), 0x1200);
+        assert_eq!(sum(&[0xff, 0xff], from_ref(&(0..2))), 0);
+    }
+
+    /// RFC 1624, section 4: 0x5555 becomes 0x3285 under the checksum 0xdd2f, and it is 0x0000 then.
+    #[test]
+    fn the_example_of_rfc_1624() {
+        let old = [0x55, 0x55, 0xcd, 0x7a, 0xdd, 0x2f];
+        let mut change = Readdressing::new(&old);
+        change.new[..2].copy_from_slice(&[0x32, 0x85]);
+        change.keep_sum(from_ref(&(0..6)), 4, Zero::Sum);
+        assert_eq!(change.new[4..], [0x00, 0x00]);
+        change.keep_sum(from_ref(&(0..6)), 4, Zero::Absent);
+        assert_eq!(change.new[4..], [0xff, 0xff]);
+    }
+}

@@ -1,0 +1,195 @@
+//! The programs in the kernel.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, Result};
+use aya::programs::{SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use tunnel_common::maps;
+use tunnel_common::outcome::{Direction, Verdict};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
+use tunnel_user::dataplane::object::EBPF_OBJECT;
+
+use crate::cluster::Cluster;
+use crate::counts::Counts;
+use crate::model::Memory;
+use crate::tables;
+use crate::test_run::{self, Ran, Type, Way};
+
+/// Slots that clusters have at most.
+const SLOTS: u32 = 16;
+
+/// A program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Program {
+    /// On the way out.
+    Egress,
+    /// On the way in, at tc.
+    Ingress,
+    /// On the way in, at XDP.
+    Xdp,
+}
+
+impl Program {
+    /// Its name in the object.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Egress => maps::EGRESS_PROGRAM,
+            Self::Ingress => maps::INGRESS_PROGRAM,
+            Self::Xdp => maps::XDP_PROGRAM,
+        }
+    }
+
+    /// Its type.
+    pub fn of(self) -> Type {
+        match self {
+            Self::Egress | Self::Ingress => Type::Tc,
+            Self::Xdp => Type::Xdp,
+        }
+    }
+
+    /// Which way its packets go.
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Egress => Direction::Egress,
+            Self::Ingress | Self::Xdp => Direction::Ingress,
+        }
+    }
+
+    /// The verdict that a returned number is.
+    pub fn verdict(self, returned: u32) -> Option<Verdict> {
+        match (self.of(), returned.cast_signed()) {
+            // TC_ACT_UNSPEC and TC_ACT_SHOT.
+            (Type::Tc, -1) | (Type::Xdp, 2) => Some(Verdict::Pass),
+            // XDP_PASS and XDP_DROP.
+            (Type::Tc, 2) | (Type::Xdp, 1) => Some(Verdict::Drop),
+            _ => None,
+        }
+    }
+}
+
+/// The programs as one host has them.
+pub struct Programs {
+    ebpf: Ebpf,
+    settings: Settings,
+    /// What had been counted when the cluster was set.
+    counted: Counts,
+}
+
+impl Programs {
+    /// Loads those that a host with these settings has.
+    pub fn load(settings: Settings) -> Result<Self> {
+        let object = match env::var_os("ORACLE_OBJECT") {
+            Some(path) => fs::read(&path).with_context(|| format!("cannot read {path:?}"))?,
+            None => EBPF_OBJECT.to_vec(),
+        };
+        let mut ebpf = EbpfLoader::new()
+            .override_global("AYA_LOG_LEVEL", &0_u8, false)
+            .override_global(SETTINGS, &settings, true)
+            .map_max_entries(maps::PEER_COUNTERS, SLOTS)
+            .load(&object)
+            .context("cannot load the object")?;
+        for program in [Program::Egress, Program::Ingress, Program::Xdp] {
+            if program == Program::Xdp && settings.link_header_len != ETHERNET_HEADER_LEN {
+                continue;
+            }
+            let name = program.name();
+            let loaded = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+            match program.of() {
+                Type::Tc => <&mut SchedClassifier>::try_from(loaded)?.load(),
+                Type::Xdp => <&mut Xdp>::try_from(loaded)?.load(),
+            }
+            .with_context(|| format!("the kernel refuses {name}"))?;
+        }
+        Ok(Self { ebpf, settings, counted: Counts::default() })
+    }
+
+    /// Whether that at XDP is among them: it is for Ethernet alone.
+    pub fn has_xdp(&self) -> bool {
+        self.settings.link_header_len == ETHERNET_HEADER_LEN
+    }
+
+    /// Makes them those of a host that has not seen a packet.
+    pub fn start(&mut self, cluster: &Cluster) -> Result<()> {
+        tables::fill(&mut self.ebpf, cluster)?;
+        self.counted = tables::counts(&self.ebpf)?;
+        Ok(())
+    }
+
+    /// Runs one of them.
+    pub fn run(&mut self, program: Program, frame: &[u8], way: Way) -> Result<Ran> {
+        let name = program.name();
+        let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
+        let fd = match program.of() {
+            Type::Tc => <&SchedClassifier>::try_from(loaded)?.fd()?,
+            Type::Xdp => <&Xdp>::try_from(loaded)?.fd()?,
+        };
+        test_run::run(fd.as_fd(), program.of(), frame, way)
+            .with_context(|| format!("cannot run {name}"))
+    }
+
+    /// What they remember.
+    pub fn memory(&self, cluster: &Cluster) -> Result<Memory> {
+        tables::memory(&self.ebpf, cluster)
+    }
+
+    /// All that they have counted, and what of it was counted before the start.
+    pub fn counts(&self) -> Result<(Counts, &Counts)> {
+        Ok((tables::counts(&self.ebpf)?, &self.counted))
+    }
+}
+
+/// The programs of many hosts: to load them takes longer than some thousand frames.
+#[derive(Default)]
+pub struct Loaded(Vec<Programs>);
+
+impl Loaded {
+    /// Those for `cluster`. They have to be given back.
+    pub fn take(&mut self, cluster: &Cluster) -> Result<Programs> {
+        let settings = tables::settings(cluster);
+        match self.0.iter().position(|programs| programs.settings == settings) {
+            Some(index) => Ok(self.0.swap_remove(index)),
+            None => Programs::load(settings),
+        }
+    }
+
+    /// For another cluster to take.
+    pub fn give_back(&mut self, programs: Programs) {
+        self.0.push(programs);
+    }
+}
+
+/// What this kernel can run a program with.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    /// [`Way::has_sum`].
+    pub sum: bool,
+    /// [`Way::linear`] of an skb.
+    pub skb_linear: bool,
+    /// [`Way::linear`] of an XDP buffer.
+    pub xdp_linear: bool,
+}
+
+impl Abilities {
+    /// Finds out by running frames that concern nobody.
+    pub fn of(programs: &mut Programs) -> Result<Self> {
+        let frame = [0; 64];
+        let has_xdp = programs.has_xdp();
+        let mut can = |program, way| match programs.run(program, &frame, way) {
+            Ok(_) => Ok(true),
+            Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::InvalidInput) => Ok(false),
+                _ => Err(error),
+            },
+        };
+        let linear = Way { linear: Some(20), ..Way::default() };
+        Ok(Self {
+            sum: can(Program::Egress, Way { has_sum: true, ..Way::default() })?,
+            skb_linear: can(Program::Egress, linear)?,
+            xdp_linear: has_xdp && can(Program::Xdp, linear)?,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! There and back: what one host rewrites, the programs of the hosts on the other side make again
+//! what it was.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use tunnel_common::outcome::{Direction, Verdict};
+
+use crate::cluster::{Cluster, Own, Peer, Role};
+use crate::difference::{self, Difference};
+use crate::model::{Fate, Prediction, is_listed, network, of_packet, of_quote};
+use crate::programs::{Program, Programs};
+use crate::steps::Step;
+use crate::test_run::Way;
+
+/// All peers of a host in one, with that host as theirs: a gateway.
+pub fn other_side(cluster: &Cluster) -> Cluster {
+    let selves = cluster.peers.iter();
+    let peers = cluster.selves.iter().filter(|own| own.private != own.underlay).enumerate();
+    Cluster {
+        name: "the other side",
+        link: cluster.link,
+        selves: selves.map(|peer| Own { private: peer.private, underlay: peer.public }).collect(),
+        is_gateway: true,
+        peers: peers
+            .map(|(index, own)| Peer {
+                slot: index as u32,
+                private: own.private,
+                public: own.underlay,
+                former: None,
+                is_direct: false,
+                settled_at: 0,
+                bypass: Vec::new(),
+            })
+            .collect(),
+        bypass: Vec::new(),
+    }
+}
+
+/// Takes the frame that became of `step` back through the programs of the other side, if there is
+/// such a way: what differs then from the frame that it was.
+pub fn back(
+    programs: &mut Programs,
+    step: &Step,
+    prediction: &Prediction,
+) -> Result<Option<Difference>> {
+    let is_odd = step.packet.bytes.len() % 2 == 1;
+    let program = match step.program {
+        // One half to each, but XDP knows of no segments.
+        Program::Egress if is_odd && step.way.segments == 0 && programs.has_xdp() => Program::Xdp,
+        Program::Egress => Program::Ingress,
+        Program::Ingress | Program::Xdp => Program::Egress,
+    };
+    let way = match program {
+        Program::Xdp => Way::default(),
+        Program::Egress | Program::Ingress => Way { linear: None, ..step.way },
+    };
+    let ran = programs.run(program, &prediction.after.frame, way)?;
+    Ok(difference::find(
+        program.verdict(ran.returned),
+        Verdict::Pass,
+        &ran.frame,
+        &step.packet.bytes,
+        &prediction.after.doubtful,
+    ))
+}
+
+/// Whether what became of `step` has a way back to what it was.
+///
+/// There is none
+/// - for what was not rewritten;
+/// - from or to a socket that is bound to the underlay address: on the wire, that looks like a
+///   packet of the private address;
+/// - for one of this host's members that has one address for both, which a peer can't;
+/// - from where the peer was before it moved: what is sent there goes to its new address;
+/// - for errors from a router, who has but one address;
+/// - for errors about something else than the packet that came the other way between the same
+///   addresses, and about a packet on the bypass list.
+pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
+    if !matches!(prediction.fate, Fate::Rewritten { .. }) {
+        return false;
+    }
+    let frame = &step.packet.bytes;
+    let is_segmented = step.way.segments > 0;
+    let Some((start, family)) = network(frame, cluster.link) else { return false };
+    let (Ok(before), Ok(after)) = (
+        of_packet(frame, start, family, is_segmented),
+        of_packet(&prediction.after.frame, start, family, is_segmented),
+    ) else {
+        return false;
+    };
+    let ends = match step.program.direction() {
+        Direction::Egress => [before.source, before.destination],
+        Direction::Ingress => [after.destination, after.source],
+    };
+    let is_private = cluster.underlay_of(ends[0]).is_some_and(|underlay| underlay != ends[0]);
+    let came_from_now = match step.program.direction() {
+        Direction::Egress => true,
+        Direction::Ingress => is_now_at(cluster, before.source),
+    };
+    if !is_private || !came_from_now {
+        return false;
+    }
+    if !before.is_error(frame) {
+        return true;
+    }
+    let quote = of_quote(frame, before.payload.start + 8, before.payload.end, family);
+    let (Ok(quoted), Some(entry)) = (quote, cluster.entry(ends[1])) else { return false };
+    quoted.source == before.destination
+        && quoted.destination == before.source
+        && !is_listed(cluster, frame, &quoted, entry.peer)
+}
+
+/// Whether `public` is where its peer is, and not where it was before.
+fn is_now_at(cluster: &Cluster, public: IpAddr) -> bool {
+    cluster
+        .entry(public)
+        .is_some_and(|entry| entry.role == Role::Public && entry.range == entry.peer.public)
+}

@@ -1,0 +1,286 @@
+//! The maps: filled with a cluster, and read back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result};
+use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
+use aya::maps::{HashMap as BpfHashMap, Map, PerCpuArray};
+use aya::{Ebpf, Pod};
+use tunnel_common::bypass::{BypassKey, CLUSTER};
+use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, FlowState, LEFT_ALONE};
+use tunnel_common::maps;
+use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
+use tunnel_common::peers::{
+    BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC,
+};
+use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings};
+
+use crate::cluster::{Cluster, Entry, Link, Range, Role};
+use crate::counts::{Counter, Counts};
+use crate::model::{Key, Marks, Memory, Treatment};
+
+/// What the loader would set in the programs.
+pub fn settings(cluster: &Cluster) -> Settings {
+    let any =
+        |test: fn(&Range) -> bool| u8::from(cluster.entries().any(|entry| test(&entry.range)));
+    Settings {
+        link_header_len: match cluster.link {
+            Link::Ethernet => ETHERNET_HEADER_LEN,
+            Link::InfiniBand => INFINIBAND_HEADER_LEN,
+        },
+        ipv4: any(|range| range.first.is_ipv4()),
+        ipv6: any(|range| range.first.is_ipv6()),
+        prefixes_v4: any(|range| range.first.is_ipv4() && !range.is_single()),
+        prefixes_v6: any(|range| range.first.is_ipv6() && !range.is_single()),
+        gateway: u8::from(cluster.is_gateway),
+        bypass: u8::from(cluster.peers.iter().any(|peer| cluster.has_bypass(peer))),
+        reserved: 0,
+    }
+}
+
+/// The maps of one family.
+#[derive(Clone, Copy)]
+struct Names {
+    peers: &'static str,
+    prefixes: &'static str,
+    selves: &'static str,
+    flows: &'static str,
+}
+
+const V4: Names = Names {
+    peers: maps::PEERS_V4,
+    prefixes: maps::PREFIXES_V4,
+    selves: maps::SELVES_V4,
+    flows: maps::FLOWS_V4,
+};
+const V6: Names = Names {
+    peers: maps::PEERS_V6,
+    prefixes: maps::PREFIXES_V6,
+    selves: maps::SELVES_V6,
+    flows: maps::FLOWS_V6,
+};
+
+/// Fills the maps with `cluster`, and nothing else. Nothing is remembered then.
+pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
+    fill_family::<4>(ebpf, V4, cluster)?;
+    fill_family::<16>(ebpf, V6, cluster)?;
+    let mut bypass: BpfHashMap<_, BypassKey, u8> = map_mut(ebpf, maps::BYPASS)?.try_into()?;
+    for key in bypass.keys().collect::<Result<Vec<_>, _>>()? {
+        bypass.remove(&key)?;
+    }
+    let of_peers =
+        cluster.peers.iter().flat_map(|peer| peer.bypass.iter().map(|rule| (peer.slot, *rule)));
+    let of_all = cluster.bypass.iter().map(|rule| (CLUSTER, *rule));
+    for (slot, (protocol, port)) in of_peers.chain(of_all) {
+        let key = BypassKey { slot, protocol, reserved: 0, port: port.to_be_bytes() };
+        bypass.insert(key, 1, 0)?;
+    }
+    Ok(())
+}
+
+fn fill_family<const N: usize>(ebpf: &mut Ebpf, names: Names, cluster: &Cluster) -> Result<()>
+where
+    [u8; N]: Pod,
+    PeerKey<[u8; N]>: Pod,
+    PeerValue<[u8; N]>: Pod,
+    SelfRange<[u8; N]>: Pod,
+    Flow<[u8; N]>: Pod,
+{
+    let of_family = |range: &Range| octets::<N>(range.first).is_some();
+    let mut peers: BpfHashMap<_, PeerKey<[u8; N]>, PeerValue<[u8; N]>> =
+        map_mut(ebpf, names.peers)?.try_into()?;
+    for key in peers.keys().collect::<Result<Vec<_>, _>>()? {
+        peers.remove(&key)?;
+    }
+    let entries = || cluster.entries().filter(|entry| of_family(&entry.range));
+    for entry in entries().filter(|entry| entry.range.is_single()) {
+        peers.insert(
+            PeerKey { address: required(entry.range.first)? },
+            value(cluster, &entry)?,
+            0,
+        )?;
+    }
+    let mut prefixes: LpmTrie<_, [u8; N], PeerValue<[u8; N]>> =
+        map_mut(ebpf, names.prefixes)?.try_into()?;
+    for key in prefixes.keys().collect::<Result<Vec<_>, _>>()? {
+        prefixes.remove(&key)?;
+    }
+    for entry in entries().filter(|entry| !entry.range.is_single()) {
+        prefixes.insert(&prefix_key(entry.range)?, value(cluster, &entry)?, 0)?;
+    }
+    let mut selves: LpmTrie<_, [u8; N], SelfRange<[u8; N]>> =
+        map_mut(ebpf, names.selves)?.try_into()?;
+    for key in selves.keys().collect::<Result<Vec<_>, _>>()? {
+        selves.remove(&key)?;
+    }
+    let of_gateway = cluster.selves.iter().filter(|_| cluster.is_gateway);
+    for own in of_gateway.filter(|own| of_family(&own.private)) {
+        let both = own.private == own.underlay;
+        for (range, role) in [(own.private, SELF_PRIVATE), (own.underlay, SELF_UNDERLAY)] {
+            let value = SelfRange {
+                private: required(own.private.first)?,
+                underlay: required(own.underlay.first)?,
+                length: range.length,
+                role: if both { SELF_PRIVATE + SELF_UNDERLAY } else { role },
+                reserved: [0; 2],
+            };
+            selves.insert(&prefix_key(range)?, value, 0)?;
+        }
+    }
+    let mut flows: BpfHashMap<_, Flow<[u8; N]>, FlowState> =
+        map_mut(ebpf, names.flows)?.try_into()?;
+    for key in flows.keys().collect::<Result<Vec<_>, _>>()? {
+        flows.remove(&key)?;
+    }
+    Ok(())
+}
+
+fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[u8; N]>> {
+    let peer = entry.peer;
+    let own = cluster.selves.iter().find(|own| octets::<N>(own.private.first).is_some());
+    let own = own.filter(|_| !cluster.is_gateway);
+    let of_self = |range: Option<Range>| match range {
+        Some(range) => required(range.first),
+        None => Ok([0; N]),
+    };
+    let bypass_of_all = if cluster.bypass.is_empty() { 0 } else { BYPASS_CLUSTER };
+    let bypass_of_peer = if peer.bypass.is_empty() { 0 } else { BYPASS_MEMBER };
+    Ok(PeerValue {
+        private: required(peer.private.first)?,
+        public: match entry.role {
+            Role::Private => required(peer.public.first)?,
+            Role::Public => required(entry.range.first)?,
+        },
+        self_private: of_self(own.map(|own| own.private))?,
+        self_underlay: of_self(own.map(|own| own.underlay))?,
+        slot: peer.slot,
+        role: match entry.role {
+            Role::Private => ROLE_PRIVATE,
+            Role::Public => ROLE_PUBLIC,
+        },
+        direct: u8::from(peer.is_direct),
+        public_flows: 0,
+        length: entry.range.length,
+        bypass: bypass_of_all + bypass_of_peer,
+        plain: 0,
+        reserved: [0; 2],
+        settled_at: match entry.role {
+            Role::Private => 0,
+            Role::Public => peer.settled_at,
+        },
+    })
+}
+
+/// What the programs remember.
+pub fn memory(ebpf: &Ebpf, cluster: &Cluster) -> Result<Memory> {
+    let mut memory = Memory { flows: HashMap::new(), marks: BTreeMap::new() };
+    read_family::<4>(ebpf, V4, cluster, &mut memory)?;
+    read_family::<16>(ebpf, V6, cluster, &mut memory)?;
+    Ok(memory)
+}
+
+fn read_family<const N: usize>(
+    ebpf: &Ebpf,
+    names: Names,
+    cluster: &Cluster,
+    memory: &mut Memory,
+) -> Result<()>
+where
+    [u8; N]: Pod,
+    IpAddr: From<[u8; N]>,
+    PeerKey<[u8; N]>: Pod,
+    PeerValue<[u8; N]>: Pod,
+    Flow<[u8; N]>: Pod,
+{
+    let peers: BpfHashMap<_, PeerKey<[u8; N]>, PeerValue<[u8; N]>> =
+        map(ebpf, names.peers)?.try_into()?;
+    let prefixes: LpmTrie<_, [u8; N], PeerValue<[u8; N]>> =
+        map(ebpf, names.prefixes)?.try_into()?;
+    for entry in cluster.entries() {
+        let Some(address) = octets::<N>(entry.range.first) else { continue };
+        let peer = match entry.range.is_single() {
+            true => peers.get(&PeerKey { address }, 0)?,
+            // No longer prefix than the key's own is found.
+            false => prefixes.get(&prefix_key(entry.range)?, 0)?,
+        };
+        let marks = Marks {
+            public_flows: peer.public_flows == 1,
+            plain: peer.plain == 1,
+            settled_at: peer.settled_at,
+        };
+        memory.marks.insert(entry.range, marks);
+    }
+    let flows: BpfHashMap<_, Flow<[u8; N]>, FlowState> = map(ebpf, names.flows)?.try_into()?;
+    for flow in flows.iter() {
+        let (flow, state) = flow?;
+        let key = Key {
+            local: flow.local.into(),
+            peer: flow.peer.into(),
+            local_port: flow.local_port,
+            peer_port: flow.peer_port,
+            protocol: flow.protocol,
+            is_datagram: flow.kind == DATAGRAM,
+        };
+        let treatment = match state.treatment {
+            LEFT_ALONE => Treatment::LeftAlone,
+            FROM_UNDERLAY => Treatment::FromUnderlay,
+            BYPASSED => Treatment::Bypassed,
+            other => anyhow::bail!("{key:?} is treated as {other}"),
+        };
+        memory.flows.insert(key, treatment);
+    }
+    Ok(())
+}
+
+/// What the programs have counted, over all CPUs.
+pub fn counts(ebpf: &Ebpf) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let per_peer: PerCpuArray<_, PeerCounters> = map(ebpf, maps::PEER_COUNTERS)?.try_into()?;
+    for slot in 0..per_peer.len() {
+        for one in per_peer.get(&slot, 0)?.iter() {
+            counts.add(Counter::Peer(Direction::Egress, slot), one.egress);
+            counts.add(Counter::Peer(Direction::Ingress, slot), one.ingress);
+        }
+    }
+    let per_reason: PerCpuArray<_, ReasonCounters> =
+        map(ebpf, maps::REASON_COUNTERS)?.try_into()?;
+    for direction in [Direction::Egress, Direction::Ingress] {
+        for one in per_reason.get(&(direction as u32), 0)?.iter() {
+            for reason in Reason::ALL {
+                counts.add(Counter::Reason(direction, *reason), one.get(*reason));
+            }
+        }
+    }
+    counts.0.retain(|_, count| *count != Count::default());
+    Ok(counts)
+}
+
+fn map_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map> {
+    ebpf.map_mut(name).with_context(|| format!("no map {name}"))
+}
+
+fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Map> {
+    ebpf.map(name).with_context(|| format!("no map {name}"))
+}
+
+fn prefix_key<const N: usize>(range: Range) -> Result<PrefixKey<[u8; N]>>
+where
+    [u8; N]: Pod,
+{
+    Ok(PrefixKey::new(u32::from(range.length), required(range.first)?))
+}
+
+fn required<const N: usize>(address: IpAddr) -> Result<[u8; N]> {
+    octets(address).context("an address of the other family")
+}
+
+/// The address as the maps hold it, if it is of that many bytes.
+fn octets<const N: usize>(address: IpAddr) -> Option<[u8; N]> {
+    match address {
+        IpAddr::V4(address) => address.octets().as_slice().try_into().ok(),
+        IpAddr::V6(address) => address.octets().as_slice().try_into().ok(),
+    }
+}

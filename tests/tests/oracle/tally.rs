@@ -1,0 +1,78 @@
+//! How often what happened: a comparison says nothing of what did not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::{Fate, Prediction};
+use crate::programs::Program;
+
+/// The names of fates that are no reason.
+pub const NOT_OURS: &str = "not-ours";
+pub const REWRITTEN: &str = "rewritten";
+pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
+
+/// Of each program, how many frames had which fate, and how many went back.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    fates: BTreeMap<Program, BTreeMap<&'static str, u64>>,
+    ways_back: BTreeMap<Program, u64>,
+}
+
+impl Tally {
+    /// Counts a frame.
+    pub fn count(&mut self, program: Program, prediction: &Prediction) {
+        let name = match prediction.fate {
+            Fate::NotOurs => NOT_OURS,
+            Fate::Rewritten { .. } if prediction.after.has_quote => REWRITTEN_WITH_QUOTE,
+            Fate::Rewritten { .. } => REWRITTEN,
+            Fate::Kept(reason) => reason.name(),
+        };
+        *self.fates.entry(program).or_default().entry(name).or_default() += 1;
+    }
+
+    /// Counts a frame that went back.
+    pub fn count_way_back(&mut self, program: Program) {
+        *self.ways_back.entry(program).or_default() += 1;
+    }
+
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        for (program, fates) in &other.fates {
+            for (name, count) in fates {
+                *self.fates.entry(*program).or_default().entry(name).or_default() += count;
+            }
+        }
+        for (program, count) in &other.ways_back {
+            *self.ways_back.entry(*program).or_default() += count;
+        }
+    }
+
+    /// The frames that a program got.
+    pub fn frames(&self, program: Program) -> u64 {
+        self.fates.get(&program).map_or(0, |fates| fates.values().sum())
+    }
+
+    /// How many of them had this fate.
+    pub fn with_fate(&self, program: Program, name: &str) -> u64 {
+        self.fates.get(&program).and_then(|fates| fates.get(name)).copied().unwrap_or(0)
+    }
+
+    /// How many of them went back.
+    pub fn ways_back(&self, program: Program) -> u64 {
+        self.ways_back.get(&program).copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (program, fates) in &self.fates {
+            let (frames, back) = (self.frames(*program), self.ways_back(*program));
+            write!(f, "{}: {frames} frames, {back} of them there and back:", program.name())?;
+            for (name, count) in fates {
+                write!(f, " {name} {count}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! A host that is several members, one of them a whole network and one a single address within it.
+
+use tunnel_common::outcome::{Direction, Outcome, Reason};
+
+use super::datagram::{Datagram, Route};
+use super::host::Host;
+use super::kinds::kinds;
+use super::networks::Networks;
+use super::version::{Member, in_both_versions};
+use crate::address::Address;
+use crate::family::Octets;
+
+/// srva, the networks' members and srvc in one, with srvb as its peer.
+fn gateway<F: Networks>() -> Host<F> {
+    // A gateway's peers name no addresses of this host.
+    let unused = Member::new(F::STRANGER, F::STRANGER);
+    let mut host = Host::new(unused, &[F::SRVB]);
+    let single = F::Address::BITS;
+    let (outer, inner) = (F::OUTER, F::INNER);
+    for (member, length) in [
+        (F::SRVA, single),
+        (F::SRVC, single),
+        (outer.0, outer.1),
+        (inner.0, inner.1),
+        (F::WITHIN_PRIVATE.0, single),
+    ] {
+        host.tables.add_self(&member, length);
+    }
+    host
+}
+
+/// A private address of the gateway and the underlay address that belongs to it.
+fn own<F: Networks>() -> Vec<(Octets<F>, Octets<F>)> {
+    let mut own = vec![(F::SRVA.private, F::SRVA.underlay), (F::SRVC.private, F::SRVC.underlay)];
+    let pairs = F::PAIRS.into_iter().filter(|(slot, ..)| *slot != F::WITHIN_PUBLIC.1);
+    own.extend(pairs.map(|(_, private, underlay)| (private, underlay)));
+    own
+}
+
+fn each_member_has_its_own_addresses_both_ways<F: Networks>() {
+    let host = gateway::<F>();
+    for (private, underlay) in own::<F>() {
+        for (what, datagram) in kinds::<F>() {
+            let inside = Route::new(private, F::SRVB.private);
+            let outside = Route::new(underlay, F::SRVB.public);
+            let wire = host.rewritten(Direction::Egress, &datagram.bytes(inside));
+            assert_eq!(wire, datagram.bytes(outside), "{what}: {private:?}");
+            let wire = datagram.bytes(outside.back());
+            let received = host.rewritten(Direction::Ingress, &wire);
+            assert_eq!(received, datagram.bytes(inside.back()), "{what}: {underlay:?}");
+        }
+    }
+}
+
+fn errors_from_a_router_reach_the_member_that_sent<F: Networks>() {
+    let host = gateway::<F>();
+    for (private, underlay) in own::<F>() {
+        let error = Datagram::<F>::error(&Datagram::tcp(b"data"), 24);
+        let quoted = Route::new(underlay, F::SRVB.public);
+        let wire = error.bytes_quoting(Route::new(F::ROUTER, underlay), quoted);
+        let quoted = Route::new(private, F::SRVB.private);
+        let expected = error.bytes_quoting(Route::new(F::ROUTER, private), quoted);
+        assert_eq!(host.rewritten(Direction::Ingress, &wire), expected);
+    }
+}
+
+/// An error about one member's packet that reaches another is about nothing that was sent.
+fn an_error_for_one_member_about_another_is_not_ours<F: Networks>() {
+    let host = gateway::<F>();
+    let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
+    let route = Route::new(F::ROUTER, F::SRVC.underlay);
+    assert_eq!(host.receive(&error.bytes_quoting(route, F::PUBLIC)), Outcome::NotOurs);
+}
+
+/// One that another member of this host received may well be answered by this one.
+fn errors_that_leave_have_each_quote_in_its_own_member<F: Networks>() {
+    let host = gateway::<F>();
+    let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
+    for (private, underlay) in own::<F>() {
+        for to in [private, underlay] {
+            let quoted = Route::new(F::SRVB.private, to);
+            let sent = error.bytes_quoting(F::PRIVATE, quoted);
+            let quoted = Route::new(F::SRVB.public, underlay);
+            let expected = error.bytes_quoting(F::PUBLIC, quoted);
+            assert_eq!(host.rewritten(Direction::Egress, &sent), expected, "{to:?}");
+        }
+    }
+}
+
+fn what_is_no_member_of_this_host_is_foreign<F: Networks>() {
+    let host = gateway::<F>();
+    let datagram = Datagram::<F>::udp(b"data");
+    let [(below, _), (above, _)] = F::OUTSIDE;
+    for source in [F::STRANGER, F::SRVB.public, F::ROUTER, below, above] {
+        let sent = datagram.bytes(Route::new(source, F::SRVB.private));
+        let foreign = Outcome::NotRewritten(Reason::ForeignSource);
+        assert_eq!(host.send(&sent), foreign, "{source:?}");
+    }
+    // A private address of its own is not an underlay address.
+    for destination in [F::STRANGER, F::SRVA.private, F::PAIRS[0].1, F::SRVB.private] {
+        let received = datagram.bytes(Route::new(F::SRVB.public, destination));
+        let foreign = Outcome::NotRewritten(Reason::ForeignDestination);
+        assert_eq!(host.receive(&received), foreign, "{destination:?}");
+    }
+}
+
+fn flows_from_each_underlay_address_have_their_replies<F: Networks>() {
+    for (private, underlay) in own::<F>() {
+        let host = gateway::<F>();
+        let sent = Datagram::<F>::udp(b"data");
+        let reply = sent.clone().answering();
+        let wire = Route::new(underlay, F::SRVB.public);
+        let bound = Route::new(underlay, F::SRVB.private);
+        assert_eq!(host.rewritten(Direction::Egress, &sent.bytes(bound)), sent.bytes(wire));
+        let received = host.rewritten(Direction::Ingress, &reply.bytes(wire.back()));
+        assert_eq!(received, reply.bytes(bound.back()));
+        host.send(&sent.bytes(wire));
+        let public_flow = Outcome::NotRewritten(Reason::PublicFlow);
+        assert_eq!(host.receive(&reply.bytes(wire.back())), public_flow);
+        host.send(&sent.bytes(Route::new(private, F::SRVB.private)));
+        let received = host.rewritten(Direction::Ingress, &reply.bytes(wire.back()));
+        assert_eq!(received, reply.bytes(Route::new(F::SRVB.private, private)));
+    }
+}
+
+/// The same ports from two members are two flows.
+fn another_member_takes_no_flow_over<F: Networks>() {
+    let host = gateway::<F>();
+    let sent = Datagram::<F>::udp(b"data");
+    host.send(&sent.bytes(F::PUBLIC));
+    let flows = host.flows();
+    host.send(&sent.bytes(Route::new(F::SRVC.private, F::SRVB.private)));
+    assert_eq!(host.flows(), flows);
+}
+
+/// Packets from a private address to a public one are not of a flow with public addresses.
+fn only_underlay_addresses_start_public_flows<F: Networks>() {
+    let host = gateway::<F>();
+    for source in [F::SRVA.private, F::PAIRS[0].1, F::STRANGER] {
+        host.send(&Datagram::<F>::udp(b"x").bytes(Route::new(source, F::SRVB.public)));
+    }
+    assert_eq!(host.flows(), []);
+}
+
+/// The two entries of such a member have one key.
+fn a_member_with_one_address_is_both<F: Networks>() {
+    let mut host = gateway::<F>();
+    let alike = Member::new(F::BEHIND_NAT, F::BEHIND_NAT);
+    host.tables.add_self(&alike, F::Address::BITS);
+    let datagram = Datagram::<F>::udp(b"data");
+    let (inside, outside) =
+        (Route::new(F::BEHIND_NAT, F::SRVB.private), Route::new(F::BEHIND_NAT, F::SRVB.public));
+    let wire = host.rewritten(Direction::Egress, &datagram.bytes(inside));
+    assert_eq!(wire, datagram.bytes(outside));
+    assert_eq!(host.flows(), [], "from the private address");
+    let received = host.rewritten(Direction::Ingress, &datagram.bytes(outside.back()));
+    assert_eq!(received, datagram.bytes(inside.back()));
+}
+
+fn plain_packets_to_any_member_make_a_direct_peer_plain<F: Networks>() {
+    for (private, underlay) in own::<F>() {
+        let mut host = gateway::<F>();
+        host.tables.change(0, |peer| peer.direct = 1);
+        let direct = Outcome::NotRewritten(Reason::Direct);
+        let datagram = Datagram::<F>::udp(b"data");
+        let receive = |to| host.receive(&datagram.bytes(Route::new(F::SRVB.private, to)));
+        assert_eq!((receive(underlay), host.is_plain(F::SRVB.private)), (direct, false));
+        assert_eq!((receive(private), host.is_plain(F::SRVB.private)), (direct, true));
+    }
+}
+
+in_both_versions! {
+    each_member_has_its_own_addresses_both_ways,
+    errors_from_a_router_reach_the_member_that_sent,
+    an_error_for_one_member_about_another_is_not_ours,
+    errors_that_leave_have_each_quote_in_its_own_member,
+    what_is_no_member_of_this_host_is_foreign,
+    flows_from_each_underlay_address_have_their_replies,
+    another_member_takes_no_flow_over,
+    only_underlay_addresses_start_public_flows,
+    a_member_with_one_address_is_both,
+    plain_packets_to_any_member_make_a_direct_peer_plain,
+}

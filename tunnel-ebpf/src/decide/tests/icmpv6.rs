@@ -1,0 +1,93 @@
+//! ICMPv6, whose checksum covers the addresses (RFC 4443, section 2.3), and the protocols that only
+//! have the number of the other version's control messages.
+
+use tunnel_common::outcome::{Direction, Outcome, Reason};
+
+use super::datagram::Datagram;
+use super::host::Host;
+use super::ipv4::ICMP;
+use super::ipv6::ICMPV6;
+use super::version::Version;
+use crate::family::{V4, V6};
+
+/// Multicast listener discovery (RFC 2710), node information, and what will be invented.
+#[test]
+fn every_message_has_its_checksum_mended() {
+    let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
+    let other = |kind: &u8| !V6::ERRORS.contains(kind) && !(133..=137).contains(kind);
+    for message_type in (0..=255).filter(other) {
+        for len in [0, 1, 20] {
+            let message = Datagram::<V6>::icmp([message_type, 1, 0, 0, 2, 3, 4, 5], &vec![6; len]);
+            let sent = message.bytes(V6::PRIVATE);
+            let wire = srva.rewritten(Direction::Egress, &sent);
+            assert_eq!(wire, message.bytes(V6::PUBLIC), "{message_type}");
+            assert_eq!(srvb.rewritten(Direction::Ingress, &wire), sent, "{message_type}");
+        }
+    }
+}
+
+/// Zero is a checksum like any other.
+#[test]
+fn every_value_of_the_checksum() {
+    let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
+    for data in 0..=u16::MAX {
+        let message = Datagram::<V6>::echo_request(data, b"");
+        let sent = message.bytes(V6::PRIVATE);
+        let wire = srva.rewritten(Direction::Egress, &sent);
+        let expected = message.bytes(V6::PUBLIC);
+        // Zero has two forms in a sum; RFC 1624's way ends in the same one as RFC 1071's.
+        assert_eq!(wire, expected, "{data:#x}");
+        assert_eq!(srvb.rewritten(Direction::Ingress, &wire), sent, "{data:#x}");
+    }
+}
+
+#[test]
+fn a_message_of_less_than_four_bytes_is_truncated() {
+    let host = Host::<V6>::srva();
+    for message_type in [1, 2, 128, 135, 200] {
+        for len in 0..4 {
+            let mut packet = Datagram::<V6>::icmp([message_type; 8], b"").bytes(V6::PRIVATE);
+            V6::set_len(&mut packet, 40 + len);
+            let truncated = Outcome::NotRewritten(Reason::Truncated);
+            assert_eq!(host.send(&packet), truncated, "{len} bytes of {message_type}");
+        }
+    }
+}
+
+/// A message without room for a quote, four to seven bytes, is one like any other.
+#[test]
+fn the_beginning_of_an_error_has_its_checksum_mended() {
+    let host = Host::<V6>::srva();
+    for len in 4..8 {
+        let mut message = Datagram::<V6>::icmp([2, 0, 0, 0, 0, 0, 5, 0x78], b"");
+        message.payload.truncate(len);
+        let wire = host.rewritten(Direction::Egress, &message.bytes(V6::PRIVATE));
+        assert_eq!(wire, message.bytes(V6::PUBLIC), "{len} bytes");
+    }
+}
+
+#[test]
+fn icmpv6_in_ipv4_is_a_protocol_like_any_other() {
+    let host = Host::<V4>::srva();
+    for len in 0..48 {
+        let payload = Datagram::<V6>::error(&Datagram::udp(b"data"), 8).bytes(V6::PUBLIC.back());
+        let datagram = Datagram::<V4>::other(ICMPV6, payload[40..40 + len].to_vec());
+        let wire = host.rewritten(Direction::Egress, &datagram.bytes(V4::PRIVATE));
+        assert_eq!(wire, datagram.bytes(V4::PUBLIC), "{len} bytes");
+        let received = host.rewritten(Direction::Ingress, &datagram.bytes(V4::PUBLIC.back()));
+        assert_eq!(received, datagram.bytes(V4::PRIVATE.back()), "{len} bytes");
+    }
+}
+
+#[test]
+fn icmp_in_ipv6_is_a_protocol_like_any_other() {
+    let host = Host::<V6>::srva();
+    for len in 0..36 {
+        let payload = Datagram::<V4>::error(&Datagram::udp(b"data"), 8).bytes(V4::PUBLIC.back());
+        let datagram = Datagram::<V6>::other(ICMP, payload[20..20 + len].to_vec());
+        let wire = host.rewritten(Direction::Egress, &datagram.bytes(V6::PRIVATE));
+        assert_eq!(wire, datagram.bytes(V6::PUBLIC), "{len} bytes");
+        let received = host.rewritten(Direction::Ingress, &datagram.bytes(V6::PUBLIC.back()));
+        assert_eq!(received, datagram.bytes(V6::PRIVATE.back()), "{len} bytes");
+    }
+}

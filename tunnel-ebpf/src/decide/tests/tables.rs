@@ -1,0 +1,262 @@
+//! The tables of a host, in the heap.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use tunnel_common::bypass::BypassKey;
+use tunnel_common::flows::Flow;
+use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+
+use super::host::SECOND;
+use super::version::{Member, Version};
+use crate::address::Address;
+use crate::family::Octets;
+use crate::tables::{Tables, Treatment, flow_lifetime};
+
+/// What is under one address in the table of peers. The programs change three fields of a peer,
+/// each in one way, so that there are eight values for it to have.
+struct Entry<A> {
+    values: [Peer<A>; 8],
+    value: Cell<usize>,
+}
+
+const IS_SETTLED: usize = 1;
+const HAS_PUBLIC_FLOWS: usize = 2;
+const IS_PLAIN: usize = 4;
+
+impl<A: Copy> Entry<A> {
+    fn new(peer: Peer<A>) -> Self {
+        let values = std::array::from_fn(|value| Peer {
+            settled_at: if value & IS_SETTLED == 0 { peer.settled_at } else { 0 },
+            public_flows: u8::from(value & HAS_PUBLIC_FLOWS != 0),
+            plain: u8::from(value & IS_PLAIN != 0),
+            ..peer
+        });
+        Self { values, value: Cell::new(0) }
+    }
+
+    fn value(&self) -> &Peer<A> {
+        &self.values[self.value.get()]
+    }
+
+    fn set(&self, bit: usize, is_set: bool) {
+        let value = self.value.get() & !bit;
+        self.value.set(if is_set { value | bit } else { value });
+    }
+}
+
+/// An address and how many bits of it count.
+type Prefix<A> = (A, u8);
+
+/// What is under each prefix.
+type Trie<A, V> = Vec<(Prefix<A>, V)>;
+
+/// When each flow was remembered, and how.
+type Flows<A> = HashMap<Flow<A>, (u64, Treatment)>;
+
+/// The tables of a host.
+pub struct HostTables<F: Version> {
+    single: HashMap<Octets<F>, Entry<Octets<F>>>,
+    prefixes: Trie<Octets<F>, Entry<Octets<F>>>,
+    /// Not empty on a gateway.
+    selves: Trie<Octets<F>, SelfRange<Octets<F>>>,
+    bypass: HashSet<BypassKey>,
+    pub flows: RefCell<Flows<Octets<F>>>,
+    pub now: Cell<u64>,
+}
+
+impl<F: Version> HostTables<F> {
+    pub fn new(now: Cell<u64>) -> Self {
+        Self {
+            single: HashMap::new(),
+            prefixes: Vec::new(),
+            selves: Vec::new(),
+            bypass: HashSet::new(),
+            flows: RefCell::default(),
+            now,
+        }
+    }
+
+    /// A peer that is one host.
+    pub fn add_peer(&mut self, member: &Member<Octets<F>>, slot: u32, peer: &Member<Octets<F>>) {
+        for (address, role) in [(peer.private, ROLE_PRIVATE), (peer.public, ROLE_PUBLIC)] {
+            let value = value::<F>(member, slot, peer, role, F::Address::BITS);
+            self.single.insert(address, Entry::new(value));
+        }
+    }
+
+    /// A peer whose addresses have `length` bits in common.
+    pub fn add_prefix(
+        &mut self,
+        member: &Member<Octets<F>>,
+        slot: u32,
+        peer: &Member<Octets<F>>,
+        length: u8,
+    ) {
+        for (address, role) in [(peer.private, ROLE_PRIVATE), (peer.public, ROLE_PUBLIC)] {
+            let value = value::<F>(member, slot, peer, role, length);
+            self.prefixes.push(((address, length), Entry::new(value)));
+        }
+    }
+
+    /// One more address, in this role, of the peer in `slot`.
+    pub fn add_role(&mut self, slot: u32, address: Octets<F>, role: u8) {
+        let alike = Member::new(address, address);
+        let value = value::<F>(&alike, slot, &alike, role, F::Address::BITS);
+        self.single.insert(address, Entry::new(value));
+    }
+
+    /// Takes away what is under one address.
+    pub fn remove_single(&mut self, address: Octets<F>) {
+        self.single.remove(&address);
+    }
+
+    /// A member that this host is, which makes it a gateway.
+    pub fn add_self(&mut self, member: &Member<Octets<F>>, length: u8) {
+        let Member { private, underlay, .. } = *member;
+        let both = private == underlay;
+        for (address, role) in [(private, SELF_PRIVATE), (underlay, SELF_UNDERLAY)] {
+            let role = if both { SELF_PRIVATE | SELF_UNDERLAY } else { role };
+            let range = SelfRange { private, underlay, length, role, reserved: [0; 2] };
+            self.selves.push(((address, length), range));
+        }
+    }
+
+    /// A bypass rule.
+    pub fn add_bypass(&mut self, slot: u32, protocol: u8, port: u16) {
+        let port = port.to_be_bytes();
+        self.bypass.insert(BypassKey { slot, protocol, reserved: 0, port });
+    }
+
+    /// The rules of the whole cluster, of the peer alone, or both are asked for the peer in `slot`.
+    pub fn ask_bypass(&mut self, slot: u32, cluster: bool, member: bool) {
+        let asked =
+            if cluster { BYPASS_CLUSTER } else { 0 } | if member { BYPASS_MEMBER } else { 0 };
+        self.change(slot, |peer| peer.bypass = asked);
+    }
+
+    /// Changes the entries of the peer in `slot`.
+    pub fn change(&mut self, slot: u32, change: impl Fn(&mut Peer<Octets<F>>)) {
+        let prefixes = self.prefixes.iter_mut().map(|(_, entry)| entry);
+        for entry in self.single.values_mut().chain(prefixes) {
+            if entry.value().slot == slot {
+                let [mut peer, ..] = entry.values;
+                change(&mut peer);
+                entry.values = Entry::new(peer).values;
+            }
+        }
+    }
+
+    /// Puts into the entry under `address` that the peer's packets arrive plain.
+    pub fn note_plain(&self, address: Octets<F>) {
+        self.set(F::Address::from_octets(address), IS_PLAIN, true);
+    }
+
+    /// What is found under `address`.
+    pub fn value(&self, address: Octets<F>) -> Option<&Peer<Octets<F>>> {
+        self.entry(address).map(Entry::value)
+    }
+
+    fn entry(&self, address: Octets<F>) -> Option<&Entry<Octets<F>>> {
+        self.single.get(&address).or_else(|| longest(&self.prefixes, address))
+    }
+
+    fn set(&self, address: F::Address, bit: usize, is_set: bool) {
+        if let Some(entry) = self.entry(address.octets()) {
+            entry.set(bit, is_set);
+        }
+    }
+}
+
+fn value<F: Version>(
+    member: &Member<Octets<F>>,
+    slot: u32,
+    peer: &Member<Octets<F>>,
+    role: u8,
+    length: u8,
+) -> Peer<Octets<F>> {
+    Peer {
+        private: peer.private,
+        public: peer.public,
+        self_private: member.private,
+        self_underlay: member.underlay,
+        slot,
+        role,
+        direct: 0,
+        public_flows: 0,
+        length,
+        bypass: 0,
+        plain: 0,
+        reserved: [0; 2],
+        settled_at: 0,
+    }
+}
+
+/// The value of the longest prefix of `address`, found bit by bit.
+fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option<&V> {
+    let bit = |address: &A, bit: usize| address.as_ref()[bit / 8] >> (7 - bit % 8) & 1;
+    let holds = |((network, length), _): &&(Prefix<A>, V)| {
+        (0..usize::from(*length)).all(|i| bit(network, i) == bit(&address, i))
+    };
+    let found = prefixes.iter().filter(holds).max_by_key(|((_, length), _)| *length);
+    found.map(|(_, value)| value)
+}
+
+impl<F: Version> Tables<F::Address> for HostTables<F> {
+    fn peer(&self, address: F::Address) -> Option<&Peer<Octets<F>>> {
+        self.value(address.octets())
+    }
+
+    fn has_prefixes(&self) -> bool {
+        !self.prefixes.is_empty()
+    }
+
+    fn is_gateway(&self) -> bool {
+        !self.selves.is_empty()
+    }
+
+    fn own(&self, address: F::Address) -> Option<&SelfRange<Octets<F>>> {
+        assert!(self.is_gateway(), "only a gateway has such a table");
+        longest(&self.selves, address.octets())
+    }
+
+    fn has_bypass(&self, rule: &BypassKey) -> bool {
+        self.bypass.contains(rule)
+    }
+
+    fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
+        if self.now.get() / SECOND < u64::from(peer.settled_at) {
+            return true;
+        }
+        self.settle(public);
+        false
+    }
+
+    fn settle(&self, public: F::Address) {
+        self.set(public, IS_SETTLED, true);
+    }
+
+    fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
+        self.set(private, IS_PLAIN, is_plain);
+        self.set(public, IS_PLAIN, is_plain);
+    }
+
+    fn set_public_flows(&self, private: F::Address, public: F::Address) {
+        self.set(private, HAS_PUBLIC_FLOWS, true);
+        self.set(public, HAS_PUBLIC_FLOWS, true);
+    }
+
+    fn remember(&self, flow: &Flow<Octets<F>>, treatment: Treatment) {
+        self.flows.borrow_mut().insert(*flow, (self.now.get(), treatment));
+    }
+
+    fn forget(&self, flow: &Flow<Octets<F>>) {
+        self.flows.borrow_mut().remove(flow);
+    }
+
+    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<Treatment> {
+        let (last_sent, treatment) = *self.flows.borrow().get(flow)?;
+        (self.now.get().wrapping_sub(last_sent) < flow_lifetime(flow)).then_some(treatment)
+    }
+}

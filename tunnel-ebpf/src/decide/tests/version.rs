@@ -1,0 +1,155 @@
+//! What the tests have to know of each version of IP: addresses, headers, and the numbers of its
+//! control messages.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use tunnel_common::outcome::Reason;
+
+use super::datagram::{Datagram, Route};
+use super::random::Random;
+use crate::address::Address;
+use crate::family::{Family, Octets};
+
+/// A member of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<A> {
+    pub private: A,
+    pub public: A,
+    pub underlay: A,
+}
+
+impl<A: Copy> Member<A> {
+    pub const fn new(private: A, public: A) -> Self {
+        Self { private, public, underlay: public }
+    }
+}
+
+/// Which part of a datagram's payload a packet holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where it starts, in bytes.
+    pub offset: usize,
+    /// Whether it is not the last one.
+    pub more: bool,
+}
+
+impl Part {
+    pub const WHOLE: Self = Self { offset: 0, more: false };
+}
+
+/// A version of IP.
+pub trait Version:
+    Family<Address: Address<Octets: Eq + Hash + Debug + AsRef<[u8]> + AsMut<[u8]>>>
+    + Copy
+    + Debug
+    + 'static
+{
+    /// What follows the fixed header: IPv4's options, IPv6's extension headers.
+    type Options: Clone + Debug + Default;
+
+    const SRVA: Member<Octets<Self>>;
+    const SRVB: Member<Octets<Self>>;
+    const SRVC: Member<Octets<Self>>;
+    const ROUTER: Octets<Self>;
+    const STRANGER: Octets<Self>;
+    /// srva's underlay address where it stands behind a 1:1 NAT.
+    const BEHIND_NAT: Octets<Self>;
+
+    /// From srva to srvb, as their software sees it.
+    const PRIVATE: Route<Octets<Self>> = Route::new(Self::SRVA.private, Self::SRVB.private);
+    /// From srva to srvb, on the wire.
+    const PUBLIC: Route<Octets<Self>> = Route::new(Self::SRVA.public, Self::SRVB.public);
+    /// From srva to srvb, from a socket that is bound to srva's underlay address.
+    const FROM_UNDERLAY: Route<Octets<Self>> = Route::new(Self::SRVA.public, Self::SRVB.private);
+
+    /// The first four bits of a header.
+    const VERSION: u8;
+    /// Bytes of the fixed header.
+    const HEADER_LEN: usize;
+    /// Bytes that the header of a fragment has beyond that of the whole datagram.
+    const FRAGMENT_HEADER_LEN: usize;
+    const TIME_TO_LIVE_OFFSET: usize;
+    /// Where the lower byte of its length stands.
+    const LENGTH_OFFSET: usize;
+    /// Where of it a rewrite may write.
+    const WRITTEN_FROM: usize;
+    /// The shortest length that a header can say, right or not.
+    const SHORTEST_LEN: usize;
+    /// What is wrong with a packet that is shorter than its header with all options.
+    const CUT_HEADER: Reason;
+    /// The longest packet that is not BIG TCP.
+    const LONGEST: usize;
+    /// What a TCP segment is that is not BIG TCP and goes on to its end all the same.
+    const WITHOUT_LEN: Reason;
+    /// The protocol number of control messages.
+    const CONTROL: u8;
+    /// Whether their checksum covers a pseudo-header.
+    const CONTROL_HAS_PSEUDO_HEADER: bool;
+    /// The shortest control message.
+    const CONTROL_LEN_MIN: usize;
+    const ECHO_REQUEST: u8;
+    const ECHO_REPLY: u8;
+    /// The messages that quote a packet.
+    const ERRORS: &'static [u8];
+    /// "Too big", with an MTU of 1400.
+    const TOO_BIG: [u8; 8];
+
+    /// Options that do nothing, of about this length.
+    fn padding_options(len: usize) -> Self::Options;
+
+    /// Any options that keep a packet from nothing.
+    fn random_options(random: &mut Random) -> Self::Options;
+
+    /// Their length.
+    fn options_len(options: &Self::Options) -> usize;
+
+    /// The header of `part` of a datagram, with so many bytes behind it.
+    fn packet_header(
+        datagram: &Datagram<Self>,
+        route: Route<Octets<Self>>,
+        payload_len: usize,
+        part: Part,
+    ) -> Vec<u8>;
+
+    /// The shortest quote of a datagram: its whole header in IPv4, the fixed one in IPv6.
+    fn quoted_len_min(datagram: &Datagram<Self>) -> usize;
+
+    /// Bytes of the packet, as its header says: none for one that goes on to its end.
+    fn len(packet: &[u8]) -> Option<usize>;
+
+    /// The addresses of a packet.
+    fn route(packet: &[u8]) -> Route<Octets<Self>>;
+
+    /// Makes the header say that the packet goes on to its end.
+    fn set_no_len(packet: &mut [u8]);
+
+    /// Makes the header say so many bytes in all.
+    fn set_len(packet: &mut [u8], len: usize);
+
+    /// Where the payload of a packet starts, and its protocol: as its headers say, however wrong.
+    fn payload(packet: &[u8]) -> Option<(usize, u8)>;
+
+    /// Puts a header over random bytes that is right in most of its fields.
+    fn put_header(random: &mut Random, bytes: &mut [u8], route: Route<Octets<Self>>);
+}
+
+/// A test for each version of IP out of one scenario.
+macro_rules! in_both_versions {
+    ($($scenario:ident),+ $(,)?) => {
+        $(
+            mod $scenario {
+                #[test]
+                fn ipv4() {
+                    super::$scenario::<crate::family::V4>();
+                }
+
+                #[test]
+                fn ipv6() {
+                    super::$scenario::<crate::family::V6>();
+                }
+            }
+        )+
+    };
+}
+pub(super) use in_both_versions;
