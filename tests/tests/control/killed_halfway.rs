@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
 
-use crate::bpffs::{ATTACHMENT_HOOK, set_attachment_byte};
+use crate::bpffs::{ATTACHMENT_HOOK, bpftool, set_attachment_byte};
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT};
+use crate::stream::Streams;
 use crate::undo_clsact::filter;
 
 /// As it is before the address and the routes are added, when the programs run already, and before
@@ -113,6 +114,43 @@ fn an_attach_that_replaces_programs_by_clsact_leaves_none_without_a_pin() -> Res
 #[test]
 fn an_attach_that_replaces_programs_with_xdp_leaves_none_without_a_pin() -> Result<()> {
     always_pinned(XDP, "rewrite_xdp")
+}
+
+/// As it is when the kernel has exchanged the programs, and the pin has not followed yet.
+fn exchanged_but_not_moved(hook: &[&str], ingress: &str) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(hook)?;
+    for name in ["rewrite_egress", ingress] {
+        let pin = scenario.pin(host, name)?;
+        let new = scenario.pin(host, &format!("{name}_new"))?;
+        fs::rename(&pin, &new).context("move the pin")?;
+        // In its place, one that does not run here.
+        let other = scenario.pin(&scenario.lab.b, name)?.display().to_string();
+        bpftool(&["prog", "pin", "pinned", &other, &pin.display().to_string()])?;
+    }
+    scenario.require_healthy(host)?;
+    let streams = Streams::start(&scenario.lab)?;
+    scenario.attach(host, hook)?;
+    scenario.attach(host, hook)?;
+    streams.require_none_lost()?;
+    assert!(!scenario.pin(host, "rewrite_egress_new")?.exists());
+    scenario.require_healthy(host)
+}
+
+#[test]
+fn programs_that_were_exchanged_without_their_pins_go_on() -> Result<()> {
+    exchanged_but_not_moved(NOTHING_MORE, "rewrite_ingress")
+}
+
+#[test]
+fn programs_that_were_exchanged_without_their_pins_go_on_with_clsact() -> Result<()> {
+    exchanged_but_not_moved(CLSACT, "rewrite_ingress")
+}
+
+#[test]
+fn programs_that_were_exchanged_without_their_pins_go_on_with_xdp() -> Result<()> {
+    exchanged_but_not_moved(XDP, "rewrite_xdp")
 }
 
 #[test]

@@ -1,47 +1,32 @@
 //! Flows that this host started with public addresses: their replies are left alone.
 
-use std::net::Ipv4Addr;
-
-use tests::packet::icmp::{PORT, UNREACHABLE};
-use tests::packet::{
-    Dccp, IcmpEcho, IcmpError, Ipv4, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
-};
+use tests::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
 use tunnel_common::outcome::{Direction, Reason};
 
-use crate::errors::quote;
+use crate::errors::{Shape, from_to, unreachable};
+use crate::family::{Packet, packet, payload, ports, raw};
 use crate::hosts::{
     AT_SRVA, AT_SRVA_BEHIND_NAT, ROUTER, SRVA, SRVB, SRVC, STRANGER, UNDERLAY_BEHIND_NAT,
 };
-use crate::protocols::{packet, payload, raw};
-use crate::row::{Row, private_in, private_out, public_in, public_out};
+use crate::row::{Note, Row, private, private_in, private_out, public, public_in, public_out};
 
+/// This host's port.
 const OURS: u16 = 50_001;
+/// The peer's port.
 const THEIRS: u16 = 22;
 
-fn ports(packet: Ipv4, source: u16, destination: u16) -> Ipv4 {
-    let transport: Transport = match packet.transport.clone() {
-        Transport::Tcp(tcp) => tcp.ports(source, destination).into(),
-        Transport::Udp(udp) => udp.ports(source, destination).into(),
-        Transport::UdpLite(udplite) => udplite.ports(source, destination).into(),
-        Transport::Sctp(sctp) => sctp.ports(source, destination).into(),
-        Transport::Dccp(mut dccp) => {
-            (dccp.source, dccp.destination) = (source, destination);
-            dccp.into()
-        }
-        other => other,
-    };
-    packet.carrying(transport)
-}
-
 /// `packet` comes in after `sent` left, and belongs to the flow.
-fn reply(what: impl Into<String>, sent: &Ipv4, packet: &Ipv4) -> Row {
+fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .after(Direction::Egress, &public_out(sent).to_frame())
         .left_alone_as(Reason::PublicFlow)
+        .leaving(SRVB.private, Note::PublicFlows, 1)
+        .leaving(SRVB.public, Note::PublicFlows, 1)
+        .leaving(SRVC.public, Note::PublicFlows, 0)
 }
 
 /// `packet` comes in after `sent` left, and belongs to no flow.
-fn unrelated(what: impl Into<String>, sent: &Ipv4, packet: &Ipv4) -> Row {
+fn unrelated<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .after(Direction::Egress, &public_out(sent).to_frame())
         .rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))
@@ -49,27 +34,34 @@ fn unrelated(what: impl Into<String>, sent: &Ipv4, packet: &Ipv4) -> Row {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    let mut rows = by_ports();
-    rows.extend(without_ports());
-    rows.extend(errors_about_flows());
-    rows.extend(other_ends());
-    rows.extend(fragments());
-    rows.extend(bytes_behind_the_packet());
+    let mut rows = in_family::<Ipv4>();
+    rows.extend(in_family::<Ipv6>());
     rows
 }
 
-fn by_ports() -> Vec<Row> {
-    let tcp = packet(Tcp::new(payload(5)));
-    let udp = packet(Udp::new(payload(5)));
+fn in_family<P: Packet>() -> Vec<Row> {
+    let mut rows = by_ports::<P>();
+    rows.extend(without_ports::<P>());
+    rows.extend(errors_about_flows::<P>());
+    rows.extend(other_ends::<P>());
+    rows.extend(taken_over::<P>());
+    rows.extend(fragments::<P>());
+    rows.extend(bytes_behind_the_packet::<P>());
+    rows
+}
+
+fn by_ports<P: Packet>() -> Vec<Row> {
+    let tcp: P = packet(Tcp::new(payload(5)));
+    let udp: P = packet(Udp::new(payload(5)));
     let mut rows = Vec::new();
     for (protocol, packet) in [
         ("tcp", tcp.clone()),
         ("udp", udp.clone()),
-        ("udp with checksum 0", { packet(Udp::new(payload(5)).checksum(UdpChecksum::Absent)) }),
+        ("udp with checksum 0", packet(Udp::new(payload(5)).checksum(UdpChecksum::Absent))),
         ("udp-lite", packet(UdpLite::new(payload(5)))),
         ("dccp", packet(Dccp::data(payload(5)))),
         ("sctp", packet(Sctp::new(payload(8)))),
-        ("tcp with options", tcp.clone().options(payload(12))),
+        ("tcp with a longer header", tcp.clone().longer_header(16)),
     ] {
         let sent = ports(packet.clone(), OURS, THEIRS);
         let from_to = |source, destination| ports(packet.clone(), source, destination);
@@ -85,104 +77,141 @@ fn by_ports() -> Vec<Row> {
     rows
 }
 
-fn without_ports() -> Vec<Row> {
-    let sent = packet(IcmpEcho::request(77, payload(56)));
-    let gre = raw(47, &payload(20));
+fn without_ports<P: Packet>() -> Vec<Row> {
+    let sent: P = packet(P::echo_request(77, payload(56)));
+    let gre: P = raw(47, &payload(20));
     vec![
-        reply("echo reply", &sent, &packet(IcmpEcho::reply(77, payload(56)))),
+        reply("echo reply", &sent, &packet(P::echo_reply(77, payload(56)))),
         unrelated("echo reply, another identifier", &sent, &{
-            packet(IcmpEcho::reply(78, payload(56)))
+            packet(P::echo_reply(78, payload(56)))
         }),
         unrelated("echo request with that identifier", &sent, &{
-            packet(IcmpEcho::request(77, payload(56)))
+            packet(P::echo_request(77, payload(56)))
         }),
+        unrelated::<P>(
+            "echo reply after an echo reply",
+            &packet(P::echo_reply(77, payload(56))),
+            &{ packet(P::echo_reply(77, payload(56))) },
+        ),
         reply("gre, reply", &gre, &gre),
-        reply("protocol 253 after protocol 253", &raw(253, &[1]), &raw(253, &[])),
+        reply::<P>("protocol 253 after protocol 253", &raw(253, &[1]), &raw(253, &[])),
         unrelated("esp after gre", &gre, &raw(50, &payload(20))),
+        reply::<P>("the other family's icmp", &raw(P::FOREIGN_ICMP, &[8; 9]), &{
+            raw(P::FOREIGN_ICMP, &[0; 9])
+        }),
     ]
 }
 
-fn errors_about_flows() -> Vec<Row> {
-    let udp = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
-    let other = ports(packet(Udp::new(payload(5))), OURS + 1, THEIRS);
-    let echo = packet(IcmpEcho::request(77, payload(56)));
-    let about = |packet: Ipv4| IcmpError::new(UNREACHABLE, PORT, quote(&packet, 8));
-    let from_router = |error, to| Ipv4::new(ROUTER, to, error).to_frame();
-    vec![
-        reply("an error about udp", &udp, &packet(about(public_out(&udp)))),
-        reply("an error about an echo request", &echo, &packet(about(public_out(&echo)))),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about udp",
-            &from_router(about(public_out(&udp)), SRVA.public),
-        )
-        .after(Direction::Egress, &public_out(&udp).to_frame())
-        .left_alone_as(Reason::PublicFlow),
-        Row::new(
-            Direction::Ingress,
-            "an error about another port",
-            &public_in(&packet(about(public_out(&other)))).to_frame(),
-        )
-        .after(Direction::Egress, &public_out(&udp).to_frame())
-        .rewritten(&private_in(&packet(about(private_out(&other)))).to_frame(), 0),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about another port",
-            &from_router(about(public_out(&other)), SRVA.public),
-        )
-        .after(Direction::Egress, &public_out(&udp).to_frame())
-        .rewritten(&from_router(about(private_out(&other)), SRVA.private), 0),
-    ]
-}
-
-fn other_ends() -> Vec<Row> {
-    let sent = ports(packet(Tcp::syn()), OURS, THEIRS);
-    let answer = ports(packet(Tcp::new(vec![])), THEIRS, OURS);
-    let between = |source: Ipv4Addr, destination: Ipv4Addr| {
-        answer.clone().between(source, destination).to_frame()
+fn errors_about_flows<P: Packet>() -> Vec<Row> {
+    let udp: P = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
+    let other: P = ports(packet(Udp::new(payload(5))), OURS + 1, THEIRS);
+    let echo: P = packet(P::echo_request(77, payload(56)));
+    let about = |packet: &P| unreachable::<P>("", packet.clone(), 8);
+    let after_udp = |what: &str, frame| {
+        Row::new(Direction::Ingress, what, &frame)
+            .after(Direction::Egress, &public_out(&udp).to_frame())
     };
+    let by_router = |shape: &Shape<P>| shape.frame(from_to(ROUTER, SRVA.public), public_out);
+    let about_other = about(&other);
+    let ports_cut = Shape { kept: 3, ..about(&udp) };
+    vec![
+        reply("an error about udp", &udp, &about(&udp).packet(public_in, public_out)),
+        reply("an error about an echo request", &echo, &{
+            about(&echo).packet(public_in, public_out)
+        }),
+        after_udp("an error of a router about udp", by_router(&about(&udp)))
+            .left_alone_as(Reason::PublicFlow),
+        after_udp("an error about another port", about_other.frame(public_in, public_out))
+            .rewritten(&about_other.frame(private_in, private_out), 0),
+        after_udp("an error of a router about another port", by_router(&about_other))
+            .rewritten(&about_other.frame(from_to(ROUTER, SRVA.private), private_out), 0),
+        after_udp("an error of a router that quotes half of the ports", by_router(&ports_cut))
+            .rewritten(&ports_cut.frame(from_to(ROUTER, SRVA.private), private_out), 0),
+    ]
+}
+
+fn other_ends<P: Packet>() -> Vec<Row> {
+    let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
+    let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);
+    let behind_nat = |from, to| from_to(from, to)(&answer).to_frame();
     vec![
         Row::new(
             Direction::Ingress,
             "tcp, the same ports from the other peer",
-            &between(SRVC.public, SRVA.public),
+            &public(&answer, SRVC, SRVA).to_frame(),
         )
         .after(Direction::Egress, &public_out(&sent).to_frame())
-        .rewritten(&between(SRVC.private, SRVA.private), AT_SRVA.slot(SRVC)),
+        .rewritten(&private(&answer, SRVC, SRVA).to_frame(), AT_SRVA.slot(SRVC)),
         Row::new(
             Direction::Ingress,
             "tcp, after a stranger's packet was forwarded",
-            &between(SRVB.public, SRVA.public),
+            &public_in(&answer).to_frame(),
         )
-        .after(Direction::Egress, &sent.clone().between(STRANGER, SRVB.public).to_frame())
-        .rewritten(&between(SRVB.private, SRVA.private), AT_SRVA.slot(SRVB)),
+        .after(Direction::Egress, &sent.clone().addressed(STRANGER, SRVB.public).to_frame())
+        .rewritten(&private_in(&answer).to_frame(), AT_SRVA.slot(SRVB))
+        .leaving(SRVB.public, Note::PublicFlows, 0),
         Row::new(
             Direction::Ingress,
             "tcp, reply behind a 1:1 nat",
-            &between(SRVB.public, UNDERLAY_BEHIND_NAT),
+            &behind_nat(SRVB.public, UNDERLAY_BEHIND_NAT),
         )
         .at(AT_SRVA_BEHIND_NAT)
         .after(
             Direction::Egress,
-            &sent.clone().between(UNDERLAY_BEHIND_NAT, SRVB.public).to_frame(),
+            &sent.clone().addressed(UNDERLAY_BEHIND_NAT, SRVB.public).to_frame(),
         )
         .left_alone_as(Reason::PublicFlow),
         Row::new(
+            Direction::Ingress,
+            "tcp, after a packet to the public address that is cut",
+            &public_in(&answer).to_frame(),
+        )
+        .after(Direction::Egress, &public_out(&sent).claiming(900).to_frame())
+        .rewritten(&private_in(&answer).to_frame(), AT_SRVA.slot(SRVB)),
+    ]
+}
+
+/// The same ports, once with public addresses and then with private ones.
+fn taken_over<P: Packet>() -> Vec<Row> {
+    let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
+    let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);
+    let private_frame = private_out(&sent).to_frame();
+    let public_frame = public_out(&sent).to_frame();
+    let cut = private_out(&sent).carrying(raw::<P>(6, &[0xc3, 0x51, 0, 22]).transport().clone());
+    vec![
+        Row::new(
             Direction::Egress,
             "tcp to the private address, after the same ports to the public one",
-            &private_out(&sent).to_frame(),
+            &private_frame,
         )
-        .after(Direction::Egress, &public_out(&sent).to_frame())
-        .rewritten(&public_out(&sent).to_frame(), AT_SRVA.slot(SRVB)),
+        .after(Direction::Egress, &public_frame)
+        .rewritten(&public_frame, AT_SRVA.slot(SRVB)),
+        Row::new(
+            Direction::Ingress,
+            "tcp, reply after the same ports to both addresses",
+            &public_in(&answer).to_frame(),
+        )
+        .after(Direction::Egress, &public_frame)
+        .after_rewriting(Direction::Egress, &private_frame, &public_frame)
+        .rewritten(&private_in(&answer).to_frame(), AT_SRVA.slot(SRVB)),
+        Row::new(
+            Direction::Ingress,
+            "tcp, reply after a truncated packet of the same ports",
+            &public_in(&answer).to_frame(),
+        )
+        .after(Direction::Egress, &public_frame)
+        .after(Direction::Egress, &cut.to_frame())
+        .left_alone_as(Reason::PublicFlow),
     ]
 }
 
 /// Later fragments have no ports: they go where the first one went.
-fn fragments() -> Vec<Row> {
-    let sent = ports(packet(Udp::new(payload(592))), OURS, THEIRS);
-    let answer = ports(packet(Udp::new(payload(592))), THEIRS, OURS);
+fn fragments<P: Packet>() -> Vec<Row> {
+    let sent: P = ports(packet(Udp::new(payload(592))), OURS, THEIRS);
+    let answer: P = ports(packet(Udp::new(payload(592))), THEIRS, OURS);
     let first = answer.clone().fragment(0..400);
-    let last = answer.fragment(400..600);
+    let last = answer.clone().fragment(400..600);
+    let unrelated_first = ports(answer.clone(), THEIRS, OURS + 1).fragment(0..400);
     let after_first = |row: Row| row.after(Direction::Ingress, &public_in(&first).to_frame());
     vec![
         reply("udp, first fragment of a reply", &sent, &first),
@@ -190,18 +219,30 @@ fn fragments() -> Vec<Row> {
         after_first(unrelated("udp, last fragment of another packet", &sent, &{
             last.clone().identification(0x7777)
         })),
+        unrelated("udp, last fragment before the first one", &sent, &last),
+        // The identification comes round again, in a flow between private addresses.
+        after_first(unrelated(
+            "udp, last fragment of a packet with that identification",
+            &sent,
+            &{ last },
+        ))
+        .after_rewriting(
+            Direction::Ingress,
+            &public_in(&unrelated_first).to_frame(),
+            &private_in(&unrelated_first).to_frame(),
+        ),
+        reply("udp, reply to a first fragment", &sent.clone().fragment(0..400), &answer),
+        unrelated("udp, reply to a last fragment", &sent.fragment(400..600), &answer),
     ]
 }
 
 /// Ports are read from the packet, not from what follows it in the frame.
-fn bytes_behind_the_packet() -> Vec<Row> {
-    let sent = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
+fn bytes_behind_the_packet<P: Packet>() -> Vec<Row> {
+    let sent: P = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
     let reply_ports = [THEIRS.to_be_bytes(), OURS.to_be_bytes()].concat();
     let sent_ports = [OURS.to_be_bytes(), THEIRS.to_be_bytes()].concat();
-    let without_ports = public_in(&raw(17, &[])).to_frame().trailer(reply_ports);
-    let about = |packet: Ipv4| IcmpError::new(UNREACHABLE, PORT, quote(&packet, 0));
-    let wire = public_in(&packet(about(public_out(&sent))));
-    let here = private_in(&packet(about(private_out(&sent))));
+    let without_ports = public_in(&raw::<P>(17, &[])).to_frame().trailer(reply_ports);
+    let about = Shape { trailer: sent_ports, ..unreachable::<P>("", sent.clone(), 0) };
     vec![
         Row::new(
             Direction::Ingress,
@@ -213,9 +254,9 @@ fn bytes_behind_the_packet() -> Vec<Row> {
         Row::new(
             Direction::Ingress,
             "an error that quotes no ports, and behind it those of a flow",
-            &wire.to_frame().trailer(sent_ports.clone()),
+            &about.frame(public_in, public_out),
         )
         .after(Direction::Egress, &public_out(&sent).to_frame())
-        .rewritten(&here.to_frame().trailer(sent_ports), AT_SRVA.slot(SRVB)),
+        .rewritten(&about.frame(private_in, private_out), AT_SRVA.slot(SRVB)),
     ]
 }

@@ -1,21 +1,33 @@
 //! What concerns no peer: untouched and not counted.
 
-use std::net::Ipv4Addr;
-
-use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, MINIMUM_LEN};
-use tests::packet::icmp::{PORT, UNREACHABLE};
-use tests::packet::{Frame, IcmpError, Ipv4, Tcp, Udp};
+use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MINIMUM_LEN};
+use tests::packet::{Frame, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::Direction;
 
+use crate::errors::{from_to, unreachable};
+use crate::family::{Dual, Packet, packet, payload};
 use crate::hosts::{AT_SRVA_BEHIND_NAT, ROUTER, SRVA, SRVB, STRANGER, UNDERLAY_BEHIND_NAT};
-use crate::protocols::{packet, payload};
 use crate::row::{Row, private_in, private_out, public_in, public_out};
 
-const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+const BROADCAST: Dual = Dual::new([255; 4], [0xff02, 0, 0, 0, 0, 0, 0, 1]);
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
     let mut rows = other_frames();
+    rows.extend(in_family::<Ipv4>());
+    rows.extend(in_family::<Ipv6>());
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let header = packet::<Ipv4>(Udp::new(payload(6))).header_words(4);
+        let packet = strangers(direction, &header);
+        let what = "a stranger's packet with a header of 4 words";
+        rows.push(Row::new(direction, what, &packet.to_frame()));
+    }
+    rows
+}
+
+fn in_family<P: Packet>() -> Vec<Row> {
+    let tcp: P = packet(Tcp::new(payload(5)));
+    let mut rows = Vec::new();
     for (direction, what, source, destination) in [
         (Direction::Egress, "to a stranger", SRVA.public, STRANGER),
         (Direction::Egress, "to a stranger, from the private address", SRVA.private, STRANGER),
@@ -23,57 +35,52 @@ pub fn rows() -> Vec<Row> {
         (Direction::Egress, "forwarded to a peer's public address", STRANGER, SRVB.public),
         (Direction::Egress, "to this host's private address", SRVB.private, SRVA.private),
         (Direction::Egress, "to this host's public address", STRANGER, SRVA.public),
-        (Direction::Egress, "broadcast", SRVA.public, Ipv4Addr::BROADCAST),
-        (Direction::Egress, "multicast", SRVA.private, Ipv4Addr::new(224, 0, 0, 251)),
-        (Direction::Egress, "to 0.0.0.0", SRVA.public, Ipv4Addr::UNSPECIFIED),
+        (Direction::Egress, "to all", SRVA.public, BROADCAST),
+        (Direction::Egress, "multicast", SRVA.private, Dual::MULTICAST),
+        (Direction::Egress, "to no address", SRVA.public, Dual::UNSPECIFIED),
         (Direction::Ingress, "from a stranger", STRANGER, SRVA.public),
         (Direction::Ingress, "from a stranger to the private address", STRANGER, SRVA.private),
         (Direction::Ingress, "from this host's public address", SRVA.public, SRVA.public),
         (Direction::Ingress, "from this host's private address", SRVA.private, SRVA.public),
-        (Direction::Ingress, "broadcast of a stranger", STRANGER, Ipv4Addr::BROADCAST),
-        (Direction::Ingress, "multicast of a stranger", STRANGER, Ipv4Addr::new(224, 0, 0, 1)),
+        (Direction::Ingress, "of a stranger to all", STRANGER, BROADCAST),
+        (Direction::Ingress, "multicast of a stranger", STRANGER, Dual::MULTICAST),
         (Direction::Ingress, "to a peer's public address", STRANGER, SRVB.public),
         (Direction::Ingress, "to a peer's private address", STRANGER, SRVB.private),
+        (Direction::Ingress, "from no address", Dual::UNSPECIFIED, SRVA.public),
     ] {
-        let packet = Ipv4::new(source, destination, Tcp::new(payload(5)));
+        let packet = tcp.clone().addressed(source, destination);
         rows.push(Row::new(direction, format!("tcp {what}"), &packet.to_frame()));
     }
-    rows.extend(broken_packets_of_strangers());
+    rows.extend(broken_packets_of_strangers::<P>());
+    let past_nat = tcp.addressed(UNDERLAY_BEHIND_NAT, SRVB.public).to_frame();
     rows.push(
-        Row::new(
-            Direction::Egress,
-            "tcp to a peer's public address behind a 1:1 nat",
-            &packet(Tcp::new(payload(5))).between(UNDERLAY_BEHIND_NAT, SRVB.public).to_frame(),
-        )
-        .at(AT_SRVA_BEHIND_NAT),
+        Row::new(Direction::Egress, "tcp to a peer's public address behind a 1:1 nat", &past_nat)
+            .at(AT_SRVA_BEHIND_NAT),
     );
-    rows.extend(errors_that_are_not_ours());
+    rows.extend(errors_that_are_not_ours::<P>());
     rows
 }
 
-/// Frames whose EtherType isn't that of IPv4, each with what would be a peer's packet behind it.
+/// Frames whose EtherType isn't that of IP, each with what would be a peer's packet behind it, or is
+/// that of the other version.
 fn other_frames() -> Vec<Row> {
     let mut rows = Vec::new();
-    for direction in BOTH {
-        let ours = match direction {
-            Direction::Egress => private_out(&packet(Tcp::new(payload(9)))),
-            Direction::Ingress => public_in(&packet(Tcp::new(payload(9)))),
-        };
+    let (ipv4, ipv6): (Ipv4, Ipv6) = (packet(Tcp::new(payload(9))), packet(Tcp::new(payload(9))));
+    for (direction, ipv4, ipv6) in [
+        (Direction::Egress, private_out(&ipv4).to_bytes(), private_out(&ipv6).to_bytes()),
+        (Direction::Ingress, public_in(&ipv4).to_bytes(), public_in(&ipv6).to_bytes()),
+    ] {
         let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 0x0a];
-        arp.extend(SRVA.private.octets());
+        arp.extend(SRVA.private.v4.octets());
         arp.extend([0; 6]);
-        arp.extend(SRVB.private.octets());
-        let mut ipv6 = vec![0x60, 0, 0, 0, 0, 8, 17, 64];
-        ipv6.extend([0xfd; 32]);
-        ipv6.extend([0x9c, 0x40, 0, 53, 0, 8, 0xab, 0xcd]);
+        arp.extend(SRVB.private.v4.octets());
         for (what, frame) in [
             ("arp", Frame::new(ETHERTYPE_ARP, arp).to_hardware([0xff; 6]).padded()),
-            ("ipv6", Frame::new(ETHERTYPE_IPV6, ipv6)),
-            (
-                "a peer's packet with the ethertype of ipv6",
-                Frame::new(ETHERTYPE_IPV6, ours.to_bytes()),
-            ),
-            ("a peer's packet with an experimental ethertype", Frame::new(0x88b5, ours.to_bytes())),
+            ("an ipv4 packet as ipv6", Frame::new(ETHERTYPE_IPV6, ipv4.clone())),
+            ("an ipv6 packet as ipv4", Frame::new(ETHERTYPE_IPV4, ipv6.clone())),
+            ("ipv4 with an experimental ethertype", Frame::new(0x88b5, ipv4.clone())),
+            ("ipv6 with an experimental ethertype", Frame::new(0x88b5, ipv6)),
+            ("ipv4 in a pppoe session", Frame::new(0x8864, ipv4)),
             ("an 802.3 frame with a length", Frame::new(0x0026, vec![0x42; MINIMUM_LEN])),
             ("an arp frame of three bytes", Frame::new(ETHERTYPE_ARP, vec![0, 1, 8])),
         ] {
@@ -83,87 +90,90 @@ fn other_frames() -> Vec<Row> {
     rows
 }
 
+fn strangers<P: Packet>(direction: Direction, packet: &P) -> P {
+    match direction {
+        Direction::Egress => packet.clone().addressed(SRVA.public, STRANGER),
+        Direction::Ingress => packet.clone().addressed(STRANGER, SRVA.public),
+    }
+}
+
 /// A broken header is nobody's business but the stack's where the addresses are no peer's.
-fn broken_packets_of_strangers() -> Vec<Row> {
+fn broken_packets_of_strangers<P: Packet>() -> Vec<Row> {
+    let udp: P = packet(Udp::new(payload(6)));
     let mut rows = Vec::new();
-    for (direction, source, destination) in
-        [(Direction::Egress, SRVA.public, STRANGER), (Direction::Ingress, STRANGER, SRVA.public)]
-    {
-        let packet = Ipv4::new(source, destination, Udp::new(payload(6)));
+    for direction in [Direction::Egress, Direction::Ingress] {
         for (what, packet) in [
-            ("a stranger's packet with version 5", packet.clone().version(5)),
-            ("a stranger's packet with a header of 4 words", packet.clone().header_words(4)),
-            ("a stranger's packet that is cut", packet.total_length(900)),
+            ("a stranger's packet with version 5", udp.clone().version(5)),
+            ("a stranger's packet that is cut", udp.clone().claiming(900)),
+            ("a stranger's error that is cut", {
+                packet::<P>(P::port_unreachable(payload(60))).claiming(900)
+            }),
+            ("a stranger's error without a quote", packet(P::port_unreachable(vec![]))),
         ] {
-            rows.push(Row::new(direction, what, &packet.to_frame()));
+            rows.push(Row::new(direction, what, &strangers(direction, &packet).to_frame()));
         }
     }
     rows
 }
 
-fn errors_that_are_not_ours() -> Vec<Row> {
-    let udp = packet(Udp::new(payload(6)));
-    let unreachable = |quote: Ipv4| IcmpError::new(UNREACHABLE, PORT, quote.to_bytes());
-    let in_from = |source, quote| Ipv4::new(source, SRVA.public, unreachable(quote)).to_frame();
-    let cut = unreachable(public_out(&udp)).quoting(public_out(&udp).to_bytes()[..19].to_vec());
-    let to_stranger = udp.clone().between(SRVA.public, STRANGER);
-    vec![
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about a packet to a stranger",
-            &in_from(ROUTER, to_stranger.clone()),
-        ),
-        Row::new(
+fn errors_that_are_not_ours<P: Packet>() -> Vec<Row> {
+    let shape = unreachable::<P>("", packet(Udp::new(payload(6))), 14);
+    let from_router = || from_to(ROUTER, SRVA.public);
+    let mut rows = Vec::new();
+    for (what, source, destination) in [
+        ("about a packet to a stranger", SRVA.public, STRANGER),
+        ("about a packet from a peer's public address", SRVB.public, SRVA.public),
+        ("that quotes private addresses", SRVA.private, SRVB.private),
+        ("about a half-rewritten packet", SRVA.public, SRVB.private),
+        ("about a packet rewritten at its source only", SRVA.private, SRVB.public),
+        ("about a stranger's packet to a peer", STRANGER, SRVB.public),
+    ] {
+        let frame = shape.frame(from_router(), from_to(source, destination));
+        let what = format!("an error of a router {what}");
+        rows.push(Row::new(Direction::Ingress, what, &frame));
+    }
+    let to_stranger = from_to(SRVA.public, STRANGER);
+    let mut cut = shape.packet(from_router(), public_out);
+    cut = cut.clone().carrying(P::port_unreachable({
+        let mut quote = public_out(&shape.quoted).to_bytes();
+        quote.truncate(P::HEADER_LEN - 1);
+        quote
+    }));
+    let fragment = shape.packet(from_router(), public_out).fragment(8..42);
+    for (direction, what, frame) in [
+        (
             Direction::Ingress,
             "an error of a stranger about a packet to itself",
-            &in_from(STRANGER, to_stranger),
+            shape.frame(from_to(STRANGER, SRVA.public), to_stranger),
         ),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about a packet from a peer's public address",
-            &in_from(ROUTER, public_in(&udp)),
-        ),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router that quotes private addresses",
-            &in_from(ROUTER, private_out(&udp)),
-        ),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about a half-rewritten packet",
-            &in_from(ROUTER, udp.clone().between(SRVA.public, SRVB.private)),
-        ),
-        Row::new(
-            Direction::Ingress,
-            "an error of a router about a stranger's packet to a peer",
-            &in_from(ROUTER, udp.clone().between(STRANGER, SRVB.public)),
-        ),
-        Row::new(
+        (
             Direction::Ingress,
             "an error of a router to another host about our packet",
-            &Ipv4::new(ROUTER, STRANGER, unreachable(public_out(&udp))).to_frame(),
+            shape.frame(from_to(ROUTER, STRANGER), public_out),
         ),
-        Row::new(
+        (
             Direction::Ingress,
-            "a later fragment of a router's error",
-            &Ipv4::new(ROUTER, SRVA.public, unreachable(public_out(&udp)))
-                .fragment(8..42)
-                .to_frame(),
+            "an error of a router to our private address about our packet",
+            shape.frame(from_to(ROUTER, SRVA.private), public_out),
         ),
-        Row::new(
+        (Direction::Ingress, "a later fragment of a router's error", fragment.to_frame()),
+        (
             Direction::Ingress,
             "an error of a router whose quote is cut within its header",
-            &Ipv4::new(ROUTER, SRVA.public, cut).to_frame(),
+            cut.to_frame(),
         ),
-        Row::new(
+        (
             Direction::Egress,
             "an error to a stranger that quotes private addresses",
-            &Ipv4::new(SRVA.public, STRANGER, unreachable(private_in(&udp))).to_frame(),
+            shape.frame(from_to(SRVA.public, STRANGER), private_in),
         ),
-        Row::new(
+        (
             Direction::Egress,
             "an error to a peer's public address",
-            &public_out(&packet(unreachable(public_in(&udp)))).to_frame(),
+            shape.frame(public_out, public_in),
         ),
-    ]
+    ] {
+        rows.push(Row::new(direction, what, &frame));
+    }
+    rows
 }

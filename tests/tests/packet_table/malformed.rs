@@ -1,15 +1,15 @@
-//! IPv4 headers that contradict themselves.
+//! IP headers that contradict themselves.
 
-use tests::packet::{Tcp, Udp};
+use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::Reason;
 
-use crate::protocols::{packet, payload};
+use crate::family::{packet, payload};
 use crate::row::{Row, left_alone_both_ways};
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    let tcp = packet(Tcp::new(payload(30)));
-    let udp = packet(Udp::new(vec![]));
+    let tcp: Ipv4 = packet(Tcp::new(payload(30)));
+    let udp: Ipv4 = packet(Udp::new(vec![]));
     let mut rows = Vec::new();
     for (what, packet) in [
         ("version 0", tcp.clone().version(0)),
@@ -24,6 +24,12 @@ pub fn rows() -> Vec<Row> {
         ("options beyond the total length", udp.clone().options(payload(4)).total_length(20)),
     ] {
         rows.extend(left_alone_both_ways(what, &packet, Reason::Malformed));
+    }
+    let tcp: Ipv6 = packet(Tcp::new(payload(30)));
+    for version in [0, 4, 5, 7, 15] {
+        let what = format!("version {version}");
+        let packet = tcp.clone().version(version);
+        rows.extend(left_alone_both_ways(&what, &packet, Reason::Malformed));
     }
     rows
 }

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use tests::packet::{Frame, Ipv4};
-use tunnel_common::outcome::{Direction, Reason};
+use tests::packet::Frame;
+use tests::packet::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use tunnel_common::outcome::{Direction, Reason, Verdict};
+use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
-use crate::hosts::{AT_SRVA, AT_SRVB, Host, SRVA, SRVB};
-
-/// The verdict "go on", `TC_ACT_UNSPEC`.
-pub const PASS: u32 = u32::MAX;
-/// The verdict "free it", `TC_ACT_SHOT`.
-pub const DROP: u32 = 2;
+use crate::family::{Dual, Family, Packet};
+use crate::hosts::{AT_SRVA, AT_SRVB, Host, Member, SRVA, SRVB};
 
 /// Which counter has to count the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +21,26 @@ pub enum Counted {
     As(Reason),
 }
 
+/// What the programs note in a peer's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// `settled_at`.
+    SettledAt,
+    /// `plain`.
+    Plain,
+    /// `public_flows`.
+    PublicFlows,
+}
+
+/// Where a packet that comes in may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// At tc.
+    Tc,
+    /// At XDP.
+    Xdp,
+}
+
 /// One way through one host.
 #[derive(Clone, Debug)]
 pub struct Passage {
@@ -30,18 +48,31 @@ pub struct Passage {
     pub host: Host,
     /// Which program.
     pub direction: Direction,
+    /// The packet's family, if it has one.
+    pub family: Option<Family>,
     /// The frame in.
     pub packet: Vec<u8>,
     /// `gso_segs` of the packet.
     pub segments: u32,
     /// The verdict.
-    pub verdict: u32,
+    pub verdict: Verdict,
     /// The frame out.
     pub expected: Vec<u8>,
     /// The one counter that counts it; all others stay 0.
     pub counted: Counted,
-    /// `settled_at` in the entry under srvb's public address after that, if it is looked at.
-    pub settled_at: Option<u32>,
+    /// What stands in the entries of these addresses after that, where it is looked at.
+    pub leaves: Vec<(Dual, Note, u32)>,
+}
+
+/// A frame that a host sees before a row's packet.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// Which program.
+    pub direction: Direction,
+    /// The frame in.
+    pub packet: Vec<u8>,
+    /// The frame out.
+    pub expected: Vec<u8>,
 }
 
 /// A row of the table.
@@ -49,9 +80,11 @@ pub struct Passage {
 pub struct Row {
     /// What the packet is.
     pub what: String,
-    /// Frames that go through the same host first and are to pass untouched. What they count is
-    /// not looked at.
-    pub before: Vec<(Direction, Vec<u8>)>,
+    /// Where it may come in.
+    pub ingress: Vec<Ingress>,
+    /// Frames that go through the same host first and are let through. What they count is not
+    /// looked at.
+    pub before: Vec<Before>,
     /// What happens to the packet.
     pub there: Passage,
     /// What then happens to it at the other end, if that is looked at.
@@ -60,6 +93,11 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.there.family {
+            Some(Family::V4) => formatter.write_str("IPv4 ")?,
+            Some(Family::V6) => formatter.write_str("IPv6 ")?,
+            None => {}
+        }
         write!(formatter, "{:?}: {}", self.there.direction, self.what)
     }
 }
@@ -73,20 +111,26 @@ fn other(direction: Direction) -> Direction {
 
 impl Row {
     /// A packet at srva that passes untouched and uncounted, unless the row says otherwise.
-    pub fn new(direction: Direction, what: impl Into<String>, packet: &Frame) -> Self {
-        let packet = packet.to_bytes();
+    pub fn new(direction: Direction, what: impl Into<String>, frame: &Frame) -> Self {
+        let packet = frame.to_bytes();
         Self {
             what: what.into(),
+            ingress: vec![Ingress::Tc, Ingress::Xdp],
             before: Vec::new(),
             there: Passage {
                 host: AT_SRVA,
                 direction,
+                family: match frame.ethertype {
+                    ETHERTYPE_IPV4 => Some(Family::V4),
+                    ETHERTYPE_IPV6 => Some(Family::V6),
+                    _ => None,
+                },
                 expected: packet.clone(),
                 packet,
                 segments: 0,
-                verdict: PASS,
+                verdict: Verdict::Pass,
                 counted: Counted::Nowhere,
-                settled_at: None,
+                leaves: Vec::new(),
             },
             back: None,
         }
@@ -94,13 +138,39 @@ impl Row {
 
     /// The host is another one than srva.
     pub fn at(mut self, host: Host) -> Self {
+        if host.settings.link_header_len != ETHERNET_HEADER_LEN {
+            self = self.at_tc_only();
+        }
         self.there.host = host;
         self
     }
 
-    /// A frame that the host sees before.
-    pub fn after(mut self, direction: Direction, packet: &Frame) -> Self {
-        self.before.push((direction, packet.to_bytes()));
+    /// Only for tc: XDP has no such packets.
+    pub fn at_tc_only(mut self) -> Self {
+        self.ingress = vec![Ingress::Tc];
+        self
+    }
+
+    /// Only for XDP: a test run gives no such packets to tc.
+    pub fn at_xdp_only(mut self) -> Self {
+        self.ingress = vec![Ingress::Xdp];
+        self
+    }
+
+    /// A frame that the host sees before and leaves alone.
+    pub fn after(self, direction: Direction, frame: &Frame) -> Self {
+        self.after_rewriting(direction, frame, frame)
+    }
+
+    /// A frame that the host sees before and makes into `expected`.
+    pub fn after_rewriting(
+        mut self,
+        direction: Direction,
+        frame: &Frame,
+        expected: &Frame,
+    ) -> Self {
+        let (packet, expected) = (frame.to_bytes(), expected.to_bytes());
+        self.before.push(Before { direction, packet, expected });
         self
     }
 
@@ -110,7 +180,7 @@ impl Row {
         if let Some(back) = &mut self.back {
             back.segments = segments;
         }
-        self
+        self.at_tc_only()
     }
 
     /// It is left as it is and counted by reason.
@@ -121,13 +191,13 @@ impl Row {
 
     /// It is dropped and counted by reason.
     pub fn dropped_as(mut self, reason: Reason) -> Self {
-        self.there.verdict = DROP;
+        self.there.verdict = Verdict::Drop;
         self.left_alone_as(reason)
     }
 
-    /// After it, the entry under srvb's public address has this `settled_at`.
-    pub fn leaving_settled_at(mut self, settled_at: u32) -> Self {
-        self.there.settled_at = Some(settled_at);
+    /// After it, this stands in the entry of `address`.
+    pub fn leaving(mut self, address: Dual, note: Note, value: u32) -> Self {
+        self.there.leaves.push((address, note, value));
         self
     }
 
@@ -149,58 +219,69 @@ impl Row {
         self.back = Some(Passage {
             host,
             direction: other(self.there.direction),
+            family: self.there.family,
             packet: wire,
             segments: self.there.segments,
-            verdict: PASS,
+            verdict: Verdict::Pass,
             expected: self.there.packet.clone(),
             counted: Counted::ForPeer(host.slot(self.there.host.member)),
-            settled_at: None,
+            leaves: Vec::new(),
         });
         self
     }
 }
 
 /// `packet`, whatever its addresses, from srva to srvb: as the software of both sees it.
-pub fn private_out(packet: &Ipv4) -> Ipv4 {
-    packet.clone().between(SRVA.private, SRVB.private)
+pub fn private_out<P: Packet>(packet: &P) -> P {
+    private(packet, SRVA, SRVB)
 }
 
 /// `packet` from srva to srvb, on the wire.
-pub fn public_out(packet: &Ipv4) -> Ipv4 {
-    packet.clone().between(SRVA.public, SRVB.public)
+pub fn public_out<P: Packet>(packet: &P) -> P {
+    public(packet, SRVA, SRVB)
 }
 
 /// `packet` from srvb to srva, as the software of both sees it.
-pub fn private_in(packet: &Ipv4) -> Ipv4 {
-    packet.clone().between(SRVB.private, SRVA.private)
+pub fn private_in<P: Packet>(packet: &P) -> P {
+    private(packet, SRVB, SRVA)
 }
 
 /// `packet` from srvb to srva, on the wire.
-pub fn public_in(packet: &Ipv4) -> Ipv4 {
-    packet.clone().between(SRVB.public, SRVA.public)
+pub fn public_in<P: Packet>(packet: &P) -> P {
+    public(packet, SRVB, SRVA)
+}
+
+/// `packet` between two members, as their software sees it.
+pub fn private<P: Packet>(packet: &P, from: Member, to: Member) -> P {
+    packet.clone().addressed(from.private, to.private)
+}
+
+/// `packet` between two members, on the wire.
+pub fn public<P: Packet>(packet: &P, from: Member, to: Member) -> P {
+    packet.clone().addressed(from.public, to.public)
 }
 
 /// A packet that is rewritten on the way from srva to srvb, and back at srvb.
-pub fn rewritten_out(what: impl Into<String>, packet: &Ipv4) -> Row {
+pub fn rewritten_out<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Egress, what, &private_out(packet).to_frame())
         .rewritten(&public_out(packet).to_frame(), AT_SRVA.slot(SRVB))
         .and_back_at(AT_SRVB)
 }
 
 /// A packet that is rewritten on the way in from srvb to srva, and was what it was at srvb.
-pub fn rewritten_in(what: impl Into<String>, packet: &Ipv4) -> Row {
+pub fn rewritten_in<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))
         .and_back_at(AT_SRVB)
 }
 
 /// A packet that is rewritten in both directions.
-pub fn rewritten_both_ways(what: &str, packet: &Ipv4) -> [Row; 2] {
+pub fn rewritten_both_ways<P: Packet>(what: &str, packet: &P) -> [Row; 2] {
     [rewritten_out(what, packet), rewritten_in(what, packet)]
 }
 
 /// A packet from srva to srvb, and one from srvb to srva, both left alone and counted by reason.
-pub fn left_alone_both_ways(what: &str, packet: &Ipv4, reason: Reason) -> [Row; 2] {
+pub fn left_alone_both_ways<P: Packet>(what: &str, packet: &P, reason: Reason) -> [Row; 2] {
     let out = private_out(packet).to_frame();
     let inward = public_in(packet).to_frame();
     [

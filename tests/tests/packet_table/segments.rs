@@ -1,23 +1,31 @@
 //! GSO and GRO: one packet here that is several on the wire.
 
-use tests::packet::{Tcp, Udp};
+use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
+use crate::family::{Packet, packet, payload};
 use crate::hosts::{SRVB, STRANGER};
-use crate::protocols::{packet, payload};
 use crate::row::{Row, rewritten_both_ways};
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    let tcp = packet(Tcp::new(payload(3000)));
-    let udp = packet(Udp::new(payload(3000)));
-    let big = tcp.clone().total_length(0);
+    let mut rows = in_family::<Ipv4>();
+    rows.extend(in_family::<Ipv6>());
+    let jumbo = packet::<Ipv6>(Tcp::new(payload(3000))).jumbo();
+    rows.extend(rewritten_both_ways("big tcp: a jumbogram", &jumbo).map(|row| row.segments(45)));
+    rows
+}
+
+fn in_family<P: Packet>() -> Vec<Row> {
+    let tcp: P = packet(Tcp::new(payload(3000)));
+    let udp: P = packet(Udp::new(payload(3000)));
+    let big = tcp.clone().without_length();
     let mut rows = Vec::new();
     rows.extend(rewritten_both_ways("tcp, 3 segments", &tcp).map(|row| row.segments(3)));
     rows.extend(rewritten_both_ways("udp, 2 segments", &udp).map(|row| row.segments(2)));
     rows.extend(rewritten_both_ways("tcp, 1 segment", &tcp).map(|row| row.segments(1)));
-    rows.extend(rewritten_both_ways("big tcp: total length 0", &big).map(|row| row.segments(45)));
-    let foreign = tcp.between(STRANGER, SRVB.private).to_frame();
+    rows.extend(rewritten_both_ways("big tcp: length 0", &big).map(|row| row.segments(45)));
+    let foreign = tcp.addressed(STRANGER, SRVB.private).to_frame();
     rows.push(
         Row::new(Direction::Egress, "tcp from elsewhere, 3 segments", &foreign)
             .segments(3)

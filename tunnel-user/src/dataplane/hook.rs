@@ -81,6 +81,13 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
     let place = loaded.place();
     for direction in BOTH {
         let program = place.program(direction);
+        // Killed anywhere in between, the program that runs has a pin: the kernel may take its time
+        // to exchange programs, and does it to the end.
+        let (path, new) = (folder.program(program), folder.new_program(program));
+        if new.exists() {
+            fs::remove_file(&new).doing(|| format!("removing {}", new.display()))?;
+        }
+        pin_at(loaded, program, &new).doing(|| format!("pinning {}", new.display()))?;
         let what = || format!("replacing {} on {}", program.name(), folder.interface());
         match program {
             Program::Xdp => xdp::replace(loaded.xdp(program)?, folder).doing(what)?,
@@ -88,12 +95,6 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
                 tc::replace(loaded.tc(program)?, folder, place.hook, direction).doing(what)?;
             }
         }
-        // Over the old pin: killed in between, there is still one.
-        let (path, new) = (folder.program(program), folder.new_program(program));
-        if new.exists() {
-            fs::remove_file(&new).doing(|| format!("removing {}", new.display()))?;
-        }
-        pin_at(loaded, program, &new).doing(|| format!("pinning {}", new.display()))?;
         fs::rename(&new, &path).doing(|| format!("moving {}", new.display()))?;
     }
     Ok(())
@@ -134,7 +135,8 @@ pub fn program(folder: &Folder, program: Program) -> Result<u32, Failure> {
     Ok(info.id())
 }
 
-/// Whether packets that cross the interface of index `link` meet a direction's pinned program.
+/// Whether packets that cross the interface of index `link` meet a direction's pinned program: that
+/// of the last attach, or of one that was killed while it exchanged them.
 pub async fn runs(
     folder: &Folder,
     place: Place,
@@ -142,19 +144,23 @@ pub async fn runs(
     netlink: &Netlink,
     link: u32,
 ) -> bool {
-    let program_kind = place.program(direction);
-    let Ok(ours) = program(folder, program_kind) else { return false };
-    match (program_kind, place.hook) {
+    let kind = place.program(direction);
+    let Ok(pinned) = program(folder, kind) else { return false };
+    let new = ProgramInfo::from_pin(folder.new_program(kind)).ok().map(|info| info.id());
+    let ours = |id: u32| id == pinned || Some(id) == new;
+    match (kind, place.hook) {
         (Program::Xdp, _) => netlink.links().await.is_ok_and(|links| {
-            links.iter().any(|other| other.index == link && other.xdp_programs.contains(&ours))
+            let link = links.iter().find(|other| other.index == link);
+            link.is_some_and(|link| link.xdp_programs.iter().any(|id| ours(*id)))
         }),
         (Program::Egress | Program::Ingress, Hook::Tcx) => {
             SchedClassifier::query_tcx(folder.interface(), tc::attach_type(direction))
-                .is_ok_and(|(_, programs)| programs.iter().any(|other| other.id() == ours))
+                .is_ok_and(|(_, programs)| programs.iter().any(|other| ours(other.id())))
         }
-        (Program::Egress | Program::Ingress, Hook::Clsact) => {
-            netlink.filter_programs(link, direction).await.is_ok_and(|ids| ids.contains(&ours))
-        }
+        (Program::Egress | Program::Ingress, Hook::Clsact) => netlink
+            .filter_programs(link, direction)
+            .await
+            .is_ok_and(|ids| ids.into_iter().any(ours)),
     }
 }
 

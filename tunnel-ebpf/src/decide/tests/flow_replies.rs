@@ -197,6 +197,21 @@ fn fragments_follow_the_last_first_fragment_of_their_identification<F: Version>(
     }
 }
 
+/// They share protocol and identification with the answer to a ping.
+fn fragments_of_an_error_do_not_follow_an_earlier_reply<F: Version>() {
+    let host = Host::<F>::srva();
+    host.send(&Datagram::<F>::echo_request(7, b"x").bytes(F::PUBLIC));
+    let reply = Datagram::<F> { identification: 77, ..Datagram::echo_reply(7, &[3; 300]) };
+    for fragment in reply.fragments(F::PUBLIC.back(), 120, 120) {
+        assert_eq!(host.receive(&fragment), REPLY);
+    }
+    let error = Datagram::error(&Datagram::udp(&[9; 300]), 300);
+    let error = Datagram::<F> { identification: 77, ..error };
+    for fragment in error.fragments(F::PUBLIC.back(), 120, 120) {
+        assert_eq!(host.receive(&fragment), REWRITTEN);
+    }
+}
+
 in_both_versions! {
     a_packet_with_any_other_port_protocol_or_peer_is_rewritten,
     a_ping_of_the_peer_is_not_the_answer_to_our_ping,
@@ -211,4 +226,5 @@ in_both_versions! {
     errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten,
     a_datagram_is_forgotten_long_before_its_identification_comes_round,
     fragments_follow_the_last_first_fragment_of_their_identification,
+    fragments_of_an_error_do_not_follow_an_earlier_reply,
 }

@@ -130,6 +130,27 @@ fn quoted_fragments_of_every_kind_come_back<F: Version>() {
     }
 }
 
+/// Whatever the version of the packet that quotes it.
+fn a_quote_of_another_version_is_malformed<F: Version>() {
+    let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
+    let datagram = Datagram::<F>::udp(&[0; 60]);
+    let quote = |route, first| {
+        let mut quote = datagram.bytes(route);
+        quote[0] = first;
+        quote
+    };
+    for first in (0..=255).filter(|first| first >> 4 != F::VERSION) {
+        let broken = Outcome::NotRewritten(Reason::MalformedQuote);
+        let sent = error_quoting::<F>(F::PRIVATE.back(), &quote(F::PRIVATE, first));
+        assert_eq!(srvb.send(&sent), broken, "{first:#x}");
+        let wire = error_quoting::<F>(F::PUBLIC.back(), &quote(F::PUBLIC, first));
+        assert_eq!(srva.receive(&wire), broken, "{first:#x}");
+        let route = Route::new(F::ROUTER, F::SRVA.public);
+        let wire = error_quoting::<F>(route, &quote(F::PUBLIC, first));
+        assert_eq!(srva.receive(&wire), Outcome::NotOurs, "{first:#x}");
+    }
+}
+
 /// A router may have counted the time to live down after it checked the header, or quote a length
 /// in the byte order of its own: what was wrong stays as wrong.
 fn a_wrong_checksum_in_a_quote_stays_as_wrong<F: Version>() {
@@ -209,4 +230,5 @@ in_both_versions! {
     a_wrong_checksum_in_a_quote_stays_as_wrong,
     a_wrong_checksum_over_the_message_stays_as_wrong,
     a_message_cut_within_its_own_header_is_truncated,
+    a_quote_of_another_version_is_malformed,
 }

@@ -1,0 +1,188 @@
+//! The programs in the kernel, and their maps.
+
+use std::io;
+
+use anyhow::{Context as _, Result, bail};
+use aya::maps::HashMap;
+use aya::programs::{
+    ProgramError, SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp,
+};
+use aya::{Ebpf, EbpfLoader};
+use tunnel_common::bypass::{BypassKey, BypassValue};
+use tunnel_common::counters::Count;
+use tunnel_common::maps;
+use tunnel_common::outcome::Verdict;
+use tunnel_common::settings::{SETTINGS, Settings};
+use tunnel_user::dataplane::object::EBPF_OBJECT;
+
+use super::counters::{self, Counter};
+use super::family_maps::{Maps, empty_hash};
+use crate::family::{Dual, Family};
+use crate::hosts::Host;
+use crate::hosts::entries::Octets;
+use crate::row::{Ingress, Note};
+
+/// Slots of the counters: no host has more peers, and each is read for each row.
+const SLOTS: u32 = 16;
+/// Bytes of `struct __sk_buff`, the context that a test run may be given.
+const CONTEXT_LEN: usize = 192;
+/// Offset of `__sk_buff.gso_segs`.
+const CONTEXT_GSO_SEGS: usize = 164;
+/// Offset of `__sk_buff.gso_size`.
+const CONTEXT_GSO_SIZE: usize = 176;
+
+/// A program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// On the way out.
+    Egress,
+    /// On the way in, at tc.
+    Ingress,
+    /// On the way in, at XDP.
+    Xdp,
+}
+
+/// The programs, loaded with some settings.
+pub struct Loaded {
+    ebpf: Ebpf,
+    runs_xdp: bool,
+}
+
+impl Loaded {
+    /// Loads them.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let mut ebpf = EbpfLoader::new()
+            .override_global("AYA_LOG_LEVEL", &0u8, false)
+            .override_global(SETTINGS, settings, true)
+            .map_max_entries(maps::PEER_COUNTERS, SLOTS)
+            .load(EBPF_OBJECT)
+            .context("cannot load the object")?;
+        for name in [maps::EGRESS_PROGRAM, maps::INGRESS_PROGRAM] {
+            let program: &mut SchedClassifier = program(&mut ebpf, name)?;
+            program.load().with_context(|| format!("the kernel refuses {name}"))?;
+        }
+        let runs_xdp = loads_xdp(program(&mut ebpf, maps::XDP_PROGRAM)?)?;
+        Ok(Self { ebpf, runs_xdp })
+    }
+
+    /// Whether the kernel runs the program.
+    pub fn runs(&self, ingress: Ingress) -> bool {
+        match ingress {
+            Ingress::Tc => true,
+            Ingress::Xdp => self.runs_xdp,
+        }
+    }
+
+    /// Makes the maps what `host` has, with nothing remembered.
+    pub fn configure(&mut self, host: &Host) -> Result<()> {
+        <[u8; 4]>::configure(&mut self.ebpf, host)?;
+        <[u8; 16]>::configure(&mut self.ebpf, host)?;
+        let map = self.ebpf.map_mut(maps::BYPASS).context("no bypass rules")?;
+        let mut rules: HashMap<_, BypassKey, BypassValue> = HashMap::try_from(map)?;
+        empty_hash(&mut rules)?;
+        for key in host.bypass_keys() {
+            rules.insert(key, 1, 0)?;
+        }
+        Ok(())
+    }
+
+    /// What the programs have noted in the entry of an address.
+    pub fn noted(&self, family: Option<Family>, address: Dual, note: Note) -> Result<u32> {
+        macro_rules! noted {
+            ($octets:ty) => {{
+                let peer = <$octets>::peer(&self.ebpf, <$octets>::of(address))?;
+                match note {
+                    Note::SettledAt => peer.settled_at,
+                    Note::Plain => peer.plain.into(),
+                    Note::PublicFlows => peer.public_flows.into(),
+                }
+            }};
+        }
+        match family {
+            Some(Family::V4) => Ok(noted!([u8; 4])),
+            Some(Family::V6) => Ok(noted!([u8; 16])),
+            None => bail!("a packet of no family leaves no note"),
+        }
+    }
+
+    /// Sends `packet` through a program: the verdict and the packet that came out.
+    pub fn run(&mut self, of: Program, packet: &[u8], segments: u32) -> Result<(Verdict, Vec<u8>)> {
+        let mut context = [0; CONTEXT_LEN];
+        if let Some(segment) = (packet.len() as u32).checked_div(segments) {
+            context[CONTEXT_GSO_SEGS..][..4].copy_from_slice(&segments.to_ne_bytes());
+            context[CONTEXT_GSO_SIZE..][..4].copy_from_slice(&segment.to_ne_bytes());
+        }
+        let mut after = vec![0; packet.len() + 256];
+        let options = TestRunOptions {
+            data_in: Some(packet),
+            data_out: Some(&mut after),
+            ctx_in: (of != Program::Xdp).then_some(&context),
+            ..TestRunOptions::default()
+        };
+        let TestRunResult { return_value, data_size_out, .. } = match of {
+            Program::Egress => {
+                let program: &mut SchedClassifier = program(&mut self.ebpf, maps::EGRESS_PROGRAM)?;
+                program.test_run(options)?
+            }
+            Program::Ingress => {
+                let program: &mut SchedClassifier = program(&mut self.ebpf, maps::INGRESS_PROGRAM)?;
+                program.test_run(options)?
+            }
+            Program::Xdp => {
+                let program: &mut Xdp = program(&mut self.ebpf, maps::XDP_PROGRAM)?;
+                program.test_run(options)?
+            }
+        };
+        after.truncate(data_size_out as usize);
+        Ok((verdict(of, return_value)?, after))
+    }
+
+    /// Every counter that isn't zero.
+    pub fn counts(&self) -> Result<Vec<(Counter, Count)>> {
+        counters::counts(&self.ebpf)
+    }
+
+    /// Sets all counters to zero.
+    pub fn reset_counters(&mut self) -> Result<()> {
+        counters::reset(&mut self.ebpf)
+    }
+}
+
+/// Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT; include/uapi/linux/bpf.h:
+/// XDP_PASS and XDP_DROP.
+fn verdict(of: Program, value: u32) -> Result<Verdict> {
+    match (of, value) {
+        (Program::Egress | Program::Ingress, u32::MAX) | (Program::Xdp, 2) => Ok(Verdict::Pass),
+        (Program::Egress | Program::Ingress, 2) | (Program::Xdp, 1) => Ok(Verdict::Drop),
+        _ => bail!("{of:?} returned {value}"),
+    }
+}
+
+/// Whether the kernel takes the program: those before Linux 5.18 know neither the flag of a program
+/// that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read those
+/// (commit 3f364222d032).
+fn loads_xdp(program: &mut Xdp) -> Result<bool> {
+    let error = match program.load() {
+        Ok(()) => return Ok(true),
+        Err(error) => error,
+    };
+    if let ProgramError::LoadError { io_error, verifier_log } = &error {
+        let log = verifier_log.to_string();
+        let is_unknown =
+            log.is_empty() || log.contains("invalid func") || log.contains("unknown func");
+        if io_error.kind() == io::ErrorKind::InvalidInput && is_unknown {
+            let what = log.lines().find(|line| line.contains("func")).unwrap_or("its flags");
+            println!("no rows at XDP: the kernel does not know {what}");
+            return Ok(false);
+        }
+    }
+    Err(error).with_context(|| format!("the kernel refuses {}", maps::XDP_PROGRAM))
+}
+
+fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+    Ok(program.try_into()?)
+}

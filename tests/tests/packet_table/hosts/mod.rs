@@ -1,0 +1,208 @@
+//! The cluster of most rows, and how each of its hosts is configured.
+
+pub mod entries;
+
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings};
+
+use crate::family::Dual;
+
+/// The addresses of a member in one role: a single one, or those that share their first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first address.
+    pub first: Dual,
+    /// How many bits the IPv4 addresses share.
+    pub bits_v4: u8,
+    /// How many bits the IPv6 addresses share.
+    pub bits_v6: u8,
+}
+
+/// A host, or a network of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Its private address; of a network, the first one.
+    pub private: Dual,
+    /// Its public address; of a network, the first one.
+    pub public: Dual,
+    /// How many bits its IPv4 addresses share, in both roles.
+    pub bits_v4: u8,
+    /// How many bits its IPv6 addresses share, in both roles.
+    pub bits_v6: u8,
+}
+
+impl Member {
+    /// A member with single addresses.
+    pub const fn new(name: &'static str, private: Dual, public: Dual) -> Self {
+        Self { name, private, public, bits_v4: 32, bits_v6: 128 }
+    }
+
+    /// The same as a network.
+    pub const fn bits(self, bits_v4: u8, bits_v6: u8) -> Self {
+        Self { bits_v4, bits_v6, ..self }
+    }
+
+    /// Its range that begins with `first`.
+    pub const fn range(self, first: Dual) -> Range {
+        Range { first, bits_v4: self.bits_v4, bits_v6: self.bits_v6 }
+    }
+
+    /// The host of a network that is so many addresses behind the first one.
+    pub fn host(self, host: u128) -> Self {
+        let (private, public) = (self.private.plus(host), self.public.plus(host));
+        Self { private, public, ..self }
+    }
+}
+
+/// The host on whose side most rows are.
+pub const SRVA: Member = Member::new(
+    "srva",
+    Dual::new([10, 0, 0, 1], [0xfd00, 0xa, 0, 0, 0, 0, 0, 1]),
+    Dual::new([198, 51, 100, 2], [0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, 2]),
+);
+/// Its peer in most rows.
+pub const SRVB: Member = Member::new(
+    "srvb",
+    Dual::new([10, 0, 0, 2], [0xfd00, 0xa, 0, 0, 0, 0, 0, 2]),
+    Dual::new([203, 0, 113, 2], [0x2001, 0xdb8, 0x113, 0, 0x5054, 0xff, 0xfe12, 0x3456]),
+);
+/// The other peer, which is marked direct.
+pub const SRVC: Member = Member::new(
+    "srvc",
+    Dual::new([10, 0, 0, 3], [0xfd00, 0xa, 0, 0, 0, 0, 0, 3]),
+    Dual::new([192, 0, 2, 33], [0x2001, 0xdb8, 0x2, 0, 0, 0, 0, 0x33]),
+);
+/// A router between them.
+pub const ROUTER: Dual = Dual::new([198, 51, 100, 1], [0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, 1]);
+/// A host that is no member.
+pub const STRANGER: Dual = Dual::new([192, 0, 2, 200], [0x2001, 0xdb8, 0x2, 0, 0, 0, 0, 0x200]);
+/// The address of srva's interface where a 1:1 NAT stands in front of it.
+pub const UNDERLAY_BEHIND_NAT: Dual = Dual::new([172, 31, 0, 5], [0xfd00, 0x31, 0, 0, 0, 0, 0, 5]);
+
+/// What this host is itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Its private addresses.
+    pub private: Range,
+    /// The addresses of its interface.
+    pub underlay: Range,
+}
+
+impl Own {
+    /// A member whose interface has its public address.
+    pub const fn of(member: Member) -> Self {
+        Self { private: member.range(member.private), underlay: member.range(member.public) }
+    }
+}
+
+/// A peer as a host is told about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Who.
+    pub member: Member,
+    /// Its slot.
+    pub slot: u32,
+    /// Whether packets from its private address may arrive.
+    pub direct: bool,
+    /// Which bypass rules are asked.
+    pub bypass: u8,
+}
+
+impl KnownPeer {
+    /// A peer without anything special.
+    pub const fn new(slot: u32, member: Member) -> Self {
+        Self { member, slot, direct: false, bypass: 0 }
+    }
+
+    /// The same, marked direct.
+    pub const fn direct(self) -> Self {
+        Self { direct: true, ..self }
+    }
+
+    /// The same, for which these rules are asked.
+    pub const fn bypass(self, bypass: u8) -> Self {
+        Self { bypass, ..self }
+    }
+}
+
+/// A bypass rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The slot, or `CLUSTER`.
+    pub slot: u32,
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// The port.
+    pub port: u16,
+}
+
+/// How a host is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Who it is.
+    pub member: Member,
+    /// What the programs are loaded with.
+    pub settings: Settings,
+    /// Its own addresses: several on a gateway only.
+    pub selves: &'static [Own],
+    /// The others.
+    pub peers: &'static [KnownPeer],
+    /// What is left alone.
+    pub rules: &'static [Rule],
+    /// Until when the peers may not be attached themselves yet, in seconds since this host booted.
+    pub settled_at: u32,
+}
+
+impl Host {
+    /// The slot of a peer.
+    pub fn slot(&self, member: Member) -> u32 {
+        let peer = self.peers.iter().find(|peer| peer.member.name == member.name);
+        peer.expect("a peer of this host").slot
+    }
+}
+
+/// Single peers on Ethernet, and nothing else.
+pub const ETHERNET: Settings = Settings {
+    link_header_len: ETHERNET_HEADER_LEN,
+    ipv4: 1,
+    ipv6: 1,
+    prefixes_v4: 0,
+    prefixes_v6: 0,
+    gateway: 0,
+    bypass: 0,
+    reserved: 0,
+};
+
+/// srva, with srvb in slot 0 and srvc in slot 1.
+pub const AT_SRVA: Host = Host {
+    member: SRVA,
+    settings: ETHERNET,
+    selves: &[Own::of(SRVA)],
+    peers: &[KnownPeer::new(0, SRVB), KnownPeer::new(1, SRVC).direct()],
+    rules: &[],
+    settled_at: 0,
+};
+/// The same behind a 1:1 NAT.
+pub const AT_SRVA_BEHIND_NAT: Host = Host {
+    selves: &[Own { underlay: SRVA.range(UNDERLAY_BEHIND_NAT), ..Own::of(SRVA) }],
+    ..AT_SRVA
+};
+/// srva, whose peers may not be attached yet.
+pub const AT_SRVA_SETTLING: Host = Host { settled_at: u32::MAX, ..AT_SRVA };
+/// The same later: the time is over, but no packet has told the programs.
+pub const AT_SRVA_LATER: Host = Host { settled_at: 1, ..AT_SRVA };
+/// srvb, with srva in slot 0.
+pub const AT_SRVB: Host = Host {
+    member: SRVB,
+    selves: &[Own::of(SRVB)],
+    peers: &[KnownPeer::new(0, SRVA), KnownPeer::new(1, SRVC).direct()],
+    ..AT_SRVA
+};
+/// srvc, with srva in slot 0.
+pub const AT_SRVC: Host = Host {
+    member: SRVC,
+    selves: &[Own::of(SRVC)],
+    peers: &[KnownPeer::new(0, SRVA), KnownPeer::new(1, SRVB)],
+    ..AT_SRVA
+};
