@@ -3,10 +3,13 @@
 pub mod capture;
 pub mod frame;
 pub mod gluster;
+pub mod kernel_counters;
 pub mod lab;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod raw_link;
 pub mod rewrite_command;
 pub mod traffic;
+pub mod tun;
 pub mod wait;

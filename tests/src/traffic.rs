@@ -1,25 +1,42 @@
-//! Traffic of the tests' own between two namespaces, and what the kernel counted meanwhile.
+//! Traffic of the tests' own between two namespaces.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream,
+    UdpSocket,
+};
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::netns::Namespace;
 use crate::process::command_line;
 
+pub use crate::kernel_counters::{checksum_errors, snmp};
+
 /// For how long one read, write, connect or accept may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
+
+/// Where a receiver listens: the address of a family that is known, or of either one.
+pub trait Destination: Into<SocketAddr> {
+    /// What a sender to it can be bound to.
+    type Source: Into<IpAddr>;
+}
+
+impl Destination for SocketAddrV4 {
+    type Source = Ipv4Addr;
+}
+
+impl Destination for SocketAddr {
+    type Source = IpAddr;
+}
 
 /// A TCP transfer that arrived as it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +56,14 @@ pub struct TransferReport {
 ///
 /// # Errors
 /// When the connection can't be made or stalls, or other bytes arrive than were sent.
-pub fn tcp_transfer(
+pub fn tcp_transfer<D: Destination>(
     from: &Namespace,
     to: &Namespace,
-    src: Option<Ipv4Addr>,
-    dst: SocketAddrV4,
+    src: Option<D::Source>,
+    dst: D,
     bytes: u64,
 ) -> Result<TransferReport> {
+    let (src, dst): (Option<IpAddr>, SocketAddr) = (src.map(Into::into), dst.into());
     let listener = to
         .enter(|| TcpListener::bind(dst))?
         .with_context(|| format!("listen on {dst} in {}", to.name()))?;
@@ -79,7 +97,12 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
     }
     stream.shutdown(Shutdown::Write).context("end the stream")?;
     // The receiver closes when it has everything.
-    let end = stream.read(&mut [0]).context("wait for the receiver")?;
+    let end = loop {
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            end => break end.context("wait for the receiver")?,
+        }
+    };
     ensure!(end == 0, "the receiver sent something back");
     Ok((stream.local_addr().context("ask for the address")?, digest))
 }
@@ -105,16 +128,25 @@ fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
 ///
 /// # Errors
 /// When the address is not one of this host, or nobody answers.
-pub fn dial(src: Option<Ipv4Addr>, dst: SocketAddrV4) -> Result<TcpStream> {
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+pub fn dial<D: Destination>(src: Option<D::Source>, dst: D) -> Result<TcpStream> {
+    let dst = dst.into();
+    dial_from(src.map(|src| SocketAddr::new(src.into(), 0)), dst)
+}
+
+/// Like [`dial`], from a given port as well.
+///
+/// # Errors
+/// When the address or the port can't be had, or nobody answers.
+pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> {
+    let family = if dst.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .context("open a TCP socket")?;
     limit(&socket)?;
     let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
     if let Some(src) = src {
-        bind(fd, &SockaddrIn::from(SocketAddrV4::new(src, 0)))
-            .with_context(|| format!("bind to {src}"))?;
+        bind(fd, &SockaddrStorage::from(src)).with_context(|| format!("bind to {src}"))?;
     }
-    connect(fd, &SockaddrIn::from(dst)).with_context(|| format!("connect to {dst}"))?;
+    connect(fd, &SockaddrStorage::from(dst)).with_context(|| format!("connect to {dst}"))?;
     Ok(TcpStream::from(socket))
 }
 
@@ -144,18 +176,19 @@ const DATAGRAM_PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When the sockets can't be made or used.
-pub fn udp_exchange(
+pub fn udp_exchange<D: Destination>(
     from: &Namespace,
     to: &Namespace,
-    src: Option<Ipv4Addr>,
-    dst: SocketAddrV4,
+    src: Option<D::Source>,
+    dst: D,
     count: u32,
     size: usize,
 ) -> Result<ExchangeReport> {
+    let dst: SocketAddr = dst.into();
     let echo = to
         .enter(|| UdpSocket::bind(dst))?
         .with_context(|| format!("bind to {dst} in {}", to.name()))?;
-    let own = SocketAddrV4::new(src.unwrap_or(Ipv4Addr::UNSPECIFIED), 0);
+    let own = SocketAddr::new(src.map_or_else(|| unspecified(dst), Into::into), 0);
     let sender = from
         .enter(|| UdpSocket::bind(own))?
         .with_context(|| format!("bind to {own} in {}", from.name()))?;
@@ -192,6 +225,15 @@ pub fn udp_exchange(
     Ok(report)
 }
 
+/// The address of `dst`'s family that leaves the choice to the kernel.
+#[must_use]
+pub const fn unspecified(dst: SocketAddr) -> IpAddr {
+    match dst {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 /// What arrived; nothing, when the time is over or an ICMP error came instead.
 fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
@@ -221,12 +263,27 @@ pub struct PingReport {
 ///
 /// # Errors
 /// When `ping` fails for another reason than that no reply came.
-pub fn ping(from: &Namespace, dst: Ipv4Addr, count: u32, size: u16) -> Result<PingReport> {
+pub fn ping(from: &Namespace, dst: impl Into<IpAddr>, count: u32, size: u16) -> Result<PingReport> {
+    ping_with(from, &[], dst, count, size)
+}
+
+/// Like [`ping`], with more options of the command.
+///
+/// # Errors
+/// As [`ping`].
+pub fn ping_with(
+    from: &Namespace,
+    options: &[&str],
+    dst: impl Into<IpAddr>,
+    count: u32,
+    size: u16,
+) -> Result<PingReport> {
     let mut command = from.command("ping");
     command
         .args(["-n", "-i", "0.05", "-W", "2"])
         .args(["-c", &count.to_string(), "-s", &size.to_string()])
-        .arg(dst.to_string());
+        .args(options)
+        .arg(dst.into().to_string());
     let line = command_line(&command);
     let output = command.output().with_context(|| format!("run `{line}`"))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -244,47 +301,6 @@ fn parse_ping(text: &str) -> Option<PingReport> {
     let summary = text.lines().find(|line| line.contains("packets transmitted"))?;
     let mut numbers = summary.split(", ").map(|part| part.split_whitespace().next()?.parse().ok());
     Some(PingReport { sent: numbers.next()??, returned: numbers.next()?? })
-}
-
-/// The kernel's counters of a namespace, from `/proc/net/snmp` and `/proc/net/netstat`, by names
-/// such as `Tcp.InCsumErrors` and `IpExt.InCsumErrors`.
-///
-/// # Errors
-/// When they can't be read.
-pub fn snmp(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
-    let mut counters = BTreeMap::new();
-    for file in ["snmp", "netstat"] {
-        let path = format!("/proc/thread-self/net/{file}");
-        let text = namespace
-            .enter(|| fs::read_to_string(&path))?
-            .with_context(|| format!("read {path} in {}", namespace.name()))?;
-        parse_snmp(&text, &mut counters).with_context(|| format!("parse {path}"))?;
-    }
-    Ok(counters)
-}
-
-/// The counters of packets that were dropped for a wrong checksum, and that are not 0.
-///
-/// # Errors
-/// When they can't be read.
-pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
-    let mut counters = snmp(namespace)?;
-    counters.retain(|name, count| name.ends_with(".InCsumErrors") && *count != 0);
-    Ok(counters)
-}
-
-/// Pairs of lines: the names of a protocol's counters, then their values.
-fn parse_snmp(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
-    let mut lines = text.lines();
-    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-        let (protocol, names) = names.split_once(": ").context("a line without protocol")?;
-        let (_, values) = values.split_once(": ").context("a line without protocol")?;
-        for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
-            let value = value.parse().with_context(|| format!("{protocol}.{name} is {value}"))?;
-            counters.insert(format!("{protocol}.{name}"), value);
-        }
-    }
-    Ok(())
 }
 
 /// FNV-1a over a stream, and its length.
@@ -341,15 +357,5 @@ mod tests {
         let errors = "\n3 packets transmitted, 1 received, +2 errors, 66% packet loss, time 2ms\n";
         assert_eq!(parse_ping(errors), report(1));
         assert_eq!(parse_ping("nonsense"), None);
-    }
-
-    #[test]
-    fn counters_by_protocol_and_name() {
-        let mut counters = BTreeMap::new();
-        let text = "Tcp: MaxConn InCsumErrors\nTcp: -1 7\nUdp: InCsumErrors\nUdp: 0\n";
-        parse_snmp(text, &mut counters).expect("two pairs of lines");
-        assert_eq!(counters["Tcp.MaxConn"], -1);
-        assert_eq!(counters["Tcp.InCsumErrors"], 7);
-        assert_eq!(counters["Udp.InCsumErrors"], 0);
     }
 }

@@ -3,10 +3,12 @@
 mod build;
 mod cargo;
 mod demonstration;
+mod fuzz;
 mod lint;
 mod progress;
 mod setup;
 mod test;
+mod vm;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -28,7 +30,8 @@ Examples:
   cargo xtask run                             set up, build, and see the main job done
   cargo xtask run -- attach eth0              the real command, freshly built
   cargo xtask test                            all tests
-  cargo xtask test -- --test packet_table     what follows goes to cargo test"
+  cargo xtask test -- --test packet_table     what follows goes to cargo test
+  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -57,6 +60,21 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Boot Debian's own kernels in software emulation, and run what must hold on each
+    Vm {
+        /// Series of kernels
+        #[arg(value_name = "KERNEL", default_values = ["5.10", "6.1", "6.12", "7.2"])]
+        kernels: Vec<String>,
+    },
+    /// Fuzz what is read from others: a minute for each target, unless told otherwise
+    Fuzz {
+        /// For each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Targets; all if there are none
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
     /// Formatting and lints, as errors
     Lint,
 }
@@ -73,29 +91,37 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Setup { all } => setup::require(if all { Purpose::Test } else { Purpose::Build }),
+        Task::Setup { all } => setup::require(if all { Purpose::ALL } else { &[Purpose::Build] }),
         Task::Build => {
-            setup::require(Purpose::Build)?;
+            setup::require(&[Purpose::Build])?;
             let binary = build::release()?;
             println!("built {}", binary.display());
             Ok(())
         }
         Task::Run { arguments } if arguments.is_empty() => {
-            setup::require(Purpose::Demonstrate)?;
+            setup::require(&[Purpose::Demonstrate])?;
             demonstration::run(&build::release()?)
         }
         Task::Run { arguments } => {
-            setup::require(Purpose::Build)?;
+            setup::require(&[Purpose::Build])?;
             let binary = build::release()?;
             Err(Command::new(&binary).args(arguments).exec())
                 .with_context(|| format!("running {}", binary.display()))
         }
         Task::Test { arguments } => {
-            setup::require(Purpose::Test)?;
+            setup::require(&[Purpose::Test])?;
             test::run(&build::release()?, &arguments)
         }
+        Task::Vm { kernels } => {
+            setup::require(&[Purpose::Vm])?;
+            vm::run(&build::release()?, &kernels)
+        }
+        Task::Fuzz { seconds, targets } => {
+            setup::require(&[Purpose::Build])?;
+            fuzz::run(seconds, &targets)
+        }
         Task::Lint => {
-            setup::require(Purpose::Build)?;
+            setup::require(&[Purpose::Build])?;
             lint::run()
         }
     }

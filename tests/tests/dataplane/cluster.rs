@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
+use tests::lab::{Addresses, Lab, LabOptions, PUBLIC_INTERFACE};
 use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
 
@@ -21,28 +22,41 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A lab in which nothing is attached yet, and private addresses don't reach each other.
-    pub fn new(options: LabOptions) -> Result<Self> {
-        let lab = Lab::new(&LabOptions { prefix: "dp".to_owned(), ..options })?;
-        let cluster = Self {
-            rewrite: Rewrite::locate()?,
-            folder: tempfile::tempdir().context("create a folder for the file")?,
-            lab,
-        };
-        cluster.write_file(&cluster.lab.cluster_toml())?;
-        for (host, address) in [(&cluster.lab.a, B_PRIVATE), (&cluster.lab.b, A_PRIVATE)] {
-            ensure!(
-                !is_reached(host, address)?,
-                "{address} is reached from {} with nothing attached",
-                host.name()
-            );
-        }
+    /// A lab in which nothing is attached yet, and private addresses don't reach each other. The
+    /// file names the two hosts with their addresses of these families.
+    pub fn new(families: &[Addresses], options: LabOptions) -> Result<Self> {
+        let cluster = Self::unconnected(options)?;
+        cluster.write_file(&cluster.lab.cluster_toml_of(families))?;
+        thread::scope(|scope| {
+            let pings: Vec<_> = families
+                .iter()
+                .flat_map(|family| {
+                    [(&cluster.lab.a, family.b_private), (&cluster.lab.b, family.a_private)]
+                })
+                .map(|(host, address)| (address, scope.spawn(move || is_reached(host, address))))
+                .collect();
+            for (address, ping) in pings {
+                let reached =
+                    ping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                ensure!(!reached, "{address} is reached with nothing attached");
+            }
+            anyhow::Ok(())
+        })?;
         Ok(cluster)
     }
 
+    /// A lab in which private addresses may reach each other; there is no file yet.
+    pub fn unconnected(options: LabOptions) -> Result<Self> {
+        Ok(Self {
+            rewrite: Rewrite::locate()?,
+            folder: tempfile::tempdir().context("create a folder for the file")?,
+            lab: Lab::new(&LabOptions { prefix: "dp".to_owned(), ..options })?,
+        })
+    }
+
     /// A lab with both hosts attached.
-    pub fn attached(options: LabOptions) -> Result<Self> {
-        let cluster = Self::new(options)?;
+    pub fn attached(families: &[Addresses], options: LabOptions) -> Result<Self> {
+        let cluster = Self::new(families, options)?;
         for host in [&cluster.lab.a, &cluster.lab.b] {
             cluster.attach(host, &[])?;
         }
@@ -67,11 +81,22 @@ impl Cluster {
 
     /// `rewrite attach`, with more arguments.
     pub fn attach(&self, host: &Namespace, arguments: &[&str]) -> Result<()> {
+        self.attach_to(PUBLIC_INTERFACE, host, arguments)
+    }
+
+    /// The same on another interface.
+    pub fn attach_to(&self, interface: &str, host: &Namespace, arguments: &[&str]) -> Result<()> {
         let file = self.file();
         let file = file.to_str().context("the path of the file")?;
-        let mut words = vec!["attach", PUBLIC_INTERFACE, "--config", file];
+        let mut words = vec!["attach", interface, "--config", file];
         words.extend(arguments);
         self.rewrite.run(host, &words)?;
+        Ok(())
+    }
+
+    /// `rewrite detach`.
+    pub fn detach_from(&self, interface: &str, host: &Namespace) -> Result<()> {
+        self.rewrite.run(host, &["detach", interface])?;
         Ok(())
     }
 
@@ -83,7 +108,7 @@ impl Cluster {
 }
 
 /// Whether one ping is answered, without much patience: a lab has no delay.
-fn is_reached(host: &Namespace, address: Ipv4Addr) -> Result<bool> {
+fn is_reached(host: &Namespace, address: IpAddr) -> Result<bool> {
     let address = address.to_string();
     let status = host
         .command("ping")

@@ -1,10 +1,10 @@
 //! What two hosts say to each other over their private addresses: TCP, UDP and ping, both ways.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use tests::lab::{Addresses, Lab};
 use tests::netns::Namespace;
 use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
 
@@ -15,7 +15,7 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(6000);
 
 /// A port that nothing in this process has listened on yet. A port is not free at once when its
 /// socket is closed: a program that another test starts just then has it too, until it is executed.
-fn next_port() -> u16 {
+pub fn next_port() -> u16 {
     NEXT_PORT.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -30,9 +30,20 @@ const PING_COUNT: u32 = 3;
 
 /// Everything arrives, both ways, and each host sees the other's private address. No socket is told
 /// which address to use: that is up to the routes.
-pub fn holds(lab: &Lab, tcp_bytes: u64) -> Result<()> {
+pub fn holds(lab: &Lab, family: &Addresses, tcp_bytes: u64) -> Result<()> {
+    both_ways(&lab.a, &lab.b, family.a_private, family.b_private, tcp_bytes)
+}
+
+/// The same between any two hosts.
+pub fn both_ways(
+    one: &Namespace,
+    other: &Namespace,
+    one_private: IpAddr,
+    other_private: IpAddr,
+    tcp_bytes: u64,
+) -> Result<()> {
     for (from, to, src, dst) in
-        [(&lab.a, &lab.b, A_PRIVATE, B_PRIVATE), (&lab.b, &lab.a, B_PRIVATE, A_PRIVATE)]
+        [(one, other, one_private, other_private), (other, one, other_private, one_private)]
     {
         one_way(from, to, src, dst, tcp_bytes).with_context(|| format!("from {src} to {dst}"))?;
     }
@@ -42,13 +53,13 @@ pub fn holds(lab: &Lab, tcp_bytes: u64) -> Result<()> {
 fn one_way(
     from: &Namespace,
     to: &Namespace,
-    src: Ipv4Addr,
-    dst: Ipv4Addr,
+    src: IpAddr,
+    dst: IpAddr,
     tcp_bytes: u64,
 ) -> Result<()> {
     bulk(from, to, src, dst, tcp_bytes)?;
     for size in DATAGRAMS {
-        let receiver = SocketAddrV4::new(dst, next_port());
+        let receiver = SocketAddr::new(dst, next_port());
         let report = udp_exchange(from, to, None, receiver, DATAGRAM_COUNT, size)?;
         let returned = report.returned;
         ensure!(
@@ -56,7 +67,7 @@ fn one_way(
             "{returned} of {DATAGRAM_COUNT} datagrams of {size} bytes came back"
         );
         let seen = report.sender_seen.map(|sender| sender.ip());
-        ensure!(seen == Some(src.into()), "datagrams came from {seen:?}");
+        ensure!(seen == Some(src), "datagrams came from {seen:?}");
     }
     for size in PINGS {
         let returned = ping(from, dst, PING_COUNT, size)?.returned;
@@ -69,14 +80,8 @@ fn one_way(
 }
 
 /// A TCP transfer over the private addresses.
-pub fn bulk(
-    from: &Namespace,
-    to: &Namespace,
-    src: Ipv4Addr,
-    dst: Ipv4Addr,
-    bytes: u64,
-) -> Result<()> {
-    let report = tcp_transfer(from, to, None, SocketAddrV4::new(dst, next_port()), bytes)?;
+pub fn bulk(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr, bytes: u64) -> Result<()> {
+    let report = tcp_transfer(from, to, None, SocketAddr::new(dst, next_port()), bytes)?;
     ensure!(report.bytes == bytes, "{} of {bytes} bytes arrived", report.bytes);
     ensure!(report.sender.ip() == src, "sent from {}", report.sender);
     ensure!(

@@ -1,7 +1,7 @@
 //! Servers on every address of a host, as most software is: they say back what they hear.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use tests::netns::Namespace;
 
-use crate::conversation::PORT;
-
 const PATIENCE: Duration = Duration::from_secs(10);
-const ANY_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT);
+
+/// Every address of a host: those of IPv4 are within those of IPv6.
+const fn any_address(port: u16) -> SocketAddrV6 {
+    SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0)
+}
 
 /// A running server.
 pub struct Echo<T>(JoinHandle<Result<Vec<T>>>);
@@ -33,8 +35,8 @@ pub struct Ends {
 }
 
 /// Serves this many TCP connections at once, each until its client ends it.
-pub fn tcp(host: &Namespace, connections: usize) -> Result<Echo<Ends>> {
-    let listener = host.enter(|| TcpListener::bind(ANY_ADDRESS))?.context("listen")?;
+pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>> {
+    let listener = host.enter(|| TcpListener::bind(any_address(port)))?.context("listen")?;
     // What limits the time to receive limits that to accept.
     let limit = TimeVal::seconds(i64::try_from(PATIENCE.as_secs())?);
     setsockopt(&listener, sockopt::ReceiveTimeout, &limit).context("limit the time to accept")?;
@@ -54,7 +56,8 @@ fn joined<T>(thread: JoinHandle<T>) -> T {
 
 fn say_back(mut stream: TcpStream) -> Result<Ends> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    let ends = Ends { client: stream.peer_addr()?.ip(), server: stream.local_addr()?.ip() };
+    let [client, server] = [stream.peer_addr()?, stream.local_addr()?];
+    let ends = Ends { client: client.ip().to_canonical(), server: server.ip().to_canonical() };
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match stream.read(&mut buffer).context("hear a client")? {
@@ -65,8 +68,8 @@ fn say_back(mut stream: TcpStream) -> Result<Ends> {
 }
 
 /// Sends back this many datagrams, and returns where each came from.
-pub fn udp(host: &Namespace, datagrams: usize) -> Result<Echo<IpAddr>> {
-    let socket = host.enter(|| UdpSocket::bind(ANY_ADDRESS))?.context("bind")?;
+pub fn udp(host: &Namespace, port: u16, datagrams: usize) -> Result<Echo<IpAddr>> {
+    let socket = host.enter(|| UdpSocket::bind(any_address(port)))?.context("bind")?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(Echo(thread::spawn(move || {
         let mut clients = Vec::new();
@@ -74,7 +77,7 @@ pub fn udp(host: &Namespace, datagrams: usize) -> Result<Echo<IpAddr>> {
         for _ in 0..datagrams {
             let (length, client) = socket.recv_from(&mut buffer).context("hear a client")?;
             socket.send_to(&buffer[..length], client).context("say it back")?;
-            clients.push(client.ip());
+            clients.push(client.ip().to_canonical());
         }
         Ok(clients)
     })))

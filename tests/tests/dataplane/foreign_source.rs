@@ -1,36 +1,48 @@
-//! A packet to a peer's private address that does not come from this host's private address.
+//! A packet to a peer's private address that comes neither from this host's private address nor
+//! from its public one.
 
-use anyhow::{Context, Result};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::Result;
 use tests::capture::Capture;
 use tests::frame::Place;
-use tests::lab::{A_PUBLIC, B_PRIVATE, LabOptions, ROUTER_A, ROUTER_B};
+use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
+use tests::traffic::ping_with;
 
 use crate::cluster::Cluster;
 
+/// Further addresses of A's interface, which the file does not name.
+const FOREIGN: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x77)),
+];
+const ECHO_REQUESTS: &str = "icmp[0] = 8 or (icmp6 and ip6[40] = 128)";
+
 #[test]
 fn a_packet_from_a_foreign_source_is_left_alone_and_counted() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
     let before = cluster.stats(&lab.a)?;
-    let near = Capture::start(&lab.router, ROUTER_A, "icmp[0] = 8")?;
-    let far = Capture::start(&lab.router, ROUTER_B, "icmp[0] = 8")?;
+    let near = Capture::start(&lab.router, ROUTER_A, ECHO_REQUESTS)?;
+    let far = Capture::start(&lab.router, ROUTER_B, ECHO_REQUESTS)?;
 
-    let (source, destination) = (A_PUBLIC.to_string(), B_PRIVATE.to_string());
-    let mut command = lab.a.command("ping");
-    command.args(["-n", "-c", "3", "-i", "0.05", "-W", "0.3", "-I", &source, &destination]);
-    let output = command.output().context("run ping")?;
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    for (family, foreign) in FAMILIES.iter().zip(FOREIGN) {
+        add_address(&lab.a, PUBLIC_INTERFACE, foreign)?;
+        let options = ["-W", "0.3", "-I", &foreign.to_string()];
+        assert_eq!(ping_with(&lab.a, &options, family.b_private, 3, 8)?.returned, 0);
+    }
 
     let frames = near.stop()?;
-    assert_eq!(frames.len(), 3);
-    for frame in &frames {
-        let wanted = [(Place::Source, A_PUBLIC), (Place::Destination, B_PRIVATE)];
+    assert_eq!(frames.len(), 6);
+    for (number, frame) in frames.iter().enumerate() {
+        let (family, foreign) = (FAMILIES[number / 3], FOREIGN[number / 3]);
+        let wanted = [(Place::Source, foreign), (Place::Destination, family.b_private)];
         assert_eq!(frame.addresses(), wanted);
     }
     // The router has no way to it.
     assert!(far.stop()?.is_empty());
     let stats = cluster.stats(&lab.a)?;
-    assert_eq!(stats.not_rewritten(), [("egress foreign-source", 3)]);
+    assert_eq!(stats.not_rewritten(), [("egress foreign-source", 6)]);
     assert_eq!(stats.peer("srvb")?, before.peer("srvb")?);
     Ok(())
 }

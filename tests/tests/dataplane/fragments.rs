@@ -1,16 +1,16 @@
 //! Datagrams that are many packets long.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use anyhow::Result;
-use tests::lab::{A_PRIVATE, B_PRIVATE, LabOptions};
+use tests::lab::{FAMILIES, LabOptions};
 use tests::traffic::udp_exchange;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const SIZE: usize = 30_000;
-/// Of 1480 bytes each, the UDP header among them.
+/// Of 1480 bytes each, the UDP header among them; of 1448 in IPv6.
 const FRAGMENTS: u64 = 21;
 const DATAGRAMS: u32 = 3;
 
@@ -18,16 +18,21 @@ const DATAGRAMS: u32 = 3;
 fn a_datagram_of_many_fragments_arrives_both_ways() -> Result<()> {
     // Without offload, the receiver verifies the checksum over all fragments.
     for checksum_offload in [true, false] {
-        let cluster = Cluster::attached(LabOptions { checksum_offload, ..LabOptions::default() })?;
+        let cluster =
+            Cluster::attached(&FAMILIES, LabOptions { checksum_offload, ..LabOptions::default() })?;
         let lab = &cluster.lab;
-        for (from, to, dst) in [(&lab.a, &lab.b, B_PRIVATE), (&lab.b, &lab.a, A_PRIVATE)] {
-            let there = SocketAddrV4::new(dst, PORT);
-            let report = udp_exchange(from, to, None, there, DATAGRAMS, SIZE)?;
-            assert_eq!(report.returned, DATAGRAMS);
+        for family in FAMILIES {
+            for (from, to, dst) in
+                [(&lab.a, &lab.b, family.b_private), (&lab.b, &lab.a, family.a_private)]
+            {
+                let there = SocketAddr::new(dst, PORT);
+                let report = udp_exchange(from, to, None, there, DATAGRAMS, SIZE)?;
+                assert_eq!(report.returned, DATAGRAMS, "to {dst}");
+            }
         }
         checksums_were_right(lab)?;
-        // There and back, started from either side.
-        let fragments = 2 * u64::from(DATAGRAMS) * FRAGMENTS;
+        // There and back, started from either side, in both families.
+        let fragments = 4 * u64::from(DATAGRAMS) * FRAGMENTS;
         for (host, peer) in [(&lab.a, "srvb"), (&lab.b, "srva")] {
             let stats = cluster.stats(host)?;
             let rewritten = stats.peer(peer)?;

@@ -3,18 +3,29 @@
 //! Each test builds a lab of its own, attaches as an operator would, and believes nothing but what
 //! sockets say, what the kernel counts, and what the router sees.
 
+mod bypass;
 mod cluster;
 mod conversation;
+mod direct;
 mod echo;
+mod families;
 mod foreign_source;
 mod fragments;
+mod from_underlay;
+mod gateway;
 mod icmp_errors;
+mod inside;
 mod iptables_trick;
+mod jumbo;
 mod lengths;
 mod offloads;
 mod one_to_one_nat;
 mod path_mtu;
+mod prefixes;
 mod public_flows;
 mod spoofed;
 mod stats;
+mod third_host;
 mod three_members;
+mod tun;
+mod vlan;

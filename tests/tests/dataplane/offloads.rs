@@ -1,9 +1,10 @@
-//! Whatever is left to the interfaces, and however the programs are run: all arrives, and is right.
+//! Whatever is left to the interfaces, and however the programs are run: all arrives, and is right,
+//! in both families at once.
 
 use anyhow::Result;
 use tests::capture::Capture;
 use tests::frame::{bad_checksums, lengths, private_addresses};
-use tests::lab::{A_PRIVATE, B_PRIVATE, LabOptions, ROUTER_A, ROUTER_B};
+use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, bulk};
@@ -11,67 +12,96 @@ use crate::conversation::{self, MEGABYTE, bulk};
 /// Bytes of TCP while the router captures: with GRO, tcpdump's buffer holds a few hundred packets.
 const CAPTURED: u64 = MEGABYTE / 8;
 /// Bytes of TCP afterwards.
-const BULK: u64 = 8 * MEGABYTE;
+const BULK: u64 = 4 * MEGABYTE;
 
 #[test]
 fn tcx_with_all_offloads() -> Result<()> {
-    everything_arrives("tcx", true, true)
+    everything_arrives(&["--hook", "tcx"], true, true)
 }
 
 #[test]
 fn tcx_with_checksum_offload_alone() -> Result<()> {
-    everything_arrives("tcx", true, false)
+    everything_arrives(&["--hook", "tcx"], true, false)
 }
 
 #[test]
 fn tcx_with_segmentation_offload_alone() -> Result<()> {
-    everything_arrives("tcx", false, true)
+    everything_arrives(&["--hook", "tcx"], false, true)
 }
 
 #[test]
 fn tcx_without_offloads() -> Result<()> {
-    everything_arrives("tcx", false, false)
+    everything_arrives(&["--hook", "tcx"], false, false)
+}
+
+#[test]
+fn xdp_with_all_offloads() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp"], true, true)
+}
+
+#[test]
+fn xdp_with_checksum_offload_alone() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp"], true, false)
+}
+
+#[test]
+fn xdp_with_segmentation_offload_alone() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp"], false, true)
+}
+
+#[test]
+fn xdp_without_offloads() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp"], false, false)
+}
+
+#[test]
+fn generic_xdp_with_all_offloads() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp-generic"], true, true)
+}
+
+#[test]
+fn generic_xdp_without_offloads() -> Result<()> {
+    everything_arrives(&["--ingress", "xdp-generic"], false, false)
 }
 
 #[test]
 fn clsact_with_all_offloads() -> Result<()> {
-    everything_arrives("clsact", true, true)
+    everything_arrives(&["--hook", "clsact"], true, true)
 }
 
 #[test]
 fn clsact_with_checksum_offload_alone() -> Result<()> {
-    everything_arrives("clsact", true, false)
+    everything_arrives(&["--hook", "clsact"], true, false)
 }
 
 #[test]
 fn clsact_with_segmentation_offload_alone() -> Result<()> {
-    everything_arrives("clsact", false, true)
+    everything_arrives(&["--hook", "clsact"], false, true)
 }
 
 #[test]
 fn clsact_without_offloads() -> Result<()> {
-    everything_arrives("clsact", false, false)
+    everything_arrives(&["--hook", "clsact"], false, false)
 }
 
 fn everything_arrives(
-    hook: &str,
+    arguments: &[&str],
     checksum_offload: bool,
     segmentation_offload: bool,
 ) -> Result<()> {
-    let cluster = Cluster::new(LabOptions {
-        checksum_offload,
-        segmentation_offload,
-        ..LabOptions::default()
-    })?;
+    let cluster = Cluster::new(
+        &FAMILIES,
+        LabOptions { checksum_offload, segmentation_offload, ..LabOptions::default() },
+    )?;
     let lab = &cluster.lab;
     for host in [&lab.a, &lab.b] {
-        cluster.attach(host, &["--hook", hook])?;
+        cluster.attach(host, arguments)?;
     }
 
     // GRO leaves the checksum of what it has merged unfinished, and the router captures after it.
     // What has gone through the router, with one hop less, is in segments again.
     let merged = !checksum_offload && segmentation_offload;
-    let filter = if merged { "ip[8] = 63" } else { "" };
+    let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {
         if checksum_offload {
             Capture::start_headers(&lab.router, interface, filter)
@@ -79,7 +109,9 @@ fn everything_arrives(
             Capture::start(&lab.router, interface, filter)
         }
     });
-    conversation::holds(lab, CAPTURED)?;
+    for family in &FAMILIES {
+        conversation::holds(lab, family, CAPTURED)?;
+    }
     let mut longest = 0;
     for capture in captures {
         let frames = capture?.stop()?;
@@ -92,14 +124,16 @@ fn everything_arrives(
     // The offloads are what the name of the test says, or it would prove nothing.
     assert_eq!(longest > 1500, checksum_offload && segmentation_offload, "{longest}");
 
-    bulk(&lab.a, &lab.b, A_PRIVATE, B_PRIVATE, BULK)?;
-    bulk(&lab.b, &lab.a, B_PRIVATE, A_PRIVATE, BULK)?;
+    for Addresses { a_private, b_private, .. } in FAMILIES {
+        bulk(&lab.a, &lab.b, a_private, b_private, BULK)?;
+        bulk(&lab.b, &lab.a, b_private, a_private, BULK)?;
+    }
     conversation::checksums_were_right(lab)?;
     for (host, peer) in [(&lab.a, "srvb"), (&lab.b, "srva")] {
         let stats = cluster.stats(host)?;
         let rewritten = stats.peer(peer)?;
         for count in [rewritten.egress, rewritten.ingress] {
-            assert!(count.bytes > BULK, "{stats:?}");
+            assert!(count.bytes > 2 * BULK, "{stats:?}");
             assert!(count.packets > 0, "{stats:?}");
         }
         assert_eq!(stats.not_rewritten(), []);

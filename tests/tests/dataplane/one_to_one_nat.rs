@@ -4,7 +4,7 @@
 use anyhow::Result;
 use tests::capture::Capture;
 use tests::frame::{bad_checksums, private_addresses};
-use tests::lab::{LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use tests::lab::{IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};
@@ -24,11 +24,14 @@ const NAT: &str = "
 
 #[test]
 fn a_member_behind_one_to_one_nat_is_reached_and_reaches() -> Result<()> {
-    let cluster = Cluster::new(LabOptions {
-        checksum_offload: false,
-        segmentation_offload: false,
-        ..LabOptions::default()
-    })?;
+    let cluster = Cluster::new(
+        &[IPV4],
+        LabOptions {
+            checksum_offload: false,
+            segmentation_offload: false,
+            ..LabOptions::default()
+        },
+    )?;
     let lab = &cluster.lab;
     for (host, interface, address) in
         [(&lab.router, ROUTER_B, "172.31.0.1/24"), (&lab.b, PUBLIC_INTERFACE, "172.31.0.5/24")]
@@ -46,7 +49,7 @@ fn a_member_behind_one_to_one_nat_is_reached_and_reaches() -> Result<()> {
 
     let outside = Capture::start(&lab.router, ROUTER_A, "")?;
     let inside = Capture::start(&lab.router, ROUTER_B, "not host 203.0.113.2")?;
-    conversation::holds(lab, MEGABYTE)?;
+    conversation::holds(lab, &IPV4, MEGABYTE)?;
     for capture in [outside, inside] {
         let frames = capture.stop()?;
         assert!(!frames.is_empty());

@@ -2,29 +2,30 @@
 //! peer cannot tell them apart and rewrites both; the host that started them has to.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
-use tests::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, LabOptions};
-use tests::traffic::{dial, ping};
+use tests::lab::{Addresses, FAMILIES, Lab, LabOptions};
+use tests::traffic::{dial, dial_from, ping, unspecified};
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 use crate::echo::{self, Ends};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const TO_PUBLIC: SocketAddrV4 = SocketAddrV4::new(B_PUBLIC, PORT);
-const TO_PRIVATE: SocketAddrV4 = SocketAddrV4::new(B_PRIVATE, PORT);
-/// B rewrites what comes from A, whatever it was sent to.
-const AS_B_SEES_IT: Ends = Ends { client: IpAddr::V4(A_PRIVATE), server: IpAddr::V4(B_PRIVATE) };
-
 const MESSAGE: usize = 32 * 1024;
+
+/// What A dials, and the address that it has then: the public ones first.
+fn dialled(family: &Addresses) -> [(SocketAddr, SocketAddr); 2] {
+    [(family.b_public, family.a_public), (family.b_private, family.a_private)]
+        .map(|(to, own)| (SocketAddr::new(to, PORT), SocketAddr::new(own, 0)))
+}
+
+/// B rewrites what comes from A, whatever it was sent to.
+const fn as_b_sees_it(family: &Addresses) -> Ends {
+    Ends { client: family.a_private, server: family.b_private }
+}
 
 /// Tells rounds and streams apart.
 fn message(round: u8, stream: u8) -> [u8; MESSAGE] {
@@ -35,15 +36,15 @@ fn message(round: u8, stream: u8) -> [u8; MESSAGE] {
 
 #[test]
 fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    let server = echo::tcp(&lab.b, 2)?;
+    let server = echo::tcp(&lab.b, PORT, 4)?;
     let mut streams = Vec::new();
-    // Nothing is known of the public one yet.
-    for (to, own) in [(TO_PUBLIC, A_PUBLIC), (TO_PRIVATE, A_PRIVATE)] {
+    // Nothing is known of the public ones yet.
+    for (to, own) in FAMILIES.iter().flat_map(dialled) {
         let stream = lab.a.enter(|| dial(None, to))??;
-        assert_eq!(stream.local_addr()?.ip(), own);
-        assert_eq!(stream.peer_addr()?, SocketAddr::from(to));
+        assert_eq!(stream.local_addr()?.ip(), own.ip());
+        assert_eq!(stream.peer_addr()?, to);
         streams.push(stream);
     }
     for round in 0..32 {
@@ -57,44 +58,50 @@ fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()>
         }
     }
     drop(streams);
-    assert_eq!(server.join()?, [AS_B_SEES_IT; 2]);
+    let wanted: Vec<_> = FAMILIES.iter().flat_map(|family| [as_b_sees_it(family); 2]).collect();
+    assert_eq!(server.join()?, wanted);
     only_public_flows_were_left_alone(&cluster)
 }
 
 #[test]
 fn udp_to_the_public_address_works_beside_udp_to_the_private_one() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
     // 4000 and 30 000: the first fragment alone has the ports.
     let sizes = [1, 1400, 4000, 30_000];
-    let server = echo::udp(&lab.b, 2 * sizes.len())?;
-    let sockets = [connected_udp(lab, TO_PUBLIC)?, connected_udp(lab, TO_PRIVATE)?];
-    for size in sizes {
-        for (number, socket) in (1..).zip(&sockets) {
-            let datagram = vec![number; size];
-            socket.send(&datagram)?;
-            let mut echo = vec![0; size + 1];
-            let length = socket
-                .recv(&mut echo)
-                .with_context(|| format!("no echo of {size} bytes on socket {number}"))?;
-            ensure!(echo[..length] == datagram, "another echo of {size} bytes");
+    for family in &FAMILIES {
+        let server = echo::udp(&lab.b, PORT, 2 * sizes.len())?;
+        let [public, private] = dialled(family).map(|(to, _)| connected_udp(lab, to));
+        let sockets = [public?, private?];
+        for size in sizes {
+            for (number, socket) in (1..).zip(&sockets) {
+                let datagram = vec![number; size];
+                socket.send(&datagram)?;
+                let mut echo = vec![0; size + 1];
+                let length = socket.recv(&mut echo).with_context(|| {
+                    format!("no echo of {size} bytes from {:?}", socket.peer_addr())
+                })?;
+                ensure!(echo[..length] == datagram, "another echo of {size} bytes");
+            }
         }
+        assert_eq!(server.join()?, vec![family.a_private; 2 * sizes.len()]);
     }
-    let clients = server.join()?;
-    assert_eq!(clients, vec![IpAddr::V4(A_PRIVATE); 2 * sizes.len()]);
     only_public_flows_were_left_alone(&cluster)
 }
 
 #[test]
 fn pings_to_both_addresses_return() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    for size in [56, 4000] {
-        for (from, public, private) in
-            [(&lab.a, B_PUBLIC, B_PRIVATE), (&lab.b, A_PUBLIC, A_PRIVATE)]
-        {
-            assert_eq!(ping(from, public, 3, size)?.returned, 3, "{size} bytes to {public}");
-            assert_eq!(ping(from, private, 3, size)?.returned, 3, "{size} bytes to {private}");
+    for family in FAMILIES {
+        for size in [56, 4000] {
+            for (from, public, private) in [
+                (&lab.a, family.b_public, family.b_private),
+                (&lab.b, family.a_public, family.a_private),
+            ] {
+                assert_eq!(ping(from, public, 2, size)?.returned, 2, "{size} bytes to {public}");
+                assert_eq!(ping(from, private, 2, size)?.returned, 2, "{size} bytes to {private}");
+            }
         }
     }
     only_public_flows_were_left_alone(&cluster)
@@ -102,54 +109,46 @@ fn pings_to_both_addresses_return() -> Result<()> {
 
 #[test]
 fn a_closed_port_of_the_public_address_refuses() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    let socket = connected_udp(lab, TO_PUBLIC)?;
-    socket.send(&[1; 64])?;
-    let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
-    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+    for family in FAMILIES {
+        let socket = connected_udp(lab, SocketAddr::new(family.b_public, PORT))?;
+        socket.send(&[1; 64])?;
+        let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+    }
     only_public_flows_were_left_alone(&cluster)
 }
 
 #[test]
 fn ports_that_a_closed_public_flow_had_are_free_for_a_private_one() -> Result<()> {
-    let cluster = Cluster::attached(LabOptions::default())?;
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    let own = 40_000;
-    let server = echo::tcp(&lab.b, 2)?;
-    for (from, to) in [(A_PUBLIC, TO_PUBLIC), (A_PRIVATE, TO_PRIVATE)] {
-        let mut stream = dial_from(lab, SocketAddrV4::new(from, own), to)
-            .with_context(|| format!("from port {own} to {to}"))?;
-        stream.write_all(&message(0, 0))?;
-        stream.read_exact(&mut [0; MESSAGE])?;
-        // The client closes first, so that it is its kernel that remembers the ports for a while.
-        stream.shutdown(Shutdown::Write)?;
-        ensure!(stream.read(&mut [0; 1])? == 0, "the server said more");
+    for family in &FAMILIES {
+        let server = echo::tcp(&lab.b, PORT, 2)?;
+        for (to, mut own) in dialled(family) {
+            own.set_port(40_000);
+            let mut stream = lab
+                .a
+                .enter(|| dial_from(Some(own), to))?
+                .with_context(|| format!("from {own} to {to}"))?;
+            stream.write_all(&message(0, 0))?;
+            stream.read_exact(&mut [0; MESSAGE])?;
+            // The client closes first: its kernel remembers the ports for a while.
+            stream.shutdown(Shutdown::Write)?;
+            ensure!(stream.read(&mut [0; 1])? == 0, "the server said more");
+        }
+        assert_eq!(server.join()?, [as_b_sees_it(family); 2]);
     }
-    assert_eq!(server.join()?, [AS_B_SEES_IT; 2]);
     Ok(())
 }
 
-fn connected_udp(lab: &Lab, to: SocketAddrV4) -> Result<UdpSocket> {
-    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+fn connected_udp(lab: &Lab, to: SocketAddr) -> Result<UdpSocket> {
+    let any = SocketAddr::new(unspecified(to), 0);
     let socket = lab.a.enter(|| UdpSocket::bind(any))??;
     socket.connect(to)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
-}
-
-/// A TCP connection from a chosen port.
-fn dial_from(lab: &Lab, own: SocketAddrV4, to: SocketAddrV4) -> Result<TcpStream> {
-    lab.a.enter(|| {
-        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        // What limits the time to send limits that to connect.
-        let limit = TimeVal::seconds(i64::try_from(PATIENCE.as_secs())?);
-        setsockopt(&socket, sockopt::SendTimeout, &limit)?;
-        setsockopt(&socket, sockopt::ReceiveTimeout, &limit)?;
-        bind(socket.as_raw_fd(), &SockaddrIn::from(own)).context("bind")?;
-        connect(socket.as_raw_fd(), &SockaddrIn::from(to)).context("connect")?;
-        Ok(TcpStream::from(socket))
-    })?
 }
 
 fn only_public_flows_were_left_alone(cluster: &Cluster) -> Result<()> {

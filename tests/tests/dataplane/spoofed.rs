@@ -1,63 +1,74 @@
 //! Packets that arrive with a peer's private address as their source, which nobody has rewritten.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
-use tests::lab::{A_PRIVATE, B_PUBLIC, LabOptions, ROUTER_B};
-use tests::traffic::snmp;
+use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
+use tests::traffic::{ping_with, snmp};
 
 use crate::cluster::Cluster;
 
-const PINGS: i64 = 3;
+const PINGS: u32 = 3;
 
-/// Pings B's public address from the router with A's private address, and returns how many of the
+/// Pings an address of B from the router with A's private address, and returns how many of the
 /// requests B's kernel has got, and how many replies came back.
-fn ping_from_the_router(cluster: &Cluster) -> Result<(i64, i64)> {
+fn ping_from_the_router(cluster: &Cluster, source: IpAddr, dst: IpAddr) -> Result<(u32, u32)> {
     let lab = &cluster.lab;
+    let counter = if dst.is_ipv4() { "Icmp.InEchos" } else { "Icmp6InEchos" };
     let requests = || -> Result<i64> {
-        snmp(&lab.b)?.get("Icmp.InEchos").copied().context("no counter of echo requests")
+        snmp(&lab.b)?.get(counter).copied().context("no counter of echo requests")
     };
     let before = requests()?;
-    let (count, source, destination) =
-        (PINGS.to_string(), A_PRIVATE.to_string(), B_PUBLIC.to_string());
-    let mut command = lab.router.command("ping");
-    command.args(["-n", "-i", "0.05", "-W", "1", "-c", &count]).args(["-I", &source, &destination]);
-    let output = command.output().context("run ping")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let replies = text.lines().filter(|line| line.contains("bytes from")).count();
-    Ok((requests()? - before, i64::try_from(replies)?))
+    let options = ["-W", "0.5", "-I", &source.to_string()];
+    let returned = ping_with(&lab.router, &options, dst, PINGS, 56)?.returned;
+    Ok((u32::try_from(requests()? - before)?, returned))
 }
 
-fn with_the_address_on_the_router() -> Result<Cluster> {
-    let cluster = Cluster::new(LabOptions::default())?;
+/// A lab whose router has A's private addresses, and a way to B's.
+fn with_the_addresses_on_the_router() -> Result<Cluster> {
+    let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let router = &cluster.lab.router;
-    router.run(&["ip", "address", "add", "10.0.0.1/32", "dev", "lo"])?;
     // The replies come from where the router sends to.
     router.sysctl(&format!("net.ipv4.conf.{ROUTER_B}.rp_filter"), "0")?;
-    assert_eq!(ping_from_the_router(&cluster)?, (PINGS, PINGS), "with nothing attached");
+    router.run(&["ip", "-6", "rule", "del", "from", "fd00::/8", "blackhole"])?;
+    for Addresses { a_private, b_private, b_public, .. } in FAMILIES {
+        let own = a_private.to_string();
+        router.run(&["ip", "address", "add", &own, "dev", "lo", "nodad"])?;
+        let words = [b_private, b_public].map(|address| address.to_string());
+        router.run(&["ip", "route", "add", &words[0], "via", &words[1], "src", &own])?;
+        let pinged = ping_from_the_router(&cluster, a_private, b_public)?;
+        assert_eq!(pinged, (PINGS, PINGS), "with nothing attached");
+    }
     Ok(cluster)
 }
 
 #[test]
 fn a_spoofed_packet_is_dropped_and_counted() -> Result<()> {
-    let cluster = with_the_address_on_the_router()?;
+    let cluster = with_the_addresses_on_the_router()?;
     cluster.attach(&cluster.lab.b, &[])?;
-    assert_eq!(ping_from_the_router(&cluster)?, (0, 0));
+    for Addresses { a_private, b_private, b_public, .. } in FAMILIES {
+        for dst in [b_public, b_private] {
+            assert_eq!(ping_from_the_router(&cluster, a_private, dst)?, (0, 0), "to {dst}");
+        }
+    }
     let stats = cluster.stats(&cluster.lab.b)?;
-    assert_eq!(stats.not_rewritten(), [("ingress spoofed", 3)]);
+    assert_eq!(stats.not_rewritten(), [("ingress spoofed", 12)]);
     assert_eq!(stats.peer("srva")?.ingress.packets, 0);
     Ok(())
 }
 
 #[test]
-fn a_packet_from_a_direct_peer_passes_and_is_counted() -> Result<()> {
-    let cluster = with_the_address_on_the_router()?;
-    let text = cluster.lab.cluster_toml();
+fn plain_packets_of_a_direct_peer_are_answered_plainly() -> Result<()> {
+    let cluster = with_the_addresses_on_the_router()?;
+    let text = cluster.lab.cluster_toml_of(&FAMILIES);
     let (srva, srvb) = text.split_once("\n\n").context("two members")?;
     cluster.write_file(&format!("{srva}\ndirect = true\n\n{srvb}"))?;
     cluster.attach(&cluster.lab.b, &[])?;
-    // B answers from its public address to A's private one, as no software on it would.
-    assert_eq!(ping_from_the_router(&cluster)?, (PINGS, PINGS));
+    for Addresses { a_private, b_private, .. } in FAMILIES {
+        assert_eq!(ping_from_the_router(&cluster, a_private, b_private)?, (PINGS, PINGS));
+    }
     let stats = cluster.stats(&cluster.lab.b)?;
-    assert_eq!(stats.not_rewritten(), [("egress foreign-source", 3), ("ingress direct", 3)]);
+    assert_eq!(stats.not_rewritten(), [("egress direct", 6), ("ingress direct", 6)]);
     assert_eq!(stats.peer("srva")?.ingress.packets, 0);
     Ok(())
 }

@@ -8,26 +8,33 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::progress;
-use requirement::{DEBIAN_PROGRAMS, Requirement, Source};
+use requirement::{DEBIAN_PROGRAMS, DebianProgram, Requirement, Source};
 
 /// The version that is known to work with rustc's LLVM; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
 
-/// What for. Each includes the ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To build the binary.
+    /// To build the binary, which each of the others includes.
     Build,
     /// To run the demonstration.
     Demonstrate,
     /// To run the tests.
     Test,
+    /// To run tests on other kernels.
+    Vm,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm];
 }
 
 /// Makes sure that everything is there.
-pub fn require(purpose: Purpose) -> Result<()> {
-    let missing = missing(purpose)?;
+pub fn require(purposes: &[Purpose]) -> Result<()> {
+    let missing = missing(purposes)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -43,7 +50,7 @@ pub fn require(purpose: Purpose) -> Result<()> {
         bail!("this needs root: run the commands above, or this command as root");
     }
     install(&missing)?;
-    match self::missing(purpose)?.first() {
+    match self::missing(purposes)?.first() {
         Some(still) => bail!("{} was installed and is still not found", still.name),
         None => Ok(()),
     }
@@ -54,7 +61,7 @@ pub fn has_rust_src() -> bool {
     requirement::rust_src().is_ok_and(|path| path.exists())
 }
 
-fn missing(purpose: Purpose) -> Result<Vec<Requirement>> {
+fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
     let mut missing = Vec::new();
     if !requirement::has_core()? {
         missing.push(Requirement {
@@ -77,7 +84,10 @@ fn missing(purpose: Purpose) -> Result<Vec<Requirement>> {
             source: Source::BpfLinker,
         });
     }
-    let programs = DEBIAN_PROGRAMS.iter().filter(|program| program.purpose <= purpose);
+    let wanted = |program: &&DebianProgram| {
+        program.purposes.iter().any(|purpose| purposes.contains(purpose))
+    };
+    let programs = DEBIAN_PROGRAMS.iter().filter(wanted);
     for program in programs.filter(|program| !requirement::in_path(program.name)) {
         missing.push(Requirement {
             name: program.name,

@@ -38,39 +38,51 @@ pub struct DebianProgram {
     pub package: &'static str,
     /// What it is for.
     pub reason: &'static str,
-    /// From when on it is required.
-    pub purpose: Purpose,
+    /// What requires it.
+    pub purposes: &'static [Purpose],
 }
 
 const fn program(
     name: &'static str,
     package: &'static str,
-    purpose: Purpose,
+    purposes: &'static [Purpose],
     reason: &'static str,
 ) -> DebianProgram {
-    DebianProgram { name, package, reason, purpose }
+    DebianProgram { name, package, reason, purposes }
 }
+
+const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm];
+const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm];
+const GLUSTER: &[Purpose] = &[Purpose::Test];
+const VM: &[Purpose] = &[Purpose::Vm];
 
 /// The programs that building, demonstrating and testing run.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
-    program("cc", "gcc", Purpose::Build, "links the binary"),
-    program("ip", "iproute2", Purpose::Demonstrate, "makes the lab's network namespaces"),
-    program("ethtool", "ethtool", Purpose::Demonstrate, "switches the lab's offloads"),
-    program("ping", "iputils-ping", Purpose::Demonstrate, "pings"),
-    program("tcpdump", "tcpdump", Purpose::Demonstrate, "captures on the router's wire"),
-    program("bpftool", "bpftool", Purpose::Demonstrate, "shows the maps"),
-    program("nsenter", "util-linux", Purpose::Demonstrate, "enters network namespaces"),
-    program("timeout", "coreutils", Purpose::Demonstrate, "bounds every command"),
-    program("iptables", "iptables", Purpose::Test, "the trick to interoperate with, a firewall"),
-    program("nft", "nftables", Purpose::Test, "the router's 1:1 NAT"),
-    program("setpriv", "util-linux", Purpose::Test, "drops privileges"),
-    program("ss", "iproute2", Purpose::Test, "lists connections"),
-    program("tc", "iproute2", Purpose::Test, "sets filters of others beside ours"),
-    program("mkfs.ext4", "e2fsprogs", Purpose::Test, "makes the bricks' file systems"),
-    program("sysctl", "procps", Purpose::Test, "sets what the kernel lets one set"),
-    program("glusterd", "glusterfs-server", Purpose::Test, "the cluster of the end-to-end test"),
-    program("gluster", "glusterfs-cli", Purpose::Test, "tells it what to do"),
-    program("mount.glusterfs", "glusterfs-client", Purpose::Test, "mounts its volume"),
+    program("cc", "gcc", Purpose::ALL, "links the binary"),
+    program("ip", "iproute2", LABS, "makes the lab's network namespaces"),
+    program("ethtool", "ethtool", LABS, "switches the lab's offloads"),
+    program("ping", "iputils-ping", LABS, "pings"),
+    program("tcpdump", "tcpdump", LABS, "captures on the router's wire"),
+    program("bpftool", "bpftool", LABS, "shows the maps"),
+    program("nsenter", "util-linux", LABS, "enters network namespaces"),
+    program("timeout", "coreutils", LABS, "bounds every command"),
+    program("iptables", "iptables", TESTS, "the trick to interoperate with, a firewall"),
+    program("nft", "nftables", TESTS, "the router's 1:1 NAT"),
+    program("setpriv", "util-linux", TESTS, "drops privileges"),
+    program("ss", "iproute2", TESTS, "lists connections"),
+    program("tc", "iproute2", TESTS, "sets filters of others beside ours"),
+    program("mkfs.ext4", "e2fsprogs", GLUSTER, "makes the bricks' file systems"),
+    program("sysctl", "procps", TESTS, "sets what the kernel lets one set"),
+    program("glusterd", "glusterfs-server", GLUSTER, "the cluster of the end-to-end test"),
+    program("gluster", "glusterfs-cli", GLUSTER, "tells it what to do"),
+    program("mount.glusterfs", "glusterfs-client", GLUSTER, "mounts its volume"),
+    program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
+    program("depmod", "kmod", VM, "lists what the modules of another kernel need"),
+    program("modprobe", "kmod", VM, "loads them"),
+    program("strip", "binutils", VM, "makes the tests small enough to boot with"),
+    program("apt-cache", "apt", VM, "finds kernels in Debian's archive"),
+    program("dpkg", "dpkg", VM, "unpacks them"),
+    program("ldd", "libc-bin", VM, "lists what programs need in the virtual machine"),
 ];
 
 /// Whether a program is in the path, or where only root has a path to.

@@ -6,16 +6,23 @@
 //!   A cable 10.0.0.1 ------------------ bridge ----------------- 10.0.0.2 cable B
 //! ```
 //!
-//! The router forwards no packet to or from a private address.
+//! The same with IPv6: 2001:db8:a::/64 and 2001:db8:b::/64 on the sides of the router, fd00::1 and
+//! fd00::2 as private addresses. The router forwards no packet to or from a private address.
+
+mod addresses;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+pub use self::addresses::{
+    A_PRIVATE, A_PUBLIC, Addresses, B_PRIVATE, B_PUBLIC, FAMILIES, IPV4, IPV6, ROUTER_A_ADDRESS,
+    ROUTER_B_ADDRESS, network,
+};
 use crate::netns::{NAMED, Namespace};
 
 /// The interface of a host that leads to the router, and that `rewrite` is attached to.
@@ -27,23 +34,9 @@ pub const ROUTER_A: &str = "eth-a";
 /// The router's interface on B's side.
 pub const ROUTER_B: &str = "eth-b";
 
-/// A's private address.
-pub const A_PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// B's private address.
-pub const B_PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-/// A's public address.
-pub const A_PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-/// B's public address.
-pub const B_PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
-
-/// The address of the router on A's side.
-pub const ROUTER_A_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-/// The address of the router on B's side.
-pub const ROUTER_B_ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
-
 /// The roles of the namespaces of a lab, which are the last part of their names. C is a third host
-/// that some tests add.
-const ROLES: [&str; 5] = ["a", "b", "c", "router", "cable"];
+/// that some tests add, and so are those inside of a site.
+const ROLES: [&str; 7] = ["a", "b", "c", "inside-a", "inside-b", "router", "cable"];
 /// The ends of the cable that are plugged into the bridge.
 const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 
@@ -87,6 +80,8 @@ pub struct Lab {
     /// The router between them.
     pub router: Namespace,
     cable: Option<Namespace>,
+    /// What the names of its namespaces begin with.
+    name: String,
 }
 
 impl Lab {
@@ -97,46 +92,71 @@ impl Lab {
     pub fn new(options: &LabOptions) -> Result<Self> {
         Self::sweep(&options.prefix)?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
-        let create = |role: &str| {
-            Namespace::create(&format!("{}{}-{number}-{role}", options.prefix, process::id()))
-        };
+        let name = format!("{}{}-{number}", options.prefix, process::id());
+        let create = |role: &str| Namespace::create(&format!("{name}-{role}"));
         let lab = Self {
             a: create("a")?,
             b: create("b")?,
             router: create("router")?,
             cable: if options.cable { Some(create("cable")?) } else { None },
+            name: name.clone(),
         };
         lab.build(options).context("build the lab")?;
         Ok(lab)
     }
 
     fn build(&self, options: &LabOptions) -> Result<()> {
-        for (host, address, port, gateway) in [
-            (&self.a, A_PUBLIC, ROUTER_A, ROUTER_A_ADDRESS),
-            (&self.b, B_PUBLIC, ROUTER_B, ROUTER_B_ADDRESS),
-        ] {
+        for (host, port) in [(&self.a, ROUTER_A), (&self.b, ROUTER_B)] {
             join(host, PUBLIC_INTERFACE, &self.router, port)?;
-            for (namespace, interface, own) in
-                [(host, PUBLIC_INTERFACE, address), (&self.router, port, gateway)]
-            {
+            for (namespace, interface) in [(host, PUBLIC_INTERFACE), (&self.router, port)] {
                 set_offloads(namespace, interface, options)?;
-                add_address(namespace, interface, own)?;
             }
-            host.run(&["ip", "route", "add", "default", "via", &gateway.to_string()])?;
             for scope in ["all", PUBLIC_INTERFACE] {
                 host.sysctl(&format!("net.ipv4.conf.{scope}.rp_filter"), "0")?;
             }
-            if let Some(mtu) = options.path_mtu {
-                limit_route(&self.router, port, gateway, mtu)?;
-            }
         }
-        self.router.sysctl("net.ipv4.ip_forward", "1")?;
-        // The route stops packets to private addresses, the reverse path filter those from them.
-        self.router.run(&["ip", "route", "add", "blackhole", "10.0.0.0/8"])?;
+        for family in FAMILIES {
+            self.give_addresses(&family, options.path_mtu)?;
+        }
+        for family in ["ipv4", "ipv6"] {
+            self.router.sysctl(&format!("net.{family}.conf.all.forwarding"), "1")?;
+        }
+        // The routes stop packets to private addresses, the reverse path filter those from them;
+        // IPv6 has none, and has a rule instead.
+        for network in ["10.0.0.0/8", "fd00::/8"] {
+            self.router.run(&["ip", "route", "add", "blackhole", network])?;
+        }
         for port in [ROUTER_A, ROUTER_B] {
             self.router.sysctl(&format!("net.ipv4.conf.{port}.rp_filter"), "1")?;
         }
+        self.router.run(&["ip", "-6", "rule", "add", "from", "fd00::/8", "blackhole"])?;
         self.cable.as_ref().map_or(Ok(()), |cable| self.lay_cable(cable))
+    }
+
+    /// One more host: `c`, `inside-a` or `inside-b`. Dropping it deletes it.
+    ///
+    /// # Errors
+    /// When it is there already, or the role is not one of these.
+    pub fn add_host(&self, role: &str) -> Result<Namespace> {
+        ensure!(ROLES.contains(&role), "nothing would sweep a namespace {role} away");
+        Namespace::create(&format!("{}-{role}", self.name))
+    }
+
+    /// The public addresses and routes of one family.
+    fn give_addresses(&self, family: &Addresses, path_mtu: Option<u32>) -> Result<()> {
+        for (host, address, port, gateway) in [
+            (&self.a, family.a_public, ROUTER_A, family.router_a),
+            (&self.b, family.b_public, ROUTER_B, family.router_b),
+        ] {
+            add_address(host, PUBLIC_INTERFACE, address)?;
+            add_address(&self.router, port, gateway)?;
+            let gateway_text = gateway.to_string();
+            host.run(&["ip", option(gateway), "route", "add", "default", "via", &gateway_text])?;
+            if let Some(mtu) = path_mtu {
+                limit_route(&self.router, port, gateway, mtu)?;
+            }
+        }
+        Ok(())
     }
 
     fn lay_cable(&self, cable: &Namespace) -> Result<()> {
@@ -151,7 +171,7 @@ impl Lab {
         {
             join(host, CABLE_INTERFACE, cable, port)?;
             cable.run(&["ip", "link", "set", port, "master", "bridge"])?;
-            add_address(host, CABLE_INTERFACE, address)?;
+            add_address(host, CABLE_INTERFACE, address.into())?;
             host.sysctl(&format!("net.ipv4.conf.{CABLE_INTERFACE}.rp_filter"), "0")?;
         }
         Ok(())
@@ -181,18 +201,28 @@ impl Lab {
         Ok(())
     }
 
-    /// The file that `rewrite` wants, for the members srva and srvb.
+    /// The file that `rewrite` wants, for the members srva and srvb, with their IPv4 addresses.
     #[must_use]
     pub fn cluster_toml(&self) -> String {
+        self.cluster_toml_of(&[IPV4])
+    }
+
+    /// The file that `rewrite` wants, for the members srva and srvb with their addresses of these
+    /// families.
+    #[must_use]
+    pub fn cluster_toml_of(&self, families: &[Addresses]) -> String {
+        let list = |of: fn(&Addresses) -> IpAddr| {
+            let words: Vec<_> =
+                families.iter().map(|family| format!("\"{}\"", of(family))).collect();
+            if words.len() == 1 { words.concat() } else { format!("[{}]", words.join(", ")) }
+        };
+        let member = |name, private, public| {
+            format!("[[member]]\nname    = \"{name}\"\nprivate = {private}\npublic  = {public}\n")
+        };
         [
-            ("srva", A_PRIVATE, A_PUBLIC),
-            ("srvb", B_PRIVATE, B_PUBLIC),
+            member("srva", list(|family| family.a_private), list(|family| family.a_public)),
+            member("srvb", list(|family| family.b_private), list(|family| family.b_public)),
         ]
-        .map(|(name, private, public)| {
-            format!(
-                "[[member]]\nname    = \"{name}\"\nprivate = \"{private}\"\npublic  = \"{public}\"\n"
-            )
-        })
         .join("\n")
     }
 
@@ -258,8 +288,11 @@ fn owner(prefix: &str, name: &str) -> Option<u32> {
     ROLES.contains(&parts.next()?).then_some(pid)
 }
 
-/// Joins two namespaces by a pair of interfaces, both up, and quiet about IPv6.
-fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str) -> Result<()> {
+/// Joins two namespaces by a pair of interfaces, both up, and without IPv6 addresses of their own.
+///
+/// # Errors
+/// When one of the interfaces is there already.
+pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str) -> Result<()> {
     near.run(&[
         "ip",
         "link",
@@ -279,10 +312,33 @@ fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str)
     Ok(())
 }
 
-fn add_address(namespace: &Namespace, interface: &str, address: Ipv4Addr) -> Result<()> {
-    let address = format!("{address}/24");
-    namespace.run(&["ip", "address", "add", &address, "dev", interface])?;
+/// Gives an interface an address of the lab, with the rest of its [`network`] on the same link.
+/// One of IPv6 comes with a link-local one, from which a host asks for its neighbours when a packet
+/// has a source that is not the interface's.
+///
+/// # Errors
+/// When it has it already.
+pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> Result<()> {
+    let add = |address: String, options: &[&str]| {
+        let words = [&["ip", "address", "add", &address, "dev", interface], options].concat();
+        namespace.run(&words)
+    };
+    match address {
+        IpAddr::V4(address) => add(format!("{address}/24"), &[])?,
+        IpAddr::V6(address) => {
+            // Nobody announces a router here; and nobody else can have the addresses.
+            namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
+            let [.., host] = address.segments();
+            add(format!("fe80::{host:x}/64"), &["nodad"])?;
+            add(format!("{address}/64"), &["nodad"])?
+        }
+    };
     Ok(())
+}
+
+/// The option of `ip` that says which family is meant.
+const fn option(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "-4" } else { "-6" }
 }
 
 fn set_offloads(namespace: &Namespace, interface: &str, options: &LabOptions) -> Result<()> {
@@ -309,23 +365,17 @@ fn set_offloads(namespace: &Namespace, interface: &str, options: &LabOptions) ->
 
 /// Makes the route of an interface's own network narrower than the interface: unlike a smaller MTU
 /// of the interface, that still lets it receive full packets, and report them to their senders.
-fn limit_route(router: &Namespace, port: &str, address: Ipv4Addr, mtu: u32) -> Result<()> {
-    let [a, b, c, _] = address.octets();
-    router.run(&[
-        "ip",
-        "route",
-        "replace",
-        &format!("{a}.{b}.{c}.0/24"),
-        "dev",
-        port,
-        "proto",
-        "kernel",
-        "scope",
-        "link",
-        "src",
-        &address.to_string(),
-        "mtu",
-        &mtu.to_string(),
-    ])?;
+fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
+    let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
+    let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
+    words.extend(["proto", "kernel"]);
+    if address.is_ipv4() {
+        words.extend(["scope", "link", "src", &address_text, "mtu", &mtu]);
+    } else {
+        // In place of the kernel's own route, which has this metric. IPv6 forwards by the MTU of a
+        // route only where that is locked.
+        words.extend(["metric", "256", "mtu", "lock", &mtu]);
+    }
+    router.run(&words)?;
     Ok(())
 }

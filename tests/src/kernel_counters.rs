@@ -1,0 +1,88 @@
+//! What the kernel of a namespace has counted.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::netns::Namespace;
+
+/// The kernel's counters of a namespace, from `/proc/net/snmp`, `netstat` and `snmp6`, by names such
+/// as `Tcp.InCsumErrors`, `IpExt.InCsumErrors` and `Udp6InCsumErrors`. TCP has one for both families.
+///
+/// # Errors
+/// When they can't be read.
+pub fn snmp(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
+    let mut counters = BTreeMap::new();
+    for file in ["snmp", "netstat"] {
+        let path = format!("/proc/thread-self/net/{file}");
+        let text = namespace
+            .enter(|| fs::read_to_string(&path))?
+            .with_context(|| format!("read {path} in {}", namespace.name()))?;
+        parse_snmp(&text, &mut counters).with_context(|| format!("parse {path}"))?;
+    }
+    let path = "/proc/thread-self/net/snmp6";
+    let text = namespace
+        .enter(|| fs::read_to_string(path))?
+        .with_context(|| format!("read {path} in {}", namespace.name()))?;
+    parse_snmp6(&text, &mut counters).with_context(|| format!("parse {path}"))?;
+    Ok(counters)
+}
+
+/// The counters of packets that were dropped for a wrong checksum, and that are not 0.
+///
+/// # Errors
+/// When they can't be read.
+pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
+    let mut counters = snmp(namespace)?;
+    counters.retain(|name, count| name.ends_with("InCsumErrors") && *count != 0);
+    Ok(counters)
+}
+
+/// A line for each counter.
+fn parse_snmp6(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
+    for line in text.lines() {
+        let (name, value) = line.split_once(char::is_whitespace).context("a line of one word")?;
+        let value = value.trim().parse().with_context(|| format!("{name} is {value}"))?;
+        counters.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// Pairs of lines: the names of a protocol's counters, then their values.
+fn parse_snmp(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
+    let mut lines = text.lines();
+    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+        let (protocol, names) = names.split_once(": ").context("a line without protocol")?;
+        let (_, values) = values.split_once(": ").context("a line without protocol")?;
+        for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
+            let value = value.parse().with_context(|| format!("{protocol}.{name} is {value}"))?;
+            counters.insert(format!("{protocol}.{name}"), value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_by_protocol_and_name() {
+        let mut counters = BTreeMap::new();
+        let text = "Tcp: MaxConn InCsumErrors\nTcp: -1 7\nUdp: InCsumErrors\nUdp: 0\n";
+        parse_snmp(text, &mut counters).expect("two pairs of lines");
+        assert_eq!(counters["Tcp.MaxConn"], -1);
+        assert_eq!(counters["Tcp.InCsumErrors"], 7);
+        assert_eq!(counters["Udp.InCsumErrors"], 0);
+    }
+
+    #[test]
+    fn counters_of_ipv6_by_name() {
+        let mut counters = BTreeMap::new();
+        let text = "Udp6InErrors                    \t3\nUdp6InCsumErrors\t7\n";
+        parse_snmp6(text, &mut counters).expect("two lines");
+        assert_eq!(counters["Udp6InErrors"], 3);
+        assert_eq!(counters["Udp6InCsumErrors"], 7);
+    }
+}

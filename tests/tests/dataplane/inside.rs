@@ -1,0 +1,47 @@
+//! A host inside of a site: it has private addresses alone, and a gateway in front of it.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use tests::lab::{Lab, PUBLIC_INTERFACE, join};
+use tests::netns::Namespace;
+
+/// The gateway's addresses on the links to the hosts behind it, the same on each.
+const GATEWAY: &str = "169.254.0.1";
+const GATEWAY_V6: &str = "fe80::1";
+
+/// Adds a host with these private addresses behind `gateway`, on an interface of it with the name
+/// of the role, and makes the gateway forward.
+pub fn host_behind(
+    lab: &Lab,
+    gateway: &Namespace,
+    role: &str,
+    addresses: &[IpAddr],
+) -> Result<Namespace> {
+    let host = lab.add_host(role)?;
+    join(&host, PUBLIC_INTERFACE, gateway, role)?;
+    let interface = ["dev", PUBLIC_INTERFACE];
+    gateway.run(&["ip", "address", "add", &format!("{GATEWAY}/32"), "dev", role])?;
+    for (namespace, address, interface) in
+        [(gateway, GATEWAY_V6, role), (&host, "fe80::2", PUBLIC_INTERFACE)]
+    {
+        let address = format!("{address}/64");
+        namespace.run(&["ip", "address", "add", &address, "dev", interface, "nodad"])?;
+        namespace.sysctl(&format!("net.ipv4.conf.{interface}.rp_filter"), "0")?;
+    }
+    for address in addresses {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let single = format!("{address}/{length}");
+        let nodad: &[&str] = if address.is_ipv4() { &[] } else { &["nodad"] };
+        host.run(&[&["ip", "address", "add", &single], &interface[..], nodad].concat())?;
+        gateway.run(&["ip", "route", "add", &single, "dev", role])?;
+    }
+    let onlink = ["ip", "route", "add", "default", "via", GATEWAY, "onlink"];
+    host.run(&[&onlink[..], &interface[..]].concat())?;
+    let v6 = ["ip", "-6", "route", "add", "default", "via", GATEWAY_V6];
+    host.run(&[&v6[..], &interface[..]].concat())?;
+    for family in ["ipv4", "ipv6"] {
+        gateway.sysctl(&format!("net.{family}.conf.all.forwarding"), "1")?;
+    }
+    Ok(host)
+}

@@ -1,0 +1,116 @@
+//! Frames with VLAN tags in them: none, one and two are stepped over.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use etherparse::{PacketBuilder, VlanId};
+use tests::capture::Capture;
+use tests::lab::{Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use tests::raw_link::RawLink;
+
+use crate::cluster::Cluster;
+
+/// Who sends; no interface of a lab has this address.
+const HARDWARE: [u8; 6] = [2; 6];
+const FROM_THERE: &str = "ether src 02:02:02:02:02:02";
+const TAGS: usize = 3;
+
+/// A UDP datagram behind so many tags, with checksums that are right.
+fn datagram(tags: usize, source: IpAddr, destination: IpAddr) -> Result<Vec<u8>> {
+    let link = PacketBuilder::ethernet2(HARDWARE, [4; 6]);
+    let ip = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => etherparse::IpHeaders::Ipv4(
+            etherparse::Ipv4Header {
+                time_to_live: 64,
+                source: source.octets(),
+                destination: destination.octets(),
+                ..Default::default()
+            },
+            Default::default(),
+        ),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => etherparse::IpHeaders::Ipv6(
+            etherparse::Ipv6Header {
+                hop_limit: 64,
+                source: source.octets(),
+                destination: destination.octets(),
+                ..Default::default()
+            },
+            Default::default(),
+        ),
+        _ => anyhow::bail!("{source} and {destination} are of two families"),
+    };
+    let [outer, inner] = [VlanId::try_new(7)?, VlanId::try_new(4000)?];
+    let packet = match tags {
+        0 => link.ip(ip),
+        1 => link.single_vlan(outer).ip(ip),
+        _ => link.double_vlan(outer, inner).ip(ip),
+    };
+    let mut bytes = Vec::new();
+    packet.udp(1000, 2000).write(&mut bytes, b"behind tags").context("build a frame")?;
+    Ok(bytes)
+}
+
+/// One of each family and number of tags.
+fn datagrams(
+    source: fn(&Addresses) -> IpAddr,
+    destination: fn(&Addresses) -> IpAddr,
+) -> Result<Vec<Vec<u8>>> {
+    let mut frames = Vec::new();
+    for family in &FAMILIES {
+        for tags in 0..TAGS {
+            frames.push(datagram(tags, source(family), destination(family))?);
+        }
+    }
+    Ok(frames)
+}
+
+#[test]
+fn tagged_frames_are_rewritten_on_the_way_out() -> Result<()> {
+    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
+    let lab = &cluster.lab;
+    let capture = Capture::start(&lab.router, ROUTER_A, FROM_THERE)?;
+    let link = RawLink::open(&lab.a, PUBLIC_INTERFACE)?;
+    for frame in datagrams(|family| family.a_private, |family| family.b_private)? {
+        link.send(&frame)?;
+    }
+    let sent: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
+    assert_eq!(sent, datagrams(|family| family.a_public, |family| family.b_public)?);
+    assert_eq!(cluster.stats(&lab.a)?.not_rewritten(), []);
+    Ok(())
+}
+
+/// XDP comes before captures, and shows what it made of a frame.
+#[test]
+fn tagged_frames_are_rewritten_on_the_way_in_by_xdp() -> Result<()> {
+    let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
+    let lab = &cluster.lab;
+    cluster.attach(&lab.b, &["--ingress", "xdp"])?;
+    let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
+    let link = RawLink::open(&lab.router, ROUTER_B)?;
+    for frame in datagrams(|family| family.a_public, |family| family.b_public)? {
+        link.send(&frame)?;
+    }
+    let arrived: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
+    assert_eq!(arrived, datagrams(|family| family.a_private, |family| family.b_private)?);
+    assert_eq!(cluster.stats(&lab.b)?.not_rewritten(), []);
+    Ok(())
+}
+
+/// By then the kernel has taken the outer tag out of the frame.
+#[test]
+fn tagged_frames_are_rewritten_on_the_way_in_by_tc() -> Result<()> {
+    let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
+    let lab = &cluster.lab;
+    cluster.attach(&lab.b, &[])?;
+    let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
+    let link = RawLink::open(&lab.router, ROUTER_B)?;
+    let frames = datagrams(|family| family.a_public, |family| family.b_public)?;
+    for frame in &frames {
+        link.send(frame)?;
+    }
+    assert_eq!(capture.stop()?.len(), frames.len());
+    let stats = cluster.stats(&lab.b)?;
+    assert_eq!(stats.peer("srva")?.ingress.packets, u64::try_from(frames.len())?);
+    assert_eq!(stats.not_rewritten(), []);
+    Ok(())
+}

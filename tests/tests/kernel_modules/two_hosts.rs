@@ -1,0 +1,60 @@
+//! A lab, the product, and the file that both hosts share.
+
+use std::fs;
+use std::net::SocketAddrV4;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
+use tests::netns::Namespace;
+use tests::rewrite_command::Rewrite;
+use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
+
+const PORT: u16 = 5000;
+
+/// Two hosts that are not attached yet.
+pub struct TwoHosts {
+    pub lab: Lab,
+    pub rewrite: Rewrite,
+    folder: TempDir,
+}
+
+impl TwoHosts {
+    pub fn new(options: LabOptions) -> Result<Self> {
+        let hosts = Self {
+            rewrite: Rewrite::locate()?,
+            lab: Lab::new(&LabOptions { prefix: "km".to_owned(), ..options })?,
+            folder: tempfile::tempdir().context("make a folder for the file")?,
+        };
+        let file = hosts.folder.path().join("cluster.toml");
+        fs::write(&file, hosts.lab.cluster_toml()).context("write the file")?;
+        Ok(hosts)
+    }
+
+    /// `rewrite attach` of an interface, with more arguments.
+    pub fn attach(&self, host: &Namespace, interface: &str, more: &[&str]) -> Result<String> {
+        let file = self.folder.path().join("cluster.toml");
+        let file = file.to_str().context("the path of the file")?;
+        self.rewrite.run(host, &[&["attach", interface, "--config", file], more].concat())
+    }
+
+    /// TCP, UDP and ping arrive over the private addresses, both ways, with no checksum wrong.
+    pub fn talk(&self, tcp_bytes: u64) -> Result<()> {
+        let Lab { a, b, router, .. } = &self.lab;
+        for (from, to, src, dst) in [(a, b, A_PRIVATE, B_PRIVATE), (b, a, B_PRIVATE, A_PRIVATE)] {
+            let way = || format!("from {src} to {dst}");
+            let there = SocketAddrV4::new(dst, PORT);
+            let report = tcp_transfer(from, to, None, there, tcp_bytes).with_context(way)?;
+            ensure!(report.sender_seen.ip() == src, "{} was seen {}", report.sender_seen, way());
+            let report = udp_exchange(from, to, None, there, 5, 1200).with_context(way)?;
+            ensure!(report.returned == report.sent, "UDP {}: {report:?}", way());
+            let report = ping(from, dst, 3, 1400).with_context(way)?;
+            ensure!(report.returned == report.sent, "ping {}: {report:?}", way());
+        }
+        for host in [a, b, router] {
+            let errors = checksum_errors(host)?;
+            ensure!(errors.is_empty(), "{} counted {errors:?}", host.name());
+        }
+        Ok(())
+    }
+}

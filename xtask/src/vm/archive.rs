@@ -1,0 +1,215 @@
+//! Debian's archive, through Debian's own client, with lists and settings of its own: nothing in the
+//! host's `/etc/apt` and `/var/lib/apt` changes. Where the archive is, the host's sources tell.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::package::{self, Package};
+use crate::progress;
+
+/// The suites that hold kernels for clouds, of the archive itself, oldest first.
+const SUITES: &str = "bullseye bookworm bookworm-backports trixie trixie-backports";
+/// The same of the archive of security updates.
+const SECURITY_SUITES: &str = "bullseye-security bookworm-security trixie-security";
+/// With Debian's keys, of the releases that are over as well.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The archive's lists, fetched.
+pub struct Archive {
+    folder: PathBuf,
+    /// What apt said about suites that it could not fetch.
+    complaints: String,
+}
+
+impl Archive {
+    /// Fetches the lists of packages. A suite that can't be fetched is no error yet.
+    ///
+    /// # Errors
+    /// When the host's sources name no archive of Debian.
+    pub fn fetch_lists(folder: &Path) -> Result<Self> {
+        for inner in ["sources", "state/lists/partial", "cache/archives/partial"] {
+            let inner = folder.join(inner);
+            fs::create_dir_all(&inner).with_context(|| format!("creating {}", inner.display()))?;
+        }
+        let folder = folder.canonicalize().context("finding the folder of apt's lists")?;
+        // What is installed on the host is of no interest, and an empty file says so.
+        fs::write(folder.join("state/status"), "").context("writing apt's status")?;
+        let sources = sources(&indexes()?)?;
+        fs::write(folder.join("sources/debian.sources"), sources)
+            .context("writing apt's sources")?;
+        let mut archive = Self { folder, complaints: String::new() };
+        if let Err(error) = progress::run("apt-get update", archive.apt("apt-get").arg("update")) {
+            archive.complaints = format!("\n{error:#}");
+        }
+        Ok(archive)
+    }
+
+    /// The newest kernel of a series, such as `6.1`, and the packages that it comes in.
+    ///
+    /// # Errors
+    /// When there is none; the error holds what apt said.
+    pub fn newest(&self, series: &str) -> Result<Vec<Package>> {
+        let names = self.ask(&["pkgnames", &format!("linux-image-{series}")])?;
+        let images: Vec<_> =
+            names.lines().filter(|name| package::is_cloud_image(name, series)).collect();
+        let described = if images.is_empty() {
+            String::new()
+        } else {
+            self.ask(&[&["show", "--no-all-versions"], &images[..]].concat())?
+        };
+        let images = package::parse(&described);
+        let Some(image) = images.into_iter().max_by_key(Package::version_numbers) else {
+            bail!(
+                "Debian's archive has no linux-image-{series}…-cloud-amd64 in {SUITES} \
+                 {SECURITY_SUITES}{}",
+                self.complaints
+            );
+        };
+        // From 7.x on the image package only names those with the image and the modules.
+        let mut packages = Vec::new();
+        for part in image.parts() {
+            let found = package::parse(&self.ask(&["show", "--no-all-versions", &part])?);
+            packages.extend(found.into_iter().filter(|found| found.version == image.version));
+        }
+        packages.insert(0, image);
+        Ok(packages)
+    }
+
+    /// Unpacks a package into a folder.
+    ///
+    /// # Errors
+    /// When it can't be fetched or unpacked.
+    pub fn unpack(&self, package: &Package, into: &Path) -> Result<()> {
+        let folder = self.folder.join("downloads");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).context("emptying the folder of downloads")?;
+        }
+        fs::create_dir(&folder).context("creating the folder of downloads")?;
+        let mut download = self.apt("apt-get");
+        download
+            .args(["download", &format!("{}={}", package.name, package.version)])
+            .current_dir(&folder);
+        progress::run(&format!("apt-get download {}", package.name), &mut download)?;
+        let files: Vec<_> = fs::read_dir(&folder)
+            .context("listing the downloads")?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .context("listing the downloads")?;
+        let [file] = &files[..] else { bail!("apt-get download left {} files", files.len()) };
+        let mut unpack = Command::new("dpkg");
+        unpack.arg("-x").args([file, into]);
+        progress::run(&format!("dpkg -x {}", package.name), &mut unpack)?;
+        fs::remove_dir_all(&folder).context("removing the downloads")
+    }
+
+    fn ask(&self, words: &[&str]) -> Result<String> {
+        let output = self.apt("apt-cache").args(words).output().context("starting apt-cache")?;
+        ensure!(
+            output.status.success(),
+            "apt-cache {}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).context("reading what apt-cache said")
+    }
+
+    fn apt(&self, program: &str) -> Command {
+        let folder = self.folder.display();
+        let mut command = Command::new(program);
+        for option in [
+            format!("Dir::State={folder}/state"),
+            format!("Dir::State::status={folder}/state/status"),
+            format!("Dir::Cache={folder}/cache"),
+            "Dir::Etc::sourcelist=/dev/null".to_owned(),
+            format!("Dir::Etc::sourceparts={folder}/sources"),
+            "APT::Architecture=amd64".to_owned(),
+            "APT::Architectures=amd64".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+            // The lists of a release that is over are signed, and dated.
+            "Acquire::Check-Valid-Until=false".to_owned(),
+            // Another user could not write into a folder of this one.
+            "APT::Sandbox::User=".to_owned(),
+        ] {
+            command.args(["--option", &option]);
+        }
+        command
+    }
+}
+
+/// The host's indexes of packages: a repository's address and its release, a line.
+fn indexes() -> Result<String> {
+    let output = Command::new("apt-get")
+        .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])
+        .output()
+        .context("starting apt-get: the kernels come from Debian's archive")?;
+    ensure!(
+        output.status.success(),
+        "apt-get indextargets: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).context("reading what apt-get said")
+}
+
+/// Sources of the suites that hold kernels, from where the host has its own packages.
+fn sources(indexes: &str) -> Result<String> {
+    let repository = |wanted: fn(&str) -> bool| {
+        let mut lines = indexes.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(_, release)| wanted(release)).map(|(address, _)| address)
+    };
+    let main = repository(is_main).context(
+        "the host's apt sources name no archive of Debian (a suite bullseye, bookworm, trixie, \
+         stable, …), and the kernels come from there",
+    )?;
+    let security = repository(|release| release.ends_with("-security"));
+    let mut text = String::new();
+    let both = [(Some(main), SUITES), (security, SECURITY_SUITES)];
+    for (address, suites) in both {
+        let Some(address) = address else { continue };
+        write!(text, "Types: deb\nURIs: {address}\nSuites: {suites}\nComponents: main\n")?;
+        if Path::new(KEYRING).exists() {
+            writeln!(text, "Signed-By: {KEYRING}")?;
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Whether a release is one of Debian's main archive.
+fn is_main(release: &str) -> bool {
+    const NAMES: &[&str] =
+        &["bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing"];
+    NAMES.contains(&release)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archives_are_those_of_the_host() {
+        let indexes = "\
+https://mirror.example/tools nodistro
+http://mirror.example/debian/ bookworm
+http://mirror.example/debian/ bookworm-updates
+http://mirror.example/security/ bookworm-security
+";
+        let sources = sources(indexes).expect("an archive of Debian");
+        let mut stanzas = sources.split("\n\n");
+        let main = stanzas.next().expect("a stanza");
+        assert!(main.contains("URIs: http://mirror.example/debian/\nSuites: bullseye bookworm "));
+        let security = stanzas.next().expect("another");
+        assert!(security.contains("URIs: http://mirror.example/security/\n"));
+        assert!(security.contains("Suites: bullseye-security "));
+    }
+
+    #[test]
+    fn a_host_that_is_not_debian_is_told() {
+        let error = sources("http://mirror.example/ubuntu/ noble\n").expect_err("no Debian");
+        assert!(error.to_string().contains("no archive of Debian"), "{error}");
+    }
+}

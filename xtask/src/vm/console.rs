@@ -1,0 +1,185 @@
+//! What the guest says on its second serial port: the output of the tests, and lines of `init.sh` that
+//! begin with `@vm`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail, ensure};
+
+/// What has been understood so far.
+#[derive(Debug, Default, PartialEq)]
+pub struct Console {
+    /// What `uname -r` says.
+    pub release: Option<String>,
+    /// The hook that `rewrite attach` chose.
+    pub hook: Option<String>,
+    /// Tests that passed.
+    pub passed: u32,
+    /// Why some of them tested less than they could.
+    pub skipped: BTreeSet<String>,
+    /// What went wrong.
+    pub faults: Vec<String>,
+    /// Runs that have ended.
+    pub runs: Vec<Ended>,
+    /// Seconds from the start of the kernel to the end, as the guest's clock has them.
+    pub seconds: f64,
+    /// Whether the guest has said that it is done.
+    pub done: bool,
+    running: Option<String>,
+    failed: u32,
+}
+
+/// A run that has ended.
+#[derive(Debug, PartialEq)]
+pub struct Ended {
+    /// The test binary.
+    pub binary: String,
+    /// How many seconds it took.
+    pub seconds: f64,
+}
+
+impl Console {
+    /// Takes a line, without its end.
+    pub fn hear(&mut self, line: &str) {
+        if let Some(said) = line.strip_prefix("@vm ") {
+            if self.hear_init(said).is_none() {
+                self.faults.push(format!("the guest said {line:?}, which means nothing"));
+            }
+        } else if let Some(counts) = line.strip_prefix("test result: ") {
+            self.passed += number_before(counts, " passed").unwrap_or(0);
+            self.failed += number_before(counts, " failed").unwrap_or(0);
+        } else if let Some(reason) = line.strip_prefix("skipped: ") {
+            self.skipped.insert(reason.to_owned());
+        }
+    }
+
+    fn hear_init(&mut self, said: &str) -> Option<()> {
+        let words: Vec<_> = said.split(' ').collect();
+        match words[..] {
+            ["kernel", release, seconds] => {
+                self.release = Some(release.to_owned());
+                self.seconds = seconds.parse().ok()?;
+            }
+            ["attach", code, hook, seconds] => {
+                self.seconds = seconds.parse().ok()?;
+                if code == "0" && !hook.is_empty() {
+                    self.hook = Some(hook.to_owned());
+                } else {
+                    self.faults.push(format!("attach by hand ended with {code}"));
+                }
+            }
+            ["begin", binary] => {
+                self.running = Some(binary.to_owned());
+                self.failed = 0;
+            }
+            ["end", code, seconds] => {
+                let now = seconds.parse().ok()?;
+                let binary = self.running.take()?;
+                if code != "0" {
+                    let failed = self.failed;
+                    self.faults.push(format!("{binary} ended with {code}, {failed} tests failed"));
+                }
+                self.runs.push(Ended { binary, seconds: now - self.seconds });
+                self.seconds = now;
+            }
+            ["done", seconds] => {
+                self.seconds = seconds.parse().ok()?;
+                self.done = true;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What is going on, for people who wait.
+    pub fn doing(&self) -> &str {
+        match (&self.running, &self.release) {
+            (Some(binary), _) => binary,
+            (None, Some(_)) => "attach",
+            (None, None) => "boot",
+        }
+    }
+
+    /// Everything went well, and to the end.
+    ///
+    /// # Errors
+    /// With all that did not.
+    pub fn verdict(&self) -> Result<()> {
+        if !self.faults.is_empty() {
+            bail!("{}", self.faults.join("; "));
+        }
+        ensure!(self.done, "it ended in the middle of {}", self.doing());
+        ensure!(self.passed > 0, "no test ran");
+        Ok(())
+    }
+}
+
+/// The number that stands right before some words.
+fn number_before(text: &str, words: &str) -> Option<u32> {
+    let (before, _) = text.split_once(words)?;
+    before.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESULT: &str = "test result: ok. 13 passed; 0 failed; 1 ignored; 0 measured";
+
+    fn heard(lines: &[&str]) -> Console {
+        let mut console = Console::default();
+        for line in lines {
+            console.hear(line);
+        }
+        console
+    }
+
+    #[test]
+    fn a_guest_to_its_end() {
+        let console = heard(&[
+            "@vm kernel 6.1.0-56-cloud-amd64 2.50",
+            "@vm attach 0 clsact 3.50",
+            "@vm begin packet_table",
+            RESULT,
+            "skipped: this kernel has no tcx",
+            "@vm end 0 13.75",
+            "@vm done 13.75",
+        ]);
+        console.verdict().expect("all is well");
+        assert_eq!(console.release.as_deref(), Some("6.1.0-56-cloud-amd64"));
+        assert_eq!(console.hook.as_deref(), Some("clsact"));
+        assert_eq!(console.passed, 13);
+        assert_eq!(console.runs, [Ended { binary: "packet_table".into(), seconds: 10.25 }]);
+        assert!(console.skipped.contains("this kernel has no tcx"));
+    }
+
+    #[test]
+    fn a_guest_that_stops_in_the_middle() {
+        let console = heard(&["@vm kernel 6.1 1.0", "@vm attach 0 clsact 2.0", "@vm begin lab"]);
+        let error = console.verdict().expect_err("it is not done");
+        assert!(error.to_string().contains("middle of lab"), "{error}");
+    }
+
+    #[test]
+    fn faults_are_counted_whatever_follows() {
+        let console = heard(&[
+            "@vm kernel 6.1 1.0",
+            "@vm attach 1  2.0",
+            "@vm begin lab",
+            "test result: FAILED. 2 passed; 3 failed; 0 ignored",
+            "@vm end 101 3.0",
+            "@vm begin packet_table",
+            RESULT,
+            "@vm end 0 4.0",
+            "@vm done 4.0",
+        ]);
+        let error = console.verdict().expect_err("faults").to_string();
+        assert_eq!(error, "attach by hand ended with 1; lab ended with 101, 3 tests failed");
+        assert_eq!(console.passed, 15);
+    }
+
+    #[test]
+    fn a_guest_that_runs_nothing() {
+        let console = heard(&["@vm kernel 6.1 1.0", "@vm attach 0 tcx 2.0", "@vm done 2.0"]);
+        assert!(console.verdict().is_err());
+    }
+}

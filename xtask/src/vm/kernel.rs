@@ -1,0 +1,98 @@
+//! A kernel of Debian's with its modules, unpacked and never installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::archive::Archive;
+use crate::progress;
+
+/// An unpacked kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    /// What was asked for, such as `6.1`.
+    pub series: String,
+    /// What `uname -r` will say.
+    pub release: String,
+    folder: PathBuf,
+}
+
+impl Kernel {
+    /// The kernel of a series that an earlier run has unpacked below `cache`.
+    pub fn unpacked(cache: &Path, series: &str) -> Result<Option<Self>> {
+        let folder = cache.join(series);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        let release = only_entry(&folder.join("lib/modules"))?;
+        Ok(Some(Self { series: series.to_owned(), release, folder }))
+    }
+
+    /// Fetches the newest kernel of a series, and unpacks it below `cache`.
+    ///
+    /// # Errors
+    /// When the archive has none, or one of another shape than is known.
+    pub fn fetch(cache: &Path, series: &str, archive: &Archive) -> Result<Self> {
+        let folder = cache.join(format!("{series}.partial"));
+        if folder.exists() {
+            fs::remove_dir_all(&folder).context("removing what an interrupted run left")?;
+        }
+        let unpacked = folder.join("unpacked");
+        fs::create_dir_all(&unpacked)
+            .with_context(|| format!("creating {}", unpacked.display()))?;
+        for package in archive.newest(series)? {
+            archive.unpack(&package, &unpacked)?;
+        }
+        arrange(&unpacked, &folder)?;
+        let whole = cache.join(series);
+        fs::rename(&folder, &whole)
+            .with_context(|| format!("moving the kernel to {}", whole.display()))?;
+        Self::unpacked(cache, series)?.context("the kernel that was just unpacked is gone")
+    }
+
+    /// The compressed image that qemu boots.
+    pub fn image(&self) -> PathBuf {
+        self.folder.join("vmlinuz")
+    }
+
+    /// The folder with the modules, as the guest has it at `/lib/modules/RELEASE`.
+    pub fn modules(&self) -> PathBuf {
+        self.folder.join("lib/modules").join(&self.release)
+    }
+}
+
+/// Puts the image and the modules where every kernel has them, whatever package they came in, and
+/// lists which module needs which: installing the package would have done that.
+fn arrange(unpacked: &Path, folder: &Path) -> Result<()> {
+    let modules = ["lib/modules", "usr/lib/modules"].map(|modules| unpacked.join(modules));
+    let Some(modules) = modules.iter().find(|modules| modules.exists()) else {
+        bail!("the packages hold no modules");
+    };
+    let release = only_entry(modules)?;
+    let images =
+        [unpacked.join(format!("boot/vmlinuz-{release}")), modules.join(&release).join("vmlinuz")];
+    let Some(image) = images.iter().find(|image| image.exists()) else {
+        bail!("the packages hold no image of {release}");
+    };
+    fs::rename(image, folder.join("vmlinuz")).context("moving the image")?;
+    fs::create_dir(folder.join("lib")).context("creating lib")?;
+    fs::rename(modules, folder.join("lib/modules")).context("moving the modules")?;
+    fs::remove_dir_all(unpacked).context("removing the rest of the packages")?;
+    let mut depmod = Command::new("/usr/sbin/depmod");
+    depmod.arg("--basedir").arg(folder).arg(&release);
+    progress::run("depmod", &mut depmod)
+}
+
+/// The name of the one thing in a folder.
+fn only_entry(folder: &Path) -> Result<String> {
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.with_context(|| format!("listing {}", folder.display()))?.file_name();
+        names.push(name.into_string().ok().context("a name that is not UTF-8")?);
+    }
+    ensure!(names.len() == 1, "{} holds {names:?}, and not one folder", folder.display());
+    names.pop().context("the one name is gone")
+}

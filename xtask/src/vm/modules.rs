@@ -1,0 +1,103 @@
+//! Which of a kernel's modules the guest gets: those of networking, with all that they need. There the
+//! kernel loads them when they are needed, as on an installed system.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The beginnings of the paths of modules that the guest gets.
+const WANTED: &[&str] = &[
+    "kernel/net/",
+    "kernel/drivers/net/bonding/",
+    "kernel/drivers/net/dummy.",
+    "kernel/drivers/net/ipvlan/",
+    "kernel/drivers/net/macvlan.",
+    "kernel/drivers/net/ppp/",
+    "kernel/drivers/net/tun.",
+    "kernel/drivers/net/veth.",
+    "kernel/drivers/net/vxlan",
+    "kernel/drivers/net/wireguard/",
+    // Crypto that modules ask for by the name of an algorithm, so that nothing says they need it.
+    "kernel/lib/crypto/",
+    "kernel/crypto/",
+    "kernel/arch/x86/crypto/",
+];
+
+/// The beginnings of the paths of those among them that no test will need, and that are large.
+const UNWANTED: &[&str] = &[
+    "kernel/net/9p/",
+    "kernel/net/batman-adv/",
+    "kernel/net/bluetooth/",
+    "kernel/net/ceph/",
+    "kernel/net/mac80211/",
+    "kernel/net/openvswitch/",
+    "kernel/net/rxrpc/",
+    "kernel/net/smc/",
+    "kernel/net/sunrpc/",
+    "kernel/net/tipc/",
+    "kernel/net/wireless/",
+];
+
+/// Files that `modprobe` reads.
+const LISTS: &[&str] = &[
+    "modules.alias.bin",
+    "modules.builtin.alias.bin",
+    "modules.builtin.bin",
+    "modules.dep.bin",
+    "modules.softdep",
+    "modules.symbols.bin",
+];
+
+/// The paths, below the folder of modules, of what the guest gets.
+///
+/// # Errors
+/// When the list of what needs what can't be read.
+pub fn select(folder: &Path) -> Result<Vec<PathBuf>> {
+    let path = folder.join("modules.dep");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let mut selected: Vec<PathBuf> = closure(&text).into_iter().map(PathBuf::from).collect();
+    selected.extend(LISTS.iter().map(PathBuf::from).filter(|list| folder.join(list).exists()));
+    Ok(selected)
+}
+
+/// The wanted modules, and those that they need: each line of `modules.dep` names a module, and
+/// behind a colon all that it needs.
+fn closure(modules_dep: &str) -> BTreeSet<&str> {
+    let needs: BTreeMap<&str, &str> =
+        modules_dep.lines().filter_map(|line| line.split_once(':')).collect();
+    let starts_with = |list: &[&str], path: &str| list.iter().any(|start| path.starts_with(start));
+    let mut all = BTreeSet::new();
+    for (module, needed) in needs {
+        if starts_with(WANTED, module) && !starts_with(UNWANTED, module) {
+            all.insert(module);
+            all.extend(needed.split_whitespace());
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wanted_module_needs_comes_with_it() {
+        let modules_dep = "\
+kernel/drivers/net/ethernet/intel/e1000/e1000.ko:
+kernel/drivers/net/macvlan.ko:
+kernel/drivers/net/vxlan/vxlan.ko.xz: kernel/net/ipv4/udp_tunnel.ko.xz kernel/lib/x.ko.xz
+kernel/lib/x.ko.xz:
+kernel/net/bluetooth/bluetooth.ko: kernel/lib/y.ko
+kernel/net/ipv4/udp_tunnel.ko.xz:
+";
+        let wanted = [
+            "kernel/drivers/net/macvlan.ko",
+            "kernel/drivers/net/vxlan/vxlan.ko.xz",
+            "kernel/lib/x.ko.xz",
+            "kernel/net/ipv4/udp_tunnel.ko.xz",
+        ];
+        assert_eq!(closure(modules_dep), BTreeSet::from(wanted));
+    }
+}

@@ -1,0 +1,91 @@
+//! Packages of Debian that hold kernels, as `apt-cache show` describes them.
+
+/// A package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    depends: String,
+}
+
+impl Package {
+    /// The numbers in the version, to compare kernels of one series by.
+    pub fn version_numbers(&self) -> Vec<u64> {
+        let numbers = self.version.split(|character: char| !character.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// The packages that the parts of this kernel are in, beside this one.
+    pub fn parts(&self) -> Vec<String> {
+        let Some(release) = self.name.strip_prefix(IMAGE) else { return Vec::new() };
+        let wanted = ["linux-binary-", "linux-modules-"].map(|part| format!("{part}{release}"));
+        let words = self.depends.split([',', '|']).filter_map(|one| one.split_whitespace().next());
+        words.filter(|word| wanted.iter().any(|part| part == word)).map(str::to_owned).collect()
+    }
+}
+
+const IMAGE: &str = "linux-image-";
+
+/// Whether a package holds a kernel of a series, such as `6.1`: not one of 6.12, not unsigned, not
+/// for debugging, and not a name for whatever is newest.
+pub fn is_cloud_image(name: &str, series: &str) -> bool {
+    let release = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix("-cloud-amd64"));
+    let rest = release.and_then(|release| release.strip_prefix(series));
+    rest.is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Reads the answers of `apt-cache show`.
+pub fn parse(described: &str) -> Vec<Package> {
+    let stanzas = described.split("\n\n").filter_map(|stanza| {
+        let field = |name: &str| {
+            let mut lines = stanza.lines().filter_map(|line| line.split_once(": "));
+            lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        };
+        Some(Package {
+            name: field("Package")?,
+            version: field("Version")?,
+            depends: field("Depends").unwrap_or_default(),
+        })
+    });
+    stanzas.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_not_the_beginning_of_another() {
+        for (name, is) in [
+            ("linux-image-6.1.0-56-cloud-amd64", true),
+            ("linux-image-6.1.0-0.deb11.52-cloud-amd64", true),
+            ("linux-image-6.1-cloud-amd64", false),
+            ("linux-image-6.12.117+deb12-cloud-amd64", false),
+            ("linux-image-6.1.0-56-cloud-amd64-unsigned", false),
+            ("linux-image-6.1.0-56-cloud-amd64-dbg", false),
+            ("linux-image-6.1.0-56-amd64", false),
+        ] {
+            assert_eq!(is_cloud_image(name, "6.1"), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_newest_is_found_by_numbers() {
+        let described = "\
+Package: linux-image-7.2.9+deb13-cloud-amd64
+Version: 7.2.9-1~bpo13+1
+Depends: linux-base (>= 4.3~)
+
+Package: linux-image-7.2.12+deb13-cloud-amd64
+Version: 7.2.12-1~bpo13+1
+Depends: dracut | initramfs-tools (>= 0.120), linux-base-7.2.12+deb13-cloud-amd64 (= 7.2.12-1~bpo13+1), linux-binary-7.2.12+deb13-cloud-amd64 (= 7.2.12-1~bpo13+1), linux-modules-7.2.12+deb13-cloud-amd64 (= 7.2.12-1~bpo13+1)
+";
+        let newest = parse(described).into_iter().max_by_key(Package::version_numbers);
+        let newest = newest.expect("two packages");
+        assert_eq!(newest.version, "7.2.12-1~bpo13+1");
+        let parts = ["linux-binary", "linux-modules"];
+        assert_eq!(newest.parts(), parts.map(|part| format!("{part}-7.2.12+deb13-cloud-amd64")));
+    }
+}

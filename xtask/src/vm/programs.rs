@@ -1,0 +1,134 @@
+//! The programs of the host that the guest has as well, with their shared libraries.
+
+use std::env;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::cpio::Files;
+use super::shared_libraries;
+
+/// What the tests and `init.sh` call, and what the kernel calls: `modprobe`.
+const PROGRAMS: &[&str] = &[
+    "bash",
+    "bpftool",
+    "cat",
+    "chmod",
+    "cp",
+    "dd",
+    "env",
+    "ethtool",
+    "grep",
+    "ip",
+    "ip6tables",
+    "ip6tables-legacy",
+    "iptables",
+    "iptables-legacy",
+    "ls",
+    "mkdir",
+    "modprobe",
+    "mount",
+    "nft",
+    "nsenter",
+    "ping",
+    "rm",
+    "sed",
+    "setpriv",
+    "sh",
+    "sleep",
+    "ss",
+    "sysctl",
+    "tc",
+    "tcpdump",
+    "timeout",
+    "touch",
+    "true",
+    "umount",
+    "uname",
+    "unshare",
+];
+
+/// What programs read or load that nothing says they need.
+const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
+
+/// Adds them all.
+///
+/// # Errors
+/// When one is missing on the host.
+pub fn add_to(files: &mut Files) -> Result<()> {
+    // One tree for what older systems have in two.
+    for folder in ["bin", "sbin", "lib", "lib64"] {
+        files.link(folder, format!("usr/{folder}"));
+    }
+    for name in PROGRAMS {
+        let path = find(name)?;
+        add(files, in_guest(&path), &path)?;
+    }
+    for folder in FOLDERS {
+        add_folder(files, Path::new(folder))?;
+    }
+    files.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
+    files.text("etc/group", "root:x:0:\n");
+    Ok(())
+}
+
+/// Adds a program of the host at a path of the guest, with its shared libraries.
+///
+/// # Errors
+/// When one of the libraries is missing.
+pub fn add(files: &mut Files, at: impl AsRef<Path>, program: &Path) -> Result<()> {
+    files.copy(at, program);
+    for library in shared_libraries::of(program)? {
+        let path = in_guest(&library);
+        if !files.contains(&path) {
+            files.copy(path, library);
+        }
+    }
+    Ok(())
+}
+
+fn add_folder(files: &mut Files, folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("listing {}", folder.display()))?.path();
+        if path.is_file() {
+            files.copy(in_guest(&path), path);
+        }
+    }
+    Ok(())
+}
+
+fn find(program: &str) -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .with_context(|| format!("{program} is not on this host, and the tests call it"))
+}
+
+/// Where the guest has a file of the host: without the slash, and in `usr`.
+fn in_guest(path: &Path) -> PathBuf {
+    let relative: PathBuf =
+        path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    let outside = ["bin", "sbin", "lib", "lib64"].iter().any(|folder| relative.starts_with(folder));
+    if outside { Path::new("usr").join(relative) } else { relative }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_trees_of_older_systems_become_one() {
+        for (host, guest) in [
+            ("/lib64/ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2"),
+            ("/usr/bin/ip", "usr/bin/ip"),
+            ("/sbin/tc", "usr/sbin/tc"),
+            ("/etc/iproute2/rt_tables", "etc/iproute2/rt_tables"),
+        ] {
+            assert_eq!(in_guest(Path::new(host)), Path::new(guest));
+        }
+    }
+}

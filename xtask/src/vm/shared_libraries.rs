@@ -1,0 +1,52 @@
+//! The shared libraries that a program of the host needs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Their paths, the loader among them; none for a static program or a script.
+///
+/// # Errors
+/// When one of them is missing.
+pub fn of(program: &Path) -> Result<Vec<PathBuf>> {
+    let output = Command::new("ldd").arg(program).output().context("starting ldd")?;
+    // It fails for a static program, and says so.
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse(&text).with_context(|| format!("the shared libraries of {}", program.display()))
+}
+
+fn parse(text: &str) -> Result<Vec<PathBuf>> {
+    let mut libraries = Vec::new();
+    for line in text.lines() {
+        if line.ends_with("not found") {
+            bail!("{}", line.trim());
+        }
+        // A name, an arrow and a path, or the loader's path alone; the kernel's own has no path.
+        let path = line.split_whitespace().find(|word| word.starts_with('/'));
+        libraries.extend(path.map(PathBuf::from));
+    }
+    Ok(libraries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_and_missing_ones_told() {
+        let text = "\
+\tlinux-vdso.so.1 (0x00007ffd5a5f2000)
+\tlibelf.so.1 => /lib/x86_64-linux-gnu/libelf.so.1 (0x00007f1c5e5b4000)
+\t/lib64/ld-linux-x86-64.so.2 (0x00007f1c5e7b7000)
+";
+        let wanted =
+            ["/lib/x86_64-linux-gnu/libelf.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
+        assert_eq!(parse(text).expect("all are there"), wanted);
+        assert_eq!(
+            parse("\tnot a dynamic executable\n").expect("none"),
+            [""; 0].map(PathBuf::from)
+        );
+        assert!(parse("\tlibelf.so.1 => not found\n").is_err());
+    }
+}

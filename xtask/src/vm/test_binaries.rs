@@ -1,0 +1,97 @@
+//! The test binaries: built, found, and asked for their tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use super::runs::{Run, Which};
+use crate::cargo;
+
+/// The binaries by the names of their tests.
+pub type TestBinaries = BTreeMap<String, PathBuf>;
+
+/// Builds the tests of the package `tests`.
+pub fn build() -> Result<TestBinaries> {
+    let mut test = cargo::command();
+    test.args(["test", "--locked", "--package", "tests", "--no-run", "--message-format=json"])
+        .stderr(Stdio::inherit());
+    let output = test.output().context("starting cargo")?;
+    let messages = String::from_utf8(output.stdout).context("reading what cargo said")?;
+    ensure!(output.status.success(), "the tests can't be built:\n{}", rendered(&messages));
+    let binaries = messages.lines().filter_map(binary).collect();
+    Ok(binaries)
+}
+
+/// A test and its binary, if the message is of one.
+fn binary(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let target = &message["target"];
+    let is_test = target["kind"].as_array()?.iter().any(|kind| kind == "test");
+    let path = message["executable"].as_str()?;
+    is_test.then_some((target["name"].as_str()?.to_owned(), path.into()))
+}
+
+/// What the compiler said, as a terminal would show it.
+fn rendered(messages: &str) -> String {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages
+        .filter_map(|message| message["message"]["rendered"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Makes sure that every filter of a run is part of the name of a test, so that a test with a new
+/// name is missed here and not forgotten.
+///
+/// # Errors
+/// When a filter, or the run as a whole, means no test.
+pub fn require_tests(binary: &Path, run: &Run) -> Result<()> {
+    let mut list = Command::new(binary);
+    list.args(["--list", "--format=terse"]);
+    if run.which == Which::Ignored {
+        list.arg("--ignored");
+    }
+    let output = list.output().with_context(|| format!("starting {}", binary.display()))?;
+    ensure!(output.status.success(), "{list:?}: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names: Vec<_> = text.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    ensure!(!names.is_empty(), "{} has no tests", run.binary);
+    for filter in run.filters {
+        if !names.iter().any(|name| name.contains(filter)) {
+            bail!("no test of {} has {filter} in its name: see xtask/src/vm/runs.rs", run.binary);
+        }
+    }
+    Ok(())
+}
+
+/// Copies a binary without what a debugger would want, which is most of it.
+pub fn strip(binary: &Path, into: &Path) -> Result<()> {
+    if let Some(folder) = into.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").args([into, binary]);
+    cargo::run(&mut strip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tests_with_a_binary_count() {
+        let message = |kind: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"lab"}},"executable":{executable}}}"#
+            )
+        };
+        let found = binary(&message("test", r#""/x/lab-1""#));
+        assert_eq!(found, Some(("lab".to_owned(), PathBuf::from("/x/lab-1"))));
+        assert_eq!(binary(&message("lib", r#""/x/lab-1""#)), None);
+        assert_eq!(binary(&message("test", "null")), None);
+        assert_eq!(binary(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+}
