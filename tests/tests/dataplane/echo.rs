@@ -10,7 +10,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use tests::netns::Namespace;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Also while a test attaches on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every address of a host: those of IPv4 are within those of IPv6.
 const fn any_address(port: u16) -> SocketAddrV6 {
