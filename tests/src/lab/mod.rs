@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,6 +25,7 @@ pub use self::addresses::{
     ROUTER_B_ADDRESS, network,
 };
 use crate::netns::{NAMED, Namespace};
+use crate::wait::wait_until;
 
 /// The interface of a host that leads to the router, and that `rewrite` is attached to.
 pub const PUBLIC_INTERFACE: &str = "eth0";
@@ -324,15 +326,23 @@ pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> R
         namespace.run(&words)
     };
     match address {
-        IpAddr::V4(address) => add(format!("{address}/24"), &[])?,
+        IpAddr::V4(address) => {
+            add(format!("{address}/24"), &[])?;
+        }
         IpAddr::V6(address) => {
             // Nobody announces a router here; and nobody else can have the addresses.
             namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
             let [.., host] = address.segments();
             add(format!("fe80::{host:x}/64"), &["nodad"])?;
-            add(format!("{address}/64"), &["nodad"])?
+            add(format!("{address}/64"), &["nodad"])?;
+            // The kernel takes an address into use on its own time (addrconf_dad_work).
+            let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
+            let wanted = format!("local {address} ");
+            wait_until(&format!("{address} is in use"), Duration::from_secs(5), || {
+                Ok(namespace.run(&show)?.contains(&wanted).then_some(()))
+            })?;
         }
-    };
+    }
     Ok(())
 }
 

@@ -33,23 +33,12 @@ private = [\"10.0.0.2\", \"fd00::2\"]
 public  = [\"203.0.113.2\", \"2001:db8:b::2\"]
 ";
 
-/// Gives the lab IPv6 addresses beside those of IPv4, with link-local gateways, as routers announce
-/// them; and the files `ipv6.toml`, and `cluster.toml` with both families. The router forwards no
-/// private address.
+/// Has the hosts of the lab reach IPv6 by link-local gateways, as routers announce them; and gives
+/// the files `ipv6.toml`, and `cluster.toml` with both families.
 pub fn prepare(scenario: &Scenario) -> Result<()> {
-    let lab = &scenario.lab;
-    let run = |host: &Namespace, words: &str| host.run(&words.split(' ').collect::<Vec<_>>());
-    for (host, side) in [(&lab.a, "a"), (&lab.b, "b")] {
-        run(host, &format!("ip address add 2001:db8:{side}::2/64 dev eth0 nodad"))?;
-        // Every interface has one (RFC 4291, 2.8): neighbors are asked for from it.
-        run(host, "ip address add fe80::2/64 dev eth0 nodad")?;
-        let port = format!("eth-{side}");
-        run(&lab.router, &format!("ip address add 2001:db8:{side}::1/64 dev {port} nodad"))?;
-        run(&lab.router, &format!("ip address add fe80::1/64 dev {port} nodad"))?;
-        run(host, "ip -6 route add default via fe80::1 dev eth0")?;
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        host.run(&["ip", "-6", "route", "replace", "default", "via", "fe80::1", "dev", "eth0"])?;
     }
-    lab.router.sysctl("net.ipv6.conf.all.forwarding", "1")?;
-    run(&lab.router, "ip -6 route add blackhole fd00::/8")?;
     scenario.file("ipv6.toml", IPV6)?;
     scenario.file("cluster.toml", MIXED)?;
     Ok(())
