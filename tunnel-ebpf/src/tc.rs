@@ -151,14 +151,19 @@ fn finish<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outco
             count::rewritten(slot, direction, skb.count());
             TC_ACT_UNSPEC
         }
-        Outcome::NotRewritten(reason) => not_rewritten::<F, T>(skb, direction, reason),
+        Outcome::NotRewritten(reason) => {
+            // What depends on the reason, before the call that follows: old verifiers forget that
+            // it matters (docs/decisions/0017-verifiers-before-6-8.md).
+            let action = not_rewritten(skb, direction, reason);
+            F::log(&skb.context(), &skb, direction, reason, skb.context().len());
+            action
+        }
     }
 }
 
 #[inline(never)]
-fn not_rewritten<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction, reason: Reason) -> i32 {
+fn not_rewritten<T: Tags>(skb: Skb<T>, direction: Direction, reason: Reason) -> i32 {
     count::not_rewritten(reason, direction, skb.count());
-    F::log(&skb.context(), &skb, direction, reason, skb.context().len());
     match reason.verdict() {
         // On to the next tcx program or clsact filter, and from the last to the stack:
         // TC_ACT_UNSPEC is TCX_NEXT (Linux 6.6, include/uapi/linux/bpf.h).

@@ -110,15 +110,19 @@ fn finish<F: Handled, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
             count::rewritten(slot, Direction::Ingress, packet.count());
             XDP_PASS as i32
         }
-        Outcome::NotRewritten(reason) => not_rewritten::<F, T>(packet, reason),
+        Outcome::NotRewritten(reason) => {
+            // In this order, as at tc.
+            let action = not_rewritten(packet, reason);
+            let len = packet.count().bytes as u32;
+            F::log(&packet.context(), &packet, Direction::Ingress, reason, len);
+            action
+        }
     }
 }
 
 #[inline(never)]
-fn not_rewritten<F: Handled, T: Tags>(packet: XdpBuff<T>, reason: Reason) -> i32 {
-    let count = packet.count();
-    count::not_rewritten(reason, Direction::Ingress, count);
-    F::log(&packet.context(), &packet, Direction::Ingress, reason, count.bytes as u32);
+fn not_rewritten<T: Tags>(packet: XdpBuff<T>, reason: Reason) -> i32 {
+    count::not_rewritten(reason, Direction::Ingress, packet.count());
     match reason.verdict() {
         Verdict::Pass => XDP_PASS as i32,
         Verdict::Drop => XDP_DROP as i32,

@@ -9,14 +9,13 @@ use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::egress::{addresses, from};
-use super::quote::{self, Quote};
+use super::quote::{self, Quote, QuotedChecksum};
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten, written};
 use crate::address::{Address, Addresses};
 use crate::family::Family;
-use crate::packet::{Packet, PacketMut};
+use crate::packet::{ChecksumKind, Packet, PacketMut};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
-use crate::parse::transport::PseudoHeaderChecksum;
 use crate::rewrite::{self, NewQuote};
 use crate::tables::{Tables, Treatment};
 
@@ -31,8 +30,8 @@ pub struct Readdressed<A> {
     pub has_quote: bool,
     /// Where the ICMP message begins, in bytes.
     pub header_len: u32,
-    /// The quoted transport checksum, if it is there; its offset counts from the start of the packet.
-    pub quoted_checksum: PseudoHeaderChecksum,
+    /// The quoted transport checksum.
+    pub quoted_checksum: QuotedChecksum,
     /// The slot of the peer that it is counted for.
     pub slot: u32,
 }
@@ -48,7 +47,7 @@ impl<A: Address> Readdressed<A> {
             quoted: none,
             has_quote: false,
             header_len: 0,
-            quoted_checksum: PseudoHeaderChecksum::NONE,
+            quoted_checksum: QuotedChecksum::new(0, ChecksumKind::None),
             slot: 0,
         }
     }

@@ -1,5 +1,7 @@
 //! The packet that an ICMP error quotes, and the checksums over it.
 
+use core::hint::black_box;
+
 use tunnel_common::outcome::Reason;
 
 use super::icmp_error::Readdressed;
@@ -8,7 +10,6 @@ use crate::family::Family;
 use crate::packet::{ChecksumKind, Packet};
 use crate::parse::icmp;
 use crate::parse::ip::{Fragment, Ip};
-use crate::parse::transport::PseudoHeaderChecksum;
 use crate::rewrite::NewChecksum;
 
 /// A quoted packet.
@@ -17,6 +18,38 @@ pub struct Quote<A> {
     pub offset: usize,
     /// Its headers, and as much of its payload as is there.
     pub ip: Ip<A>,
+}
+
+/// The checksum to mend in a quoted packet, if the quote reaches as far. It goes from one function of
+/// the programs to another by way of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotedChecksum {
+    /// Where it stands, from the start of the packet that quotes it.
+    offset: usize,
+    /// A [`ChecksumKind`], as a number that the verifier does not know.
+    kind: u16,
+}
+
+impl QuotedChecksum {
+    /// Swapped and swapped back: kernels before 6.8 know nothing of what a swap gives. Of a value that
+    /// they know they may forget, behind a call, that another one leads elsewhere
+    /// (docs/decisions/0017-verifiers-before-6-8.md).
+    #[must_use]
+    #[inline(always)]
+    pub fn new(offset: usize, kind: ChecksumKind) -> Self {
+        Self { offset, kind: u16::from_be(black_box((kind as u16).to_be())) }
+    }
+
+    #[inline(always)]
+    const fn kind(self) -> ChecksumKind {
+        const ALWAYS: u16 = ChecksumKind::Always as u16;
+        const OPTIONAL: u16 = ChecksumKind::Optional as u16;
+        match self.kind {
+            ALWAYS => ChecksumKind::Always,
+            OPTIONAL => ChecksumKind::Optional,
+            _ => ChecksumKind::None,
+        }
+    }
 }
 
 /// The quote of the ICMP error in `ip`.
@@ -59,10 +92,11 @@ pub fn mended_checksums<F: Family, P: Packet>(
         changed = added(changed, difference(F::addresses(header), new.wire));
     }
     let mut checksums = [NewChecksum { offset: icmp_offset, checksum: icmp }; 2];
-    if new.quoted_checksum.kind != ChecksumKind::None {
-        let offset = new.quoted_checksum.offset;
+    let QuotedChecksum { offset, .. } = new.quoted_checksum;
+    let kind = new.quoted_checksum.kind();
+    if kind != ChecksumKind::None {
         let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;
-        let mended = mended_transport(old, inner, new.quoted_checksum.kind);
+        let mended = mended_transport(old, inner, kind);
         checksums[0] = NewChecksum { offset, checksum: mended };
         changed = added(changed, difference16(old, mended));
     }
@@ -70,15 +104,14 @@ pub fn mended_checksums<F: Family, P: Packet>(
     Ok(checksums)
 }
 
-/// The checksum to mend in a quoted packet, if the quote reaches as far, from the start of the packet
-/// that quotes it.
+/// The checksum to mend in a quoted packet.
 #[inline(always)]
-pub fn checksum_field<F: Family>(quote: &Quote<F::Address>) -> PseudoHeaderChecksum {
+pub fn checksum_field<F: Family>(quote: &Quote<F::Address>) -> QuotedChecksum {
     let field = F::pseudo_header_checksum(quote.ip.protocol);
     if quote.ip.fragment == Fragment::Later || quote.ip.payload_len < field.offset as u32 + 2 {
-        return PseudoHeaderChecksum::NONE;
+        return QuotedChecksum::new(0, ChecksumKind::None);
     }
-    PseudoHeaderChecksum { offset: quote.offset + quote.ip.header_len + field.offset, ..field }
+    QuotedChecksum::new(quote.offset + quote.ip.header_len + field.offset, field.kind)
 }
 
 #[inline(always)]
