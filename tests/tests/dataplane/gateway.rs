@@ -127,3 +127,24 @@ fn errors_reach_the_hosts_behind_a_gateway() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_smaller_mtu_behind_a_gateway_is_told_to_the_remote_member() -> Result<()> {
+    let (cluster, hosts) = gateway(LabOptions::default())?;
+    let lab = &cluster.lab;
+    for (host, Member { role, private, .. }) in hosts.iter().zip(&MEMBERS) {
+        // On the gateway's side alone: the host offers segments that don't fit through.
+        lab.a.run(&["ip", "link", "set", role, "mtu", "1400"])?;
+        for own in private {
+            let there = SocketAddr::new(*own, conversation::next_port());
+            tcp_transfer(&lab.b, host, None, there, 2 * MEGABYTE)
+                .with_context(|| format!("to {own}"))?;
+            let route = lab.b.run(&["ip", "route", "get", &own.to_string()])?;
+            assert!(route.contains("mtu 1400"), "{route}");
+        }
+    }
+    for host in [&lab.a, &lab.b] {
+        assert_eq!(cluster.stats(host)?.not_rewritten(), []);
+    }
+    Ok(())
+}

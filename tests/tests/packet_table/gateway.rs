@@ -240,8 +240,23 @@ fn errors<P: Packet>() -> Vec<Row> {
             .rewritten(&error.frame(from_to(ROUTER, own.private), &sent_private), 0),
             at_gateway(
                 Direction::Egress,
-                format!("an error from a gateway's router to {what}"),
+                format!("an error of a router behind the gateway about a packet to {what}"),
                 &error.frame(from_to(STRANGER, SRVB.private), &received_private),
+            )
+            .rewritten(&error.frame(from_to(own.public, SRVB.public), &received_public), 0),
+            at_gateway(
+                Direction::Egress,
+                format!("an error of a router about another peer's packet to {what}"),
+                &error.frame(
+                    from_to(STRANGER, SRVB.private),
+                    from_to(REMOTE.private.plus(3), own.private),
+                ),
+            )
+            .left_alone_as(Reason::ForeignSource),
+            at_gateway(
+                Direction::Egress,
+                format!("an error of a router about a packet from {what}"),
+                &error.frame(from_to(STRANGER, SRVB.private), &sent_private),
             )
             .left_alone_as(Reason::ForeignSource),
         ]);
@@ -252,6 +267,14 @@ fn errors<P: Packet>() -> Vec<Row> {
         "an error of a router to one self about another's packet",
         &error.frame(from_to(ROUTER, SRVA.public), &about_another),
     ));
+    rows.push(
+        at_gateway(
+            Direction::Egress,
+            "an error of a router behind the gateway about a packet to a stranger",
+            &error.frame(from_to(STRANGER, SRVB.private), from_to(SRVB.private, STRANGER)),
+        )
+        .left_alone_as(Reason::ForeignSource),
+    );
     rows
 }
 

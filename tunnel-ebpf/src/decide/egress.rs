@@ -46,7 +46,10 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     }
     let ip = F::parse(packet, &header)?;
-    let from = from(tables, peer, ip.addresses.source)?;
+    let from = match from(tables, peer, ip.addresses.source) {
+        Ok(from) => from,
+        Err(reason) => return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason),
+    };
     if peer.direct == 1 && peer.plain == 1 {
         return Err(Reason::Direct);
     }
@@ -84,6 +87,22 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
         }
     }
     rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+}
+
+/// From an address that is none of this host's. On a gateway, that may be an error about a packet to
+/// a host behind it: of a router there, or of the gateway itself (RFC 5508, REQ-5c).
+#[inline(always)]
+fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    peer: &Peer<Octets<F>>,
+    ip: &Ip<F::Address>,
+) -> Option<Step> {
+    let is_plain = peer.direct == 1 && peer.plain == 1;
+    let is_error = tables.is_gateway()
+        && !is_plain
+        && icmp_message::<F, P>(packet, ip) == Some(Message::Error);
+    is_error.then_some(Step::IcmpError)
 }
 
 /// Where a packet to a peer is from.

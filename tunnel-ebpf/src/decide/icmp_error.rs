@@ -8,7 +8,7 @@
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::egress::{addresses, from};
+use super::egress::from;
 use super::quote::{self, Quote, QuotedChecksum};
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten, written};
 use crate::address::{Address, Addresses};
@@ -78,23 +78,45 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     };
     new.slot = peer.slot;
-    new.wire = addresses(tables, peer, &ip, &from(tables, peer, ip.addresses.source)?)?;
+    let sender = from(tables, peer, ip.addresses.source);
+    new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
-    let quote = quote::parse::<F, P>(packet, &ip)?;
+    let quote = match quote::parse::<F, P>(packet, &ip) {
+        Ok(quote) => quote,
+        Err(reason) => return Err(sender.err().unwrap_or(reason)),
+    };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
+    // Without a quote to rewrite, it goes on if it is this host's.
+    let without_quote = match &sender {
+        Ok(sender) => {
+            new.wire.source = sender.underlay;
+            Ok(Step::IcmpError)
+        }
+        Err(reason) => Err(*reason),
+    };
     let Addresses { source, destination } = quote.ip.addresses;
-    let Some(peer) = tables.peer(source) else { return Ok(Step::IcmpError) };
+    if sender.is_err() && source != ip.addresses.destination {
+        return without_quote;
+    }
+    let Some(peer) = tables.peer(source) else { return without_quote };
     if peer.role != ROLE_PRIVATE {
-        return Ok(Step::IcmpError);
+        return without_quote;
     }
     // To the private address, or to the underlay address that a socket is bound to.
-    let Ok(to) = from(tables, peer, destination) else { return Ok(Step::IcmpError) };
-    if !bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, tables) {
-        let source = peer_range::public_of(tables, peer, source)?;
-        new.quoted = Addresses { source, destination: to.underlay };
-        new.has_quote = true;
+    let Ok(to) = from(tables, peer, destination) else { return without_quote };
+    if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, tables) {
+        return without_quote;
     }
+    if sender.is_err() {
+        // The address that its packet was sent to stands for a router behind the gateway.
+        new.wire.source = to.underlay;
+    }
+    new.quoted = Addresses {
+        source: peer_range::public_of(tables, peer, source)?,
+        destination: to.underlay,
+    };
+    new.has_quote = true;
     Ok(Step::IcmpError)
 }
 

@@ -2,6 +2,7 @@
 
 use tunnel_common::outcome::Reason;
 
+use super::headers::Headers;
 use super::memory::{Treatment, flow_sent};
 use super::readdress::{Readdressing, is_transport_cut};
 use super::{Fate, Model, Seen, error, rewrite};
@@ -18,7 +19,9 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     }
 
     let headers = seen.headers()?;
-    let origin = model.origin(source).ok_or(Reason::ForeignSource)?;
+    let Some(origin) = model.origin(source) else {
+        return from_behind(model, seen, &headers, change);
+    };
     if peer.is_direct && model.marks(destination).plain {
         return Err(Reason::Direct);
     }
@@ -46,6 +49,23 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
         }
     }
     rewrite(change, &headers, origin.underlay, public, peer.slot)
+}
+
+/// From an address that is not this host's: on a gateway, the error of a router behind it.
+fn from_behind(
+    model: &mut Model,
+    seen: &Seen,
+    headers: &Headers,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    let destination = headers.destination;
+    let peer = model.cluster.entry(destination).expect("found before").peer;
+    let is_plain = peer.is_direct && model.marks(destination).plain;
+    if !model.cluster.is_gateway || is_plain || !headers.is_error(seen.frame) {
+        return Err(Reason::ForeignSource);
+    }
+    let public = model.cluster.public_of(peer, destination).ok_or(Reason::Shadowed)?;
+    error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
 /// A packet to a peer's public address: if it is from this host's, so will be the replies.

@@ -36,6 +36,29 @@ pub fn egress(
     Ok(Fate::Rewritten { slot })
 }
 
+/// An error of a router behind a gateway, to a peer's address `public`: the gateway's address that
+/// the peer's packet was sent to stands for the router, and nothing does if it was no such packet.
+pub fn from_behind(
+    model: &Model,
+    seen: &Seen,
+    headers: &Headers,
+    public: IpAddr,
+    slot: u32,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    let quoted = quote(seen, headers).map_err(|_| Reason::ForeignSource)?;
+    let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
+    let origin = model.origin(quoted.destination);
+    let (Some(entry), Some(origin)) = (entry, origin) else { return Err(Reason::ForeignSource) };
+    let is_of_receiver = quoted.source == headers.destination;
+    if !is_of_receiver || model.is_listed(seen, &quoted, entry.peer) {
+        return Err(Reason::ForeignSource);
+    }
+    change.quote(&quoted, public, origin.underlay);
+    change.error(headers, origin.underlay, public);
+    Ok(Fate::Rewritten { slot })
+}
+
 /// An error from a peer, between the private addresses `ends`.
 pub fn from_peer(
     model: &mut Model,
