@@ -8,6 +8,7 @@ use tunnel_ebpf::family::{V4, V6};
 use crate::link::{Next, Tagged, Version, next};
 use crate::log::Logged;
 use crate::maps::FamilyMaps;
+use crate::settings::is_ethernet;
 
 /// A version of IP that the programs handle.
 pub trait Handled: FamilyMaps + Logged {}
@@ -64,10 +65,10 @@ pub trait Handler {
 
 /// Lets `handler` handle what follows `ethertype`, in network order.
 #[inline(always)]
-pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2], may_have_tags: bool) -> i32 {
+pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
     match next(ethertype) {
         Next::Ip(version) => handle(handler, version, Untagged),
-        Next::Tag if may_have_tags => match handler.behind_tags() {
+        Next::Tag if is_ethernet() => match handler.behind_tags() {
             Some(Tagged { version, tags_len }) => handle(handler, version, Behind(tags_len)),
             None => handler.pass(),
         },

@@ -10,7 +10,8 @@ pub struct WriteFailed;
 ///
 /// Reads return copies of bytes that were checked to lie within the packet, or nothing.
 pub trait Packet {
-    /// Bytes from the network header to the end of the packet, trailing padding included.
+    /// Bytes from the network header to the end of the packet, trailing padding included. Of a packet
+    /// whose header was read, and so is there.
     fn extent(&self) -> u32;
 
     /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.

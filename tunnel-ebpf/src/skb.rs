@@ -87,7 +87,7 @@ impl<T: Tags> Skb<T> {
 impl<T: Tags> Packet for Skb<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
-        self.context().len().saturating_sub(self.network() as u32)
+        self.context().len().wrapping_sub(self.network() as u32)
     }
 
     #[inline(always)]

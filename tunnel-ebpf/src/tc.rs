@@ -11,19 +11,18 @@ use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
 use crate::link::Tagged;
 use crate::maps::PinnedMaps;
-use crate::settings::is_ethernet;
 use crate::skb::{Skb, behind_tags, ethertype};
 
 /// Rewrites packets on their way out.
 #[classifier]
 pub fn rewrite_egress(ctx: TcContext) -> i32 {
-    dispatch(&Egress(&ctx), ethertype(&ctx), is_ethernet())
+    dispatch(&Egress(&ctx), ethertype(&ctx))
 }
 
 /// Rewrites packets on their way in.
 #[classifier]
 pub fn rewrite_ingress(ctx: TcContext) -> i32 {
-    dispatch(&Ingress(&ctx), ethertype(&ctx), is_ethernet())
+    dispatch(&Ingress(&ctx), ethertype(&ctx))
 }
 
 struct Egress<'a>(&'a TcContext);

@@ -17,7 +17,7 @@ use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
 #[xdp(frags)]
 pub fn rewrite_xdp(ctx: XdpContext) -> u32 {
     match ethertype(&ctx) {
-        Some(ethertype) => dispatch(&Ingress(&ctx), ethertype, true) as u32,
+        Some(ethertype) => dispatch(&Ingress(&ctx), ethertype) as u32,
         None => XDP_PASS,
     }
 }

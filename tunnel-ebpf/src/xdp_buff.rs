@@ -118,7 +118,7 @@ impl<T: Tags> XdpBuff<T> {
 impl<T: Tags> Packet for XdpBuff<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
-        (self.len() as u32).saturating_sub(self.network() as u32)
+        (self.len() as u32).wrapping_sub(self.network() as u32)
     }
 
     #[inline(always)]

@@ -78,11 +78,11 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     }
     let addresses = addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if (!from.is_private || peer.public_flows == 1) && checksum_to_mend::<F>(ip).is_ok() {
-        let treatment = (!from.is_private).then_some(Treatment::FromUnderlay);
+    if u8::from(from.is_underlay) | peer.public_flows != 0 && checksum_to_mend::<F>(ip).is_ok() {
+        let treatment = from.is_underlay.then_some(Treatment::FromUnderlay);
         let is_noted = public_flow::note::<F, P, T>(packet, ip, addresses, tables, treatment);
         // Always, since a peer that has moved has more than one entry that may lack the note.
-        if is_noted && !from.is_private {
+        if is_noted && from.is_underlay {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
         }
     }
@@ -109,8 +109,9 @@ fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
 pub(super) struct From<A> {
     /// The underlay address that it is to be from on the wire.
     pub underlay: A,
-    /// Whether it is from a private address: otherwise, its socket is bound to the underlay address.
-    pub is_private: bool,
+    /// Whether it is from that already: its socket is bound to it. Otherwise it is from a private
+    /// address.
+    pub is_underlay: bool,
 }
 
 /// Which of this host's addresses a packet to `peer` is from.
@@ -124,9 +125,9 @@ pub(super) fn from<A: Address, T: Tables<A>>(
     source: A,
 ) -> Result<From<A>, Reason> {
     match own::underlay_of(tables, peer, source) {
-        Some(underlay) => Ok(From { underlay, is_private: true }),
+        Some(underlay) => Ok(From { underlay, is_underlay: false }),
         None if own::private_of(tables, peer, source).is_some() => {
-            Ok(From { underlay: source, is_private: false })
+            Ok(From { underlay: source, is_underlay: true })
         }
         None => Err(Reason::ForeignSource),
     }

@@ -15,8 +15,9 @@ pub const HEADER_LEN: usize = 20;
 /// Where time to live, protocol and checksum stand; source and destination address follow at once.
 pub const CHECKSUM_WORD_OFFSET: usize = 8;
 
-const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
-const MORE_FRAGMENTS: u16 = 0x2000;
+/// In the header's second word, as it stands in memory.
+const FRAGMENT_OFFSET: u32 = u32::from_ne_bytes([0, 0, 0x1f, 0xff]);
+const MORE_FRAGMENTS: u32 = u32::from_ne_bytes([0, 0, 0x20, 0]);
 
 /// An address.
 pub type Address = Words<1>;
@@ -137,21 +138,26 @@ fn parse_quoted(header: &Header, extent: u32) -> Result<Ip<Address>, Reason> {
 
 #[inline(always)]
 fn ip(header: &Header, header_len: usize, payload_len: u32) -> Ip<Address> {
-    let [id0, id1, f0, f1] = header[1].to_ne_bytes();
-    let fragment = u16::from_be_bytes([f0, f1]);
+    let [id0, id1, ..] = header[1].to_ne_bytes();
     Ip {
         header_len,
         payload_len,
         protocol: protocol(header),
-        fragment: if fragment & FRAGMENT_OFFSET_MASK != 0 {
-            Fragment::Later
-        } else if fragment & MORE_FRAGMENTS != 0 {
-            Fragment::First
-        } else {
-            Fragment::Whole
-        },
+        fragment: fragment(header),
         identification: [id0, id1, 0, 0],
         addresses: V4::addresses(header),
+    }
+}
+
+/// The usual answer first.
+#[inline(always)]
+const fn fragment(header: &Header) -> Fragment {
+    if header[1] & (FRAGMENT_OFFSET | MORE_FRAGMENTS) == 0 {
+        Fragment::Whole
+    } else if header[1] & FRAGMENT_OFFSET == 0 {
+        Fragment::First
+    } else {
+        Fragment::Later
     }
 }
 
@@ -165,8 +171,8 @@ const fn protocol(header: &Header) -> u8 {
 #[inline(always)]
 fn header_len(header: &Header) -> Option<usize> {
     let [vihl, ..] = header[0].to_ne_bytes();
-    let len = usize::from(vihl & 0x0f) * 4;
-    (vihl >> 4 == 4 && len >= HEADER_LEN).then_some(len)
+    // One comparison for the version and the least length.
+    matches!(vihl, 0x45..=0x4f).then_some(usize::from(vihl & 0x0f) * 4)
 }
 
 #[cfg(test)]
