@@ -48,10 +48,24 @@ END
         rewrite detach eth0 &&
         ip link delete eth0
 }
-attach_by_hand
-echo "@vm attach $? $(sed -n 's/.*"hook": *"\([a-z]*\)".*/\1/p' /tmp/status.json) $(seconds)"
+# Whether the kernel has this function.
+can() {
+    [ "$1" = - ] || grep -q " $1\$" /proc/kallsyms
+}
 
-while read -r program arguments; do
+attach_by_hand
+code=$?
+hook=$(sed -n 's/.*"hook": *"\([a-z]*\)".*/\1/p' /tmp/status.json)
+expected=clsact
+if can tcx_prog_attach; then expected=tcx; fi
+if [ "$hook" != "$expected" ]; then code=1; fi
+echo "@vm attach $code $hook $(seconds)"
+
+while read -r needs program arguments; do
+    if ! can "$needs"; then
+        echo "skipped: this kernel has no $needs"
+        continue
+    fi
     echo "@vm begin $program"
     # The arguments have no spaces of their own.
     # shellcheck disable=SC2086

@@ -36,7 +36,7 @@ pub fn common(binary: &Path, folder: &Path) -> Result<Files> {
             .with_context(|| format!("the package tests has no test {}", run.binary))?;
         test_binaries::require_tests(program, run)?;
         add(run.binary, program, &format!("tests/{}", run.binary))?;
-        list.push_str(&format!("{} {}\n", run.binary, runs::arguments(run).join(" ")));
+        list.push_str(&runs::line(run));
     }
     files.text("runs", list);
     files.text("init", INIT);

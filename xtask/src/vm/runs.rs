@@ -5,13 +5,36 @@
 pub struct Run {
     /// The test of the package `tests` that cargo builds.
     pub binary: &'static str,
-    /// Parts of the names of those of its tests that run; none means all of them. One that no test's
-    /// name has a part of is an error.
-    pub filters: &'static [&'static str],
+    /// The tests of it that run; none means all of them. One that there is not is an error.
+    pub tests: &'static [&'static str],
     /// How many of them run at once. The machine has two processors.
     pub threads: u8,
     /// Which of them.
     pub which: Which,
+    /// What the kernel must have for it.
+    pub needs: Ability,
+}
+
+/// What a kernel may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Every kernel has what it takes.
+    None,
+    /// Programs at tcx.
+    Tcx,
+    /// XDP programs that read beyond the first buffer.
+    Xdp,
+}
+
+impl Ability {
+    /// A function that kernels with it have: `init.sh` looks for it in `/proc/kallsyms`.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::None => "-",
+            Self::Tcx => "tcx_prog_attach",
+            Self::Xdp => "bpf_xdp_load_bytes",
+        }
+    }
 }
 
 /// Which tests of a binary a run means.
@@ -23,50 +46,58 @@ pub enum Which {
     Ignored,
 }
 
-const fn run(binary: &'static str, filters: &'static [&'static str], which: Which) -> Run {
-    Run { binary, filters, threads: 2, which }
+const fn run(binary: &'static str, tests: &'static [&'static str], needs: Ability) -> Run {
+    Run { binary, tests, threads: 2, which: Which::Usual, needs }
 }
 
 /// The runs, in this order.
 pub const RUNS: &[Run] = &[
-    run("packet_table", &[], Which::Usual),
+    run("packet_table", &[], Ability::None),
     run(
         "control",
         &[
             "bpftool::the_map_of_peers_reads_as_text",
             "peers::a_peer_that_moved_is_followed",
-            "stats::the_json",
-            "status::the_json",
+            "stats::the_json_has_the_documented_shape_and_counts",
+            "status::a_filter_that_is_gone_is_found",
+            "undo::detach_leaves_a_host_of_both_families_as_it_was",
             "undo::detach_leaves_the_host_as_it_was",
-            "undo_clsact::filters_of_somebody_else",
+            "undo::detach_leaves_the_host_as_it_was_with_clsact",
+            "undo_clsact::filters_of_somebody_else_stay_as_they_are",
         ],
-        Which::Usual,
+        Ability::None,
     ),
+    run("control", &["status::the_json_has_the_documented_shape"], Ability::Tcx),
+    run("control", &["undo::detach_leaves_the_host_as_it_was_with_xdp"], Ability::Xdp),
     run(
         "dataplane",
         &[
-            "fragments",
-            "icmp_errors::a_closed_udp_port",
-            "iptables_trick::rewrite_on_a",
+            "fragments::a_datagram_of_many_fragments_arrives_both_ways",
+            "icmp_errors::a_closed_udp_port_of_the_peer_refuses",
+            "iptables_trick::rewrite_on_a_and_the_trick_on_b",
             "offloads::clsact_with_all_offloads",
             "offloads::clsact_without_offloads",
-            "offloads::tcx_with_all_offloads",
-            "path_mtu::bulk_tcp_from_a",
-            "public_flows::tcp_to_the_public_address",
+            "path_mtu::bulk_tcp_from_a_finds_the_mtu_of_the_path",
+            "public_flows::tcp_to_the_public_address_works_beside_tcp_to_the_private_one",
         ],
-        Which::Usual,
+        Ability::None,
     ),
-    run("kernel_modules", &[], Which::Ignored),
+    run("dataplane", &["offloads::tcx_with_all_offloads"], Ability::Tcx),
+    run("dataplane", &["offloads::xdp_with_all_offloads"], Ability::Xdp),
+    Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
-/// The arguments for the test binary. What a test that passed has said is shown: the reason to skip
-/// the rest of it, where a kernel lacks what it takes.
-pub fn arguments(run: &Run) -> Vec<String> {
-    let mut words: Vec<_> = run.filters.iter().map(|&filter| filter.to_owned()).collect();
-    words.push(format!("--test-threads={}", run.threads));
-    words.push("--show-output".to_owned());
-    if run.which == Which::Ignored {
-        words.push("--ignored".to_owned());
+/// A run as `init.sh` reads it: what it needs, the test binary, and its arguments. What a test that
+/// passed has said is shown: the reason to skip a part of it.
+pub fn line(run: &Run) -> String {
+    let mut words = vec![run.needs.symbol(), run.binary];
+    words.extend(run.tests);
+    if !run.tests.is_empty() {
+        words.push("--exact");
     }
-    words
+    if run.which == Which::Ignored {
+        words.push("--ignored");
+    }
+    words.push("--show-output");
+    format!("{} --test-threads={}\n", words.join(" "), run.threads)
 }
