@@ -53,6 +53,9 @@ pub fn detach(reports: &[detach::Report]) -> String {
         let interface = &report.interface;
         let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
         let _ = writeln!(text, "{interface}: {what}");
+        for name in &report.told {
+            let _ = writeln!(text, "  told to send plainly: {name}");
+        }
         for address in &report.addresses {
             let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
         }

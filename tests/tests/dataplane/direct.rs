@@ -226,3 +226,24 @@ fn on_one_network(family: &Addresses, public: [IpAddr; 2]) -> Result<Cluster> {
     cluster.write_file(&file)?;
     Ok(cluster)
 }
+
+#[test]
+fn an_idle_connection_outlives_the_detach_of_one_side() -> Result<()> {
+    let cluster = on_one_network(&IPV4, PUBLIC_V4)?;
+    let (a, b) = (&cluster.lab.a, &cluster.lab.b);
+    for host in [a, b] {
+        cluster.attach_to(CABLE_INTERFACE, host, &[])?;
+    }
+    let at_b = SocketAddr::new(IPV4.b_private, PORT);
+    let listener = b.enter(|| TcpListener::bind(at_b))??;
+    let mut near = a.enter(|| dial(None, at_b))??;
+    let (mut far, _) = listener.accept()?;
+    near.write_all(&[1])?;
+    far.read_exact(&mut [0])?;
+    cluster.detach_from(CABLE_INTERFACE, a)?;
+    // The side that still rewrites is the first to say something.
+    far.write_all(&[2])?;
+    near.read_exact(&mut [0]).context("from the attached side")?;
+    near.write_all(&[3])?;
+    far.read_exact(&mut [0]).context("to the attached side")
+}

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::routing;
 use super::running::Running;
+use super::{farewell, routing};
 use crate::address::Private;
+use crate::config::MemberName;
 use crate::dataplane::hook;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
@@ -40,6 +41,8 @@ pub struct Report {
     pub arp_announce: Option<u8>,
     /// The routes that were removed.
     pub routes: Vec<PeerRoute>,
+    /// The peers that were told to send plainly from now on.
+    pub told: Vec<MemberName>,
     /// What an attach that was killed had left was all there was.
     pub unfinished: bool,
 }
@@ -89,13 +92,16 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
             addresses: Vec::new(),
             arp_announce: None,
             routes: Vec::new(),
+            told: Vec::new(),
             unfinished: true,
         });
     }
-    let maps = Maps::open(folder)?;
+    let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
+    let told = farewell::say(&mut maps).await?;
     drop(maps);
-    remove(folder, &attachment, &recorded, netlink, &Leave::default()).await
+    let report = remove(folder, &attachment, &recorded, netlink, &Leave::default()).await?;
+    Ok(Report { told, ..report })
 }
 
 /// What [`remove`] leaves on the host, for the attach that follows.
@@ -154,7 +160,7 @@ pub(super) async fn remove(
     }
     folder.remove()?;
     let interface = folder.interface().to_owned();
-    Ok(Report { interface, addresses, arp_announce, routes, unfinished: false })
+    Ok(Report { interface, addresses, arp_announce, routes, told: Vec::new(), unfinished: false })
 }
 
 /// Leaves a private address to another attached interface that needs it, which then removes it

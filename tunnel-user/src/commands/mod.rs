@@ -4,6 +4,7 @@ pub mod attach;
 pub mod attach_plan;
 pub mod check;
 pub mod detach;
+mod farewell;
 pub mod health;
 mod membership;
 pub mod peer;

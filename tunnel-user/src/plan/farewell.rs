@@ -1,0 +1,106 @@
+//! Which peers are to hear, before the programs go, that this host sends plainly from then on.
+
+use tunnel_common::peers::{Peer, ROLE_PRIVATE};
+
+use crate::plan::peer_tables::{Change, PeerTable};
+use crate::plan::range::Address;
+
+/// A peer that is marked direct and is still sent rewritten packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Farewell<A> {
+    /// The slot of the peer.
+    pub slot: u32,
+    /// This host's private address.
+    pub own: A,
+    /// The peer's private address.
+    pub peer: A,
+    /// What has this host send plainly.
+    pub changes: Vec<Change<A>>,
+}
+
+/// The farewells to the peers in `table`. Networks and a gateway's peers get none: this host does not
+/// know which of their hosts talk to which.
+#[must_use]
+pub fn farewells<A: Address>(table: &PeerTable<A>) -> Vec<Farewell<A>> {
+    let is_meant = |peer: &Peer<A>| {
+        let has_own = peer.self_private != A::default();
+        peer.role == ROLE_PRIVATE && peer.direct == 1 && peer.plain == 0 && has_own
+    };
+    let farewell = |own: A, peer: A, slot: u32| {
+        let entries = table.iter().filter(|(_, entry)| entry.slot == slot);
+        let changes =
+            entries.map(|(range, entry)| Change::Set(*range, Peer { plain: 1, ..*entry }));
+        Farewell { slot, own, peer, changes: changes.collect() }
+    };
+    table
+        .iter()
+        .filter(|(range, peer)| range.is_single() && is_meant(peer))
+        .map(|(range, peer)| farewell(peer.self_private, range.address, peer.slot))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tunnel_common::peers::ROLE_PUBLIC;
+
+    use super::*;
+    use crate::plan::range::Range;
+
+    const OWN: [u8; 4] = [10, 0, 0, 1];
+
+    fn table(slot: u32, direct: u8, plain: u8) -> PeerTable<[u8; 4]> {
+        let host = 2 + slot as u8;
+        let (private, public) = ([10, 0, 0, host], [203, 0, 113, host]);
+        let entry = |role| Peer {
+            private,
+            public,
+            self_private: OWN,
+            self_underlay: [198, 51, 100, 2],
+            slot,
+            role,
+            direct,
+            public_flows: 1,
+            length: 32,
+            bypass: 0,
+            plain,
+            reserved: [0; 2],
+            settled_at: 0,
+        };
+        [(Range::single(private), entry(ROLE_PRIVATE)), (Range::single(public), entry(ROLE_PUBLIC))]
+            .into()
+    }
+
+    #[test]
+    fn a_direct_peer_is_told_and_both_of_its_entries_change() {
+        let mut all = table(0, 1, 0);
+        all.extend(table(1, 0, 0));
+        let [farewell] = &farewells(&all)[..] else { panic!("one") };
+        assert_eq!((farewell.own, farewell.peer, farewell.slot), (OWN, [10, 0, 0, 2], 0));
+        let changed: Vec<_> = farewell
+            .changes
+            .iter()
+            .map(|change| match change {
+                Change::Set(range, peer) => (range.address, peer.plain, peer.public_flows),
+                Change::Remove(range) => panic!("{range:?} goes"),
+            })
+            .collect();
+        assert_eq!(changed, [([10, 0, 0, 2], 1, 1), ([203, 0, 113, 2], 1, 1)]);
+    }
+
+    #[test]
+    fn who_sends_plainly_already_is_told_nothing() {
+        assert_eq!(farewells(&table(0, 1, 1)), []);
+    }
+
+    #[test]
+    fn a_gateway_and_a_network_say_nothing() {
+        let mut gateway = table(0, 1, 0);
+        gateway.values_mut().for_each(|peer| peer.self_private = [0; 4]);
+        assert_eq!(farewells(&gateway), []);
+        let network: PeerTable<_> = table(0, 1, 0)
+            .into_iter()
+            .map(|(range, peer)| (Range { length: 24, ..range }, Peer { length: 24, ..peer }))
+            .collect();
+        assert_eq!(farewells(&network), []);
+    }
+}
