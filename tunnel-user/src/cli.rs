@@ -92,6 +92,25 @@ failed attach leaves nothing behind. Back: rewrite detach eth0")]
         watch: bool,
     },
 
+    /// What attach would change with this file on what is attached; changes nothing
+    #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
+        rewrite diff --config new.toml --json\n\n\
+        `+` comes, `-` goes, `~` is another way. Refused like attach, if attach would be.")]
+    Diff {
+        /// The file
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+        /// Which member this host is, where its addresses do not tell; several times on a gateway
+        #[arg(long = "self", value_name = "NAME")]
+        self_names: Vec<String>,
+        /// Which interface.
+        #[command(flatten)]
+        on: On,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Is the file right, can this host run it, and what will be in the way; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]

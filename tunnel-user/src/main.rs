@@ -4,6 +4,7 @@
 mod cli;
 mod messages;
 mod print;
+mod print_diff;
 mod progress;
 mod watch;
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::commands::check::Level;
-use tunnel_user::commands::{attach, check, detach, peer, stats, status};
+use tunnel_user::commands::{attach, check, detach, diff, peer, stats, status};
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
@@ -97,6 +98,15 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Stats { json, watch: false } => {
             let stats = stats::run()?;
             say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
+        }
+        Command::Diff { config, self_names, on, json } => {
+            let comparing = diff::run(&config, &self_names, on.interface.as_deref());
+            let difference = progress::during("comparing", comparing).await?;
+            say(&if json {
+                as_json(&print_diff::json(&difference))?
+            } else {
+                print_diff::text(&difference)
+            })?;
         }
         Command::Check { config, self_names } => {
             let checking = check::run(&config, &self_names);

@@ -262,7 +262,7 @@ const fn noun(peers: usize) -> &'static str {
     if peers == 1 { "peer" } else { "peers" }
 }
 
-fn named(peer: &NamedPeer) -> String {
+pub fn named(peer: &NamedPeer) -> String {
     let addresses: Vec<_> = peer.addresses.iter().map(ToString::to_string).collect();
     let direct = if peer.direct { ", direct" } else { "" };
     let bypass = match joined(&peer.bypass) {
@@ -284,6 +284,6 @@ fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     words.join(",")
 }
 
-fn with_length(address: Private) -> String {
+pub fn with_length(address: Private) -> String {
     format!("{}/{}", address.0.address(), address.0.length())
 }

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "peer list",
     "stats",
     "check",
+    "diff",
 ];
 
 #[test]

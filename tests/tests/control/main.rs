@@ -6,6 +6,7 @@ mod bpftool;
 mod bypass;
 mod check;
 mod command_line;
+mod diff;
 mod dotted_name;
 mod dual_stack;
 mod failed_attach;

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod attach_plan;
 pub mod check;
 pub mod detach;
+pub mod diff;
 mod farewell;
 pub mod health;
 mod membership;

@@ -2,6 +2,7 @@
 
 pub mod bypass;
 pub mod capacity;
+pub mod difference;
 pub mod farewell;
 pub mod find_self;
 pub mod identity;

@@ -1,0 +1,136 @@
+//! `rewrite diff`: what an attach would change is told, and nothing is changed by telling.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::bpffs::dump_without_notes;
+use crate::host_state::HostState;
+use crate::scenario::{NOTHING_MORE, Scenario};
+
+const NEW: &str = "\
+[[member]]
+name    = \"srva\"
+private = \"10.0.0.1\"
+public  = \"198.51.100.2\"
+
+[[member]]
+name    = \"srvb\"
+private = \"10.0.0.2\"
+public  = \"192.0.2.2\"
+direct  = true
+
+[[member]]
+name    = \"srvd\"
+private = \"10.0.0.4\"
+public  = \"192.0.2.4\"
+";
+
+/// What differs, of the two files on A.
+fn difference(scenario: &Scenario, file: &str) -> Result<String> {
+    let path = scenario.path(file);
+    scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])
+}
+
+#[test]
+fn the_file_that_runs_is_no_difference() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let path = scenario.path("cluster.toml");
+    assert_eq!(difference(&scenario, "cluster.toml")?, format!("eth0: {path} is what runs\n"));
+    let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
+    assert_eq!(told["same"], true);
+    assert_eq!(told["peers"], json!({"added": [], "removed": []}));
+    Ok(())
+}
+
+#[test]
+fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let add = ["peer", "add", "srvc", "--private", "10.0.0.3", "--public", "192.0.2.3"];
+    scenario.rewrite.run(host, &add)?;
+    scenario.file("new.toml", NEW)?;
+    let before = HostState::of(host)?;
+    let table = dump_without_notes(&scenario.pin(host, "peers_v4")?)?;
+
+    let path = scenario.path("new.toml");
+    let told = difference(&scenario, "new.toml")?;
+    let wanted = format!(
+        "eth0: with {path}\n\
+         \x20 + peer srvd  10.0.0.4 at 192.0.2.4\n\
+         \x20 ~ peer srvb  10.0.0.2 at 192.0.2.2, direct, now srvb  10.0.0.2 at 203.0.113.2\n\
+         \x20 - peer srvc  10.0.0.3 at 192.0.2.3\n\
+         \x20 + route 10.0.0.4 via 198.51.100.1 src 10.0.0.1\n\
+         \x20 - route 10.0.0.3 via 198.51.100.1 src 10.0.0.1\n\
+         \x20 nothing is changed yet: rewrite attach eth0 --config {path}\n"
+    );
+    assert_eq!(told, wanted);
+    let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
+    let peer = |name, private, public, direct| {
+        json!({"name": name, "private": [private], "public": [public], "direct": direct,
+            "bypass": []})
+    };
+    let route = |destination| format!("{destination} via 198.51.100.1 src 10.0.0.1");
+    assert_eq!(
+        told,
+        json!({
+            "interface": "eth0",
+            "same": false,
+            "selves": null,
+            "peers": {
+                "added": [peer("srvd", "10.0.0.4", "192.0.2.4", false)],
+                "removed": [peer("srvc", "10.0.0.3", "192.0.2.3", false)],
+            },
+            "changed_peers": [{
+                "from": peer("srvb", "10.0.0.2", "203.0.113.2", false),
+                "to": peer("srvb", "10.0.0.2", "192.0.2.2", true),
+            }],
+            "addresses": {"added": [], "removed": []},
+            "routes": {"added": [route("10.0.0.4")], "removed": [route("10.0.0.3")]},
+        })
+    );
+    before.assert_unchanged(host, "after diff");
+    assert_eq!(dump_without_notes(&scenario.pin(host, "peers_v4")?)?, table);
+
+    scenario.attach_by(host, "new.toml", NOTHING_MORE)?;
+    let told = difference(&scenario, "new.toml")?;
+    ensure!(told.contains("is what runs"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_host_that_becomes_another_member_is_told() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let text = scenario.lab.cluster_toml().replace("\"10.0.0.1\"", "\"10.0.0.9\"");
+    scenario.file("renumbered.toml", text)?;
+    let told = difference(&scenario, "renumbered.toml")?;
+    for wanted in [
+        "  ~ this host: srva, 10.0.0.9 as 198.51.100.2, now srva, 10.0.0.1 as 198.51.100.2\n",
+        "  + address 10.0.0.9/32 on lo\n",
+        "  - address 10.0.0.1/32 on lo\n",
+        "  + route 10.0.0.2 via 198.51.100.1 src 10.0.0.9\n",
+    ] {
+        ensure!(told.contains(wanted), "{wanted} is not in {told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_attach_would_refuse_is_refused() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let diff = |file: &str| scenario.try_run(host, &["diff", "--config", &scenario.path(file)]);
+    diff("cluster.toml")?.require(4, &["no interface is attached", "help: "])?;
+    scenario.attach(host, NOTHING_MORE)?;
+    scenario.file("wrong.toml", "[[member]]\nname = \"srva\"\n")?;
+    diff("wrong.toml")?.require(3, &["wrong.toml:", "private"])?;
+    diff("missing.toml")?.require(3, &["missing.toml"])?;
+    scenario
+        .file("elsewhere.toml", scenario.lab.cluster_toml().replace("198.51.100.2", "192.0.2.7"))?;
+    diff("elsewhere.toml")?.require(4, &["eth0"])?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! `rewrite diff`: what attach would change on an interface that is attached. Changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::attach_plan::{Options, plan};
+use super::running;
+use crate::address::Private;
+use crate::config;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::plan::difference::PeerDifference;
+use crate::plan::membership::LeftOut;
+use crate::plan::peers::NamedPeer;
+use crate::plan::routes::{PeerRoute, RouteChanges};
+
+/// What would change on one interface.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The interface.
+    pub interface: String,
+    /// The file.
+    pub config: PathBuf,
+    /// Who this host is and would be, where that differs.
+    pub selves: Option<(Vec<String>, Vec<String>)>,
+    /// The peers.
+    pub peers: PeerDifference,
+    /// Addresses of peers that are of no use here.
+    pub left_out: Vec<LeftOut>,
+    /// Private addresses that the loopback interface would get.
+    pub added_addresses: Vec<Private>,
+    /// Private addresses that would be taken from it.
+    pub removed_addresses: Vec<Private>,
+    /// The routes.
+    pub routes: RouteChanges,
+}
+
+impl Difference {
+    /// Whether attach would change nothing but its own programs.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.selves.is_none()
+            && self.peers.is_empty()
+            && self.added_addresses.is_empty()
+            && self.removed_addresses.is_empty()
+            && self.routes.set.is_empty()
+            && self.routes.remove.is_empty()
+    }
+}
+
+/// Compares what is attached to `interface`, or to the only one, with the file. Without
+/// `self_names`, a gateway stays who it is.
+///
+/// # Errors
+/// As for an attach with this file, which would be refused then; and if nothing is attached.
+pub async fn run(
+    config: &Path,
+    self_names: &[String],
+    interface: Option<&str>,
+) -> Result<Difference, Failure> {
+    let running = running::one(interface)?;
+    let cluster = config::load(config)?;
+    let identity = &running.selves.identity;
+    let names = || identity.names().map(ToString::to_string).collect();
+    let self_names =
+        if self_names.is_empty() && identity.is_gateway() { names() } else { self_names.to_vec() };
+    let options = Options {
+        interface: running.folder.interface().to_owned(),
+        config: config.to_owned(),
+        self_names,
+        no_routes: running.attachment.routes_managed == 0,
+        hook: None,
+        ingress: None,
+        verbose: false,
+    };
+    let netlink = Netlink::connect()?;
+    let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
+    let (peers, _) = running.peers()?;
+    let peers: Vec<NamedPeer> = peers.into_iter().map(|running| running.peer).collect();
+    let texts = |selves: &[_]| selves.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let selves = (texts(identity.selves()), texts(plan.membership.identity.selves()));
+    let added_addresses = plan.missing_addresses().into_iter().collect();
+    let stays = |own: &Private| plan.membership.identity.on_loopback().any(|wanted| wanted == *own);
+    let removed = running.selves.added.iter().copied().filter(|own| !stays(own)).collect();
+    // Attach sets each of its routes anew; those that are there already are no difference.
+    let ours = super::routing::ours(&netlink, plan.link.index).await?;
+    let is_new = |route: &PeerRoute| !ours.contains(route);
+    let routes = RouteChanges {
+        set: plan.routes.set.iter().copied().filter(is_new).collect(),
+        remove: plan.routes.remove.clone(),
+    };
+    Ok(Difference {
+        interface: options.interface.clone(),
+        config: config.to_owned(),
+        selves: (selves.0 != selves.1).then_some(selves),
+        peers: PeerDifference::between(&peers, &plan.membership.peers),
+        left_out: plan.left_out.clone(),
+        added_addresses,
+        removed_addresses: removed,
+        routes,
+    })
+}

@@ -1,0 +1,125 @@
+//! What `rewrite diff` says, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tunnel_user::address::Private;
+use tunnel_user::commands::diff::Difference;
+use tunnel_user::plan::peers::NamedPeer;
+
+use crate::print::{named, with_length};
+
+/// Line by line: `+` comes, `-` goes, `~` is another way; and how to make it so.
+pub fn text(difference: &Difference) -> String {
+    let Difference { interface, config, peers, .. } = difference;
+    let config = config.display();
+    if difference.is_empty() {
+        return format!("{interface}: {config} is what runs\n");
+    }
+    let mut text = format!("{interface}: with {config}\n");
+    if let Some((from, to)) = &difference.selves {
+        let _ = writeln!(text, "  ~ this host: {}, now {}", to.join("; "), from.join("; "));
+    }
+    for peer in &peers.added {
+        let _ = writeln!(text, "  + peer {}", named(peer));
+    }
+    for (from, to) in &peers.changed {
+        let _ = writeln!(text, "  ~ peer {}, now {}", named(to), named(from));
+    }
+    for peer in &peers.removed {
+        let _ = writeln!(text, "  - peer {}", named(peer));
+    }
+    for address in &difference.added_addresses {
+        let _ = writeln!(text, "  + address {} on lo", with_length(*address));
+    }
+    for address in &difference.removed_addresses {
+        let _ = writeln!(text, "  - address {} on lo", with_length(*address));
+    }
+    for route in &difference.routes.set {
+        let _ = writeln!(text, "  + route {route}");
+    }
+    for route in &difference.routes.remove {
+        let _ = writeln!(text, "  - route {route}");
+    }
+    for left_out in &difference.left_out {
+        let _ = writeln!(text, "  note: {left_out}");
+    }
+    let _ =
+        writeln!(text, "  nothing is changed yet: rewrite attach {interface} --config {config}");
+    text
+}
+
+#[derive(Serialize)]
+struct Both<T> {
+    from: T,
+    to: T,
+}
+
+#[derive(Serialize)]
+struct Change<T> {
+    added: Vec<T>,
+    removed: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct Peer {
+    name: String,
+    private: Vec<String>,
+    public: Vec<String>,
+    direct: bool,
+    bypass: Vec<String>,
+}
+
+impl From<&NamedPeer> for Peer {
+    fn from(peer: &NamedPeer) -> Self {
+        Self {
+            name: peer.name.to_string(),
+            private: texts(peer.private()),
+            public: texts(peer.public()),
+            direct: peer.direct,
+            bypass: texts(&peer.bypass),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Json {
+    interface: String,
+    same: bool,
+    selves: Option<Both<Vec<String>>>,
+    peers: Change<Peer>,
+    changed_peers: Vec<Both<Peer>>,
+    addresses: Change<String>,
+    routes: Change<String>,
+}
+
+/// The value that `--json` prints (docs/json.md).
+pub fn json(difference: &Difference) -> impl Serialize + use<> {
+    let peers = &difference.peers;
+    let changed = peers.changed.iter();
+    let lengths = |addresses: &[Private]| addresses.iter().map(|own| with_length(*own)).collect();
+    Json {
+        interface: difference.interface.clone(),
+        same: difference.is_empty(),
+        selves: difference.selves.clone().map(|(from, to)| Both { from, to }),
+        peers: Change {
+            added: peers.added.iter().map(Peer::from).collect(),
+            removed: peers.removed.iter().map(Peer::from).collect(),
+        },
+        changed_peers: changed
+            .map(|(from, to)| Both { from: from.into(), to: to.into() })
+            .collect(),
+        addresses: Change {
+            added: lengths(&difference.added_addresses),
+            removed: lengths(&difference.removed_addresses),
+        },
+        routes: Change {
+            added: texts(&difference.routes.set),
+            removed: texts(&difference.routes.remove),
+        },
+    }
+}
+
+fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(|value| value.to_string()).collect()
+}
