@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::console::Console;
 
@@ -19,7 +19,7 @@ const PROCESSORS: &str = "2";
 /// A kernel that has not started its first process by then never will.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
 /// A guest that has not powered off by then hangs.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// What is left of a machine.
 pub struct Outcome {
@@ -34,11 +34,17 @@ pub struct Outcome {
 }
 
 /// Boots a kernel with an initial file system and listens to it. `kernel_log` is a file for what the
-/// kernel says.
+/// kernel says, `bars` shows what is going on.
 ///
 /// # Errors
 /// When there can't be a machine at all.
-pub fn boot(series: &str, image: &Path, initramfs: &Path, kernel_log: &Path) -> Result<Outcome> {
+pub fn boot(
+    series: &str,
+    image: &Path,
+    initramfs: &Path,
+    kernel_log: &Path,
+    bars: &MultiProgress,
+) -> Result<Outcome> {
     let mut qemu = start(image, initramfs, kernel_log)?;
     let stdout = qemu.0.stdout.take().context("qemu has no standard output")?;
     let stderr = qemu.0.stderr.take().context("qemu has no standard error")?;
@@ -48,7 +54,7 @@ pub fn boot(series: &str, image: &Path, initramfs: &Path, kernel_log: &Path) -> 
     });
 
     // Draws nothing where standard error is not a terminal.
-    let bar = ProgressBar::new_spinner();
+    let bar = bars.add(ProgressBar::new_spinner());
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
     bar.enable_steady_tick(Duration::from_millis(120));
     let mut listener =
@@ -93,7 +99,11 @@ fn start(image: &Path, initramfs: &Path, kernel_log: &Path) -> Result<Qemu> {
     command
         // Where this process is interrupted or killed, the kernel ends qemu.
         .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-        .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg"])
+        // In one thread: with one for each processor, a processor may go on to run what another one
+        // has patched over. Both of a Debian 6.1 then take the same int3 for ever, as the kernel has
+        // them try again an instruction that is none any more (arch/x86/kernel/kprobes/core.c,
+        // kprobe_int3_handler).
+        .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
         .args(["-smp", PROCESSORS, "-m", MEMORY])
         .args(["-nodefaults", "-display", "none", "-no-reboot"])
         .args(["-serial", &format!("file:{}", kernel_log.display()), "-serial", "stdio"])

@@ -14,15 +14,21 @@ mod runs;
 mod shared_libraries;
 mod test_binaries;
 
+use std::collections::VecDeque;
 use std::env;
+use std::fmt::Write as _;
 use std::fs;
+use std::panic;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::workspace;
 use archive::Archive;
 use cpio::Files;
+use indicatif::MultiProgress;
 use kernel::Kernel;
 use machine::Outcome;
 
@@ -45,18 +51,39 @@ pub fn run(binary: &Path, series: &[String]) -> Result<()> {
     let kernels = kernels(&folder, series);
 
     println!("{:<28} {:<7} {:>6} {:>8}", "kernel", "hook", "passed", "seconds");
-    let mut failed = Vec::new();
-    for (series, kernel) in series.iter().zip(kernels) {
-        let result = kernel.and_then(|kernel| test(&kernel, &common, &folder));
-        if let Err(error) = result {
-            println!("{series}: FAILED: {error:#}");
-            failed.push(series.as_str());
+    let todo = Mutex::new(series.iter().zip(kernels).collect::<VecDeque<_>>());
+    let failed = Mutex::new(Vec::new());
+    let bars = MultiProgress::new();
+    let work = || {
+        while let Some((series, kernel)) = take(&todo) {
+            let mut report = String::new();
+            let tested =
+                kernel.and_then(|kernel| test(&kernel, &common, &folder, &bars, &mut report));
+            if let Err(error) = tested {
+                let _ = writeln!(report, "{series}: FAILED: {error:#}");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(series.as_str());
+            }
+            // As a whole, since others print as well; the bars make room.
+            bars.suspend(|| print!("{report}"));
         }
-    }
+    };
+    // A machine takes one processor of this host.
+    let machines = thread::available_parallelism().map_or(1, usize::from).min(series.len());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !failed.is_empty() {
         bail!("failed on {} of {} kernels: {}", failed.len(), series.len(), failed.join(", "));
     }
     Ok(())
+}
+
+fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
+    todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
 /// The kernels of these series; the archive is asked for those alone that are not there yet.
@@ -79,36 +106,43 @@ fn kernels(folder: &Path, series: &[String]) -> Vec<Result<Kernel>> {
     series.iter().map(|series| have(series).context("there is no such kernel to be had")).collect()
 }
 
-/// Boots a kernel, runs everything, and says how it went.
-fn test(kernel: &Kernel, common: &Files, folder: &Path) -> Result<()> {
-    let initramfs = folder.join("initramfs.cpio");
-    initramfs::write(common, kernel, &initramfs)?;
+/// Boots a kernel and runs everything; `report` gets how it went.
+fn test(
+    kernel: &Kernel,
+    common: &Files,
+    folder: &Path,
+    bars: &MultiProgress,
+    report: &mut String,
+) -> Result<()> {
     let series = &kernel.series;
+    let initramfs = folder.join(format!("{series}.cpio"));
+    initramfs::write(common, kernel, &initramfs)?;
     let kernel_log = folder.join(format!("{series}.kernel.log"));
-    let outcome = machine::boot(series, &kernel.image(), &initramfs, &kernel_log)?;
+    let outcome = machine::boot(series, &kernel.image(), &initramfs, &kernel_log, bars)?;
     let Outcome { console, said, kernel_said, ended } = outcome;
     fs::write(folder.join(format!("{series}.log")), &said)
         .context("keeping what the guest said")?;
-    println!(
+    writeln!(
+        report,
         "{:<28} {:<7} {:>6} {:>8.1}",
         console.release.as_deref().unwrap_or(&kernel.release),
         console.hook.as_deref().unwrap_or("-"),
         console.passed,
         console.seconds,
-    );
+    )?;
     for run in &console.runs {
-        println!("  {:<42} {:>8.1}", run.binary, run.seconds);
+        writeln!(report, "  {:<42} {:>8.1}", run.binary, run.seconds)?;
     }
     for reason in &console.skipped {
-        println!("  skipped: {reason}");
+        writeln!(report, "  skipped: {reason}")?;
     }
     let verdict = ended.and_then(|()| console.verdict());
     if verdict.is_err() {
-        println!("\nwhat the guest of {series} said:\n{}", said);
+        writeln!(report, "\nwhat the guest of {series} said:\n{said}")?;
         let lines: Vec<_> = kernel_said.lines().collect();
-        println!("the last that its kernel said:");
+        writeln!(report, "the last that its kernel said:")?;
         for line in &lines[lines.len().saturating_sub(KERNEL_LINES)..] {
-            println!("{line}");
+            writeln!(report, "{line}")?;
         }
     }
     verdict
