@@ -228,13 +228,22 @@ fn on_one_network(family: &Addresses, public: [IpAddr; 2]) -> Result<Cluster> {
 }
 
 #[test]
-fn an_idle_connection_outlives_the_detach_of_one_side() -> Result<()> {
-    let cluster = on_one_network(&IPV4, PUBLIC_V4)?;
+fn an_idle_connection_outlives_the_detach_of_one_side_ipv4() -> Result<()> {
+    outlives_the_detach_of_one_side(&IPV4, PUBLIC_V4)
+}
+
+#[test]
+fn an_idle_connection_outlives_the_detach_of_one_side_ipv6() -> Result<()> {
+    outlives_the_detach_of_one_side(&IPV6, PUBLIC_V6)
+}
+
+fn outlives_the_detach_of_one_side(family: &Addresses, public: [IpAddr; 2]) -> Result<()> {
+    let cluster = on_one_network(family, public)?;
     let (a, b) = (&cluster.lab.a, &cluster.lab.b);
     for host in [a, b] {
         cluster.attach_to(CABLE_INTERFACE, host, &[])?;
     }
-    let at_b = SocketAddr::new(IPV4.b_private, PORT);
+    let at_b = SocketAddr::new(family.b_private, PORT);
     let listener = b.enter(|| TcpListener::bind(at_b))??;
     let mut near = a.enter(|| dial(None, at_b))??;
     let (mut far, _) = listener.accept()?;
