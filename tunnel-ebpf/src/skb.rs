@@ -101,12 +101,14 @@ impl<T: Tags> Packet for Skb<T> {
         if !T::NONE {
             return self.context().load(self.network()).ok();
         }
-        if self.pointer::<[u32; N]>(0).is_none() {
-            // A failure is found by the next look.
-            let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
-        }
         // SAFETY: the pointer is only there if all of it lies within the packet.
-        self.pointer(0).map(|header| unsafe { place::load(header) })
+        let load = |header: *mut [u32; N]| unsafe { place::load(header) };
+        if let Some(header) = self.pointer(0) {
+            return Some(load(header));
+        }
+        // A failure is found by the next look.
+        let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
+        self.pointer(0).map(load)
     }
 
     #[inline(always)]
