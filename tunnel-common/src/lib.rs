@@ -17,7 +17,7 @@ pub mod selves;
 pub mod settings;
 
 /// The version of the maps' shapes. Pins that carry another version are recognised, never used.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Marks ABI structs as plain old data for aya.
 ///

@@ -47,26 +47,35 @@ pub struct Peer<A> {
     pub slot: u32,
     /// [`ROLE_PRIVATE`] or [`ROLE_PUBLIC`]: which of the peer's addresses the key is.
     pub role: u8,
+    /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
+    /// address. The others, the host part, are kept when an address is replaced.
+    pub length: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
     /// 1 if packets that arrive with the peer's private address as source are let through.
     pub direct: u8,
+    /// 1 while packets of a peer that is marked direct arrive with its private address: then they
+    /// are sent to it as they are, too. Set and cleared by the ingress program, in both entries.
+    pub plain: u8,
     /// Set to 1 by the egress program, in both entries, when this host has flows with the peer in
     /// which its own public address is an end point, so that `flows_v4` or `flows_v6` is looked
     /// into.
     pub public_flows: u8,
-    /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
-    /// address. The others, the host part, are kept when an address is replaced.
-    pub length: u8,
     /// [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], added up: which rules of `bypass` to ask.
     pub bypass: u8,
-    /// 1 while packets of a peer that is marked direct arrive with its private address: then they
-    /// are sent to it as they are, too. Set and cleared by the ingress program, in both entries.
-    pub plain: u8,
-    /// Always 0.
-    pub reserved: [u8; 2],
     /// Until when the peer may not be attached itself yet, in seconds of CLOCK_MONOTONIC: until
     /// then, its resets of connections that it does not know are dropped. 0 once that is over. Only
     /// used in entries under a public address.
     pub settled_at: u32,
+}
+
+impl<A> Peer<A> {
+    /// Whether more than the addresses counts for packets to and from the peer: `direct`, `plain`,
+    /// `public_flows` and `bypass`, asked in one load, since of most peers all are 0.
+    #[inline(always)]
+    pub const fn has_conditions(&self) -> bool {
+        u32::from_ne_bytes([self.direct, self.plain, self.public_flows, self.bypass]) != 0
+    }
 }
 
 crate::plain_old_data!(PeerKey<[u8; 4]>, PeerKey<[u8; 16]>, Peer<[u8; 4]>, Peer<[u8; 16]>);

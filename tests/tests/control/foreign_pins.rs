@@ -104,7 +104,7 @@ fn pins_of_another_abi_version_are_recognised() -> Result<()> {
     set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, 77)?;
     all_refused(&scenario, host, &["ABI version 77", "detach with the version"])?;
     scenario.require_traffic()?;
-    set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, 1)?;
+    set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, 2)?;
     scenario.require_healthy(host)
 }
 

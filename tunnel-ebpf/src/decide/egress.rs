@@ -50,7 +50,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         Ok(from) => from,
         Err(reason) => return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason),
     };
-    if peer.direct == 1 && peer.plain == 1 {
+    if peer.has_conditions() && peer.direct == 1 && peer.plain == 1 {
         return Err(Reason::Direct);
     }
     // On a way of its own: what is known of a message would be carried along by all others.
@@ -73,12 +73,30 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     peer: &Peer<Octets<F>>,
     from: &From<F::Address>,
 ) -> Result<Step, Reason> {
+    let addresses = if from.is_underlay || peer.has_conditions() {
+        on_conditions::<F, P, T>(packet, tables, ip, peer, from)?
+    } else {
+        addresses(tables, peer, ip, from)?
+    };
+    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+}
+
+/// As [`addresses`], where few packets come: to a peer with bypass rules or with flows over public
+/// addresses, and of such a flow.
+#[inline(always)]
+fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    ip: &Ip<F::Address>,
+    peer: &Peer<Octets<F>>,
+    from: &From<F::Address>,
+) -> Result<Addresses<F::Address>, Reason> {
     if bypass::applies(packet, ip, peer, tables) {
         return Err(Reason::Bypass);
     }
     let addresses = addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if u8::from(from.is_underlay) | peer.public_flows != 0 && checksum_to_mend::<F>(ip).is_ok() {
+    if (from.is_underlay || peer.public_flows != 0) && checksum_to_mend::<F>(ip).is_ok() {
         let treatment = from.is_underlay.then_some(Treatment::FromUnderlay);
         let is_noted = public_flow::note::<F, P, T>(packet, ip, addresses, tables, treatment);
         // Always, since a peer that has moved has more than one entry that may lack the note.
@@ -86,7 +104,7 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
         }
     }
-    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+    Ok(addresses)
 }
 
 /// From an address that is none of this host's. On a gateway, that may be an error about a packet to

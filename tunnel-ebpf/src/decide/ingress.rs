@@ -108,6 +108,28 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     peer: &Peer<Octets<F>>,
     own_private: F::Address,
 ) -> Result<Step, Reason> {
+    let source = ip.addresses.source;
+    let addresses = if peer.has_conditions() || peer.settled_at != 0 {
+        on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
+    } else {
+        Addresses {
+            source: peer_range::private_of(tables, peer, source)?,
+            destination: own_private,
+        }
+    };
+    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+}
+
+/// The new addresses, where few packets come: from a peer with bypass rules or with flows over public
+/// addresses, from one whose packets arrived plain, or that may not be attached yet.
+#[inline(always)]
+fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    ip: &Ip<F::Address>,
+    peer: &Peer<Octets<F>>,
+    own_private: F::Address,
+) -> Result<Addresses<F::Address>, Reason> {
     let Addresses { source, destination } = ip.addresses;
     if bypass::applies(packet, ip, peer, tables) {
         return Err(Reason::Bypass);
@@ -135,5 +157,5 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.plain == 1 {
         tables.set_plain(addresses.source, source, false);
     }
-    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+    Ok(addresses)
 }
