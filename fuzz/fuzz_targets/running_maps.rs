@@ -8,7 +8,7 @@ use fuzz::bytes::Pinned;
 use libfuzzer_sys::fuzz_target;
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::members::NAME_LEN;
-use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::selves::SelfMember;
 use tunnel_user::config::MemberName;
 use tunnel_user::dataplane::record::{decode_self, encode_self, padded, text};
@@ -17,6 +17,8 @@ use tunnel_user::plan::identity::{Identity, OwnMember};
 use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{Change, PeerTable, PeerTables, changes, tables};
 use tunnel_user::plan::peers::{RunningPeer, running};
+use tunnel_user::plan::former::Formers;
+use tunnel_user::plan::handover::Handover;
 use tunnel_user::plan::range::Address;
 use tunnel_user::plan::settings::settings;
 use tunnel_user::plan::{selves, slots};
@@ -34,12 +36,16 @@ fuzz_target!(|pinned: Pinned| {
         peers: peers.into_iter().map(|running| running.peer).collect(),
         bypass: rules.get(&CLUSTER).cloned().unwrap_or_default(),
     };
-    let _ = settings(&membership, 14);
-    let _ = selves::tables(&membership.identity);
+    let _ = settings(&membership, 14, true);
+    let _ = selves::tables(&membership.identity, &Formers::new());
     let slots = slots::assign(&names, membership.peers.iter().map(|peer| &peer.name));
+    let handover = Handover { now: 1_000, drain: 30, ..Handover::default() };
     let wanted = tables(&membership, &slots.by_name, 1);
-    assert_changed_to(&pinned.peers.v4, &wanted.v4);
-    assert_changed_to(&pinned.peers.v6, &wanted.v6);
+    let next = handover.successor(&pinned.peers, &wanted);
+    assert_changed_to(&pinned.peers.v4, &next.v4);
+    assert_changed_to(&pinned.peers.v6, &next.v6);
+    assert_keeps(&wanted.v4, &next.v4);
+    assert_keeps(&wanted.v6, &next.v6);
 });
 
 /// The name in a field of a map. What is no name is refused in words.
@@ -94,7 +100,7 @@ fn assert_all_shown(
     );
     assert!(peers.is_sorted_by_key(|running| &running.peer.name));
     for running in peers {
-        let RunningPeer { slot, peer, accepted } = running;
+        let RunningPeer { slot, peer, accepted, formers } = running;
         let families: BTreeSet<_> = peer.addresses.iter().map(|a| a.family()).collect();
         assert_eq!(families.len(), peer.addresses.len(), "one address of a family");
         match names.get(slot) {
@@ -105,6 +111,9 @@ fn assert_all_shown(
         let expected = count(&tables.v4, ROLE_PUBLIC, Some(*slot))
             + count(&tables.v6, ROLE_PUBLIC, Some(*slot));
         assert_eq!(accepted.len(), expected);
+        let expected = count(&tables.v4, ROLE_FORMER, Some(*slot))
+            + count(&tables.v6, ROLE_FORMER, Some(*slot));
+        assert_eq!(formers.len(), expected);
     }
 }
 
@@ -113,24 +122,32 @@ fn count<A: Address>(table: &PeerTable<A>, role: u8, slot: Option<u32>) -> usize
     entries.filter(|entry| slot.is_none_or(|slot| entry.slot == slot)).count()
 }
 
-/// The changes, made one after the other, lead from one table to the other but for what the
-/// programs note; taken back, they lead back.
+/// All that is wanted is there, but for what the programs note; and beside it only former addresses.
+fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
+    for (range, wanted) in wanted {
+        let entry = next[range];
+        let noted = Peer {
+            public_flows: entry.public_flows,
+            plain: entry.plain,
+            unaware: entry.unaware,
+            until: entry.until,
+            ..*wanted
+        };
+        assert_eq!(entry, noted);
+    }
+    let others = next.iter().filter(|(range, _)| !wanted.contains_key(range));
+    assert!(others.into_iter().all(|(_, entry)| entry.role == ROLE_FORMER));
+}
+
+/// The changes, made one after the other, lead from one table to the other; taken back, they lead
+/// back.
 fn assert_changed_to<A: Address>(current: &PeerTable<A>, wanted: &PeerTable<A>) {
     let changes = changes(current, wanted);
     let mut table = current.clone();
     for change in &changes {
         apply(&mut table, change);
     }
-    assert!(table.keys().eq(wanted.keys()));
-    for (entry, wanted) in table.values().zip(wanted.values()) {
-        let noted = Peer {
-            public_flows: entry.public_flows,
-            plain: entry.plain,
-            settled_at: entry.settled_at,
-            ..*wanted
-        };
-        assert_eq!(*entry, noted);
-    }
+    assert_eq!(table, *wanted);
     for change in changes.iter().rev() {
         apply(&mut table, &change.back(current));
     }

@@ -105,14 +105,15 @@ fn peer<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
         self_private: address(input)?,
         self_underlay: address(input)?,
         slot: slot(input)?,
-        role: if anything { input.arbitrary()? } else { input.int_in_range(1..=2)? },
+        role: if anything { input.arbitrary()? } else { input.int_in_range(1..=3)? },
         direct: input.int_in_range(0..=2)?,
         public_flows: input.int_in_range(0..=2)?,
         length: if anything { input.arbitrary()? } else { length },
         bypass: input.int_in_range(0..=4)?,
         plain: input.int_in_range(0..=2)?,
-        reserved: if anything { input.arbitrary()? } else { [0; 2] },
-        settled_at: input.arbitrary()?,
+        unaware: input.int_in_range(0..=2)?,
+        reserved: if anything { input.arbitrary()? } else { 0 },
+        until: input.arbitrary()?,
     })
 }
 

@@ -47,11 +47,15 @@ pub struct Attachment {
     /// 1 if the programs were loaded such that they log what they do not rewrite.
     pub verbose: u8,
     /// Always 0.
-    pub reserved: [u8; 1],
+    pub reserved: u8,
+    /// For how many seconds packets from an address that a peer had are accepted.
+    pub drain: u32,
+    /// Always 0.
+    pub reserved_word: u32,
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],
 }
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 72);
+const _: () = assert!(size_of::<Attachment>() == 80);

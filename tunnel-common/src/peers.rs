@@ -19,8 +19,11 @@ pub struct PeerKey<A> {
 
 /// The key is the peer's private address or prefix.
 pub const ROLE_PRIVATE: u8 = 1;
-/// The key is a public address or prefix of the peer.
+/// The key is the public address or prefix of the peer.
 pub const ROLE_PUBLIC: u8 = 2;
+/// The key is a public address or prefix that the peer had before it moved: packets from there are
+/// still accepted.
+pub const ROLE_FORMER: u8 = 3;
 
 /// In [`Peer::bypass`]: the rules of the whole cluster are to be asked.
 pub const BYPASS_CLUSTER: u8 = 1;
@@ -45,13 +48,18 @@ pub struct Peer<A> {
     pub self_underlay: A,
     /// The peer's index in `peer_counters` and its key in `members`.
     pub slot: u32,
-    /// [`ROLE_PRIVATE`] or [`ROLE_PUBLIC`]: which of the peer's addresses the key is.
+    /// [`ROLE_PRIVATE`], [`ROLE_PUBLIC`] or [`ROLE_FORMER`]: which of the peer's addresses the key
+    /// is.
     pub role: u8,
     /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
     /// address. The others, the host part, are kept when an address is replaced.
     pub length: u8,
+    /// 1 while the peer may not know this host's underlay address of now: packets to it are sent
+    /// from the one before. Cleared by the ingress program, in both entries, when one of the peer's
+    /// packets arrives at the one of now.
+    pub unaware: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// 1 if packets that arrive with the peer's private address as source are let through.
     pub direct: u8,
     /// 1 while packets of a peer that is marked direct arrive with its private address: then they
@@ -63,10 +71,11 @@ pub struct Peer<A> {
     pub public_flows: u8,
     /// [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], added up: which rules of `bypass` to ask.
     pub bypass: u8,
-    /// Until when the peer may not be attached itself yet, in seconds of CLOCK_MONOTONIC: until
-    /// then, its resets of connections that it does not know are dropped. 0 once that is over. Only
-    /// used in entries under a public address.
-    pub settled_at: u32,
+    /// In seconds of CLOCK_MONOTONIC. Under a public address, until when the peer may not be attached
+    /// itself yet: until then, its resets of connections that it does not know are dropped; 0 once
+    /// that is over. Under a former one, until when packets from there are accepted; 0 for as long as
+    /// the entry is there. Under a private one, of no meaning.
+    pub until: u32,
 }
 
 impl<A> Peer<A> {

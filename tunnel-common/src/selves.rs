@@ -38,10 +38,13 @@ pub struct SelfAddresses<A> {
 pub const SELF_PRIVATE: u8 = 1;
 /// The key is an underlay address or prefix of this host.
 pub const SELF_UNDERLAY: u8 = 2;
+/// The key is an underlay address or prefix that this host had before it moved, and still has beside
+/// the new one: packets to it are accepted.
+pub const SELF_FORMER: u8 = 4;
 
 /// The value of `selves_v4` and `selves_v6`, longest-prefix-match tries with two entries for each
-/// of this host's members: under its private and under its underlay range. Only a gateway's
-/// programs look into them.
+/// of this host's members: under its private and under its underlay range; and one under each former
+/// underlay range. Only the programs of a gateway, and of a host that has moved, look into them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfRange<A> {
@@ -49,9 +52,12 @@ pub struct SelfRange<A> {
     pub private: A,
     /// The underlay address; of a prefix, its first one.
     pub underlay: A,
+    /// The underlay address before that one, from which packets are sent to peers that may not know
+    /// it yet; 0 if there is none.
+    pub former: A,
     /// The bits that the addresses of the prefix have in common; the host part is kept.
     pub length: u8,
-    /// [`SELF_PRIVATE`], [`SELF_UNDERLAY`], or their sum: what the key is.
+    /// [`SELF_PRIVATE`], [`SELF_UNDERLAY`], [`SELF_FORMER`], or a sum of them: what the key is.
     pub role: u8,
     /// Always 0.
     pub reserved: [u8; 2],
@@ -60,5 +66,5 @@ pub struct SelfRange<A> {
 crate::plain_old_data!(SelfMember, SelfRange<[u8; 4]>, SelfRange<[u8; 16]>);
 
 const _: () = assert!(size_of::<SelfMember>() == NAME_LEN + 16 + 52);
-const _: () = assert!(size_of::<SelfRange<[u8; 4]>>() == 12);
-const _: () = assert!(size_of::<SelfRange<[u8; 16]>>() == 36);
+const _: () = assert!(size_of::<SelfRange<[u8; 4]>>() == 16);
+const _: () = assert!(size_of::<SelfRange<[u8; 16]>>() == 52);

@@ -29,8 +29,9 @@ pub struct Settings {
     pub gateway: u8,
     /// There are bypass rules.
     pub bypass: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// This host has an underlay address from before it moved: `selves_v4` and `selves_v6` are looked
+    /// into for packets to it.
+    pub moved: u8,
 }
 
 crate::plain_old_data!(Settings);

@@ -23,7 +23,7 @@ use tunnel_ebpf::family::{Family, Octets, V4, V6};
 use tunnel_ebpf::tables::{Tables, Treatment, flow_lifetime};
 
 use crate::settings::{
-    has_bypass, has_ipv4, has_ipv6, has_prefixes_v4, has_prefixes_v6, is_gateway,
+    has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4, has_prefixes_v6, is_gateway,
 };
 
 type A4 = [u8; 4];
@@ -194,6 +194,16 @@ fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     }
 }
 
+/// Notes in the entry under `address` that the peer knows this host's underlay address of now.
+#[inline(never)]
+fn set_aware<F: FamilyMaps>(address: &Octets<F>) {
+    if let Some(peer) = PinnedMaps::<F>::peer_mut(F::Address::from_octets(*address)) {
+        // SAFETY: as above. All writers write 0; what the loader's 1 of a replaced entry undoes, the
+        // peer's next packet does again.
+        unsafe { (*peer).unaware = 0 };
+    }
+}
+
 /// Notes in the entry under `address` whether the peer's packets arrive plain.
 #[inline(never)]
 fn set_plain<F: FamilyMaps>(address: &Octets<F>, is_plain: bool) {
@@ -201,6 +211,13 @@ fn set_plain<F: FamilyMaps>(address: &Octets<F>, is_plain: bool) {
         // SAFETY: as above; the next packet puts right what a race leaves wrong.
         unsafe { (*peer).plain = u8::from(is_plain) };
     }
+}
+
+/// Seconds of CLOCK_MONOTONIC.
+#[inline(always)]
+fn seconds() -> u64 {
+    // SAFETY: has no requirements.
+    unsafe { bpf_ktime_get_ns() / 1_000_000_000 }
 }
 
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
@@ -228,6 +245,11 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
+    fn has_moved(&self) -> bool {
+        has_moved()
+    }
+
+    #[inline(always)]
     fn own(&self, address: F::Address) -> Option<&SelfRange<Octets<F>>> {
         own_range::<F>(&address.octets())
     }
@@ -239,10 +261,13 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
+    fn has_drained(&self, former: &Peer<Octets<F>>) -> bool {
+        former.until != 0 && seconds() >= u64::from(former.until)
+    }
+
+    #[inline(always)]
     fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
-        // SAFETY: has no requirements.
-        let seconds = unsafe { bpf_ktime_get_ns() } / 1_000_000_000;
-        if seconds < u64::from(peer.settled_at) {
+        if seconds() < u64::from(peer.until) {
             return true;
         }
         self.settle(public);
@@ -254,7 +279,7 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
         if let Some(peer) = Self::peer_mut(public) {
             // SAFETY: valid while the program runs. All writers write 0; an entry that the loader
             // replaces meanwhile keeps the later time.
-            unsafe { (*peer).settled_at = 0 };
+            unsafe { (*peer).until = 0 };
         }
     }
 
@@ -262,6 +287,12 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
         set_plain::<F>(&private.octets(), is_plain);
         set_plain::<F>(&public.octets(), is_plain);
+    }
+
+    #[inline(always)]
+    fn set_aware(&self, private: F::Address, public: F::Address) {
+        set_aware::<F>(&private.octets());
+        set_aware::<F>(&public.octets());
     }
 
     #[inline(always)]

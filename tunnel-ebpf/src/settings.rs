@@ -13,7 +13,7 @@ static SETTINGS: Settings = Settings {
     prefixes_v6: 1,
     gateway: 0,
     bypass: 1,
-    reserved: 0,
+    moved: 0,
 };
 
 /// A constant to the verifier, which removes what depends on a switch that is off: it is in a frozen
@@ -66,6 +66,12 @@ pub fn has_prefixes_v6() -> bool {
 #[inline(always)]
 pub fn is_gateway() -> bool {
     setting!(gateway) == 1
+}
+
+/// Whether this host has an underlay address from before it moved.
+#[inline(always)]
+pub fn has_moved() -> bool {
+    setting!(moved) == 1
 }
 
 /// Whether there are bypass rules.

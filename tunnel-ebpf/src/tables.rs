@@ -20,20 +20,31 @@ pub trait Tables<A: Address> {
     /// Whether this host is several members, or a prefix.
     fn is_gateway(&self) -> bool;
 
-    /// The longest range of this host's own that holds `address`. Only asked on a gateway.
+    /// Whether this host has an underlay address from before it moved.
+    fn has_moved(&self) -> bool;
+
+    /// The longest range of this host's own that holds `address`. Only asked on a gateway, and on a
+    /// host that has moved.
     fn own(&self, address: A) -> Option<&SelfRange<A::Octets>>;
 
     /// Whether there is such a bypass rule.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
-    /// Whether the peer, whose `settled_at` is not 0, may not be attached itself yet.
+    /// Whether the time is over in which packets from a former address of the peer are accepted.
+    fn has_drained(&self, former: &Peer<A::Octets>) -> bool;
+
+    /// Whether the peer, whose `until` is not 0, may not be attached itself yet.
     fn is_settling(&self, peer: &Peer<A::Octets>, public: A) -> bool;
 
-    /// Notes that the peer is attached: `settled_at` of its entry under `public` becomes 0.
+    /// Notes that the peer is attached: `until` of its entry under `public` becomes 0.
     fn settle(&self, public: A);
 
     /// Notes in the peer's entries under both its addresses whether its packets arrive plain.
     fn set_plain(&self, private: A, public: A, is_plain: bool);
+
+    /// Notes in the peer's entries under both its addresses that it knows this host's underlay
+    /// address of now.
+    fn set_aware(&self, private: A, public: A);
 
     /// Notes in the peer's entries under both its addresses that there are such flows with it.
     fn set_public_flows(&self, private: A, public: A);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::address::{Private, Public};
-use tunnel_user::config::{BypassProblem, BypassRule, MemberName, parse_private, parse_public};
+use tunnel_user::config::{
+    BypassProblem, BypassRule, Drain, DrainProblem, MemberName, parse_private, parse_public,
+};
 use tunnel_user::dataplane::place::{Hook, Ingress};
 use tunnel_user::plan::peer_edit::Edit;
 
@@ -143,6 +145,10 @@ pub struct AttachArgs {
     /// Leave the routes to the peers' private addresses to you
     #[arg(long)]
     pub no_routes: bool,
+    /// For how long packets from where peers were until now are accepted, such as 30s; in place of
+    /// what the file says
+    #[arg(long, value_name = "TIME", value_parser = drain)]
+    pub drain: Option<Drain>,
     /// How tc runs the programs: tcx where the kernel has it, else clsact
     #[arg(long, value_enum, default_value_t = HookArg::Auto)]
     pub hook: HookArg,
@@ -247,6 +253,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
+  rewrite peer set srvb --public 192.0.2.9 --drain 5m
+  rewrite peer set srvb --drain 0s              no longer accepted from where it was
   rewrite peer set srvb --bypass tcp/22,udp/53  in place of the rules that it has
   rewrite peer set srvb --no-bypass")]
     Set {
@@ -283,6 +291,10 @@ pub struct Properties {
     /// It has no bypass rules of its own any more
     #[arg(long, conflicts_with = "bypass")]
     no_bypass: bool,
+    /// For how long packets from where it was are accepted, such as 30s; 0s without --public ends
+    /// that now
+    #[arg(long, value_name = "TIME", value_parser = drain)]
+    drain: Option<Drain>,
 }
 
 impl Properties {
@@ -290,7 +302,7 @@ impl Properties {
     pub fn edit(self, peer: String) -> Edit {
         let rules: BTreeSet<_> = self.bypass.into_iter().collect();
         let bypass = (self.no_bypass || !rules.is_empty()).then_some(rules);
-        Edit::Set { peer, public: self.public, direct: self.direct, bypass }
+        Edit::Set { peer, public: self.public, direct: self.direct, bypass, drain: self.drain }
     }
 }
 
@@ -308,6 +320,10 @@ fn private(text: &str) -> Result<Private, String> {
 
 fn public(text: &str) -> Result<Public, String> {
     parse_public(text).map_err(|problem| format!("{problem}; {}", problem.help()))
+}
+
+fn drain(text: &str) -> Result<Drain, String> {
+    text.parse().map_err(|problem: DrainProblem| format!("{problem}; {}", problem.help()))
 }
 
 fn rule(text: &str) -> Result<BypassRule, String> {

@@ -18,6 +18,7 @@ use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{attach, check, detach, diff, peer, stats, status};
 use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
@@ -76,6 +77,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 hook: args.hook.wanted(),
                 ingress: args.ingress.map(IngressArg::wanted),
                 verbose: cli.verbose,
+                drain: args.drain,
             };
             let attaching = format!("attaching {}", options.interface);
             let report = progress::during(&attaching, attach::run(&options)).await?;
@@ -124,7 +126,11 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
     let (edit, on) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list()?;
-            return say(&if json { json_peers(&interfaces)? } else { print::peers(&interfaces) });
+            return say(&if json {
+                json_peers(&interfaces)?
+            } else {
+                print::peers(&interfaces, monotonic()?)
+            });
         }
         PeerCommand::Add { name, private, public, direct, bypass, on } => {
             let bypass = bypass.into_iter().collect();
@@ -147,11 +153,12 @@ fn json_peers(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failu
     struct Interfaces<'a> {
         interfaces: Vec<Interface<'a>>,
     }
+    let now = monotonic()?;
     let interfaces = interfaces
         .iter()
         .map(|(interface, peers)| Interface {
             interface,
-            peers: peers.iter().map(status::Peer::from).collect(),
+            peers: peers.iter().map(|peer| status::Peer::of(peer, now)).collect(),
         })
         .collect();
     as_json(&Interfaces { interfaces })

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use tunnel_user::address::Private;
 use tunnel_user::commands::check::{Finding, Level};
 use tunnel_user::commands::{attach, detach, peer, stats, status};
+use tunnel_user::config::Drain;
 use tunnel_user::dataplane::place::Ingress;
 use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
 use tunnel_user::plan::routes::RouteChanges;
@@ -31,6 +32,12 @@ pub fn attach(report: &attach::Report) -> String {
     }
     if report.was_attached {
         let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
+    }
+    for former in &report.formers {
+        let _ = writeln!(
+            text,
+            "  moved: still reached at {former}, and sends from there to peers that do not know yet"
+        );
     }
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));
@@ -106,6 +113,13 @@ pub fn status(status: &status::Status) -> String {
                 true => writeln!(text),
                 false => writeln!(text, ", public {}", own.public.join(", ")),
             };
+            if !own.former_underlay.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "            also reached at {}",
+                    own.former_underlay.join(", ")
+                );
+            }
         }
         if !interface.bypass.is_empty() {
             let _ = writeln!(text, "  bypass    {}", interface.bypass.join(", "));
@@ -122,6 +136,10 @@ pub fn status(status: &status::Status) -> String {
                 peer.name,
                 pairs(&peer.private, "at", &peer.public)
             );
+            for draining in &peer.draining {
+                let left = for_now(draining.seconds.unwrap_or(u32::MAX));
+                let _ = writeln!(text, "            accepted from {}{left}", draining.public);
+            }
         }
         for finding in &interface.health {
             let _ = writeln!(
@@ -136,7 +154,7 @@ pub fn status(status: &status::Status) -> String {
 }
 
 /// The running peers.
-pub fn peers(interfaces: &[(String, Vec<RunningPeer>)]) -> String {
+pub fn peers(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
     let mut text = String::new();
     if interfaces.is_empty() {
         let _ = writeln!(text, "nothing is attached in this network namespace");
@@ -145,9 +163,22 @@ pub fn peers(interfaces: &[(String, Vec<RunningPeer>)]) -> String {
         let _ = writeln!(text, "{interface}: {} {}", peers.len(), noun(peers.len()));
         for running in peers {
             let _ = writeln!(text, "  {}", named(&running.peer));
+            for former in &running.formers {
+                if let Some(left) = former.left(now) {
+                    let _ = writeln!(text, "    accepted from {}{}", former.public, for_now(left));
+                }
+            }
         }
     }
     text
+}
+
+/// For how long something is so.
+fn for_now(seconds: u32) -> String {
+    match seconds {
+        u32::MAX => " as well".into(),
+        seconds => format!(" as well, for {}", Drain::from_seconds(seconds)),
+    }
 }
 
 /// What a change of the peers did, and how to go back.
@@ -190,6 +221,18 @@ pub fn peer(report: &peer::Report) -> String {
         }
         (None, None) => return text,
     };
+    if let (Some(before), Some(after)) = (before, after) {
+        let was = before.public().filter(|public| !after.public().any(|now| now == *public));
+        let was: Vec<_> = was.collect();
+        if !was.is_empty() && report.drain != Drain::NONE {
+            let _ = writeln!(
+                text,
+                "  from {} as well for {}, until all that is under way has arrived",
+                joined(was),
+                report.drain
+            );
+        }
+    }
     routes(&mut text, &report.routes);
     let _ = writeln!(text, "  back: {back}");
     let _ = writeln!(text, "  the file is as it was: the next attach goes by the file");

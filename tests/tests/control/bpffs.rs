@@ -19,7 +19,7 @@ pub const ATTACHMENT_ABI_VERSION: usize = offset_of!(Attachment, abi_version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
 /// What the programs note in the entries of peers, whenever it suits them.
-const NOTES: [&str; 3] = ["public_flows", "plain", "settled_at"];
+const NOTES: [&str; 4] = ["public_flows", "plain", "unaware", "until"];
 
 /// The folder of a namespace's pins.
 pub fn pins(host: &Namespace) -> Result<PathBuf> {

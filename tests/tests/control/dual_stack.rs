@@ -123,6 +123,7 @@ fn both_families_are_rewritten_side_by_side() -> Result<()> {
             "private": ["10.0.0.1", "fd00::1"],
             "public": ["198.51.100.2", "2001:db8:a::2"],
             "underlay": ["198.51.100.2", "2001:db8:a::2"],
+            "former_underlay": [],
         }])
     );
     assert_eq!(interface["peers"][0]["private"], json!(["10.0.0.2", "fd00::2"]));

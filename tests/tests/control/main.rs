@@ -6,6 +6,8 @@ mod bpftool;
 mod bypass;
 mod check;
 mod command_line;
+mod conversation;
+mod cutover;
 mod diff;
 mod dotted_name;
 mod dual_stack;

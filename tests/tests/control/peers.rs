@@ -33,6 +33,7 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
         "private": ["10.0.0.2"],
         "public": ["203.0.113.2"],
         "accepted_from": ["203.0.113.2"],
+        "draining": [],
         "direct": false,
         "bypass": [],
     });
@@ -41,6 +42,7 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
         "private": ["10.0.0.3"],
         "public": ["192.0.2.3"],
         "accepted_from": ["192.0.2.3"],
+        "draining": [],
         "direct": true,
         "bypass": [],
     });

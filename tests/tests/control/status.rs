@@ -46,9 +46,10 @@ fn the_json_has_the_documented_shape() -> Result<()> {
         wanted.sort_unstable();
         assert_eq!(keys(interface), wanted);
         let own = &interface["selves"][0];
-        assert_eq!(keys(own), ["name", "private", "public", "underlay"]);
+        assert_eq!(keys(own), ["former_underlay", "name", "private", "public", "underlay"]);
         let peer = &interface["peers"][0];
-        assert_eq!(keys(peer), ["accepted_from", "bypass", "direct", "name", "private", "public"]);
+        let wanted = ["accepted_from", "bypass", "direct", "draining", "name", "private", "public"];
+        assert_eq!(keys(peer), wanted);
         assert_eq!(own["name"], "srva");
         assert_eq!(own["private"], serde_json::json!(["10.0.0.1"]));
         assert_eq!(interface["gateway"], false);

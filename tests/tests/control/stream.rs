@@ -1,6 +1,6 @@
 //! A numbered stream of datagrams at a steady rate, in which no loss goes unseen.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -33,9 +33,14 @@ pub struct Streams {
 
 impl Streams {
     pub fn start(lab: &Lab) -> Result<Self> {
+        Self::between(lab, A_PRIVATE.into(), B_PRIVATE.into())
+    }
+
+    /// Between other private addresses of A and B.
+    pub fn between(lab: &Lab, a: IpAddr, b: IpAddr) -> Result<Self> {
         Ok(Self {
-            a_to_b: Stream::start(&lab.a, &lab.b, A_PRIVATE, B_PRIVATE)?,
-            b_to_a: Stream::start(&lab.b, &lab.a, B_PRIVATE, A_PRIVATE)?,
+            a_to_b: Stream::start(&lab.a, &lab.b, a, b)?,
+            b_to_a: Stream::start(&lab.b, &lab.a, b, a)?,
         })
     }
 
@@ -63,9 +68,9 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(from: &Namespace, to: &Namespace, src: Ipv4Addr, dst: Ipv4Addr) -> Result<Self> {
-        let bind = |host: &Namespace, address: Ipv4Addr, port| {
-            host.enter(|| UdpSocket::bind(SocketAddrV4::new(address, port)))?
+    fn start(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result<Self> {
+        let bind = |host: &Namespace, address: IpAddr, port| {
+            host.enter(|| UdpSocket::bind(SocketAddr::new(address, port)))?
                 .with_context(|| format!("bind to {address} in {}", host.name()))
         };
         let sending = bind(from, src, SENDING_PORT)?;
@@ -80,12 +85,12 @@ impl Stream {
         let sender = {
             let (stop, sent, total) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&total));
             thread::spawn(move || {
-                let count = send(&sending, SocketAddrV4::new(dst, PORT), &stop, &sent);
+                let count = send(&sending, SocketAddr::new(dst, PORT), &stop, &sent);
                 total.store(count, Ordering::Release);
                 count
             })
         };
-        let from = SocketAddr::V4(SocketAddrV4::new(src, SENDING_PORT));
+        let from = SocketAddr::new(src, SENDING_PORT);
         let receiver = thread::spawn(move || receive(&receiving, from, &total));
         Ok(Self { stop, sent, sender, receiver })
     }
@@ -105,7 +110,7 @@ impl Stream {
 }
 
 /// Sends until it is stopped. What can't be sent will be missed by the receiver.
-fn send(socket: &UdpSocket, to: SocketAddrV4, stop: &AtomicBool, sent: &AtomicU32) -> u32 {
+fn send(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool, sent: &AtomicU32) -> u32 {
     let mut datagram = [0; SIZE];
     let mut next = Instant::now();
     let mut number = 0_u32;

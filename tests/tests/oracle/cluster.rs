@@ -72,6 +72,15 @@ pub struct Own {
     pub private: Range,
     /// Its underlay addresses, as many.
     pub underlay: Range,
+    /// Those that it had before it moved, and still has.
+    pub former: Option<Range>,
+}
+
+impl Own {
+    /// Its underlay addresses of now and before.
+    fn underlay_ranges(&self) -> impl Iterator<Item = Range> {
+        [self.underlay].into_iter().chain(self.former)
+    }
 }
 
 /// A peer in one family. A member with both families is two of them, with the same slot.
@@ -83,8 +92,11 @@ pub struct Peer {
     pub private: Range,
     /// Its public addresses, as many.
     pub public: Range,
-    /// Where it was before it moved, if packets may still come from there.
-    pub former: Option<Range>,
+    /// Where it was before it moved, if packets may still come from there, and until when, in seconds
+    /// since the machine started; 0 for ever.
+    pub former: Option<(Range, u32)>,
+    /// Whether it may not know this host's underlay address of now.
+    pub is_unaware: bool,
     /// Whether packets from its private address are let through.
     pub is_direct: bool,
     /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
@@ -101,6 +113,7 @@ impl Peer {
             private: Range::of(private),
             public: Range::of(public),
             former: None,
+            is_unaware: false,
             is_direct: false,
             settled_at: 0,
             bypass: Vec::new(),
@@ -113,8 +126,10 @@ impl Peer {
 pub enum Role {
     /// Its identity.
     Private,
-    /// Where it is reached, or was.
+    /// Where it is reached.
     Public,
+    /// Where it was before it moved.
+    Former,
 }
 
 /// What is known under one range of a peer's.
@@ -126,6 +141,16 @@ pub struct Entry<'a> {
     pub role: Role,
     /// The range: what the entry's marks are kept under.
     pub range: Range,
+}
+
+impl Entry<'_> {
+    /// Whether packets from there are no longer accepted.
+    pub fn has_drained(&self, now: u32) -> bool {
+        match self.peer.former {
+            Some((_, until)) => self.role == Role::Former && until != 0 && now >= until,
+            None => false,
+        }
+    }
 }
 
 /// What frames start with.
@@ -159,12 +184,9 @@ impl Cluster {
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.peers.iter().flat_map(|peer| {
             let private = [Entry { peer, role: Role::Private, range: peer.private }];
-            let publics = [Some(peer.public), peer.former].into_iter().flatten();
-            private.into_iter().chain(publics.map(move |range| Entry {
-                peer,
-                role: Role::Public,
-                range,
-            }))
+            let public = [Entry { peer, role: Role::Public, range: peer.public }];
+            let former = peer.former.map(|(range, _)| Entry { peer, role: Role::Former, range });
+            private.into_iter().chain(public).chain(former)
         })
     }
 
@@ -175,21 +197,38 @@ impl Cluster {
             .max_by_key(|entry| entry.range.length)
     }
 
-    /// The underlay address of `private`, if that is one of this host's private addresses.
-    pub fn underlay_of(&self, private: IpAddr) -> Option<IpAddr> {
+    /// The underlay address of `private`, if that is one of this host's private addresses: of now, or
+    /// from before it moved, if there is one.
+    pub fn underlay_of(&self, private: IpAddr, of_now: bool) -> Option<IpAddr> {
         let own = self.narrowest(private)?;
-        own.private.contains(private).then(|| own.underlay.at_place_of(private))
+        let underlay = own.former.filter(|_| !of_now).unwrap_or(own.underlay);
+        own.private.contains(private).then(|| underlay.at_place_of(private))
     }
 
-    /// The private address of `underlay`, if that is one of this host's underlay addresses.
+    /// The private address of `underlay`, if that is one of this host's underlay addresses, of now or
+    /// from before it moved.
     pub fn private_of(&self, underlay: IpAddr) -> Option<IpAddr> {
         let own = self.narrowest(underlay)?;
-        own.underlay.contains(underlay).then(|| own.private.at_place_of(underlay))
+        let is_own = own.underlay_ranges().any(|range| range.contains(underlay));
+        is_own.then(|| own.private.at_place_of(underlay))
+    }
+
+    /// Whether `underlay` is one of this host's underlay addresses of now.
+    pub fn is_of_now(&self, underlay: IpAddr) -> bool {
+        self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
+    }
+
+    /// Whether this host has underlay addresses from before it moved.
+    pub fn has_moved(&self) -> bool {
+        self.selves.iter().any(|own| own.former.is_some())
     }
 
     /// Whose narrowest range, private or underlay, holds `address`.
     fn narrowest(&self, address: IpAddr) -> Option<&Own> {
-        let of_self = |own: &&Own| own.private.contains(address) || own.underlay.contains(address);
+        let of_self = |own: &&Own| {
+            let mut ranges = own.underlay_ranges().chain([own.private]);
+            ranges.any(|range| range.contains(address))
+        };
         self.selves.iter().filter(of_self).max_by_key(|own| own.private.length)
     }
 

@@ -10,11 +10,37 @@ const UDP_LITE: u8 = 136;
 
 /// All of them.
 pub fn all() -> Vec<Cluster> {
-    vec![addresses(), prefixes(), gateway(), bypass(), moving(), nat(), infiniband(), all_at_once()]
+    vec![
+        addresses(),
+        prefixes(),
+        gateway(),
+        bypass(),
+        moving(),
+        moved(),
+        moved_gateway(),
+        nat(),
+        infiniband(),
+        all_at_once(),
+    ]
 }
 
 fn own(private: &str, underlay: &str) -> Own {
-    Own { private: Range::of(private), underlay: Range::of(underlay) }
+    Own { private: Range::of(private), underlay: Range::of(underlay), former: None }
+}
+
+/// One that was elsewhere before.
+fn moved_own(private: &str, underlay: &str, former: &str) -> Own {
+    Own { former: Some(Range::of(former)), ..own(private, underlay) }
+}
+
+/// Where a peer was, and is still heard from.
+fn draining(former: &str) -> Option<(Range, u32)> {
+    Some((Range::of(former), u32::MAX))
+}
+
+/// Where a peer was, and is no longer heard from.
+fn drained(former: &str) -> Option<(Range, u32)> {
+    Some((Range::of(former), 1))
 }
 
 fn one_host() -> Vec<Own> {
@@ -75,7 +101,7 @@ fn gateway() -> Cluster {
     peers[0].bypass = vec![(TCP, 22), (SCTP, 24007)];
     peers[3].bypass = vec![(UDP, 50001)];
     peers[4].is_direct = true;
-    peers[3].former = Some(Range::of("203.0.113.99"));
+    peers[3].former = draining("203.0.113.99");
     peers[3].settled_at = u32::MAX;
     peers[9].bypass = vec![(UDP_LITE, 53)];
     Cluster { selves, is_gateway: true, ..cluster("gateway", peers) }
@@ -98,14 +124,50 @@ fn moving() -> Cluster {
     peers[0].is_direct = true;
     peers[1].is_direct = true;
     peers[1].settled_at = u32::MAX;
-    peers[2].former = Some(Range::of("203.0.113.33"));
+    peers[2].former = draining("203.0.113.33");
     peers[2].settled_at = u32::MAX;
     peers[3].settled_at = 1;
     peers[4].settled_at = 1;
     peers[4].is_direct = true;
-    peers[4].former = Some(Range::of("203.0.113.55"));
-    peers[5].former = Some(Range::of("2001:db8:b::55"));
+    peers[4].former = drained("203.0.113.55");
+    peers[5].former = Some((Range::of("2001:db8:b::55"), 0));
     cluster("moving", peers)
+}
+
+/// This host has moved, and some of its peers may not know it yet.
+fn moved() -> Cluster {
+    let selves = vec![
+        moved_own("10.0.0.1", "192.0.2.2", "198.51.100.2"),
+        moved_own("fd00::1", "2001:db8:e::2", "2001:db8:a::2"),
+    ];
+    let mut peers = three_hosts();
+    peers.push(Peer::new(4, "10.1.0.0/16", "198.18.0.0/16"));
+    peers[0].is_unaware = true;
+    peers[1].is_unaware = true;
+    peers[1].is_direct = true;
+    peers[2].is_unaware = true;
+    peers[2].former = draining("203.0.113.33");
+    peers[3].settled_at = u32::MAX;
+    peers[4].is_unaware = true;
+    Cluster { selves, ..cluster("moved", peers) }
+}
+
+/// So have some of the hosts behind this one.
+fn moved_gateway() -> Cluster {
+    let selves = vec![
+        moved_own("10.0.0.1", "198.51.100.1", "192.0.2.1"),
+        own("10.0.0.9", "198.51.100.9"),
+        moved_own("10.0.8.0/22", "198.51.96.0/22", "198.51.104.0/22"),
+        moved_own("fd00::1", "2001:db8:a::2", "2001:db8:e::2"),
+        own("fd00:0:0:8::/61", "2001:db8:a:8::/61"),
+    ];
+    let mut peers = nested();
+    for peer in [0, 2, 3, 6, 8] {
+        peers[peer].is_unaware = true;
+    }
+    peers[3].former = draining("203.0.113.99");
+    peers[3].bypass = vec![(TCP, 22)];
+    Cluster { selves, is_gateway: true, ..cluster("moved gateway", peers) }
 }
 
 /// Behind a 1:1 NAT, and one family only.
@@ -127,13 +189,13 @@ fn infiniband() -> Cluster {
 fn all_at_once() -> Cluster {
     let mut peers = nested();
     peers[0].is_direct = true;
-    peers[1].former = Some(Range::of("203.0.115.0/24"));
+    peers[1].former = draining("203.0.115.0/24");
     peers[1].settled_at = u32::MAX;
     peers[2].bypass = vec![(TCP, 24007)];
     peers[4].settled_at = 1;
     peers[5].settled_at = u32::MAX;
     peers[6].is_direct = true;
-    peers[7].former = Some(Range::of("2001:db8:d::1"));
+    peers[7].former = drained("2001:db8:d::1");
     peers[8].bypass = vec![(UDP, 24007)];
     let bypass = vec![(TCP, 22), (UDP, 53)];
     Cluster { bypass, ..cluster("all at once", peers) }

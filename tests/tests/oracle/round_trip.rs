@@ -20,14 +20,17 @@ pub fn other_side(cluster: &Cluster) -> Cluster {
     Cluster {
         name: "the other side",
         link: cluster.link,
-        selves: selves.map(|peer| Own { private: peer.private, underlay: peer.public }).collect(),
+        selves: selves
+            .map(|peer| Own { private: peer.private, underlay: peer.public, former: None })
+            .collect(),
         is_gateway: true,
         peers: peers
             .map(|(index, own)| Peer {
                 slot: index as u32,
                 private: own.private,
                 public: own.underlay,
-                former: None,
+                former: own.former.map(|range| (range, 0)),
+                is_unaware: false,
                 is_direct: false,
                 settled_at: 0,
                 bypass: Vec::new(),
@@ -72,7 +75,8 @@ pub fn back(
 /// - from or to a socket that is bound to the underlay address: on the wire, that looks like a
 ///   packet of the private address;
 /// - for one of this host's members that has one address for both, which a peer can't;
-/// - from where the peer was before it moved: what is sent there goes to its new address;
+/// - from where the peer was before it moved: what is sent there goes to its new address; likewise to
+///   where this host was;
 /// - for errors from a router, who has but one address;
 /// - for errors about something else than the packet that came the other way between the same
 ///   addresses, and about a packet on the bypass list.
@@ -93,10 +97,12 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
         Direction::Egress => [before.source, before.destination],
         Direction::Ingress => [after.destination, after.source],
     };
-    let is_private = cluster.underlay_of(ends[0]).is_some_and(|underlay| underlay != ends[0]);
+    let is_private = cluster.underlay_of(ends[0], true).is_some_and(|underlay| underlay != ends[0]);
     let came_from_now = match step.program.direction() {
         Direction::Egress => true,
-        Direction::Ingress => is_now_at(cluster, before.source),
+        Direction::Ingress => {
+            is_now_at(cluster, before.source) && cluster.is_of_now(before.destination)
+        }
     };
     if !is_private || !came_from_now {
         return false;
@@ -113,7 +119,5 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
 
 /// Whether `public` is where its peer is, and not where it was before.
 fn is_now_at(cluster: &Cluster, public: IpAddr) -> bool {
-    cluster
-        .entry(public)
-        .is_some_and(|entry| entry.role == Role::Public && entry.range == entry.peer.public)
+    cluster.entry(public).is_some_and(|entry| entry.role == Role::Public)
 }

@@ -158,7 +158,8 @@ fn pool<A: Copy>(
         .peers
         .iter()
         .flat_map(|peer| {
-            let publics = [Some(peer.public), peer.former].into_iter().flatten();
+            let former = peer.former.map(|(range, _)| range);
+            let publics = [peer.public].into_iter().chain(former);
             publics.map(|public| (peer.private, public)).collect::<Vec<_>>()
         })
         .flat_map(|(private, public)| hosts(private, public))
@@ -166,7 +167,11 @@ fn pool<A: Copy>(
     if peers.is_empty() {
         return Pool::empty();
     }
-    let selves = cluster.selves.iter().flat_map(|own| hosts(own.private, own.underlay)).collect();
+    let own = cluster.selves.iter().flat_map(|own| {
+        let underlays = [own.underlay].into_iter().chain(own.former);
+        underlays.map(|underlay| (own.private, underlay)).collect::<Vec<_>>()
+    });
+    let selves = own.flat_map(|(private, underlay)| hosts(private, underlay)).collect();
     Pool { selves, peers, routers, strangers }
 }
 

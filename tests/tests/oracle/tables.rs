@@ -13,9 +13,10 @@ use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, FlowState, L
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{
-    BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC,
+    BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_FORMER, ROLE_PRIVATE,
+    ROLE_PUBLIC,
 };
-use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings};
 
 use crate::cluster::{Cluster, Entry, Link, Range, Role};
@@ -37,7 +38,7 @@ pub fn settings(cluster: &Cluster) -> Settings {
         prefixes_v6: any(|range| range.first.is_ipv6() && !range.is_single()),
         gateway: u8::from(cluster.is_gateway),
         bypass: u8::from(cluster.peers.iter().any(|peer| cluster.has_bypass(peer))),
-        reserved: 0,
+        moved: u8::from(cluster.has_moved()),
     }
 }
 
@@ -116,13 +117,17 @@ where
     for key in selves.keys().collect::<Result<Vec<_>, _>>()? {
         selves.remove(&key)?;
     }
-    let of_gateway = cluster.selves.iter().filter(|_| cluster.is_gateway);
-    for own in of_gateway.filter(|own| of_family(&own.private)) {
+    let is_asked = cluster.is_gateway || cluster.has_moved();
+    let asked = cluster.selves.iter().filter(|_| is_asked);
+    for own in asked.filter(|own| of_family(&own.private)) {
         let both = own.private == own.underlay;
-        for (range, role) in [(own.private, SELF_PRIVATE), (own.underlay, SELF_UNDERLAY)] {
+        let former = own.former.map(|range| (range, SELF_FORMER));
+        let now = [(own.private, SELF_PRIVATE), (own.underlay, SELF_UNDERLAY)];
+        for (range, role) in now.into_iter().chain(former) {
             let value = SelfRange {
                 private: required(own.private.first)?,
                 underlay: required(own.underlay.first)?,
+                former: own.former.map_or(Ok([0; N]), |range| required(range.first))?,
                 length: range.length,
                 role: if both { SELF_PRIVATE + SELF_UNDERLAY } else { role },
                 reserved: [0; 2],
@@ -152,7 +157,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         private: required(peer.private.first)?,
         public: match entry.role {
             Role::Private => required(peer.public.first)?,
-            Role::Public => required(entry.range.first)?,
+            Role::Public | Role::Former => required(entry.range.first)?,
         },
         self_private: of_self(own.map(|own| own.private))?,
         self_underlay: of_self(own.map(|own| own.underlay))?,
@@ -160,16 +165,19 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         role: match entry.role {
             Role::Private => ROLE_PRIVATE,
             Role::Public => ROLE_PUBLIC,
+            Role::Former => ROLE_FORMER,
         },
         direct: u8::from(peer.is_direct),
         public_flows: 0,
         length: entry.range.length,
         bypass: bypass_of_all + bypass_of_peer,
         plain: 0,
-        reserved: [0; 2],
-        settled_at: match entry.role {
+        unaware: u8::from(peer.is_unaware),
+        reserved: 0,
+        until: match entry.role {
             Role::Private => 0,
             Role::Public => peer.settled_at,
+            Role::Former => peer.former.map_or(0, |(_, until)| until),
         },
     })
 }
@@ -209,7 +217,8 @@ where
         let marks = Marks {
             public_flows: peer.public_flows == 1,
             plain: peer.plain == 1,
-            settled_at: peer.settled_at,
+            until: peer.until,
+            unaware: peer.unaware == 1,
         };
         memory.marks.insert(entry.range, marks);
     }

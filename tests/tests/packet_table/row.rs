@@ -24,7 +24,7 @@ pub enum Counted {
 /// What the programs note in a peer's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// `settled_at`.
+    /// `until`.
     SettledAt,
     /// `plain`.
     Plain,

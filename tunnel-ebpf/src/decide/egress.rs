@@ -1,7 +1,7 @@
 //! On the way out: to a peer's private address, from an address of this host's.
 
 use tunnel_common::outcome::{Outcome, Reason};
-use tunnel_common::peers::{Peer, ROLE_PUBLIC};
+use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::{Address, Addresses};
@@ -31,7 +31,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Some(peer) = tables.peer(F::addresses(&header).destination) else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
-    if peer.role == ROLE_PUBLIC {
+    if peer.role != ROLE_PRIVATE {
         if let Ok(ip) = F::parse(packet, &header)
             && own::private_of(tables, peer, ip.addresses.source).is_some()
             && let Ok(private) = peer_range::private_of(tables, peer, ip.addresses.destination)

@@ -6,7 +6,7 @@
 //! stack, of which the programs have 512 bytes.
 
 use tunnel_common::outcome::{Outcome, Reason};
-use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
 
 use super::egress::from;
 use super::quote::{self, Quote, QuotedChecksum};
@@ -169,14 +169,16 @@ fn sender<A: Address, T: Tables<A>>(
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
     match tables.peer(source) {
-        Some(peer) if peer.role == ROLE_PUBLIC => {
+        Some(peer) if peer.role == ROLE_PRIVATE => Ok(false),
+        Some(peer) if peer.role == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
+        Some(peer) => {
             new.slot = peer.slot;
             new.wire.destination =
                 own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
             new.wire.source = peer_range::private_of(tables, peer, source)?;
             Ok(true)
         }
-        _ => Ok(false),
+        None => Ok(false),
     }
 }
 
@@ -208,7 +210,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
     let Some(peer) = tables.peer(destination) else { return Ok(About::Other) };
-    if peer.role != ROLE_PUBLIC || source != ip.addresses.destination {
+    if peer.role == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(About::Other);
     }
     let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };

@@ -1,7 +1,7 @@
 //! On the way in: from a peer's public address to this host's underlay address.
 
 use tunnel_common::outcome::{Outcome, Reason};
-use tunnel_common::peers::{Peer, ROLE_PRIVATE};
+use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::Addresses;
@@ -29,19 +29,21 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let header = F::header(packet).ok_or(Reason::Truncated)?;
     let addresses = F::addresses(&header);
-    let Some(peer) = tables.peer(addresses.source) else {
-        // It may be an error from a router in between.
-        return Ok(if F::may_hold_icmp(&header) {
-            Step::IcmpError
-        } else {
-            Step::Done(Outcome::NotOurs)
-        });
-    };
+    let Some(peer) = tables.peer(addresses.source) else { return Ok(of_no_peer::<F>(&header)) };
     if peer.role == ROLE_PRIVATE {
         return Err(plain::<F, T>(tables, peer, addresses));
     }
+    if peer.role == ROLE_FORMER && tables.has_drained(peer) {
+        return Ok(of_no_peer::<F>(&header));
+    }
     let ip = F::parse(packet, &header)?;
     decide_from_peer::<F, P, T>(packet, tables, &header, &ip, peer)
+}
+
+/// From an address of no peer's: it may be an error from a router in between.
+#[inline(always)]
+fn of_no_peer<F: Family>(header: &F::Header) -> Step {
+    if F::may_hold_icmp(header) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) }
 }
 
 /// From a peer's private address.
@@ -84,7 +86,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                     // An identification comes round again: it is of no flow, and so are the rest.
                     let _ = public_flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
-                if peer.settled_at != 0 {
+                if peer.role == ROLE_PUBLIC && peer.until != 0 {
                     // For the note that it makes when the time is over.
                     let _ = tables.is_settling(peer, source);
                 }
@@ -109,7 +111,8 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     own_private: F::Address,
 ) -> Result<Step, Reason> {
     let source = ip.addresses.source;
-    let addresses = if peer.has_conditions() || peer.settled_at != 0 {
+    let is_unaware = tables.has_moved() && peer.unaware == 1;
+    let addresses = if is_unaware || peer.has_conditions() || peer.until != 0 {
         on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
     } else {
         Addresses {
@@ -121,7 +124,8 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
 }
 
 /// The new addresses, where few packets come: from a peer with bypass rules or with flows over public
-/// addresses, from one whose packets arrived plain, or that may not be attached yet.
+/// addresses, from one whose packets arrived plain, that has moved or may not be attached yet, or that
+/// may not know that this host has moved.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
@@ -145,7 +149,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Treatment::Bypassed) | None => {}
         }
     }
-    if peer.settled_at != 0 && tables.is_settling(peer, source) {
+    if peer.role == ROLE_PUBLIC && peer.until != 0 && tables.is_settling(peer, source) {
         match tcp::segment(packet, ip) {
             Segment::ResetOfUnknown => return Err(Reason::UnsettledReset),
             // An attached host dials. Were its reset dropped that ends an old connection between
@@ -156,6 +160,9 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     }
     if peer.plain == 1 {
         tables.set_plain(addresses.source, source, false);
+    }
+    if tables.has_moved() && peer.unaware == 1 && own::is_of_now(tables, peer, destination) {
+        tables.set_aware(addresses.source, source);
     }
     Ok(addresses)
 }

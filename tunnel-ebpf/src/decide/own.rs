@@ -1,28 +1,40 @@
 //! Which of this host's own addresses a packet has.
 
 use tunnel_common::peers::Peer;
-use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY};
+use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY};
 
 use crate::address::Address;
 use crate::tables::Tables;
 
-/// The underlay address that belongs to the private address `private` of this host's, if it is one.
+/// The underlay address that packets to `peer` from the private address `private` of this host's are
+/// sent from, if it is one: a peer that may not know a new one yet is sent to from the one before.
 #[inline(always)]
 pub fn underlay_of<A: Address, T: Tables<A>>(
     tables: &T,
     peer: &Peer<A::Octets>,
     private: A,
 ) -> Option<A> {
+    let is_unaware = tables.has_moved() && peer.unaware == 1;
     if !tables.is_gateway() {
-        return (private == A::from_octets(peer.self_private))
-            .then(|| A::from_octets(peer.self_underlay));
+        if private != A::from_octets(peer.self_private) {
+            return None;
+        }
+        if !is_unaware {
+            return Some(A::from_octets(peer.self_underlay));
+        }
     }
     let range = tables.own(private)?;
+    let former = A::from_octets(range.former);
+    let underlay = match is_unaware && former != A::NONE {
+        true => former,
+        false => A::from_octets(range.underlay),
+    };
     let is_private = range.role & SELF_PRIVATE != 0;
-    is_private.then(|| private.in_network(A::from_octets(range.underlay), range.length))
+    is_private.then(|| private.in_network(underlay, range.length))
 }
 
-/// The private address that belongs to the underlay address `underlay` of this host's, if it is one.
+/// The private address that belongs to the underlay address `underlay` of this host's, of now or from
+/// before it moved, if it is one.
 #[inline(always)]
 pub fn private_of<A: Address, T: Tables<A>>(
     tables: &T,
@@ -30,10 +42,27 @@ pub fn private_of<A: Address, T: Tables<A>>(
     underlay: A,
 ) -> Option<A> {
     if !tables.is_gateway() {
-        return (underlay == A::from_octets(peer.self_underlay))
-            .then(|| A::from_octets(peer.self_private));
+        if underlay == A::from_octets(peer.self_underlay) {
+            return Some(A::from_octets(peer.self_private));
+        }
+        if !tables.has_moved() {
+            return None;
+        }
     }
     let range = tables.own(underlay)?;
-    let is_underlay = range.role & SELF_UNDERLAY != 0;
+    let is_underlay = range.role & (SELF_UNDERLAY | SELF_FORMER) != 0;
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
+}
+
+/// Whether `underlay`, of which [`private_of`] knows, is this host's address of now.
+#[inline(always)]
+pub fn is_of_now<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &Peer<A::Octets>,
+    underlay: A,
+) -> bool {
+    if !tables.is_gateway() {
+        return underlay == A::from_octets(peer.self_underlay);
+    }
+    tables.own(underlay).is_some_and(|range| range.role & SELF_UNDERLAY != 0)
 }

@@ -25,6 +25,7 @@ mod ipv4;
 mod ipv6;
 mod kinds;
 mod long;
+mod moved;
 mod neighbor_discovery;
 mod networks;
 mod prefixes;

@@ -6,10 +6,11 @@ use tunnel_common::attachment::Attachment;
 
 use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
+use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
 use super::{detach, membership, routing};
-use crate::address::Private;
+use crate::address::{Private, Underlay};
 use crate::config::{self, Family};
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load, renew};
@@ -46,6 +47,8 @@ pub struct Report {
     pub place: Place,
     /// The private addresses that were added to the loopback interface, now or before.
     pub loopback_addresses: BTreeSet<Private>,
+    /// Underlay addresses from before this host moved, at which it is still reached.
+    pub formers: Vec<Underlay>,
     /// Whether the interface's sysctl arp_announce was set, now or before.
     pub arp_announce_set: bool,
     /// The routes that were set and removed.
@@ -199,11 +202,14 @@ async fn attach(
     let mut maps = Maps::open(folder)?;
     let mut added = plan.missing_addresses();
     added.extend(left);
-    membership::set_selves(&mut maps, &plan.membership.identity, added.clone(), &mut Vec::new())?;
+    let selves = NewSelves::first(&plan.membership.identity, added.clone());
+    membership::set_selves(&mut maps, &selves, &mut Vec::new())?;
     let mut attachment = plan.attachment(now(), plan.settings);
     announce_public(plan, &mut maps, &mut attachment, steps)?;
-    let changed_entries =
-        membership::change(&mut maps, &plan.membership, interrupt, &mut Vec::new()).await?;
+    let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
+    let changed =
+        membership::change(&mut maps, &plan.membership, &manner, interrupt, &mut Vec::new())
+            .await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.
     attachment.ingress = place.ingress.code();
@@ -223,7 +229,7 @@ async fn attach(
     add_addresses(plan, netlink, steps).await?;
     routing::change(netlink, &plan.routes, &[], interrupt, steps).await?;
     interrupt.check().await?;
-    Ok(report(plan, &attachment, place, added, false, changed_entries))
+    Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }
 
 fn hook(wanted: Option<Hook>) -> Result<Hook, Failure> {
@@ -288,7 +294,7 @@ pub(super) fn report(
     plan: &Plan<'_>,
     attachment: &Attachment,
     place: Place,
-    loopback_addresses: BTreeSet<Private>,
+    selves: &NewSelves,
     was_attached: bool,
     changed_entries: usize,
 ) -> Report {
@@ -299,7 +305,8 @@ pub(super) fn report(
         peers: plan.membership.peers.len(),
         left_out: plan.left_out.clone(),
         place,
-        loopback_addresses,
+        loopback_addresses: selves.added.clone(),
+        formers: selves.formers.values().flatten().copied().collect(),
         arp_announce_set: attachment.arp_announce_set == 1,
         routes: plan.routes.clone(),
         changed_entries,

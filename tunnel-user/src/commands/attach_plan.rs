@@ -1,6 +1,7 @@
 //! Everything that attach knows before the first change.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use tunnel_common::settings::Settings;
 
 use super::routing;
 use crate::address::Private;
-use crate::config::{Cluster, Family};
+use crate::config::{Cluster, Drain, Family};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::padded;
@@ -40,6 +41,8 @@ pub struct Options {
     pub ingress: Option<Ingress>,
     /// Load programs that log what they do not rewrite.
     pub verbose: bool,
+    /// For how long packets from where peers were are accepted, if not for as long as the file says.
+    pub drain: Option<Drain>,
 }
 
 /// What shall be, and what is in the way of that.
@@ -50,8 +53,13 @@ pub(super) struct Plan<'a> {
     pub loopback: u32,
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
+    /// Without regard to whether this host has moved, which only the maps tell.
     pub settings: Settings,
     pub routes: RouteChanges,
+    /// The addresses of the interface.
+    pub held: Vec<IpAddr>,
+    /// For how long packets from where peers were are accepted.
+    pub drain: Drain,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
 }
@@ -64,9 +72,10 @@ pub(super) async fn plan<'a>(
 ) -> Result<Plan<'a>, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&options.interface)?;
+    let on_interface = snapshot.addresses_of(link.index);
     let held = Held {
         interface: &options.interface,
-        on_interface: &snapshot.addresses_of(link.index),
+        on_interface: &on_interface,
         on_host: &snapshot.all_addresses(),
     };
     let identity = find_self::find(cluster, &options.self_names, &held)?;
@@ -88,10 +97,12 @@ pub(super) async fn plan<'a>(
         folder,
         link: link.clone(),
         loopback,
-        settings: settings(&membership, header_len),
+        settings: settings(&membership, header_len, false),
         membership,
         left_out,
         routes,
+        held: on_interface,
+        drain: options.drain.unwrap_or_else(|| cluster.drain()),
         on_loopback,
     })
 }
@@ -144,7 +155,9 @@ impl Plan<'_> {
             arp_announce_set: 0,
             arp_announce_before: 0,
             verbose: u8::from(self.options.verbose),
-            reserved: [0; 1],
+            reserved: 0,
+            drain: self.drain.seconds(),
+            reserved_word: 0,
             version: padded(env!("CARGO_PKG_VERSION")),
         }
     }

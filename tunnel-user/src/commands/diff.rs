@@ -71,6 +71,7 @@ pub async fn run(
         hook: None,
         ingress: None,
         verbose: false,
+        drain: None,
     };
     let netlink = Netlink::connect()?;
     let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;

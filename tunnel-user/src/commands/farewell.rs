@@ -3,25 +3,18 @@
 //! that know no public addresses, and be answered by resets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use super::greet::greet;
 use crate::config::MemberName;
 use crate::dataplane::maps::{Maps, PeerChange};
 use crate::failure::Failure;
 use crate::plan::farewell::{Farewell, farewells};
+use crate::plan::greeting::Greeting;
 use crate::plan::peer_tables::Change;
 use crate::plan::range::Address;
 
-/// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
-/// the port is closed, which is a plain packet of the peer's.
-const DISCARD: u16 = 9;
-/// How long a peer may take to say it.
-const ANSWER: Duration = Duration::from_millis(200);
 /// A peer's packet that was under way has this host rewrite again, until it is told again.
 const ROUNDS: usize = 5;
 
@@ -41,12 +34,12 @@ pub(super) async fn say(maps: &mut Maps) -> Result<Vec<MemberName>, Failure> {
         for farewell in v4 {
             told.insert(farewell.slot);
             send_plainly(maps, &farewell, PeerChange::V4)?;
-            greetings.spawn(greet(farewell.own.ip(), farewell.peer.ip()));
+            greetings.spawn(greet(Greeting { own: farewell.own.ip(), peer: farewell.peer.ip() }));
         }
         for farewell in v6 {
             told.insert(farewell.slot);
             send_plainly(maps, &farewell, PeerChange::V6)?;
-            greetings.spawn(greet(farewell.own.ip(), farewell.peer.ip()));
+            greetings.spawn(greet(Greeting { own: farewell.own.ip(), peer: farewell.peer.ip() }));
         }
         greetings.join_all().await;
     }
@@ -60,16 +53,4 @@ fn send_plainly<A: Address>(
     of_family: fn(Change<A>) -> PeerChange,
 ) -> Result<(), Failure> {
     farewell.changes.iter().try_for_each(|change| maps.change_peer(&of_family(*change)))
-}
-
-/// Sends one datagram without data, and waits for what comes of it.
-async fn greet(own: IpAddr, peer: IpAddr) {
-    let exchange = async {
-        let socket = UdpSocket::bind((own, 0)).await?;
-        socket.connect((peer, DISCARD)).await?;
-        socket.send(&[]).await?;
-        socket.recv(&mut [0]).await
-    };
-    // Whatever it is: what counts is that the peer has heard.
-    let _ = timeout(ANSWER, exchange).await;
 }

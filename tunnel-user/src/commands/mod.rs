@@ -6,6 +6,7 @@ pub mod check;
 pub mod detach;
 pub mod diff;
 mod farewell;
+mod greet;
 pub mod health;
 mod membership;
 pub mod peer;

@@ -1,9 +1,17 @@
 //! `rewrite peer`: looks at and changes the running peers, at once, and not the file.
 
+use std::collections::BTreeSet;
+
+use tunnel_common::bypass::CLUSTER;
+
+use super::greet::greet_all;
+use super::membership::Manner;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
 use super::{membership, routing, swap};
+use crate::config::Drain;
 use crate::dataplane::load::Purpose;
+use crate::dataplane::maps::Maps;
 use crate::dataplane::pins;
 use crate::dataplane::place::{Hook, Ingress, Place};
 use crate::failure::Failure;
@@ -11,12 +19,10 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::membership::Membership;
-use crate::plan::peer_edit::{self, Edit};
+use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::{NamedPeer, RunningPeer};
 use crate::plan::routes::RouteChanges;
 use crate::plan::settings::{both, settings};
-
-use tunnel_common::bypass::CLUSTER;
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -27,6 +33,8 @@ pub struct Report {
     pub before: Option<NamedPeer>,
     /// The peer as it is, if it is there.
     pub after: Option<NamedPeer>,
+    /// For how long packets from where the peer was are accepted.
+    pub drain: Drain,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
 }
@@ -63,14 +71,15 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
 
     let routes = routes(&running, &edited.membership, &netlink).await?;
     let mut steps = Vec::new();
+    let drain = edit.drain().unwrap_or_else(|| Drain::from_seconds(running.attachment.drain));
     let result =
-        apply(&mut running, &edited.membership, &routes, &netlink, &interrupt, &mut steps).await;
+        apply(&mut running, &edited, drain, &routes, &netlink, &interrupt, &mut steps).await;
     if let Err(failure) = result {
         undo(&netlink, Some(&mut running.maps), steps).await;
         return Err(failure);
     }
     let interface = running.folder.interface().into();
-    Ok(Report { interface, before: edited.before, after: edited.after, routes })
+    Ok(Report { interface, before: edited.before, after: edited.after, drain, routes })
 }
 
 async fn routes(
@@ -88,16 +97,19 @@ async fn routes(
 
 async fn apply(
     running: &mut Running,
-    wanted: &Membership,
+    edited: &Edited,
+    drain: Drain,
     routes: &RouteChanges,
     netlink: &Netlink,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
+    let wanted = &edited.membership;
     let Running { folder, maps, attachment, .. } = running;
     let previous = routing::ours(netlink, attachment.ifindex).await?;
     // What the programs have been loaded for and is no longer needed, they may keep.
-    let needed = settings(wanted, attachment.settings.link_header_len);
+    let has_moved = attachment.settings.moved == 1;
+    let needed = settings(wanted, attachment.settings.link_header_len, has_moved);
     let needed = both(&attachment.settings, &needed);
     if needed != attachment.settings {
         let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
@@ -105,8 +117,19 @@ async fn apply(
         let purpose = Purpose { place, settings: needed, verbose };
         swap::to(folder, &purpose, maps, attachment, steps)?;
     }
-    membership::change(maps, wanted, interrupt, steps).await?;
-    routing::change(netlink, routes, &previous, interrupt, steps).await
+    let manner = Manner { drain, ended: ended(edited, maps)?, own: membership::staying(has_moved) };
+    let changed = membership::change(maps, wanted, &manner, interrupt, steps).await?;
+    routing::change(netlink, routes, &previous, interrupt, steps).await?;
+    greet_all(&changed.greetings).await;
+    Ok(())
+}
+
+/// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to
+/// do.
+fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Failure> {
+    let names = maps.names()?;
+    let name = edited.ends_draining.as_ref();
+    Ok(names.iter().filter(|(_, of_slot)| Some(*of_slot) == name).map(|(slot, _)| *slot).collect())
 }
 
 fn place(interface: &str, hook: u8, ingress: u8) -> Result<Place, Failure> {

@@ -11,10 +11,13 @@ use super::running::{self, Running};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::text;
 use crate::failure::Failure;
+use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
+use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
 use crate::plan::peers::RunningPeer;
+use crate::plan::selves;
 
 /// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -69,11 +72,15 @@ pub struct SelfMember {
     pub public: Vec<String>,
     /// The addresses of its interface.
     pub underlay: Vec<String>,
+    /// Those from before it moved, at which it is still reached.
+    pub former_underlay: Vec<String>,
 }
 
-impl From<&OwnMember> for SelfMember {
-    fn from(own: &OwnMember) -> Self {
+impl SelfMember {
+    fn of(own: &OwnMember, formers: &Formers) -> Self {
+        let former = own.mappings().flat_map(|m| formers.get(&m.private()).into_iter().flatten());
         Self {
+            former_underlay: words(former),
             name: own.name.to_string(),
             private: words(own.mappings().map(|mapping| mapping.private())),
             public: words(own.mappings().map(|mapping| mapping.public())),
@@ -93,19 +100,38 @@ pub struct Peer {
     pub public: Vec<String>,
     /// Where packets from it are accepted from.
     pub accepted_from: Vec<String>,
+    /// Where it was before it moved, and packets from it are still accepted from.
+    pub draining: Vec<Draining>,
     /// Whether plain packets from its private addresses are let through.
     pub direct: bool,
     /// What is left alone between it and this host.
     pub bypass: Vec<String>,
 }
 
-impl From<&RunningPeer> for Peer {
-    fn from(running: &RunningPeer) -> Self {
+/// A public address from before a peer moved.
+#[derive(Clone, Debug, Serialize)]
+pub struct Draining {
+    /// The address.
+    pub public: String,
+    /// For how many more seconds; nothing for as long as nobody changes it.
+    pub seconds: Option<u32>,
+}
+
+impl Peer {
+    /// As it is `now`, in seconds of CLOCK_MONOTONIC.
+    #[must_use]
+    pub fn of(running: &RunningPeer, now: u32) -> Self {
+        let draining = running.formers.iter().filter_map(|former| {
+            let left = former.left(now)?;
+            let seconds = (left != u32::MAX).then_some(left);
+            Some(Draining { public: former.public.to_string(), seconds })
+        });
         Self {
             name: running.peer.name.to_string(),
             private: words(running.peer.private()),
             public: words(running.peer.public()),
             accepted_from: words(&running.accepted),
+            draining: draining.collect(),
             direct: running.peer.direct,
             bypass: words(&running.peer.bypass),
         }
@@ -135,8 +161,10 @@ async fn interface(
     netlink: &Netlink,
     snapshot: &Snapshot,
 ) -> Result<Interface, Failure> {
-    let Running { folder, attachment, selves, .. } = running;
+    let Running { folder, attachment, selves: recorded, .. } = running;
     let (peers, bypass) = running.peers()?;
+    let now = monotonic()?;
+    let formers = selves::formers(&running.maps.self_tables()?);
     let health = health::look(running, &peers, netlink, snapshot).await?;
     Ok(Interface {
         interface: folder.interface().into(),
@@ -146,10 +174,15 @@ async fn interface(
         changed_at: time(attachment.changed_at),
         attached_by: text(&attachment.version),
         pins: folder.path().display().to_string(),
-        selves: selves.identity.selves().iter().map(SelfMember::from).collect(),
-        gateway: selves.identity.is_gateway(),
+        selves: recorded
+            .identity
+            .selves()
+            .iter()
+            .map(|own| SelfMember::of(own, &formers))
+            .collect(),
+        gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
-        peers: peers.iter().map(Peer::from).collect(),
+        peers: peers.iter().map(|peer| Peer::of(peer, now)).collect(),
         healthy: health.iter().all(|finding| finding.ok),
         health,
     })

@@ -1,10 +1,15 @@
 //! `rewrite attach` of what is attached: from what runs to what the file says, without losing a
 //! packet.
 
+use std::collections::BTreeSet;
+
 use tunnel_common::attachment::Attachment;
+use tunnel_common::settings::Settings;
 
 use super::attach::{Report, add_addresses, announce_public, report};
 use super::attach_plan::Plan;
+use super::greet::greet_all;
+use super::membership::{Manner, NewSelves};
 use super::undo::Undo;
 use super::{membership, routing, swap};
 use crate::dataplane::hook;
@@ -32,13 +37,16 @@ pub(super) async fn update(
 ) -> Result<Report, Failure> {
     require_place(plan, place)?;
     let folder = &plan.folder;
-    let wanted = Purpose { place, settings: plan.settings, verbose: plan.options.verbose };
-    let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
-
     let recorded = maps.selves()?;
     let identity = &plan.membership.identity;
     let mut added = plan.missing_addresses();
     added.extend(identity.on_loopback().filter(|own| recorded.added.contains(own)));
+    let selves =
+        NewSelves::following(maps, &recorded.identity, identity, added.clone(), &plan.held)?;
+    let settings = Settings { moved: u8::from(selves.has_moved()), ..plan.settings };
+    let wanted = Purpose { place, settings, verbose: plan.options.verbose };
+    let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
+
     let mut new = plan.attachment(old.attached_at, old.settings);
     new.hook = old.hook;
     new.ingress = old.ingress;
@@ -46,29 +54,31 @@ pub(super) async fn update(
     new.arp_announce_set = old.arp_announce_set;
     new.arp_announce_before = old.arp_announce_before;
     steps.push(Undo::RestoreAttachment(Box::new(*old)));
-    membership::set_selves(maps, identity, added.clone(), steps)?;
+    membership::set_selves(maps, &selves, steps)?;
     announce_public(plan, maps, &mut new, steps)?;
 
     add_addresses(plan, netlink, steps).await?;
     // Programs that do right by the entries of before and of after, if neither's do.
-    let between = both(&old.settings, &plan.settings);
+    let between = both(&old.settings, &settings);
     if between != old.settings {
         let purpose = Purpose { settings: between, ..wanted };
         swap::to(folder, &purpose, maps, &mut new, steps)?;
     }
-    let changed_entries = membership::change(maps, &plan.membership, interrupt, steps).await?;
+    let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
+    let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
     let previous = routing::ours(netlink, plan.link.index).await?;
     routing::change(netlink, &plan.routes, &previous, interrupt, steps).await?;
     // The record never promises more than the programs that run can do.
-    new.settings = plan.settings;
+    new.settings = settings;
     maps.set_attachment(&new)?;
     steps.push(swap::back(folder, old, place));
     hook::replace(&mut loaded, folder)?;
-    membership::forget_selves(maps, identity)?;
+    membership::forget_selves(maps, &selves)?;
     for address in recorded.added.difference(&added) {
         netlink.remove_loopback_address(plan.loopback, *address).await?;
     }
-    Ok(report(plan, &new, place, added, true, changed_entries))
+    greet_all(&changed.greetings).await;
+    Ok(report(plan, &new, place, &selves, true, changed.entries))
 }
 
 fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {

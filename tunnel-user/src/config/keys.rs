@@ -7,9 +7,10 @@ pub(super) const PUBLIC: &str = "public";
 pub(super) const UNDERLAY: &str = "underlay";
 pub(super) const DIRECT: &str = "direct";
 pub(super) const BYPASS: &str = "bypass";
+pub(super) const DRAIN: &str = "drain";
 
 /// The keys of the file itself.
-pub(super) const OF_FILE: [&str; 2] = [BYPASS, MEMBER];
+pub(super) const OF_FILE: [&str; 3] = [BYPASS, DRAIN, MEMBER];
 
 /// The keys of a member.
 pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT, BYPASS];

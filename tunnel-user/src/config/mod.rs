@@ -11,6 +11,7 @@ mod bypass_list;
 mod bypass_problem;
 mod claim;
 mod conflict;
+mod drain;
 mod in_role;
 mod keys;
 mod lines;
@@ -35,6 +36,7 @@ pub use bypass::{BypassProtocol, BypassRule};
 pub use bypass_problem::BypassProblem;
 pub use claim::Claim;
 pub use conflict::{Conflict, Place, check_members};
+pub use drain::{Drain, DrainProblem};
 pub use in_role::{parse_private, parse_public, parse_underlay};
 pub use load::load;
 pub use name::{MemberName, NameProblem};
@@ -51,6 +53,7 @@ pub use unicast::Special;
 pub struct Cluster {
     members: Vec<Member>,
     bypass: BTreeSet<BypassRule>,
+    drain: Drain,
 }
 
 impl Cluster {
@@ -70,6 +73,12 @@ impl Cluster {
     #[must_use]
     pub const fn bypass(&self) -> &BTreeSet<BypassRule> {
         &self.bypass
+    }
+
+    /// For how long packets from where a peer was are accepted.
+    #[must_use]
+    pub const fn drain(&self) -> Drain {
+        self.drain
     }
 }
 

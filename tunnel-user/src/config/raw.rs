@@ -73,6 +73,8 @@ pub(super) struct RawFile {
     pub(super) members: Vec<RawMember>,
     /// The rules of the whole cluster.
     pub(super) bypass: Texts,
+    /// For how long packets from where a peer was are accepted.
+    pub(super) drain: Given<String>,
 }
 
 /// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
@@ -117,11 +119,13 @@ impl Reader {
     }
 
     fn file(&mut self, root: &DeTable<'_>) -> RawFile {
-        let mut file = RawFile { members: Vec::new(), bypass: Given::Missing };
+        let mut file =
+            RawFile { members: Vec::new(), bypass: Given::Missing, drain: Given::Missing };
         for (key, value) in root {
             match key.get_ref().as_ref() {
                 keys::MEMBER => file.members = self.members(value),
                 keys::BYPASS => file.bypass = self.bypass(value),
+                keys::DRAIN => file.drain = self.drain(value),
                 unknown => self.unknown_in_file(unknown, self.line_of(key)),
             }
         }
@@ -140,7 +144,9 @@ impl Reader {
             None if keys::OF_MEMBER.contains(&key) => {
                 format!("{key} belongs to a member: write [[member]] on a line before it")
             }
-            None => "a cluster file holds bypass and [[member]] tables only: leave it out".into(),
+            None => {
+                "a cluster file holds bypass, drain and [[member]] tables only: leave it out".into()
+            }
         };
         self.problems.push(Problem::at(line, message, help));
     }
@@ -211,6 +217,17 @@ impl Reader {
             _ => {
                 let message = format!("name is {}, not a string", kind(value));
                 self.wrong(line, message, "write it in quotes: name = \"srva\"")
+            }
+        }
+    }
+
+    fn drain(&mut self, value: &Spanned<DeValue<'_>>) -> Given<String> {
+        let line = self.line_of(value);
+        match value.get_ref() {
+            DeValue::String(text) => Given::Right(Located { value: text.to_string(), line }),
+            _ => {
+                let message = format!("drain is {}, not a string", kind(value));
+                self.wrong(line, message, "write a time in quotes: drain = \"30s\"")
             }
         }
     }

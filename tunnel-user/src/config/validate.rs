@@ -13,7 +13,7 @@ use super::prefix::{Family, Prefix};
 use super::problem::{Problem, quoted};
 use super::raw::{Given, Located, RawFile, RawMember};
 use super::role::Role;
-use super::{BypassRule, Cluster, Member};
+use super::{BypassRule, Cluster, Drain, DrainProblem, Member};
 use crate::address::{Mapping, Private, Public, Underlay};
 
 /// Makes a cluster of what the file gives, or says all that is wrong: `problems` are those that are
@@ -30,6 +30,7 @@ pub(super) fn validate(
         ));
     }
     let bypass = bypass_list::rules(&file.bypass, &mut problems);
+    let drain = drain(&file.drain, &mut problems);
     let checked: Vec<Checked> = file.members.iter().map(|raw| check(raw, &mut problems)).collect();
     let claims: Vec<Claim> = checked.iter().map(Checked::claim).collect();
     for conflict in check_members(&claims) {
@@ -39,7 +40,15 @@ pub(super) fn validate(
         return Err(problems);
     }
     let members = checked.into_iter().filter_map(Checked::member).collect();
-    Ok(Cluster { members, bypass })
+    Ok(Cluster { members, bypass, drain })
+}
+
+fn drain(given: &Given<String>, problems: &mut Vec<Problem>) -> Drain {
+    let Given::Right(text) = given else { return Drain::default() };
+    text.value.parse().unwrap_or_else(|problem: DrainProblem| {
+        problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+        Drain::default()
+    })
 }
 
 /// As much of a member as is right by itself.

@@ -2,6 +2,7 @@
 //! and routes.
 
 pub mod arp;
+pub mod clock;
 pub mod forwarding;
 pub mod link_type;
 pub mod netlink;

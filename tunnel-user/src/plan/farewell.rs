@@ -63,8 +63,9 @@ mod tests {
             length: 32,
             bypass: 0,
             plain,
-            reserved: [0; 2],
-            settled_at: 0,
+            unaware: 0,
+            reserved: 0,
+            until: 0,
         };
         [(Range::single(private), entry(ROLE_PRIVATE)), (Range::single(public), entry(ROLE_PUBLIC))]
             .into()

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Private, Public};
-use crate::config::{BypassRule, Claim, Family, MemberName, Prefix, check_members, check_pairing};
+use crate::config::{
+    BypassRule, Claim, Drain, Family, MemberName, Prefix, check_members, check_pairing,
+};
 use crate::failure::Failure;
 use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
@@ -35,12 +37,26 @@ pub enum Edit {
         direct: Option<bool>,
         /// What is left alone between it and this host.
         bypass: Option<BTreeSet<BypassRule>>,
+        /// For how long packets from where it was are accepted, if not for as long as the file says.
+        /// Without a new address, that of a move before is over at once if it is no time at all.
+        drain: Option<Drain>,
     },
     /// One peer less.
     Remove {
         /// Its name, or one of its private addresses.
         peer: String,
     },
+}
+
+impl Edit {
+    /// For how long packets from where the peer was are accepted, if that is said.
+    #[must_use]
+    pub const fn drain(&self) -> Option<Drain> {
+        match self {
+            Self::Set { drain, .. } => *drain,
+            Self::Add { .. } | Self::Remove { .. } => None,
+        }
+    }
 }
 
 /// The members after a change, and the peer that it concerns before and after.
@@ -52,6 +68,8 @@ pub struct Edited {
     pub before: Option<NamedPeer>,
     /// The peer as it will be, if it will be there.
     pub after: Option<NamedPeer>,
+    /// The peer that is no longer to be accepted from where it was.
+    pub ends_draining: Option<MemberName>,
 }
 
 /// The members after `edit`.
@@ -62,6 +80,7 @@ pub struct Edited {
 pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
     let mut membership = current.clone();
     let peers = &mut membership.peers;
+    let mut ends_draining = None;
     let (before, after) = match edit {
         Edit::Add { name, private, public, direct, bypass } => {
             let addresses = paired(private, public)?;
@@ -70,9 +89,12 @@ pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
             peers.push(peer.clone());
             (None, Some(peer))
         }
-        Edit::Set { peer, public, direct, bypass } => {
+        Edit::Set { peer, public, direct, bypass, drain } => {
             let index = find(peers, peer)?;
             let before = peers[index].clone();
+            if public.is_empty() && *drain == Some(Drain::NONE) {
+                ends_draining = Some(before.name.clone());
+            }
             let after = &mut peers[index];
             after.addresses = moved(&before, public)?;
             after.direct = direct.unwrap_or(before.direct);
@@ -86,7 +108,7 @@ pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
         require_common_family(&membership, peer)?;
     }
     require_no_conflict(&membership)?;
-    Ok(Edited { membership, before, after })
+    Ok(Edited { membership, before, after, ends_draining })
 }
 
 /// Private and public addresses by family.
@@ -234,7 +256,7 @@ mod tests {
 
     fn set(peer: &str, public: &[&str]) -> Edit {
         let public = list(public, Public);
-        Edit::Set { peer: peer.into(), public, direct: None, bypass: None }
+        Edit::Set { peer: peer.into(), public, direct: None, bypass: None, drain: None }
     }
 
     fn addresses(peer: Option<&NamedPeer>) -> Vec<String> {
@@ -302,6 +324,7 @@ mod tests {
                 public: Vec::new(),
                 direct: Some(true),
                 bypass: Some(bypass.clone()),
+                drain: None,
             };
             let after = edited(&edit, &current()).unwrap().after.unwrap();
             assert_eq!((after.direct, after.bypass), (true, bypass));

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{
+    BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
+};
 
 use crate::config::MemberName;
 use crate::plan::membership::Membership;
@@ -83,8 +85,9 @@ fn entry<A: Address>(
         bypass: flag(!membership.bypass.is_empty(), BYPASS_CLUSTER)
             | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
         plain: 0,
-        reserved: [0; 2],
-        settled_at,
+        unaware: 0,
+        reserved: 0,
+        until: settled_at,
     }
 }
 
@@ -114,27 +117,14 @@ pub fn changes<A: Address + PartialEq>(
     wanted: &PeerTable<A>,
 ) -> Vec<Change<A>> {
     let set = |role| {
-        wanted.iter().filter(move |(_, peer)| peer.role == role).filter_map(|(range, peer)| {
-            let old = current.get(range);
-            let noted = old.map_or(*peer, |old| with_notes(peer, old));
-            let changed = Peer { settled_at: peer.settled_at, ..noted };
-            (old != Some(&noted)).then_some(Change::Set(*range, changed))
-        })
+        wanted
+            .iter()
+            .filter(move |(range, peer)| peer.role == role && current.get(range) != Some(*peer))
+            .map(|(range, peer)| Change::Set(*range, *peer))
     };
     let removed =
         current.keys().filter(|range| !wanted.contains_key(range)).map(|r| Change::Remove(*r));
-    set(ROLE_PUBLIC).chain(set(ROLE_PRIVATE)).chain(removed).collect()
-}
-
-/// `wanted` with what the programs have noted in `old`: what they know of the peer is still true.
-fn with_notes<A: Address>(wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
-    Peer {
-        public_flows: old.public_flows,
-        settled_at: old.settled_at,
-        // Only a direct peer's packets are sent as they are.
-        plain: if wanted.direct == 1 { old.plain } else { 0 },
-        ..*wanted
-    }
+    [ROLE_PUBLIC, ROLE_FORMER, ROLE_PRIVATE].into_iter().flat_map(set).chain(removed).collect()
 }
 
 #[cfg(test)]
@@ -266,30 +256,5 @@ mod tests {
             Change::Set(range, peer) => drop(table.insert(range, peer)),
             Change::Remove(range) => drop(table.remove(&range)),
         }
-    }
-
-    #[test]
-    fn the_same_peers_change_nothing_and_stay_settled() {
-        let earlier = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "");
-        let mut later = earlier.clone();
-        later.v4.values_mut().for_each(|peer| peer.settled_at = 1_000);
-        assert_eq!(changes(&earlier.v4, &later.v4), []);
-    }
-
-    #[test]
-    fn what_the_programs_noted_survives_a_change() {
-        let mut current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "direct = true").v4;
-        let key = Range::single([203, 0, 113, 2]);
-        let entry = current.get_mut(&key).unwrap();
-        (entry.public_flows, entry.plain) = (1, 1);
-        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "direct = true").v4;
-        assert_eq!(changes(&current, &wanted), []);
-        let bypass = "direct = true\nbypass = [\"tcp/22\"]";
-        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", bypass).v4;
-        let Change::Set(changed, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
-        assert_eq!((changed, entry.public_flows, entry.plain), (key, 1, 1));
-        let wanted = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
-        let Change::Set(_, entry) = changes(&current, &wanted)[0] else { panic!("no set") };
-        assert_eq!((entry.public_flows, entry.plain), (1, 0), "no longer direct, no longer plain");
     }
 }

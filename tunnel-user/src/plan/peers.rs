@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::address::{Mapping, Private, Public};
 use crate::config::{BypassRule, Family, Member, MemberName, Prefix};
@@ -89,8 +89,35 @@ pub struct RunningPeer {
     pub slot: u32,
     /// Who it is and where packets to it are sent.
     pub peer: NamedPeer,
-    /// The public addresses that packets from it are accepted from.
+    /// The public addresses that packets from it are accepted from for as long as it is a peer.
     pub accepted: Vec<Public>,
+    /// Those from before it moved.
+    pub formers: Vec<Former>,
+}
+
+/// A public address from before a peer moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The address or prefix.
+    pub public: Public,
+    /// Until when packets from there are accepted, in seconds of CLOCK_MONOTONIC; 0 for as long as the
+    /// entry is there.
+    pub until: u32,
+}
+
+impl Former {
+    /// For how many seconds from `now` on packets from there are accepted: nothing if they no longer
+    /// are, `u32::MAX` for as long as the entry is there.
+    #[must_use]
+    pub const fn left(&self, now: u32) -> Option<u32> {
+        match self.until {
+            0 => Some(u32::MAX),
+            until => match until.saturating_sub(now) {
+                0 => None,
+                left => Some(left),
+            },
+        }
+    }
 }
 
 /// The peers that the maps hold, sorted by name. One whose slot has no name, which only `bpftool`
@@ -107,6 +134,11 @@ pub fn running(
     for (slot, public) in accepted(&tables.v4).chain(accepted(&tables.v6)) {
         for running in by_slot.get_mut(&slot).into_iter().flatten() {
             running.accepted.push(public);
+        }
+    }
+    for (slot, former) in formers(&tables.v4).chain(formers(&tables.v6)) {
+        for running in by_slot.get_mut(&slot).into_iter().flatten() {
+            running.formers.push(former);
         }
     }
     let mut peers: Vec<_> = by_slot.into_values().flatten().collect();
@@ -142,7 +174,7 @@ fn collect<A: Address>(
             None => {
                 let (addresses, bypass) = (vec![addresses], BTreeSet::new());
                 let peer = NamedPeer { name, addresses, direct, bypass };
-                of_slot.push(RunningPeer { slot, peer, accepted: Vec::new() });
+                of_slot.push(RunningPeer { slot, peer, accepted: Vec::new(), formers: Vec::new() });
             }
         }
     }
@@ -155,9 +187,16 @@ fn accepted<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Publ
         .map(|(range, entry)| (entry.slot, Public(range.prefix())))
 }
 
+fn formers<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Former)> {
+    table.iter().filter(|(_, entry)| entry.role == ROLE_FORMER).map(|(range, entry)| {
+        (entry.slot, Former { public: Public(range.prefix()), until: entry.until })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::handover::Handover;
     use crate::plan::membership::Membership;
     use crate::plan::peer_tables;
 
@@ -194,6 +233,25 @@ mod tests {
         assert_eq!(running.iter().map(|r| r.peer.clone()).collect::<Vec<_>>(), wanted);
         let accepted: Vec<_> = running[0].accepted.iter().map(ToString::to_string).collect();
         assert_eq!(accepted, ["203.0.113.2", "2001:db8:b::2"]);
+    }
+
+    #[test]
+    fn where_a_peer_was_is_told_with_its_time() {
+        let tables =
+            |text: &str| peer_tables::tables(&Membership::of_text(text, &["srva"]), &slots(), 60);
+        let (here, there) = (tables(MIXED), tables(&MIXED.replace("203.0.113.2", "192.0.2.2")));
+        let handover = Handover { now: 100, drain: 30, ..Handover::default() };
+        let next = handover.successor(&here, &there);
+        let names = slots().into_iter().map(|(name, slot)| (slot, name)).collect();
+        let running = running(&next, &names, &BTreeMap::new());
+        let [former] = running[0].formers[..] else { panic!("{running:?}") };
+        assert_eq!((former.public.to_string().as_str(), former.until), ("203.0.113.2", 130));
+        assert_eq!(
+            (former.left(100), former.left(129), former.left(130)),
+            (Some(30), Some(1), None)
+        );
+        assert_eq!(Former { until: 0, ..former }.left(1_000), Some(u32::MAX));
+        assert_eq!(running[0].accepted.len(), 2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Addresses and prefixes as the maps hold them: one type for both families.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -15,6 +16,9 @@ pub trait Address: Copy + Ord + Default + fmt::Debug {
 
     /// The address.
     fn ip(self) -> IpAddr;
+
+    /// The address with all bits behind the first `length` cleared.
+    fn masked(self, length: u8) -> Self;
 }
 
 impl Address for [u8; 4] {
@@ -30,6 +34,11 @@ impl Address for [u8; 4] {
     fn ip(self) -> IpAddr {
         self.into()
     }
+
+    fn masked(self, length: u8) -> Self {
+        let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+        (u32::from_be_bytes(self) & !host).to_be_bytes()
+    }
 }
 
 impl Address for [u8; 16] {
@@ -44,6 +53,11 @@ impl Address for [u8; 16] {
 
     fn ip(self) -> IpAddr {
         self.into()
+    }
+
+    fn masked(self, length: u8) -> Self {
+        let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+        (u128::from_be_bytes(self) & !host).to_be_bytes()
     }
 }
 
@@ -70,6 +84,17 @@ impl<A: Address> Range<A> {
     /// Whether it holds one address only.
     pub const fn is_single(&self) -> bool {
         self.length == A::FAMILY.bits()
+    }
+
+    /// Whether it and a key of `table` have an address in common.
+    pub fn overlaps_any<V>(&self, table: &BTreeMap<Self, V>) -> bool {
+        let around = (0..=self.length).any(|length| {
+            table.contains_key(&Self { address: self.address.masked(length), length })
+        });
+        // Ranges are in the order of their first addresses.
+        let first = Self { address: self.address, length: 0 };
+        let within = table.range(first..).next();
+        around || within.is_some_and(|(range, _)| range.address.masked(self.length) == self.address)
     }
 
     /// The same without a family. Bits behind the prefix, which only `bpftool` can set, are cleared.

@@ -1,10 +1,12 @@
-//! The contents of `selves_v4` and `selves_v6`: by what address a gateway's programs know a host
-//! that it stands in front of.
+//! The contents of `selves_v4` and `selves_v6`: by what addresses a gateway's programs know a host
+//! that it stands in front of, and those of a host that has moved know it.
 
 use std::collections::BTreeMap;
 
-use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
 
+use crate::address::{Private, Underlay};
+use crate::plan::former::Formers;
 use crate::plan::identity::Identity;
 use crate::plan::range::{Address, Range};
 
@@ -21,20 +23,23 @@ pub struct SelfTables {
 }
 
 /// The entries for all members that this host is: one under the private range, one under the
-/// underlay range.
+/// underlay range, and one under each former underlay range.
 #[must_use]
-pub fn tables(identity: &Identity) -> SelfTables {
-    SelfTables { v4: table(identity), v6: table(identity) }
+pub fn tables(identity: &Identity, formers: &Formers) -> SelfTables {
+    SelfTables { v4: table(identity, formers), v6: table(identity, formers) }
 }
 
-fn table<A: Address>(identity: &Identity) -> SelfTable<A> {
+fn table<A: Address>(identity: &Identity, formers: &Formers) -> SelfTable<A> {
     let mut table = SelfTable::new();
     for mapping in identity.selves().iter().flat_map(|own| own.mappings()) {
         let ranges = (Range::of(mapping.private().0), Range::of(mapping.underlay().0));
         let (Some(private), Some(underlay)) = ranges else { continue };
+        let of_self = formers.get(&mapping.private()).into_iter().flatten();
+        let formers: Vec<Range<A>> = of_self.filter_map(|former| Range::of(former.0)).collect();
         let entry = SelfRange {
             private: private.address,
             underlay: underlay.address,
+            former: formers.first().map_or_else(A::default, |former| former.address),
             length: private.length,
             role: 0,
             reserved: [0; 2],
@@ -42,8 +47,34 @@ fn table<A: Address>(identity: &Identity) -> SelfTable<A> {
         for (range, role) in [(private, SELF_PRIVATE), (underlay, SELF_UNDERLAY)] {
             table.entry(range).or_insert(entry).role |= role;
         }
+        for former in formers {
+            table.entry(former).or_insert(entry).role |= SELF_FORMER;
+        }
     }
     table
+}
+
+/// The underlay ranges that this host had before it moved, from the entries that [`tables`] made.
+#[must_use]
+pub fn formers(tables: &SelfTables) -> Formers {
+    let mut formers = Formers::new();
+    collect(&tables.v4, &mut formers);
+    collect(&tables.v6, &mut formers);
+    formers
+}
+
+fn collect<A: Address>(table: &SelfTable<A>, formers: &mut Formers) {
+    for (range, entry) in table.iter().filter(|(_, entry)| entry.role & SELF_FORMER != 0) {
+        let length = entry.length;
+        let private = Private(Range { address: entry.private, length }.prefix());
+        let of_self = formers.entry(private).or_default();
+        let former = Underlay(range.prefix());
+        if range.address == entry.former {
+            of_self.insert(0, former);
+        } else {
+            of_self.push(former);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +83,7 @@ mod tests {
     use crate::plan::membership::Membership;
 
     fn tables_of(text: &str, selves: &[&str]) -> SelfTables {
-        tables(&Membership::of_text(text, selves).identity)
+        tables(&Membership::of_text(text, selves).identity, &Formers::new())
     }
 
     const CLUSTER: &str = r#"
@@ -82,6 +113,22 @@ mod tests {
         let b = tables.v4[&Range { address: [203, 0, 2, 0], length: 24 }];
         assert_eq!((b.role, b.private, b.length), (SELF_UNDERLAY, [10, 0, 2, 0], 24));
         assert_eq!((tables.v4.len(), tables.v6.len()), (4, 2));
+    }
+
+    #[test]
+    fn former_ranges_are_read_back_with_the_latest_first() {
+        let identity = Membership::of_text(CLUSTER, &["a", "b"]).identity;
+        let list =
+            |texts: &[&str]| texts.iter().map(|text| Underlay(text.parse().unwrap())).collect();
+        let former = Formers::from([
+            (Private("10.0.0.1".parse().unwrap()), list(&["192.0.2.9", "192.0.2.1", "192.0.2.5"])),
+            (Private("fd00:1::/64".parse().unwrap()), list(&["2001:db8:77::/64"])),
+        ]);
+        let tables = tables(&identity, &former);
+        let entry = tables.v4[&Range::single([192, 0, 2, 1])];
+        assert_eq!((entry.role, entry.private), (SELF_FORMER, [10, 0, 0, 1]));
+        assert_eq!(tables.v4[&Range::single([10, 0, 0, 1])].former, [192, 0, 2, 9]);
+        assert_eq!(formers(&tables), former);
     }
 
     #[test]

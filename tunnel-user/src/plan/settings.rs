@@ -5,9 +5,10 @@ use tunnel_common::settings::Settings;
 use crate::config::Family;
 use crate::plan::membership::Membership;
 
-/// The settings for `membership` on an interface with a link header of `link_header_len` bytes.
+/// The settings for `membership` on an interface with a link header of `link_header_len` bytes, of a
+/// host that still has addresses from before it moved, or none.
 #[must_use]
-pub fn settings(membership: &Membership, link_header_len: u8) -> Settings {
+pub fn settings(membership: &Membership, link_header_len: u8, has_moved: bool) -> Settings {
     let any = |wanted: &dyn Fn(Family, bool) -> bool| {
         let mut addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
         u8::from(addresses.any(|a| wanted(a.family(), a.is_single())))
@@ -22,7 +23,7 @@ pub fn settings(membership: &Membership, link_header_len: u8) -> Settings {
         prefixes_v6: any(&|family, single| family == Family::Ipv6 && !single),
         gateway: u8::from(membership.identity.is_gateway()),
         bypass: u8::from(bypasses),
-        reserved: 0,
+        moved: u8::from(has_moved),
     }
 }
 
@@ -38,7 +39,7 @@ pub fn both(running: &Settings, wanted: &Settings) -> Settings {
         prefixes_v6: running.prefixes_v6 | wanted.prefixes_v6,
         gateway: running.gateway | wanted.gateway,
         bypass: running.bypass | wanted.bypass,
-        reserved: 0,
+        moved: running.moved | wanted.moved,
     }
 }
 
@@ -53,7 +54,7 @@ pub const fn everything(link_header_len: u8) -> Settings {
         prefixes_v6: 1,
         gateway: 1,
         bypass: 1,
-        reserved: 0,
+        moved: 1,
     }
 }
 
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str, selves: &[&str]) -> Settings {
-        settings(&Membership::of_text(text, selves), 14)
+        settings(&Membership::of_text(text, selves), 14, false)
     }
 
     const IPV4: &str = r#"

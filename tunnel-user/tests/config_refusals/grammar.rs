@@ -57,7 +57,7 @@ fn keys() -> Vec<Case> {
             "an unknown key at the top",
             "version = 1\n[[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n\
              [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
-            &unknown(1, "unknown key \"version\"", "bypass and [[member]] tables only"),
+            &unknown(1, "unknown key \"version\"", "bypass, drain and [[member]] tables only"),
         ),
         case(
             "an unknown table",
@@ -186,6 +186,21 @@ fn types() -> Vec<Case> {
             "a list of lists",
             &with("private", "[[\"10.0.0.2\"]]"),
             &wrong(8, "private lists a list", "in quotes"),
+        ),
+        case(
+            "drain is a number",
+            &format!("drain = 30\n{RIGHT}"),
+            &wrong(1, "drain is an integer, not a string", "drain = \"30s\""),
+        ),
+        case(
+            "drain is no time",
+            &format!("drain = \"soon\"\n{RIGHT}"),
+            &wrong(1, "\"soon\" is no time", "\"0s\" for not at all"),
+        ),
+        case(
+            "drain is longer than a day",
+            &format!("drain = \"2days\"\n{RIGHT}"),
+            &wrong(1, "longer than a day", "up to a day"),
         ),
         case(
             "direct is a string",

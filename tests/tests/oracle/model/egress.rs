@@ -13,13 +13,13 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     let [source, destination] = seen.addresses();
     let Some(entry) = model.cluster.entry(destination) else { return Ok(Fate::NotOurs) };
     let peer = entry.peer;
-    if entry.role == Role::Public {
+    if entry.role != Role::Private {
         to_public(model, seen);
         return Ok(Fate::NotOurs);
     }
 
     let headers = seen.headers()?;
-    let Some(origin) = model.origin(source) else {
+    let Some(origin) = model.origin(destination, source) else {
         return from_behind(model, seen, &headers, change);
     };
     if peer.is_direct && model.marks(destination).plain {

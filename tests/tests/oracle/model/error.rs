@@ -14,7 +14,7 @@ use crate::cluster::Role;
 /// An error to a peer, which goes between the addresses `wire`. It is the peer's business if it
 /// quotes a packet that came from there.
 pub fn egress(
-    model: &Model,
+    model: &mut Model,
     seen: &Seen,
     headers: &Headers,
     wire: (IpAddr, IpAddr),
@@ -23,7 +23,7 @@ pub fn egress(
 ) -> Result<Fate, Reason> {
     let quoted = quote(seen, headers)?;
     let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
-    let origin = model.origin(quoted.destination);
+    let origin = entry.and_then(|_| model.origin(quoted.source, quoted.destination));
     let (Some(entry), Some(origin)) = (entry, origin) else {
         return rewrite(change, headers, wire.0, wire.1, slot);
     };
@@ -39,7 +39,7 @@ pub fn egress(
 /// An error of a router behind a gateway, to a peer's address `public`: the gateway's address that
 /// the peer's packet was sent to stands for the router, and nothing does if it was no such packet.
 pub fn from_behind(
-    model: &Model,
+    model: &mut Model,
     seen: &Seen,
     headers: &Headers,
     public: IpAddr,
@@ -48,7 +48,7 @@ pub fn from_behind(
 ) -> Result<Fate, Reason> {
     let quoted = quote(seen, headers).map_err(|_| Reason::ForeignSource)?;
     let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
-    let origin = model.origin(quoted.destination);
+    let origin = entry.and_then(|_| model.origin(quoted.source, quoted.destination));
     let (Some(entry), Some(origin)) = (entry, origin) else { return Err(Reason::ForeignSource) };
     let is_of_receiver = quoted.source == headers.destination;
     if !is_of_receiver || model.is_listed(seen, &quoted, entry.peer) {
@@ -115,7 +115,7 @@ fn sent(
 ) -> Result<ControlFlow<Option<Reason>, Sent>, Reason> {
     let quoted = quote(seen, headers)?;
     let (own, public) = (quoted.source, quoted.destination);
-    let entry = model.cluster.entry(public).filter(|entry| entry.role == Role::Public);
+    let entry = model.cluster.entry(public).filter(|entry| entry.role != Role::Private);
     let private = model.cluster.private_of(own).filter(|_| own == headers.destination);
     let (Some(entry), Some(private)) = (entry, private) else {
         return Ok(ControlFlow::Break(None));

@@ -14,6 +14,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     match model.cluster.entry(source) {
         None => Ok(error::from_router(model, seen, change)),
         Some(entry) if entry.role == Role::Private => Err(plain(model, seen, &entry)),
+        Some(entry) if entry.has_drained(model.now) => Ok(error::from_router(model, seen, change)),
         Some(entry) => from_peer(model, seen, &entry, change),
     }
 }
@@ -25,7 +26,7 @@ fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     }
     let [source, destination] = seen.addresses();
     let public = model.cluster.public_of(entry.peer, source);
-    if let (Some(_), Some(public)) = (model.cluster.underlay_of(destination), public) {
+    if let (Some(_), Some(public)) = (model.cluster.underlay_of(destination, true), public) {
         model.marks(source).plain = true;
         model.marks(public).plain = true;
     }
@@ -59,7 +60,7 @@ fn from_peer(
             Some(Treatment::Bypassed) | None => {}
         }
     }
-    if is_unsettled_reset(model, seen, &headers) {
+    if entry.role == Role::Public && is_unsettled_reset(model, seen, &headers) {
         return Err(Reason::UnsettledReset);
     }
     // What arrives rewritten is no longer plain.
@@ -67,7 +68,13 @@ fn from_peer(
         model.marks(source).plain = false;
         model.marks(private).plain = false;
     }
-    if headers.is_error(seen.frame) {
+    // It knows where this host is: it has sent there.
+    let is_error = headers.is_error(seen.frame);
+    if model.marks(source).unaware && model.cluster.is_of_now(destination) && !is_error {
+        model.marks(source).unaware = false;
+        model.marks(private).unaware = false;
+    }
+    if is_error {
         return error::from_peer(model, seen, &headers, (private, own), peer.slot, change);
     }
     rewrite(change, &headers, private, to, peer.slot)
@@ -95,8 +102,8 @@ const ACK: u8 = 0x10;
 fn is_unsettled_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
     let now = model.now;
     let marks = model.marks(headers.source);
-    if marks.settled_at <= now {
-        marks.settled_at = 0;
+    if marks.until <= now {
+        marks.until = 0;
         return false;
     }
     let is_segment =
@@ -108,7 +115,7 @@ fn is_unsettled_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool
         flags if flags & ACK != 0 => false,
         flags if flags & RST != 0 => true,
         flags if flags & SYN != 0 => {
-            marks.settled_at = 0;
+            marks.until = 0;
             false
         }
         _ => false,

@@ -14,8 +14,10 @@ pub struct Marks {
     pub public_flows: bool,
     /// The peer's packets arrive with its private address.
     pub plain: bool,
-    /// Until when its resets are dropped.
-    pub settled_at: u32,
+    /// Until when its resets are dropped; or packets from a former address are accepted.
+    pub until: u32,
+    /// The peer may not know this host's underlay address of now.
+    pub unaware: bool,
 }
 
 /// How what belongs to something remembered is treated.
@@ -60,11 +62,13 @@ impl Memory {
     /// That of a host which has not seen a packet.
     pub fn of(cluster: &Cluster) -> Self {
         let marks = cluster.entries().map(|entry| {
-            let settled_at = match entry.role {
+            let until = match entry.role {
                 Role::Public => entry.peer.settled_at,
+                Role::Former => entry.peer.former.map_or(0, |(_, until)| until),
                 Role::Private => 0,
             };
-            (entry.range, Marks { settled_at, ..Marks::default() })
+            let unaware = entry.peer.is_unaware;
+            (entry.range, Marks { until, unaware, ..Marks::default() })
         });
         Self { flows: HashMap::new(), marks: marks.collect() }
     }

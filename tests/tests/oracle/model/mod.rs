@@ -156,9 +156,11 @@ impl<'a> Model<'a> {
         self.memory.marks(entry.range)
     }
 
-    /// The address of this host's that a packet to a peer is from, or is about.
-    fn origin(&self, source: IpAddr) -> Option<Origin> {
-        match self.cluster.underlay_of(source) {
+    /// The address of this host's that a packet to the address `peer` is from, or is about: the one
+    /// that the peer knows.
+    fn origin(&mut self, peer: IpAddr, source: IpAddr) -> Option<Origin> {
+        let is_unaware = self.marks(peer).unaware;
+        match self.cluster.underlay_of(source, !is_unaware) {
             Some(underlay) => Some(Origin { underlay, is_private: true }),
             None => self
                 .cluster

@@ -92,7 +92,7 @@ impl Loaded {
             ($octets:ty) => {{
                 let peer = <$octets>::peer(&self.ebpf, <$octets>::of(address))?;
                 match note {
-                    Note::SettledAt => peer.settled_at,
+                    Note::SettledAt => peer.until,
                     Note::Plain => peer.plain.into(),
                     Note::PublicFlows => peer.public_flows.into(),
                 }

@@ -74,8 +74,9 @@ impl Host {
                 length,
                 bypass: known.bypass,
                 plain: 0,
-                reserved: [0; 2],
-                settled_at: self.settled_at,
+                unaware: 0,
+                reserved: 0,
+                until: self.settled_at,
             };
             let address = A::of(first);
             if usize::from(length) == 8 * size_of::<A>() {
@@ -111,6 +112,7 @@ fn own_ranges<A: Octets>(own: &Own) -> [(Key<A>, SelfRange<A>); 2] {
         let value = SelfRange {
             private: A::of(own.private.first),
             underlay: A::of(own.underlay.first),
+            former: A::default(),
             length,
             role,
             reserved: [0; 2],

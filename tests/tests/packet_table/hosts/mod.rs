@@ -171,7 +171,7 @@ pub const ETHERNET: Settings = Settings {
     prefixes_v6: 0,
     gateway: 0,
     bypass: 0,
-    reserved: 0,
+    moved: 0,
 };
 
 /// srva, with srvb in slot 0 and srvc in slot 1.

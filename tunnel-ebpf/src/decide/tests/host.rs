@@ -67,7 +67,7 @@ impl<F: Version> Host<F> {
 
     /// Whether the entry under `address` says that the peer has settled.
     pub fn has_settled(&self, address: Octets<F>) -> bool {
-        self.tables.value(address).is_some_and(|peer| peer.settled_at == 0)
+        self.tables.value(address).is_some_and(|peer| peer.until == 0)
     }
 
     /// Whether the entry under `address` says that the peer's packets arrive plain.

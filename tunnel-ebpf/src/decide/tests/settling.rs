@@ -19,8 +19,8 @@ const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 fn just_attached<F: Version>() -> Host<F> {
     let Ok(settled_at) = u32::try_from(UPTIME + MINUTE) else { panic!("an uptime of ages") };
     let mut host = Host::srva();
-    host.tables.change(0, |peer| peer.settled_at = settled_at);
-    host.tables.change(1, |peer| peer.settled_at = settled_at);
+    host.tables.change(0, |peer| peer.until = settled_at);
+    host.tables.change(1, |peer| peer.until = settled_at);
     host
 }
 

@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::flows::Flow;
-use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_PRIVATE, ROLE_PUBLIC};
-use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::peers::{
+    BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
+};
+use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
 
 use super::host::SECOND;
 use super::version::{Member, Version};
@@ -14,23 +16,25 @@ use crate::address::Address;
 use crate::family::Octets;
 use crate::tables::{Tables, Treatment, flow_lifetime};
 
-/// What is under one address in the table of peers. The programs change three fields of a peer,
-/// each in one way, so that there are eight values for it to have.
+/// What is under one address in the table of peers. The programs change four fields of a peer,
+/// each in one way, so that there are sixteen values for it to have.
 struct Entry<A> {
-    values: [Peer<A>; 8],
+    values: [Peer<A>; 16],
     value: Cell<usize>,
 }
 
 const IS_SETTLED: usize = 1;
 const HAS_PUBLIC_FLOWS: usize = 2;
 const IS_PLAIN: usize = 4;
+const IS_AWARE: usize = 8;
 
 impl<A: Copy> Entry<A> {
     fn new(peer: Peer<A>) -> Self {
         let values = std::array::from_fn(|value| Peer {
-            settled_at: if value & IS_SETTLED == 0 { peer.settled_at } else { 0 },
+            until: if value & IS_SETTLED == 0 { peer.until } else { 0 },
             public_flows: u8::from(value & HAS_PUBLIC_FLOWS != 0),
             plain: u8::from(value & IS_PLAIN != 0),
+            unaware: if value & IS_AWARE == 0 { peer.unaware } else { 0 },
             ..peer
         });
         Self { values, value: Cell::new(0) }
@@ -59,8 +63,10 @@ type Flows<A> = HashMap<Flow<A>, (u64, Treatment)>;
 pub struct HostTables<F: Version> {
     single: HashMap<Octets<F>, Entry<Octets<F>>>,
     prefixes: Trie<Octets<F>, Entry<Octets<F>>>,
-    /// Not empty on a gateway.
+    /// Not empty on a gateway, and on a host that has moved.
     selves: Trie<Octets<F>, SelfRange<Octets<F>>>,
+    is_gateway: bool,
+    has_moved: bool,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
     pub now: Cell<u64>,
@@ -72,6 +78,8 @@ impl<F: Version> HostTables<F> {
             single: HashMap::new(),
             prefixes: Vec::new(),
             selves: Vec::new(),
+            is_gateway: false,
+            has_moved: false,
             bypass: HashSet::new(),
             flows: RefCell::default(),
             now,
@@ -107,6 +115,20 @@ impl<F: Version> HostTables<F> {
         self.single.insert(address, Entry::new(value));
     }
 
+    /// Where the peer in `slot` was before it moved.
+    pub fn add_former(
+        &mut self,
+        member: &Member<Octets<F>>,
+        slot: u32,
+        peer: &Member<Octets<F>>,
+        former: Octets<F>,
+        until: u32,
+    ) {
+        let peer = Member { public: former, ..*peer };
+        let value = value::<F>(member, slot, &peer, ROLE_FORMER, F::Address::BITS);
+        self.single.insert(former, Entry::new(Peer { until, ..value }));
+    }
+
     /// Takes away what is under one address.
     pub fn remove_single(&mut self, address: Octets<F>) {
         self.single.remove(&address);
@@ -114,11 +136,28 @@ impl<F: Version> HostTables<F> {
 
     /// A member that this host is, which makes it a gateway.
     pub fn add_self(&mut self, member: &Member<Octets<F>>, length: u8) {
+        self.is_gateway = true;
+        self.add_own(member, length, F::Address::NONE.octets());
+    }
+
+    /// This host has moved, and still has the underlay addresses from `former` on.
+    pub fn move_self(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
+        self.has_moved = true;
+        self.selves.retain(|(_, range)| range.private != member.private);
+        self.add_own(member, length, former);
+        let (private, role) = (member.private, SELF_FORMER);
+        let none = F::Address::NONE.octets();
+        let range =
+            SelfRange { private, underlay: former, former: none, length, role, reserved: [0; 2] };
+        self.selves.push(((former, length), range));
+    }
+
+    fn add_own(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
         let Member { private, underlay, .. } = *member;
         let both = private == underlay;
         for (address, role) in [(private, SELF_PRIVATE), (underlay, SELF_UNDERLAY)] {
             let role = if both { SELF_PRIVATE | SELF_UNDERLAY } else { role };
-            let range = SelfRange { private, underlay, length, role, reserved: [0; 2] };
+            let range = SelfRange { private, underlay, former, length, role, reserved: [0; 2] };
             self.selves.push(((address, length), range));
         }
     }
@@ -188,8 +227,9 @@ fn value<F: Version>(
         length,
         bypass: 0,
         plain: 0,
-        reserved: [0; 2],
-        settled_at: 0,
+        unaware: 0,
+        reserved: 0,
+        until: 0,
     }
 }
 
@@ -213,11 +253,15 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     }
 
     fn is_gateway(&self) -> bool {
-        !self.selves.is_empty()
+        self.is_gateway
+    }
+
+    fn has_moved(&self) -> bool {
+        self.has_moved
     }
 
     fn own(&self, address: F::Address) -> Option<&SelfRange<Octets<F>>> {
-        assert!(self.is_gateway(), "only a gateway has such a table");
+        assert!(self.is_gateway || self.has_moved, "no other host has such a table");
         longest(&self.selves, address.octets())
     }
 
@@ -225,8 +269,12 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.bypass.contains(rule)
     }
 
+    fn has_drained(&self, former: &Peer<Octets<F>>) -> bool {
+        former.until != 0 && self.now.get() / SECOND >= u64::from(former.until)
+    }
+
     fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
-        if self.now.get() / SECOND < u64::from(peer.settled_at) {
+        if self.now.get() / SECOND < u64::from(peer.until) {
             return true;
         }
         self.settle(public);
@@ -240,6 +288,11 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
         self.set(private, IS_PLAIN, is_plain);
         self.set(public, IS_PLAIN, is_plain);
+    }
+
+    fn set_aware(&self, private: F::Address, public: F::Address) {
+        self.set(private, IS_AWARE, true);
+        self.set(public, IS_AWARE, true);
     }
 
     fn set_public_flows(&self, private: F::Address, public: F::Address) {

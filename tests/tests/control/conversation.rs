@@ -1,0 +1,90 @@
+//! A TCP connection over which data goes there and back without a pause, and is compared.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::netns::Namespace;
+use tests::traffic::dial_from;
+
+const CHUNK: usize = 32 << 10;
+/// A connection that stands still for longer is taken for broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One connection, from a client to a server that sends back what it gets.
+pub struct Conversation {
+    stop: Arc<AtomicBool>,
+    exchanged: Arc<AtomicU64>,
+    client: JoinHandle<Result<()>>,
+    server: JoinHandle<Result<()>>,
+}
+
+impl Conversation {
+    pub fn start(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result<Self> {
+        let listener = to
+            .enter(|| TcpListener::bind(SocketAddr::new(dst, 0)))?
+            .with_context(|| format!("listen at {dst} in {}", to.name()))?;
+        let address = listener.local_addr().context("ask for the port")?;
+        let server = thread::spawn(move || serve(&listener));
+        let stream = from.enter(|| dial_from(Some(SocketAddr::new(src, 0)), address))??;
+        stream.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let exchanged = Arc::new(AtomicU64::new(0));
+        let client = {
+            let (stop, exchanged) = (Arc::clone(&stop), Arc::clone(&exchanged));
+            thread::spawn(move || ask(stream, &stop, &exchanged))
+        };
+        Ok(Self { stop, exchanged, client, server })
+    }
+
+    /// How many chunks have come back.
+    pub fn exchanged(&self) -> u64 {
+        self.exchanged.load(Ordering::Relaxed)
+    }
+
+    /// Ends it, and requires that nothing went wrong on either side.
+    pub fn require_unharmed(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        for (side, thread) in [("client", self.client), ("server", self.server)] {
+            let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result.with_context(|| format!("the {side}'s end of the connection"))?;
+        }
+        ensure!(self.exchanged.load(Ordering::Relaxed) > 0, "nothing came back");
+        Ok(())
+    }
+}
+
+fn ask(mut stream: TcpStream, stop: &AtomicBool, exchanged: &AtomicU64) -> Result<()> {
+    let mut sent = vec![0; CHUNK];
+    let mut back = vec![0; CHUNK];
+    let mut number = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        for word in sent.chunks_exact_mut(size_of::<u64>()) {
+            word.copy_from_slice(&number.to_be_bytes());
+            number += 1;
+        }
+        stream.write_all(&sent).context("send")?;
+        stream.read_exact(&mut back).context("receive")?;
+        ensure!(sent == back, "something else came back");
+        exchanged.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn serve(listener: &TcpListener) -> Result<()> {
+    let (mut stream, _) = listener.accept().context("accept a connection")?;
+    stream.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(length) => stream.write_all(&chunk[..length]).context("send back")?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("receive"),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A host that moves between two public addresses, again and again, under open connections and numbered
+//! datagrams: nothing is lost, and nothing is reset.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::kernel_counters::snmp;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
+
+use crate::conversation::Conversation;
+use crate::dual_stack::{MIXED, prepare};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
+use crate::stream::Streams;
+
+const CUTOVERS: usize = 100;
+
+/// One family's addresses of B, beside the private ones of both.
+struct Family {
+    a: &'static str,
+    b: &'static str,
+    here: &'static str,
+    there: &'static str,
+    length: &'static str,
+}
+
+const IPV4: Family = Family {
+    a: "10.0.0.1",
+    b: "10.0.0.2",
+    here: "203.0.113.2",
+    there: "203.0.113.3",
+    length: "24",
+};
+const IPV6: Family = Family {
+    a: "fd00::1",
+    b: "fd00::2",
+    here: "2001:db8:b::2",
+    there: "2001:db8:b::3",
+    length: "64",
+};
+
+/// A lab in which B has both addresses, and the files `here.toml` and `there.toml`.
+fn prepared(family: &Family) -> Result<Scenario> {
+    let scenario = Scenario::new()?;
+    prepare(&scenario)?;
+    add_address(&scenario.lab.b, family.there, family.length)?;
+    scenario.file("here.toml", MIXED)?;
+    scenario.file("there.toml", MIXED.replace(family.here, family.there))?;
+    Ok(scenario)
+}
+
+fn add_address(host: &Namespace, address: &str, length: &str) -> Result<()> {
+    let address = format!("{address}/{length}");
+    let words = ["ip", "address", "add", &address, "dev", PUBLIC_INTERFACE, "nodad"];
+    let nodad = address.contains(':');
+    host.run(if nodad { &words } else { &words[..6] })?;
+    Ok(())
+}
+
+fn addresses(family: &Family) -> Result<(IpAddr, IpAddr)> {
+    Ok((family.a.parse()?, family.b.parse()?))
+}
+
+/// Packets that a host counted for its peer, egress and ingress; and whether it left none of them alone.
+fn counted(scenario: &Scenario, host: &Namespace) -> Result<(u64, u64, Vec<String>)> {
+    let stats = scenario.json(host, &["stats", "--json"])?["interfaces"][0].clone();
+    let packets = |direction: &str| stats["peers"][0][direction]["packets"].as_u64();
+    let not_rewritten = stats["not_rewritten"].as_array().cloned().unwrap_or_default();
+    let reasons = not_rewritten.iter().filter(|of| of["packets"] != 0).map(Value::to_string);
+    Ok((
+        packets("egress").unwrap_or_default(),
+        packets("ingress").unwrap_or_default(),
+        reasons.collect(),
+    ))
+}
+
+/// What both kernels have counted of resets and of failed connections.
+fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
+    let mut counts = Vec::new();
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        let snmp = snmp(host)?;
+        for name in ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"] {
+            counts.push(*snmp.get(name).with_context(|| format!("no counter {name}"))?);
+        }
+    }
+    Ok(counts)
+}
+
+fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
+    let scenario = prepared(family)?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    scenario.attach_by(a, "here.toml", more)?;
+    scenario.attach_by(b, "here.toml", more)?;
+    let (a_private, b_private) = addresses(family)?;
+    let before = resets(&scenario)?;
+    let conversation = Conversation::start(a, b, a_private, b_private)?;
+    let streams = Streams::between(&scenario.lab, a_private, b_private)?;
+    for number in 0..count {
+        let (file, public) = match number % 2 {
+            0 => ("there.toml", family.there),
+            _ => ("here.toml", family.here),
+        };
+        let exchanged = conversation.exchanged();
+        // Who moves comes first, and then those who follow it, in either way.
+        scenario.attach_by(b, file, NOTHING_MORE)?;
+        if number % 4 < 2 {
+            scenario.rewrite.run(a, &["peer", "set", "srvb", "--public", public])?;
+        } else {
+            scenario.attach_by(a, file, NOTHING_MORE)?;
+        }
+        ensure!(conversation.exchanged() > exchanged, "the connection stands still: {number}");
+    }
+    conversation.require_unharmed()?;
+    streams.require_none_lost()?;
+    assert_eq!(resets(&scenario)?, before, "a connection was reset");
+    let (sent_by_a, received_by_a, left_by_a) = counted(&scenario, a)?;
+    let (sent_by_b, received_by_b, left_by_b) = counted(&scenario, b)?;
+    assert_eq!(sent_by_a, received_by_b, "from A to B, in our own counters");
+    assert_eq!(sent_by_b, received_by_a, "from B to A, in our own counters");
+    ensure!(left_by_a.is_empty() && left_by_b.is_empty(), "A: {left_by_a:?}, B: {left_by_b:?}");
+    for host in [a, b] {
+        scenario.require_healthy(host)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hundred_cutovers_lose_nothing_with_ipv4() -> Result<()> {
+    cutovers(&IPV4, NOTHING_MORE, CUTOVERS)
+}
+
+#[test]
+fn a_hundred_cutovers_lose_nothing_with_ipv6() -> Result<()> {
+    cutovers(&IPV6, NOTHING_MORE, CUTOVERS)
+}
+
+#[test]
+fn cutovers_lose_nothing_with_clsact_and_with_xdp() -> Result<()> {
+    cutovers(&IPV4, CLSACT, 6)?;
+    cutovers(&IPV6, XDP, 6)
+}

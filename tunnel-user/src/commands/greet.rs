@@ -1,0 +1,38 @@
+//! A datagram without data to a peer's private address: what counts is how it arrives, and that the
+//! peer's kernel answers.
+
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::plan::greeting::Greeting;
+
+/// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
+/// the port is closed.
+const DISCARD: u16 = 9;
+/// How long a peer may take to say it.
+const ANSWER: Duration = Duration::from_millis(200);
+/// So many at a time: each takes a socket.
+const AT_ONCE: usize = 256;
+
+/// Sends one, and waits for what comes of it.
+pub(super) async fn greet(greeting: Greeting) {
+    let exchange = async {
+        let socket = UdpSocket::bind((greeting.own, 0)).await?;
+        socket.connect((greeting.peer, DISCARD)).await?;
+        socket.send(&[]).await?;
+        socket.recv(&mut [0]).await
+    };
+    // Whatever it is: what counts is that the peer has heard.
+    let _ = timeout(ANSWER, exchange).await;
+}
+
+/// Sends one to each peer that has moved.
+pub(super) async fn greet_all(greetings: &[Greeting]) {
+    for some in greetings.chunks(AT_ONCE) {
+        let greeted: JoinSet<()> = some.iter().copied().map(greet).collect();
+        greeted.join_all().await;
+    }
+}

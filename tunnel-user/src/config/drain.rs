@@ -1,0 +1,109 @@
+//! For how long packets from the address that a peer had before it moved are accepted.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A time in whole seconds, up to a day; none at all is right as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Drain(u32);
+
+/// A day.
+const LONGEST: u64 = 24 * 60 * 60;
+
+impl Drain {
+    /// No longer than the change takes.
+    pub const NONE: Self = Self(0);
+
+    /// From its seconds, as the maps hold it.
+    #[must_use]
+    pub const fn from_seconds(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
+    /// Its seconds.
+    #[must_use]
+    pub const fn seconds(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Drain {
+    /// 30 seconds: longer than what is under way, and than the pause of a retransmission.
+    fn default() -> Self {
+        Self(30)
+    }
+}
+
+impl fmt::Display for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(Duration::from_secs(self.0.into())).fmt(f)
+    }
+}
+
+/// Why a text is no such time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainProblem(String);
+
+impl DrainProblem {
+    /// What to write instead.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        "write a number and a unit, up to a day: \"30s\", \"5m\", \"0s\" for not at all"
+    }
+}
+
+impl fmt::Display for DrainProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for DrainProblem {}
+
+impl FromStr for Drain {
+    type Err = DrainProblem;
+
+    fn from_str(text: &str) -> Result<Self, DrainProblem> {
+        let quoted = super::problem::quoted(text);
+        let duration = humantime::parse_duration(text)
+            .map_err(|error| DrainProblem(format!("{quoted} is no time: {error}")))?;
+        if duration.subsec_nanos() != 0 {
+            return Err(DrainProblem(format!("{quoted} is not in whole seconds")));
+        }
+        match u32::try_from(duration.as_secs()) {
+            Ok(seconds) if u64::from(seconds) <= LONGEST => Ok(Self(seconds)),
+            _ => Err(DrainProblem(format!("{quoted} is longer than a day"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_written() {
+        for (text, seconds) in
+            [("30s", 30), ("5m", 300), ("0s", 0), ("1h 30m", 5_400), ("1day", 86_400)]
+        {
+            let drain: Drain = text.parse().unwrap();
+            assert_eq!(drain.seconds(), seconds, "{text}");
+            assert_eq!(drain.to_string().parse(), Ok(drain));
+        }
+    }
+
+    #[test]
+    fn others_are_refused_in_words() {
+        for (text, word) in [
+            ("30", "no time"),
+            ("soon", "no time"),
+            ("", "no time"),
+            ("1500ms", "whole"),
+            ("25h", "day"),
+        ] {
+            let problem = text.parse::<Drain>().unwrap_err();
+            assert!(problem.to_string().contains(word), "{text}: {problem}");
+        }
+    }
+}

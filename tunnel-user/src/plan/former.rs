@@ -1,0 +1,156 @@
+//! The underlay addresses that this host had before it moved, and still has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::address::{Private, Underlay};
+use crate::config::Family;
+use crate::plan::handover::{Moved, OwnMove};
+use crate::plan::identity::Identity;
+
+/// By the private range of the member that this host is; the latest one first.
+pub type Formers = BTreeMap<Private, Vec<Underlay>>;
+
+/// Who this host was.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// The members.
+    pub identity: &'a Identity,
+    /// Where it had been before that.
+    pub formers: &'a Formers,
+}
+
+/// The former underlay ranges of `now`: those that the interface still has an address of, `held`, and
+/// that are not in use otherwise. Of a network, nobody can tell, and it stays.
+#[must_use]
+pub fn former(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> Formers {
+    let in_use = |range: Underlay| {
+        let mut ranges = now.mappings().flat_map(|m| [m.underlay().0, m.private().0]);
+        ranges.any(|used| used.overlaps(&range.0))
+    };
+    let is_held = |range: Underlay| {
+        !range.0.is_single() || held.iter().any(|address| range.0.contains(*address))
+    };
+    let mut formers = Formers::new();
+    for mapping in now.mappings() {
+        let was = before.identity.mappings().find(|old| old.private() == mapping.private());
+        let earlier = before.formers.get(&mapping.private()).into_iter().flatten().copied();
+        let mut list: Vec<Underlay> = Vec::new();
+        for range in was.map(|old| old.underlay()).into_iter().chain(earlier) {
+            if is_held(range) && !in_use(range) && !list.contains(&range) {
+                list.push(range);
+            }
+        }
+        if !list.is_empty() {
+            formers.insert(mapping.private(), list);
+        }
+    }
+    formers
+}
+
+/// How this host moves in each family, with `formers` as [`former`] gives them.
+#[must_use]
+pub fn own_move(before: &Identity, now: &Identity, formers: &Formers) -> OwnMove {
+    let of = |family| {
+        let mut moved = Moved::No;
+        for mapping in now.mappings().filter(|m| m.family() == family) {
+            if !formers.contains_key(&mapping.private()) {
+                continue;
+            }
+            let was = before.mappings().find(|old| old.private() == mapping.private());
+            match was {
+                Some(old) if old.underlay() != mapping.underlay() => return Moved::Now,
+                _ => moved = Moved::Before,
+            }
+        }
+        moved
+    };
+    OwnMove { v4: of(Family::Ipv4), v6: of(Family::Ipv6) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::membership::Membership;
+
+    fn own(private: &str, public: &str) -> Identity {
+        let text = format!(
+            "[[member]]\nname = \"own\"\nprivate = {private}\npublic = {public}\n\
+             [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n"
+        );
+        Membership::of_text(&text, &["own"]).identity
+    }
+
+    fn at(public: &str) -> Identity {
+        own("\"10.0.0.1\"", &format!("\"{public}\""))
+    }
+
+    fn held(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn told(formers: &Formers) -> Vec<String> {
+        formers
+            .iter()
+            .flat_map(|(private, list)| list.iter().map(move |own| format!("{private}: {own}")))
+            .collect()
+    }
+
+    fn moved(from: &Identity, formers: &Formers, to: &Identity, has: &[&str]) -> Formers {
+        former(Before { identity: from, formers }, to, &held(has))
+    }
+
+    #[test]
+    fn the_address_before_counts_as_long_as_the_interface_has_it() {
+        let (here, there) = (at("198.51.100.2"), at("192.0.2.2"));
+        let formers = moved(&here, &Formers::new(), &there, &["198.51.100.2", "192.0.2.2"]);
+        assert_eq!(told(&formers), ["10.0.0.1: 198.51.100.2"]);
+        assert_eq!(own_move(&here, &there, &formers).v4, Moved::Now);
+        let again = moved(&there, &formers, &there, &["198.51.100.2", "192.0.2.2"]);
+        assert_eq!(again, formers);
+        assert_eq!(own_move(&there, &there, &again).v4, Moved::Before);
+        let gone = moved(&there, &formers, &there, &["192.0.2.2"]);
+        assert_eq!(told(&gone), Vec::<String>::new());
+        assert_eq!(own_move(&there, &there, &gone), OwnMove::default());
+        let cut = moved(&here, &Formers::new(), &there, &["192.0.2.2"]);
+        assert_eq!(own_move(&here, &there, &cut).v4, Moved::No, "nothing to send from");
+    }
+
+    #[test]
+    fn twice_moved_the_latest_is_first_and_back_again_it_is_none() {
+        let all = ["198.51.100.2", "192.0.2.2", "192.0.2.3"];
+        let (first, second, third) = (at(all[0]), at(all[1]), at(all[2]));
+        let formers = moved(&first, &Formers::new(), &second, &all);
+        let formers = moved(&second, &formers, &third, &all);
+        assert_eq!(told(&formers), ["10.0.0.1: 192.0.2.2", "10.0.0.1: 198.51.100.2"]);
+        let formers = moved(&third, &formers, &first, &all);
+        assert_eq!(told(&formers), ["10.0.0.1: 192.0.2.3", "10.0.0.1: 192.0.2.2"]);
+    }
+
+    #[test]
+    fn one_family_can_move_alone() {
+        let private = "[\"10.0.0.1\", \"fd00::1\"]";
+        let here = own(private, "[\"198.51.100.2\", \"2001:db8::1\"]");
+        let there = own(private, "[\"198.51.100.2\", \"2001:db8::2\"]");
+        let has = ["198.51.100.2", "2001:db8::1", "2001:db8::2"];
+        let formers = moved(&here, &Formers::new(), &there, &has);
+        assert_eq!(told(&formers), ["fd00::1: 2001:db8::1"]);
+        let own_move = own_move(&here, &there, &formers);
+        assert_eq!((own_move.v4, own_move.v6), (Moved::No, Moved::Now));
+    }
+
+    #[test]
+    fn an_address_that_another_own_member_has_now_is_not_former() {
+        let text = |a: &str, b: &str| {
+            format!(
+                "[[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic = \"{a}\"\n\
+                 [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"{b}\"\n"
+            )
+        };
+        let own = |a, b| Membership::of_text(&text(a, b), &["a", "b"]).identity;
+        let has = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+        let (before, now) = (own("192.0.2.1", "192.0.2.2"), own("192.0.2.3", "192.0.2.1"));
+        let formers = moved(&before, &Formers::new(), &now, &has);
+        assert_eq!(told(&formers), ["10.0.0.2: 192.0.2.2"]);
+    }
+}

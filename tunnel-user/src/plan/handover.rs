@@ -1,0 +1,333 @@
+//! From the entries of now to those that shall be, without losing what is under way: what the
+//! programs have noted is kept, and addresses that a peer or this host had until now still count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
+
+use crate::config::Family;
+use crate::plan::peer_tables::{PeerTable, PeerTables};
+use crate::plan::range::{Address, Range};
+
+/// When, and how, addresses are handed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handover {
+    /// Seconds of CLOCK_MONOTONIC.
+    pub now: u32,
+    /// For how many seconds packets from an address that a peer had are accepted; 0: no longer.
+    pub drain: u32,
+    /// Slots whose peers are no longer accepted from their former addresses.
+    pub ended: BTreeSet<u32>,
+    /// How this host stands, in each family.
+    pub own: OwnMove,
+}
+
+/// How this host stands in each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnMove {
+    /// In IPv4.
+    pub v4: Moved,
+    /// In IPv6.
+    pub v6: Moved,
+}
+
+impl OwnMove {
+    /// How it stands in `family`.
+    #[must_use]
+    pub const fn of(&self, family: Family) -> Moved {
+        match family {
+            Family::Ipv4 => self.v4,
+            Family::Ipv6 => self.v6,
+        }
+    }
+}
+
+/// Whether this host's underlay address is another than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moved {
+    /// It has no other than that of now.
+    #[default]
+    No,
+    /// It has moved before, and still has the former address: who knows that stays as noted.
+    Before,
+    /// It moves with this change, and keeps the former address: no peer knows yet.
+    Now,
+}
+
+impl Handover {
+    /// The entries after the change: `wanted`, as [`peer_tables::tables`] makes them, with what of
+    /// `current` is still true.
+    ///
+    /// [`peer_tables::tables`]: crate::plan::peer_tables::tables
+    #[must_use]
+    pub fn successor(&self, current: &PeerTables, wanted: &PeerTables) -> PeerTables {
+        PeerTables {
+            v4: self.of_family(&current.v4, &wanted.v4),
+            v6: self.of_family(&current.v6, &wanted.v6),
+        }
+    }
+
+    fn of_family<A: Address>(&self, current: &PeerTable<A>, wanted: &PeerTable<A>) -> PeerTable<A> {
+        let mut table: PeerTable<A> = wanted
+            .iter()
+            .map(|(range, peer)| {
+                let noted = match current.get(range) {
+                    Some(old) if old.role != ROLE_FORMER => self.with_notes(peer, old),
+                    // It is new there, and may be known.
+                    Some(_) | None => self.moved_there(peer, current),
+                };
+                (*range, noted)
+            })
+            .collect();
+        let formers: Vec<_> = self.formers(current, &table).collect();
+        table.extend(formers);
+        table
+    }
+
+    /// `wanted` with what the programs have noted in `old`: what they know of the peer is still true.
+    fn with_notes<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
+        let noted = Peer {
+            public_flows: old.public_flows,
+            until: old.until,
+            // Only a direct peer's packets are sent as they are.
+            plain: if wanted.direct == 1 { old.plain } else { 0 },
+            unaware: self.unaware::<A>(old.unaware),
+            ..*wanted
+        };
+        // That this host moves says nothing about whether the peer is attached.
+        let own = (noted.self_private, noted.self_underlay, noted.unaware);
+        let (self_private, self_underlay, unaware) = own;
+        let is_same = noted == Peer { self_private, self_underlay, unaware, ..*old };
+        if is_same { noted } else { Peer { until: wanted.until, ..noted } }
+    }
+
+    /// An entry under a range that had none: of a peer that moves there, what was noted under its
+    /// private address is still true.
+    fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
+        let private = Range { address: wanted.private, length: wanted.length };
+        match current.get(&private) {
+            Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
+                public_flows: old.public_flows,
+                plain: if wanted.direct == 1 { old.plain } else { 0 },
+                unaware: self.unaware::<A>(old.unaware),
+                ..*wanted
+            },
+            _ => *wanted,
+        }
+    }
+
+    fn unaware<A: Address>(&self, old: u8) -> u8 {
+        match self.own.of(A::FAMILY) {
+            Moved::No => 0,
+            Moved::Before => old,
+            Moved::Now => 1,
+        }
+    }
+
+    /// The public ranges that peers had, where nothing else is now.
+    fn formers<'a, A: Address>(
+        &'a self,
+        current: &'a PeerTable<A>,
+        table: &'a PeerTable<A>,
+    ) -> impl Iterator<Item = (Range<A>, Peer<A>)> + 'a {
+        let owners: BTreeMap<_, _> = table
+            .values()
+            .filter(|peer| peer.role == ROLE_PUBLIC)
+            .map(|peer| ((peer.slot, peer.private, peer.length), *peer))
+            .collect();
+        current.iter().filter_map(move |(range, old)| {
+            let until = self.until(old)?;
+            let owner = owners.get(&(old.slot, old.private, old.length))?;
+            if range.overlaps_any(table) {
+                return None;
+            }
+            let former = Peer {
+                role: ROLE_FORMER,
+                public: range.address,
+                public_flows: old.public_flows,
+                until,
+                ..*owner
+            };
+            Some((*range, former))
+        })
+    }
+
+    /// Until when packets from the range of the entry `old` are accepted, if they still are.
+    fn until<A>(&self, old: &Peer<A>) -> Option<u32> {
+        if self.ended.contains(&old.slot) {
+            return None;
+        }
+        match old.role {
+            ROLE_PUBLIC if self.drain > 0 => Some(self.now.saturating_add(self.drain)),
+            ROLE_FORMER if old.until == 0 || old.until > self.now => Some(old.until),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::membership::Membership;
+    use crate::plan::peer_tables::{self, Change, changes};
+
+    const NOW: u32 = 1_000;
+    const SETTLED_AT: u32 = NOW + 60;
+
+    fn members(lines: &str) -> PeerTable<[u8; 4]> {
+        let own = "[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n";
+        let members = lines.lines().map(|line| {
+            let words: Vec<_> = line.split(' ').collect();
+            let [name, private, public] = words[..] else { panic!("{line}") };
+            format!(
+                "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
+            )
+        });
+        let text = own.to_owned() + &members.collect::<String>();
+        let membership = Membership::of_text(&text, &["own"]);
+        let slots = ["b", "c", "d"].into_iter().zip(0..);
+        let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).collect();
+        peer_tables::tables(&membership, &slots, SETTLED_AT).v4
+    }
+
+    fn key(text: &str) -> Range<[u8; 4]> {
+        Range::of(text.parse().unwrap()).unwrap()
+    }
+
+    fn draining(seconds: u32) -> Handover {
+        Handover { now: NOW, drain: seconds, ..Handover::default() }
+    }
+
+    fn roles(table: &PeerTable<[u8; 4]>) -> Vec<(String, u8, u32)> {
+        table.iter().map(|(r, peer)| (r.prefix().to_string(), peer.role, peer.until)).collect()
+    }
+
+    #[test]
+    fn a_peer_that_moves_is_accepted_from_where_it_was_for_a_while() {
+        let current = members("b 10.0.0.2 203.0.113.2");
+        let wanted = members("b 10.0.0.2 192.0.2.2");
+        let next = draining(30).of_family(&current, &wanted);
+        let former = next[&key("203.0.113.2")];
+        assert_eq!((former.role, former.until), (ROLE_FORMER, NOW + 30));
+        assert_eq!(former.public, [203, 0, 113, 2]);
+        assert_eq!(next[&key("10.0.0.2")].public, [192, 0, 2, 2]);
+        let order: Vec<_> = changes(&current, &next)
+            .iter()
+            .map(|change| match change {
+                Change::Set(range, peer) => (range.prefix().to_string(), peer.role),
+                Change::Remove(range) => (range.prefix().to_string(), 0),
+            })
+            .collect();
+        let order: Vec<_> = order.iter().map(|(range, role)| (range.as_str(), *role)).collect();
+        assert_eq!(order, [("192.0.2.2", 2), ("203.0.113.2", 3), ("10.0.0.2", 1)]);
+    }
+
+    #[test]
+    fn without_a_drain_it_is_not() {
+        let current = members("b 10.0.0.2 203.0.113.2");
+        let wanted = members("b 10.0.0.2 192.0.2.2");
+        let next = draining(0).of_family(&current, &wanted);
+        assert!(!next.contains_key(&key("203.0.113.2")));
+    }
+
+    #[test]
+    fn a_former_address_keeps_its_time_and_then_goes() {
+        let current = members("b 10.0.0.2 203.0.113.2");
+        let wanted = members("b 10.0.0.2 192.0.2.2");
+        let moved = draining(30).of_family(&current, &wanted);
+        let later = |seconds| Handover { now: NOW + seconds, ..draining(30) };
+        let next = later(29).of_family(&moved, &wanted);
+        assert_eq!(next[&key("203.0.113.2")].until, NOW + 30);
+        let next = later(30).of_family(&moved, &wanted);
+        assert!(!next.contains_key(&key("203.0.113.2")));
+        let ended = Handover { ended: [0].into(), ..later(1) };
+        assert!(!ended.of_family(&moved, &wanted).contains_key(&key("203.0.113.2")));
+    }
+
+    #[test]
+    fn back_again_before_the_time_is_over_each_address_is_former_once() {
+        let (here, there) = (members("b 10.0.0.2 203.0.113.2"), members("b 10.0.0.2 192.0.2.2"));
+        let moved = draining(30).of_family(&here, &there);
+        let back = Handover { now: NOW + 10, ..draining(30) }.of_family(&moved, &here);
+        assert_eq!(
+            roles(&back),
+            [
+                ("10.0.0.2".into(), 1, SETTLED_AT),
+                ("192.0.2.2".into(), 3, NOW + 40),
+                ("203.0.113.2".into(), 2, SETTLED_AT)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_another_member_has_now_is_nobodys_former_address() {
+        let current = members("b 10.0.0.2 203.0.113.2");
+        for other in ["c 10.0.0.3 203.0.113.2", "c 10.3.0.0/24 203.0.113.0/24"] {
+            let wanted = members(&format!("b 10.0.0.2 192.0.2.2\n{other}"));
+            let next = draining(30).of_family(&current, &wanted);
+            assert!(next.values().all(|peer| peer.role != ROLE_FORMER), "{other}");
+        }
+        let current = members("b 10.2.0.0/24 203.0.113.0/24");
+        let wanted = members("b 10.2.0.0/24 192.0.2.0/24\nc 10.0.0.3 203.0.113.77");
+        let next = draining(30).of_family(&current, &wanted);
+        assert!(next.values().all(|peer| peer.role != ROLE_FORMER), "a network around it");
+    }
+
+    #[test]
+    fn who_is_removed_or_becomes_somebody_else_is_heard_no_more() {
+        let current = members("b 10.0.0.2 203.0.113.2\nc 10.0.0.3 203.0.113.3");
+        let wanted = members("c 10.0.0.33 192.0.2.3");
+        let next = draining(30).of_family(&current, &wanted);
+        assert!(next.values().all(|peer| peer.role != ROLE_FORMER));
+    }
+
+    #[test]
+    fn a_network_moves_as_a_host_does() {
+        let current = members("b 10.2.0.0/24 203.0.113.0/24");
+        let wanted = members("b 10.2.0.0/24 192.0.2.0/24");
+        let next = draining(30).of_family(&current, &wanted);
+        assert_eq!(next[&key("203.0.113.0/24")].role, ROLE_FORMER);
+    }
+
+    #[test]
+    fn when_this_host_moves_the_peers_that_are_there_do_not_know_and_new_ones_do() {
+        let current = members("b 10.0.0.2 203.0.113.2");
+        let wanted = members("b 10.0.0.2 203.0.113.2\nc 10.0.0.3 203.0.113.3");
+        let moves = |v4| Handover { own: OwnMove { v4, v6: Moved::No }, ..draining(30) };
+        let next = moves(Moved::Now).of_family(&current, &wanted);
+        let unaware = |table: &PeerTable<_>, text| table[&key(text)].unaware;
+        assert_eq!((unaware(&next, "10.0.0.2"), unaware(&next, "203.0.113.2")), (1, 1));
+        assert_eq!((unaware(&next, "10.0.0.3"), unaware(&next, "203.0.113.3")), (0, 0));
+        let again = moves(Moved::Before).of_family(&next, &wanted);
+        assert_eq!(again, next);
+        let over = moves(Moved::No).of_family(&next, &wanted);
+        assert_eq!(unaware(&over, "10.0.0.2"), 0);
+    }
+
+    #[test]
+    fn the_same_peers_change_nothing_and_stay_settled() {
+        let earlier = members("b 10.0.0.2 203.0.113.2");
+        let mut later = earlier.clone();
+        later.values_mut().for_each(|peer| peer.until += 1_000);
+        assert_eq!(draining(30).of_family(&earlier, &later), earlier);
+    }
+
+    #[test]
+    fn what_the_programs_noted_survives_a_change() {
+        let mut current = members("b 10.0.0.2 203.0.113.2");
+        for peer in current.values_mut() {
+            (peer.public_flows, peer.plain, peer.direct, peer.until) = (1, 1, 1, 0);
+        }
+        let with = |change: fn(&mut Peer<[u8; 4]>)| {
+            let mut wanted = members("b 10.0.0.2 203.0.113.2");
+            wanted.values_mut().for_each(change);
+            draining(30).of_family(&current, &wanted)[&key("203.0.113.2")]
+        };
+        let same = with(|peer| peer.direct = 1);
+        assert_eq!((same.public_flows, same.plain, same.until), (1, 1, 0));
+        let changed = with(|peer| (peer.direct, peer.bypass) = (1, 2));
+        assert_eq!((changed.public_flows, changed.plain, changed.until), (1, 1, SETTLED_AT));
+        let plain_no_more = with(|_| ());
+        assert_eq!((plain_no_more.public_flows, plain_no_more.plain), (1, 0));
+    }
+}
