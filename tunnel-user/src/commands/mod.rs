@@ -1,14 +1,17 @@
 //! What each command does, in order.
 
+pub mod apply;
 pub mod attach;
 pub mod attach_plan;
 pub mod check;
+pub mod confirm;
 pub mod detach;
 pub mod diff;
 mod farewell;
 pub mod health;
 mod membership;
 pub mod peer;
+pub mod revert;
 mod routing;
 pub mod running;
 pub mod stats;
