@@ -20,7 +20,7 @@ pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Fa
     let interface = &trial.interface;
     let until = trial.until()?;
     let _ = writeln!(text, "  on trial until {until}: then what ran before comes back by itself");
-    let _ = writeln!(text, "  keep it:     {rewrite} confirm --interface {interface}");
+    let _ = writeln!(text, "  keep it:      {rewrite} confirm --interface {interface}");
     let _ = writeln!(text, "  back at once: {rewrite} apply --revert --interface {interface}");
     Ok(text)
 }
