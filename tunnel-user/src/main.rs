@@ -136,8 +136,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
 
 async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failure> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
-    let request =
-        apply::Request { config, self_names, confirm_within, interface: on.interface };
+    let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
     let tell = |difference: &diff::Difference| {
         if json {
             return Ok(());

@@ -129,7 +129,8 @@ pub fn status(status: &status::Status) -> String {
             );
         }
         if let Some(trial) = &interface.trial {
-            let _ = writeln!(text, "  on trial  {}", print_trial::pending(&interface.interface, trial));
+            let _ =
+                writeln!(text, "  on trial  {}", print_trial::pending(&interface.interface, trial));
         }
         if let Some(last) = &interface.rolled_back {
             let _ = writeln!(

@@ -65,7 +65,10 @@ fn require_in_order(text: &str, wanted: &[&str]) -> Result<()> {
 
 fn is_what_runs(scenario: &Scenario, file: &str) -> Result<bool> {
     let path = scenario.path(file);
-    Ok(scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])?.contains("is what runs"))
+    Ok(scenario
+        .rewrite
+        .run(&scenario.lab.a, &["diff", "--config", &path])?
+        .contains("is what runs"))
 }
 
 #[test]

@@ -109,9 +109,8 @@ pub fn kill_rewrite(host: &Namespace, binary: &Path) -> Result<usize> {
     for pid in listed.split_whitespace() {
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary) {
             let pid = nix::unistd::Pid::from_raw(pid.parse()?);
-            killed += usize::from(
-                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).is_ok(),
-            );
+            killed +=
+                usize::from(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).is_ok());
         }
     }
     Ok(killed)

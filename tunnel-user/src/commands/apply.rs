@@ -5,10 +5,10 @@ use std::path::{self, PathBuf};
 
 use tunnel_common::bypass::CLUSTER;
 
+use super::attach;
 use super::attach_plan::plan;
 use super::diff::{self, Difference};
 use super::running::{self, Running};
-use super::attach;
 use crate::config;
 use crate::dataplane::pins;
 use crate::failure::{Context as _, Failure};

@@ -78,8 +78,8 @@ fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible>
     let slots: BTreeMap<_, _> =
         running.names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
     let wanted = peer_tables::tables(&running.membership, &slots, 0);
-    let odd = odd_peer(&running.peers.v4, &wanted.v4)
-        .or_else(|| odd_peer(&running.peers.v6, &wanted.v6));
+    let odd =
+        odd_peer(&running.peers.v4, &wanted.v4).or_else(|| odd_peer(&running.peers.v6, &wanted.v6));
     if let Some(range) = odd {
         return Err(Inexpressible::Entry(format!("the entry of {range}")));
     }
@@ -109,9 +109,8 @@ fn odd_peer<A: Address + PartialEq>(
 fn text(membership: &Membership) -> String {
     let mut text = rules(&membership.bypass);
     for own in membership.identity.selves() {
-        let list = |role: fn(&Mapping) -> Prefix| {
-            quoted(own.mappings().map(|mapping| role(&mapping)))
-        };
+        let list =
+            |role: fn(&Mapping) -> Prefix| quoted(own.mappings().map(|mapping| role(&mapping)));
         let _ = write!(
             text,
             "\n[[member]]\nname = \"{}\"\nprivate = {}\npublic = {}\nunderlay = {}\n",
@@ -140,8 +139,7 @@ fn rules(rules: &BTreeSet<BypassRule>) -> String {
 }
 
 fn quoted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<_> =
-        items.into_iter().map(|item| format!("\"{}\"", item.to_string())).collect();
+    let items: Vec<_> = items.into_iter().map(|item| format!("\"{}\"", item.to_string())).collect();
     format!("[{}]", items.join(", "))
 }
 

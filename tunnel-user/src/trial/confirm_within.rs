@@ -68,7 +68,10 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(ConfirmWithin { seconds }), "{text}");
         }
-        assert_eq!("90s".parse::<ConfirmWithin>().map(|time| time.to_string()), Ok("1m 30s".into()));
+        assert_eq!(
+            "90s".parse::<ConfirmWithin>().map(|time| time.to_string()),
+            Ok("1m 30s".into())
+        );
     }
 
     #[test]

@@ -58,9 +58,8 @@ impl State {
     /// If the record can't be read.
     pub fn pending(&self, attachment: &Attachment) -> Result<Option<Trial>, Failure> {
         let trial: Option<Trial> = self.read(TRIAL)?;
-        Ok(trial.filter(|trial| {
-            trial.attached_at == attachment.attached_at && trial.guard.is_some()
-        }))
+        Ok(trial
+            .filter(|trial| trial.attached_at == attachment.attached_at && trial.guard.is_some()))
     }
 
     /// The trial that was taken back last.
