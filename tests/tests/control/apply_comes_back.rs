@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{HashMap, Map, MapData};
 use serde_json::Value;
+use tests::lab::A_PUBLIC;
 use tests::wait::wait_until;
 use tunnel_common::peers::Peer;
 
@@ -31,12 +33,23 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
+/// For how long a dial may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The operator's own address has become a private one: what comes from there is spoofed.
 const CUTS_OFF: &str = "\
 [[member]]
 name    = \"srvd\"
 private = \"203.0.113.2\"
 public  = \"192.0.2.4\"
+";
+
+/// The operator's own address has become a peer's public one: what comes from there is rewritten.
+const REWRITES: &str = "\
+[[member]]
+name    = \"srvd\"
+private = \"10.0.0.4\"
+public  = \"203.0.113.2\"
 ";
 
 /// The running peers, as fast as they can be looked at.
@@ -118,6 +131,27 @@ fn an_operator_who_is_cut_off_by_the_change_comes_back() -> Result<()> {
     assert_eq!(interface["rolled_back"]["config"], path);
     scenario.detach(host)?;
     require_nothing_left(host)
+}
+
+#[test]
+fn an_operator_whose_address_became_a_peers_public_one_gets_in_again() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.file("cluster.toml", CLUSTER)?;
+    scenario.attach(host, NOTHING_MORE)?;
+    let to: SocketAddr = SocketAddrV4::new(A_PUBLIC, 22).into();
+    let _listener = host.enter(|| TcpListener::bind(to))?.context("listen on A")?;
+    let dial = || scenario.lab.b.enter(|| TcpStream::connect_timeout(&to, PATIENCE));
+    dial()?.context("before the change")?;
+    scenario.file("rewritten.toml", format!("{CLUSTER}\n{REWRITES}"))?;
+    let path = scenario.path("rewritten.toml");
+    scenario.rewrite.run(host, &apply(&path, "3s"))?;
+    let guard = Guard::of(host)?;
+    ensure!(dial()?.is_err(), "the change has cut nobody off");
+    ensure!(guard.runs(), "it was over before it could be seen");
+    guard.wait()?;
+    dial()?.context("after it came back")?;
+    Ok(())
 }
 
 #[test]

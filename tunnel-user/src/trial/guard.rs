@@ -8,6 +8,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{self, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -64,7 +66,7 @@ impl Guard {
         let words = |binary: &Path| words(trial, binary, &state.log(), seconds);
         if NetworkNamespace::current()? == NetworkNamespace::Host && Path::new(SYSTEMD).exists() {
             let binary = env::current_exe().doing(|| "looking for this program's file".into())?;
-            return start_unit(trial, &words(&binary));
+            return start_unit(trial, &words(&binary), &state.log());
         }
         // Also found if the file was replaced since this process was started.
         start_process(&words(Path::new(&format!("/proc/{}/exe", process::id()))))
@@ -98,23 +100,38 @@ fn words(trial: &Trial, binary: &Path, log: &Path, seconds: u64) -> Vec<String> 
     own.into_iter().chain(of_script).chain(of_binary.map(str::to_owned)).collect()
 }
 
-fn start_unit(trial: &Trial, words: &[String]) -> Result<Guard, Failure> {
+/// How long systemd may take to start a shell.
+const PATIENCE: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Failure> {
     let name = format!("rewrite-trial-{}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))
         .stdin(Stdio::null())
         .output()
         .doing(|| "starting systemd-run".into())?;
-    if output.status.success() {
-        return Ok(Guard::Unit { name });
+    let refused = |why: &str| {
+        Failure::host(
+            format!("nobody would go back in time: {why}"),
+            "see to it that systemd-run works, or apply without --confirm-within",
+        )
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(refused(&format!("systemd-run failed: {}", said.trim())));
     }
-    Err(Failure::host(
-        format!(
-            "nobody would go back in time: systemd-run failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ),
-        "see to it that systemd-run works, or apply without --confirm-within",
-    ))
+    let guard = Guard::Unit { name };
+    // The script makes it once it has the binary.
+    let start = Instant::now();
+    while !log.exists() {
+        if start.elapsed() > PATIENCE {
+            guard.end();
+            return Err(refused("the service that systemd-run made has not begun"));
+        }
+        thread::sleep(INTERVAL);
+    }
+    Ok(guard)
 }
 
 fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
