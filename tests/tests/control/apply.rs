@@ -7,6 +7,9 @@ use nix::sys::signal::Signal;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
 use tests::wait::wait_until;
+use tunnel_user::dataplane::pins::Folder;
+use tunnel_user::host::network_namespace::NetworkNamespace;
+use tunnel_user::trial;
 
 use crate::bpffs::dump_without_notes;
 use crate::host_state::HostState;
@@ -173,7 +176,13 @@ fn revert_goes_back_at_once() -> Result<()> {
     require_in_order(&status, &["went back ", "new.toml, which nobody confirmed\n"])?;
     let words = ["no trial is pending on eth0", "was taken back at"];
     scenario.try_run(host, CONFIRM)?.require(4, &words)?;
+
+    let folder = Folder::of(NetworkNamespace::Other(host.inode()?), PUBLIC_INTERFACE);
+    ensure!(trial::was_rolled_back(&folder, NEW.as_bytes())?, "a daemon would apply it again");
+    let changed = NEW.replace("srvd", "srve");
+    ensure!(!trial::was_rolled_back(&folder, changed.as_bytes())?, "another file is not applied");
     scenario.detach(host)?;
+    ensure!(!trial::was_rolled_back(&folder, NEW.as_bytes())?, "detach does not begin anew");
     require_nothing_left(host)
 }
 
