@@ -10,6 +10,7 @@ use tunnel_user::config::{
 };
 use tunnel_user::dataplane::place::{Hook, Ingress};
 use tunnel_user::plan::peer_edit::Edit;
+use tunnel_user::trial::ConfirmWithin;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
@@ -113,6 +114,29 @@ failed attach leaves nothing behind. Back: rewrite detach eth0")]
         json: bool,
     },
 
+    /// Make what is attached what the file says; on trial, with --confirm-within
+    #[command(after_help = "\
+Examples:
+  rewrite apply --config new.toml                        told, done, final
+  rewrite apply --config new.toml --confirm-within 60s   goes back by itself after 60 s
+  rewrite confirm                                        unless this comes before
+  rewrite apply --revert                                 goes back at once
+
+What it goes back to is what ran before, with all changes that `rewrite peer` made. It goes
+back even if the terminal, the ssh or every process of rewrite has ended by then. The time
+counts from the start of apply. Meanwhile, attach and another apply are refused, changes by
+`rewrite peer` are taken back with the rest, and detach forgets the trial.")]
+    Apply(ApplyArgs),
+
+    /// Keep what is on trial since apply --confirm-within
+    #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
+        Exits with 4 if nothing is on trial.")]
+    Confirm {
+        /// Which interface.
+        #[command(flatten)]
+        on: On,
+    },
+
     /// Is the file right, can this host run it, and what will be in the way; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]
@@ -196,6 +220,32 @@ impl HookArg {
             Self::Clsact => Some(Hook::Clsact),
         }
     }
+}
+
+/// The words behind `apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// The file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Which member this host is, where its addresses do not tell; several times on a gateway
+    #[arg(long = "self", value_name = "NAME")]
+    pub self_names: Vec<String>,
+    /// Go back to what ran before after this time (60s, 5m), unless `rewrite confirm` comes
+    #[arg(long, value_name = "TIME")]
+    pub confirm_within: Option<ConfirmWithin>,
+    /// Which interface.
+    #[command(flatten)]
+    pub on: On,
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Take back what is on trial, now; if nothing is, that is no error
+    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
+    pub revert: bool,
+    /// Only the trial with this number: how the one who waits for its end names it
+    #[arg(long, value_name = "NUMBER", requires = "revert", hide = true)]
+    pub trial: Option<String>,
 }
 
 /// The words behind `detach`.

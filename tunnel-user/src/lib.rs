@@ -1,7 +1,8 @@
 //! The control of the dataplane: what the binary `rewrite` is made of.
 //!
 //! The path of a command: `cli` (its words), [`commands`] (what it does, in order), [`config`]
-//! (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change).
+//! (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change),
+//! [`trial`] (the way back of a change that is to be confirmed).
 
 pub mod address;
 pub mod commands;
@@ -11,3 +12,4 @@ pub mod failure;
 pub mod host;
 pub mod interrupt;
 pub mod plan;
+pub mod trial;

@@ -5,6 +5,7 @@ mod cli;
 mod messages;
 mod print;
 mod print_diff;
+mod print_trial;
 mod progress;
 mod watch;
 
@@ -16,14 +17,16 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::commands::check::Level;
-use tunnel_user::commands::{attach, check, detach, diff, peer, stats, status};
+use tunnel_user::commands::{
+    apply, attach, check, confirm, detach, diff, peer, revert, stats, status,
+};
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
 
-use cli::{Cli, Command, IngressArg, PeerCommand};
+use cli::{ApplyArgs, Cli, Command, IngressArg, PeerCommand};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -110,6 +113,17 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 print_diff::text(&difference)
             })?;
         }
+        Command::Apply(args) if args.revert => {
+            let going_back = revert::run(args.on.interface.as_deref(), args.trial.as_deref());
+            let outcome = progress::during("going back", going_back).await?;
+            say(&print_trial::reverted(&outcome))?;
+        }
+        Command::Apply(args) => apply_command(args, cli.netns.as_deref()).await?,
+        Command::Confirm { on } => {
+            let confirming = confirm::run(on.interface.as_deref());
+            let trial = progress::during("confirming", confirming).await?;
+            say(&print_trial::confirmed(&trial))?;
+        }
         Command::Check { config, self_names } => {
             let checking = check::run(&config, &self_names);
             let findings = progress::during("checking", checking).await?;
@@ -120,6 +134,24 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         }
     }
     Ok(code)
+}
+
+async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failure> {
+    let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
+    let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
+    let tell = |difference: &diff::Difference| {
+        if json {
+            return Ok(());
+        }
+        progress::make_room();
+        say(&print_diff::changes(difference))
+    };
+    let report = progress::during("applying", apply::run(&request, tell)).await?;
+    say(&if json {
+        as_json(&print_trial::applied_json(&report)?)?
+    } else {
+        print_trial::applied(&report, netns)?
+    })
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Failure> {

@@ -10,6 +10,8 @@ use tunnel_user::dataplane::place::Ingress;
 use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
 use tunnel_user::plan::routes::RouteChanges;
 
+use crate::print_trial;
+
 /// What attach did, what is now true, and how to go back.
 pub fn attach(report: &attach::Report) -> String {
     let attach::Report { interface, identity, peers, place, .. } = report;
@@ -60,6 +62,9 @@ pub fn detach(reports: &[detach::Report]) -> String {
         let interface = &report.interface;
         let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
         let _ = writeln!(text, "{interface}: {what}");
+        if report.trial_forgotten {
+            let _ = writeln!(text, "  what was on trial is gone with it: nothing will come back");
+        }
         for name in &report.told {
             let _ = writeln!(text, "  told to send plainly: {name}");
         }
@@ -140,6 +145,17 @@ pub fn status(status: &status::Status) -> String {
                 let left = for_now(draining.seconds.unwrap_or(u32::MAX));
                 let _ = writeln!(text, "            accepted from {}{left}", draining.public);
             }
+        }
+        if let Some(trial) = &interface.trial {
+            let _ =
+                writeln!(text, "  on trial  {}", print_trial::pending(&interface.interface, trial));
+        }
+        if let Some(last) = &interface.rolled_back {
+            let _ = writeln!(
+                text,
+                "  went back {} from {}, which nobody confirmed",
+                last.at, last.config
+            );
         }
         for finding in &interface.health {
             let _ = writeln!(

@@ -9,8 +9,22 @@ use tunnel_user::plan::peers::NamedPeer;
 
 use crate::print::{named, with_length};
 
-/// Line by line: `+` comes, `-` goes, `~` is another way; and how to make it so.
+/// [`changes`], and how to make them.
 pub fn text(difference: &Difference) -> String {
+    let Difference { interface, config, .. } = difference;
+    let mut text = changes(difference);
+    if !difference.is_empty() {
+        let config = config.display();
+        let _ = writeln!(
+            text,
+            "  nothing is changed yet: rewrite attach {interface} --config {config}"
+        );
+    }
+    text
+}
+
+/// Line by line: `+` comes, `-` goes, `~` is another way.
+pub fn changes(difference: &Difference) -> String {
     let Difference { interface, config, peers, .. } = difference;
     let config = config.display();
     if difference.is_empty() {
@@ -44,8 +58,6 @@ pub fn text(difference: &Difference) -> String {
     for left_out in &difference.left_out {
         let _ = writeln!(text, "  note: {left_out}");
     }
-    let _ =
-        writeln!(text, "  nothing is changed yet: rewrite attach {interface} --config {config}");
     text
 }
 

@@ -1,6 +1,7 @@
 //! A moving line for a command that takes its time, on a terminal only.
 
 use std::future::Future;
+use std::io::{self, IsTerminal as _};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -26,4 +27,11 @@ pub async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = work.await;
     bar.finish_and_clear();
     done
+}
+
+/// Makes room on a terminal for a line on standard output while something is waited for.
+pub fn make_room() {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[2K");
+    }
 }

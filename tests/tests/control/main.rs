@@ -1,6 +1,8 @@
 //! The control side, with the real binary in network namespaces: what attach brings and detach
 //! takes away, what is refused, what survives, and what the commands say.
 
+mod apply;
+mod apply_comes_back;
 mod bpffs;
 mod bpftool;
 mod bypass;
@@ -31,6 +33,8 @@ mod stats;
 mod status;
 mod stream;
 mod surroundings;
+mod tcp_session;
+mod trial_state;
 mod tun;
 mod undo;
 mod undo_clsact;

@@ -41,6 +41,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has not ended, nor become a zombie.
+    pub fn runs(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, behind)| !behind.starts_with('Z'))
+    }
+
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?);
         kill(pid, signal).with_context(|| format!("send {signal} to `{}`", self.line))

@@ -40,6 +40,8 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "gateway",
             "bypass",
             "peers",
+            "trial",
+            "rolled_back",
             "health",
             "healthy",
         ];

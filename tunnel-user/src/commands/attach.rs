@@ -29,6 +29,7 @@ use crate::plan::capacity::Capacity;
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
 use crate::plan::routes::RouteChanges;
+use crate::trial::{self, State};
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub struct Report {
 /// Attaches, or makes what is attached into what the file says.
 ///
 /// # Errors
-/// Nothing has changed then.
+/// Nothing has changed then. [`Failure::Refused`] also while a trial is pending.
 pub async fn run(options: &Options) -> Result<Report, Failure> {
     privileges::require()?;
     pins::require_bpffs()?;
@@ -70,23 +71,36 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
     let _lock = pins::lock(&interrupt).await?;
 
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    trial::require_none(&folder)?;
     let plan = plan(options, folder, &cluster, &netlink).await?;
-    let before = existing(&plan, &netlink).await?;
+    let report = carry_out(&plan, &netlink, &interrupt).await?;
+    State::of(&plan.folder).forget()?;
+    Ok(report)
+}
 
+/// Makes what is planned so, under the lock of the pins.
+///
+/// # Errors
+/// Nothing has changed then.
+pub(super) async fn carry_out(
+    plan: &Plan<'_>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Report, Failure> {
+    let before = existing(plan, netlink).await?;
     let mut steps = Vec::new();
     let (result, mut maps) = match before {
         Existing::Nothing { left } => {
-            (attach(&plan, &netlink, &interrupt, left, &mut steps).await, None)
+            (attach(plan, netlink, interrupt, left, &mut steps).await, None)
         }
         Existing::Running { mut maps, attachment, place } => {
             let result =
-                update(&plan, &mut maps, &attachment, place, &netlink, &interrupt, &mut steps)
-                    .await;
+                update(plan, &mut maps, &attachment, place, netlink, interrupt, &mut steps).await;
             (result, Some(maps))
         }
     };
     if result.is_err() {
-        undo(&netlink, maps.as_deref_mut(), steps).await;
+        undo(netlink, maps.as_deref_mut(), steps).await;
     }
     result
 }

@@ -20,6 +20,7 @@ use crate::host::privileges;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::plan::routes::PeerRoute;
+use crate::trial::State;
 
 /// Which interfaces to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Report {
     pub told: Vec<MemberName>,
     /// What an attach that was killed had left was all there was.
     pub unfinished: bool,
+    /// A change was on trial, and will not be taken back any more.
+    pub trial_forgotten: bool,
 }
 
 /// Detaches.
@@ -64,7 +67,10 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
     };
     let mut reports = Vec::new();
     for folder in folders {
-        reports.push(detach(&folder, &netlink).await?);
+        let report = detach(&folder, &netlink).await?;
+        // What is gone has nothing to go back to.
+        let trial_forgotten = State::of(&folder).forget()?;
+        reports.push(Report { trial_forgotten, ..report });
     }
     Ok(reports)
 }
@@ -94,6 +100,7 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
             routes: Vec::new(),
             told: Vec::new(),
             unfinished: true,
+            trial_forgotten: false,
         });
     }
     let mut maps = Maps::open(folder)?;
@@ -160,7 +167,15 @@ pub(super) async fn remove(
     }
     folder.remove()?;
     let interface = folder.interface().to_owned();
-    Ok(Report { interface, addresses, arp_announce, routes, told: Vec::new(), unfinished: false })
+    Ok(Report {
+        interface,
+        addresses,
+        arp_announce,
+        routes,
+        told: Vec::new(),
+        unfinished: false,
+        trial_forgotten: false,
+    })
 }
 
 /// Leaves a private address to another attached interface that needs it, which then removes it

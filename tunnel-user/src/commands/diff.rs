@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::attach_plan::{Options, plan};
-use super::running;
+use super::attach_plan::{Options, Plan, plan};
+use super::running::{self, Running};
 use crate::address::Private;
 use crate::config;
 use crate::failure::Failure;
@@ -59,22 +59,37 @@ pub async fn run(
 ) -> Result<Difference, Failure> {
     let running = running::one(interface)?;
     let cluster = config::load(config)?;
+    let options = options(&running, config, self_names);
+    let netlink = Netlink::connect()?;
+    let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
+    between(&running, &plan, &netlink).await
+}
+
+/// An attach with the file that leaves everything as it runs that the file does not say.
+pub(super) fn options(running: &Running, config: &Path, self_names: &[String]) -> Options {
     let identity = &running.selves.identity;
     let names = || identity.names().map(ToString::to_string).collect();
     let self_names =
         if self_names.is_empty() && identity.is_gateway() { names() } else { self_names.to_vec() };
-    let options = Options {
+    Options {
         interface: running.folder.interface().to_owned(),
         config: config.to_owned(),
         self_names,
         no_routes: running.attachment.routes_managed == 0,
         hook: None,
         ingress: None,
-        verbose: false,
+        verbose: running.attachment.verbose == 1,
         drain: None,
-    };
-    let netlink = Netlink::connect()?;
-    let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
+    }
+}
+
+/// From what runs to what is planned.
+pub(super) async fn between(
+    running: &Running,
+    plan: &Plan<'_>,
+    netlink: &Netlink,
+) -> Result<Difference, Failure> {
+    let identity = &running.selves.identity;
     let (peers, _) = running.peers()?;
     let peers: Vec<NamedPeer> = peers.into_iter().map(|running| running.peer).collect();
     let texts = |selves: &[_]| selves.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -83,15 +98,15 @@ pub async fn run(
     let stays = |own: &Private| plan.membership.identity.on_loopback().any(|wanted| wanted == *own);
     let removed = running.selves.added.iter().copied().filter(|own| !stays(own)).collect();
     // Attach sets each of its routes anew; those that are there already are no difference.
-    let ours = super::routing::ours(&netlink, plan.link.index).await?;
+    let ours = super::routing::ours(netlink, plan.link.index).await?;
     let is_new = |route: &PeerRoute| !ours.contains(route);
     let routes = RouteChanges {
         set: plan.routes.set.iter().copied().filter(is_new).collect(),
         remove: plan.routes.remove.clone(),
     };
     Ok(Difference {
-        interface: options.interface.clone(),
-        config: config.to_owned(),
+        interface: plan.options.interface.clone(),
+        config: plan.options.config.clone(),
         selves: (selves.0 != selves.1).then_some(selves),
         peers: PeerDifference::between(&peers, &plan.membership.peers),
         left_out: plan.left_out.clone(),

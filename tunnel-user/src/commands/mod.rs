@@ -1,8 +1,10 @@
 //! What each command does, in order.
 
+pub mod apply;
 pub mod attach;
 pub mod attach_plan;
 pub mod check;
+pub mod confirm;
 pub mod detach;
 pub mod diff;
 mod farewell;
@@ -10,6 +12,7 @@ mod greet;
 pub mod health;
 mod membership;
 pub mod peer;
+pub mod revert;
 mod routing;
 pub mod running;
 pub mod stats;

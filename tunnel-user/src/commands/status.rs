@@ -18,6 +18,7 @@ use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
 use crate::plan::peers::RunningPeer;
 use crate::plan::selves;
+use crate::trial::{self, Phase, State};
 
 /// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +56,10 @@ pub struct Interface {
     pub bypass: Vec<String>,
     /// The peers, sorted by name.
     pub peers: Vec<Peer>,
+    /// The change that is taken back unless it is confirmed.
+    pub trial: Option<Trial>,
+    /// The file whose trial nobody confirmed, if nothing was applied since.
+    pub rolled_back: Option<RolledBack>,
     /// What was looked at, and whether it is as it should be.
     pub health: Vec<Finding>,
     /// Whether all of it is.
@@ -138,6 +143,43 @@ impl Peer {
     }
 }
 
+/// A change that is taken back unless it is confirmed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// The file that is tried.
+    pub config: String,
+    /// When it is taken back (RFC 3339, UTC).
+    pub until: String,
+    /// Whether that is over, and it could not be taken back yet.
+    pub overdue: bool,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+impl Trial {
+    /// What is told of a trial that is written down.
+    ///
+    /// # Errors
+    /// If the kernel does not tell the time.
+    pub fn of(trial: &trial::Trial) -> Result<Self, Failure> {
+        Ok(Self {
+            config: trial.config.display().to_string(),
+            until: trial.until()?,
+            overdue: trial.is_overdue()?,
+            phase: trial.phase,
+        })
+    }
+}
+
+/// A change that nobody confirmed.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// The file that was tried.
+    pub config: String,
+    /// When it was taken back (RFC 3339, UTC).
+    pub at: String,
+}
+
 fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
     items.into_iter().map(|item| item.to_string()).collect()
 }
@@ -166,6 +208,8 @@ async fn interface(
     let now = monotonic()?;
     let formers = selves::formers(&running.maps.self_tables()?);
     let health = health::look(running, &peers, netlink, snapshot).await?;
+    let state = State::of(folder);
+    let rolled_back = state.rolled_back()?;
     Ok(Interface {
         interface: folder.interface().into(),
         hook: Hook::from_code(attachment.hook).map_or("none", Hook::name),
@@ -183,11 +227,15 @@ async fn interface(
         gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
         peers: peers.iter().map(|peer| Peer::of(peer, now)).collect(),
+        trial: state.pending(attachment)?.as_ref().map(Trial::of).transpose()?,
+        rolled_back: rolled_back
+            .map(|last| RolledBack { config: last.config.display().to_string(), at: last.at }),
         healthy: health.iter().all(|finding| finding.ok),
         health,
     })
 }
 
-fn time(seconds: u64) -> String {
+/// RFC 3339, UTC.
+pub(super) fn time(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }

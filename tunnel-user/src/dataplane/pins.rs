@@ -64,6 +64,12 @@ impl Folder {
         Self { path, interface: interface.into() }
     }
 
+    /// Its path below the BPF file system: `rewrite/IFACE`, or `rewrite/netns-INODE/IFACE`.
+    #[must_use]
+    pub fn below_bpffs(&self) -> &Path {
+        self.path.strip_prefix(BPFFS).unwrap_or(&self.path)
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -2,6 +2,7 @@
 
 pub mod bypass;
 pub mod capacity;
+pub mod cluster_file;
 pub mod difference;
 pub mod farewell;
 pub mod find_self;

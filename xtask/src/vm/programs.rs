@@ -35,6 +35,7 @@ const PROGRAMS: &[&str] = &[
     "rm",
     "sed",
     "setpriv",
+    "setsid",
     "sh",
     "sleep",
     "ss",

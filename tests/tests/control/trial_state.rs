@@ -1,0 +1,117 @@
+//! What a trial leaves in /run, and the process that waits for its end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
+use tests::wait::wait_until;
+
+use crate::process::Process;
+
+/// As long as the tries after a first failure take, and more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a namespace's state is.
+pub fn state(host: &Namespace) -> Result<PathBuf> {
+    Ok(Path::new("/run/rewrite").join(format!("netns-{}", host.inode()?)))
+}
+
+/// A file of the state of eth0.
+pub fn state_file(host: &Namespace, name: &str) -> Result<PathBuf> {
+    Ok(state(host)?.join(PUBLIC_INTERFACE).join(name))
+}
+
+/// The record of the trial, if there is one.
+pub fn record(host: &Namespace) -> Result<Option<Value>> {
+    let Ok(text) = fs::read_to_string(state_file(host, "trial.json")?) else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).context("the record of a trial")
+}
+
+/// The process that goes back in time.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pid: u64,
+    /// The trial's number.
+    pub trial: String,
+}
+
+impl Guard {
+    /// That of the trial that is pending.
+    pub fn of(host: &Namespace) -> Result<Self> {
+        Self::recorded(host)?.context("no guard is recorded")
+    }
+
+    pub fn recorded(host: &Namespace) -> Result<Option<Self>> {
+        let Some(record) = record(host)? else { return Ok(None) };
+        let Some(pid) = record["guard"]["process"]["pid"].as_u64() else { return Ok(None) };
+        let trial = record["id"].as_str().context("no id")?.to_owned();
+        Ok(Some(Self { pid, trial }))
+    }
+
+    /// Waits until the command that begins the trial has told who waits for its end; the change
+    /// follows at once.
+    pub fn wait_until_recorded(host: &Namespace, apply: &Process) -> Result<Self> {
+        loop {
+            if let Some(guard) = Self::recorded(host)? {
+                return Ok(guard);
+            }
+            ensure!(apply.runs(), "apply has ended without a trial");
+            // The moment is short: it is not to be slept through.
+            std::thread::yield_now();
+        }
+    }
+
+    /// A field of proc_pid_stat(5) behind the name, from 0, while it runs.
+    fn stat(&self, field: usize) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let (_, behind) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = behind.split_whitespace().collect();
+        (fields.first() != Some(&"Z")).then(|| fields.get(field).map(|f| (*f).to_owned()))?
+    }
+
+    pub fn runs(&self) -> bool {
+        self.stat(0).is_some()
+    }
+
+    /// Requires that it is no child of a command that waits for it, leads a session of its own,
+    /// and is no process of rewrite.
+    pub fn require_detached(&self) -> Result<()> {
+        let session = self.stat(3).context("the guard does not run")?;
+        ensure!(session == self.pid.to_string(), "the guard {self:?} is in the session {session}");
+        let program = fs::read_link(format!("/proc/{}/exe", self.pid)).context("its program")?;
+        ensure!(!program.ends_with("rewrite"), "the guard is {}", program.display());
+        Ok(())
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&self) -> Result<()> {
+        let what = format!("the end of the guard {}", self.pid);
+        wait_until(&what, PATIENCE, || Ok((!self.runs()).then_some(())))
+    }
+}
+
+/// Requires that nothing is written down of this namespace.
+pub fn require_nothing_left(host: &Namespace) -> Result<()> {
+    let left = crate::bpffs::tree(&state(host)?)?;
+    ensure!(left.is_empty(), "left in /run: {left:?}");
+    Ok(())
+}
+
+/// Kills every process of rewrite in a namespace; how many there were.
+pub fn kill_rewrite(host: &Namespace, binary: &Path) -> Result<usize> {
+    let listed =
+        tests::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))?;
+    let mut killed = 0;
+    for pid in listed.split_whitespace() {
+        if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary) {
+            let pid = nix::unistd::Pid::from_raw(pid.parse()?);
+            killed +=
+                usize::from(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).is_ok());
+        }
+    }
+    Ok(killed)
+}

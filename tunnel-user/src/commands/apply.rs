@@ -1,0 +1,172 @@
+//! `rewrite apply`: from what runs to what a file says, told before it is done, and taken back
+//! unless it is confirmed if that is asked for.
+
+use std::path::{self, PathBuf};
+
+use tunnel_common::bypass::CLUSTER;
+
+use super::attach;
+use super::attach_plan::plan;
+use super::diff::{self, Difference};
+use super::running::{self, Running};
+use crate::config::{self, Drain};
+use crate::dataplane::pins;
+use crate::failure::{Context as _, Failure};
+use crate::host::netlink::Netlink;
+use crate::host::privileges;
+use crate::interrupt::Interrupt;
+use crate::plan::cluster_file::{self, RunningMembership};
+use crate::plan::membership::Membership;
+use crate::trial::{
+    BootTime, ConfirmWithin, ContentHash, Guard, Phase, State, Trial, WayBack, require_none,
+};
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The file.
+    pub config: PathBuf,
+    /// Which members this host is, where its addresses do not tell.
+    pub self_names: Vec<String>,
+    /// For how long the change is on trial; without, it is final.
+    pub confirm_within: Option<ConfirmWithin>,
+    /// The interface, if more than one is attached.
+    pub interface: Option<String>,
+}
+
+/// What is now true.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was before, and what has changed.
+    pub difference: Difference,
+    /// What is attached.
+    pub attached: attach::Report,
+    /// The trial, if it is one.
+    pub trial: Option<Trial>,
+}
+
+/// Applies the file to the attached interface, or to that of the given name; `tell` hears what will
+/// change.
+///
+/// # Errors
+/// Nothing has changed then, and nothing is on trial. [`Failure::Refused`] also while another trial
+/// is pending.
+pub async fn run(
+    request: &Request,
+    tell: impl FnOnce(&Difference) -> Result<(), Failure>,
+) -> Result<Report, Failure> {
+    privileges::require()?;
+    pins::require_bpffs()?;
+    let netlink = Netlink::connect()?;
+    let interrupt = Interrupt::listen()?;
+    let _lock = pins::lock(&interrupt).await?;
+    let running = running::one(request.interface.as_deref())?;
+    let folder = running.folder.clone();
+    require_none(&folder)?;
+
+    let (cluster, text) = config::load_with_text(&request.config)?;
+    let options = diff::options(&running, &request.config, &request.self_names);
+    let plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
+    let difference = diff::between(&running, &plan, &netlink).await?;
+    tell(&difference)?;
+
+    let state = State::of(&folder);
+    let Some(time) = request.confirm_within else {
+        drop(running);
+        let attached = attach::carry_out(&plan, &netlink, &interrupt).await?;
+        state.forget()?;
+        return Ok(Report { difference, attached, trial: None });
+    };
+    let mut trial = begin(request, &running, text.as_bytes(), time, &state)?;
+    drop(running);
+    match attach::carry_out(&plan, &netlink, &interrupt).await {
+        Ok(attached) => {
+            // Of what a killed attach had left, it is another one now.
+            trial.attached_at = running::one(Some(folder.interface()))?.attachment.attached_at;
+            trial.phase = Phase::Applied;
+            state.record(&trial)?;
+            Ok(Report { difference, attached, trial: Some(trial) })
+        }
+        Err(failure) => {
+            call_off(&state, trial.guard.as_ref());
+            Err(failure)
+        }
+    }
+}
+
+/// Writes down what runs, and has somebody wait for the deadline.
+fn begin(
+    request: &Request,
+    running: &Running,
+    content: &[u8],
+    time: ConfirmWithin,
+    state: &State,
+) -> Result<Trial, Failure> {
+    let interface = running.folder.interface();
+    let before = cluster_file::of_running(&membership(running)?).map_err(|reason| {
+        Failure::refused(
+            format!("what runs on {interface} can't be written down to come back to: {reason}"),
+            format!(
+                "make it so with `rewrite peer set` or `rewrite attach {interface}`, or apply \
+                 without --confirm-within"
+            ),
+        )
+    })?;
+    let attachment = &running.attachment;
+    let began = BootTime::now()?;
+    let mut trial = Trial {
+        id: format!("{:x}", began.milliseconds()),
+        interface: interface.into(),
+        attached_at: attachment.attached_at,
+        config: path::absolute(&request.config).doing(|| "looking for the file".into())?,
+        content: ContentHash::of(content),
+        deadline: began.after(time.seconds()),
+        way_back: WayBack {
+            self_names: running.selves.identity.names().map(ToString::to_string).collect(),
+            no_routes: attachment.routes_managed == 0,
+            hook: attachment.hook,
+            ingress: attachment.ingress,
+            verbose: attachment.verbose == 1,
+        },
+        phase: Phase::Applying,
+        guard: None,
+    };
+    let begun = state.begin(&trial, &before).and_then(|()| {
+        let guard = Guard::start(&trial, time.seconds(), state)?;
+        trial.guard = Some(guard);
+        state.record(&trial)
+    });
+    match begun {
+        Ok(()) => Ok(trial),
+        Err(failure) => {
+            call_off(state, trial.guard.as_ref());
+            Err(failure)
+        }
+    }
+}
+
+/// Ends a trial of which nothing is left to take back.
+fn call_off(state: &State, guard: Option<&Guard>) {
+    if let Err(failure) = state.end_trial() {
+        tracing::error!("a trial that did not begin could not be forgotten: {failure}");
+    }
+    if let Some(guard) = guard {
+        guard.end();
+    }
+}
+
+fn membership(running: &Running) -> Result<RunningMembership, Failure> {
+    let (peers, bypass) = running.peers()?;
+    Ok(RunningMembership {
+        membership: Membership {
+            identity: running.selves.identity.clone(),
+            peers: peers.into_iter().map(|running| running.peer).collect(),
+            bypass: bypass.get(&CLUSTER).cloned().unwrap_or_default(),
+        },
+        peers: running.maps.peers()?,
+        selves: running.maps.self_tables()?,
+        names: running.maps.names()?,
+        bypass,
+        drain: Drain::from_seconds(running.attachment.drain),
+    })
+}

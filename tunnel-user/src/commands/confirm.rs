@@ -1,0 +1,49 @@
+//! `rewrite confirm`: what is on trial stays.
+
+use super::running;
+use crate::dataplane::pins;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::trial::{Phase, State, Trial};
+
+/// Ends the trial on the attached interface, or on that of the given name, and keeps the change.
+///
+/// # Errors
+/// [`Failure::Refused`] if no trial is pending, or its change is not whole.
+pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
+    pins::require_bpffs()?;
+    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    let running = running::one(interface)?;
+    let interface = running.folder.interface();
+    let state = State::of(&running.folder);
+    let trial = state.pending(&running.attachment)?.ok_or_else(|| match state.rolled_back() {
+        Ok(Some(last)) => Failure::refused(
+            format!(
+                "no trial is pending on {interface}: {} was taken back at {}",
+                last.config.display(),
+                last.at
+            ),
+            format!(
+                "try it again: rewrite apply --interface {interface} --config {} --confirm-within 60s",
+                last.config.display()
+            ),
+        ),
+        _ => Failure::refused(
+            format!("no trial is pending on {interface}"),
+            "`rewrite apply --confirm-within 60s` begins one; `rewrite status` shows what runs",
+        ),
+    })?;
+    let halfway = match trial.phase {
+        Phase::Applied => None,
+        Phase::Applying => Some("apply was killed before all was done"),
+        Phase::GoingBack => Some("going back was killed halfway"),
+    };
+    if let Some(halfway) = halfway {
+        return Err(Failure::refused(
+            format!("{interface} is not as {} says: {halfway}", trial.config.display()),
+            format!("go back, then apply again: rewrite apply --revert --interface {interface}"),
+        ));
+    }
+    state.forget()?;
+    Ok(trial)
+}

@@ -1,0 +1,281 @@
+//! What runs, as a cluster file to come back to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tunnel_common::peers::{Peer, ROLE_FORMER};
+
+use crate::address::Mapping;
+use crate::config::{self, BypassRule, Drain, MemberName, Prefix};
+use crate::plan::bypass::{self, BypassTable};
+use crate::plan::identity::Identity;
+use crate::plan::membership::Membership;
+use crate::plan::peer_tables::{self, PeerTable, PeerTables};
+use crate::plan::range::{Address, Range};
+use crate::plan::selves::{self, SelfTables};
+
+/// Everything that the maps say of who is a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningMembership {
+    /// Who this host and the peers are, the peers sorted by name.
+    pub membership: Membership,
+    /// The entries of the peers.
+    pub peers: PeerTables,
+    /// The ranges of the members that this host is.
+    pub selves: SelfTables,
+    /// The names of the slots.
+    pub names: BTreeMap<u32, MemberName>,
+    /// The bypass rules by slot.
+    pub bypass: BypassTable,
+    /// For how long packets from where peers were are accepted.
+    pub drain: Drain,
+}
+
+/// What no cluster file says. It prints as what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inexpressible {
+    /// Nobody but this host is a member.
+    #[error("no peer runs, and a file has two members at least")]
+    NoPeer,
+    /// An attach was killed before it had recorded who this host is.
+    #[error("it is not recorded who this host is")]
+    NoSelf,
+    /// The members do not fit together.
+    #[error("the members do not fit together: {0}")]
+    NoCluster(String),
+    /// Entries that are not what their members make.
+    #[error("{0} in the maps is not what attach or peer would write")]
+    Entry(String),
+}
+
+/// The file from which an attach makes what runs.
+///
+/// # Errors
+/// What of it no file says.
+pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> {
+    let membership = &running.membership;
+    if membership.identity.selves().is_empty() {
+        return Err(Inexpressible::NoSelf);
+    }
+    if membership.peers.is_empty() {
+        return Err(Inexpressible::NoPeer);
+    }
+    require_own_entries(running)?;
+    let text = text(membership, running.drain);
+    let read = config::parse(Path::new("the running members"), &text)
+        .map_err(|error| Inexpressible::NoCluster(error.to_string()))?;
+    let own = read.members().iter().filter(|member| membership.identity.is(&member.name));
+    let identity = Identity::new(own.map(Into::into).collect());
+    match Membership::of(&read, identity) {
+        Ok((same, left_out)) if same == *membership && left_out.is_empty() => Ok(text),
+        Ok(_) => Err(Inexpressible::NoCluster("read again, they are others".into())),
+        Err(failure) => Err(Inexpressible::NoCluster(failure.to_string())),
+    }
+}
+
+/// Refuses maps that hold anything else than what the members make of them: `bpftool`, or a
+/// command that was killed halfway, can have left that.
+fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible> {
+    let slots: BTreeMap<_, _> =
+        running.names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
+    let wanted = peer_tables::tables(&running.membership, &slots, 0);
+    let odd =
+        odd_peer(&running.peers.v4, &wanted.v4).or_else(|| odd_peer(&running.peers.v6, &wanted.v6));
+    if let Some(range) = odd {
+        return Err(Inexpressible::Entry(format!("the entry of {range}")));
+    }
+    // Where this host was before it moved, its interface tells.
+    let formers = selves::formers(&running.selves);
+    if running.selves != selves::tables(&running.membership.identity, &formers) {
+        return Err(Inexpressible::Entry("an entry of this host's own ranges".into()));
+    }
+    if running.bypass != bypass::table(&running.membership, &slots) {
+        return Err(Inexpressible::Entry("a bypass rule".into()));
+    }
+    Ok(())
+}
+
+fn odd_peer<A: Address + PartialEq>(
+    running: &PeerTable<A>,
+    wanted: &PeerTable<A>,
+) -> Option<Prefix> {
+    // What the programs note in passing is nobody's decision.
+    let decided =
+        |peer: &Peer<A>| Peer { public_flows: 0, plain: 0, unaware: 0, until: 0, ..*peer };
+    let same = |range: &Range<A>| {
+        running.get(range).map(decided).as_ref() == wanted.get(range).map(decided).as_ref()
+    };
+    // And neither is from where peers that have moved are accepted for a while.
+    let decisions = running.iter().filter(|(_, peer)| peer.role != ROLE_FORMER);
+    let decisions = decisions.map(|(range, _)| range);
+    decisions.chain(wanted.keys()).find(|range| !same(range)).map(|range| range.prefix())
+}
+
+/// The members as the text of a file, this host's first. The rules for all of this host's traffic
+/// stand for the cluster's: no other host reads it.
+fn text(membership: &Membership, drain: Drain) -> String {
+    let mut text = format!("drain = \"{drain}\"\n{}", rules(&membership.bypass));
+    for own in membership.identity.selves() {
+        let list =
+            |role: fn(&Mapping) -> Prefix| quoted(own.mappings().map(|mapping| role(&mapping)));
+        let _ = write!(
+            text,
+            "\n[[member]]\nname = \"{}\"\nprivate = {}\npublic = {}\nunderlay = {}\n",
+            own.name,
+            list(|mapping| mapping.private().0),
+            list(|mapping| mapping.public().0),
+            list(|mapping| mapping.underlay().0),
+        );
+    }
+    for peer in &membership.peers {
+        let _ = write!(
+            text,
+            "\n[[member]]\nname = \"{}\"\nprivate = {}\npublic = {}\ndirect = {}\n{}",
+            peer.name,
+            quoted(peer.private()),
+            quoted(peer.public()),
+            peer.direct,
+            rules(&peer.bypass),
+        );
+    }
+    text
+}
+
+fn rules(rules: &BTreeSet<BypassRule>) -> String {
+    format!("bypass = {}\n", quoted(rules))
+}
+
+fn quoted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| format!("\"{}\"", item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Family;
+    use crate::plan::former::Formers;
+
+    /// What attach makes of the file.
+    fn running(file: &str, selves: &[&str]) -> RunningMembership {
+        let mut membership = Membership::of_text(file, selves);
+        membership.peers.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: BTreeMap<_, _> =
+            (0..).zip(membership.peers.iter().map(|peer| peer.name.clone())).collect();
+        let slots = names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
+        RunningMembership {
+            peers: peer_tables::tables(&membership, &slots, 60),
+            selves: selves::tables(&membership.identity, &Formers::new()),
+            drain: Drain::default(),
+            bypass: bypass::table(&membership, &slots),
+            names,
+            membership,
+        }
+    }
+
+    const OF_ALL_KINDS: &str = r#"
+        bypass = ["tcp/22"]
+        [[member]]
+        name = "srva"
+        private = ["10.0.0.1", "fd00::1"]
+        public = ["198.51.100.2", "2001:db8:a::2"]
+        underlay = "172.31.0.5"
+        direct = true
+        bypass = ["udp/53"]
+        [[member]]
+        name = "z.last"
+        private = ["10.0.0.2", "fd00::2"]
+        public = ["203.0.113.2", "2001:db8:b::2"]
+        underlay = "172.31.0.6"
+        direct = true
+        bypass = ["sctp/9", "udp/51820"]
+        [[member]]
+        name = "cell"
+        private = "10.1.0.0/24"
+        public = "192.0.2.0/24"
+        [[member]]
+        name = "within"
+        private = "10.1.0.9"
+        public = "203.0.113.9"
+        [[member]]
+        name = "six"
+        private = "fd00:6::/64"
+        public = "2001:db8:6::/64"
+    "#;
+
+    #[test]
+    fn what_runs_is_read_again_from_its_file() {
+        for selves in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
+            // A host of one family leaves the other's peers out of its file.
+            let file = match selves {
+                ["cell"] => OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next(),
+                _ => Some(OF_ALL_KINDS),
+            };
+            let running = running(file.unwrap(), selves);
+            let text = of_running(&running).unwrap();
+            let again = Membership::of_text(&text, selves);
+            assert_eq!(again, running.membership, "{selves:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_underlay_addresses_are_in_the_file() {
+        let text = of_running(&running(OF_ALL_KINDS, &["srva"])).unwrap();
+        assert!(text.contains("underlay = [\"172.31.0.5\", \"2001:db8:a::2\"]"), "{text}");
+        let again = Membership::of_text(&text, &["srva"]);
+        let own = again.identity.single(Family::Ipv4).unwrap();
+        assert_eq!(own.underlay().to_string(), "172.31.0.5");
+    }
+
+    #[test]
+    fn what_the_programs_noted_is_no_obstacle() {
+        let mut running = running(OF_ALL_KINDS, &["srva"]);
+        for peer in running.peers.v4.values_mut() {
+            *peer = Peer { public_flows: 1, plain: 1, until: 0, ..*peer };
+        }
+        assert!(of_running(&running).is_ok());
+    }
+
+    #[test]
+    fn what_only_bpftool_makes_is_refused_by_its_address() {
+        let whole = running(OF_ALL_KINDS, &["srva"]);
+        let private = Range::single([10, 0, 0, 2]);
+
+        let mut elsewhere = whole.clone();
+        elsewhere.peers.v4.get_mut(&private).unwrap().public = [192, 0, 2, 77];
+        let mut unnamed = whole.clone();
+        unnamed.names.retain(|_, name| name.as_str() != "z.last");
+        let mut more = whole.clone();
+        let entry = more.peers.v4[&private];
+        more.peers.v4.insert(Range::single([10, 0, 0, 2 + 1]), entry);
+        for (odd, range) in [(elsewhere, "10.0.0.2"), (unnamed, "10.0.0.2"), (more, "10.0.0.3")] {
+            let error = of_running(&odd).unwrap_err();
+            assert_eq!(error, Inexpressible::Entry(format!("the entry of {range}")));
+        }
+
+        let mut rules = whole.clone();
+        rules.bypass.clear();
+        assert!(matches!(of_running(&rules), Err(Inexpressible::Entry(_))));
+        let mut own = whole;
+        own.selves.v4.clear();
+        assert!(matches!(of_running(&own), Err(Inexpressible::Entry(_))));
+    }
+
+    #[test]
+    fn a_host_without_peers_or_a_name_is_refused() {
+        let mut alone = running(OF_ALL_KINDS, &["srva"]);
+        alone.membership.peers.clear();
+        assert_eq!(of_running(&alone), Err(Inexpressible::NoPeer));
+        let mut nobody = running(OF_ALL_KINDS, &["srva"]);
+        nobody.membership.identity = Identity::new(Vec::new());
+        assert_eq!(of_running(&nobody), Err(Inexpressible::NoSelf));
+    }
+
+    #[test]
+    fn members_of_one_name_are_refused() {
+        let mut twice = running(OF_ALL_KINDS, &["srva"]);
+        twice.membership.peers[1].name = twice.membership.peers[0].name.clone();
+        assert!(of_running(&twice).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! What `rewrite apply` and `confirm` say, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tunnel_user::commands::{apply, revert, status};
+use tunnel_user::failure::Failure;
+use tunnel_user::trial::{Phase, Trial};
+
+use crate::{print, print_diff};
+
+/// What apply did, until when to confirm it, and how; the difference was told before.
+pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Failure> {
+    let mut text = print::attach(&report.attached);
+    let Some(trial) = &report.trial else { return Ok(text) };
+    let rewrite = match netns {
+        Some(name) => format!("rewrite --netns {name}"),
+        None => "rewrite".into(),
+    };
+    let interface = &trial.interface;
+    let until = trial.until()?;
+    let _ = writeln!(text, "  on trial until {until}: then what ran before comes back by itself");
+    let _ = writeln!(text, "  keep it:      {rewrite} confirm --interface {interface}");
+    let _ = writeln!(text, "  back at once: {rewrite} apply --revert --interface {interface}");
+    Ok(text)
+}
+
+/// The value that `apply --json` prints (docs/json.md).
+pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Failure> {
+    #[derive(Serialize)]
+    struct Applied<D> {
+        interface: String,
+        difference: D,
+        trial: Option<status::Trial>,
+    }
+    Ok(Applied {
+        interface: report.attached.interface.clone(),
+        difference: print_diff::json(&report.difference),
+        trial: report.trial.as_ref().map(status::Trial::of).transpose()?,
+    })
+}
+
+/// What confirm did.
+pub fn confirmed(trial: &Trial) -> String {
+    format!("{}: confirmed, {} stays\n", trial.interface, trial.config.display())
+}
+
+/// What apply --revert did.
+pub fn reverted(outcome: &revert::Outcome) -> String {
+    match outcome {
+        revert::Outcome::Nothing(why) => format!("nothing to take back: {why}\n"),
+        revert::Outcome::WentBack(done) => {
+            let (trial, attached) = &**done;
+            let config = trial.config.display();
+            format!(
+                "{}: went back from {config} to what ran before\n{}",
+                trial.interface,
+                print::attach(attached)
+            )
+        }
+    }
+}
+
+/// What status says of a trial, in one line.
+pub fn pending(interface: &str, trial: &status::Trial) -> String {
+    let status::Trial { config, until, overdue, phase } = trial;
+    let revert = format!("rewrite apply --revert --interface {interface}");
+    let halfway = match phase {
+        Phase::Applied => "",
+        Phase::Applying | Phase::GoingBack => ", and done by half",
+    };
+    if *overdue {
+        return format!("{config}, overdue since {until}{halfway}: {revert}");
+    }
+    format!("{config} until {until}{halfway}; keep it: rewrite confirm --interface {interface}")
+}

@@ -1,0 +1,93 @@
+//! For how long a change is on trial.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+const LONGEST: u64 = 24 * 60 * 60;
+
+/// A time in whole seconds, from one to a day's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfirmWithin {
+    seconds: u64,
+}
+
+impl ConfirmWithin {
+    /// In seconds.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.seconds
+    }
+}
+
+impl fmt::Display for ConfirmWithin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(Duration::from_secs(self.seconds)).fmt(f)
+    }
+}
+
+/// Why a text is no time to confirm within.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfirmWithinProblem {
+    /// It is no time at all.
+    #[error("{0}; write it like 60s, 5m or 1h 30m")]
+    NoTime(#[from] humantime::DurationError),
+    /// It is a time that nobody could confirm within.
+    #[error("less than a second is no time to confirm within; give it 60s, for example")]
+    TooShort,
+    /// It is a time after which nobody remembers.
+    #[error("more than 24h is too long a trial; apply without --confirm-within instead")]
+    TooLong,
+}
+
+impl FromStr for ConfirmWithin {
+    type Err = ConfirmWithinProblem;
+
+    /// Reads `60s`, `5m`, `1h 30m`; a part of a second counts as a whole one.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time = humantime::parse_duration(text)?;
+        if time < Duration::from_secs(1) {
+            return Err(ConfirmWithinProblem::TooShort);
+        }
+        let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+        if seconds > LONGEST {
+            return Err(ConfirmWithinProblem::TooLong);
+        }
+        Ok(Self { seconds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_minutes_and_hours_are_read() {
+        for (text, seconds) in
+            [("1s", 1), ("60s", 60), ("5m", 300), ("1h 30m", 5400), ("1500ms", 2), ("24h", LONGEST)]
+        {
+            assert_eq!(text.parse(), Ok(ConfirmWithin { seconds }), "{text}");
+        }
+        assert_eq!(
+            "90s".parse::<ConfirmWithin>().map(|time| time.to_string()),
+            Ok("1m 30s".into())
+        );
+    }
+
+    #[test]
+    fn no_time_and_too_much_of_it_are_refused() {
+        for (text, said) in [
+            ("0s", "less than a second"),
+            ("999ms", "less than a second"),
+            ("24h 1s", "24h"),
+            ("584542046090years", "24h"),
+            ("60", "60s"),
+            ("soon", "60s"),
+            ("", "60s"),
+            ("99999999999999999999s", "60s"),
+        ] {
+            let problem = text.parse::<ConfirmWithin>().expect_err(text);
+            assert!(problem.to_string().contains(said), "{text}: {problem}");
+        }
+    }
+}

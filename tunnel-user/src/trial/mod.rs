@@ -1,0 +1,61 @@
+//! A change on trial: `apply --confirm-within` goes back to what ran before, unless `confirm` comes
+//! in time.
+//!
+//! What is needed for that lies in a folder of [`state`], written before the first change: a
+//! [`record`] of the trial, and what ran as a cluster file. A [`guard`] that is no process of this
+//! program waits for the deadline. Who else follows a file, a daemon for example, leaves an
+//! interface alone while a trial is [`pending`], and a file that [`was_rolled_back`] until its
+//! content is another.
+
+mod boot_clock;
+mod confirm_within;
+mod guard;
+mod record;
+mod state;
+
+use tunnel_common::attachment::Attachment;
+
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Folder;
+use crate::failure::Failure;
+
+pub use boot_clock::BootTime;
+pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
+pub use guard::Guard;
+pub use record::{ContentHash, Phase, RolledBack, Trial, WayBack};
+pub use state::State;
+
+/// The trial that is pending for what is attached with the pins in `folder` and the record
+/// `attachment`.
+///
+/// # Errors
+/// If the record of the trial can't be read.
+pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>, Failure> {
+    State::of(folder).pending(attachment)
+}
+
+/// Whether a trial of a file with this content was the last that happened to what is attached with
+/// the pins in `folder`, and nobody confirmed it. An attach or apply that succeeds, and a detach,
+/// begin anew.
+///
+/// # Errors
+/// If the record of it can't be read.
+pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Failure> {
+    let rolled_back = State::of(folder).rolled_back()?;
+    Ok(rolled_back.is_some_and(|rolled_back| rolled_back.content == ContentHash::of(content)))
+}
+
+/// Refuses while a trial is pending, with the commands that end it.
+///
+/// # Errors
+/// [`Failure::Refused`] then; and if the pins or the record of the trial can't be read.
+pub fn require_none(folder: &Folder) -> Result<(), Failure> {
+    let state = State::of(folder);
+    if !state.has_trial() || !folder.exists() || folder.is_unfinished()? {
+        return Ok(());
+    }
+    match state.pending(&Maps::open(folder)?.attachment()?)? {
+        Some(trial) => Err(trial.in_the_way()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! What is written down of a trial, and of one that nobody confirmed.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::boot_clock::BootTime;
+use super::guard::Guard;
+use crate::commands::attach_plan::Options;
+use crate::dataplane::place::{Hook, Ingress};
+use crate::failure::Failure;
+
+/// A change that is taken back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Tells it from others since the boot; the guard names it.
+    pub id: String,
+    /// The interface.
+    pub interface: String,
+    /// When the interface was attached, as its pins say: a trial is over with what it was about.
+    pub attached_at: u64,
+    /// The file that is tried, absolute.
+    pub config: PathBuf,
+    /// What was in it.
+    pub content: ContentHash,
+    /// When it is taken back.
+    pub deadline: BootTime,
+    /// With what it is taken back.
+    pub way_back: WayBack,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Who waits for the deadline; nobody yet if nothing has been changed yet.
+    pub guard: Option<Guard>,
+}
+
+/// How far a trial has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The change is being made, or was when the command was killed.
+    Applying,
+    /// The change is made.
+    Applied,
+    /// It is being taken back, or was when the command was killed.
+    GoingBack,
+}
+
+/// What attach needs to know besides the file of what ran before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayBack {
+    /// The members that this host was.
+    pub self_names: Vec<String>,
+    /// Whether the routes were the operator's.
+    pub no_routes: bool,
+    /// The code of how tc ran the programs.
+    pub hook: u8,
+    /// The code of where the program on the way in ran.
+    pub ingress: u8,
+    /// Whether the programs logged.
+    pub verbose: bool,
+}
+
+impl WayBack {
+    /// The attach that leads back, by the file `before`.
+    #[must_use]
+    pub fn options(&self, interface: &str, before: &Path) -> Options {
+        Options {
+            interface: interface.into(),
+            config: before.into(),
+            self_names: self.self_names.clone(),
+            no_routes: self.no_routes,
+            hook: Hook::from_code(self.hook),
+            ingress: Ingress::from_code(self.ingress),
+            verbose: self.verbose,
+            drain: None,
+        }
+    }
+}
+
+impl Trial {
+    /// When it is taken back, on the wall's clock: RFC 3339, UTC.
+    ///
+    /// # Errors
+    /// If the kernel does not tell the time.
+    pub fn until(&self) -> Result<String, Failure> {
+        Ok(self.deadline.on_the_wall(BootTime::now()?, SystemTime::now()))
+    }
+
+    /// Whether it should have been taken back.
+    ///
+    /// # Errors
+    /// If the kernel does not tell the time.
+    pub fn is_overdue(&self) -> Result<bool, Failure> {
+        Ok(self.deadline <= BootTime::now()?)
+    }
+
+    /// The refusal of what can't be done while it is pending.
+    #[must_use]
+    pub fn in_the_way(&self) -> Failure {
+        let Self { interface, config, .. } = self;
+        let until = self.until().map_or_else(|_| String::new(), |until| format!(", until {until}"));
+        Failure::refused(
+            format!("{interface} has {} on trial{until}", config.display()),
+            format!(
+                "keep it: rewrite confirm --interface {interface}; or go back first: rewrite apply \
+                 --revert --interface {interface}"
+            ),
+        )
+    }
+}
+
+/// A trial that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The file, absolute.
+    pub config: PathBuf,
+    /// What was in it.
+    pub content: ContentHash,
+    /// When that was (RFC 3339, UTC).
+    pub at: String,
+}
+
+/// The SHA-256 of a file's content, as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentHash(String);
+
+impl ContentHash {
+    /// The hash of `content`.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(ContentHash::of(b"abc"), ContentHash(hash.into()));
+    }
+
+    #[test]
+    fn the_attach_that_leads_back_is_that_of_before() {
+        let way_back = WayBack {
+            self_names: vec!["srva".into()],
+            no_routes: true,
+            hook: Hook::Clsact.code(),
+            ingress: Ingress::Xdp.code(),
+            verbose: true,
+        };
+        let options = way_back.options("eth0", Path::new("/run/before.toml"));
+        assert_eq!(options.self_names, ["srva"]);
+        assert_eq!((options.hook, options.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
+        assert!(options.no_routes && options.verbose);
+    }
+}
