@@ -194,7 +194,7 @@ fn what_comes_back_is_what_ran_and_not_the_file() -> Result<()> {
     scenario.attach(host, &kept)?;
     for words in [
         "peer add srvc --private 10.3.0.0/24 --public 192.0.2.0/24 --bypass udp/53,tcp/80",
-        "peer set srvb --public 203.0.113.77 --direct true",
+        "peer set srvb --public 203.0.113.77 --direct true --drain 0s",
     ] {
         scenario.rewrite.run(host, &words.split(' ').collect::<Vec<_>>())?;
     }
@@ -207,7 +207,7 @@ fn what_comes_back_is_what_ran_and_not_the_file() -> Result<()> {
     let runs = attached(&scenario)?;
     scenario.file("other.toml", CLUSTER)?;
     let path = scenario.path("other.toml");
-    scenario.rewrite.run(host, &apply(&path, "2s"))?;
+    scenario.rewrite.run(host, &apply(&path, "8s"))?;
     let guard = Guard::of(host)?;
     ensure!(members(&scenario)? != before, "nothing was applied");
     // What is changed meanwhile goes as well.

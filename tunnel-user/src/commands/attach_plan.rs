@@ -60,6 +60,8 @@ pub(super) struct Plan<'a> {
     pub held: Vec<IpAddr>,
     /// For how long packets from where peers were are accepted.
     pub drain: Drain,
+    /// The same for later changes, as the file says.
+    drain_of_file: Drain,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
 }
@@ -103,6 +105,7 @@ pub(super) async fn plan<'a>(
         routes,
         held: on_interface,
         drain: options.drain.unwrap_or_else(|| cluster.drain()),
+        drain_of_file: cluster.drain(),
         on_loopback,
     })
 }
@@ -156,7 +159,7 @@ impl Plan<'_> {
             arp_announce_before: 0,
             verbose: u8::from(self.options.verbose),
             reserved: 0,
-            drain: self.drain.seconds(),
+            drain: self.drain_of_file.seconds(),
             reserved_word: 0,
             version: padded(env!("CARGO_PKG_VERSION")),
         }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::boot_clock::BootTime;
 use super::guard::Guard;
 use crate::commands::attach_plan::Options;
+use crate::config::Drain;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::failure::Failure;
 
@@ -74,7 +75,8 @@ impl WayBack {
             hook: Hook::from_code(self.hook),
             ingress: Ingress::from_code(self.ingress),
             verbose: self.verbose,
-            drain: None,
+            // What the trial brought may be what cut the operator off.
+            drain: Some(Drain::NONE),
         }
     }
 }
