@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::host::qdiscs::CLSACT;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
@@ -59,7 +59,7 @@ pub struct Report {
 /// # Errors
 /// Nothing has changed then.
 pub async fn run(options: &Options) -> Result<Report, Failure> {
-    privileges::require()?;
+    privileges::require(Task::LoadPrograms)?;
     pins::require_bpffs()?;
     let cluster = config::load(&options.config)?;
     let netlink = Netlink::connect()?;

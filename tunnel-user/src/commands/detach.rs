@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::plan::routes::PeerRoute;
@@ -53,7 +53,7 @@ pub struct Report {
 /// [`Failure::Refused`] if the interface is not attached; [`Failure::Pins`] if the pins are not
 /// ours to remove. Run again, it goes on where a failed step left off.
 pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
-    privileges::require()?;
+    privileges::require(Task::UseMaps)?;
     pins::require_bpffs()?;
     let namespace = NetworkNamespace::current()?;
     let netlink = Netlink::connect()?;

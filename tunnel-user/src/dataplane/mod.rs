@@ -10,4 +10,5 @@ pub mod place;
 pub mod record;
 mod shapes;
 mod tc;
+mod tcx_query;
 mod xdp;
