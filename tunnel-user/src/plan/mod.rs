@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod difference;
 pub mod farewell;
 pub mod find_self;
+pub mod follow;
 pub mod identity;
 pub mod membership;
 pub mod peer_edit;
