@@ -9,6 +9,7 @@ use super::{farewell, routing};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
+use crate::dataplane::instance;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::Hook;
@@ -62,11 +63,24 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
         Target::All => pins::attached(namespace)?,
         Target::Interface(interface) => vec![attached(namespace, interface)?],
     };
+    for folder in &folders {
+        instance::require_none(folder)?;
+    }
     let mut reports = Vec::new();
     for folder in folders {
         reports.push(detach(&folder, &netlink).await?);
     }
     Ok(reports)
+}
+
+/// Detaches an interface whose daemon this process is; nothing if it is not attached.
+///
+/// # Errors
+/// [`Failure::Pins`] if the pins are not ours to remove.
+pub(super) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Failure> {
+    let netlink = Netlink::connect()?;
+    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    if folder.exists() { detach(folder, &netlink).await.map(Some) } else { Ok(None) }
 }
 
 fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Failure> {

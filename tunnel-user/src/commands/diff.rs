@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::attach_plan::{Options, plan};
-use super::running;
+use super::attach_plan::{Options, Plan, plan};
+use super::running::{self, Running};
 use crate::address::Private;
 use crate::config;
 use crate::failure::Failure;
@@ -74,6 +74,19 @@ pub async fn run(
     };
     let netlink = Netlink::connect()?;
     let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
+    compare(&running, &plan, &netlink).await
+}
+
+/// Compares what is attached with a plan.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub(super) async fn compare(
+    running: &Running,
+    plan: &Plan<'_>,
+    netlink: &Netlink,
+) -> Result<Difference, Failure> {
+    let identity = &running.selves.identity;
     let (peers, _) = running.peers()?;
     let peers: Vec<NamedPeer> = peers.into_iter().map(|running| running.peer).collect();
     let texts = |selves: &[_]| selves.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -82,15 +95,15 @@ pub async fn run(
     let stays = |own: &Private| plan.membership.identity.on_loopback().any(|wanted| wanted == *own);
     let removed = running.selves.added.iter().copied().filter(|own| !stays(own)).collect();
     // Attach sets each of its routes anew; those that are there already are no difference.
-    let ours = super::routing::ours(&netlink, plan.link.index).await?;
+    let ours = super::routing::ours(netlink, plan.link.index).await?;
     let is_new = |route: &PeerRoute| !ours.contains(route);
     let routes = RouteChanges {
         set: plan.routes.set.iter().copied().filter(is_new).collect(),
         remove: plan.routes.remove.clone(),
     };
     Ok(Difference {
-        interface: options.interface.clone(),
-        config: config.to_owned(),
+        interface: plan.options.interface.clone(),
+        config: plan.options.config.clone(),
         selves: (selves.0 != selves.1).then_some(selves),
         peers: PeerDifference::between(&peers, &plan.membership.peers),
         left_out: plan.left_out.clone(),

@@ -2,6 +2,7 @@
 
 mod family_maps;
 pub mod hook;
+pub mod instance;
 pub mod load;
 pub mod maps;
 pub mod object;
