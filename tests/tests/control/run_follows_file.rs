@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -115,6 +117,31 @@ fn sighup_looks_at_the_file_and_says_when_it_is_done() -> Result<()> {
     daemon.wait_for("READY=1")?;
     let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
     ensure!(peers.contains("192.0.2.3"), "ready, and not followed: {peers}");
+    daemon.require_attaches(2)
+}
+
+#[test]
+fn a_busy_folder_keeps_it_from_nothing() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let written = scope.spawn(|| -> Result<u32> {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) {
+                scenario.file("another", written.to_string())?;
+                written += 1;
+            }
+            Ok(written)
+        });
+        let followed = scenario
+            .file("cluster.toml", with_third(&scenario, "192.0.2.3"))
+            .and_then(|_| wait_until_followed(&scenario, &daemon, "192.0.2.3"));
+        stop.store(true, Ordering::Relaxed);
+        let written = written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        ensure!(written > 0, "nothing was written");
+        followed
+    })?;
     daemon.require_attaches(2)
 }
 

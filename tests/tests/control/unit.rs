@@ -146,7 +146,8 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
     let trace = scenario.path("trace");
     for hook in [NOTHING_MORE, CLSACT, XDP] {
         let mut command = scenario.lab.a.command("strace");
-        command.args(["-f", "--signal=none", "-o", &trace]).arg(scenario.rewrite.binary());
+        // -D: the daemon is the process that is started.
+        command.args(["-D", "-f", "--signal=none", "-o", &trace]).arg(scenario.rewrite.binary());
         let more = [hook, &["--detach-on-exit"]].concat();
         let daemon = Daemon::start_command(&scenario, &mut command, &more)?;
         daemon.wait_for("READY=1")?;

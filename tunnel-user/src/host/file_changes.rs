@@ -18,8 +18,7 @@ use tokio::io::unix::AsyncFd;
 use crate::failure::{Context as _, Failure};
 
 /// What happens to names in a folder, and to the folder.
-const MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
-    .union(AddWatchFlags::IN_MODIFY)
+const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_ATTRIB)
     .union(AddWatchFlags::IN_MOVE)
@@ -27,6 +26,8 @@ const MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
+/// A file that is being written. Not asked of the folder: another file in it may be a log.
+const OF_FILE: AddWatchFlags = AddWatchFlags::IN_MODIFY;
 
 /// The most symbolic links on the way to a file (Linux, include/linux/namei.h, MAXSYMLINKS).
 const LINKS_MAX: usize = 40;
@@ -102,19 +103,24 @@ impl FileChanges {
                 self.watch()?;
                 return Ok(());
             }
+            // Whatever happens in the folder, the caller's other events have their turn.
+            tokio::task::yield_now().await;
         }
     }
 
     /// Watches the folders that lead to the file now, and those no longer that have led there.
     fn watch(&mut self) -> Result<(), Failure> {
         let mut watched = BTreeMap::new();
-        for (folder, names) in steps(&self.path, |path| fs::read_link(path)) {
-            match self.inotify.get_ref().0.add_watch(&folder, MASK) {
+        let steps = steps(&self.path, |path| fs::read_link(path));
+        let folders = steps.into_iter().map(|(folder, names)| (folder, IN_FOLDER, names));
+        let file = (self.path.clone(), OF_FILE, BTreeSet::new());
+        for (path, mask, names) in folders.chain([file]) {
+            match self.inotify.get_ref().0.add_watch(&path, mask) {
                 Ok(descriptor) => watched.insert(descriptor, names),
-                // Its parent tells when it comes.
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => continue,
+                // The folder that it is in tells when it comes.
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => continue,
                 Err(errno) => {
-                    return Err(errno).doing(|| format!("watching {}", folder.display()));
+                    return Err(errno).doing(|| format!("watching {}", path.display()));
                 }
             };
         }
