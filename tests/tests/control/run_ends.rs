@@ -102,7 +102,7 @@ fn killed(hook: &[&str]) -> Result<()> {
         if heard.is_some() {
             ready += 1;
             let peers = scenario.rewrite.run(host, &["peer", "list"])?;
-            ensure!(peers.contains("srvc") == !more.is_empty(), "not taken over: {peers}");
+            ensure!(peers.contains("srvc") != more.is_empty(), "not taken over: {peers}");
         }
         daemon.kill()?;
     }

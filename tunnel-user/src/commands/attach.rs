@@ -84,8 +84,7 @@ pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Repor
         }
         Existing::Running { mut maps, attachment, place } => {
             let result =
-                update(&plan, &mut maps, &attachment, place, &netlink, interrupt, &mut steps)
-                    .await;
+                update(&plan, &mut maps, &attachment, place, &netlink, interrupt, &mut steps).await;
             (result, Some(maps))
         }
     };

@@ -58,9 +58,8 @@ pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<u32>> {
     };
     // SAFETY: `query` is what the command takes, of the size that is given; the kernel writes to it,
     // and at most `count` ids to `ids`, which both outlive the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>())
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -64,15 +64,11 @@ impl FileChanges {
     /// If the kernel gives no inotify instance (fs.inotify.max_user_instances).
     pub fn listen(path: &Path) -> Result<Self, Failure> {
         let what = || format!("watching {}", path.display());
-        let inotify =
-            Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).doing(what)?;
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).doing(what)?;
         // SAFETY: the descriptor is owned, always the same, and closed when it is dropped.
         let inotify = unsafe { AsyncFd::register(Descriptor(inotify)) }.doing(what)?;
-        let mut changes = Self {
-            path: absolute(path).doing(what)?,
-            inotify,
-            watched: BTreeMap::new(),
-        };
+        let mut changes =
+            Self { path: absolute(path).doing(what)?, inotify, watched: BTreeMap::new() };
         changes.watch()?;
         Ok(changes)
     }
@@ -186,7 +182,10 @@ mod tests {
 
     #[test]
     fn every_folder_on_the_way_is_a_step() {
-        assert_eq!(walk("/etc/rewrite/c.toml", &[]), ["/etc", "/etc/rewrite", "/etc/rewrite/c.toml"]);
+        assert_eq!(
+            walk("/etc/rewrite/c.toml", &[]),
+            ["/etc", "/etc/rewrite", "/etc/rewrite/c.toml"]
+        );
     }
 
     #[test]
