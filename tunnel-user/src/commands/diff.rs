@@ -74,14 +74,14 @@ pub async fn run(
     };
     let netlink = Netlink::connect()?;
     let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
-    compare(&running, &plan, &netlink).await
+    between(&running, &plan, &netlink).await
 }
 
-/// Compares what is attached with a plan.
+/// From what runs to what is planned.
 ///
 /// # Errors
 /// If the kernel can't be asked.
-pub(super) async fn compare(
+pub(super) async fn between(
     running: &Running,
     plan: &Plan<'_>,
     netlink: &Netlink,

@@ -5,7 +5,7 @@ use super::attach::running_place;
 use super::attach_plan::{Options, Plan, plan};
 use super::diff;
 use super::running::Running;
-use crate::config::{self, Cluster};
+use crate::config;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
 use crate::failure::Failure;
@@ -28,9 +28,9 @@ pub enum Permission {
     Withheld(String),
 }
 
-/// Whether the daemon of the interface in `folder` may follow `cluster`, which it has read and found
-/// right. The one place that says no to a file that is right.
-pub type MayFollow = fn(folder: &Folder, cluster: &Cluster) -> Result<Permission, Failure>;
+/// Whether the daemon of the interface in `folder` may follow a file with this content, which it has
+/// read and found right. The one place that says no to a file that is right.
+pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Failure>;
 
 /// Looks. What is in the way of that is a finding as well.
 pub(super) async fn look(
@@ -72,8 +72,8 @@ async fn compare(
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Result<Look, Failure> {
-    let cluster = config::load(&options.config)?;
-    if let Permission::Withheld(why) = may_follow(folder, &cluster)? {
+    let (cluster, content) = config::load_with_text(&options.config)?;
+    if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
         return Ok(Look::Trouble(trouble(&why, folder, netlink).await));
     }
     let plan = plan(options, folder.clone(), &cluster, netlink).await?;
@@ -92,7 +92,7 @@ async fn compare(
     }
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
-    differences.extend(in_words(&diff::compare(&running, &plan, netlink).await?));
+    differences.extend(in_words(&diff::between(&running, &plan, netlink).await?));
     if !differences.is_empty() {
         return Ok(Look::Differs(differences));
     }

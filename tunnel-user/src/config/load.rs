@@ -15,11 +15,19 @@ const SIZE_MAX: u64 = 256 << 20;
 /// # Errors
 /// A [`ConfigError`] if the file can't be read or is not UTF-8, and all those of [`parse`].
 pub fn load(path: &Path) -> Result<Cluster, ConfigError> {
-    read(path)
+    load_with_text(path).map(|(cluster, _)| cluster)
+}
+
+/// Like [`load`], with the very text that the cluster was read from.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_with_text(path: &Path) -> Result<(Cluster, String), ConfigError> {
+    let text = read(path)
         .map_err(|error| unreadable(&error))
         .and_then(into_text)
-        .map_err(|problem| ConfigError::new(path, vec![problem]))
-        .and_then(|text| parse(path, &text))
+        .map_err(|problem| ConfigError::new(path, vec![problem]))?;
+    parse(path, &text).map(|cluster| (cluster, text))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

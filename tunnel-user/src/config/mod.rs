@@ -36,7 +36,7 @@ pub use bypass_problem::BypassProblem;
 pub use claim::Claim;
 pub use conflict::{Conflict, Place, check_members};
 pub use in_role::{parse_private, parse_public, parse_underlay};
-pub use load::load;
+pub use load::{load, load_with_text};
 pub use name::{MemberName, NameProblem};
 pub use pairing::{Mismatch, check_pairing};
 pub use prefix::{Family, Prefix};
