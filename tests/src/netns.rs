@@ -19,6 +19,8 @@ use crate::process;
 pub const NAMED: &str = "/run/netns";
 /// Where `rewrite` pins what it attached in a namespace that is not the one of the host.
 const PINS: &str = "/sys/fs/bpf/rewrite";
+/// Where it writes down what is on trial there.
+const STATE: &str = "/run/rewrite";
 
 /// A network namespace of a lab. Dropping it deletes it.
 #[derive(Debug)]
@@ -152,12 +154,15 @@ impl Namespace {
         if !path.exists() {
             return Ok(());
         }
-        // The number of a namespace is given again to a later one, which must find no pins.
-        let pins = format!("{PINS}/netns-{}", self.inode()?);
-        if let Err(error) = fs::remove_dir_all(&pins)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error).with_context(|| format!("remove the pins in {pins}"));
+        // The number of a namespace is given again to a later one, which must find nothing.
+        let inode = self.inode()?;
+        for folder in [PINS, STATE] {
+            let ours = format!("{folder}/netns-{inode}");
+            if let Err(error) = fs::remove_dir_all(&ours)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| format!("remove {ours}"));
+            }
         }
         process::run(Command::new("ip").args(["netns", "delete", &self.name]))?;
         Ok(())
