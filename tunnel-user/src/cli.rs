@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::address::{Private, Public};
+use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::config::{
     BypassProblem, BypassRule, Drain, DrainProblem, MemberName, parse_private, parse_public,
 };
@@ -26,6 +27,7 @@ Examples:
   rewrite check                     is the file right, can this host run it
   rewrite attach eth0               address, routes, programs: the whole job
   rewrite status                    what is attached, and whether it works
+  rewrite run eth0                  attach, and go on following the file
   rewrite detach eth0               exactly what attach brought is gone
 
 Exit codes: 0 done; 1 the kernel refused; 2 wrong usage; 3 the file is wrong;
@@ -64,6 +66,25 @@ the programs, and sets arp_announce so that ARP keeps the private address to its
 gateway, the private addresses are those of the hosts behind it, and lo gets none. A
 failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
+
+    /// Keep an interface as the file says: attach, and follow the file and the network
+    #[command(after_help = "\
+Examples:
+  rewrite run eth0
+  rewrite run eth0 --config cluster.toml --self srva
+  systemctl enable --now rewrite@eth0    the same, from the next boot on as well
+
+It attaches, or takes over what is attached, and attaches again when the file, the
+addresses, the routes or the interface change, or when it gets SIGHUP. A file that is
+wrong changes nothing. It is not the dataplane, which goes on when it ends or is killed;
+SIGTERM and SIGINT end it. docs/systemd.md has the unit.")]
+    Run {
+        #[command(flatten)]
+        attach: AttachArgs,
+        /// Detach when SIGTERM or SIGINT comes
+        #[arg(long)]
+        detach_on_exit: bool,
+    },
 
     /// Take away exactly what attach brought
     #[command(after_help = "Examples:\n  rewrite detach eth0\n  rewrite detach --all")]
@@ -150,7 +171,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
     },
 }
 
-/// The words behind `attach`.
+/// The words behind `attach` and `run`.
 #[derive(Args, Debug)]
 pub struct AttachArgs {
     /// The interface that the packets between the public addresses cross
@@ -176,6 +197,22 @@ pub struct AttachArgs {
     /// How tc runs the programs: tcx where the kernel has it, else clsact
     #[arg(long, value_enum, default_value_t = HookArg::Auto)]
     pub hook: HookArg,
+}
+
+impl AttachArgs {
+    /// What was asked for.
+    pub fn options(self, verbose: bool) -> Options {
+        Options {
+            interface: self.interface,
+            config: self.config,
+            self_names: self.self_names,
+            no_routes: self.no_routes,
+            hook: self.hook.wanted(),
+            ingress: self.ingress.map(IngressArg::wanted),
+            verbose,
+            drain: self.drain,
+        }
+    }
 }
 
 /// Where the program on the way in runs.

@@ -15,10 +15,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
-use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, peer, revert, stats, status,
+    apply, attach, check, confirm, detach, diff, peer, revert, run, stats, status,
 };
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
@@ -26,7 +25,7 @@ use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
 
-use cli::{ApplyArgs, Cli, Command, IngressArg, PeerCommand};
+use cli::{ApplyArgs, Cli, Command, PeerCommand};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -35,12 +34,18 @@ const EXIT_WOULD_FAIL: u8 = 4;
 
 /// What is said without --verbose.
 const QUIET: &str = "warn";
+/// What a daemon says: also what it does, and why.
+const DAEMON: &str = "warn,tunnel_user=info";
 /// With it: also what this program and the programs in the kernel do, and not what libraries do.
 const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::new(if cli.verbose { VERBOSE } else { QUIET });
+    let filter = EnvFilter::new(match cli.command {
+        _ if cli.verbose => VERBOSE,
+        Command::Run { .. } => DAEMON,
+        _ => QUIET,
+    });
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
@@ -72,19 +77,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
         Command::Attach(args) => {
-            let options = Options {
-                interface: args.interface,
-                config: args.config,
-                self_names: args.self_names,
-                no_routes: args.no_routes,
-                hook: args.hook.wanted(),
-                ingress: args.ingress.map(IngressArg::wanted),
-                verbose: cli.verbose,
-                drain: args.drain,
-            };
+            let options = args.options(cli.verbose);
             let attaching = format!("attaching {}", options.interface);
             let report = progress::during(&attaching, attach::run(&options)).await?;
             say(&print::attach(&report))?;
+        }
+        Command::Run { attach, detach_on_exit } => {
+            let detached = run::run(&attach.options(cli.verbose), detach_on_exit).await?;
+            say(&detached.map_or_else(String::new, |report| print::detach(&[report])))?;
         }
         Command::Detach(args) => {
             let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);

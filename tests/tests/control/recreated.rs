@@ -14,7 +14,7 @@ fn run(lab: &Lab, commands: &[&str]) -> Result<()> {
 }
 
 /// Makes eth0 anew, as the lab does.
-fn make_eth0(lab: &Lab, index: &str) -> Result<()> {
+pub fn make_eth0(lab: &Lab, index: &str) -> Result<()> {
     let router = lab.router.name();
     let add = format!("ip link add eth0{index} type veth peer name eth-a netns {router}");
     run(

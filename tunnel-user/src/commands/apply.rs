@@ -13,7 +13,7 @@ use crate::config::{self, Drain};
 use crate::dataplane::pins;
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::Netlink;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::plan::membership::Membership;
@@ -55,7 +55,7 @@ pub async fn run(
     request: &Request,
     tell: impl FnOnce(&Difference) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
-    privileges::require()?;
+    privileges::require(Task::LoadPrograms)?;
     pins::require_bpffs()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;

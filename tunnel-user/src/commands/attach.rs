@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::host::qdiscs::CLSACT;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
@@ -63,17 +63,24 @@ pub struct Report {
 /// # Errors
 /// Nothing has changed then. [`Failure::Refused`] also while a trial is pending.
 pub async fn run(options: &Options) -> Result<Report, Failure> {
-    privileges::require()?;
+    run_until(options, &Interrupt::listen()?).await
+}
+
+/// Attaches like [`run`], and stops when `interrupt` says so.
+///
+/// # Errors
+/// Nothing has changed then.
+pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Report, Failure> {
+    privileges::require(Task::LoadPrograms)?;
     pins::require_bpffs()?;
     let cluster = config::load(&options.config)?;
     let netlink = Netlink::connect()?;
-    let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock(&interrupt).await?;
+    let _lock = pins::lock(interrupt).await?;
 
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     trial::require_none(&folder)?;
     let plan = plan(options, folder, &cluster, &netlink).await?;
-    let report = carry_out(&plan, &netlink, &interrupt).await?;
+    let report = carry_out(&plan, &netlink, interrupt).await?;
     State::of(&plan.folder).forget()?;
     Ok(report)
 }
@@ -131,7 +138,7 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     }
     let mut maps = Maps::open(folder)?;
     let attachment = maps.attachment()?;
-    if let Some(place) = running_place(plan, &attachment, netlink).await {
+    if let Some(place) = running_place(folder, plan.link.index, &attachment, netlink).await {
         if renew_families(plan, &maps, &attachment)? {
             maps = Maps::open(folder)?;
         }
@@ -169,19 +176,20 @@ fn renew_families(plan: &Plan<'_>, maps: &Maps, attachment: &Attachment) -> Resu
     Ok(renewed)
 }
 
-/// Where both programs run, if they do.
-async fn running_place(
-    plan: &Plan<'_>,
+/// Where both programs run on the interface of index `link`, if they do.
+pub(super) async fn running_place(
+    folder: &Folder,
+    link: u32,
     attachment: &Attachment,
     netlink: &Netlink,
 ) -> Option<Place> {
     let hook = Hook::from_code(attachment.hook)?;
     let place = Place { hook, ingress: Ingress::from_code(attachment.ingress)? };
-    if attachment.ifindex != plan.link.index {
+    if attachment.ifindex != link {
         return None;
     }
     for direction in BOTH {
-        if !hook::runs(&plan.folder, place, direction, netlink, plan.link.index).await {
+        if !hook::runs(folder, place, direction, netlink, link).await {
             return None;
         }
     }

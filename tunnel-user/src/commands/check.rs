@@ -11,7 +11,7 @@ use crate::dataplane::{hook, load, pins};
 use crate::failure::Failure;
 use crate::host::forwarding;
 use crate::host::netlink::{Link, Netlink};
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::plan::find_self::{self, Held};
 use crate::plan::identity::{Identity, list};
@@ -69,7 +69,7 @@ pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, F
             None
         }
     };
-    let privileges = privileges::require();
+    let privileges = privileges::require(Task::LoadPrograms);
     let privileged = privileges.is_ok();
     findings.push(Finding::of(privileges, "the privileges are there"));
     findings.push(Finding::of(pins::require_bpffs(), "there is a BPF file system for the pins"));

@@ -9,6 +9,7 @@ use super::{farewell, routing};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
+use crate::dataplane::instance;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::Hook;
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::plan::routes::PeerRoute;
@@ -56,7 +57,7 @@ pub struct Report {
 /// [`Failure::Refused`] if the interface is not attached; [`Failure::Pins`] if the pins are not
 /// ours to remove. Run again, it goes on where a failed step left off.
 pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
-    privileges::require()?;
+    privileges::require(Task::UseMaps)?;
     pins::require_bpffs()?;
     let namespace = NetworkNamespace::current()?;
     let netlink = Netlink::connect()?;
@@ -65,6 +66,9 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
         Target::All => pins::attached(namespace)?,
         Target::Interface(interface) => vec![attached(namespace, interface)?],
     };
+    for folder in &folders {
+        instance::require_none(folder)?;
+    }
     let mut reports = Vec::new();
     for folder in folders {
         let report = detach(&folder, &netlink).await?;
@@ -73,6 +77,16 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
         reports.push(Report { trial_forgotten, ..report });
     }
     Ok(reports)
+}
+
+/// Detaches an interface whose daemon this process is; nothing if it is not attached.
+///
+/// # Errors
+/// [`Failure::Pins`] if the pins are not ours to remove.
+pub(super) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Failure> {
+    let netlink = Netlink::connect()?;
+    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    if folder.exists() { detach(folder, &netlink).await.map(Some) } else { Ok(None) }
 }
 
 fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Failure> {

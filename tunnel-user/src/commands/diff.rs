@@ -84,6 +84,9 @@ pub(super) fn options(running: &Running, config: &Path, self_names: &[String]) -
 }
 
 /// From what runs to what is planned.
+///
+/// # Errors
+/// If the kernel can't be asked.
 pub(super) async fn between(
     running: &Running,
     plan: &Plan<'_>,

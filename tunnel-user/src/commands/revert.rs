@@ -7,7 +7,7 @@ use crate::dataplane::pins;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::trial::{Phase, RolledBack, State, Trial};
 
@@ -26,7 +26,7 @@ pub enum Outcome {
 /// # Errors
 /// Nothing has changed then, and the trial is still pending.
 pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, Failure> {
-    privileges::require()?;
+    privileges::require(Task::LoadPrograms)?;
     pins::require_bpffs()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;

@@ -6,7 +6,7 @@ use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::host::privileges;
+use crate::host::privileges::{self, Task};
 use crate::plan::bypass::BypassTable;
 use crate::plan::peers::{self, RunningPeer};
 
@@ -50,7 +50,7 @@ impl Running {
 /// # Errors
 /// If there is no bpffs, or pins can't be used.
 pub fn all() -> Result<Vec<Running>, Failure> {
-    privileges::require()?;
+    privileges::require(Task::UseMaps)?;
     pins::require_bpffs()?;
     pins::attached(NetworkNamespace::current()?)?.into_iter().map(Running::open).collect()
 }
@@ -60,7 +60,7 @@ pub fn all() -> Result<Vec<Running>, Failure> {
 /// # Errors
 /// [`Failure::Refused`] if there is none, or more than one and no name.
 pub fn one(interface: Option<&str>) -> Result<Running, Failure> {
-    privileges::require()?;
+    privileges::require(Task::UseMaps)?;
     pins::require_bpffs()?;
     let mut folders = pins::attached(NetworkNamespace::current()?)?;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();

@@ -9,6 +9,7 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
+use crate::host::privileges::{self, Task};
 use crate::plan::capacity::Capacity;
 
 /// Loads programs for `purpose`, lets them run, and records their settings; notes how to take it
@@ -23,6 +24,7 @@ pub fn to(
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
+    privileges::require(Task::LoadPrograms)?;
     let mut loaded = load(folder, &Capacity::least(), purpose)?;
     steps.push(back(folder, attachment, purpose.place));
     hook::replace(&mut loaded, folder)?;

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType};
+use aya::programs::{ProgramError, ProgramInfo};
+use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
 use super::load::Loaded;
 use super::pins::Folder;
 use super::place::{BOTH, Hook, Ingress, Place, Program};
-use super::{tc, xdp};
+use super::{tc, tcx_query, xdp};
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::{Link, Netlink};
 use crate::host::snapshot::LOOPBACK;
@@ -17,7 +18,8 @@ use crate::host::snapshot::LOOPBACK;
 /// without tcx do not know the attach type (bpf_prog_query: EINVAL).
 #[must_use]
 pub fn best() -> Hook {
-    match SchedClassifier::query_tcx(LOOPBACK, TcAttachType::Ingress) {
+    let loopback = if_nametoindex(LOOPBACK).unwrap_or_default();
+    match tcx_query::programs(loopback, Direction::Ingress) {
         Ok(_) => Hook::Tcx,
         Err(_) => Hook::Clsact,
     }
@@ -154,8 +156,7 @@ pub async fn runs(
             link.is_some_and(|link| link.xdp_programs.iter().any(|id| ours(*id)))
         }),
         (Program::Egress | Program::Ingress, Hook::Tcx) => {
-            SchedClassifier::query_tcx(folder.interface(), tc::attach_type(direction))
-                .is_ok_and(|(_, programs)| programs.iter().any(|other| ours(other.id())))
+            tcx_query::programs(link, direction).is_ok_and(|ids| ids.into_iter().any(ours))
         }
         (Program::Egress | Program::Ingress, Hook::Clsact) => netlink
             .filter_programs(link, direction)

@@ -2,6 +2,7 @@
 
 mod family_maps;
 pub mod hook;
+pub mod instance;
 pub mod load;
 pub mod maps;
 pub mod object;
@@ -10,4 +11,5 @@ pub mod place;
 pub mod record;
 mod shapes;
 mod tc;
+mod tcx_query;
 mod xdp;

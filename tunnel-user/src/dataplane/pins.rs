@@ -70,6 +70,15 @@ impl Folder {
         self.path.strip_prefix(BPFFS).unwrap_or(&self.path)
     }
 
+    /// The file that a daemon which keeps this interface holds locked, below `runtime`.
+    #[must_use]
+    pub fn instance(&self, runtime: &Path) -> PathBuf {
+        let below = self.path.strip_prefix(Path::new(BPFFS).join(OURS)).unwrap_or(&self.path);
+        let mut name = below.as_os_str().to_owned();
+        name.push(".lock");
+        runtime.join(name)
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -317,6 +326,17 @@ pub async fn lock(interrupt: &Interrupt) -> Result<Lock, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_network_namespace_and_interface_has_a_lock_of_its_own() {
+        let runtime = Path::new("/run/rewrite");
+        let lock = |namespace, interface| Folder::of(namespace, interface).instance(runtime);
+        let path = |path: &str| PathBuf::from(path);
+        assert_eq!(lock(NetworkNamespace::Host, "eth0.7"), path("/run/rewrite/eth0%2e7.lock"));
+        let other = NetworkNamespace::Other(7);
+        assert_eq!(lock(other, "eth0"), path("/run/rewrite/netns-7/eth0.lock"));
+        assert_eq!(lock(other, ".."), path("/run/rewrite/netns-7/%2e%2e.lock"));
+    }
 
     #[test]
     fn every_name_of_an_interface_has_a_folder_that_bpffs_allows() {

@@ -71,9 +71,14 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), F
     link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).doing(what)
 }
 
+/// To list links takes CAP_SYS_ADMIN. Without it, mainline's word has to do: a kernel that loads the
+/// program (Linux 5.18) has links for XDP (Linux 5.9).
 fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
     let id = program.info()?.id();
-    Ok(loaded_links().filter_map(Result::ok).any(|link| link.program_id() == id))
+    Ok(loaded_links().any(|link| match link {
+        Ok(link) => link.program_id() == id,
+        Err(error) => is_io(&error, io::ErrorKind::PermissionDenied),
+    }))
 }
 
 fn refusal(

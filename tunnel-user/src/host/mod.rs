@@ -3,11 +3,14 @@
 
 pub mod arp;
 pub mod clock;
+pub mod file_changes;
 pub mod forwarding;
 pub mod link_type;
 pub mod netlink;
 pub mod netlink_routes;
+pub mod network_changes;
 pub mod network_namespace;
 pub mod privileges;
 pub mod qdiscs;
+pub mod service_manager;
 pub mod snapshot;

@@ -7,17 +7,28 @@ use crate::failure::{Context as _, Failure};
 /// Bits of `CapEff` in /proc/self/status (Linux, include/uapi/linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// Refuses to go on without CAP_NET_ADMIN and CAP_BPF; CAP_SYS_ADMIN stands for the latter on
-/// kernels before 5.8, which do not know it.
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Look at maps and interfaces, and change them: CAP_NET_ADMIN and CAP_BPF.
+    UseMaps,
+    /// Load programs as well, whose pointer arithmetic the verifier allows with CAP_PERFMON alone
+    /// (Linux, kernel/bpf/verifier.c, allow_ptr_leaks).
+    LoadPrograms,
+}
+
+/// Refuses to go on without the capabilities that `task` takes. CAP_SYS_ADMIN stands for CAP_BPF and
+/// CAP_PERFMON, as in the kernel (include/linux/capability.h, bpf_capable and perfmon_capable).
 ///
 /// # Errors
 /// [`Failure::Host`] that names what is missing.
-pub fn require() -> Result<(), Failure> {
+pub fn require(task: Task) -> Result<(), Failure> {
     let status =
         fs::read_to_string("/proc/self/status").doing(|| "reading /proc/self/status".into())?;
-    let missing = missing(effective(&status).unwrap_or(0));
+    let missing = missing(effective(&status).unwrap_or(0), task);
     if missing.is_empty() {
         return Ok(());
     }
@@ -32,7 +43,7 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-fn missing(effective: u64) -> Vec<&'static str> {
+fn missing(effective: u64, task: Task) -> Vec<&'static str> {
     let has = |capability: u32| effective & (1 << capability) != 0;
     let mut missing = Vec::new();
     if !has(CAP_NET_ADMIN) {
@@ -41,6 +52,9 @@ fn missing(effective: u64) -> Vec<&'static str> {
     if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
         missing.push("CAP_BPF");
     }
+    if task == Task::LoadPrograms && !has(CAP_PERFMON) && !has(CAP_SYS_ADMIN) {
+        missing.push("CAP_PERFMON");
+    }
     missing
 }
 
@@ -48,21 +62,36 @@ fn missing(effective: u64) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
+    const NOTHING: [&str; 0] = [];
+
     #[test]
     fn root_has_all_it_takes() {
         let status = "Name:\trewrite\nCapEff:\t000001ffffffffff\n";
-        assert_eq!(missing(effective(status).unwrap()), Vec::<&str>::new());
+        assert_eq!(missing(effective(status).unwrap(), Task::LoadPrograms), NOTHING);
     }
 
     #[test]
     fn what_an_ordinary_user_lacks_is_named() {
         let status = "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n";
-        assert_eq!(missing(effective(status).unwrap()), ["CAP_NET_ADMIN", "CAP_BPF"]);
+        let effective = effective(status).unwrap();
+        assert_eq!(missing(effective, Task::UseMaps), ["CAP_NET_ADMIN", "CAP_BPF"]);
+        assert_eq!(
+            missing(effective, Task::LoadPrograms),
+            ["CAP_NET_ADMIN", "CAP_BPF", "CAP_PERFMON"]
+        );
     }
 
     #[test]
-    fn sys_admin_stands_for_bpf_but_not_for_net_admin() {
-        assert_eq!(missing(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
-        assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << CAP_NET_ADMIN), Vec::<&str>::new());
+    fn only_loading_takes_perfmon() {
+        let effective = 1 << CAP_BPF | 1 << CAP_NET_ADMIN;
+        assert_eq!(missing(effective, Task::UseMaps), NOTHING);
+        assert_eq!(missing(effective, Task::LoadPrograms), ["CAP_PERFMON"]);
+    }
+
+    #[test]
+    fn sys_admin_stands_for_bpf_and_perfmon_but_not_for_net_admin() {
+        assert_eq!(missing(1 << CAP_SYS_ADMIN, Task::LoadPrograms), ["CAP_NET_ADMIN"]);
+        let with_net_admin = 1 << CAP_SYS_ADMIN | 1 << CAP_NET_ADMIN;
+        assert_eq!(missing(with_net_admin, Task::LoadPrograms), NOTHING);
     }
 }

@@ -6,6 +6,7 @@ pub mod cluster_file;
 pub mod difference;
 pub mod farewell;
 pub mod find_self;
+pub mod follow;
 pub mod former;
 pub mod greeting;
 pub mod handover;

@@ -67,6 +67,21 @@ pub const RUNS: &[Run] = &[
         ],
         Ability::None,
     ),
+    run(
+        "control",
+        &[
+            "run_at_boot::it_waits_for_the_underlay_address_and_is_ready_when_the_private_one_works",
+            "run_follows_network::the_peers_follow_a_new_default_gateway",
+            "unit::every_command_works_with_the_capabilities_of_the_unit",
+            "unit::every_command_works_with_the_capabilities_of_the_unit_by_clsact",
+        ],
+        Ability::None,
+    ),
+    run(
+        "control",
+        &["unit::every_command_works_with_the_capabilities_of_the_unit_with_xdp"],
+        Ability::Xdp,
+    ),
     run("control", &["status::the_json_has_the_documented_shape"], Ability::Tcx),
     run("control", &["undo::detach_leaves_the_host_as_it_was_with_xdp"], Ability::Xdp),
     run(

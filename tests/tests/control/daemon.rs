@@ -1,0 +1,118 @@
+//! `rewrite run` as a process, with the test in the service manager's place.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
+
+use crate::process::Process;
+use crate::scenario::Scenario;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What the daemon says before each attach.
+const ATTACHING: &str = "attaching eth0: ";
+
+/// Tells the sockets of one process apart.
+static SOCKETS: AtomicU32 = AtomicU32::new(0);
+
+/// A running daemon. Dropping it kills it.
+pub struct Daemon {
+    process: Process,
+    socket: UnixDatagram,
+}
+
+impl Daemon {
+    /// Starts it for eth0 of a host, by cluster.toml.
+    pub fn start(scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<Self> {
+        let mut command = Command::new(scenario.rewrite.binary());
+        command.args(["--netns", host.name()]);
+        Self::start_command(scenario, &mut command, more)
+    }
+
+    /// Starts it as `command`, which lacks its words.
+    pub fn start_command(
+        scenario: &Scenario,
+        command: &mut Command,
+        more: &[&str],
+    ) -> Result<Self> {
+        let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
+        let path = scenario.path(&format!("notify-{number}"));
+        let socket = UnixDatagram::bind(&path).with_context(|| format!("bind {path}"))?;
+        command
+            .args(["run", PUBLIC_INTERFACE, "--config", &scenario.path("cluster.toml")])
+            .args(more)
+            .env("NOTIFY_SOCKET", &path);
+        Ok(Self { process: Process::start(command)?, socket })
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub fn ready(scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<Self> {
+        let daemon = Self::start(scenario, host, more)?;
+        daemon.wait_for("READY=1")?;
+        daemon.wait_for("STATUS=")?;
+        Ok(daemon)
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The next message to the service manager that holds `wanted`, and those before it.
+    pub fn wait_for(&self, wanted: &str) -> Result<Vec<String>> {
+        self.look_for(wanted, PATIENCE)?
+            .with_context(|| format!("the service manager never heard {wanted:?}"))
+    }
+
+    /// Like [`Self::wait_for`], or nothing if it has not come by then.
+    pub fn look_for(&self, wanted: &str, patience: Duration) -> Result<Option<Vec<String>>> {
+        let deadline = Instant::now() + patience;
+        let mut messages: Vec<String> = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.socket.set_read_timeout(Some(left)).context("limit the time")?;
+            let Ok(length) = self.socket.recv(&mut buffer) else { return Ok(None) };
+            messages.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            if messages.last().is_some_and(|message| message.contains(wanted)) {
+                return Ok(Some(messages));
+            }
+        }
+    }
+
+    /// Forgets what the service manager has heard so far.
+    pub fn forget(&self) -> Result<()> {
+        self.socket.set_nonblocking(true).context("do not wait")?;
+        while self.socket.recv(&mut [0; 4096]).is_ok() {}
+        self.socket.set_nonblocking(false).context("wait again")
+    }
+
+    /// Sends SIGTERM; how it ended, and what it had said that nobody has read.
+    pub fn terminate(self) -> Result<(ExitStatus, Vec<String>)> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.end()
+    }
+
+    /// Ends it, and requires that it attached so many times.
+    pub fn require_attaches(self, wanted: usize) -> Result<()> {
+        let (status, lines) = self.terminate()?;
+        ensure!(status.success(), "{status}: {lines:#?}");
+        let attaches = lines.iter().filter(|line| line.contains(ATTACHING)).count();
+        if attaches != wanted {
+            bail!("{attaches} attaches, and not {wanted}: {lines:#?}");
+        }
+        Ok(())
+    }
+
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `rewrite run` when a host comes up: pins, addresses and routes are gone, the network comes later.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::lab::{A_PRIVATE, B_PRIVATE};
+use tests::netns::Namespace;
+use tests::traffic::ping;
+
+use crate::daemon::Daemon;
+use crate::scenario::{NOTHING_MORE, Scenario};
+
+fn ip(host: &Namespace, words: &str) -> Result<String> {
+    host.run(&[&["ip"], &words.split(' ').collect::<Vec<_>>()[..]].concat())
+}
+
+fn can_bind(host: &Namespace) -> Result<bool> {
+    host.enter(|| UdpSocket::bind((A_PRIVATE, 0)).is_ok())
+}
+
+#[test]
+fn it_waits_for_the_underlay_address_and_is_ready_when_the_private_one_works() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    // The last address of an interface takes the routes through it along.
+    ip(host, "address del 198.51.100.2/24 dev eth0")?;
+    let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
+    let mut told = daemon.wait_for("STATUS=not attached, waiting: this host is no member")?;
+    ensure!(!can_bind(host)?, "the private address is there too early");
+    ip(host, "address add 198.51.100.2/24 dev eth0")?;
+    told.extend(daemon.wait_for("STATUS=not attached, waiting: there is no way to 203.0.113.2")?);
+    ensure!(!told.concat().contains("READY"), "ready too early: {told:?}");
+    ip(host, "route add default via 198.51.100.1")?;
+    daemon.wait_for("READY=1")?;
+    ensure!(can_bind(host)?, "ready, and the private address can't be bound to");
+    let report = ping(host, B_PRIVATE, 3, 56)?;
+    ensure!(report.returned == report.sent, "ready, and the peer does not answer: {report:?}");
+    daemon.require_attaches(1)
+}
+
+#[test]
+fn it_waits_for_the_interface_as_well() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    ip(host, "link delete eth0")?;
+    let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
+    daemon.wait_for("STATUS=not attached, waiting: there is no interface eth0")?;
+    crate::recreated::make_eth0(&scenario.lab, "")?;
+    let told = daemon.wait_for("READY=1")?;
+    ensure!(!told.concat().contains("STOPPING"), "{told:?}");
+    scenario.require_traffic()?;
+    daemon.require_attaches(1)
+}
+
+#[test]
+fn the_watchdog_is_fed_while_it_waits() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    ip(host, "address del 198.51.100.2/24 dev eth0")?;
+    let mut command = std::process::Command::new(scenario.rewrite.binary());
+    command.args(["--netns", host.name()]).env("WATCHDOG_USEC", "200000");
+    let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
+    for _ in 0..5 {
+        let fed = daemon.look_for("WATCHDOG=1", Duration::from_secs(5))?;
+        fed.context("the watchdog was not fed")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! `rewrite run` follows its file, however it is written, and no file that is wrong.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use tests::wait::wait_until;
+
+use crate::bpffs::dump_without_notes;
+use crate::daemon::Daemon;
+use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::stream::Streams;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The right file with a third member, reached at `public`.
+fn with_third(scenario: &Scenario, public: &str) -> String {
+    let right = scenario.lab.cluster_toml();
+    format!("{right}[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"{public}\"\n")
+}
+
+/// Waits until A's list of peers has an address, and until the daemon has settled.
+fn wait_until_followed(scenario: &Scenario, daemon: &Daemon, address: &str) -> Result<()> {
+    let what = format!("{address} to be followed");
+    wait_until(&what, PATIENCE, || {
+        let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
+        Ok(peers.contains(address).then_some(()))
+    })?;
+    daemon.wait_for("STATUS=eth0 is as")?;
+    Ok(())
+}
+
+#[test]
+fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
+    let scenario = Scenario::new()?;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    let streams = Streams::start(&scenario.lab)?;
+
+    scenario.file("cluster.toml", with_third(&scenario, "192.0.2.3"))?;
+    wait_until_followed(&scenario, &daemon, "192.0.2.3")?;
+
+    let new = scenario.file("cluster.toml.new", with_third(&scenario, "192.0.2.4"))?;
+    fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
+    wait_until_followed(&scenario, &daemon, "192.0.2.4")?;
+
+    // As Kubernetes does: the file is a link through a folder that is exchanged.
+    for (folder, public) in [("1", "192.0.2.5"), ("2", "192.0.2.6")] {
+        fs::create_dir(scenario.path(folder)).context("make a folder")?;
+        let file = format!("{folder}/cluster.toml");
+        scenario.file(&file, with_third(&scenario, public))?;
+    }
+    symlink("1", scenario.path("data")).context("link the folder")?;
+    symlink("data/cluster.toml", scenario.path("link")).context("link the file")?;
+    fs::rename(scenario.path("link"), scenario.path("cluster.toml")).context("rename")?;
+    wait_until_followed(&scenario, &daemon, "192.0.2.5")?;
+    symlink("2", scenario.path("new")).context("link the other folder")?;
+    fs::rename(scenario.path("new"), scenario.path("data")).context("exchange the folders")?;
+    wait_until_followed(&scenario, &daemon, "192.0.2.6")?;
+
+    streams.require_none_lost()?;
+    scenario.require_healthy(&scenario.lab.a)?;
+    // The first, and one for each of the four.
+    daemon.require_attaches(5)
+}
+
+#[test]
+fn a_wrong_file_keeps_what_runs_and_a_right_one_is_followed_again() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    let table = dump_without_notes(&scenario.pin(host, "peers_v4")?)?;
+    let streams = Streams::start(&scenario.lab)?;
+
+    scenario.file("cluster.toml", "[[member]]\nname = 7\n")?;
+    let told = daemon.wait_for("STATUS=attached as it was")?.concat();
+    ensure!(told.contains("cluster.toml:2") && told.contains("help: "), "{told}");
+    fs::remove_file(scenario.path("cluster.toml")).context("remove the file")?;
+    daemon.wait_for("there is no such file")?;
+    assert_eq!(dump_without_notes(&scenario.pin(host, "peers_v4")?)?, table);
+    scenario.require_healthy(host)?;
+
+    scenario.file("cluster.toml", with_third(&scenario, "192.0.2.3"))?;
+    wait_until_followed(&scenario, &daemon, "192.0.2.3")?;
+    streams.require_none_lost()?;
+    daemon.require_attaches(2)
+}
+
+#[test]
+fn a_restart_with_a_wrong_file_is_ready_with_what_runs() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    scenario.file("cluster.toml", "not a cluster")?;
+    let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
+    daemon.wait_for("READY=1")?;
+    daemon.wait_for("STATUS=attached as it was")?;
+    scenario.require_traffic()?;
+    daemon.require_attaches(0)
+}
+
+#[test]
+fn sighup_looks_at_the_file_and_says_when_it_is_done() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    daemon.process().signal(Signal::SIGHUP)?;
+    let told = daemon.wait_for("READY=1")?;
+    ensure!(told[0].contains("RELOADING=1\nMONOTONIC_USEC="), "{told:?}");
+
+    scenario.file("cluster.toml", with_third(&scenario, "192.0.2.3"))?;
+    daemon.process().signal(Signal::SIGHUP)?;
+    daemon.wait_for("READY=1")?;
+    let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
+    ensure!(peers.contains("192.0.2.3"), "ready, and not followed: {peers}");
+    daemon.require_attaches(2)
+}
+
+#[test]
+fn a_busy_folder_keeps_it_from_nothing() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let written = scope.spawn(|| -> Result<u32> {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) {
+                scenario.file("another", written.to_string())?;
+                written += 1;
+            }
+            Ok(written)
+        });
+        let followed = scenario
+            .file("cluster.toml", with_third(&scenario, "192.0.2.3"))
+            .and_then(|_| wait_until_followed(&scenario, &daemon, "192.0.2.3"));
+        stop.store(true, Ordering::Relaxed);
+        let written = written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        ensure!(written > 0, "nothing was written");
+        followed
+    })?;
+    daemon.require_attaches(2)
+}
+
+#[test]
+fn what_peer_changed_by_hand_goes_by_the_file_again() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    let add = ["peer", "add", "srvc", "--private", "10.0.0.3", "--public", "192.0.2.3"];
+    scenario.rewrite.run(&scenario.lab.a, &add)?;
+    wait_until("the peer to go", PATIENCE, || {
+        let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
+        Ok((!peers.contains("srvc")).then_some(()))
+    })?;
+    daemon.require_attaches(2)
+}

@@ -1,0 +1,172 @@
+//! Whether what is attached is what the file says: what `rewrite run` asks before it attaches.
+//! Changes nothing.
+
+use super::attach::running_place;
+use super::attach_plan::{Options, Plan, plan};
+use super::diff;
+use super::membership::NewSelves;
+use super::running::Running;
+use crate::config;
+use crate::dataplane::pins::Folder;
+use crate::dataplane::record::text;
+use crate::failure::Failure;
+use crate::host::arp;
+use crate::host::netlink::Netlink;
+use crate::host::snapshot::Snapshot;
+use crate::plan::bypass::BypassTable;
+use crate::plan::follow::{Look, Trouble};
+use crate::plan::identity::list;
+use crate::plan::peers::NamedPeer;
+
+use tunnel_common::bypass::CLUSTER;
+use tunnel_common::settings::Settings;
+
+/// Whether a file may be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It may.
+    Given,
+    /// Not now; why, and until when.
+    Withheld(String),
+}
+
+/// Whether the daemon of the interface in `folder` may follow a file with this content, which it has
+/// read and found right. The one place that says no to a file that is right.
+pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Failure>;
+
+/// Looks. What is in the way of that is a finding as well.
+pub(super) async fn look(
+    options: &Options,
+    folder: &Folder,
+    netlink: &Netlink,
+    may_follow: MayFollow,
+) -> Look {
+    match compare(options, folder, netlink, may_follow).await {
+        Ok(look) => look,
+        Err(failure) => Look::Trouble(trouble(&failure.to_string(), folder, netlink).await),
+    }
+}
+
+/// What keeps the file from being followed, and whether the interface is attached all the same.
+pub(super) async fn trouble(why: &str, folder: &Folder, netlink: &Netlink) -> Trouble {
+    let attached = is_attached(folder, netlink).await.unwrap_or(false);
+    Trouble { why: why.to_owned(), attached }
+}
+
+async fn is_attached(folder: &Folder, netlink: &Netlink) -> Result<bool, Failure> {
+    if !folder.exists() {
+        return Ok(false);
+    }
+    let running = Running::open(folder.clone())?;
+    let snapshot = Snapshot::take(netlink).await?;
+    let Some(link) = snapshot.find(folder.interface()).filter(|link| link.up) else {
+        return Ok(false);
+    };
+    let held = snapshot.all_addresses();
+    let mut own = running.selves.identity.on_loopback();
+    Ok(own.all(|own| held.contains(&own.0.address()))
+        && running_place(folder, link.index, &running.attachment, netlink).await.is_some())
+}
+
+async fn compare(
+    options: &Options,
+    folder: &Folder,
+    netlink: &Netlink,
+    may_follow: MayFollow,
+) -> Result<Look, Failure> {
+    let (cluster, content) = config::load_with_text(&options.config)?;
+    if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
+        return Ok(Look::Trouble(trouble(&why, folder, netlink).await));
+    }
+    let plan = plan(options, folder.clone(), &cluster, netlink).await?;
+    let interface = folder.interface();
+    if !folder.exists() || folder.is_unfinished()? {
+        return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
+    }
+    let running = Running::open(folder.clone())?;
+    let attachment = &running.attachment;
+    if running_place(folder, plan.link.index, attachment, netlink).await.is_none() {
+        return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
+    }
+    let mut differences = records(&running, &plan)?;
+    if plan.asks_by_arp() && arp::effective(interface)? < arp::BEST_LOCAL {
+        differences.push(format!("ARP on {interface} may name the private address"));
+    }
+    let (_, bypass) = running.peers()?;
+    differences.extend(cluster_bypass(&bypass, &plan));
+    differences.extend(in_words(&diff::between(&running, &plan, netlink).await?));
+    if !differences.is_empty() {
+        return Ok(Look::Differs(differences));
+    }
+    let peers = plan.membership.peers.len();
+    let noun = if peers == 1 { "peer" } else { "peers" };
+    Ok(Look::AsTheFileSays(format!(
+        "{interface} is as {} says: {}, {peers} {noun}",
+        options.config.display(),
+        list(plan.membership.identity.names()),
+    )))
+}
+
+/// What the record says that this process would record in another way.
+fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
+    let attachment = &running.attachment;
+    let mut differences = Vec::new();
+    let version = text(&attachment.version);
+    if version != env!("CARGO_PKG_VERSION") {
+        differences.push(format!("version {version} attached it"));
+    }
+    if (attachment.routes_managed == 1) == plan.options.no_routes {
+        let who = if plan.options.no_routes { "the operator" } else { "rewrite" };
+        differences.push(format!("the routes are to be those of {who}"));
+    }
+    let selves = NewSelves::following(
+        &running.maps,
+        &running.selves.identity,
+        &plan.membership.identity,
+        running.selves.added.clone(),
+        &plan.held,
+    )?;
+    if attachment.settings.moved == 1 && !selves.has_moved() {
+        differences.push("the address from before this host moved is gone".to_owned());
+    }
+    let settings = Settings { moved: attachment.settings.moved, ..plan.settings };
+    if attachment.settings != settings {
+        differences.push("the programs were loaded for other members".to_owned());
+    }
+    Ok(differences)
+}
+
+fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
+    let wanted = &plan.membership.bypass;
+    let same = running.get(&CLUSTER).map_or(wanted.is_empty(), |running| running == wanted);
+    (!same).then(|| format!("bypass for all traffic with peers is to be {}", list(wanted)))
+}
+
+fn in_words(difference: &diff::Difference) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some((from, to)) = &difference.selves {
+        words.push(format!("this host was {}, and is {}", list(from), list(to)));
+    }
+    let peers = &difference.peers;
+    words.extend(peers.added.iter().map(|peer| format!("{} comes", described(peer))));
+    words.extend(peers.removed.iter().map(|peer| format!("{} goes", described(peer))));
+    let changed = peers.changed.iter();
+    words.extend(changed.map(|(from, to)| format!("{} is now {}", described(from), described(to))));
+    let private = |address| format!("private address {address}");
+    words.extend(difference.added_addresses.iter().map(|a| format!("{} is not on lo", private(a))));
+    let removed = difference.removed_addresses.iter();
+    words.extend(removed.map(|a| format!("{} is on lo no longer", private(a))));
+    words.extend(difference.routes.set.iter().map(|route| format!("route {route} is not there")));
+    words.extend(difference.routes.remove.iter().map(|route| format!("route {route} goes")));
+    words
+}
+
+fn described(peer: &NamedPeer) -> String {
+    let direct = if peer.direct { ", direct" } else { "" };
+    let bypass = if peer.bypass.is_empty() {
+        String::new()
+    } else {
+        format!(", bypass {}", list(&peer.bypass))
+    };
+    format!("peer {} ({}{direct}{bypass})", peer.name, list(&peer.addresses))
+}

@@ -1,0 +1,228 @@
+//! `rewrite run`: keeps an interface as the file says, until a signal comes. It is not the
+//! dataplane, which goes on without it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, Interval, interval, sleep_until};
+
+use super::attach_plan::Options;
+use super::look::{self, MayFollow, Permission};
+use super::{attach, detach};
+use crate::dataplane::instance::Instance;
+use crate::dataplane::pins::{self, Folder};
+use crate::failure::{Context as _, Failure};
+use crate::host::file_changes::FileChanges;
+use crate::host::netlink::Netlink;
+use crate::host::network_changes::NetworkChanges;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::privileges::{self, Task};
+use crate::host::service_manager;
+use crate::interrupt::Interrupt;
+use crate::plan::follow::{Action, Event, Follow, Report, Tell, Trouble};
+use crate::plan::identity::list;
+use crate::trial;
+
+/// The most differences that a line of the log names.
+const NAMED_MAX: usize = 8;
+
+/// A file that is right may be followed, unless another is on trial, or this one was and nobody
+/// confirmed it.
+const MAY_FOLLOW: MayFollow = |folder, content| {
+    match trial::require_none(folder) {
+        Ok(()) => {}
+        Err(refused @ Failure::Refused { .. }) => {
+            return Ok(Permission::Withheld(refused.to_string()));
+        }
+        Err(failure) => return Err(failure),
+    }
+    if trial::was_rolled_back(folder, content)? {
+        let interface = folder.interface();
+        return Ok(Permission::Withheld(format!(
+            "the file was on trial, and nobody confirmed it: change it, or rewrite attach {interface}"
+        )));
+    }
+    Ok(Permission::Given)
+};
+
+/// Keeps the interface as the file says. Returns when SIGTERM or SIGINT comes: the dataplane stays,
+/// or is detached if `detach_on_exit` says so, with what was taken away as the answer.
+///
+/// # Errors
+/// If this host can't run it, the interface has a daemon already, or the kernel can't be listened
+/// to. A file that can't be followed is none: it is reported, and waited for.
+pub async fn run(
+    options: &Options,
+    detach_on_exit: bool,
+) -> Result<Option<detach::Report>, Failure> {
+    privileges::require(Task::LoadPrograms)?;
+    pins::require_bpffs()?;
+    let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    let _instance = Instance::claim(&folder)?;
+    let mut daemon = Daemon::new(options, &folder)?;
+    let ended = daemon.run().await;
+    // A daemon that could not go on is started again by the service manager: nothing is detached.
+    ended?;
+    if detach_on_exit { detach::as_its_daemon(&folder).await } else { Ok(None) }
+}
+
+/// The thin shell around [`Follow`]: waits for events, and carries out actions.
+struct Daemon<'a> {
+    options: &'a Options,
+    folder: &'a Folder,
+    netlink: Netlink,
+    began: Instant,
+    follow: Follow,
+    file: FileChanges,
+    network: NetworkChanges,
+    interrupt: Interrupt,
+    terminate: Signal,
+    stop: Signal,
+    reload: Signal,
+    watchdog: Option<Interval>,
+}
+
+impl<'a> Daemon<'a> {
+    fn new(options: &'a Options, folder: &'a Folder) -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).doing(|| "listening for signals".into());
+        Ok(Self {
+            options,
+            folder,
+            netlink: Netlink::connect()?,
+            began: Instant::now(),
+            follow: Follow::default(),
+            file: FileChanges::listen(&options.config)?,
+            network: NetworkChanges::listen()?,
+            interrupt: Interrupt::listen()?,
+            terminate: listen(SignalKind::terminate())?,
+            stop: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+            watchdog: service_manager::watchdog().map(interval),
+        })
+    }
+
+    async fn run(&mut self) -> Result<(), Failure> {
+        let mut event = Event::Started;
+        loop {
+            if self.answer(event).await {
+                return Ok(());
+            }
+            event = self.next_event().await?;
+        }
+    }
+
+    async fn next_event(&mut self) -> Result<Event, Failure> {
+        loop {
+            let deadline = self.began + self.follow.deadline();
+            return Ok(tokio::select! {
+                biased;
+                () = alive(self.watchdog.as_mut()) => continue,
+                _ = self.terminate.recv() => Event::Stop,
+                _ = self.stop.recv() => Event::Stop,
+                _ = self.reload.recv() => Event::Reload,
+                // Before what happens: events that never cease do not put a look off.
+                () = sleep_until(deadline) => Event::Due,
+                changed = self.file.changed() => changed.map(|()| Event::Changed)?,
+                changed = self.network.changed() => changed.map(|()| Event::Changed)?,
+            });
+        }
+    }
+
+    /// Does what there is to do about an event; whether to end.
+    async fn answer(&mut self, event: Event) -> bool {
+        let mut actions = VecDeque::from(self.follow.on(self.now(), event));
+        while let Some(action) = actions.pop_front() {
+            let event = match action {
+                Action::Look => {
+                    let look = look::look(self.options, self.folder, &self.netlink, MAY_FOLLOW);
+                    Event::Looked(while_alive(self.watchdog.as_mut(), look).await)
+                }
+                Action::Attach(why) => {
+                    let interface = &self.options.interface;
+                    tracing::info!("attaching {interface}: {}", shortened(&why));
+                    let attach = attach::run_until(self.options, &self.interrupt);
+                    match while_alive(self.watchdog.as_mut(), attach).await {
+                        Ok(report) => {
+                            for left_out in &report.left_out {
+                                tracing::info!("{left_out}");
+                            }
+                            Event::Attached(Ok(()))
+                        }
+                        // The signal itself is the next event.
+                        Err(Failure::Interrupted) => return false,
+                        Err(failure) => {
+                            let why = failure.to_string();
+                            let trouble = look::trouble(&why, self.folder, &self.netlink).await;
+                            Event::Attached(Err(trouble))
+                        }
+                    }
+                }
+                Action::Tell(tell) => {
+                    tell_service_manager(&tell);
+                    continue;
+                }
+                Action::Report(report) => {
+                    self.report(&report);
+                    continue;
+                }
+                Action::Stop => return true,
+            };
+            actions.extend(self.follow.on(self.now(), event));
+        }
+        false
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn report(&self, report: &Report) {
+        let interface = &self.options.interface;
+        match report {
+            Report::Follows(summary) => tracing::info!("{summary}"),
+            Report::Trouble(Trouble { why, attached: true }) => {
+                tracing::error!("{interface} stays attached as it was: {why}");
+            }
+            Report::Trouble(Trouble { why, attached: false }) => {
+                tracing::error!("{interface} is not attached, waiting: {why}");
+            }
+        }
+    }
+}
+
+fn tell_service_manager(tell: &Tell) {
+    tracing::debug!("telling the service manager: {tell:?}");
+    service_manager::tell(tell);
+}
+
+/// Each time the service manager wants to hear of the daemon; never if it does not.
+async fn alive(watchdog: Option<&mut Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+            service_manager::alive();
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for `work`, and goes on telling the service manager that the daemon is alive.
+async fn while_alive<T>(mut watchdog: Option<&mut Interval>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = alive(watchdog.as_deref_mut()) => {}
+        }
+    }
+}
+
+fn shortened(differences: &[String]) -> String {
+    match differences.len().checked_sub(NAMED_MAX) {
+        None | Some(0) => list(differences),
+        Some(more) => format!("{}, and {more} more", list(&differences[..NAMED_MAX])),
+    }
+}

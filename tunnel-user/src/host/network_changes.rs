@@ -1,0 +1,47 @@
+//! Tells when interfaces, addresses, routes, rules or filters of this network namespace change.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+
+use crate::failure::{Context as _, Failure};
+
+/// What has a say in whether the host is as the file says.
+const GROUPS: &[MulticastGroup] = &[
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Rule,
+    // clsact's filters.
+    MulticastGroup::Tc,
+];
+
+/// Listens for changes of the network.
+pub struct NetworkChanges {
+    messages: BoxStream<'static, ()>,
+}
+
+impl NetworkChanges {
+    /// Listens from now on. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket.
+    pub fn listen() -> Result<Self, Failure> {
+        let (connection, _, messages) =
+            new_multicast_connection(GROUPS).doing(|| "listening to the network".into())?;
+        tokio::spawn(connection);
+        Ok(Self { messages: messages.map(|_| ()).boxed() })
+    }
+
+    /// Waits until something changes; also when so much has that the kernel dropped messages.
+    ///
+    /// # Errors
+    /// If the kernel has closed the connection.
+    pub async fn changed(&mut self) -> Result<(), Failure> {
+        let closed = || anyhow::anyhow!("the netlink socket is closed");
+        self.messages.next().await.ok_or_else(closed).doing(|| "listening to the network".into())
+    }
+}

@@ -1,0 +1,41 @@
+//! What the service manager is told: sd_notify(3). Where there is none, nobody is told.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::plan::follow::Tell;
+
+/// Tells the service manager; a failure to is no reason to stop.
+pub fn tell(tell: &Tell) {
+    let states = match tell {
+        Tell::Ready => vec![NotifyState::Ready],
+        Tell::Stopping => vec![NotifyState::Stopping],
+        Tell::Status(line) => vec![NotifyState::Status(line)],
+        // systemd wants to know which reload it was, from version 253 on (Type=notify-reload).
+        Tell::Reloading => match NotifyState::monotonic_usec_now() {
+            Ok(now) => vec![NotifyState::Reloading, now],
+            Err(_) => vec![NotifyState::Reloading],
+        },
+    };
+    send(&states);
+}
+
+/// How often the service manager wants to hear that the daemon is alive, halved so that a late word
+/// is still in time.
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    let asked = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())?;
+    Some(asked / 2)
+}
+
+/// Says that the daemon is alive.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!("the service manager was not told: {error}");
+    }
+}

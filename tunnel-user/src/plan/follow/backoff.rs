@@ -1,0 +1,63 @@
+//! When to try again what has failed.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest time between two tries.
+pub const LONGEST: Duration = Duration::from_secs(30);
+
+/// Twice as long after each failure, up to [`LONGEST`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    wait: Option<Duration>,
+    due: Option<Duration>,
+}
+
+impl Backoff {
+    /// It has failed once more.
+    pub fn failed(&mut self, now: Duration) {
+        let wait = self.wait.map_or(FIRST, |wait| (wait * 2).min(LONGEST));
+        self.wait = Some(wait);
+        self.due = Some(now + wait);
+    }
+
+    /// It is tried again.
+    pub fn tried(&mut self) {
+        self.due = None;
+    }
+
+    /// It has worked.
+    pub fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When to try again, if it has failed and is not being tried.
+    #[must_use]
+    pub const fn due(&self) -> Option<Duration> {
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_waits_twice_as_long_each_time_and_never_longer_than_half_a_minute() {
+        let mut backoff = Backoff::default();
+        let mut now = Duration::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            backoff.failed(now);
+            let due = backoff.due().unwrap();
+            waits.push((due - now).as_secs());
+            now = due;
+            backoff.tried();
+            assert_eq!(backoff.due(), None);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        backoff.succeeded();
+        backoff.failed(now);
+        assert_eq!(backoff.due(), Some(now + FIRST));
+    }
+}

@@ -1,0 +1,62 @@
+//! Many events that come together are one occasion to look.
+
+use std::time::Duration;
+
+/// For how long nothing has to happen before it is looked.
+pub const QUIET: Duration = Duration::from_millis(200);
+/// For how long events that do not cease put it off.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The events since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quiet {
+    first_and_last: Option<(Duration, Duration)>,
+}
+
+impl Quiet {
+    /// Something happened.
+    pub fn note(&mut self, now: Duration) {
+        let first = self.first_and_last.map_or(now, |(first, _)| first);
+        self.first_and_last = Some((first, now));
+    }
+
+    /// What happened until now is about to be looked at.
+    pub fn forget(&mut self) {
+        self.first_and_last = None;
+    }
+
+    /// When to look, if anything happened.
+    #[must_use]
+    pub fn due(&self) -> Option<Duration> {
+        self.first_and_last.map(|(first, last)| (last + QUIET).min(first + PATIENCE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn it_is_looked_once_nothing_has_happened_for_a_while() {
+        let mut quiet = Quiet::default();
+        assert_eq!(quiet.due(), None);
+        quiet.note(ms(1000));
+        quiet.note(ms(1150));
+        assert_eq!(quiet.due(), Some(ms(1350)));
+        quiet.forget();
+        assert_eq!(quiet.due(), None);
+    }
+
+    #[test]
+    fn events_that_do_not_cease_put_it_off_for_two_seconds_at_most() {
+        let mut quiet = Quiet::default();
+        for moment in (1000..4000).step_by(100) {
+            quiet.note(ms(moment));
+        }
+        assert_eq!(quiet.due(), Some(ms(3000)));
+    }
+}

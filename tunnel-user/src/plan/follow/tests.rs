@@ -1,0 +1,278 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::backoff::LONGEST;
+use super::quiet::QUIET;
+use super::{Action, Event, Follow, Look, REGULARLY, Report, Tell, Trouble};
+
+/// A host that answers looks and attaches, and a clock that jumps from deadline to deadline.
+struct Host {
+    follow: Follow,
+    now: Duration,
+    looks: u32,
+    attaches: Vec<Vec<String>>,
+    told: Vec<Tell>,
+    reports: Vec<Report>,
+    stopped: bool,
+    /// What looks find.
+    found: Look,
+    /// What an attach ends in, and what looks find then.
+    attach: Result<Look, Trouble>,
+}
+
+fn same() -> Look {
+    Look::AsTheFileSays("srva, 1 peer".into())
+}
+
+fn differs(what: &str) -> Look {
+    Look::Differs(vec![what.into()])
+}
+
+fn trouble(why: &str, attached: bool) -> Trouble {
+    Trouble { why: why.into(), attached }
+}
+
+impl Host {
+    fn new(found: Look) -> Self {
+        Self {
+            follow: Follow::default(),
+            now: Duration::ZERO,
+            looks: 0,
+            attaches: Vec::new(),
+            told: Vec::new(),
+            reports: Vec::new(),
+            stopped: false,
+            found,
+            attach: Ok(same()),
+        }
+    }
+
+    /// One that follows its file.
+    fn settled() -> Self {
+        let mut host = Self::new(differs("not attached"));
+        host.event(Event::Started);
+        host.wait(QUIET);
+        assert_eq!((host.attaches.len(), host.readies()), (1, 1), "{:?}", host.told);
+        host.attaches.clear();
+        host.told.clear();
+        host.reports.clear();
+        host.looks = 0;
+        host
+    }
+
+    fn event(&mut self, event: Event) {
+        let mut actions = VecDeque::from(self.follow.on(self.now, event));
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Look => {
+                    self.looks += 1;
+                    let looked = Event::Looked(self.found.clone());
+                    actions.extend(self.follow.on(self.now, looked));
+                }
+                Action::Attach(why) => {
+                    self.attaches.push(why);
+                    let result = self.attach.clone().map(|found| self.found = found);
+                    actions.extend(self.follow.on(self.now, Event::Attached(result)));
+                }
+                Action::Tell(tell) => self.told.push(tell),
+                Action::Report(report) => self.reports.push(report),
+                Action::Stop => self.stopped = true,
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.follow.deadline() <= end {
+            self.now = self.now.max(self.follow.deadline());
+            let looks = self.looks;
+            self.event(Event::Due);
+            assert!(self.looks > looks, "a deadline passed and nothing was done");
+        }
+        self.now = end;
+    }
+
+    fn readies(&self) -> usize {
+        self.told.iter().filter(|tell| **tell == Tell::Ready).count()
+    }
+
+    fn status(&self) -> &str {
+        let lines = self.told.iter().rev();
+        let mut lines = lines.filter_map(|tell| match tell {
+            Tell::Status(line) => Some(line.as_str()),
+            _ => None,
+        });
+        lines.next().unwrap_or_default()
+    }
+}
+
+#[test]
+fn it_takes_over_what_is_as_the_file_says_and_only_then_it_is_ready() {
+    let mut host = Host::new(same());
+    host.event(Event::Started);
+    assert_eq!((host.attaches.len(), host.readies()), (1, 0));
+    host.wait(QUIET);
+    assert_eq!((host.attaches.len(), host.readies()), (1, 1));
+    assert_eq!(host.status(), "srva, 1 peer");
+}
+
+#[test]
+fn it_waits_for_an_address_says_so_and_is_ready_when_it_comes() {
+    let mut host = Host::new(Look::Trouble(trouble("no member\n  help: wait", false)));
+    host.event(Event::Started);
+    host.wait(Duration::from_secs(120));
+    assert_eq!((host.attaches.len(), host.readies(), host.reports.len()), (0, 0, 1));
+    assert_eq!(host.status(), "not attached, waiting: no member; help: wait");
+    host.found = differs("not attached");
+    host.event(Event::Changed);
+    host.wait(QUIET * 2);
+    assert_eq!((host.attaches.len(), host.readies(), host.reports.len()), (1, 1, 2));
+}
+
+#[test]
+fn a_burst_of_events_is_one_look_and_without_a_difference_no_attach() {
+    let mut host = Host::settled();
+    for _ in 0..50 {
+        host.event(Event::Changed);
+        host.wait(Duration::from_millis(10));
+    }
+    host.wait(QUIET);
+    assert_eq!((host.looks, host.attaches.len(), host.reports.len()), (1, 0, 0));
+}
+
+#[test]
+fn what_an_attach_sets_off_ends_in_a_look() {
+    let mut host = Host::settled();
+    host.found = differs("a route is gone");
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    for _ in 0..3 {
+        host.event(Event::Changed);
+    }
+    host.wait(REGULARLY / 2);
+    assert_eq!((host.attaches.len(), host.looks), (1, 2));
+}
+
+#[test]
+fn the_same_difference_again_after_it_was_mended_is_mended_again() {
+    let mut host = Host::settled();
+    for round in 1..=3 {
+        host.found = differs("a route is gone");
+        host.event(Event::Changed);
+        host.wait(QUIET * 3);
+        assert_eq!(host.attaches.len(), round);
+    }
+    assert_eq!(host.reports, []);
+}
+
+#[test]
+fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
+    let mut host = Host::settled();
+    host.attach = Ok(differs("odd"));
+    host.found = differs("odd");
+    for _ in 0..600 {
+        host.event(Event::Changed);
+        host.wait(Duration::from_millis(100));
+    }
+    assert!((5..=7).contains(&host.attaches.len()), "{}", host.attaches.len());
+    assert!(host.status().contains("not mended this: odd"), "{}", host.status());
+    assert_eq!(host.reports.len(), 1);
+}
+
+#[test]
+fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
+    let mut host = Host::settled();
+    host.found = differs("a peer");
+    host.attach = Err(trouble("the kernel refused", true));
+    host.event(Event::Changed);
+    for _ in 0..5 {
+        host.wait(QUIET);
+        host.event(Event::Changed);
+    }
+    assert_eq!(host.attaches.len(), 1);
+    assert_eq!(host.status(), "attached as it was: the kernel refused");
+    host.attach = Ok(same());
+    host.wait(LONGEST);
+    assert_eq!((host.attaches.len(), host.status()), (2, "srva, 1 peer"));
+}
+
+#[test]
+fn after_a_failed_attach_another_difference_is_tried_at_once() {
+    let mut host = Host::settled();
+    host.found = differs("a peer");
+    host.attach = Err(trouble("the kernel refused", true));
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    (host.found, host.attach) = (differs("another peer"), Ok(same()));
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    assert_eq!(host.attaches, [["a peer"], ["another peer"]]);
+}
+
+#[test]
+fn a_wrong_file_is_reported_once_and_changes_nothing() {
+    let mut host = Host::settled();
+    host.found = Look::Trouble(trouble("cluster.toml:3: no", true));
+    host.event(Event::Changed);
+    host.wait(Duration::from_secs(100));
+    assert_eq!((host.attaches.len(), host.reports.len()), (0, 1));
+    host.found = same();
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    assert_eq!((host.attaches.len(), host.reports.len(), host.readies()), (0, 2, 0));
+}
+
+#[test]
+fn with_a_wrong_file_at_the_start_what_runs_makes_it_ready() {
+    let mut host = Host::new(Look::Trouble(trouble("cluster.toml:3: no", true)));
+    host.event(Event::Started);
+    assert_eq!((host.attaches.len(), host.readies()), (0, 1));
+    host.found = same();
+    host.event(Event::Changed);
+    host.wait(QUIET * 2);
+    assert_eq!((host.attaches.len(), host.readies()), (1, 1));
+}
+
+#[test]
+fn a_reload_is_announced_tries_what_failed_and_ends() {
+    let mut host = Host::settled();
+    host.event(Event::Reload);
+    let status = Tell::Status("srva, 1 peer".into());
+    assert_eq!(host.told, [Tell::Reloading, Tell::Ready, status]);
+
+    host.found = differs("a peer");
+    host.attach = Err(trouble("the kernel refused", true));
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    host.told.clear();
+    host.event(Event::Reload);
+    assert_eq!((host.attaches.len(), host.readies()), (2, 1));
+    host.attach = Ok(same());
+    host.event(Event::Reload);
+    host.wait(QUIET);
+    assert_eq!((host.attaches.len(), host.readies()), (3, 2));
+}
+
+#[test]
+fn a_reload_before_it_is_ready_does_not_make_it_ready() {
+    let mut host = Host::new(Look::Trouble(trouble("no member", false)));
+    host.event(Event::Started);
+    host.event(Event::Reload);
+    assert_eq!(host.readies(), 0);
+}
+
+#[test]
+fn it_looks_regularly_for_what_nobody_announces() {
+    let mut host = Host::settled();
+    host.found = differs("no program");
+    host.wait(REGULARLY + QUIET);
+    assert_eq!(host.attaches.len(), 1);
+}
+
+#[test]
+fn it_ends_when_told_to() {
+    let mut host = Host::settled();
+    host.event(Event::Stop);
+    assert!(host.stopped);
+    assert_eq!((host.told, host.attaches.len()), (vec![Tell::Stopping], 0));
+}
