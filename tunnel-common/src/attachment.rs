@@ -1,6 +1,7 @@
 //! `attachment`: one record that says what is attached and what `attach` brought to the host, so
 //! that any later command can tell and can take it away again.
 
+use crate::members::NAME_LEN;
 use crate::settings::Settings;
 
 /// Bytes of the version string, padded with zeros.
@@ -54,8 +55,11 @@ pub struct Attachment {
     pub reserved_word: u32,
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],
+    /// The network of the file that the interface is on: ASCII, padded with zeros; all zeros where the
+    /// file has none.
+    pub network: [u8; NAME_LEN],
 }
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 80);
+const _: () = assert!(size_of::<Attachment>() == 80 + NAME_LEN);

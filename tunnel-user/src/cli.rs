@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::address::{Private, Public};
 use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::config::{
-    BypassProblem, BypassRule, Drain, DrainProblem, MemberName, parse_private, parse_public,
+    BypassProblem, BypassRule, Drain, DrainProblem, MemberName, NetworkName, parse_private,
+    parse_public,
 };
 use tunnel_user::dataplane::place::{Hook, Ingress};
 use tunnel_user::plan::peer_edit::Edit;
@@ -190,6 +191,9 @@ pub struct AttachArgs {
     /// Leave the routes to the peers' private addresses to you
     #[arg(long)]
     pub no_routes: bool,
+    /// The network of the file that the interface is on, where the file does not tell by its name
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<NetworkName>,
     /// For how long packets from where peers were until now are accepted, such as 30s; in place of
     /// what the file says
     #[arg(long, value_name = "TIME", value_parser = drain)]
@@ -211,6 +215,7 @@ impl AttachArgs {
             ingress: self.ingress.map(IngressArg::wanted),
             verbose,
             drain: self.drain,
+            network: self.network,
         }
     }
 }
@@ -342,13 +347,18 @@ Examples:
   rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
   rewrite peer set srvb --public 192.0.2.9 --drain 5m
   rewrite peer set srvb --drain 0s              no longer accepted from where it was
+  rewrite peer set srvb --network ib            its traffic goes by another network
+  rewrite peer set --all --network ib
   rewrite peer set srvb --bypass tcp/22,udp/53  in place of the rules that it has
   rewrite peer set srvb --no-bypass")]
     Set {
         /// Its name, or a private address
-        peer: String,
+        #[arg(required_unless_present = "all")]
+        peer: Option<String>,
         #[command(flatten)]
         properties: Properties,
+        #[command(flatten)]
+        by: By,
         #[command(flatten)]
         on: On,
     },
@@ -362,9 +372,20 @@ Examples:
     },
 }
 
+/// Which network the traffic goes by.
+#[derive(Args, Debug)]
+pub struct By {
+    /// Have the traffic go by this network of the file, of which an interface is attached
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "On"])]
+    pub network: Option<NetworkName>,
+    /// The traffic with all peers
+    #[arg(long, requires = "network", conflicts_with = "peer")]
+    pub all: bool,
+}
+
 /// What can be changed of a peer.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
+#[group(multiple = true)]
 pub struct Properties {
     /// Where it is reached from now on; that of the other family stays
     #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
@@ -385,6 +406,13 @@ pub struct Properties {
 }
 
 impl Properties {
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        let Self { public, direct, bypass, no_bypass, drain } = self;
+        let no_rules = bypass.is_empty() && !no_bypass;
+        public.is_empty() && direct.is_none() && no_rules && drain.is_none()
+    }
+
     /// The change of the peer that `peer` names.
     pub fn edit(self, peer: String) -> Edit {
         let rules: BTreeSet<_> = self.bypass.into_iter().collect();

@@ -12,12 +12,13 @@ mod watch;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, peer, revert, run, stats, status,
+    apply, attach, check, confirm, detach, diff, peer, revert, run, stats, status, switch,
 };
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
@@ -25,7 +26,7 @@ use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
 
-use cli::{ApplyArgs, Cli, Command, PeerCommand};
+use cli::{ApplyArgs, By, Cli, Command, PeerCommand};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -168,7 +169,19 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
             let bypass = bypass.into_iter().collect();
             (Edit::Add { name, private, public, direct, bypass }, on)
         }
-        PeerCommand::Set { peer, properties, on } => (properties.edit(peer), on),
+        PeerCommand::Set { peer, by: By { network: Some(network), .. }, .. } => {
+            let which = peer.map_or(switch::Which::All, switch::Which::One);
+            let switching = switch::run(&which, &network);
+            return say(&print::switch(&progress::during("switching", switching).await?));
+        }
+        PeerCommand::Set { properties, .. } if properties.is_empty() => {
+            let words = "say what to change: --public, --direct, --bypass, --no-bypass, --drain or \
+                         --network";
+            Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
+        }
+        PeerCommand::Set { peer, properties, on, .. } => {
+            (properties.edit(peer.unwrap_or_default()), on)
+        }
         PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
     };
     let changing = peer::run(&edit, on.interface.as_deref());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tunnel_user::address::Private;
 use tunnel_user::commands::check::{Finding, Level};
-use tunnel_user::commands::{attach, detach, peer, stats, status};
+use tunnel_user::commands::{attach, detach, peer, stats, status, switch};
 use tunnel_user::config::Drain;
 use tunnel_user::dataplane::place::Ingress;
 use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
@@ -77,6 +77,9 @@ pub fn detach(reports: &[detach::Report]) -> String {
         }
         for route in &report.routes {
             let _ = writeln!(text, "  removed: route {route}");
+        }
+        for (route, by) in &report.moved_routes {
+            let _ = writeln!(text, "  goes by {by} now: route {route}");
         }
     }
     text
@@ -252,6 +255,32 @@ pub fn peer(report: &peer::Report) -> String {
     routes(&mut text, &report.routes);
     let _ = writeln!(text, "  back: {back}");
     let _ = writeln!(text, "  the file is as it was: the next attach goes by the file");
+    text
+}
+
+/// Which traffic goes by which network now, and how to go back.
+pub fn switch(report: &switch::Report) -> String {
+    let switch::Report { interface, network, before, peers, .. } = report;
+    let mut text = String::new();
+    for peer in peers {
+        let _ = writeln!(text, "{interface}: by the network {network}: {}", named(peer));
+    }
+    for route in &report.routes {
+        let _ = writeln!(text, "  route {route}");
+    }
+    if report.routes.is_empty() {
+        let _ = writeln!(text, "  it was so already");
+    } else if let Some(before) = before {
+        let which = match &peers[..] {
+            [one] => one.name.to_string(),
+            _ => "--all".into(),
+        };
+        let _ = writeln!(text, "  back: rewrite peer set {which} --network {before}");
+    }
+    let _ = writeln!(
+        text,
+        "  after a detach or a restart of the host, the network that stands first in the file counts"
+    );
     text
 }
 

@@ -41,6 +41,7 @@ mod surroundings;
 mod tcp_session;
 mod trial_state;
 mod tun;
+mod two_networks;
 mod undo;
 mod undo_clsact;
 mod unit;

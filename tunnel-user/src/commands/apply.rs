@@ -168,5 +168,6 @@ fn membership(running: &Running) -> Result<RunningMembership, Failure> {
         names: running.maps.names()?,
         bypass,
         drain: Drain::from_seconds(running.attachment.drain),
+        network: running.network().map(|name| (name, running.folder.interface().to_owned())),
     })
 }

@@ -249,7 +249,7 @@ async fn attach(
     maps.set_attachment(&attachment)?;
 
     add_addresses(plan, netlink, steps).await?;
-    routing::change(netlink, &plan.routes, &[], interrupt, steps).await?;
+    routing::change(netlink, &plan.routes, interrupt, steps).await?;
     interrupt.check().await?;
     Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }

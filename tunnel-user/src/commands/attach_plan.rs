@@ -9,9 +9,10 @@ use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::settings::Settings;
 
-use super::routing;
+use super::running::Running;
+use super::{other_networks, routing};
 use crate::address::Private;
-use crate::config::{Cluster, Drain, Family};
+use crate::config::{Cluster, Clusters, Drain, Family, NetworkName};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::padded;
@@ -43,6 +44,8 @@ pub struct Options {
     pub verbose: bool,
     /// For how long packets from where peers were are accepted, if not for as long as the file says.
     pub drain: Option<Drain>,
+    /// The network that the interface is on, if the file does not tell by its name.
+    pub network: Option<NetworkName>,
 }
 
 /// What shall be, and what is in the way of that.
@@ -62,6 +65,8 @@ pub(super) struct Plan<'a> {
     pub drain: Drain,
     /// The same for later changes, as the file says.
     drain_of_file: Drain,
+    /// The network that the interface is on, if the file has any.
+    pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
 }
@@ -69,9 +74,10 @@ pub(super) struct Plan<'a> {
 pub(super) async fn plan<'a>(
     options: &'a Options,
     folder: Folder,
-    cluster: &Cluster,
+    clusters: &Clusters,
     netlink: &Netlink,
 ) -> Result<Plan<'a>, Failure> {
+    let cluster = clusters.on(&options.interface, options.network.as_ref())?;
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&options.interface)?;
     let on_interface = snapshot.addresses_of(link.index);
@@ -92,7 +98,8 @@ pub(super) async fn plan<'a>(
         // Those of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: routing::ours(netlink, link.index).await? }
     } else {
-        routing::plan(netlink, link, &snapshot.names(), &membership).await?
+        let elsewhere = elsewhere(&folder, link.index, clusters, cluster, netlink).await?;
+        routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
     Ok(Plan {
         options,
@@ -106,8 +113,31 @@ pub(super) async fn plan<'a>(
         held: on_interface,
         drain: options.drain.unwrap_or_else(|| cluster.drain()),
         drain_of_file: cluster.drain(),
+        network: cluster.network().map(|network| network.name.clone()),
         on_loopback,
     })
+}
+
+/// The private ranges whose traffic goes by another attached interface, and stays there. An interface
+/// that is attached anew takes the traffic over from networks that the file prefers less; one that is
+/// attached already leaves it where `rewrite peer set --network` has put it.
+async fn elsewhere(
+    folder: &Folder,
+    link: u32,
+    clusters: &Clusters,
+    cluster: &Cluster,
+    netlink: &Netlink,
+) -> Result<BTreeSet<Private>, Failure> {
+    let others = other_networks::others(folder)?;
+    if others.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let is_attached = folder.exists()
+        && Running::open(folder.clone()).is_ok_and(|running| running.attachment.ifindex == link);
+    let own_rank = clusters.rank(cluster.network().map(|network| network.name.as_str()));
+    let stays =
+        |other: &&Running| is_attached || clusters.rank(other.network().as_deref()) <= own_rank;
+    other_networks::reached_by(netlink, others.iter().filter(stays)).await
 }
 
 /// The loopback interface's index; it has to be up only if addresses go there.
@@ -162,6 +192,7 @@ impl Plan<'_> {
             drain: self.drain_of_file.seconds(),
             reserved_word: 0,
             version: padded(env!("CARGO_PKG_VERSION")),
+            network: padded(self.network.as_ref().map_or("", NetworkName::as_str)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::routing;
-use crate::config::{self, Cluster, Family};
+use crate::config::{self, Cluster, Clusters, Family};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::{hook, load, pins};
 use crate::failure::Failure;
@@ -59,8 +59,7 @@ pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, F
     let mut findings = Vec::new();
     let cluster = match config::load(config) {
         Ok(cluster) => {
-            let members = cluster.members().len();
-            let what = format!("{} is right: {members} members", config.display());
+            let what = format!("{} is right: {}", config.display(), described(&cluster));
             findings.push(Finding::new(Level::Good, what));
             Some(cluster)
         }
@@ -83,9 +82,19 @@ pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, F
         findings.push(Finding::new(Level::Good, format!("the programs will run by {hook}")));
     }
     if let Some(cluster) = cluster {
-        network(&cluster, self_names, &mut findings).await?;
+        for cluster in cluster.all() {
+            network(cluster, self_names, &mut findings).await?;
+        }
     }
     Ok(findings)
+}
+
+fn described(clusters: &Clusters) -> String {
+    let of = |cluster: &Cluster| match cluster.network() {
+        None => format!("{} members", cluster.members().len()),
+        Some(network) => format!("{} members on {}", cluster.members().len(), network.name),
+    };
+    list(clusters.all().iter().map(of))
 }
 
 async fn network(

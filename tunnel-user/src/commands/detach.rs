@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tunnel_common::attachment::Attachment;
 
 use super::running::Running;
-use super::{farewell, routing};
+use super::{farewell, other_networks, routing};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
@@ -43,6 +43,8 @@ pub struct Report {
     pub arp_announce: Option<u8>,
     /// The routes that were removed.
     pub routes: Vec<PeerRoute>,
+    /// The routes that go by another attached interface from now on, and its name.
+    pub moved_routes: Vec<(PeerRoute, String)>,
     /// The peers that were told to send plainly from now on.
     pub told: Vec<MemberName>,
     /// What an attach that was killed had left was all there was.
@@ -112,6 +114,7 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
             addresses: Vec::new(),
             arp_announce: None,
             routes: Vec::new(),
+            moved_routes: Vec::new(),
             told: Vec::new(),
             unfinished: true,
             trial_forgotten: false,
@@ -144,10 +147,18 @@ pub(super) async fn remove(
     leave: &Leave,
 ) -> Result<Report, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
-    let routes =
-        if leave.routes { Vec::new() } else { routing::ours(netlink, attachment.ifindex).await? };
-    for route in &routes {
-        netlink.remove_route(route).await?;
+    let (mut routes, mut moved_routes) = (Vec::new(), Vec::new());
+    if !leave.routes {
+        let others = other_networks::others(folder)?;
+        for route in routing::ours(netlink, attachment.ifindex).await? {
+            match hand_over_route(&route, &others, &snapshot, netlink).await? {
+                Some((new, interface)) => moved_routes.push((new, interface)),
+                None => {
+                    netlink.remove_route(&route).await?;
+                    routes.push(route);
+                }
+            }
+        }
     }
     let mut addresses = Vec::new();
     if let Some(loopback) = snapshot.find(LOOPBACK) {
@@ -186,10 +197,38 @@ pub(super) async fn remove(
         addresses,
         arp_announce,
         routes,
+        moved_routes,
         told: Vec::new(),
         unfinished: false,
         trial_forgotten: false,
     })
+}
+
+/// Has the traffic with a peer go by another attached interface that knows the peer, if there is one.
+async fn hand_over_route(
+    route: &PeerRoute,
+    others: &[Running],
+    snapshot: &Snapshot,
+    netlink: &Netlink,
+) -> Result<Option<(PeerRoute, String)>, Failure> {
+    let names = snapshot.names();
+    for other in others {
+        let interface = other.folder.interface();
+        let Ok((link, _)) = snapshot.attachable(interface) else { continue };
+        let (peers, _) = other.peers()?;
+        let mut known = peers.iter().flat_map(|running| &running.peer.addresses);
+        let Some(addresses) = known.find(|known| known.private == route.destination) else {
+            continue;
+        };
+        let attached = routing::attached(link, &names);
+        let identity = &other.selves.identity;
+        // Without a way there, the next one may have it.
+        if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
+            netlink.set_route(&new).await?;
+            return Ok(Some((new, interface.to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 /// Leaves a private address to another attached interface that needs it, which then removes it

@@ -80,6 +80,7 @@ pub(super) fn options(running: &Running, config: &Path, self_names: &[String]) -
         ingress: None,
         verbose: running.attachment.verbose == 1,
         drain: None,
+        network: running.network().and_then(|name| name.parse().ok()),
     }
 }
 

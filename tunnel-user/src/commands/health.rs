@@ -4,8 +4,9 @@ use serde::Serialize;
 use tunnel_common::outcome::Direction;
 
 use super::attach_plan::asks_by_arp;
-use super::routing;
 use super::running::Running;
+use super::{other_networks, routing};
+use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::place::{Hook, Ingress, Place};
@@ -146,6 +147,12 @@ async fn routes(
     }
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
+    let others = other_networks::others(folder)?;
+    let by_other = |private: Private| {
+        let mut ours = routes.iter().filter(|existing| existing.ours).map(|e| e.route);
+        let route = ours.find(|route| route.destination == private)?;
+        others.iter().find(|other| other.attachment.ifindex == route.link)
+    };
     for addresses in peers.iter().flat_map(|running| &running.peer.addresses) {
         let wanted = match link {
             Some(link) => {
@@ -155,6 +162,15 @@ async fn routes(
             None => None,
         };
         let private = addresses.private;
+        if let Some(other) = by_other(private) {
+            let by = other.folder.interface();
+            findings.look(
+                true,
+                format!("{private} is routed through {by}, which is attached"),
+                String::new(),
+            );
+            continue;
+        }
         findings.look(
             wanted.is_some_and(|wanted| routes.iter().any(|existing| existing.route == wanted)),
             format!("{private} is routed through {name}"),

@@ -8,7 +8,7 @@ use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
-use super::{membership, routing, swap};
+use super::{membership, other_networks, routing, swap};
 use crate::config::Drain;
 use crate::dataplane::load::Purpose;
 use crate::dataplane::maps::Maps;
@@ -92,7 +92,9 @@ async fn routes(
     }
     let snapshot = Snapshot::take(netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
-    routing::plan(netlink, link, &snapshot.names(), wanted).await
+    let others = other_networks::others(&running.folder)?;
+    let elsewhere = other_networks::reached_by(netlink, &others).await?;
+    routing::plan(netlink, link, &snapshot.names(), wanted, &elsewhere).await
 }
 
 async fn apply(
@@ -106,7 +108,6 @@ async fn apply(
 ) -> Result<(), Failure> {
     let wanted = &edited.membership;
     let Running { folder, maps, attachment, .. } = running;
-    let previous = routing::ours(netlink, attachment.ifindex).await?;
     // What the programs have been loaded for and is no longer needed, they may keep.
     let has_moved = attachment.settings.moved == 1;
     let needed = settings(wanted, attachment.settings.link_header_len, has_moved);
@@ -119,7 +120,7 @@ async fn apply(
     }
     let manner = Manner { drain, ended: ended(edited, maps)?, own: membership::staying(has_moved) };
     let changed = membership::change(maps, wanted, &manner, interrupt, steps).await?;
-    routing::change(netlink, routes, &previous, interrupt, steps).await?;
+    routing::change(netlink, routes, interrupt, steps).await?;
     greet_all(&changed.greetings).await;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The routes of an attached interface: asked for, compared, changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::other_networks::all_ours;
 use super::undo::Undo;
+use crate::address::Private;
 use crate::failure::Failure;
 use crate::host::netlink::{Link, Netlink};
 use crate::interrupt::Interrupt;
@@ -12,7 +14,7 @@ use crate::plan::peers::PeerAddresses;
 use crate::plan::routes::{self, Attached, PeerRoute, RouteChanges};
 
 /// What has to change so that each peer's private addresses are reached by the way to its public
-/// ones.
+/// ones, but for those that are reached by another network, `elsewhere`.
 ///
 /// # Errors
 /// If there is no such way on the interface, or a route of somebody else's is in it.
@@ -21,10 +23,12 @@ pub async fn plan(
     link: &Link,
     names: &BTreeMap<u32, String>,
     membership: &Membership,
+    elsewhere: &BTreeSet<Private>,
 ) -> Result<RouteChanges, Failure> {
     let attached = attached(link, names);
     let mut wanted = Vec::new();
-    for addresses in membership.peers.iter().flat_map(|peer| &peer.addresses) {
+    let addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
+    for addresses in addresses.filter(|addresses| !elsewhere.contains(&addresses.private)) {
         wanted.push(to_peer(netlink, &attached, &membership.identity, addresses).await?);
     }
     routes::changes(&attached, &netlink.host_routes().await?, &wanted)
@@ -66,14 +70,17 @@ pub async fn to_peer(
 pub async fn change(
     netlink: &Netlink,
     changes: &RouteChanges,
-    previous: &[PeerRoute],
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
+    if changes.set.is_empty() && changes.remove.is_empty() {
+        return Ok(());
+    }
+    let previous = all_ours(netlink).await?;
     for route in &changes.set {
         interrupt.check().await?;
         netlink.set_route(route).await?;
-        let old = previous.iter().find(|old| old.destination == route.destination);
+        let old = previous.get(&route.destination);
         steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
     }
     for route in &changes.remove {

@@ -36,6 +36,8 @@ pub struct Status {
 pub struct Interface {
     /// Its name.
     pub interface: String,
+    /// The network of the file that it is on; null where the file has none.
+    pub network: Option<String>,
     /// How tc runs the programs: tcx or clsact.
     pub hook: &'static str,
     /// Where the program on the way in runs: tc, xdp or xdp-generic.
@@ -212,6 +214,7 @@ async fn interface(
     let rolled_back = state.rolled_back()?;
     Ok(Interface {
         interface: folder.interface().into(),
+        network: running.network(),
         hook: Hook::from_code(attachment.hook).map_or("none", Hook::name),
         ingress: Ingress::from_code(attachment.ingress).map_or("none", Ingress::name),
         attached_at: time(attachment.attached_at),

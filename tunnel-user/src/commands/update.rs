@@ -66,8 +66,7 @@ pub(super) async fn update(
     }
     let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
     let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
-    let previous = routing::ours(netlink, plan.link.index).await?;
-    routing::change(netlink, &plan.routes, &previous, interrupt, steps).await?;
+    routing::change(netlink, &plan.routes, interrupt, steps).await?;
     // The record never promises more than the programs that run can do.
     new.settings = settings;
     maps.set_attachment(&new)?;

@@ -8,12 +8,17 @@ pub(super) const UNDERLAY: &str = "underlay";
 pub(super) const DIRECT: &str = "direct";
 pub(super) const BYPASS: &str = "bypass";
 pub(super) const DRAIN: &str = "drain";
+pub(super) const NETWORK: &str = "network";
+pub(super) const INTERFACE: &str = "interface";
 
 /// The keys of the file itself.
-pub(super) const OF_FILE: [&str; 3] = [BYPASS, DRAIN, MEMBER];
+pub(super) const OF_FILE: [&str; 4] = [BYPASS, DRAIN, MEMBER, NETWORK];
 
 /// The keys of a member.
 pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT, BYPASS];
+
+/// The keys of a network.
+pub(super) const OF_NETWORK: [&str; 2] = [NAME, INTERFACE];
 
 /// Longer keys than this are not compared: none of them is a slip of the pen.
 const COMPARED_MAX: usize = 32;

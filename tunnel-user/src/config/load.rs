@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::problem::Problem;
-use super::{Cluster, ConfigError, parse};
+use super::{Clusters, ConfigError, parse};
 
 /// The most bytes that a file can have: twice what a million members need.
 const SIZE_MAX: u64 = 256 << 20;
@@ -14,15 +14,15 @@ const SIZE_MAX: u64 = 256 << 20;
 ///
 /// # Errors
 /// A [`ConfigError`] if the file can't be read or is not UTF-8, and all those of [`parse`].
-pub fn load(path: &Path) -> Result<Cluster, ConfigError> {
+pub fn load(path: &Path) -> Result<Clusters, ConfigError> {
     load_with_text(path).map(|(cluster, _)| cluster)
 }
 
-/// Like [`load`], with the very text that the cluster was read from.
+/// Like [`load`], with the very text that it was read from.
 ///
 /// # Errors
 /// Those of [`load`].
-pub fn load_with_text(path: &Path) -> Result<(Cluster, String), ConfigError> {
+pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
     let text = read(path)
         .map_err(|error| unreadable(&error))
         .and_then(into_text)

@@ -10,6 +10,7 @@ mod bypass;
 mod bypass_list;
 mod bypass_problem;
 mod claim;
+mod clusters;
 mod conflict;
 mod drain;
 mod in_role;
@@ -17,6 +18,7 @@ mod keys;
 mod lines;
 mod load;
 mod name;
+mod network;
 mod overlap;
 mod pairing;
 mod prefix;
@@ -35,11 +37,13 @@ pub use address_problem::AddressProblem;
 pub use bypass::{BypassProtocol, BypassRule};
 pub use bypass_problem::BypassProblem;
 pub use claim::Claim;
+pub use clusters::Clusters;
 pub use conflict::{Conflict, Place, check_members};
 pub use drain::{Drain, DrainProblem};
 pub use in_role::{parse_private, parse_public, parse_underlay};
 pub use load::{load, load_with_text};
 pub use name::{MemberName, NameProblem};
+pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use prefix::{Family, Prefix};
 pub use problem::{ConfigError, Problem};
@@ -51,12 +55,19 @@ pub use unicast::Special;
 /// Only [`load`] and [`parse`] make one, so who holds it needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
+    network: Option<Network>,
     members: Vec<Member>,
     bypass: BTreeSet<BypassRule>,
     drain: Drain,
 }
 
 impl Cluster {
+    /// The network that it is seen on; none where the file has none.
+    #[must_use]
+    pub const fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
     /// The members, at least two, in the order of the file.
     #[must_use]
     pub fn members(&self) -> &[Member] {
@@ -124,11 +135,12 @@ impl Member {
     }
 }
 
-/// Reads `text` as the cluster file; `path` is only named in errors.
+/// Reads `text` as the cluster file, and gives the cluster on each of its networks; `path` is only named
+/// in errors.
 ///
 /// # Errors
 /// A [`ConfigError`] with every problem of the text, each with its line and its remedy.
-pub fn parse(path: &Path, text: &str) -> Result<Cluster, ConfigError> {
+pub fn parse(path: &Path, text: &str) -> Result<Clusters, ConfigError> {
     raw::read(text)
         .map_err(|syntax| vec![syntax])
         .and_then(|(file, problems)| validate::validate(&file, problems))

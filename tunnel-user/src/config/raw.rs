@@ -38,10 +38,23 @@ pub(super) struct RawMember {
     pub(super) line: usize,
     pub(super) name: Given<String>,
     pub(super) private: Texts,
+    /// In the network that is looked at, or in the only one.
     pub(super) public: Texts,
+    /// Likewise.
     pub(super) underlay: Texts,
     pub(super) direct: Given<bool>,
     pub(super) bypass: Texts,
+    /// `public` by network.
+    pub(super) public_in: Vec<InNetwork>,
+    /// `underlay` by network.
+    pub(super) underlay_in: Vec<InNetwork>,
+}
+
+/// What a member has under one key in the network that is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InNetwork {
+    pub(super) network: Located<String>,
+    pub(super) texts: Texts,
 }
 
 impl RawMember {
@@ -55,7 +68,24 @@ impl RawMember {
             underlay: given,
             direct: Given::Missing,
             bypass: Given::Missing,
+            public_in: Vec::new(),
+            underlay_in: Vec::new(),
         }
+    }
+
+    /// The member in a network of the given name. What is not said by network counts in the first one.
+    pub(super) fn in_network(&self, name: &str, is_first: bool) -> Self {
+        let of = |plain: &Texts, named: &[InNetwork]| {
+            let named = named.iter().find(|named| named.network.value == name);
+            match named {
+                Some(named) => named.texts.clone(),
+                None if is_first => plain.clone(),
+                None => Given::Missing,
+            }
+        };
+        let public = of(&self.public, &self.public_in);
+        let underlay = of(&self.underlay, &self.underlay_in);
+        Self { public, underlay, ..self.clone() }
     }
 
     /// What the member has under the role's key.
@@ -68,8 +98,17 @@ impl RawMember {
     }
 }
 
+/// A `[[network]]` whose values have the right types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawNetwork {
+    pub(super) line: usize,
+    pub(super) name: Given<String>,
+    pub(super) interface: Texts,
+}
+
 /// What a file holds, members of a wrong type among it.
 pub(super) struct RawFile {
+    pub(super) networks: Vec<RawNetwork>,
     pub(super) members: Vec<RawMember>,
     /// The rules of the whole cluster.
     pub(super) bypass: Texts,
@@ -119,13 +158,18 @@ impl Reader {
     }
 
     fn file(&mut self, root: &DeTable<'_>) -> RawFile {
-        let mut file =
-            RawFile { members: Vec::new(), bypass: Given::Missing, drain: Given::Missing };
+        let mut file = RawFile {
+            networks: Vec::new(),
+            members: Vec::new(),
+            bypass: Given::Missing,
+            drain: Given::Missing,
+        };
         for (key, value) in root {
             match key.get_ref().as_ref() {
                 keys::MEMBER => file.members = self.members(value),
                 keys::BYPASS => file.bypass = self.bypass(value),
                 keys::DRAIN => file.drain = self.drain(value),
+                keys::NETWORK => file.networks = self.networks(value),
                 unknown => self.unknown_in_file(unknown, self.line_of(key)),
             }
         }
@@ -139,16 +183,96 @@ impl Reader {
     fn unknown_in_file(&mut self, key: &str, line: usize) {
         let message = format!("unknown key {}", quoted(key));
         let help = match keys::nearest(key, &keys::OF_FILE) {
-            Some(keys::MEMBER) => "did you mean [[member]]?".into(),
+            Some(table @ (keys::MEMBER | keys::NETWORK)) => format!("did you mean [[{table}]]?"),
             Some(meant) => format!("did you mean {meant}?"),
             None if keys::OF_MEMBER.contains(&key) => {
                 format!("{key} belongs to a member: write [[member]] on a line before it")
             }
             None => {
-                "a cluster file holds bypass, drain and [[member]] tables only: leave it out".into()
+                "a cluster file holds bypass, drain, [[network]] and [[member]] tables only: leave it \
+                     out".into()
             }
         };
         self.problems.push(Problem::at(line, message, help));
+    }
+
+    fn networks(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawNetwork> {
+        const HELP: &str = "begin each network with [[network]], with two brackets on each side";
+        let line = self.line_of(value);
+        let DeValue::Array(elements) = value.get_ref() else {
+            let message = format!("network is {}, not a list of tables", kind(value));
+            let _: Given<()> = self.wrong(line, message, HELP);
+            return Vec::new();
+        };
+        let mut networks = Vec::new();
+        for element in elements {
+            let line = self.line_of(element);
+            let mut network = RawNetwork { line, name: Given::Missing, interface: Given::Missing };
+            match element.get_ref() {
+                DeValue::Table(table) => self.network(table, &mut network),
+                _ => {
+                    let message = format!("a network is {}, not a table", kind(element));
+                    network.name = self.wrong(line, message, HELP);
+                    network.interface = Given::Wrong;
+                }
+            }
+            networks.push(network);
+        }
+        networks
+    }
+
+    fn network(&mut self, table: &DeTable<'_>, network: &mut RawNetwork) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                keys::NAME => network.name = self.name(value),
+                keys::INTERFACE => network.interface = self.interfaces(value),
+                unknown => {
+                    let meant = keys::nearest(unknown, &keys::OF_NETWORK);
+                    let help = match meant {
+                        Some(meant) => format!("did you mean {meant}?"),
+                        None => {
+                            format!("the keys of a network are {}", keys::OF_NETWORK.join(", "))
+                        }
+                    };
+                    let message = format!("unknown key {} in a network", quoted(unknown));
+                    self.problems.push(Problem::at(self.line_of(key), message, help));
+                    match meant {
+                        Some(keys::NAME) => network.name = Given::Wrong,
+                        Some(keys::INTERFACE) => network.interface = Given::Wrong,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn interfaces(&mut self, value: &Spanned<DeValue<'_>>) -> Texts {
+        const HELP: &str = "write its name in quotes: interface = \"eth0\"";
+        let line = self.line_of(value);
+        match value.get_ref() {
+            DeValue::String(text) => {
+                let value = vec![Located { value: text.to_string(), line }];
+                Given::Right(Located { value, line })
+            }
+            DeValue::Array(elements) => self.texts(keys::INTERFACE, elements, line, HELP),
+            _ => {
+                let message =
+                    format!("interface is {}, not a string or a list of strings", kind(value));
+                self.wrong(line, message, HELP)
+            }
+        }
+    }
+
+    /// What a member has under `key`: the same in all networks, or in each that is named.
+    fn by_network(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> (Texts, Vec<InNetwork>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            return (self.addresses(key, value), Vec::new());
+        };
+        let named = table.iter().map(|(network, value)| InNetwork {
+            network: Located { value: network.get_ref().to_string(), line: self.line_of(network) },
+            texts: self.addresses(key, value),
+        });
+        (Given::Missing, named.collect())
     }
 
     fn members(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawMember> {
@@ -180,8 +304,12 @@ impl Reader {
             match key.get_ref().as_ref() {
                 keys::NAME => member.name = self.name(value),
                 keys::PRIVATE => member.private = self.addresses(keys::PRIVATE, value),
-                keys::PUBLIC => member.public = self.addresses(keys::PUBLIC, value),
-                keys::UNDERLAY => member.underlay = self.addresses(keys::UNDERLAY, value),
+                keys::PUBLIC => {
+                    (member.public, member.public_in) = self.by_network(keys::PUBLIC, value);
+                }
+                keys::UNDERLAY => {
+                    (member.underlay, member.underlay_in) = self.by_network(keys::UNDERLAY, value);
+                }
                 keys::DIRECT => member.direct = self.direct(value),
                 keys::BYPASS => member.bypass = self.bypass(value),
                 unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),

@@ -8,20 +8,21 @@ use super::claim::Claim;
 use super::conflict::{Conflict, Place, check_members};
 use super::in_role::parse_range;
 use super::name::MemberName;
+use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::prefix::{Family, Prefix};
 use super::problem::{Problem, quoted};
-use super::raw::{Given, Located, RawFile, RawMember};
+use super::raw::{Given, InNetwork, Located, RawFile, RawMember, Texts};
 use super::role::Role;
-use super::{BypassRule, Cluster, Drain, DrainProblem, Member};
+use super::{BypassRule, Cluster, Clusters, Drain, DrainProblem, Member};
 use crate::address::{Mapping, Private, Public, Underlay};
 
-/// Makes a cluster of what the file gives, or says all that is wrong: `problems` are those that are
-/// already known.
+/// Makes the cluster on each of its networks of what the file gives, or says all that is wrong:
+/// `problems` are those that are already known.
 pub(super) fn validate(
     file: &RawFile,
     mut problems: Vec<Problem>,
-) -> Result<Cluster, Vec<Problem>> {
+) -> Result<Clusters, Vec<Problem>> {
     if let [only] = file.members.as_slice() {
         problems.push(Problem::at(
             only.line,
@@ -31,16 +32,98 @@ pub(super) fn validate(
     }
     let bypass = bypass_list::rules(&file.bypass, &mut problems);
     let drain = drain(&file.drain, &mut problems);
-    let checked: Vec<Checked> = file.members.iter().map(|raw| check(raw, &mut problems)).collect();
-    let claims: Vec<Claim> = checked.iter().map(Checked::claim).collect();
-    for conflict in check_members(&claims) {
-        problems.push(conflict_problem(&conflict, &checked));
-    }
+    let networks = network::networks(file, &mut problems);
+    let views = views(file, &networks, &mut problems);
+    require_no_conflict(&views, &mut problems);
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(without_repetition(problems));
     }
-    let members = checked.into_iter().filter_map(Checked::member).collect();
-    Ok(Cluster { members, bypass, drain })
+    let clusters = views.into_iter().map(|view| Cluster {
+        network: view.network,
+        members: view.members.into_iter().flatten().filter_map(Checked::member).collect(),
+        bypass: bypass.clone(),
+        drain,
+    });
+    Ok(Clusters::new(clusters.collect()))
+}
+
+/// The members on one network, each in its place in the file; none for one that is not on it.
+struct View {
+    network: Option<Network>,
+    members: Vec<Option<Checked>>,
+}
+
+fn views(file: &RawFile, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
+    if networks.is_empty() {
+        // That there is no such network has been told.
+        let given = |plain: &Texts, named: &[InNetwork]| {
+            if named.is_empty() { plain.clone() } else { Given::Wrong }
+        };
+        let alone = |raw: &RawMember| RawMember {
+            public: given(&raw.public, &raw.public_in),
+            underlay: given(&raw.underlay, &raw.underlay_in),
+            ..raw.clone()
+        };
+        let members = file.members.iter().map(|raw| Some(check(&alone(raw), problems))).collect();
+        return vec![View { network: None, members }];
+    }
+    let mut views = Vec::new();
+    for (index, network) in networks.iter().enumerate() {
+        let is_first = index == 0;
+        let members: Vec<_> = file
+            .members
+            .iter()
+            .map(|raw| {
+                let on_it = raw.in_network(network.name.as_str(), is_first);
+                // One that is on no network at all is told so once.
+                let is_nowhere = is_first && raw.public_in.is_empty();
+                let is_there = on_it.public != Given::Missing || is_nowhere;
+                is_there.then(|| check(&on_it, problems))
+            })
+            .collect();
+        // Of a network or an address that is wrong, more would only follow.
+        if problems.is_empty() && members.iter().flatten().count() == 1 {
+            let line = members.iter().flatten().map(|member| member.line).next();
+            problems.push(Problem::at(
+                line.unwrap_or(1),
+                format!("only one member has an address on the network {}", network.name),
+                format!("write public.{} for each of the others as well", network.name),
+            ));
+        }
+        views.push(View { network: Some(network.clone()), members });
+    }
+    views
+}
+
+/// Addresses are the same ones on all networks: nobody's private address is another's public one on any
+/// of them.
+fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
+    let count = views.first().map_or(0, |view| view.members.len());
+    let mut members: Vec<Checked> = Vec::new();
+    for index in 0..count {
+        let mut of_member = views.iter().filter_map(|view| view.members.get(index)?.as_ref());
+        let Some(first) = of_member.next() else { continue };
+        let mut all = first.clone();
+        for other in of_member {
+            all.add(other);
+        }
+        members.push(all);
+    }
+    let claims: Vec<Claim> = members.iter().map(Checked::claim).collect();
+    for conflict in check_members(&claims) {
+        problems.push(conflict_problem(&conflict, &members));
+    }
+}
+
+/// What is wrong with a member is found on each of its networks.
+fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut told = Vec::new();
+    for problem in problems {
+        if !told.contains(&problem) {
+            told.push(problem);
+        }
+    }
+    told
 }
 
 fn drain(given: &Given<String>, problems: &mut Vec<Problem>) -> Drain {
@@ -52,6 +135,7 @@ fn drain(given: &Given<String>, problems: &mut Vec<Problem>) -> Drain {
 }
 
 /// As much of a member as is right by itself.
+#[derive(Clone)]
 struct Checked {
     line: usize,
     name: Option<MemberName>,
@@ -64,6 +148,19 @@ struct Checked {
 }
 
 impl Checked {
+    /// Adds its addresses on another network.
+    fn add(&mut self, other: &Self) {
+        for (all, more) in
+            [(&mut self.public, &other.public), (&mut self.underlay, &other.underlay)]
+        {
+            for range in more {
+                if all.iter().all(|known| known.value != range.value) {
+                    all.push(range.clone());
+                }
+            }
+        }
+    }
+
     fn ranges(&self, role: Role) -> &[Located<Prefix>] {
         match role {
             Role::Private => &self.private,

@@ -30,6 +30,8 @@ pub struct RunningMembership {
     pub bypass: BypassTable,
     /// For how long packets from where peers were are accepted.
     pub drain: Drain,
+    /// The network and the interface on it, if the file has networks.
+    pub network: Option<(String, String)>,
 }
 
 /// What no cluster file says. It prints as what is wrong.
@@ -62,12 +64,15 @@ pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> 
         return Err(Inexpressible::NoPeer);
     }
     require_own_entries(running)?;
-    let text = text(membership, running.drain);
+    let text = text(running);
     let read = config::parse(Path::new("the running members"), &text)
         .map_err(|error| Inexpressible::NoCluster(error.to_string()))?;
+    let [read] = read.all() else {
+        return Err(Inexpressible::NoCluster("read again, they are on several networks".into()));
+    };
     let own = read.members().iter().filter(|member| membership.identity.is(&member.name));
     let identity = Identity::new(own.map(Into::into).collect());
-    match Membership::of(&read, identity) {
+    match Membership::of(read, identity) {
         Ok((same, left_out)) if same == *membership && left_out.is_empty() => Ok(text),
         Ok(_) => Err(Inexpressible::NoCluster("read again, they are others".into())),
         Err(failure) => Err(Inexpressible::NoCluster(failure.to_string())),
@@ -114,8 +119,12 @@ fn odd_peer<A: Address + PartialEq>(
 
 /// The members as the text of a file, this host's first. The rules for all of this host's traffic
 /// stand for the cluster's: no other host reads it.
-fn text(membership: &Membership, drain: Drain) -> String {
+fn text(running: &RunningMembership) -> String {
+    let RunningMembership { membership, drain, network, .. } = running;
     let mut text = format!("drain = \"{drain}\"\n{}", rules(&membership.bypass));
+    if let Some((name, interface)) = network {
+        let _ = write!(text, "\n[[network]]\nname = \"{name}\"\ninterface = \"{interface}\"\n");
+    }
     for own in membership.identity.selves() {
         let list =
             |role: fn(&Mapping) -> Prefix| quoted(own.mappings().map(|mapping| role(&mapping)));
@@ -168,6 +177,7 @@ mod tests {
             peers: peer_tables::tables(&membership, &slots, 60),
             selves: selves::tables(&membership.identity, &Formers::new()),
             drain: Drain::default(),
+            network: None,
             bypass: bypass::table(&membership, &slots),
             names,
             membership,

@@ -179,11 +179,11 @@ mod tests {
     "#;
 
     fn find_in(text: &str, addresses: &[&str], names: &[&str]) -> Result<Identity, Failure> {
-        let cluster = parse(Path::new("cluster.toml"), text).unwrap();
+        let clusters = parse(Path::new("cluster.toml"), text).unwrap();
         let addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
         let held = Held { interface: "eth0", on_interface: &addresses, on_host: &addresses };
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        find(&cluster, &names, &held)
+        find(&clusters.all()[0], &names, &held)
     }
 
     fn find_on(addresses: &[&str], names: &[&str]) -> Result<Identity, Failure> {

@@ -91,10 +91,11 @@ impl Membership {
     }
 
     fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Failure> {
-        let cluster = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
+        let clusters = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
+        let cluster = &clusters.all()[0];
         let members = cluster.members().iter().filter(|m| selves.contains(&m.name.as_str()));
         let identity = Identity::new(members.map(Into::into).collect());
-        Self::of(&cluster, identity)
+        Self::of(cluster, identity)
     }
 }
 

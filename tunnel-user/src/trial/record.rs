@@ -77,6 +77,7 @@ impl WayBack {
             verbose: self.verbose,
             // What the trial brought may be what cut the operator off.
             drain: Some(Drain::NONE),
+            network: None,
         }
     }
 }

@@ -29,7 +29,7 @@ public  = "203.0.113.2"
 
 fn right(text: &str) -> Cluster {
     match parse(Path::new("cluster.toml"), text) {
-        Ok(cluster) => cluster,
+        Ok(clusters) => clusters.all()[0].clone(),
         Err(error) => panic!("{error}"),
     }
 }
@@ -73,12 +73,80 @@ fn the_example_of_the_design() {
     assert!(cluster.bypass().is_empty());
 }
 
+const TWO_NETWORKS: &str = r#"
+[[network]]
+name      = "internet"
+interface = ["eth0", "enp1s0"]
+
+[[network]]
+name      = "ib"
+interface = "ib0"
+
+[[member]]
+name        = "srva"
+private     = "10.0.0.1"
+public      = { internet = "198.51.100.2", ib = "172.16.0.1" }
+underlay.internet = "192.168.1.2"
+
+[[member]]
+name        = "srvb"
+private     = "10.0.0.2"
+public.internet = "203.0.113.2"
+public.ib   = "172.16.0.2"
+
+[[member]]
+name        = "far"
+private     = "10.0.0.3"
+public      = "203.0.113.3"      # of the first network
+"#;
+
+#[test]
+fn a_cluster_on_two_networks_is_one_on_each() {
+    let clusters = parse(Path::new("cluster.toml"), TWO_NETWORKS).expect("a right file");
+    let [internet, ib] = clusters.all() else { panic!("two networks") };
+    let public = |cluster: &Cluster| -> Vec<String> {
+        let members = cluster.members().iter();
+        members.map(|member| member.v4.expect("IPv4").public().to_string()).collect()
+    };
+    assert_eq!(public(internet), ["198.51.100.2", "203.0.113.2", "203.0.113.3"]);
+    assert_eq!(public(ib), ["172.16.0.1", "172.16.0.2"]);
+    let underlay = |cluster: &Cluster| cluster.members()[0].v4.expect("IPv4").underlay();
+    assert_eq!(underlay(internet).to_string(), "192.168.1.2");
+    assert_eq!(underlay(ib).to_string(), "172.16.0.1");
+}
+
+#[test]
+fn the_network_is_that_of_the_interface_or_the_one_that_is_named() {
+    let clusters = parse(Path::new("cluster.toml"), TWO_NETWORKS).expect("a right file");
+    let on = |interface: &str, named: Option<&str>| {
+        let named = named.map(|name| name.parse().expect("a name"));
+        clusters
+            .on(interface, named.as_ref())
+            .map(|cluster| cluster.network().map(|network| network.name.to_string()))
+    };
+    for (interface, named, wanted) in [
+        ("eth0", None, "internet"),
+        ("enp1s0", None, "internet"),
+        ("ib0", None, "ib"),
+        ("wlan0", Some("ib"), "ib"),
+        ("eth0", Some("ib"), "ib"),
+    ] {
+        assert_eq!(on(interface, named).expect("known").as_deref(), Some(wanted), "{interface}");
+    }
+    let error = on("wlan0", None).expect_err("unknown").to_string();
+    assert!(error.contains("--network: internet, ib"), "{error}");
+    let error = on("eth0", Some("lan")).expect_err("unknown").to_string();
+    assert!(error.contains("internet, ib"), "{error}");
+    assert!(clusters.rank(Some("internet")) < clusters.rank(Some("ib")));
+    assert!(clusters.rank(Some("ib")) < clusters.rank(Some("lan")));
+}
+
 #[test]
 fn the_example_from_disk() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), EXAMPLE).expect("the file is written");
     let cluster = load(file.path()).expect("a right file");
-    assert_eq!(cluster.into_members(), example());
+    assert_eq!(cluster.all()[0].members(), example());
 }
 
 #[test]

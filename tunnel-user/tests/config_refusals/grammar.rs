@@ -57,7 +57,11 @@ fn keys() -> Vec<Case> {
             "an unknown key at the top",
             "version = 1\n[[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.1\"\n\
              [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"192.0.2.2\"\n",
-            &unknown(1, "unknown key \"version\"", "bypass, drain and [[member]] tables only"),
+            &unknown(
+                1,
+                "unknown key \"version\"",
+                "bypass, drain, [[network]] and [[member]] tables only",
+            ),
         ),
         case(
             "an unknown table",
@@ -175,7 +179,7 @@ fn types() -> Vec<Case> {
         case(
             "an address that is a table",
             &with("public", "{ ipv4 = \"192.0.2.1\" }"),
-            &wrong(9, "public is a table", "public ="),
+            &wrong(9, "there is no network \"ipv4\"", "write a [[network]]"),
         ),
         case(
             "a list that holds an integer",
@@ -213,6 +217,81 @@ fn types() -> Vec<Case> {
             &wrong(10, "direct is an integer", "direct = true or"),
         ),
     ]
+}
+
+/// Two members on two networks, but for what `change` makes of the text.
+fn networks(from: &str, to: &str) -> String {
+    let text = "[[network]]\nname = \"lan\"\ninterface = \"eth0\"\n\
+                [[network]]\nname = \"ib\"\ninterface = \"ib0\"\n\
+                [[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\n\
+                public.lan = \"198.51.100.1\"\npublic.ib = \"172.16.0.1\"\n\
+                [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\n\
+                public.lan = \"198.51.100.2\"\npublic.ib = \"172.16.0.2\"\n";
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
+fn wrong_networks() -> Vec<Case> {
+    let wrong = |line, message, help| [Expected(line, message, help)];
+    let change = |from: &str, to: &str| networks(from, to);
+    vec![
+        case(
+            "two networks of one name",
+            &change("[[member]]", "[[network]]\nname = \"ib\"\ninterface = \"ib1\"\n[[member]]"),
+            &wrong(7, "two networks are called ib", "a name of its own"),
+        ),
+        case(
+            "an interface on two networks",
+            &change("interface = \"ib0\"", "interface = [\"ib0\", \"eth0\"]"),
+            &wrong(4, "\"eth0\" is said to be on two networks", "leave it out of the others"),
+        ),
+        case(
+            "a network without an interface",
+            &change("interface = \"ib0\"\n", ""),
+            &wrong(4, "the network ib has no interface", "interface = \"eth0\""),
+        ),
+        case(
+            "an address on a network that there is not",
+            &change("public.ib = \"172.16.0.2\"", "public.ibb = \"172.16.0.2\""),
+            &wrong(15, "there is no network \"ibb\"", "are lan, ib"),
+        ),
+        case(
+            "an underlay address alone",
+            &change("public.ib = \"172.16.0.2\"", "underlay.ib = \"172.16.0.2\""),
+            &wrong(15, "an underlay address on ib, and no public one", "public.ib ="),
+        ),
+        case(
+            "one member alone on a network",
+            &change("public.ib = \"172.16.0.2\"\n", ""),
+            &wrong(7, "only one member has an address on the network ib", "public.ib"),
+        ),
+        case(
+            "a private address that is public on the other network",
+            &change("172.16.0.2", "10.0.0.1"),
+            &wrong(9, "10.0.0.1", "of its own"),
+        ),
+        case(
+            "an interface that is a number",
+            &change("interface = \"ib0\"", "interface = 0"),
+            &wrong(6, "interface is an integer", "interface = \"eth0\""),
+        ),
+        case(
+            "a member on no network",
+            &change("public.lan = \"198.51.100.2\"\npublic.ib = \"172.16.0.2\"\n", ""),
+            &wrong(11, "the member \"b\" has no public address", "add public"),
+        ),
+    ]
+}
+
+#[test]
+fn networks_that_do_not_fit_are_refused() {
+    for case in wrong_networks() {
+        let error = tunnel_user::config::parse(std::path::Path::new("cluster.toml"), &case.text);
+        assert!(error.is_err(), "{}", case.text);
+    }
+    assert_refused(&wrong_networks());
+    let right = networks("ib0", "ib1");
+    assert!(tunnel_user::config::parse(std::path::Path::new("cluster.toml"), &right).is_ok());
 }
 
 #[test]

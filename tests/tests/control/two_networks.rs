@@ -1,0 +1,229 @@
+//! Two networks at once: an uplink over a router, and a second one with a larger MTU. The traffic goes
+//! from one to the other and back while it flows, on one host after the other.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
+use tests::capture::Capture;
+use tests::kernel_counters::snmp;
+use tests::lab::join;
+use tests::netns::Namespace;
+
+use crate::conversation::Conversation;
+use crate::host_state::HostState;
+use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
+use crate::stream::Streams;
+
+const SECOND: &str = "ib0";
+const MTU: &str = "4000";
+const FILE: &str = "\
+[[network]]
+name      = \"internet\"
+interface = \"eth0\"
+
+[[network]]
+name      = \"ib\"
+interface = \"ib0\"
+
+[[member]]
+name    = \"srva\"
+private = [\"10.0.0.1\", \"fd00::1\"]
+public  = { internet = [\"198.51.100.2\", \"2001:db8:a::2\"], ib = [\"172.16.0.1\", \"fd16::1\"] }
+
+[[member]]
+name    = \"srvb\"
+private = [\"10.0.0.2\", \"fd00::2\"]
+public  = { internet = [\"203.0.113.2\", \"2001:db8:b::2\"], ib = [\"172.16.0.2\", \"fd16::2\"] }
+";
+
+/// The lab with a second network between the hosts.
+fn prepared() -> Result<Scenario> {
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    join(a, SECOND, b, SECOND)?;
+    for (host, last) in [(a, "1"), (b, "2")] {
+        host.run(&["ip", "link", "set", SECOND, "mtu", MTU, "up"])?;
+        let (v4, v6) = (format!("172.16.0.{last}/24"), format!("fd16::{last}/64"));
+        host.run(&["ip", "address", "add", &v4, "dev", SECOND])?;
+        host.run(&["ip", "address", "add", &v6, "dev", SECOND, "nodad"])?;
+        wait_until_up(host, SECOND)?;
+    }
+    scenario.file("cluster.toml", FILE)?;
+    Ok(scenario)
+}
+
+fn attach_second(scenario: &Scenario, host: &Namespace) -> Result<String> {
+    let path = scenario.path("cluster.toml");
+    scenario.rewrite.run(host, &["attach", SECOND, "--config", &path])
+}
+
+fn attached() -> Result<Scenario> {
+    let scenario = prepared()?;
+    scenario.attach_both(NOTHING_MORE)?;
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        attach_second(&scenario, host)?;
+    }
+    Ok(scenario)
+}
+
+fn switch(scenario: &Scenario, host: &Namespace, peer: &str, network: &str) -> Result<String> {
+    scenario.rewrite.run(host, &["peer", "set", peer, "--network", network])
+}
+
+fn goes_by(host: &Namespace, private: &str) -> Result<String> {
+    let words = host.run(&["ip", "route", "get", private])?;
+    let interface = words.split_whitespace().skip_while(|word| *word != "dev").nth(1);
+    Ok(interface.context("no interface")?.to_owned())
+}
+
+fn healthy(scenario: &Scenario) -> Result<()> {
+    scenario.require_healthy(&scenario.lab.a)?;
+    scenario.require_healthy(&scenario.lab.b)
+}
+
+fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
+    let mut counts = Vec::new();
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        let snmp = snmp(host)?;
+        for name in ["Tcp.OutRsts", "Tcp.EstabResets"] {
+            counts.push(*snmp.get(name).with_context(|| format!("no counter {name}"))?);
+        }
+    }
+    Ok(counts)
+}
+
+#[test]
+fn traffic_moves_between_networks_of_two_mtus_and_back_without_a_loss() -> Result<()> {
+    let scenario = attached()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    healthy(&scenario)?;
+    let before = resets(&scenario)?;
+    let pairs: [(IpAddr, IpAddr); 2] =
+        [("10.0.0.1".parse()?, "10.0.0.2".parse()?), ("fd00::1".parse()?, "fd00::2".parse()?)];
+    for (a_private, b_private) in pairs {
+        let conversation = Conversation::start(a, b, a_private, b_private)?;
+        let streams = Streams::between(&scenario.lab, a_private, b_private)?;
+        for round in 0..10 {
+            for (network, interface) in [("ib", SECOND), ("internet", "eth0")] {
+                // On one host after the other, in either order.
+                let both = [(a, "srvb", b_private), (b, "srva", a_private)];
+                let order: Vec<_> = if round % 2 == 0 {
+                    both.to_vec()
+                } else {
+                    both.iter().rev().copied().collect()
+                };
+                for (host, peer, private) in order {
+                    let exchanged = conversation.exchanged();
+                    switch(&scenario, host, peer, network)?;
+                    assert_eq!(goes_by(host, &private.to_string())?, interface);
+                    ensure!(conversation.exchanged() > exchanged, "it stands still: {round}");
+                }
+            }
+        }
+        conversation.require_unharmed()?;
+        streams.require_none_lost()?;
+    }
+    assert_eq!(resets(&scenario)?, before, "a connection was reset");
+    healthy(&scenario)
+}
+
+#[test]
+fn all_peers_go_by_the_other_network_at_once_and_nothing_by_the_first() -> Result<()> {
+    let scenario = attached()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    for host in [a, b] {
+        let said = scenario.rewrite.run(host, &["peer", "set", "--all", "--network", "ib"])?;
+        ensure!(
+            said.contains("back: rewrite peer set") && said.contains("--network internet"),
+            "{said}"
+        );
+    }
+    let first = Capture::start(a, "eth0", "icmp")?;
+    let second = Capture::start(a, SECOND, "icmp")?;
+    scenario.require_traffic()?;
+    assert_eq!(first.stop()?.len(), 0);
+    let frames = second.stop()?;
+    ensure!(!frames.is_empty(), "nothing crossed the second network");
+    for frame in &frames {
+        let ipv4 = frame.ipv4().context("not IPv4")?;
+        let source = ipv4.header.source_addr().to_string();
+        ensure!(source.starts_with("172.16.0."), "{source} is not of the second network");
+    }
+    let status = scenario.json(a, &["status", "--json"])?;
+    let networks: Vec<_> = status["interfaces"]
+        .as_array()
+        .context("no interfaces")?
+        .iter()
+        .map(|interface| interface["network"].clone())
+        .collect();
+    assert_eq!(networks, ["internet", "ib"]);
+    healthy(&scenario)
+}
+
+#[test]
+fn who_stands_first_in_the_file_gets_the_traffic_whoever_is_attached_first() -> Result<()> {
+    let scenario = prepared()?;
+    let host = &scenario.lab.a;
+    attach_second(&scenario, host)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, SECOND);
+    scenario.attach(host, NOTHING_MORE)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "the file prefers it");
+    switch(&scenario, host, "srvb", "ib")?;
+    // Attached already: what the operator has chosen stays.
+    scenario.attach(host, NOTHING_MORE)?;
+    attach_second(&scenario, host)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, SECOND);
+    assert_eq!(goes_by(host, "fd00::2")?, SECOND);
+    Ok(())
+}
+
+#[test]
+fn a_detached_network_leaves_the_traffic_to_the_other_and_the_last_one_leaves_nothing() -> Result<()>
+{
+    let scenario = prepared()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    let before = HostState::of(a)?;
+    scenario.attach_both(NOTHING_MORE)?;
+    for host in [a, b] {
+        attach_second(&scenario, host)?;
+        scenario.rewrite.run(host, &["peer", "set", "--all", "--network", "ib"])?;
+    }
+    let streams = Streams::start(&scenario.lab)?;
+    for host in [a, b] {
+        let said = scenario.rewrite.run(host, &["detach", SECOND])?;
+        ensure!(
+            said.contains("goes by eth0 now: route 10.0.0.2") || said.contains("10.0.0.1"),
+            "{said}"
+        );
+    }
+    scenario.require_traffic()?;
+    drop(streams);
+    scenario.require_healthy(a)?;
+    scenario.detach(a)?;
+    before.assert_unchanged(a, "after both are detached");
+    Ok(())
+}
+
+#[test]
+fn what_can_not_be_switched_is_refused() -> Result<()> {
+    let scenario = prepared()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let state = HostState::of(host)?;
+    let try_it = |words: &[&str]| scenario.try_run(host, &[&["peer", "set"], words].concat());
+    try_it(&["srvb", "--network", "ib"])?
+        .require(4, &["no interface on the network ib", "internet"])?;
+    try_it(&["srvx", "--network", "internet"])?.require(4, &["no peer \"srvx\""])?;
+    try_it(&["srvb", "--network", "ib", "--public", "192.0.2.1"])?.require(2, &["--network"])?;
+    try_it(&["srvb"])?.require(2, &["say what to change"])?;
+    try_it(&["--all"])?.require(2, &["--network"])?;
+    state.assert_unchanged(host, "after what was refused");
+    let path = scenario.file("other.toml", FILE.replace("\"ib0\"", "\"ib7\""))?;
+    let path = path.display().to_string();
+    let ended = scenario.try_run(host, &["attach", SECOND, "--config", &path])?;
+    ended.require(4, &["does not say which network ib0 is on", "--network: internet, ib"])?;
+    let words = ["attach", SECOND, "--config", &path, "--network", "ib"];
+    scenario.rewrite.run(host, &words)?;
+    switch(&scenario, host, "srvb", "ib")?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
+//! accept on all of theirs, so that each can be switched by itself, in any order.
+
+use super::other_networks::all_ours;
+use super::routing;
+use super::running::{self, Running};
+use super::undo::{Undo, undo};
+use crate::config::NetworkName;
+use crate::dataplane::pins;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::host::privileges::{self, Task};
+use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
+use crate::plan::identity::list;
+use crate::plan::peers::NamedPeer;
+use crate::plan::routes::{self, PeerRoute, RouteChanges};
+
+/// Whose traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// That of the peer of this name or private address.
+    One(String),
+    /// That of all peers on the network.
+    All,
+}
+
+/// What is now true.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The interface that the traffic goes by.
+    pub interface: String,
+    /// Its network.
+    pub network: NetworkName,
+    /// The network before, if there was one and all of the traffic went by it.
+    pub before: Option<String>,
+    /// The peers.
+    pub peers: Vec<NamedPeer>,
+    /// The routes that were set.
+    pub routes: Vec<PeerRoute>,
+}
+
+/// Has the traffic of `which` go by the interface on `network`.
+///
+/// # Errors
+/// [`Failure::Refused`] if no interface of that network is attached, its routes are the operator's, or a
+/// peer has no address there. Nothing has changed then.
+pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure> {
+    privileges::require(Task::UseMaps)?;
+    pins::require_bpffs()?;
+    let netlink = Netlink::connect()?;
+    let interrupt = Interrupt::listen()?;
+    let _lock = pins::lock(&interrupt).await?;
+    let all = running::all()?;
+    let running = on(&all, network)?;
+    let peers = peers(running, which, network)?;
+
+    let snapshot = Snapshot::take(&netlink).await?;
+    let (link, _) = snapshot.attachable(running.folder.interface())?;
+    let names = snapshot.names();
+    let attached = routing::attached(link, &names);
+    let mut wanted = Vec::new();
+    for addresses in peers.iter().flat_map(|peer| &peer.addresses) {
+        let identity = &running.selves.identity;
+        wanted.push(routing::to_peer(&netlink, &attached, identity, addresses).await?);
+    }
+    let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
+    // Those of the others stay: only what is wanted here is to be set.
+    let changes = RouteChanges { remove: Vec::new(), ..changes };
+    let before = before(&all, &netlink, &changes).await?;
+    let mut steps: Vec<Undo> = Vec::new();
+    if let Err(failure) = routing::change(&netlink, &changes, &interrupt, &mut steps).await {
+        undo(&netlink, None, steps).await;
+        return Err(failure);
+    }
+    Ok(Report {
+        interface: running.folder.interface().into(),
+        network: network.clone(),
+        before,
+        peers,
+        routes: changes.set,
+    })
+}
+
+fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Failure> {
+    let found = all.iter().find(|running| running.network().as_deref() == Some(network.as_str()));
+    let running = found.ok_or_else(|| {
+        let attached = list(all.iter().filter_map(Running::network));
+        Failure::refused(
+            format!("no interface on the network {network} is attached"),
+            format!(
+                "attach one first (rewrite attach IFACE); attached are the networks: {attached}"
+            ),
+        )
+    })?;
+    if running.attachment.routes_managed == 0 {
+        let interface = running.folder.interface();
+        return Err(Failure::refused(
+            format!(
+                "{interface} was attached with --no-routes, and the routes are the traffic's way"
+            ),
+            "change the routes to the private addresses yourself, or attach it again without \
+             --no-routes",
+        ));
+    }
+    Ok(running)
+}
+
+fn peers(
+    running: &Running,
+    which: &Which,
+    network: &NetworkName,
+) -> Result<Vec<NamedPeer>, Failure> {
+    let (all, _) = running.peers()?;
+    let mut all = all.into_iter().map(|running| running.peer);
+    let Which::One(wanted) = which else { return Ok(all.collect()) };
+    let private = wanted.parse().ok();
+    let is_it = |peer: &NamedPeer| {
+        peer.name.as_str() == *wanted || peer.private().any(|own| Some(own) == private)
+    };
+    all.find(is_it).map(|peer| vec![peer]).ok_or_else(|| {
+        Failure::refused(
+            format!("there is no peer {wanted:?} on the network {network}"),
+            "`rewrite peer list` shows the peers of each attached interface",
+        )
+    })
+}
+
+/// By which network the traffic went until now, if by one.
+async fn before(
+    all: &[Running],
+    netlink: &Netlink,
+    changes: &RouteChanges,
+) -> Result<Option<String>, Failure> {
+    let ours = all_ours(netlink).await?;
+    let mut networks = changes.set.iter().map(|route| {
+        let link = ours.get(&route.destination)?.link;
+        all.iter().find(|running| running.attachment.ifindex == link)?.network()
+    });
+    let first = networks.next().flatten();
+    Ok(if networks.all(|other| other == first) { first } else { None })
+}

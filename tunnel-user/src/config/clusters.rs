@@ -1,0 +1,70 @@
+//! What a file says: the cluster as it is on each of its networks.
+
+use super::Cluster;
+use super::network::NetworkName;
+use crate::failure::Failure;
+use crate::plan::identity::list;
+
+/// The cluster on each of its networks, at least one, in the order of the file: the first one is the
+/// one to prefer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clusters(Vec<Cluster>);
+
+impl Clusters {
+    /// None is an error of the caller's: a file has at least one.
+    pub(super) const fn new(clusters: Vec<Cluster>) -> Self {
+        Self(clusters)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Cluster] {
+        &self.0
+    }
+
+    /// The only one of a file without networks; else that on the network of the interface, or on the
+    /// network that is named.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if the file does not say which network the interface is on, or has no
+    /// such network.
+    pub fn on(&self, interface: &str, named: Option<&NetworkName>) -> Result<&Cluster, Failure> {
+        let networks = || self.0.iter().filter_map(|cluster| cluster.network());
+        let names = || list(networks().map(|network| &network.name));
+        match (&self.0[..], named) {
+            ([only], None) if only.network().is_none() => Ok(only),
+            (all, Some(name)) => all
+                .iter()
+                .find(|cluster| cluster.network().is_some_and(|network| network.name == *name))
+                .ok_or_else(|| {
+                    Failure::refused(
+                        format!("the file has no network {name}"),
+                        format!("its networks are: {}", names()),
+                    )
+                }),
+            (all, None) => {
+                let is_on = |cluster: &&Cluster| {
+                    cluster.network().is_some_and(|n| n.interfaces.iter().any(|i| i == interface))
+                };
+                all.iter().find(is_on).ok_or_else(|| {
+                    Failure::refused(
+                        format!("the file does not say which network {interface} is on"),
+                        format!(
+                            "add it to the interface of a [[network]], or say it with --network: {}",
+                            names()
+                        ),
+                    )
+                })
+            }
+        }
+    }
+
+    /// How far ahead a network stands in the file: 0 is the one to prefer. Networks that the file does
+    /// not have come last.
+    #[must_use]
+    pub fn rank(&self, name: Option<&str>) -> usize {
+        let is_it =
+            |cluster: &Cluster| cluster.network().map(|network| network.name.as_str()) == name;
+        self.0.iter().position(is_it).unwrap_or(usize::MAX)
+    }
+}

@@ -1,0 +1,125 @@
+//! The networks that the members of a cluster reach each other by.
+
+use std::fmt;
+
+use super::name::{MemberName, NameProblem};
+use super::problem::{Problem, quoted};
+use super::raw::{Given, RawFile, RawMember, RawNetwork, Texts};
+
+/// A network's name: as that of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NetworkName(MemberName);
+
+impl NetworkName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for NetworkName {
+    type Err = NameProblem;
+
+    fn from_str(text: &str) -> Result<Self, NameProblem> {
+        text.parse().map(Self)
+    }
+}
+
+/// A network, and the interfaces by which hosts are on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name, which no other network has.
+    pub name: NetworkName,
+    /// What the interface is called, on whatever host; on no other network.
+    pub interfaces: Vec<String>,
+}
+
+/// The networks of a file, in its order. None for a file without any: all members are on one network.
+pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Network> {
+    let mut networks: Vec<Network> = Vec::new();
+    for raw in &file.networks {
+        let Some(network) = network(raw, problems) else { continue };
+        if networks.iter().any(|other| other.name == network.name) {
+            let message = format!("two networks are called {}", network.name);
+            problems.push(Problem::at(raw.line, message, "give each a name of its own"));
+            continue;
+        }
+        let is_taken = |name: &&String| networks.iter().any(|n| n.interfaces.contains(name));
+        if let Some(interface) = network.interfaces.iter().find(is_taken) {
+            let message = format!("{} is said to be on two networks", quoted(interface));
+            let help = "an interface is on one network: leave it out of the others";
+            problems.push(Problem::at(raw.line, message, help));
+        }
+        networks.push(network);
+    }
+    for member in &file.members {
+        require_known(member, &networks, problems);
+    }
+    networks
+}
+
+fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
+    let name = match &raw.name {
+        Given::Wrong => return None,
+        Given::Missing => {
+            let help = "add it on a line of its own: name = \"internet\"";
+            problems.push(Problem::at(raw.line, "the network has no name", help));
+            return None;
+        }
+        Given::Right(text) => match text.value.parse() {
+            Ok(name) => name,
+            Err(problem) => {
+                let problem: NameProblem = problem;
+                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                return None;
+            }
+        },
+    };
+    let interfaces = match &raw.interface {
+        Given::Wrong => return None,
+        Given::Missing => Vec::new(),
+        Given::Right(list) => list.value.iter().map(|text| text.value.clone()).collect(),
+    };
+    if interfaces.is_empty() && raw.interface != Given::Wrong {
+        let help =
+            "say which interface is on it: interface = \"eth0\", or a list where hosts differ";
+        problems.push(Problem::at(raw.line, format!("the network {name} has no interface"), help));
+    }
+    Some(Network { name, interfaces })
+}
+
+fn require_known(member: &RawMember, networks: &[Network], problems: &mut Vec<Problem>) {
+    for named in member.public_in.iter().chain(&member.underlay_in) {
+        let name = &named.network;
+        if networks.iter().any(|network| network.name.as_str() == name.value) {
+            continue;
+        }
+        let known: Vec<_> = networks.iter().map(|network| network.name.as_str()).collect();
+        let help = match known[..] {
+            [] => "write a [[network]] with name and interface for each network".to_owned(),
+            _ => format!("the networks of the file are {}", known.join(", ")),
+        };
+        let message = format!("there is no network {}", quoted(&name.value));
+        problems.push(Problem::at(name.line, message, help));
+    }
+    for underlay in &member.underlay_in {
+        let name = &underlay.network.value;
+        let is_public = |public: &Texts| !matches!(public, Given::Missing);
+        let has_public = member.public_in.iter().any(|public| public.network.value == *name)
+            || is_public(&member.public)
+                && networks.first().is_some_and(|n| n.name.as_str() == name);
+        if !has_public {
+            let message = format!("there is an underlay address on {name}, and no public one");
+            let help =
+                format!("add public.{name} = \"ADDRESS\": where the others reach the member");
+            problems.push(Problem::at(underlay.network.line, message, help));
+        }
+    }
+}
