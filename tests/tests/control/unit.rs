@@ -25,7 +25,9 @@ fn capabilities() -> Result<Vec<&'static str>> {
 fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     let names = capabilities.iter().filter_map(|name| name.strip_prefix("CAP_"));
     let set = names.fold("-all".to_owned(), |set, name| format!("{set},+{}", name.to_lowercase()));
-    let mut command = host.command("setpriv");
+    // LimitMEMLOCK of the unit: maps are locked memory before Linux 5.11.
+    let mut command = host.command("sh");
+    command.args(["-c", "ulimit -l unlimited && exec \"$@\"", "sh", "setpriv"]);
     command.args([&format!("--bounding-set={set}"), "--inh-caps=-all", "--no-new-privs", binary]);
     command
 }
