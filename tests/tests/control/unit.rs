@@ -15,6 +15,9 @@ use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
 const UNIT: &str = include_str!("../../../packaging/systemd/rewrite@.service");
 const BOUNDING_SET: &str = "CapabilityBoundingSet=";
 
+/// LimitMEMLOCK of the unit, where it is ours to set: maps are locked memory before Linux 5.11.
+const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimited; exec \"$@\"";
+
 /// The unit's capabilities.
 fn capabilities() -> Result<Vec<&'static str>> {
     let line = UNIT.lines().find_map(|line| line.strip_prefix(BOUNDING_SET));
@@ -25,7 +28,8 @@ fn capabilities() -> Result<Vec<&'static str>> {
 fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     let names = capabilities.iter().filter_map(|name| name.strip_prefix("CAP_"));
     let set = names.fold("-all".to_owned(), |set, name| format!("{set},+{}", name.to_lowercase()));
-    let mut command = host.command("setpriv");
+    let mut command = host.command("sh");
+    command.args(["-c", AS_THE_UNIT, "sh", "setpriv"]);
     command.args([&format!("--bounding-set={set}"), "--inh-caps=-all", "--no-new-privs", binary]);
     command
 }
