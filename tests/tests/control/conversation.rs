@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tests::netns::Namespace;
 use tests::traffic::dial_from;
+use tests::wait::wait_until;
 
 const CHUNK: usize = 32 << 10;
 /// A connection that stands still for longer is taken for broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection, from a client to a server that sends back what it gets.
 pub struct Conversation {
@@ -41,9 +42,16 @@ impl Conversation {
         Ok(Self { stop, exchanged, client, server })
     }
 
-    /// How many chunks have come back.
-    pub fn exchanged(&self) -> u64 {
-        self.exchanged.load(Ordering::Relaxed)
+    /// Requires that it goes on: that more comes back from now on.
+    pub fn require_progress(&self) -> Result<()> {
+        let exchanged = || self.exchanged.load(Ordering::Relaxed);
+        // One may have been on its way back.
+        let wanted = exchanged() + 2;
+        wait_until(
+            "the connection to go on",
+            PATIENCE,
+            || Ok((exchanged() >= wanted).then_some(())),
+        )
     }
 
     /// Ends it, and requires that nothing went wrong on either side.

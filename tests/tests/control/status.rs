@@ -32,6 +32,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "interface",
             "hook",
             "ingress",
+            "network",
             "attached_at",
             "changed_at",
             "attached_by",

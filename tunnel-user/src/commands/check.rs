@@ -132,6 +132,16 @@ async fn network(
     findings.extend(snapshot.attachable(name).err().map(bad));
     routes(&membership, link, &netlink, &snapshot, findings).await?;
     reverse_path(identity, link, &snapshot, findings);
+    if cluster.network().is_some() && forwarding::strict_reverse_path(name) {
+        findings.push(Finding::new(
+            Level::Note,
+            format!(
+                "{name} filters by reverse path (rp_filter is 1): while only one of two hosts is \
+                 switched to another network, packets on {name} that go back by the other one are \
+                 dropped; sysctl -w net.ipv4.conf.{name}.rp_filter=2 lets them in"
+            ),
+        ));
+    }
     forwarding_off(identity, name, findings);
     Ok(())
 }

@@ -83,8 +83,7 @@ fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
         },
     };
     let interfaces = match &raw.interface {
-        Given::Wrong => return None,
-        Given::Missing => Vec::new(),
+        Given::Wrong | Given::Missing => Vec::new(),
         Given::Right(list) => list.value.iter().map(|text| text.value.clone()).collect(),
     };
     if interfaces.is_empty() && raw.interface != Given::Wrong {

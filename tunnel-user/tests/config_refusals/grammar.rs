@@ -253,12 +253,12 @@ fn wrong_networks() -> Vec<Case> {
         case(
             "an address on a network that there is not",
             &change("public.ib = \"172.16.0.2\"", "public.ibb = \"172.16.0.2\""),
-            &wrong(15, "there is no network \"ibb\"", "are lan, ib"),
+            &wrong(16, "there is no network \"ibb\"", "are lan, ib"),
         ),
         case(
             "an underlay address alone",
             &change("public.ib = \"172.16.0.2\"", "underlay.ib = \"172.16.0.2\""),
-            &wrong(15, "an underlay address on ib, and no public one", "public.ib ="),
+            &wrong(16, "an underlay address on ib, and no public one", "public.ib ="),
         ),
         case(
             "one member alone on a network",
@@ -268,7 +268,7 @@ fn wrong_networks() -> Vec<Case> {
         case(
             "a private address that is public on the other network",
             &change("172.16.0.2", "10.0.0.1"),
-            &wrong(9, "10.0.0.1", "of its own"),
+            &wrong(16, "10.0.0.1, is also the private address of a (line 9)", ""),
         ),
         case(
             "an interface that is a number",
@@ -278,7 +278,7 @@ fn wrong_networks() -> Vec<Case> {
         case(
             "a member on no network",
             &change("public.lan = \"198.51.100.2\"\npublic.ib = \"172.16.0.2\"\n", ""),
-            &wrong(11, "the member \"b\" has no public address", "add public"),
+            &wrong(12, "the member \"b\" has no public address", "add public"),
         ),
     ]
 }
