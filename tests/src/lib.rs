@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod frame;
 pub mod gluster;
+pub mod iptables_trick;
 pub mod kernel_counters;
 pub mod lab;
 pub mod netns;

@@ -1,7 +1,7 @@
 //! A TCP connection over which data goes there and back without a pause, and is compared.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -25,11 +25,33 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// With a server that is bound to `dst`.
     pub fn start(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result<Self> {
+        Self::start_with(from, to, src, dst, dst)
+    }
+
+    /// With a server that is bound to no address, as that of ssh is.
+    pub fn start_at_any(
+        from: &Namespace,
+        to: &Namespace,
+        src: IpAddr,
+        dst: IpAddr,
+    ) -> Result<Self> {
+        Self::start_with(from, to, src, dst, Ipv4Addr::UNSPECIFIED.into())
+    }
+
+    fn start_with(
+        from: &Namespace,
+        to: &Namespace,
+        src: IpAddr,
+        dst: IpAddr,
+        listening: IpAddr,
+    ) -> Result<Self> {
         let listener = to
-            .enter(|| TcpListener::bind(SocketAddr::new(dst, 0)))?
-            .with_context(|| format!("listen at {dst} in {}", to.name()))?;
-        let address = listener.local_addr().context("ask for the port")?;
+            .enter(|| TcpListener::bind(SocketAddr::new(listening, 0)))?
+            .with_context(|| format!("listen at {listening} in {}", to.name()))?;
+        let port = listener.local_addr().context("ask for the port")?.port();
+        let address = SocketAddr::new(dst, port);
         let server = thread::spawn(move || serve(&listener));
         let stream = from.enter(|| dial_from(Some(SocketAddr::new(src, 0)), address))??;
         stream.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;

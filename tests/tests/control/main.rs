@@ -39,6 +39,7 @@ mod status;
 mod stream;
 mod surroundings;
 mod tcp_session;
+mod transitions;
 mod trial_state;
 mod tun;
 mod two_networks;

@@ -1,0 +1,93 @@
+//! What people do without `rewrite`: the private address on `lo`, a route to the peer's by the gateway,
+//! and four rules that translate by way of conntrack.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+
+use crate::lab::PUBLIC_INTERFACE;
+use crate::netns::Namespace;
+
+/// The addresses of a host, of one family.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// Its identity.
+    pub private: IpAddr,
+    /// Where the other reaches it.
+    pub public: IpAddr,
+    /// By which router the other is reached.
+    pub gateway: IpAddr,
+}
+
+impl Host {
+    const fn iptables(&self) -> &'static str {
+        if self.private.is_ipv4() { "iptables-legacy" } else { "ip6tables-legacy" }
+    }
+}
+
+/// Sets the trick up on `own`, for its traffic with `peer`.
+///
+/// # Errors
+/// When an address, the route or a rule is refused.
+pub fn set_up(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
+    let (family, length) = if own.private.is_ipv4() { ("-4", 32) } else { ("-6", 128) };
+    let [private, peer_private, gateway] =
+        [own.private, peer.private, own.gateway].map(|address| address.to_string());
+    host.run(&["ip", "address", "add", &format!("{private}/{length}"), "dev", "lo", "nodad"])?;
+    let mut route = vec!["ip", family, "route", "add", &peer_private, "via", &gateway];
+    route.extend(["dev", PUBLIC_INTERFACE, "src", &private]);
+    host.run(&route)?;
+    change_rules(host, own, peer, "-A")
+}
+
+/// Takes the four rules away. What conntrack has learnt of open flows stays.
+///
+/// # Errors
+/// When one of them is not there.
+pub fn remove_rules(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
+    change_rules(host, own, peer, "-D")
+}
+
+fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Result<()> {
+    let Host { private, public, .. } = own;
+    let (peer_private, peer_public) = (peer.private, peer.public);
+    let rules = [
+        format!("OUTPUT -d {peer_private} -j DNAT --to-destination {peer_public}"),
+        format!("PREROUTING -s {peer_public} -j DNAT --to-destination {private}"),
+        format!("INPUT -s {peer_public} -j SNAT --to-source {peer_private}"),
+        format!("POSTROUTING -s {private} -d {peer_public} -j SNAT --to-source {public}"),
+    ];
+    for rule in &rules {
+        rule_of(host, own, "nat", change, rule).context("a rule of the trick")?;
+    }
+    Ok(())
+}
+
+/// Has conntrack pass over packets from the peer's private address, or to it: whoever translates them
+/// has done so already, or will.
+///
+/// # Errors
+/// When the rule is refused.
+pub fn untrack(host: &Namespace, own: &Host, peer: &Host, chain: Untracked) -> Result<()> {
+    let peer = peer.private;
+    let rule = match chain {
+        Untracked::Arriving => format!("PREROUTING -s {peer} -j NOTRACK"),
+        Untracked::Leaving => format!("OUTPUT -d {peer} -j NOTRACK"),
+    };
+    rule_of(host, own, "raw", "-I", &rule)
+}
+
+/// Which packets conntrack passes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untracked {
+    /// Those that arrive from the peer.
+    Arriving,
+    /// Those that leave for it.
+    Leaving,
+}
+
+fn rule_of(host: &Namespace, own: &Host, table: &str, change: &str, rule: &str) -> Result<()> {
+    let mut words = vec![own.iptables(), "-w", "10", "-t", table, change];
+    words.extend(rule.split(' '));
+    host.run(&words).map(|_| ())
+}

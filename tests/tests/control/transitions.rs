@@ -1,0 +1,153 @@
+//! From what was before to rewrite, from one version of it to another, and back, under open connections
+//! and numbered datagrams: nothing is lost, and nothing is reset.
+
+use anyhow::{Context, Result, ensure};
+use tests::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
+use tests::kernel_counters::snmp;
+use tests::lab::{A_PRIVATE, B_PRIVATE, IPV4, LabOptions};
+use tests::netns::Namespace;
+
+use crate::bpffs::{ATTACHMENT_VERSION, set_attachment_byte};
+use crate::conversation::Conversation;
+use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::stream::Streams;
+
+/// Traffic in both directions, and what the kernels had counted of resets when it began.
+struct Traffic {
+    conversation: Conversation,
+    streams: Streams,
+    resets: Vec<i64>,
+}
+
+impl Traffic {
+    fn start(scenario: &Scenario) -> Result<Self> {
+        let resets = resets(scenario)?;
+        let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+        let conversation = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;
+        let streams = Streams::start(&scenario.lab)?;
+        Ok(Self { conversation, streams, resets })
+    }
+
+    fn goes_on(&self, after: &str) -> Result<()> {
+        self.conversation.require_progress().with_context(|| format!("after {after}"))
+    }
+
+    fn require_unharmed(self, scenario: &Scenario) -> Result<()> {
+        self.conversation.require_unharmed()?;
+        self.streams.require_none_lost()?;
+        assert_eq!(resets(scenario)?, self.resets, "a connection was reset");
+        Ok(())
+    }
+}
+
+fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
+    let mut counts = Vec::new();
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        let snmp = snmp(host)?;
+        for name in ["Tcp.OutRsts", "Tcp.EstabResets"] {
+            counts.push(*snmp.get(name).with_context(|| format!("no counter {name}"))?);
+        }
+    }
+    Ok(counts)
+}
+
+/// Both hosts accept before either sends: the programs run with --no-routes, and the routes come then,
+/// or go before the programs do.
+#[test]
+fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
+    let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    let traffic = Traffic::start(&scenario)?;
+    for round in 0..3 {
+        let hosts = if round % 2 == 0 { [a, b] } else { [b, a] };
+        for more in [&["--no-routes"][..], NOTHING_MORE] {
+            for host in hosts {
+                scenario.attach(host, more)?;
+                traffic.goes_on(&format!("attach {more:?} on {}", host.name()))?;
+            }
+        }
+        for host in [a, b] {
+            scenario.require_healthy(host)?;
+            let peer = if host.name() == a.name() { "10.0.0.2" } else { "10.0.0.1" };
+            let route = host.run(&["ip", "route", "get", peer])?;
+            ensure!(route.contains("dev eth0"), "it still goes by the cable: {route}");
+        }
+        for host in hosts {
+            scenario.attach(host, &["--no-routes"])?;
+            traffic.goes_on(&format!("the routes went from {}", host.name()))?;
+        }
+        for host in hosts {
+            scenario.detach(host)?;
+            traffic.goes_on(&format!("detach on {}", host.name()))?;
+        }
+    }
+    traffic.require_unharmed(&scenario)
+}
+
+/// conntrack would go on translating the flows that it knows, and refuse those that rewrite has
+/// translated as doubles of them: it is told to pass over the one direction, and then the other.
+#[test]
+fn from_the_iptables_trick_to_rewrite() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    let on_a = Host { private: IPV4.a_private, public: IPV4.a_public, gateway: IPV4.router_a };
+    let on_b = Host { private: IPV4.b_private, public: IPV4.b_public, gateway: IPV4.router_b };
+    set_up(a, &on_a, &on_b)?;
+    set_up(b, &on_b, &on_a)?;
+    let traffic = Traffic::start(&scenario)?;
+    for (host, own, peer) in [(a, &on_a, &on_b), (b, &on_b, &on_a)] {
+        untrack(host, own, peer, Untracked::Arriving)?;
+        scenario.attach(host, NOTHING_MORE)?;
+        traffic.goes_on("attach")?;
+        untrack(host, own, peer, Untracked::Leaving)?;
+        traffic.goes_on("passing over")?;
+        remove_rules(host, own, peer)?;
+        traffic.goes_on("the rules went")?;
+        scenario.require_healthy(host)?;
+    }
+    traffic.require_unharmed(&scenario)
+}
+
+/// Has the pins be those of another version, older or younger, whose maps have the same shape.
+fn pretend(scenario: &Scenario, host: &Namespace, version: &str) -> Result<()> {
+    let record = scenario.pin(host, "attachment")?;
+    for (place, byte) in version.bytes().enumerate() {
+        set_attachment_byte(&record, ATTACHMENT_VERSION + place, byte)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    scenario.attach_both(NOTHING_MORE)?;
+    // A flow over public addresses, which the programs remember.
+    let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
+    let traffic = Traffic::start(&scenario)?;
+    let attached_by = |host| -> Result<(String, u64)> {
+        let status = scenario.json(host, &["status", "--json"])?;
+        let stats = scenario.json(host, &["stats", "--json"])?;
+        let by = status["interfaces"][0]["attached_by"].as_str().context("no version")?.to_owned();
+        let packets = stats["interfaces"][0]["peers"][0]["egress"]["packets"].as_u64();
+        Ok((by, packets.context("no counter")?))
+    };
+    let mut counted = 0;
+    for _ in 0..5 {
+        for version in ["0.0.9", "9.9.9"] {
+            for host in [a, b] {
+                pretend(&scenario, host, version)?;
+                assert_eq!(attached_by(host)?.0, version);
+                scenario.attach(host, NOTHING_MORE)?;
+                assert_eq!(attached_by(host)?.0, env!("CARGO_PKG_VERSION"));
+                traffic.goes_on(version)?;
+                public.require_progress()?;
+            }
+            let (_, packets) = attached_by(a)?;
+            ensure!(packets > counted, "the counters began anew: {packets} after {counted}");
+            counted = packets;
+        }
+    }
+    public.require_unharmed()?;
+    traffic.require_unharmed(&scenario)
+}
