@@ -22,6 +22,7 @@ mod interrupted;
 mod killed;
 mod killed_halfway;
 mod lossless;
+mod more_members;
 mod operators_own;
 mod peers;
 mod peers_of_all_kinds;

@@ -11,12 +11,13 @@ use super::undo::{Undo, undo};
 use super::update::update;
 use super::{detach, membership, routing};
 use crate::address::{Private, Underlay};
-use crate::config::{self, Family};
+use crate::config;
 use crate::dataplane::hook;
-use crate::dataplane::load::{Purpose, load, renew};
+use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{BOTH, Hook, Ingress, Place};
+use crate::dataplane::remake;
 use crate::failure::Failure;
 use crate::host::arp;
 use crate::host::netlink::Netlink;
@@ -139,7 +140,7 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     let mut maps = Maps::open(folder)?;
     let attachment = maps.attachment()?;
     if let Some(place) = running_place(folder, plan.link.index, &attachment, netlink).await {
-        if renew_families(plan, &maps, &attachment)? {
+        if make_room(plan, &attachment, place)? {
             maps = Maps::open(folder)?;
         }
         let (maps, attachment) = (Box::new(maps), Box::new(attachment));
@@ -158,22 +159,16 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     Ok(Existing::Nothing { left })
 }
 
-/// Makes the maps of families that this host had no address of when it was attached, and now has:
-/// they were as small as can be. Whether there were any.
-fn renew_families(plan: &Plan<'_>, maps: &Maps, attachment: &Attachment) -> Result<bool, Failure> {
-    let identity = &plan.membership.identity;
-    let looks_into = |family| match family {
-        Family::Ipv4 => attachment.settings.ipv4 == 1,
-        Family::Ipv6 => attachment.settings.ipv6 == 1,
-    };
-    let mut renewed = false;
-    for family in Family::ALL {
-        if identity.has(family) && !maps.serves(family) && !looks_into(family) {
-            renew(&plan.folder, family, &Capacity::of(&plan.membership))?;
-            renewed = true;
-        }
+/// Makes the maps anew if they have no room for the members of the file: they were made for fewer, or
+/// for a host that had no address of a family. Whether they had none.
+fn make_room(plan: &Plan<'_>, attachment: &Attachment, place: Place) -> Result<bool, Failure> {
+    if remake::has_room(&plan.folder, &Capacity::required(&plan.membership))? {
+        return Ok(false);
     }
-    Ok(renewed)
+    let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
+    let purpose = Purpose { place, settings, verbose };
+    remake::remake(&plan.folder, &Capacity::of(&plan.membership), &purpose)?;
+    Ok(true)
 }
 
 /// Where both programs run on the interface of index `link`, if they do.

@@ -1,17 +1,14 @@
 //! Loads the programs over the pinned maps, which it makes where they are not there yet.
 
-use std::fs;
 use std::path::PathBuf;
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use tunnel_common::maps;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 
 use super::object::EBPF_OBJECT;
 use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Ingress, Place, Program};
-use crate::config::Family;
 use crate::failure::{Context as _, Failure, is_io};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
@@ -85,29 +82,17 @@ pub fn load(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<L
     load_with(&pins, capacity, purpose)
 }
 
-/// Makes the maps of a family anew, with `capacity`, and pins them in the place of those that are
-/// there: for a host that had no address of the family, so that no program looks into them.
+/// Like [`load`], over maps that are all made with `capacity` and pinned beside those that are there.
 ///
 /// # Errors
-/// As for [`load`]. Killed in between, it leaves pins of either.
-pub fn renew(folder: &Folder, family: Family, capacity: &Capacity) -> Result<(), Failure> {
-    let names = match family {
-        // The peers last: they tell whether it has been done.
-        Family::Ipv4 => [maps::FLOWS_V4, maps::PEERS_V4],
-        Family::Ipv6 => [maps::FLOWS_V6, maps::PEERS_V6],
-    };
-    let pins = names.map(|name| (name, folder.new_map(name)));
-    for (_, path) in pins.iter().filter(|(_, path)| path.exists()) {
-        // A killed attach's.
-        fs::remove_file(path).doing(|| format!("removing {}", path.display()))?;
-    }
-    let mut loader = EbpfLoader::new();
-    size(&mut loader, capacity);
-    drop(made(&mut loader, &pins)?);
-    for (name, path) in &pins {
-        fs::rename(path, folder.map(name)).doing(|| format!("moving {}", path.display()))?;
-    }
-    Ok(())
+/// As for [`load`].
+pub(super) fn load_into_new(
+    folder: &Folder,
+    capacity: &Capacity,
+    purpose: &Purpose,
+) -> Result<Loaded, Failure> {
+    let pins = MAPS.map(|name| (name, folder.new_map(name)));
+    load_with(&pins, capacity, purpose)
 }
 
 /// Loads the programs of both directions over maps that nobody sees, with all that they can do, and
@@ -156,16 +141,9 @@ fn load_with(
 }
 
 fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
-    loader
-        .map_max_entries(maps::PEERS_V4, capacity.peers_v4)
-        .map_max_entries(maps::PEERS_V6, capacity.peers_v6)
-        .map_max_entries(maps::PREFIXES_V4, capacity.prefixes)
-        .map_max_entries(maps::PREFIXES_V6, capacity.prefixes)
-        .map_max_entries(maps::FLOWS_V4, capacity.flows_v4)
-        .map_max_entries(maps::FLOWS_V6, capacity.flows_v6)
-        .map_max_entries(maps::BYPASS, capacity.bypass)
-        .map_max_entries(maps::MEMBERS, capacity.slots)
-        .map_max_entries(maps::PEER_COUNTERS, capacity.slots);
+    for (name, entries) in capacity.by_map() {
+        loader.map_max_entries(name, entries);
+    }
 }
 
 /// Makes the maps, but for those that are pinned already, which it takes over.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
@@ -18,7 +18,7 @@ use super::pins::Folder;
 use super::record::{decode_self, encode_self, padded, text};
 use super::shapes;
 use crate::address::Private;
-use crate::config::{Family, MemberName};
+use crate::config::MemberName;
 use crate::failure::{Context as _, Failure};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
@@ -73,8 +73,6 @@ pub struct Maps {
     attachment: Array<MapData, Attachment>,
     peer_counters: PerCpuArray<MapData, PeerCounters>,
     reason_counters: PerCpuArray<MapData, ReasonCounters>,
-    capacity_v4: u32,
-    capacity_v6: u32,
 }
 
 impl Maps {
@@ -108,8 +106,6 @@ impl Maps {
             attachment: open(folder, maps::ATTACHMENT, Map::Array)?,
             peer_counters: open(folder, maps::PEER_COUNTERS, Map::PerCpuArray)?,
             reason_counters: open(folder, maps::REASON_COUNTERS, Map::PerCpuArray)?,
-            capacity_v4: max_entries(folder, v4.peers)?,
-            capacity_v6: max_entries(folder, v6.peers)?,
         };
         match maps.attachment()?.abi_version {
             // 0: an attach that was killed before it got as far.
@@ -134,15 +130,6 @@ impl Maps {
         match change {
             PeerChange::V4(change) => self.v4.change(change),
             PeerChange::V6(change) => self.v6.change(change),
-        }
-    }
-
-    /// Whether the maps were made for a host with addresses of `family`.
-    #[must_use]
-    pub const fn serves(&self, family: Family) -> bool {
-        match family {
-            Family::Ipv4 => self.capacity_v4 > 1,
-            Family::Ipv6 => self.capacity_v6 > 1,
         }
     }
 
@@ -354,12 +341,6 @@ fn open<T: TryFrom<Map, Error = MapError>>(
         .doing(|| format!("opening {}", path.display()))
 }
 
-fn max_entries(folder: &Folder, name: &str) -> Result<u32, Failure> {
-    let path = folder.map(name);
-    let info = MapInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
-    Ok(info.max_entries())
-}
-
 /// What it means that `map` could not be written.
 pub(super) fn full(error: MapError, map: &str) -> Failure {
     let is_full = match &error {
@@ -374,7 +355,8 @@ pub(super) fn full(error: MapError, map: &str) -> Failure {
     if is_full {
         Failure::refused(
             format!("{map} is full: it was made for fewer members"),
-            "detach and attach again: the maps are then made for the members of the file",
+            "write the members into the file and attach it: attach makes larger maps, without losing a \
+             packet",
         )
     } else {
         Failure::kernel(format!("writing {map}"), error)

@@ -9,6 +9,7 @@ pub mod object;
 pub mod pins;
 pub mod place;
 pub mod record;
+pub mod remake;
 mod shapes;
 mod tc;
 mod tcx_query;

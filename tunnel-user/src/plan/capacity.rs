@@ -50,6 +50,42 @@ impl Capacity {
         }
     }
 
+    /// What the maps must have room for, to come to `membership` from what runs: each peer, and where
+    /// it was before.
+    #[must_use]
+    pub fn required(membership: &Membership) -> Self {
+        let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
+        let slots = entries(membership.peers.len());
+        let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
+        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
+        // Under its private address, its public one, and the one before. No family has room for one.
+        let peers = slots.saturating_mul(3);
+        Self {
+            slots,
+            bypass: entries(membership.bypass.len().saturating_add(rules)),
+            prefixes: peers,
+            peers_v4: used(Family::Ipv4, peers),
+            peers_v6: used(Family::Ipv6, peers),
+            flows_v4: used(Family::Ipv4, UNUSED + 1),
+            flows_v6: used(Family::Ipv6, UNUSED + 1),
+        }
+    }
+
+    /// How many entries each map has. The others are as large as they stand in the object.
+    pub fn by_map(&self) -> [(&'static str, u32); 9] {
+        [
+            (maps::PEERS_V4, self.peers_v4),
+            (maps::PEERS_V6, self.peers_v6),
+            (maps::PREFIXES_V4, self.prefixes),
+            (maps::PREFIXES_V6, self.prefixes),
+            (maps::FLOWS_V4, self.flows_v4),
+            (maps::FLOWS_V6, self.flows_v6),
+            (maps::BYPASS, self.bypass),
+            (maps::MEMBERS, self.slots),
+            (maps::PEER_COUNTERS, self.slots),
+        ]
+    }
+
     /// For programs that are only tried out.
     #[must_use]
     pub const fn least() -> Self {
@@ -93,6 +129,17 @@ mod tests {
         assert_eq!(capacity(1).peers_v4 as usize, maps::PEERS_CAPACITY);
         assert_eq!(capacity(1_000).slots, 2_048);
         assert_eq!(capacity(1_000).peers_v4, 4_096);
+    }
+
+    #[test]
+    fn what_is_made_for_peers_has_room_for_all_that_they_may_need() {
+        for peers in [1, 700, 5_000] {
+            let membership = Membership::of_text(&cluster(peers), &["s0"]);
+            let (made, required) = (Capacity::of(&membership), Capacity::required(&membership));
+            for ((name, made), (_, required)) in made.by_map().into_iter().zip(required.by_map()) {
+                assert!(made >= required, "{name}: {made}, {required}");
+            }
+        }
     }
 
     #[test]

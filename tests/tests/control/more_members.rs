@@ -1,0 +1,90 @@
+//! More members than the maps were made for: larger ones take their place under open connections and
+//! numbered datagrams, with all that they hold.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::lab::{A_PRIVATE, B_PRIVATE, IPV4};
+use tests::netns::Namespace;
+
+use crate::bpffs::bpftool;
+use crate::conversation::Conversation;
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
+use crate::stream::Streams;
+
+/// More than any map is made for at first.
+const MANY: usize = 3_000;
+
+/// The members of the lab, and many more.
+fn many(cluster: &str) -> String {
+    let mut text = cluster.to_owned();
+    for number in 0..MANY {
+        let (high, low) = (number / 250, number % 250);
+        let _ = write!(
+            text,
+            "\n[[member]]\nname = \"m{number}\"\nprivate = \"10.7.{high}.{low}\"\npublic = \
+             \"172.20.{high}.{low}\"\n"
+        );
+    }
+    text
+}
+
+fn room(scenario: &Scenario, host: &Namespace, map: &str) -> Result<u64> {
+    let pin = scenario.pin(host, map)?.display().to_string();
+    let shown: Value = serde_json::from_str(&bpftool(&["-j", "map", "show", "pinned", &pin])?)?;
+    shown["max_entries"].as_u64().context("no size")
+}
+
+fn counted(scenario: &Scenario, host: &Namespace) -> Result<u64> {
+    let stats = scenario.json(host, &["stats", "--json"])?;
+    let peers = stats["interfaces"][0]["peers"].as_array().context("no peers")?;
+    let srvb = peers.iter().find(|peer| peer["name"] == "srvb").context("no srvb")?;
+    srvb["egress"]["packets"].as_u64().context("no counter")
+}
+
+fn grow(more: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    scenario.file("many.toml", many(&scenario.lab.cluster_toml()))?;
+    scenario.attach_both(more)?;
+    // A flow that the programs remember, and would rewrite if they forgot it.
+    let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
+    let private = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;
+    let streams = Streams::start(&scenario.lab)?;
+    public.require_progress()?;
+    let (before, at_first) = (room(&scenario, a, "peers_v4")?, counted(&scenario, a)?);
+    let said = scenario.attach_by(a, "many.toml", NOTHING_MORE)?;
+    ensure!(said.contains(&format!("{} peers", MANY + 1)), "{said}");
+    let after = room(&scenario, a, "peers_v4")?;
+    ensure!(after > before && after >= 3 * MANY as u64, "{before} entries, then {after}");
+    ensure!(counted(&scenario, a)? > at_first, "the counters began anew");
+    public.require_progress()?;
+    private.require_progress()?;
+    scenario.require_healthy(a)?;
+    // Back to few: the maps may stay large.
+    scenario.attach(a, NOTHING_MORE)?;
+    public.require_unharmed()?;
+    private.require_unharmed()?;
+    let sent = u64::from(streams.sent());
+    streams.require_none_lost()?;
+    // What is counted in the moment of the exchange may be missing.
+    let counted = counted(&scenario, a)?;
+    ensure!(counted + 100 > sent, "{counted} packets are counted, and {sent} datagrams were sent");
+    scenario.require_healthy(a)
+}
+
+#[test]
+fn maps_grow_under_open_connections() -> Result<()> {
+    grow(NOTHING_MORE)
+}
+
+#[test]
+fn maps_grow_under_open_connections_with_clsact() -> Result<()> {
+    grow(CLSACT)
+}
+
+#[test]
+fn maps_grow_under_open_connections_with_xdp() -> Result<()> {
+    grow(XDP)
+}

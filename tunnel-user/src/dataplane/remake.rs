@@ -1,0 +1,253 @@
+//! Larger maps in the place of those that run, with what they hold, and without losing a packet: no map
+//! can grow.
+//!
+//! The order: new maps are made and filled, their pins take the place of the old ones, and then programs
+//! that look into them take the place of those that run. Killed in between, the programs go on with the
+//! old maps, and the next attach lets them look into those that are pinned.
+
+use std::fs;
+
+use aya::Pod;
+use aya::maps::lpm_trie::LpmTrie;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
+use tunnel_common::attachment::Attachment;
+use tunnel_common::bypass::{BypassKey, BypassValue};
+use tunnel_common::counters::PeerCounters;
+use tunnel_common::flows::{Flow, FlowState};
+use tunnel_common::maps;
+use tunnel_common::members::Member;
+use tunnel_common::outcome::{Reason, ReasonCounters};
+use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_common::selves::{SelfMember, SelfRange};
+
+use super::hook;
+use super::load::{Loaded, Purpose, load_into_new};
+use super::pins::{Folder, MAPS};
+use crate::failure::{Context as _, Failure};
+use crate::plan::capacity::Capacity;
+
+type A4 = [u8; 4];
+type A6 = [u8; 16];
+
+/// Whether the pinned maps have room for all that `required` counts.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn has_room(folder: &Folder, required: &Capacity) -> Result<bool, Failure> {
+    for (name, wanted) in required.by_map() {
+        let path = folder.map(name);
+        let info = MapInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
+        if info.max_entries() < wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Makes the maps anew, with `capacity`, fills them with what those of now hold, and has programs for
+/// `purpose` look into them.
+///
+/// # Errors
+/// If the kernel refuses; what runs goes on then.
+pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(), Failure> {
+    for name in MAPS {
+        let path = folder.new_map(name);
+        if path.exists() {
+            // A killed attach's.
+            fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
+        }
+    }
+    let result = remade(folder, capacity, purpose);
+    if result.is_err() {
+        for name in MAPS {
+            let _ = fs::remove_file(folder.new_map(name));
+        }
+    }
+    result
+}
+
+fn remade(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(), Failure> {
+    let mut loaded: Loaded = load_into_new(folder, capacity, purpose)?;
+    let mut pairs = Pairs::open(folder)?;
+    pairs.copy()?;
+    for name in MAPS {
+        let path = folder.new_map(name);
+        fs::rename(&path, folder.map(name)).doing(|| format!("moving {}", path.display()))?;
+    }
+    hook::replace(&mut loaded, folder)?;
+    pairs.catch_up()
+}
+
+/// An old map and the new one that takes its place.
+struct Pair<T> {
+    name: &'static str,
+    old: T,
+    new: T,
+}
+
+impl<T: TryFrom<Map, Error = MapError>> Pair<T> {
+    fn open(
+        folder: &Folder,
+        name: &'static str,
+        kind: fn(MapData) -> Map,
+    ) -> Result<Self, Failure> {
+        let open = |path: std::path::PathBuf| {
+            MapData::from_pin(&path)
+                .and_then(|data| T::try_from(kind(data)))
+                .doing(|| format!("opening {}", path.display()))
+        };
+        Ok(Self { name, old: open(folder.map(name))?, new: open(folder.new_map(name))? })
+    }
+
+    fn copying(&self) -> String {
+        format!("copying {}", self.name)
+    }
+}
+
+type Hash<K, V> = Pair<HashMap<MapData, K, V>>;
+type Trie<A, V> = Pair<LpmTrie<MapData, A, V>>;
+
+impl<K: Pod, V: Pod> Hash<K, V> {
+    fn copy(&mut self) -> Result<(), Failure> {
+        for entry in self.old.iter() {
+            let (key, value) = entry.doing(|| self.copying())?;
+            self.new.insert(key, value, 0).doing(|| format!("copying {}", self.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl<A: Pod, V: Pod> Trie<A, V> {
+    fn copy(&mut self) -> Result<(), Failure> {
+        for entry in self.old.iter() {
+            let (key, value) = entry.doing(|| self.copying())?;
+            self.new.insert(&key, value, 0).doing(|| format!("copying {}", self.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The maps of one family.
+struct OfFamily<A> {
+    peers: Hash<PeerKey<A>, Peer<A>>,
+    prefixes: Trie<A, Peer<A>>,
+    selves: Trie<A, SelfRange<A>>,
+    flows: Hash<Flow<A>, FlowState>,
+}
+
+impl<A: Pod> OfFamily<A>
+where
+    PeerKey<A>: Pod,
+    Peer<A>: Pod,
+    SelfRange<A>: Pod,
+    Flow<A>: Pod,
+{
+    fn copy(&mut self) -> Result<(), Failure> {
+        self.peers.copy()?;
+        self.prefixes.copy()?;
+        self.selves.copy()?;
+        self.flows.copy()
+    }
+
+    /// Adds the flows that the programs before have remembered since.
+    fn catch_up(&mut self) -> Result<(), Failure> {
+        for entry in self.flows.old.iter() {
+            let (flow, state) = entry.doing(|| self.flows.copying())?;
+            let known = self.flows.new.get(&flow, 0).ok();
+            if known.is_none_or(|known| known.last_sent < state.last_sent) {
+                self.flows.new.insert(flow, state, 0).doing(|| "copying a flow".into())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All maps.
+struct Pairs {
+    v4: OfFamily<A4>,
+    v6: OfFamily<A6>,
+    selves: Hash<u32, SelfMember>,
+    members: Hash<u32, Member>,
+    bypass: Hash<BypassKey, BypassValue>,
+    attachment: Pair<Array<MapData, Attachment>>,
+    peer_counters: Pair<PerCpuArray<MapData, PeerCounters>>,
+    reason_counters: Pair<PerCpuArray<MapData, ReasonCounters>>,
+}
+
+impl Pairs {
+    fn open(folder: &Folder) -> Result<Self, Failure> {
+        Ok(Self {
+            v4: OfFamily {
+                peers: Pair::open(folder, maps::PEERS_V4, Map::HashMap)?,
+                prefixes: Pair::open(folder, maps::PREFIXES_V4, Map::LpmTrie)?,
+                selves: Pair::open(folder, maps::SELVES_V4, Map::LpmTrie)?,
+                flows: Pair::open(folder, maps::FLOWS_V4, Map::LruHashMap)?,
+            },
+            v6: OfFamily {
+                peers: Pair::open(folder, maps::PEERS_V6, Map::HashMap)?,
+                prefixes: Pair::open(folder, maps::PREFIXES_V6, Map::LpmTrie)?,
+                selves: Pair::open(folder, maps::SELVES_V6, Map::LpmTrie)?,
+                flows: Pair::open(folder, maps::FLOWS_V6, Map::LruHashMap)?,
+            },
+            selves: Pair::open(folder, maps::SELVES, Map::HashMap)?,
+            members: Pair::open(folder, maps::MEMBERS, Map::HashMap)?,
+            bypass: Pair::open(folder, maps::BYPASS, Map::HashMap)?,
+            attachment: Pair::open(folder, maps::ATTACHMENT, Map::Array)?,
+            peer_counters: Pair::open(folder, maps::PEER_COUNTERS, Map::PerCpuArray)?,
+            reason_counters: Pair::open(folder, maps::REASON_COUNTERS, Map::PerCpuArray)?,
+        })
+    }
+
+    fn copy(&mut self) -> Result<(), Failure> {
+        self.v4.copy()?;
+        self.v6.copy()?;
+        self.selves.copy()?;
+        self.members.copy()?;
+        self.bypass.copy()?;
+        let Pair { name, old, new } = &mut self.attachment;
+        let what = || format!("copying {name}");
+        new.set(0, old.get(&0, 0).doing(what)?, 0).doing(what)
+    }
+
+    /// Brings over what the programs before have noted until they went: flows, and the counters. What
+    /// the programs of now count in the moment in which theirs are added to may be missing.
+    fn catch_up(&mut self) -> Result<(), Failure> {
+        self.v4.catch_up()?;
+        self.v6.catch_up()?;
+        let slots: Vec<u32> =
+            self.members.new.keys().collect::<Result<_, _>>().doing(|| self.members.copying())?;
+        for slot in slots {
+            add(&mut self.peer_counters, slot, |a, b| PeerCounters {
+                egress: a.egress.plus(b.egress),
+                ingress: a.ingress.plus(b.ingress),
+            })?;
+        }
+        for direction in 0..self.reason_counters.old.len() {
+            add(&mut self.reason_counters, direction, |mut a, b| {
+                for reason in Reason::ALL {
+                    let counter = a.get_mut(*reason);
+                    *counter = counter.plus(b.get(*reason));
+                }
+                a
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds up the counters at `index`, each CPU's to its own.
+fn add<V: Pod>(
+    pair: &mut Pair<PerCpuArray<MapData, V>>,
+    index: u32,
+    plus: impl Fn(V, V) -> V,
+) -> Result<(), Failure> {
+    let Pair { name, old, new } = pair;
+    let what = || format!("copying {name}");
+    let (Ok(before), now) = (old.get(&index, 0), new.get(&index, 0).doing(what)?) else {
+        // Of a slot that there was not.
+        return Ok(());
+    };
+    let sums: Vec<V> = before.iter().zip(now.iter()).map(|(a, b)| plus(*a, *b)).collect();
+    let sums = PerCpuValues::try_from(sums).doing(what)?;
+    new.set(index, sums, 0).doing(what)
+}
