@@ -1,18 +1,14 @@
 //! The words of the command line.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tunnel_user::address::{Private, Public};
 use tunnel_user::commands::attach_plan::Options;
-use tunnel_user::config::{
-    BypassProblem, BypassRule, Drain, DrainProblem, MemberName, NetworkName, parse_private,
-    parse_public,
-};
+use tunnel_user::config::{Drain, DrainProblem, NetworkName};
 use tunnel_user::dataplane::place::{Hook, Ingress};
-use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::ConfirmWithin;
+
+use crate::cli_peer::PeerCommand;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
@@ -301,126 +297,6 @@ pub struct DetachArgs {
     pub all: bool,
 }
 
-/// The words behind `peer`.
-#[derive(Debug, Subcommand)]
-pub enum PeerCommand {
-    /// The running peers
-    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list --json")]
-    List {
-        /// As JSON (docs/json.md)
-        #[arg(long)]
-        json: bool,
-    },
-    /// One more peer
-    #[command(after_help = "\
-Examples:
-  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3
-  rewrite peer add srvc --private 10.0.0.3,fd00::3 --public 192.0.2.3,2001:db8::3
-  rewrite peer add net3 --private 10.3.0.0/24 --public 203.0.113.0/24 --bypass tcp/22")]
-    Add {
-        /// Its name
-        name: MemberName,
-        /// Its identity: what the software dials; an address or a prefix of one or both families
-        #[arg(
-            long, value_name = "ADDRESS", value_parser = private, value_delimiter = ',',
-            required = true
-        )]
-        private: Vec<Private>,
-        /// Where it is reached, of the same families
-        #[arg(
-            long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',',
-            required = true
-        )]
-        public: Vec<Public>,
-        /// Let plain packets from its private addresses through as well
-        #[arg(long)]
-        direct: bool,
-        /// Packets of this protocol and port are left alone, such as tcp/22
-        #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
-        bypass: Vec<BypassRule>,
-        #[command(flatten)]
-        on: On,
-    },
-    /// Another public address, other bypass rules, or plain packets let through or not
-    #[command(after_help = "\
-Examples:
-  rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
-  rewrite peer set srvb --public 192.0.2.9 --drain 5m
-  rewrite peer set srvb --drain 0s              no longer accepted from where it was
-  rewrite peer set srvb --network ib            its traffic goes by another network
-  rewrite peer set --all --network ib
-  rewrite peer set srvb --bypass tcp/22,udp/53  in place of the rules that it has
-  rewrite peer set srvb --no-bypass")]
-    Set {
-        /// Its name, or a private address
-        #[arg(required_unless_present = "all")]
-        peer: Option<String>,
-        #[command(flatten)]
-        properties: Properties,
-        #[command(flatten)]
-        by: By,
-        #[command(flatten)]
-        on: On,
-    },
-    /// One peer less
-    #[command(after_help = "Example:\n  rewrite peer remove srvc")]
-    Remove {
-        /// Its name, or a private address
-        peer: String,
-        #[command(flatten)]
-        on: On,
-    },
-}
-
-/// Which network the traffic goes by.
-#[derive(Args, Debug)]
-pub struct By {
-    /// Have the traffic go by this network of the file, of which an interface is attached
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "On"])]
-    pub network: Option<NetworkName>,
-    /// The traffic with all peers
-    #[arg(long, requires = "network", conflicts_with = "peer")]
-    pub all: bool,
-}
-
-/// What can be changed of a peer.
-#[derive(Args, Debug)]
-#[group(multiple = true)]
-pub struct Properties {
-    /// Where it is reached from now on; that of the other family stays
-    #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
-    public: Vec<Public>,
-    /// Whether plain packets from its private addresses are let through as well
-    #[arg(long, value_name = "true|false")]
-    direct: Option<bool>,
-    /// Packets of this protocol and port are left alone, in place of its present rules
-    #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
-    bypass: Vec<BypassRule>,
-    /// It has no bypass rules of its own any more
-    #[arg(long, conflicts_with = "bypass")]
-    no_bypass: bool,
-    /// For how long packets from where it was are accepted, such as 30s; 0s without --public ends
-    /// that now
-    #[arg(long, value_name = "TIME", value_parser = drain)]
-    drain: Option<Drain>,
-}
-
-impl Properties {
-    /// Whether nothing is to be changed.
-    pub fn is_empty(&self) -> bool {
-        let Self { public, direct, bypass, no_bypass, drain } = self;
-        let no_rules = bypass.is_empty() && !no_bypass;
-        public.is_empty() && direct.is_none() && no_rules && drain.is_none()
-    }
-
-    /// The change of the peer that `peer` names.
-    pub fn edit(self, peer: String) -> Edit {
-        let rules: BTreeSet<_> = self.bypass.into_iter().collect();
-        let bypass = (self.no_bypass || !rules.is_empty()).then_some(rules);
-        Edit::Set { peer, public: self.public, direct: self.direct, bypass, drain: self.drain }
-    }
-}
-
 /// Which interface's peers.
 #[derive(Args, Debug)]
 pub struct On {
@@ -429,18 +305,7 @@ pub struct On {
     pub interface: Option<String>,
 }
 
-fn private(text: &str) -> Result<Private, String> {
-    parse_private(text).map_err(|problem| format!("{problem}; {}", problem.help()))
-}
-
-fn public(text: &str) -> Result<Public, String> {
-    parse_public(text).map_err(|problem| format!("{problem}; {}", problem.help()))
-}
-
-fn drain(text: &str) -> Result<Drain, String> {
+/// A time to drain, or what is wrong with it.
+pub fn drain(text: &str) -> Result<Drain, String> {
     text.parse().map_err(|problem: DrainProblem| format!("{problem}; {}", problem.help()))
-}
-
-fn rule(text: &str) -> Result<BypassRule, String> {
-    text.parse().map_err(|problem: BypassProblem| format!("{problem}; {}", problem.help()))
 }

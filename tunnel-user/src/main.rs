@@ -2,6 +2,7 @@
 //! exit code.
 
 mod cli;
+mod cli_peer;
 mod messages;
 mod print;
 mod print_diff;
@@ -26,7 +27,8 @@ use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
 
-use cli::{ApplyArgs, By, Cli, Command, PeerCommand};
+use cli::{ApplyArgs, Cli, Command};
+use cli_peer::{By, PeerCommand};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;

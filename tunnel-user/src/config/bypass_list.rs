@@ -5,7 +5,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::bypass::BypassRule;
 use super::problem::Problem;
-use super::raw::{Given, Texts};
+use super::raw_file::{Given, Texts};
 
 /// The right rules of a list; what is wrong with the others goes to `problems`.
 pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {

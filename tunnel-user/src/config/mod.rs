@@ -1,7 +1,7 @@
 //! The file that describes the cluster, from text to addresses that are known to fit together.
 //!
 //! Everything here is pure but [`load`], which reads the file. The way of the text: `raw` finds the
-//! keys and their types, `in_role` (with `prefix` and `unicast`), `name` and `bypass` look at one
+//! keys and their types (of `raw_file`), `in_role` (with `prefix` and `unicast`), `name` and `bypass` look at one
 //! value, `pairing` at one member, and `conflict` at all of them. `validate` calls them in that order
 //! and gives each problem its line.
 
@@ -24,6 +24,7 @@ mod pairing;
 mod prefix;
 mod problem;
 mod raw;
+mod raw_file;
 mod role;
 mod unicast;
 mod validate;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::name::{MemberName, NameProblem};
 use super::problem::{Problem, quoted};
-use super::raw::{Given, RawFile, RawMember, RawNetwork, Texts};
+use super::raw_file::{Given, RawFile, RawMember, RawNetwork, Texts};
 
 /// A network's name: as that of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::prefix::{Family, Prefix};
 use super::problem::{Problem, quoted};
-use super::raw::{Given, InNetwork, Located, RawFile, RawMember, Texts};
+use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, Texts};
 use super::role::Role;
 use super::{BypassRule, Cluster, Clusters, Drain, DrainProblem, Member};
 use crate::address::{Mapping, Private, Public, Underlay};

@@ -1,0 +1,108 @@
+//! What a file holds: keys and values of the right types, each with its line.
+
+use super::role::Role;
+
+/// A value and the line that it begins on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
+
+/// What a member has under one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given<T> {
+    /// Nothing.
+    Missing,
+    /// Something of which a [`Problem`] was made.
+    Wrong,
+    /// A value of the right type.
+    Right(Located<T>),
+}
+
+/// One text or several.
+pub(super) type Texts = Given<Vec<Located<String>>>;
+
+/// A `[[member]]` whose values have the right types and may say anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawMember {
+    pub(super) line: usize,
+    pub(super) name: Given<String>,
+    pub(super) private: Texts,
+    /// In the network that is looked at, or in the only one.
+    pub(super) public: Texts,
+    /// Likewise.
+    pub(super) underlay: Texts,
+    pub(super) direct: Given<bool>,
+    pub(super) bypass: Texts,
+    /// `public` by network.
+    pub(super) public_in: Vec<InNetwork>,
+    /// `underlay` by network.
+    pub(super) underlay_in: Vec<InNetwork>,
+}
+
+/// What a member has under one key in the network that is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InNetwork {
+    pub(super) network: Located<String>,
+    pub(super) texts: Texts,
+}
+
+impl RawMember {
+    pub(super) fn all(line: usize, given: Texts) -> Self {
+        let is_missing = given == Given::Missing;
+        Self {
+            line,
+            name: if is_missing { Given::Missing } else { Given::Wrong },
+            private: given.clone(),
+            public: given.clone(),
+            underlay: given,
+            direct: Given::Missing,
+            bypass: Given::Missing,
+            public_in: Vec::new(),
+            underlay_in: Vec::new(),
+        }
+    }
+
+    /// The member in a network of the given name. What is not said by network counts in the first one.
+    pub(super) fn in_network(&self, name: &str, is_first: bool) -> Self {
+        let of = |plain: &Texts, named: &[InNetwork]| {
+            let named = named.iter().find(|named| named.network.value == name);
+            match named {
+                Some(named) => named.texts.clone(),
+                None if is_first => plain.clone(),
+                None => Given::Missing,
+            }
+        };
+        let public = of(&self.public, &self.public_in);
+        let underlay = of(&self.underlay, &self.underlay_in);
+        Self { public, underlay, ..self.clone() }
+    }
+
+    /// What the member has under the role's key.
+    pub(super) fn addresses(&self, role: Role) -> &Texts {
+        match role {
+            Role::Private => &self.private,
+            Role::Public => &self.public,
+            Role::Underlay => &self.underlay,
+        }
+    }
+}
+
+/// A `[[network]]` whose values have the right types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawNetwork {
+    pub(super) line: usize,
+    pub(super) name: Given<String>,
+    pub(super) interface: Texts,
+}
+
+/// What a file holds, members of a wrong type among it.
+pub(super) struct RawFile {
+    pub(super) networks: Vec<RawNetwork>,
+    pub(super) members: Vec<RawMember>,
+    /// The rules of the whole cluster.
+    pub(super) bypass: Texts,
+    /// For how long packets from where a peer was are accepted.
+    pub(super) drain: Given<String>,
+}
