@@ -115,6 +115,42 @@ impl<T: Tags> XdpBuff<T> {
     }
 }
 
+/// Where the checksums of TCP and UDP stand behind headers without options, from the network header on:
+/// in nearly all packets. At offsets that are known, it takes no helper to load and to store.
+const USUAL_CHECKSUMS: [usize; 4] = [20 + 16, 20 + 6, 40 + 16, 40 + 6];
+
+impl<T: Tags> XdpBuff<T> {
+    /// The checksum at `offset`, if that is a usual place and the first fragment holds it.
+    #[inline(always)]
+    fn usual_checksum(&self, offset: usize) -> Option<*mut [u8; 2]> {
+        if !T::NONE {
+            return None;
+        }
+        let at = |usual: usize| pointer(&self.context(), link_header_len() + usual);
+        let [tcp_v4, udp_v4, tcp_v6, udp_v6] = USUAL_CHECKSUMS;
+        match offset {
+            _ if offset == tcp_v4 => at(tcp_v4),
+            _ if offset == udp_v4 => at(udp_v4),
+            _ if offset == tcp_v6 => at(tcp_v6),
+            _ if offset == udp_v6 => at(udp_v6),
+            _ => None,
+        }
+    }
+}
+
+/// What a checksum becomes; nothing if there is none and none is to be.
+#[inline(always)]
+fn new_checksum(old: [u8; 2], difference: u32, kind: ChecksumKind) -> Option<[u8; 2]> {
+    match kind {
+        ChecksumKind::Optional if old == [0, 0] => None,
+        ChecksumKind::Optional => match mended(old, difference) {
+            [0, 0] => Some([0xff, 0xff]),
+            new => Some(new),
+        },
+        ChecksumKind::Always | ChecksumKind::None => Some(mended(old, difference)),
+    }
+}
+
 impl<T: Tags> Packet for XdpBuff<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
@@ -218,16 +254,20 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         difference: u32,
         kind: ChecksumKind,
     ) -> Result<(), WriteFailed> {
+        if let Some(place) = self.usual_checksum(offset) {
+            // SAFETY: the pointer is only there if all of it lies within the packet.
+            let old = unsafe { *place };
+            if let Some(new) = new_checksum(old, difference, kind) {
+                // SAFETY: as above, and the packet is the program's own.
+                unsafe { *place = new };
+            }
+            return Ok(());
+        }
         let old: [u8; 2] = self.bytes(offset).ok_or(WriteFailed)?;
-        let new = match kind {
-            ChecksumKind::Optional if old == [0, 0] => return Ok(()),
-            ChecksumKind::Optional => match mended(old, difference) {
-                [0, 0] => [0xff, 0xff],
-                new => new,
-            },
-            ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
-        };
-        self.store_checksum(offset, new)
+        match new_checksum(old, difference, kind) {
+            Some(new) => self.store_checksum(offset, new),
+            None => Ok(()),
+        }
     }
 
     /// There is no such state yet where XDP runs.
