@@ -194,13 +194,12 @@ fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     }
 }
 
-/// Notes in the entry under `address` that the peer knows this host's underlay address of now.
+/// Notes in the entry under `address` whether the peer may not know this host's underlay address of now.
 #[inline(never)]
-fn set_aware<F: FamilyMaps>(address: &Octets<F>) {
+fn set_unaware<F: FamilyMaps>(address: &Octets<F>, is_unaware: bool) {
     if let Some(peer) = PinnedMaps::<F>::peer_mut(F::Address::from_octets(*address)) {
-        // SAFETY: as above. All writers write 0; what the loader's 1 of a replaced entry undoes, the
-        // peer's next packet does again.
-        unsafe { (*peer).unaware = 0 };
+        // SAFETY: as above; the next packet puts right what a race leaves wrong.
+        unsafe { (*peer).unaware = u8::from(is_unaware) };
     }
 }
 
@@ -290,9 +289,9 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
-    fn set_aware(&self, private: F::Address, public: F::Address) {
-        set_aware::<F>(&private.octets());
-        set_aware::<F>(&public.octets());
+    fn set_unaware(&self, private: F::Address, public: F::Address, is_unaware: bool) {
+        set_unaware::<F>(&private.octets(), is_unaware);
+        set_unaware::<F>(&public.octets(), is_unaware);
     }
 
     #[inline(always)]

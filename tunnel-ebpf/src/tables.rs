@@ -42,9 +42,9 @@ pub trait Tables<A: Address> {
     /// Notes in the peer's entries under both its addresses whether its packets arrive plain.
     fn set_plain(&self, private: A, public: A, is_plain: bool);
 
-    /// Notes in the peer's entries under both its addresses that it knows this host's underlay
-    /// address of now.
-    fn set_aware(&self, private: A, public: A);
+    /// Notes in the peer's entries under both its addresses whether it may not know this host's
+    /// underlay address of now.
+    fn set_unaware(&self, private: A, public: A, is_unaware: bool);
 
     /// Notes in the peer's entries under both its addresses that there are such flows with it.
     fn set_public_flows(&self, private: A, public: A);

@@ -218,6 +218,11 @@ impl Cluster {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
 
+    /// Whether `underlay` is an address of a member that has moved.
+    pub fn is_moved(&self, underlay: IpAddr) -> bool {
+        self.narrowest(underlay).is_some_and(|own| own.former.is_some())
+    }
+
     /// Whether this host has underlay addresses from before it moved.
     pub fn has_moved(&self) -> bool {
         self.selves.iter().any(|own| own.former.is_some())

@@ -111,8 +111,7 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     own_private: F::Address,
 ) -> Result<Step, Reason> {
     let source = ip.addresses.source;
-    let is_unaware = tables.has_moved() && peer.unaware == 1;
-    let addresses = if is_unaware || peer.has_conditions() || peer.until != 0 {
+    let addresses = if tables.has_moved() || peer.has_conditions() || peer.until != 0 {
         on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
     } else {
         Addresses {
@@ -161,8 +160,12 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.plain == 1 {
         tables.set_plain(addresses.source, source, false);
     }
-    if tables.has_moved() && peer.unaware == 1 && own::is_of_now(tables, peer, destination) {
-        tables.set_aware(addresses.source, source);
+    // Both ways, since a peer may go back: it is answered in kind.
+    if tables.has_moved()
+        && let Some(is_of_now) = own::is_of_now(tables, peer, destination)
+        && (peer.unaware == 1) == is_of_now
+    {
+        tables.set_unaware(addresses.source, source, !is_of_now);
     }
     Ok(addresses)
 }

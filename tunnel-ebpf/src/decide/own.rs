@@ -54,15 +54,18 @@ pub fn private_of<A: Address, T: Tables<A>>(
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
 
-/// Whether `underlay`, of which [`private_of`] knows, is this host's address of now.
+/// Whether `underlay`, of which [`private_of`] knows, is this host's address of now, and not that from
+/// before it moved; nothing of a member that has not moved.
 #[inline(always)]
 pub fn is_of_now<A: Address, T: Tables<A>>(
     tables: &T,
     peer: &Peer<A::Octets>,
     underlay: A,
-) -> bool {
+) -> Option<bool> {
     if !tables.is_gateway() {
-        return underlay == A::from_octets(peer.self_underlay);
+        return Some(underlay == A::from_octets(peer.self_underlay));
     }
-    tables.own(underlay).is_some_and(|range| range.role & SELF_UNDERLAY != 0)
+    let range = tables.own(underlay)?;
+    let has_moved = A::from_octets(range.former) != A::NONE;
+    has_moved.then_some(range.role & SELF_UNDERLAY != 0)
 }

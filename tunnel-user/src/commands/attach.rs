@@ -6,6 +6,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
+use super::greet::greet_all;
 use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
@@ -26,7 +27,7 @@ use crate::host::privileges::{self, Task};
 use crate::host::qdiscs::CLSACT;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
-use crate::plan::capacity::Capacity;
+use crate::plan::capacity::{Capacity, Held};
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
 use crate::plan::routes::RouteChanges;
@@ -140,7 +141,7 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     let mut maps = Maps::open(folder)?;
     let attachment = maps.attachment()?;
     if let Some(place) = running_place(folder, plan.link.index, &attachment, netlink).await {
-        if make_room(plan, &attachment, place)? {
+        if make_room(plan, &maps, &attachment, place)? {
             maps = Maps::open(folder)?;
         }
         let (maps, attachment) = (Box::new(maps), Box::new(attachment));
@@ -161,13 +162,28 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
 
 /// Makes the maps anew if they have no room for the members of the file: they were made for fewer, or
 /// for a host that had no address of a family. Whether they had none.
-fn make_room(plan: &Plan<'_>, attachment: &Attachment, place: Place) -> Result<bool, Failure> {
-    if remake::has_room(&plan.folder, &Capacity::required(&plan.membership))? {
+fn make_room(
+    plan: &Plan<'_>,
+    maps: &Maps,
+    attachment: &Attachment,
+    place: Place,
+) -> Result<bool, Failure> {
+    let tables = maps.peers()?;
+    let ranges = tables.v4.keys().map(|range| range.prefix());
+    let held = Held {
+        names: maps.names()?.into_values().collect(),
+        ranges: ranges.chain(tables.v6.keys().map(|range| range.prefix())).collect(),
+        rules: maps.bypass()?.values().map(BTreeSet::len).sum(),
+    };
+    let required = Capacity::required(&plan.membership, &held);
+    let pinned = remake::pinned(&plan.folder)?;
+    if pinned.holds(&required) {
         return Ok(false);
     }
     let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
     let purpose = Purpose { place, settings, verbose };
-    remake::remake(&plan.folder, &Capacity::of(&plan.membership), &purpose)?;
+    let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
+    remake::remake(&plan.folder, &capacity, &purpose)?;
     Ok(true)
 }
 
@@ -244,8 +260,9 @@ async fn attach(
     maps.set_attachment(&attachment)?;
 
     add_addresses(plan, netlink, steps).await?;
-    routing::change(netlink, &plan.routes, interrupt, steps).await?;
+    routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
     interrupt.check().await?;
+    greet_all(&changed.greetings).await;
     Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
+use super::other_networks::{self, hand_over_route};
 use super::running::Running;
-use super::{farewell, other_networks, routing};
+use super::{farewell, routing};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
@@ -202,33 +203,6 @@ pub(super) async fn remove(
         unfinished: false,
         trial_forgotten: false,
     })
-}
-
-/// Has the traffic with a peer go by another attached interface that knows the peer, if there is one.
-async fn hand_over_route(
-    route: &PeerRoute,
-    others: &[Running],
-    snapshot: &Snapshot,
-    netlink: &Netlink,
-) -> Result<Option<(PeerRoute, String)>, Failure> {
-    let names = snapshot.names();
-    for other in others {
-        let interface = other.folder.interface();
-        let Ok((link, _)) = snapshot.attachable(interface) else { continue };
-        let (peers, _) = other.peers()?;
-        let mut known = peers.iter().flat_map(|running| &running.peer.addresses);
-        let Some(addresses) = known.find(|known| known.private == route.destination) else {
-            continue;
-        };
-        let attached = routing::attached(link, &names);
-        let identity = &other.selves.identity;
-        // Without a way there, the next one may have it.
-        if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
-            netlink.set_route(&new).await?;
-            return Ok(Some((new, interface.to_owned())));
-        }
-    }
-    Ok(None)
 }
 
 /// Leaves a private address to another attached interface that needs it, which then removes it

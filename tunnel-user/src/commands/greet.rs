@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::plan::greeting::Greeting;
@@ -14,8 +13,8 @@ use crate::plan::greeting::Greeting;
 const DISCARD: u16 = 9;
 /// How long a peer may take to say it.
 const ANSWER: Duration = Duration::from_millis(200);
-/// So many at a time: each takes a socket.
-const AT_ONCE: usize = 256;
+/// Of more, the others' next packets tell: each takes a socket, and one neighbour look-up.
+const GREETED_MAX: usize = 1_024;
 
 /// Sends one, and waits for what comes of it.
 pub(super) async fn greet(greeting: Greeting) {
@@ -29,10 +28,11 @@ pub(super) async fn greet(greeting: Greeting) {
     let _ = timeout(ANSWER, exchange).await;
 }
 
-/// Sends one to each peer that has moved.
+/// Sends one to each, and waits for nothing: who does not hear it learns from the next packet.
 pub(super) async fn greet_all(greetings: &[Greeting]) {
-    for some in greetings.chunks(AT_ONCE) {
-        let greeted: JoinSet<()> = some.iter().copied().map(greet).collect();
-        greeted.join_all().await;
+    for greeting in greetings.iter().take(GREETED_MAX) {
+        if let Ok(socket) = UdpSocket::bind((greeting.own, 0)).await {
+            let _ = socket.send_to(&[], (greeting.peer, DISCARD)).await;
+        }
     }
 }

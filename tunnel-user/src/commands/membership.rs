@@ -64,9 +64,10 @@ impl NewSelves {
     }
 }
 
-/// Records who this host is, and adds the ranges by which the programs of a gateway and of a host that
-/// has moved know it; those that are no longer wanted stay, as programs that still run may need them.
-/// Notes how to take it back.
+/// Records who this host is, and adds the ranges at which the programs of a gateway and of a host that has
+/// moved accept packets. What is there under private ranges stays for now: packets are sent from the
+/// underlay addresses before until peers are marked as those that may not know others. Notes how to take it
+/// back.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -78,7 +79,18 @@ pub fn set_selves(
     steps.push(Undo::RestoreSelves(Box::new(maps.selves()?)));
     let (identity, added) = (wanted.identity.clone(), wanted.added.clone());
     maps.set_selves(&RecordedSelves { identity, added })?;
-    steps.push(Undo::RestoreSelfTables(Box::new(maps.self_tables()?)));
+    let current = maps.self_tables()?;
+    let next = selves::tables(&wanted.identity, &wanted.formers);
+    maps.set_self_tables(&next.still_sending_as(&current))?;
+    steps.push(Undo::RestoreSelfTables(Box::new(current)));
+    Ok(())
+}
+
+/// Has packets be sent from the underlay addresses of now, to peers that know them.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn send_from_now(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure> {
     maps.set_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attach::running_place;
+use super::routing;
 use super::running::Running;
 use crate::address::Private;
 use crate::dataplane::pins::{self, Folder};
@@ -9,6 +11,7 @@ use crate::dataplane::record::text;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
+use crate::host::snapshot::Snapshot;
 use crate::plan::routes::PeerRoute;
 
 /// The other attached interfaces whose routes are ours to keep. What is not ours, or of another version,
@@ -57,4 +60,39 @@ pub async fn reached_by<'a>(
     }
     let ours = all_ours(netlink).await?;
     Ok(ours.values().filter(|route| links.contains(&route.link)).map(|r| r.destination).collect())
+}
+
+/// Has the traffic with a peer go by another attached interface that knows the peer and whose programs
+/// run, if there is one: the new route, and the interface's name.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn hand_over_route(
+    route: &PeerRoute,
+    others: &[Running],
+    snapshot: &Snapshot,
+    netlink: &Netlink,
+) -> Result<Option<(PeerRoute, String)>, Failure> {
+    let names = snapshot.names();
+    for other in others {
+        let interface = other.folder.interface();
+        let Ok((link, _)) = snapshot.attachable(interface) else { continue };
+        let (folder, attachment) = (&other.folder, &other.attachment);
+        if running_place(folder, link.index, attachment, netlink).await.is_none() {
+            continue;
+        }
+        let (peers, _) = other.peers()?;
+        let mut known = peers.iter().flat_map(|running| &running.peer.addresses);
+        let Some(addresses) = known.find(|known| known.private == route.destination) else {
+            continue;
+        };
+        let attached = routing::attached(link, &names);
+        let identity = &other.selves.identity;
+        // Without a way there, the next one may have it.
+        if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
+            netlink.set_route(&new).await?;
+            return Ok(Some((new, interface.to_owned())));
+        }
+    }
+    Ok(None)
 }

@@ -120,7 +120,7 @@ async fn apply(
     }
     let manner = Manner { drain, ended: ended(edited, maps)?, own: membership::staying(has_moved) };
     let changed = membership::change(maps, wanted, &manner, interrupt, steps).await?;
-    routing::change(netlink, routes, interrupt, steps).await?;
+    routing::change(netlink, folder, routes, interrupt, steps).await?;
     greet_all(&changed.greetings).await;
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::other_networks::all_ours;
+use super::other_networks::{self, all_ours, hand_over_route};
 use super::undo::Undo;
 use crate::address::Private;
+use crate::dataplane::pins::Folder;
 use crate::failure::Failure;
 use crate::host::netlink::{Link, Netlink};
+use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -69,6 +71,7 @@ pub async fn to_peer(
 /// If the kernel refuses, or a signal came.
 pub async fn change(
     netlink: &Netlink,
+    folder: &Folder,
     changes: &RouteChanges,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
@@ -83,9 +86,17 @@ pub async fn change(
         let old = previous.get(&route.destination);
         steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
     }
+    if changes.remove.is_empty() {
+        return Ok(());
+    }
+    // To another network, if the peer is on one that is attached.
+    let others = other_networks::others(folder)?;
+    let snapshot = Snapshot::take(netlink).await?;
     for route in &changes.remove {
         interrupt.check().await?;
-        netlink.remove_route(route).await?;
+        if hand_over_route(route, &others, &snapshot, netlink).await?.is_none() {
+            netlink.remove_route(route).await?;
+        }
         steps.push(Undo::RestoreRoute(*route));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
 //! accept on all of theirs, so that each can be switched by itself, in any order.
 
+use super::attach::running_place;
 use super::other_networks::all_ours;
 use super::routing;
 use super::running::{self, Running};
@@ -57,6 +58,16 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
 
     let snapshot = Snapshot::take(&netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
+    let (folder, attachment) = (&running.folder, &running.attachment);
+    if running_place(folder, link.index, attachment, &netlink).await.is_none() {
+        let interface = folder.interface();
+        return Err(Failure::refused(
+            format!(
+                "packets on {interface} do not meet the programs: it was made anew, or they went"
+            ),
+            format!("attach it again: rewrite attach {interface}"),
+        ));
+    }
     let names = snapshot.names();
     let attached = routing::attached(link, &names);
     let mut wanted = Vec::new();
@@ -69,7 +80,8 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
     let mut steps: Vec<Undo> = Vec::new();
-    if let Err(failure) = routing::change(&netlink, &changes, &interrupt, &mut steps).await {
+    if let Err(failure) = routing::change(&netlink, folder, &changes, &interrupt, &mut steps).await
+    {
         undo(&netlink, None, steps).await;
         return Err(failure);
     }

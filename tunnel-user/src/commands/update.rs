@@ -66,11 +66,13 @@ pub(super) async fn update(
     }
     let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
     let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
-    routing::change(netlink, &plan.routes, interrupt, steps).await?;
+    membership::send_from_now(maps, &selves)?;
+    routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
     // The record never promises more than the programs that run can do.
     new.settings = settings;
     maps.set_attachment(&new)?;
-    steps.push(swap::back(folder, old, place));
+    // Those of before come back behind the entries that they know.
+    steps.push(swap::back(folder, &Attachment { settings: between, ..*old }, place));
     hook::replace(&mut loaded, folder)?;
     membership::forget_selves(maps, &selves)?;
     for address in recorded.added.difference(&added) {

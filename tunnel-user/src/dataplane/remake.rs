@@ -29,26 +29,34 @@ use crate::plan::capacity::Capacity;
 type A4 = [u8; 4];
 type A6 = [u8; 16];
 
-/// Whether the pinned maps have room for all that `required` counts.
+/// How many entries the pinned maps can have.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn has_room(folder: &Folder, required: &Capacity) -> Result<bool, Failure> {
-    for (name, wanted) in required.by_map() {
+pub fn pinned(folder: &Folder) -> Result<Capacity, Failure> {
+    let entries = |name| {
         let path = folder.map(name);
-        let info = MapInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
-        if info.max_entries() < wanted {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        MapInfo::from_pin(&path)
+            .map(|info| info.max_entries())
+            .doing(|| format!("looking at {}", path.display()))
+    };
+    Ok(Capacity {
+        slots: entries(maps::MEMBERS)?.min(entries(maps::PEER_COUNTERS)?),
+        bypass: entries(maps::BYPASS)?,
+        prefixes: entries(maps::PREFIXES_V4)?.min(entries(maps::PREFIXES_V6)?),
+        peers_v4: entries(maps::PEERS_V4)?,
+        peers_v6: entries(maps::PEERS_V6)?,
+        flows_v4: entries(maps::FLOWS_V4)?,
+        flows_v6: entries(maps::FLOWS_V6)?,
+    })
 }
 
 /// Makes the maps anew, with `capacity`, fills them with what those of now hold, and has programs for
 /// `purpose` look into them.
 ///
 /// # Errors
-/// If the kernel refuses; what runs goes on then.
+/// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
+/// look into the new maps.
 pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(), Failure> {
     for name in MAPS {
         let path = folder.new_map(name);
@@ -149,8 +157,19 @@ where
         self.flows.copy()
     }
 
-    /// Adds the flows that the programs before have remembered since.
+    /// Adds what the programs before have remembered since: flows, and first that they are to be asked
+    /// for.
     fn catch_up(&mut self) -> Result<(), Failure> {
+        for entry in self.peers.old.iter() {
+            let (key, old) = entry.doing(|| self.peers.copying())?;
+            if old.public_flows == 1
+                && let Ok(new) = self.peers.new.get(&key, 0)
+                && new.public_flows == 0
+            {
+                let noted = Peer { public_flows: 1, ..new };
+                self.peers.new.insert(key, noted, 0).doing(|| "copying a note".into())?;
+            }
+        }
         for entry in self.flows.old.iter() {
             let (flow, state) = entry.doing(|| self.flows.copying())?;
             let known = self.flows.new.get(&flow, 0).ok();

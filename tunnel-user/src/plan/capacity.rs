@@ -1,8 +1,10 @@
 //! How many entries the maps are made for.
 
+use std::collections::BTreeSet;
+
 use tunnel_common::maps;
 
-use crate::config::Family;
+use crate::config::{Family, MemberName, Prefix};
 use crate::plan::membership::Membership;
 
 /// How many entries each map can hold. Only counts when the maps are made.
@@ -22,6 +24,17 @@ pub struct Capacity {
     pub flows_v4: u32,
     /// Of `flows_v6`.
     pub flows_v6: u32,
+}
+
+/// What the maps hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The names of the peers that have a slot.
+    pub names: BTreeSet<MemberName>,
+    /// The ranges that peers are found under, in all roles and both families.
+    pub ranges: BTreeSet<Prefix>,
+    /// How many bypass rules there are.
+    pub rules: usize,
 }
 
 /// What a map has that no packet can need: no map can be empty.
@@ -50,24 +63,48 @@ impl Capacity {
         }
     }
 
-    /// What the maps must have room for, to come to `membership` from what runs: each peer, and where
-    /// it was before.
+    /// What the maps must have room for, to come to `membership` from what runs, `held`: new entries are
+    /// added before old ones are removed.
     #[must_use]
-    pub fn required(membership: &Membership) -> Self {
+    pub fn required(membership: &Membership, held: &Held) -> Self {
         let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
-        let slots = entries(membership.peers.len());
+        let is_held = |name: &MemberName| held.names.contains(name);
+        let new = membership.peers.iter().filter(|peer| !is_held(&peer.name)).count();
+        let slots = entries(held.names.len().saturating_add(new));
         let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
+        let rules = rules.saturating_add(membership.bypass.len()).saturating_add(held.rules);
         let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
-        // Under its private address, its public one, and the one before. No family has room for one.
-        let peers = slots.saturating_mul(3);
+        let ranges = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
+        let added = ranges.filter(|range| !held.ranges.contains(range)).count();
+        let peers = entries(held.ranges.len().saturating_add(added));
         Self {
             slots,
-            bypass: entries(membership.bypass.len().saturating_add(rules)),
+            bypass: entries(rules),
             prefixes: peers,
             peers_v4: used(Family::Ipv4, peers),
             peers_v6: used(Family::Ipv6, peers),
             flows_v4: used(Family::Ipv4, UNUSED + 1),
             flows_v6: used(Family::Ipv6, UNUSED + 1),
+        }
+    }
+
+    /// Whether maps of this size have room for what `required` says.
+    #[must_use]
+    pub fn holds(&self, required: &Self) -> bool {
+        self.by_map().into_iter().zip(required.by_map()).all(|((_, has), (_, wants))| has >= wants)
+    }
+
+    /// The larger of the two, map by map.
+    #[must_use]
+    pub fn max(&self, other: &Self) -> Self {
+        Self {
+            slots: self.slots.max(other.slots),
+            bypass: self.bypass.max(other.bypass),
+            prefixes: self.prefixes.max(other.prefixes),
+            peers_v4: self.peers_v4.max(other.peers_v4),
+            peers_v6: self.peers_v6.max(other.peers_v6),
+            flows_v4: self.flows_v4.max(other.flows_v4),
+            flows_v6: self.flows_v6.max(other.flows_v6),
         }
     }
 
@@ -135,11 +172,22 @@ mod tests {
     fn what_is_made_for_peers_has_room_for_all_that_they_may_need() {
         for peers in [1, 700, 5_000] {
             let membership = Membership::of_text(&cluster(peers), &["s0"]);
-            let (made, required) = (Capacity::of(&membership), Capacity::required(&membership));
-            for ((name, made), (_, required)) in made.by_map().into_iter().zip(required.by_map()) {
-                assert!(made >= required, "{name}: {made}, {required}");
-            }
+            let required = Capacity::required(&membership, &Held::default());
+            assert!(Capacity::of(&membership).holds(&required), "{peers}");
         }
+    }
+
+    #[test]
+    fn while_peers_move_there_is_room_for_where_they_were_and_where_they_will_be() {
+        let membership = Membership::of_text(&cluster(100), &["s0"]);
+        let names: BTreeSet<_> = membership.peers.iter().map(|peer| peer.name.clone()).collect();
+        let private = membership.peers.iter().flat_map(|peer| peer.private());
+        let elsewhere = (1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap());
+        let held = Held { names, ranges: private.chain(elsewhere).collect(), rules: 3 };
+        let required = Capacity::required(&membership, &held);
+        assert_eq!((required.slots, required.peers_v4, required.bypass), (100, 300, 3));
+        let small = Capacity { peers_v4: 299, ..Capacity::of(&membership) };
+        assert!(!small.holds(&required) && small.max(&required).holds(&required));
     }
 
     #[test]

@@ -22,6 +22,28 @@ pub struct SelfTables {
     pub v6: SelfTable<[u8; 16]>,
 }
 
+impl SelfTables {
+    /// The same for the time in which it is being told to peers' entries who may not know the underlay
+    /// addresses of now: until then, packets to all of them are sent from those in `current`.
+    #[must_use]
+    pub fn still_sending_as(&self, current: &Self) -> Self {
+        Self {
+            v4: still_sending_as(&self.v4, &current.v4),
+            v6: still_sending_as(&self.v6, &current.v6),
+        }
+    }
+}
+
+fn still_sending_as<A: Address>(wanted: &SelfTable<A>, current: &SelfTable<A>) -> SelfTable<A> {
+    let still = |range: &Range<A>, entry: &SelfRange<A>| match current.get(range) {
+        Some(old) if old.role & entry.role & SELF_PRIVATE != 0 => {
+            SelfRange { underlay: old.underlay, former: old.underlay, ..*entry }
+        }
+        _ => *entry,
+    };
+    wanted.iter().map(|(range, entry)| (*range, still(range, entry))).collect()
+}
+
 /// The entries for all members that this host is: one under the private range, one under the
 /// underlay range, and one under each former underlay range.
 #[must_use]
@@ -129,6 +151,18 @@ mod tests {
         assert_eq!((entry.role, entry.private), (SELF_FORMER, [10, 0, 0, 1]));
         assert_eq!(tables.v4[&Range::single([10, 0, 0, 1])].former, [192, 0, 2, 9]);
         assert_eq!(formers(&tables), former);
+    }
+
+    #[test]
+    fn on_the_way_packets_are_sent_from_where_they_were() {
+        let here = tables_of(CLUSTER, &["a", "b"]);
+        let moved = tables_of(&CLUSTER.replace("172.31.0.5", "172.31.0.9"), &["a", "b"]);
+        let between = moved.still_sending_as(&here);
+        let private = Range::single([10, 0, 0, 1]);
+        let entry = between.v4[&private];
+        assert_eq!((entry.underlay, entry.former), ([172, 31, 0, 5], [172, 31, 0, 5]));
+        assert!(between.v4.contains_key(&Range::single([172, 31, 0, 9])), "reached there already");
+        assert_eq!(moved.still_sending_as(&SelfTables::default()), moved);
     }
 
     #[test]

@@ -68,11 +68,14 @@ fn from_peer(
         model.marks(source).plain = false;
         model.marks(private).plain = false;
     }
-    // It knows where this host is: it has sent there.
+    // It knows where this host is, or not: it has sent there.
     let is_error = headers.is_error(seen.frame);
-    if model.marks(source).unaware && model.cluster.is_of_now(destination) && !is_error {
-        model.marks(source).unaware = false;
-        model.marks(private).unaware = false;
+    if model.cluster.is_moved(destination) && !is_error {
+        let unaware = !model.cluster.is_of_now(destination);
+        if model.marks(source).unaware != unaware {
+            model.marks(source).unaware = unaware;
+            model.marks(private).unaware = unaware;
+        }
     }
     if is_error {
         return error::from_peer(model, seen, &headers, (private, own), peer.slot, change);

@@ -128,8 +128,10 @@ fn each_peer_is_sent_to_from_the_former_address_until_it_knows_the_new_one<F: Ve
     sent(F::PUBLIC);
     host.receive(&packet.bytes(from_now::<F>().back()));
     sent(from_now::<F>());
-    // One that was under way.
+    // It has gone back, to a file in which this host has not moved.
     host.receive(&packet.bytes(F::PUBLIC.back()));
+    sent(F::PUBLIC);
+    host.receive(&packet.bytes(from_now::<F>().back()));
     sent(from_now::<F>());
     let to_srvc = Route::new(F::SRVA.private, F::SRVC.private);
     let sent = host.rewritten_for(1, Direction::Egress, &packet.bytes(to_srvc));
@@ -184,6 +186,9 @@ fn a_gateway_that_has_moved_does_the_same_for_each_of_its_hosts<F: Networks>() {
     sent(F::PUBLIC);
     let received = host.rewritten(Direction::Ingress, &packet.bytes(F::PUBLIC.back()));
     assert_eq!(received, packet.bytes(F::PRIVATE.back()));
+    sent(F::PUBLIC);
+    // To a host that has not moved.
+    host.receive(&packet.bytes(Route::new(F::SRVB.public, F::SRVC.public)));
     sent(F::PUBLIC);
     let from_srvc = Route::new(F::SRVC.private, F::SRVB.private);
     let sent_by_srvc = host.rewritten(Direction::Egress, &packet.bytes(from_srvc));

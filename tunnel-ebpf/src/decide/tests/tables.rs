@@ -26,7 +26,7 @@ struct Entry<A> {
 const IS_SETTLED: usize = 1;
 const HAS_PUBLIC_FLOWS: usize = 2;
 const IS_PLAIN: usize = 4;
-const IS_AWARE: usize = 8;
+const IS_UNAWARE: usize = 8;
 
 impl<A: Copy> Entry<A> {
     fn new(peer: Peer<A>) -> Self {
@@ -34,10 +34,11 @@ impl<A: Copy> Entry<A> {
             until: if value & IS_SETTLED == 0 { peer.until } else { 0 },
             public_flows: u8::from(value & HAS_PUBLIC_FLOWS != 0),
             plain: u8::from(value & IS_PLAIN != 0),
-            unaware: if value & IS_AWARE == 0 { peer.unaware } else { 0 },
+            unaware: u8::from(value & IS_UNAWARE != 0),
             ..peer
         });
-        Self { values, value: Cell::new(0) }
+        let value = if peer.unaware == 1 { IS_UNAWARE } else { 0 };
+        Self { values, value: Cell::new(value) }
     }
 
     fn value(&self) -> &Peer<A> {
@@ -181,8 +182,9 @@ impl<F: Version> HostTables<F> {
         for entry in self.single.values_mut().chain(prefixes) {
             if entry.value().slot == slot {
                 let [mut peer, ..] = entry.values;
+                peer.unaware = entry.value().unaware;
                 change(&mut peer);
-                entry.values = Entry::new(peer).values;
+                *entry = Entry::new(peer);
             }
         }
     }
@@ -290,9 +292,9 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.set(public, IS_PLAIN, is_plain);
     }
 
-    fn set_aware(&self, private: F::Address, public: F::Address) {
-        self.set(private, IS_AWARE, true);
-        self.set(public, IS_AWARE, true);
+    fn set_unaware(&self, private: F::Address, public: F::Address, is_unaware: bool) {
+        self.set(private, IS_UNAWARE, is_unaware);
+        self.set(public, IS_UNAWARE, is_unaware);
     }
 
     fn set_public_flows(&self, private: F::Address, public: F::Address) {
