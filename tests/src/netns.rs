@@ -36,6 +36,8 @@ impl Namespace {
     pub fn create(name: &str) -> Result<Self> {
         process::run(Command::new("ip").args(["netns", "add", name]))?;
         let namespace = Self::existing(name);
+        // A run that was killed may have left some for one that had the same number.
+        namespace.remove_pins()?;
         namespace.run(&["ip", "link", "set", "lo", "up"])?;
         Ok(namespace)
     }
@@ -155,6 +157,13 @@ impl Namespace {
             return Ok(());
         }
         // The number of a namespace is given again to a later one, which must find nothing.
+        self.remove_pins()?;
+        process::run(Command::new("ip").args(["netns", "delete", &self.name]))?;
+        Ok(())
+    }
+
+    /// Removes what `rewrite` pinned and wrote down for this namespace's number.
+    fn remove_pins(&self) -> Result<()> {
         let inode = self.inode()?;
         for folder in [PINS, STATE] {
             let ours = format!("{folder}/netns-{inode}");
@@ -164,7 +173,6 @@ impl Namespace {
                 return Err(error).with_context(|| format!("remove {ours}"));
             }
         }
-        process::run(Command::new("ip").args(["netns", "delete", &self.name]))?;
         Ok(())
     }
 }

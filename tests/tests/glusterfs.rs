@@ -4,7 +4,6 @@
 //! Run as root, with the binary `rewrite` built (see `tests::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 use tests::capture::Capture;
 use tests::frame::{Frame, private_addresses};
-use tests::gluster::{Cluster, Connection, Firewall, PING_TIMEOUT};
+use tests::gluster::{Cluster, ENDS, Firewall, PING_TIMEOUT};
 use tests::lab::{A_PUBLIC, B_PUBLIC, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
@@ -26,9 +25,6 @@ const CONNECTED: Duration = Duration::from_secs(10);
 const DISCONNECTED: Duration = Duration::from_secs(60);
 /// For how long an operator may wait, here, between the two.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How many ends the connections between two hosts have: those of both glusterds, both healers and
-/// the mounted volume.
-const ENDS: usize = 10;
 const HEALED: Duration = Duration::from_secs(60);
 /// How many files, of a megabyte each, are written at a time.
 const FILES: u32 = 20;
@@ -228,7 +224,7 @@ fn keep_connections(
 ) -> Result<()> {
     play(name, Firewall::Open, |scene| {
         let before = wait_until("both hosts to have all connections", CONNECTED, || {
-            let open = open_connections(&scene.cluster)?;
+            let open = scene.cluster.open_connections()?;
             Ok((open.len() >= ENDS).then_some(open))
         })?;
         let cut = thread::scope(|scope| {
@@ -250,7 +246,7 @@ fn keep_connections(
         scene.cluster.write("later", FILES)?;
         scene.compare(4)?;
 
-        let now = open_connections(&scene.cluster)?;
+        let now = scene.cluster.open_connections()?;
         let lost: Vec<_> = before.difference(&now).collect();
         ensure!(lost.is_empty(), "lost {lost:#?} of {before:#?}");
         let resets = scene.dropped_resets(&scene.lab.a)? + scene.dropped_resets(&scene.lab.b)?;
@@ -267,14 +263,6 @@ fn open_connections_survive_the_cut_and_two_attaches() -> Result<()> {
 #[test]
 fn open_connections_survive_the_cut_and_attaches_at_once() -> Result<()> {
     keep_connections("at once", Scene::attach_at_once)
-}
-
-/// The ends of all TCP connections between the private addresses, on both hosts.
-fn open_connections(cluster: &Cluster) -> Result<BTreeSet<Connection>> {
-    let mut open = BTreeSet::new();
-    open.extend(cluster.a.connections(cluster.b.private)?);
-    open.extend(cluster.b.connections(cluster.a.private)?);
-    Ok(open)
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {

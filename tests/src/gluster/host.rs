@@ -3,12 +3,15 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::netns::Namespace;
 use crate::process::{self, command_line};
+use crate::wait::wait_until;
 
 /// A command that takes longer than this many seconds hangs. GlusterFS's own limit is 120.
 const LIMIT: &str = "60";
@@ -26,7 +29,8 @@ pub const LOGS: &str = "/var/log/glusterfs";
 /// all in memory.
 ///
 /// The resolver asks a name server that refuses at once: GlusterFS looks every address up, and
-/// would wait for one that is silent. Children that nobody waits for are reaped by the kernel.
+/// would wait for one that is silent. Daemons that end stay zombies until it ends: dash can't ignore
+/// SIGCHLD.
 const INIT: &str = r#"
 set -e
 read -r pid rest </proc/self/stat
@@ -47,7 +51,6 @@ truncate -s 512M /mnt/brick.img
 mkfs.ext4 -q -I 512 /mnt/brick.img
 mount -o loop /mnt/brick.img /mnt/brick
 echo ready
-trap '' CHLD
 exec cat >/dev/null 2>&1
 "#;
 
@@ -58,6 +61,19 @@ for log in $(find "$1" -name '*.log'); do
     grep -E '^\[[^]]*\] [CEW] ' "$log" | tail -n 8 | cut -c -160
 done
 "#;
+
+/// Hands the process ids of all daemons, whose binary is one, to what follows. Zombies have none,
+/// and the machine sees its own processes only.
+const DAEMONS: &str = r#"
+cd /proc
+for process in [0-9]*; do
+    case $(readlink "$process/exe") in
+    */glusterfsd) echo "$process" ;;
+    esac
+done |"#;
+
+/// For how long daemons may take to start or to end.
+pub(super) const START: Duration = Duration::from_secs(20);
 
 /// A machine that runs. Dropping it ends everything that runs on it.
 #[derive(Debug)]
@@ -135,12 +151,53 @@ impl Host {
         process::run(self.command("sh").args(["-e", "-c", script, "sh"]).args(arguments))
     }
 
+    /// Where a file of the machine is found from outside.
+    #[must_use]
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
+    }
+
     /// Runs `gluster` without its questions.
     ///
     /// # Errors
     /// As [`Host::run`].
     pub fn gluster(&self, arguments: &[&str]) -> Result<String> {
         process::run(self.command("gluster").arg("--mode=script").args(arguments))
+    }
+
+    /// Starts glusterd, which starts the bricks and the healer that this machine has, and waits
+    /// until it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn start_glusterd(&self) -> Result<()> {
+        self.run(&["glusterd"])?;
+        wait_until("glusterd to answer", START, || Ok(self.gluster(&["peer", "status"]).ok()))?;
+        Ok(())
+    }
+
+    /// Ends glusterd, the bricks and the healer, and waits until they are gone, and what they have in
+    /// /run: as when the machine is shut down. One on which the volume is mounted loses it.
+    ///
+    /// # Errors
+    /// When they do not end.
+    pub fn stop_glusterd(&self) -> Result<()> {
+        self.shell(&format!("{DAEMONS} xargs -r kill -TERM"), &[])?;
+        wait_until("the daemons to end", START, || {
+            let left = self.shell(&format!("{DAEMONS} cat"), &[])?;
+            Ok(left.is_empty().then_some(()))
+        })?;
+        self.shell("rm -rf /run/gluster/* /run/glusterd*", &[])?;
+        Ok(())
+    }
+
+    /// Whether it says that it is connected to its peer.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub fn is_connected(&self) -> Result<bool> {
+        let status = self.gluster(&["peer", "status"])?;
+        Ok(status.contains("State: Peer in Cluster (Connected)"))
     }
 
     /// The TCP connections to a peer that are open.

@@ -6,10 +6,12 @@ pub use host::{Connection, Host};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use self::host::START;
 use crate::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use crate::wait::wait_until;
 
@@ -17,11 +19,12 @@ use crate::wait::wait_until;
 const VOLUME: &str = "gv0";
 /// After this the volume gives up a brick that does not answer: not 42 s, which is the default.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many ends the connections between two hosts have: those of both glusterds, both healers and
+/// the mounted volume.
+pub const ENDS: usize = 10;
 /// What the volume is set to besides: to go on with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
     [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
-/// For how long a daemon may take to start.
-const START: Duration = Duration::from_secs(20);
 
 /// Whether the machines filter what comes from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +60,7 @@ impl Cluster {
             cluster.b.close_firewall(A_PRIVATE)?;
         }
         for host in cluster.hosts() {
-            host.run(&["glusterd"])?;
-            wait_until("glusterd to answer", START, || Ok(host.gluster(&["peer", "status"]).ok()))?;
+            host.start_glusterd()?;
         }
         cluster.a.gluster(&["peer", "probe", "10.0.0.2"])?;
         cluster.wait_connected(START)?;
@@ -91,6 +93,12 @@ impl Cluster {
         [&self.a, &self.b]
     }
 
+    /// Where the mounted volume is found from outside of the machines.
+    #[must_use]
+    pub fn volume(&self) -> PathBuf {
+        self.a.path(host::VOLUME)
+    }
+
     /// Writes `count` files of a megabyte through the mounted volume, with names that begin with
     /// `name`.
     ///
@@ -112,10 +120,7 @@ impl Cluster {
     /// # Errors
     /// When one can't be asked.
     pub fn connected(&self) -> Result<[bool; 2]> {
-        let [a, b] = self.hosts().map(|host| {
-            let status = host.gluster(&["peer", "status"])?;
-            Ok(status.contains("State: Peer in Cluster (Connected)"))
-        });
+        let [a, b] = self.hosts().map(Host::is_connected);
         a.and_then(|a| Ok([a, b?]))
     }
 
@@ -173,20 +178,38 @@ impl Cluster {
         })
     }
 
+    /// The ends of all TCP connections between the private addresses, on both machines.
+    ///
+    /// # Errors
+    /// When one can't be asked.
+    pub fn open_connections(&self) -> Result<BTreeSet<Connection>> {
+        let mut open = BTreeSet::new();
+        open.extend(self.a.connections(self.b.private)?);
+        open.extend(self.b.connections(self.a.private)?);
+        Ok(open)
+    }
+
     /// Compares every file on both bricks by its SHA-256 sum; returns how many there are.
     ///
     /// # Errors
     /// When a file is missing, or different, on one of them.
     pub fn compare_bricks(&self) -> Result<usize> {
-        let list = "cd \"$1/data\"; \
-                    find . -path ./.glusterfs -prune -o -type f -exec sha256sum {} + | sort -k 2";
-        let [a, b] = self.hosts().map(|host| host.shell(list, &[host::BRICK]));
-        let (a, b) = (a?, b?);
-        let (on_a, on_b): (BTreeSet<&str>, BTreeSet<&str>) =
-            (a.lines().collect(), b.lines().collect());
-        let different: Vec<_> = on_a.symmetric_difference(&on_b).collect();
-        ensure!(different.is_empty(), "on one brick but not on the other: {different:#?}");
+        let brick = format!("{}/data", host::BRICK);
+        let (on_a, on_b) = (sums(&self.a, &brick)?, sums(&self.b, &brick)?);
+        require_same(&on_a, &on_b)?;
         Ok(on_a.len())
+    }
+
+    /// Compares every file on both bricks, and through the mounted volume; returns how many there
+    /// are.
+    ///
+    /// # Errors
+    /// When a file is missing, or different, in one place.
+    pub fn compare_bricks_and_mount(&self) -> Result<usize> {
+        let files = self.compare_bricks()?;
+        let through_mount = sums(&self.a, host::VOLUME)?;
+        require_same(&through_mount, &sums(&self.a, &format!("{}/data", host::BRICK))?)?;
+        Ok(files)
     }
 
     /// The last warnings and errors of all daemons, for the report of a failure.
@@ -196,6 +219,18 @@ impl Cluster {
             .map(|host| host.complaints().unwrap_or_else(|error| format!("{error:#}")))
             .join("\n")
     }
+}
+
+/// The SHA-256 sums and names of all files of a user in a folder.
+fn sums(host: &Host, folder: &str) -> Result<BTreeSet<String>> {
+    let list = "cd \"$1\"; find . -path ./.glusterfs -prune -o -type f -exec sha256sum {} +";
+    Ok(host.shell(list, &[folder])?.lines().map(str::to_owned).collect())
+}
+
+fn require_same(one: &BTreeSet<String>, other: &BTreeSet<String>) -> Result<()> {
+    let different: Vec<_> = one.symmetric_difference(other).collect();
+    ensure!(different.is_empty(), "in one place but not in the other: {different:#?}");
+    Ok(())
 }
 
 /// The numbers of entries in the output of `gluster volume heal … info`.

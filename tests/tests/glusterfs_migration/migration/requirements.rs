@@ -1,0 +1,125 @@
+//! What has to be true between the steps of the migration, and in the end.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::frame::private_addresses;
+use tests::gluster::{Connection, ENDS};
+use tests::lab::B_PUBLIC;
+use tests::netns::Namespace;
+use tests::wait::wait_until;
+
+use super::{CONNECTED, Migration};
+use crate::sites::{A_FIRST, A_SECOND};
+
+impl Migration {
+    /// `rewrite check` finds nothing in the way.
+    pub(super) fn require_ready(&self, host: &Namespace) -> Result<()> {
+        self.rewrite.run(host, &["check", "--config", &self.config()])?;
+        Ok(())
+    }
+
+    pub(super) fn json(&self, host: &Namespace, words: &[&str]) -> Result<Value> {
+        serde_json::from_str(&self.rewrite.run(host, words)?)
+            .with_context(|| format!("`rewrite {}` printed no JSON", words.join(" ")))
+    }
+
+    /// A's brick holds what B's lacks, and B's is away.
+    pub(super) fn require_unhealed(&self) -> Result<()> {
+        let unhealed = self.cluster.unhealed()?;
+        ensure!(
+            matches!(unhealed[..], [Some(1..), None]),
+            "B's brick must be away, and A's hold what B misses: {unhealed:?}"
+        );
+        Ok(())
+    }
+
+    pub(super) fn require_connected(&self) -> Result<()> {
+        let connected = self.cluster.connected()?;
+        ensure!(connected == [true, true], "connected, A and B: {connected:?}");
+        Ok(())
+    }
+
+    /// Nothing is left to heal, and no brick is away; what is being written right now does not count.
+    pub(super) fn require_healed(&self) -> Result<()> {
+        self.require_connected()?;
+        wait_until("nothing to heal", CONNECTED, || {
+            Ok((self.cluster.unhealed()? == [Some(0), Some(0)]).then_some(()))
+        })
+    }
+
+    pub(super) fn require_healthy(&self) -> Result<()> {
+        for host in self.hosts() {
+            let status = self.json(host, &["status", "--json"])?;
+            ensure!(status["interfaces"][0]["healthy"] == true, "{}: {status}", host.name());
+        }
+        Ok(())
+    }
+
+    /// The ends of the connections of the servers, once all are there.
+    pub(super) fn connections(&self) -> Result<BTreeSet<Connection>> {
+        wait_until("all connections", CONNECTED, || {
+            let open = self.cluster.open_connections()?;
+            Ok((open.len() == ENDS).then_some(open))
+        })
+    }
+
+    pub(super) fn require_alive(&self, before: &BTreeSet<Connection>) -> Result<()> {
+        let now = self.cluster.open_connections()?;
+        let lost: Vec<_> = before.difference(&now).collect();
+        ensure!(lost.is_empty(), "lost {lost:#?} of {before:#?}");
+        Ok(())
+    }
+
+    /// The packets that each server has rewritten, egress and ingress.
+    pub(super) fn rewritten(&self) -> Result<Vec<u64>> {
+        let mut counted = Vec::new();
+        for host in self.hosts() {
+            let stats = self.json(host, &["stats", "--json"])?;
+            for direction in ["egress", "ingress"] {
+                let packets = &stats["interfaces"][0]["peers"][0][direction]["packets"];
+                counted.push(packets.as_u64().context("no counter of packets")?);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// What was not rewritten are resets by a server that was not attached yet, and nothing else.
+    pub(super) fn require_counted_well(&self) -> Result<()> {
+        for host in self.hosts() {
+            let stats = self.json(host, &["stats", "--json"])?;
+            let reasons = stats["interfaces"][0]["not_rewritten"].as_array();
+            let counted = reasons.context("no reasons")?.iter().filter(|of| of["packets"] != 0);
+            let counted: Vec<_> =
+                counted.map(|of| format!("{} {}", of["reason"], of["packets"])).collect();
+            println!("{}: not rewritten: {counted:?}", host.name());
+            ensure!(
+                counted.iter().all(|of| of.starts_with("\"unsettled-reset\"")),
+                "{}: {counted:?}",
+                host.name()
+            );
+        }
+        Ok(())
+    }
+
+    /// The public side has seen the servers' public addresses, and never a private one.
+    pub(super) fn require_never_seen(&mut self) -> Result<()> {
+        for capture in self.captures.drain(..) {
+            let frames = capture.stop()?;
+            let private = private_addresses(&frames);
+            ensure!(private.is_empty(), "private addresses on the public side: {private:?}");
+            for a in [A_FIRST.public, A_SECOND.public] {
+                let between = frames.iter().filter_map(|frame| frame.ipv4()).filter(|packet| {
+                    let header = &packet.header;
+                    let ends = [header.source_addr(), header.destination_addr()];
+                    ends == [a, B_PUBLIC] || ends == [B_PUBLIC, a]
+                });
+                let between = between.count();
+                println!("{between} packets between {a} and {B_PUBLIC}");
+                ensure!(between > 0, "nothing went between {a} and {B_PUBLIC}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Where the servers stand: which networks their uplinks are on. Moves them, as people with cables
+//! and consoles do; nothing here knows of `rewrite`.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use tests::lab::{
+    A_PUBLIC, B_PUBLIC, Lab, PUBLIC_INTERFACE, ROUTER_A, ROUTER_A_ADDRESS, ROUTER_B_ADDRESS,
+};
+use tests::netns::Namespace;
+
+/// Where an uplink leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// The server's public address there.
+    pub public: Ipv4Addr,
+    gateway: Ipv4Addr,
+}
+
+/// Where A is from the beginning.
+pub const A_FIRST: Site = Site { public: A_PUBLIC, gateway: ROUTER_A_ADDRESS };
+/// Where A moves to.
+pub const A_SECOND: Site =
+    Site { public: Ipv4Addr::new(192, 0, 2, 2), gateway: Ipv4Addr::new(192, 0, 2, 1) };
+/// Where B moves to. Before, it has no uplink.
+pub const B_SECOND: Site = Site { public: B_PUBLIC, gateway: ROUTER_B_ADDRESS };
+
+/// Gives a server its address of a site, and the way out.
+pub fn arrive(host: &Namespace, site: &Site) -> Result<()> {
+    add_address(host, PUBLIC_INTERFACE, site.public)?;
+    go_by(host, site)
+}
+
+/// Takes the address of a site, and the way out, from a server.
+pub fn leave(host: &Namespace, site: &Site) -> Result<()> {
+    host.run(&["ip", "route", "del", "default", "via", &site.gateway.to_string()])?;
+    remove_address(host, PUBLIC_INTERFACE, site.public)
+}
+
+/// Has a server that is on two sites send by this one.
+pub fn go_by(host: &Namespace, site: &Site) -> Result<()> {
+    host.run(&["ip", "route", "replace", "default", "via", &site.gateway.to_string()])?;
+    Ok(())
+}
+
+/// Takes the address of a site from a server that no longer sends by it.
+pub fn give_up(host: &Namespace, site: &Site) -> Result<()> {
+    remove_address(host, PUBLIC_INTERFACE, site.public)
+}
+
+/// Unplugs A's uplink: A loses the carrier.
+pub fn unplug_a(lab: &Lab) -> Result<()> {
+    lab.router.run(&["ip", "link", "set", ROUTER_A, "down"])?;
+    Ok(())
+}
+
+/// Plugs A's uplink in where it leads to another site.
+pub fn plug_a_in(lab: &Lab, from: &Site, to: &Site) -> Result<()> {
+    close(lab, from)?;
+    open(lab, to)?;
+    lab.router.run(&["ip", "link", "set", ROUTER_A, "up"])?;
+    Ok(())
+}
+
+/// Has A's uplink lead to one more site.
+pub fn open(lab: &Lab, site: &Site) -> Result<()> {
+    add_address(&lab.router, ROUTER_A, site.gateway)
+}
+
+/// Has A's uplink no longer lead to a site.
+pub fn close(lab: &Lab, site: &Site) -> Result<()> {
+    remove_address(&lab.router, ROUTER_A, site.gateway)
+}
+
+fn add_address(host: &Namespace, interface: &str, address: Ipv4Addr) -> Result<()> {
+    host.run(&["ip", "address", "add", &format!("{address}/24"), "dev", interface])?;
+    Ok(())
+}
+
+fn remove_address(host: &Namespace, interface: &str, address: Ipv4Addr) -> Result<()> {
+    host.run(&["ip", "address", "del", &format!("{address}/24"), "dev", interface])?;
+    Ok(())
+}
