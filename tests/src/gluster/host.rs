@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -110,11 +111,18 @@ impl Host {
     /// A command that will run on the machine, and be ended when it takes too long.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
+        let mut command = self.command_without_limit("timeout");
+        command.args(["--kill-after=5", LIMIT, program]);
+        command
+    }
+
+    /// A command that will run on the machine for as long as that runs.
+    #[must_use]
+    pub fn command_without_limit(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={}", self.pid))
-            .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--"])
-            .args(["timeout", "--kill-after=5", LIMIT, program]);
+            .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--", program]);
         command
     }
 
@@ -133,6 +141,12 @@ impl Host {
     /// As [`Host::run`].
     pub fn shell(&self, script: &str, arguments: &[&str]) -> Result<String> {
         process::run(self.command("sh").args(["-e", "-c", script, "sh"]).args(arguments))
+    }
+
+    /// Where a file of the machine is found from outside.
+    #[must_use]
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
     }
 
     /// Runs `gluster` without its questions.
