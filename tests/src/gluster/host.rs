@@ -126,11 +126,18 @@ impl Host {
     /// A command that will run on the machine, and be ended when it takes too long.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
+        let mut command = self.command_without_limit("timeout");
+        command.args(["--kill-after=5", LIMIT, program]);
+        command
+    }
+
+    /// A command that will run on the machine for as long as that runs.
+    #[must_use]
+    pub fn command_without_limit(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={}", self.pid))
-            .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--"])
-            .args(["timeout", "--kill-after=5", LIMIT, program]);
+            .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--", program]);
         command
     }
 

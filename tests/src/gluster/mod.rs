@@ -1,8 +1,11 @@
-//! A GlusterFS cluster of two machines, with one replicated volume made over the cable.
+//! A GlusterFS cluster of two machines, with one replicated volume made over the cable; and one of
+//! four.
 
+mod distributed;
 mod host;
 
-pub use host::{Connection, Host};
+pub use distributed::Distributed;
+pub use host::{Connection, Host, VOLUME as MOUNT_POINT};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

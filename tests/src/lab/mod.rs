@@ -10,6 +10,7 @@
 //! fd00::2 as private addresses. The router forwards no packet to or from a private address.
 
 mod addresses;
+mod four_hosts;
 
 use std::fs;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ pub use self::addresses::{
     A_PRIVATE, A_PUBLIC, Addresses, B_PRIVATE, B_PUBLIC, FAMILIES, IPV4, IPV6, ROUTER_A_ADDRESS,
     ROUTER_B_ADDRESS, network,
 };
+pub use self::four_hosts::{FourHosts, SECOND_INTERFACE};
 use crate::netns::{NAMED, Namespace};
 use crate::wait::wait_until;
 
@@ -37,8 +39,10 @@ pub const ROUTER_A: &str = "eth-a";
 pub const ROUTER_B: &str = "eth-b";
 
 /// The roles of the namespaces of a lab, which are the last part of their names. C is a third host
-/// that some tests add, and so are those inside of a site.
-const ROLES: [&str; 7] = ["a", "b", "c", "inside-a", "inside-b", "router", "cable"];
+/// that some tests add, and so are those inside of a site; D and the switches are those of
+/// [`FourHosts`].
+const ROLES: [&str; 10] =
+    ["a", "b", "c", "d", "inside-a", "inside-b", "router", "cable", "switch", "switch-ib"];
 /// The ends of the cable that are plugged into the bridge.
 const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 

@@ -84,6 +84,13 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
             source: Source::BpfLinker,
         });
     }
+    if purposes.contains(&Purpose::Test) && !requirement::has_gluster_driver() {
+        missing.push(Requirement {
+            name: "qemu-block-extra",
+            reason: "has qemu open a disk image in the volume by itself",
+            source: Source::Debian("qemu-block-extra"),
+        });
+    }
     let wanted = |program: &&DebianProgram| {
         program.purposes.iter().any(|purpose| purposes.contains(purpose))
     };

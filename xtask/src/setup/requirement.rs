@@ -1,6 +1,7 @@
 //! What there is to require, and how to see whether it is there.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -76,6 +77,8 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("glusterd", "glusterfs-server", GLUSTER, "the cluster of the end-to-end test"),
     program("gluster", "glusterfs-cli", GLUSTER, "tells it what to do"),
     program("mount.glusterfs", "glusterfs-client", GLUSTER, "mounts its volume"),
+    program("qemu-img", "qemu-utils", GLUSTER, "makes and checks a disk image in the volume"),
+    program("qemu-io", "qemu-utils", GLUSTER, "writes to it"),
     program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
     program("depmod", "kmod", VM, "lists what the modules of another kernel need"),
     program("modprobe", "kmod", VM, "loads them"),
@@ -103,6 +106,15 @@ pub fn version_of(program: &str) -> Option<String> {
 /// Whether the development files of this LLVM are there.
 pub fn has_llvm(version: &str) -> bool {
     Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
+}
+
+/// Whether qemu's client of GlusterFS is there, which is no program.
+pub fn has_gluster_driver() -> bool {
+    // One folder for each architecture, and others.
+    let Ok(folders) = fs::read_dir("/usr/lib") else {
+        return false;
+    };
+    folders.flatten().any(|folder| folder.path().join("qemu/block-gluster.so").is_file())
 }
 
 /// Whether `core` for the kernel's virtual machine is to be had, from source or ready-made.

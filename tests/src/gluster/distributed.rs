@@ -1,0 +1,268 @@
+//! A GlusterFS cluster of four machines, with one volume that is distributed over two pairs of
+//! replicas.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::host::{BRICK, Connection, Host, LOGS, VOLUME as MOUNT_POINT};
+use super::{OPTIONS, PING_TIMEOUT, START, VOLUME, parse_unhealed};
+use crate::lab::FourHosts;
+use crate::wait::wait_until;
+
+/// How many ends the connections between the machines have while nothing but the volume's own
+/// processes and one client of it run: each glusterd dials each other one, and so does each healer
+/// each brick on another machine. The client dials three of those.
+const ENDS: usize = 2 * (4 * 3 + 4 * 3 + 3);
+/// How many ends each further client on one of the machines adds.
+const ENDS_OF_A_CLIENT: usize = 2 * 3;
+/// Where a glusterd writes its process id.
+const PID_FILE: &str = "/run/glusterd.pid";
+
+/// The cluster. Dropping it ends it, with all its data.
+#[derive(Debug)]
+pub struct Distributed {
+    /// The machines srva to srvd. The volume is mounted on the first; the first and the second hold
+    /// the same, and so do the third and the fourth.
+    pub machines: Vec<Host>,
+    known_as: [String; 4],
+}
+
+impl Distributed {
+    /// Boots machines on the hosts of a lab, whose software reaches them at `addresses`, makes them
+    /// peers by these, and starts and mounts a volume.
+    ///
+    /// # Errors
+    /// When a step of that fails.
+    pub fn start_by_address(lab: &FourHosts, addresses: [Ipv4Addr; 4]) -> Result<Self> {
+        let cluster = Self {
+            machines: boot(lab, addresses)?,
+            known_as: addresses.map(|address| address.to_string()),
+        };
+        cluster.start()?;
+        Ok(cluster)
+    }
+
+    /// The same with peers that know each other by the names of the hosts, of which the machines
+    /// have a list.
+    ///
+    /// # Errors
+    /// When a step of that fails.
+    pub fn start_by_name(lab: &FourHosts, addresses: [Ipv4Addr; 4]) -> Result<Self> {
+        let machines = boot(lab, addresses)?;
+        let mut list = "127.0.0.1 localhost\n".to_owned();
+        for (address, name) in addresses.iter().zip(FourHosts::NAMES) {
+            list += &format!("{address} {name}\n");
+        }
+        for machine in &machines {
+            // Over the file, since it is mounted.
+            fs::write(machine.path("/etc/hosts"), &list).context("write the list of names")?;
+        }
+        let cluster = Self { machines, known_as: FourHosts::NAMES.map(str::to_owned) };
+        cluster.start()?;
+        for machine in &cluster.machines {
+            let status = machine.gluster(&["peer", "status"])?;
+            let by_name = status.lines().filter(|line| line.starts_with("Hostname: srv")).count();
+            ensure!(by_name == 3, "peers that are known by something else than a name: {status}");
+        }
+        Ok(cluster)
+    }
+
+    fn start(&self) -> Result<()> {
+        for machine in &self.machines {
+            machine.run(&["glusterd", "--pid-file", PID_FILE])?;
+        }
+        for machine in &self.machines {
+            wait_until("glusterd to answer", START, || {
+                Ok(machine.gluster(&["peer", "status"]).ok())
+            })?;
+        }
+        let [first, others @ ..] = &self.known_as;
+        for peer in others {
+            self.machines[0].gluster(&["peer", "probe", peer])?;
+        }
+        self.wait_connected(START)?;
+        let bricks = self.known_as.each_ref().map(|known_as| format!("{known_as}:{BRICK}/data"));
+        let bricks = bricks.each_ref().map(String::as_str);
+        let create = ["volume", "create", VOLUME, "replica", "2"];
+        self.machines[0].gluster(&[&create[..], &bricks, &["force"]].concat())?;
+        let ping_timeout = PING_TIMEOUT.as_secs().to_string();
+        for (option, value) in
+            OPTIONS.into_iter().chain([("network.ping-timeout", ping_timeout.as_str())])
+        {
+            self.machines[0].gluster(&["volume", "set", VOLUME, option, value])?;
+        }
+        self.machines[0].gluster(&["volume", "start", VOLUME])?;
+        self.machines[0].run(&[
+            "mount",
+            "-t",
+            "glusterfs",
+            &format!("{first}:/{VOLUME}"),
+            MOUNT_POINT,
+        ])?;
+        self.wait_healed(START)
+    }
+
+    /// Where the mounted volume is found from outside of the machines.
+    #[must_use]
+    pub fn volume(&self) -> PathBuf {
+        self.machines[0].path(MOUNT_POINT)
+    }
+
+    /// What qemu calls a file of the volume.
+    #[must_use]
+    pub fn url(&self, file: &str) -> String {
+        format!("gluster://{}/{VOLUME}/{file}", self.known_as[0])
+    }
+
+    /// What mount calls the volume, asked for at one machine.
+    #[must_use]
+    pub fn source(&self, machine: usize) -> String {
+        format!("{}:/{VOLUME}", self.known_as[machine])
+    }
+
+    /// Waits until every machine says that it is connected to the three others.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub fn wait_connected(&self, deadline: Duration) -> Result<()> {
+        wait_until("all peers to be connected", deadline, || {
+            for machine in &self.machines {
+                let status = machine.gluster(&["peer", "status"])?;
+                if status.matches("State: Peer in Cluster (Connected)").count() != 3 {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+    }
+
+    /// Waits until every brick is reached, and none has anything to give to another. What is being
+    /// written right now is counted until it is on both.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub fn wait_healed(&self, deadline: Duration) -> Result<()> {
+        wait_until("nothing to heal on all bricks", deadline, || {
+            Ok((self.unhealed()? == [Some(0); 4]).then_some(()))
+        })
+    }
+
+    /// How many files each brick has to give; nothing for a brick that can't be reached.
+    ///
+    /// # Errors
+    /// When the volume can't be asked.
+    pub fn unhealed(&self) -> Result<Vec<Option<u32>>> {
+        parse_unhealed(&self.machines[0].gluster(&["volume", "heal", VOLUME, "info"])?)
+    }
+
+    /// The ends of all connections between the machines, once they are as many as they have to be
+    /// with so many clients.
+    ///
+    /// # Errors
+    /// When they are not within `deadline`.
+    pub fn all_connections(
+        &self,
+        clients: usize,
+        deadline: Duration,
+    ) -> Result<BTreeSet<Connection>> {
+        let wanted = ENDS - ENDS_OF_A_CLIENT + clients * ENDS_OF_A_CLIENT;
+        let mut seen = 0;
+        wait_until("all connections to be open", deadline, || {
+            let open = self.connections()?;
+            seen = open.len();
+            Ok((seen == wanted).then_some(open))
+        })
+        .with_context(|| format!("{seen} ends of connections instead of {wanted}"))
+    }
+
+    /// The ends of all connections between the machines that are open.
+    ///
+    /// # Errors
+    /// When a machine can't be asked.
+    pub fn connections(&self) -> Result<BTreeSet<Connection>> {
+        let mut open = BTreeSet::new();
+        for machine in &self.machines {
+            for other in &self.machines {
+                if machine.private != other.private {
+                    open.extend(machine.connections(other.private)?);
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    /// What the logs of all daemons and clients tell of heals that were done.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn heals(&self) -> Result<Vec<String>> {
+        let mut heals = Vec::new();
+        for machine in &self.machines {
+            let found =
+                machine.shell("grep -rhi 'completed .*selfheal' \"$1\" || true", &[LOGS])?;
+            heals.extend(found.lines().map(str::to_owned));
+        }
+        Ok(heals)
+    }
+
+    /// Compares every file on the bricks of each pair by its SHA-256 sum; returns how many there
+    /// are on both pairs.
+    ///
+    /// # Errors
+    /// When a file is missing, or different, on one of a pair.
+    pub fn compare_bricks(&self) -> Result<[usize; 2]> {
+        // Files of mode 1000 say that a file is on the other pair.
+        let list = "cd \"$1/data\"; find . -path ./.glusterfs -prune -o \
+                    -type f ! -perm 1000 -exec sha256sum {} +";
+        let mut files = [0; 2];
+        for (pair, count) in self.machines.chunks_exact(2).zip(&mut files) {
+            let (one, other) = (pair[0].shell(list, &[BRICK])?, pair[1].shell(list, &[BRICK])?);
+            let (one, other): (BTreeSet<_>, BTreeSet<_>) =
+                (one.lines().collect(), other.lines().collect());
+            let different: Vec<_> = one.symmetric_difference(&other).collect();
+            ensure!(different.is_empty(), "on one brick but not on the other: {different:#?}");
+            *count = one.len();
+        }
+        Ok(files)
+    }
+
+    /// Kills the glusterd of a machine, but not its brick, and starts it again.
+    ///
+    /// # Errors
+    /// When it does not answer within 20 s.
+    pub fn restart_glusterd(&self, machine: usize) -> Result<()> {
+        let machine = &self.machines[machine];
+        let pid = machine.run(&["cat", PID_FILE])?;
+        let pid = pid.trim();
+        machine.run(&["kill", "-KILL", pid])?;
+        // One that nobody has waited for yet is still listed, without its arguments.
+        let arguments = machine.path(&format!("/proc/{pid}/cmdline"));
+        wait_until("glusterd to end", START, || {
+            let ended = fs::read(&arguments).map_or(true, |arguments| arguments.is_empty());
+            Ok(ended.then_some(()))
+        })?;
+        machine.run(&["glusterd", "--pid-file", PID_FILE])?;
+        wait_until("glusterd to answer", START, || Ok(machine.gluster(&["peer", "status"]).ok()))?;
+        Ok(())
+    }
+
+    /// The last warnings and errors of all daemons, for the report of a failure.
+    #[must_use]
+    pub fn complaints(&self) -> String {
+        let complaints = self
+            .machines
+            .iter()
+            .map(|machine| machine.complaints().unwrap_or_else(|error| format!("{error:#}")));
+        complaints.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn boot(lab: &FourHosts, addresses: [Ipv4Addr; 4]) -> Result<Vec<Host>> {
+    let hosts = lab.hosts.iter().zip(FourHosts::NAMES).zip(addresses);
+    hosts.map(|((network, name), address)| Host::boot(network, name, address)).collect()
+}
