@@ -1,8 +1,9 @@
 //! `rewrite apply`, `confirm` and `apply --revert`: what is told, what stays, what is refused.
 
+use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
@@ -299,11 +300,13 @@ fn an_apply_that_is_interrupted_leaves_nothing_pending() -> Result<()> {
 fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
-    // More members than the maps have room for, which is found out as the programs are loaded.
-    scenario.file("crowd.toml", crowd(20))?;
     let before = HostState::of(host)?;
-    let ended = try_apply(&scenario, "crowd.toml", &["--confirm-within", "1h"])?;
-    ended.require(4, &["detach and attach again"])?;
+    // In the place of a program's new pin, which is found out when the programs are exchanged.
+    let in_the_way = scenario.pin(host, "rewrite_egress_new")?;
+    fs::create_dir(&in_the_way).context("put something in the way")?;
+    let ended = try_apply(&scenario, "new.toml", &["--confirm-within", "1h"])?;
+    ended.require(1, &["rewrite_egress_new"])?;
+    fs::remove_dir(&in_the_way).context("clear the way")?;
     require_nothing_left(host)?;
     before.assert_unchanged(host, "after apply failed");
     ensure!(!guard_waits(host)?, "somebody waits for the end of no trial");
