@@ -6,7 +6,6 @@ use tunnel_common::attachment::Attachment;
 
 use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
-use super::greet::greet_all;
 use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
@@ -262,7 +261,6 @@ async fn attach(
     add_addresses(plan, netlink, steps).await?;
     routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
     interrupt.check().await?;
-    greet_all(&changed.greetings).await;
     Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }
 
