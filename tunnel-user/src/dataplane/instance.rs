@@ -11,8 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::pins::Folder;
 use crate::failure::{Context as _, Failure};
-
-const RUNTIME: &str = "/run/rewrite";
+use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 
 /// That this process is the interface's daemon, until it is dropped.
 pub struct Instance {
@@ -34,17 +33,11 @@ impl Instance {
                 format!("let this process write to {RUNTIME} (systemd: RuntimeDirectory=rewrite)"),
             )
         };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(unwritable)?;
-        }
+        let parent = path.parent().unwrap_or(Path::new(RUNTIME));
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
         loop {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(&path)
-                .map_err(unwritable)?;
+            let file = in_folder(parent, || options.open(&path)).map_err(unwritable)?;
             match lock(file, &path)? {
                 Ok(mut file) if is_at(&file, &path) => {
                     let what = || format!("writing {}", path.display());
@@ -70,9 +63,8 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // Still locked, so it is nobody else's. Left there, it is in nobody's way.
         let _ = fs::remove_file(&self.path);
-        if let Some(parent) = self.path.parent().filter(|parent| *parent != Path::new(RUNTIME)) {
-            // Not empty: another interface's is there.
-            let _ = fs::remove_dir(parent);
+        if let Some(parent) = self.path.parent() {
+            remove_empty(parent, Path::new(RUNTIME));
         }
     }
 }

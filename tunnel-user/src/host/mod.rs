@@ -12,5 +12,6 @@ pub mod network_changes;
 pub mod network_namespace;
 pub mod privileges;
 pub mod qdiscs;
+pub mod runtime_folder;
 pub mod service_manager;
 pub mod snapshot;

@@ -1,9 +1,8 @@
 //! The folder of what is written down for one interface: `/run/rewrite/IFACE/`, in another network
 //! namespace `/run/rewrite/netns-INODE/IFACE/`. It is gone with the boot, as the pins are.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use tunnel_common::attachment::Attachment;
 use super::record::{RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::failure::{Context as _, Failure};
+use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 
 const RUN: &str = "/run";
 const TRIAL: &str = "trial.json";
@@ -105,7 +105,7 @@ impl State {
         for name in [TRIAL, BEFORE, LOG] {
             self.remove(name)?;
         }
-        self.remove_folders();
+        remove_empty(&self.path, Path::new(RUNTIME));
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl State {
         let guard = trial.and_then(|trial| trial.guard);
         self.end_trial()?;
         self.remove(ROLLED_BACK)?;
-        self.remove_folders();
+        remove_empty(&self.path, Path::new(RUNTIME));
         if let Some(guard) = &guard {
             guard.end();
         }
@@ -151,14 +151,13 @@ impl State {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
             let mut file = File::create(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().doing(|| format!("writing {}", path.display()))
+        in_folder(&self.path, write).doing(|| format!("writing {}", path.display()))
     }
 
     fn remove(&self, name: &str) -> Result<(), Failure> {
@@ -169,15 +168,6 @@ impl State {
             }
         }
         Ok(())
-    }
-
-    /// The folder and those above it, if nothing else is in them.
-    fn remove_folders(&self) {
-        for folder in self.path.ancestors().take_while(|path| *path != Path::new(RUN)) {
-            if fs::remove_dir(folder).is_err() && folder.exists() {
-                break;
-            }
-        }
     }
 }
 
