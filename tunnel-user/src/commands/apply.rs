@@ -3,8 +3,6 @@
 
 use std::path::{self, PathBuf};
 
-use tunnel_common::bypass::CLUSTER;
-
 use super::attach;
 use super::attach_plan::plan;
 use super::diff::{self, Difference};
@@ -16,7 +14,6 @@ use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::plan::cluster_file::{self, RunningMembership};
-use crate::plan::membership::Membership;
 use crate::trial::{
     BootTime, ConfirmWithin, ContentHash, Guard, Phase, State, Trial, WayBack, require_none,
 };
@@ -156,17 +153,12 @@ fn call_off(state: &State, guard: Option<&Guard>) {
 }
 
 fn membership(running: &Running) -> Result<RunningMembership, Failure> {
-    let (peers, bypass) = running.peers()?;
     Ok(RunningMembership {
-        membership: Membership {
-            identity: running.selves.identity.clone(),
-            peers: peers.into_iter().map(|running| running.peer).collect(),
-            bypass: bypass.get(&CLUSTER).cloned().unwrap_or_default(),
-        },
+        membership: running.membership()?,
         peers: running.maps.peers()?,
         selves: running.maps.self_tables()?,
         names: running.maps.names()?,
-        bypass,
+        bypass: running.maps.bypass()?,
         drain: Drain::from_seconds(running.attachment.drain),
         network: running.network().map(|name| (name, running.folder.interface().to_owned())),
     })

@@ -9,14 +9,14 @@ use super::detach::Leave;
 use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
-use super::{detach, membership, routing};
+use super::{detach, membership, routing, running};
 use crate::address::{Private, Underlay};
 use crate::config;
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::place::{BOTH, Hook, Ingress, Place};
+use crate::dataplane::place::{Hook, Place};
 use crate::dataplane::remake;
 use crate::failure::Failure;
 use crate::host::arp;
@@ -139,7 +139,7 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
     }
     let mut maps = Maps::open(folder)?;
     let attachment = maps.attachment()?;
-    if let Some(place) = running_place(folder, plan.link.index, &attachment, netlink).await {
+    if let Some(place) = running::place(folder, plan.link.index, &attachment, netlink).await {
         if make_room(plan, &maps, &attachment, place)? {
             maps = Maps::open(folder)?;
         }
@@ -184,26 +184,6 @@ fn make_room(
     let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
     remake::remake(&plan.folder, &capacity, &purpose)?;
     Ok(true)
-}
-
-/// Where both programs run on the interface of index `link`, if they do.
-pub(super) async fn running_place(
-    folder: &Folder,
-    link: u32,
-    attachment: &Attachment,
-    netlink: &Netlink,
-) -> Option<Place> {
-    let hook = Hook::from_code(attachment.hook)?;
-    let place = Place { hook, ingress: Ingress::from_code(attachment.ingress)? };
-    if attachment.ifindex != link {
-        return None;
-    }
-    for direction in BOTH {
-        if !hook::runs(folder, place, direction, netlink, link).await {
-            return None;
-        }
-    }
-    Some(place)
 }
 
 async fn attach(

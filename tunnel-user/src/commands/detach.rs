@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::other_networks::{self, hand_over_route};
+use super::other_networks::Heirs;
 use super::running::Running;
 use super::{farewell, routing};
 use crate::address::Private;
@@ -150,9 +150,9 @@ pub(super) async fn remove(
     let snapshot = Snapshot::take(netlink).await?;
     let (mut routes, mut moved_routes) = (Vec::new(), Vec::new());
     if !leave.routes {
-        let others = other_networks::others(folder)?;
+        let heirs = Heirs::of(folder, &snapshot, netlink).await?;
         for route in routing::ours(netlink, attachment.ifindex).await? {
-            match hand_over_route(&route, &others, &snapshot, netlink).await? {
+            match heirs.take_over(&route, netlink).await? {
                 Some((new, interface)) => moved_routes.push((new, interface)),
                 None => {
                     netlink.remove_route(&route).await?;

@@ -1,5 +1,7 @@
 //! Whether what is attached works: each thing that has to be as it should, looked at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tunnel_common::outcome::Direction;
 
@@ -9,7 +11,7 @@ use super::{other_networks, routing};
 use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
-use crate::dataplane::place::{Hook, Ingress, Place};
+use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::{Link, Netlink};
 use crate::host::snapshot::{LOOPBACK, Snapshot};
@@ -63,14 +65,10 @@ pub async fn look(
 async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings) {
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
-    let hook = Hook::from_code(attachment.hook);
-    let place = hook.zip(Ingress::from_code(attachment.ingress));
+    let place = Place::from_codes(attachment.hook, attachment.ingress);
     for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
         let runs = match place {
-            Some((hook, ingress)) => {
-                let place = Place { hook, ingress };
-                hook::runs(folder, place, direction, netlink, attachment.ifindex).await
-            }
+            Some(place) => hook::runs(folder, place, direction, netlink, attachment.ifindex).await,
             None => false,
         };
         findings.look(
@@ -148,19 +146,14 @@ async fn routes(
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;
+    let ours = routes.iter().filter(|existing| existing.ours);
+    let links: BTreeMap<Private, u32> =
+        ours.map(|existing| (existing.route.destination, existing.route.link)).collect();
     let by_other = |private: Private| {
-        let mut ours = routes.iter().filter(|existing| existing.ours).map(|e| e.route);
-        let route = ours.find(|route| route.destination == private)?;
-        others.iter().find(|other| other.attachment.ifindex == route.link)
+        let link = links.get(&private)?;
+        others.iter().find(|other| other.attachment.ifindex == *link)
     };
     for addresses in peers.iter().flat_map(|running| &running.peer.addresses) {
-        let wanted = match link {
-            Some(link) => {
-                let attached = routing::attached(link, &names);
-                routing::to_peer(netlink, &attached, &selves.identity, addresses).await.ok()
-            }
-            None => None,
-        };
         let private = addresses.private;
         if let Some(other) = by_other(private) {
             let by = other.folder.interface();
@@ -171,6 +164,13 @@ async fn routes(
             );
             continue;
         }
+        let wanted = match link {
+            Some(link) => {
+                let attached = routing::attached(link, &names);
+                routing::to_peer(netlink, &attached, &selves.identity, addresses).await.ok()
+            }
+            None => None,
+        };
         findings.look(
             wanted.is_some_and(|wanted| routes.iter().any(|existing| existing.route == wanted)),
             format!("{private} is routed through {name}"),

@@ -1,7 +1,6 @@
 //! Whether what is attached is what the file says: what `rewrite run` asks before it attaches.
 //! Changes nothing.
 
-use super::attach::running_place;
 use super::attach_plan::{Options, Plan, plan};
 use super::diff;
 use super::membership::NewSelves;
@@ -64,8 +63,7 @@ async fn is_attached(folder: &Folder, netlink: &Netlink) -> Result<bool, Failure
     };
     let held = snapshot.all_addresses();
     let mut own = running.selves.identity.on_loopback();
-    Ok(own.all(|own| held.contains(&own.0.address()))
-        && running_place(folder, link.index, &running.attachment, netlink).await.is_some())
+    Ok(own.all(|own| held.contains(&own.0.address())) && running.runs_on(link.index, netlink).await)
 }
 
 async fn compare(
@@ -84,8 +82,7 @@ async fn compare(
         return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
     }
     let running = Running::open(folder.clone())?;
-    let attachment = &running.attachment;
-    if running_place(folder, plan.link.index, attachment, netlink).await.is_none() {
+    if !running.runs_on(plan.link.index, netlink).await {
         return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
     }
     let mut differences = records(&running, &plan)?;

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attach::running_place;
 use super::routing;
 use super::running::Running;
 use crate::address::Private;
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::record::text;
 use crate::failure::Failure;
-use crate::host::netlink::Netlink;
+use crate::host::netlink::{Link, Netlink};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
+use crate::plan::identity::Identity;
+use crate::plan::peers::PeerAddresses;
 use crate::plan::routes::PeerRoute;
 
 /// The other attached interfaces whose routes are ours to keep. What is not ours, or of another version,
@@ -26,14 +26,6 @@ pub fn others(folder: &Folder) -> Result<Vec<Running>, Failure> {
         .filter_map(|other| Running::open(other).ok())
         .filter(|other| other.attachment.routes_managed == 1)
         .collect())
-}
-
-impl Running {
-    /// The network that it is on, if the file says that there is more than one.
-    #[must_use]
-    pub fn network(&self) -> Option<String> {
-        Some(text(&self.attachment.network)).filter(|name| !name.is_empty())
-    }
 }
 
 /// Our routes by destination, of all interfaces.
@@ -62,37 +54,64 @@ pub async fn reached_by<'a>(
     Ok(ours.values().filter(|route| links.contains(&route.link)).map(|r| r.destination).collect())
 }
 
-/// Has the traffic with a peer go by another attached interface that knows the peer and whose programs
-/// run, if there is one: the new route, and the interface's name.
-///
-/// # Errors
-/// If the kernel refuses.
-pub async fn hand_over_route(
-    route: &PeerRoute,
-    others: &[Running],
-    snapshot: &Snapshot,
-    netlink: &Netlink,
-) -> Result<Option<(PeerRoute, String)>, Failure> {
-    let names = snapshot.names();
-    for other in others {
-        let interface = other.folder.interface();
-        let Ok((link, _)) = snapshot.attachable(interface) else { continue };
-        let (folder, attachment) = (&other.folder, &other.attachment);
-        if running_place(folder, link.index, attachment, netlink).await.is_none() {
-            continue;
+/// The other attached interfaces whose programs run, and the peers that each of them knows: what the
+/// traffic with a peer can go by when a route to it goes.
+pub struct Heirs {
+    heirs: Vec<Heir>,
+    names: BTreeMap<u32, String>,
+}
+
+struct Heir {
+    link: Link,
+    identity: Identity,
+    peers: BTreeMap<Private, PeerAddresses>,
+}
+
+impl Heirs {
+    /// Those beside the interface of `folder`.
+    ///
+    /// # Errors
+    /// If their maps can't be read.
+    pub async fn of(
+        folder: &Folder,
+        snapshot: &Snapshot,
+        netlink: &Netlink,
+    ) -> Result<Self, Failure> {
+        let mut heirs = Vec::new();
+        for other in others(folder)? {
+            let Ok((link, _)) = snapshot.attachable(other.folder.interface()) else { continue };
+            if !other.runs_on(link.index, netlink).await {
+                continue;
+            }
+            let (peers, _) = other.peers()?;
+            let addresses = peers.iter().flat_map(|running| &running.peer.addresses);
+            heirs.push(Heir {
+                link: link.clone(),
+                identity: other.selves.identity,
+                peers: addresses.map(|addresses| (addresses.private, *addresses)).collect(),
+            });
         }
-        let (peers, _) = other.peers()?;
-        let mut known = peers.iter().flat_map(|running| &running.peer.addresses);
-        let Some(addresses) = known.find(|known| known.private == route.destination) else {
-            continue;
-        };
-        let attached = routing::attached(link, &names);
-        let identity = &other.selves.identity;
-        // Without a way there, the next one may have it.
-        if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
-            netlink.set_route(&new).await?;
-            return Ok(Some((new, interface.to_owned())));
-        }
+        Ok(Self { heirs, names: snapshot.names() })
     }
-    Ok(None)
+
+    /// Has the traffic that `route` is for go by one of them, if one knows the peer and has a way there:
+    /// the new route, and the interface's name.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn take_over(
+        &self,
+        route: &PeerRoute,
+        netlink: &Netlink,
+    ) -> Result<Option<(PeerRoute, String)>, Failure> {
+        for Heir { link, identity, peers } in &self.heirs {
+            let Some(addresses) = peers.get(&route.destination) else { continue };
+            let attached = routing::attached(link, &self.names);
+            if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
+                netlink.set_route(&new).await?;
+                return Ok(Some((new, link.name.clone())));
+            }
+        }
+        Ok(None)
+    }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use tunnel_common::bypass::CLUSTER;
-
 use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
@@ -13,7 +11,7 @@ use crate::config::Drain;
 use crate::dataplane::load::Purpose;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins;
-use crate::dataplane::place::{Hook, Ingress, Place};
+use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -61,13 +59,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     let _lock = pins::lock(&interrupt).await?;
     let mut running = running::one(interface)?;
 
-    let (peers, mut bypass) = running.peers()?;
-    let current = Membership {
-        identity: running.selves.identity.clone(),
-        peers: peers.into_iter().map(|running| running.peer).collect(),
-        bypass: bypass.remove(&CLUSTER).unwrap_or_default(),
-    };
-    let edited = peer_edit::edited(edit, &current)?;
+    let edited = peer_edit::edited(edit, &running.membership()?)?;
 
     let routes = routes(&running, &edited.membership, &netlink).await?;
     let mut steps = Vec::new();
@@ -134,11 +126,10 @@ fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Failure> {
 }
 
 fn place(interface: &str, hook: u8, ingress: u8) -> Result<Place, Failure> {
-    match (Hook::from_code(hook), Ingress::from_code(ingress)) {
-        (Some(hook), Some(ingress)) => Ok(Place { hook, ingress }),
-        _ => Err(Failure::refused(
+    Place::from_codes(hook, ingress).ok_or_else(|| {
+        Failure::refused(
             format!("{interface} is not attached: an attach to it was killed"),
             format!("attach again: rewrite attach {interface}"),
-        )),
-    }
+        )
+    })
 }

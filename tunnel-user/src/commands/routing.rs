@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::other_networks::{self, all_ours, hand_over_route};
+use super::other_networks::{Heirs, all_ours};
 use super::undo::Undo;
 use crate::address::Private;
 use crate::dataplane::pins::Folder;
@@ -90,11 +90,10 @@ pub async fn change(
         return Ok(());
     }
     // To another network, if the peer is on one that is attached.
-    let others = other_networks::others(folder)?;
-    let snapshot = Snapshot::take(netlink).await?;
+    let heirs = Heirs::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
     for route in &changes.remove {
         interrupt.check().await?;
-        if hand_over_route(route, &others, &snapshot, netlink).await?.is_none() {
+        if heirs.take_over(route, netlink).await?.is_none() {
             netlink.remove_route(route).await?;
         }
         steps.push(Undo::RestoreRoute(*route));

@@ -1,13 +1,19 @@
 //! The interfaces that are attached, for the commands that work on them.
 
 use tunnel_common::attachment::Attachment;
+use tunnel_common::bypass::CLUSTER;
 
+use crate::dataplane::hook;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::place::{BOTH, Place};
+use crate::dataplane::record::text;
 use crate::failure::Failure;
+use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::plan::bypass::BypassTable;
+use crate::plan::membership::Membership;
 use crate::plan::peers::{self, RunningPeer};
 
 /// One attached interface, its maps open.
@@ -43,6 +49,49 @@ impl Running {
         let peers = peers::running(&self.maps.peers()?, &self.maps.names()?, &bypass);
         Ok((peers, bypass))
     }
+
+    /// Who this host and the peers are, and what is left alone between them.
+    ///
+    /// # Errors
+    /// If the maps can't be read.
+    pub fn membership(&self) -> Result<Membership, Failure> {
+        let (peers, mut bypass) = self.peers()?;
+        Ok(Membership {
+            identity: self.selves.identity.clone(),
+            peers: peers.into_iter().map(|running| running.peer).collect(),
+            bypass: bypass.remove(&CLUSTER).unwrap_or_default(),
+        })
+    }
+
+    /// Whether packets meet its programs on the interface of index `link`.
+    pub(super) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
+        place(&self.folder, link, &self.attachment, netlink).await.is_some()
+    }
+
+    /// The network that it is on, if the file says that there is more than one.
+    #[must_use]
+    pub fn network(&self) -> Option<String> {
+        Some(text(&self.attachment.network)).filter(|name| !name.is_empty())
+    }
+}
+
+/// Where both programs run on the interface of index `link`, if they do.
+pub(super) async fn place(
+    folder: &Folder,
+    link: u32,
+    attachment: &Attachment,
+    netlink: &Netlink,
+) -> Option<Place> {
+    let place = Place::from_codes(attachment.hook, attachment.ingress)?;
+    if attachment.ifindex != link {
+        return None;
+    }
+    for direction in BOTH {
+        if !hook::runs(folder, place, direction, netlink, link).await {
+            return None;
+        }
+    }
+    Some(place)
 }
 
 /// All attached interfaces of this network namespace.

@@ -1,7 +1,6 @@
 //! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
 //! accept on all of theirs, so that each can be switched by itself, in any order.
 
-use super::attach::running_place;
 use super::other_networks::all_ours;
 use super::routing;
 use super::running::{self, Running};
@@ -58,8 +57,8 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
 
     let snapshot = Snapshot::take(&netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
-    let (folder, attachment) = (&running.folder, &running.attachment);
-    if running_place(folder, link.index, attachment, &netlink).await.is_none() {
+    let folder = &running.folder;
+    if !running.runs_on(link.index, &netlink).await {
         let interface = folder.interface();
         return Err(Failure::refused(
             format!(
@@ -126,11 +125,7 @@ fn peers(
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
     let Which::One(wanted) = which else { return Ok(all.collect()) };
-    let private = wanted.parse().ok();
-    let is_it = |peer: &NamedPeer| {
-        peer.name.as_str() == *wanted || peer.private().any(|own| Some(own) == private)
-    };
-    all.find(is_it).map(|peer| vec![peer]).ok_or_else(|| {
+    all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
         Failure::refused(
             format!("there is no peer {wanted:?} on the network {network}"),
             "`rewrite peer list` shows the peers of each attached interface",

@@ -75,12 +75,6 @@ impl Cluster {
         &self.members
     }
 
-    /// The members, at least two, in the order of the file.
-    #[must_use]
-    pub fn into_members(self) -> Vec<Member> {
-        self.members
-    }
-
     /// The rules that concern the traffic between any two members.
     #[must_use]
     pub const fn bypass(&self) -> &BTreeSet<BypassRule> {

@@ -114,6 +114,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// From the pinned record; nothing if an attach did not get as far, or it is none that this version
+    /// knows.
+    #[must_use]
+    pub fn from_codes(hook: u8, ingress: u8) -> Option<Self> {
+        Some(Self { hook: Hook::from_code(hook)?, ingress: Ingress::from_code(ingress)? })
+    }
+
     /// The program that runs there in a direction.
     #[must_use]
     pub const fn program(self, direction: Direction) -> Program {

@@ -48,15 +48,7 @@ mod tests {
     use crate::plan::membership::Membership;
 
     fn peers(lines: &str) -> Vec<NamedPeer> {
-        let own = "[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n";
-        let members = lines.lines().map(|line| {
-            let words: Vec<_> = line.split(' ').collect();
-            let [name, private, public] = words[..] else { panic!("{line}") };
-            format!(
-                "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
-            )
-        });
-        Membership::of_text(&(own.to_owned() + &members.collect::<String>()), &["own"]).peers
+        Membership::of_lines(lines).peers
     }
 
     fn names(peers: &[NamedPeer]) -> Vec<&str> {

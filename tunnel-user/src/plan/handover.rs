@@ -175,19 +175,9 @@ mod tests {
     const SETTLED_AT: u32 = NOW + 60;
 
     fn members(lines: &str) -> PeerTable<[u8; 4]> {
-        let own = "[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n";
-        let members = lines.lines().map(|line| {
-            let words: Vec<_> = line.split(' ').collect();
-            let [name, private, public] = words[..] else { panic!("{line}") };
-            format!(
-                "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
-            )
-        });
-        let text = own.to_owned() + &members.collect::<String>();
-        let membership = Membership::of_text(&text, &["own"]);
         let slots = ["b", "c", "d"].into_iter().zip(0..);
         let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).collect();
-        peer_tables::tables(&membership, &slots, SETTLED_AT).v4
+        peer_tables::tables(&Membership::of_lines(lines), &slots, SETTLED_AT).v4
     }
 
     fn key(text: &str) -> Range<[u8; 4]> {

@@ -90,6 +90,20 @@ impl Membership {
         Self::try_of_text(text, selves).unwrap().0
     }
 
+    /// As the member `own` (10.0.0.1 at 198.51.100.2) sees the others, each a line of name, private and
+    /// public address.
+    pub(crate) fn of_lines(lines: &str) -> Self {
+        let member = |line: &str| {
+            let words: Vec<_> = line.split(' ').collect();
+            let [name, private, public] = words[..] else { panic!("{line}") };
+            format!(
+                "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
+            )
+        };
+        let members = std::iter::once("own 10.0.0.1 198.51.100.2").chain(lines.lines());
+        Self::of_text(&members.map(member).collect::<String>(), &["own"])
+    }
+
     fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Failure> {
         let clusters = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
         let cluster = &clusters.all()[0];

@@ -162,11 +162,7 @@ fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Fail
 }
 
 fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Failure> {
-    let private = wanted.parse::<Prefix>().ok();
-    let is_it = |peer: &NamedPeer| {
-        peer.name.as_str() == wanted || peer.private().any(|own| Some(own) == private)
-    };
-    peers.iter().position(is_it).ok_or_else(|| {
+    peers.iter().position(|peer| peer.is_called(wanted)).ok_or_else(|| {
         let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
         let known = if names.is_empty() { "there is none".into() } else { names.join(", ") };
         Failure::refused(

@@ -60,6 +60,13 @@ pub struct NamedPeer {
 }
 
 impl NamedPeer {
+    /// Whether `word` is its name, or one of its private ranges.
+    #[must_use]
+    pub fn is_called(&self, word: &str) -> bool {
+        let range = word.parse::<Prefix>().ok();
+        self.name.as_str() == word || self.private().any(|own| Some(own) == range)
+    }
+
     /// Its private ranges.
     pub fn private(&self) -> impl Iterator<Item = Prefix> {
         self.addresses.iter().map(|addresses| addresses.private.0)
