@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
@@ -17,6 +18,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::netns::Namespace;
 use crate::process::command_line;
+use crate::wait::uninterrupted;
 
 pub use crate::kernel_counters::{checksum_errors, snmp};
 
@@ -108,7 +110,8 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
 }
 
 fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
-    let (mut stream, sender) = listener.accept().context("accept a connection")?;
+    let (mut stream, sender) =
+        uninterrupted(|| listener.accept()).context("accept a connection")?;
     limit(&stream)?;
     let mut digest = Digest::default();
     let mut chunk = vec![0; CHUNK];
@@ -146,7 +149,13 @@ pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> 
     if let Some(src) = src {
         bind(fd, &SockaddrStorage::from(src)).with_context(|| format!("bind to {src}"))?;
     }
-    connect(fd, &SockaddrStorage::from(dst)).with_context(|| format!("connect to {dst}"))?;
+    let dst_storage = SockaddrStorage::from(dst);
+    // One that was interrupted goes on, and may be over before it is asked for again.
+    uninterrupted(|| match connect(fd, &dst_storage) {
+        Ok(()) | Err(Errno::EISCONN) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    })
+    .with_context(|| format!("connect to {dst}"))?;
     Ok(TcpStream::from(socket))
 }
 
@@ -211,12 +220,12 @@ pub fn udp_exchange<D: Destination>(
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
         }
-        let Some((length, seen)) = arrival(echo.recv_from(&mut buffer))? else {
+        let Some((length, seen)) = arrival(uninterrupted(|| echo.recv_from(&mut buffer)))? else {
             continue;
         };
         report.sender_seen = Some(seen);
         echo.send_to(&buffer[..length], seen).with_context(|| format!("send back to {seen}"))?;
-        if let Some(length) = arrival(sender.recv(&mut buffer))?
+        if let Some(length) = arrival(uninterrupted(|| sender.recv(&mut buffer)))?
             && buffer[..length] == datagram
         {
             report.returned += 1;

@@ -2,6 +2,7 @@
 //!
 //! Only for states that the kernel, or a daemon of somebody else, gives no event for.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,5 +28,19 @@ pub fn wait_until<T>(
             bail!("waited {:.1} s in vain: {what}", deadline.as_secs_f64());
         }
         thread::sleep(INTERVAL);
+    }
+}
+
+/// Calls a socket that has a time limit, again if it was interrupted: other than one without a limit, it
+/// is when the process is stopped and goes on (signal(7)), as it is when a whole machine is frozen.
+///
+/// # Errors
+/// Those of `call`.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `rewrite run` as a process, with the test in the service manager's place.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
+use tests::wait::uninterrupted;
 
 use crate::process::Process;
 use crate::scenario::Scenario;
@@ -64,8 +66,10 @@ impl Daemon {
 
     /// The next message to the service manager that holds `wanted`, and those before it.
     pub fn wait_for(&self, wanted: &str) -> Result<Vec<String>> {
-        self.look_for(wanted, PATIENCE)?
-            .with_context(|| format!("the service manager never heard {wanted:?}"))
+        self.look_for(wanted, PATIENCE)?.with_context(|| {
+            let said = self.process.unread();
+            format!("the service manager never heard {wanted:?}; the daemon said {said:#?}")
+        })
     }
 
     /// Like [`Self::wait_for`], or nothing if it has not come by then.
@@ -79,7 +83,11 @@ impl Daemon {
                 return Ok(None);
             }
             self.socket.set_read_timeout(Some(left)).context("limit the time")?;
-            let Ok(length) = self.socket.recv(&mut buffer) else { return Ok(None) };
+            let length = match uninterrupted(|| self.socket.recv(&mut buffer)) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error).context("listen to the daemon"),
+            };
             messages.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
             if messages.last().is_some_and(|message| message.contains(wanted)) {
                 return Ok(Some(messages));

@@ -68,6 +68,11 @@ impl Process {
         }
     }
 
+    /// What it has said until now that nobody has read yet.
+    pub fn unread(&self) -> Vec<String> {
+        self.output.try_iter().collect()
+    }
+
     /// Whether it has ended, and how, within `patience`.
     pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
         let what = format!("the end of `{}`", self.line);

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use tests::netns::Namespace;
+use tests::wait::uninterrupted;
 
 const PORT: u16 = 5001;
 const SENDING_PORT: u16 = 5002;
@@ -144,7 +145,7 @@ fn receive(
         if sent == arrived {
             return Ok(Vec::new());
         }
-        match socket.recv_from(&mut buffer) {
+        match uninterrupted(|| socket.recv_from(&mut buffer)) {
             Ok((SIZE, source)) if source == from => {
                 let number = u32::from_be_bytes(buffer[..size_of::<u32>()].try_into()?);
                 let index = usize::try_from(number)?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tests::lab::{Addresses, FAMILIES, Lab, LabOptions};
 use tests::netns::Namespace;
 use tests::traffic::{dial, unspecified};
+use tests::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -58,8 +59,8 @@ fn udp(from: &Namespace, to: &Namespace, dst: IpAddr, port: u16) -> Result<Vec<I
         let sent = vec![6; size];
         socket.send(&sent)?;
         let mut echo = vec![0; size + 1];
-        let length =
-            socket.recv(&mut echo).with_context(|| format!("the echo of {size} from {there}"))?;
+        let length = uninterrupted(|| socket.recv(&mut echo))
+            .with_context(|| format!("the echo of {size} from {there}"))?;
         ensure!(echo[..length] == sent, "another echo of {size} from {there}");
     }
     server.join()

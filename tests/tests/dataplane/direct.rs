@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use tests::lab::{Addresses, CABLE_INTERFACE, IPV4, IPV6, LabOptions, add_address};
 use tests::netns::Namespace;
 use tests::traffic::{dial, tcp_transfer};
-use tests::wait::wait_until;
+use tests::wait::{uninterrupted, wait_until};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, PORT, checksums_were_right};
@@ -112,7 +112,8 @@ impl Flow {
         let receiver = thread::spawn(move || {
             let mut number = [0; 4];
             while !ended.load(Ordering::Acquire) {
-                let (length, _) = receiver.recv_from(&mut number).context("nothing arrives")?;
+                let (length, _) =
+                    uninterrupted(|| receiver.recv_from(&mut number)).context("nothing arrives")?;
                 ensure!(length == number.len(), "{length} bytes");
                 counter.fetch_add(1, Ordering::AcqRel);
             }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use tests::netns::Namespace;
+use tests::wait::uninterrupted;
 
 /// Also while a test attaches on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,7 +77,8 @@ pub fn udp(host: &Namespace, port: u16, datagrams: usize) -> Result<Echo<IpAddr>
         let mut clients = Vec::new();
         let mut buffer = vec![0; 65_536];
         for _ in 0..datagrams {
-            let (length, client) = socket.recv_from(&mut buffer).context("hear a client")?;
+            let (length, client) =
+                uninterrupted(|| socket.recv_from(&mut buffer)).context("hear a client")?;
             socket.send_to(&buffer[..length], client).context("say it back")?;
             clients.push(client.ip().to_canonical());
         }

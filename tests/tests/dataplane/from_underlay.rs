@@ -12,6 +12,7 @@ use tests::capture::Capture;
 use tests::frame::private_addresses;
 use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use tests::traffic::{dial, ping_with, tcp_transfer};
+use tests::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};
@@ -83,8 +84,7 @@ fn udp_from_the_public_address_is_answered_in_fragments_as_well() -> Result<()> 
             let datagram = vec![9; size];
             socket.send(&datagram)?;
             let mut echo = vec![0; size + 1];
-            let length = socket
-                .recv(&mut echo)
+            let length = uninterrupted(|| socket.recv(&mut echo))
                 .with_context(|| format!("no echo of {size} bytes to {}", family.a_public))?;
             ensure!(echo[..length] == datagram, "another echo of {size} bytes");
         }
@@ -113,7 +113,8 @@ fn a_closed_port_refuses_the_public_address() -> Result<()> {
         let socket = udp_from_public(&cluster, &family)?;
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
-            let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
+            let error =
+                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{size} bytes: {error}");
         }
         let there = SocketAddr::new(family.b_private, PORT);

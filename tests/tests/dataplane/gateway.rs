@@ -13,6 +13,7 @@ use tests::lab::{
 };
 use tests::netns::Namespace;
 use tests::traffic::{checksum_errors, tcp_transfer};
+use tests::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, PORT, checksums_were_right};
@@ -118,7 +119,8 @@ fn errors_reach_the_hosts_behind_a_gateway() -> Result<()> {
             socket.connect(SocketAddr::new(*b_private, PORT))?;
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.send(&[1; 64])?;
-            let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
+            let error =
+                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{own}: {error}");
         }
     }

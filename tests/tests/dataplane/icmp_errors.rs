@@ -11,6 +11,7 @@ use tests::capture::Capture;
 use tests::frame::{Place, bad_checksums, private_addresses};
 use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use tests::traffic::dial;
+use tests::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -38,7 +39,8 @@ fn a_closed_udp_port_of_the_peer_refuses() -> Result<()> {
         // A quote that is whole, and one that is cut.
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
-            let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
+            let error =
+                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{size} bytes: {error}");
         }
         for capture in captures {
@@ -105,7 +107,7 @@ fn a_datagram_whose_hops_are_used_up_is_reported_to_its_socket() -> Result<()> {
             }
         }
         socket.send(&[1; 64])?;
-        let error = socket.recv(&mut [0; 1]).expect_err("nobody sends anything");
+        let error = uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.raw_os_error(), Some(Errno::EHOSTUNREACH as i32), "{error}");
     }
     Ok(())

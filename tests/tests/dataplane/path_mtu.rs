@@ -12,6 +12,7 @@ use tests::frame::private_addresses;
 use tests::lab::{Addresses, FAMILIES, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
 use tests::netns::Namespace;
 use tests::traffic::tcp_transfer;
+use tests::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};
@@ -113,16 +114,17 @@ fn a_datagram_that_is_too_long_for_the_path_is_reported_to_its_socket() -> Resul
         let datagram = full_datagram(&family);
         // Sent whole, as it fits the interface.
         sender.send(&datagram)?;
-        let error = sender.recv(&mut [0; 1]).expect_err("nobody sends anything");
+        let error = uninterrupted(|| sender.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.raw_os_error(), Some(Errno::EMSGSIZE as i32), "{error}");
         // Now that the MTU is known, in fragments.
         sender.send(&datagram)?;
         let mut received = [0; 2048];
-        assert_eq!(receiver.recv(&mut received)?, datagram.len());
+        assert_eq!(uninterrupted(|| receiver.recv(&mut received))?, datagram.len());
         assert_eq!(received[..datagram.len()], datagram);
         // The first one has never arrived.
         receiver.set_nonblocking(true)?;
-        let nothing = receiver.recv(&mut received).expect_err("two datagrams arrived");
+        let nothing =
+            uninterrupted(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");
         assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
     }
     Ok(())
