@@ -23,6 +23,7 @@ mod killed;
 mod killed_halfway;
 mod lossless;
 mod more_members;
+mod open_traffic;
 mod operators_own;
 mod peers;
 mod peers_of_all_kinds;

@@ -3,53 +3,13 @@
 
 use anyhow::{Context, Result, ensure};
 use tests::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
-use tests::kernel_counters::snmp;
-use tests::lab::{A_PRIVATE, B_PRIVATE, IPV4, LabOptions};
+use tests::lab::{IPV4, LabOptions};
 use tests::netns::Namespace;
 
 use crate::bpffs::{ATTACHMENT_VERSION, set_attachment_byte};
 use crate::conversation::Conversation;
+use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario};
-use crate::stream::Streams;
-
-/// Traffic in both directions, and what the kernels had counted of resets when it began.
-struct Traffic {
-    conversation: Conversation,
-    streams: Streams,
-    resets: Vec<i64>,
-}
-
-impl Traffic {
-    fn start(scenario: &Scenario) -> Result<Self> {
-        let resets = resets(scenario)?;
-        let (a, b) = (&scenario.lab.a, &scenario.lab.b);
-        let conversation = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;
-        let streams = Streams::start(&scenario.lab)?;
-        Ok(Self { conversation, streams, resets })
-    }
-
-    fn goes_on(&self, after: &str) -> Result<()> {
-        self.conversation.require_progress().with_context(|| format!("after {after}"))
-    }
-
-    fn require_unharmed(self, scenario: &Scenario) -> Result<()> {
-        self.conversation.require_unharmed()?;
-        self.streams.require_none_lost()?;
-        assert_eq!(resets(scenario)?, self.resets, "a connection was reset");
-        Ok(())
-    }
-}
-
-fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
-    let mut counts = Vec::new();
-    for host in [&scenario.lab.a, &scenario.lab.b] {
-        let snmp = snmp(host)?;
-        for name in ["Tcp.OutRsts", "Tcp.EstabResets"] {
-            counts.push(*snmp.get(name).with_context(|| format!("no counter {name}"))?);
-        }
-    }
-    Ok(counts)
-}
 
 /// Both hosts accept before either sends: the programs run with --no-routes, and the routes come then,
 /// or go before the programs do.
@@ -57,13 +17,13 @@ fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
 fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
     let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
-    let traffic = Traffic::start(&scenario)?;
+    let traffic = OpenTraffic::start(&scenario)?;
     for round in 0..3 {
         let hosts = if round % 2 == 0 { [a, b] } else { [b, a] };
         for more in [&["--no-routes"][..], NOTHING_MORE] {
             for host in hosts {
                 scenario.attach(host, more)?;
-                traffic.goes_on(&format!("attach {more:?} on {}", host.name()))?;
+                traffic.require_progress(&format!("attach {more:?} on {}", host.name()))?;
             }
         }
         for host in [a, b] {
@@ -74,14 +34,14 @@ fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
         }
         for host in hosts {
             scenario.attach(host, &["--no-routes"])?;
-            traffic.goes_on(&format!("the routes went from {}", host.name()))?;
+            traffic.require_progress(&format!("the routes went from {}", host.name()))?;
         }
         for host in hosts {
             scenario.detach(host)?;
-            traffic.goes_on(&format!("detach on {}", host.name()))?;
+            traffic.require_progress(&format!("detach on {}", host.name()))?;
         }
     }
-    traffic.require_unharmed(&scenario)
+    traffic.require_unharmed()
 }
 
 /// conntrack would go on translating the flows that it knows, and refuse those that rewrite has
@@ -94,18 +54,18 @@ fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     let on_b = Host { private: IPV4.b_private, public: IPV4.b_public, gateway: IPV4.router_b };
     set_up(a, &on_a, &on_b)?;
     set_up(b, &on_b, &on_a)?;
-    let traffic = Traffic::start(&scenario)?;
+    let traffic = OpenTraffic::start(&scenario)?;
     for (host, own, peer) in [(a, &on_a, &on_b), (b, &on_b, &on_a)] {
         untrack(host, own, peer, Untracked::Arriving)?;
         scenario.attach(host, NOTHING_MORE)?;
-        traffic.goes_on("attach")?;
+        traffic.require_progress("attach")?;
         untrack(host, own, peer, Untracked::Leaving)?;
-        traffic.goes_on("passing over")?;
+        traffic.require_progress("passing over")?;
         remove_rules(host, own, peer)?;
-        traffic.goes_on("the rules went")?;
+        traffic.require_progress("the rules went")?;
         scenario.require_healthy(host)?;
     }
-    traffic.require_unharmed(&scenario)
+    traffic.require_unharmed()
 }
 
 /// Has the pins be those of another version, older or younger, whose maps have the same shape.
@@ -124,7 +84,7 @@ fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()>
     scenario.attach_both(NOTHING_MORE)?;
     // A flow over public addresses, which the programs remember.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
-    let traffic = Traffic::start(&scenario)?;
+    let traffic = OpenTraffic::start(&scenario)?;
     let attached_by = |host| -> Result<(String, u64)> {
         let status = scenario.json(host, &["status", "--json"])?;
         let stats = scenario.json(host, &["stats", "--json"])?;
@@ -140,7 +100,7 @@ fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()>
                 assert_eq!(attached_by(host)?.0, version);
                 scenario.attach(host, NOTHING_MORE)?;
                 assert_eq!(attached_by(host)?.0, env!("CARGO_PKG_VERSION"));
-                traffic.goes_on(version)?;
+                traffic.require_progress(version)?;
                 public.require_progress()?;
             }
             let (_, packets) = attached_by(a)?;
@@ -149,5 +109,5 @@ fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()>
         }
     }
     public.require_unharmed()?;
-    traffic.require_unharmed(&scenario)
+    traffic.require_unharmed()
 }
