@@ -1,7 +1,7 @@
 //! `rewrite run` ends, is killed, or is one too many: the dataplane does not notice.
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use tests::lab::PUBLIC_INTERFACE;
@@ -87,11 +87,14 @@ fn killed(hook: &[&str]) -> Result<()> {
     scenario.attach_both(hook)?;
     let right = scenario.lab.cluster_toml();
     let more = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
-    let start = Instant::now();
-    Daemon::ready(&scenario, host, NOTHING_MORE)?.kill()?;
-    let life = start.elapsed();
-
     let traffic = OpenTraffic::start(&scenario)?;
+    // How long it takes to be ready beside that traffic.
+    let mut life = Duration::ZERO;
+    for _ in 0..3 {
+        let start = Instant::now();
+        Daemon::ready(&scenario, host, NOTHING_MORE)?.kill()?;
+        life = life.max(start.elapsed());
+    }
     let mut ready = 0;
     for kill in 0..KILLS {
         // Each has something to change.
