@@ -3,6 +3,8 @@
 //! Each combination has functions of its own, so that the frames that nearly all are, without tags,
 //! pay for nothing that others need; what the loader has switched off, the verifier removes.
 
+use core::hint::cold_path;
+
 use tunnel_ebpf::family::{V4, V6};
 
 use crate::link::{Next, Tagged, Version, next};
@@ -68,10 +70,13 @@ pub trait Handler {
 pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
     match next(ethertype) {
         Next::Ip(version) => handle(handler, version, Untagged),
-        Next::Tag if is_ethernet() => match handler.behind_tags() {
-            Some(Tagged { version, tags_len }) => handle(handler, version, Behind(tags_len)),
-            None => handler.pass(),
-        },
+        Next::Tag if is_ethernet() => {
+            cold_path();
+            match handler.behind_tags() {
+                Some(Tagged { version, tags_len }) => handle(handler, version, Behind(tags_len)),
+                None => handler.pass(),
+            }
+        }
         Next::Tag | Next::Other => handler.pass(),
     }
 }

@@ -1,6 +1,8 @@
 //! A socket buffer as a packet: direct access to the IP header of an untagged frame, which every
 //! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
 
+use core::hint::cold_path;
+
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::bpf_csum_update;
 use aya_ebpf::programs::TcContext;
@@ -106,6 +108,7 @@ impl<T: Tags> Packet for Skb<T> {
         if let Some(header) = self.pointer(0) {
             return Some(load(header));
         }
+        cold_path();
         // A failure is found by the next look.
         let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
         self.pointer(0).map(load)

@@ -1,5 +1,7 @@
 //! The entry points at tc: one for each direction, for tcx and clsact alike.
 
+use core::hint::cold_path;
+
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -151,6 +153,7 @@ fn finish<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outco
             TC_ACT_UNSPEC
         }
         Outcome::NotRewritten(reason) => {
+            cold_path();
             // What depends on the reason, before the call that follows: old verifiers forget that
             // it matters (docs/decisions/0017-verifiers-before-6-8.md).
             let action = not_rewritten(skb, direction, reason);

@@ -1,5 +1,7 @@
 //! The entry point at XDP, for ingress.
 
+use core::hint::cold_path;
+
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
@@ -111,6 +113,7 @@ fn finish<F: Handled, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
             XDP_PASS as i32
         }
         Outcome::NotRewritten(reason) => {
+            cold_path();
             // In this order, as at tc.
             let action = not_rewritten(packet, reason);
             let len = packet.count().bytes as u32;

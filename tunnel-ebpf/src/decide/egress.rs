@@ -1,5 +1,7 @@
 //! On the way out: to a peer's private address, from an address of this host's.
 
+use core::hint::cold_path;
+
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
@@ -32,6 +34,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     };
     if peer.role != ROLE_PRIVATE {
+        cold_path();
         if let Ok(ip) = F::parse(packet, &header)
             && own::private_of(tables, peer, ip.addresses.source).is_some()
             && let Ok(private) = peer_range::private_of(tables, peer, ip.addresses.destination)
@@ -48,13 +51,18 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let ip = F::parse(packet, &header)?;
     let from = match from(tables, peer, ip.addresses.source) {
         Ok(from) => from,
-        Err(reason) => return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason),
+        Err(reason) => {
+            cold_path();
+            return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason);
+        }
     };
     if peer.has_conditions() && peer.direct == 1 && peer.plain == 1 {
+        cold_path();
         return Err(Reason::Direct);
     }
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
+        cold_path();
         match icmp_message::<F, P>(packet, &ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => return Ok(Step::IcmpError),
@@ -74,6 +82,7 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     from: &From<F::Address>,
 ) -> Result<Step, Reason> {
     let addresses = if from.is_underlay || peer.has_conditions() {
+        cold_path();
         on_conditions::<F, P, T>(packet, tables, ip, peer, from)?
     } else {
         addresses(tables, peer, ip, from)?

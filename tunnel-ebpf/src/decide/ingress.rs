@@ -1,5 +1,7 @@
 //! On the way in: from a peer's public address to this host's underlay address.
 
+use core::hint::cold_path;
+
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
@@ -31,9 +33,11 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let addresses = F::addresses(&header);
     let Some(peer) = tables.peer(addresses.source) else { return Ok(of_no_peer::<F>(&header)) };
     if peer.role == ROLE_PRIVATE {
+        cold_path();
         return Err(plain::<F, T>(tables, peer, addresses));
     }
     if peer.role == ROLE_FORMER && tables.has_drained(peer) {
+        cold_path();
         return Ok(of_no_peer::<F>(&header));
     }
     let ip = F::parse(packet, &header)?;
@@ -78,6 +82,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
         own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
+        cold_path();
         match icmp_message::<F, P>(packet, ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => {
@@ -112,6 +117,7 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let source = ip.addresses.source;
     let addresses = if tables.has_moved() || peer.has_conditions() || peer.until != 0 {
+        cold_path();
         on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
     } else {
         Addresses {

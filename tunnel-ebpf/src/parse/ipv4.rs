@@ -1,5 +1,7 @@
 //! The IPv4 header (RFC 791, section 3.1).
 
+use core::hint::cold_path;
+
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
@@ -119,9 +121,11 @@ fn parse(header: &Header, extent: u32, segments: u32) -> Result<Ip<Address>, Rea
         len => u32::from(len),
     };
     if total_len < header_len as u32 {
+        cold_path();
         return Err(Reason::Malformed);
     }
     if total_len > extent {
+        cold_path();
         return Err(Reason::Truncated);
     }
     Ok(ip(header, header_len, total_len - header_len as u32))
