@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, build, demonstration and tests in one command each.
 
+mod bench;
 mod build;
 mod cargo;
 mod demonstration;
@@ -31,7 +32,8 @@ Examples:
   cargo xtask run -- attach eth0              the real command, freshly built
   cargo xtask test                            all tests
   cargo xtask test -- --test packet_table     what follows goes to cargo test
-  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels"
+  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
+  cargo xtask bench                           what it costs, beside what one would take instead"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -74,6 +76,13 @@ enum Task {
         /// Targets; all if there are none
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
+    },
+    /// Measure what rewrite costs beside its alternatives, in less than five minutes; see --help behind --
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The words of the measurements: --full, --only CHAPTER, --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Formatting and lints, as errors
     Lint,
@@ -119,6 +128,10 @@ fn run(task: Task) -> Result<()> {
         Task::Fuzz { seconds, targets } => {
             setup::require(&[Purpose::Build])?;
             fuzz::run(seconds, &targets)
+        }
+        Task::Bench { arguments } => {
+            setup::require(&[Purpose::Bench])?;
+            bench::run(&build::release()?, &arguments)
         }
         Task::Lint => {
             setup::require(&[Purpose::Build])?;

@@ -52,8 +52,8 @@ const fn program(
     DebianProgram { name, package, reason, purposes }
 }
 
-const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm];
-const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm];
+const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm, Purpose::Bench];
+const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 
