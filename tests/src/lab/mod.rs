@@ -342,7 +342,7 @@ pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> R
             // The kernel takes an address into use on its own time (addrconf_dad_work).
             let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
             let wanted = format!("local {address} ");
-            wait_until(&format!("{address} is in use"), Duration::from_secs(5), || {
+            wait_until(&format!("{address} is in use"), Duration::from_secs(20), || {
                 Ok(namespace.run(&show)?.contains(&wanted).then_some(()))
             })?;
         }
