@@ -4,6 +4,9 @@
 //! them as JSON and as a plot.
 
 mod chapter;
+mod empty_program;
+mod per_packet;
+mod progress;
 mod report;
 
 use std::path::PathBuf;
