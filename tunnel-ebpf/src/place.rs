@@ -7,22 +7,20 @@
 
 use core::arch::asm;
 
-/// One instruction on the word of this index, which is a constant once the loop around it is
-/// unrolled: an instruction holds its offset.
-macro_rules! with_offset {
-    ($index:expr, $at:ident) => {
-        match $index {
-            0 => $at!("0"),
-            1 => $at!("4"),
-            2 => $at!("8"),
-            3 => $at!("12"),
-            4 => $at!("16"),
-            5 => $at!("20"),
-            6 => $at!("24"),
-            7 => $at!("28"),
-            8 => $at!("32"),
-            _ => $at!("36"),
-        }
+/// Does something with the index of each word that there can be: written out, since LLVM leaves a loop
+/// over ten words one, with a comparison for each offset that an instruction can hold.
+macro_rules! each_index {
+    ($of:ident) => {
+        $of!(0);
+        $of!(1);
+        $of!(2);
+        $of!(3);
+        $of!(4);
+        $of!(5);
+        $of!(6);
+        $of!(7);
+        $of!(8);
+        $of!(9);
     };
 }
 
@@ -34,24 +32,25 @@ macro_rules! with_offset {
 pub unsafe fn load<const N: usize>(place: *const [u32; N]) -> [u32; N] {
     const { assert!(N <= 10) };
     let mut words = [0; N];
-    for (index, word) in words.iter_mut().enumerate() {
-        let value: u64;
-        macro_rules! at {
-            ($offset:literal) => {
+    macro_rules! load {
+        ($index:literal) => {
+            if let Some(word) = words.get_mut($index) {
+                let value: u64;
                 // SAFETY: the caller has checked that the words are there.
                 unsafe {
                     asm!(
-                        concat!("{value} = *(u32 *)({place} + ", $offset, ")"),
+                        "{value} = *(u32 *)({place} + {offset})",
                         value = lateout(reg) value,
                         place = in(reg) place,
+                        offset = const $index * size_of::<u32>(),
                         options(pure, readonly, nostack),
                     )
                 }
-            };
-        }
-        with_offset!(index, at);
-        *word = value as u32;
+                *word = value as u32;
+            }
+        };
     }
+    each_index!(load);
     words
 }
 
@@ -62,21 +61,21 @@ pub unsafe fn load<const N: usize>(place: *const [u32; N]) -> [u32; N] {
 #[inline(always)]
 pub unsafe fn store<const N: usize>(place: *mut [u32; N], words: &[u32; N]) {
     const { assert!(N <= 10) };
-    for (index, word) in words.iter().enumerate() {
-        let value = u64::from(*word);
-        macro_rules! at {
-            ($offset:literal) => {
+    macro_rules! store {
+        ($index:literal) => {
+            if let Some(word) = words.get($index) {
                 // SAFETY: the caller has checked that the place is there.
                 unsafe {
                     asm!(
-                        concat!("*(u32 *)({place} + ", $offset, ") = {value}"),
-                        value = in(reg) value,
+                        "*(u32 *)({place} + {offset}) = {value}",
+                        value = in(reg) u64::from(*word),
                         place = in(reg) place,
+                        offset = const $index * size_of::<u32>(),
                         options(nostack),
                     )
                 }
-            };
-        }
-        with_offset!(index, at);
+            }
+        };
     }
+    each_index!(store);
 }
