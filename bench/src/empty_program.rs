@@ -65,12 +65,7 @@ pub fn load(of: Type) -> io::Result<OwnedFd> {
     // SAFETY: the struct is as long as said, and points to instructions and a string that outlive the
     // call.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_LOAD,
-            &raw const attributes,
-            size_of::<Attributes>(),
-        )
+        libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attributes, size_of::<Attributes>())
     };
     let Ok(fd @ 0..) = i32::try_from(fd) else { return Err(io::Error::last_os_error()) };
     // SAFETY: the kernel has just made it, and nobody else has it.

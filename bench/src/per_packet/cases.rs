@@ -21,6 +21,22 @@ pub enum Version {
     V6,
 }
 
+/// The families that a cluster's members have addresses of: the programs leave out what is not needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Families {
+    /// One.
+    Only(Version),
+    /// Both.
+    Both,
+}
+
+impl Families {
+    /// Whether it is among them.
+    pub fn include(self, version: Version) -> bool {
+        self == Self::Both || self == Self::Only(version)
+    }
+}
+
 /// What a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carries {
@@ -46,6 +62,8 @@ pub enum Whose {
 pub struct Case {
     /// How many members there are.
     pub members: Members,
+    /// Of which families they are.
+    pub families: Families,
     /// What is sent; nothing if it is no packet of IP.
     pub packet: Option<(Version, Carries)>,
     /// To whom, or from whom.
@@ -61,20 +79,32 @@ pub const SIZES: [Members; 4] = [
 ];
 const FEW: Members = SIZES[0];
 
-/// All cases with so many members.
-pub fn cases(members: Members) -> Vec<Case> {
-    let case = |version, carries, whose| Case { members, packet: Some((version, carries)), whose };
+/// The hosts that are needed.
+pub fn hosts() -> impl Iterator<Item = (Members, Families)> {
+    let of_one = |version| SIZES.map(|members| (members, Families::Only(version)));
+    let both = [(FEW, Families::Both)];
+    of_one(Version::V4).into_iter().chain(of_one(Version::V6)).chain(both)
+}
+
+/// All cases of a host.
+pub fn cases(members: Members, families: Families) -> Vec<Case> {
+    let case = |version, carries, whose| {
+        let packet = Some((version, carries));
+        Case { members, families, packet, whose }
+    };
     let mut cases = Vec::new();
-    for version in [Version::V4, Version::V6] {
+    for version in [Version::V4, Version::V6].into_iter().filter(|v| families.include(*v)) {
         cases.push(case(version, Carries::Tcp, Whose::Hot));
-        cases.push(case(version, Carries::Udp, Whose::Hot));
+        if families != Families::Both {
+            cases.push(case(version, Carries::Udp, Whose::Hot));
+        }
         if members > FEW {
             cases.push(case(version, Carries::Tcp, Whose::Cold));
         }
         cases.push(case(version, Carries::Tcp, Whose::Nobody));
     }
-    if members == FEW {
-        cases.push(Case { members, packet: None, whose: Whose::Nobody });
+    if families == Families::Both {
+        cases.push(Case { members, families, packet: None, whose: Whose::Nobody });
     }
     cases
 }
@@ -98,7 +128,8 @@ impl Case {
             Whose::Cold => "hit, cold",
             Whose::Nobody => "miss",
         };
-        format!("{version} {carries}, {count} {noun}, {outcome}")
+        let of_both = if self.families == Families::Both { " of both families" } else { "" };
+        format!("{version} {carries}, {count} {noun}{of_both}, {outcome}")
     }
 
     /// The packet that a program gets, from or to the member `first`.

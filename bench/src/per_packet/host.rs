@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result};
-use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
 use aya::maps::HashMap;
+use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use tests::test_run::Type;
@@ -13,6 +13,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 
+use super::cases::{Families, Version};
 use super::octets::Octets;
 
 /// One of rewrite's programs.
@@ -62,15 +63,15 @@ pub struct Host {
 }
 
 impl Host {
-    /// Loads them for both families, with room for peers in so many slots.
+    /// Loads them, with room for peers in so many slots.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn load(slots: u32, has_prefixes: bool) -> Result<Self> {
+    pub fn load(slots: u32, families: Families, has_prefixes: bool) -> Result<Self> {
         let settings = Settings {
             link_header_len: ETHERNET_HEADER_LEN,
-            ipv4: 1,
-            ipv6: 1,
+            ipv4: u8::from(families.include(Version::V4)),
+            ipv6: u8::from(families.include(Version::V6)),
             prefixes_v4: u8::from(has_prefixes),
             prefixes_v6: u8::from(has_prefixes),
             ..Settings::default()
@@ -80,8 +81,13 @@ impl Host {
             .override_global("AYA_LOG_LEVEL", &0_u8, true)
             .override_global(SETTINGS, &settings, true)
             .map_max_entries(maps::PEER_COUNTERS, slots);
-        for name in [maps::PEERS_V4, maps::PEERS_V6, maps::PREFIXES_V4, maps::PREFIXES_V6] {
-            loader.map_max_entries(name, 2 * slots);
+        for (version, names) in [
+            (Version::V4, [maps::PEERS_V4, maps::PREFIXES_V4]),
+            (Version::V6, [maps::PEERS_V6, maps::PREFIXES_V6]),
+        ] {
+            for name in names.into_iter().filter(|_| families.include(version)) {
+                loader.map_max_entries(name, 2 * slots);
+            }
         }
         let mut ebpf = loader.load(EBPF_OBJECT).context("load the object")?;
         for program in Program::ALL {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use tests::packet::hex;
 use tests::test_run::{self, Type, Way};
 
-use self::cases::{Case, Whose};
+use self::cases::{Case, Families, Version, Whose};
 use self::cycle::Members;
 use self::host::{Host, Program};
 use crate::chapter::Setting;
@@ -30,9 +30,8 @@ const RUNS: u32 = 100_001;
 /// If the kernel refuses, or a program does not do what its case says.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     let progress = Progress::start("filling the maps");
-    let hosts = cases::SIZES
-        .into_iter()
-        .map(|members| Ok((host(members)?, cases::cases(members))))
+    let hosts = cases::hosts()
+        .map(|(members, families)| Ok((host(members, families)?, cases::cases(members, families))))
         .collect::<Result<Vec<_>>>()?;
     let empty = Empty { tc: empty_program::load(Type::Tc)?, xdp: empty_program::load(Type::Xdp)? };
     let mut measured: Vec<_> = hosts
@@ -71,10 +70,14 @@ fn columns() -> Vec<String> {
     Program::ALL.iter().map(|program| program.heading().to_owned()).collect()
 }
 
-fn host(members: Members) -> Result<Host> {
-    let mut host = Host::load(members.all().end, false)?;
-    host.add(cycle::entries::<[u8; 4]>(members))?;
-    host.add(cycle::entries::<[u8; 16]>(members))?;
+fn host(members: Members, families: Families) -> Result<Host> {
+    let mut host = Host::load(members.all().end, families, false)?;
+    if families.include(Version::V4) {
+        host.add(cycle::entries::<[u8; 4]>(members))?;
+    }
+    if families.include(Version::V6) {
+        host.add(cycle::entries::<[u8; 16]>(members))?;
+    }
     Ok(host)
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 use tests::test_run::{self, Way};
 use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::cases::{Carries, ipv4, ipv6};
+use super::cases::{Carries, Families, ipv4, ipv6};
 use super::host::{Host, Program, peer};
 use super::octets::Octets;
 use super::{Empty, columns, nanoseconds};
@@ -87,7 +87,7 @@ pub fn table(setting: &Setting, empty: &Empty, progress: &Progress) -> Result<Ta
 
 impl Case {
     fn host(&self) -> Result<Host> {
-        let mut host = Host::load(self.peers, self.host_bits > 0)?;
+        let mut host = Host::load(self.peers, Families::Both, self.host_bits > 0)?;
         host.add(self.entries::<[u8; 4]>())?;
         host.add(self.entries::<[u8; 16]>())?;
         Ok(host)
