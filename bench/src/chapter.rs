@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
-use crate::per_packet;
 use crate::report::Table;
+use crate::{per_packet, real_path};
 
 /// What a chapter works with.
 pub struct Setting {
@@ -39,6 +39,8 @@ impl Effort {
 pub enum Chapter {
     /// Nanoseconds per packet of each program.
     PerPacket,
+    /// Nanoseconds of a run under load.
+    RealPath,
 }
 
 impl Chapter {
@@ -52,6 +54,7 @@ impl Chapter {
     pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
         match self {
             Self::PerPacket => per_packet::run(setting),
+            Self::RealPath => real_path::run(setting),
         }
     }
 }

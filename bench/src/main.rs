@@ -7,6 +7,7 @@ mod chapter;
 mod empty_program;
 mod per_packet;
 mod progress;
+mod real_path;
 mod report;
 
 use std::path::PathBuf;

@@ -33,7 +33,10 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     let hosts = cases::hosts()
         .map(|(members, families)| Ok((host(members, families)?, cases::cases(members, families))))
         .collect::<Result<Vec<_>>>()?;
-    let empty = Empty { tc: empty_program::load(Type::Tc)?, xdp: empty_program::load(Type::Xdp)? };
+    let empty = Empty {
+        tc: empty_program::load(Type::Tc, c"empty")?,
+        xdp: empty_program::load(Type::Xdp, c"empty")?,
+    };
     let mut measured: Vec<_> = hosts
         .iter()
         .flat_map(|(host, cases)| cases.iter().map(move |case| Measured::new(host, *case)))
