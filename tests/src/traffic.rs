@@ -150,12 +150,14 @@ pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> 
         bind(fd, &SockaddrStorage::from(src)).with_context(|| format!("bind to {src}"))?;
     }
     let dst_storage = SockaddrStorage::from(dst);
-    // One that was interrupted goes on, and may be over before it is asked for again.
-    uninterrupted(|| match connect(fd, &dst_storage) {
-        Ok(()) | Err(Errno::EISCONN) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    })
-    .with_context(|| format!("connect to {dst}"))?;
+    loop {
+        match connect(fd, &dst_storage) {
+            Err(Errno::EINTR) => {}
+            // One that was interrupted goes on, and may be over before it is asked for again.
+            Ok(()) | Err(Errno::EISCONN) => break,
+            Err(errno) => return Err(errno).with_context(|| format!("connect to {dst}")),
+        }
+    }
     Ok(TcpStream::from(socket))
 }
 

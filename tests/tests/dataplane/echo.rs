@@ -1,6 +1,6 @@
 //! Servers on every address of a host, as most software is: they say back what they hear.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use tests::netns::Namespace;
-use tests::wait::uninterrupted;
+use tests::wait::{uninterrupted, wait_until};
 
 /// Also while a test attaches on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,18 +38,30 @@ pub struct Ends {
 
 /// Serves this many TCP connections at once, each until its client ends it.
 pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>> {
-    let listener = host.enter(|| TcpListener::bind(any_address(port)))?.context("listen")?;
+    let listener = once_free(|| Ok(host.enter(|| TcpListener::bind(any_address(port)))??))?;
     // What limits the time to receive limits that to accept.
     let limit = TimeVal::seconds(i64::try_from(PATIENCE.as_secs())?);
     setsockopt(&listener, sockopt::ReceiveTimeout, &limit).context("limit the time to accept")?;
     Ok(Echo(thread::spawn(move || {
         let mut streams = Vec::new();
         for _ in 0..connections {
-            let (stream, _) = listener.accept().context("accept a connection")?;
+            let (stream, _) = uninterrupted(|| listener.accept()).context("accept a connection")?;
             streams.push(thread::spawn(move || say_back(stream)));
         }
         streams.into_iter().map(joined).collect()
     })))
+}
+
+/// Binds. A socket that was closed before may be there for a moment more: a process that another test
+/// starts has a copy of it until it calls exec.
+fn once_free<T>(bind: impl Fn() -> Result<T>) -> Result<T> {
+    wait_until("the port is free", PATIENCE, || match bind() {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(ErrorKind::AddrInUse) => Ok(None),
+            _ => Err(error),
+        },
+    })
 }
 
 fn joined<T>(thread: JoinHandle<T>) -> T {
@@ -62,7 +74,7 @@ fn say_back(mut stream: TcpStream) -> Result<Ends> {
     let ends = Ends { client: client.ip().to_canonical(), server: server.ip().to_canonical() };
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match stream.read(&mut buffer).context("hear a client")? {
+        match uninterrupted(|| stream.read(&mut buffer)).context("hear a client")? {
             0 => return Ok(ends),
             length => stream.write_all(&buffer[..length]).context("say it back")?,
         }
@@ -71,7 +83,7 @@ fn say_back(mut stream: TcpStream) -> Result<Ends> {
 
 /// Sends back this many datagrams, and returns where each came from.
 pub fn udp(host: &Namespace, port: u16, datagrams: usize) -> Result<Echo<IpAddr>> {
-    let socket = host.enter(|| UdpSocket::bind(any_address(port)))?.context("bind")?;
+    let socket = once_free(|| Ok(host.enter(|| UdpSocket::bind(any_address(port)))??))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(Echo(thread::spawn(move || {
         let mut clients = Vec::new();

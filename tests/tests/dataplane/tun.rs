@@ -1,17 +1,20 @@
 //! An interface without a link header.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tests::frame::{bad_checksums, lengths, private_addresses};
 use tests::lab::{FAMILIES, LabOptions};
 use tests::netns::Namespace;
 use tests::tun::TunLink;
+use tests::wait::wait_until;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, checksums_were_right};
 
 const TUN: &str = "tun0";
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The hosts' addresses on the tun link, of each family.
 const PUBLIC: [[IpAddr; 2]; 2] = [
@@ -29,6 +32,8 @@ fn joined_by_tun() -> Result<(Cluster, TunLink)> {
     for [at_a, at_b] in PUBLIC {
         give(a, at_a, at_b)?;
         give(b, at_b, at_a)?;
+        reaches(a, at_b)?;
+        reaches(b, at_a)?;
     }
     let mut file = String::new();
     for (name, number) in [("srva", 0), ("srvb", 1)] {
@@ -53,6 +58,15 @@ fn give(host: &Namespace, own: IpAddr, peer: IpAddr) -> Result<()> {
     }
     host.run(&words)?;
     Ok(())
+}
+
+/// Waits until the kernel has seen that the device works, and with it the route that it brings.
+fn reaches(host: &Namespace, peer: IpAddr) -> Result<()> {
+    let peer = peer.to_string();
+    wait_until(&format!("{peer} by {TUN}"), PATIENCE, || {
+        let route = host.run(&["ip", "route", "get", &peer])?;
+        Ok(route.contains(&format!("dev {TUN} ")).then_some(()))
+    })
 }
 
 #[test]
