@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
+use crate::end_to_end;
 use crate::report::Table;
 
 /// What a chapter works with.
@@ -35,7 +36,10 @@ impl Effort {
 
 /// One thing to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Chapter {}
+pub enum Chapter {
+    /// Traffic from host to host, beside the alternatives.
+    EndToEnd,
+}
 
 impl Chapter {
     /// Those that are asked for; all of them if none is.
@@ -45,7 +49,9 @@ impl Chapter {
     }
 
     /// Measures, and shows how far it is on a terminal.
-    pub fn run(self, _setting: &Setting) -> Result<Vec<Table>> {
-        match self {}
+    pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
+        match self {
+            Self::EndToEnd => end_to_end::run(setting),
+        }
     }
 }

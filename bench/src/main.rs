@@ -4,7 +4,14 @@
 //! them as JSON and as a plot.
 
 mod chapter;
+mod daemon;
+mod end_to_end;
+mod interrupt;
+mod load;
+mod processor;
+mod progress;
 mod report;
+mod rounds;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
