@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
-use crate::end_to_end;
 use crate::report::Table;
+use crate::{end_to_end, growth};
 
 /// What a chapter works with.
 pub struct Setting {
@@ -39,6 +39,8 @@ impl Effort {
 pub enum Chapter {
     /// Traffic from host to host, beside the alternatives.
     EndToEnd,
+    /// The same with more and more peers.
+    Growth,
 }
 
 impl Chapter {
@@ -52,6 +54,7 @@ impl Chapter {
     pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
         match self {
             Self::EndToEnd => end_to_end::run(setting),
+            Self::Growth => growth::run(setting),
         }
     }
 }

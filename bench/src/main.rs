@@ -6,6 +6,7 @@
 mod chapter;
 mod daemon;
 mod end_to_end;
+mod growth;
 mod interrupt;
 mod load;
 mod processor;

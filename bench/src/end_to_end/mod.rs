@@ -21,6 +21,9 @@ use place::Place;
 use traffic::Traffic;
 use variants::Variant;
 
+pub use place::{PREFIX, carries};
+pub use variants::iptables;
+
 /// Measures.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {

@@ -1,7 +1,7 @@
 //! What carries the traffic of two hosts.
 
 mod direct;
-mod iptables;
+pub mod iptables;
 mod nft;
 mod openvpn;
 mod rewrite;
