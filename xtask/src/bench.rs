@@ -1,13 +1,15 @@
 //! What rewrite costs, measured by the package `bench` against the release binary.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::cargo;
 
-/// Runs it against `binary`. The words are its own.
+/// Becomes it, so that a shell that is interrupted waits until the labs are down; it measures
+/// `binary`. The words are its own.
 pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
@@ -18,5 +20,5 @@ pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
         .args(["run", "--locked", "--release", "--quiet", "--package", "bench", "--"])
         .args(arguments)
         .env("REWRITE_BIN", binary);
-    cargo::run(&mut bench)
+    Err(bench.exec()).with_context(|| format!("starting {bench:?}"))
 }
