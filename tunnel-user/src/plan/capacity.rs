@@ -67,18 +67,31 @@ impl Capacity {
     /// added before old ones are removed.
     #[must_use]
     pub fn required(membership: &Membership, held: &Held) -> Self {
-        let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
         let is_held = |name: &MemberName| held.names.contains(name);
         let new = membership.peers.iter().filter(|peer| !is_held(&peer.name)).count();
-        let slots = entries(held.names.len().saturating_add(new));
-        let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
-        let rules = rules.saturating_add(membership.bypass.len()).saturating_add(held.rules);
-        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
         let ranges = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
         let added = ranges.filter(|range| !held.ranges.contains(range)).count();
-        let peers = entries(held.ranges.len().saturating_add(added));
+        let names = held.names.len().saturating_add(new);
+        Self::for_entries(membership, names, held.ranges.len().saturating_add(added), held.rules)
+    }
+
+    /// The most that [`Self::required`] can say if the maps have `names`, `ranges` and `rules` as many as
+    /// these: as if all of `membership` were new.
+    #[must_use]
+    pub fn at_most(membership: &Membership, names: usize, ranges: usize, rules: usize) -> Self {
+        let all = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
+        let names = names.saturating_add(membership.peers.len());
+        Self::for_entries(membership, names, ranges.saturating_add(all.count()), rules)
+    }
+
+    fn for_entries(membership: &Membership, names: usize, ranges: usize, rules: usize) -> Self {
+        let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
+        let of_peers = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
+        let rules = rules.saturating_add(membership.bypass.len()).saturating_add(of_peers);
+        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
+        let peers = entries(ranges);
         Self {
-            slots,
+            slots: entries(names),
             bypass: entries(rules),
             prefixes: peers,
             peers_v4: used(Family::Ipv4, peers),
@@ -186,6 +199,9 @@ mod tests {
         let held = Held { names, ranges: private.chain(elsewhere).collect(), rules: 3 };
         let required = Capacity::required(&membership, &held);
         assert_eq!((required.slots, required.peers_v4, required.bypass), (100, 300, 3));
+        let at_most = Capacity::at_most(&membership, 100, held.ranges.len(), 3);
+        assert_eq!((at_most.slots, at_most.peers_v4, at_most.bypass), (200, 400, 3));
+        assert!(at_most.holds(&required));
         let small = Capacity { peers_v4: 299, ..Capacity::of(&membership) };
         assert!(!small.holds(&required) && small.max(&required).holds(&required));
     }
