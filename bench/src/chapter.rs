@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
 use crate::report::Table;
-use crate::{end_to_end, growth, per_packet, real_path};
+use crate::{end_to_end, growth, loader, per_packet, real_path};
 
 /// What a chapter works with.
 pub struct Setting {
@@ -45,6 +45,8 @@ pub enum Chapter {
     EndToEnd,
     /// The same with more and more peers.
     Growth,
+    /// Attaching, and a million members.
+    Loader,
 }
 
 impl Chapter {
@@ -61,6 +63,7 @@ impl Chapter {
             Self::RealPath => real_path::run(setting),
             Self::EndToEnd => end_to_end::run(setting),
             Self::Growth => growth::run(setting),
+            Self::Loader => loader::run(setting),
         }
     }
 }

@@ -10,6 +10,8 @@ mod end_to_end;
 mod growth;
 mod interrupt;
 mod load;
+mod loader;
+mod others;
 mod per_packet;
 mod processor;
 mod progress;

@@ -1,7 +1,6 @@
 //! What more peers cost: new connections, for which the iptables trick goes through all of its rules, and
 //! `rewrite attach`.
 
-mod others;
 mod place;
 mod trick;
 

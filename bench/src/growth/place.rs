@@ -10,9 +10,10 @@ use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
 use tests::process;
 use tests::rewrite_command::Rewrite;
 
-use super::{others, trick};
+use super::trick;
 use crate::end_to_end::{PREFIX, carries, iptables};
 use crate::load::{Link, connections};
+use crate::others;
 use crate::processor::Processor;
 
 /// How the cluster's addresses are replaced.

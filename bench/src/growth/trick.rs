@@ -8,9 +8,9 @@ use ::tests::iptables_trick::{self, Host};
 use ::tests::lab::{Lab, PUBLIC_INTERFACE};
 use anyhow::{Context as _, Result};
 
-use super::others::{Other, others};
 use super::place::word;
 use crate::end_to_end::iptables;
+use crate::others::{Other, others};
 
 /// Sets it up on both hosts, with the rules for each other behind those for all other peers.
 pub fn set_up(lab: &Lab, folder: &Path, peers: u32) -> Result<()> {

@@ -3,15 +3,15 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::{Context as _, Result};
-use aya::maps::HashMap;
 use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use tests::test_run::Type;
 use tunnel_common::maps;
-use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::table::Table;
 
 use super::cases::{Families, Version};
 use super::octets::Octets;
@@ -126,20 +126,28 @@ impl Host {
         PeerKey<A>: Pod,
         Peer<A>: Pod,
     {
-        let mut single: HashMap<_, PeerKey<A>, Peer<A>> =
+        let mut hash: Table<PeerKey<A>, Peer<A>> =
             self.ebpf.take_map(A::PEERS).context("no map of peers")?.try_into()?;
         let mut prefixes: LpmTrie<_, A, Peer<A>> =
             self.ebpf.take_map(A::PREFIXES).context("no map of prefixes")?.try_into()?;
+        let mut single = Vec::new();
         for (address, peer) in peers {
             if peer.length == A::BITS {
-                single.insert(PeerKey { address }, peer, 0)
+                single.push((PeerKey { address }, peer));
             } else {
-                prefixes.insert(&PrefixKey::new(peer.length.into(), address), peer, 0)
+                let key = PrefixKey::new(peer.length.into(), address);
+                prefixes.insert(&key, peer, 0).context("add a prefix")?;
             }
-            .context("add a peer")?;
         }
-        Ok(())
+        hash.set(&single).context("add peers")
     }
+}
+
+/// Both entries of a peer whose addresses, or prefixes, have the number `place` among all.
+pub fn entries<A: Octets>(slot: u32, place: u32, length: u8) -> [(A, Peer<A>); 2] {
+    let (private, public) = (A::private(place), A::public(place));
+    [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]
+        .map(|(key, role)| (key, peer(slot, role, length, private, public)))
 }
 
 /// An entry of a peer.

@@ -14,7 +14,9 @@ use tests::test_run::{self, Type, Way};
 
 use self::cases::{Case, Families, Version, Whose};
 use self::cycle::Members;
+pub use self::host::entries;
 use self::host::{Host, Program};
+pub use self::octets::Octets;
 use crate::chapter::Setting;
 use crate::empty_program;
 use crate::progress::Progress;

@@ -3,15 +3,15 @@
 //! A rewritten packet is none to rewrite again there, since the programs look whether the way back leads
 //! to the same peer. So each run is one call, and the single address beside them is measured alike.
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use std::os::fd::AsFd as _;
 use tests::test_run::{self, Way};
-use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::Peer;
 
 use super::cases::{Carries, Families, ipv4, ipv6};
-use super::host::{Host, Program, peer};
+use super::host::{Host, Program, entries};
 use super::octets::Octets;
 use super::{Empty, columns, nanoseconds};
 use crate::chapter::Setting;
@@ -95,11 +95,7 @@ impl Case {
 
     fn entries<A: Octets>(&self) -> impl Iterator<Item = (A, Peer<A>)> {
         let (host_bits, length) = (self.host_bits, A::BITS - self.host_bits);
-        (0..self.peers).flat_map(move |slot| {
-            let (private, public) = (A::private(slot << host_bits), A::public(slot << host_bits));
-            [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]
-                .map(|(key, role)| (key, peer(slot, role, length, private, public)))
-        })
+        (0..self.peers).flat_map(move |slot| entries(slot, slot << host_bits, length))
     }
 
     /// Of a peer in the middle.
