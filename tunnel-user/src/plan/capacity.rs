@@ -37,12 +37,20 @@ pub struct Held {
     pub rules: usize,
 }
 
+/// The most peers that there is room for beside those that there are: the kernel keeps memory for every
+/// entry that a map may get, and maps that are full are made anew under way.
+const MORE_MAX: usize = 32_768;
+
+/// No map is made for more entries than these.
+const ENTRIES_MAX: u32 = 1 << 30;
+
 /// What a map has that no packet can need: no map can be empty.
 const UNUSED: u32 = 1;
 
 impl Capacity {
-    /// Room for the peers and their rules, and as many again before the maps have to be made anew.
-    /// The maps of a family that this host has no address of are as small as can be.
+    /// Room for the peers and their rules, and for as many again before the maps have to be made anew, or
+    /// for [`MORE_MAX`] of them. The maps of a family that this host has no address of are as small as
+    /// can be.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
         let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
@@ -152,8 +160,8 @@ impl Capacity {
 }
 
 fn room(count: usize, least: usize) -> u32 {
-    let wanted = count.saturating_mul(2).checked_next_power_of_two().unwrap_or(1 << 30).max(least);
-    u32::try_from(wanted).unwrap_or(1 << 30)
+    let wanted = count.saturating_add(count.min(MORE_MAX)).max(least);
+    u32::try_from(wanted).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX)
 }
 
 #[cfg(test)]
@@ -177,8 +185,15 @@ mod tests {
         let capacity = |peers| Capacity::of(&Membership::of_text(&cluster(peers), &["s0"]));
         assert_eq!(capacity(1).slots as usize, maps::SLOTS_CAPACITY);
         assert_eq!(capacity(1).peers_v4 as usize, maps::PEERS_CAPACITY);
-        assert_eq!(capacity(1_000).slots, 2_048);
-        assert_eq!(capacity(1_000).peers_v4, 4_096);
+        assert_eq!(capacity(1_000).slots, 2_000);
+        assert_eq!(capacity(1_000).peers_v4, 4_000);
+    }
+
+    #[test]
+    fn beside_very_many_peers_there_is_room_for_some() {
+        assert_eq!(room(32_768, maps::SLOTS_CAPACITY), 65_536);
+        assert_eq!(room(1_000_000, maps::SLOTS_CAPACITY), 1_032_768);
+        assert_eq!(room(usize::MAX, maps::SLOTS_CAPACITY), 1 << 30);
     }
 
     #[test]
