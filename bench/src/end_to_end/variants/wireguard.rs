@@ -24,12 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
     let folder = tempfile::tempdir().context("make a folder for the keys")?;
     let [a, b] = sides(lab);
+    let sockets = SocketFolder::look();
     let public_keys = [make_keys(folder.path(), &a)?, make_keys(folder.path(), &b)?];
     let tunnels = [
         Tunnel::start(folder.path(), &a, &public_keys[1], processor)?,
         Tunnel::start(folder.path(), &b, &public_keys[0], processor)?,
     ];
-    Ok(Way::private_by((tunnels, folder)))
+    Ok(Way::private_by((tunnels, sockets, folder)))
 }
 
 /// A host's end.
@@ -42,14 +43,11 @@ impl Tunnel {
     fn start(folder: &Path, side: &Side<'_>, peer_key: &str, processor: Processor) -> Result<Self> {
         let Side { host, name, private, peer_private, peer_public, .. } = side;
         let interface = format!("be{}-{name}", process::id());
-        let socket = Socket {
-            file: Path::new(SOCKETS).join(format!("{interface}.sock")),
-            folder_was_there: Path::new(SOCKETS).exists(),
-        };
+        let socket = Socket(Path::new(SOCKETS).join(format!("{interface}.sock")));
         let mut command = processor.command(host, "wireguard-go");
         command.args(["--foreground", &interface]).env("WG_PROCESS_FOREGROUND", "1");
         let mut daemon = Daemon::start(&mut command, folder.join(format!("{name}.log")))?;
-        daemon.wait_until(|_| socket.file.exists())?;
+        daemon.wait_until(|_| socket.0.exists())?;
         let key = private_key(folder, side);
         let key = key.to_str().context("a temporary folder that is not UTF-8")?;
         let endpoint = format!("{peer_public}:{PORT}");
@@ -71,18 +69,31 @@ impl Tunnel {
     }
 }
 
-/// What wireguard-go leaves behind: the socket if it has to be killed, and always its folder. Dropping
-/// it removes them.
-struct Socket {
-    file: PathBuf,
-    folder_was_there: bool,
-}
+/// What wireguard-go leaves behind if it has to be killed. Dropping it removes it.
+struct Socket(PathBuf);
 
 impl Drop for Socket {
     fn drop(&mut self) {
         // It fails where wireguard-go has done so itself.
-        let _ = fs::remove_file(&self.file);
-        if !self.folder_was_there {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The folder of the sockets, which wireguard-go makes and leaves behind. Dropping it removes it, unless
+/// it was there before.
+struct SocketFolder {
+    was_there: bool,
+}
+
+impl SocketFolder {
+    fn look() -> Self {
+        Self { was_there: Path::new(SOCKETS).exists() }
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        if !self.was_there {
             // It fails where somebody else's socket has come into it since.
             let _ = fs::remove_dir(SOCKETS);
         }
