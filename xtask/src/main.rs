@@ -123,7 +123,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Vm { kernels } => {
             setup::require(&[Purpose::Vm])?;
-            vm::run(&build::release()?, &kernels)
+            vm::test::run(&build::release()?, &kernels)
         }
         Task::Fuzz { seconds, targets } => {
             setup::require(&[Purpose::Build])?;
