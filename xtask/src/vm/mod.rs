@@ -1,7 +1,8 @@
 //! Other kernels: Debian's own, each booted in a virtual machine with nothing in it but an initial file
-//! system, and listened to until it powers off.
+//! system, and listened to until it powers off. What it runs there are the tests, or the measurements.
 
 mod archive;
+pub mod bench;
 mod cpio;
 mod initramfs;
 mod kernel;
