@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
 use crate::report::Table;
-use crate::{per_packet, real_path};
+use crate::{end_to_end, growth, per_packet, real_path};
 
 /// What a chapter works with.
 pub struct Setting {
@@ -41,6 +41,10 @@ pub enum Chapter {
     PerPacket,
     /// Nanoseconds of a run under load.
     RealPath,
+    /// Traffic from host to host, beside the alternatives.
+    EndToEnd,
+    /// The same with more and more peers.
+    Growth,
 }
 
 impl Chapter {
@@ -55,6 +59,8 @@ impl Chapter {
         match self {
             Self::PerPacket => per_packet::run(setting),
             Self::RealPath => real_path::run(setting),
+            Self::EndToEnd => end_to_end::run(setting),
+            Self::Growth => growth::run(setting),
         }
     }
 }

@@ -4,11 +4,18 @@
 //! them as JSON and as a plot.
 
 mod chapter;
+mod daemon;
 mod empty_program;
+mod end_to_end;
+mod growth;
+mod interrupt;
+mod load;
 mod per_packet;
+mod processor;
 mod progress;
 mod real_path;
 mod report;
+mod rounds;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

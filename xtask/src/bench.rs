@@ -2,6 +2,7 @@
 //! virtual machine.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -58,6 +59,7 @@ pub fn run(binary: &Path, request: &Request) -> Result<()> {
     }
 }
 
+/// Becomes the measurements, so that a shell that is interrupted waits until the labs are down.
 fn here(binary: &Path, words: &[OsString]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
@@ -68,7 +70,7 @@ fn here(binary: &Path, words: &[OsString]) -> Result<()> {
         .args(["run", "--locked", "--release", "--quiet", "--package", "bench", "--"])
         .args(words)
         .env("REWRITE_BIN", binary);
-    cargo::run(&mut bench)
+    Err(bench.exec()).with_context(|| format!("starting {bench:?}"))
 }
 
 fn built() -> Result<PathBuf> {

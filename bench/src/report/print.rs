@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_table_is_aligned_and_empty_cells_stay_empty() {
         let row = |what: &str, cells| Row { what: what.to_owned(), cells };
-        let table = super::table(&Table {
+        let table = table(&Table {
             name: "per-packet",
             title: "Nanoseconds.".to_owned(),
             unit: "ns",
