@@ -44,7 +44,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         }
         let measured = measure(setting.effort, &places, processor, &progress, interrupt)?;
         let variants: Vec<_> = places.iter().map(|place| place.variant).collect();
-        Ok(tables::of(&variants, &measured, notes))
+        Ok(tables::of(&variants, &measured, notes, setting.emulated))
     })
 }
 
