@@ -36,16 +36,15 @@ impl Daemon {
     pub fn wait_until(&mut self, ready: impl Fn(&str) -> bool) -> Result<()> {
         let line = self.line.clone();
         wait_until(&format!("`{line}` is ready"), PATIENCE, || {
-            let said = self.said();
-            if ready(&said) {
+            if ready(&self.said()) {
                 return Ok(Some(()));
             }
             if let Some(status) = self.child.try_wait().context("look at a child")? {
-                bail!("`{line}` ended with {status}: {}", said.trim());
+                bail!("`{line}` ended with {status}");
             }
             Ok(None)
         })
-        .with_context(|| self.said().trim().to_owned())
+        .with_context(|| format!("it said: {}", self.said().trim()))
     }
 
     fn said(&self) -> String {

@@ -15,12 +15,12 @@ pub struct Turn {
     pub round: usize,
     /// What all variants are measured for before the next.
     pub case: usize,
-    /// What takes turns: A B C, A B C.
+    /// What takes turns: A B C, B C A.
     pub variant: usize,
 }
 
-/// Has each variant take its turn for each case in each round. What comes is indexed by case, then by
-/// variant.
+/// Has each variant take its turn for each case in each round, and another one begin in each: the first
+/// one suffers from what was measured before. What comes is indexed by case, then by variant.
 pub fn interleave(
     rounds: usize,
     cases: usize,
@@ -30,8 +30,9 @@ pub fn interleave(
     let mut samples = vec![vec![Samples::new(); variants]; cases];
     for round in 0..rounds {
         for (case, samples) in samples.iter_mut().enumerate() {
-            for (variant, samples) in samples.iter_mut().enumerate() {
-                samples.push(measure(Turn { round, case, variant })?);
+            for step in 0..variants {
+                let variant = (round + step) % variants;
+                samples[variant].push(measure(Turn { round, case, variant })?);
             }
         }
     }
@@ -55,7 +56,8 @@ mod tests {
             order.push((round, case, variant));
             Ok((100 * round + 10 * case + variant) as f64)
         });
-        assert_eq!(order[..5], [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0)]);
+        assert_eq!(order[..4], [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)]);
+        assert_eq!(order[4..], [(1, 0, 1), (1, 0, 0), (1, 1, 1), (1, 1, 0)]);
         let wanted = [[[0.0, 100.0], [1.0, 101.0]], [[10.0, 110.0], [11.0, 111.0]]];
         assert_eq!(samples.unwrap(), wanted);
     }

@@ -62,6 +62,6 @@ fn measure(
         let (traffic, place) = (Traffic::ALL[case], &places[variant]);
         let what = format!("{}, {}", traffic.name(), place.variant.name());
         progress.at(&format!("end to end: round {} of {rounds}, {what}", round + 1));
-        traffic.measure(&place.link(processor), traffic.time(effort)).context(what)
+        place.measure(traffic, traffic.time(effort), processor).context(what)
     })
 }

@@ -1,12 +1,14 @@
 //! A variant in a lab of its own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::lab::{Lab, LabOptions};
 use tests::rewrite_command::Rewrite;
 use tests::traffic::tcp_transfer;
 
+use super::traffic::Traffic;
 use super::variants::{Variant, Way};
 use crate::load::Link;
 use crate::processor::Processor;
@@ -35,10 +37,13 @@ impl Place {
         Ok(Self { variant, way, lab })
     }
 
-    /// From A to B.
-    pub fn link(&self, processor: Processor) -> Link<'_> {
+    /// Measures the traffic from A to B, in its unit per second.
+    pub fn measure(&self, traffic: Traffic, time: Duration, processor: Processor) -> Result<f64> {
         let Self { way, lab, .. } = self;
-        Link { client: &lab.a, server: &lab.b, address: way.b, processor }
+        let link = Link { client: &lab.a, server: &lab.b, address: way.b, processor };
+        let rate = traffic.measure(&link, time)?;
+        self.variant.forget(lab)?;
+        Ok(rate)
     }
 }
 

@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result};
 
 use crate::chapter::{Effort, Setting};
 use crate::interrupt::{Interrupt, cleanly};
-use crate::load::connections;
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
@@ -56,7 +55,7 @@ fn connect(
         let place = &places[case][variant];
         let what = format!("{}, {}", place.way.name(), count(place.peers));
         progress.at(&format!("growth: round {} of {rounds}, {what}", round + 1));
-        connections::measure(&place.link(processor), Duration::from_millis(time)).context(what)
+        place.connections(Duration::from_millis(time), processor).context(what)
     })
 }
 

@@ -11,8 +11,8 @@ use tests::process;
 use tests::rewrite_command::Rewrite;
 
 use super::{others, trick};
-use crate::end_to_end::{PREFIX, carries};
-use crate::load::Link;
+use crate::end_to_end::{PREFIX, carries, iptables};
+use crate::load::{Link, connections};
 use crate::processor::Processor;
 
 /// How the cluster's addresses are replaced.
@@ -61,10 +61,15 @@ impl Place {
         Ok(place)
     }
 
-    /// From A to B.
-    pub fn link(&self, processor: Processor) -> Link<'_> {
+    /// Connections per second, from A to B.
+    pub fn connections(&self, time: Duration, processor: Processor) -> Result<f64> {
         let lab = &self.lab;
-        Link { client: &lab.a, server: &lab.b, address: B_PRIVATE, processor }
+        let link = Link { client: &lab.a, server: &lab.b, address: B_PRIVATE, processor };
+        let rate = connections::measure(&link, time)?;
+        if self.way == Way::Iptables {
+            iptables::forget(lab)?;
+        }
+        Ok(rate)
     }
 
     /// Detaches A; then how long it takes to attach it.

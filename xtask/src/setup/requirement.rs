@@ -82,6 +82,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("qemu-io", "qemu-utils", GLUSTER, "writes to it"),
     program("taskset", "util-linux", BENCH, "keeps what is measured on one processor"),
     program("iperf3", "iperf3", BENCH, "bulk traffic"),
+    program("conntrack", "conntrack", BENCH, "has the trick forget what is over"),
     program("openvpn", "openvpn", BENCH, "a tunnel to compare with"),
     program("openssl", "openssl", BENCH, "makes its certificates"),
     program("wireguard-go", "wireguard-go", BENCH, "a tunnel to compare with"),

@@ -19,6 +19,15 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
     Ok(Way::private())
 }
 
+/// Has conntrack forget the connections that are over: it would do so later, within a measurement of
+/// something else.
+pub fn forget(lab: &Lab) -> Result<()> {
+    for host in [&lab.a, &lab.b] {
+        host.run(&["conntrack", "--flush"])?;
+    }
+    Ok(())
+}
+
 /// Both hosts.
 pub fn hosts(lab: &Lab) -> [(&Namespace, Host); 2] {
     sides(lab).map(|side| {

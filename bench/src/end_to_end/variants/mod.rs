@@ -114,6 +114,11 @@ impl Variant {
             Self::WireGuard => wireguard::set_up(lab, processor),
         }
     }
+
+    /// Has it forget the traffic that is over.
+    pub fn forget(self, lab: &Lab) -> Result<()> {
+        if self == Self::Iptables { iptables::forget(lab) } else { Ok(()) }
+    }
 }
 
 /// A variant that was set up.
