@@ -73,6 +73,13 @@ impl Variant {
         Self::WireGuard,
     ];
 
+    /// Those that are tried: where the processor is emulated, which takes its time, none that needs a
+    /// program to run.
+    pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
+    }
+
     /// What a table calls it.
     pub const fn name(self) -> &'static str {
         match self {
