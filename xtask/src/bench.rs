@@ -95,7 +95,10 @@ mod tests {
             (&["--full", "--vm", "6.12", "--only", "x"], &["--full", "--only", "x"]),
             (&["--vm=6.12", "--full"], &["--full"]),
         ] {
-            assert_eq!(parse(words).unwrap(), (kernel.clone(), rest.iter().map(ToString::to_string).collect()));
+            assert_eq!(
+                parse(words).unwrap(),
+                (kernel.clone(), rest.iter().map(ToString::to_string).collect())
+            );
         }
         let others = ["--vmx", "--only", "end-to-end"];
         assert_eq!(parse(&others).unwrap(), (None, others.map(str::to_owned).to_vec()));

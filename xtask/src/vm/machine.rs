@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -33,8 +33,29 @@ pub struct Machine<'a> {
     pub files: &'a Files,
     /// How many it has.
     pub processors: u8,
+    /// What its time goes by.
+    pub clock: Clock,
     /// When it has not powered off by then, it hangs.
     pub limit: Duration,
+}
+
+/// What the time of a guest goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The host's clock.
+    Host,
+    /// Its own instructions, sixteen nanoseconds each, so that it does not matter to the guest what else
+    /// the host does. Where it would wait, the time to wait for is there at once.
+    Instructions,
+}
+
+impl Clock {
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Host => &[],
+            Self::Instructions => &["-icount", "shift=4,sleep=off"],
+        }
+    }
 }
 
 /// Who understands what a guest says on its second serial port.
@@ -106,7 +127,9 @@ impl Machine<'_> {
         let bar = bars.add(ProgressBar::new_spinner());
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
         bar.enable_steady_tick(Duration::from_millis(120));
-        let mut line = Line { lines: lines(stdout), console, said: String::new() };
+        let log = folder.join(format!("{name}.log"));
+        let log = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let mut line = Line { lines: lines(stdout), console, said: String::new(), log };
         let mut ended = line
             .listen(self.limit, |console| bar.set_message(format!("{name}: {}", console.doing())));
         bar.finish_and_clear();
@@ -124,8 +147,6 @@ impl Machine<'_> {
             fs::read(&kernel_log).with_context(|| format!("reading {}", kernel_log.display()))?;
         let kernel = String::from_utf8_lossy(&kernel).into_owned();
         let Line { console, said: guest, .. } = line;
-        fs::write(folder.join(format!("{name}.log")), &guest)
-            .context("keeping what the guest said")?;
         Ok(Outcome { console, ended, words: Words { name: name.clone(), guest, kernel } })
     }
 
@@ -141,6 +162,7 @@ impl Machine<'_> {
             // kprobe_int3_handler).
             .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
             .args(["-smp", &self.processors.to_string(), "-m", MEMORY])
+            .args(self.clock.options())
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .args(["-serial", &format!("file:{}", kernel_log.display()), "-serial", "stdio"])
             .arg("-kernel")
@@ -189,6 +211,8 @@ struct Line<L> {
     lines: Receiver<String>,
     console: L,
     said: String,
+    /// The same for those who can't wait.
+    log: File,
 }
 
 impl<L: Listener> Line<L> {
@@ -201,6 +225,7 @@ impl<L: Listener> Line<L> {
             match self.lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
                 Ok(line) => {
                     self.console.hear(&line);
+                    writeln!(self.log, "{line}").context("keeping what the guest said")?;
                     self.said.push_str(&line);
                     self.said.push('\n');
                 }

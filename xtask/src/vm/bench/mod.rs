@@ -16,13 +16,13 @@ use anyhow::{Context as _, Result, ensure};
 use indicatif::MultiProgress;
 
 use super::initramfs;
-use super::machine::{Machine, Outcome};
+use super::machine::{Clock, Machine, Outcome};
 use crate::workspace;
 use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
 /// What the measurements call beside [`super::programs::COMMON`].
-const PROGRAMS: &[&str] = &["iperf3", "taskset", "wg"];
+const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset", "wg"];
 /// Client, server and all that lies between them share one in any case.
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);
@@ -54,13 +54,14 @@ pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) ->
         kernel: &kernel,
         files: &files,
         processors: PROCESSORS,
+        clock: Clock::Instructions,
         limit: if words.contains(&FULL) { FULL_LIMIT } else { LIMIT },
     };
     let Outcome { console, ended, words } =
         machine.boot(&folder, &MultiProgress::new(), Console::default())?;
-    print!("{}", console.said);
     let files = ended.and_then(|()| console.files());
     let files = files.inspect_err(|_| eprintln!("{words}"))?;
+    print!("{}", console.said);
     let out = workspace().join(out);
     fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
     for (name, text) in files {

@@ -19,7 +19,7 @@ use indicatif::MultiProgress;
 use super::cpio::Files;
 use super::initramfs;
 use super::kernel::Kernel;
-use super::machine::{Machine, Outcome};
+use super::machine::{Clock, Machine, Outcome};
 use console::Console;
 use runs::RUNS;
 
@@ -108,6 +108,7 @@ fn test(
         kernel,
         files: common,
         processors: PROCESSORS,
+        clock: Clock::Host,
         limit: LIMIT,
     };
     let Outcome { console, ended, words } = machine.boot(folder, bars, Console::default())?;
