@@ -13,6 +13,8 @@ pub struct Setting {
     pub effort: Effort,
     /// The product.
     pub rewrite: Rewrite,
+    /// Whether software plays the processor.
+    pub emulated: bool,
 }
 
 /// How long a run may take.

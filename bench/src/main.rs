@@ -35,10 +35,15 @@ use tests::rewrite_command::Rewrite;
     name = "cargo xtask bench",
     bin_name = "cargo xtask bench",
     after_help = "\
+Of cargo xtask's own:
+      --vm <KERNEL>   Boot a series of Debian's own kernels in a virtual machine, and measure the
+                      chapter end-to-end there, with tunnels of the kernel's that this host's may lack
+
 Examples:
   cargo xtask bench                      everything, in less than five minutes
   cargo xtask bench --full               more rounds, and larger clusters: half an hour
-  cargo xtask bench --only per-packet    one chapter"
+  cargo xtask bench --only per-packet    one chapter
+  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: ten minutes"
 )]
 struct Cli {
     /// More rounds, larger clusters: half an hour
@@ -64,8 +69,10 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let effort = if cli.full { Effort::Full } else { Effort::Short };
-    let setting = Setting { effort, rewrite: Rewrite::locate()? };
-    let mut report = Report { machine: machine::describe()?, tables: Vec::new() };
+    let machine = machine::describe()?;
+    let (rewrite, emulated) = (Rewrite::locate()?, machine.is_emulated());
+    let setting = Setting { effort, rewrite, emulated };
+    let mut report = Report { machine, tables: Vec::new() };
     println!("{}", report.machine);
     for chapter in Chapter::chosen(&cli.only) {
         for table in chapter.run(&setting).with_context(|| format!("chapter {chapter:?}"))? {

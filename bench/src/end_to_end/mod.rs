@@ -11,7 +11,7 @@ mod variants;
 
 use anyhow::{Context as _, Result};
 
-use crate::chapter::{Effort, Setting};
+use crate::chapter::Setting;
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let processor = Processor::choose()?;
         let progress = Progress::start("end to end");
         let (mut places, mut notes) = (Vec::new(), Vec::new());
-        for variant in Variant::ALL {
+        for variant in Variant::tried(setting.emulated) {
             interrupt.stop_if_it_came()?;
             let name = variant.name();
             progress.at(&format!("end to end: a lab for {name}"));
@@ -42,21 +42,22 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
                 Err(error) => return Err(error.context(name)),
             }
         }
-        let measured = measure(setting.effort, &places, processor, &progress, interrupt)?;
+        let measured = measure(setting, &places, processor, &progress, interrupt)?;
         let variants: Vec<_> = places.iter().map(|place| place.variant).collect();
-        Ok(tables::of(&variants, &measured, notes))
+        Ok(tables::of(&variants, &measured, notes, setting.emulated))
     })
 }
 
 /// The samples for each kind of traffic, in the order of [`Traffic::ALL`], of each place.
 fn measure(
-    effort: Effort,
+    setting: &Setting,
     places: &[Place],
     processor: Processor,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
-    let rounds = effort.choose(5, 15);
+    let effort = setting.effort;
+    let rounds = if setting.emulated { effort.choose(3, 9) } else { effort.choose(5, 15) };
     interleave(rounds, Traffic::ALL.len(), places.len(), |Turn { round, case, variant }| {
         interrupt.stop_if_it_came()?;
         let (traffic, place) = (Traffic::ALL[case], &places[variant]);

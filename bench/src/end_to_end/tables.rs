@@ -6,20 +6,42 @@ use crate::load::datagrams;
 use crate::report::{Better, Row, Spread, Table};
 use crate::rounds::{Samples, ratios};
 
+const EMULATED_TITLE: &str = " The processor is emulated by software.";
+const EMULATED_NOTE: &str = "Figures of an emulated processor mean nothing by themselves, and are left \
+    out. With `cargo xtask bench --vm`, time is the number of instructions that it has run: ratios \
+    compare those, and not what they would cost on a real one, nor its caches.";
 /// What the others are compared with.
 const BASE: Variant = Variant::Direct;
 
 /// The tables of samples for each of [`Traffic::ALL`] and each of the variants that were to be had.
-pub fn of(variants: &[Variant], measured: &[Vec<Samples>], notes: Vec<String>) -> Vec<Table> {
-    vec![compared(variants, measured, notes), absolute(variants, measured)]
+/// Where the processor is `emulated`, there is nothing that is not a ratio.
+pub fn of(
+    variants: &[Variant],
+    measured: &[Vec<Samples>],
+    notes: Vec<String>,
+    emulated: bool,
+) -> Vec<Table> {
+    let columns: Vec<_> = Variant::tried(emulated).filter(|&variant| variant != BASE).collect();
+    let mut compared = compared(&columns, variants, measured, notes);
+    if emulated {
+        compared.title.push_str(EMULATED_TITLE);
+        compared.notes.insert(0, EMULATED_NOTE.to_owned());
+        return vec![compared];
+    }
+    vec![compared, absolute(variants, measured)]
 }
 
-fn compared(variants: &[Variant], measured: &[Vec<Samples>], notes: Vec<String>) -> Table {
-    let compared = || Variant::ALL.into_iter().filter(|&variant| variant != BASE);
+fn compared(
+    columns: &[Variant],
+    variants: &[Variant],
+    measured: &[Vec<Samples>],
+    notes: Vec<String>,
+) -> Table {
     let row = |(traffic, samples): (Traffic, &Vec<Samples>)| Row {
         what: traffic.name().to_owned(),
-        cells: compared()
-            .map(|variant| {
+        cells: columns
+            .iter()
+            .map(|&variant| {
                 ratios(
                     of_variant(variants, samples, variant)?,
                     of_variant(variants, samples, BASE)?,
@@ -50,7 +72,7 @@ fn compared(variants: &[Variant], measured: &[Vec<Samples>], notes: Vec<String>)
         unit: "ratio",
         digits: 3,
         better: Better::More,
-        columns: compared().map(|variant| variant.name().to_owned()).collect(),
+        columns: columns.iter().map(|variant| variant.name().to_owned()).collect(),
         rows: Traffic::ALL.into_iter().zip(measured).map(row).collect(),
         notes: own.into_iter().chain(notes).collect(),
     }
@@ -91,7 +113,7 @@ mod tests {
         let variants = [Variant::Direct, Variant::Control, Variant::Nft];
         let samples = vec![vec![10.0, 20.0], vec![10.0, 20.0], vec![5.0, 10.0]];
         let measured = vec![samples; Traffic::ALL.len()];
-        let tables = of(&variants, &measured, vec!["No vxlan.".to_owned()]);
+        let tables = of(&variants, &measured, vec!["No vxlan.".to_owned()], false);
         let medians = |table: &Table, column: &str| {
             let column = table.columns.iter().position(|name| name == column).unwrap();
             let cells = table.rows.iter().map(|row| row.cells[column]);
@@ -101,5 +123,17 @@ mod tests {
         assert_eq!(medians(&tables[0], Variant::Vxlan.name()), [None; 4]);
         assert_eq!(tables[0].notes.last().unwrap(), "No vxlan.");
         assert_eq!(medians(&tables[1], Variant::Direct.name()), [Some(15.0); 4]);
+    }
+
+    #[test]
+    fn an_emulated_processor_has_ratios_alone() {
+        let measured = vec![vec![vec![10.0], vec![9.0]]; Traffic::ALL.len()];
+        let tables = of(&[Variant::Direct, Variant::Control], &measured, Vec::new(), true);
+        let [table] = &tables[..] else { panic!("{} tables", tables.len()) };
+        assert_eq!(table.unit, "ratio");
+        assert!(table.title.ends_with(EMULATED_TITLE), "{}", table.title);
+        assert_eq!(table.notes[0], EMULATED_NOTE);
+        let daemon = Variant::OpenVpn.name();
+        assert!(!table.columns.iter().any(|column| column == daemon), "{:?}", table.columns);
     }
 }

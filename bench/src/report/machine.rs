@@ -1,5 +1,6 @@
 //! Where it was measured: figures of different machines do not compare.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::process::Command;
@@ -7,6 +8,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use nix::sys::utsname::uname;
 use serde::Serialize;
+
+/// Where the caller says what a virtual machine has no means to find out: [`Machine::commit`] and
+/// [`Machine::rustc`].
+const COMMIT: &str = "BENCH_COMMIT";
+const RUSTC: &str = "BENCH_RUSTC";
+/// What the processor of qemu's software emulation calls itself.
+const EMULATED: &str = "QEMU TCG";
 
 /// The machine, and the versions of what had a part.
 #[derive(Clone, Debug, Serialize)]
@@ -38,9 +46,21 @@ pub fn describe() -> Result<Machine> {
         processors: processors.len(),
         memory: kilobytes / 1024,
         kernel: uname().context("ask for the kernel")?.release().to_string_lossy().into_owned(),
-        commit: said("git", &["describe", "--always", "--dirty"]),
-        rustc: said("rustc", &["--version"]),
+        commit: told(COMMIT).unwrap_or_else(|| said("git", &["describe", "--always", "--dirty"])),
+        rustc: told(RUSTC).unwrap_or_else(|| said("rustc", &["--version"])),
     })
+}
+
+impl Machine {
+    /// Whether software plays the processor: one instruction then costs about what another does, and
+    /// all of them far too much.
+    pub fn is_emulated(&self) -> bool {
+        self.processor.contains(EMULATED)
+    }
+}
+
+fn told(variable: &str) -> Option<String> {
+    env::var(variable).ok()
 }
 
 fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {

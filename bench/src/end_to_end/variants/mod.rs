@@ -1,12 +1,17 @@
 //! What carries the traffic of two hosts.
 
+mod act_nat;
 mod direct;
+mod ipip;
 pub mod iptables;
+mod l2tp;
 mod nft;
 mod openvpn;
 mod rewrite;
 mod vxlan;
 mod wireguard;
+mod wireguard_kernel;
+mod wireguard_keys;
 
 use std::net::Ipv4Addr;
 
@@ -34,8 +39,16 @@ pub enum Variant {
     Iptables,
     /// Addresses replaced by nft, without conntrack.
     Nft,
+    /// Addresses replaced by an action of tc's.
+    ActNat,
     /// A tunnel of the kernel's.
     Vxlan,
+    /// Another one, and the smallest there is.
+    IpIp,
+    /// Another one.
+    L2tp,
+    /// Another one, encrypted.
+    WireGuardKernel,
     /// A tunnel in userspace, encrypted.
     OpenVpn,
     /// Another one.
@@ -44,17 +57,28 @@ pub enum Variant {
 
 impl Variant {
     /// In the order of their turns.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Direct,
         Self::Control,
         Self::Rewrite,
         Self::RewriteXdp,
         Self::Iptables,
         Self::Nft,
+        Self::ActNat,
         Self::Vxlan,
+        Self::IpIp,
+        Self::L2tp,
+        Self::WireGuardKernel,
         Self::OpenVpn,
         Self::WireGuard,
     ];
+
+    /// Those that are tried: where the processor is emulated, which takes its time, none that needs a
+    /// program to run.
+    pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
+    }
 
     /// What a table calls it.
     pub const fn name(self) -> &'static str {
@@ -65,7 +89,11 @@ impl Variant {
             Self::RewriteXdp => "rewrite (XDP ingress)",
             Self::Iptables => "iptables trick",
             Self::Nft => "nft stateless",
+            Self::ActNat => "tc act_nat",
             Self::Vxlan => "vxlan",
+            Self::IpIp => "ipip",
+            Self::L2tp => "L2TPv3",
+            Self::WireGuardKernel => "WireGuard in the kernel",
             Self::OpenVpn => "OpenVPN",
             Self::WireGuard => "WireGuard in userspace",
         }
@@ -84,7 +112,11 @@ impl Variant {
             Self::RewriteXdp => rewrite::set_up_xdp(lab, rewrite),
             Self::Iptables => iptables::set_up(lab),
             Self::Nft => nft::set_up(lab),
+            Self::ActNat => act_nat::set_up(lab),
             Self::Vxlan => vxlan::set_up(lab),
+            Self::IpIp => ipip::set_up(lab),
+            Self::L2tp => l2tp::set_up(lab),
+            Self::WireGuardKernel => wireguard_kernel::set_up(lab),
             Self::OpenVpn => openvpn::set_up(lab, processor),
             Self::WireGuard => wireguard::set_up(lab, processor),
         }
