@@ -23,12 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
     let folder = tempfile::tempdir().context("make a folder for the logs")?;
     let [a, b] = sides(lab);
+    let sockets = SocketFolder::look();
     let [keys_a, keys_b] = [Keys::make()?, Keys::make()?];
     let tunnels = [
         Tunnel::start(folder.path(), &a, &keys_a, &keys_b, processor)?,
         Tunnel::start(folder.path(), &b, &keys_b, &keys_a, processor)?,
     ];
-    Ok(Way::private_by((tunnels, folder)))
+    Ok(Way::private_by((tunnels, sockets, folder)))
 }
 
 /// A host's end.
@@ -47,14 +48,11 @@ impl Tunnel {
     ) -> Result<Self> {
         let Side { host, name, .. } = side;
         let interface = format!("be{}-{name}", process::id());
-        let socket = Socket {
-            file: Path::new(SOCKETS).join(format!("{interface}.sock")),
-            folder_was_there: Path::new(SOCKETS).exists(),
-        };
+        let socket = Socket(Path::new(SOCKETS).join(format!("{interface}.sock")));
         let mut command = processor.command(host, "wireguard-go");
         command.args(["--foreground", &interface]).env("WG_PROCESS_FOREGROUND", "1");
         let mut daemon = Daemon::start(&mut command, folder.join(format!("{name}.log")))?;
-        daemon.wait_until(|_| socket.file.exists())?;
+        daemon.wait_until(|_| socket.0.exists())?;
         // The socket is there a moment before somebody listens to it.
         let mut last = None;
         wait_until("wireguard-go takes its settings", PATIENCE, || {
@@ -67,18 +65,31 @@ impl Tunnel {
     }
 }
 
-/// What wireguard-go leaves behind: the socket if it has to be killed, and always its folder. Dropping
-/// it removes them.
-struct Socket {
-    file: PathBuf,
-    folder_was_there: bool,
-}
+/// What wireguard-go leaves behind if it has to be killed. Dropping it removes it.
+struct Socket(PathBuf);
 
 impl Drop for Socket {
     fn drop(&mut self) {
         // It fails where wireguard-go has done so itself.
-        let _ = fs::remove_file(&self.file);
-        if !self.folder_was_there {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The folder of the sockets, which wireguard-go makes and leaves behind. Dropping it removes it, unless
+/// it was there before.
+struct SocketFolder {
+    was_there: bool,
+}
+
+impl SocketFolder {
+    fn look() -> Self {
+        Self { was_there: Path::new(SOCKETS).exists() }
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        if !self.was_there {
             // It fails where somebody else's socket has come into it since.
             let _ = fs::remove_dir(SOCKETS);
         }
