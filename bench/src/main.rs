@@ -43,7 +43,7 @@ Examples:
   cargo xtask bench                      everything, in less than five minutes
   cargo xtask bench --full               more rounds, and larger clusters: half an hour
   cargo xtask bench --only per-packet    one chapter
-  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: ten minutes"
+  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: five minutes"
 )]
 struct Cli {
     /// More rounds, larger clusters: half an hour
