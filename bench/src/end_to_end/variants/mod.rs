@@ -2,6 +2,7 @@
 
 mod act_nat;
 mod direct;
+mod empty;
 mod ipip;
 pub mod iptables;
 mod l2tp;
@@ -31,6 +32,8 @@ pub enum Variant {
     Direct,
     /// The same again, for the noise.
     Control,
+    /// The same, and programs that do nothing.
+    Empty,
     /// `rewrite attach`.
     Rewrite,
     /// `rewrite attach --ingress xdp`.
@@ -57,9 +60,10 @@ pub enum Variant {
 
 impl Variant {
     /// In the order of their turns.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Direct,
         Self::Control,
+        Self::Empty,
         Self::Rewrite,
         Self::RewriteXdp,
         Self::Iptables,
@@ -85,6 +89,7 @@ impl Variant {
         match self {
             Self::Direct => "direct",
             Self::Control => "direct again",
+            Self::Empty => "empty programs (tc)",
             Self::Rewrite => "rewrite (tc)",
             Self::RewriteXdp => "rewrite (XDP ingress)",
             Self::Iptables => "iptables trick",
@@ -108,6 +113,7 @@ impl Variant {
     pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Way> {
         match self {
             Self::Direct | Self::Control => Ok(direct::way()),
+            Self::Empty => empty::set_up(lab),
             Self::Rewrite => rewrite::set_up(lab, rewrite),
             Self::RewriteXdp => rewrite::set_up_xdp(lab, rewrite),
             Self::Iptables => iptables::set_up(lab),
