@@ -48,16 +48,22 @@ pub fn remove_rules(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
     change_rules(host, own, peer, "-D")
 }
 
-fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Result<()> {
+/// The four rules of the table `nat` on `own`, for its traffic with `peer`: each a chain, and what
+/// follows.
+#[must_use]
+pub fn rules(own: &Host, peer: &Host) -> [String; 4] {
     let Host { private, public, .. } = own;
     let (peer_private, peer_public) = (peer.private, peer.public);
-    let rules = [
+    [
         format!("OUTPUT -d {peer_private} -j DNAT --to-destination {peer_public}"),
         format!("PREROUTING -s {peer_public} -j DNAT --to-destination {private}"),
         format!("INPUT -s {peer_public} -j SNAT --to-source {peer_private}"),
         format!("POSTROUTING -s {private} -d {peer_public} -j SNAT --to-source {public}"),
-    ];
-    for rule in &rules {
+    ]
+}
+
+fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Result<()> {
+    for rule in &rules(own, peer) {
         rule_of(host, own, "nat", change, rule).context("a rule of the trick")?;
     }
     Ok(())

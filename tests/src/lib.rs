@@ -11,6 +11,7 @@ pub mod packet;
 pub mod process;
 pub mod raw_link;
 pub mod rewrite_command;
+pub mod test_run;
 pub mod traffic;
 pub mod tun;
 pub mod wait;

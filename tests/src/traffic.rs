@@ -161,7 +161,11 @@ pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> 
     Ok(TcpStream::from(socket))
 }
 
-fn limit(socket: &impl AsFd) -> Result<()> {
+/// Sets a time limit on each read, write, connect and accept; what is accepted inherits it.
+///
+/// # Errors
+/// When it is no socket.
+pub fn limit(socket: &impl AsFd) -> Result<()> {
     let seconds = i64::try_from(PATIENCE.as_secs()).context("seconds")?;
     let time = TimeVal::seconds(seconds);
     setsockopt(socket, sockopt::ReceiveTimeout, &time).context("limit the time to receive")?;

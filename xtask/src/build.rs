@@ -1,4 +1,4 @@
-//! The release binary, with the eBPF object in it.
+//! Release binaries.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,16 @@ use anyhow::{Context as _, Result};
 
 use crate::{cargo, workspace};
 
-/// Builds it and says where it is.
+/// Builds the product, with the eBPF object in it, and says where it is.
 pub fn release() -> Result<PathBuf> {
+    release_of("tunnel-user", "rewrite")
+}
+
+/// Builds a package and says where its binary is.
+pub fn release_of(package: &str, binary: &str) -> Result<PathBuf> {
     let mut build = cargo::command();
-    build.args(["build", "--locked", "--release", "--package", "tunnel-user"]);
+    build.args(["build", "--locked", "--release", "--package", package]);
     cargo::run(&mut build)?;
-    let binary = workspace().join("target/release/rewrite");
+    let binary = workspace().join("target/release").join(binary);
     binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))
 }

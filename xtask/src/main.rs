@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, build, demonstration and tests in one command each.
 
+mod bench;
 mod build;
 mod cargo;
 mod demonstration;
@@ -31,7 +32,9 @@ Examples:
   cargo xtask run -- attach eth0              the real command, freshly built
   cargo xtask test                            all tests
   cargo xtask test -- --test packet_table     what follows goes to cargo test
-  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels"
+  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
+  cargo xtask bench                           what it costs, beside what one would take instead
+  cargo xtask bench --vm 6.12                 the same on one of Debian's own kernels, as ratios"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -75,6 +78,13 @@ enum Task {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
+    /// Measure what rewrite costs beside its alternatives, in less than five minutes; see --help behind --
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// The words of the measurements: --full, --only CHAPTER, --vm KERNEL, --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Formatting and lints, as errors
     Lint,
 }
@@ -114,11 +124,19 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Vm { kernels } => {
             setup::require(&[Purpose::Vm])?;
-            vm::run(&build::release()?, &kernels)
+            vm::test::run(&build::release()?, &kernels)
         }
         Task::Fuzz { seconds, targets } => {
             setup::require(&[Purpose::Build])?;
             fuzz::run(seconds, &targets)
+        }
+        Task::Bench { arguments } => {
+            let request = bench::Request::parse(arguments)?;
+            setup::require(match request.kernel {
+                Some(_) => &[Purpose::Bench, Purpose::Vm],
+                None => &[Purpose::Bench],
+            })?;
+            bench::run(&build::release()?, &request)
         }
         Task::Lint => {
             setup::require(&[Purpose::Build])?;

@@ -3,6 +3,7 @@
 
 mod apply;
 mod apply_comes_back;
+mod batches;
 mod bpffs;
 mod bpftool;
 mod bypass;

@@ -164,6 +164,25 @@ fn who_stands_first_in_the_file_gets_the_traffic_whoever_is_attached_first() -> 
 }
 
 #[test]
+fn what_was_attached_by_a_file_without_networks_keeps_its_traffic() -> Result<()> {
+    let scenario = prepared()?;
+    let host = &scenario.lab.a;
+    scenario.file("plain.toml", scenario.lab.cluster_toml())?;
+    scenario.attach_by(host, "plain.toml", NOTHING_MORE)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, "eth0");
+    for time in ["first", "again"] {
+        attach_second(&scenario, host)?;
+        assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "{time}");
+    }
+    // To be moved on purpose only: by the file that says which of the two it prefers.
+    scenario.attach(host, NOTHING_MORE)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, "eth0");
+    scenario.detach(host)?;
+    assert_eq!(goes_by(host, "10.0.0.2")?, SECOND, "what is left");
+    Ok(())
+}
+
+#[test]
 fn a_detached_network_leaves_the_traffic_to_the_other_and_the_last_one_leaves_nothing() -> Result<()>
 {
     let scenario = prepared()?;

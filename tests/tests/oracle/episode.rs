@@ -16,7 +16,7 @@ use crate::programs::Programs;
 use crate::round_trip;
 use crate::steps::{Episode, STEPS, Step};
 use crate::tally::Tally;
-use crate::test_run::Type;
+use tests::test_run::Type;
 
 /// Steps after which counters and memory are compared.
 const BLOCK: u64 = 250;

@@ -19,7 +19,6 @@ mod round_trip;
 mod steps;
 mod tables;
 mod tally;
-mod test_run;
 
 use std::env;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

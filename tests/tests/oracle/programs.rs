@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::counts::Counts;
 use crate::model::Memory;
 use crate::tables;
-use crate::test_run::{self, Ran, Type, Way};
+use tests::test_run::{self, Ran, Type, Way};
 
 /// Slots that clusters have at most.
 const SLOTS: u32 = 16;

@@ -11,7 +11,7 @@ use crate::difference::{self, Difference};
 use crate::model::{Fate, Prediction, is_listed, network, of_packet, of_quote};
 use crate::programs::{Program, Programs};
 use crate::steps::Step;
-use crate::test_run::Way;
+use tests::test_run::Way;
 
 /// All peers of a host in one, with that host as theirs: a gateway.
 pub fn other_side(cluster: &Cluster) -> Cluster {

@@ -8,7 +8,7 @@ use tests::packet::random::{
 
 use crate::cluster::{Cluster, Link, Range};
 use crate::programs::{Abilities, Program};
-use crate::test_run::{Type, Way};
+use tests::test_run::{Type, Way};
 
 /// Steps from a start to the next.
 pub const STEPS: u64 = 2_000;

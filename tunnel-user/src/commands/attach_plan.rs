@@ -120,7 +120,8 @@ pub(super) async fn plan<'a>(
 
 /// The private ranges whose traffic goes by another attached interface, and stays there. An interface
 /// that is attached anew takes the traffic over from networks that the file prefers less; one that is
-/// attached already leaves it where `rewrite peer set --network` has put it.
+/// attached already leaves it where `rewrite peer set --network` has put it. So does any from an interface
+/// that was attached by a file without networks: this file can't say that it prefers another.
 async fn elsewhere(
     folder: &Folder,
     link: u32,
@@ -135,8 +136,10 @@ async fn elsewhere(
     let is_attached = folder.exists()
         && Running::open(folder.clone()).is_ok_and(|running| running.attachment.ifindex == link);
     let own_rank = clusters.rank(cluster.network().map(|network| network.name.as_str()));
-    let stays =
-        |other: &&Running| is_attached || clusters.rank(other.network().as_deref()) <= own_rank;
+    let stays = |other: &&Running| {
+        let network = other.network();
+        is_attached || network.is_none() || clusters.rank(network.as_deref()) <= own_rank
+    };
     other_networks::reached_by(netlink, others.iter().filter(stays)).await
 }
 

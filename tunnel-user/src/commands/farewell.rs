@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::greet::greet;
 use crate::config::MemberName;
-use crate::dataplane::maps::{Maps, PeerChange};
+use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::plan::farewell::{Farewell, farewells};
 use crate::plan::greeting::Greeting;
@@ -33,12 +33,12 @@ pub(super) async fn say(maps: &mut Maps) -> Result<Vec<MemberName>, Failure> {
         let mut greetings = JoinSet::new();
         for farewell in v4 {
             told.insert(farewell.slot);
-            send_plainly(maps, &farewell, PeerChange::V4)?;
+            send_plainly(maps, &farewell, Maps::change_v4)?;
             greetings.spawn(greet(Greeting { own: farewell.own.ip(), peer: farewell.peer.ip() }));
         }
         for farewell in v6 {
             told.insert(farewell.slot);
-            send_plainly(maps, &farewell, PeerChange::V6)?;
+            send_plainly(maps, &farewell, Maps::change_v6)?;
             greetings.spawn(greet(Greeting { own: farewell.own.ip(), peer: farewell.peer.ip() }));
         }
         greetings.join_all().await;
@@ -50,7 +50,7 @@ pub(super) async fn say(maps: &mut Maps) -> Result<Vec<MemberName>, Failure> {
 fn send_plainly<A: Address>(
     maps: &mut Maps,
     farewell: &Farewell<A>,
-    of_family: fn(Change<A>) -> PeerChange,
+    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    farewell.changes.iter().try_for_each(|change| maps.change_peer(&of_family(*change)))
+    change(maps, &farewell.changes)
 }

@@ -1,12 +1,12 @@
 //! Who this host and its peers are, brought into the maps in the order that loses no packet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::undo::Undo;
 use crate::address::Private;
-use crate::config::Drain;
-use crate::dataplane::maps::{Maps, PeerChange, RecordedSelves};
+use crate::config::{Drain, MemberName};
+use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::interrupt::Interrupt;
@@ -15,8 +15,11 @@ use crate::plan::greeting::{Greeting, greetings};
 use crate::plan::handover::{Handover, Moved, OwnMove};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
-use crate::plan::peer_tables::{self, SETTLING};
+use crate::plan::peer_tables::{self, Change, Made, PeerTable, SETTLING, changes};
 use crate::plan::{bypass, selves, slots};
+
+/// As many entries are changed between two looks for a signal: some milliseconds.
+const AT_ONCE: usize = 8192;
 
 /// Who this host is from now on.
 #[derive(Clone, Debug)]
@@ -135,11 +138,15 @@ pub async fn change(
 ) -> Result<Changed, Failure> {
     let names = maps.names()?;
     let slots = slots::assign(&names, wanted.peers.iter().map(|peer| &peer.name));
-    for (name, slot) in slots.by_name.iter().filter(|(_, slot)| slots.new.contains(slot)) {
-        maps.clear_peer_counters(*slot)?;
-        maps.set_name(*slot, name)?;
-        steps.push(Undo::Name(*slot, names.get(slot).cloned()));
+    let new: Vec<_> = slots.new.iter().map(|(slot, name)| (*slot, name)).collect();
+    for new in new.chunks(AT_ONCE) {
+        interrupt.check().await?;
+        let of_slots: Vec<u32> = new.iter().map(|(slot, _)| *slot).collect();
+        steps.push(names_back(&names, &of_slots));
+        maps.clear_peer_counters(&of_slots)?;
+        maps.set_names(new.iter().copied())?;
     }
+    tracing::debug!("{} peers are new", new.len());
     // New rules before the entries that ask for them, old ones behind.
     let rules = bypass::table(wanted, &slots.by_name);
     steps.push(Undo::RestoreBypass(maps.bypass()?));
@@ -151,18 +158,53 @@ pub async fn change(
     let Manner { drain, ref ended, own } = *manner;
     let handover = Handover { now, drain: drain.seconds(), ended: ended.clone(), own };
     let tables = handover.successor(&current, &tables);
-    let changes = PeerChange::all(&current, &tables);
-    for change in &changes {
-        interrupt.check().await?;
-        maps.change_peer(change)?;
-        steps.push(Undo::ChangePeer(change.back(&current)));
-    }
+    tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
+    let greetings = greetings(&current, &tables);
+    let v4 = changes(&current.v4, &tables.v4);
+    let v6 = changes(&current.v6, &tables.v6);
+    let entries = v4.len().saturating_add(v6.len());
+    let (v4, result) = make(maps, current.v4, v4, Maps::change_v4, interrupt).await;
+    steps.push(Undo::ChangePeersV4(v4));
+    result?;
+    let (v6, result) = make(maps, current.v6, v6, Maps::change_v6, interrupt).await;
+    steps.push(Undo::ChangePeersV6(v6));
+    result?;
+
     maps.retain_bypass(&rules)?;
-    for slot in &slots.freed {
-        maps.remove_name(*slot)?;
-        steps.push(Undo::Name(*slot, names.get(slot).cloned()));
+    let freed: Vec<u32> = slots.freed.into_iter().collect();
+    for freed in freed.chunks(AT_ONCE) {
+        interrupt.check().await?;
+        steps.push(names_back(&names, freed));
+        maps.remove_names(freed)?;
     }
-    Ok(Changed { entries: changes.len(), greetings: greetings(&current, &tables) })
+    Ok(Changed { entries, greetings })
+}
+
+/// Makes `changes` of one family, in their order, and tells which were begun.
+async fn make<A>(
+    maps: &mut Maps,
+    before: PeerTable<A>,
+    mut changes: Vec<Change<A>>,
+    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
+    interrupt: &Interrupt,
+) -> (Made<A>, Result<(), Failure>) {
+    let (mut begun, mut result) = (0, Ok(()));
+    for some in changes.chunks(AT_ONCE) {
+        result = interrupt.check().await;
+        if result.is_ok() {
+            begun += some.len();
+            result = change(maps, some);
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    changes.truncate(begun);
+    (Made { before, changes }, result)
+}
+
+fn names_back(names: &BTreeMap<u32, MemberName>, slots: &[u32]) -> Undo {
+    Undo::Names(slots.iter().map(|slot| (*slot, names.get(slot).cloned())).collect())
 }
 
 /// How this host stands while it stays where it is.

@@ -6,7 +6,7 @@ use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load};
-use crate::dataplane::maps::{Maps, PeerChange, RecordedSelves};
+use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Hook;
 use crate::failure::Failure;
@@ -14,6 +14,7 @@ use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
+use crate::plan::peer_tables::Made;
 use crate::plan::routes::PeerRoute;
 use crate::plan::selves::SelfTables;
 
@@ -36,10 +37,12 @@ pub enum Undo {
     RemoveRoute(PeerRoute),
     /// Set a route as it was.
     RestoreRoute(PeerRoute),
-    /// Change an entry of the maps of peers back.
-    ChangePeer(PeerChange),
-    /// Name a slot as it was, or free it.
-    Name(u32, Option<MemberName>),
+    /// Change entries of the maps of IPv4 peers back.
+    ChangePeersV4(Made<[u8; 4]>),
+    /// Change entries of the maps of IPv6 peers back.
+    ChangePeersV6(Made<[u8; 16]>),
+    /// Name slots as they were, or free them.
+    Names(Vec<(u32, Option<MemberName>)>),
     /// Set the bypass rules as they were.
     RestoreBypass(BypassTable),
     /// Record who this host was.
@@ -84,9 +87,14 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
 
 fn take_back_in_maps(maps: &mut Maps, step: Undo) -> Result<(), Failure> {
     match step {
-        Undo::ChangePeer(change) => maps.change_peer(&change),
-        Undo::Name(slot, Some(name)) => maps.set_name(slot, &name),
-        Undo::Name(slot, None) => maps.remove_name(slot),
+        Undo::ChangePeersV4(made) => maps.change_v4(&made.back()),
+        Undo::ChangePeersV6(made) => maps.change_v6(&made.back()),
+        Undo::Names(names) => {
+            let free: Vec<u32> =
+                names.iter().filter(|(_, name)| name.is_none()).map(|(slot, _)| *slot).collect();
+            maps.set_names(names.iter().filter_map(|(slot, name)| Some((*slot, name.as_ref()?))))?;
+            maps.remove_names(&free)
+        }
         Undo::RestoreBypass(rules) => {
             maps.set_bypass(&rules)?;
             maps.retain_bypass(&rules)

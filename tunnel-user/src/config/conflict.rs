@@ -141,7 +141,7 @@ const ACROSS_ROLES: [Rule; 3] = [
 ];
 
 fn same_names(members: &[Claim]) -> Vec<Conflict> {
-    let mut first = HashMap::new();
+    let mut first = HashMap::with_capacity(members.len());
     let mut conflicts = Vec::new();
     for (member, claim) in members.iter().enumerate() {
         let Some(name) = &claim.name else { continue };

@@ -3,19 +3,31 @@
 /// Where each line of a text begins.
 pub(super) struct Lines {
     starts: Vec<usize>,
+    /// The number of the first one.
+    first: usize,
 }
 
 impl Lines {
     pub(super) fn of(text: &str) -> Self {
+        Self::of_piece(text, 1)
+    }
+
+    /// Those of a piece of a text, which begins on the line `first`.
+    pub(super) fn of_piece(text: &str, first: usize) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts =
             std::iter::once(0).chain(after_newlines.map(|(offset, _)| offset + 1)).collect();
-        Self { starts }
+        Self { starts, first }
+    }
+
+    /// The number of the last line, which is empty if the text ends with a newline.
+    pub(super) const fn last(&self) -> usize {
+        self.first + self.starts.len() - 1
     }
 
     /// The line, from 1, that holds the byte at `offset`; the last one if `offset` is past the end.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.starts.partition_point(|start| *start <= offset)
+        self.first + self.starts.partition_point(|start| *start <= offset) - 1
     }
 }
 

@@ -21,6 +21,7 @@ mod name;
 mod network;
 mod overlap;
 mod pairing;
+mod pieces;
 mod prefix;
 mod problem;
 mod raw;
@@ -138,6 +139,6 @@ impl Member {
 pub fn parse(path: &Path, text: &str) -> Result<Clusters, ConfigError> {
     raw::read(text)
         .map_err(|syntax| vec![syntax])
-        .and_then(|(file, problems)| validate::validate(&file, problems))
+        .and_then(|(file, problems)| validate::validate(file, problems))
         .map_err(|problems| ConfigError::new(path, problems))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::problem::quoted;
 
@@ -10,7 +11,7 @@ const LEN_MAX: usize = tunnel_common::members::NAME_LEN - 1;
 
 /// A member's name: 1 to 63 ASCII letters, digits, `.`, `_` or `-`, the first a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberName(String);
+pub struct MemberName(Arc<str>);
 
 impl MemberName {
     /// The name as text.
@@ -46,7 +47,7 @@ impl TryFrom<&str> for MemberName {
         if text.len() > LEN_MAX {
             return Err(NameProblem::TooLong { text: text.to_owned() });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

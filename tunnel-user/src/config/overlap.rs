@@ -4,7 +4,6 @@
 //! first address, the wider before the narrower, with a stack of those that hold the current one.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use super::claim::Claim;
 use super::prefix::Prefix;
@@ -43,6 +42,10 @@ pub(super) struct Claimed {
 /// holds it.
 pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)> {
     let mut found = Vec::new();
+    // Few files have an underlay.
+    if [rule.a, rule.b].into_iter().any(|role| of_role(members, role).next().is_none()) {
+        return found;
+    }
     let mut around_a: Vec<Claimed> = Vec::new();
     let mut around_b: Vec<Claimed> = Vec::new();
     for claimed in sorted(members, rule) {
@@ -66,34 +69,32 @@ pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)>
 }
 
 /// The pairs of members that have the same range in a role: each range at most once, with the first
-/// member that has it.
+/// member that has it; in the order of the members.
 pub(super) fn shared(members: &[Claim], role: Role) -> Vec<(Claimed, Claimed)> {
-    let mut first = HashMap::new();
-    let mut found = Vec::new();
-    for (member, claim) in members.iter().enumerate() {
-        for range in claim.ranges(role) {
-            let claimed = Claimed { range: *range, member, role };
-            let with = *first.entry(*range).or_insert(claimed);
-            if with.member != member {
-                found.push((claimed, with));
-            }
-        }
-    }
+    let mut all: Vec<Claimed> = of_role(members, role).collect();
+    // Stable: of those who have the same, the first member stays first.
+    all.sort_by_key(|claimed| claimed.range);
+    let mut found: Vec<(Claimed, Claimed)> = all
+        .chunk_by(|a, b| a.range == b.range)
+        .filter_map(|same| same.split_first())
+        .flat_map(|(first, others)| others.iter().map(|other| (*other, *first)))
+        .filter(|(other, first)| other.member != first.member)
+        .collect();
+    found.sort_by_key(|(other, _)| other.member);
     found
+}
+
+fn of_role(members: &[Claim], role: Role) -> impl Iterator<Item = Claimed> {
+    members.iter().enumerate().flat_map(move |(member, claim)| {
+        claim.ranges(role).iter().map(move |range| Claimed { range: *range, member, role })
+    })
 }
 
 /// The ranges that the rule is about: by their first address, the wider before the narrower, and
 /// equal ones in the order of the members.
 fn sorted(members: &[Claim], rule: Rule) -> Vec<Claimed> {
     let roles = Role::ALL.into_iter().filter(|role| *role == rule.a || *role == rule.b);
-    let mut claims: Vec<Claimed> = roles
-        .flat_map(|role| {
-            members.iter().enumerate().flat_map(move |(member, claim)| {
-                let ranges = claim.ranges(role).iter();
-                ranges.map(move |range| Claimed { range: *range, member, role })
-            })
-        })
-        .collect();
+    let mut claims: Vec<Claimed> = roles.flat_map(|role| of_role(members, role)).collect();
     claims.sort_by_key(|claimed| {
         let range = claimed.range;
         (range.family(), range.first(), Reverse(range.last()))

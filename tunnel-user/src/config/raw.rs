@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys;
 use super::lines::Lines;
+use super::pieces;
 use super::problem::{Problem, quoted};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 
@@ -15,9 +16,17 @@ use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork,
 ///
 /// Fails with one problem if `text` is not TOML.
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
+    match pieces::read(text) {
+        Some(file) => Ok((file, Vec::new())),
+        None => read_whole(text),
+    }
+}
+
+/// Like [`read`], all at once.
+pub(super) fn read_whole(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let lines = Lines::of(text);
     let root = DeTable::parse(text).map_err(|error| syntax(&error, &lines))?;
-    let mut reader = Reader { lines, problems: Vec::new() };
+    let mut reader = Reader::new(lines);
     let file = reader.file(root.get_ref());
     Ok((file, reader.problems))
 }
@@ -37,12 +46,22 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     )
 }
 
-struct Reader {
+/// Makes keys and values of the right types of a tree.
+pub(super) struct Reader {
     lines: Lines,
     problems: Vec<Problem>,
 }
 
 impl Reader {
+    pub(super) const fn new(lines: Lines) -> Self {
+        Self { lines, problems: Vec::new() }
+    }
+
+    /// What was wrong.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     fn line_of<T>(&self, spanned: &Spanned<T>) -> usize {
         self.lines.line(spanned.span().start)
     }
@@ -53,6 +72,16 @@ impl Reader {
     }
 
     fn file(&mut self, root: &DeTable<'_>) -> RawFile {
+        let file = self.part(root);
+        if file.members.is_empty() && self.problems.is_empty() {
+            let help = "write a [[member]] with name, private and public for each host";
+            self.problems.push(Problem::at(1, "the file has no members", help));
+        }
+        file
+    }
+
+    /// What a part of a file holds.
+    pub(super) fn part(&mut self, root: &DeTable<'_>) -> RawFile {
         let mut file = RawFile {
             networks: Vec::new(),
             members: Vec::new(),
@@ -67,10 +96,6 @@ impl Reader {
                 keys::NETWORK => file.networks = self.networks(value),
                 unknown => self.unknown_in_file(unknown, self.line_of(key)),
             }
-        }
-        if file.members.is_empty() && self.problems.is_empty() {
-            let help = "write a [[member]] with name, private and public for each host";
-            self.problems.push(Problem::at(1, "the file has no members", help));
         }
         file
     }

@@ -98,6 +98,7 @@ pub(super) struct RawNetwork {
 }
 
 /// What a file holds, members of a wrong type among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawFile {
     pub(super) networks: Vec<RawNetwork>,
     pub(super) members: Vec<RawMember>,

@@ -1,5 +1,6 @@
 //! From keys and values of the right types to members that fit together.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::address_problem::AddressProblem;
@@ -20,7 +21,7 @@ use crate::address::{Mapping, Private, Public, Underlay};
 /// Makes the cluster on each of its networks of what the file gives, or says all that is wrong:
 /// `problems` are those that are already known.
 pub(super) fn validate(
-    file: &RawFile,
+    file: RawFile,
     mut problems: Vec<Problem>,
 ) -> Result<Clusters, Vec<Problem>> {
     if let [only] = file.members.as_slice() {
@@ -32,8 +33,8 @@ pub(super) fn validate(
     }
     let bypass = bypass_list::rules(&file.bypass, &mut problems);
     let drain = drain(&file.drain, &mut problems);
-    let networks = network::networks(file, &mut problems);
-    let views = views(file, &networks, &mut problems);
+    let networks = network::networks(&file, &mut problems);
+    let views = views(file.members, &networks, &mut problems);
     require_no_conflict(&views, &mut problems);
     if !problems.is_empty() {
         return Err(without_repetition(problems));
@@ -53,25 +54,26 @@ struct View {
     members: Vec<Option<Checked>>,
 }
 
-fn views(file: &RawFile, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
+fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
     if networks.is_empty() {
         // That there is no such network has been told.
-        let given = |plain: &Texts, named: &[InNetwork]| {
-            if named.is_empty() { plain.clone() } else { Given::Wrong }
+        let given = |plain: Texts, named: &[InNetwork]| {
+            if named.is_empty() { plain } else { Given::Wrong }
         };
-        let alone = |raw: &RawMember| RawMember {
-            public: given(&raw.public, &raw.public_in),
-            underlay: given(&raw.underlay, &raw.underlay_in),
-            ..raw.clone()
+        let alone = |raw: RawMember| RawMember {
+            public: given(raw.public, &raw.public_in),
+            underlay: given(raw.underlay, &raw.underlay_in),
+            public_in: Vec::new(),
+            underlay_in: Vec::new(),
+            ..raw
         };
-        let members = file.members.iter().map(|raw| Some(check(&alone(raw), problems))).collect();
+        let members = members.into_iter().map(|raw| Some(check(&alone(raw), problems))).collect();
         return vec![View { network: None, members }];
     }
     let mut views = Vec::new();
     for (index, network) in networks.iter().enumerate() {
         let is_first = index == 0;
-        let members: Vec<_> = file
-            .members
+        let members: Vec<_> = members
             .iter()
             .map(|raw| {
                 let on_it = raw.in_network(network.name.as_str(), is_first);
@@ -98,8 +100,22 @@ fn views(file: &RawFile, networks: &[Network], problems: &mut Vec<Problem>) -> V
 /// Addresses are the same ones on all networks: nobody's private address is another's public one on any
 /// of them.
 fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
+    // Most files have one network or none, and there are no addresses to be brought together.
+    let members = match views {
+        [only] => only.members.iter().flatten().map(Cow::Borrowed).collect(),
+        views => brought_together(views),
+    };
+    let members: Vec<&Checked> = members.iter().map(AsRef::as_ref).collect();
+    let claims: Vec<Claim> = members.iter().map(|member| member.claim()).collect();
+    for conflict in check_members(&claims) {
+        problems.push(conflict_problem(&conflict, &members));
+    }
+}
+
+/// The members with their addresses on all networks.
+fn brought_together(views: &[View]) -> Vec<Cow<'_, Checked>> {
     let count = views.first().map_or(0, |view| view.members.len());
-    let mut members: Vec<Checked> = Vec::new();
+    let mut members = Vec::new();
     for index in 0..count {
         let mut of_member = views.iter().filter_map(|view| view.members.get(index)?.as_ref());
         let Some(first) = of_member.next() else { continue };
@@ -107,12 +123,9 @@ fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
         for other in of_member {
             all.add(other);
         }
-        members.push(all);
+        members.push(Cow::Owned(all));
     }
-    let claims: Vec<Claim> = members.iter().map(Checked::claim).collect();
-    for conflict in check_members(&claims) {
-        problems.push(conflict_problem(&conflict, &members));
-    }
+    members
 }
 
 /// What is wrong with a member is found on each of its networks.
@@ -279,7 +292,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
         };
         problems.push(Problem::at(list.line, format!("{role} is an empty list"), help));
     }
-    let mut found: Vec<Located<Prefix>> = Vec::new();
+    let mut found: Vec<Located<Prefix>> = Vec::with_capacity(list.value.len().min(2));
     for text in &list.value {
         match range(role, text) {
             Err(problem) => {
@@ -322,7 +335,7 @@ fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
     ))
 }
 
-fn conflict_problem(conflict: &Conflict, checked: &[Checked]) -> Problem {
+fn conflict_problem(conflict: &Conflict, checked: &[&Checked]) -> Problem {
     let name_line = |member: usize| checked.get(member).map_or(1, |member| member.name_line);
     let place_line =
         |place: &Place| checked.get(place.member).map_or(1, |member| member.line_of(place));

@@ -1,12 +1,13 @@
 //! The maps that are there once for each family, by one code for both.
 
 use aya::Pod;
+use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{HashMap, MapData, MapError};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_common::selves::SelfRange;
 
 use super::maps::full;
+use super::table::{Table, if_there};
 use crate::failure::{Context as _, Failure};
 use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::{Address, Range};
@@ -23,7 +24,7 @@ pub(super) struct Names {
 /// The maps of one family.
 pub(super) struct FamilyMaps<A> {
     pub names: Names,
-    pub peers: HashMap<MapData, PeerKey<A>, Peer<A>>,
+    pub peers: Table<PeerKey<A>, Peer<A>>,
     pub prefixes: LpmTrie<MapData, A, Peer<A>>,
     pub selves: LpmTrie<MapData, A, SelfRange<A>>,
 }
@@ -36,41 +37,53 @@ where
 {
     /// All entries of `peers_*` and `prefixes_*`.
     pub fn table(&self) -> Result<PeerTable<A>, Failure> {
-        let mut table = PeerTable::new();
-        for entry in self.peers.iter() {
-            let (key, peer) = entry.doing(|| format!("reading {}", self.names.peers))?;
-            table.insert(Range::single(key.address), peer);
-        }
-        for entry in self.prefixes.iter() {
-            let (key, peer) = entry.doing(|| format!("reading {}", self.names.prefixes))?;
-            table.insert(range(&key), peer);
-        }
-        Ok(table)
+        let single = self.peers.entries().doing(|| format!("reading {}", self.names.peers))?;
+        let prefixes: Vec<_> = self
+            .prefixes
+            .iter()
+            .collect::<Result<_, _>>()
+            .doing(|| format!("reading {}", self.names.prefixes))?;
+        let single = single.into_iter().map(|(key, peer)| (Range::single(key.address), peer));
+        Ok(single.chain(prefixes.iter().map(|(key, peer)| (range(key), *peer))).collect())
     }
 
-    /// Makes one change of them.
-    pub fn change(&mut self, change: &Change<A>) -> Result<(), Failure> {
-        let (Change::Set(range, _) | Change::Remove(range)) = change;
-        let (name, result) = if range.is_single() {
-            let key = PeerKey { address: range.address };
-            let result = match change {
-                Change::Set(_, peer) => self.peers.insert(key, peer, 0),
-                Change::Remove(_) => self.peers.remove(&key),
-            };
-            (self.names.peers, result)
-        } else {
-            let key = key(range);
-            let result = match change {
-                Change::Set(_, peer) => self.prefixes.insert(&key, peer, 0),
-                Change::Remove(_) => self.prefixes.remove(&key),
-            };
-            (self.names.prefixes, result)
-        };
-        match result {
-            // Somebody else was quicker.
-            Err(MapError::KeyNotFound) if matches!(change, Change::Remove(_)) => Ok(()),
-            result => result.map_err(|error| full(error, name)),
+    /// How many entries `peers_*` and `prefixes_*` have.
+    pub fn count(&self) -> Result<usize, Failure> {
+        let single = self.peers.entries().doing(|| format!("reading {}", self.names.peers))?;
+        Ok(single.len().saturating_add(self.prefixes.keys().count()))
+    }
+
+    /// Makes changes of them, in their order.
+    pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Failure> {
+        for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
+            match alike.first().map(Kind::of) {
+                Some(Kind::SetSingle) => self
+                    .peers
+                    .set(&alike.iter().filter_map(entry).collect::<Vec<_>>())
+                    .map_err(|error| full(error, self.names.peers))?,
+                Some(Kind::RemoveSingle) => self
+                    .peers
+                    .remove(
+                        &alike.iter().map(|change| peer_key(change.range())).collect::<Vec<_>>(),
+                    )
+                    .map_err(|error| full(error, self.names.peers))?,
+                Some(Kind::Prefix) => {
+                    alike.iter().try_for_each(|prefix| self.change_prefix(prefix))?
+                }
+                None => {}
+            }
         }
+        Ok(())
+    }
+
+    fn change_prefix(&mut self, change: &Change<A>) -> Result<(), Failure> {
+        let key = key(change.range());
+        let result = match change {
+            Change::Set(_, peer) => self.prefixes.insert(&key, peer, 0),
+            // Somebody else may be quicker.
+            Change::Remove(_) => if_there(self.prefixes.remove(&key)),
+        };
+        result.map_err(|error| full(error, self.names.prefixes))
     }
 
     /// All entries of `selves_*`.
@@ -101,6 +114,35 @@ where
         }
         Ok(())
     }
+}
+
+/// How a change is made. Those alike go together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    SetSingle,
+    RemoveSingle,
+    Prefix,
+}
+
+impl Kind {
+    fn of<A: Address>(change: &Change<A>) -> Self {
+        match change {
+            change if !change.range().is_single() => Self::Prefix,
+            Change::Set(..) => Self::SetSingle,
+            Change::Remove(_) => Self::RemoveSingle,
+        }
+    }
+}
+
+fn entry<A: Address>(change: &Change<A>) -> Option<(PeerKey<A>, Peer<A>)> {
+    match change {
+        Change::Set(range, peer) => Some((peer_key(range), *peer)),
+        Change::Remove(_) => None,
+    }
+}
+
+const fn peer_key<A: Address>(range: &Range<A>) -> PeerKey<A> {
+    PeerKey { address: range.address }
 }
 
 fn key<A: Address + Pod>(range: &Range<A>) -> Key<A> {

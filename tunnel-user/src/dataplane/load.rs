@@ -1,6 +1,8 @@
 //! Loads the programs over the pinned maps, which it makes where they are not there yet.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread::{self, ScopedJoinHandle};
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -53,11 +55,12 @@ impl Loaded {
         &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
     {
         let name = program.name();
-        self.ebpf
+        let found = self
+            .ebpf
             .program_mut(name)
             .ok_or_else(|| anyhow::anyhow!("the object does not hold it"))
-            .and_then(|program| program.try_into().map_err(anyhow::Error::from))
-            .doing(|| format!("taking the program {name}"))
+            .doing(|| format!("taking the program {name}"))?;
+        as_kind(program, found)
     }
 }
 
@@ -119,25 +122,61 @@ fn load_with(
     size(&mut loader, capacity);
     let ebpf = made(&mut loader, pins)?;
     let mut loaded = Loaded { ebpf, place };
-    for direction in BOTH {
-        let program = place.program(direction);
-        match program {
-            Program::Egress | Program::Ingress => loaded
-                .tc(program)?
-                .load()
-                .map_err(|error| Failure::kernel(loading(program), refusal(error)))?,
-            // The kernel's answer tells whether it has what the program needs: the version does
-            // not, as features are ported back.
-            Program::Xdp => loaded.xdp(program)?.load().map_err(|error| {
-                Failure::host(
-                    format!("{}: {:#}", loading(program), refusal(error)),
-                    "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out to \
-                     attach by tc, which it can",
-                )
-            })?,
-        }
-    }
+    verify(&mut loaded)?;
     Ok(loaded)
+}
+
+/// Has the kernel verify the programs of both directions, side by side: most of the time that an attach
+/// takes goes into that.
+fn verify(loaded: &mut Loaded) -> Result<(), Failure> {
+    let place = loaded.place;
+    let wanted = BOTH.map(|direction| place.program(direction));
+    let programs = loaded.ebpf.programs_mut().filter_map(|(name, program)| {
+        let wanted = wanted.iter().find(|wanted| wanted.name() == name)?;
+        Some((*wanted, program))
+    });
+    let programs: Vec<_> = programs.collect();
+    if programs.len() < wanted.len() {
+        return Err(Failure::kernel(
+            "loading the programs",
+            anyhow::anyhow!("the object does not hold all of them"),
+        ));
+    }
+    let results: Vec<_> = thread::scope(|scope| {
+        let spawned: Vec<_> = programs
+            .into_iter()
+            .map(|(name, program)| scope.spawn(move || verify_one(name, program)))
+            .collect();
+        spawned.into_iter().map(ScopedJoinHandle::join).collect()
+    });
+    results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(), Failure> {
+    match name {
+        Program::Egress | Program::Ingress => as_kind::<SchedClassifier>(name, program)?
+            .load()
+            .map_err(|error| Failure::kernel(loading(name), refusal(error))),
+        // The kernel's answer tells whether it has what the program needs: the version does not, as
+        // features are ported back.
+        Program::Xdp => as_kind::<Xdp>(name, program)?.load().map_err(|error| {
+            Failure::host(
+                format!("{}: {:#}", loading(name), refusal(error)),
+                "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out to \
+                 attach by tc, which it can",
+            )
+        }),
+    }
+}
+
+fn as_kind<'a, T>(
+    name: Program,
+    program: &'a mut aya::programs::Program,
+) -> Result<&'a mut T, Failure>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    program.try_into().doing(|| format!("taking the program {}", name.name()))
 }
 
 fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::sys::SyscallError;
 use aya::util::nr_cpus;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
@@ -13,46 +14,19 @@ use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::selves::SelfMember;
 
+use super::batch;
 use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
 use super::record::{decode_self, encode_self, padded, text};
 use super::shapes;
+use super::table::Table;
 use crate::address::Private;
-use crate::config::MemberName;
+use crate::config::{MemberName, NameProblem};
 use crate::failure::{Context as _, Failure};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
-use crate::plan::peer_tables::{self, Change, PeerTables};
+use crate::plan::peer_tables::{Change, PeerTables};
 use crate::plan::selves::SelfTables;
-
-/// One change of the maps of peers, of either family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerChange {
-    /// Of IPv4.
-    V4(Change<[u8; 4]>),
-    /// Of IPv6.
-    V6(Change<[u8; 16]>),
-}
-
-impl PeerChange {
-    /// All changes from `current` to `wanted`, in an order that loses no packet. No packet concerns
-    /// both families.
-    #[must_use]
-    pub fn all(current: &PeerTables, wanted: &PeerTables) -> Vec<Self> {
-        let v4 = peer_tables::changes(&current.v4, &wanted.v4).into_iter().map(Self::V4);
-        let v6 = peer_tables::changes(&current.v6, &wanted.v6).into_iter().map(Self::V6);
-        v4.chain(v6).collect()
-    }
-
-    /// What takes it back, given what was before.
-    #[must_use]
-    pub fn back(&self, before: &PeerTables) -> Self {
-        match self {
-            Self::V4(change) => Self::V4(change.back(&before.v4)),
-            Self::V6(change) => Self::V6(change.back(&before.v6)),
-        }
-    }
-}
 
 /// The members that this host is, as they are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +37,23 @@ pub struct RecordedSelves {
     pub added: BTreeSet<Private>,
 }
 
+/// How many entries there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Slots that have a name.
+    pub names: usize,
+    /// Ranges that peers are found under, in all roles and both families.
+    pub ranges: usize,
+    /// Bypass rules.
+    pub rules: usize,
+}
+
 /// The maps of one attached interface.
 pub struct Maps {
     v4: FamilyMaps<[u8; 4]>,
     v6: FamilyMaps<[u8; 16]>,
     selves: HashMap<MapData, u32, SelfMember>,
-    members: HashMap<MapData, u32, Member>,
+    members: Table<u32, Member>,
     bypass: HashMap<MapData, BypassKey, BypassValue>,
     attachment: Array<MapData, Attachment>,
     peer_counters: PerCpuArray<MapData, PeerCounters>,
@@ -122,15 +107,32 @@ impl Maps {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
-    /// Makes one change of them.
+    /// How many entries there are of names, of peers and of bypass rules.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn change_peer(&mut self, change: &PeerChange) -> Result<(), Failure> {
-        match change {
-            PeerChange::V4(change) => self.v4.change(change),
-            PeerChange::V6(change) => self.v6.change(change),
-        }
+    pub fn counts(&self) -> Result<Counts, Failure> {
+        Ok(Counts {
+            names: self.members.entries().doing(|| format!("reading {}", maps::MEMBERS))?.len(),
+            ranges: self.v4.count()?.saturating_add(self.v6.count()?),
+            rules: self.bypass.keys().count(),
+        })
+    }
+
+    /// Makes changes of `peers_v4` and `prefixes_v4`, in their order.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The first changes may be made then.
+    pub fn change_v4(&mut self, changes: &[Change<[u8; 4]>]) -> Result<(), Failure> {
+        self.v4.change(changes)
+    }
+
+    /// Makes changes of `peers_v6` and `prefixes_v6`, in their order.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The first changes may be made then.
+    pub fn change_v6(&mut self, changes: &[Change<[u8; 16]>]) -> Result<(), Failure> {
+        self.v6.change(changes)
     }
 
     /// All entries of `selves_v4` and `selves_v6`.
@@ -241,30 +243,30 @@ impl Maps {
     /// If the kernel refuses, or a name is not one.
     pub fn names(&self) -> Result<BTreeMap<u32, MemberName>, Failure> {
         let what = || format!("reading {}", maps::MEMBERS);
-        let mut names = BTreeMap::new();
-        for entry in self.members.iter() {
-            let (slot, member) = entry.doing(what)?;
-            let name = text(&member.name).parse::<MemberName>().doing(what)?;
-            names.insert(slot, name);
-        }
-        Ok(names)
+        let entries = self.members.entries().doing(what)?;
+        let named = |(slot, member): (u32, Member)| Ok((slot, text(&member.name).parse()?));
+        entries.into_iter().map(named).collect::<Result<_, NameProblem>>().doing(what)
     }
 
-    /// Names the peer in `slot`.
+    /// Names the peers in these slots.
     ///
     /// # Errors
-    /// If the kernel refuses.
-    pub fn set_name(&mut self, slot: u32, name: &MemberName) -> Result<(), Failure> {
-        let member = Member { name: padded::<NAME_LEN>(name.as_str()) };
-        self.members.insert(slot, member, 0).map_err(|error| full(error, maps::MEMBERS))
+    /// If the kernel refuses. The first may have their names then.
+    pub fn set_names<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = (u32, &'a MemberName)>,
+    ) -> Result<(), Failure> {
+        let member = |name: &MemberName| Member { name: padded::<NAME_LEN>(name.as_str()) };
+        let entries: Vec<_> = names.into_iter().map(|(slot, name)| (slot, member(name))).collect();
+        self.members.set(&entries).map_err(|error| full(error, maps::MEMBERS))
     }
 
-    /// Frees `slot`.
+    /// Frees slots.
     ///
     /// # Errors
-    /// If the kernel refuses.
-    pub fn remove_name(&mut self, slot: u32) -> Result<(), Failure> {
-        self.members.remove(&slot).doing(|| format!("removing from {}", maps::MEMBERS))
+    /// If the kernel refuses. The first may be free then.
+    pub fn remove_names(&mut self, slots: &[u32]) -> Result<(), Failure> {
+        self.members.remove(slots).doing(|| format!("removing from {}", maps::MEMBERS))
     }
 
     /// What is attached.
@@ -298,16 +300,33 @@ impl Maps {
         }))
     }
 
-    /// Sets the counters of `slot` to zero.
+    /// Sets the counters of these slots to zero.
     ///
     /// # Errors
-    /// If the kernel refuses.
-    pub fn clear_peer_counters(&mut self, slot: u32) -> Result<(), Failure> {
-        let what = || format!("clearing slot {slot} of {}", maps::PEER_COUNTERS);
+    /// If the kernel refuses. The first may be zero then.
+    pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Failure> {
+        let what = || format!("clearing {}", maps::PEER_COUNTERS);
         let cpus =
             nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).doing(what)?;
-        let zeros = PerCpuValues::try_from(vec![PeerCounters::default(); cpus]).doing(what)?;
-        self.peer_counters.set(slot, zeros, 0).map_err(|error| full(error, maps::PEER_COUNTERS))
+        for slots in slots.chunks(batch::BATCH) {
+            let zeros = vec![PeerCounters::default(); slots.len().saturating_mul(cpus)];
+            match batch::update_of_each_cpu(&self.peer_counters, cpus, slots, &zeros) {
+                Err(error) if batch::is_unsupported(&error) => {
+                    let zeros = vec![PeerCounters::default(); cpus];
+                    for slot in slots {
+                        let zeros = PerCpuValues::try_from(zeros.clone()).doing(what)?;
+                        self.peer_counters
+                            .set(*slot, zeros, 0)
+                            .map_err(|error| full(error, maps::PEER_COUNTERS))?;
+                    }
+                }
+                result => result.map_err(|io_error| {
+                    let call = "bpf_map_update_batch";
+                    full(SyscallError { call, io_error }.into(), maps::PEER_COUNTERS)
+                })?,
+            }
+        }
+        Ok(())
     }
 
     /// The packets that were not rewritten, by reason, on all CPUs.

@@ -1,5 +1,6 @@
 //! What is in the kernel: the object, its pins, its maps and the hooks that run it.
 
+mod batch;
 mod family_maps;
 pub mod hook;
 pub mod instance;
@@ -11,6 +12,7 @@ pub mod place;
 pub mod record;
 pub mod remake;
 mod shapes;
+pub mod table;
 mod tc;
 mod tcx_query;
 mod xdp;

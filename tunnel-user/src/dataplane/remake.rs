@@ -9,7 +9,7 @@ use std::fs;
 
 use aya::Pod;
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::counters::PeerCounters;
@@ -23,6 +23,7 @@ use tunnel_common::selves::{SelfMember, SelfRange};
 use super::hook;
 use super::load::{Loaded, Purpose, load_into_new};
 use super::pins::{Folder, MAPS};
+use super::table::Table;
 use crate::failure::{Context as _, Failure};
 use crate::plan::capacity::Capacity;
 
@@ -112,16 +113,13 @@ impl<T: TryFrom<Map, Error = MapError>> Pair<T> {
     }
 }
 
-type Hash<K, V> = Pair<HashMap<MapData, K, V>>;
+type Hash<K, V> = Pair<Table<K, V>>;
 type Trie<A, V> = Pair<LpmTrie<MapData, A, V>>;
 
 impl<K: Pod, V: Pod> Hash<K, V> {
     fn copy(&mut self) -> Result<(), Failure> {
-        for entry in self.old.iter() {
-            let (key, value) = entry.doing(|| self.copying())?;
-            self.new.insert(key, value, 0).doing(|| format!("copying {}", self.name))?;
-        }
-        Ok(())
+        let entries = self.old.entries().doing(|| self.copying())?;
+        self.new.set(&entries).doing(|| self.copying())
     }
 }
 
@@ -160,21 +158,19 @@ where
     /// Adds what the programs before have remembered since: flows, and first that they are to be asked
     /// for.
     fn catch_up(&mut self) -> Result<(), Failure> {
-        for entry in self.peers.old.iter() {
-            let (key, old) = entry.doing(|| self.peers.copying())?;
+        for (key, old) in self.peers.old.entries().doing(|| self.peers.copying())? {
             if old.public_flows == 1
-                && let Ok(new) = self.peers.new.get(&key, 0)
+                && let Ok(new) = self.peers.new.get(&key)
                 && new.public_flows == 0
             {
                 let noted = Peer { public_flows: 1, ..new };
-                self.peers.new.insert(key, noted, 0).doing(|| "copying a note".into())?;
+                self.peers.new.set(&[(key, noted)]).doing(|| "copying a note".into())?;
             }
         }
-        for entry in self.flows.old.iter() {
-            let (flow, state) = entry.doing(|| self.flows.copying())?;
-            let known = self.flows.new.get(&flow, 0).ok();
+        for (flow, state) in self.flows.old.entries().doing(|| self.flows.copying())? {
+            let known = self.flows.new.get(&flow).ok();
             if known.is_none_or(|known| known.last_sent < state.last_sent) {
-                self.flows.new.insert(flow, state, 0).doing(|| "copying a flow".into())?;
+                self.flows.new.set(&[(flow, state)]).doing(|| "copying a flow".into())?;
             }
         }
         Ok(())
@@ -233,9 +229,7 @@ impl Pairs {
     fn catch_up(&mut self) -> Result<(), Failure> {
         self.v4.catch_up()?;
         self.v6.catch_up()?;
-        let slots: Vec<u32> =
-            self.members.new.keys().collect::<Result<_, _>>().doing(|| self.members.copying())?;
-        for slot in slots {
+        for (slot, _) in self.members.new.entries().doing(|| self.members.copying())? {
             add(&mut self.peer_counters, slot, |a, b| PeerCounters {
                 egress: a.egress.plus(b.egress),
                 ingress: a.ingress.plus(b.ingress),

@@ -5,8 +5,9 @@ use std::num::NonZeroU16;
 
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 
-use crate::config::{BypassProtocol, BypassRule, MemberName};
+use crate::config::{BypassProtocol, BypassRule};
 use crate::plan::membership::Membership;
+use crate::plan::slots::ByName;
 
 /// The rules by slot; those of the whole cluster under [`CLUSTER`].
 pub type BypassTable = BTreeMap<u32, BTreeSet<BypassRule>>;
@@ -32,10 +33,11 @@ pub fn rule(key: &BypassKey) -> Option<(u32, BypassRule)> {
 
 /// The rules of the whole cluster, and of each peer that has a slot.
 #[must_use]
-pub fn table(membership: &Membership, slots: &BTreeMap<MemberName, u32>) -> BypassTable {
+pub fn table(membership: &Membership, slots: &ByName) -> BypassTable {
     let peers = membership
         .peers
         .iter()
+        .filter(|peer| !peer.bypass.is_empty())
         .filter_map(|peer| Some((*slots.get(&peer.name)?, peer.bypass.clone())));
     [(CLUSTER, membership.bypass.clone())]
         .into_iter()

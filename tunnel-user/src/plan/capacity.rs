@@ -37,12 +37,20 @@ pub struct Held {
     pub rules: usize,
 }
 
+/// The most peers that there is room for beside those that there are: the kernel keeps memory for every
+/// entry that a map may get, and maps that are full are made anew under way.
+const MORE_MAX: usize = 32_768;
+
+/// No map is made for more entries than these.
+const ENTRIES_MAX: u32 = 1 << 30;
+
 /// What a map has that no packet can need: no map can be empty.
 const UNUSED: u32 = 1;
 
 impl Capacity {
-    /// Room for the peers and their rules, and as many again before the maps have to be made anew.
-    /// The maps of a family that this host has no address of are as small as can be.
+    /// Room for the peers and their rules, and for as many again before the maps have to be made anew, or
+    /// for [`MORE_MAX`] of them. The maps of a family that this host has no address of are as small as
+    /// can be.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
         let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
@@ -67,18 +75,31 @@ impl Capacity {
     /// added before old ones are removed.
     #[must_use]
     pub fn required(membership: &Membership, held: &Held) -> Self {
-        let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
         let is_held = |name: &MemberName| held.names.contains(name);
         let new = membership.peers.iter().filter(|peer| !is_held(&peer.name)).count();
-        let slots = entries(held.names.len().saturating_add(new));
-        let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
-        let rules = rules.saturating_add(membership.bypass.len()).saturating_add(held.rules);
-        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
         let ranges = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
         let added = ranges.filter(|range| !held.ranges.contains(range)).count();
-        let peers = entries(held.ranges.len().saturating_add(added));
+        let names = held.names.len().saturating_add(new);
+        Self::for_entries(membership, names, held.ranges.len().saturating_add(added), held.rules)
+    }
+
+    /// The most that [`Self::required`] can say if the maps have `names`, `ranges` and `rules` as many as
+    /// these: as if all of `membership` were new.
+    #[must_use]
+    pub fn at_most(membership: &Membership, names: usize, ranges: usize, rules: usize) -> Self {
+        let all = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
+        let names = names.saturating_add(membership.peers.len());
+        Self::for_entries(membership, names, ranges.saturating_add(all.count()), rules)
+    }
+
+    fn for_entries(membership: &Membership, names: usize, ranges: usize, rules: usize) -> Self {
+        let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(UNUSED);
+        let of_peers = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
+        let rules = rules.saturating_add(membership.bypass.len()).saturating_add(of_peers);
+        let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
+        let peers = entries(ranges);
         Self {
-            slots,
+            slots: entries(names),
             bypass: entries(rules),
             prefixes: peers,
             peers_v4: used(Family::Ipv4, peers),
@@ -139,8 +160,8 @@ impl Capacity {
 }
 
 fn room(count: usize, least: usize) -> u32 {
-    let wanted = count.saturating_mul(2).checked_next_power_of_two().unwrap_or(1 << 30).max(least);
-    u32::try_from(wanted).unwrap_or(1 << 30)
+    let wanted = count.saturating_add(count.min(MORE_MAX)).max(least);
+    u32::try_from(wanted).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX)
 }
 
 #[cfg(test)]
@@ -164,8 +185,15 @@ mod tests {
         let capacity = |peers| Capacity::of(&Membership::of_text(&cluster(peers), &["s0"]));
         assert_eq!(capacity(1).slots as usize, maps::SLOTS_CAPACITY);
         assert_eq!(capacity(1).peers_v4 as usize, maps::PEERS_CAPACITY);
-        assert_eq!(capacity(1_000).slots, 2_048);
-        assert_eq!(capacity(1_000).peers_v4, 4_096);
+        assert_eq!(capacity(1_000).slots, 2_000);
+        assert_eq!(capacity(1_000).peers_v4, 4_000);
+    }
+
+    #[test]
+    fn beside_very_many_peers_there_is_room_for_some() {
+        assert_eq!(room(32_768, maps::SLOTS_CAPACITY), 65_536);
+        assert_eq!(room(1_000_000, maps::SLOTS_CAPACITY), 1_032_768);
+        assert_eq!(room(usize::MAX, maps::SLOTS_CAPACITY), 1 << 30);
     }
 
     #[test]
@@ -186,6 +214,9 @@ mod tests {
         let held = Held { names, ranges: private.chain(elsewhere).collect(), rules: 3 };
         let required = Capacity::required(&membership, &held);
         assert_eq!((required.slots, required.peers_v4, required.bypass), (100, 300, 3));
+        let at_most = Capacity::at_most(&membership, 100, held.ranges.len(), 3);
+        assert_eq!((at_most.slots, at_most.peers_v4, at_most.bypass), (200, 400, 3));
+        assert!(at_most.holds(&required));
         let small = Capacity { peers_v4: 299, ..Capacity::of(&membership) };
         assert!(!small.holds(&required) && small.max(&required).holds(&required));
     }

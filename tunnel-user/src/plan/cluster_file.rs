@@ -14,6 +14,7 @@ use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};
 use crate::plan::selves::{self, SelfTables};
+use crate::plan::slots::ByName;
 
 /// Everything that the maps say of who is a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +83,7 @@ pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> 
 /// Refuses maps that hold anything else than what the members make of them: `bpftool`, or a
 /// command that was killed halfway, can have left that.
 fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible> {
-    let slots: BTreeMap<_, _> =
-        running.names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
+    let slots: ByName = running.names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
     let wanted = peer_tables::tables(&running.membership, &slots, 0);
     let odd =
         odd_peer(&running.peers.v4, &wanted.v4).or_else(|| odd_peer(&running.peers.v6, &wanted.v6));

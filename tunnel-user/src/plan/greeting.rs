@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tunnel_common::peers::ROLE_PRIVATE;
 
-use crate::plan::peer_tables::{PeerTable, PeerTables};
+use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side};
 use crate::plan::range::Address;
 
 /// From whom to whom: two private addresses.
@@ -28,13 +28,14 @@ pub fn greetings(current: &PeerTables, next: &PeerTables) -> Vec<Greeting> {
 }
 
 fn of_family<A: Address>(current: &PeerTable<A>, next: &PeerTable<A>) -> Vec<Greeting> {
-    next.iter()
-        .filter(|(range, peer)| {
+    side_by_side(current, next)
+        .filter_map(|(range, old, peer)| Some((range, old?, peer?)))
+        .filter(|(range, old, peer)| {
             let has_own = peer.self_private != A::default();
-            let moved = current.get(range).is_some_and(|old| old.public != peer.public);
+            let moved = old.public != peer.public;
             range.is_single() && peer.role == ROLE_PRIVATE && has_own && moved
         })
-        .map(|(range, peer)| Greeting { own: peer.self_private.ip(), peer: range.address.ip() })
+        .map(|(range, _, peer)| Greeting { own: peer.self_private.ip(), peer: range.address.ip() })
         .collect()
 }
 

@@ -1,13 +1,13 @@
 //! From the entries of now to those that shall be, without losing what is under way: what the
 //! programs have noted is kept, and addresses that a peer or this host had until now still count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::config::Family;
-use crate::plan::peer_tables::{PeerTable, PeerTables};
-use crate::plan::range::{Address, Range};
+use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side};
+use crate::plan::range::{Address, Range, Taken};
 
 /// When, and how, addresses are handed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,18 +68,21 @@ impl Handover {
     }
 
     fn of_family<A: Address>(&self, current: &PeerTable<A>, wanted: &PeerTable<A>) -> PeerTable<A> {
-        let mut table: PeerTable<A> = wanted
-            .iter()
-            .map(|(range, peer)| {
-                let noted = match current.get(range) {
-                    Some(old) if old.role != ROLE_FORMER => self.with_notes(peer, old),
-                    // It is new there, and may be known.
-                    Some(_) | None => self.moved_there(peer, current),
-                };
-                (*range, noted)
-            })
-            .collect();
-        let formers: Vec<_> = self.formers(current, &table).collect();
+        let (mut table, mut left) = (Vec::new(), Vec::new());
+        for (range, old, peer) in side_by_side(current, wanted) {
+            match (old, peer) {
+                (Some(old), Some(peer)) if old.role != ROLE_FORMER => {
+                    table.push((*range, self.with_notes(peer, old)));
+                }
+                // It is new there, and may be known.
+                (_, Some(peer)) => table.push((*range, self.moved_there(peer, current))),
+                (Some(old), None) => left.push((range, old)),
+                (None, None) => {}
+            }
+        }
+        // Sorted as they are, a tree is made of them in no time.
+        let mut table: PeerTable<A> = table.into_iter().collect();
+        let formers = self.formers(&left, &table);
         table.extend(formers);
         table
     }
@@ -124,32 +127,34 @@ impl Handover {
         }
     }
 
-    /// The public ranges that peers had, where nothing else is now.
-    fn formers<'a, A: Address>(
-        &'a self,
-        current: &'a PeerTable<A>,
-        table: &'a PeerTable<A>,
-    ) -> impl Iterator<Item = (Range<A>, Peer<A>)> + 'a {
-        let owners: BTreeMap<_, _> = table
-            .values()
-            .filter(|peer| peer.role == ROLE_PUBLIC)
-            .map(|peer| ((peer.slot, peer.private, peer.length), *peer))
-            .collect();
-        current.iter().filter_map(move |(range, old)| {
-            let until = self.until(old)?;
-            let owner = owners.get(&(old.slot, old.private, old.length))?;
-            if range.overlaps_any(table) {
-                return None;
-            }
-            let former = Peer {
-                role: ROLE_FORMER,
-                public: range.address,
-                public_flows: old.public_flows,
-                until,
-                ..*owner
-            };
-            Some((*range, former))
-        })
+    /// Those of the ranges `left` that are still accepted: public ones that peers had, where nothing else
+    /// is now.
+    fn formers<A: Address>(
+        &self,
+        left: &[(&Range<A>, &Peer<A>)],
+        table: &PeerTable<A>,
+    ) -> Vec<(Range<A>, Peer<A>)> {
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let taken = Taken::of(table);
+        left.iter()
+            .filter_map(|(range, old)| {
+                let until = self.until(old)?;
+                let owner = owner(table, old)?;
+                if taken.overlaps(range) {
+                    return None;
+                }
+                let former = Peer {
+                    role: ROLE_FORMER,
+                    public: range.address,
+                    public_flows: old.public_flows,
+                    until,
+                    ..*owner
+                };
+                Some((**range, former))
+            })
+            .collect()
     }
 
     /// Until when packets from the range of the entry `old` are accepted, if they still are.
@@ -163,6 +168,16 @@ impl Handover {
             _ => None,
         }
     }
+}
+
+/// The entry under the public range that the peer of `old` has in `table`, if it is still a peer.
+fn owner<'a, A: Address>(table: &'a PeerTable<A>, old: &Peer<A>) -> Option<&'a Peer<A>> {
+    let same = |peer: &&Peer<A>| {
+        (peer.slot, peer.private, peer.length) == (old.slot, old.private, old.length)
+    };
+    let private = table.get(&Range { address: old.private, length: old.length }).filter(same)?;
+    let public = Range { address: private.public, length: private.length };
+    table.get(&public).filter(same).filter(|peer| peer.role == ROLE_PUBLIC)
 }
 
 #[cfg(test)]

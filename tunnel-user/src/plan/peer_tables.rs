@@ -1,15 +1,17 @@
 //! The contents of the maps of peers, and the order in which to get there from what is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
+use std::iter::Peekable;
 
 use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
 
-use crate::config::MemberName;
 use crate::plan::membership::Membership;
 use crate::plan::peers::NamedPeer;
 use crate::plan::range::{Address, Range};
+use crate::plan::slots::ByName;
 
 /// All entries of one family: those of `peers_*` under single addresses, the others those of
 /// `prefixes_*`.
@@ -31,34 +33,27 @@ pub const SETTLING: u32 = 60;
 /// The entries for the peers that have a slot: two for each peer and family. New ones are settled
 /// at `settled_at`, in seconds of CLOCK_MONOTONIC.
 #[must_use]
-pub fn tables(
-    membership: &Membership,
-    slots: &BTreeMap<MemberName, u32>,
-    settled_at: u32,
-) -> PeerTables {
+pub fn tables(membership: &Membership, slots: &ByName, settled_at: u32) -> PeerTables {
     PeerTables {
         v4: table(membership, slots, settled_at),
         v6: table(membership, slots, settled_at),
     }
 }
 
-fn table<A: Address>(
-    membership: &Membership,
-    slots: &BTreeMap<MemberName, u32>,
-    settled_at: u32,
-) -> PeerTable<A> {
-    let mut table = PeerTable::new();
+fn table<A: Address>(membership: &Membership, slots: &ByName, settled_at: u32) -> PeerTable<A> {
+    // All at once: a tree that is made of sorted entries takes a fraction of the time.
+    let mut table = Vec::new();
     for peer in &membership.peers {
-        let Some(slot) = slots.get(&peer.name) else { continue };
-        for addresses in &peer.addresses {
+        for addresses in peer.addresses.iter().filter(|own| own.family() == A::FAMILY) {
             let ranges = (Range::of(addresses.private.0), Range::of(addresses.public.0));
             let (Some(private), Some(public)) = ranges else { continue };
+            let Some(slot) = slots.get(&peer.name) else { continue };
             let entry = entry(membership, peer, *slot, private, public, settled_at);
-            table.insert(private, Peer { role: ROLE_PRIVATE, ..entry });
-            table.insert(public, Peer { role: ROLE_PUBLIC, ..entry });
+            table.push((private, Peer { role: ROLE_PRIVATE, ..entry }));
+            table.push((public, Peer { role: ROLE_PUBLIC, ..entry }));
         }
     }
-    table
+    table.into_iter().collect()
 }
 
 fn entry<A: Address>(
@@ -101,11 +96,40 @@ pub enum Change<A> {
 }
 
 impl<A: Address> Change<A> {
+    /// The range whose entry it changes.
+    pub const fn range(&self) -> &Range<A> {
+        let (Self::Set(range, _) | Self::Remove(range)) = self;
+        range
+    }
+
     /// What takes it back, given what was before.
     #[must_use]
     pub fn back(&self, before: &PeerTable<A>) -> Self {
-        let (Self::Set(range, _) | Self::Remove(range)) = self;
+        let range = self.range();
         before.get(range).map_or(Self::Remove(*range), |old| Self::Set(*range, *old))
+    }
+}
+
+/// Changes that were made, and what was before.
+pub struct Made<A> {
+    /// The entries before the first change.
+    pub before: PeerTable<A>,
+    /// The changes, in the order in which they were made.
+    pub changes: Vec<Change<A>>,
+}
+
+impl<A: Address> Made<A> {
+    /// What takes them back, the last one first.
+    #[must_use]
+    pub fn back(&self) -> Vec<Change<A>> {
+        self.changes.iter().rev().map(|change| change.back(&self.before)).collect()
+    }
+}
+
+/// There may be millions.
+impl<A> fmt::Debug for Made<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} changes", self.changes.len())
     }
 }
 
@@ -116,15 +140,53 @@ pub fn changes<A: Address + PartialEq>(
     current: &PeerTable<A>,
     wanted: &PeerTable<A>,
 ) -> Vec<Change<A>> {
-    let set = |role| {
-        wanted
-            .iter()
-            .filter(move |(range, peer)| peer.role == role && current.get(range) != Some(*peer))
-            .map(|(range, peer)| Change::Set(*range, *peer))
-    };
-    let removed =
-        current.keys().filter(|range| !wanted.contains_key(range)).map(|r| Change::Remove(*r));
-    [ROLE_PUBLIC, ROLE_FORMER, ROLE_PRIVATE].into_iter().flat_map(set).chain(removed).collect()
+    let (mut public, mut former, mut private) = (Vec::new(), Vec::new(), Vec::new());
+    let mut removed = Vec::new();
+    for (range, before, after) in side_by_side(current, wanted) {
+        match after {
+            Some(_) if before == after => {}
+            Some(peer) => match peer.role {
+                ROLE_PUBLIC => public.push(Change::Set(*range, *peer)),
+                ROLE_FORMER => former.push(Change::Set(*range, *peer)),
+                ROLE_PRIVATE => private.push(Change::Set(*range, *peer)),
+                _ => {}
+            },
+            None => removed.push(Change::Remove(*range)),
+        }
+    }
+    public.extend(former);
+    public.extend(private);
+    public.extend(removed);
+    public
+}
+
+/// Every range of either table, in order, with its entries in the one and in the other. Much quicker
+/// than a search for each.
+pub fn side_by_side<'a, A: Address>(
+    one: &'a PeerTable<A>,
+    other: &'a PeerTable<A>,
+) -> SideBySide<'a, A> {
+    SideBySide { one: one.iter().peekable(), other: other.iter().peekable() }
+}
+
+/// What [`side_by_side`] walks.
+pub struct SideBySide<'a, A> {
+    one: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
+    other: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
+}
+
+impl<'a, A: Address> Iterator for SideBySide<'a, A> {
+    type Item = (&'a Range<A>, Option<&'a Peer<A>>, Option<&'a Peer<A>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next =
+            |side: &mut Peekable<btree_map::Iter<'a, _, _>>| side.peek().map(|(range, _)| *range);
+        let (one, other) = (next(&mut self.one), next(&mut self.other));
+        let range = one.into_iter().chain(other).min()?;
+        let one = self.one.next_if(|(own, _)| *own == range).map(|(_, peer)| peer);
+        let other = self.other.next_if(|(own, _)| *own == range).map(|(_, peer)| peer);
+        Some((range, one, other))
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +214,37 @@ mod tests {
     fn of_selves(text: &str, selves: &[&str]) -> PeerTables {
         let membership = Membership::of_text(text, selves);
         tables(&membership, &[("srvb".parse().unwrap(), 3)].into(), 60)
+    }
+
+    #[test]
+    fn two_tables_are_walked_side_by_side() {
+        let current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
+        let wanted = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
+        let seen: Vec<_> = side_by_side(&current, &wanted)
+            .map(|(range, one, other)| (range.prefix().to_string(), one, other))
+            .collect();
+        let seen: Vec<_> =
+            seen.iter().map(|(r, a, b)| (r.as_str(), a.is_some(), b.is_some())).collect();
+        let expected =
+            [("10.0.0.2", true, true), ("192.0.2.2", false, true), ("203.0.113.2", true, false)];
+        assert_eq!(seen, expected);
+        let none = PeerTable::new();
+        assert!(
+            side_by_side(&none, &current).all(|(_, one, other)| one.is_none() && other.is_some())
+        );
+        assert_eq!(side_by_side(&none, &none).count(), 0);
+    }
+
+    #[test]
+    fn changes_are_taken_back_in_reverse() {
+        let before = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
+        let after = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
+        let made = Made { changes: changes(&before, &after), before };
+        assert_eq!(keys(&made.changes), ["set 192.0.2.2", "set 10.0.0.2", "remove 203.0.113.2"]);
+        let back = made.back();
+        assert_eq!(keys(&back), ["set 203.0.113.2", "set 10.0.0.2", "remove 192.0.2.2"]);
+        let Change::Set(_, private) = back[1] else { panic!("{back:?}") };
+        assert_eq!(private.public, [203, 0, 113, 2]);
     }
 
     fn keys<A: Address>(changes: &[Change<A>]) -> Vec<String> {

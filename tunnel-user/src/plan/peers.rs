@@ -206,6 +206,7 @@ mod tests {
     use crate::plan::handover::Handover;
     use crate::plan::membership::Membership;
     use crate::plan::peer_tables;
+    use crate::plan::slots::ByName;
 
     const MIXED: &str = r#"
         [[member]]
@@ -224,7 +225,7 @@ mod tests {
         bypass = ["tcp/22"]
     "#;
 
-    fn slots() -> BTreeMap<MemberName, u32> {
+    fn slots() -> ByName {
         [("srvb", 0), ("srvc", 1)].map(|(name, slot)| (name.parse().unwrap(), slot)).into()
     }
 

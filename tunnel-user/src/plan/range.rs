@@ -1,6 +1,6 @@
 //! Addresses and prefixes as the maps hold them: one type for both families.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -86,17 +86,6 @@ impl<A: Address> Range<A> {
         self.length == A::FAMILY.bits()
     }
 
-    /// Whether it and a key of `table` have an address in common.
-    pub fn overlaps_any<V>(&self, table: &BTreeMap<Self, V>) -> bool {
-        let around = (0..=self.length).any(|length| {
-            table.contains_key(&Self { address: self.address.masked(length), length })
-        });
-        // Ranges are in the order of their first addresses.
-        let first = Self { address: self.address, length: 0 };
-        let within = table.range(first..).next();
-        around || within.is_some_and(|(range, _)| range.address.masked(self.length) == self.address)
-    }
-
     /// The same without a family. Bits behind the prefix, which only `bpftool` can set, are cleared.
     pub fn prefix(self) -> Prefix {
         match Prefix::new(self.address.ip(), self.length) {
@@ -104,6 +93,32 @@ impl<A: Address> Range<A> {
             Err(AddressProblem::HostBits { network, .. }) => network,
             Err(_) => self.address.ip().into(),
         }
+    }
+}
+
+/// The ranges that are the keys of a table.
+pub struct Taken<'a, A, V> {
+    table: &'a BTreeMap<Range<A>, V>,
+    /// Those that there are: few, and each takes a search.
+    lengths: BTreeSet<u8>,
+}
+
+impl<'a, A: Address, V> Taken<'a, A, V> {
+    /// The keys of `table`.
+    pub fn of(table: &'a BTreeMap<Range<A>, V>) -> Self {
+        Self { table, lengths: table.keys().map(|range| range.length).collect() }
+    }
+
+    /// Whether `range` and one of them have an address in common.
+    pub fn overlaps(&self, range: &Range<A>) -> bool {
+        let around = self.lengths.range(..=range.length).any(|length| {
+            let address = range.address.masked(*length);
+            self.table.contains_key(&Range { address, length: *length })
+        });
+        // Ranges are in the order of their first addresses.
+        let first = Range { address: range.address, length: 0 };
+        let within = self.table.range(first..).next();
+        around || within.is_some_and(|(key, _)| key.address.masked(range.length) == range.address)
     }
 }
 
@@ -136,5 +151,21 @@ mod tests {
         assert_eq!(host_bits.prefix(), prefix("10.0.0.0/24"));
         let too_long = Range { address: [10, 0, 0, 9], length: 99 };
         assert_eq!(too_long.prefix(), prefix("10.0.0.9"));
+    }
+
+    #[test]
+    fn a_range_overlaps_those_around_it_and_within_it() {
+        let range = |text| Range::<[u8; 4]>::of(prefix(text)).expect(text);
+        let table: BTreeMap<_, ()> =
+            ["10.0.0.0/24", "10.1.0.7", "10.2.0.0/16"].map(|text| (range(text), ())).into();
+        let taken = Taken::of(&table);
+        for text in
+            ["10.0.0.9", "10.0.0.0/24", "10.0.0.0/16", "10.1.0.7", "10.1.0.0/24", "10.2.3.0/24"]
+        {
+            assert!(taken.overlaps(&range(text)), "{text}");
+        }
+        for text in ["10.0.1.0", "10.1.0.6", "10.1.0.8/29", "10.3.0.0/16"] {
+            assert!(!taken.overlaps(&range(text)), "{text}");
+        }
     }
 }

@@ -1,31 +1,38 @@
 //! Which slot, and so which counters, each peer has. A peer keeps its slot for as long as it is
 //! attached, whatever else changes, so that its counters go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::config::MemberName;
+
+/// Each peer's slot.
+pub type ByName = HashMap<MemberName, u32>;
 
 /// The slots after a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     /// Each peer's slot.
-    pub by_name: BTreeMap<MemberName, u32>,
-    /// Slots that were not in use before: their counters start at zero.
-    pub new: BTreeSet<u32>,
+    pub by_name: ByName,
+    /// Slots that are given to a peer that had none, and its name: their counters start at zero.
+    pub new: BTreeMap<u32, MemberName>,
     /// Slots that are no longer in use.
     pub freed: BTreeSet<u32>,
 }
 
-/// Gives each of `wanted` the slot it has in `current`, or else the lowest free one.
+/// Gives each of `wanted` the slot it has in `current`, or else the lowest free one, first come, first
+/// served.
 #[must_use]
 pub fn assign<'a>(
     current: &BTreeMap<u32, MemberName>,
     wanted: impl IntoIterator<Item = &'a MemberName>,
 ) -> Slots {
-    let wanted: BTreeSet<&MemberName> = wanted.into_iter().collect();
+    let wanted: Vec<&MemberName> = wanted.into_iter().collect();
+    let stay: HashSet<&MemberName> =
+        if current.is_empty() { HashSet::new() } else { wanted.iter().copied().collect() };
     let mut slots = Slots::default();
+    slots.by_name.reserve(wanted.len());
     for (slot, name) in current {
-        if wanted.contains(name) {
+        if stay.contains(name) {
             slots.by_name.insert(name.clone(), *slot);
         } else {
             slots.freed.insert(*slot);
@@ -37,7 +44,7 @@ pub fn assign<'a>(
             && let Some(slot) = slots.freed.pop_first().or_else(|| free.next())
         {
             slots.by_name.insert(name.clone(), slot);
-            slots.new.insert(slot);
+            slots.new.insert(slot, name.clone());
         }
     }
     slots
@@ -60,8 +67,8 @@ mod tests {
     #[test]
     fn the_first_peers_get_the_lowest_slots() {
         let slots = assigned(&[], &["b", "c"]);
-        assert_eq!(slots.by_name, BTreeMap::from([(name("b"), 0), (name("c"), 1)]));
-        assert_eq!(slots.new, BTreeSet::from([0, 1]));
+        assert_eq!(slots.by_name, HashMap::from([(name("b"), 0), (name("c"), 1)]));
+        assert_eq!(slots.new, BTreeMap::from([(0, name("b")), (1, name("c"))]));
     }
 
     #[test]
@@ -69,7 +76,8 @@ mod tests {
         let slots = assigned(&[(0, "b"), (1, "c"), (2, "d")], &["a", "c", "d", "e"]);
         assert_eq!((slots.by_name[&name("c")], slots.by_name[&name("d")]), (1, 2));
         assert_eq!((slots.by_name[&name("a")], slots.by_name[&name("e")]), (0, 3));
-        assert_eq!(slots.new, BTreeSet::from([0, 3]), "a slot that changes hands starts at zero");
+        let new: Vec<_> = slots.new.keys().copied().collect();
+        assert_eq!(new, [0, 3], "a slot that changes hands starts at zero");
         assert_eq!(slots.freed, BTreeSet::new());
     }
 

@@ -25,11 +25,13 @@ pub enum Purpose {
     Test,
     /// To run tests on other kernels.
     Vm,
+    /// To measure.
+    Bench,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm];
+    pub const ALL: &[Self] = &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench];
 }
 
 /// Makes sure that everything is there.

@@ -52,10 +52,11 @@ const fn program(
     DebianProgram { name, package, reason, purposes }
 }
 
-const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm];
-const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm];
+const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm, Purpose::Bench];
+const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
+const BENCH: &[Purpose] = &[Purpose::Bench];
 
 /// The programs that building, demonstrating and testing run.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
@@ -79,6 +80,13 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("mount.glusterfs", "glusterfs-client", GLUSTER, "mounts its volume"),
     program("qemu-img", "qemu-utils", GLUSTER, "makes and checks a disk image in the volume"),
     program("qemu-io", "qemu-utils", GLUSTER, "writes to it"),
+    program("taskset", "util-linux", BENCH, "keeps what is measured on one processor"),
+    program("iperf3", "iperf3", BENCH, "bulk traffic"),
+    program("conntrack", "conntrack", BENCH, "has the trick forget what is over"),
+    program("openvpn", "openvpn", BENCH, "a tunnel to compare with"),
+    program("openssl", "openssl", BENCH, "makes its certificates"),
+    program("wireguard-go", "wireguard-go", BENCH, "a tunnel to compare with"),
+    program("wg", "wireguard-tools", BENCH, "tells it whom to reach"),
     program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
     program("depmod", "kmod", VM, "lists what the modules of another kernel need"),
     program("modprobe", "kmod", VM, "loads them"),

@@ -1,46 +1,46 @@
 //! The first and only file system of the guest.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
 use super::cpio::Files;
 use super::kernel::Kernel;
-use super::runs::{self, RUNS};
-use super::{modules, programs, test_binaries};
+use super::{modules, programs};
+use crate::cargo;
 
 const INIT: &str = include_str!("init.sh");
 
-/// What the guest has on every kernel: programs, the release binary, the tests. Copies without debug
-/// information are kept in `folder`.
+/// What the guest has on every kernel: the programs of [`programs::COMMON`] and these, and a script that
+/// `init.sh` runs.
 ///
 /// # Errors
-/// When something is missing, or [`RUNS`] names tests that there are not.
-pub fn common(binary: &Path, folder: &Path) -> Result<Files> {
+/// When a program is missing.
+pub fn common(script: &str, programs: &[&str]) -> Result<Files> {
     let mut files = Files::default();
-    programs::add_to(&mut files)?;
-    let stripped = folder.join("stripped");
-    let mut add = |name: &str, program: &Path, at: &str| -> Result<()> {
-        let small = stripped.join(name);
-        test_binaries::strip(program, &small)?;
-        programs::add(&mut files, at, &small)
-    };
-    add("rewrite", binary, "usr/bin/rewrite")?;
-    let binaries = test_binaries::build()?;
-    let mut list = String::new();
-    for run in RUNS {
-        let program = binaries
-            .get(run.binary)
-            .with_context(|| format!("the package tests has no test {}", run.binary))?;
-        test_binaries::require_tests(program, run)?;
-        add(run.binary, program, &format!("tests/{}", run.binary))?;
-        list.push_str(&runs::line(run));
-    }
-    files.text("runs", list);
+    programs::add_to(&mut files, programs)?;
     files.text("init", INIT);
+    files.text("guest.sh", script);
     Ok(files)
+}
+
+/// Adds a program that was built here, without what a debugger would want, which is most of it; the
+/// copy is kept in `folder`.
+///
+/// # Errors
+/// When there can be no such copy, or one of its libraries is missing.
+pub fn add_built(files: &mut Files, folder: &Path, program: &Path, at: &str) -> Result<()> {
+    let small = folder.join("stripped").join(at);
+    if let Some(folder) = small.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").args([&small, program]);
+    cargo::run(&mut strip)?;
+    programs::add(files, at, &small)
 }
 
 /// Writes the file system for a kernel: the common files, and its modules.

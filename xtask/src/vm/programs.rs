@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use super::cpio::Files;
 use super::shared_libraries;
 
-/// What the tests and `init.sh` call, and what the kernel calls: `modprobe`.
-const PROGRAMS: &[&str] = &[
+/// What labs and the guest's scripts call, and what the kernel calls: `modprobe`.
+pub const COMMON: &[&str] = &[
     "bash",
     "bpftool",
     "cat",
@@ -53,16 +53,16 @@ const PROGRAMS: &[&str] = &[
 /// What programs read or load that nothing says they need.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
-/// Adds them all.
+/// Adds [`COMMON`], and more of them.
 ///
 /// # Errors
 /// When one is missing on the host.
-pub fn add_to(files: &mut Files) -> Result<()> {
+pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
     // One tree for what older systems have in two.
     for folder in ["bin", "sbin", "lib", "lib64"] {
         files.link(folder, format!("usr/{folder}"));
     }
-    for name in PROGRAMS {
+    for name in COMMON.iter().chain(more) {
         let path = find(name)?;
         add(files, in_guest(&path), &path)?;
     }
@@ -106,7 +106,7 @@ fn find(program: &str) -> Result<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
-        .with_context(|| format!("{program} is not on this host, and the tests call it"))
+        .with_context(|| format!("{program} is not on this host, and the guest needs it"))
 }
 
 /// Where the guest has a file of the host: without the slash, and in `usr`.

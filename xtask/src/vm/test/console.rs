@@ -1,9 +1,11 @@
-//! What the guest says on its second serial port: the output of the tests, and lines of `init.sh` that
-//! begin with `@vm`.
+//! What the guest says: the output of the tests, and lines of `init.sh` and `guest.sh` that begin with
+//! `@vm`.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
+
+use crate::vm::machine::Listener;
 
 /// What has been understood so far.
 #[derive(Debug, Default, PartialEq)]
@@ -37,9 +39,8 @@ pub struct Ended {
     pub seconds: f64,
 }
 
-impl Console {
-    /// Takes a line, without its end.
-    pub fn hear(&mut self, line: &str) {
+impl Listener for Console {
+    fn hear(&mut self, line: &str) {
         if let Some(said) = line.strip_prefix("@vm ") {
             if self.hear_init(said).is_none() {
                 self.faults.push(format!("the guest said {line:?}, which means nothing"));
@@ -52,6 +53,16 @@ impl Console {
         }
     }
 
+    fn has_booted(&self) -> bool {
+        self.release.is_some()
+    }
+
+    fn doing(&self) -> String {
+        format!("{}, {} passed", self.running(), self.passed)
+    }
+}
+
+impl Console {
     fn hear_init(&mut self, said: &str) -> Option<()> {
         let words: Vec<_> = said.split(' ').collect();
         match words[..] {
@@ -90,8 +101,7 @@ impl Console {
         Some(())
     }
 
-    /// What is going on, for people who wait.
-    pub fn doing(&self) -> &str {
+    fn running(&self) -> &str {
         match (&self.running, &self.release) {
             (Some(binary), _) => binary,
             (None, Some(_)) => "attach",
@@ -107,7 +117,7 @@ impl Console {
         if !self.faults.is_empty() {
             bail!("{}", self.faults.join("; "));
         }
-        ensure!(self.done, "it ended in the middle of {}", self.doing());
+        ensure!(self.done, "it ended in the middle of {}", self.running());
         ensure!(self.passed > 0, "no test ran");
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The test binaries: built, found, and asked for their tests.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,20 +60,10 @@ pub fn require_tests(binary: &Path, run: &Run) -> Result<()> {
     ensure!(!names.is_empty(), "{} has no tests", run.binary);
     for wanted in run.tests {
         if !names.contains(wanted) {
-            bail!("{} has no test {wanted}: see xtask/src/vm/runs.rs", run.binary);
+            bail!("{} has no test {wanted}: see xtask/src/vm/test/runs.rs", run.binary);
         }
     }
     Ok(())
-}
-
-/// Copies a binary without what a debugger would want, which is most of it.
-pub fn strip(binary: &Path, into: &Path) -> Result<()> {
-    if let Some(folder) = into.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    }
-    let mut strip = Command::new("strip");
-    strip.arg("--strip-debug").arg("-o").args([into, binary]);
-    cargo::run(&mut strip)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! BPF_PROG_TEST_RUN with what aya does not hand on: the flag that has the kernel check the skb's
-//! checksum state, and the size of the first fragment.
+//! BPF_PROG_TEST_RUN of any program, with what aya does not hand on: the flag that has the kernel check
+//! the skb's checksum state, and the size of the first fragment.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 use nix::libc;
 
@@ -77,7 +78,22 @@ pub struct Ran {
 /// # Errors
 /// EINVAL for a frame or a way that the kernel does not take; EBADMSG if the sum over the packet is
 /// wrong in the end.
-pub fn run(program: BorrowedFd, of: Type, frame: &[u8], way: Way) -> io::Result<Ran> {
+pub fn run(program: BorrowedFd<'_>, of: Type, frame: &[u8], way: Way) -> io::Result<Ran> {
+    repeat(program, of, frame, way, 1).map(|(ran, _)| ran)
+}
+
+/// Runs a program again and again, each time on what it made of the frame before: what it made of it
+/// last, and how long a run took, as the kernel measured it.
+///
+/// # Errors
+/// As for [`run`].
+pub fn repeat(
+    program: BorrowedFd<'_>,
+    of: Type,
+    frame: &[u8],
+    way: Way,
+    times: u32,
+) -> io::Result<(Ran, Duration)> {
     let context = context(of, frame.len() as u32, way);
     let mut after = vec![0; frame.len() + 256];
     let mut attributes = Attributes {
@@ -86,7 +102,7 @@ pub fn run(program: BorrowedFd, of: Type, frame: &[u8], way: Way) -> io::Result<
         data_size_out: after.len() as u32,
         data_in: frame.as_ptr() as u64,
         data_out: after.as_mut_ptr() as u64,
-        repeat: 1,
+        repeat: times,
         ctx_size_in: context.len() as u32,
         ctx_in: if context.is_empty() { 0 } else { context.as_ptr() as u64 },
         flags: if way.has_sum { BPF_F_TEST_SKB_CHECKSUM_COMPLETE } else { 0 },
@@ -106,7 +122,8 @@ pub fn run(program: BorrowedFd, of: Type, frame: &[u8], way: Way) -> io::Result<
         return Err(io::Error::last_os_error());
     }
     after.truncate(attributes.data_size_out as usize);
-    Ok(Ran { returned: attributes.retval, frame: after })
+    let ran = Ran { returned: attributes.retval, frame: after };
+    Ok((ran, Duration::from_nanos(attributes.duration.into())))
 }
 
 /// The context of a frame of `len` bytes; empty where the kernel's own is right, since older kernels

@@ -27,7 +27,7 @@ pub enum Ability {
 }
 
 impl Ability {
-    /// A function that kernels with it have: `init.sh` looks for it in `/proc/kallsyms`.
+    /// A function that kernels with it have: `guest.sh` looks for it in `/proc/kallsyms`.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::None => "-",
@@ -102,7 +102,7 @@ pub const RUNS: &[Run] = &[
     Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
-/// A run as `init.sh` reads it: what it needs, the test binary, and its arguments. What a test that
+/// A run as `guest.sh` reads it: what it needs, the test binary, and its arguments. What a test that
 /// passed has said is shown: the reason to skip a part of it.
 pub fn line(run: &Run) -> String {
     let mut words = vec![run.needs.symbol(), run.binary];

@@ -1,0 +1,71 @@
+//! The chapters of a run.
+
+use anyhow::Result;
+use clap::ValueEnum;
+use tests::rewrite_command::Rewrite;
+
+use crate::report::Table;
+use crate::{end_to_end, growth, loader, per_packet, real_path};
+
+/// What a chapter works with.
+pub struct Setting {
+    /// How long it may take.
+    pub effort: Effort,
+    /// The product.
+    pub rewrite: Rewrite,
+    /// Whether software plays the processor.
+    pub emulated: bool,
+}
+
+/// How long a run may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// All chapters together less than five minutes.
+    Short,
+    /// More rounds and larger clusters.
+    Full,
+}
+
+impl Effort {
+    /// One of two numbers: of rounds, of members.
+    pub const fn choose<T: Copy>(self, short: T, full: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Full => full,
+        }
+    }
+}
+
+/// One thing to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Chapter {
+    /// Nanoseconds per packet of each program.
+    PerPacket,
+    /// Nanoseconds of a run under load.
+    RealPath,
+    /// Traffic from host to host, beside the alternatives.
+    EndToEnd,
+    /// The same with more and more peers.
+    Growth,
+    /// Attaching, and a million members.
+    Loader,
+}
+
+impl Chapter {
+    /// Those that are asked for; all of them if none is.
+    pub fn chosen(only: &[Self]) -> impl Iterator<Item = Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|chapter| only.is_empty() || only.contains(chapter))
+    }
+
+    /// Measures, and shows how far it is on a terminal.
+    pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
+        match self {
+            Self::PerPacket => per_packet::run(setting),
+            Self::RealPath => real_path::run(setting),
+            Self::EndToEnd => end_to_end::run(setting),
+            Self::Growth => growth::run(setting),
+            Self::Loader => loader::run(setting),
+        }
+    }
+}

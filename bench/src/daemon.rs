@@ -1,0 +1,77 @@
+//! Programs that run beside the measurements.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tests::process::command_line;
+use tests::wait::wait_until;
+
+/// How long one may take to be ready, or to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One of them. Dropping it ends it.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    line: String,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts it; what it says goes to the file `log`.
+    pub fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
+        let line = command_line(command);
+        let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
+        let copy = file.try_clone().context("share the log")?;
+        let child = command.stdin(Stdio::null()).stdout(file).stderr(copy).spawn();
+        Ok(Self { child: child.with_context(|| format!("start `{line}`"))?, line, log })
+    }
+
+    /// Waits until `ready` says so of all that it has said.
+    pub fn wait_until(&mut self, ready: impl Fn(&str) -> bool) -> Result<()> {
+        let line = self.line.clone();
+        wait_until(&format!("`{line}` is ready"), PATIENCE, || {
+            if ready(&self.said()) {
+                return Ok(Some(()));
+            }
+            if let Some(status) = self.child.try_wait().context("look at a child")? {
+                bail!("`{line}` ended with {status}");
+            }
+            Ok(None)
+        })
+        .with_context(|| format!("it said: {}", self.said().trim()))
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.child.try_wait().context("look at a child")?.is_some() {
+            return Ok(());
+        }
+        let pid = i32::try_from(self.child.id()).context("a child's id")?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("ask it to end")?;
+        let ended = wait_until(&format!("`{}` ends", self.line), PATIENCE, || {
+            self.child.try_wait().context("look at a child")
+        });
+        if ended.is_err() {
+            self.child.kill().context("kill it")?;
+            self.child.wait().context("wait for its end")?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.end().with_context(|| format!("end `{}`", self.line)) {
+            eprintln!("{error:#}");
+        }
+    }
+}

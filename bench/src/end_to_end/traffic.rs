@@ -1,0 +1,67 @@
+//! The kinds of traffic.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::chapter::Effort;
+use crate::load::{Link, bulk, connections, datagrams, request_response};
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// One byte to and fro on one TCP connection.
+    RequestResponse,
+    /// TCP connections one after the other.
+    Connections,
+    /// One TCP stream.
+    Bulk,
+    /// Small UDP datagrams.
+    Datagrams,
+}
+
+impl Traffic {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::RequestResponse, Self::Connections, Self::Bulk, Self::Datagrams];
+
+    /// What a table calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestResponse => "TCP request and response",
+            Self::Connections => "TCP connections",
+            Self::Bulk => "bulk TCP",
+            Self::Datagrams => "UDP, 64 bytes",
+        }
+    }
+
+    /// What there are how many of in a second.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::RequestResponse => "transactions",
+            Self::Connections => "connections",
+            Self::Bulk => "Mbit",
+            Self::Datagrams => "datagrams",
+        }
+    }
+
+    /// How long to measure it once.
+    pub const fn time(self, effort: Effort) -> Duration {
+        let (short, full) = match self {
+            // iperf3 knows whole seconds.
+            Self::Bulk => (1000, 2000),
+            Self::RequestResponse | Self::Connections | Self::Datagrams => (400, 1000),
+        };
+        Duration::from_millis(effort.choose(short, full))
+    }
+
+    /// In [`Traffic::unit`] per second.
+    pub fn measure(self, link: &Link<'_>, time: Duration) -> Result<f64> {
+        match self {
+            Self::RequestResponse => request_response::measure(link, time),
+            Self::Connections => connections::measure(link, time),
+            Self::Bulk => Ok(bulk::measure(link, time)? / 1e6),
+            Self::Datagrams => datagrams::measure(link, time),
+        }
+    }
+}

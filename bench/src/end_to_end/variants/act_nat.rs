@@ -1,0 +1,59 @@
+//! What tc can do without a program: both addresses replaced by its own action for stateless NAT.
+
+use std::net::Ipv4Addr;
+
+use ::tests::lab::{Lab, PUBLIC_INTERFACE};
+use anyhow::Result;
+
+use super::{Side, Way, sides};
+
+/// One filter for each direction on each host.
+pub fn set_up(lab: &Lab) -> Result<Way> {
+    for side in sides(lab) {
+        let Side { host, private, public, gateway, peer_private, peer_public, .. } = side;
+        let [own, peer, via] = [private, peer_private, gateway].map(|address| address.to_string());
+        host.run(&["ip", "address", "add", &format!("{own}/32"), "dev", "lo"])?;
+        let route = ["ip", "route", "add", &peer, "via", &via, "dev", PUBLIC_INTERFACE];
+        host.run(&[&route[..], &["src", &own]].concat())?;
+        // ARP would ask for the gateway with the private address, and get no answer: filters see IP alone.
+        host.sysctl(&format!("net.ipv4.conf.{PUBLIC_INTERFACE}.arp_announce"), "2")?;
+        host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
+        let leaving = filter("egress", [private, public], [peer_private, peer_public]);
+        let arriving = filter("ingress", [peer_public, peer_private], [public, private]);
+        for filter in [leaving, arriving] {
+            host.run(&filter.split(' ').collect::<Vec<_>>())?;
+        }
+    }
+    Ok(Way::private())
+}
+
+/// The command that sets a filter at a hook: a source and a destination, and what takes their place.
+fn filter(hook: &str, source: [Ipv4Addr; 2], destination: [Ipv4Addr; 2]) -> String {
+    let ([src, new_src], [dst, new_dst]) = (source, destination);
+    // What tc calls `nat egress` replaces sources at either hook, and `nat ingress` destinations.
+    format!(
+        "tc filter add dev {PUBLIC_INTERFACE} {hook} protocol ip prio 1 \
+         u32 match ip src {src}/32 match ip dst {dst}/32 \
+         action nat egress {src}/32 {new_src} pipe action nat ingress {dst}/32 {new_dst}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_addresses_of_a_packet_are_replaced() {
+        let [a, a_public, b, b_public] =
+            ["10.0.0.1", "192.0.2.11", "10.0.0.2", "192.0.2.12"].map(|text| text.parse().unwrap());
+        let command = filter("egress", [a, a_public], [b, b_public]);
+        for part in [
+            "eth0 egress ",
+            "match ip src 10.0.0.1/32 match ip dst 10.0.0.2/32 ",
+            "nat egress 10.0.0.1/32 192.0.2.11 pipe ",
+            "nat ingress 10.0.0.2/32 192.0.2.12",
+        ] {
+            assert!(command.contains(part), "{part} is missing in {command}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Public addresses, and nothing set up.
+
+use tests::lab::{A_PUBLIC, B_PUBLIC};
+
+use super::Way;
+
+/// What a lab has anyway.
+pub fn way() -> Way {
+    Way { a: A_PUBLIC, b: B_PUBLIC, _running: None }
+}

@@ -1,0 +1,37 @@
+//! What people do without rewrite: routes, and NAT by conntrack.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use tests::iptables_trick::{self, Host};
+use tests::lab::Lab;
+use tests::netns::Namespace;
+
+use super::{Way, sides};
+
+/// Four rules on each host, behind those that are there.
+pub fn set_up(lab: &Lab) -> Result<Way> {
+    let hosts = hosts(lab);
+    let [(_, a), (_, b)] = &hosts;
+    for ((host, own), peer) in hosts.iter().zip([b, a]) {
+        iptables_trick::set_up(host, own, peer)?;
+    }
+    Ok(Way::private())
+}
+
+/// Has conntrack forget the connections that are over: it would do so later, within a measurement of
+/// something else.
+pub fn forget(lab: &Lab) -> Result<()> {
+    for host in [&lab.a, &lab.b] {
+        host.run(&["conntrack", "--flush"])?;
+    }
+    Ok(())
+}
+
+/// Both hosts.
+pub fn hosts(lab: &Lab) -> [(&Namespace, Host); 2] {
+    sides(lab).map(|side| {
+        let [private, public, gateway] = [side.private, side.public, side.gateway].map(IpAddr::V4);
+        (side.host, Host { private, public, gateway })
+    })
+}

@@ -1,0 +1,191 @@
+//! What carries the traffic of two hosts.
+
+mod act_nat;
+mod direct;
+mod empty;
+mod ipip;
+pub mod iptables;
+mod l2tp;
+mod nft;
+mod openvpn;
+mod rewrite;
+mod vxlan;
+mod wireguard;
+mod wireguard_kernel;
+mod wireguard_keys;
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use tests::lab::{
+    A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, ROUTER_A_ADDRESS, ROUTER_B_ADDRESS,
+};
+use tests::netns::Namespace;
+use tests::rewrite_command::Rewrite;
+
+use crate::processor::Processor;
+
+/// One way to do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Public addresses, and nothing set up.
+    Direct,
+    /// The same again, for the noise.
+    Control,
+    /// The same, and programs that do nothing.
+    Empty,
+    /// `rewrite attach`.
+    Rewrite,
+    /// `rewrite attach --ingress xdp`.
+    RewriteXdp,
+    /// Routes, and NAT by iptables.
+    Iptables,
+    /// Addresses replaced by nft, without conntrack.
+    Nft,
+    /// Addresses replaced by an action of tc's.
+    ActNat,
+    /// A tunnel of the kernel's.
+    Vxlan,
+    /// Another one, and the smallest there is.
+    IpIp,
+    /// Another one.
+    L2tp,
+    /// Another one, encrypted.
+    WireGuardKernel,
+    /// A tunnel in userspace, encrypted.
+    OpenVpn,
+    /// Another one.
+    WireGuard,
+}
+
+impl Variant {
+    /// In the order of their turns.
+    pub const ALL: [Self; 14] = [
+        Self::Direct,
+        Self::Control,
+        Self::Empty,
+        Self::Rewrite,
+        Self::RewriteXdp,
+        Self::Iptables,
+        Self::Nft,
+        Self::ActNat,
+        Self::Vxlan,
+        Self::IpIp,
+        Self::L2tp,
+        Self::WireGuardKernel,
+        Self::OpenVpn,
+        Self::WireGuard,
+    ];
+
+    /// Those that are tried: where the processor is emulated, which takes its time, none that needs a
+    /// program to run.
+    pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
+    }
+
+    /// What a table calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Control => "direct again",
+            Self::Empty => "empty programs (tc)",
+            Self::Rewrite => "rewrite (tc)",
+            Self::RewriteXdp => "rewrite (XDP ingress)",
+            Self::Iptables => "iptables trick",
+            Self::Nft => "nft stateless",
+            Self::ActNat => "tc act_nat",
+            Self::Vxlan => "vxlan",
+            Self::IpIp => "ipip",
+            Self::L2tp => "L2TPv3",
+            Self::WireGuardKernel => "WireGuard in the kernel",
+            Self::OpenVpn => "OpenVPN",
+            Self::WireGuard => "WireGuard in userspace",
+        }
+    }
+
+    /// Whether it needs what a machine may lack, and rewrite does not.
+    pub const fn is_of_others(self) -> bool {
+        !matches!(self, Self::Direct | Self::Control | Self::Rewrite | Self::RewriteXdp)
+    }
+
+    /// Sets it up on both hosts. Programs that run for it run on `processor`.
+    pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Way> {
+        match self {
+            Self::Direct | Self::Control => Ok(direct::way()),
+            Self::Empty => empty::set_up(lab),
+            Self::Rewrite => rewrite::set_up(lab, rewrite),
+            Self::RewriteXdp => rewrite::set_up_xdp(lab, rewrite),
+            Self::Iptables => iptables::set_up(lab),
+            Self::Nft => nft::set_up(lab),
+            Self::ActNat => act_nat::set_up(lab),
+            Self::Vxlan => vxlan::set_up(lab),
+            Self::IpIp => ipip::set_up(lab),
+            Self::L2tp => l2tp::set_up(lab),
+            Self::WireGuardKernel => wireguard_kernel::set_up(lab),
+            Self::OpenVpn => openvpn::set_up(lab, processor),
+            Self::WireGuard => wireguard::set_up(lab, processor),
+        }
+    }
+
+    /// Has it forget the traffic that is over.
+    pub fn forget(self, lab: &Lab) -> Result<()> {
+        if self == Self::Iptables { iptables::forget(lab) } else { Ok(()) }
+    }
+}
+
+/// A variant that was set up.
+pub struct Way {
+    /// A's address, as B sees it.
+    pub a: Ipv4Addr,
+    /// B's address, as A dials it.
+    pub b: Ipv4Addr,
+    /// What runs for it, and ends when it is dropped.
+    _running: Option<Box<dyn Send>>,
+}
+
+impl Way {
+    /// One that carries private addresses, by itself.
+    fn private() -> Self {
+        Self { a: A_PRIVATE, b: B_PRIVATE, _running: None }
+    }
+
+    /// One that carries private addresses as long as this is not dropped.
+    fn private_by(running: impl Send + 'static) -> Self {
+        Self { _running: Some(Box::new(running)), ..Self::private() }
+    }
+}
+
+/// A host, and what it has to know.
+struct Side<'a> {
+    host: &'a Namespace,
+    /// Tells the two apart.
+    name: &'static str,
+    private: Ipv4Addr,
+    public: Ipv4Addr,
+    gateway: Ipv4Addr,
+    peer_private: Ipv4Addr,
+    peer_public: Ipv4Addr,
+}
+
+fn sides(lab: &Lab) -> [Side<'_>; 2] {
+    let a = Side {
+        host: &lab.a,
+        name: "a",
+        private: A_PRIVATE,
+        public: A_PUBLIC,
+        gateway: ROUTER_A_ADDRESS,
+        peer_private: B_PRIVATE,
+        peer_public: B_PUBLIC,
+    };
+    let b = Side {
+        host: &lab.b,
+        name: "b",
+        private: B_PRIVATE,
+        public: B_PUBLIC,
+        gateway: ROUTER_B_ADDRESS,
+        peer_private: A_PRIVATE,
+        peer_public: A_PUBLIC,
+    };
+    [a, b]
+}

@@ -1,0 +1,69 @@
+//! The best that nft can do: both addresses replaced, and no conntrack.
+
+use std::net::Ipv4Addr;
+
+use ::tests::lab::{Lab, PUBLIC_INTERFACE};
+use anyhow::Result;
+
+use super::{Side, Way, sides};
+
+/// One rule for each direction on each host.
+pub fn set_up(lab: &Lab) -> Result<Way> {
+    for side in sides(lab) {
+        let Side { host, private, gateway, peer_private, .. } = &side;
+        let [src, dst, gateway] = [private, peer_private, gateway].map(ToString::to_string);
+        host.run(&["ip", "address", "add", &format!("{src}/32"), "dev", "lo"])?;
+        let route = ["ip", "route", "add", &dst, "via", &gateway, "dev", PUBLIC_INTERFACE];
+        host.run(&[&route[..], &["src", &src]].concat())?;
+        let own = Swap { private: side.private, public: side.public };
+        let peer = Swap { private: side.peer_private, public: side.peer_public };
+        host.run(&["nft", &rules(&own, &peer)])?;
+    }
+    Ok(Way::private())
+}
+
+/// An address that is replaced, and the one that takes its place.
+struct Swap {
+    private: Ipv4Addr,
+    public: Ipv4Addr,
+}
+
+fn rules(own: &Swap, peer: &Swap) -> String {
+    let Swap { private, public } = own;
+    let Swap { private: peer_private, public: peer_public } = peer;
+    format!(
+        "\
+table ip stateless {{
+  chain leaving {{
+    type filter hook output priority raw; policy accept;
+    ip saddr {private} ip daddr {peer_private} notrack ip saddr set {public} ip daddr set {peer_public}
+  }}
+  chain arriving {{
+    type filter hook prerouting priority raw; policy accept;
+    ip saddr {peer_public} ip daddr {public} notrack ip saddr set {peer_private} ip daddr set {private}
+  }}
+}}
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_becomes_public_and_what_arrives_private() {
+        let swap = |private, public| Swap {
+            private: Ipv4Addr::from([10, 0, 0, private]),
+            public: Ipv4Addr::from([192, 0, 2, public]),
+        };
+        let rules = rules(&swap(1, 11), &swap(2, 12));
+        let has = |rule: &str| assert!(rules.contains(rule), "{rule} is missing in {rules}");
+        has(
+            "ip saddr 10.0.0.1 ip daddr 10.0.0.2 notrack ip saddr set 192.0.2.11 ip daddr set 192.0.2.12",
+        );
+        has(
+            "ip saddr 192.0.2.12 ip daddr 192.0.2.11 notrack ip saddr set 10.0.0.2 ip daddr set 10.0.0.1",
+        );
+    }
+}

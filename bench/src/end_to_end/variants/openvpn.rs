@@ -1,0 +1,85 @@
+//! OpenVPN from peer to peer, each of which knows the other's certificate.
+
+use std::path::Path;
+use std::process::Command;
+
+use ::tests::lab::Lab;
+use ::tests::process;
+use anyhow::{Context as _, Result};
+
+use super::{Side, Way, sides};
+use crate::daemon::Daemon;
+use crate::processor::Processor;
+
+/// What it says when packets pass.
+const READY: &str = "Initialization Sequence Completed";
+
+/// One on each host, with the cipher that both prefer, which is AES-256-GCM.
+pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
+    let folder = tempfile::tempdir().context("make a folder for the certificates")?;
+    let [a, b] = sides(lab);
+    let fingerprints = [make_certificate(folder.path(), &a)?, make_certificate(folder.path(), &b)?];
+    let mut daemons = [
+        start(folder.path(), &a, "--tls-server", &fingerprints[1], processor)?,
+        start(folder.path(), &b, "--tls-client", &fingerprints[0], processor)?,
+    ];
+    for daemon in &mut daemons {
+        daemon.wait_until(|said| said.contains(READY))?;
+    }
+    Ok(Way::private_by((daemons, folder)))
+}
+
+fn start(
+    folder: &Path,
+    side: &Side<'_>,
+    role: &str,
+    fingerprint: &str,
+    processor: Processor,
+) -> Result<Daemon> {
+    let file = |ending: &str| folder.join(format!("{}.{ending}", side.name));
+    let Side { host, private, public, peer_private, peer_public, .. } = side;
+    let mut command = processor.command(host, "openvpn");
+    command
+        .args(["--dev", "tun0", "--proto", "udp", "--port", "1194", "--verb", "1", role])
+        .args(["--local", &public.to_string(), "--remote", &peer_public.to_string()])
+        .args(["--ifconfig", &private.to_string(), &peer_private.to_string()])
+        .args(["--dh", "none", "--peer-fingerprint", fingerprint, "--disable-dco"])
+        .arg("--cert")
+        .arg(file("crt"))
+        .arg("--key")
+        .arg(file("key"));
+    Daemon::start(&mut command, file("log"))
+}
+
+/// Makes one that it has signed itself; returns its fingerprint.
+fn make_certificate(folder: &Path, side: &Side<'_>) -> Result<String> {
+    let [certificate, key] =
+        ["crt", "key"].map(|ending| folder.join(format!("{}.{ending}", side.name)));
+    let mut make = Command::new("openssl");
+    make.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", &format!("/CN={}", side.name), "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate);
+    process::run(&mut make)?;
+    let mut show = Command::new("openssl");
+    show.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&certificate);
+    let said = process::run(&mut show)?;
+    let fingerprint = fingerprint(&said);
+    fingerprint.with_context(|| format!("`openssl x509` printed {said}")).map(str::to_owned)
+}
+
+fn fingerprint(said: &str) -> Option<&str> {
+    said.trim().split_once('=').map(|(_, fingerprint)| fingerprint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_stands_behind_its_name() {
+        assert_eq!(fingerprint("sha256 Fingerprint=AB:CD:01\n"), Some("AB:CD:01"));
+        assert_eq!(fingerprint("nonsense"), None);
+    }
+}

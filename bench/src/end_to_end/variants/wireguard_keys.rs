@@ -1,0 +1,64 @@
+//! What both ends of WireGuard have to be told, whoever runs it: keys, and the other end.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use tempfile::NamedTempFile;
+
+use super::Side;
+
+const PORT: &str = "51820";
+
+/// The keys of an end.
+pub struct Keys {
+    private: NamedTempFile,
+    public: String,
+}
+
+impl Keys {
+    /// Makes new ones.
+    pub fn make() -> Result<Self> {
+        let key = wg("genkey", "")?;
+        let mut private = NamedTempFile::new().context("make a file for a key")?;
+        private.write_all(key.as_bytes()).context("write a key")?;
+        Ok(Self { private, public: wg("pubkey", &key)?.trim().to_owned() })
+    }
+
+    /// Tells an interface with these keys which private address is behind the keys of its peer, and
+    /// where.
+    pub fn set(&self, peer: &Self, side: &Side<'_>, interface: &str) -> Result<()> {
+        let Side { host, peer_private, peer_public, .. } = side;
+        let key = self.private.path().to_str().context("a temporary folder that is not UTF-8")?;
+        let (endpoint, allowed) = (format!("{peer_public}:{PORT}"), format!("{peer_private}/32"));
+        let own = ["wg", "set", interface, "listen-port", PORT, "private-key", key];
+        let peer = ["peer", &peer.public, "endpoint", &endpoint, "allowed-ips", &allowed];
+        host.run(&[&own[..], &peer].concat())?;
+        Ok(())
+    }
+}
+
+/// Gives an interface the private addresses of both ends, and brings it up.
+pub fn bring_up(side: &Side<'_>, interface: &str) -> Result<()> {
+    let Side { host, private, peer_private, .. } = side;
+    let (own, peer) = (format!("{private}/32"), peer_private.to_string());
+    host.run(&["ip", "address", "add", &own, "peer", &peer, "dev", interface])?;
+    host.run(&["ip", "link", "set", interface, "up"])?;
+    Ok(())
+}
+
+/// What `wg` makes of an input.
+fn wg(word: &str, input: &str) -> Result<String> {
+    let mut child = Command::new("wg")
+        .arg(word)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start `wg`")?;
+    let mut stdin = child.stdin.take().context("a child without input")?;
+    stdin.write_all(input.as_bytes()).with_context(|| format!("write to `wg {word}`"))?;
+    drop(stdin);
+    let output = child.wait_with_output().context("wait for `wg`")?;
+    ensure!(output.status.success(), "`wg {word}` ended with {}", output.status);
+    String::from_utf8(output.stdout).context("read what `wg` said")
+}

@@ -1,0 +1,79 @@
+//! The iptables trick with more peers: four rules and a route for each.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ::tests::iptables_trick::{self, Host};
+use ::tests::lab::{Lab, PUBLIC_INTERFACE};
+use anyhow::{Context as _, Result};
+
+use super::place::word;
+use crate::end_to_end::iptables;
+use crate::others::{Other, others};
+
+/// Sets it up on both hosts, with the rules for each other behind those for all other peers.
+pub fn set_up(lab: &Lab, folder: &Path, peers: u32) -> Result<()> {
+    let file = folder.join("rules");
+    for (host, own) in iptables::hosts(lab) {
+        fs::write(&file, rules(&own, peers)).context("write the rules")?;
+        host.run(&["iptables-legacy-restore", "--noflush", "--wait", "10", word(&file)?])?;
+    }
+    iptables::set_up(lab)?;
+    let file = folder.join("routes");
+    for (host, own) in iptables::hosts(lab) {
+        fs::write(&file, routes(&own, peers)).context("write the routes")?;
+        host.run(&["ip", "-batch", word(&file)?])?;
+    }
+    Ok(())
+}
+
+/// What iptables-restore reads.
+fn rules(own: &Host, peers: u32) -> String {
+    let rules = others(peers).flat_map(|Other { private, public }| {
+        let [private, public] = [private, public].map(IpAddr::V4);
+        // By which router the peer is reached, nobody asks.
+        iptables_trick::rules(own, &Host { private, public, gateway: public })
+    });
+    let lines: String = rules.map(|rule| format!("-A {rule}\n")).collect();
+    format!("*nat\n{lines}COMMIT\n")
+}
+
+/// What `ip -batch` reads.
+fn routes(own: &Host, peers: u32) -> String {
+    let Host { private: src, gateway, .. } = own;
+    let route = |Other { private, .. }| {
+        format!("route add {private} via {gateway} dev {PUBLIC_INTERFACE} src {src}\n")
+    };
+    others(peers).map(route).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Host {
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        Host { private: address(1), public: address(2), gateway: address(3) }
+    }
+
+    #[test]
+    fn four_rules_for_each_other_peer() {
+        let wanted = "\
+*nat
+-A OUTPUT -d 10.64.0.1 -j DNAT --to-destination 198.18.0.1
+-A PREROUTING -s 198.18.0.1 -j DNAT --to-destination 192.0.2.1
+-A INPUT -s 198.18.0.1 -j SNAT --to-source 10.64.0.1
+-A POSTROUTING -s 192.0.2.1 -d 198.18.0.1 -j SNAT --to-source 192.0.2.2
+COMMIT
+";
+        assert_eq!(rules(&own(), 2), wanted);
+        assert_eq!(rules(&own(), 1), "*nat\nCOMMIT\n");
+    }
+
+    #[test]
+    fn a_route_for_each_other_peer() {
+        let wanted = "route add 10.64.0.1 via 192.0.2.3 dev eth0 src 192.0.2.1\n";
+        assert_eq!(routes(&own(), 2), wanted);
+    }
+}

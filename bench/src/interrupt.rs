@@ -1,0 +1,69 @@
+//! A signal ends a chapter at its next step, and what the chapter had made is taken down.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// What a shell makes of SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Whether a signal came.
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Fails if one came.
+    pub fn stop_if_it_came(&self) -> Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        Ok(())
+    }
+}
+
+/// What is listening for signals, once for all chapters.
+static LISTENING: Mutex<Option<Listening>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Listening {
+    came: Interrupt,
+    /// Whether one ends the process at once: there is nothing to take down.
+    at_once: Arc<AtomicBool>,
+}
+
+impl Listening {
+    fn start() -> Result<Self> {
+        let new = Self { came: Interrupt(Arc::default()), at_once: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_default(signal, Arc::clone(&new.at_once))
+                .and_then(|_| flag::register(signal, Arc::clone(&new.came.0)))
+                .context("listen for signals")?;
+        }
+        Ok(new)
+    }
+}
+
+/// Measures. A signal does not end the process before what `measure` has made is dropped; what waits
+/// for a child, or for traffic, ends by itself soon.
+pub fn cleanly<T>(measure: impl FnOnce(&Interrupt) -> Result<T>) -> Result<T> {
+    let listening = {
+        let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listening {
+            Some(listening) => listening.clone(),
+            None => listening.insert(Listening::start()?).clone(),
+        }
+    };
+    let Listening { came, at_once } = listening;
+    at_once.store(false, Ordering::Relaxed);
+    let result = measure(&came);
+    if came.stop_if_it_came().is_err() {
+        eprintln!("\ninterrupted: the labs are taken down");
+        process::exit(EXIT_INTERRUPTED);
+    }
+    at_once.store(true, Ordering::Relaxed);
+    result
+}

@@ -1,0 +1,55 @@
+//! TCP connections one after the other: connect, one byte to and fro, close.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::libc::linger;
+use nix::sys::socket::{setsockopt, sockopt};
+use tests::traffic;
+
+use super::{Link, per_second};
+
+/// The byte of a connection, and that of the last one.
+const NEXT: u8 = 1;
+const LAST: u8 = 0;
+/// Nothing is waited for when a socket is closed.
+const RESET: linger = linger { l_onoff: 1, l_linger: 0 };
+
+/// Connections per second.
+pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
+    let (listener, address) = link.listen()?;
+    link.run(
+        || answer(&listener),
+        || {
+            let rate = per_second(time, || connect(address, NEXT).map(|()| 1));
+            connect(address, LAST)?;
+            rate
+        },
+    )
+}
+
+fn answer(listener: &TcpListener) -> Result<()> {
+    let mut byte = [NEXT];
+    while byte != [LAST] {
+        let (mut stream, _) = listener.accept().context("accept")?;
+        stream.read_exact(&mut byte).context("read a byte")?;
+        stream.write_all(&byte).context("write a byte")?;
+    }
+    Ok(())
+}
+
+/// The server closes first, and the client answers with a reset: nobody keeps the port, and no timer
+/// runs off within a later measurement.
+fn connect(address: SocketAddr, byte: u8) -> Result<()> {
+    let mut stream = traffic::dial(None, address)?;
+    setsockopt(&stream, sockopt::Linger, &RESET).context("close with a reset")?;
+    stream.write_all(&[byte]).context("write a byte")?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer).context("read a byte")?;
+    ensure!(answer == [byte], "{answer:?} came for {byte}");
+    let rest = stream.read(&mut answer).context("wait for the end")?;
+    ensure!(rest == 0, "more came than was sent");
+    Ok(())
+}

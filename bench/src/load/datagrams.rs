@@ -1,0 +1,82 @@
+//! Small UDP datagrams, in bursts.
+//!
+//! A burst begins when the one before has arrived, or is lost: a sender that never waits would, on one
+//! processor, fill the receiver's buffer and measure how fast datagrams are thrown away.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::traffic::unspecified;
+use tests::wait::uninterrupted;
+
+use super::{Link, per_second};
+
+/// Bytes of UDP's payload.
+pub const SIZE: usize = 64;
+/// Datagrams in a burst: few enough for every queue on the way.
+pub const BURST: u64 = 64;
+/// A datagram that does not arrive for as long is lost.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Datagrams per second that arrived.
+pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
+    let address = link.any_port();
+    let receiver = link
+        .server
+        .enter(|| UdpSocket::bind(address))?
+        .with_context(|| format!("bind to {address} in {}", link.server.name()))?;
+    receiver.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
+    let address = receiver.local_addr().context("ask for the port")?;
+    let (sent, bursts) = mpsc::channel();
+    let (arrived, counts) = mpsc::channel();
+    let rate =
+        link.run(|| receive(&receiver, bursts, arrived), || send(address, time, sent, counts))?;
+    ensure!(rate > 0.0, "no datagram arrived at {address}");
+    Ok(rate)
+}
+
+/// Counts what arrives of each burst, until no more are sent.
+fn receive(socket: &UdpSocket, bursts: Receiver<()>, arrived: Sender<u64>) -> Result<()> {
+    let mut datagram = [0; SIZE];
+    for () in bursts {
+        let mut count = 0;
+        while count < BURST {
+            match uninterrupted(|| socket.recv(&mut datagram)) {
+                Ok(_) => count += 1,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error).context("receive a datagram"),
+            }
+        }
+        if arrived.send(count).is_err() {
+            // The sender has failed, and says why.
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn send(
+    address: SocketAddr,
+    time: Duration,
+    sent: Sender<()>,
+    counts: Receiver<u64>,
+) -> Result<f64> {
+    let own = SocketAddr::new(unspecified(address), 0);
+    let socket = UdpSocket::bind(own).with_context(|| format!("bind to {own}"))?;
+    socket.connect(address).with_context(|| format!("choose a way to {address}"))?;
+    per_second(time, || {
+        for _ in 0..BURST {
+            socket.send(&[0; SIZE]).with_context(|| format!("send to {address}"))?;
+        }
+        // Only now, so that the receiver is not woken for each of them.
+        sent.send(()).ok().context("the receiver has failed")?;
+        counts.recv().context("the receiver has failed")
+    })
+}

@@ -1,0 +1,74 @@
+//! How long it takes to fill the maps alone: what the kernel and its system calls take.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use aya::EbpfLoader;
+use aya::maps::HashMap;
+use tunnel_common::maps;
+use tunnel_common::members::{Member, NAME_LEN};
+use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::table::{Table as Entries, Way};
+
+use crate::interrupt::Interrupt;
+use crate::per_packet::{Octets as _, entries};
+use crate::report::{Better, Row, Spread, Table};
+
+/// The ways, and what the table calls them.
+const WAYS: [(Way, &str); 2] = [(Way::Batches, "by batches"), (Way::OneByOne, "one by one")];
+
+/// Fills the maps with `count` peers, in both ways in turn.
+pub fn table(rounds: usize, count: u32, interrupt: &Interrupt) -> Result<Table> {
+    let of_peer = |slot| entries(slot, slot, <[u8; 4]>::BITS);
+    let entries: Vec<_> =
+        (0..count).flat_map(of_peer).map(|(address, peer)| (PeerKey { address }, peer)).collect();
+    let members: Vec<_> = (0..count).map(|slot| (slot, member(slot))).collect();
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..rounds {
+        for ((way, _), samples) in WAYS.iter().zip(&mut samples) {
+            interrupt.stop_if_it_came()?;
+            samples.push(fill(*way, &entries, &members)?);
+        }
+    }
+    Ok(Table {
+        name: "maps",
+        title: format!("How long it takes to fill the maps with {count} peers."),
+        unit: "s",
+        digits: 2,
+        better: Better::Less,
+        columns: WAYS.map(|(_, name)| name.to_owned()).into(),
+        rows: vec![Row {
+            what: format!("{} entries of peers_v4, {count} of members", entries.len()),
+            cells: samples.iter().map(|samples| Spread::of(samples)).collect(),
+        }],
+        notes: vec!["The maps are made before: their memory is not yet touched.".to_owned()],
+    })
+}
+
+type Entry = (PeerKey<[u8; 4]>, Peer<[u8; 4]>);
+
+fn fill(way: Way, entries: &[Entry], members: &[(u32, Member)]) -> Result<f64> {
+    let (many, few) = (u32::try_from(entries.len())?, u32::try_from(members.len())?);
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries(maps::PEERS_V4, many)
+        .map_max_entries(maps::MEMBERS, few)
+        .load(EBPF_OBJECT)
+        .context("load the object")?;
+    let mut take = |name| ebpf.take_map(name).with_context(|| format!("no map {name}"));
+    let mut peers = Entries::of(HashMap::try_from(take(maps::PEERS_V4)?)?, way);
+    let mut names = Entries::of(HashMap::try_from(take(maps::MEMBERS)?)?, way);
+    let start = Instant::now();
+    names.set(members).context("fill members")?;
+    peers.set(entries).context("fill peers_v4")?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn member(slot: u32) -> Member {
+    let mut name = [0; NAME_LEN];
+    let text = format!("member{slot}");
+    for (to, from) in name.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    Member { name }
+}

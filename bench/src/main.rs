@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: what rewrite costs, beside what one would take in its place, in one run.
+//!
+//! A chapter measures one thing and gives tables; the report prints them as they come, and writes
+//! them as JSON and as a plot.
+
+mod chapter;
+mod daemon;
+mod empty_program;
+mod end_to_end;
+mod growth;
+mod interrupt;
+mod load;
+mod loader;
+mod others;
+mod per_packet;
+mod processor;
+mod progress;
+mod real_path;
+mod report;
+mod rounds;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use chapter::{Chapter, Effort, Setting};
+use report::{Report, machine, plot, print};
+use tests::rewrite_command::Rewrite;
+
+/// Measures rewrite beside its alternatives.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask bench",
+    bin_name = "cargo xtask bench",
+    after_help = "\
+Of cargo xtask's own:
+      --vm <KERNEL>   Boot a series of Debian's own kernels in a virtual machine, and measure the
+                      chapter end-to-end there, with tunnels of the kernel's that this host's may lack
+
+Examples:
+  cargo xtask bench                      everything, in less than five minutes
+  cargo xtask bench --full               more rounds, and larger clusters: half an hour
+  cargo xtask bench --only per-packet    one chapter
+  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: five minutes"
+)]
+struct Cli {
+    /// More rounds, larger clusters: half an hour
+    #[arg(long)]
+    full: bool,
+    /// Only these chapters
+    #[arg(long, value_name = "CHAPTER", value_enum)]
+    only: Vec<Chapter>,
+    /// Where report.json and plot.svg go
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let effort = if cli.full { Effort::Full } else { Effort::Short };
+    let machine = machine::describe()?;
+    let (rewrite, emulated) = (Rewrite::locate()?, machine.is_emulated());
+    let setting = Setting { effort, rewrite, emulated };
+    let mut report = Report { machine, tables: Vec::new() };
+    println!("{}", report.machine);
+    for chapter in Chapter::chosen(&cli.only) {
+        for table in chapter.run(&setting).with_context(|| format!("chapter {chapter:?}"))? {
+            println!("\n{}", print::table(&table));
+            report.tables.push(table);
+        }
+    }
+    std::fs::create_dir_all(&cli.out).with_context(|| format!("make {}", cli.out.display()))?;
+    let json = cli.out.join("report.json");
+    let text = serde_json::to_string_pretty(&report).context("write JSON")?;
+    std::fs::write(&json, text).with_context(|| format!("write {}", json.display()))?;
+    let svg = cli.out.join("plot.svg");
+    plot::write(&report, &svg)?;
+    println!("\nwritten: {}, {}", json.display(), svg.display());
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Members whose rewritten packets are packets to other members.
+//!
+//! BPF_PROG_TEST_RUN feeds a program what it made of the packet before. So the public address of each
+//! member here is the private address of another one, and every run is a hit: of two members in turn
+//! (hot), or of all of them in an order without locality (cold).
+
+use std::ops::Range;
+
+use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+
+use super::host::peer;
+use super::octets::Octets;
+
+/// How many members there are: a power of two, which the order without locality takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Members(u32);
+
+impl Members {
+    /// 2 to the power of `exponent`.
+    pub const fn power_of_two(exponent: u32) -> Self {
+        Self(1 << exponent)
+    }
+
+    /// How many.
+    pub const fn count(self) -> u32 {
+        self.0
+    }
+
+    /// The two members of the hot cycle; the others are those of the cold one.
+    pub const fn hot(self) -> [u32; 2] {
+        [self.0, self.0 + 1]
+    }
+
+    /// All of them, with those of the hot cycle.
+    pub const fn all(self) -> Range<u32> {
+        0..self.0 + 2
+    }
+
+    /// The member that comes after `member` in its cycle.
+    pub const fn after(self, member: u32) -> u32 {
+        match self.hot() {
+            [first, second] if member == first => second,
+            [first, second] if member == second => first,
+            // A linear congruential generator of full period (Hull and Dobell, 1962).
+            _ => member.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % self.0,
+        }
+    }
+
+    /// The member that comes `steps` after `member`.
+    pub fn after_steps(self, member: u32, steps: u32) -> u32 {
+        (0..steps).fold(member, |member, _| self.after(member))
+    }
+}
+
+/// The entries of all members: where each one's packets lead is the next one of its cycle.
+pub fn entries<A: Octets>(members: Members) -> impl Iterator<Item = (A, Peer<A>)> {
+    members.all().flat_map(move |member| {
+        let next = members.after(member);
+        let (own, own_public) = (A::private(member), A::public(member));
+        [
+            (own, peer(member, ROLE_PRIVATE, A::BITS, own, A::private(next))),
+            (own_public, peer(member, ROLE_PUBLIC, A::BITS, A::public(next), own_public)),
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_cold_cycle_holds_every_member_once_and_the_hot_one_two() {
+        for exponent in [0, 1, 10] {
+            let members = Members::power_of_two(exponent);
+            let mut seen = HashSet::new();
+            let mut member = 0;
+            while seen.insert(member) {
+                member = members.after(member);
+            }
+            assert_eq!((member, seen.len()), (0, members.count() as usize));
+            let [first, second] = members.hot();
+            assert_eq!(members.after_steps(first, 2), first);
+            assert_eq!(members.after(first), second);
+            assert!(!seen.contains(&first) && !seen.contains(&second));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A host's programs, and the maps that they look into.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use anyhow::{Context as _, Result};
+use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
+use aya::programs::{SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader, Pod};
+use tests::test_run::Type;
+use tunnel_common::maps;
+use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
+use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::table::Table;
+
+use super::cases::{Families, Version};
+use super::octets::Octets;
+
+/// One of rewrite's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// At tc, on the way out.
+    Egress,
+    /// At tc, on the way in.
+    Ingress,
+    /// At XDP, on the way in.
+    Xdp,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
+
+    /// Its type.
+    pub const fn of(self) -> Type {
+        match self {
+            Self::Egress | Self::Ingress => Type::Tc,
+            Self::Xdp => Type::Xdp,
+        }
+    }
+
+    /// Its heading in a table.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Egress => "tc egress",
+            Self::Ingress => "tc ingress",
+            Self::Xdp => "XDP ingress",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => maps::EGRESS_PROGRAM,
+            Self::Ingress => maps::INGRESS_PROGRAM,
+            Self::Xdp => maps::XDP_PROGRAM,
+        }
+    }
+}
+
+/// The programs, loaded, and their maps.
+pub struct Host {
+    ebpf: Ebpf,
+}
+
+impl Host {
+    /// Loads them, with room for peers in so many slots.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn load(slots: u32, families: Families, has_prefixes: bool) -> Result<Self> {
+        let settings = Settings {
+            link_header_len: ETHERNET_HEADER_LEN,
+            ipv4: u8::from(families.include(Version::V4)),
+            ipv6: u8::from(families.include(Version::V6)),
+            prefixes_v4: u8::from(has_prefixes),
+            prefixes_v6: u8::from(has_prefixes),
+            ..Settings::default()
+        };
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("AYA_LOG_LEVEL", &0_u8, true)
+            .override_global(SETTINGS, &settings, true)
+            .map_max_entries(maps::PEER_COUNTERS, slots);
+        for (version, names) in [
+            (Version::V4, [maps::PEERS_V4, maps::PREFIXES_V4]),
+            (Version::V6, [maps::PEERS_V6, maps::PREFIXES_V6]),
+        ] {
+            for name in names.into_iter().filter(|_| families.include(version)) {
+                loader.map_max_entries(name, 2 * slots);
+            }
+        }
+        let mut ebpf = loader.load(EBPF_OBJECT).context("load the object")?;
+        for program in Program::ALL {
+            let name = program.name();
+            let loaded = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+            match program.of() {
+                Type::Tc => <&mut SchedClassifier>::try_from(loaded)?.load(),
+                Type::Xdp => <&mut Xdp>::try_from(loaded)?.load(),
+            }
+            .with_context(|| format!("load {name}"))?;
+        }
+        Ok(Self { ebpf })
+    }
+
+    /// A program.
+    ///
+    /// # Errors
+    /// If the object does not hold it.
+    pub fn program(&self, program: Program) -> Result<BorrowedFd<'_>> {
+        let name = program.name();
+        let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
+        let fd = match program.of() {
+            Type::Tc => <&SchedClassifier>::try_from(loaded)?.fd()?,
+            Type::Xdp => <&Xdp>::try_from(loaded)?.fd()?,
+        };
+        Ok(fd.as_fd())
+    }
+
+    /// Puts a peer's addresses into the maps: a single one where `length` is all of an address's bits,
+    /// else a prefix.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn add<A: Octets>(&mut self, peers: impl Iterator<Item = (A, Peer<A>)>) -> Result<()>
+    where
+        PeerKey<A>: Pod,
+        Peer<A>: Pod,
+    {
+        let mut hash: Table<PeerKey<A>, Peer<A>> =
+            self.ebpf.take_map(A::PEERS).context("no map of peers")?.try_into()?;
+        let mut prefixes: LpmTrie<_, A, Peer<A>> =
+            self.ebpf.take_map(A::PREFIXES).context("no map of prefixes")?.try_into()?;
+        let mut single = Vec::new();
+        for (address, peer) in peers {
+            if peer.length == A::BITS {
+                single.push((PeerKey { address }, peer));
+            } else {
+                let key = PrefixKey::new(peer.length.into(), address);
+                prefixes.insert(&key, peer, 0).context("add a prefix")?;
+            }
+        }
+        hash.set(&single).context("add peers")
+    }
+}
+
+/// Both entries of a peer whose addresses, or prefixes, have the number `place` among all.
+pub fn entries<A: Octets>(slot: u32, place: u32, length: u8) -> [(A, Peer<A>); 2] {
+    let (private, public) = (A::private(place), A::public(place));
+    [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]
+        .map(|(key, role)| (key, peer(slot, role, length, private, public)))
+}
+
+/// An entry of a peer.
+pub fn peer<A: Octets>(slot: u32, role: u8, length: u8, private: A, public: A) -> Peer<A> {
+    Peer {
+        private,
+        public,
+        self_private: A::own(),
+        self_underlay: A::own(),
+        slot,
+        role,
+        length,
+        unaware: 0,
+        reserved: 0,
+        direct: 0,
+        plain: 0,
+        public_flows: 0,
+        bypass: 0,
+        until: 0,
+    }
+}

@@ -1,0 +1,151 @@
+//! Nanoseconds per packet of each program over the empty program of its type, by BPF_PROG_TEST_RUN.
+
+mod cases;
+mod cycle;
+mod host;
+mod octets;
+mod prefixes;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use anyhow::{Context as _, Result, ensure};
+use tests::packet::hex;
+use tests::test_run::{self, Type, Way};
+
+use self::cases::{Case, Families, Version, Whose};
+use self::cycle::Members;
+pub use self::host::entries;
+use self::host::{Host, Program};
+pub use self::octets::Octets;
+use crate::chapter::Setting;
+use crate::empty_program;
+use crate::progress::Progress;
+use crate::report::{Better, Row, Spread, Table};
+
+/// Runs of one sample: an odd number, so that the hot cycle does not end where it began. A cold one goes
+/// on where the one before ended, so that no member comes twice before all have come.
+const RUNS: u32 = 100_001;
+
+/// Measures all cases, interleaved: in each round, each case once, and the empty program before it.
+///
+/// # Errors
+/// If the kernel refuses, or a program does not do what its case says.
+pub fn run(setting: &Setting) -> Result<Vec<Table>> {
+    let progress = Progress::start("filling the maps");
+    let hosts = cases::hosts()
+        .map(|(members, families)| Ok((host(members, families)?, cases::cases(members, families))))
+        .collect::<Result<Vec<_>>>()?;
+    let empty = Empty {
+        tc: empty_program::load(Type::Tc, c"empty")?,
+        xdp: empty_program::load(Type::Xdp, c"empty")?,
+    };
+    let mut measured: Vec<_> = hosts
+        .iter()
+        .flat_map(|(host, cases)| cases.iter().map(move |case| Measured::new(host, *case)))
+        .collect();
+    let rounds = setting.effort.choose(7, 31);
+    for round in 0..rounds {
+        progress.at(&format!("nanoseconds per packet, round {} of {rounds}", round + 1));
+        for measured in &mut measured {
+            measured.once_more(&empty).with_context(|| measured.case.name())?;
+        }
+    }
+    let table = Table {
+        name: "per-packet",
+        title: format!(
+            "Over an empty program of the same type: BPF_PROG_TEST_RUN, {RUNS} runs a sample, {} bytes \
+             of payload.",
+            cases::PAYLOAD
+        ),
+        unit: "ns",
+        digits: 0,
+        better: Better::Less,
+        columns: columns(),
+        rows: measured.iter().map(Measured::row).collect(),
+        notes: vec![
+            "A hit is of two members in turn; a cold one of all in an order without locality, each with \
+             counters of its own."
+                .to_owned(),
+        ],
+    };
+    Ok(vec![table, prefixes::table(setting, &empty, &progress)?])
+}
+
+fn columns() -> Vec<String> {
+    Program::ALL.iter().map(|program| program.heading().to_owned()).collect()
+}
+
+fn host(members: Members, families: Families) -> Result<Host> {
+    let mut host = Host::load(members.all().end, families, false)?;
+    if families.include(Version::V4) {
+        host.add(cycle::entries::<[u8; 4]>(members))?;
+    }
+    if families.include(Version::V6) {
+        host.add(cycle::entries::<[u8; 16]>(members))?;
+    }
+    Ok(host)
+}
+
+struct Empty {
+    tc: OwnedFd,
+    xdp: OwnedFd,
+}
+
+impl Empty {
+    fn of(&self, of: Type) -> BorrowedFd<'_> {
+        match of {
+            Type::Tc => self.tc.as_fd(),
+            Type::Xdp => self.xdp.as_fd(),
+        }
+    }
+}
+
+struct Measured<'a> {
+    host: &'a Host,
+    case: Case,
+    /// Of each program: where its cycle has come to, and the samples.
+    programs: [(Program, u32, Vec<f64>); 3],
+}
+
+impl<'a> Measured<'a> {
+    fn new(host: &'a Host, case: Case) -> Self {
+        let first = match case.whose {
+            Whose::Hot => case.members.hot()[0],
+            Whose::Cold | Whose::Nobody => 0,
+        };
+        Self { host, case, programs: Program::ALL.map(|program| (program, first, Vec::new())) }
+    }
+
+    fn once_more(&mut self, empty: &Empty) -> Result<()> {
+        for (program, member, samples) in &mut self.programs {
+            let of = program.of();
+            let frame = self.case.frame(*program, *member);
+            let nothing = empty.of(of);
+            let way = Way::default();
+            let (_, floor) = test_run::repeat(nothing, of, &frame, way, RUNS)?;
+            let fd = self.host.program(*program)?;
+            let (ran, time) = test_run::repeat(fd, of, &frame, way, RUNS)?;
+            if self.case.whose != Whose::Nobody {
+                *member = self.case.members.after_steps(*member, RUNS);
+            }
+            let wanted = self.case.frame(*program, *member);
+            ensure!(
+                ran.frame == wanted,
+                "{program:?} makes another packet of it: {} instead of {}",
+                hex::dump(&ran.frame),
+                hex::dump(&wanted)
+            );
+            samples.push(nanoseconds(time) - nanoseconds(floor));
+        }
+        Ok(())
+    }
+
+    fn row(&self) -> Row {
+        let cells = self.programs.iter().map(|(_, _, samples)| Spread::of(samples)).collect();
+        Row { what: self.case.name(), cells }
+    }
+}
+
+fn nanoseconds(time: std::time::Duration) -> f64 {
+    time.as_nanos() as f64
+}

@@ -1,0 +1,130 @@
+//! Nanoseconds per packet to and from peers that are prefixes.
+//!
+//! A rewritten packet is none to rewrite again there, since the programs look whether the way back leads
+//! to the same peer. So each run is one call, and the single address beside them is measured alike.
+
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::test_run::{self, Way};
+use tunnel_common::peers::Peer;
+
+use super::cases::{Carries, Families, ipv4, ipv6};
+use super::host::{Host, Program, entries};
+use super::octets::Octets;
+use super::{Empty, columns, nanoseconds};
+use crate::chapter::Setting;
+use crate::progress::Progress;
+use crate::report::{Better, Row, Spread, Table};
+
+/// Calls of one sample, which is their median.
+const CALLS: usize = 2_000;
+/// Addresses of a prefix, as bits.
+const HOST_BITS: u8 = 8;
+/// A host of a prefix.
+const HOST: u32 = 5;
+
+/// One row.
+struct Case {
+    name: &'static str,
+    peers: u32,
+    host_bits: u8,
+}
+
+const CASES: [Case; 3] = [
+    Case { name: "1 single address", peers: 1, host_bits: 0 },
+    Case { name: "1 prefix", peers: 1, host_bits: HOST_BITS },
+    Case { name: "1024 prefixes", peers: 1024, host_bits: HOST_BITS },
+];
+
+/// Measures them, interleaved.
+///
+/// # Errors
+/// If the kernel refuses, or a packet is not rewritten.
+pub fn table(setting: &Setting, empty: &Empty, progress: &Progress) -> Result<Table> {
+    let hosts = CASES.iter().map(Case::host).collect::<Result<Vec<_>>>()?;
+    let rounds = setting.effort.choose(5, 21);
+    let mut rows: Vec<[[Vec<f64>; 3]; 2]> = CASES.iter().map(|_| Default::default()).collect();
+    for round in 0..rounds {
+        progress.at(&format!("peers that are prefixes, round {} of {rounds}", round + 1));
+        for ((case, host), samples) in CASES.iter().zip(&hosts).zip(&mut rows) {
+            for (column, program) in Program::ALL.into_iter().enumerate() {
+                let frames = [
+                    ipv4(program, Carries::Tcp, case.address(program)),
+                    ipv6(program, Carries::Tcp, case.address(program)),
+                ];
+                for (frame, samples) in frames.iter().zip(samples.iter_mut()) {
+                    let nanoseconds = over_empty(host, program, frame, empty)
+                        .with_context(|| format!("{}, {program:?}", case.name))?;
+                    samples[column].push(nanoseconds);
+                }
+            }
+        }
+    }
+    let rows = CASES.iter().zip(&rows).flat_map(|(case, families)| {
+        families.iter().zip(["IPv4", "IPv6"]).map(|(samples, version)| Row {
+            what: format!("{version} TCP, {}", case.name),
+            cells: samples.iter().map(|samples| Spread::of(samples)).collect(),
+        })
+    });
+    Ok(Table {
+        name: "per-packet-prefixes",
+        title: format!(
+            "Hits over an empty program of the same type: BPF_PROG_TEST_RUN, the median of {CALLS} calls \
+             of one run a sample."
+        ),
+        unit: "ns",
+        digits: 0,
+        better: Better::Less,
+        columns: columns(),
+        rows: rows.collect(),
+        notes: vec![
+            "One run a call finds colder caches than many: compare within this table.".to_owned(),
+        ],
+    })
+}
+
+impl Case {
+    fn host(&self) -> Result<Host> {
+        let mut host = Host::load(self.peers, Families::Both, self.host_bits > 0)?;
+        host.add(self.entries::<[u8; 4]>())?;
+        host.add(self.entries::<[u8; 16]>())?;
+        Ok(host)
+    }
+
+    fn entries<A: Octets>(&self) -> impl Iterator<Item = (A, Peer<A>)> {
+        let (host_bits, length) = (self.host_bits, A::BITS - self.host_bits);
+        (0..self.peers).flat_map(move |slot| entries(slot, slot << host_bits, length))
+    }
+
+    /// Of a peer in the middle.
+    fn address<A: Octets>(&self, program: Program) -> A {
+        let host = if self.host_bits == 0 { 0 } else { HOST };
+        let address = ((self.peers / 2) << self.host_bits) + host;
+        match program {
+            Program::Egress => A::private(address),
+            Program::Ingress | Program::Xdp => A::public(address),
+        }
+    }
+}
+
+fn over_empty(host: &Host, program: Program, frame: &[u8], empty: &Empty) -> Result<f64> {
+    let of = program.of();
+    let (nothing, program) = (empty.of(of), host.program(program)?);
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    for _ in 0..CALLS {
+        for (fd, times) in [nothing, program].into_iter().zip(&mut times) {
+            times.push(test_run::repeat(fd, of, frame, Way::default(), 1)?.1);
+        }
+    }
+    let ran = test_run::run(program.as_fd(), of, frame, Way::default())?;
+    ensure!(ran.frame != frame, "the packet is not rewritten");
+    let [nothing, own] = times.map(median);
+    Ok(nanoseconds(own) - nanoseconds(nothing))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

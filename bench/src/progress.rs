@@ -1,0 +1,32 @@
+//! How far it is: a moving line on a terminal, silence in a pipe.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The line, until it is dropped.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Begins, with what is done first.
+    pub fn start(what: &str) -> Self {
+        // Draws nothing where standard error is not a terminal.
+        let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// What is done now.
+    pub fn at(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

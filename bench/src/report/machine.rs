@@ -1,0 +1,91 @@
+//! Where it was measured: figures of different machines do not compare.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use nix::sys::utsname::uname;
+use serde::Serialize;
+
+/// Where the caller says what a virtual machine has no means to find out: [`Machine::commit`] and
+/// [`Machine::rustc`].
+const COMMIT: &str = "BENCH_COMMIT";
+const RUSTC: &str = "BENCH_RUSTC";
+/// What the processor of qemu's software emulation calls itself.
+const EMULATED: &str = "QEMU TCG";
+
+/// The machine, and the versions of what had a part.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// How many of them.
+    pub processors: usize,
+    /// Megabytes.
+    pub memory: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The commit of rewrite, with `-dirty` if files had changed since.
+    pub commit: String,
+    /// The version of rustc.
+    pub rustc: String,
+}
+
+/// Describes this one.
+pub fn describe() -> Result<Machine> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
+    let processors: Vec<_> = values(&cpuinfo, "model name").collect();
+    let meminfo = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let total = values(&meminfo, "MemTotal").next().context("no MemTotal")?;
+    let kilobytes: u64 =
+        total.trim_end_matches(" kB").parse().with_context(|| format!("MemTotal is {total}"))?;
+    Ok(Machine {
+        processor: processors.first().copied().unwrap_or("unknown").to_owned(),
+        processors: processors.len(),
+        memory: kilobytes / 1024,
+        kernel: uname().context("ask for the kernel")?.release().to_string_lossy().into_owned(),
+        commit: told(COMMIT).unwrap_or_else(|| said("git", &["describe", "--always", "--dirty"])),
+        rustc: told(RUSTC).unwrap_or_else(|| said("rustc", &["--version"])),
+    })
+}
+
+impl Machine {
+    /// Whether software plays the processor: one instruction then costs about what another does, and
+    /// all of them far too much.
+    pub fn is_emulated(&self) -> bool {
+        self.processor.contains(EMULATED)
+    }
+}
+
+fn told(variable: &str) -> Option<String> {
+    env::var(variable).ok()
+}
+
+fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then_some(value.trim())
+    })
+}
+
+/// What a command prints; `unknown` if it can't be run, which is no reason not to measure.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().ok();
+    let output = output.filter(|output| output.status.success());
+    output.map_or_else(
+        || "unknown".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { processor, processors, memory, kernel, commit, rustc } = self;
+        write!(
+            f,
+            "{processors} x {processor}, {memory} MB, Linux {kernel}; rewrite {commit}, {rustc}"
+        )
+    }
+}

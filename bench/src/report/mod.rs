@@ -1,0 +1,102 @@
+//! What was measured: tables of spreads.
+
+pub mod machine;
+pub mod plot;
+pub mod print;
+
+use serde::Serialize;
+
+pub use machine::Machine;
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// What was measured.
+    pub tables: Vec<Table>,
+}
+
+/// One quantity, in one unit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    /// What scripts find it by, such as `per-packet`.
+    pub name: &'static str,
+    /// What is measured, and how, in a line.
+    pub title: String,
+    /// Such as `ns` or `ratio`.
+    pub unit: &'static str,
+    /// How many digits behind the point mean anything.
+    pub digits: usize,
+    /// Which way is good.
+    pub better: Better,
+    /// The variants.
+    pub columns: Vec<String>,
+    /// The cases.
+    pub rows: Vec<Row>,
+    /// What has to be known to read it.
+    pub notes: Vec<String>,
+}
+
+/// One case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The case.
+    pub what: String,
+    /// A spread for each column; none where it was not measured.
+    pub cells: Vec<Option<Spread>>,
+}
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// Nanoseconds, bytes.
+    Less,
+    /// Ratios to the direct way, connections per second.
+    More,
+}
+
+/// The spread of the samples of one figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The least.
+    pub min: f64,
+    /// The middle one, or the mean of the two middle ones.
+    pub median: f64,
+    /// The most.
+    pub max: f64,
+    /// How many samples there were.
+    pub samples: usize,
+}
+
+impl Spread {
+    /// Of these samples; none if there is none.
+    pub fn of(samples: &[f64]) -> Option<Self> {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
+        Some(Self { min, median, max, samples: sorted.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_odd_and_even_counts() {
+        let median = |samples: &[f64]| Spread::of(samples).map(|spread| spread.median);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+        let spread = Spread::of(&[3.0, 1.0]).unwrap();
+        assert_eq!((spread.min, spread.max, spread.samples), (1.0, 3.0, 2));
+    }
+}

@@ -1,0 +1,112 @@
+//! More entries than one system call takes: by batches, and as on a kernel that has none.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::maps::{HashMap, MapData, MapError};
+use nix::libc::E2BIG;
+use serde_json::Value;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
+use tunnel_user::dataplane::table::{Table, Way};
+
+use crate::scenario::Scenario;
+
+/// Of several batches, the last one not full.
+const MANY: u32 = 20_001;
+
+fn entries(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
+    numbers.map(|number| (number, u64::from(number) << 20)).collect()
+}
+
+fn filled_read_and_emptied(way: Way) -> Result<()> {
+    let map = HashMap::<MapData, u32, u64>::create(MANY, 0).context("make a map")?;
+    let mut table = Table::of(map, way);
+    let sorted = |table: &Table<u32, u64>| -> Result<Vec<(u32, u64)>> {
+        let mut entries = table.entries()?;
+        entries.sort_unstable();
+        Ok(entries)
+    };
+    ensure!(table.entries()?.is_empty(), "a new map holds entries");
+    table.set(&entries(0..MANY))?;
+    ensure!(sorted(&table)? == entries(0..MANY), "not what was set");
+    // Of what two set, the later counts.
+    table.set(&[(5, 1), (6, 1), (5, 2)])?;
+    ensure!((table.get(&5)?, table.get(&6)?) == (2, 1), "the order is another");
+    table.set(&entries(5..7))?;
+    // One that is not there does not keep those behind it.
+    let odd: Vec<u32> = (0..MANY + 10).filter(|number| number % 2 == 1).rev().collect();
+    table.remove(&odd)?;
+    ensure!(sorted(&table)? == entries((0..MANY).filter(|n| n % 2 == 0)), "not what was left");
+    let full = table.set(&entries(0..2 * MANY));
+    let Err(MapError::SyscallError(error)) = full else { anyhow::bail!("{full:?}") };
+    ensure!(error.io_error.raw_os_error() == Some(E2BIG), "{error}");
+    // Else the kernel refused the one way, and this was the other.
+    ensure!(table.way() == way, "{:?} it became", table.way());
+    Ok(())
+}
+
+#[test]
+fn a_map_is_filled_read_and_emptied_by_batches() -> Result<()> {
+    filled_read_and_emptied(Way::Batches)
+}
+
+#[test]
+fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
+    filled_read_and_emptied(Way::OneByOne)
+}
+
+/// The members of the lab, and many more of the given numbers, at public addresses of the given net.
+fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
+    let mut text = cluster.to_owned();
+    for number in numbers {
+        let (high, low) = (number / 250, number % 250);
+        let _ = write!(
+            text,
+            "\n[[member]]\nname = \"m{number}\"\nprivate = \"10.7.{high}.{low}\"\npublic = \
+             \"{net}.{high}.{low}\"\n"
+        );
+    }
+    text
+}
+
+fn publics(scenario: &Scenario, host: &Namespace) -> Result<BTreeMap<String, String>> {
+    let status = scenario.json(host, &["status", "--json"])?;
+    let peers = status["interfaces"][0]["peers"].as_array().context("no peers")?;
+    peers
+        .iter()
+        .filter(|peer| peer["name"] != "srvb")
+        .map(|peer| match (&peer["name"], &peer["public"][0]) {
+            (Value::String(name), Value::String(public)) => Ok((name.clone(), public.clone())),
+            _ => anyhow::bail!("{peer}"),
+        })
+        .collect()
+}
+
+fn wanted(numbers: impl Iterator<Item = u32>, net: &str) -> BTreeMap<String, String> {
+    numbers.map(|n| (format!("m{n}"), format!("{net}.{}.{}", n / 250, n % 250))).collect()
+}
+
+#[test]
+fn tens_of_thousands_of_members_come_and_move_and_go() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let cluster = scenario.lab.cluster_toml();
+    scenario.file("all.toml", members(&cluster, 0..MANY, "172.20"))?;
+    scenario.file("fewer.toml", members(&cluster, 9_000..MANY, "172.21"))?;
+    let attach = |file: &str| {
+        let path = scenario.path(file);
+        let words = ["attach", PUBLIC_INTERFACE, "--config", &path, "--no-routes"];
+        scenario.rewrite.run(host, &words)
+    };
+    attach("all.toml")?;
+    ensure!(publics(&scenario, host)? == wanted(0..MANY, "172.20"), "not those of the file");
+    attach("fewer.toml")?;
+    ensure!(publics(&scenario, host)? == wanted(9_000..MANY, "172.21"), "not where they moved");
+    // The slots of those that went are free for those that come.
+    attach("all.toml")?;
+    ensure!(publics(&scenario, host)? == wanted(0..MANY, "172.20"), "not where they came back");
+    scenario.detach(host)?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! A large file in pieces of some members each: the tree of a whole file of a million members takes more
+//! than a gigabyte, and most of the time goes into the memory for it.
+//!
+//! Only for files that are right. Whatever a piece by itself does not tell, such as what is wrong and
+//! where, the whole file is read for.
+
+use toml::de::DeTable;
+
+use super::keys;
+use super::lines::Lines;
+use super::raw::Reader;
+use super::raw_file::RawFile;
+
+/// Bytes of a piece, at least: so few that its tree stays in the processor's cache.
+const LENGTH: usize = 64 << 10;
+
+/// What each member begins with, on a line of its own.
+const HEADER: &str = "[[member]]";
+
+/// What `text` holds; nothing if it is short, or has to be read as a whole.
+pub(super) fn read(text: &str) -> Option<RawFile> {
+    if text.len() > LENGTH { read_by(text, LENGTH) } else { None }
+}
+
+/// A header that stands in a text over several lines is none: the piece before it does not end then, and is
+/// not TOML. So pieces that are TOML are, one behind the other, what the whole file is, if the parts of the
+/// file other than its members are in the first piece, and no members are there.
+fn read_by(text: &str, length: usize) -> Option<RawFile> {
+    let (before, members) = text.split_at(next_header(text, 0)?);
+    let mut line = 1;
+    let mut file = read_piece(before, &mut line, |key| key != keys::MEMBER)?;
+    let mut rest = members;
+    // Without it, all of them would be moved again and again. Too many are no members, or no room.
+    let _ = file.members.try_reserve_exact(members.matches(HEADER).count());
+    while !rest.is_empty() {
+        let end = next_header(rest, length.max(HEADER.len())).unwrap_or(rest.len());
+        let (piece, behind) = rest.split_at(end);
+        file.members.extend(read_piece(piece, &mut line, |key| key == keys::MEMBER)?.members);
+        rest = behind;
+    }
+    Some(file)
+}
+
+/// Where the first line behind `from` begins that is a header, or the first line of all.
+fn next_header(text: &str, from: usize) -> Option<usize> {
+    if from == 0 && text.starts_with(HEADER) {
+        return Some(0);
+    }
+    let from = text.ceil_char_boundary(from);
+    let newline = text[from..].find(&format!("\n{HEADER}"))?;
+    Some(from + newline + 1)
+}
+
+/// Reads a piece that begins on `line`, and moves `line` to where the next one does.
+fn read_piece(text: &str, line: &mut usize, may_hold: fn(&str) -> bool) -> Option<RawFile> {
+    let lines = Lines::of_piece(text, *line);
+    *line = lines.last();
+    let root = DeTable::parse(text).ok()?;
+    let root = root.get_ref();
+    if !root.keys().all(|key| may_hold(key.get_ref())) {
+        return None;
+    }
+    let mut reader = Reader::new(lines);
+    let file = reader.part(root);
+    reader.into_problems().is_empty().then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw::read_whole;
+    use super::*;
+
+    const FILE: &str = "drain = \"30s\"\nbypass = [\"tcp/22\"]\n\
+        [[network]]\nname = \"n\"\ninterface = \"eth0\"\n\n\
+        [[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic.n = \"192.0.2.1\"\n\n\
+        # the second\n[[member]] # b\r\nname = \"b\"\nprivate = [\n\"10.0.0.2\",\n\"fd00::2\"]\n\
+        [member.public]\nn = \"192.0.2.2\"\n\
+        [[member]]\nname = \"c\"\nprivate = \"10.0.0.3\"\npublic.n = \"192.0.2.3\"";
+
+    /// The pieces of every length make what the whole makes.
+    fn is_same(text: &str) {
+        let (whole, problems) = read_whole(text).expect("TOML");
+        assert_eq!(problems, []);
+        for length in 0..=text.len() + 1 {
+            assert_eq!(read_by(text, length).as_ref(), Some(&whole), "{length} in {text}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_what_the_whole_is_lines_and_all() {
+        is_same(FILE);
+        is_same(FILE.split_at(FILE.find("[[member]]").expect("a header")).1);
+        is_same("[[member]]");
+    }
+
+    #[test]
+    fn what_a_piece_does_not_tell_is_left_to_the_whole() {
+        let member = "[[member]]\nname = \"x\"\n";
+        for text in [
+            // No header of a line of its own.
+            String::new(),
+            "member = []\n".into(),
+            " [[member]]\nname = \"a\"\n".into(),
+            // Members of another kind before, which no header can add to.
+            format!("member = [{{ name = \"a\" }}]\n{member}"),
+            format!("[member]\nname = \"a\"\n{member}"),
+            format!("member.name = \"a\"\n{member}"),
+            // A header within a text.
+            format!("drain = \"\"\"\n{member}\"\"\"\n"),
+            format!("{member}public = \"\"\"\n{member}\"\"\"\n"),
+            format!("{member}public = '''\n{member}'''\n{member}"),
+            // Something else behind.
+            format!("{member}[[network]]\nname = \"n\"\n"),
+            format!("drain = \"1s\"\n{member}[drain]\nx = 1\n"),
+            // Something wrong.
+            format!("{member}name = \"twice\"\n{member}"),
+            format!("{member}private = 7\n{member}"),
+            format!("{member}other = 7\n{member}"),
+            format!("nonsense\n{member}"),
+        ] {
+            assert_eq!(read_by(&text, 0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_large_file_is_read_in_pieces() {
+        assert_eq!(read(FILE), None);
+        let member = "[[member]]\nname = \"x\"\n";
+        let file = read(&member.repeat(10_000)).expect("a file");
+        assert_eq!(file.members.len(), 10_000);
+        assert_eq!(file.members[9_999].line, 19_999);
+    }
+}

@@ -1,0 +1,168 @@
+//! A hash map with many entries: read and changed by batches where the kernel can, or else one by one.
+
+use std::cell::Cell;
+use std::io;
+
+use aya::Pod;
+use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::sys::SyscallError;
+
+use super::batch::{self, BATCH};
+
+/// How entries are read and changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Many by one system call, for as long as the kernel does not refuse to.
+    Batches,
+    /// Each by system calls of its own: before Linux 5.6.
+    OneByOne,
+}
+
+/// A hash map of either kind, preallocated or LRU.
+pub struct Table<K, V> {
+    map: HashMap<MapData, K, V>,
+    probe: Probe,
+}
+
+impl<K: Pod, V: Pod> TryFrom<Map> for Table<K, V> {
+    type Error = MapError;
+
+    fn try_from(map: Map) -> Result<Self, MapError> {
+        HashMap::try_from(map).map(|map| Self::of(map, Way::Batches))
+    }
+}
+
+impl<K: Pod, V: Pod> Table<K, V> {
+    /// The entries of `map`, `way` tried first.
+    #[must_use]
+    pub const fn of(map: HashMap<MapData, K, V>, way: Way) -> Self {
+        Self { map, probe: Probe(Cell::new(way)) }
+    }
+
+    /// How entries are read and changed now.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.probe.0.get()
+    }
+
+    /// All entries, in no order.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn entries(&self) -> Result<Vec<(K, V)>, MapError> {
+        match self.probe.by_batch("bpf_map_lookup_batch", || batch::entries(&self.map)) {
+            Some(result) => result,
+            None => self.map.iter().collect(),
+        }
+    }
+
+    /// Adds or replaces entries, in their order.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The first entries may be in the map then.
+    pub fn set(&mut self, entries: &[(K, V)]) -> Result<(), MapError> {
+        for entries in entries.chunks(BATCH) {
+            // A call of its own costs less than the copies for a batch of one.
+            let batch = if let [_] = entries {
+                None
+            } else {
+                self.probe.by_batch("bpf_map_update_batch", || batch::update(&self.map, entries))
+            };
+            match batch {
+                Some(result) => result?,
+                None => {
+                    entries.iter().try_for_each(|(key, value)| self.map.insert(key, value, 0))?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the entries under `keys`, in their order. One that is not there is as good as removed:
+    /// somebody else was quicker.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The first entries may be removed then.
+    pub fn remove(&mut self, keys: &[K]) -> Result<(), MapError> {
+        for keys in keys.chunks(BATCH) {
+            match self.probe.by_batch("bpf_map_delete_batch", || batch::delete(&self.map, keys)) {
+                Some(Err(error)) if is_not_found(&error) => self.remove_each(keys)?,
+                Some(result) => result?,
+                None => self.remove_each(keys)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_each(&mut self, keys: &[K]) -> Result<(), MapError> {
+        keys.iter().try_for_each(|key| if_there(self.map.remove(key)))
+    }
+
+    /// The value under `key`.
+    ///
+    /// # Errors
+    /// [`MapError::KeyNotFound`], or if the kernel refuses.
+    pub fn get(&self, key: &K) -> Result<V, MapError> {
+        self.map.get(key, 0)
+    }
+}
+
+/// The result of a removal: what is not there is as good as removed.
+pub(super) fn if_there(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(error) if is_not_found(&error) => Ok(()),
+        result => result,
+    }
+}
+
+fn is_not_found(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// The way that is tried first, until the kernel turns out not to know batches.
+struct Probe(Cell<Way>);
+
+impl Probe {
+    /// What `call`, by the name of `name`, did by batch; nothing if the kernel can't, which is remembered.
+    fn by_batch<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce() -> io::Result<T>,
+    ) -> Option<Result<T, MapError>> {
+        if self.0.get() == Way::OneByOne {
+            return None;
+        }
+        match call() {
+            Err(error) if batch::is_unsupported(&error) => {
+                self.0.set(Way::OneByOne);
+                None
+            }
+            Err(io_error) => Some(Err(SyscallError { call: name, io_error }.into())),
+            Ok(done) => Some(Ok(done)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_knows_no_batches_is_asked_once() {
+        let probe = Probe(Cell::new(Way::Batches));
+        let code = |code| move || Err::<(), _>(io::Error::from_raw_os_error(code));
+        assert!(matches!(probe.by_batch("a call", || Ok(7)), Some(Ok(7))));
+        // E2BIG: the map is full, and would be one by one as well.
+        let full = probe.by_batch("a call", code(7));
+        assert!(matches!(full, Some(Err(MapError::SyscallError(_)))), "{full:?}");
+        assert_eq!(probe.0.get(), Way::Batches);
+        // EINVAL.
+        assert!(probe.by_batch("a call", code(22)).is_none());
+        assert_eq!(probe.0.get(), Way::OneByOne);
+        assert!(probe.by_batch("a call", || -> io::Result<()> { panic!("asked again") }).is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! The measurements on another kernel, which has what the host's may lack: in the guest are the release
+//! binary, the package `bench`, and the programs that it calls.
+//!
+//! Software emulation makes figures of their own meaningless. Ratios of figures of the same round are
+//! something to go by.
+
+mod console;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use indicatif::MultiProgress;
+
+use super::initramfs;
+use super::machine::{Clock, Machine, Outcome};
+use crate::workspace;
+use console::Console;
+
+const GUEST: &str = include_str!("guest.sh");
+/// What the measurements call beside [`super::programs::COMMON`].
+const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset", "wg"];
+/// Client, server and all that lies between them share one in any case.
+const PROCESSORS: u8 = 1;
+const LIMIT: Duration = Duration::from_secs(600);
+const FULL_LIMIT: Duration = Duration::from_secs(3600);
+/// The chapter that is about other kernels.
+const CHAPTER: [&str; 2] = ["--only", "end-to-end"];
+/// Asks for more than the usual time.
+const FULL: &str = "--full";
+
+/// Boots the newest kernel of a series, and measures `binary` by `bench` there. What comes of it is
+/// printed, and kept below `target/bench`.
+///
+/// # Errors
+/// When the kernel can't be had, or the measurements fail.
+pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) -> Result<()> {
+    let folder = super::folder()?;
+    let words = words(arguments)?;
+    let out = format!("target/bench/vm-{series}");
+    let mut files = initramfs::common(GUEST, PROGRAMS)?;
+    initramfs::add_built(&mut files, &folder, binary, "usr/bin/rewrite")?;
+    initramfs::add_built(&mut files, &folder, bench, "usr/bin/bench")?;
+    files.text("words", lines(&words));
+    files.text("out", lines(&[&out]));
+    files.text("origin.sh", origin());
+    let mut kernels = super::kernels(&folder, &[series.to_owned()]);
+    let kernel = kernels.pop().context("no kernel")??;
+    let machine = Machine {
+        name: format!("{series}-bench"),
+        kernel: &kernel,
+        files: &files,
+        processors: PROCESSORS,
+        clock: Clock::Instructions,
+        limit: if words.contains(&FULL) { FULL_LIMIT } else { LIMIT },
+    };
+    let Outcome { console, ended, words } =
+        machine.boot(&folder, &MultiProgress::new(), Console::default())?;
+    let files = ended.and_then(|()| console.files());
+    let files = files.inspect_err(|_| eprintln!("{words}"))?;
+    print!("{}", console.said);
+    let out = workspace().join(out);
+    fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
+    for (name, text) in files {
+        let path = out.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The words of the measurements in the guest.
+fn words(arguments: &[OsString]) -> Result<Vec<&str>> {
+    let mut words = Vec::new();
+    for argument in arguments {
+        let word = argument.to_str().with_context(|| format!("{argument:?} is not UTF-8"))?;
+        ensure!(!word.contains('\n'), "{word:?} is more than a line");
+        words.push(word);
+    }
+    if !words.iter().any(|word| word.split('=').next() == Some(CHAPTER[0])) {
+        words.extend(CHAPTER);
+    }
+    Ok(words)
+}
+
+fn lines(words: &[impl AsRef<str>]) -> String {
+    words.iter().map(|word| format!("{}\n", word.as_ref())).collect()
+}
+
+/// What is measured, and what made it: the guest has neither git nor rustc.
+fn origin() -> String {
+    let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
+    let rustc = said(Command::new("rustc").arg("--version"));
+    let export = |name: &str, value: Option<String>| {
+        value.map_or_else(String::new, |value| format!("export {name}='{value}'\n"))
+    };
+    export("BENCH_COMMIT", commit) + &export("BENCH_RUSTC", rustc)
+}
+
+/// What a program prints; none if it can't be run, which is no reason not to measure.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command.current_dir(workspace()).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !said.contains('\'')).then_some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chapter_is_end_to_end_unless_another_is_asked_for() {
+        let words = |given: &[&str]| {
+            let given: Vec<_> = given.iter().map(OsString::from).collect();
+            words(&given).map(|words| words.join(" ")).map_err(|error| error.to_string())
+        };
+        assert_eq!(words(&[]).unwrap(), "--only end-to-end");
+        assert_eq!(words(&["--full"]).unwrap(), "--full --only end-to-end");
+        assert_eq!(words(&["--only", "growth"]).unwrap(), "--only growth");
+        assert_eq!(words(&["--only=growth"]).unwrap(), "--only=growth");
+        assert!(words(&["a\nb"]).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! The product and its tests on other kernels: in the guest are the release binary, the tests, and the
+//! programs that they call.
+
+mod binaries;
+mod console;
+mod runs;
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::panic;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::MultiProgress;
+
+use super::cpio::Files;
+use super::initramfs;
+use super::kernel::Kernel;
+use super::machine::{Clock, Machine, Outcome};
+use console::Console;
+use runs::RUNS;
+
+const GUEST: &str = include_str!("guest.sh");
+const PROCESSORS: u8 = 2;
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Boots the newest kernel of each series, and runs [`RUNS`] on it. What is fetched and made is kept
+/// below `target/vm`.
+///
+/// # Errors
+/// When a kernel can't be had, or anything failed on one; the others are tried all the same.
+pub fn run(binary: &Path, series: &[String]) -> Result<()> {
+    let folder = super::folder()?;
+    let common = common(binary, &folder)?;
+    let kernels = super::kernels(&folder, series);
+
+    println!("{:<28} {:<7} {:>6} {:>8}", "kernel", "hook", "passed", "seconds");
+    let todo = Mutex::new(series.iter().zip(kernels).collect::<VecDeque<_>>());
+    let failed = Mutex::new(Vec::new());
+    let bars = MultiProgress::new();
+    let work = || {
+        while let Some((series, kernel)) = take(&todo) {
+            let mut report = String::new();
+            let tested =
+                kernel.and_then(|kernel| test(&kernel, &common, &folder, &bars, &mut report));
+            if let Err(error) = tested {
+                let _ = writeln!(report, "{series}: FAILED: {error:#}");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(series.as_str());
+            }
+            // As a whole, since others print as well; the bars make room.
+            bars.suspend(|| print!("{report}"));
+        }
+    };
+    // A machine takes one processor of this host.
+    let machines = thread::available_parallelism().map_or(1, usize::from).min(series.len());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failed.is_empty() {
+        bail!("failed on {} of {} kernels: {}", failed.len(), series.len(), failed.join(", "));
+    }
+    Ok(())
+}
+
+fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
+    todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// What the guest has on every kernel.
+///
+/// # Errors
+/// When something is missing, or [`RUNS`] names tests that there are not.
+fn common(binary: &Path, folder: &Path) -> Result<Files> {
+    let mut files = initramfs::common(GUEST, &[])?;
+    initramfs::add_built(&mut files, folder, binary, "usr/bin/rewrite")?;
+    let binaries = binaries::build()?;
+    let mut list = String::new();
+    for run in RUNS {
+        let program = binaries
+            .get(run.binary)
+            .with_context(|| format!("the package tests has no test {}", run.binary))?;
+        binaries::require_tests(program, run)?;
+        let at = format!("tests/{}", run.binary);
+        initramfs::add_built(&mut files, folder, program, &at)?;
+        list.push_str(&runs::line(run));
+    }
+    files.text("runs", list);
+    Ok(files)
+}
+
+/// Boots a kernel and runs everything; `report` gets how it went.
+fn test(
+    kernel: &Kernel,
+    common: &Files,
+    folder: &Path,
+    bars: &MultiProgress,
+    report: &mut String,
+) -> Result<()> {
+    let machine = Machine {
+        name: kernel.series.clone(),
+        kernel,
+        files: common,
+        processors: PROCESSORS,
+        clock: Clock::Host,
+        limit: LIMIT,
+    };
+    let Outcome { console, ended, words } = machine.boot(folder, bars, Console::default())?;
+    writeln!(
+        report,
+        "{:<28} {:<7} {:>6} {:>8.1}",
+        console.release.as_deref().unwrap_or(&kernel.release),
+        console.hook.as_deref().unwrap_or("-"),
+        console.passed,
+        console.seconds,
+    )?;
+    for run in &console.runs {
+        writeln!(report, "  {:<42} {:>8.1}", run.binary, run.seconds)?;
+    }
+    for reason in &console.skipped {
+        writeln!(report, "  skipped: {reason}")?;
+    }
+    let verdict = ended.and_then(|()| console.verdict());
+    if verdict.is_err() {
+        write!(report, "{words}")?;
+    }
+    verdict
+}
