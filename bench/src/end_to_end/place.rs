@@ -47,12 +47,15 @@ impl Place {
     }
 }
 
-/// Makes sure that B is reached at `b`, and sees A as `a`. The router has no way for a private address:
-/// if they are private, what was set up is in effect.
+/// Makes sure that B is reached at `b` and sees A as `a`, and the other way round. The router has no way
+/// for a private address: if they are private, what was set up is in effect. And each host has dialled
+/// then, so that rewrite takes it for attached, and no longer looks at the clock for its packets.
 pub fn carries(lab: &Lab, a: Ipv4Addr, b: Ipv4Addr) -> Result<()> {
-    let address = SocketAddrV4::new(b, TRIAL_PORT);
-    let report = tcp_transfer(&lab.a, &lab.b, None, address, TRIAL_BYTES)?;
-    let seen = report.sender_seen.ip();
-    ensure!(seen == IpAddr::V4(a), "{b} sees {seen} in place of {a}");
+    for (from, own, to, other) in [(&lab.a, a, &lab.b, b), (&lab.b, b, &lab.a, a)] {
+        let address = SocketAddrV4::new(other, TRIAL_PORT);
+        let report = tcp_transfer(from, to, None, address, TRIAL_BYTES)?;
+        let seen = report.sender_seen.ip();
+        ensure!(seen == IpAddr::V4(own), "{other} sees {seen} in place of {own}");
+    }
     Ok(())
 }
