@@ -4,7 +4,7 @@ mod fill;
 mod memory;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -101,7 +101,7 @@ impl<'a> Host<'a> {
     fn commands(
         &self,
         words: &[&str],
-        file: &PathBuf,
+        file: &Path,
         rounds: usize,
         interrupt: &Interrupt,
     ) -> Result<Commands> {
@@ -115,7 +115,7 @@ impl<'a> Host<'a> {
         Ok(commands)
     }
 
-    fn attach(&self, words: &[&str], file: &PathBuf) -> Result<Duration> {
+    fn attach(&self, words: &[&str], file: &Path) -> Result<Duration> {
         let file = file.to_str().context("a path that is no text")?;
         self.run(&[&["attach", PUBLIC_INTERFACE, "--config", file], words].concat())
     }
