@@ -20,7 +20,7 @@ const WHOLE_PACKETS: u32 = 0;
 /// Enough for the headers of a packet, and of the one that it quotes.
 const HEADERS: u32 = 160;
 /// For how long a packet may be on its way from the kernel to tcpdump.
-const LAG: Duration = Duration::from_secs(10);
+const LAG: Duration = Duration::from_secs(60);
 
 /// A running capture. Dropping it ends it.
 #[derive(Debug)]
