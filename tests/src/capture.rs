@@ -30,6 +30,8 @@ pub struct Capture {
     /// Collects what tcpdump writes. That goes through a pipe: a run that is killed leaves no file,
     /// and its tcpdump ends with the next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// How many packets the kernel had counted before the filter was there, that tcpdump will never see.
+    unseen: u64,
 }
 
 impl Capture {
@@ -74,10 +76,14 @@ impl Capture {
             let mut bytes = Vec::new();
             stdout.read_to_end(&mut bytes).map(|_| bytes)
         });
-        let mut capture = Self { tcpdump, messages: BufReader::new(stderr), file: Some(file) };
+        let messages = BufReader::new(stderr);
+        let mut capture = Self { tcpdump, messages, file: Some(file), unseen: 0 };
         capture
             .read_message("listening on")
             .with_context(|| format!("capture on {interface} of {}", namespace.name()))?;
+        // Before it has its filter, it throws away what it receives, and counts it as received.
+        let counts = capture.counts().context("ask tcpdump what it has counted")?;
+        capture.unseen = counts.received.saturating_sub(counts.captured + counts.dropped);
         Ok(capture)
     }
 
@@ -88,9 +94,9 @@ impl Capture {
     pub fn stop(mut self) -> Result<Vec<Frame>> {
         // tcpdump writes what it has read from the kernel: it must have read all.
         wait_until("tcpdump to write all that it received", LAG, || {
-            self.signal(Signal::SIGUSR1)?;
-            let counts = Counts::parse(&self.read_message("dropped by kernel")?)?;
-            Ok((counts.captured + counts.dropped >= counts.received).then_some(()))
+            let counts = self.counts()?;
+            let seen = counts.captured + counts.dropped + self.unseen;
+            Ok((seen >= counts.received).then_some(()))
         })?;
         self.signal(Signal::SIGINT)?;
         let last = self.read_message("dropped by kernel")?;
@@ -108,6 +114,12 @@ impl Capture {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             .context("read what tcpdump captured")?;
         parse_pcap(&file).context("parse what tcpdump captured")
+    }
+
+    /// What it has counted until now.
+    fn counts(&mut self) -> Result<Counts> {
+        self.signal(Signal::SIGUSR1)?;
+        Counts::parse(&self.read_message("dropped by kernel")?)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
