@@ -274,7 +274,10 @@ pub struct PingReport {
     pub returned: u32,
 }
 
-/// Pings `dst` with `count` packets that carry `size` bytes.
+/// Options of a ping that is expected to stay without a reply.
+pub const BRIEFLY: [&str; 2] = ["-W", "0.5"];
+
+/// Pings `dst` with `count` packets that carry `size` bytes, and waits long for each reply.
 ///
 /// # Errors
 /// When `ping` fails for another reason than that no reply came.
@@ -293,23 +296,27 @@ pub fn ping_with(
     count: u32,
     size: u16,
 ) -> Result<PingReport> {
-    let mut command = from.command("ping");
-    command
-        .args(["-n", "-i", "0.05", "-W", "2"])
-        .args(["-c", &count.to_string(), "-s", &size.to_string()])
-        .args(options)
-        .arg(dst.into().to_string());
-    let line = command_line(&command);
-    let output = command.output().with_context(|| format!("run `{line}`"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let Some(report) = parse_ping(&text) else {
-        bail!(
-            "`{line}` ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    };
-    Ok(report)
+    let (size, dst) = (size.to_string(), dst.into().to_string());
+    let mut total = PingReport { sent: 0, returned: 0 };
+    // One by one: a ping of several that has got one reply waits 50 ms for the last, whatever -W
+    // says, and a machine can stand still for longer than that.
+    for _ in 0..count {
+        let mut command = from.command("ping");
+        command.args(["-n", "-c", "1", "-W", "10", "-s", &size]).args(options).arg(&dst);
+        let line = command_line(&command);
+        let output = command.output().with_context(|| format!("run `{line}`"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(report) = parse_ping(&text) else {
+            bail!(
+                "`{line}` ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        };
+        total.sent += report.sent;
+        total.returned += report.returned;
+    }
+    Ok(total)
 }
 
 fn parse_ping(text: &str) -> Option<PingReport> {

@@ -12,7 +12,9 @@ use tests::lab::{
     ROUTER_B_ADDRESS,
 };
 use tests::netns::Namespace;
-use tests::traffic::{PingReport, checksum_errors, ping, tcp_transfer, udp_exchange};
+use tests::traffic::{
+    BRIEFLY, PingReport, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange,
+};
 
 const PORT: u16 = 5000;
 const MEGABYTE: u64 = 1 << 20;
@@ -50,7 +52,7 @@ fn the_router_forwards_no_private_address() -> Result<()> {
     let in_a = Capture::start(&lab.router, ROUTER_A, "")?;
     let in_b = Capture::start(&lab.router, ROUTER_B, "")?;
     // To a private address, and from one.
-    assert_eq!(ping(&lab.a, B_PRIVATE, 1, 8)?.returned, 0);
+    assert_eq!(ping_with(&lab.a, &BRIEFLY, B_PRIVATE, 1, 8)?.returned, 0);
     lab.a.run(&["ip", "address", "add", "10.0.0.1/32", "dev", "lo"])?;
     let spoofed = SocketAddrV4::new(B_PUBLIC, PORT);
     let report = udp_exchange(&lab.a, &lab.b, Some(A_PRIVATE), spoofed, 1, 8)?;
@@ -113,7 +115,8 @@ fn a_cut_cable_has_no_carrier_until_it_is_plugged_in() -> Result<()> {
 fn no_reply_and_no_route_are_told_apart() -> Result<()> {
     let lab = Lab::new(&LabOptions::default())?;
     let lost = PingReport { sent: 1, returned: 0 };
-    assert_eq!(ping(&lab.a, Ipv4Addr::new(203, 0, 113, 77), 1, 8)?, lost);
+    let nobody = Ipv4Addr::new(203, 0, 113, 77);
+    assert_eq!(ping_with(&lab.a, &BRIEFLY, nobody, 1, 8)?, lost);
     lab.a.run(&["ip", "route", "del", "default"])?;
     let error = ping(&lab.a, ROUTER_B_ADDRESS, 1, 8).expect_err("there is no route");
     assert!(format!("{error:#}").contains("unreachable"), "{error:#}");

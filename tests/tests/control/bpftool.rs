@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::capture::Capture;
 use tests::lab::{B_PRIVATE, PUBLIC_INTERFACE, ROUTER_A};
-use tests::traffic::ping;
+use tests::traffic::{BRIEFLY, ping, ping_with};
 
 use crate::bpffs::{bpftool, dump, dump_without_notes, update, value};
 use crate::scenario::{NOTHING_MORE, Scenario, XDP};
@@ -128,7 +128,7 @@ fn a_changed_entry_changes_the_traffic_at_once() -> Result<()> {
     let mut elsewhere = was.clone();
     elsewhere[PUBLIC..PUBLIC + 4].copy_from_slice(&[203, 0, 113, 99]);
     update(&pin, &key, &elsewhere)?;
-    assert_eq!(ping(host, B_PRIVATE, 2, 56)?.returned, 0);
+    assert_eq!(ping_with(host, &BRIEFLY, B_PRIVATE, 2, 56)?.returned, 0);
     let listed = scenario.rewrite.run(host, &["peer", "list"])?;
     assert!(listed.contains("10.0.0.2 at 203.0.113.99"), "{listed}");
     let frames = capture.stop()?;

@@ -1,10 +1,13 @@
 //! Clusters of IPv6, and of both families.
 
+use std::net::IpAddr;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 use tests::capture::Capture;
 use tests::lab::ROUTER_A;
 use tests::netns::Namespace;
+use tests::traffic::ping;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
@@ -46,8 +49,8 @@ pub fn prepare(scenario: &Scenario) -> Result<()> {
 
 /// Requires that an address answers, of whatever family.
 pub fn require_answer(host: &Namespace, address: &str) -> Result<()> {
-    let said = host.run(&["ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", address])?;
-    ensure!(said.contains(" 0% packet loss"), "{said}");
+    let report = ping(host, address.parse::<IpAddr>()?, 2, 56)?;
+    ensure!(report.returned == 2, "{} to {address}: {report:?}", host.name());
     Ok(())
 }
 

@@ -74,7 +74,7 @@ fn forwards_for_both(more: &[&str]) -> Result<()> {
     ensure!(route.contains("via 203.0.113.1") && !route.contains("src"), "{route}");
     for private in ["10.0.0.2", "10.0.0.3"] {
         require_answer(a, private)?;
-        inside.run(&["ping", "-n", "-c", "1", "-W", "2", "-I", private, "10.0.0.1"])?;
+        inside.run(&["ping", "-n", "-c", "1", "-W", "10", "-I", private, "10.0.0.1"])?;
     }
     scenario.require_healthy(b)?;
     let status = scenario.json(b, &["status", "--json"])?;

@@ -51,7 +51,7 @@ fn whole_network(more: &[&str]) -> Result<()> {
     ensure!(route.contains("src 10.0.0.1"), "{route}");
     for address in ["10.2.0.5", "10.2.0.6"] {
         require_answer(a, address)?;
-        b.run(&["ping", "-n", "-c", "1", "-W", "2", "-I", address, "10.0.0.1"])?;
+        b.run(&["ping", "-n", "-c", "1", "-W", "10", "-I", address, "10.0.0.1"])?;
     }
     let stats = scenario.json(a, &["stats", "--json"])?;
     let peers = &stats["interfaces"][0]["peers"];

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tests::capture::Capture;
 use tests::frame::Place;
 use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
-use tests::traffic::ping_with;
+use tests::traffic::{BRIEFLY, ping_with};
 
 use crate::cluster::Cluster;
 
@@ -28,7 +28,8 @@ fn a_packet_from_a_foreign_source_is_left_alone_and_counted() -> Result<()> {
 
     for (family, foreign) in FAMILIES.iter().zip(FOREIGN) {
         add_address(&lab.a, PUBLIC_INTERFACE, foreign)?;
-        let options = ["-W", "0.3", "-I", &foreign.to_string()];
+        let foreign = foreign.to_string();
+        let options = [&BRIEFLY[..], &["-I", &foreign]].concat();
         assert_eq!(ping_with(&lab.a, &options, family.b_private, 3, 8)?.returned, 0);
     }
 

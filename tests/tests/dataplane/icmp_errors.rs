@@ -81,7 +81,7 @@ fn a_ping_whose_hops_are_used_up_hears_from_the_router() -> Result<()> {
     {
         let dst = family.b_private.to_string();
         let mut command = cluster.lab.a.command("ping");
-        command.args(["-n", "-t", "1", "-c", "1", "-W", "2", &dst]);
+        command.args(["-n", "-t", "1", "-c", "1", "-W", "10", &dst]);
         let output = command.output().context("run ping")?;
         let told = String::from_utf8_lossy(&output.stdout);
         let from_router = format!("From {} icmp_seq=1 {words}", family.router_a);

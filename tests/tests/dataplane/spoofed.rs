@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
-use tests::traffic::{ping_with, snmp};
+use tests::traffic::{BRIEFLY, ping_with, snmp};
 
 use crate::cluster::Cluster;
 
@@ -12,14 +12,20 @@ const PINGS: u32 = 3;
 
 /// Pings an address of B from the router with A's private address, and returns how many of the
 /// requests B's kernel has got, and how many replies came back.
-fn ping_from_the_router(cluster: &Cluster, source: IpAddr, dst: IpAddr) -> Result<(u32, u32)> {
+fn ping_from_the_router(
+    cluster: &Cluster,
+    more: &[&str],
+    source: IpAddr,
+    dst: IpAddr,
+) -> Result<(u32, u32)> {
     let lab = &cluster.lab;
     let counter = if dst.is_ipv4() { "Icmp.InEchos" } else { "Icmp6InEchos" };
     let requests = || -> Result<i64> {
         snmp(&lab.b)?.get(counter).copied().context("no counter of echo requests")
     };
     let before = requests()?;
-    let options = ["-W", "0.5", "-I", &source.to_string()];
+    let source = source.to_string();
+    let options = [more, &["-I", &source]].concat();
     let returned = ping_with(&lab.router, &options, dst, PINGS, 56)?.returned;
     Ok((u32::try_from(requests()? - before)?, returned))
 }
@@ -36,7 +42,7 @@ fn with_the_addresses_on_the_router() -> Result<Cluster> {
         router.run(&["ip", "address", "add", &own, "dev", "lo", "nodad"])?;
         let words = [b_private, b_public].map(|address| address.to_string());
         router.run(&["ip", "route", "add", &words[0], "via", &words[1], "src", &own])?;
-        let pinged = ping_from_the_router(&cluster, a_private, b_public)?;
+        let pinged = ping_from_the_router(&cluster, &[], a_private, b_public)?;
         assert_eq!(pinged, (PINGS, PINGS), "with nothing attached");
     }
     Ok(cluster)
@@ -48,7 +54,8 @@ fn a_spoofed_packet_is_dropped_and_counted() -> Result<()> {
     cluster.attach(&cluster.lab.b, &[])?;
     for Addresses { a_private, b_private, b_public, .. } in FAMILIES {
         for dst in [b_public, b_private] {
-            assert_eq!(ping_from_the_router(&cluster, a_private, dst)?, (0, 0), "to {dst}");
+            let pinged = ping_from_the_router(&cluster, &BRIEFLY, a_private, dst)?;
+            assert_eq!(pinged, (0, 0), "to {dst}");
         }
     }
     let stats = cluster.stats(&cluster.lab.b)?;
@@ -65,7 +72,8 @@ fn plain_packets_of_a_direct_peer_are_answered_plainly() -> Result<()> {
     cluster.write_file(&format!("{srva}\ndirect = true\n\n{srvb}"))?;
     cluster.attach(&cluster.lab.b, &[])?;
     for Addresses { a_private, b_private, .. } in FAMILIES {
-        assert_eq!(ping_from_the_router(&cluster, a_private, b_private)?, (PINGS, PINGS));
+        let pinged = ping_from_the_router(&cluster, &[], a_private, b_private)?;
+        assert_eq!(pinged, (PINGS, PINGS));
     }
     let stats = cluster.stats(&cluster.lab.b)?;
     assert_eq!(stats.not_rewritten(), [("egress direct", 6), ("ingress direct", 6)]);

@@ -12,7 +12,7 @@ use tests::frame::{Frame, bad_checksums, lengths, private_addresses};
 use tests::lab::Lab;
 use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
-use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
+use tests::traffic::{BRIEFLY, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange};
 
 use super::story::Story;
 
@@ -34,7 +34,7 @@ pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
     let before = hosts.map(|(_, host)| state(host));
 
     story.step("before: the private addresses can't reach each other, the public ones can", || {
-        let private = ping(&lab.a, PRIVATE_B, 1, PING_SIZE)?;
+        let private = ping_with(&lab.a, &BRIEFLY, PRIVATE_B, 1, PING_SIZE)?;
         ensure!(private.returned == 0, "{PRIVATE_B} answered already");
         let public = ping(&lab.a, PUBLIC_B, 1, PING_SIZE)?;
         ensure!(public.returned == 1, "{PUBLIC_B} does not answer: the lab does not work");
@@ -92,7 +92,7 @@ pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
             let (before, after) = (before?, state(host)?);
             ensure!(before == after, "{name} was:\n{before}\nand is:\n{after}");
         }
-        let report = ping(&lab.a, PRIVATE_B, 1, PING_SIZE)?;
+        let report = ping_with(&lab.a, &BRIEFLY, PRIVATE_B, 1, PING_SIZE)?;
         ensure!(report.returned == 0, "{PRIVATE_B} still answers");
         Ok(said + "addresses, routes, qdiscs, programs and pins are as before; no answer to ping")
     });
