@@ -50,6 +50,30 @@ fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
+/// As a shell does it on Ctrl-Z and `fg`, again and again while the kernel verifies the programs.
+fn attaches_while_it_is_stopped(more: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let path = scenario.path("cluster.toml");
+    let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
+    let process = scenario.start(host, &[&words, more].concat())?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) && process.runs() {
+        process.signal(Signal::SIGSTOP)?;
+        process.signal(Signal::SIGCONT)?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    let (status, said) = process.end()?;
+    ensure!(status.success(), "{status}: {said:?}");
+    scenario.require_healthy(host)
+}
+
+#[test]
+fn an_attach_that_is_stopped_and_goes_on_is_not_disturbed() -> Result<()> {
+    attaches_while_it_is_stopped(NOTHING_MORE)?;
+    attaches_while_it_is_stopped(XDP)
+}
+
 /// SIGINT's bit in a mask of signals (proc_pid_status(5)).
 const SIGINT_BIT: u64 = 1 << (Signal::SIGINT as i32 - 1);
 

@@ -1,8 +1,10 @@
 //! Loads the programs over the pinned maps, which it makes where they are not there yet.
 
+use std::io;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -20,6 +22,9 @@ const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 const LOG_OFF: u8 = 0;
 /// aya_log::Level::Debug.
 const LOG_DEBUG: u8 = 4;
+
+/// For how long signals may keep a program from being verified.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The object, in the kernel.
 pub struct Loaded {
@@ -154,18 +159,37 @@ fn verify(loaded: &mut Loaded) -> Result<(), Failure> {
 
 fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(), Failure> {
     match name {
-        Program::Egress | Program::Ingress => as_kind::<SchedClassifier>(name, program)?
-            .load()
-            .map_err(|error| Failure::kernel(loading(name), refusal(error))),
+        Program::Egress | Program::Ingress => {
+            let program = as_kind::<SchedClassifier>(name, program)?;
+            uninterrupted(|| program.load())
+                .map_err(|error| Failure::kernel(loading(name), refusal(error)))
+        }
         // The kernel's answer tells whether it has what the program needs: the version does not, as
         // features are ported back.
-        Program::Xdp => as_kind::<Xdp>(name, program)?.load().map_err(|error| {
-            Failure::host(
-                format!("{}: {:#}", loading(name), refusal(error)),
-                "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out to \
-                 attach by tc, which it can",
-            )
-        }),
+        Program::Xdp => {
+            let program = as_kind::<Xdp>(name, program)?;
+            uninterrupted(|| program.load()).map_err(|error| {
+                Failure::host(
+                    format!("{}: {:#}", loading(name), refusal(error)),
+                    "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out \
+                     to attach by tc, which it can",
+                )
+            })
+        }
+    }
+}
+
+/// Calls `load` again for as long as signals interrupt it: the verifier gives up with EAGAIN when one is
+/// pending (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), as it is when the process
+/// is stopped and goes on.
+fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    let start = Instant::now();
+    loop {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < PATIENCE => {}
+            result => return result,
+        }
     }
 }
 
@@ -191,7 +215,7 @@ fn made<'a>(loader: &mut EbpfLoader<'a>, pins: &'a [(&str, PathBuf)]) -> Result<
         loader.map_pin_path(name, path.as_path());
     }
     loader.load(EBPF_OBJECT).map_err(|error| {
-        if is_io(&error, std::io::ErrorKind::PermissionDenied) {
+        if is_io(&error, io::ErrorKind::PermissionDenied) {
             Failure::host(
                 format!("the kernel does not let this process make BPF maps: {error}"),
                 "run it as root; in a container, it takes CAP_BPF and CAP_NET_ADMIN, and a seccomp \
