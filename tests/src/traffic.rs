@@ -184,10 +184,10 @@ pub struct ExchangeReport {
 }
 
 /// For how long a datagram, or its echo, may be on its way.
-const DATAGRAM_PATIENCE: Duration = Duration::from_millis(500);
+const DATAGRAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sends numbered datagrams, one after the other, each of which the receiver on `dst` sends back.
-/// One that does not come back within half a second is lost; so is one with other bytes.
+/// One that does not come back within three seconds is lost; so is one with other bytes.
 ///
 /// # Errors
 /// When the sockets can't be made or used.
