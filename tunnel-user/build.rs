@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use object::build::elf::{Builder, SectionData};
+use object::elf::SHT_STRTAB;
+
 const TARGET: &str = "bpfel-unknown-none";
 const BINARY: &str = "rewrite-ebpf";
 /// Debian's compiler and its ready-made core (packages rustc-web and libstd-rust-web-dev-bpf).
@@ -29,8 +32,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let target_dir = out_dir.join("ebpf");
     build(&workspace, &target_dir, &find_core()?)?;
-    fs::copy(target_dir.join(TARGET).join("release").join(BINARY), out_dir.join("rewrite.o"))?;
+    let object = fs::read(target_dir.join(TARGET).join("release").join(BINARY))?;
+    fs::write(out_dir.join("rewrite.o"), without_dwarf(&object)?)?;
     Ok(())
+}
+
+/// The object without what only a debugger of the host's reads. The kernel has its own, .BTF and .BTF.ext;
+/// and a loader goes through all sections' relocations, of which DWARF has nearly all.
+fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
+    let mut elf = Builder::read(object)?;
+    for section in &mut elf.sections {
+        let name = section.name.as_slice();
+        section.delete = name.strip_prefix(b".rel").unwrap_or(name).starts_with(b".debug_");
+    }
+    elf.delete_orphans();
+    // LLVM writes the sections' names to the symbols'; they get a table of their own.
+    let names = elf.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn Error>> {

@@ -14,6 +14,7 @@ use crate::address::{Private, Underlay};
 use crate::config;
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::loader;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
@@ -74,6 +75,7 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
 pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Report, Failure> {
     privileges::require(Task::LoadPrograms)?;
     pins::require_bpffs()?;
+    let _begun = loader::begin();
     let cluster = config::load(&options.config)?;
     let netlink = Netlink::connect()?;
     let _lock = pins::lock(interrupt).await?;

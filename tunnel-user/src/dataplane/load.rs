@@ -10,6 +10,7 @@ use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 
+use super::loader::loader;
 use super::object::EBPF_OBJECT;
 use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Ingress, Place, Program};
@@ -122,7 +123,7 @@ fn load_with(
 ) -> Result<Loaded, Failure> {
     let Purpose { place, settings, verbose } = *purpose;
     let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     loader.override_global(LOG_LEVEL, &log_level, true).override_global(SETTINGS, &settings, true);
     size(&mut loader, capacity);
     let ebpf = made(&mut loader, pins)?;

@@ -5,6 +5,7 @@ mod family_maps;
 pub mod hook;
 pub mod instance;
 pub mod load;
+pub mod loader;
 pub mod maps;
 pub mod object;
 pub mod pins;
