@@ -4,7 +4,9 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::panic::resume_unwind;
 use std::ptr;
+use std::thread;
 
 use aya::Pod;
 use aya::maps::{HashMap, IterableMap as _, MapData, PerCpuArray};
@@ -13,6 +15,8 @@ use nix::libc;
 /// As many entries go by one call: few enough for a signal to be noticed, and enough that the call
 /// itself costs nothing.
 pub const BATCH: usize = 8192;
+/// As many entries take longer than it takes to start a thread.
+const WORTH_A_THREAD: usize = 1024;
 
 // enum bpf_cmd (Linux, include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
@@ -41,13 +45,25 @@ pub fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
 }
 
-/// Adds or replaces the entries, in their order.
+/// Adds or replaces the entries, in no order: many of them by two processors, since most of what an entry
+/// takes is waiting for memory.
 ///
 /// # Errors
-/// The kernel's. The first entries may be in the map then.
+/// The kernel's. Some entries may be in the map then.
 pub fn update<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, entries: &[(K, V)]) -> io::Result<()> {
     let (keys, values): (Vec<K>, Vec<V>) = entries.iter().copied().unzip();
-    update_by_call(map.map(), &keys, values.as_ptr().cast())
+    if entries.len() < WORTH_A_THREAD {
+        return update_by_call(map.map(), &keys, values.as_ptr().cast());
+    }
+    let half = entries.len() / 2;
+    let (keys, values) = (keys.split_at(half), values.split_at(half));
+    let mut one = updating(map.map(), keys.0, values.0.as_ptr().cast())?;
+    let mut other = updating(map.map(), keys.1, values.1.as_ptr().cast())?;
+    thread::scope(|scope| {
+        let other = scope.spawn(|| call(BPF_MAP_UPDATE_BATCH, &mut other));
+        let one = call(BPF_MAP_UPDATE_BATCH, &mut one);
+        one.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 /// Sets values of an array of each CPU: `values` holds those of all possible CPUs for the first key, then
@@ -70,9 +86,11 @@ pub fn update_of_each_cpu<V: Pod>(
 
 /// `values` are as many as `keys`, each as long as the map's, one behind the other.
 fn update_by_call<K: Pod>(map: &MapData, keys: &[K], values: *const u8) -> io::Result<()> {
-    let mut batch =
-        Batch { keys: keys.as_ptr() as u64, values: values as u64, ..of(map, keys.len())? };
-    call(BPF_MAP_UPDATE_BATCH, &mut batch)
+    call(BPF_MAP_UPDATE_BATCH, &mut updating(map, keys, values)?)
+}
+
+fn updating<K: Pod>(map: &MapData, keys: &[K], values: *const u8) -> io::Result<Batch> {
+    Ok(Batch { keys: keys.as_ptr() as u64, values: values as u64, ..of(map, keys.len())? })
 }
 
 /// Removes the entries under `keys`, in their order.

@@ -57,7 +57,7 @@ where
     pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Failure> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {
-                Some(Kind::SetSingle) => self
+                Some(Kind::SetSingle(_)) => self
                     .peers
                     .set(&alike.iter().filter_map(entry).collect::<Vec<_>>())
                     .map_err(|error| full(error, self.names.peers))?,
@@ -116,10 +116,11 @@ where
     }
 }
 
-/// How a change is made. Those alike go together.
+/// How a change is made. Those alike go together, in no order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    SetSingle,
+    /// Of entries with this role: from where packets are accepted is known before they are sent.
+    SetSingle(u8),
     RemoveSingle,
     Prefix,
 }
@@ -128,7 +129,7 @@ impl Kind {
     fn of<A: Address>(change: &Change<A>) -> Self {
         match change {
             change if !change.range().is_single() => Self::Prefix,
-            Change::Set(..) => Self::SetSingle,
+            Change::Set(_, peer) => Self::SetSingle(peer.role),
             Change::Remove(_) => Self::RemoveSingle,
         }
     }

@@ -251,7 +251,7 @@ impl Maps {
     /// Names the peers in these slots.
     ///
     /// # Errors
-    /// If the kernel refuses. The first may have their names then.
+    /// If the kernel refuses. Some may have their names then.
     pub fn set_names<'a>(
         &mut self,
         names: impl IntoIterator<Item = (u32, &'a MemberName)>,

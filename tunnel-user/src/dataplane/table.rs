@@ -56,10 +56,10 @@ impl<K: Pod, V: Pod> Table<K, V> {
         }
     }
 
-    /// Adds or replaces entries, in their order.
+    /// Adds or replaces entries, in no order.
     ///
     /// # Errors
-    /// If the kernel refuses. The first entries may be in the map then.
+    /// If the kernel refuses. Some entries may be in the map then.
     pub fn set(&mut self, entries: &[(K, V)]) -> Result<(), MapError> {
         for entries in entries.chunks(BATCH) {
             // A call of its own costs less than the copies for a batch of one.
