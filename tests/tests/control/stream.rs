@@ -62,7 +62,7 @@ impl Streams {
 }
 
 struct Stream {
-    stop: Arc<AtomicBool>,
+    stop: StopOnDrop,
     sent: Arc<AtomicU32>,
     sender: JoinHandle<u32>,
     receiver: JoinHandle<Result<Vec<RangeInclusive<u32>>>>,
@@ -93,7 +93,7 @@ impl Stream {
         };
         let from = SocketAddr::new(src, SENDING_PORT);
         let receiver = thread::spawn(move || receive(&receiving, from, &total));
-        Ok(Self { stop, sent, sender, receiver })
+        Ok(Self { stop: StopOnDrop(stop), sent, sender, receiver })
     }
 
     fn sent(&self) -> u32 {
@@ -102,11 +102,20 @@ impl Stream {
 
     /// How many were sent, and which of them did not arrive.
     fn end(self) -> Result<(u32, Vec<RangeInclusive<u32>>)> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         let join = std::panic::resume_unwind;
         let sent = self.sender.join().unwrap_or_else(|panic| join(panic));
         let lost = self.receiver.join().unwrap_or_else(|panic| join(panic))?;
         Ok((sent, lost))
+    }
+}
+
+/// A test that has failed does not go on sending.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
