@@ -9,6 +9,9 @@
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
 
+use core::mem::offset_of;
+use core::ptr;
+
 /// The key of `peers_v4` and `peers_v6`: a peer's private or public address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,12 +85,21 @@ impl<A> Peer<A> {
     /// Whether more than the addresses counts for packets to and from the peer: `direct`, `plain`,
     /// `public_flows` and `bypass`, asked in one load, since of most peers all are 0.
     #[inline(always)]
-    pub const fn has_conditions(&self) -> bool {
-        u32::from_ne_bytes([self.direct, self.plain, self.public_flows, self.bypass]) != 0
+    pub fn has_conditions(&self) -> bool {
+        // Volatile: the compiler would load each of them where it needs one by itself.
+        // SAFETY: the four stand side by side, where an u32 may, as the assertions below make sure.
+        let conditions = unsafe {
+            ptr::from_ref(self).byte_add(offset_of!(Self, direct)).cast::<u32>().read_volatile()
+        };
+        conditions != 0
     }
 }
 
 crate::plain_old_data!(PeerKey<[u8; 4]>, PeerKey<[u8; 16]>, Peer<[u8; 4]>, Peer<[u8; 16]>);
 
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, direct).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 16]>, direct).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, until) == offset_of!(Peer<[u8; 4]>, direct) + 4);
+const _: () = assert!(align_of::<Peer<[u8; 16]>>() == align_of::<u32>());
 const _: () = assert!(size_of::<PeerKey<[u8; 4]>>() == 4 && size_of::<Peer<[u8; 4]>>() == 32);
 const _: () = assert!(size_of::<PeerKey<[u8; 16]>>() == 16 && size_of::<Peer<[u8; 16]>>() == 80);

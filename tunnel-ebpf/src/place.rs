@@ -24,6 +24,28 @@ macro_rules! each_index {
     };
 }
 
+/// Loads one of a packet's bounds, which `context` has as 32 bits at `OFFSET` and the verifier makes a
+/// pointer of (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). LLVM would go on with it in
+/// 32 bits, and what comes of that is no pointer.
+///
+/// # Safety
+/// The context has a bound there.
+#[inline(always)]
+pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
+    let bound: usize;
+    // SAFETY: the caller says so.
+    unsafe {
+        asm!(
+            "{bound} = *(u32 *)({context} + {offset})",
+            bound = lateout(reg) bound,
+            context = in(reg) context,
+            offset = const OFFSET,
+            options(pure, readonly, nostack),
+        )
+    }
+    bound
+}
+
 /// Loads `N` words from `place`, at most 10.
 ///
 /// # Safety

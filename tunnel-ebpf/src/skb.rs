@@ -2,6 +2,7 @@
 //! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
 
 use core::hint::cold_path;
+use core::mem::offset_of;
 
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::bpf_csum_update;
@@ -71,8 +72,15 @@ impl<T: Tags> Skb<T> {
     /// in another order than the check did, and the verifier does not follow.
     #[inline(always)]
     fn pointer<V>(&self, offset: usize) -> Option<*mut V> {
-        let start = self.context().data() + link_header_len() + offset;
-        if start + size_of::<V>() > self.context().data_end() {
+        // SAFETY: these are the bounds.
+        let (data, end) = unsafe {
+            (
+                place::bound::<_, { offset_of!(__sk_buff, data) }>(self.skb),
+                place::bound::<_, { offset_of!(__sk_buff, data_end) }>(self.skb),
+            )
+        };
+        let start = data + link_header_len() + offset;
+        if start + size_of::<V>() > end {
             return None;
         }
         Some(start as *mut V)

@@ -5,7 +5,7 @@
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes};
 use aya_ebpf::programs::XdpContext;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use tunnel_common::counters::Count;
 use tunnel_ebpf::checksum::mended;
@@ -38,8 +38,15 @@ pub fn behind_tags(ctx: &XdpContext) -> Option<Tagged> {
 /// Only for offsets that are known when the program is loaded, as for an skb.
 #[inline(always)]
 fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
-    let start = ctx.data() + offset;
-    if start + size_of::<V>() > ctx.data_end() {
+    // SAFETY: these are the bounds.
+    let (data, end) = unsafe {
+        (
+            place::bound::<_, { offset_of!(xdp_md, data) }>(ctx.ctx),
+            place::bound::<_, { offset_of!(xdp_md, data_end) }>(ctx.ctx),
+        )
+    };
+    let start = data + offset;
+    if start + size_of::<V>() > end {
         return None;
     }
     Some(start as *mut V)

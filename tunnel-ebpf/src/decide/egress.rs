@@ -56,20 +56,22 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
             return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason);
         }
     };
-    if peer.has_conditions() && peer.direct == 1 && peer.plain == 1 {
+    let has_conditions = peer.has_conditions();
+    if has_conditions && peer.direct == 1 && peer.plain == 1 {
         cold_path();
         return Err(Reason::Direct);
     }
+    let conditional = has_conditions || from.is_underlay;
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, &ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => return Ok(Step::IcmpError),
-            _ => return to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from),
+            _ => return to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from, conditional),
         }
     }
-    to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from)
+    to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from, conditional)
 }
 
 #[inline(always)]
@@ -80,8 +82,9 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
     peer: &Peer<Octets<F>>,
     from: &From<F::Address>,
+    conditional: bool,
 ) -> Result<Step, Reason> {
-    let addresses = if from.is_underlay || peer.has_conditions() {
+    let addresses = if conditional {
         cold_path();
         on_conditions::<F, P, T>(packet, tables, ip, peer, from)?
     } else {

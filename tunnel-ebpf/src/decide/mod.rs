@@ -14,6 +14,8 @@ mod public_flow;
 mod quote;
 mod step;
 
+use core::hint::cold_path;
+
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 pub use self::step::Step;
@@ -81,7 +83,10 @@ fn rewritten<F: Family, P: PacketMut>(
 fn written(result: Result<(), WriteFailed>, slot: u32) -> Result<Outcome, Reason> {
     match result {
         Ok(()) => Ok(Outcome::Rewritten { slot }),
-        Err(WriteFailed) => Err(Reason::WriteFailed),
+        Err(WriteFailed) => {
+            cold_path();
+            Err(Reason::WriteFailed)
+        }
     }
 }
 

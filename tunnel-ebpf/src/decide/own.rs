@@ -1,5 +1,7 @@
 //! Which of this host's own addresses a packet has.
 
+use core::hint::cold_path;
+
 use tunnel_common::peers::Peer;
 use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY};
 
@@ -14,9 +16,14 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     peer: &Peer<A::Octets>,
     private: A,
 ) -> Option<A> {
-    let is_unaware = tables.has_moved() && peer.unaware == 1;
+    let is_unaware = tables.has_moved() && {
+        // Of its own, or it would be asked whether the host has moved or not.
+        cold_path();
+        peer.unaware == 1
+    };
     if !tables.is_gateway() {
         if private != A::from_octets(peer.self_private) {
+            cold_path();
             return None;
         }
         if !is_unaware {

@@ -63,7 +63,7 @@ impl Family for V4 {
 
     #[inline(always)]
     fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
-        parse(header, packet.extent(), packet.segments())
+        parse(header, packet.extent(), || packet.segments())
     }
 
     #[inline(always)]
@@ -109,15 +109,20 @@ impl Family for V4 {
     }
 }
 
-/// The header of a packet of `extent` bytes. `segments` is not 0 for a GSO or GRO packet.
+/// The header of a packet of `extent` bytes. `segments` gives not 0 for a GSO or GRO packet; it is asked for
+/// only where it counts, since it stands far from all that is looked at otherwise.
 #[inline(always)]
-fn parse(header: &Header, extent: u32, segments: u32) -> Result<Ip<Address>, Reason> {
+fn parse(
+    header: &Header,
+    extent: u32,
+    segments: impl FnOnce() -> u32,
+) -> Result<Ip<Address>, Reason> {
     let header_len = header_len(header).ok_or(Reason::Malformed)?;
     let [_, _, l0, l1] = header[0].to_ne_bytes();
     let total_len = match u16::from_be_bytes([l0, l1]) {
         // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 6.3,
         // include/linux/ip.h, iph_totlen, commit b1a78b9b9886).
-        0 if segments > 0 => extent,
+        0 if segments() > 0 => extent,
         len => u32::from(len),
     };
     if total_len < header_len as u32 {
@@ -199,7 +204,7 @@ mod tests {
     fn only_version_4_with_5_to_15_words_is_a_header() {
         for vihl in 0..=255 {
             let expected = (0x45..=0x4f).contains(&vihl).then(|| usize::from(vihl - 0x40) * 4);
-            let parsed = parse(&header(vihl, 100), 100, 0);
+            let parsed = parse(&header(vihl, 100), 100, || 0);
             assert_eq!(parsed.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
             let quoted = parse_quoted(&header(vihl, 100), 100);
             assert_eq!(quoted.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
@@ -223,7 +228,7 @@ mod tests {
                 destination: Words([u32::from_ne_bytes([10, 0, 0, 2])]),
             },
         };
-        assert_eq!(parse(&header(0x46, 100), 120, 0), Ok(expected));
+        assert_eq!(parse(&header(0x46, 100), 120, || 0), Ok(expected));
     }
 
     #[test]
@@ -244,7 +249,7 @@ mod tests {
             (19, 18, Err(Reason::Malformed)),
         ] {
             for segments in [0, 1, 45] {
-                let parsed = parse(&header(0x45, total_len), extent, segments);
+                let parsed = parse(&header(0x45, total_len), extent, || segments);
                 assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{total_len} of {extent}");
             }
         }
@@ -260,7 +265,7 @@ mod tests {
             (0x45, 200_000, 0, Err(Reason::Malformed)),
             (0x45, 20, 0, Err(Reason::Malformed)),
         ] {
-            let parsed = parse(&header(vihl, 0), extent, segments);
+            let parsed = parse(&header(vihl, 0), extent, || segments);
             assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{extent} and {segments}");
         }
     }
@@ -290,7 +295,7 @@ mod tests {
             let [f0, f1] = field.to_be_bytes();
             let mut header = header(0x45, 20);
             header[1] = u32::from_ne_bytes([0xab, 0xcd, f0, f1]);
-            let parsed = parse(&header, 20, 0);
+            let parsed = parse(&header, 20, || 0);
             assert_eq!(parsed.map(|ip| ip.fragment), Ok(expected), "{field:#x}");
         }
     }

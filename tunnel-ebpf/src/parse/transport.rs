@@ -1,5 +1,7 @@
 //! The transport header: as much of it as a change of addresses concerns.
 
+use core::hint::cold_path;
+
 use tunnel_common::outcome::Reason;
 
 use crate::family::Family;
@@ -73,12 +75,32 @@ pub fn checksum_to_mend<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeaderCh
     if matches!(ip.fragment, Fragment::Later) {
         return Ok(PseudoHeaderChecksum::NONE);
     }
-    // ICMP and ICMPv6 are only themselves within their own version of IP.
-    let foreign_icmp = matches!(ip.protocol, ICMP | ICMPV6) && ip.protocol != F::ICMP;
-    if !foreign_icmp && ip.payload_len < header_len_min(ip.protocol) {
+    // Each protocol by itself, so that the packet is asked for it once and all else is known.
+    match ip.protocol {
+        TCP => checksum_of::<F>(TCP, ip),
+        UDP => checksum_of::<F>(UDP, ip),
+        UDP_LITE => checksum_of::<F>(UDP_LITE, ip),
+        DCCP => checksum_of::<F>(DCCP, ip),
+        // ICMP and ICMPv6 are only themselves within their own version of IP.
+        protocol if protocol == F::ICMP => checksum_of::<F>(F::ICMP, ip),
+        _ => Ok(PseudoHeaderChecksum::NONE),
+    }
+}
+
+/// The checksum of `protocol`, whose header `ip`'s payload begins with.
+///
+/// # Errors
+/// As for [`checksum_to_mend`].
+#[inline(always)]
+fn checksum_of<F: Family>(
+    protocol: u8,
+    ip: &Ip<F::Address>,
+) -> Result<PseudoHeaderChecksum, Reason> {
+    if ip.payload_len < header_len_min(protocol) {
+        cold_path();
         return Err(Reason::Truncated);
     }
-    Ok(F::pseudo_header_checksum(ip.protocol))
+    Ok(F::pseudo_header_checksum(protocol))
 }
 
 /// Whether the transport header of `protocol` starts with two ports.
