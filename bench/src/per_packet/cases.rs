@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use tests::packet::ethernet::ETHERTYPE_ARP;
 use tests::packet::{Frame, Ipv4, Ipv6, Tcp, Transport, Udp};
+use tunnel_user::dataplane::place::Program;
 
 use super::cycle::Members;
-use super::host::Program;
 use super::octets::Octets;
 
 /// Bytes of the payload of each packet.

@@ -11,49 +11,17 @@ use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::place::Program;
 use tunnel_user::dataplane::table::Table;
 
 use super::cases::{Families, Version};
 use super::octets::Octets;
 
-/// One of rewrite's programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// At tc, on the way out.
-    Egress,
-    /// At tc, on the way in.
-    Ingress,
-    /// At XDP, on the way in.
-    Xdp,
-}
-
-impl Program {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
-
-    /// Its type.
-    pub const fn of(self) -> Type {
-        match self {
-            Self::Egress | Self::Ingress => Type::Tc,
-            Self::Xdp => Type::Xdp,
-        }
-    }
-
-    /// Its heading in a table.
-    pub const fn heading(self) -> &'static str {
-        match self {
-            Self::Egress => "tc egress",
-            Self::Ingress => "tc ingress",
-            Self::Xdp => "XDP ingress",
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Egress => maps::EGRESS_PROGRAM,
-            Self::Ingress => maps::INGRESS_PROGRAM,
-            Self::Xdp => maps::XDP_PROGRAM,
-        }
+/// The type of a program.
+pub const fn type_of(program: Program) -> Type {
+    match program {
+        Program::Egress | Program::Ingress => Type::Tc,
+        Program::Xdp => Type::Xdp,
     }
 }
 
@@ -93,7 +61,7 @@ impl Host {
         for program in Program::ALL {
             let name = program.name();
             let loaded = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-            match program.of() {
+            match type_of(program) {
                 Type::Tc => <&mut SchedClassifier>::try_from(loaded)?.load(),
                 Type::Xdp => <&mut Xdp>::try_from(loaded)?.load(),
             }
@@ -109,7 +77,7 @@ impl Host {
     pub fn program(&self, program: Program) -> Result<BorrowedFd<'_>> {
         let name = program.name();
         let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
-        let fd = match program.of() {
+        let fd = match type_of(program) {
             Type::Tc => <&SchedClassifier>::try_from(loaded)?.fd()?,
             Type::Xdp => <&Xdp>::try_from(loaded)?.fd()?,
         };

@@ -11,11 +11,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use anyhow::{Context as _, Result, ensure};
 use tests::packet::hex;
 use tests::test_run::{self, Type, Way};
+use tunnel_user::dataplane::place::Program;
 
 use self::cases::{Case, Families, Version, Whose};
 use self::cycle::Members;
 pub use self::host::entries;
-use self::host::{Host, Program};
+use self::host::{Host, type_of};
 pub use self::octets::Octets;
 use crate::chapter::Setting;
 use crate::empty_program;
@@ -72,7 +73,15 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
 }
 
 fn columns() -> Vec<String> {
-    Program::ALL.iter().map(|program| program.heading().to_owned()).collect()
+    Program::ALL.map(|program| heading(program).to_owned()).into()
+}
+
+const fn heading(program: Program) -> &'static str {
+    match program {
+        Program::Egress => "tc egress",
+        Program::Ingress => "tc ingress",
+        Program::Xdp => "XDP ingress",
+    }
 }
 
 fn host(members: Members, families: Families) -> Result<Host> {
@@ -118,7 +127,7 @@ impl<'a> Measured<'a> {
 
     fn once_more(&mut self, empty: &Empty) -> Result<()> {
         for (program, member, samples) in &mut self.programs {
-            let of = program.of();
+            let of = type_of(*program);
             let frame = self.case.frame(*program, *member);
             let nothing = empty.of(of);
             let way = Way::default();

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tests::test_run::{self, Way};
 use tunnel_common::peers::Peer;
+use tunnel_user::dataplane::place::Program;
 
 use super::cases::{Carries, Families, ipv4, ipv6};
-use super::host::{Host, Program, entries};
+use super::host::{Host, entries, type_of};
 use super::octets::Octets;
 use super::{Empty, columns, nanoseconds};
 use crate::chapter::Setting;
@@ -110,7 +111,7 @@ impl Case {
 }
 
 fn over_empty(host: &Host, program: Program, frame: &[u8], empty: &Empty) -> Result<f64> {
-    let of = program.of();
+    let of = type_of(program);
     let (nothing, program) = (empty.of(of), host.program(program)?);
     let mut times: [Vec<Duration>; 2] = Default::default();
     for _ in 0..CALLS {

@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::counts::Counts;
 use crate::difference::{self, Difference};
 use crate::model::{Memory, Model, Prediction};
-use crate::programs::Programs;
+use crate::programs::{self, Programs};
 use crate::round_trip;
 use crate::steps::{Episode, STEPS, Step};
 use crate::tally::Tally;
@@ -75,7 +75,7 @@ fn run_comparing(
     for index in 0..STEPS {
         let step = episode.step(index);
         let frame = &step.packet.bytes;
-        let direction = step.program.direction();
+        let direction = programs::direction(step.program);
         let prediction = match direction {
             Direction::Egress => model.egress(frame, step.way.segments),
             Direction::Ingress => model.ingress(frame, step.way.segments),
@@ -112,7 +112,7 @@ fn run_step(
         Err(error) => return Ok(Some(Difference::new(format!("  {error:#}\n")))),
     };
     let difference = difference::find(
-        step.program.verdict(ran.returned),
+        programs::verdict(step.program, ran.returned),
         prediction.fate.verdict(),
         &ran.frame,
         &prediction.after.frame,
@@ -167,7 +167,7 @@ impl Fault {
                 )
             }
             Self::Step(index, step, prediction, difference) => {
-                let kind = match step.program.of() {
+                let kind = match programs::type_of(step.program) {
                     Type::Tc => "tc",
                     Type::Xdp => "XDP",
                 };

@@ -26,10 +26,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 use tunnel_common::outcome::{Direction, Reason};
+use tunnel_user::dataplane::place::Program;
 
 use cluster::{Cluster, Link};
 use episode::Hosts;
-use programs::{Abilities, Loaded, Program};
+use programs::{Abilities, Loaded};
 use steps::{Episode, STEPS};
 use tally::{NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
 
@@ -38,8 +39,6 @@ const PACKETS: u64 = 30_000;
 
 /// Frames for each program after which none of them lacks anything but by a fault.
 const LONG: u64 = 300_000;
-
-const PROGRAMS: [Program; 3] = [Program::Egress, Program::Ingress, Program::Xdp];
 
 #[test]
 fn programs_and_model_agree() {
@@ -123,7 +122,8 @@ fn run_cluster(
             return Ok(Some(format!("ORACLE_EPISODE='{name}/{index}', {report}\n")));
         }
         index += 1;
-        let least = PROGRAMS.iter().map(|program| of_cluster.frames(*program)).filter(|n| *n > 0);
+        let least =
+            Program::ALL.iter().map(|program| of_cluster.frames(*program)).filter(|n| *n > 0);
         if share.only.is_some() || least.min() >= Some(share.packets) {
             break;
         }
@@ -142,14 +142,15 @@ fn run_cluster(
 
 /// Everything that can become of a packet has become of some; in a long run, in each program.
 fn assert_wide(tally: &Tally, packets: u64) {
-    for program in PROGRAMS {
+    for program in Program::ALL {
         let frames = tally.frames(program);
         assert!(frames >= packets, "{}: {frames} frames", program.name());
         assert!(tally.ways_back(program) * 5 > frames, "{tally}");
         let others = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE].into_iter();
-        let reasons = Reason::ALL.iter().filter(|reason| concerns(**reason, program.direction()));
+        let reasons =
+            Reason::ALL.iter().filter(|reason| concerns(**reason, programs::direction(program)));
         for name in others.chain(reasons.map(|reason| reason.name())) {
-            let counted: &[Program] = if packets >= LONG { &[program] } else { &PROGRAMS };
+            let counted: &[Program] = if packets >= LONG { &[program] } else { &Program::ALL };
             let count: u64 = counted.iter().map(|program| tally.with_fate(*program, name)).sum();
             assert!(count > 0, "{}: no {name}", program.name());
         }

@@ -12,6 +12,7 @@ use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::place::Program;
 
 use crate::cluster::Cluster;
 use crate::counts::Counts;
@@ -22,52 +23,30 @@ use tests::test_run::{self, Ran, Type, Way};
 /// Slots that clusters have at most.
 const SLOTS: u32 = 16;
 
-/// A program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Program {
-    /// On the way out.
-    Egress,
-    /// On the way in, at tc.
-    Ingress,
-    /// On the way in, at XDP.
-    Xdp,
+/// The type of a program.
+pub fn type_of(program: Program) -> Type {
+    match program {
+        Program::Egress | Program::Ingress => Type::Tc,
+        Program::Xdp => Type::Xdp,
+    }
 }
 
-impl Program {
-    /// Its name in the object.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Egress => maps::EGRESS_PROGRAM,
-            Self::Ingress => maps::INGRESS_PROGRAM,
-            Self::Xdp => maps::XDP_PROGRAM,
-        }
+/// Which way a program's packets go.
+pub fn direction(program: Program) -> Direction {
+    match program {
+        Program::Egress => Direction::Egress,
+        Program::Ingress | Program::Xdp => Direction::Ingress,
     }
+}
 
-    /// Its type.
-    pub fn of(self) -> Type {
-        match self {
-            Self::Egress | Self::Ingress => Type::Tc,
-            Self::Xdp => Type::Xdp,
-        }
-    }
-
-    /// Which way its packets go.
-    pub fn direction(self) -> Direction {
-        match self {
-            Self::Egress => Direction::Egress,
-            Self::Ingress | Self::Xdp => Direction::Ingress,
-        }
-    }
-
-    /// The verdict that a returned number is.
-    pub fn verdict(self, returned: u32) -> Option<Verdict> {
-        match (self.of(), returned.cast_signed()) {
-            // TC_ACT_UNSPEC and TC_ACT_SHOT.
-            (Type::Tc, -1) | (Type::Xdp, 2) => Some(Verdict::Pass),
-            // XDP_PASS and XDP_DROP.
-            (Type::Tc, 2) | (Type::Xdp, 1) => Some(Verdict::Drop),
-            _ => None,
-        }
+/// The verdict that a number is that a program returned.
+pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
+    match (type_of(program), returned.cast_signed()) {
+        // TC_ACT_UNSPEC and TC_ACT_SHOT.
+        (Type::Tc, -1) | (Type::Xdp, 2) => Some(Verdict::Pass),
+        // XDP_PASS and XDP_DROP.
+        (Type::Tc, 2) | (Type::Xdp, 1) => Some(Verdict::Drop),
+        _ => None,
     }
 }
 
@@ -92,13 +71,13 @@ impl Programs {
             .map_max_entries(maps::PEER_COUNTERS, SLOTS)
             .load(&object)
             .context("cannot load the object")?;
-        for program in [Program::Egress, Program::Ingress, Program::Xdp] {
+        for program in Program::ALL {
             if program == Program::Xdp && settings.link_header_len != ETHERNET_HEADER_LEN {
                 continue;
             }
             let name = program.name();
             let loaded = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-            match program.of() {
+            match type_of(program) {
                 Type::Tc => <&mut SchedClassifier>::try_from(loaded)?.load(),
                 Type::Xdp => <&mut Xdp>::try_from(loaded)?.load(),
             }
@@ -123,11 +102,11 @@ impl Programs {
     pub fn run(&mut self, program: Program, frame: &[u8], way: Way) -> Result<Ran> {
         let name = program.name();
         let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
-        let fd = match program.of() {
+        let fd = match type_of(program) {
             Type::Tc => <&SchedClassifier>::try_from(loaded)?.fd()?,
             Type::Xdp => <&Xdp>::try_from(loaded)?.fd()?,
         };
-        test_run::run(fd.as_fd(), program.of(), frame, way)
+        test_run::run(fd.as_fd(), type_of(program), frame, way)
             .with_context(|| format!("cannot run {name}"))
     }
 

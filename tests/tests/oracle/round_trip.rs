@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use tunnel_common::outcome::{Direction, Verdict};
+use tunnel_user::dataplane::place::Program;
 
 use crate::cluster::{Cluster, Own, Peer, Role};
 use crate::difference::{self, Difference};
 use crate::model::{Fate, Prediction, is_listed, network, of_packet, of_quote};
-use crate::programs::{Program, Programs};
+use crate::programs::{self, Programs};
 use crate::steps::Step;
 use tests::test_run::Way;
 
@@ -60,7 +61,7 @@ pub fn back(
     };
     let ran = programs.run(program, &prediction.after.frame, way)?;
     Ok(difference::find(
-        program.verdict(ran.returned),
+        programs::verdict(program, ran.returned),
         Verdict::Pass,
         &ran.frame,
         &step.packet.bytes,
@@ -93,12 +94,12 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     ) else {
         return false;
     };
-    let ends = match step.program.direction() {
+    let ends = match programs::direction(step.program) {
         Direction::Egress => [before.source, before.destination],
         Direction::Ingress => [after.destination, after.source],
     };
     let is_private = cluster.underlay_of(ends[0], true).is_some_and(|underlay| underlay != ends[0]);
-    let came_from_now = match step.program.direction() {
+    let came_from_now = match programs::direction(step.program) {
         Direction::Egress => true,
         Direction::Ingress => {
             is_now_at(cluster, before.source) && cluster.is_of_now(before.destination)

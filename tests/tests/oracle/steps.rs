@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tests::packet::random::{
     Direction, Generator, Identity, LinkType, Packet, Pool, Profile, SplitMix,
 };
+use tunnel_user::dataplane::place::Program;
 
 use crate::cluster::{Cluster, Link, Range};
-use crate::programs::{Abilities, Program};
+use crate::programs::{self, Abilities};
 use tests::test_run::{Type, Way};
 
 /// Steps from a start to the next.
@@ -59,11 +60,11 @@ impl Episode {
     pub fn step(&self, index: u64) -> Step {
         let mut random = SplitMix::of(self.seed, index);
         let program = random.one_of(&self.programs);
-        let packet = match program.direction() {
+        let packet = match programs::direction(program) {
             tunnel_common::outcome::Direction::Egress => self.egress.packet(index),
             tunnel_common::outcome::Direction::Ingress => self.ingress.packet(index),
         };
-        let way = self.way(&mut random, program.of(), packet.bytes.len());
+        let way = self.way(&mut random, programs::type_of(program), packet.bytes.len());
         Step { program, packet, way }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tunnel_user::dataplane::place::Program;
+
 use crate::model::{Fate, Prediction};
-use crate::programs::Program;
 
 /// The names of fates that are no reason.
 pub const NOT_OURS: &str = "not-ours";

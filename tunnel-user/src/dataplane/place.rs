@@ -133,7 +133,7 @@ impl Place {
 }
 
 /// A program of the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
     /// At tc, on the way out.
     Egress,
