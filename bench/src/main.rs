@@ -3,6 +3,7 @@
 //! A chapter measures one thing and gives tables; the report prints them as they come, and writes
 //! them as JSON and as a plot.
 
+mod attaching;
 mod chapter;
 mod daemon;
 mod empty_program;
@@ -18,6 +19,7 @@ mod progress;
 mod real_path;
 mod report;
 mod rounds;
+mod text_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

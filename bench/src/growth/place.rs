@@ -1,20 +1,18 @@
 //! Two hosts of a cluster of many: the others are in all files and rules, and nowhere else.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tempfile::TempDir;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
-use tests::process;
+use anyhow::Result;
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
 use tests::rewrite_command::Rewrite;
 
 use super::trick;
+use crate::attaching::{attach, attach_both, detach};
 use crate::end_to_end::{PREFIX, carries, iptables};
 use crate::load::{Link, connections};
 use crate::others;
 use crate::processor::Processor;
+use crate::text_file::TextFile;
 
 /// How the cluster's addresses are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +43,20 @@ pub struct Place {
     /// How many each host has.
     pub peers: u32,
     lab: Lab,
-    folder: TempDir,
+    cluster: TextFile,
 }
 
 impl Place {
     /// Sets it up on both hosts and tries it out.
     pub fn new(way: Way, peers: u32, rewrite: &Rewrite) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
-        let folder = tempfile::tempdir().context("make a folder for files")?;
-        let place = Self { way, peers, lab, folder };
+        let cluster = TextFile::with(&(lab.cluster_toml() + &others::members(peers)))?;
         match way {
-            Way::Rewrite => place.attach(rewrite)?,
-            Way::Iptables => trick::set_up(&place.lab, place.folder.path(), peers)?,
+            Way::Rewrite => attach_both(rewrite, &lab, &cluster, &[])?,
+            Way::Iptables => trick::set_up(&lab, peers)?,
         }
-        carries(&place.lab, A_PRIVATE, B_PRIVATE)?;
-        Ok(place)
+        carries(&lab, A_PRIVATE, B_PRIVATE)?;
+        Ok(Self { way, peers, lab, cluster })
     }
 
     /// Connections per second, from A to B.
@@ -75,33 +72,7 @@ impl Place {
 
     /// Detaches A; then how long it takes to attach it.
     pub fn attach_again(&self, rewrite: &Rewrite) -> Result<Duration> {
-        rewrite.run(&self.lab.a, &["detach", PUBLIC_INTERFACE])?;
-        let file = self.file();
-        let file = word(&file)?;
-        let mut attach =
-            rewrite.command(&self.lab.a, &["attach", PUBLIC_INTERFACE, "--config", file]);
-        let start = Instant::now();
-        process::run(&mut attach)?;
-        Ok(start.elapsed())
+        detach(rewrite, &self.lab.a)?;
+        attach(rewrite, &self.lab.a, &self.cluster, &[])
     }
-
-    fn attach(&self, rewrite: &Rewrite) -> Result<()> {
-        let file = self.file();
-        let text = self.lab.cluster_toml() + &others::members(self.peers);
-        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-        let file = word(&file)?;
-        for host in [&self.lab.a, &self.lab.b] {
-            rewrite.run(host, &["attach", PUBLIC_INTERFACE, "--config", file])?;
-        }
-        Ok(())
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("cluster.toml")
-    }
-}
-
-/// As a word of a command.
-pub fn word(path: &Path) -> Result<&str> {
-    path.to_str().context("a temporary folder that is not UTF-8")
 }

@@ -1,29 +1,25 @@
 //! The iptables trick with more peers: four rules and a route for each.
 
-use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
 
 use ::tests::iptables_trick::{self, Host};
 use ::tests::lab::{Lab, PUBLIC_INTERFACE};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::place::word;
 use crate::end_to_end::iptables;
 use crate::others::{Other, others};
+use crate::text_file::TextFile;
 
 /// Sets it up on both hosts, with the rules for each other behind those for all other peers.
-pub fn set_up(lab: &Lab, folder: &Path, peers: u32) -> Result<()> {
-    let file = folder.join("rules");
+pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
     for (host, own) in iptables::hosts(lab) {
-        fs::write(&file, rules(&own, peers)).context("write the rules")?;
-        host.run(&["iptables-legacy-restore", "--noflush", "--wait", "10", word(&file)?])?;
+        let file = TextFile::with(&rules(&own, peers))?;
+        host.run(&["iptables-legacy-restore", "--noflush", "--wait", "10", file.word()?])?;
     }
     iptables::set_up(lab)?;
-    let file = folder.join("routes");
     for (host, own) in iptables::hosts(lab) {
-        fs::write(&file, routes(&own, peers)).context("write the routes")?;
-        host.run(&["ip", "-batch", word(&file)?])?;
+        let file = TextFile::with(&routes(&own, peers))?;
+        host.run(&["ip", "-batch", file.word()?])?;
     }
     Ok(())
 }

@@ -3,22 +3,21 @@
 mod fill;
 mod memory;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tempfile::TempDir;
-use tests::lab::{Lab, LabOptions, PUBLIC_INTERFACE};
-use tests::process;
+use anyhow::Result;
+use tests::lab::{Lab, LabOptions};
+use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
 
+use crate::attaching::{attach, detach};
 use crate::chapter::Setting;
 use crate::end_to_end::PREFIX;
 use crate::interrupt::{Interrupt, cleanly};
 use crate::others;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
+use crate::text_file::TextFile;
 
 /// How many peers are many.
 const MANY: u32 = 1_000_000;
@@ -32,21 +31,21 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let progress = Progress::start("filling maps");
         let mut tables = vec![fill::table(setting.effort.choose(3, 11), MANY, interrupt)?];
         progress.at("making a lab");
-        let host = Host::new(&setting.rewrite)?;
-        let few = host.file("few.toml", &host.lab.cluster_toml())?;
-        let many = host.lab.cluster_toml() + &others::members(MANY);
-        let many = host.file("many.toml", &many)?;
+        let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
+        let few = TextFile::with(&lab.cluster_toml())?;
+        let many = TextFile::with(&(lab.cluster_toml() + &others::members(MANY)))?;
+        let (rewrite, host) = (&setting.rewrite, &lab.a);
         progress.at("attaching with one peer");
         let rounds = setting.effort.choose(9, 31);
-        let of_few = host.commands(&[], &few, rounds, interrupt)?;
+        let of_few = measure(rewrite, host, &few, &[], rounds, interrupt)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
-        let of_many = host.commands(&["--no-routes"], &many, rounds, interrupt)?;
+        let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, interrupt)?;
         progress.at("looking at the maps of a million peers");
-        host.attach(&["--no-routes"], &many)?;
+        attach(rewrite, host, &many, &["--no-routes"])?;
         tables
             .push(commands_table(&[("1 peer", of_few), ("1,000,000 peers, --no-routes", of_many)]));
-        tables.push(memory::table(&host.lab.a, MANY)?);
+        tables.push(memory::table(host, MANY)?);
         Ok(tables)
     })
 }
@@ -78,54 +77,23 @@ fn commands_table(rows: &[(&str, Commands)]) -> Table {
     }
 }
 
-/// A host to attach on.
-struct Host<'a> {
-    rewrite: &'a Rewrite,
-    lab: Lab,
-    folder: TempDir,
-}
-
-impl<'a> Host<'a> {
-    fn new(rewrite: &'a Rewrite) -> Result<Self> {
-        let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
-        let folder = tempfile::tempdir().context("make a folder for files")?;
-        Ok(Self { rewrite, lab, folder })
+/// Attaches, attaches again and detaches, round by round.
+fn measure(
+    rewrite: &Rewrite,
+    host: &Namespace,
+    cluster: &TextFile,
+    options: &[&str],
+    rounds: usize,
+    interrupt: &Interrupt,
+) -> Result<Commands> {
+    let mut commands = Commands::default();
+    for _ in 0..rounds {
+        interrupt.stop_if_it_came()?;
+        commands.attach.push(milliseconds(attach(rewrite, host, cluster, options)?));
+        commands.again.push(milliseconds(attach(rewrite, host, cluster, options)?));
+        commands.detach.push(milliseconds(detach(rewrite, host)?));
     }
-
-    fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.folder.path().join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        Ok(path)
-    }
-
-    fn commands(
-        &self,
-        words: &[&str],
-        file: &Path,
-        rounds: usize,
-        interrupt: &Interrupt,
-    ) -> Result<Commands> {
-        let mut commands = Commands::default();
-        for _ in 0..rounds {
-            interrupt.stop_if_it_came()?;
-            commands.attach.push(milliseconds(self.attach(words, file)?));
-            commands.again.push(milliseconds(self.attach(words, file)?));
-            commands.detach.push(milliseconds(self.run(&["detach", PUBLIC_INTERFACE])?));
-        }
-        Ok(commands)
-    }
-
-    fn attach(&self, words: &[&str], file: &Path) -> Result<Duration> {
-        let file = file.to_str().context("a path that is no text")?;
-        self.run(&[&["attach", PUBLIC_INTERFACE, "--config", file], words].concat())
-    }
-
-    fn run(&self, words: &[&str]) -> Result<Duration> {
-        let mut command = self.rewrite.command(&self.lab.a, words);
-        let start = Instant::now();
-        process::run(&mut command)?;
-        Ok(start.elapsed())
-    }
+    Ok(commands)
 }
 
 fn milliseconds(time: Duration) -> f64 {

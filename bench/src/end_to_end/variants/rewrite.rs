@@ -1,12 +1,12 @@
 //! rewrite, on both hosts.
 
-use std::fs;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use tests::lab::{Lab, PUBLIC_INTERFACE};
 use tests::rewrite_command::Rewrite;
 
 use super::Way;
+use crate::attaching::attach_both;
+use crate::text_file::TextFile;
 
 /// Attached as it is by default.
 pub fn set_up(lab: &Lab, rewrite: &Rewrite) -> Result<Way> {
@@ -24,13 +24,6 @@ pub fn set_up_xdp(lab: &Lab, rewrite: &Rewrite) -> Result<Way> {
 }
 
 fn attach(lab: &Lab, rewrite: &Rewrite, options: &[&str]) -> Result<Way> {
-    let folder = tempfile::tempdir().context("make a folder for the file")?;
-    let file = folder.path().join("cluster.toml");
-    fs::write(&file, lab.cluster_toml()).context("write the file")?;
-    let file = file.to_str().context("a temporary folder that is not UTF-8")?;
-    for host in [&lab.a, &lab.b] {
-        let words = ["attach", PUBLIC_INTERFACE, "--config", file];
-        rewrite.run(host, &[&words, options].concat())?;
-    }
+    attach_both(rewrite, lab, &TextFile::with(&lab.cluster_toml())?, options)?;
     Ok(Way::private())
 }

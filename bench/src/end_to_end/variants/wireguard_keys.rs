@@ -4,15 +4,15 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use tempfile::NamedTempFile;
 
 use super::Side;
+use crate::text_file::TextFile;
 
 const PORT: &str = "51820";
 
 /// The keys of an end.
 pub struct Keys {
-    private: NamedTempFile,
+    private: TextFile,
     public: String,
 }
 
@@ -20,18 +20,17 @@ impl Keys {
     /// Makes new ones.
     pub fn make() -> Result<Self> {
         let key = wg("genkey", "")?;
-        let mut private = NamedTempFile::new().context("make a file for a key")?;
-        private.write_all(key.as_bytes()).context("write a key")?;
-        Ok(Self { private, public: wg("pubkey", &key)?.trim().to_owned() })
+        let public = wg("pubkey", &key)?.trim().to_owned();
+        Ok(Self { private: TextFile::with(&key)?, public })
     }
 
     /// Tells an interface with these keys which private address is behind the keys of its peer, and
     /// where.
     pub fn set(&self, peer: &Self, side: &Side<'_>, interface: &str) -> Result<()> {
         let Side { host, peer_private, peer_public, .. } = side;
-        let key = self.private.path().to_str().context("a temporary folder that is not UTF-8")?;
         let (endpoint, allowed) = (format!("{peer_public}:{PORT}"), format!("{peer_private}/32"));
-        let own = ["wg", "set", interface, "listen-port", PORT, "private-key", key];
+        let own =
+            ["wg", "set", interface, "listen-port", PORT, "private-key", self.private.word()?];
         let peer = ["peer", &peer.public, "endpoint", &endpoint, "allowed-ips", &allowed];
         host.run(&[&own[..], &peer].concat())?;
         Ok(())

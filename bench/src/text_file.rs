@@ -1,0 +1,24 @@
+//! A text that a command reads from a file.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
+
+/// Such a file, which its owner alone may read. Dropping it deletes it.
+pub struct TextFile(NamedTempFile);
+
+impl TextFile {
+    /// Writes one.
+    pub fn with(text: &str) -> Result<Self> {
+        let mut file = NamedTempFile::new().context("make a temporary file")?;
+        file.write_all(text.as_bytes())
+            .with_context(|| format!("write {}", file.path().display()))?;
+        Ok(Self(file))
+    }
+
+    /// Its path, as a word of a command.
+    pub fn word(&self) -> Result<&str> {
+        self.0.path().to_str().context("a temporary folder that is not UTF-8")
+    }
+}
