@@ -1,10 +1,13 @@
 //! The program that does nothing: what is left when it is subtracted is rewrite's own.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
+use anyhow::{Context as _, Result};
 use nix::libc;
+use nix::net::if_::if_nametoindex;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::netns::Namespace;
 use tests::test_run::Type;
 
 /// `enum bpf_cmd`, `enum bpf_prog_type` and `enum bpf_attach_type` (include/uapi/linux/bpf.h).
@@ -72,7 +75,7 @@ pub enum Place {
 
 impl Place {
     /// The type of the programs there.
-    pub const fn of(self) -> Type {
+    const fn of(self) -> Type {
         match self {
             Self::TcxEgress | Self::TcxIngress => Type::Tc,
             Self::Xdp => Type::Xdp,
@@ -84,7 +87,7 @@ impl Place {
 ///
 /// # Errors
 /// If the kernel refuses, or the name does not fit.
-pub fn load(of: Type, name: &CStr) -> io::Result<OwnedFd> {
+pub fn load(of: Type, name: &str) -> io::Result<OwnedFd> {
     let (prog_type, verdict) = match of {
         Type::Tc => (BPF_PROG_TYPE_SCHED_CLS, TC_ACT_UNSPEC),
         Type::Xdp => (BPF_PROG_TYPE_XDP, XDP_PASS),
@@ -95,8 +98,8 @@ pub fn load(of: Type, name: &CStr) -> io::Result<OwnedFd> {
     ];
     let license = c"GPL";
     let mut prog_name = [0; NAME_LEN];
-    let bytes = name.to_bytes_with_nul();
-    prog_name.get_mut(..bytes.len()).ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(bytes);
+    let room = prog_name[..NAME_LEN - 1].get_mut(..name.len());
+    room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
     let attributes = Attributes {
         prog_type,
         insn_cnt: 2,
@@ -109,11 +112,17 @@ pub fn load(of: Type, name: &CStr) -> io::Result<OwnedFd> {
     unsafe { bpf(BPF_PROG_LOAD, &attributes) }
 }
 
-/// Attaches one in this thread's network namespace, until the link is dropped.
+/// Loads one and attaches it to a host's public interface, until the link is dropped.
 ///
 /// # Errors
 /// If the kernel refuses: it has tcx since Linux 6.6.
-pub fn attach(program: &OwnedFd, interface: u32, place: Place) -> io::Result<OwnedFd> {
+pub fn attach(host: &Namespace, place: Place, name: &str) -> Result<OwnedFd> {
+    host.enter(|| link(&load(place.of(), name)?, if_nametoindex(PUBLIC_INTERFACE)?, place))?
+        .context("attach the empty program (tcx: Linux 6.6)")
+}
+
+/// In this thread's network namespace.
+fn link(program: &OwnedFd, interface: u32, place: Place) -> io::Result<OwnedFd> {
     let attributes = LinkAttributes {
         prog_fd: program.as_raw_fd().cast_unsigned(),
         target_ifindex: interface,

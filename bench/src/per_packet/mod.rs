@@ -37,8 +37,8 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         .map(|(members, families)| Ok((host(members, families)?, cases::cases(members, families))))
         .collect::<Result<Vec<_>>>()?;
     let empty = Empty {
-        tc: empty_program::load(Type::Tc, c"empty")?,
-        xdp: empty_program::load(Type::Xdp, c"empty")?,
+        tc: empty_program::load(Type::Tc, "empty")?,
+        xdp: empty_program::load(Type::Xdp, "empty")?,
     };
     let mut measured: Vec<_> = hosts
         .iter()
