@@ -10,11 +10,8 @@ use super::{Side, Way, sides};
 /// One filter for each direction on each host.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
-        let Side { host, private, public, gateway, peer_private, peer_public, .. } = side;
-        let [own, peer, via] = [private, peer_private, gateway].map(|address| address.to_string());
-        host.run(&["ip", "address", "add", &format!("{own}/32"), "dev", "lo"])?;
-        let route = ["ip", "route", "add", &peer, "via", &via, "dev", PUBLIC_INTERFACE];
-        host.run(&[&route[..], &["src", &own]].concat())?;
+        side.add_private()?;
+        let Side { host, private, public, peer_private, peer_public, .. } = side;
         // ARP would ask for the gateway with the private address, and get no answer: filters see IP alone.
         host.sysctl(&format!("net.ipv4.conf.{PUBLIC_INTERFACE}.arp_announce"), "2")?;
         host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;

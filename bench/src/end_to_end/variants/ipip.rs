@@ -9,13 +9,12 @@ const INTERFACE: &str = "ipip0";
 
 /// From host to host, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
-    for Side { host, private, public, peer_private, peer_public, .. } in sides(lab) {
-        let [own, peer, local, remote] =
-            [private, peer_private, public, peer_public].map(|address| address.to_string());
+    for side in sides(lab) {
+        let Side { host, public, peer_public, .. } = &side;
+        let [local, remote] = [public, peer_public].map(ToString::to_string);
         let link = ["ip", "link", "add", INTERFACE, "type", "ipip"];
         host.run(&[&link[..], &["local", &local, "remote", &remote]].concat())?;
-        host.run(&["ip", "address", "add", &own, "peer", &peer, "dev", INTERFACE])?;
-        host.run(&["ip", "link", "set", INTERFACE, "up"])?;
+        side.bring_up_to_peer(INTERFACE)?;
     }
     Ok(Way::private())
 }

@@ -11,15 +11,15 @@ const ID: &str = "1";
 
 /// From host to host, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
-    for Side { host, private, public, peer_public, .. } in sides(lab) {
-        let [local, remote] = [public, peer_public].map(|address| address.to_string());
+    for side in sides(lab) {
+        let Side { host, public, peer_public, .. } = &side;
+        let [local, remote] = [public, peer_public].map(ToString::to_string);
         let tunnel = ["ip", "l2tp", "add", "tunnel", "tunnel_id", ID, "peer_tunnel_id", ID];
         // Over IP: UDP would add another 12 bytes.
         host.run(&[&tunnel[..], &["encap", "ip", "local", &local, "remote", &remote]].concat())?;
         let session = ["ip", "l2tp", "add", "session", "name", INTERFACE, "tunnel_id", ID];
         host.run(&[&session[..], &["session_id", ID, "peer_session_id", ID]].concat())?;
-        host.run(&["ip", "address", "add", &format!("{private}/24"), "dev", INTERFACE])?;
-        host.run(&["ip", "link", "set", INTERFACE, "addrgenmode", "none", "up"])?;
+        side.bring_up(INTERFACE)?;
     }
     Ok(Way::private())
 }

@@ -9,6 +9,7 @@ mod l2tp;
 mod nft;
 mod openvpn;
 mod rewrite;
+mod side;
 mod vxlan;
 mod wireguard;
 mod wireguard_kernel;
@@ -17,13 +18,11 @@ mod wireguard_keys;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use tests::lab::{
-    A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, ROUTER_A_ADDRESS, ROUTER_B_ADDRESS,
-};
-use tests::netns::Namespace;
+use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use tests::rewrite_command::Rewrite;
 
 use crate::processor::Processor;
+use side::{Side, sides};
 
 /// One way to do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,38 +153,4 @@ impl Way {
     fn private_by(running: impl Send + 'static) -> Self {
         Self { _running: Some(Box::new(running)), ..Self::private() }
     }
-}
-
-/// A host, and what it has to know.
-struct Side<'a> {
-    host: &'a Namespace,
-    /// Tells the two apart.
-    name: &'static str,
-    private: Ipv4Addr,
-    public: Ipv4Addr,
-    gateway: Ipv4Addr,
-    peer_private: Ipv4Addr,
-    peer_public: Ipv4Addr,
-}
-
-fn sides(lab: &Lab) -> [Side<'_>; 2] {
-    let a = Side {
-        host: &lab.a,
-        name: "a",
-        private: A_PRIVATE,
-        public: A_PUBLIC,
-        gateway: ROUTER_A_ADDRESS,
-        peer_private: B_PRIVATE,
-        peer_public: B_PUBLIC,
-    };
-    let b = Side {
-        host: &lab.b,
-        name: "b",
-        private: B_PRIVATE,
-        public: B_PUBLIC,
-        gateway: ROUTER_B_ADDRESS,
-        peer_private: A_PRIVATE,
-        peer_public: A_PUBLIC,
-    };
-    [a, b]
 }

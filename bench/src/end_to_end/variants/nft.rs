@@ -2,22 +2,18 @@
 
 use std::net::Ipv4Addr;
 
-use ::tests::lab::{Lab, PUBLIC_INTERFACE};
+use ::tests::lab::Lab;
 use anyhow::Result;
 
-use super::{Side, Way, sides};
+use super::{Way, sides};
 
 /// One rule for each direction on each host.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
-        let Side { host, private, gateway, peer_private, .. } = &side;
-        let [src, dst, gateway] = [private, peer_private, gateway].map(ToString::to_string);
-        host.run(&["ip", "address", "add", &format!("{src}/32"), "dev", "lo"])?;
-        let route = ["ip", "route", "add", &dst, "via", &gateway, "dev", PUBLIC_INTERFACE];
-        host.run(&[&route[..], &["src", &src]].concat())?;
+        side.add_private()?;
         let own = Swap { private: side.private, public: side.public };
         let peer = Swap { private: side.peer_private, public: side.peer_public };
-        host.run(&["nft", &rules(&own, &peer)])?;
+        side.host.run(&["nft", &rules(&own, &peer)])?;
     }
     Ok(Way::private())
 }

@@ -11,13 +11,13 @@ const PORT: &str = "4789";
 
 /// From host to host, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
-    for Side { host, private, public, peer_public, .. } in sides(lab) {
-        let [local, remote] = [public, peer_public].map(|address| address.to_string());
+    for side in sides(lab) {
+        let Side { host, public, peer_public, .. } = &side;
+        let [local, remote] = [public, peer_public].map(ToString::to_string);
         let link = ["ip", "link", "add", INTERFACE, "type", "vxlan", "id", "1"];
         let ends = ["local", &local, "remote", &remote, "dstport", PORT, "dev", PUBLIC_INTERFACE];
         host.run(&[&link[..], &ends].concat())?;
-        host.run(&["ip", "address", "add", &format!("{private}/24"), "dev", INTERFACE])?;
-        host.run(&["ip", "link", "set", INTERFACE, "addrgenmode", "none", "up"])?;
+        side.bring_up(INTERFACE)?;
     }
     Ok(Way::private())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use tests::lab::Lab;
 use tests::wait::wait_until;
 
-use super::wireguard_keys::{Keys, bring_up};
+use super::wireguard_keys::Keys;
 use super::{Side, Way, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
@@ -60,7 +60,7 @@ impl Tunnel {
             Ok(last.is_none().then_some(()))
         })
         .with_context(|| last.map_or_else(String::new, |error| format!("{error:#}")))?;
-        bring_up(side, &interface)?;
+        side.bring_up_to_peer(&interface)?;
         Ok(Self { _daemon: daemon, _socket: socket })
     }
 }

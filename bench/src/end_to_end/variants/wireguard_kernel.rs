@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tests::lab::Lab;
 
-use super::wireguard_keys::{Keys, bring_up};
+use super::wireguard_keys::Keys;
 use super::{Way, sides};
 
 const INTERFACE: &str = "wg0";
@@ -18,7 +18,7 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
     let keys = [Keys::make()?, Keys::make()?];
     for (side, (own, peer)) in sides.iter().zip([(&keys[0], &keys[1]), (&keys[1], &keys[0])]) {
         own.set(peer, side, INTERFACE)?;
-        bring_up(side, INTERFACE)?;
+        side.bring_up_to_peer(INTERFACE)?;
     }
     Ok(Way::private())
 }

@@ -37,15 +37,6 @@ impl Keys {
     }
 }
 
-/// Gives an interface the private addresses of both ends, and brings it up.
-pub fn bring_up(side: &Side<'_>, interface: &str) -> Result<()> {
-    let Side { host, private, peer_private, .. } = side;
-    let (own, peer) = (format!("{private}/32"), peer_private.to_string());
-    host.run(&["ip", "address", "add", &own, "peer", &peer, "dev", interface])?;
-    host.run(&["ip", "link", "set", interface, "up"])?;
-    Ok(())
-}
-
 /// What `wg` makes of an input.
 fn wg(word: &str, input: &str) -> Result<String> {
     let mut child = Command::new("wg")
