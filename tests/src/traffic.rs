@@ -99,12 +99,7 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
     }
     stream.shutdown(Shutdown::Write).context("end the stream")?;
     // The receiver closes when it has everything.
-    let end = loop {
-        match stream.read(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            end => break end.context("wait for the receiver")?,
-        }
-    };
+    let end = uninterrupted(|| stream.read(&mut [0])).context("wait for the receiver")?;
     ensure!(end == 0, "the receiver sent something back");
     Ok((stream.local_addr().context("ask for the address")?, digest))
 }
@@ -116,14 +111,12 @@ fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
     let mut digest = Digest::default();
     let mut chunk = vec![0; CHUNK];
     loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return Ok((sender, digest)),
-            Ok(length) => digest.add(&chunk[..length]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("receive after {} bytes", digest.bytes));
-            }
+        let length = uninterrupted(|| stream.read(&mut chunk))
+            .with_context(|| format!("receive after {} bytes", digest.bytes))?;
+        if length == 0 {
+            return Ok((sender, digest));
         }
+        digest.add(&chunk[..length]);
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
 use tests::traffic;
+use tests::wait::uninterrupted;
 
 use super::{Link, per_second};
 
@@ -33,7 +34,7 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
 fn answer(listener: &TcpListener) -> Result<()> {
     let mut byte = [NEXT];
     while byte != [LAST] {
-        let (mut stream, _) = listener.accept().context("accept")?;
+        let (mut stream, _) = uninterrupted(|| listener.accept()).context("accept")?;
         stream.read_exact(&mut byte).context("read a byte")?;
         stream.write_all(&byte).context("write a byte")?;
     }
@@ -49,7 +50,7 @@ fn connect(address: SocketAddr, byte: u8) -> Result<()> {
     let mut answer = [0];
     stream.read_exact(&mut answer).context("read a byte")?;
     ensure!(answer == [byte], "{answer:?} came for {byte}");
-    let rest = stream.read(&mut answer).context("wait for the end")?;
+    let rest = uninterrupted(|| stream.read(&mut answer)).context("wait for the end")?;
     ensure!(rest == 0, "more came than was sent");
     Ok(())
 }

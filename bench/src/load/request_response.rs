@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tests::traffic;
+use tests::wait::uninterrupted;
 
 use super::{Link, per_second};
 
@@ -16,10 +17,10 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
 }
 
 fn answer(listener: &TcpListener) -> Result<()> {
-    let (mut stream, _) = listener.accept().context("accept")?;
+    let (mut stream, _) = uninterrupted(|| listener.accept()).context("accept")?;
     stream.set_nodelay(true).context("send bytes at once")?;
     let mut byte = [0];
-    while stream.read(&mut byte).context("read a request")? > 0 {
+    while uninterrupted(|| stream.read(&mut byte)).context("read a request")? > 0 {
         stream.write_all(&byte).context("write a response")?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! A TCP connection over which data goes there and back without a pause, and is compared.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tests::netns::Namespace;
 use tests::traffic::dial_from;
-use tests::wait::wait_until;
+use tests::wait::{uninterrupted, wait_until};
 
 const CHUNK: usize = 32 << 10;
 /// A connection that stands still for longer is taken for broken.
@@ -110,11 +110,10 @@ fn serve(listener: &TcpListener) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
     let mut chunk = vec![0; CHUNK];
     loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(length) => stream.write_all(&chunk[..length]).context("send back")?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("receive"),
+        let length = uninterrupted(|| stream.read(&mut chunk)).context("receive")?;
+        if length == 0 {
+            return Ok(());
         }
+        stream.write_all(&chunk[..length]).context("send back")?;
     }
 }
