@@ -3,6 +3,8 @@
 pub mod machine;
 pub mod plot;
 pub mod print;
+#[cfg(test)]
+mod sample;
 
 use serde::Serialize;
 
