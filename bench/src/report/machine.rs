@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use nix::sys::utsname::uname;
 use serde::Serialize;
+use tests::process;
 
 /// Where the caller says what a virtual machine has no means to find out: [`Machine::commit`] and
 /// [`Machine::rustc`].
@@ -72,12 +73,8 @@ fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 
 /// What a command prints; `unknown` if it can't be run, which is no reason not to measure.
 fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().ok();
-    let output = output.filter(|output| output.status.success());
-    output.map_or_else(
-        || "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    let said = process::run(Command::new(program).args(arguments));
+    said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
 }
 
 impl fmt::Display for Machine {

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use ::tests::process;
 use anyhow::{Context as _, Result, ensure};
 use indicatif::MultiProgress;
 
@@ -101,9 +102,8 @@ fn origin() -> String {
 
 /// What a program prints; none if it can't be run, which is no reason not to measure.
 fn said(command: &mut Command) -> Option<String> {
-    let output = command.current_dir(workspace()).output().ok()?;
-    let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !said.contains('\'')).then_some(said)
+    let said = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
+    (!said.contains('\'')).then_some(said)
 }
 
 #[cfg(test)]
