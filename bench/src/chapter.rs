@@ -22,12 +22,12 @@ pub struct Setting {
 pub enum Effort {
     /// All chapters together less than five minutes.
     Short,
-    /// More rounds and larger clusters.
+    /// More rounds, and longer ones.
     Full,
 }
 
 impl Effort {
-    /// One of two numbers: of rounds, of members.
+    /// One of two numbers: of rounds, of milliseconds.
     pub const fn choose<T: Copy>(self, short: T, full: T) -> T {
         match self {
             Self::Short => short,

@@ -43,12 +43,12 @@ Of cargo xtask's own:
 
 Examples:
   cargo xtask bench                      everything, in less than five minutes
-  cargo xtask bench --full               more rounds, and larger clusters: half an hour
+  cargo xtask bench --full               more rounds, and longer ones
   cargo xtask bench --only per-packet    one chapter
-  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: five minutes"
+  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: a few minutes"
 )]
 struct Cli {
-    /// More rounds, larger clusters: half an hour
+    /// More rounds, and longer ones
     #[arg(long)]
     full: bool,
     /// Only these chapters
