@@ -25,7 +25,7 @@ use runs::RUNS;
 
 const GUEST: &str = include_str!("guest.sh");
 const PROCESSORS: u8 = 2;
-const LIMIT: Duration = Duration::from_secs(1200);
+const LIMIT: Duration = Duration::from_secs(2400);
 
 /// Boots the newest kernel of each series, and runs [`RUNS`] on it. What is fetched and made is kept
 /// below `target/vm`.
