@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tests::rewrite_command::Rewrite;
 
+use crate::pace::Pace;
 use crate::report::Table;
 use crate::{end_to_end, growth, loader, per_packet, real_path};
 
@@ -15,6 +16,8 @@ pub struct Setting {
     pub rewrite: Rewrite,
     /// Whether software plays the processor.
     pub emulated: bool,
+    /// How fast the processors are while samples are taken.
+    pub pace: Pace,
 }
 
 /// How long a run may take.

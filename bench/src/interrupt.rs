@@ -16,6 +16,12 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
+    /// One that never comes.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Self(Arc::default())
+    }
+
     /// Fails if one came.
     pub fn stop_if_it_came(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {

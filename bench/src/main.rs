@@ -13,6 +13,7 @@ mod interrupt;
 mod load;
 mod loader;
 mod others;
+mod pace;
 mod per_packet;
 mod processor;
 mod progress;
@@ -23,11 +24,13 @@ mod text_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use chapter::{Chapter, Effort, Setting};
+use pace::Pace;
 use report::{Report, machine, plot, print};
 use tests::rewrite_command::Rewrite;
 
@@ -45,12 +48,17 @@ Examples:
   cargo xtask bench                      everything, in less than five minutes
   cargo xtask bench --full               more rounds, and longer ones
   cargo xtask bench --only per-packet    one chapter
+  cargo xtask bench --patient 30         on a machine that is shared: up to half an hour longer
   cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: a few minutes"
 )]
 struct Cli {
     /// More rounds, and longer ones
     #[arg(long)]
     full: bool,
+    /// Wait for moments in which nothing else slows the processor, and take samples again that were
+    /// disturbed, for so many minutes more than the run takes otherwise
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    patient: u32,
     /// Only these chapters
     #[arg(long, value_name = "CHAPTER", value_enum)]
     only: Vec<Chapter>,
@@ -73,15 +81,18 @@ fn run(cli: &Cli) -> Result<()> {
     let effort = if cli.full { Effort::Full } else { Effort::Short };
     let machine = machine::describe()?;
     let (rewrite, emulated) = (Rewrite::locate()?, machine.is_emulated());
-    let setting = Setting { effort, rewrite, emulated };
-    let mut report = Report { machine, tables: Vec::new() };
-    println!("{}", report.machine);
+    println!("{machine}");
+    let pace = Pace::find(Duration::from_mins(cli.patient.into()))?;
+    let setting = Setting { effort, rewrite, emulated, pace };
+    let mut tables = Vec::new();
     for chapter in Chapter::chosen(&cli.only) {
         for table in chapter.run(&setting).with_context(|| format!("chapter {chapter:?}"))? {
             println!("\n{}", print::table(&table));
-            report.tables.push(table);
+            tables.push(table);
         }
     }
+    let report = Report { machine, disturbance: setting.pace.disturbance(), tables };
+    println!("\n{}", report.disturbance);
     std::fs::create_dir_all(&cli.out).with_context(|| format!("make {}", cli.out.display()))?;
     let json = cli.out.join("report.json");
     let text = serde_json::to_string_pretty(&report).context("write JSON")?;

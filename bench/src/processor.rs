@@ -1,7 +1,9 @@
 //! The one processor that client, server and what lies between them share: scheduling over several
 //! differs from run to run by more than what is to be seen.
 
+use std::panic::resume_unwind;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -18,9 +20,25 @@ pub struct Processor(usize);
 impl Processor {
     /// The last one that this process may run on: the first has most of the interrupts.
     pub fn choose() -> Result<Self> {
+        Self::all()?.pop().context("there is no processor to run on")
+    }
+
+    /// Those that this process may run on.
+    pub fn all() -> Result<Vec<Self>> {
         let allowed = sched_getaffinity(SELF).context("ask for the processors")?;
-        let last = (0..CpuSet::count()).rev().find(|&n| allowed.is_set(n).unwrap_or(false));
-        last.map(Self).context("there is no processor to run on")
+        let all = (0..CpuSet::count()).filter(|&n| allowed.is_set(n).unwrap_or(false));
+        Ok(all.map(Self).collect())
+    }
+
+    /// Does something on it, in a thread of its own.
+    pub fn run<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                self.keep_thread()?;
+                work()
+            });
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Keeps the calling thread on it.

@@ -60,15 +60,17 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
             rewritten("rewrite, XDP", Program::Xdp, &["--ingress", "xdp"], setting, interrupt)?,
         ];
         let _stats = enable_stats(Stats::RunTime).context("have the kernel measure programs")?;
+        let processors = [processor];
+        let sampler = setting.pace.sampler(&processors, interrupt);
         let rounds = setting.effort.choose(5, 15);
         let duration = Duration::from_millis(setting.effort.choose(300, 1000));
         let mut samples: Vec<Samples> = variants.iter().map(|_| Default::default()).collect();
         for round in 0..rounds {
             progress.at(&format!("the real path, round {} of {rounds}", round + 1));
             for (variant, samples) in variants.iter().zip(&mut samples) {
-                interrupt.stop_if_it_came()?;
-                let figures = variant.measure(duration, processor).context(variant.heading)?;
-                for (samples, figure) in samples.iter_mut().zip(figures) {
+                let measure = || variant.measure(duration, processor);
+                let figures = sampler.sample(measure);
+                for (samples, figure) in samples.iter_mut().zip(figures.context(variant.heading)?) {
                     samples.push(figure);
                 }
             }

@@ -57,12 +57,14 @@ fn measure(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let effort = setting.effort;
+    let processors = [processor];
+    let sampler = setting.pace.sampler(&processors, interrupt);
     let rounds = if setting.emulated { effort.choose(3, 9) } else { effort.choose(5, 15) };
     interleave(rounds, Traffic::ALL.len(), places.len(), |Turn { round, case, variant }| {
-        interrupt.stop_if_it_came()?;
         let (traffic, place) = (Traffic::ALL[case], &places[variant]);
         let what = format!("{}, {}", traffic.name(), place.variant.name());
         progress.at(&format!("end to end: round {} of {rounds}, {what}", round + 1));
-        place.measure(traffic, traffic.time(effort), processor).context(what)
+        let measure = || place.measure(traffic, traffic.time(effort), processor);
+        sampler.sample(measure).context(what)
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::chapter::{Effort, Setting};
+use crate::chapter::Setting;
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
@@ -34,7 +34,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
             }
             places.push(of_way);
         }
-        let traffic = connect(setting.effort, &places, &progress, interrupt)?;
+        let traffic = connect(setting, &places, &progress, interrupt)?;
         let attach = attach(setting, &places, &progress, interrupt)?;
         Ok(vec![compared(&traffic), absolute(&traffic), attached(&attach)])
     })
@@ -42,19 +42,21 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
 
 /// Connections per second, by way and number of peers.
 fn connect(
-    effort: Effort,
+    setting: &Setting,
     places: &[Vec<Place>],
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let processor = Processor::choose()?;
-    let (rounds, time) = effort.choose((7, 400), (20, 1000));
+    let processors = [processor];
+    let sampler = setting.pace.sampler(&processors, interrupt);
+    let (rounds, time) = setting.effort.choose((7, 400), (20, 1000));
     interleave(rounds, places.len(), PEERS.len(), |Turn { round, case, variant }| {
-        interrupt.stop_if_it_came()?;
         let place = &places[case][variant];
         let what = format!("{}, {}", place.way.name(), count(place.peers));
         progress.at(&format!("growth: round {} of {rounds}, {what}", round + 1));
-        place.connections(Duration::from_millis(time), processor).context(what)
+        let measure = || place.connections(Duration::from_millis(time), processor);
+        sampler.sample(measure).context(what)
     })
 }
 
@@ -65,14 +67,16 @@ fn attach(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Samples>> {
+    let processors = Processor::all()?;
+    let sampler = setting.pace.sampler(&processors, interrupt);
     let rounds = setting.effort.choose(5, 20);
     let attached: Vec<_> =
         places.iter().flatten().filter(|place| place.way == Way::Rewrite).collect();
     let samples = interleave(rounds, 1, attached.len(), |Turn { round, variant, .. }| {
-        interrupt.stop_if_it_came()?;
         let what = count(attached[variant].peers);
         progress.at(&format!("growth: attach, round {} of {rounds}, {what}", round + 1));
-        let time = attached[variant].attach_again(&setting.rewrite).context(what)?;
+        let measure = || attached[variant].attach_again(&setting.rewrite);
+        let time = sampler.sample(measure).context(what)?;
         Ok(time.as_secs_f64() * 1e3)
     })?;
     Ok(samples.into_iter().flatten().collect())

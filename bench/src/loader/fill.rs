@@ -11,24 +11,28 @@ use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 use tunnel_user::dataplane::table::{Table as Entries, Way};
 
+use crate::chapter::Setting;
 use crate::interrupt::Interrupt;
 use crate::per_packet::{Octets as _, entries};
+use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
 
 /// The ways, and what the table calls them.
 const WAYS: [(Way, &str); 2] = [(Way::Batches, "by batches"), (Way::OneByOne, "one by one")];
 
 /// Fills the maps with `count` peers, in both ways in turn.
-pub fn table(rounds: usize, count: u32, interrupt: &Interrupt) -> Result<Table> {
+pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Table> {
     let of_peer = |slot| entries(slot, slot, <[u8; 4]>::BITS);
     let entries: Vec<_> =
         (0..count).flat_map(of_peer).map(|(address, peer)| (PeerKey { address }, peer)).collect();
     let members: Vec<_> = (0..count).map(|slot| (slot, member(slot))).collect();
     let mut samples: [Vec<f64>; 2] = Default::default();
-    for _ in 0..rounds {
+    let processors = Processor::all()?;
+    let sampler = setting.pace.sampler(&processors, interrupt);
+    for _ in 0..setting.effort.choose(3, 11) {
         for ((way, _), samples) in WAYS.iter().zip(&mut samples) {
-            interrupt.stop_if_it_came()?;
-            samples.push(fill(*way, &entries, &members)?);
+            let measure = || fill(*way, &entries, &members);
+            samples.push(sampler.sample(measure)?);
         }
     }
     Ok(Table {

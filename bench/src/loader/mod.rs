@@ -13,8 +13,10 @@ use tests::rewrite_command::Rewrite;
 use crate::attaching::{attach, detach};
 use crate::chapter::Setting;
 use crate::end_to_end::PREFIX;
-use crate::interrupt::{Interrupt, cleanly};
+use crate::interrupt::cleanly;
 use crate::others;
+use crate::pace::Sampler;
+use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::text_file::TextFile;
@@ -29,18 +31,22 @@ const MANY: u32 = 1_000_000;
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let progress = Progress::start("filling maps");
-        let mut tables = vec![fill::table(setting.effort.choose(3, 11), MANY, interrupt)?];
+        let mut tables = vec![fill::table(setting, MANY, interrupt)?];
         progress.at("making a lab");
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let few = TextFile::with(&lab.cluster_toml())?;
         let many = TextFile::with(&(lab.cluster_toml() + &others::members(MANY)))?;
         let (rewrite, host) = (&setting.rewrite, &lab.a);
+        let processors = Processor::all()?;
+        let sampler = setting.pace.sampler(&processors, interrupt);
         progress.at("attaching with one peer");
         let rounds = setting.effort.choose(9, 31);
-        let of_few = measure(rewrite, host, &few, &[], rounds, interrupt)?;
+        let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
-        let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, interrupt)?;
+        // Too long for a moment in which nothing disturbs it: no processor is looked at.
+        let sampler = setting.pace.sampler(&[], interrupt);
+        let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("looking at the maps of a million peers");
         attach(rewrite, host, &many, &["--no-routes"])?;
         tables
@@ -84,14 +90,18 @@ fn measure(
     cluster: &TextFile,
     options: &[&str],
     rounds: usize,
-    interrupt: &Interrupt,
+    sampler: &Sampler,
 ) -> Result<Commands> {
     let mut commands = Commands::default();
     for _ in 0..rounds {
-        interrupt.stop_if_it_came()?;
-        commands.attach.push(milliseconds(attach(rewrite, host, cluster, options)?));
-        commands.again.push(milliseconds(attach(rewrite, host, cluster, options)?));
-        commands.detach.push(milliseconds(detach(rewrite, host)?));
+        let [attached, again, detached] = sampler.sample(|| {
+            let attached = attach(rewrite, host, cluster, options)?;
+            let again = attach(rewrite, host, cluster, options)?;
+            Ok([attached, again, detach(rewrite, host)?].map(milliseconds))
+        })?;
+        commands.attach.push(attached);
+        commands.again.push(again);
+        commands.detach.push(detached);
     }
     Ok(commands)
 }

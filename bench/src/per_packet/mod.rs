@@ -18,8 +18,11 @@ use self::cycle::Members;
 pub use self::host::entries;
 use self::host::{Host, type_of};
 pub use self::octets::Octets;
-use crate::chapter::Setting;
+use crate::chapter::{Effort, Setting};
 use crate::empty_program;
+use crate::interrupt::cleanly;
+use crate::pace::Sampler;
+use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 
@@ -32,6 +35,15 @@ const RUNS: u32 = 100_001;
 /// # Errors
 /// If the kernel refuses, or a program does not do what its case says.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
+    cleanly(|interrupt| {
+        let processor = Processor::choose()?;
+        let processors = [processor];
+        let sampler = setting.pace.sampler(&processors, interrupt);
+        processor.run(|| measure(setting.effort, &sampler))
+    })
+}
+
+fn measure(effort: Effort, sampler: &Sampler) -> Result<Vec<Table>> {
     let progress = Progress::start("filling the maps");
     let hosts = cases::hosts()
         .map(|(members, families)| Ok((host(members, families)?, cases::cases(members, families))))
@@ -44,11 +56,11 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         .iter()
         .flat_map(|(host, cases)| cases.iter().map(move |case| Measured::new(host, *case)))
         .collect();
-    let rounds = setting.effort.choose(7, 31);
+    let rounds = effort.choose(7, 31);
     for round in 0..rounds {
         progress.at(&format!("nanoseconds per packet, round {} of {rounds}", round + 1));
         for measured in &mut measured {
-            measured.once_more(&empty).with_context(|| measured.case.name())?;
+            measured.once_more(&empty, sampler).with_context(|| measured.case.name())?;
         }
     }
     let table = Table {
@@ -69,7 +81,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
                 .to_owned(),
         ],
     };
-    Ok(vec![table, prefixes::table(setting, &empty, &progress)?])
+    Ok(vec![table, prefixes::table(effort, &empty, sampler, &progress)?])
 }
 
 fn columns() -> Vec<String> {
@@ -125,26 +137,10 @@ impl<'a> Measured<'a> {
         Self { host, case, programs: Program::ALL.map(|program| (program, first, Vec::new())) }
     }
 
-    fn once_more(&mut self, empty: &Empty) -> Result<()> {
+    fn once_more(&mut self, empty: &Empty, sampler: &Sampler) -> Result<()> {
         for (program, member, samples) in &mut self.programs {
-            let of = type_of(*program);
-            let frame = self.case.frame(*program, *member);
-            let nothing = empty.of(of);
-            let way = Way::default();
-            let (_, floor) = test_run::repeat(nothing, of, &frame, way, RUNS)?;
-            let fd = self.host.program(*program)?;
-            let (ran, time) = test_run::repeat(fd, of, &frame, way, RUNS)?;
-            if self.case.whose != Whose::Nobody {
-                *member = self.case.members.after_steps(*member, RUNS);
-            }
-            let wanted = self.case.frame(*program, *member);
-            ensure!(
-                ran.frame == wanted,
-                "{program:?} makes another packet of it: {} instead of {}",
-                hex::dump(&ran.frame),
-                hex::dump(&wanted)
-            );
-            samples.push(nanoseconds(time) - nanoseconds(floor));
+            let sample = || over_empty(self.host, self.case, *program, member, empty);
+            samples.push(sampler.sample(sample)?);
         }
         Ok(())
     }
@@ -153,6 +149,32 @@ impl<'a> Measured<'a> {
         let cells = self.programs.iter().map(|(_, _, samples)| Spread::of(samples)).collect();
         Row { what: self.case.name(), cells }
     }
+}
+
+/// A sample that begins with `member`, and leaves there whose turn it is then.
+fn over_empty(
+    host: &Host,
+    case: Case,
+    program: Program,
+    member: &mut u32,
+    empty: &Empty,
+) -> Result<f64> {
+    let of = type_of(program);
+    let frame = case.frame(program, *member);
+    let way = Way::default();
+    let (_, floor) = test_run::repeat(empty.of(of), of, &frame, way, RUNS)?;
+    let (ran, time) = test_run::repeat(host.program(program)?, of, &frame, way, RUNS)?;
+    if case.whose != Whose::Nobody {
+        *member = case.members.after_steps(*member, RUNS);
+    }
+    let wanted = case.frame(program, *member);
+    ensure!(
+        ran.frame == wanted,
+        "{program:?} makes another packet of it: {} instead of {}",
+        hex::dump(&ran.frame),
+        hex::dump(&wanted)
+    );
+    Ok(nanoseconds(time) - nanoseconds(floor))
 }
 
 fn nanoseconds(time: std::time::Duration) -> f64 {

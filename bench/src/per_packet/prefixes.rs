@@ -15,7 +15,8 @@ use super::cases::{Carries, Families, ipv4, ipv6};
 use super::host::{Host, entries, type_of};
 use super::octets::Octets;
 use super::{Empty, columns, nanoseconds};
-use crate::chapter::Setting;
+use crate::chapter::Effort;
+use crate::pace::Sampler;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 
@@ -43,9 +44,14 @@ const CASES: [Case; 3] = [
 ///
 /// # Errors
 /// If the kernel refuses, or a packet is not rewritten.
-pub fn table(setting: &Setting, empty: &Empty, progress: &Progress) -> Result<Table> {
+pub fn table(
+    effort: Effort,
+    empty: &Empty,
+    sampler: &Sampler,
+    progress: &Progress,
+) -> Result<Table> {
     let hosts = CASES.iter().map(Case::host).collect::<Result<Vec<_>>>()?;
-    let rounds = setting.effort.choose(5, 21);
+    let rounds = effort.choose(5, 21);
     let mut rows: Vec<[[Vec<f64>; 3]; 2]> = CASES.iter().map(|_| Default::default()).collect();
     for round in 0..rounds {
         progress.at(&format!("peers that are prefixes, round {} of {rounds}", round + 1));
@@ -56,9 +62,9 @@ pub fn table(setting: &Setting, empty: &Empty, progress: &Progress) -> Result<Ta
                     ipv6(program, Carries::Tcp, case.address(program)),
                 ];
                 for (frame, samples) in frames.iter().zip(samples.iter_mut()) {
-                    let nanoseconds = over_empty(host, program, frame, empty)
-                        .with_context(|| format!("{}, {program:?}", case.name))?;
-                    samples[column].push(nanoseconds);
+                    let nanoseconds = sampler.sample(|| over_empty(host, program, frame, empty));
+                    let what = || format!("{}, {program:?}", case.name);
+                    samples[column].push(nanoseconds.with_context(what)?);
                 }
             }
         }

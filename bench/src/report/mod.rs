@@ -8,6 +8,8 @@ mod sample;
 
 use serde::Serialize;
 
+use crate::pace::Disturbance;
+
 pub use machine::Machine;
 
 /// One run.
@@ -15,6 +17,8 @@ pub use machine::Machine;
 pub struct Report {
     /// Where.
     pub machine: Machine,
+    /// What slowed its processors.
+    pub disturbance: Disturbance,
     /// What was measured.
     pub tables: Vec<Table>,
 }

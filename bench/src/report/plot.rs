@@ -98,13 +98,16 @@ fn pixel(size: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{machine, sample};
+    use super::super::{Disturbance, machine, sample};
     use super::*;
 
     #[test]
     fn every_figure_stands_in_the_picture() {
-        let report =
-            Report { machine: machine::describe().unwrap(), tables: vec![sample::table()] };
+        let report = Report {
+            machine: machine::describe().unwrap(),
+            disturbance: Disturbance { kept: 4, disturbed: 1, again: 2 },
+            tables: vec![sample::table()],
+        };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.svg");
         write(&report, &path).unwrap();
