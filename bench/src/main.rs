@@ -17,6 +17,7 @@ mod pace;
 mod per_packet;
 mod processor;
 mod progress;
+mod raw_program;
 mod real_path;
 mod report;
 mod rounds;

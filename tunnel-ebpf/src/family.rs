@@ -18,6 +18,8 @@ pub type Octets<F> = <<F as Family>::Address as Address>::Octets;
 pub trait Family {
     /// Its addresses.
     type Address: Address;
+    /// The header of a packet where it lies.
+    type InPlace<P: Packet>: Copy;
     /// Its header, without options and extension headers: words as they stand in memory.
     type Header: Copy;
     /// The part of the header that changes with its addresses: words side by side.
@@ -30,17 +32,26 @@ pub trait Family {
     /// Whether its header has a checksum, which makes up for what changes in its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 
-    /// The packet's own header.
-    fn header<P: Packet>(packet: &P) -> Option<Self::Header>;
+    /// The packet's own header, if all of it is there.
+    fn in_place<P: Packet>(packet: &P) -> Option<Self::InPlace<P>>;
+
+    /// Its source address; the header need not be valid otherwise.
+    fn source<P: Packet>(own: &Self::InPlace<P>) -> Self::Address;
+
+    /// Its destination address, in the same way.
+    fn destination<P: Packet>(own: &Self::InPlace<P>) -> Self::Address;
+
+    /// Whether the packet may hold a control message, as far as this header says.
+    fn may_hold_icmp<P: Packet>(own: &Self::InPlace<P>) -> bool;
+
+    /// All of its words.
+    fn header<P: Packet>(own: &Self::InPlace<P>) -> Self::Header;
 
     /// The quoted header at `offset`.
     fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Self::Header>;
 
     /// Source and destination of a header that need not be valid otherwise.
     fn addresses(header: &Self::Header) -> Addresses<Self::Address>;
-
-    /// Whether the packet may hold a control message, as far as this header says.
-    fn may_hold_icmp(header: &Self::Header) -> bool;
 
     /// The headers of `packet`.
     ///
@@ -79,6 +90,7 @@ pub trait Family {
     /// If the write is refused.
     fn store_header<P: PacketMut>(
         packet: &mut P,
+        own: &Self::InPlace<P>,
         header: &Self::NewHeader,
     ) -> Result<(), WriteFailed>;
 

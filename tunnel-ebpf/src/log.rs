@@ -30,10 +30,9 @@ macro_rules! logged {
                 reason: Reason,
                 length: u32,
             ) {
-                let Some(header) = $family::header(packet) else { return };
-                let addresses = $family::addresses(&header);
-                let (source, destination): ($address, $address) =
-                    (addresses.source.octets(), addresses.destination.octets());
+                let Some(own) = $family::in_place(packet) else { return };
+                let source: $address = $family::source::<P>(&own).octets();
+                let destination: $address = $family::destination::<P>(&own).octets();
                 debug!(
                     ctx,
                     "direction {} reason {} length {} {:i} to {:i}",

@@ -6,6 +6,8 @@ mod count;
 #[cfg(target_arch = "bpf")]
 mod dispatch;
 #[cfg(target_arch = "bpf")]
+mod header;
+#[cfg(target_arch = "bpf")]
 mod link;
 #[cfg(target_arch = "bpf")]
 mod log;

@@ -6,10 +6,24 @@ use crate::parse::extension::{Chain, walk};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
 
+/// A packet's own IP header of `N` words where it lies, checked to be there whole. A word is read when it is
+/// asked for: most packets of a host are of no peer, and one address tells.
+///
+/// Until something changes where the packet lies in memory, as helpers that write to it may; the verifier
+/// refuses a program that reads on then (kernel/bpf/verifier.c, clear_all_pkt_pointers).
+pub trait InPlace<const N: usize>: Copy {
+    /// `M` words from the one with the index `FIRST` on, as they stand in memory.
+    fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M];
+}
+
 /// A packet, seen from its network header: all offsets count from there, in bytes.
 ///
-/// Reads return copies of bytes that were checked to lie within the packet, or nothing.
+/// Other reads than those of its own header return copies of bytes that were checked to lie within the
+/// packet, or nothing.
 pub trait Packet {
+    /// Its own IP header, of `N` words without options.
+    type Header<const N: usize>: InPlace<N>;
+
     /// Bytes from the network header to the end of the packet, trailing padding included. Of a packet
     /// whose header was read, and so is there.
     fn extent(&self) -> u32;
@@ -17,10 +31,10 @@ pub trait Packet {
     /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
     fn segments(&self) -> u32;
 
-    /// The first `N` words of the packet's own IP header, as they stand in memory.
-    fn header<const N: usize>(&self) -> Option<[u32; N]>;
+    /// The packet's own IP header.
+    fn header<const N: usize>(&self) -> Option<Self::Header<N>>;
 
-    /// The same of a quoted IP header at `offset`.
+    /// The first `N` words of a quoted IP header at `offset`, as they stand in memory.
     fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
 
     /// `N` bytes at `offset`.
@@ -38,20 +52,20 @@ pub trait Packet {
 
 /// A packet that can be changed. A failed call has changed nothing.
 pub trait PacketMut: Packet {
-    /// Replaces `N` words of the packet's own IP header, at an offset in bytes that is a constant.
+    /// Replaces `M` words of the packet's own IP header, from the one with the index `FIRST` on.
     ///
     /// # Errors
-    /// If they do not lie within the packet or the packet can't be made writable.
-    fn store_header<const N: usize>(
+    /// If the packet can't be made writable.
+    fn store_header<const N: usize, const FIRST: usize, const M: usize>(
         &mut self,
-        offset: usize,
-        words: &[u32; N],
+        header: &Self::Header<N>,
+        words: &[u32; M],
     ) -> Result<(), WriteFailed>;
 
     /// Replaces `N` words at `offset`. The caller's replacements add up to the same sum.
     ///
     /// # Errors
-    /// As for [`Self::store_header`].
+    /// If they do not lie within the packet, or as for [`Self::store_header`].
     fn store_words<const N: usize>(
         &mut self,
         offset: usize,
@@ -61,14 +75,14 @@ pub trait PacketMut: Packet {
     /// Replaces a checksum at `offset`. The caller's replacements add up to the same sum.
     ///
     /// # Errors
-    /// As for [`Self::store_header`].
+    /// As for [`Self::store_words`].
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
     /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
     ///
     /// # Errors
-    /// As for [`Self::store_header`].
+    /// As for [`Self::store_words`].
     fn mend_transport_checksum(
         &mut self,
         offset: usize,

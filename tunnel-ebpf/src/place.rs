@@ -46,12 +46,18 @@ pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
     bound
 }
 
-/// Loads `N` words from `place`, at most 10.
+/// A pointer to a `V` at `start`, a pointer into a packet that ends at `end`, if the packet holds all of it.
+#[inline(always)]
+pub fn within<V>(start: usize, end: usize) -> Option<*mut V> {
+    (start + size_of::<V>() <= end).then_some(start as *mut V)
+}
+
+/// Loads `N` words from the one with the index `FIRST` on, at most 10, of those at `place`.
 ///
 /// # Safety
 /// All of them lie within the packet.
 #[inline(always)]
-pub unsafe fn load<const N: usize>(place: *const [u32; N]) -> [u32; N] {
+pub unsafe fn load<const FIRST: usize, const N: usize>(place: *const u32) -> [u32; N] {
     const { assert!(N <= 10) };
     let mut words = [0; N];
     macro_rules! load {
@@ -64,7 +70,7 @@ pub unsafe fn load<const N: usize>(place: *const [u32; N]) -> [u32; N] {
                         "{value} = *(u32 *)({place} + {offset})",
                         value = lateout(reg) value,
                         place = in(reg) place,
-                        offset = const $index * size_of::<u32>(),
+                        offset = const (FIRST + $index) * size_of::<u32>(),
                         options(pure, readonly, nostack),
                     )
                 }
@@ -76,12 +82,12 @@ pub unsafe fn load<const N: usize>(place: *const [u32; N]) -> [u32; N] {
     words
 }
 
-/// Stores `N` words to `place`, at most 10.
+/// Replaces `N` words from the one with the index `FIRST` on, at most 10, of those at `place`.
 ///
 /// # Safety
 /// All of them lie within the packet, which the program may write to.
 #[inline(always)]
-pub unsafe fn store<const N: usize>(place: *mut [u32; N], words: &[u32; N]) {
+pub unsafe fn store<const FIRST: usize, const N: usize>(place: *mut u32, words: &[u32; N]) {
     const { assert!(N <= 10) };
     macro_rules! store {
         ($index:literal) => {
@@ -92,7 +98,7 @@ pub unsafe fn store<const N: usize>(place: *mut [u32; N], words: &[u32; N]) {
                         "*(u32 *)({place} + {offset}) = {value}",
                         value = in(reg) u64::from(*word),
                         place = in(reg) place,
-                        offset = const $index * size_of::<u32>(),
+                        offset = const (FIRST + $index) * size_of::<u32>(),
                         options(nostack),
                     )
                 }

@@ -45,9 +45,10 @@ pub struct NewChecksum {
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut>(
     packet: &mut P,
+    own: &F::InPlace<P>,
     new: &NewPacket<F::NewHeader>,
 ) -> Result<(), WriteFailed> {
-    F::store_header(packet, &new.header)?;
+    F::store_header(packet, own, &new.header)?;
     if !F::HEADER_HAS_CHECKSUM {
         packet.header_sum_changed(new.difference);
     }
@@ -65,10 +66,11 @@ pub fn packet<F: Family, P: PacketMut>(
 #[inline(always)]
 pub fn icmp_error<F: Family, P: PacketMut>(
     packet: &mut P,
+    own: &F::InPlace<P>,
     header: &F::NewHeader,
     quote: &NewQuote<F::NewHeader>,
 ) -> Result<(), WriteFailed> {
-    F::store_header(packet, header)?;
+    F::store_header(packet, own, header)?;
     F::store_quoted_header(packet, quote.offset, &quote.header)?;
     let [transport, icmp] = &quote.checksums;
     packet.store_checksum(transport.offset, transport.checksum)?;

@@ -12,6 +12,7 @@ use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
 use crate::dispatch::{Behind, Tags};
+use crate::header::Header;
 use crate::link::Tagged;
 use crate::place;
 use crate::settings::link_header_len;
@@ -79,11 +80,7 @@ impl<T: Tags> Skb<T> {
                 place::bound::<_, { offset_of!(__sk_buff, data_end) }>(self.skb),
             )
         };
-        let start = data + link_header_len() + offset;
-        if start + size_of::<V>() > end {
-            return None;
-        }
-        Some(start as *mut V)
+        place::within(data + link_header_len() + offset, end)
     }
 
     /// Replaces what is made of bytes or words at `offset` from the network header on.
@@ -95,6 +92,8 @@ impl<T: Tags> Skb<T> {
 }
 
 impl<T: Tags> Packet for Skb<T> {
+    type Header<const N: usize> = Header<T, N>;
+
     #[inline(always)]
     fn extent(&self) -> u32 {
         self.context().len().wrapping_sub(self.network() as u32)
@@ -107,19 +106,17 @@ impl<T: Tags> Packet for Skb<T> {
     }
 
     #[inline(always)]
-    fn header<const N: usize>(&self) -> Option<[u32; N]> {
+    fn header<const N: usize>(&self) -> Option<Header<T, N>> {
         if !T::NONE {
-            return self.context().load(self.network()).ok();
+            return self.context().load(self.network()).ok().map(Header::copied);
         }
-        // SAFETY: the pointer is only there if all of it lies within the packet.
-        let load = |header: *mut [u32; N]| unsafe { place::load(header) };
         if let Some(header) = self.pointer(0) {
-            return Some(load(header));
+            return Some(Header::at(header));
         }
         cold_path();
         // A failure is found by the next look.
         let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
-        self.pointer(0).map(load)
+        self.pointer(0).map(Header::at)
     }
 
     #[inline(always)]
@@ -167,20 +164,17 @@ extern "C" fn skb_walk(
 
 impl<T: Tags> PacketMut for Skb<T> {
     #[inline(always)]
-    fn store_header<const N: usize>(
+    fn store_header<const N: usize, const FIRST: usize, const M: usize>(
         &mut self,
-        offset: usize,
-        words: &[u32; N],
+        header: &Header<T, N>,
+        words: &[u32; M],
     ) -> Result<(), WriteFailed> {
         if !T::NONE {
-            return self.store_words(offset, words);
+            return self.store_words(FIRST * size_of::<u32>(), words);
         }
-        match self.pointer::<[u32; N]>(offset) {
-            // SAFETY: as above; the verifier makes the packet private before the program's first
-            // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
-            Some(header) => unsafe { place::store(header, words) },
-            None => return Err(WriteFailed),
-        }
+        // SAFETY: no tags; the verifier makes the packet private before the program's first instruction (Linux,
+        // net/core/filter.c, tc_cls_act_prologue).
+        unsafe { header.replace::<FIRST, M>(words) };
         Ok(())
     }
 

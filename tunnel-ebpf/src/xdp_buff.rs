@@ -13,6 +13,7 @@ use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
 use crate::dispatch::{Behind, Tags, Untagged};
+use crate::header::Header;
 use crate::link::Tagged;
 use crate::place;
 use crate::settings::link_header_len;
@@ -45,11 +46,7 @@ fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
             place::bound::<_, { offset_of!(xdp_md, data_end) }>(ctx.ctx),
         )
     };
-    let start = data + offset;
-    if start + size_of::<V>() > end {
-        return None;
-    }
-    Some(start as *mut V)
+    place::within(data + offset, end)
 }
 
 /// A packet that XDP hands to a program.
@@ -159,6 +156,8 @@ fn new_checksum(old: [u8; 2], difference: u32, kind: ChecksumKind) -> Option<[u8
 }
 
 impl<T: Tags> Packet for XdpBuff<T> {
+    type Header<const N: usize> = Header<T, N>;
+
     #[inline(always)]
     fn extent(&self) -> u32 {
         (self.len() as u32).wrapping_sub(self.network() as u32)
@@ -170,14 +169,13 @@ impl<T: Tags> Packet for XdpBuff<T> {
     }
 
     #[inline(always)]
-    fn header<const N: usize>(&self) -> Option<[u32; N]> {
+    fn header<const N: usize>(&self) -> Option<Header<T, N>> {
         if !T::NONE {
-            return self.load(self.network());
+            return self.load(self.network()).map(Header::copied);
         }
         // A driver that splits an IP header between buffers is not known: such a packet counts as
         // truncated.
-        // SAFETY: the pointer is only there if all of it lies within the packet.
-        pointer(&self.context(), link_header_len()).map(|header| unsafe { place::load(header) })
+        pointer(&self.context(), link_header_len()).map(Header::at)
     }
 
     #[inline(always)]
@@ -223,19 +221,16 @@ extern "C" fn xdp_walk(
 
 impl<T: Tags> PacketMut for XdpBuff<T> {
     #[inline(always)]
-    fn store_header<const N: usize>(
+    fn store_header<const N: usize, const FIRST: usize, const M: usize>(
         &mut self,
-        offset: usize,
-        words: &[u32; N],
+        header: &Header<T, N>,
+        words: &[u32; M],
     ) -> Result<(), WriteFailed> {
         if !T::NONE {
-            return self.store_words(offset, words);
+            return self.store_words(FIRST * size_of::<u32>(), words);
         }
-        match pointer::<[u32; N]>(&self.context(), link_header_len() + offset) {
-            // SAFETY: as above, and the packet is the program's own.
-            Some(header) => unsafe { place::store(header, words) },
-            None => return Err(WriteFailed),
-        }
+        // SAFETY: no tags, and the packet is the program's own.
+        unsafe { header.replace::<FIRST, M>(words) };
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Nanoseconds per packet of each program over the empty program of its type, by BPF_PROG_TEST_RUN.
 
+mod bare_lookup;
 mod cases;
 mod cycle;
 mod host;
@@ -13,6 +14,7 @@ use tests::packet::hex;
 use tests::test_run::{self, Type, Way};
 use tunnel_user::dataplane::place::Program;
 
+use self::bare_lookup::BareLookup;
 use self::cases::{Case, Families, Version, Whose};
 use self::cycle::Members;
 pub use self::host::entries;
@@ -56,11 +58,15 @@ fn measure(effort: Effort, sampler: &Sampler) -> Result<Vec<Table>> {
         .iter()
         .flat_map(|(host, cases)| cases.iter().map(move |case| Measured::new(host, *case)))
         .collect();
+    let mut lookups = BareLookup::all()?;
     let rounds = effort.choose(7, 31);
     for round in 0..rounds {
         progress.at(&format!("nanoseconds per packet, round {} of {rounds}", round + 1));
         for measured in &mut measured {
             measured.once_more(&empty, sampler).with_context(|| measured.case.name())?;
+        }
+        for lookup in &mut lookups {
+            lookup.once_more(&empty, sampler)?;
         }
     }
     let table = Table {
@@ -81,7 +87,8 @@ fn measure(effort: Effort, sampler: &Sampler) -> Result<Vec<Table>> {
                 .to_owned(),
         ],
     };
-    Ok(vec![table, prefixes::table(effort, &empty, sampler, &progress)?])
+    let lookups = bare_lookup::table(&lookups);
+    Ok(vec![table, lookups, prefixes::table(effort, &empty, sampler, &progress)?])
 }
 
 fn columns() -> Vec<String> {

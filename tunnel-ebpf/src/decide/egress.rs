@@ -29,10 +29,11 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let header = F::header(packet).ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(F::addresses(&header).destination) else {
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let Some(peer) = tables.peer(F::destination::<P>(&own)) else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
+    let header = F::header::<P>(&own);
     if peer.role != ROLE_PRIVATE {
         cold_path();
         if let Ok(ip) = F::parse(packet, &header)
@@ -68,17 +69,17 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         match icmp_message::<F, P>(packet, &ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => return Ok(Step::IcmpError),
-            _ => return to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from, conditional),
+            _ => return to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional),
         }
     }
-    to_peer::<F, P, T>(packet, tables, &header, &ip, peer, &from, conditional)
+    to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional)
 }
 
 #[inline(always)]
 fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    header: &F::Header,
+    own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     peer: &Peer<Octets<F>>,
     from: &From<F::Address>,
@@ -90,7 +91,7 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     } else {
         addresses(tables, peer, ip, from)?
     };
-    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+    rewritten::<F, P>(packet, own, ip, addresses, peer.slot).map(Step::Done)
 }
 
 /// As [`addresses`], where few packets come: to a peer with bypass rules or with flows over public

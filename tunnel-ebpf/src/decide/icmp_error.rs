@@ -72,7 +72,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     new: &mut Readdressed<F::Address>,
 ) -> Result<Step, Reason> {
-    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
     let Some(peer) = tables.peer(ip.addresses.destination) else {
         return Ok(Step::Done(Outcome::NotOurs));
@@ -128,7 +129,8 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     new: &mut Readdressed<F::Address>,
 ) -> Step {
-    let Some(header) = F::header(packet) else { return Step::Done(Outcome::NotOurs) };
+    let Some(own) = F::in_place(packet) else { return Step::Done(Outcome::NotOurs) };
+    let header = F::header::<P>(&own);
     // What is wrong with a packet from a peer was found out before; of others, it is not known
     // whether they concern one.
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
@@ -245,12 +247,13 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     new: &Readdressed<F::Address>,
 ) -> Result<Outcome, Reason> {
     let offset = new.header_len as usize + icmp::HEADER_LEN;
-    let header = F::header(packet).ok_or(Reason::Truncated)?;
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let header = F::header::<P>(&own);
     let quoted = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
     let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
     let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
     let new_header = F::new_header(&header, new.wire);
-    written(rewrite::icmp_error::<F, P>(packet, &new_header, &new_quote), new.slot)
+    written(rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote), new.slot)
 }
 
 /// Rewrites an error about something else.
@@ -259,13 +262,12 @@ pub fn rewrite_without_quote<F: Family, P: PacketMut>(
     packet: &mut P,
     new: &Readdressed<F::Address>,
 ) -> Outcome {
-    let Some(header) = F::header(packet) else {
+    let Some(own) = F::in_place(packet) else {
         return Outcome::NotRewritten(Reason::Truncated);
     };
-    let ip = match F::parse(packet, &header) {
+    let ip = match F::parse(packet, &F::header::<P>(&own)) {
         Ok(ip) => ip,
         Err(reason) => return Outcome::NotRewritten(reason),
     };
-    rewritten::<F, P>(packet, &header, &ip, new.wire, new.slot)
-        .unwrap_or_else(Outcome::NotRewritten)
+    rewritten::<F, P>(packet, &own, &ip, new.wire, new.slot).unwrap_or_else(Outcome::NotRewritten)
 }

@@ -8,7 +8,7 @@ use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::Addresses;
 use crate::family::{Family, Octets};
-use crate::packet::PacketMut;
+use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
@@ -29,25 +29,31 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let header = F::header(packet).ok_or(Reason::Truncated)?;
-    let addresses = F::addresses(&header);
-    let Some(peer) = tables.peer(addresses.source) else { return Ok(of_no_peer::<F>(&header)) };
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let Some(peer) = tables.peer(F::source::<P>(&own)) else {
+        return Ok(of_no_peer::<F, P>(&own));
+    };
+    let header = F::header::<P>(&own);
     if peer.role == ROLE_PRIVATE {
         cold_path();
-        return Err(plain::<F, T>(tables, peer, addresses));
+        return Err(plain::<F, T>(tables, peer, F::addresses(&header)));
     }
     if peer.role == ROLE_FORMER && tables.has_drained(peer) {
         cold_path();
-        return Ok(of_no_peer::<F>(&header));
+        return Ok(of_no_peer::<F, P>(&own));
     }
     let ip = F::parse(packet, &header)?;
-    decide_from_peer::<F, P, T>(packet, tables, &header, &ip, peer)
+    decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer)
 }
 
 /// From an address of no peer's: it may be an error from a router in between.
 #[inline(always)]
-fn of_no_peer<F: Family>(header: &F::Header) -> Step {
-    if F::may_hold_icmp(header) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) }
+fn of_no_peer<F: Family, P: Packet>(own: &F::InPlace<P>) -> Step {
+    if F::may_hold_icmp::<P>(own) {
+        cold_path();
+        return Step::IcmpError;
+    }
+    Step::Done(Outcome::NotOurs)
 }
 
 /// From a peer's private address.
@@ -73,7 +79,7 @@ fn plain<F: Family, T: Tables<F::Address>>(
 fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    header: &F::Header,
+    own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     peer: &Peer<Octets<F>>,
 ) -> Result<Step, Reason> {
@@ -100,17 +106,17 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                 }
                 return Ok(Step::IcmpError);
             }
-            _ => return from_peer::<F, P, T>(packet, tables, header, ip, peer, own_private),
+            _ => return from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private),
         }
     }
-    from_peer::<F, P, T>(packet, tables, header, ip, peer, own_private)
+    from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private)
 }
 
 #[inline(always)]
 fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    header: &F::Header,
+    own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     peer: &Peer<Octets<F>>,
     own_private: F::Address,
@@ -125,7 +131,7 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             destination: own_private,
         }
     };
-    rewritten::<F, P>(packet, header, ip, addresses, peer.slot).map(Step::Done)
+    rewritten::<F, P>(packet, own, ip, addresses, peer.slot).map(Step::Done)
 }
 
 /// The new addresses, where few packets come: from a peer with bypass rules or with flows over public

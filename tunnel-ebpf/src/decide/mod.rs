@@ -64,19 +64,19 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
 #[inline(always)]
 fn rewritten<F: Family, P: PacketMut>(
     packet: &mut P,
-    header: &F::Header,
+    own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     addresses: Addresses<F::Address>,
     slot: u32,
 ) -> Result<Outcome, Reason> {
     let field = checksum_to_mend::<F>(ip)?;
     let new = NewPacket {
-        header: F::new_header(header, addresses),
+        header: F::new_header(&F::header::<P>(own), addresses),
         checksum_offset: ip.header_len + field.offset,
         checksum_kind: field.kind,
         difference: difference(ip.addresses, addresses),
     };
-    written(rewrite::packet::<F, P>(packet, &new), slot)
+    written(rewrite::packet::<F, P>(packet, own, &new), slot)
 }
 
 #[inline(always)]

@@ -7,15 +7,19 @@ use tunnel_common::outcome::Reason;
 use crate::address::{Addresses, Words};
 use crate::checksum::{difference, mended};
 use crate::family::Family;
-use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::packet::{InPlace as _, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without options, in bytes.
 pub const HEADER_LEN: usize = 20;
-/// Where time to live, protocol and checksum stand; source and destination address follow at once.
-pub const CHECKSUM_WORD_OFFSET: usize = 8;
+/// Its words.
+const WORDS: usize = HEADER_LEN / size_of::<u32>();
+/// The word with time to live, protocol and checksum.
+const CHECKSUM_WORD: usize = 2;
+const SOURCE_WORD: usize = 3;
+const DESTINATION_WORD: usize = 4;
 
 /// In the header's second word, as it stands in memory.
 const FRAGMENT_OFFSET: u32 = u32::from_ne_bytes([0, 0, 0x1f, 0xff]);
@@ -24,7 +28,7 @@ const MORE_FRAGMENTS: u32 = u32::from_ne_bytes([0, 0, 0x20, 0]);
 /// An address.
 pub type Address = Words<1>;
 /// The header without options, as it stands in memory.
-pub type Header = [u32; HEADER_LEN / 4];
+pub type Header = [u32; WORDS];
 
 /// IP version 4.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,7 @@ pub struct V4;
 
 impl Family for V4 {
     type Address = Address;
+    type InPlace<P: Packet> = P::Header<WORDS>;
     type Header = Header;
     /// The checksum's word, source and destination.
     type NewHeader = [u32; 3];
@@ -41,8 +46,30 @@ impl Family for V4 {
     const HEADER_HAS_CHECKSUM: bool = true;
 
     #[inline(always)]
-    fn header<P: Packet>(packet: &P) -> Option<Header> {
+    fn in_place<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
         packet.header()
+    }
+
+    #[inline(always)]
+    fn source<P: Packet>(own: &P::Header<WORDS>) -> Address {
+        Words(own.words::<SOURCE_WORD, 1>())
+    }
+
+    #[inline(always)]
+    fn destination<P: Packet>(own: &P::Header<WORDS>) -> Address {
+        Words(own.words::<DESTINATION_WORD, 1>())
+    }
+
+    #[inline(always)]
+    fn may_hold_icmp<P: Packet>(own: &P::Header<WORDS>) -> bool {
+        let [word] = own.words::<CHECKSUM_WORD, 1>();
+        let [_, protocol, ..] = word.to_ne_bytes();
+        protocol == transport::ICMP
+    }
+
+    #[inline(always)]
+    fn header<P: Packet>(own: &P::Header<WORDS>) -> Header {
+        own.words::<0, WORDS>()
     }
 
     #[inline(always)]
@@ -54,11 +81,6 @@ impl Family for V4 {
     fn addresses(header: &Header) -> Addresses<Address> {
         let [_, _, _, source, destination] = *header;
         Addresses { source: Words([source]), destination: Words([destination]) }
-    }
-
-    #[inline(always)]
-    fn may_hold_icmp(header: &Header) -> bool {
-        protocol(header) == transport::ICMP
     }
 
     #[inline(always)]
@@ -88,15 +110,19 @@ impl Family for V4 {
 
     #[inline(always)]
     fn new_header(header: &Header, new: Addresses<Address>) -> [u32; 3] {
-        let [ttl, protocol, c0, c1] = header[2].to_ne_bytes();
+        let [ttl, protocol, c0, c1] = header[CHECKSUM_WORD].to_ne_bytes();
         let [c0, c1] = mended([c0, c1], difference(Self::addresses(header), new));
         let word = u32::from_ne_bytes([ttl, protocol, c0, c1]);
         [word, new.source.0[0], new.destination.0[0]]
     }
 
     #[inline(always)]
-    fn store_header<P: PacketMut>(packet: &mut P, header: &[u32; 3]) -> Result<(), WriteFailed> {
-        packet.store_header(CHECKSUM_WORD_OFFSET, header)
+    fn store_header<P: PacketMut>(
+        packet: &mut P,
+        own: &P::Header<WORDS>,
+        header: &[u32; 3],
+    ) -> Result<(), WriteFailed> {
+        packet.store_header::<WORDS, CHECKSUM_WORD, 3>(own, header)
     }
 
     #[inline(always)]
@@ -105,7 +131,7 @@ impl Family for V4 {
         offset: usize,
         header: &[u32; 3],
     ) -> Result<(), WriteFailed> {
-        packet.store_words(offset + CHECKSUM_WORD_OFFSET, header)
+        packet.store_words(offset + CHECKSUM_WORD * size_of::<u32>(), header)
     }
 }
 
@@ -172,7 +198,7 @@ const fn fragment(header: &Header) -> Fragment {
 
 #[inline(always)]
 const fn protocol(header: &Header) -> u8 {
-    let [_, protocol, _, _] = header[2].to_ne_bytes();
+    let [_, protocol, ..] = header[CHECKSUM_WORD].to_ne_bytes();
     protocol
 }
 

@@ -4,7 +4,7 @@ use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
 use crate::family::Family;
-use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::packet::{InPlace as _, Packet, PacketMut, WriteFailed};
 use crate::parse::extension::{Chain, End, is_extension};
 use crate::parse::icmp::Message;
 use crate::parse::icmpv6;
@@ -13,8 +13,13 @@ use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without extension headers, in bytes.
 pub const HEADER_LEN: usize = 40;
-/// Where the source address stands; the destination address follows at once.
-pub const ADDRESSES_OFFSET: usize = 8;
+/// Its words.
+const WORDS: usize = HEADER_LEN / size_of::<u32>();
+/// The word with length, next header and hop limit.
+const NEXT_HEADER_WORD: usize = 1;
+/// The first of the source address; the destination address follows at once.
+const SOURCE_WORD: usize = 2;
+const DESTINATION_WORD: usize = 6;
 
 /// The next header where there is none (RFC 8200, section 4.7).
 const NO_NEXT_HEADER: u8 = 59;
@@ -22,7 +27,7 @@ const NO_NEXT_HEADER: u8 = 59;
 /// An address.
 pub type Address = Words<4>;
 /// The header without extension headers, as it stands in memory.
-pub type Header = [u32; HEADER_LEN / 4];
+pub type Header = [u32; WORDS];
 
 /// IP version 6.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,7 @@ pub struct V6;
 
 impl Family for V6 {
     type Address = Address;
+    type InPlace<P: Packet> = P::Header<WORDS>;
     type Header = Header;
     /// Source and destination.
     type NewHeader = [u32; 8];
@@ -39,8 +45,30 @@ impl Family for V6 {
     const HEADER_HAS_CHECKSUM: bool = false;
 
     #[inline(always)]
-    fn header<P: Packet>(packet: &P) -> Option<Header> {
+    fn in_place<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
         packet.header()
+    }
+
+    #[inline(always)]
+    fn source<P: Packet>(own: &P::Header<WORDS>) -> Address {
+        Words(own.words::<SOURCE_WORD, 4>())
+    }
+
+    #[inline(always)]
+    fn destination<P: Packet>(own: &P::Header<WORDS>) -> Address {
+        Words(own.words::<DESTINATION_WORD, 4>())
+    }
+
+    #[inline(always)]
+    fn may_hold_icmp<P: Packet>(own: &P::Header<WORDS>) -> bool {
+        let [word] = own.words::<NEXT_HEADER_WORD, 1>();
+        let [_, _, next_header, _] = word.to_ne_bytes();
+        next_header == transport::ICMPV6 || is_extension(next_header)
+    }
+
+    #[inline(always)]
+    fn header<P: Packet>(own: &P::Header<WORDS>) -> Header {
+        own.words::<0, WORDS>()
     }
 
     #[inline(always)]
@@ -55,17 +83,12 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn may_hold_icmp(header: &Header) -> bool {
-        next_header(header) == transport::ICMPV6 || is_extension(next_header(header))
-    }
-
-    #[inline(always)]
     fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
         if !is_version_6(header) {
             return Err(Reason::Malformed);
         }
         let extent = packet.extent().checked_sub(HEADER_LEN as u32).ok_or(Reason::Truncated)?;
-        let [l0, l1, next_header, _] = header[1].to_ne_bytes();
+        let [l0, l1, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
         let len = match u16::from_be_bytes([l0, l1]) {
             // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 5.19,
             // net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
@@ -138,8 +161,12 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn store_header<P: PacketMut>(packet: &mut P, header: &[u32; 8]) -> Result<(), WriteFailed> {
-        packet.store_header(ADDRESSES_OFFSET, header)
+    fn store_header<P: PacketMut>(
+        packet: &mut P,
+        own: &P::Header<WORDS>,
+        header: &[u32; 8],
+    ) -> Result<(), WriteFailed> {
+        packet.store_header::<WORDS, SOURCE_WORD, 8>(own, header)
     }
 
     #[inline(always)]
@@ -148,7 +175,7 @@ impl Family for V6 {
         offset: usize,
         header: &[u32; 8],
     ) -> Result<(), WriteFailed> {
-        packet.store_words(offset + ADDRESSES_OFFSET, header)
+        packet.store_words(offset + SOURCE_WORD * size_of::<u32>(), header)
     }
 }
 
@@ -160,7 +187,7 @@ const fn is_version_6(header: &Header) -> bool {
 
 #[inline(always)]
 const fn next_header(header: &Header) -> u8 {
-    let [_, _, next_header, _] = header[1].to_ne_bytes();
+    let [_, _, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
     next_header
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::datagram::{folded, sum};
-use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
 
 /// What the network stack knows about the transport checksum of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,15 @@ impl Slice {
     }
 }
 
+impl<const N: usize> InPlace<N> for [u32; N] {
+    fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
+        std::array::from_fn(|i| self[FIRST + i])
+    }
+}
+
 impl Packet for Slice {
+    type Header<const N: usize> = [u32; N];
+
     fn extent(&self) -> u32 {
         let Ok(extent) = u32::try_from(self.bytes.len()) else { panic!("beyond any packet") };
         extent
@@ -132,12 +140,12 @@ impl Packet for Slice {
 }
 
 impl PacketMut for Slice {
-    fn store_header<const N: usize>(
+    fn store_header<const N: usize, const FIRST: usize, const M: usize>(
         &mut self,
-        offset: usize,
-        words: &[u32; N],
+        _: &[u32; N],
+        words: &[u32; M],
     ) -> Result<(), WriteFailed> {
-        self.store_words(offset, words)
+        self.store_words(FIRST * size_of::<u32>(), words)
     }
 
     fn store_words<const N: usize>(

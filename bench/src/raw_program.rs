@@ -1,0 +1,94 @@
+//! Programs of a few instructions, written down as such.
+
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+use nix::libc;
+use tests::test_run::Type;
+
+/// `enum bpf_cmd` and `enum bpf_prog_type` (include/uapi/linux/bpf.h).
+const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+const BPF_PROG_TYPE_XDP: u32 = 6;
+/// Bytes of a program's name, with a zero at the end.
+const NAME_LEN: usize = 16;
+/// `TC_ACT_UNSPEC` and `XDP_PASS`: what rewrite's programs return for what they leave alone.
+const TC_ACT_UNSPEC: i32 = -1;
+const XDP_PASS: i32 = 2;
+/// `BPF_ALU64 | BPF_MOV | BPF_K` and `BPF_JMP | BPF_EXIT`.
+const MOVE: u8 = 0xb7;
+const EXIT: u8 = 0x95;
+
+/// `struct bpf_insn`, its two registers in one byte: the destination in the lower half.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Instruction {
+    /// What is done.
+    pub code: u8,
+    /// With what.
+    pub registers: u8,
+    /// Where in memory.
+    pub offset: i16,
+    /// And with which number.
+    pub immediate: i32,
+}
+
+/// What BPF_PROG_LOAD takes of `union bpf_attr`, up to the program's flags.
+#[repr(C)]
+#[derive(Default)]
+struct Attributes {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; NAME_LEN],
+}
+
+/// Loads a program that runs these and leaves its packet alone.
+///
+/// # Errors
+/// If the kernel refuses, or the name does not fit.
+pub fn load(of: Type, name: &str, instructions: &[Instruction]) -> io::Result<OwnedFd> {
+    let (prog_type, verdict) = match of {
+        Type::Tc => (BPF_PROG_TYPE_SCHED_CLS, TC_ACT_UNSPEC),
+        Type::Xdp => (BPF_PROG_TYPE_XDP, XDP_PASS),
+    };
+    let end = [
+        Instruction { code: MOVE, registers: 0, offset: 0, immediate: verdict },
+        Instruction { code: EXIT, registers: 0, offset: 0, immediate: 0 },
+    ];
+    let program = [instructions, &end].concat();
+    let license = c"GPL";
+    let mut prog_name = [0; NAME_LEN];
+    let room = prog_name[..NAME_LEN - 1].get_mut(..name.len());
+    room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
+    let attributes = Attributes {
+        prog_type,
+        insn_cnt: program.len() as u32,
+        insns: program.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        prog_name,
+        ..Attributes::default()
+    };
+    // SAFETY: it points to instructions and a string that outlive the call.
+    unsafe { bpf(BPF_PROG_LOAD, &attributes) }
+}
+
+/// A command that makes a descriptor.
+///
+/// # Safety
+/// What the attributes point to outlives the call.
+pub unsafe fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
+    // SAFETY: the struct is as long as said; the caller answers for what it points to.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>())
+    };
+    let Ok(fd @ 0..) = i32::try_from(fd) else { return Err(io::Error::last_os_error()) };
+    // SAFETY: the kernel has just made it, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

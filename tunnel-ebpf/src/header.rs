@@ -1,0 +1,61 @@
+//! A packet's own IP header: where it lies in memory, or copied from behind the tags of a frame.
+
+use core::marker::PhantomData;
+use core::ptr;
+
+use tunnel_ebpf::packet::InPlace;
+
+use crate::dispatch::Tags;
+use crate::place;
+
+/// `N` words of a header in a frame with such tags. The verifier follows a place that is known when the
+/// program is loaded, which one behind tags is not.
+#[derive(Clone, Copy)]
+pub struct Header<T, const N: usize> {
+    /// Of frames without tags: all words lie within the packet.
+    place: *mut u32,
+    /// Of all others.
+    copy: [u32; N],
+    tags: PhantomData<T>,
+}
+
+impl<T: Tags, const N: usize> Header<T, N> {
+    /// Of a frame without tags.
+    #[inline(always)]
+    pub const fn at(place: *mut [u32; N]) -> Self {
+        Self { place: place.cast(), copy: [0; N], tags: PhantomData }
+    }
+
+    /// Of a frame with tags.
+    #[inline(always)]
+    pub const fn copied(copy: [u32; N]) -> Self {
+        Self { place: ptr::null_mut(), copy, tags: PhantomData }
+    }
+
+    /// Replaces words of a frame without tags, from the one with the index `FIRST` on.
+    ///
+    /// # Safety
+    /// The frame has no tags, and the program may write to it.
+    #[inline(always)]
+    pub unsafe fn replace<const FIRST: usize, const M: usize>(&self, words: &[u32; M]) {
+        const { assert!(FIRST + M <= N) };
+        // SAFETY: they are words of the header.
+        unsafe { place::store::<FIRST, M>(self.place, words) };
+    }
+}
+
+impl<T: Tags, const N: usize> InPlace<N> for Header<T, N> {
+    #[inline(always)]
+    fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
+        const { assert!(FIRST + M <= N) };
+        if T::NONE {
+            // SAFETY: they are words of the header.
+            return unsafe { place::load::<FIRST, M>(self.place) };
+        }
+        let mut words = [0; M];
+        for (word, copy) in words.iter_mut().zip(self.copy.iter().skip(FIRST)) {
+            *word = *copy;
+        }
+        words
+    }
+}
