@@ -9,19 +9,20 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_map;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
-use tunnel_common::counters::PeerCounters;
+use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::maps::{
     BYPASS_CAPACITY, FLOWS_CAPACITY, PEERS_CAPACITY, SELVES_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
-use tunnel_common::outcome::ReasonCounters;
+use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_common::selves::{SelfMember, SelfRange};
 use tunnel_ebpf::address::Address;
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 use tunnel_ebpf::tables::{Tables, Treatment, flow_lifetime};
 
+use crate::count;
 use crate::settings::{
     has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4, has_prefixes_v6, is_gateway,
 };
@@ -231,6 +232,11 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
             return None;
         }
         longest_prefix::<F>(&address.octets())
+    }
+
+    #[inline(always)]
+    fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
+        count::rewritten(slot, direction, count);
     }
 
     #[inline(always)]

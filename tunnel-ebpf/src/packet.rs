@@ -1,5 +1,7 @@
 //! What the pure code may ask of a packet.
 
+use tunnel_common::counters::Count;
+
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -27,6 +29,9 @@ pub trait Packet {
     /// Bytes from the network header to the end of the packet, trailing padding included. Of a packet
     /// whose header was read, and so is there.
     fn extent(&self) -> u32;
+
+    /// What this packet adds to a counter.
+    fn count(&self) -> Count;
 
     /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
     fn segments(&self) -> u32;

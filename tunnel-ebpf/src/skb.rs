@@ -51,16 +51,6 @@ impl<T: Tags> Skb<T> {
         TcContext::new(self.skb)
     }
 
-    /// What this packet adds to a counter.
-    #[inline(always)]
-    pub fn count(&self) -> Count {
-        let packets = match self.segments() {
-            0 => 1,
-            segments => u64::from(segments),
-        };
-        Count { packets, bytes: u64::from(self.context().len()) }
-    }
-
     #[inline(always)]
     fn network(&self) -> usize {
         link_header_len() + self.tags.len()
@@ -97,6 +87,15 @@ impl<T: Tags> Packet for Skb<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
         self.context().len().wrapping_sub(self.network() as u32)
+    }
+
+    #[inline(always)]
+    fn count(&self) -> Count {
+        let packets = match self.segments() {
+            0 => 1,
+            segments => u64::from(segments),
+        };
+        Count { packets, bytes: u64::from(self.context().len()) }
     }
 
     #[inline(always)]

@@ -1,7 +1,9 @@
 //! What the pure code may ask of the maps.
 
 use tunnel_common::bypass::BypassKey;
+use tunnel_common::counters::Count;
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, LEFT_ALONE};
+use tunnel_common::outcome::Direction;
 use tunnel_common::peers::Peer;
 use tunnel_common::selves::SelfRange;
 
@@ -13,6 +15,9 @@ pub trait Tables<A: Address> {
     /// The peer that `address` is a private or public address of: a single one, or else the longest
     /// prefix.
     fn peer(&self, address: A) -> Option<&Peer<A::Octets>>;
+
+    /// Counts a packet that was rewritten for the peer in `slot`.
+    fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);
 
     /// Whether there are peers that are prefixes.
     fn has_prefixes(&self) -> bool;

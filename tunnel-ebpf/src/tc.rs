@@ -8,6 +8,7 @@ use aya_ebpf::programs::TcContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 use tunnel_ebpf::decide::icmp_error::Readdressed;
 use tunnel_ebpf::decide::{Step, egress, icmp_error, ingress};
+use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
@@ -96,9 +97,9 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> i32 {
         Step::Done(outcome) => outcome,
         Step::IcmpError => {
             let step = if new.has_quote {
-                rewrite_with_quote::<F, T>(skb, &new)
+                rewrite_with_quote::<F, T>(skb, direction, &new)
             } else {
-                rewrite_without_quote::<F, T>(skb, &new)
+                rewrite_without_quote::<F, T>(skb, direction, &new)
             };
             match Step::from_bits(step) {
                 Step::Done(outcome) => outcome,
@@ -132,26 +133,31 @@ fn ingress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Addr
 }
 
 #[inline(never)]
-fn rewrite_with_quote<F: Handled, T: Tags>(mut skb: Skb<T>, new: &Readdressed<F::Address>) -> u64 {
-    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut skb, new)).to_bits()
+fn rewrite_with_quote<F: Handled, T: Tags>(
+    mut skb: Skb<T>,
+    direction: Direction,
+    new: &Readdressed<F::Address>,
+) -> u64 {
+    let maps = PinnedMaps::<F>::new();
+    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut skb, &maps, direction, new)).to_bits()
 }
 
 #[inline(never)]
 fn rewrite_without_quote<F: Handled, T: Tags>(
     mut skb: Skb<T>,
+    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    Step::Done(icmp_error::rewrite_without_quote::<F, _>(&mut skb, new)).to_bits()
+    let maps = PinnedMaps::<F>::new();
+    Step::Done(icmp_error::rewrite_without_quote::<F, _, _>(&mut skb, &maps, direction, new))
+        .to_bits()
 }
 
 #[inline(always)]
 fn finish<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outcome) -> i32 {
     match outcome {
-        Outcome::NotOurs => TC_ACT_UNSPEC,
-        Outcome::Rewritten { slot } => {
-            count::rewritten(slot, direction, skb.count());
-            TC_ACT_UNSPEC
-        }
+        // What was rewritten was counted at once.
+        Outcome::NotOurs | Outcome::Rewritten { .. } => TC_ACT_UNSPEC,
         Outcome::NotRewritten(reason) => {
             cold_path();
             // What depends on the reason, before the call that follows: old verifiers forget that

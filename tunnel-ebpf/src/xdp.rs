@@ -8,6 +8,7 @@ use aya_ebpf::programs::XdpContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 use tunnel_ebpf::decide::icmp_error::Readdressed;
 use tunnel_ebpf::decide::{Step, icmp_error, ingress};
+use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
@@ -93,7 +94,9 @@ fn rewrite_with_quote<F: Handled, T: Tags>(
     mut packet: XdpBuff<T>,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut packet, new)).to_bits()
+    let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
+    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut packet, &maps, direction, new))
+        .to_bits()
 }
 
 #[inline(never)]
@@ -101,17 +104,16 @@ fn rewrite_without_quote<F: Handled, T: Tags>(
     mut packet: XdpBuff<T>,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    Step::Done(icmp_error::rewrite_without_quote::<F, _>(&mut packet, new)).to_bits()
+    let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
+    Step::Done(icmp_error::rewrite_without_quote::<F, _, _>(&mut packet, &maps, direction, new))
+        .to_bits()
 }
 
 #[inline(always)]
 fn finish<F: Handled, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
     match outcome {
-        Outcome::NotOurs => XDP_PASS as i32,
-        Outcome::Rewritten { slot } => {
-            count::rewritten(slot, Direction::Ingress, packet.count());
-            XDP_PASS as i32
-        }
+        // What was rewritten was counted at once.
+        Outcome::NotOurs | Outcome::Rewritten { .. } => XDP_PASS as i32,
         Outcome::NotRewritten(reason) => {
             cold_path();
             // In this order, as at tc.

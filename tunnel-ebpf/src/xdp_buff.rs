@@ -69,12 +69,6 @@ impl<T: Tags> XdpBuff<T> {
         XdpContext::new(self.xdp)
     }
 
-    /// What this packet adds to a counter.
-    #[inline(always)]
-    pub fn count(&self) -> Count {
-        Count { packets: 1, bytes: self.len() }
-    }
-
     #[inline(always)]
     fn len(&self) -> u64 {
         // SAFETY: the context is a valid `xdp_md`.
@@ -161,6 +155,11 @@ impl<T: Tags> Packet for XdpBuff<T> {
     #[inline(always)]
     fn extent(&self) -> u32 {
         (self.len() as u32).wrapping_sub(self.network() as u32)
+    }
+
+    #[inline(always)]
+    fn count(&self) -> Count {
+        Count { packets: 1, bytes: self.len() }
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use core::hint::cold_path;
 
-use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
@@ -91,7 +91,8 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     } else {
         addresses(tables, peer, ip, from)?
     };
-    rewritten::<F, P>(packet, own, ip, addresses, peer.slot).map(Step::Done)
+    let direction = Direction::Egress;
+    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot).map(Step::Done)
 }
 
 /// As [`addresses`], where few packets come: to a peer with bypass rules or with flows over public

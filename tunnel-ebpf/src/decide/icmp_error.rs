@@ -5,7 +5,7 @@
 //! Both read the headers anew: errors are few, and what is kept from one function to the next takes
 //! stack, of which the programs have 512 bytes.
 
-use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
 
 use super::egress::from;
@@ -234,16 +234,21 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
 
 /// Rewrites an error and its quote.
 #[inline(always)]
-pub fn rewrite_with_quote<F: Family, P: PacketMut>(
+pub fn rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
+    tables: &T,
+    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> Outcome {
-    try_rewrite_with_quote::<F, P>(packet, new).unwrap_or_else(Outcome::NotRewritten)
+    try_rewrite_with_quote::<F, P, T>(packet, tables, direction, new)
+        .unwrap_or_else(Outcome::NotRewritten)
 }
 
 #[inline(always)]
-fn try_rewrite_with_quote<F: Family, P: PacketMut>(
+fn try_rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
+    tables: &T,
+    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> Result<Outcome, Reason> {
     let offset = new.header_len as usize + icmp::HEADER_LEN;
@@ -253,13 +258,16 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
     let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
     let new_header = F::new_header(&header, new.wire);
-    written(rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote), new.slot)
+    let result = rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote);
+    written::<F, P, T>(packet, tables, direction, new.slot, result)
 }
 
 /// Rewrites an error about something else.
 #[inline(always)]
-pub fn rewrite_without_quote<F: Family, P: PacketMut>(
+pub fn rewrite_without_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
+    tables: &T,
+    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> Outcome {
     let Some(own) = F::in_place(packet) else {
@@ -269,5 +277,6 @@ pub fn rewrite_without_quote<F: Family, P: PacketMut>(
         Ok(ip) => ip,
         Err(reason) => return Outcome::NotRewritten(reason),
     };
-    rewritten::<F, P>(packet, &own, &ip, new.wire, new.slot).unwrap_or_else(Outcome::NotRewritten)
+    rewritten::<F, P, T>(packet, tables, direction, &own, &ip, new.wire, new.slot)
+        .unwrap_or_else(Outcome::NotRewritten)
 }

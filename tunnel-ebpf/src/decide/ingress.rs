@@ -2,7 +2,7 @@
 
 use core::hint::cold_path;
 
-use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
@@ -131,7 +131,8 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             destination: own_private,
         }
     };
-    rewritten::<F, P>(packet, own, ip, addresses, peer.slot).map(Step::Done)
+    let direction = Direction::Ingress;
+    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot).map(Step::Done)
 }
 
 /// The new addresses, where few packets come: from a peer with bypass rules or with flows over public

@@ -2,7 +2,8 @@
 //!
 //! Each decision ends in the writes it asks for, with every value computed before the first one.
 //! It does not hand them out as a value: the optimiser would merge the branches that fill it, and
-//! the verifier refuses to copy the fields that one of them left unset.
+//! the verifier refuses to copy the fields that one of them left unset. What is rewritten is counted there as
+//! well: on a way of its own, which the code of nothing else lies on.
 
 mod bypass;
 pub mod egress;
@@ -55,15 +56,21 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
     };
     match step {
         Step::Done(outcome) => outcome,
-        Step::IcmpError if new.has_quote => icmp_error::rewrite_with_quote::<F, P>(packet, &new),
-        Step::IcmpError => icmp_error::rewrite_without_quote::<F, P>(packet, &new),
+        Step::IcmpError if new.has_quote => {
+            icmp_error::rewrite_with_quote::<F, P, T>(packet, tables, direction, &new)
+        }
+        Step::IcmpError => {
+            icmp_error::rewrite_without_quote::<F, P, T>(packet, tables, direction, &new)
+        }
     }
 }
 
 /// Rewrites a packet without a quote, and counts it for the peer in `slot`.
 #[inline(always)]
-fn rewritten<F: Family, P: PacketMut>(
+fn rewritten<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
+    tables: &T,
+    direction: Direction,
     own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     addresses: Addresses<F::Address>,
@@ -76,13 +83,24 @@ fn rewritten<F: Family, P: PacketMut>(
         checksum_kind: field.kind,
         difference: difference(ip.addresses, addresses),
     };
-    written(rewrite::packet::<F, P>(packet, own, &new), slot)
+    let result = rewrite::packet::<F, P>(packet, own, &new);
+    written::<F, P, T>(packet, tables, direction, slot, result)
 }
 
+/// Counts a packet for the peer in `slot`, if the writes were made.
 #[inline(always)]
-fn written(result: Result<(), WriteFailed>, slot: u32) -> Result<Outcome, Reason> {
+fn written<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    direction: Direction,
+    slot: u32,
+    result: Result<(), WriteFailed>,
+) -> Result<Outcome, Reason> {
     match result {
-        Ok(()) => Ok(Outcome::Rewritten { slot }),
+        Ok(()) => {
+            tables.count_rewritten(slot, direction, packet.count());
+            Ok(Outcome::Rewritten { slot })
+        }
         Err(WriteFailed) => {
             cold_path();
             Err(Reason::WriteFailed)

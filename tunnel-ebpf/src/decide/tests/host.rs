@@ -10,6 +10,7 @@ use super::tables::HostTables;
 use super::version::{Member, Version};
 use crate::decide::handle;
 use crate::family::Octets;
+use crate::packet::Packet as _;
 use crate::tables::Treatment;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -79,7 +80,8 @@ impl<F: Version> Host<F> {
     /// - nothing is read once something is written;
     /// - no write goes behind the packet's own length;
     /// - a packet that is not rewritten is not written to, not even in vain;
-    /// - the sum over all bytes that came with the packet is still right.
+    /// - the sum over all bytes that came with the packet is still right;
+    /// - it is counted, once, if it is rewritten and not otherwise.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
         let outcome = handle::<F, _, _>(direction, packet, &self.tables);
@@ -87,6 +89,13 @@ impl<F: Version> Host<F> {
         let len = F::len(&before).unwrap_or(before.len());
         for written in packet.written() {
             assert!(written.end <= len, "{outcome:?}: {written:?} written: {before:02x?}");
+        }
+        let counted = self.tables.counted.take();
+        match outcome {
+            Outcome::Rewritten { slot } => {
+                assert_eq!(counted, [(slot, direction, packet.count())], "{before:02x?}");
+            }
+            Outcome::NotOurs | Outcome::NotRewritten(_) => assert_eq!(counted, [], "{outcome:?}"),
         }
         match outcome {
             Outcome::NotRewritten(Reason::WriteFailed) => {}

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use tunnel_common::counters::Count;
+
 use super::datagram::{folded, sum};
 use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
 
@@ -120,6 +122,10 @@ impl Packet for Slice {
     fn extent(&self) -> u32 {
         let Ok(extent) = u32::try_from(self.bytes.len()) else { panic!("beyond any packet") };
         extent
+    }
+
+    fn count(&self) -> Count {
+        Count { packets: self.segments.max(1).into(), bytes: self.extent().into() }
     }
 
     fn segments(&self) -> u32 {

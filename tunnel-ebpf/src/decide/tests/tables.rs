@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use tunnel_common::bypass::BypassKey;
+use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
+use tunnel_common::outcome::Direction;
 use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
@@ -70,6 +72,8 @@ pub struct HostTables<F: Version> {
     has_moved: bool,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
+    /// What was counted, for which slot.
+    pub counted: RefCell<Vec<(u32, Direction, Count)>>,
     pub now: Cell<u64>,
 }
 
@@ -83,6 +87,7 @@ impl<F: Version> HostTables<F> {
             has_moved: false,
             bypass: HashSet::new(),
             flows: RefCell::default(),
+            counted: RefCell::default(),
             now,
         }
     }
@@ -248,6 +253,10 @@ fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option
 impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn peer(&self, address: F::Address) -> Option<&Peer<Octets<F>>> {
         self.value(address.octets())
+    }
+
+    fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
+        self.counted.borrow_mut().push((slot, direction, count));
     }
 
     fn has_prefixes(&self) -> bool {
