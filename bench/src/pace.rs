@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::interrupt::Interrupt;
 use crate::processor::Processor;
+use crate::progress::Progress;
 
 /// What a look adds up, again and again: it stays in the nearest cache.
 const WORDS: usize = 1024;
@@ -61,6 +62,7 @@ impl Pace {
     /// Looks how fast the processors can be. All samples together may take `patience` longer for being
     /// taken while nothing disturbs them.
     pub fn find(patience: Duration) -> Result<Self> {
+        let _progress = Progress::start("looking how fast the processors can be");
         let mut fastest = f64::INFINITY;
         let end = Instant::now() + SEARCH_MIN.max(patience / SEARCH_SHARE);
         while Instant::now() < end {
