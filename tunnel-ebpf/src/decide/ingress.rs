@@ -49,11 +49,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 /// From an address of no peer's: it may be an error from a router in between.
 #[inline(always)]
 fn of_no_peer<F: Family, P: Packet>(own: &F::InPlace<P>) -> Step {
-    if F::may_hold_icmp::<P>(own) {
-        cold_path();
-        return Step::IcmpError;
-    }
-    Step::Done(Outcome::NotOurs)
+    if F::may_hold_icmp::<P>(own) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) }
 }
 
 /// From a peer's private address.

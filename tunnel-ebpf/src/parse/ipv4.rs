@@ -63,8 +63,7 @@ impl Family for V4 {
     #[inline(always)]
     fn may_hold_icmp<P: Packet>(own: &P::Header<WORDS>) -> bool {
         let [word] = own.words::<CHECKSUM_WORD, 1>();
-        let [_, protocol, ..] = word.to_ne_bytes();
-        protocol == transport::ICMP
+        protocol(word) == transport::ICMP
     }
 
     #[inline(always)]
@@ -177,7 +176,7 @@ fn ip(header: &Header, header_len: usize, payload_len: u32) -> Ip<Address> {
     Ip {
         header_len,
         payload_len,
-        protocol: protocol(header),
+        protocol: protocol(header[CHECKSUM_WORD]),
         fragment: fragment(header),
         identification: [id0, id1, 0, 0],
         addresses: V4::addresses(header),
@@ -197,8 +196,8 @@ const fn fragment(header: &Header) -> Fragment {
 }
 
 #[inline(always)]
-const fn protocol(header: &Header) -> u8 {
-    let [_, protocol, ..] = header[CHECKSUM_WORD].to_ne_bytes();
+const fn protocol(checksum_word: u32) -> u8 {
+    let [_, protocol, ..] = checksum_word.to_ne_bytes();
     protocol
 }
 

@@ -62,7 +62,7 @@ impl Family for V6 {
     #[inline(always)]
     fn may_hold_icmp<P: Packet>(own: &P::Header<WORDS>) -> bool {
         let [word] = own.words::<NEXT_HEADER_WORD, 1>();
-        let [_, _, next_header, _] = word.to_ne_bytes();
+        let next_header = next_header(word);
         next_header == transport::ICMPV6 || is_extension(next_header)
     }
 
@@ -123,7 +123,7 @@ impl Family for V6 {
         if !is_version_6(header) {
             return Err(Reason::MalformedQuote);
         }
-        let next_header = next_header(header);
+        let next_header = next_header(header[NEXT_HEADER_WORD]);
         if !is_extension(next_header) {
             return Ok(ip(header, &Chain::none(next_header), available));
         }
@@ -186,8 +186,8 @@ const fn is_version_6(header: &Header) -> bool {
 }
 
 #[inline(always)]
-const fn next_header(header: &Header) -> u8 {
-    let [_, _, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
+const fn next_header(word: u32) -> u8 {
+    let [_, _, next_header, _] = word.to_ne_bytes();
     next_header
 }
 
