@@ -43,7 +43,7 @@ struct Seen {
 /// Takes samples on some of the processors.
 pub struct Sampler<'a> {
     pace: &'a Pace,
-    processors: &'a [Processor],
+    processors: Vec<Processor>,
     interrupt: &'a Interrupt,
 }
 
@@ -74,12 +74,12 @@ impl Pace {
     }
 
     /// For samples on `processors`, until a signal comes.
-    pub const fn sampler<'a>(
+    pub fn sampler<'a>(
         &'a self,
-        processors: &'a [Processor],
+        processors: impl Into<Vec<Processor>>,
         interrupt: &'a Interrupt,
     ) -> Sampler<'a> {
-        Sampler { pace: self, processors, interrupt }
+        Sampler { pace: self, processors: processors.into(), interrupt }
     }
 
     /// What became of the samples, now that it is known what the fastest look was.
@@ -129,7 +129,7 @@ impl Sampler<'_> {
     /// # Errors
     /// Of `measure`, or if a signal came.
     pub fn sample<T>(&self, mut measure: impl FnMut() -> Result<T>) -> Result<T> {
-        let Self { pace, processors, interrupt } = *self;
+        let Self { pace, processors, interrupt } = self;
         loop {
             interrupt.stop_if_it_came()?;
             let start = Instant::now();
@@ -193,12 +193,12 @@ mod tests {
         };
         // No processor to look at is never slow, whatever is the fastest.
         let quiet = pace(Duration::from_secs(1), 1.0);
-        assert_eq!(quiet.sampler(&[], &never).sample(&mut measure).unwrap(), 1);
+        assert_eq!(quiet.sampler([], &never).sample(&mut measure).unwrap(), 1);
         assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, again: 0 });
         // One that was infinitely fast once is always slow.
         let processor = [Processor::choose().unwrap()];
         let busy = pace(5 * PAUSE, 0.0);
-        assert_eq!(busy.sampler(&processor, &never).sample(&mut measure).unwrap(), 2);
+        assert_eq!(busy.sampler(processor, &never).sample(&mut measure).unwrap(), 2);
         assert_eq!(busy.disturbance(), Disturbance { kept: 1, disturbed: 1, again: 0 });
     }
 

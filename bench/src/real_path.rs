@@ -60,8 +60,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
             rewritten("rewrite, XDP", Program::Xdp, &["--ingress", "xdp"], setting, interrupt)?,
         ];
         let _stats = enable_stats(Stats::RunTime).context("have the kernel measure programs")?;
-        let processors = [processor];
-        let sampler = setting.pace.sampler(&processors, interrupt);
+        let sampler = setting.pace.sampler([processor], interrupt);
         let rounds = setting.effort.choose(5, 15);
         let duration = Duration::from_millis(setting.effort.choose(300, 1000));
         let mut samples: Vec<Samples> = variants.iter().map(|_| Default::default()).collect();

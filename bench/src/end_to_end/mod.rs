@@ -57,8 +57,7 @@ fn measure(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let effort = setting.effort;
-    let processors = [processor];
-    let sampler = setting.pace.sampler(&processors, interrupt);
+    let sampler = setting.pace.sampler([processor], interrupt);
     let rounds = if setting.emulated { effort.choose(3, 9) } else { effort.choose(5, 15) };
     interleave(rounds, Traffic::ALL.len(), places.len(), |Turn { round, case, variant }| {
         let (traffic, place) = (Traffic::ALL[case], &places[variant]);

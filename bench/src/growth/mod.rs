@@ -48,8 +48,7 @@ fn connect(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let processor = Processor::choose()?;
-    let processors = [processor];
-    let sampler = setting.pace.sampler(&processors, interrupt);
+    let sampler = setting.pace.sampler([processor], interrupt);
     let (rounds, time) = setting.effort.choose((7, 400), (20, 1000));
     interleave(rounds, places.len(), PEERS.len(), |Turn { round, case, variant }| {
         let place = &places[case][variant];
@@ -67,8 +66,7 @@ fn attach(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Samples>> {
-    let processors = Processor::all()?;
-    let sampler = setting.pace.sampler(&processors, interrupt);
+    let sampler = setting.pace.sampler(Processor::all()?, interrupt);
     let rounds = setting.effort.choose(5, 20);
     let attached: Vec<_> =
         places.iter().flatten().filter(|place| place.way == Way::Rewrite).collect();

@@ -27,8 +27,7 @@ pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Tab
         (0..count).flat_map(of_peer).map(|(address, peer)| (PeerKey { address }, peer)).collect();
     let members: Vec<_> = (0..count).map(|slot| (slot, member(slot))).collect();
     let mut samples: [Vec<f64>; 2] = Default::default();
-    let processors = Processor::all()?;
-    let sampler = setting.pace.sampler(&processors, interrupt);
+    let sampler = setting.pace.sampler(Processor::all()?, interrupt);
     for _ in 0..setting.effort.choose(3, 11) {
         for ((way, _), samples) in WAYS.iter().zip(&mut samples) {
             let measure = || fill(*way, &entries, &members);

@@ -37,15 +37,14 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let few = TextFile::with(&lab.cluster_toml())?;
         let many = TextFile::with(&(lab.cluster_toml() + &others::members(MANY)))?;
         let (rewrite, host) = (&setting.rewrite, &lab.a);
-        let processors = Processor::all()?;
-        let sampler = setting.pace.sampler(&processors, interrupt);
+        let sampler = setting.pace.sampler(Processor::all()?, interrupt);
         progress.at("attaching with one peer");
         let rounds = setting.effort.choose(9, 31);
         let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
         // Too long for a moment in which nothing disturbs it: no processor is looked at.
-        let sampler = setting.pace.sampler(&[], interrupt);
+        let sampler = setting.pace.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("looking at the maps of a million peers");
         attach(rewrite, host, &many, &["--no-routes"])?;

@@ -39,8 +39,7 @@ const RUNS: u32 = 100_001;
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
-        let processors = [processor];
-        let sampler = setting.pace.sampler(&processors, interrupt);
+        let sampler = setting.pace.sampler([processor], interrupt);
         processor.run(|| measure(setting.effort, &sampler))
     })
 }
