@@ -34,28 +34,38 @@ impl Purpose {
     pub const ALL: &[Self] = &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench];
 }
 
+/// Rounds of installing: apt removes a package of another origin that conflicts with a new one, and
+/// the second round installs the archive's own version of it.
+const ROUNDS: usize = 2;
+
 /// Makes sure that everything is there.
 pub fn require(purposes: &[Purpose]) -> Result<()> {
-    let missing = missing(purposes)?;
-    if missing.is_empty() {
-        return Ok(());
+    for _ in 0..ROUNDS {
+        let missing = missing(purposes)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        install_missing(&missing)?;
     }
+    match missing(purposes)?.first() {
+        Some(still) => bail!("{} was installed and is still not found", still.name),
+        None => Ok(()),
+    }
+}
+
+fn install_missing(missing: &[Requirement]) -> Result<()> {
     println!("missing on this machine:");
-    for requirement in &missing {
+    for requirement in missing {
         println!("  {:<20} {}", requirement.name, requirement.reason);
     }
     if !geteuid().is_root() && missing.iter().any(|r| matches!(r.source, Source::Debian(_))) {
         println!("\nas root:");
-        for line in commands(&missing) {
+        for line in commands(missing) {
             println!("  {line}");
         }
         bail!("this needs root: run the commands above, or this command as root");
     }
-    install(&missing)?;
-    match self::missing(purposes)?.first() {
-        Some(still) => bail!("{} was installed and is still not found", still.name),
-        None => Ok(()),
-    }
+    install(missing)
 }
 
 /// Whether the toolchain's own source of `core` is there.
