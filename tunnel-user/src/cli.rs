@@ -165,6 +165,9 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
         /// Which member this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
+        /// Where packets are to meet the program on the way in
+        #[arg(long, value_enum, default_value = "tc")]
+        ingress: IngressArg,
     },
 }
 

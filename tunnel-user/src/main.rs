@@ -127,8 +127,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let trial = progress::during("confirming", confirming).await?;
             say(&print_trial::confirmed(&trial))?;
         }
-        Command::Check { config, self_names } => {
-            let checking = check::run(&config, &self_names);
+        Command::Check { config, self_names, ingress } => {
+            let checking = check::run(&config, &self_names, ingress.wanted());
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);

@@ -211,7 +211,7 @@ async fn attach(
     // Asked anew: a program that an attach that was killed has left is gone by now.
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&plan.link.name)?;
-    hook::require_ingress(place.ingress, link, header_len)?;
+    hook::require_ingress(place.ingress, link, header_len, snapshot.links())?;
 
     steps.push(Undo::RemoveFolder(folder.clone()));
     folder.create()?;

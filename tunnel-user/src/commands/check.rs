@@ -10,7 +10,8 @@ use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::{hook, load, pins};
 use crate::failure::Failure;
 use crate::host::forwarding;
-use crate::host::netlink::{Link, Netlink};
+use crate::host::link::Link;
+use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::plan::find_self::{self, Held};
@@ -55,7 +56,11 @@ impl Finding {
 ///
 /// # Errors
 /// Only if the kernel can't be asked; everything else is a finding.
-pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, Failure> {
+pub async fn run(
+    config: &Path,
+    self_names: &[String],
+    ingress: Ingress,
+) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let cluster = match config::load(config) {
         Ok(cluster) => {
@@ -73,7 +78,7 @@ pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, F
     findings.push(Finding::of(privileges, "the privileges are there"));
     findings.push(Finding::of(pins::require_bpffs(), "there is a BPF file system for the pins"));
     if privileged {
-        let loads = load::try_out(Ingress::Tc);
+        let loads = load::try_out(ingress);
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));
         let hook = match hook::best() {
             Hook::Tcx => "tcx",
@@ -83,7 +88,7 @@ pub async fn run(config: &Path, self_names: &[String]) -> Result<Vec<Finding>, F
     }
     if let Some(cluster) = cluster {
         for cluster in cluster.all() {
-            network(cluster, self_names, &mut findings).await?;
+            network(cluster, self_names, ingress, &mut findings).await?;
         }
     }
     Ok(findings)
@@ -100,6 +105,7 @@ fn described(clusters: &Clusters) -> String {
 async fn network(
     cluster: &Cluster,
     self_names: &[String],
+    ingress: Ingress,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let netlink = Netlink::connect()?;
@@ -129,7 +135,10 @@ async fn network(
         Level::Good,
         format!("this host is {names}, and its interface is {name}: rewrite attach {name}{words}"),
     ));
-    findings.extend(snapshot.attachable(name).err().map(bad));
+    let fits = snapshot.attachable(name).and_then(|(link, header_len)| {
+        hook::require_ingress(ingress, link, header_len, snapshot.links())
+    });
+    findings.extend(fits.err().map(bad));
     routes(&membership, link, &netlink, &snapshot, findings).await?;
     reverse_path(identity, link, &snapshot, findings);
     if cluster.network().is_some() && forwarding::strict_reverse_path(name) {

@@ -13,7 +13,8 @@ use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
-use crate::host::netlink::{Link, Netlink};
+use crate::host::link::Link;
+use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::host::{arp, forwarding};
 use crate::plan::peers::RunningPeer;
@@ -56,6 +57,10 @@ pub async fn look(
         format!("{name} is there and up"),
         format!("{name} is gone or down: bring it up, or attach again if it was made anew"),
     );
+    // What it has become a part of, or which mode it was given, since it was attached.
+    if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
+        findings.look(false, String::new(), failure.to_string());
+    }
     programs(running, netlink, &mut findings).await;
     addresses(running, link, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;

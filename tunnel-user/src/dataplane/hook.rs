@@ -11,7 +11,8 @@ use super::pins::Folder;
 use super::place::{BOTH, Hook, Ingress, Place, Program};
 use super::{tc, tcx_query, xdp};
 use crate::failure::{Context as _, Failure};
-use crate::host::netlink::{Link, Netlink};
+use crate::host::link::Link;
+use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
 
 /// The best of tc's hooks that this kernel has: asked, and not guessed from its version. Kernels
@@ -25,12 +26,21 @@ pub fn best() -> Hook {
     }
 }
 
-/// Refuses an interface that can't run the program on the way in there.
+/// Refuses an interface that can't run the program on the way in there, or runs it in vain. `links` are
+/// all interfaces.
 ///
 /// # Errors
 /// [`Failure::Refused`] that says why and what can be done.
-pub fn require_ingress(ingress: Ingress, link: &Link, header_len: u8) -> Result<(), Failure> {
-    if ingress.xdp_mode().is_none() { Ok(()) } else { xdp::require(ingress, link, header_len) }
+pub fn require_ingress(
+    ingress: Ingress,
+    link: &Link,
+    header_len: u8,
+    links: &[Link],
+) -> Result<(), Failure> {
+    match ingress {
+        Ingress::Tc => Ok(()),
+        Ingress::Xdp | Ingress::XdpGeneric => xdp::require(ingress, link, header_len, links),
+    }
 }
 
 /// Attaches both programs to an interface that has none of ours, and pins them.

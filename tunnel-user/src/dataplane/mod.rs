@@ -17,3 +17,4 @@ pub mod table;
 mod tc;
 mod tcx_query;
 mod xdp;
+mod xdp_reason;

@@ -1,7 +1,9 @@
 //! The program on the way in at XDP, by a link that is pinned (Linux 5.9, commit aa8d3a716b59).
 
 use std::io;
+use std::iter;
 use std::mem;
+use std::os::fd::AsFd as _;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
@@ -13,13 +15,21 @@ use super::hook::unusable;
 use super::load::Loaded;
 use super::pins::Folder;
 use super::place::{Ingress, Program};
+use super::xdp_reason;
 use crate::failure::{Context as _, Failure, is_io};
-use crate::host::netlink::Link;
+use crate::host::link::Link;
+use crate::host::{software_checksums, virtio};
 
 const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at the same time";
 
-/// Refuses an interface whose packets the program does not know, and one that runs another one.
-pub fn require(ingress: Ingress, link: &Link, header_len: u8) -> Result<(), Failure> {
+/// Refuses an interface whose packets the program does not know, does not see or can't mend, and one
+/// that runs another program. `links` are all interfaces.
+pub fn require(
+    ingress: Ingress,
+    link: &Link,
+    header_len: u8,
+    links: &[Link],
+) -> Result<(), Failure> {
     let name = &link.name;
     if header_len != ETHERNET_HEADER_LEN {
         return Err(Failure::refused(
@@ -27,10 +37,50 @@ pub fn require(ingress: Ingress, link: &Link, header_len: u8) -> Result<(), Fail
             "leave --ingress out to attach by tc, which takes any",
         ));
     }
+    match ingress {
+        Ingress::Xdp => require_a_driver_that_runs_it(link, links)?,
+        Ingress::XdpGeneric => require_sums_of_hardware(link, links)?,
+        Ingress::Tc => {}
+    }
     match link.xdp_programs[..] {
         [] => Ok(()),
         [id, ..] => Err(taken(name, Some(id))),
     }
+}
+
+/// A bond gives the program to the interfaces in it (Linux 5.15, drivers/net/bonding/bond_main.c,
+/// bond_xdp_set).
+fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Failure> {
+    let parts = links.iter().filter(|other| other.controller == Some(link.index));
+    match iter::once(link).chain(parts).find(|link| virtio::ignores_xdp(link)) {
+        None => Ok(()),
+        Some(found) => Err(Failure::refused(
+            format!(
+                "{} is a virtio-net device without mergeable buffers (VIRTIO_NET_F_MRG_RXBUF), \
+                 whose driver accepts an XDP program and runs it for no packet",
+                found.name
+            ),
+            "leave --ingress out: tc sees these packets; or have the hypervisor offer mrg_rxbuf",
+        )),
+    }
+}
+
+fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Failure> {
+    let Some(source) = software_checksums::source(link, links) else { return Ok(()) };
+    let (name, from) = (&link.name, &source.name);
+    let kind = source.kind.as_deref().unwrap_or("tunnel");
+    let what = if source.index == link.index {
+        format!("{name} is a {kind} interface")
+    } else {
+        format!("{name} has packets of {from}, a {kind} interface")
+    };
+    Err(Failure::refused(
+        format!(
+            "{what}: the kernel has summed up its packets, no XDP program can correct that sum, \
+             and the kernel then drops UDP over IPv4"
+        ),
+        "leave --ingress out: tc does the same there, and corrects the sum",
+    ))
 }
 
 fn taken(interface: &str, id: Option<u32>) -> Failure {
@@ -59,9 +109,17 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), F
     let Some(mode) = ingress.xdp_mode() else { return Ok(()) };
     let program = loaded.xdp(Program::Xdp)?;
     let what = || format!("attaching to {} by {}", link.name, ingress.name());
-    let id = program
-        .attach_to_if_index(link.index, mode)
-        .map_err(|error| refusal(ingress, &link.name, &error))?;
+    let id = match program.attach_to_if_index(link.index, mode) {
+        Ok(id) => id,
+        Err(error) if is_taken(&error) => return Err(taken(&link.name, None)),
+        Err(error) => {
+            let reason = program
+                .fd()
+                .ok()
+                .and_then(|fd| xdp_reason::ask(link.index, fd.as_fd(), mode).ok().flatten());
+            return Err(refusal(ingress, &link.name, reason, &error));
+        }
+    };
     if !has_link(program).doing(what)? {
         // aya went by netlink instead: the program would stay when the pins go.
         program.detach(id).doing(what)?;
@@ -81,15 +139,18 @@ fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
     }))
 }
 
+fn is_taken(error: &(dyn std::error::Error + 'static)) -> bool {
+    is_io(error, io::ErrorKind::ResourceBusy) || is_io(error, io::ErrorKind::AlreadyExists)
+}
+
+/// `reason` is the driver's own, if it gave one.
 fn refusal(
     ingress: Ingress,
     interface: &str,
+    reason: Option<String>,
     error: &(dyn std::error::Error + 'static),
 ) -> Failure {
-    if is_io(error, io::ErrorKind::ResourceBusy) || is_io(error, io::ErrorKind::AlreadyExists) {
-        return taken(interface, None);
-    }
-    let reason = with_sources(error);
+    let reason = reason.unwrap_or_else(|| with_sources(error));
     match ingress {
         Ingress::Xdp => Failure::refused(
             format!("the driver of {interface} does not run the XDP program: {reason}"),

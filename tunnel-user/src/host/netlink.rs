@@ -6,12 +6,9 @@ use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
-use rtnetlink::packet_route::link::{
-    LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp,
-};
 use rtnetlink::{AddressMessageBuilder, Handle};
 
-use super::link_type::link_header_len;
+use super::link::Link;
 use crate::address::Private;
 use crate::failure::{Context as _, Failure};
 
@@ -20,25 +17,6 @@ const LOOPBACK: &str = "lo";
 /// A connection to the kernel's rtnetlink.
 pub struct Netlink {
     handle: Handle,
-}
-
-/// An interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Its index.
-    pub index: u32,
-    /// Its name.
-    pub name: String,
-    /// Whether it is administratively up.
-    pub up: bool,
-    /// Its type (ARPHRD).
-    pub link_type: LinkLayerType,
-    /// The bytes before the network header of its packets, if its type tells.
-    pub header_len: Option<u8>,
-    /// Whether it asks for hardware addresses by ARP and neighbor discovery.
-    pub has_hardware_addresses: bool,
-    /// The ids of the XDP programs that it runs.
-    pub xdp_programs: Vec<u32>,
 }
 
 /// An address on an interface.
@@ -79,7 +57,7 @@ impl Netlink {
             .try_collect()
             .await
             .doing(|| "listing the interfaces".into())?;
-        Ok(messages.iter().filter_map(link).collect())
+        Ok(messages.iter().filter_map(Link::from_message).collect())
     }
 
     /// The addresses of all interfaces.
@@ -142,46 +120,6 @@ impl Netlink {
         }
         Ok(())
     }
-}
-
-fn link(message: &LinkMessage) -> Option<Link> {
-    let name = message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.clone()),
-        _ => None,
-    })?;
-    let (flags, link_type) = (message.header.flags, message.header.link_layer_type);
-    let header_len = link_header_len(link_type, flags.contains(LinkFlags::Pointopoint));
-    Some(Link {
-        index: message.header.index,
-        name,
-        up: flags.contains(LinkFlags::Up),
-        link_type,
-        header_len,
-        has_hardware_addresses: header_len.is_some_and(|length| length > 0)
-            && !flags.contains(LinkFlags::Noarp),
-        xdp_programs: xdp_programs(message),
-    })
-}
-
-/// With one program, IFLA_XDP_PROG_ID says the same as the attribute of its mode.
-fn xdp_programs(message: &LinkMessage) -> Vec<u32> {
-    let xdp = message.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::Xdp(xdp) => Some(xdp),
-        _ => None,
-    });
-    let mut programs: Vec<u32> = xdp
-        .flatten()
-        .filter_map(|attribute| match attribute {
-            LinkXdp::ProgId(id)
-            | LinkXdp::DrvProgId(id)
-            | LinkXdp::SkbProgId(id)
-            | LinkXdp::HwProgId(id) => Some(*id),
-            _ => None,
-        })
-        .collect();
-    programs.sort_unstable();
-    programs.dedup();
-    programs
 }
 
 fn link_address(message: &AddressMessage) -> Option<LinkAddress> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::netlink::{Link, LinkAddress, Netlink};
+use super::link::Link;
+use super::link_fitness;
+use super::netlink::{LinkAddress, Netlink};
 use crate::failure::Failure;
 
 /// The name of the loopback interface in every network namespace.
@@ -41,7 +43,8 @@ impl Snapshot {
     /// its packets.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if there is none, or its packets do not look as the programs expect.
+    /// [`Failure::Refused`] if there is none, its packets do not look as the programs expect, or they
+    /// are those of another interface.
     pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Failure> {
         let names = || {
             let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
@@ -62,6 +65,7 @@ impl Snapshot {
                 "name the interface that the packets between the public addresses cross",
             ));
         }
+        link_fitness::require(link, &self.links)?;
         link.header_len.map(|header_len| (link, header_len)).ok_or_else(|| {
             let number = u16::from(link.link_type);
             Failure::refused(

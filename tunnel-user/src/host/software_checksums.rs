@@ -1,0 +1,101 @@
+//! Interfaces that hand on packets with a checksum of the whole packet that the kernel has computed
+//! itself (CHECKSUM_COMPLETE with `csum_complete_sw`), as decapsulation leaves it.
+//!
+//! XDP programs can change a packet, and not that sum. The kernel trusts a sum of its own: where it
+//! does not fit, UDP is dropped as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
+
+use super::link::Link;
+
+/// Ethernet kinds that check a checksum around the frame before they hand it on: in UDP, or in GRE
+/// (Linux 6.12, net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c,
+/// udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset it.
+const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
+
+/// Kinds whose packets do not come from below as they are: the interface that IFLA_LINK names is the
+/// other end of a pair, or sums are reset.
+const OF_THEIR_OWN: &[&str] = &["veth", "netkit", "macsec"];
+
+/// The interface that computes such sums: `link` itself, or one that it is stacked upon.
+#[must_use]
+pub fn source<'a>(link: &'a Link, links: &'a [Link]) -> Option<&'a Link> {
+    let mut stack = vec![link];
+    let mut seen = Vec::new();
+    while let Some(link) = stack.pop() {
+        if seen.contains(&link.index) {
+            continue;
+        }
+        seen.push(link.index);
+        let is = |kinds: &[&str]| link.kind.as_deref().is_some_and(|kind| kinds.contains(&kind));
+        if is(DECAPSULATE) {
+            return Some(link);
+        }
+        if is(OF_THEIR_OWN) {
+            continue;
+        }
+        stack.extend(links.iter().filter(|other| {
+            Some(other.index) == link.below || other.controller == Some(link.index)
+        }));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::ethernet;
+    use super::*;
+
+    fn of_kind(index: u32, name: &str, kind: &str) -> Link {
+        Link { kind: Some(kind.into()), ..ethernet(index, name) }
+    }
+
+    fn found(link: &Link, links: &[Link]) -> Option<String> {
+        source(link, links).map(|link| link.name.clone())
+    }
+
+    #[test]
+    fn a_kind_that_decapsulates_is_found() {
+        for kind in ["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"] {
+            let link = of_kind(1, "tunnel", kind);
+            assert_eq!(
+                found(&link, std::slice::from_ref(&link)).as_deref(),
+                Some("tunnel"),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_stands_upon_it_is_found_through_all_layers() {
+        let vxlan = Link { controller: Some(2), ..of_kind(1, "vxlan0", "vxlan") };
+        let bridge = of_kind(2, "br0", "bridge");
+        let vlan = Link { below: Some(2), ..of_kind(3, "br0.5", "vlan") };
+        let macvlan = Link { below: Some(3), ..of_kind(4, "macvlan0", "macvlan") };
+        let links = [vxlan, bridge.clone(), vlan.clone(), macvlan.clone()];
+        for link in [&bridge, &vlan, &macvlan] {
+            assert_eq!(found(link, &links).as_deref(), Some("vxlan0"), "{}", link.name);
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_where_sums_are_the_hardware_s_or_reset() {
+        let nic = ethernet(1, "eth0");
+        let vlan = Link { below: Some(1), ..of_kind(2, "eth0.5", "vlan") };
+        let vxlan = of_kind(3, "vxlan0", "vxlan");
+        let macsec = Link { below: Some(3), ..of_kind(4, "macsec0", "macsec") };
+        let veth = Link { below: Some(6), ..of_kind(5, "veth0", "veth") };
+        let end = Link { below: Some(5), controller: Some(7), ..of_kind(6, "veth1", "veth") };
+        let bridge = of_kind(7, "br0", "bridge");
+        let bridged = Link { controller: Some(7), ..of_kind(8, "vxlan1", "vxlan") };
+        let links = [nic, vlan, vxlan, macsec, veth, end, bridge, bridged];
+        for index in [0, 1, 3, 4, 5] {
+            assert_eq!(found(&links[index], &links), None, "{}", links[index].name);
+        }
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        let one = Link { below: Some(2), ..ethernet(1, "one") };
+        let two = Link { below: Some(1), ..ethernet(2, "two") };
+        assert_eq!(found(&one, &[one.clone(), two]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! virtio-net devices that accept an XDP program and never run it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::link::{BusDevice, Link};
+
+/// Numbers of features (Linux, include/uapi/linux/virtio_net.h).
+mod feature {
+    pub const MTU: usize = 3;
+    pub const GUEST_TSO4: usize = 7;
+    pub const GUEST_TSO6: usize = 8;
+    pub const GUEST_ECN: usize = 9;
+    pub const GUEST_UFO: usize = 10;
+    pub const MRG_RXBUF: usize = 15;
+    pub const GUEST_USO4: usize = 54;
+    pub const GUEST_USO6: usize = 55;
+}
+
+/// The longest packet without a frame's header that needs no big buffers.
+const ETH_DATA_LEN: u32 = 1500;
+
+/// Whether the interface is a virtio-net device whose driver runs no XDP program. What can't be read
+/// is taken for one that does.
+#[must_use]
+pub fn ignores_xdp(link: &Link) -> bool {
+    let Some(folder) = folder(link) else { return false };
+    fs::read_to_string(folder.join("features"))
+        .is_ok_and(|features| receives_big(&features, link.max_mtu))
+}
+
+/// The device's folder in sysfs, if it is one of virtio.
+fn folder(link: &Link) -> Option<PathBuf> {
+    match &link.device {
+        Some(BusDevice { bus, name }) => {
+            (bus == "virtio").then(|| Path::new("/sys/bus/virtio/devices").join(name))
+        }
+        // Linux before 5.14 does not tell, and a network namespace shows its interfaces in a sysfs of
+        // its own: the one that is here has to be of the same namespace.
+        None => {
+            let class = Path::new("/sys/class/net").join(&link.name);
+            let index = fs::read_to_string(class.join("ifindex")).ok()?;
+            let device = class.join("device");
+            let subsystem = fs::read_link(device.join("subsystem")).ok()?;
+            (index.trim() == link.index.to_string() && subsystem.ends_with("virtio"))
+                .then_some(device)
+        }
+    }
+}
+
+/// The driver receives by one of three functions; receive_big, for large packets without mergeable
+/// buffers, runs no program, while the driver accepts one (Linux 6.12, drivers/net/virtio_net.c:
+/// virtnet_set_big_packets, receive_buf, virtnet_xdp_set).
+///
+/// `features` are those of sysfs, a digit for each; `max_mtu` is the device's own MTU, if it tells.
+fn receives_big(features: &str, max_mtu: Option<u32>) -> bool {
+    use feature::{
+        GUEST_ECN, GUEST_TSO4, GUEST_TSO6, GUEST_UFO, GUEST_USO4, GUEST_USO6, MRG_RXBUF, MTU,
+    };
+    let digits = features.trim().as_bytes();
+    let has = |number: usize| digits.get(number) == Some(&b'1');
+    let segments = [GUEST_TSO4, GUEST_TSO6, GUEST_ECN, GUEST_UFO].into_iter().any(has)
+        || (has(GUEST_USO4) && has(GUEST_USO6));
+    let jumbo = has(MTU) && max_mtu.is_some_and(|mtu| mtu > ETH_DATA_LEN);
+    !digits.is_empty() && !has(MRG_RXBUF) && (segments || jumbo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(numbers: &[usize]) -> String {
+        (0..64).map(|number| if numbers.contains(&number) { '1' } else { '0' }).collect()
+    }
+
+    #[test]
+    fn mergeable_buffers_run_the_program() {
+        assert!(!receives_big(&features(&[0, 1, 7, 8, 10, 15]), Some(9000)));
+        assert!(!receives_big(&features(&[3, 15]), Some(9000)));
+    }
+
+    #[test]
+    fn segments_without_mergeable_buffers_do_not() {
+        for numbers in [&[7][..], &[8], &[9], &[10], &[54, 55]] {
+            assert!(receives_big(&features(numbers), Some(1500)), "{numbers:?}");
+        }
+        // As sysfs of a Firecracker guest has it, with a line's end.
+        let firecracker = "110001011011101100000000000001001000000000000000000000000000000000\n";
+        let without = format!("{}0{}", &firecracker[..15], &firecracker[16..]);
+        assert!(receives_big(&without, Some(1500)));
+    }
+
+    #[test]
+    fn small_packets_run_the_program() {
+        assert!(!receives_big(&features(&[0, 1, 5]), Some(1500)));
+        assert!(!receives_big(&features(&[54]), Some(1500)));
+        // Without the feature, the largest MTU is the driver's, and not what it has to receive.
+        assert!(!receives_big(&features(&[]), Some(65535)));
+    }
+
+    #[test]
+    fn a_device_of_jumbo_packets_without_mergeable_buffers_does_not() {
+        assert!(receives_big(&features(&[3]), Some(9000)));
+        assert!(!receives_big(&features(&[3]), Some(1500)));
+        assert!(!receives_big(&features(&[3]), None));
+    }
+
+    #[test]
+    fn nothing_is_known_of_no_features() {
+        assert!(!receives_big("\n", Some(9000)));
+    }
+}
