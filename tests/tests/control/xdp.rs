@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use tests::lab::LabOptions;
 
-use crate::bpffs::{bpftool, pins, tree};
+use crate::bpffs::bpftool;
 use crate::host_state::HostState;
-use crate::scenario::{NOTHING_MORE, Scenario, XDP, XDP_GENERIC, wait_until_up};
+use crate::scenario::{NOTHING_MORE, Scenario, XDP, XDP_GENERIC};
 
 fn attached_by(more: &[&str], mode: &str) -> Result<()> {
     let scenario = Scenario::new()?;
@@ -92,34 +92,6 @@ fn another_program_on_the_interface_is_named_and_left_alone() -> Result<()> {
     scenario.require_healthy(b)?;
     scenario.detach(b)?;
     before.assert_unchanged(b, "after detach");
-    Ok(())
-}
-
-#[test]
-fn a_driver_without_xdp_is_refused_with_the_way_that_works() -> Result<()> {
-    let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = |words: &str| host.run(&words.split(' ').collect::<Vec<_>>());
-    run("ip link add br0 type bridge forward_delay 0")?;
-    run("ip link set eth0 master br0")?;
-    run("ip address delete 198.51.100.2/24 dev eth0")?;
-    run("ip link set br0 up")?;
-    run("ip address add 198.51.100.2/24 dev br0")?;
-    run("ip route add default via 198.51.100.1")?;
-    wait_until_up(host, "br0")?;
-    let path = scenario.path("cluster.toml");
-    let attach = |ingress| {
-        let words = ["attach", "br0", "--config", &path, "--ingress", ingress];
-        scenario.try_run(host, &words)
-    };
-    let ended = attach("xdp")?;
-    ended.require(4, &["the driver of br0", "--ingress xdp-generic", "help: "])?;
-    ensure!(tree(&pins(host)?)?.is_empty(), "pins are left");
-    attach("xdp-generic")?.require(0, &[])?;
-    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    scenario.require_traffic()?;
-    scenario.rewrite.run(host, &["detach", "br0"])?;
-    ensure!(tree(&pins(host)?)?.is_empty(), "pins are left");
     Ok(())
 }
 

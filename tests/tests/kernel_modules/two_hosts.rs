@@ -33,9 +33,14 @@ impl TwoHosts {
 
     /// `rewrite attach` of an interface, with more arguments.
     pub fn attach(&self, host: &Namespace, interface: &str, more: &[&str]) -> Result<String> {
+        let file = self.config()?;
+        self.rewrite.run(host, &[&["attach", interface, "--config", &file], more].concat())
+    }
+
+    /// The path of the file.
+    pub fn config(&self) -> Result<String> {
         let file = self.folder.path().join("cluster.toml");
-        let file = file.to_str().context("the path of the file")?;
-        self.rewrite.run(host, &[&["attach", interface, "--config", file], more].concat())
+        Ok(file.to_str().context("the path of the file")?.to_owned())
     }
 
     /// TCP, UDP and ping arrive over the private addresses, both ways, with no checksum wrong.

@@ -76,8 +76,8 @@ fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Failure> 
     };
     Err(Failure::refused(
         format!(
-            "{what}: the kernel has summed up its packets, no XDP program can correct that sum, \
-             and the kernel then drops UDP over IPv4"
+            "{what}: the kernel sums up such packets itself, no XDP program can correct that sum, \
+             and the kernel then drops longer UDP datagrams over IPv4"
         ),
         "leave --ingress out: tc does the same there, and corrects the sum",
     ))
@@ -155,8 +155,8 @@ fn refusal(
         Ingress::Xdp => Failure::refused(
             format!("the driver of {interface} does not run the XDP program: {reason}"),
             format!(
-                "--ingress xdp-generic runs it in the kernel's own path, at less speed than tc; \
-                 or {BY_TC}"
+                "{BY_TC}; or --ingress xdp-generic, which runs it in the kernel's own path, at \
+                 less speed than tc"
             ),
         ),
         Ingress::XdpGeneric | Ingress::Tc => Failure::refused(

@@ -1,5 +1,5 @@
 //! Interfaces that hand on packets with a checksum of the whole packet that the kernel has computed
-//! itself (CHECKSUM_COMPLETE with `csum_complete_sw`), as decapsulation leaves it.
+//! itself (CHECKSUM_COMPLETE with `csum_complete_sw`), as decapsulation and netfilter leave it.
 //!
 //! XDP programs can change a packet, and not that sum. The kernel trusts a sum of its own: where it
 //! does not fit, UDP is dropped as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
@@ -10,6 +10,10 @@ use super::link::Link;
 /// (Linux 6.12, net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c,
 /// udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset it.
 const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
+
+/// With br_netfilter, conntrack checks the packets of a bridge before the bridge's own interface has
+/// them (Linux 6.12, net/netfilter/utils.c, nf_ip_checksum). Rules and module can come at any time.
+const BRIDGE: &str = "bridge";
 
 /// Kinds whose packets do not come from below as they are: the interface that IFLA_LINK names is the
 /// other end of a pair, or sums are reset.
@@ -26,7 +30,7 @@ pub fn source<'a>(link: &'a Link, links: &'a [Link]) -> Option<&'a Link> {
         }
         seen.push(link.index);
         let is = |kinds: &[&str]| link.kind.as_deref().is_some_and(|kind| kinds.contains(&kind));
-        if is(DECAPSULATE) {
+        if is(DECAPSULATE) || is(&[BRIDGE]) {
             return Some(link);
         }
         if is(OF_THEIR_OWN) {
@@ -67,12 +71,23 @@ mod tests {
     #[test]
     fn what_stands_upon_it_is_found_through_all_layers() {
         let vxlan = Link { controller: Some(2), ..of_kind(1, "vxlan0", "vxlan") };
+        let bond = of_kind(2, "bond0", "bond");
+        let vlan = Link { below: Some(2), ..of_kind(3, "bond0.5", "vlan") };
+        let macvlan = Link { below: Some(3), ..of_kind(4, "macvlan0", "macvlan") };
+        let links = [vxlan, bond.clone(), vlan.clone(), macvlan.clone()];
+        for link in [&bond, &vlan, &macvlan] {
+            assert_eq!(found(link, &links).as_deref(), Some("vxlan0"), "{}", link.name);
+        }
+    }
+
+    #[test]
+    fn a_bridge_is_found_whatever_its_ports_are() {
+        let port = Link { controller: Some(2), ..ethernet(1, "eth0") };
         let bridge = of_kind(2, "br0", "bridge");
         let vlan = Link { below: Some(2), ..of_kind(3, "br0.5", "vlan") };
-        let macvlan = Link { below: Some(3), ..of_kind(4, "macvlan0", "macvlan") };
-        let links = [vxlan, bridge.clone(), vlan.clone(), macvlan.clone()];
-        for link in [&bridge, &vlan, &macvlan] {
-            assert_eq!(found(link, &links).as_deref(), Some("vxlan0"), "{}", link.name);
+        let links = [port, bridge.clone(), vlan.clone()];
+        for link in [&bridge, &vlan] {
+            assert_eq!(found(link, &links).as_deref(), Some("br0"), "{}", link.name);
         }
     }
 

@@ -11,11 +11,13 @@ const WANTED: &[&str] = &[
     "kernel/net/",
     "kernel/drivers/net/bonding/",
     "kernel/drivers/net/dummy.",
+    "kernel/drivers/net/geneve.",
     "kernel/drivers/net/ipvlan/",
     "kernel/drivers/net/macvlan.",
     "kernel/drivers/net/ppp/",
     "kernel/drivers/net/tun.",
     "kernel/drivers/net/veth.",
+    "kernel/drivers/net/vrf.",
     "kernel/drivers/net/vxlan",
     "kernel/drivers/net/wireguard/",
     // Crypto that modules ask for by the name of an algorithm, so that nothing says they need it.
