@@ -49,11 +49,15 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
             );
             return Some((what, help));
         }
+        // All ports belong to one datapath, ovs-system; addresses are on bridges of the same kind.
+        Some("openvswitch") => {
+            let what = format!("{name} is a port of Open vSwitch, which hands its packets on");
+            return Some((what, "attach the bridge's own interface instead".into()));
+        }
         Some("bridge") => ("a port of the bridge", "hands its packets on"),
         Some("bond") => ("a slave of the bond", "has its packets"),
         Some("team") => ("a port of the team", "has its packets"),
-        Some("openvswitch") | None => ("a part of", "has its packets"),
-        Some(_) => ("a part of", "has its packets"),
+        _ => ("a part of", "has its packets"),
     };
     Some((
         format!("{name} is {role} {above}, which {takes} and the addresses"),
@@ -224,6 +228,13 @@ mod tests {
             assert!(said.contains(&format!("eth0 is {role}")), "{said}");
             assert!(said.contains("help: attach above0 instead"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_port_of_open_vswitch_is_refused_for_the_bridge_s_own_interface() {
+        let said = part(Some("openvswitch"));
+        assert!(said.contains("eth0 is a port of Open vSwitch"), "{said}");
+        assert!(said.contains("help: attach the bridge's own interface"), "{said}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub const fn link_header_len(link_type: LinkLayerType, point_to_point: bool) -> 
     match link_type {
         LinkLayerType::Ether => Some(ETHERNET_HEADER_LEN),
         LinkLayerType::Infiniband => Some(INFINIBAND_HEADER_LEN),
-        // tun, WireGuard, xfrm; PPP, whose header is added behind tc; raw IP of modems; IPIP and
-        // VTI; IPv6 in IPv6; IPv6 in IPv4.
+        // tun, WireGuard; PPP, whose header is added behind tc; raw IP of modems; IPIP; IPv6 in
+        // IPv6; IPv6 in IPv4. link_fitness.rs has the kinds among them that keep another header.
         LinkLayerType::None
         | LinkLayerType::Ppp
         | LinkLayerType::Rawip
