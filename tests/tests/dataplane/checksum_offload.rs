@@ -1,10 +1,9 @@
 //! Labs in which the hosts, the router, both, or none leave checksums to their interfaces. veth fills none
 //! in; the kernel does, in front of the first interface without the offload.
 
-use anyhow::{Context, Result, ensure};
-use tests::kernel_counters::checksum_errors;
+use anyhow::Result;
+use tests::kernel_counters::require_right_checksums;
 use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
-use tests::netns::Namespace;
 
 use crate::cluster::Cluster;
 
@@ -28,22 +27,8 @@ pub fn cluster(hook: &str, hosts: bool, router: bool) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Requires that what was tried went well, and that no kernel has met a wrong checksum. An error holds
-/// both.
+/// Requires that what was tried went well, and that no kernel has met a wrong checksum.
 pub fn require(tried: Result<()>, cluster: &Cluster) -> Result<()> {
     let lab = &cluster.lab;
-    let mut counted = Vec::new();
-    for host in [&lab.a, &lab.b, &lab.router] {
-        let errors = checksum_errors(host)?;
-        if !errors.is_empty() {
-            counted.push(format!("{} counted {errors:?}", name_of(host)));
-        }
-    }
-    let counted = counted.join(", ");
-    ensure!(tried.is_err() || counted.is_empty(), "all arrived in the end, but {counted}");
-    tried.with_context(|| format!("wrong checksums: {counted}"))
-}
-
-fn name_of(host: &Namespace) -> &str {
-    host.name().rsplit('-').next().unwrap_or_default()
+    require_right_checksums(tried, &[&lab.a, &lab.b, &lab.router])
 }
