@@ -139,7 +139,7 @@ const DRIVER_RUNS: &[Run] = &[
         which: Which::Ignored,
         threads: 1,
         skipped: &["vlan"],
-        ..run("control", &[], Ability::None)
+        ..run("control", &[], Ability::Tcx)
     },
 ];
 
