@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::netns::Namespace;
 
@@ -37,6 +37,28 @@ pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     let mut counters = snmp(namespace)?;
     counters.retain(|name, count| name.ends_with("InCsumErrors") && *count != 0);
     Ok(counters)
+}
+
+/// Requires that what was tried went well, and that no kernel of these has met a wrong checksum since its
+/// namespace was made. The error says both.
+///
+/// # Errors
+/// When one of the two is not so.
+pub fn require_right_checksums(tried: Result<()>, namespaces: &[&Namespace]) -> Result<()> {
+    let mut counted = Vec::new();
+    for namespace in namespaces {
+        let errors = checksum_errors(namespace)?;
+        if !errors.is_empty() {
+            let role = namespace.name().rsplit('-').next().unwrap_or_default();
+            counted.push(format!("{role} counted {errors:?}"));
+        }
+    }
+    if counted.is_empty() {
+        return tried;
+    }
+    let counted = counted.join(", ");
+    ensure!(tried.is_err(), "all arrived in the end, but {counted}");
+    tried.context(counted)
 }
 
 /// A line for each counter.

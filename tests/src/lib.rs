@@ -14,4 +14,6 @@ pub mod rewrite_command;
 pub mod test_run;
 pub mod traffic;
 pub mod tun;
+pub mod udp_segment;
+pub mod udp_tunnel;
 pub mod wait;

@@ -33,6 +33,7 @@ Examples:
   cargo xtask test                            all tests
   cargo xtask test -- --test packet_table     what follows goes to cargo test
   cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
+  cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
   cargo xtask bench                           what it costs, beside what one would take instead
   cargo xtask bench --vm 6.12                 the same on one of Debian's own kernels, as ratios"
 )]
@@ -68,6 +69,12 @@ enum Task {
         /// Series of kernels
         #[arg(value_name = "KERNEL", default_values = ["5.10", "6.1", "6.12", "7.2"])]
         kernels: Vec<String>,
+        /// With the drivers of real network interfaces, in place of what must hold on each kernel
+        #[arg(long)]
+        drivers: bool,
+        /// With --drivers, the tests whose names hold one of these words
+        #[arg(last = true, requires = "drivers")]
+        tests: Vec<String>,
     },
     /// Fuzz what is read from others: a minute for each target, unless told otherwise
     Fuzz {
@@ -122,9 +129,10 @@ fn run(task: Task) -> Result<()> {
             setup::require(&[Purpose::Test])?;
             test::run(&build::release()?, &arguments)
         }
-        Task::Vm { kernels } => {
+        Task::Vm { kernels, drivers, tests } => {
             setup::require(&[Purpose::Vm])?;
-            vm::test::run(&build::release()?, &kernels)
+            let suite = if drivers { &vm::test::DRIVERS } else { &vm::test::KERNELS };
+            vm::test::run(suite, &build::release()?, &kernels, &tests)
         }
         Task::Fuzz { seconds, targets } => {
             setup::require(&[Purpose::Build])?;

@@ -11,6 +11,8 @@
 
 mod addresses;
 mod four_hosts;
+mod nic;
+mod vlan;
 
 use std::fs;
 use std::net::IpAddr;
@@ -26,6 +28,8 @@ pub use self::addresses::{
     ROUTER_B_ADDRESS, network,
 };
 pub use self::four_hosts::{FourHosts, SECOND_INTERFACE};
+pub use self::nic::{End, Nic};
+pub use self::vlan::{VLAN_INTERFACE, VLAN_SWITCH};
 use crate::netns::{NAMED, Namespace};
 use crate::wait::wait_until;
 
@@ -62,6 +66,9 @@ pub struct LabOptions {
     pub segmentation_offload: bool,
     /// The largest packet that the router forwards, where that is less than the hosts' MTU.
     pub path_mtu: Option<u32>,
+    /// The interfaces that take the place of veth, in a machine that has them. With both kinds of offload
+    /// on they are as their driver has them, else all that is left to them is off.
+    pub nic: Option<Nic>,
 }
 
 impl Default for LabOptions {
@@ -72,6 +79,7 @@ impl Default for LabOptions {
             checksum_offload: true,
             segmentation_offload: true,
             path_mtu: None,
+            nic: None,
         }
     }
 }
@@ -112,11 +120,11 @@ impl Lab {
     }
 
     fn build(&self, options: &LabOptions) -> Result<()> {
-        for (host, port) in [(&self.a, ROUTER_A), (&self.b, ROUTER_B)] {
-            join(host, PUBLIC_INTERFACE, &self.router, port)?;
-            for (namespace, interface) in [(host, PUBLIC_INTERFACE), (&self.router, port)] {
-                set_offloads(namespace, interface, options)?;
-            }
+        match options.nic {
+            Some(nic) => self.plug(nic, options)?,
+            None => self.join_by_veth(options)?,
+        }
+        for host in [&self.a, &self.b] {
             for scope in ["all", PUBLIC_INTERFACE] {
                 host.sysctl(&format!("net.ipv4.conf.{scope}.rp_filter"), "0")?;
             }
@@ -137,6 +145,35 @@ impl Lab {
         }
         self.router.run(&["ip", "-6", "rule", "add", "from", "fd00::/8", "blackhole"])?;
         self.cable.as_ref().map_or(Ok(()), |cable| self.lay_cable(cable))
+    }
+
+    fn join_by_veth(&self, options: &LabOptions) -> Result<()> {
+        for (host, port) in [(&self.a, ROUTER_A), (&self.b, ROUTER_B)] {
+            join(host, PUBLIC_INTERFACE, &self.router, port)?;
+            for (namespace, interface) in [(host, PUBLIC_INTERFACE), (&self.router, port)] {
+                set_offloads(namespace, interface, options)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plug(&self, nic: Nic, options: &LabOptions) -> Result<()> {
+        let ends = [
+            (End::A, &self.a, PUBLIC_INTERFACE),
+            (End::RouterA, &self.router, ROUTER_A),
+            (End::B, &self.b, PUBLIC_INTERFACE),
+            (End::RouterB, &self.router, ROUTER_B),
+        ];
+        for (end, namespace, interface) in ends {
+            nic.plug(end, namespace, interface)?;
+            if !(options.checksum_offload && options.segmentation_offload) {
+                nic::turn_offloads_off(namespace, interface)?;
+            }
+        }
+        for (_, namespace, interface) in ends {
+            Nic::wait_for_carrier(namespace, interface)?;
+        }
+        Ok(())
     }
 
     /// One more host: `c`, `inside-a` or `inside-b`. Dropping it deletes it.

@@ -44,6 +44,7 @@ mod stream;
 mod surroundings;
 mod tcp_session;
 mod transitions;
+mod transitions_vlan;
 mod trial_state;
 mod tun;
 mod two_networks;

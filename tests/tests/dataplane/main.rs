@@ -4,6 +4,7 @@
 //! sockets say, what the kernel counts, and what the router sees.
 
 mod bypass;
+mod checksum_offload;
 mod cluster;
 mod conversation;
 mod direct;
@@ -28,4 +29,6 @@ mod stats;
 mod third_host;
 mod three_members;
 mod tun;
+mod udp_segment;
+mod udp_tunnels;
 mod vlan;

@@ -8,10 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::package::{self, Package};
+use super::package::{self, Flavour, Package};
 use crate::progress;
 
-/// The suites that hold kernels for clouds, of the archive itself, oldest first.
+/// The suites that hold kernels, of the archive itself, oldest first.
 const SUITES: &str = "bullseye bookworm bookworm-backports trixie trixie-backports";
 /// The same of the archive of security updates.
 const SECURITY_SUITES: &str = "bullseye-security bookworm-security trixie-security";
@@ -52,10 +52,9 @@ impl Archive {
     ///
     /// # Errors
     /// When there is none; the error holds what apt said.
-    pub fn newest(&self, series: &str) -> Result<Vec<Package>> {
+    pub fn newest(&self, series: &str, flavour: Flavour) -> Result<Vec<Package>> {
         let names = self.ask(&["pkgnames", &format!("linux-image-{series}")])?;
-        let images: Vec<_> =
-            names.lines().filter(|name| package::is_cloud_image(name, series)).collect();
+        let images: Vec<_> = names.lines().filter(|name| flavour.is_image(name, series)).collect();
         let described = if images.is_empty() {
             String::new()
         } else {
@@ -64,8 +63,8 @@ impl Archive {
         let images = package::parse(&described);
         let Some(image) = images.into_iter().max_by_key(Package::version_numbers) else {
             bail!(
-                "Debian's archive has no linux-image-{series}…-cloud-amd64 in {SUITES} \
-                 {SECURITY_SUITES}{}",
+                "Debian's archive has no linux-image-{series}…{} in {SUITES} {SECURITY_SUITES}{}",
+                flavour.suffix(),
                 self.complaints
             );
         };

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::archive::Archive;
+use super::package::Flavour;
 use crate::progress;
 
 /// An unpacked kernel.
@@ -21,8 +22,8 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel of a series that an earlier run has unpacked below `cache`.
-    pub fn unpacked(cache: &Path, series: &str) -> Result<Option<Self>> {
-        let folder = cache.join(series);
+    pub fn unpacked(cache: &Path, series: &str, flavour: Flavour) -> Result<Option<Self>> {
+        let folder = cache.join(folder_name(series, flavour));
         if !folder.exists() {
             return Ok(None);
         }
@@ -34,22 +35,22 @@ impl Kernel {
     ///
     /// # Errors
     /// When the archive has none, or one of another shape than is known.
-    pub fn fetch(cache: &Path, series: &str, archive: &Archive) -> Result<Self> {
-        let folder = cache.join(format!("{series}.partial"));
+    pub fn fetch(cache: &Path, series: &str, flavour: Flavour, archive: &Archive) -> Result<Self> {
+        let whole = cache.join(folder_name(series, flavour));
+        let folder = whole.with_added_extension("partial");
         if folder.exists() {
             fs::remove_dir_all(&folder).context("removing what an interrupted run left")?;
         }
         let unpacked = folder.join("unpacked");
         fs::create_dir_all(&unpacked)
             .with_context(|| format!("creating {}", unpacked.display()))?;
-        for package in archive.newest(series)? {
+        for package in archive.newest(series, flavour)? {
             archive.unpack(&package, &unpacked)?;
         }
         arrange(&unpacked, &folder)?;
-        let whole = cache.join(series);
         fs::rename(&folder, &whole)
             .with_context(|| format!("moving the kernel to {}", whole.display()))?;
-        Self::unpacked(cache, series)?.context("the kernel that was just unpacked is gone")
+        Self::unpacked(cache, series, flavour)?.context("the kernel that was just unpacked is gone")
     }
 
     /// The compressed image that qemu boots.
@@ -60,6 +61,14 @@ impl Kernel {
     /// The folder with the modules, as the guest has it at `/lib/modules/RELEASE`.
     pub fn modules(&self) -> PathBuf {
         self.folder.join("lib/modules").join(&self.release)
+    }
+}
+
+/// The folder of a kernel.
+fn folder_name(series: &str, flavour: Flavour) -> String {
+    match flavour {
+        Flavour::Cloud => series.to_owned(),
+        Flavour::Generic => format!("{series}-generic"),
     }
 }
 

@@ -10,12 +10,14 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ::tests::lab::Nic;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::cpio::Files;
 use super::initramfs;
 use super::kernel::Kernel;
+use super::nics;
 
 const MEMORY: &str = "2G";
 /// A kernel that has not started its first process by then never will.
@@ -33,6 +35,8 @@ pub struct Machine<'a> {
     pub files: &'a Files,
     /// How many it has.
     pub processors: u8,
+    /// The network interfaces that it has, for a lab each.
+    pub nics: &'a [Nic],
     /// What its time goes by.
     pub clock: Clock,
     /// When it has not powered off by then, it hangs.
@@ -155,7 +159,9 @@ impl Machine<'_> {
         let mut command = Command::new("setpriv");
         command
             // Where this process is interrupted or killed, the kernel ends qemu.
-            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["--pdeathsig", "KILL"])
+            .args(nics::wires(self.nics))
+            .arg("qemu-system-x86_64")
             // In one thread: with one for each processor, a processor may go on to run what another one
             // has patched over. Both of a Debian 6.1 then take the same int3 for ever, as the kernel has
             // them try again an instruction that is none any more (arch/x86/kernel/kprobes/core.c,
@@ -164,6 +170,7 @@ impl Machine<'_> {
             .args(["-smp", &self.processors.to_string(), "-m", MEMORY])
             .args(self.clock.options())
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
+            .args(nics::devices(self.nics))
             .args(["-serial", &format!("file:{}", kernel_log.display()), "-serial", "stdio"])
             .arg("-kernel")
             .arg(self.kernel.image())

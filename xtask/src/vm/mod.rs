@@ -8,6 +8,7 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod modules;
+mod nics;
 mod package;
 mod programs;
 mod shared_libraries;
@@ -22,6 +23,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::workspace;
 use archive::Archive;
 use kernel::Kernel;
+use package::Flavour;
 
 /// Where all that is fetched and made is kept.
 ///
@@ -37,22 +39,22 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The kernels of these series; the archive is asked for those alone that are not there yet.
-fn kernels(folder: &Path, series: &[String]) -> Vec<Result<Kernel>> {
+/// The kernels of these series and a flavour; the archive is asked for those alone that are not there yet.
+fn kernels(folder: &Path, series: &[String], flavour: Flavour) -> Vec<Result<Kernel>> {
     let cache = folder.join("kernels");
     let mut archive = None;
     let mut have = |series: &String| -> Result<Kernel> {
         let well_formed = series.starts_with(|first: char| first.is_ascii_digit())
             && series.chars().all(|character| character.is_ascii_digit() || character == '.');
         ensure!(well_formed, "{series} is no series of kernels: 6.1 is one, for example");
-        if let Some(kernel) = Kernel::unpacked(&cache, series)? {
+        if let Some(kernel) = Kernel::unpacked(&cache, series, flavour)? {
             return Ok(kernel);
         }
         if archive.is_none() {
             archive = Some(Archive::fetch_lists(&folder.join("apt"))?);
         }
         let archive = archive.as_ref().context("no archive")?;
-        Kernel::fetch(&cache, series, archive)
+        Kernel::fetch(&cache, series, flavour, archive)
     };
     series.iter().map(|series| have(series).context("there is no such kernel to be had")).collect()
 }

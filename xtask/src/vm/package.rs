@@ -28,12 +28,32 @@ impl Package {
 
 const IMAGE: &str = "linux-image-";
 
-/// Whether a package holds a kernel of a series, such as `6.1`: not one of 6.12, not unsigned, not
-/// for debugging, and not a name for whatever is newest.
-pub fn is_cloud_image(name: &str, series: &str) -> bool {
-    let release = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix("-cloud-amd64"));
-    let rest = release.and_then(|release| release.strip_prefix(series));
-    rest.is_some_and(|rest| rest.starts_with('.'))
+/// The builds of a kernel, which differ in their drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Small, with the drivers of a virtual machine in a cloud.
+    Cloud,
+    /// With the drivers of real devices as well.
+    Generic,
+}
+
+impl Flavour {
+    /// The end of the packages' names.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Cloud => "-cloud-amd64",
+            Self::Generic => "-amd64",
+        }
+    }
+
+    /// Whether a package holds a kernel of this flavour and of a series, such as `6.1`: not one of 6.12,
+    /// not unsigned, not for debugging, and not a name for whatever is newest.
+    pub fn is_image(self, name: &str, series: &str) -> bool {
+        let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(self.suffix()));
+        let rest = version.and_then(|version| version.strip_prefix(series));
+        let of_another = |rest: &str| ["-cloud", "-rt"].iter().any(|end| rest.ends_with(end));
+        rest.is_some_and(|rest| rest.starts_with('.') && !of_another(rest))
+    }
 }
 
 /// Reads the answers of `apt-cache show`.
@@ -57,17 +77,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_series_is_not_the_beginning_of_another() {
-        for (name, is) in [
-            ("linux-image-6.1.0-56-cloud-amd64", true),
-            ("linux-image-6.1.0-0.deb11.52-cloud-amd64", true),
-            ("linux-image-6.1-cloud-amd64", false),
-            ("linux-image-6.12.117+deb12-cloud-amd64", false),
-            ("linux-image-6.1.0-56-cloud-amd64-unsigned", false),
-            ("linux-image-6.1.0-56-cloud-amd64-dbg", false),
-            ("linux-image-6.1.0-56-amd64", false),
+    fn neither_a_series_nor_a_flavour_is_taken_for_another() {
+        for (name, of) in [
+            ("linux-image-6.1.0-56-cloud-amd64", Some(Flavour::Cloud)),
+            ("linux-image-6.1.0-0.deb11.52-cloud-amd64", Some(Flavour::Cloud)),
+            ("linux-image-6.1.0-56-amd64", Some(Flavour::Generic)),
+            ("linux-image-6.1.0-56-rt-amd64", None),
+            ("linux-image-6.1-cloud-amd64", None),
+            ("linux-image-6.1-amd64", None),
+            ("linux-image-6.12.117+deb12-cloud-amd64", None),
+            ("linux-image-6.12.117+deb12-amd64", None),
+            ("linux-image-6.1.0-56-cloud-amd64-unsigned", None),
+            ("linux-image-6.1.0-56-cloud-amd64-dbg", None),
         ] {
-            assert_eq!(is_cloud_image(name, "6.1"), is, "{name}");
+            for flavour in [Flavour::Cloud, Flavour::Generic] {
+                assert_eq!(flavour.is_image(name, "6.1"), of == Some(flavour), "{name}");
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use indicatif::MultiProgress;
 
 use super::initramfs;
 use super::machine::{Clock, Machine, Outcome};
+use super::package::Flavour;
 use crate::workspace;
 use console::Console;
 
@@ -48,13 +49,14 @@ pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) ->
     files.text("words", lines(&words));
     files.text("out", lines(&[&out]));
     files.text("origin.sh", origin());
-    let mut kernels = super::kernels(&folder, &[series.to_owned()]);
+    let mut kernels = super::kernels(&folder, &[series.to_owned()], Flavour::Cloud);
     let kernel = kernels.pop().context("no kernel")??;
     let machine = Machine {
         name: format!("{series}-bench"),
         kernel: &kernel,
         files: &files,
         processors: PROCESSORS,
+        nics: &[],
         clock: Clock::Instructions,
         limit: if words.contains(&FULL) { FULL_LIMIT } else { LIMIT },
     };

@@ -37,6 +37,24 @@ if can tcx_prog_attach; then expected=tcx; fi
 if [ "$hook" != "$expected" ]; then code=1; fi
 echo "@vm attach $code $hook $(seconds)"
 
+# Nothing asks for the drivers of devices that are there from the start. virtio's are on a bus of their own.
+if [ -s /drivers ]; then
+    while read -r driver; do
+        if [ "$driver" = virtio_net ]; then modprobe virtio_pci; fi
+        modprobe "$driver"
+    done </drivers
+fi
+# How many devices are in this namespace.
+devices() {
+    set -- /sys/class/net/*/device
+    echo $#
+}
+all=$(devices)
+
+# An emulated processor may not come to its packets for longer than it takes 1000 of them to arrive, the
+# usual limit: they would be lost where a test wants none to be.
+echo 100000 >/proc/sys/net/core/netdev_max_backlog
+
 while read -r needs program arguments; do
     if ! can "$needs"; then
         echo "skipped: this kernel has no $needs"
@@ -48,3 +66,11 @@ while read -r needs program arguments; do
     "/tests/$program" $arguments
     echo "@vm end $? $(seconds)"
 done </runs
+
+# Devices come back some time after the namespace of a lab is gone. vmxnet3 of Linux 6.1 panics where it is
+# shut down on its way (vmxnet3_rq_destroy).
+tries=100
+while [ "$(devices)" != "$all" ] && [ "$tries" -gt 0 ]; do
+    sleep 0.1
+    tries=$((tries - 1))
+done

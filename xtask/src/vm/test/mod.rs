@@ -5,7 +5,7 @@ mod binaries;
 mod console;
 mod runs;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::panic;
 use std::path::Path;
@@ -21,21 +21,22 @@ use super::initramfs;
 use super::kernel::Kernel;
 use super::machine::{Clock, Machine, Outcome};
 use console::Console;
-use runs::RUNS;
+use runs::Suite;
+pub use runs::{DRIVERS, KERNELS};
 
 const GUEST: &str = include_str!("guest.sh");
 const PROCESSORS: u8 = 2;
 const LIMIT: Duration = Duration::from_secs(2400);
 
-/// Boots the newest kernel of each series, and runs [`RUNS`] on it. What is fetched and made is kept
-/// below `target/vm`.
+/// Boots the newest kernel of each series, and runs a suite on it, or the tests of it whose names hold one
+/// of the filters. What is fetched and made is kept below `target/vm`.
 ///
 /// # Errors
 /// When a kernel can't be had, or anything failed on one; the others are tried all the same.
-pub fn run(binary: &Path, series: &[String]) -> Result<()> {
+pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) -> Result<()> {
     let folder = super::folder()?;
-    let common = common(binary, &folder)?;
-    let kernels = super::kernels(&folder, series);
+    let common = common(suite, binary, &folder, filters)?;
+    let kernels = super::kernels(&folder, series, suite.flavour);
 
     println!("{:<28} {:<7} {:>6} {:>8}", "kernel", "hook", "passed", "seconds");
     let todo = Mutex::new(series.iter().zip(kernels).collect::<VecDeque<_>>());
@@ -44,8 +45,8 @@ pub fn run(binary: &Path, series: &[String]) -> Result<()> {
     let work = || {
         while let Some((series, kernel)) = take(&todo) {
             let mut report = String::new();
-            let tested =
-                kernel.and_then(|kernel| test(&kernel, &common, &folder, &bars, &mut report));
+            let tested = kernel
+                .and_then(|kernel| test(suite, &kernel, &common, &folder, &bars, &mut report));
             if let Err(error) = tested {
                 let _ = writeln!(report, "{series}: FAILED: {error:#}");
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(series.as_str());
@@ -76,27 +77,30 @@ fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
 /// What the guest has on every kernel.
 ///
 /// # Errors
-/// When something is missing, or [`RUNS`] names tests that there are not.
-fn common(binary: &Path, folder: &Path) -> Result<Files> {
+/// When something is missing, or the suite names tests that there are not.
+fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Result<Files> {
     let mut files = initramfs::common(GUEST, &[])?;
     initramfs::add_built(&mut files, folder, binary, "usr/bin/rewrite")?;
     let binaries = binaries::build()?;
     let mut list = String::new();
-    for run in RUNS {
+    for run in suite.runs {
         let program = binaries
             .get(run.binary)
             .with_context(|| format!("the package tests has no test {}", run.binary))?;
         binaries::require_tests(program, run)?;
         let at = format!("tests/{}", run.binary);
         initramfs::add_built(&mut files, folder, program, &at)?;
-        list.push_str(&runs::line(run));
+        list.push_str(&runs::line(run, filters));
     }
     files.text("runs", list);
+    let drivers: BTreeSet<_> = suite.nics.iter().map(|nic| nic.driver()).collect();
+    files.text("drivers", drivers.iter().map(|driver| format!("{driver}\n")).collect::<String>());
     Ok(files)
 }
 
 /// Boots a kernel and runs everything; `report` gets how it went.
 fn test(
+    suite: &Suite,
     kernel: &Kernel,
     common: &Files,
     folder: &Path,
@@ -104,10 +108,11 @@ fn test(
     report: &mut String,
 ) -> Result<()> {
     let machine = Machine {
-        name: kernel.series.clone(),
+        name: format!("{}{}", kernel.series, suite.suffix),
         kernel,
         files: common,
         processors: PROCESSORS,
+        nics: suite.nics,
         clock: Clock::Host,
         limit: LIMIT,
     };

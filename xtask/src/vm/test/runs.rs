@@ -1,5 +1,29 @@
 //! What is run on each kernel: one line a run, chosen so that a kernel takes about a minute.
 
+use ::tests::lab::Nic;
+
+use crate::vm::package::Flavour;
+
+/// What a machine is booted for.
+#[derive(Debug)]
+pub struct Suite {
+    /// What the names of the machine's files end with.
+    pub suffix: &'static str,
+    /// The runs, in this order.
+    pub runs: &'static [Run],
+    /// The kernels that have what it takes.
+    pub flavour: Flavour,
+    /// The network interfaces that the machine has beside veth.
+    pub nics: &'static [Nic],
+}
+
+/// What must hold on every kernel.
+pub const KERNELS: Suite = Suite { suffix: "", runs: RUNS, flavour: Flavour::Cloud, nics: &[] };
+
+/// What must hold with the drivers of real devices.
+pub const DRIVERS: Suite =
+    Suite { suffix: "-drivers", runs: DRIVER_RUNS, flavour: Flavour::Generic, nics: &Nic::ALL };
+
 /// One start of a test binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
@@ -11,6 +35,8 @@ pub struct Run {
     pub threads: u8,
     /// Which of them.
     pub which: Which,
+    /// Words in the names of tests that run only when they are asked for.
+    pub skipped: &'static [&'static str],
     /// What the kernel must have for it.
     pub needs: Ability,
 }
@@ -47,11 +73,10 @@ pub enum Which {
 }
 
 const fn run(binary: &'static str, tests: &'static [&'static str], needs: Ability) -> Run {
-    Run { binary, tests, threads: 2, which: Which::Usual, needs }
+    Run { binary, tests, threads: 2, which: Which::Usual, skipped: &[], needs }
 }
 
-/// The runs, in this order.
-pub const RUNS: &[Run] = &[
+const RUNS: &[Run] = &[
     run("packet_table", &[], Ability::None),
     run(
         "control",
@@ -102,16 +127,36 @@ pub const RUNS: &[Run] = &[
     Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
+// There is one set of interfaces: no two tests at once. What has a tag is rewritten so far.
+const DRIVER_RUNS: &[Run] = &[
+    Run {
+        which: Which::Ignored,
+        threads: 1,
+        skipped: &["vlan"],
+        ..run("drivers", &[], Ability::None)
+    },
+    Run {
+        which: Which::Ignored,
+        threads: 1,
+        skipped: &["vlan"],
+        ..run("control", &[], Ability::Tcx)
+    },
+];
+
 /// A run as `guest.sh` reads it: what it needs, the test binary, and its arguments. What a test that
-/// passed has said is shown: the reason to skip a part of it.
-pub fn line(run: &Run) -> String {
+/// passed has said is shown: the reason to skip a part of it. Filters are words in the names of tests.
+pub fn line(run: &Run, filters: &[String]) -> String {
     let mut words = vec![run.needs.symbol(), run.binary];
     words.extend(run.tests);
     if !run.tests.is_empty() {
         words.push("--exact");
     }
+    words.extend(filters.iter().map(String::as_str));
     if run.which == Which::Ignored {
         words.push("--ignored");
+    }
+    if filters.is_empty() {
+        words.extend(run.skipped.iter().flat_map(|skipped| ["--skip", skipped]));
     }
     words.push("--show-output");
     format!("{} --test-threads={}\n", words.join(" "), run.threads)

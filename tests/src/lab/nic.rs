@@ -1,0 +1,164 @@
+//! Network interfaces with drivers of real devices, which a virtual machine has (`cargo xtask vm
+//! --drivers`), in place of veth. Each is told by its hardware address.
+//!
+//! Two wires join the hosts of a lab to the router; each ends in an interface of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::netns::Namespace;
+use crate::wait::wait_until;
+
+/// The network interfaces that the kernel has in the first namespace.
+const INTERFACES: &str = "/sys/class/net";
+/// The carrier of an emulated e1000e takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A device with its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nic {
+    /// Intel 82574L.
+    E1000e,
+    /// The one of VMware.
+    Vmxnet3,
+    /// virtio, which receives a long packet in several buffers (VIRTIO_NET_F_MRG_RXBUF).
+    VirtioMerging,
+    /// virtio, which receives each packet in one buffer.
+    VirtioWhole,
+}
+
+/// The ends of the two wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Host A's.
+    A,
+    /// The router's, on A's side.
+    RouterA,
+    /// Host B's.
+    B,
+    /// The router's, on B's side.
+    RouterB,
+}
+
+impl End {
+    /// The two wires, and their ends.
+    pub const WIRES: [[Self; 2]; 2] = [[Self::A, Self::RouterA], [Self::B, Self::RouterB]];
+
+    /// Whether it is one of the router's.
+    #[must_use]
+    pub const fn is_router(self) -> bool {
+        matches!(self, Self::RouterA | Self::RouterB)
+    }
+}
+
+impl Nic {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::E1000e, Self::Vmxnet3, Self::VirtioMerging, Self::VirtioWhole];
+
+    /// The driver, by the name of its module.
+    #[must_use]
+    pub const fn driver(self) -> &'static str {
+        match self {
+            Self::E1000e => "e1000e",
+            Self::Vmxnet3 => "vmxnet3",
+            Self::VirtioMerging | Self::VirtioWhole => "virtio_net",
+        }
+    }
+
+    /// The hardware address of the interface at an end.
+    #[must_use]
+    pub fn hardware_address(self, end: End) -> String {
+        format!("52:54:00:0d:{:02x}:{:02x}", self as u8, end as u8)
+    }
+
+    /// Moves the interface at an end into a namespace, under a name, and waits for its carrier. Before
+    /// that its driver lets go of the device and takes it again, so that all settings are the driver's
+    /// own.
+    ///
+    /// # Errors
+    /// When this machine has no such interface.
+    pub(super) fn plug(self, end: End, namespace: &Namespace, name: &str) -> Result<()> {
+        let found = self.find(end)?;
+        let device = found.join("device").canonicalize().context("find the device")?;
+        let driver = device.join("driver").canonicalize().context("find the driver")?;
+        let driver_name = driver.file_name().unwrap_or_default();
+        ensure!(driver_name == self.driver(), "{} has the driver {driver_name:?}", found.display());
+        let device_name = device.file_name().context("a device without a name")?.as_encoded_bytes();
+        for file in ["unbind", "bind"] {
+            fs::write(driver.join(file), device_name)
+                .with_context(|| format!("{file} {}", device.display()))?;
+        }
+        let found = self.find(end)?;
+        let now = found.file_name().and_then(|name| name.to_str()).context("a name")?;
+        let line = format!("ip link set dev {now} netns {} name {name}", namespace.name());
+        let words: Vec<_> = line.split(' ').collect();
+        crate::process::run(std::process::Command::new(words[0]).args(&words[1..]))?;
+        namespace.run(&["ip", "link", "set", name, "addrgenmode", "none", "up"])?;
+        if end.is_router() {
+            // The other end of the wire shows this one whole checksums: what a sender's interface makes
+            // of an unfinished one would go unseen.
+            namespace.run(&["sh", "-c", &format!("ethtool -K {name} rx off || true")])?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an interface that was plugged has a carrier.
+    pub(super) fn wait_for_carrier(namespace: &Namespace, name: &str) -> Result<()> {
+        wait_until(&format!("{name} of {} has a carrier", namespace.name()), PATIENCE, || {
+            let link = namespace.run(&["ip", "link", "show", "dev", name])?;
+            Ok((link.contains("LOWER_UP") && !link.contains("NO-CARRIER")).then_some(()))
+        })
+    }
+
+    /// The interface at an end: it comes back to the first namespace some time after another is gone.
+    fn find(self, end: End) -> Result<PathBuf> {
+        let wanted = self.hardware_address(end);
+        let what = format!(
+            "an interface with the address {wanted}, which `cargo xtask vm --drivers` gives a machine"
+        );
+        wait_until(&what, PATIENCE, || {
+            for entry in fs::read_dir(INTERFACES).context("list the interfaces")? {
+                let path = entry.context("list the interfaces")?.path();
+                if has_address(&path, &wanted) {
+                    return Ok(Some(path));
+                }
+            }
+            Ok(None)
+        })
+    }
+}
+
+/// Whether an interface has a hardware address. One may go while it is looked at.
+fn has_address(interface: &Path, wanted: &str) -> bool {
+    fs::read_to_string(interface.join("address")).is_ok_and(|address| address.trim() == wanted)
+}
+
+/// Turns off all that is left to an interface, as far as its driver allows.
+///
+/// # Errors
+/// When checksums or segments that it could leave to the kernel are still left to it.
+pub(super) fn turn_offloads_off(namespace: &Namespace, interface: &str) -> Result<()> {
+    for offload in ["tx", "rx", "tso", "gso", "gro", "lro", "txvlan", "rxvlan", "sg"] {
+        // What a driver can't turn off is fixed, and ethtool fails.
+        let command = format!("ethtool -K {interface} {offload} off || true");
+        namespace.run(&["sh", "-c", &command])?;
+    }
+    let shown = namespace.run(&["ethtool", "-k", interface])?;
+    for offload in [
+        "tx-checksumming",
+        "rx-checksumming",
+        "tcp-segmentation-offload",
+        "generic-segmentation-offload",
+        "generic-receive-offload",
+    ] {
+        let state = shown.lines().find_map(|line| line.strip_prefix(offload)?.strip_prefix(": "));
+        let state = state.with_context(|| format!("ethtool does not know {offload}"))?;
+        let off = state.starts_with("off") || state.ends_with("[fixed]");
+        ensure!(off, "{offload} of {interface} in {} is {state}", namespace.name());
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! A VLAN that joins the hosts directly, on the same interfaces and wires as the network with the router:
+//! the router is its switch.
+
+use anyhow::{Context, Result};
+
+use super::{A_PRIVATE, B_PRIVATE, Lab, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
+
+/// The hosts' interface of the VLAN.
+pub const VLAN_INTERFACE: &str = "eth0.100";
+/// The switch's own interface, where frames have no tag.
+pub const VLAN_SWITCH: &str = "vlan-switch";
+const ID: &str = "100";
+
+impl Lab {
+    /// Joins the hosts by a VLAN, on which they have their private addresses.
+    ///
+    /// # Errors
+    /// When the kernel lacks the module 8021q, or there is one already.
+    pub fn lay_vlan(&self) -> Result<()> {
+        let Self { a, b, router, .. } = self;
+        for (namespace, below) in
+            [(a, PUBLIC_INTERFACE), (b, PUBLIC_INTERFACE), (router, ROUTER_A), (router, ROUTER_B)]
+        {
+            let vlan = format!("{below}.{ID}");
+            namespace
+                .run(&["ip", "link", "add", "link", below, "name", &vlan, "type", "vlan", "id", ID])
+                .with_context(|| format!("add {vlan} in {}", namespace.name()))?;
+            namespace.run(&["ip", "link", "set", &vlan, "addrgenmode", "none", "up"])?;
+        }
+        let add = ["ip", "link", "add", VLAN_SWITCH, "type", "bridge", "forward_delay", "0"];
+        router.run(&add)?;
+        router.run(&["ip", "link", "set", VLAN_SWITCH, "addrgenmode", "none", "up"])?;
+        for filter in ["iptables", "ip6tables"].map(|of| format!("net.bridge.bridge-nf-call-{of}"))
+        {
+            if router.has_sysctl(&filter)? {
+                router.sysctl(&filter, "0")?;
+            }
+        }
+        for port in [ROUTER_A, ROUTER_B].map(|port| format!("{port}.{ID}")) {
+            router.run(&["ip", "link", "set", &port, "master", VLAN_SWITCH])?;
+        }
+        for (host, address) in [(a, A_PRIVATE), (b, B_PRIVATE)] {
+            // The name has a dot, as the path of a sysctl can't say.
+            host.run(&["sysctl", "-w", &format!("net/ipv4/conf/{VLAN_INTERFACE}/rp_filter=0")])?;
+            add_address(host, VLAN_INTERFACE, address.into())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The packet path through the drivers of real network interfaces, which emulated devices have in a
+//! virtual machine: `cargo xtask vm --drivers` runs it. Elsewhere the tests are ignored.
+//!
+//! Each scenario runs with the offloads that the driver turns on, and with all of them off.
+
+mod hosts;
+mod segments;
+mod traffic;
+mod tunnels;
+mod vlan;
+
+/// The scenarios of an interface.
+macro_rules! scenarios {
+    ($module:ident, $nic:ident) => {
+        mod $module {
+            use anyhow::Result;
+            use tests::lab::Nic;
+            use tests::udp_tunnel::{Kind, Outer};
+
+            use crate::hosts::Offloads;
+            use crate::{segments, traffic, tunnels, vlan};
+
+            const NIC: Nic = Nic::$nic;
+
+            scenarios!(@both tcp_udp_and_ping_arrive, |offloads| traffic::arrives(NIC, offloads));
+            scenarios!(@both messages_in_segments_arrive, |offloads| {
+                segments::all_arrive(NIC, offloads)
+            });
+            scenarios!(@both vxlan_arrives, |offloads| {
+                tunnels::arrive(NIC, offloads, Kind::Vxlan, Outer::Checksum)
+            });
+            scenarios!(@both geneve_arrives, |offloads| {
+                tunnels::arrive(NIC, offloads, Kind::Geneve, Outer::Checksum)
+            });
+            scenarios!(@both vxlan_without_an_outer_checksum_arrives, |offloads| {
+                tunnels::arrive(NIC, offloads, Kind::Vxlan, Outer::Zero)
+            });
+            scenarios!(@both a_vlan_beside_rewrite_is_left_alone, |offloads| {
+                vlan::is_left_alone(NIC, offloads)
+            });
+        }
+    };
+    (@both $scenario:ident, $run:expr) => {
+        mod $scenario {
+            use super::*;
+
+            #[test]
+            #[ignore = "takes an emulated network interface: cargo xtask vm --drivers"]
+            fn with_the_offloads_of_the_driver() -> Result<()> {
+                let run: fn(Offloads) -> Result<()> = $run;
+                run(Offloads::OfTheDriver)
+            }
+
+            #[test]
+            #[ignore = "takes an emulated network interface: cargo xtask vm --drivers"]
+            fn without_offloads() -> Result<()> {
+                let run: fn(Offloads) -> Result<()> = $run;
+                run(Offloads::Off)
+            }
+        }
+    };
+}
+
+scenarios!(e1000e, E1000e);
+scenarios!(vmxnet3, Vmxnet3);
+scenarios!(virtio_merging, VirtioMerging);
+scenarios!(virtio_whole, VirtioWhole);

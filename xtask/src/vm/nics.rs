@@ -1,0 +1,85 @@
+//! The network interfaces of a machine: emulated devices, wired in pairs in a network namespace of
+//! qemu's own, that nothing leads out of.
+//!
+//! A wire is a bridge between two tap devices. qemu's own hubs and sockets know nothing of unfinished
+//! checksums and segments: virtio then has no offloads at all, and qemu 7.2 makes IP fragments of what an
+//! e1000e should send as segments of TCP (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
+
+use ::tests::lab::{End, Nic};
+
+/// Makes the wires, and becomes the program that follows.
+const WIRES: &str = include_str!("wires.sh");
+
+/// The words in front of qemu's.
+pub fn wires(nics: &[Nic]) -> Vec<String> {
+    if nics.is_empty() {
+        return Vec::new();
+    }
+    let wires = nics.iter().flat_map(|nic| {
+        End::WIRES.map(|[host, router]| format!("{},{}", tap(*nic, host), tap(*nic, router)))
+    });
+    let wires = wires.collect::<Vec<_>>().join(" ");
+    let words = ["unshare", "--net", "sh", "-c", WIRES, "wires.sh", &wires];
+    words.map(str::to_owned).to_vec()
+}
+
+/// qemu's options.
+pub fn devices(nics: &[Nic]) -> Vec<String> {
+    let mut options = Vec::new();
+    for nic in nics {
+        for end in End::WIRES.into_iter().flatten() {
+            let tap = tap(*nic, end);
+            options.push("-netdev".to_owned());
+            options.push(format!("tap,id={tap},ifname={tap},script=no,downscript=no"));
+            options.push("-device".to_owned());
+            let (device, address) = (device(*nic, end), nic.hardware_address(end));
+            options.push(format!("{device},netdev={tap},mac={address},romfile="));
+        }
+    }
+    options
+}
+
+fn tap(nic: Nic, end: End) -> String {
+    format!("tap{}-{}", nic as u8, end as u8)
+}
+
+/// The device of qemu. The router's get whole checksums and single segments: what the host's device made
+/// of unfinished ones is what the router sees.
+fn device(nic: Nic, end: End) -> String {
+    let device = match nic {
+        Nic::E1000e => "e1000e",
+        Nic::Vmxnet3 => "vmxnet3",
+        Nic::VirtioMerging => "virtio-net-pci,mrg_rxbuf=on",
+        Nic::VirtioWhole => "virtio-net-pci,mrg_rxbuf=off",
+    };
+    let receives = match nic {
+        Nic::VirtioMerging | Nic::VirtioWhole if end.is_router() => {
+            ",guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
+        }
+        _ => "",
+    };
+    format!("{device}{receives}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_interfaces_has_no_wires() {
+        assert_eq!(wires(&[]), [""; 0]);
+        assert_eq!(devices(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn the_ends_of_each_wire_are_those_of_devices() {
+        let nics = [Nic::Vmxnet3, Nic::VirtioWhole];
+        let wires = wires(&nics).pop().expect("the wires");
+        let ends: Vec<_> = wires.split([' ', ',']).collect();
+        assert_eq!(ends.len(), 8);
+        let devices = devices(&nics).join("\n");
+        for end in ends {
+            assert!(devices.contains(&format!("ifname={end},")), "{end} is not in {devices}");
+        }
+    }
+}
