@@ -111,7 +111,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if !before.is_error(frame) {
         return true;
     }
-    let quote = of_quote(frame, before.payload.start + 8, before.payload.end, family);
+    let quote = of_quote(frame, before.payload.start, before.payload.end, family);
     let (Ok(quoted), Some(entry)) = (quote, cluster.entry(ends[1])) else { return false };
     quoted.source == before.destination
         && quoted.destination == before.source

@@ -29,6 +29,7 @@ mod moved;
 mod neighbor_discovery;
 mod networks;
 mod prefixes;
+mod quote_bounds;
 mod quotes;
 mod quotes_of_others;
 mod random;

@@ -47,6 +47,14 @@ impl Version for V4 {
         random.vec(words * 4)
     }
 
+    fn long_options() -> Vec<u8> {
+        vec![1; 40]
+    }
+
+    fn time_exceeded_quoting(len: u8) -> [u8; 8] {
+        [11, 0, 0, 0, 0, len / 4, 0, 0]
+    }
+
     fn options_len(options: &Vec<u8>) -> usize {
         options.len()
     }

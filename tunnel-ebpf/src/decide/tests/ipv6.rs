@@ -97,6 +97,14 @@ impl Version for V6 {
     }
 
     /// An atomic fragment (RFC 6946) among them.
+    fn long_options() -> Vec<Extension> {
+        vec![Extension::options(DESTINATION_OPTIONS, 80)]
+    }
+
+    fn time_exceeded_quoting(len: u8) -> [u8; 8] {
+        [3, 0, 0, 0, len / 8, 0, 0, 0]
+    }
+
     fn random_options(random: &mut Random) -> Vec<Extension> {
         let count = random.below(5);
         let header = |random: &mut Random| {

@@ -128,8 +128,8 @@ impl Packet for Slice {
         Count { packets: self.segments.max(1).into(), bytes: self.extent().into() }
     }
 
-    fn segments(&self) -> u32 {
-        self.segments
+    fn is_segmented(&self) -> bool {
+        self.segments > 0
     }
 
     fn header<const N: usize>(&self) -> Option<[u32; N]> {
@@ -172,6 +172,7 @@ impl PacketMut for Slice {
         offset: usize,
         difference: u32,
         kind: ChecksumKind,
+        partial: [u8; 2],
     ) -> Result<(), WriteFailed> {
         let difference = in_network_order(difference);
         let Some(&[high, low]) = self.bytes.get(offset..offset + 2) else {
@@ -179,6 +180,9 @@ impl PacketMut for Slice {
         };
         let old = u16::from_be_bytes([high, low]);
         let none = kind == ChecksumKind::Optional && old == 0;
+        if kind == ChecksumKind::Optional && !none && self.state == ChecksumState::Partial {
+            assert_eq!([high, low], partial, "the field holds the sum over the pseudo-header");
+        }
         let new = match self.state {
             _ if none => 0,
             ChecksumState::Partial => folded(u64::from(old) + difference),

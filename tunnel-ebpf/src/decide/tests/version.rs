@@ -101,6 +101,12 @@ pub trait Version:
     /// Any options that keep a packet from nothing.
     fn random_options(random: &mut Random) -> Self::Options;
 
+    /// Options of 80 bytes, or as many as there can be.
+    fn long_options() -> Self::Options;
+
+    /// The header of an error about a packet of which it quotes so many bytes, as it says.
+    fn time_exceeded_quoting(len: u8) -> [u8; 8];
+
     /// Their length.
     fn options_len(options: &Self::Options) -> usize;
 
