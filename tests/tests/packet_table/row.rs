@@ -52,8 +52,10 @@ pub struct Passage {
     pub family: Option<Family>,
     /// The frame in.
     pub packet: Vec<u8>,
-    /// `gso_segs` of the packet.
+    /// How many packets it stands for on the wire.
     pub segments: u32,
+    /// `gso_size` of a packet whose `gso_segs` nobody has counted.
+    pub uncounted: Option<u32>,
     /// The verdict.
     pub verdict: Verdict,
     /// The frame out.
@@ -128,6 +130,7 @@ impl Row {
                 expected: packet.clone(),
                 packet,
                 segments: 0,
+                uncounted: None,
                 verdict: Verdict::Pass,
                 counted: Counted::Nowhere,
                 leaves: Vec::new(),
@@ -183,6 +186,15 @@ impl Row {
         self.at_tc_only()
     }
 
+    /// The packet stands for so many packets of `len` bytes of payload, which nobody has counted.
+    pub fn uncounted_segments(mut self, segments: u32, len: u32) -> Self {
+        self.there.uncounted = Some(len);
+        if let Some(back) = &mut self.back {
+            back.uncounted = Some(len);
+        }
+        self.segments(segments)
+    }
+
     /// It is left as it is and counted by reason.
     pub fn left_alone_as(mut self, reason: Reason) -> Self {
         self.there.counted = Counted::As(reason);
@@ -222,6 +234,7 @@ impl Row {
             family: self.there.family,
             packet: wire,
             segments: self.there.segments,
+            uncounted: self.there.uncounted,
             verdict: Verdict::Pass,
             expected: self.there.packet.clone(),
             counted: Counted::ForPeer(host.slot(self.there.host.member)),

@@ -25,6 +25,15 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows.extend(rewritten_both_ways("udp, 2 segments", &udp).map(|row| row.segments(2)));
     rows.extend(rewritten_both_ways("tcp, 1 segment", &tcp).map(|row| row.segments(1)));
     rows.extend(rewritten_both_ways("big tcp: length 0", &big).map(|row| row.segments(45)));
+    for (what, packet, segments, len) in [
+        ("tcp, 3 segments", &tcp, 3, 1000),
+        ("tcp, 3 segments, the last one short", &tcp, 3, 1448),
+        ("tcp, 31 segments", &tcp, 31, 97),
+        ("udp, 3 segments", &udp, 3, 1200),
+    ] {
+        let rows_of = rewritten_both_ways(&format!("{what}, that nobody counted"), packet);
+        rows.extend(rows_of.map(|row| row.uncounted_segments(segments, len)));
+    }
     let foreign = tcp.addressed(STRANGER, SRVB.private).to_frame();
     rows.push(
         Row::new(Direction::Egress, "tcp from elsewhere, 3 segments", &foreign)

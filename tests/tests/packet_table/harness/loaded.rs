@@ -20,7 +20,7 @@ use super::family_maps::{Maps, empty_hash};
 use crate::family::{Dual, Family};
 use crate::hosts::Host;
 use crate::hosts::entries::Octets;
-use crate::row::{Ingress, Note};
+use crate::row::{Ingress, Note, Passage};
 
 /// Slots of the counters: no host has more peers, and each is read for each row.
 const SLOTS: u32 = 16;
@@ -40,6 +40,26 @@ pub enum Program {
     Ingress,
     /// On the way in, at XDP.
     Xdp,
+}
+
+/// What the kernel says of a packet that it is to segment: 0 and 0 for another one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Segmentation {
+    /// How many segments it has; 0 where nobody has counted.
+    pub segments: u32,
+    /// Bytes of payload in each but the last.
+    pub len: u32,
+}
+
+impl Segmentation {
+    /// Of a passage.
+    pub fn of(passage: &Passage) -> Self {
+        let (segments, packet_len) = (passage.segments, passage.packet.len() as u32);
+        match passage.uncounted {
+            Some(len) => Self { segments: 0, len },
+            None => Self { segments, len: packet_len.checked_div(segments).unwrap_or(0) },
+        }
+    }
 }
 
 /// The programs, loaded with some settings.
@@ -106,12 +126,15 @@ impl Loaded {
     }
 
     /// Sends `packet` through a program: the verdict and the packet that came out.
-    pub fn run(&mut self, of: Program, packet: &[u8], segments: u32) -> Result<(Verdict, Vec<u8>)> {
+    pub fn run(
+        &mut self,
+        of: Program,
+        packet: &[u8],
+        segmentation: Segmentation,
+    ) -> Result<(Verdict, Vec<u8>)> {
         let mut context = [0; CONTEXT_LEN];
-        if let Some(segment) = (packet.len() as u32).checked_div(segments) {
-            context[CONTEXT_GSO_SEGS..][..4].copy_from_slice(&segments.to_ne_bytes());
-            context[CONTEXT_GSO_SIZE..][..4].copy_from_slice(&segment.to_ne_bytes());
-        }
+        context[CONTEXT_GSO_SEGS..][..4].copy_from_slice(&segmentation.segments.to_ne_bytes());
+        context[CONTEXT_GSO_SIZE..][..4].copy_from_slice(&segmentation.len.to_ne_bytes());
         let mut after = vec![0; packet.len() + 256];
         let options = TestRunOptions {
             data_in: Some(packet),

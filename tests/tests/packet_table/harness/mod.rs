@@ -14,7 +14,7 @@ use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_common::settings::Settings;
 
 use self::counters::Counter;
-use self::loaded::{Loaded, Program};
+use self::loaded::{Loaded, Program, Segmentation};
 use crate::hosts::Host;
 use crate::row::{Counted, Ingress, Passage, Row};
 
@@ -75,7 +75,7 @@ impl Lab {
         }
         for (index, before) in row.before.iter().enumerate() {
             let program = program(before.direction, ingress);
-            let (verdict, after) = loaded.run(program, &before.packet, 0)?;
+            let (verdict, after) = loaded.run(program, &before.packet, Segmentation::default())?;
             if verdict != Verdict::Pass || after != before.expected {
                 let _ = writeln!(faults, "  packet {index} before it is not as expected");
             }
@@ -124,7 +124,7 @@ fn passage_faults(loaded: &mut Loaded, passage: &Passage, ingress: Ingress) -> R
     let mut faults = String::new();
     loaded.reset_counters()?;
     let program = program(passage.direction, ingress);
-    let (verdict, after) = loaded.run(program, &passage.packet, passage.segments)?;
+    let (verdict, after) = loaded.run(program, &passage.packet, Segmentation::of(passage))?;
     if verdict != passage.verdict {
         let expected = passage.verdict;
         let _ = writeln!(faults, "  verdict: expected {expected:?}, got {verdict:?}");
