@@ -2,6 +2,7 @@
 
 use tunnel_common::counters::Count;
 
+use crate::address::Address;
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -33,8 +34,19 @@ pub trait Packet {
     /// What this packet adds to a counter.
     fn count(&self) -> Count;
 
-    /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
-    fn segments(&self) -> u32;
+    /// Whether it becomes several packets on the wire (GSO), or came from several (GRO).
+    fn is_segmented(&self) -> bool;
+
+    /// Whether it was forwarded: it came in by an interface.
+    fn is_forwarded(&self) -> bool {
+        false
+    }
+
+    /// Whether a socket of this host has a connection, or waits for datagrams, between exactly these local
+    /// and remote addresses and ports, in network order. No where the kernel can't tell.
+    fn has_socket<A: Address>(&self, _: &SocketPair<A>) -> bool {
+        false
+    }
 
     /// The packet's own IP header.
     fn header<const N: usize>(&self) -> Option<Self::Header<N>>;
@@ -53,6 +65,21 @@ pub trait Packet {
     {
         walk(self, start, first, available)
     }
+}
+
+/// The two ends of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketPair<A> {
+    /// TCP, or UDP.
+    pub protocol: u8,
+    /// This host's address.
+    pub local: A,
+    /// The other's.
+    pub remote: A,
+    /// This host's port in network order.
+    pub local_port: [u8; 2],
+    /// The other's.
+    pub remote_port: [u8; 2],
 }
 
 /// A packet that can be changed. A failed call has changed nothing.
@@ -84,7 +111,9 @@ pub trait PacketMut: Packet {
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
-    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
+    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for. `partial` is the
+    /// folded sum over the pseudo-header before it changed: the field of a packet that is to be summed
+    /// later holds it, in network order.
     ///
     /// # Errors
     /// As for [`Self::store_words`].
@@ -93,6 +122,7 @@ pub trait PacketMut: Packet {
         offset: usize,
         difference: u32,
         kind: ChecksumKind,
+        partial: [u8; 2],
     ) -> Result<(), WriteFailed>;
 
     /// Tells the packet's checksum state that the sum over its IP header has changed by

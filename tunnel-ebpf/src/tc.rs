@@ -14,7 +14,7 @@ use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
 use crate::link::Tagged;
 use crate::maps::PinnedMaps;
-use crate::skb::{Skb, behind_tags, ethertype};
+use crate::skb::{Skb, behind_tags, ethertype, outer_vlan};
 
 /// Rewrites packets on their way out.
 #[classifier]
@@ -52,6 +52,11 @@ impl Handler for Egress<'_> {
     }
 
     #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        outer_vlan(self.0)
+    }
+
+    #[inline(always)]
     fn behind_tags(&self) -> Option<Tagged> {
         behind_tags(self.0)
     }
@@ -78,6 +83,11 @@ impl Handler for Ingress<'_> {
     #[inline(always)]
     fn pass(&self) -> i32 {
         TC_ACT_UNSPEC
+    }
+
+    #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        outer_vlan(self.0)
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
-use crate::link::Tagged;
+use crate::link::{NO_VLAN, Tagged};
 use crate::maps::PinnedMaps;
 use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
 
@@ -46,6 +46,12 @@ impl Handler for Ingress<'_> {
     #[inline(always)]
     fn pass(&self) -> i32 {
         XDP_PASS as i32
+    }
+
+    /// A tag that the driver has taken out of the frame is not to be seen here.
+    #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        NO_VLAN
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ use crate::packet::{ChecksumKind, Packet, PacketMut};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
-use crate::tables::{Tables, Treatment};
+use crate::tables::{Tables, FlowAction};
 
 /// The addresses that an error and its quote are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +75,10 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
-    let Some(peer) = tables.peer(ip.addresses.destination) else {
+    let Some(peer) = &tables.peer(ip.addresses.destination)? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
-    new.slot = peer.slot;
+    new.slot = peer.slot();
     let sender = from(tables, peer, ip.addresses.source);
     new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
@@ -100,8 +100,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if sender.is_err() && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = tables.peer(source) else { return without_quote };
-    if peer.role != ROLE_PRIVATE {
+    let Some(peer) = &tables.peer(source)? else { return without_quote };
+    if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
     // To the private address, or to the underlay address that a socket is bound to.
@@ -170,11 +170,11 @@ fn sender<A: Address, T: Tables<A>>(
     new: &mut Readdressed<A>,
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    match tables.peer(source) {
-        Some(peer) if peer.role == ROLE_PRIVATE => Ok(false),
-        Some(peer) if peer.role == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
+    match &tables.peer(source)? {
+        Some(peer) if peer.role() == ROLE_PRIVATE => Ok(false),
+        Some(peer) if peer.role() == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
         Some(peer) => {
-            new.slot = peer.slot;
+            new.slot = peer.slot();
             new.wire.destination =
                 own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
             new.wire.source = peer_range::private_of(tables, peer, source)?;
@@ -211,8 +211,8 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
-    let Some(peer) = tables.peer(destination) else { return Ok(About::Other) };
-    if peer.role == ROLE_PRIVATE || source != ip.addresses.destination {
+    let Some(peer) = &tables.peer(destination)? else { return Ok(About::Other) };
+    if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(About::Other);
     }
     let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };
@@ -220,14 +220,14 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
         return Ok(About::LeftAlone(Reason::Bypass));
     }
     let mut sent = Addresses { source: own, destination };
-    if peer.public_flows == 1 {
+    if peer.has_public_flows() {
         match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
-            Some(Treatment::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
-            Some(Treatment::FromUnderlay) => sent.source = source,
-            Some(Treatment::Bypassed) | None => {}
+            Some(FlowAction::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
+            Some(FlowAction::FromUnderlay) => sent.source = source,
+            Some(FlowAction::Bypassed) | None => {}
         }
     }
-    let slot = peer.slot;
+    let slot = peer.slot();
     sent.destination = peer_range::private_of(tables, peer, destination)?;
     Ok(About::Ours { sent, slot })
 }
