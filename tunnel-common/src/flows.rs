@@ -4,7 +4,9 @@
 
 /// The key of `flows_v4` and `flows_v6`, as the flow is on the wire. `A` is an address in network
 /// order.
-#[repr(C)]
+///
+/// Aligned, so that the programs read its words whole.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow<A> {
     /// This host's underlay address.

@@ -16,11 +16,11 @@ use tunnel_common::maps::{
     BYPASS_CAPACITY, FLOWS_CAPACITY, PEERS_CAPACITY, LOCAL_MEMBERS_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
-use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
+use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
-use tunnel_ebpf::peer_entry::{self, PeerEntry, SharedPeer};
+use tunnel_ebpf::peer_entry::{self, PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag};
 
 use crate::count;
@@ -195,6 +195,25 @@ fn longest_prefix<F: FamilyMaps>(
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
+/// An entry of the hash that is still that of the single `address`.
+#[inline(never)]
+fn look_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+    // SAFETY: a key is the bytes of an address, which its words are. By reference, for the sake of the stack.
+    let key = unsafe { &*ptr::from_ref(address).cast::<PeerKey<Octets<F>>>() };
+    let look = || {
+        // SAFETY: as for `single`.
+        F::PEERS.get_ptr_mut(key).map(|place| unsafe { SharedPeer::at(place) })
+    };
+    // SAFETY: as for a look-up.
+    unsafe { peer_entry::look_again(*address, look) }
+}
+
+/// The conditions of the peer that has `address`, read anew.
+#[inline(never)]
+fn conditions<F: FamilyMaps>(address: &Octets<F>) -> u32 {
+    PinnedMaps::<F>::noted(F::Address::from_octets(*address)).map_or(0, SharedPeer::conditions)
+}
+
 /// The longest range of this host's own that holds `address`.
 #[inline(never)]
 fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange<Octets<F>>> {
@@ -272,16 +291,20 @@ fn seconds() -> u64 {
 
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
-    fn peer(&self, address: F::Address) -> Result<Option<PeerEntry<'_, F::Address>>, Reason> {
+    fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
+        let (look, again) = (|| Self::single(address), || look_again::<F>(&address));
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
-        if let Some(peer) = unsafe { peer_entry::single(address, || Self::single(address)) }? {
-            return Ok(Some(peer));
+        let single = unsafe { PeerLookup::single(address, look, again) };
+        if !F::has_prefixes() || !single.is_absent() {
+            return single;
         }
-        if !F::has_prefixes() {
-            return Ok(None);
-        }
-        Ok(longest_prefix::<F>(&address.octets()).map(PeerEntry::of_prefix))
+        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+    }
+
+    #[inline(always)]
+    fn conditions(&self, address: F::Address) -> u32 {
+        conditions::<F>(&address.octets())
     }
 
     #[inline(always)]

@@ -1,8 +1,9 @@
 //! What the pure code may ask of a packet.
 
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
 
-use crate::address::Address;
+use crate::address::{Address, Addresses};
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -42,9 +43,9 @@ pub trait Packet {
         false
     }
 
-    /// Whether a socket of this host has a connection, or waits for datagrams, between exactly these local
-    /// and remote addresses and ports, in network order. No where the kernel can't tell.
-    fn has_socket<A: Address>(&self, _: &SocketPair<A>) -> bool {
+    /// Whether a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
+    /// this host's and the other's. No where the kernel can't tell.
+    fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         false
     }
 
@@ -65,21 +66,6 @@ pub trait Packet {
     {
         walk(self, start, first, available)
     }
-}
-
-/// The two ends of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SocketPair<A> {
-    /// TCP, or UDP.
-    pub protocol: u8,
-    /// This host's address.
-    pub local: A,
-    /// The other's.
-    pub remote: A,
-    /// This host's port in network order.
-    pub local_port: [u8; 2],
-    /// The other's.
-    pub remote_port: [u8; 2],
 }
 
 /// A packet that can be changed. A failed call has changed nothing.

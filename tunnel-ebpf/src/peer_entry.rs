@@ -1,7 +1,9 @@
 //! A peer's entry in a map: memory that the kernel, the loader and other processors write meanwhile.
 
 use core::cell::UnsafeCell;
+use core::hint::cold_path;
 use core::mem::offset_of;
+use core::ptr;
 
 use tunnel_common::outcome::Reason;
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
@@ -54,6 +56,15 @@ impl<O> SharedPeer<O> {
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
 
+    /// `direct`, `replies_native`, `public_flows` and `bypass`, in this order, in one word: of most peers all
+    /// are 0.
+    #[must_use]
+    #[inline(always)]
+    pub fn conditions(&self) -> u32 {
+        // SAFETY: the four stand side by side where an u32 may, as tunnel-common asserts.
+        unsafe { self.0.get().byte_add(offset_of!(Peer<O>, direct)).cast::<u32>().read_volatile() }
+    }
+
     /// Notes that this host has flows with the peer in which its own public address is an end point.
     #[inline(always)]
     pub fn set_public_flows(&self) {
@@ -79,11 +90,87 @@ impl<O> SharedPeer<O> {
     }
 }
 
+/// In place of a role: no peer has the address.
+const ABSENT: u8 = 0;
+/// In place of a role: each look found an entry that had become another key's.
+const CONTENDED: u8 = u8::MAX;
+
+/// What was found under an address: an entry, or none.
+///
+/// One struct whose fields are all set, whatever was found: of an enum, the optimiser copies fields that a
+/// branch left unset, and the verifier refuses that.
+pub struct PeerLookup<'a, A: Address>(PeerEntry<'a, A>);
+
+impl<'a, A: Address> PeerLookup<'a, A> {
+    /// The entry that was found.
+    ///
+    /// # Errors
+    /// [`Reason::Contended`] if the entry became another key's at each of several looks.
+    #[inline(always)]
+    pub fn found(self) -> Result<Option<PeerEntry<'a, A>>, Reason> {
+        match self.0.role {
+            ABSENT => Ok(None),
+            CONTENDED => {
+                cold_path();
+                Err(Reason::Contended)
+            }
+            _ => Ok(Some(self.0)),
+        }
+    }
+
+    /// No peer has the address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_absent(&self) -> bool {
+        self.0.role == ABSENT
+    }
+
+    /// No entry.
+    #[must_use]
+    #[inline(always)]
+    pub fn none() -> Self {
+        Self(PeerEntry::without(ABSENT))
+    }
+
+    /// The entry of a single `address` among those that `look` finds. The kernel may give an entry to another
+    /// key at any moment; `again` then looks until it finds one that is still that of `address`.
+    ///
+    /// # Safety
+    /// Both find entries at multiples of 8 bytes.
+    #[inline(always)]
+    pub unsafe fn single(
+        address: A,
+        look: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
+        again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
+    ) -> Self {
+        let Some(shared) = look() else { return Self::none() };
+        // SAFETY: the caller says so.
+        let entry = unsafe { PeerEntry::of_single(shared, address) };
+        if entry.role != CONTENDED {
+            return Self(entry);
+        }
+        cold_path();
+        let Some(shared) = again() else { return Self(entry) };
+        // SAFETY: as above.
+        Self(unsafe { PeerEntry::of_single(shared, address) })
+    }
+
+    /// The entry of a prefix, if there is one.
+    #[must_use]
+    #[inline(always)]
+    pub fn prefix(shared: Option<&'a SharedPeer<A::Octets>>) -> Self {
+        shared.map_or_else(Self::none, |shared| Self(PeerEntry::of_prefix(shared)))
+    }
+}
+
 /// An entry that was found under one of the peer's addresses.
 pub struct PeerEntry<'a, A: Address> {
-    shared: &'a SharedPeer<A::Octets>,
+    /// Null where no entry was found.
+    place: *const SharedPeer<A::Octets>,
     role: u8,
+    conditions: u32,
     counterpart: A,
+    lifetime: core::marker::PhantomData<&'a SharedPeer<A::Octets>>,
 }
 
 impl<A: Address> Clone for PeerEntry<'_, A> {
@@ -96,42 +183,66 @@ impl<A: Address> Clone for PeerEntry<'_, A> {
 impl<A: Address> Copy for PeerEntry<'_, A> {}
 
 impl<'a, A: Address> PeerEntry<'a, A> {
-    /// The entry of a single `address`, if it is still that of `address`: the kernel may have given it to
-    /// another key since.
+    #[inline(always)]
+    const fn without(role: u8) -> Self {
+        Self {
+            place: ptr::null(),
+            role,
+            conditions: 0,
+            counterpart: A::NONE,
+            lifetime: core::marker::PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn of(shared: &'a SharedPeer<A::Octets>, role: u8, counterpart: A) -> Self {
+        let conditions = shared.conditions();
+        let (place, lifetime) = (ptr::from_ref(shared), core::marker::PhantomData);
+        Self { place, role, conditions, counterpart, lifetime }
+    }
+
+    /// The entry of a single `address`, if it is still that.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
     #[inline(always)]
-    #[must_use]
-    pub unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Option<Self> {
+    unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Self {
         let role = load!(shared, role);
         // SAFETY: the caller says so.
-        let [private, public] = unsafe { A::private_and_public(shared) }?;
-        let (key, counterpart) = match role {
-            ROLE_PRIVATE => (private, public),
-            _ => (public, private),
-        };
-        (key == address).then_some(Self { shared, role, counterpart })
+        let pair = unsafe { A::private_and_public(shared) };
+        let Some([private, public]) = pair else { return Self::without(CONTENDED) };
+        let is_private = role == ROLE_PRIVATE;
+        if (if is_private { private } else { public }) != address || role == ABSENT {
+            return Self::without(CONTENDED);
+        }
+        Self::of(shared, role, if is_private { public } else { private })
     }
 
     /// The entry of a prefix. The kernel keeps those of a trie for as long as a program may hold them
     /// (Linux, kernel/bpf/lpm_trie.c, trie_update_elem: kfree_rcu; since 6.14 bpf_mem_cache_free_rcu).
     #[inline(always)]
-    #[must_use]
-    pub fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
+    fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
         let role = load!(shared, role);
         let counterpart = match role {
             ROLE_PRIVATE => load!(shared, public),
             _ => load!(shared, private),
         };
-        Self { shared, role, counterpart: A::from_octets(counterpart) }
+        Self::of(shared, role, A::from_octets(counterpart))
+    }
+
+    /// The same entry under these conditions: see [`crate::tables::Tables::conditions`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn under(self, conditions: u32) -> Self {
+        Self { conditions, ..self }
     }
 
     /// The entry where it lies, to note something in.
     #[must_use]
     #[inline(always)]
     pub const fn shared(&self) -> &'a SharedPeer<A::Octets> {
-        self.shared
+        // SAFETY: only an entry that was found is handed out, and it stays where it is.
+        unsafe { &*self.place }
     }
 
     /// Which of the peer's addresses the key is: see [`Peer::role`].
@@ -153,127 +264,116 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[must_use]
     #[inline(always)]
     pub fn local_private(&self) -> A {
-        A::from_octets(load!(self.shared, local_private))
+        A::from_octets(load!(self.shared(), local_private))
     }
 
     /// See [`Peer::local_underlay`].
     #[must_use]
     #[inline(always)]
     pub fn local_underlay(&self) -> A {
-        A::from_octets(load!(self.shared, local_underlay))
+        A::from_octets(load!(self.shared(), local_underlay))
     }
 
     /// See [`Peer::slot`].
     #[must_use]
     #[inline(always)]
     pub fn slot(&self) -> u32 {
-        load!(self.shared, slot)
+        load!(self.shared(), slot)
     }
 
     /// See [`Peer::length`].
     #[must_use]
     #[inline(always)]
     pub fn length(&self) -> u8 {
-        load!(self.shared, length)
+        load!(self.shared(), length)
     }
 
     /// Packets to the peer leave from this host's former underlay address.
     #[must_use]
     #[inline(always)]
     pub fn uses_former_source(&self) -> bool {
-        load!(self.shared, use_former_source) == 1
+        load!(self.shared(), use_former_source) == 1
     }
 
     /// More than the addresses counts for packets to and from the peer: one of `direct`,
-    /// `replies_native`, `public_flows` and `bypass`, asked in one load, is not 0.
+    /// `replies_native`, `public_flows` and `bypass` is not 0.
     #[must_use]
     #[inline(always)]
-    pub fn has_conditions(&self) -> bool {
-        let offset = offset_of!(Peer<A::Octets>, direct);
-        // SAFETY: the four stand side by side where an u32 may, as tunnel-common asserts.
-        unsafe { self.shared.0.get().byte_add(offset).cast::<u32>().read_volatile() != 0 }
+    pub const fn has_conditions(&self) -> bool {
+        self.conditions != 0
     }
 
     /// Packets that arrive with the peer's private address pass.
     #[must_use]
     #[inline(always)]
-    pub fn is_direct(&self) -> bool {
-        load!(self.shared, direct) == 1
+    pub const fn is_direct(&self) -> bool {
+        let [direct, ..] = self.conditions.to_ne_bytes();
+        direct == 1
     }
 
     /// Packets of the direct peer arrive with its private address.
     #[must_use]
     #[inline(always)]
-    pub fn replies_native(&self) -> bool {
-        load!(self.shared, replies_native) == 1
+    pub const fn replies_native(&self) -> bool {
+        let [_, replies_native, ..] = self.conditions.to_ne_bytes();
+        replies_native == 1
     }
 
     /// Packets to the peer leave as they are.
     #[must_use]
     #[inline(always)]
-    pub fn is_native(&self) -> bool {
+    pub const fn is_native(&self) -> bool {
         self.is_direct() && self.replies_native()
     }
 
     /// There are flows with the peer in which this host's public address is an end point.
     #[must_use]
     #[inline(always)]
-    pub fn has_public_flows(&self) -> bool {
-        load!(self.shared, public_flows) != 0
+    pub const fn has_public_flows(&self) -> bool {
+        let [_, _, public_flows, _] = self.conditions.to_ne_bytes();
+        public_flows != 0
     }
 
     /// See [`Peer::bypass`].
     #[must_use]
     #[inline(always)]
-    pub fn bypass(&self) -> u8 {
-        load!(self.shared, bypass)
+    pub const fn bypass(&self) -> u8 {
+        let [.., bypass] = self.conditions.to_ne_bytes();
+        bypass
     }
 
     /// See [`Peer::grace_until`].
     #[must_use]
     #[inline(always)]
     pub fn grace_until(&self) -> u32 {
-        load!(self.shared, grace_until)
+        load!(self.shared(), grace_until)
     }
 
     /// See [`Peer::expires_at`].
     #[must_use]
     #[inline(always)]
     pub fn expires_at(&self) -> u32 {
-        load!(self.shared, expires_at)
+        load!(self.shared(), expires_at)
     }
 }
 
-/// The entry of a single `address` among those that `look` finds, which the kernel may give to other keys at
-/// any moment: looked for again while it is another's.
-///
-/// # Errors
-/// [`Reason::Contended`] if each of several looks found another's.
+/// An entry that is that of a single `address`, among those that `look` finds.
 ///
 /// # Safety
 /// `look` finds entries at multiples of 8 bytes.
 #[inline(always)]
-pub unsafe fn single<'a, A: Address>(
+pub unsafe fn look_again<'a, A: Address>(
     address: A,
-    mut look: impl FnMut() -> Option<&'a SharedPeer<A::Octets>>,
-) -> Result<Option<PeerEntry<'a, A>>, Reason>
-where
-    A::Octets: 'a,
-{
-    let Some(shared) = look() else { return Ok(None) };
-    // SAFETY: the caller says so.
-    if let Some(entry) = unsafe { PeerEntry::of_single(shared, address) } {
-        return Ok(Some(entry));
-    }
-    core::hint::cold_path();
+    look: impl Fn() -> Option<&'a SharedPeer<A::Octets>>,
+) -> Option<&'a SharedPeer<A::Octets>> {
     for _ in 1..LOOKS {
-        let Some(shared) = look() else { return Ok(None) };
+        let shared = look()?;
         // SAFETY: the caller says so.
-        if let Some(entry) = unsafe { PeerEntry::of_single(shared, address) } {
-            return Ok(Some(entry));
+        if unsafe { PeerEntry::of_single(shared, address) }.role != CONTENDED {
+            return Some(shared);
         }
     }
-    Err(Reason::Contended)
+    None
 }
 
 /// The words of a peer's two addresses, if they are those of one entry.

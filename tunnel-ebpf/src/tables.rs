@@ -3,21 +3,22 @@
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, LEFT_ALONE};
-use tunnel_common::outcome::{Direction, Reason};
+use tunnel_common::outcome::Direction;
 use tunnel_common::local_members::LocalRange;
 
 use crate::address::Address;
-use crate::peer_entry::PeerEntry;
+use crate::peer_entry::{PeerEntry, PeerLookup};
 
 /// The peers, this host, and the flows in which its public address is an end point, in one version
 /// of IP.
 pub trait Tables<A: Address> {
     /// The peer that `address` is a private or public address of: a single one, or else the longest
     /// prefix.
-    ///
-    /// # Errors
-    /// [`Reason::Contended`] if the entry was replaced at each of several looks.
-    fn peer(&self, address: A) -> Result<Option<PeerEntry<'_, A>>, Reason>;
+    fn peer(&self, address: A) -> PeerLookup<'_, A>;
+
+    /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an
+    /// entry may be those of the key that it went to. None where it is contended.
+    fn conditions(&self, address: A) -> u32;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);

@@ -42,7 +42,7 @@ impl Handler for Egress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(skb, Direction::Egress, outcome),
-            Step::IcmpError => error::<F, T>(skb, Direction::Egress),
+            Step::IcmpError => egress_error_in_steps::<F, T>(skb),
         }
     }
 
@@ -76,7 +76,7 @@ impl Handler for Ingress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(skb, Direction::Ingress, outcome),
-            Step::IcmpError => error::<F, T>(skb, Direction::Ingress),
+            Step::IcmpError => ingress_error_in_steps::<F, T>(skb),
         }
     }
 
@@ -120,7 +120,18 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> i32 {
     finish::<F, T>(skb, direction, outcome)
 }
 
-// A function of the programs each, since together they take more than their 512 bytes of stack.
+// A function of the programs each, since together they take more than their 512 bytes of stack. What goes from
+// one step of an error to the next lies in a frame of its own, which other packets do without.
+
+#[inline(never)]
+fn egress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+    error::<F, T>(skb, Direction::Egress)
+}
+
+#[inline(never)]
+fn ingress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+    error::<F, T>(skb, Direction::Ingress)
+}
 
 #[inline(never)]
 fn egress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {

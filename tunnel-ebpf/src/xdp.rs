@@ -39,7 +39,7 @@ impl Handler for Ingress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(packet, outcome),
-            Step::IcmpError => error::<F, T>(packet),
+            Step::IcmpError => error_in_steps::<F, T>(packet),
         }
     }
 
@@ -81,6 +81,11 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
 }
 
 // A function of the program each, as at tc.
+
+#[inline(never)]
+fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
+    error::<F, T>(packet)
+}
 
 #[inline(never)]
 fn ingress_packet<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {

@@ -32,7 +32,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let destination = F::destination::<P>(&own);
-    let Some(mut peer) = tables.peer(destination)? else {
+    let Some(mut peer) = tables.peer(destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
     let header = F::header::<P>(&own);
@@ -56,22 +56,15 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         cold_path();
         return Err(Reason::Spoofed);
     }
-    let mut has_conditions = peer.has_conditions();
-    if has_conditions {
+    if peer.has_conditions() {
         cold_path();
-        // The conditions may be those of the key that the entry went to after it was found: they count if
-        // a second look finds them as well.
-        let Some(again) = tables.peer(destination)? else {
-            return Ok(Step::Done(Outcome::NotOurs));
-        };
-        peer = again;
-        has_conditions = peer.has_conditions();
+        peer = peer.under(tables.conditions(destination));
         if peer.is_native() {
             return Err(Reason::Direct);
         }
     }
     let peer = &peer;
-    let conditional = has_conditions || from.is_underlay;
+    let conditional = peer.has_conditions() || from.is_underlay;
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
         cold_path();
@@ -99,7 +92,7 @@ fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
     };
     let private = Addresses { source, destination };
     let action = Some(FlowAction::LeftAlone);
-    let is_noted = public_flow::note::<F, P, T>(packet, ip, wire, private, tables, action)?;
+    let is_noted = public_flow::note::<F, P, T>(packet, ip, wire, &private, tables, action)?;
     if is_noted && !peer.has_public_flows() {
         tables.set_public_flows(destination, wire.destination);
     }
@@ -149,7 +142,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
             destination: ip.addresses.destination,
         };
         let is_noted =
-            public_flow::note::<F, P, T>(packet, ip, addresses, private, tables, action)?;
+            public_flow::note::<F, P, T>(packet, ip, addresses, &private, tables, action)?;
         // Always, since a peer that has moved has more than one entry that may lack the note.
         if is_noted && from.is_underlay {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);

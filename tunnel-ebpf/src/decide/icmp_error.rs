@@ -75,7 +75,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
-    let Some(peer) = &tables.peer(ip.addresses.destination)? else {
+    let Some(peer) = &tables.peer(ip.addresses.destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
     new.slot = peer.slot();
@@ -100,7 +100,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if sender.is_err() && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = &tables.peer(source)? else { return without_quote };
+    let Some(peer) = &tables.peer(source).found()? else { return without_quote };
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
@@ -170,7 +170,7 @@ fn sender<A: Address, T: Tables<A>>(
     new: &mut Readdressed<A>,
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    match &tables.peer(source)? {
+    match &tables.peer(source).found()? {
         Some(peer) if peer.role() == ROLE_PRIVATE => Ok(false),
         Some(peer) if peer.role() == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
         Some(peer) => {
@@ -211,7 +211,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
-    let Some(peer) = &tables.peer(destination)? else { return Ok(About::Other) };
+    let Some(peer) = &tables.peer(destination).found()? else { return Ok(About::Other) };
     if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(About::Other);
     }

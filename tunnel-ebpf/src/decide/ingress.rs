@@ -33,18 +33,14 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let source = F::source::<P>(&own);
-    let Some(mut peer) = tables.peer(source)? else {
+    let Some(mut peer) = tables.peer(source).found()? else {
         return of_no_peer::<F, P, T>(tables, &own);
     };
     let mut is_conditional = tables.has_moved() || peer.grace_until() != 0;
     if peer.has_conditions() {
         cold_path();
         is_conditional = true;
-        // They count if a second look finds them, as at egress.
-        let Some(again) = tables.peer(source)? else {
-            return of_no_peer::<F, P, T>(tables, &own);
-        };
-        peer = again;
+        peer = peer.under(tables.conditions(source));
     }
     let header = F::header::<P>(&own);
     if peer.role() == ROLE_PRIVATE {

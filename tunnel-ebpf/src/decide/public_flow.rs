@@ -8,7 +8,7 @@ use tunnel_common::outcome::Reason;
 
 use crate::address::{Address, Addresses};
 use crate::family::{Family, Octets};
-use crate::packet::{Packet, SocketPair};
+use crate::packet::Packet;
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{TCP, UDP, ports};
@@ -30,7 +30,7 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     ip: &Ip<F::Address>,
     wire: Addresses<F::Address>,
-    private: Addresses<F::Address>,
+    private: &Addresses<F::Address>,
     tables: &T,
     action: Option<FlowAction>,
 ) -> Result<bool, Reason> {
@@ -39,7 +39,8 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     };
     match action {
         Some(action) => {
-            if tables.recall(&flow).is_none() && is_taken::<F, P>(packet, &flow, private) {
+            let has_ports = matches!(flow.protocol, TCP | UDP);
+            if has_ports && tables.recall(&flow).is_none() && packet.has_socket(&flow, private) {
                 return Err(Reason::PortConflict);
             }
             tables.remember(&flow, action);
@@ -47,23 +48,6 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
         None => tables.forget(&flow),
     }
     Ok(true)
-}
-
-/// Whether a socket has the ports of `flow` between the addresses `private`.
-#[inline(always)]
-fn is_taken<F: Family, P: Packet>(
-    packet: &P,
-    flow: &Flow<Octets<F>>,
-    private: Addresses<F::Address>,
-) -> bool {
-    matches!(flow.protocol, TCP | UDP)
-        && packet.has_socket(&SocketPair {
-            protocol: flow.protocol,
-            local: private.source,
-            remote: private.destination,
-            local_port: flow.local_port,
-            remote_port: flow.peer_port,
-        })
 }
 
 /// How a packet that arrives is treated because it answers a remembered flow, if it does.

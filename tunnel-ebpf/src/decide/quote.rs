@@ -25,7 +25,7 @@ pub struct Quote<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotedChecksum {
     /// Where it stands, from the start of the packet that quotes it.
-    offset: usize,
+    offset: u32,
     /// A [`ChecksumKind`], as a number that the verifier does not know.
     kind: u16,
 }
@@ -37,7 +37,7 @@ impl QuotedChecksum {
     #[must_use]
     #[inline(always)]
     pub fn new(offset: usize, kind: ChecksumKind) -> Self {
-        Self { offset, kind: u16::from_be(black_box((kind as u16).to_be())) }
+        Self { offset: offset as u32, kind: u16::from_be(black_box((kind as u16).to_be())) }
     }
 
     #[inline(always)]
@@ -98,7 +98,7 @@ pub fn mended_checksums<F: Family, P: Packet>(
         changed = added(changed, difference(F::addresses(header), new.wire));
     }
     let mut checksums = [NewChecksum { offset: icmp_offset, checksum: icmp }; 2];
-    let QuotedChecksum { offset, .. } = new.quoted_checksum;
+    let offset = new.quoted_checksum.offset as usize;
     let kind = new.quoted_checksum.kind();
     if kind != ChecksumKind::None {
         let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;

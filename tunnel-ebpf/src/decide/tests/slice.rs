@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
 
 use super::datagram::{folded, sum};
-use crate::address::Address;
-use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, SocketPair, WriteFailed};
+use crate::address::{Address, Addresses};
+use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
 
 /// What the network stack knows about the transport checksum of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +157,8 @@ impl Packet for Slice {
         self.is_forwarded
     }
 
-    fn has_socket<A: Address>(&self, pair: &SocketPair<A>) -> bool {
-        let ends = (pair.protocol, pair.local_port, pair.remote_port);
+    fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
+        let ends = (flow.protocol, flow.local_port, flow.peer_port);
         self.sockets.contains(&ends)
     }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
-use tunnel_common::outcome::{Direction, Reason};
+use tunnel_common::outcome::Direction;
 use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
@@ -16,7 +16,7 @@ use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
 use crate::family::Octets;
-use crate::peer_entry::{self, PeerEntry, SharedPeer};
+use crate::peer_entry::{self, PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
 /// What is under one address in the table of peers, and what it was before the programs noted something.
@@ -255,14 +255,20 @@ fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option
 }
 
 impl<F: Version> Tables<F::Address> for HostTables<F> {
-    fn peer(&self, address: F::Address) -> Result<Option<PeerEntry<'_, F::Address>>, Reason> {
+    fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let look = || self.single.get(&address.octets()).map(Entry::shared);
         // SAFETY: all places are aligned.
-        if let Some(peer) = unsafe { peer_entry::single(address, look) }? {
-            return Ok(Some(peer));
+        let single = unsafe {
+            PeerLookup::single(address, look, || peer_entry::look_again(address, look))
+        };
+        if !single.is_absent() {
+            return single;
         }
-        let prefix = longest(&self.prefixes, address.octets());
-        Ok(prefix.map(|entry| PeerEntry::of_prefix(entry.shared())))
+        PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
+    }
+
+    fn conditions(&self, address: F::Address) -> u32 {
+        self.entry(address.octets()).map_or(0, |entry| entry.shared().conditions())
     }
 
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
