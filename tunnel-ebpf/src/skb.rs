@@ -255,8 +255,9 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
-    walk(&packet, start as usize, first as u8, available).to_bits()
+    // From the first extension header on: one offset takes less stack than two.
+    let packet = Skb::new(&TcContext::new(ctx), Behind((tags_len + start) as usize));
+    walk(&packet, 0, first as u8, available).to_bits()
 }
 
 impl<T: Tags> PacketMut for Skb<T> {

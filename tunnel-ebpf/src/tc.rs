@@ -105,19 +105,23 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> i32 {
     };
     let outcome = match Step::from_bits(step) {
         Step::Done(outcome) => outcome,
-        Step::IcmpError => {
-            let step = if new.has_quote {
-                rewrite_with_quote::<F, T>(skb, direction, &new)
-            } else {
-                rewrite_without_quote::<F, T>(skb, direction, &new)
-            };
-            match Step::from_bits(step) {
-                Step::Done(outcome) => outcome,
-                Step::IcmpError => Outcome::NotOurs,
-            }
+        Step::IcmpError if new.has_quote => {
+            let outcome = outcome(rewrite_with_quote::<F, T>(skb, &new));
+            let maps = PinnedMaps::<F>::new();
+            icmp_error::count_with_quote::<F, _, _>(&skb, &maps, direction, outcome)
         }
+        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(skb, direction, &new)),
     };
     finish::<F, T>(skb, direction, outcome)
+}
+
+/// What the last step made of an error.
+#[inline(always)]
+pub fn outcome(bits: u64) -> Outcome {
+    match Step::from_bits(bits) {
+        Step::Done(outcome) => outcome,
+        Step::IcmpError => Outcome::NotOurs,
+    }
 }
 
 // A function of the programs each, since together they take more than their 512 bytes of stack. What goes from
@@ -156,11 +160,9 @@ fn ingress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Addr
 #[inline(never)]
 fn rewrite_with_quote<F: Handled, T: Tags>(
     mut skb: Skb<T>,
-    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    let maps = PinnedMaps::<F>::new();
-    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut skb, &maps, direction, new)).to_bits()
+    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut skb, new)).to_bits()
 }
 
 #[inline(never)]

@@ -11,6 +11,7 @@ use tunnel_ebpf::decide::{Step, icmp_error, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
+use crate::tc::outcome;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
 use crate::link::{NO_VLAN, Tagged};
 use crate::maps::PinnedMaps;
@@ -65,17 +66,12 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
     let mut new = Readdressed::none();
     let outcome = match Step::from_bits(ingress_error::<F, T>(packet, &mut new)) {
         Step::Done(outcome) => outcome,
-        Step::IcmpError => {
-            let step = if new.has_quote {
-                rewrite_with_quote::<F, T>(packet, &new)
-            } else {
-                rewrite_without_quote::<F, T>(packet, &new)
-            };
-            match Step::from_bits(step) {
-                Step::Done(outcome) => outcome,
-                Step::IcmpError => Outcome::NotOurs,
-            }
+        Step::IcmpError if new.has_quote => {
+            let outcome = outcome(rewrite_with_quote::<F, T>(packet, &new));
+            let maps = PinnedMaps::<F>::new();
+            icmp_error::count_with_quote::<F, _, _>(&packet, &maps, Direction::Ingress, outcome)
         }
+        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(packet, &new)),
     };
     finish::<F, T>(packet, outcome)
 }
@@ -105,9 +101,7 @@ fn rewrite_with_quote<F: Handled, T: Tags>(
     mut packet: XdpBuff<T>,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
-    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut packet, &maps, direction, new))
-        .to_bits()
+    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut packet, new)).to_bits()
 }
 
 #[inline(never)]

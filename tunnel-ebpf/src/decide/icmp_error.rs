@@ -10,10 +10,10 @@ use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
 
 use super::egress::from;
 use super::quote::{self, Quote, QuotedChecksum};
-use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten, written};
+use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::{Address, Addresses};
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet, PacketMut};
+use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
@@ -232,25 +232,37 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(About::Ours { sent, slot })
 }
 
-/// Rewrites an error and its quote.
+/// Counts an error that was rewritten with its quote: apart from that, for the sake of the stack.
 #[inline(always)]
-pub fn rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    packet: &mut P,
+pub fn count_with_quote<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
     tables: &T,
     direction: Direction,
+    outcome: Outcome,
+) -> Outcome {
+    if let Outcome::Rewritten { slot } = outcome {
+        tables.count_rewritten(slot, direction, packet.count());
+    }
+    outcome
+}
+
+/// Rewrites an error and its quote. [`count_with_quote`] counts it.
+#[inline(always)]
+pub fn rewrite_with_quote<F: Family, P: PacketMut>(
+    packet: &mut P,
     new: &Readdressed<F::Address>,
 ) -> Outcome {
-    try_rewrite_with_quote::<F, P, T>(packet, tables, direction, new)
-        .unwrap_or_else(Outcome::NotRewritten)
+    match try_rewrite_with_quote::<F, P>(packet, new) {
+        Ok(()) => Outcome::Rewritten { slot: new.slot },
+        Err(reason) => Outcome::NotRewritten(reason),
+    }
 }
 
 #[inline(always)]
-fn try_rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
+fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     packet: &mut P,
-    tables: &T,
-    direction: Direction,
     new: &Readdressed<F::Address>,
-) -> Result<Outcome, Reason> {
+) -> Result<(), Reason> {
     let offset = new.header_len as usize + icmp::HEADER_LEN;
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
@@ -258,8 +270,8 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
     let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
     let new_header = F::new_header(&header, new.wire);
-    let result = rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote);
-    written::<F, P, T>(packet, tables, direction, new.slot, result)
+    rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote)
+        .map_err(|WriteFailed| Reason::WriteFailed)
 }
 
 /// Rewrites an error about something else.
