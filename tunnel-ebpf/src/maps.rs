@@ -20,7 +20,7 @@ use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
-use tunnel_ebpf::peer_entry::{self, PeerEntry, PeerLookup, SharedPeer};
+use tunnel_ebpf::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag};
 
 use crate::count;
@@ -303,8 +303,8 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
-    fn conditions(&self, address: F::Address) -> u32 {
-        conditions::<F>(&address.octets())
+    fn conditions(&self, address: F::Address) -> Conditions {
+        Conditions(conditions::<F>(&address.octets()))
     }
 
     #[inline(always)]

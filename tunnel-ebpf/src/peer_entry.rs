@@ -168,7 +168,6 @@ pub struct PeerEntry<'a, A: Address> {
     /// Null where no entry was found.
     place: *const SharedPeer<A::Octets>,
     role: u8,
-    conditions: u32,
     counterpart: A,
     lifetime: core::marker::PhantomData<&'a SharedPeer<A::Octets>>,
 }
@@ -188,7 +187,6 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self {
             place: ptr::null(),
             role,
-            conditions: 0,
             counterpart: A::NONE,
             lifetime: core::marker::PhantomData,
         }
@@ -196,9 +194,8 @@ impl<'a, A: Address> PeerEntry<'a, A> {
 
     #[inline(always)]
     fn of(shared: &'a SharedPeer<A::Octets>, role: u8, counterpart: A) -> Self {
-        let conditions = shared.conditions();
         let (place, lifetime) = (ptr::from_ref(shared), core::marker::PhantomData);
-        Self { place, role, conditions, counterpart, lifetime }
+        Self { place, role, counterpart, lifetime }
     }
 
     /// The entry of a single `address`, if it is still that.
@@ -228,13 +225,6 @@ impl<'a, A: Address> PeerEntry<'a, A> {
             _ => load!(shared, private),
         };
         Self::of(shared, role, A::from_octets(counterpart))
-    }
-
-    /// The same entry under these conditions: see [`crate::tables::Tables::conditions`].
-    #[must_use]
-    #[inline(always)]
-    pub const fn under(self, conditions: u32) -> Self {
-        Self { conditions, ..self }
     }
 
     /// The entry where it lies, to note something in.
@@ -295,51 +285,11 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         load!(self.shared(), use_former_source) == 1
     }
 
-    /// More than the addresses counts for packets to and from the peer: one of `direct`,
-    /// `replies_native`, `public_flows` and `bypass` is not 0.
+    /// What more than the addresses counts for packets to and from the peer.
     #[must_use]
     #[inline(always)]
-    pub const fn has_conditions(&self) -> bool {
-        self.conditions != 0
-    }
-
-    /// Packets that arrive with the peer's private address pass.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_direct(&self) -> bool {
-        let [direct, ..] = self.conditions.to_ne_bytes();
-        direct == 1
-    }
-
-    /// Packets of the direct peer arrive with its private address.
-    #[must_use]
-    #[inline(always)]
-    pub const fn replies_native(&self) -> bool {
-        let [_, replies_native, ..] = self.conditions.to_ne_bytes();
-        replies_native == 1
-    }
-
-    /// Packets to the peer leave as they are.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_native(&self) -> bool {
-        self.is_direct() && self.replies_native()
-    }
-
-    /// There are flows with the peer in which this host's public address is an end point.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has_public_flows(&self) -> bool {
-        let [_, _, public_flows, _] = self.conditions.to_ne_bytes();
-        public_flows != 0
-    }
-
-    /// See [`Peer::bypass`].
-    #[must_use]
-    #[inline(always)]
-    pub const fn bypass(&self) -> u8 {
-        let [.., bypass] = self.conditions.to_ne_bytes();
-        bypass
+    pub fn conditions(&self) -> Conditions {
+        Conditions(self.shared().conditions())
     }
 
     /// See [`Peer::grace_until`].
@@ -354,6 +304,58 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[inline(always)]
     pub fn expires_at(&self) -> u32 {
         load!(self.shared(), expires_at)
+    }
+}
+
+/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word: of most peers all are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions(pub u32);
+
+impl Conditions {
+    /// One of them is not 0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Packets that arrive with the peer's private address pass.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_direct(self) -> bool {
+        let [direct, ..] = self.0.to_ne_bytes();
+        direct == 1
+    }
+
+    /// Packets of the direct peer arrive with its private address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn replies_native(self) -> bool {
+        let [_, replies_native, ..] = self.0.to_ne_bytes();
+        replies_native == 1
+    }
+
+    /// Packets to the peer leave as they are.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_native(self) -> bool {
+        self.is_direct() && self.replies_native()
+    }
+
+    /// There are flows with the peer in which this host's public address is an end point.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_public_flows(self) -> bool {
+        let [_, _, public_flows, _] = self.0.to_ne_bytes();
+        public_flows != 0
+    }
+
+    /// See [`Peer::bypass`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn bypass(self) -> u8 {
+        let [.., bypass] = self.0.to_ne_bytes();
+        bypass
     }
 }
 

@@ -7,7 +7,7 @@ use tunnel_common::outcome::Direction;
 use tunnel_common::local_members::LocalRange;
 
 use crate::address::Address;
-use crate::peer_entry::{PeerEntry, PeerLookup};
+use crate::peer_entry::{Conditions, PeerEntry, PeerLookup};
 
 /// The peers, this host, and the flows in which its public address is an end point, in one version
 /// of IP.
@@ -18,7 +18,7 @@ pub trait Tables<A: Address> {
 
     /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an
     /// entry may be those of the key that it went to. None where it is contended.
-    fn conditions(&self, address: A) -> u32;
+    fn conditions(&self, address: A) -> Conditions;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);

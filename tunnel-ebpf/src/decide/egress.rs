@@ -12,7 +12,7 @@ use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
-use crate::peer_entry::PeerEntry;
+use crate::peer_entry::{Conditions, PeerEntry};
 use crate::tables::{Tables, FlowAction};
 
 /// Handles a packet that leaves, but for an ICMP error. One lookup for a packet that concerns no
@@ -32,23 +32,23 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let destination = F::destination::<P>(&own);
-    let Some(mut peer) = tables.peer(destination).found()? else {
+    let Some(peer) = &tables.peer(destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
     let header = F::header::<P>(&own);
     if peer.role() != ROLE_PRIVATE {
         cold_path();
         if let Ok(ip) = F::parse(packet, &header) {
-            to_public::<F, P, T>(packet, tables, &ip, &peer)?;
+            to_public::<F, P, T>(packet, tables, &ip, peer)?;
         }
         return Ok(Step::Done(Outcome::NotOurs));
     }
     let ip = F::parse(packet, &header)?;
-    let from = match from(tables, &peer, ip.addresses.source) {
+    let from = match from(tables, peer, ip.addresses.source) {
         Ok(from) => from,
         Err(reason) => {
             cold_path();
-            return from_behind::<F, P, T>(packet, tables, &peer, &ip).ok_or(reason);
+            return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason);
         }
     };
     // Another interface brought it, with this host's own address as its source.
@@ -56,25 +56,24 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         cold_path();
         return Err(Reason::Spoofed);
     }
-    if peer.has_conditions() {
+    let mut conditions = peer.conditions();
+    if conditions.any() {
         cold_path();
-        peer = peer.under(tables.conditions(destination));
-        if peer.is_native() {
+        conditions = tables.conditions(destination);
+        if conditions.is_native() {
             return Err(Reason::Direct);
         }
     }
-    let peer = &peer;
-    let conditional = peer.has_conditions() || from.is_underlay;
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, &ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => return Ok(Step::IcmpError),
-            _ => return to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional),
+            _ => return to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditions),
         }
     }
-    to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional)
+    to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditions)
 }
 
 /// To a peer's public address: the replies to what this host sends from its own belong to that flow.
@@ -93,7 +92,7 @@ fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
     let private = Addresses { source, destination };
     let action = Some(FlowAction::LeftAlone);
     let is_noted = public_flow::note::<F, P, T>(packet, ip, wire, &private, tables, action)?;
-    if is_noted && !peer.has_public_flows() {
+    if is_noted && !peer.conditions().has_public_flows() {
         tables.set_public_flows(destination, wire.destination);
     }
     Ok(())
@@ -107,11 +106,11 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     from: &EgressSource<F::Address>,
-    conditional: bool,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
-    let addresses = if conditional {
+    let addresses = if conditions.any() || from.is_underlay {
         cold_path();
-        on_conditions::<F, P, T>(packet, tables, ip, peer, from)?
+        on_conditions::<F, P, T>(packet, tables, ip, peer, from, conditions)?
     } else {
         addresses(tables, peer, ip, from)?
     };
@@ -128,13 +127,14 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     from: &EgressSource<F::Address>,
+    conditions: Conditions,
 ) -> Result<Addresses<F::Address>, Reason> {
-    if bypass::applies(packet, ip, peer, tables) {
+    if bypass::applies(packet, ip, peer, conditions, tables) {
         return Err(Reason::Bypass);
     }
     let addresses = addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if (from.is_underlay || peer.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
+    if (from.is_underlay || conditions.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
         let source = own::private_of(tables, peer, ip.addresses.source);
         let private = Addresses {
@@ -161,7 +161,7 @@ fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
 ) -> Option<Step> {
     let is_error = tables.is_gateway()
-        && !peer.is_native()
+        && !peer.conditions().is_native()
         && icmp_message::<F, P>(packet, ip) == Some(Message::Error);
     is_error.then_some(Step::IcmpError)
 }

@@ -106,7 +106,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     }
     // To the private address, or to the underlay address that a socket is bound to.
     let Ok(to) = from(tables, peer, destination) else { return without_quote };
-    if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, tables) {
+    if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
     if sender.is_err() {
@@ -216,11 +216,11 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
         return Ok(About::Other);
     }
     let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };
-    if bypass::applies_to_quoted(packet, offset, &quoted, peer, tables) {
+    if bypass::applies_to_quoted(packet, offset, &quoted, peer, peer.conditions(), tables) {
         return Ok(About::LeftAlone(Reason::Bypass));
     }
     let mut sent = Addresses { source: own, destination };
-    if peer.has_public_flows() {
+    if peer.conditions().has_public_flows() {
         match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
             Some(FlowAction::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
             Some(FlowAction::FromUnderlay) => sent.source = source,

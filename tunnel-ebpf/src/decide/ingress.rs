@@ -13,7 +13,7 @@ use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
-use crate::peer_entry::PeerEntry;
+use crate::peer_entry::{Conditions, PeerEntry};
 use crate::tables::{Tables, FlowAction};
 
 /// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
@@ -33,26 +33,27 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let source = F::source::<P>(&own);
-    let Some(mut peer) = tables.peer(source).found()? else {
+    let Some(peer) = &tables.peer(source).found()? else {
         return of_no_peer::<F, P, T>(tables, &own);
     };
-    let mut is_conditional = tables.has_moved() || peer.grace_until() != 0;
-    if peer.has_conditions() {
+    let mut conditions = peer.conditions();
+    if conditions.any() {
         cold_path();
-        is_conditional = true;
-        peer = peer.under(tables.conditions(source));
+        // Those that were read may be those of the key that the entry went to: they count if a second look
+        // finds them as well.
+        conditions = tables.conditions(source);
     }
     let header = F::header::<P>(&own);
     if peer.role() == ROLE_PRIVATE {
         cold_path();
-        return Err(native::<F, T>(tables, &peer, F::addresses(&header)));
+        return Err(native::<F, T>(tables, peer, conditions, F::addresses(&header)));
     }
-    if peer.role() == ROLE_FORMER && tables.has_drained(&peer) {
+    if peer.role() == ROLE_FORMER && tables.has_drained(peer) {
         cold_path();
         return of_no_peer::<F, P, T>(tables, &own);
     }
     let ip = F::parse(packet, &header)?;
-    decide_from_peer::<F, P, T>(packet, tables, &own, &ip, &peer, is_conditional)
+    decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer, conditions)
 }
 
 /// From an address of no peer's: it may be an error from a router in between.
@@ -96,12 +97,13 @@ fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address)
 fn native<F: Family, T: Tables<F::Address>>(
     tables: &T,
     peer: &PeerEntry<'_, F::Address>,
+    conditions: Conditions,
     addresses: Addresses<F::Address>,
 ) -> Reason {
-    if !peer.is_direct() {
+    if !conditions.is_direct() {
         return Reason::Spoofed;
     }
-    if !peer.replies_native()
+    if !conditions.replies_native()
         && own::underlay_of(tables, peer, addresses.destination).is_some()
         && let Ok(public) = peer_range::public_of(tables, peer, addresses.source)
     {
@@ -117,7 +119,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
-    is_conditional: bool,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
     let Addresses { source, destination } = ip.addresses;
     let Some(own_private) = own::private_of(tables, peer, destination) else {
@@ -138,7 +140,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => {
                 let private = peer_range::private_of(tables, peer, source)?;
-                if peer.has_public_flows() && ip.fragment == Fragment::First {
+                if conditions.has_public_flows() && ip.fragment == Fragment::First {
                     // IP IDs wrap: an error is of no flow, and neither are its later fragments.
                     let _ = public_flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
@@ -146,7 +148,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                     // Ends the period when its time is over.
                     let _ = tables.in_grace_period(peer);
                 }
-                if peer.replies_native() {
+                if conditions.replies_native() {
                     tables.set_replies_native(private, source, false);
                 }
                 return Ok(Step::IcmpError);
@@ -159,12 +161,12 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                     ip,
                     peer,
                     own_private,
-                    is_conditional,
+                    conditions,
                 );
             }
         }
     }
-    from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private, is_conditional)
+    from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private, conditions)
 }
 
 #[inline(always)]
@@ -175,12 +177,13 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     own_private: F::Address,
-    is_conditional: bool,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
     let source = ip.addresses.source;
+    let is_conditional = tables.has_moved() || conditions.any() || peer.grace_until() != 0;
     let addresses = if is_conditional {
         cold_path();
-        on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
+        on_conditions::<F, P, T>(packet, tables, ip, peer, conditions, own_private)?
     } else {
         Addresses {
             source: peer_range::private_of(tables, peer, source)?,
@@ -200,17 +203,18 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
+    conditions: Conditions,
     own_private: F::Address,
 ) -> Result<Addresses<F::Address>, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    if bypass::applies(packet, ip, peer, tables) {
+    if bypass::applies(packet, ip, peer, conditions, tables) {
         return Err(Reason::Bypass);
     }
     let mut addresses = Addresses {
         source: peer_range::private_of(tables, peer, source)?,
         destination: own_private,
     };
-    if peer.has_public_flows() {
+    if conditions.has_public_flows() {
         match public_flow::of_reply::<F, P, T>(packet, ip, tables) {
             Some(FlowAction::LeftAlone) => return Err(Reason::PublicFlow),
             Some(FlowAction::FromUnderlay) => addresses.destination = destination,
@@ -226,7 +230,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Segment::Other => {}
         }
     }
-    if peer.replies_native() {
+    if conditions.replies_native() {
         tables.set_replies_native(addresses.source, source, false);
     }
     // Both ways, since a peer may go back: it is answered in kind.

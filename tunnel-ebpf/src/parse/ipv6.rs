@@ -210,7 +210,7 @@ fn ip(header: &Header, chain: &Chain, len: u32) -> Ip<Address> {
         payload_len: len - chain.len,
         protocol: chain.protocol,
         fragment: chain.fragment,
-        identification: chain.identification,
+        identification: chain.identification.to_ne_bytes(),
         addresses: V6::addresses(header),
     }
 }

@@ -16,7 +16,7 @@ use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
 use crate::family::Octets;
-use crate::peer_entry::{self, PeerEntry, PeerLookup, SharedPeer};
+use crate::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
 /// What is under one address in the table of peers, and what it was before the programs noted something.
@@ -267,8 +267,8 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
     }
 
-    fn conditions(&self, address: F::Address) -> u32 {
-        self.entry(address.octets()).map_or(0, |entry| entry.shared().conditions())
+    fn conditions(&self, address: F::Address) -> Conditions {
+        Conditions(self.entry(address.octets()).map_or(0, |entry| entry.shared().conditions()))
     }
 
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
