@@ -20,7 +20,7 @@ pub const SEGMENTS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(15);
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// What became of a message.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// So many of its [`SEGMENTS`] datagrams arrived, as they were sent.

@@ -82,7 +82,7 @@ pub const fn mended_partial(partial: [u8; 2], difference: u32) -> [u8; 2] {
     fold(added(difference, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
 }
 
-/// What the checksum field of a datagram is, by itself and the sum over its pseudo-header. The state of the
+/// The kinds of checksum field that a datagram can have, told by the sum over its pseudo-header. The state of the
 /// packet does not tell: a datagram that the sender has yet to segment holds the pseudo-header's sum in
 /// whatever state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram is whole while the
 /// state is that of the inner packet (Documentation/networking/checksum-offloads.rst, LCO).
@@ -98,7 +98,7 @@ pub enum OptionalField {
     ByState,
 }
 
-/// What the checksum `field` of a datagram is.
+/// Tells the kind of a datagram's checksum `field`. `partial` is the sum over its pseudo-header.
 #[must_use]
 #[inline(always)]
 pub const fn optional_field(field: [u8; 2], partial: [u8; 2], is_segmented: bool) -> OptionalField {

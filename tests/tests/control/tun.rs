@@ -13,7 +13,8 @@ use crate::dual_stack::require_answer;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
-const CLUSTER: &str = "\
+/// Members whose public addresses are those of an interface that a test adds.
+pub const CLUSTER: &str = "\
 [[member]]
 name    = \"srva\"
 private = [\"10.0.0.1\", \"fd00::1\"]

@@ -11,24 +11,13 @@ use tests::wait::wait_until;
 use crate::bpffs::{pins, tree};
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario, XDP, XDP_GENERIC, wait_until_up};
+use crate::tun::CLUSTER;
 
 const DATAGRAMS: u32 = 50;
 const PORT: u16 = 5000;
 /// The kernel sums up datagrams of at most 68 bytes anew (Linux, CHECKSUM_BREAK), and trusts its
 /// former sum of longer ones.
 const LONGER: usize = 1000;
-
-const ON_VXLAN: &str = "\
-[[member]]
-name    = \"srva\"
-private = [\"10.0.0.1\", \"fd00::1\"]
-public  = [\"192.0.2.1\", \"2001:db8:7::1\"]
-
-[[member]]
-name    = \"srvb\"
-private = [\"10.0.0.2\", \"fd00::2\"]
-public  = [\"192.0.2.2\", \"2001:db8:7::2\"]
-";
 
 fn run(host: &Namespace, words: &str) -> Result<String> {
     host.run(&words.split(' ').collect::<Vec<_>>())
@@ -38,7 +27,7 @@ fn run(host: &Namespace, words: &str) -> Result<String> {
 /// kernel computes what it compares with the checksum around a frame.
 fn on_vxlan(stack: &str) -> Result<Scenario> {
     let scenario = Scenario::new()?;
-    scenario.file("cluster.toml", ON_VXLAN)?;
+    scenario.file("cluster.toml", CLUSTER)?;
     let lab = &scenario.lab;
     for (host, own, other, last) in
         [(&lab.a, "198.51.100.2", "203.0.113.2", 1), (&lab.b, "203.0.113.2", "198.51.100.2", 2)]

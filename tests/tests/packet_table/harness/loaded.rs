@@ -42,7 +42,7 @@ pub enum Program {
     Xdp,
 }
 
-/// What the kernel says of a packet that it is to segment: 0 and 0 for another one.
+/// The two fields of an skb that the kernel segments, or has merged; both are 0 in other ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segmentation {
     /// How many segments it has; 0 where nobody has counted.
@@ -52,7 +52,7 @@ pub struct Segmentation {
 }
 
 impl Segmentation {
-    /// Of a passage.
+    /// The fields of a passage's packet.
     pub fn of(passage: &Passage) -> Self {
         let (segments, packet_len) = (passage.segments, passage.packet.len() as u32);
         match passage.uncounted {
