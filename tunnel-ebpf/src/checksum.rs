@@ -48,10 +48,121 @@ pub const fn mended(checksum: [u8; 2], difference: u32) -> [u8; 2] {
     (!fold(sum)).to_ne_bytes()
 }
 
+/// A checksum in which zero means that there is none, after the data it covers changed by `difference`: zero
+/// stays, and a computed zero is 0xffff (RFC 768, RFC 3828, RFC 6935).
+#[must_use]
+#[inline(always)]
+pub const fn mended_optional(checksum: [u8; 2], difference: u32) -> [u8; 2] {
+    if matches!(checksum, [0, 0]) {
+        return checksum;
+    }
+    match mended(checksum, difference) {
+        [0, 0] => [0xff, 0xff],
+        mended => mended,
+    }
+}
+
+/// The sum over a pseudo-header, folded (RFC 768; RFC 8200, section 8.1): what the checksum field of a packet
+/// holds that is to be summed later (Linux, net/ipv4/udp.c, udp4_hwcsum). `len` is that of the payload.
+#[must_use]
+#[inline(always)]
+pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32) -> [u8; 2] {
+    let sum = addresses.source.sum()
+        + addresses.destination.sum()
+        + u64::from(u32::from(protocol).to_be())
+        + u64::from(len.to_be());
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    fold((sum as u32).wrapping_add((sum >> 32) as u32)).to_ne_bytes()
+}
+
+/// Such a sum after the pseudo-header changed by `difference`.
+#[must_use]
+#[inline(always)]
+pub const fn mended_partial(partial: [u8; 2], difference: u32) -> [u8; 2] {
+    fold(added(difference, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
+}
+
+/// What the checksum field of a datagram is, by itself and the sum over its pseudo-header. The state of the
+/// packet does not tell: a datagram that the sender has yet to segment holds the pseudo-header's sum in
+/// whatever state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram is whole while the
+/// state is that of the inner packet (Documentation/networking/checksum-offloads.rst, LCO).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionalField {
+    /// Zero: there is none.
+    None,
+    /// The sum over the pseudo-header.
+    Partial,
+    /// The checksum.
+    Whole,
+    /// The sum over the pseudo-header, or a checksum that is the same by chance: the state tells.
+    ByState,
+}
+
+/// What the checksum `field` of a datagram is.
+#[must_use]
+#[inline(always)]
+pub const fn optional_field(field: [u8; 2], partial: [u8; 2], is_segmented: bool) -> OptionalField {
+    let (field, partial) = (u16::from_ne_bytes(field), u16::from_ne_bytes(partial));
+    if field == 0 {
+        OptionalField::None
+    } else if field != partial {
+        OptionalField::Whole
+    } else if is_segmented {
+        OptionalField::Partial
+    } else {
+        OptionalField::ByState
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::address::Words;
+
+    /// By hand: 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 0x0011 + 0x0010.
+    #[test]
+    fn the_sum_over_a_pseudo_header_is_that_of_its_words() {
+        let ends = addresses::<Words<1>>([10, 0, 0, 1], [10, 0, 0, 2]);
+        assert_eq!(pseudo_header(ends, 17, 16), [0x14, 0x24]);
+        // 0xffff + 0xffff + ... folds, and never to zero.
+        let ends = addresses::<Words<1>>([255; 4], [255; 4]);
+        assert_eq!(pseudo_header(ends, 255, 65_280), [0xff, 0xff]);
+        // A length of more than 16 bits adds its high half: 0x0003 + 0x0d40 for 200,000.
+        let ends = addresses::<Words<1>>([0; 4], [0; 4]);
+        assert_eq!(pseudo_header(ends, 17, 200_000), [0x0d, 0x54]);
+        let ends = addresses::<Words<4>>([0x11; 16], [0x22; 16]);
+        assert_eq!(pseudo_header(ends, 17, 8), [0x99, 0xb2]);
+    }
+
+    #[test]
+    fn a_partial_sum_becomes_that_of_the_new_addresses() {
+        let old = addresses::<Words<1>>([10, 0, 0, 1], [10, 0, 0, 2]);
+        let new = addresses([198, 51, 100, 2], [203, 0, 113, 2]);
+        for len in [8, 1208, 65_515, 200_000] {
+            let mended = mended_partial(pseudo_header(old, 17, len), difference(old, new));
+            assert_eq!(mended, pseudo_header(new, 17, len), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_what_it_says_and_the_state_decides_where_it_says_both() {
+        let partial = [0x12, 0x34];
+        for is_segmented in [false, true] {
+            assert_eq!(optional_field([0, 0], partial, is_segmented), OptionalField::None);
+            assert_eq!(optional_field([0x12, 0x35], partial, is_segmented), OptionalField::Whole);
+        }
+        assert_eq!(optional_field(partial, partial, true), OptionalField::Partial);
+        assert_eq!(optional_field(partial, partial, false), OptionalField::ByState);
+    }
+
+    #[test]
+    fn a_checksum_of_zero_stays_and_a_computed_one_is_all_ones() {
+        assert_eq!(mended_optional([0, 0], 0x1234), [0, 0]);
+        // ~(~0x1234 + 0x1234) is 0.
+        let difference = u32::from(u16::from_ne_bytes([0x12, 0x34]));
+        assert_eq!(mended([0x12, 0x34], difference), [0, 0]);
+        assert_eq!(mended_optional([0x12, 0x34], difference), [0xff, 0xff]);
+    }
 
     /// RFC 1071 as it reads: add up the words, fold, complement.
     fn full(data: &[u8]) -> [u8; 2] {

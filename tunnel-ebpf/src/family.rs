@@ -29,6 +29,9 @@ pub trait Family {
     const ICMP: u8;
     /// Whether the sum over a pseudo-header is part of its control messages' checksum.
     const ICMP_HAS_PSEUDO_HEADER: bool;
+    /// Whether the kernel drops what it receives from one of its own addresses, on every interface: IPv4's
+    /// does (Linux, net/ipv4/fib_frontend.c, fib_validate_source), IPv6's does not.
+    const DROPS_LOCAL_SOURCES: bool;
     /// Whether its header has a checksum, which makes up for what changes in its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 
@@ -64,7 +67,8 @@ pub trait Family {
     /// there.
     ///
     /// The quote may end anywhere behind the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443
-    /// section 2.4), so its own length says nothing; the payload is what is there of it.
+    /// section 2.4): its payload is what is there of it. Where its own length says that it ends before
+    /// `extent`, padding follows.
     ///
     /// # Errors
     /// [`Reason::MalformedQuote`], [`Reason::SourceRouted`] or [`Reason::TooManyHeaders`].
@@ -74,6 +78,10 @@ pub trait Family {
         header: &Self::Header,
         extent: u32,
     ) -> Result<Ip<Self::Address>, Reason>;
+
+    /// Bytes of the packet that the ICMP error quotes which begins with `message`, as far as the error
+    /// itself says (RFC 4884, section 4); 0 if it does not.
+    fn quote_len(message: [u8; 8]) -> u32;
 
     /// What an ICMP message of this type is.
     fn message(message_type: u8) -> Message;

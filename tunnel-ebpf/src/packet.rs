@@ -1,7 +1,9 @@
 //! What the pure code may ask of a packet.
 
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
 
+use crate::address::{Address, Addresses};
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -33,8 +35,19 @@ pub trait Packet {
     /// What this packet adds to a counter.
     fn count(&self) -> Count;
 
-    /// Packets that this one becomes on the wire (GSO) or came from (GRO); 0 or 1 for a plain one.
-    fn segments(&self) -> u32;
+    /// Whether it becomes several packets on the wire (GSO), or came from several (GRO).
+    fn is_segmented(&self) -> bool;
+
+    /// Whether it was forwarded: it came in by an interface.
+    fn is_forwarded(&self) -> bool {
+        false
+    }
+
+    /// Whether a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
+    /// this host's and the other's. No where the kernel can't tell.
+    fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
+        false
+    }
 
     /// The packet's own IP header.
     fn header<const N: usize>(&self) -> Option<Self::Header<N>>;
@@ -84,7 +97,9 @@ pub trait PacketMut: Packet {
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
-    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for.
+    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for. `partial` is the
+    /// folded sum over the pseudo-header before it changed: the field of a packet that is to be summed
+    /// later holds it, in network order.
     ///
     /// # Errors
     /// As for [`Self::store_words`].
@@ -93,6 +108,7 @@ pub trait PacketMut: Packet {
         offset: usize,
         difference: u32,
         kind: ChecksumKind,
+        partial: [u8; 2],
     ) -> Result<(), WriteFailed>;
 
     /// Tells the packet's checksum state that the sum over its IP header has changed by

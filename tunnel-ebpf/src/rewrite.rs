@@ -14,6 +14,8 @@ pub struct NewPacket<H> {
     pub checksum_kind: ChecksumKind,
     /// By how much the addresses, and with them the pseudo-header, change.
     pub difference: u32,
+    /// Where zero means that there is none, the folded sum over the pseudo-header before it changes.
+    pub partial: [u8; 2],
 }
 
 /// What changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
@@ -55,7 +57,8 @@ pub fn packet<F: Family, P: PacketMut>(
     if new.checksum_kind == ChecksumKind::None {
         return Ok(());
     }
-    packet.mend_transport_checksum(new.checksum_offset, new.difference, new.checksum_kind)
+    let NewPacket { checksum_offset, difference, checksum_kind, partial, .. } = *new;
+    packet.mend_transport_checksum(checksum_offset, difference, checksum_kind, partial)
 }
 
 /// Writes the new header of an ICMP error, and to the packet that it quotes. The sum over all of

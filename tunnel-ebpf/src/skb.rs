@@ -2,26 +2,41 @@
 //! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
 
 use core::hint::cold_path;
-use core::mem::offset_of;
+use core::mem::{MaybeUninit, offset_of};
 
-use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
-use aya_ebpf::helpers::bpf_csum_update;
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM,
+};
+use aya_ebpf::helpers::{bpf_csum_update, bpf_skb_load_bytes};
 use aya_ebpf::programs::TcContext;
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
+use tunnel_ebpf::address::{Address, Addresses};
+use tunnel_ebpf::checksum::{OptionalField, mended_optional, mended_partial, optional_field};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
+use tunnel_ebpf::parse::segments::{Segmented, header_len};
 
 use crate::dispatch::{Behind, Tags};
 use crate::header::Header;
-use crate::link::Tagged;
+use crate::link::{NO_VLAN, Tagged, vlan_id};
 use crate::place;
 use crate::settings::link_header_len;
+use crate::socket;
 
 /// The ethertype of a frame, in network order; behind a tag that the kernel keeps beside the frame.
 #[inline(always)]
 pub fn ethertype(ctx: &TcContext) -> [u8; 2] {
     let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
     [e0, e1]
+}
+
+/// The VLAN of a frame whose tag the kernel keeps beside it.
+#[inline(always)]
+pub fn outer_vlan(ctx: &TcContext) -> u32 {
+    // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+    let (is_present, control) = unsafe { ((*ctx.skb.skb).vlan_present, (*ctx.skb.skb).vlan_tci) };
+    if is_present == 0 { NO_VLAN } else { vlan_id(control) }
 }
 
 /// Finds the IP header of a frame with tags.
@@ -73,13 +88,66 @@ impl<T: Tags> Skb<T> {
         place::within(data + link_header_len() + offset, end)
     }
 
+    /// A `V`, which is made of bytes or words, at `offset` from the network header on.
+    #[inline(always)]
+    fn load<V: Copy>(&self, offset: usize) -> Option<V> {
+        let mut value = MaybeUninit::<V>::uninit();
+        // SAFETY: the helper writes as many bytes as there are, or fails.
+        let failed = unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast(),
+                (self.network() + offset) as u32,
+                value.as_mut_ptr().cast(),
+                size_of::<V>() as u32,
+            )
+        };
+        // SAFETY: all bytes were written, and every bit pattern is a value.
+        (failed == 0).then(|| unsafe { value.assume_init() })
+    }
+
     /// Replaces what is made of bytes or words at `offset` from the network header on.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
         // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
         self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
+
+    /// A checksum field that is mended as the kernel knows the skb's state: PARTIAL holds the sum of the
+    /// pseudo-header and not its complement, and COMPLETE has a sum over the packet that must follow
+    /// (Linux, net/core/utils.c, inet_proto_csum_replace_by_diff).
+    #[inline(always)]
+    fn mend_by_state(&self, offset: usize, difference: u32, flags: u32) -> Result<(), WriteFailed> {
+        // From 0 to a difference, with a size of 0 in the flags: the helper adds it as it is.
+        let flags = u64::from(BPF_F_PSEUDO_HDR | flags);
+        self.context()
+            .l4_csum_replace(self.network() + offset, 0, u64::from(difference), flags)
+            .map_err(|_| WriteFailed)
+    }
+
+    /// The checksum field of a datagram at `offset`.
+    #[inline(always)]
+    fn optional_field(&self, offset: usize) -> Option<[u8; 2]> {
+        let usual = match offset {
+            _ if !T::NONE => None,
+            USUAL_IN_V4 => self.pointer(USUAL_IN_V4),
+            USUAL_IN_V6 => self.pointer(USUAL_IN_V6),
+            _ => None,
+        };
+        match usual {
+            // SAFETY: the pointer is only there if all of it lies within the packet.
+            Some(place) => Some(unsafe { *place }),
+            None => {
+                cold_path();
+                self.bytes(offset)
+            }
+        }
+    }
 }
+
+/// Where UDP has its checksum behind a header without options, from the network header on: in nearly all
+/// datagrams. At offsets that are known, it takes no helper to load.
+const USUAL_IN_V4: usize = 20 + 6;
+const USUAL_IN_V6: usize = 40 + 6;
 
 impl<T: Tags> Packet for Skb<T> {
     type Header<const N: usize> = Header<T, N>;
@@ -91,23 +159,42 @@ impl<T: Tags> Packet for Skb<T> {
 
     #[inline(always)]
     fn count(&self) -> Count {
-        let packets = match self.segments() {
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+        let segments = unsafe { (*self.skb).gso_segs };
+        let packets = match segments {
+            0 if self.is_segmented() => {
+                cold_path();
+                u64::from(skb_segments(self.skb, self.tags.len() as u32))
+            }
             0 => 1,
             segments => u64::from(segments),
         };
         Count { packets, bytes: u64::from(self.context().len()) }
     }
 
+    /// By the size of a segment: those who hand a packet to the kernel by a tap or virtio leave the number of
+    /// segments to it (Linux, include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
     #[inline(always)]
-    fn segments(&self) -> u32 {
-        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
-        unsafe { (*self.skb).gso_segs }
+    fn is_segmented(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.skb).gso_size != 0 }
+    }
+
+    #[inline(always)]
+    fn is_forwarded(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.skb).ingress_ifindex != 0 }
+    }
+
+    #[inline(always)]
+    fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, ends: &Addresses<A>) -> bool {
+        socket::is_there(self.skb, flow, ends)
     }
 
     #[inline(always)]
     fn header<const N: usize>(&self) -> Option<Header<T, N>> {
         if !T::NONE {
-            return self.context().load(self.network()).ok().map(Header::copied);
+            return self.load(0).map(Header::copied);
         }
         if let Some(header) = self.pointer(0) {
             return Some(Header::at(header));
@@ -120,12 +207,12 @@ impl<T: Tags> Packet for Skb<T> {
 
     #[inline(always)]
     fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
-        self.context().load(self.network() + offset).ok()
+        self.load(offset)
     }
 
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.context().load(self.network() + offset).ok()
+        self.load(offset)
     }
 
     /// Through a function that the kernel verifies by itself: the ways through the walk would
@@ -147,6 +234,17 @@ extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
     Tagged::to_bits(Tagged::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
 }
 
+/// How many packets a segmented one is for which the kernel has not counted them. A global function, as
+/// above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn skb_segments(ctx: *mut __sk_buff, tags_len: u32) -> u32 {
+    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
+    // SAFETY: the context is a valid `__sk_buff`.
+    let segment_len = unsafe { (*ctx).gso_size };
+    Segmented { len: packet.extent(), header_len: header_len(&packet), segment_len }.count()
+}
+
 /// Walks past extension headers. A global function, as above.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -157,8 +255,9 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
-    walk(&packet, start as usize, first as u8, available).to_bits()
+    // From the first extension header on: one offset takes less stack than two.
+    let packet = Skb::new(&TcContext::new(ctx), Behind((tags_len + start) as usize));
+    walk(&packet, 0, first as u8, available).to_bits()
 }
 
 impl<T: Tags> PacketMut for Skb<T> {
@@ -191,23 +290,29 @@ impl<T: Tags> PacketMut for Skb<T> {
         self.store(offset, &checksum)
     }
 
-    /// Through the kernel, since only it knows the skb's checksum state: PARTIAL holds the sum of
-    /// the pseudo-header and not its complement, and COMPLETE has a sum over the packet that must
-    /// follow (Linux, net/core/utils.c, inet_proto_csum_replace_by_diff).
     #[inline(always)]
     fn mend_transport_checksum(
         &mut self,
         offset: usize,
         difference: u32,
         kind: ChecksumKind,
+        partial: [u8; 2],
     ) -> Result<(), WriteFailed> {
-        let flags = match kind {
-            ChecksumKind::Always | ChecksumKind::None => BPF_F_PSEUDO_HDR,
-            ChecksumKind::Optional => BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0,
+        if kind != ChecksumKind::Optional {
+            return self.mend_by_state(offset, difference, 0);
+        }
+        let field = self.optional_field(offset).ok_or(WriteFailed)?;
+        let new = match optional_field(field, partial, self.is_segmented()) {
+            OptionalField::None => return Ok(()),
+            OptionalField::ByState => {
+                return self.mend_by_state(offset, difference, BPF_F_MARK_MANGLED_0);
+            }
+            OptionalField::Partial => mended_partial(field, difference),
+            OptionalField::Whole => mended_optional(field, difference),
         };
-        // From 0 to a difference, with a size of 0 in the flags: the helper adds it as it is.
+        // The sum of a CHECKSUM_COMPLETE skb follows by the flag.
         self.context()
-            .l4_csum_replace(self.network() + offset, 0, u64::from(difference), flags.into())
+            .store(self.network() + offset, &new, BPF_F_RECOMPUTE_CSUM.into())
             .map_err(|_| WriteFailed)
     }
 

@@ -8,7 +8,7 @@ use aya_ebpf::programs::XdpContext;
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use tunnel_common::counters::Count;
-use tunnel_ebpf::checksum::mended;
+use tunnel_ebpf::checksum::{mended, mended_optional};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
@@ -136,16 +136,11 @@ impl<T: Tags> XdpBuff<T> {
     }
 }
 
-/// What a checksum becomes; nothing if there is none and none is to be.
 #[inline(always)]
-fn new_checksum(old: [u8; 2], difference: u32, kind: ChecksumKind) -> Option<[u8; 2]> {
+fn new_checksum(old: [u8; 2], difference: u32, kind: ChecksumKind) -> [u8; 2] {
     match kind {
-        ChecksumKind::Optional if old == [0, 0] => None,
-        ChecksumKind::Optional => match mended(old, difference) {
-            [0, 0] => Some([0xff, 0xff]),
-            new => Some(new),
-        },
-        ChecksumKind::Always | ChecksumKind::None => Some(mended(old, difference)),
+        ChecksumKind::Optional => mended_optional(old, difference),
+        ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
     }
 }
 
@@ -163,8 +158,8 @@ impl<T: Tags> Packet for XdpBuff<T> {
     }
 
     #[inline(always)]
-    fn segments(&self) -> u32 {
-        0
+    fn is_segmented(&self) -> bool {
+        false
     }
 
     #[inline(always)]
@@ -214,8 +209,9 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = XdpBuff { xdp: ctx, tags: Behind(tags_len as usize) };
-    walk(&packet, start as usize, first as u8, available).to_bits()
+    // From the first extension header on, as for an skb.
+    let packet = XdpBuff { xdp: ctx, tags: Behind((tags_len + start) as usize) };
+    walk(&packet, 0, first as u8, available).to_bits()
 }
 
 impl<T: Tags> PacketMut for XdpBuff<T> {
@@ -247,31 +243,29 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         self.store(offset, &checksum)
     }
 
-    /// By arithmetic: what comes from a NIC has its whole checksum in the packet.
+    /// By arithmetic: what comes from a NIC has its whole checksum in the packet. In the kernel's generic
+    /// path, the packet is an skb with a checksum state that no XDP program sees or mends: the loader refuses
+    /// that path where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
     #[inline(always)]
     fn mend_transport_checksum(
         &mut self,
         offset: usize,
         difference: u32,
         kind: ChecksumKind,
+        _: [u8; 2],
     ) -> Result<(), WriteFailed> {
         if let Some(place) = self.usual_checksum(offset) {
             // SAFETY: the pointer is only there if all of it lies within the packet.
             let old = unsafe { *place };
-            if let Some(new) = new_checksum(old, difference, kind) {
-                // SAFETY: as above, and the packet is the program's own.
-                unsafe { *place = new };
-            }
+            // SAFETY: as above, and the packet is the program's own.
+            unsafe { *place = new_checksum(old, difference, kind) };
             return Ok(());
         }
         let old: [u8; 2] = self.bytes(offset).ok_or(WriteFailed)?;
-        match new_checksum(old, difference, kind) {
-            Some(new) => self.store_checksum(offset, new),
-            None => Ok(()),
-        }
+        self.store_checksum(offset, new_checksum(old, difference, kind))
     }
 
-    /// There is no such state yet where XDP runs.
+    /// Nothing to do: see [`Self::mend_transport_checksum`].
     #[inline(always)]
     fn header_sum_changed(&mut self, _: u32) {}
 }

@@ -24,9 +24,9 @@ pub use self::step::Step;
 use self::icmp_error::Readdressed;
 
 use crate::address::Addresses;
-use crate::checksum::difference;
+use crate::checksum::{difference, pseudo_header};
 use crate::family::Family;
-use crate::packet::{Packet, PacketMut, WriteFailed};
+use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{Message, starts_message};
 use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
@@ -57,7 +57,8 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
     match step {
         Step::Done(outcome) => outcome,
         Step::IcmpError if new.has_quote => {
-            icmp_error::rewrite_with_quote::<F, P, T>(packet, tables, direction, &new)
+            let outcome = icmp_error::rewrite_with_quote::<F, P>(packet, &new);
+            icmp_error::count_with_quote::<F, P, T>(packet, tables, direction, outcome)
         }
         Step::IcmpError => {
             icmp_error::rewrite_without_quote::<F, P, T>(packet, tables, direction, &new)
@@ -82,6 +83,10 @@ fn rewritten<F: Family, P: PacketMut, T: Tables<F::Address>>(
         checksum_offset: ip.header_len + field.offset,
         checksum_kind: field.kind,
         difference: difference(ip.addresses, addresses),
+        partial: match field.kind {
+            ChecksumKind::Optional => pseudo_header(ip.addresses, ip.protocol, ip.payload_len),
+            ChecksumKind::Always | ChecksumKind::None => [0; 2],
+        },
     };
     let result = rewrite::packet::<F, P>(packet, own, &new);
     written::<F, P, T>(packet, tables, direction, slot, result)

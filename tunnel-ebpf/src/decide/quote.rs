@@ -5,7 +5,7 @@ use core::hint::black_box;
 use tunnel_common::outcome::Reason;
 
 use super::icmp_error::Readdressed;
-use crate::checksum::{added, difference, difference16, mended};
+use crate::checksum::{added, difference, difference16, mended, mended_optional};
 use crate::family::Family;
 use crate::packet::{ChecksumKind, Packet};
 use crate::parse::icmp;
@@ -25,7 +25,7 @@ pub struct Quote<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotedChecksum {
     /// Where it stands, from the start of the packet that quotes it.
-    offset: usize,
+    offset: u32,
     /// A [`ChecksumKind`], as a number that the verifier does not know.
     kind: u16,
 }
@@ -37,7 +37,7 @@ impl QuotedChecksum {
     #[must_use]
     #[inline(always)]
     pub fn new(offset: usize, kind: ChecksumKind) -> Self {
-        Self { offset, kind: u16::from_be(black_box((kind as u16).to_be())) }
+        Self { offset: offset as u32, kind: u16::from_be(black_box((kind as u16).to_be())) }
     }
 
     #[inline(always)]
@@ -61,9 +61,15 @@ pub fn parse<F: Family, P: Packet>(
     packet: &P,
     ip: &Ip<F::Address>,
 ) -> Result<Quote<F::Address>, Reason> {
-    let Some(extent) = ip.payload_len.checked_sub(icmp::HEADER_LEN as u32) else {
+    let Some(mut extent) = ip.payload_len.checked_sub(icmp::HEADER_LEN as u32) else {
         return Err(Reason::MalformedQuote);
     };
+    // Extensions follow a quote whose length the error says (RFC 4884, section 7).
+    let message = packet.bytes(ip.header_len).ok_or(Reason::MalformedQuote)?;
+    let said = F::quote_len(message);
+    if said >= icmp::QUOTE_LEN_MIN && said < extent {
+        extent = said;
+    }
     let offset = ip.header_len + icmp::HEADER_LEN;
     let header = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
     let ip = F::parse_quoted(packet, offset, &header, extent)?;
@@ -92,7 +98,7 @@ pub fn mended_checksums<F: Family, P: Packet>(
         changed = added(changed, difference(F::addresses(header), new.wire));
     }
     let mut checksums = [NewChecksum { offset: icmp_offset, checksum: icmp }; 2];
-    let QuotedChecksum { offset, .. } = new.quoted_checksum;
+    let offset = new.quoted_checksum.offset as usize;
     let kind = new.quoted_checksum.kind();
     if kind != ChecksumKind::None {
         let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;
@@ -117,11 +123,7 @@ pub fn checksum_field<F: Family>(quote: &Quote<F::Address>) -> QuotedChecksum {
 #[inline(always)]
 fn mended_transport(old: [u8; 2], difference: u32, kind: ChecksumKind) -> [u8; 2] {
     match kind {
-        ChecksumKind::Optional if old == [0, 0] => old,
-        ChecksumKind::Optional => match mended(old, difference) {
-            [0, 0] => [0xff, 0xff],
-            checksum => checksum,
-        },
+        ChecksumKind::Optional => mended_optional(old, difference),
         ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
     }
 }

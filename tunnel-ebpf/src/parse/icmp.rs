@@ -48,6 +48,20 @@ pub const fn message(message_type: u8) -> Message {
     }
 }
 
+/// Bytes that a quote has at least where the error says its length (RFC 4884, sections 4.1 and 5.3).
+pub const QUOTE_LEN_MIN: u32 = 128;
+
+/// Bytes of the packet that an error quotes, if it says so (RFC 4884, section 4): words of 4 bytes.
+#[must_use]
+#[inline(always)]
+pub const fn quote_len(message: [u8; 8]) -> u32 {
+    let [message_type, _, _, _, _, words, ..] = message;
+    match message_type {
+        DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM => words as u32 * 4,
+        _ => 0,
+    }
+}
+
 /// Whether `ip` holds the start of an ICMP message, whole header included.
 #[must_use]
 #[inline(always)]

@@ -17,6 +17,17 @@ const REDIRECT: u8 = 137;
 pub const CHECKSUM: PseudoHeaderChecksum =
     PseudoHeaderChecksum { offset: CHECKSUM_OFFSET, kind: ChecksumKind::Always };
 
+/// Bytes of the packet that an error quotes, if it says so (RFC 4884, section 4): words of 8 bytes.
+#[must_use]
+#[inline(always)]
+pub const fn quote_len(message: [u8; 8]) -> u32 {
+    let [message_type, _, _, _, words, ..] = message;
+    match message_type {
+        DESTINATION_UNREACHABLE | TIME_EXCEEDED => words as u32 * 8,
+        _ => 0,
+    }
+}
+
 /// What a message of this type is.
 #[must_use]
 #[inline(always)]

@@ -43,6 +43,7 @@ impl Family for V4 {
 
     const ICMP: u8 = transport::ICMP;
     const ICMP_HAS_PSEUDO_HEADER: bool = false;
+    const DROPS_LOCAL_SOURCES: bool = true;
     const HEADER_HAS_CHECKSUM: bool = true;
 
     #[inline(always)]
@@ -84,7 +85,7 @@ impl Family for V4 {
 
     #[inline(always)]
     fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
-        parse(header, packet.extent(), || packet.segments())
+        parse(header, packet.extent(), || packet.is_segmented())
     }
 
     #[inline(always)]
@@ -95,6 +96,11 @@ impl Family for V4 {
         extent: u32,
     ) -> Result<Ip<Address>, Reason> {
         parse_quoted(header, extent)
+    }
+
+    #[inline(always)]
+    fn quote_len(message: [u8; 8]) -> u32 {
+        icmp::quote_len(message)
     }
 
     #[inline(always)]
@@ -134,20 +140,20 @@ impl Family for V4 {
     }
 }
 
-/// The header of a packet of `extent` bytes. `segments` gives not 0 for a GSO or GRO packet; it is asked for
-/// only where it counts, since it stands far from all that is looked at otherwise.
+/// The header of a packet of `extent` bytes. `is_segmented` is asked only where it counts, since it stands
+/// far from all that is looked at otherwise.
 #[inline(always)]
 fn parse(
     header: &Header,
     extent: u32,
-    segments: impl FnOnce() -> u32,
+    is_segmented: impl FnOnce() -> bool,
 ) -> Result<Ip<Address>, Reason> {
     let header_len = header_len(header).ok_or(Reason::Malformed)?;
     let [_, _, l0, l1] = header[0].to_ne_bytes();
     let total_len = match u16::from_be_bytes([l0, l1]) {
         // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 6.3,
         // include/linux/ip.h, iph_totlen, commit b1a78b9b9886).
-        0 if segments() > 0 => extent,
+        0 if is_segmented() => extent,
         len => u32::from(len),
     };
     if total_len < header_len as u32 {
@@ -167,7 +173,12 @@ fn parse_quoted(header: &Header, extent: u32) -> Result<Ip<Address>, Reason> {
     if extent < header_len as u32 {
         return Err(Reason::MalformedQuote);
     }
-    Ok(ip(header, header_len, extent - header_len as u32))
+    let [_, _, l0, l1] = header[0].to_ne_bytes();
+    let total_len = u32::from(u16::from_be_bytes([l0, l1]));
+    // A length that its own header contradicts says nothing: 0, or the other byte order.
+    let is_padded = total_len >= header_len as u32 && total_len < extent;
+    let len = if is_padded { total_len } else { extent };
+    Ok(ip(header, header_len, len - header_len as u32))
 }
 
 #[inline(always)]
@@ -229,7 +240,7 @@ mod tests {
     fn only_version_4_with_5_to_15_words_is_a_header() {
         for vihl in 0..=255 {
             let expected = (0x45..=0x4f).contains(&vihl).then(|| usize::from(vihl - 0x40) * 4);
-            let parsed = parse(&header(vihl, 100), 100, || 0);
+            let parsed = parse(&header(vihl, 100), 100, || false);
             assert_eq!(parsed.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
             let quoted = parse_quoted(&header(vihl, 100), 100);
             assert_eq!(quoted.ok().map(|ip| ip.header_len), expected, "{vihl:#x}");
@@ -253,7 +264,7 @@ mod tests {
                 destination: Words([u32::from_ne_bytes([10, 0, 0, 2])]),
             },
         };
-        assert_eq!(parse(&header(0x46, 100), 120, || 0), Ok(expected));
+        assert_eq!(parse(&header(0x46, 100), 120, || false), Ok(expected));
     }
 
     #[test]
@@ -273,8 +284,8 @@ mod tests {
             // Both are wrong: a header that contradicts itself is no better for being cut.
             (19, 18, Err(Reason::Malformed)),
         ] {
-            for segments in [0, 1, 45] {
-                let parsed = parse(&header(0x45, total_len), extent, || segments);
+            for is_segmented in [false, true] {
+                let parsed = parse(&header(0x45, total_len), extent, || is_segmented);
                 assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{total_len} of {extent}");
             }
         }
@@ -282,26 +293,29 @@ mod tests {
 
     #[test]
     fn a_total_length_of_zero_is_that_of_the_frame_where_there_are_segments() {
-        for (vihl, extent, segments, expected) in [
-            (0x45, 200_000, 45, Ok(199_980)),
-            (0x45, 20, 1, Ok(0)),
-            (0x4f, 60, 2, Ok(0)),
-            (0x4f, 59, 2, Err(Reason::Malformed)),
-            (0x45, 200_000, 0, Err(Reason::Malformed)),
-            (0x45, 20, 0, Err(Reason::Malformed)),
+        for (vihl, extent, is_segmented, expected) in [
+            (0x45, 200_000, true, Ok(199_980)),
+            (0x45, 20, true, Ok(0)),
+            (0x4f, 60, true, Ok(0)),
+            (0x4f, 59, true, Err(Reason::Malformed)),
+            (0x45, 200_000, false, Err(Reason::Malformed)),
+            (0x45, 20, false, Err(Reason::Malformed)),
         ] {
-            let parsed = parse(&header(vihl, 0), extent, || segments);
-            assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{extent} and {segments}");
+            let parsed = parse(&header(vihl, 0), extent, || is_segmented);
+            assert_eq!(parsed.map(|ip| ip.payload_len), expected, "{extent} and {is_segmented}");
         }
     }
 
     #[test]
-    fn a_quote_ends_where_it_ends_whatever_its_total_length() {
-        for total_len in [0, 1, 19, 20, 1500, 65_535] {
+    fn a_quote_ends_where_it_is_cut_or_where_its_packet_ended() {
+        for total_len in [0, 1, 19, 20, 24, 28, 60, 65, 1500, 65_535] {
             for (vihl, header_len) in [(0x45, 20), (0x46, 24), (0x4f, 60)] {
                 for extent in 0..=70 {
                     let quoted = parse_quoted(&header(vihl, total_len), extent);
-                    let expected = extent.checked_sub(header_len).ok_or(Reason::MalformedQuote);
+                    let said = u32::from(total_len);
+                    let end = if said < header_len { extent } else { extent.min(said) };
+                    let there = (extent >= header_len).then(|| end - header_len);
+                    let expected = there.ok_or(Reason::MalformedQuote);
                     assert_eq!(quoted.map(|ip| ip.payload_len), expected, "{extent} bytes");
                 }
             }
@@ -320,7 +334,7 @@ mod tests {
             let [f0, f1] = field.to_be_bytes();
             let mut header = header(0x45, 20);
             header[1] = u32::from_ne_bytes([0xab, 0xcd, f0, f1]);
-            let parsed = parse(&header, 20, || 0);
+            let parsed = parse(&header, 20, || false);
             assert_eq!(parsed.map(|ip| ip.fragment), Ok(expected), "{field:#x}");
         }
     }

@@ -42,6 +42,7 @@ impl Family for V6 {
 
     const ICMP: u8 = transport::ICMPV6;
     const ICMP_HAS_PSEUDO_HEADER: bool = true;
+    const DROPS_LOCAL_SOURCES: bool = false;
     const HEADER_HAS_CHECKSUM: bool = false;
 
     #[inline(always)]
@@ -92,7 +93,7 @@ impl Family for V6 {
         let len = match u16::from_be_bytes([l0, l1]) {
             // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 5.19,
             // net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
-            0 if packet.segments() > 0 => extent,
+            0 if packet.is_segmented() => extent,
             len => u32::from(len),
         };
         if len > extent {
@@ -117,13 +118,18 @@ impl Family for V6 {
         header: &Header,
         extent: u32,
     ) -> Result<Ip<Address>, Reason> {
-        let Some(available) = extent.checked_sub(HEADER_LEN as u32) else {
+        let Some(there) = extent.checked_sub(HEADER_LEN as u32) else {
             return Err(Reason::MalformedQuote);
         };
         if !is_version_6(header) {
             return Err(Reason::MalformedQuote);
         }
-        let next_header = next_header(header[NEXT_HEADER_WORD]);
+        let [l0, l1, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
+        // 0: the length of a jumbogram (RFC 2675, section 3) or of BIG TCP says nothing.
+        let available = match u32::from(u16::from_be_bytes([l0, l1])) {
+            said if said != 0 && said < there => said,
+            _ => there,
+        };
         if !is_extension(next_header) {
             return Ok(ip(header, &Chain::none(next_header), available));
         }
@@ -139,6 +145,11 @@ impl Family for V6 {
             End::SourceRouted => Err(Reason::SourceRouted),
             End::TooManyHeaders => Err(Reason::TooManyHeaders),
         }
+    }
+
+    #[inline(always)]
+    fn quote_len(message: [u8; 8]) -> u32 {
+        icmpv6::quote_len(message)
     }
 
     #[inline(always)]
@@ -199,7 +210,7 @@ fn ip(header: &Header, chain: &Chain, len: u32) -> Ip<Address> {
         payload_len: len - chain.len,
         protocol: chain.protocol,
         fragment: chain.fragment,
-        identification: chain.identification,
+        identification: chain.identification.to_ne_bytes(),
         addresses: V6::addresses(header),
     }
 }

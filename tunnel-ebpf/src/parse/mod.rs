@@ -6,5 +6,6 @@ pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod segments;
 pub mod tcp;
 pub mod transport;

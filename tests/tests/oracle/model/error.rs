@@ -140,5 +140,5 @@ fn sent(
 
 /// The headers of the packet that an error quotes.
 fn quote(seen: &Seen, headers: &Headers) -> Result<Headers, Reason> {
-    of_quote(seen.frame, headers.payload.start + 8, headers.payload.end, seen.family)
+    of_quote(seen.frame, headers.payload.start, headers.payload.end, seen.family)
 }

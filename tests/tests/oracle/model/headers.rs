@@ -151,9 +151,16 @@ pub fn of_packet(
     })
 }
 
-/// The headers of the packet that is quoted from `start` on, and ends anywhere before `end`: its own
-/// length says nothing.
-pub fn of_quote(frame: &[u8], start: usize, end: usize, family: Family) -> Result<Headers, Reason> {
+/// The headers of the packet that the error with its message at `message` quotes, which ends at `end` or
+/// before: extensions may follow the quote (RFC 4884), and padding a packet that was short itself.
+pub fn of_quote(frame: &[u8], message: usize, end: usize, family: Family) -> Result<Headers, Reason> {
+    let start = message + 8;
+    let said = match (family, frame[message]) {
+        (Family::V4, 3 | 11 | 12) => usize::from(frame[message + 5]) * 4,
+        (Family::V6, 1 | 3) => usize::from(frame[message + 4]) * 8,
+        _ => 0,
+    };
+    let end = if said < 128 { end } else { end.min(start + said) };
     if end < start + family.header_len() {
         return Err(Reason::MalformedQuote);
     }
@@ -161,6 +168,15 @@ pub fn of_quote(frame: &[u8], start: usize, end: usize, family: Family) -> Resul
     if end < start + header_len {
         return Err(Reason::MalformedQuote);
     }
+    let len = match family {
+        Family::V4 => usize::from(u16::from_be_bytes([frame[start + 2], frame[start + 3]])),
+        Family::V6 => 40 + usize::from(u16::from_be_bytes([frame[start + 4], frame[start + 5]])),
+    };
+    let says_nothing = match family {
+        Family::V4 => len < header_len,
+        Family::V6 => len == 40,
+    };
+    let end = if says_nothing { end } else { end.min(start + len) };
     match read(frame, start, family, header_len, end) {
         Ok(headers) => Ok(headers),
         Err(Stop::Cut(headers)) => Ok(headers),

@@ -38,6 +38,10 @@ impl Version for V4 {
     const ERRORS: &'static [u8] = &[3, 4, 5, 11, 12];
     const TOO_BIG: [u8; 8] = [3, 4, 0, 0, 0, 0, 0x05, 0x78];
 
+    fn tie(_: [u8; 4], _: [u8; 4]) -> [u8; 4] {
+        [0; 4]
+    }
+
     fn padding_options(len: usize) -> Vec<u8> {
         vec![1; len]
     }
@@ -45,6 +49,14 @@ impl Version for V4 {
     fn random_options(random: &mut Random) -> Vec<u8> {
         let words = random.below(11);
         random.vec(words * 4)
+    }
+
+    fn long_options() -> Vec<u8> {
+        vec![1; 40]
+    }
+
+    fn time_exceeded_quoting(len: u8) -> [u8; 8] {
+        [11, 0, 0, 0, 0, len / 4, 0, 0]
     }
 
     fn options_len(options: &Vec<u8>) -> usize {

@@ -89,6 +89,10 @@ impl Version for V6 {
     const ERRORS: &'static [u8] = &[1, 2, 3, 4];
     const TOO_BIG: [u8; 8] = [2, 0, 0, 0, 0, 0, 0x05, 0x78];
 
+    fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
+        tunnel_common::peers::tie(private, public)
+    }
+
     fn padding_options(len: usize) -> Vec<Extension> {
         match len.next_multiple_of(8) {
             0 => Vec::new(),
@@ -97,6 +101,14 @@ impl Version for V6 {
     }
 
     /// An atomic fragment (RFC 6946) among them.
+    fn long_options() -> Vec<Extension> {
+        vec![Extension::options(DESTINATION_OPTIONS, 80)]
+    }
+
+    fn time_exceeded_quoting(len: u8) -> [u8; 8] {
+        [3, 0, 0, 0, len / 8, 0, 0, 0]
+    }
+
     fn random_options(random: &mut Random) -> Vec<Extension> {
         let count = random.below(5);
         let header = |random: &mut Random| {

@@ -95,7 +95,8 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
             let mut error = Datagram::error(&quoted, random.below(50) * 2);
             error.payload[0] = random.one_of(F::ERRORS);
             error.payload[1] = random.one_of(&[0, 1, 2, 3, 4, 13]);
-            error.payload[4..8].copy_from_slice(&random.array::<4>());
+            // No length of the quote: where one is said, extensions follow (see quote_bounds).
+            error.payload[6..8].copy_from_slice(&random.array::<2>());
             error
         }
     };

@@ -56,6 +56,9 @@ pub trait Version:
     /// srva's underlay address where it stands behind a 1:1 NAT.
     const BEHIND_NAT: Octets<Self>;
 
+    /// What binds a peer's addresses to each other.
+    fn tie(private: Octets<Self>, public: Octets<Self>) -> Octets<Self>;
+
     /// From srva to srvb, as their software sees it.
     const PRIVATE: Route<Octets<Self>> = Route::new(Self::SRVA.private, Self::SRVB.private);
     /// From srva to srvb, on the wire.
@@ -100,6 +103,12 @@ pub trait Version:
 
     /// Any options that keep a packet from nothing.
     fn random_options(random: &mut Random) -> Self::Options;
+
+    /// Options of 80 bytes, or as many as there can be.
+    fn long_options() -> Self::Options;
+
+    /// The header of an error about a packet of which it quotes so many bytes, as it says.
+    fn time_exceeded_quoting(len: u8) -> [u8; 8];
 
     /// Their length.
     fn options_len(options: &Self::Options) -> usize;

@@ -1,0 +1,52 @@
+//! Where a quote ends: before the extensions of RFC 4884, and before padding.
+
+use tunnel_common::outcome::Direction;
+
+use super::datagram::{Datagram, Route};
+use super::host::Host;
+use super::version::{Part, Version, in_both_versions};
+
+/// What stands behind a quote, and is not to change.
+const BEHIND: [u8; 40] = [0xa5; 40];
+
+/// An error from a router with `header`, about what srva sent, of which it quotes `quote`.
+fn error<F: Version>(header: [u8; 8], quote: &[u8]) -> Datagram<F> {
+    Datagram::icmp(header, &[quote, &BEHIND].concat())
+}
+
+/// What arrives at srva of such an error, about `quoted` on the wire, is what srva would have sent; the
+/// quote ends after `kept` bytes, and what stands behind it stays.
+fn the_quote_alone_changes<F: Version>(header: [u8; 8], quoted: &Datagram<F>, part: Part, kept: usize) {
+    let host = Host::<F>::srva();
+    let quote = |route| {
+        let payload_len = quoted.payload.len();
+        let mut bytes = quoted.bytes(route);
+        if part.more {
+            bytes = quoted.fragments(route, 8, 8).swap_remove(0);
+            assert!(payload_len > 8);
+        }
+        bytes.resize(kept, 0);
+        bytes
+    };
+    let from_router = Route::new(F::ROUTER, F::SRVA.public);
+    let inside = Route::new(F::ROUTER, F::SRVA.private);
+    let received = error::<F>(header, &quote(F::PUBLIC)).bytes(from_router);
+    let expected = error::<F>(header, &quote(F::PRIVATE)).bytes(inside);
+    assert_eq!(host.rewritten(Direction::Ingress, &received), expected);
+}
+
+fn padding_behind_a_short_fragment_stays<F: Version>() {
+    let tcp = Datagram::<F>::tcp(b"data");
+    let first = Part { offset: 0, more: true };
+    the_quote_alone_changes(F::TOO_BIG, &tcp, first, tcp.header_len() + 8 + 8 + 20);
+}
+
+fn extensions_behind_a_quote_stay<F: Version>() {
+    let tcp = Datagram::<F> { options: F::long_options(), ..Datagram::tcp(b"data") };
+    the_quote_alone_changes(F::time_exceeded_quoting(128), &tcp, Part::WHOLE, 128);
+}
+
+in_both_versions! {
+    padding_behind_a_short_fragment_stays,
+    extensions_behind_a_quote_stay,
+}

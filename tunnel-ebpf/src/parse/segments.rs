@@ -1,0 +1,77 @@
+//! How many packets a segmented one becomes.
+
+use crate::packet::Packet;
+use crate::parse::transport::{TCP, UDP};
+
+const V4_HEADER_LEN: u32 = 20;
+const V6_HEADER_LEN: u32 = 40;
+/// Where the header's own protocol number stands, in IPv4 and IPv6.
+const V4_PROTOCOL: usize = 9;
+const V6_NEXT_HEADER: usize = 6;
+const UDP_HEADER_LEN: u32 = 8;
+/// Where TCP has the words of its header (RFC 9293, section 3.1).
+const TCP_DATA_OFFSET: usize = 12;
+
+/// A packet that becomes several.
+#[derive(Clone, Copy, Debug)]
+pub struct Segmented {
+    /// Bytes from the network header on.
+    pub len: u32,
+    /// Bytes of the headers that each segment repeats.
+    pub header_len: u32,
+    /// Bytes of payload in each segment but the last.
+    pub segment_len: u32,
+}
+
+impl Segmented {
+    /// Its segments, as the kernel counts them (Linux, net/core/dev.c, qdisc_pkt_len_init).
+    #[must_use]
+    #[inline(always)]
+    pub const fn count(self) -> u32 {
+        let payload = self.len.saturating_sub(self.header_len);
+        if self.segment_len == 0 || payload <= self.segment_len {
+            return 1;
+        }
+        payload.div_ceil(self.segment_len)
+    }
+}
+
+/// Bytes of the headers of a packet of TCP or UDP; of another one, those of its IP header.
+#[inline(always)]
+pub fn header_len<P: Packet>(packet: &P) -> u32 {
+    let [first] = packet.bytes(0).unwrap_or([0]);
+    let (ip_len, protocol) = match first >> 4 {
+        4 => (u32::from(first & 0xf) * 4, packet.bytes(V4_PROTOCOL)),
+        _ => (V6_HEADER_LEN, packet.bytes(V6_NEXT_HEADER)),
+    };
+    let ip_len = if ip_len < V4_HEADER_LEN { V4_HEADER_LEN } else { ip_len };
+    match protocol {
+        Some([TCP]) => {
+            let [offset] = packet.bytes(ip_len as usize + TCP_DATA_OFFSET).unwrap_or([0]);
+            ip_len + u32::from(offset >> 4) * 4
+        }
+        Some([UDP]) => ip_len + UDP_HEADER_LEN,
+        _ => ip_len,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_full_but_for_the_last() {
+        for (len, header_len, segment_len, expected) in [
+            (40 + 30 * 1448, 40, 1448, 30),
+            (40 + 30 * 1448 + 1, 40, 1448, 31),
+            (40 + 1448, 40, 1448, 1),
+            (40 + 1449, 40, 1448, 2),
+            (40, 40, 1448, 1),
+            (20, 40, 1448, 1),
+            (200_000, 40, 0, 1),
+        ] {
+            let segmented = Segmented { len, header_len, segment_len };
+            assert_eq!(segmented.count(), expected, "{segmented:?}");
+        }
+    }
+}
