@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
-use tunnel_common::selves::SelfMember;
+use tunnel_common::local_members::LocalMember;
 use tunnel_user::config::MemberName;
 use tunnel_user::dataplane::record::{decode_self, encode_self, padded, text};
 use tunnel_user::plan::bypass::{self, BypassTable};
@@ -64,7 +64,7 @@ fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
     }
 }
 
-fn own_member(record: &SelfMember) -> Option<OwnMember> {
+fn own_member(record: &LocalMember) -> Option<OwnMember> {
     let (own, added) = decode_self(record).ok()?;
     assert!(added.iter().all(|private| own.mappings().any(|m| m.private() == *private)));
     let added: BTreeSet<_> = added.into_iter().collect();
@@ -128,9 +128,9 @@ fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
         let entry = next[range];
         let noted = Peer {
             public_flows: entry.public_flows,
-            plain: entry.plain,
-            unaware: entry.unaware,
-            until: entry.until,
+            replies_native: entry.replies_native,
+            use_former_source: entry.use_former_source,
+            grace_until: entry.grace_until,
             ..*wanted
         };
         assert_eq!(entry, noted);

@@ -7,7 +7,7 @@ use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::peers::Peer;
-use tunnel_common::selves::{SelfAddresses, SelfMember};
+use tunnel_common::local_members::{LocalAddresses, LocalMember};
 use tunnel_user::plan::peer_tables::{PeerTable, PeerTables};
 use tunnel_user::plan::range::{Address, Range};
 
@@ -21,7 +21,7 @@ pub struct Pinned {
     /// The keys of `bypass`.
     pub bypass: Vec<BypassKey>,
     /// `selves`.
-    pub selves: Vec<SelfMember>,
+    pub selves: Vec<LocalMember>,
 }
 
 impl<'a> Arbitrary<'a> for Pinned {
@@ -102,18 +102,20 @@ fn peer<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
     Ok(Peer {
         private: address(input)?,
         public: address(input)?,
-        self_private: address(input)?,
-        self_underlay: address(input)?,
+        local_private: address(input)?,
+        local_underlay: address(input)?,
         slot: slot(input)?,
         role: if anything { input.arbitrary()? } else { input.int_in_range(1..=3)? },
         direct: input.int_in_range(0..=2)?,
         public_flows: input.int_in_range(0..=2)?,
         length: if anything { input.arbitrary()? } else { length },
         bypass: input.int_in_range(0..=4)?,
-        plain: input.int_in_range(0..=2)?,
-        unaware: input.int_in_range(0..=2)?,
+        replies_native: input.int_in_range(0..=2)?,
+        use_former_source: input.int_in_range(0..=2)?,
         reserved: if anything { input.arbitrary()? } else { 0 },
-        until: input.arbitrary()?,
+        tie: address(input)?,
+        grace_until: input.arbitrary()?,
+        expires_at: input.arbitrary()?,
     })
 }
 
@@ -126,14 +128,14 @@ fn key(input: &mut Unstructured<'_>) -> Result<BypassKey> {
     })
 }
 
-fn own_member(input: &mut Unstructured<'_>) -> Result<SelfMember> {
-    Ok(SelfMember { name: name(input)?, v4: own_addresses(input)?, v6: own_addresses(input)? })
+fn own_member(input: &mut Unstructured<'_>) -> Result<LocalMember> {
+    Ok(LocalMember { name: name(input)?, v4: own_addresses(input)?, v6: own_addresses(input)? })
 }
 
 fn own_addresses<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
     input: &mut Unstructured<'_>,
-) -> Result<SelfAddresses<A>> {
-    Ok(SelfAddresses {
+) -> Result<LocalAddresses<A>> {
+    Ok(LocalAddresses {
         private: address(input)?,
         public: address(input)?,
         underlay: address(input)?,

@@ -101,7 +101,7 @@ impl Scene {
         let stats = self.rewrite.run(host, &["stats", "--json"])?;
         let stats: Value = serde_json::from_str(&stats).context("the output of `stats`")?;
         let reasons = stats["interfaces"][0]["not_rewritten"].as_array().context("no reasons")?;
-        let dropped = reasons.iter().filter(|reason| reason["reason"] == "unsettled-reset");
+        let dropped = reasons.iter().filter(|reason| reason["reason"] == "stray-reset");
         Ok(dropped.filter_map(|reason| reason["packets"].as_u64()).sum())
     }
 

@@ -47,12 +47,14 @@ pub struct Attachment {
     pub arp_announce_before: u8,
     /// 1 if the programs were loaded such that they log what they do not rewrite.
     pub verbose: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// 1 if `attach` set the interface's sysctl arp_ignore.
+    pub arp_ignore_set: u8,
     /// For how many seconds packets from an address that a peer had are accepted.
     pub drain: u32,
+    /// What arp_ignore was before.
+    pub arp_ignore_before: u8,
     /// Always 0.
-    pub reserved_word: u32,
+    pub reserved: [u8; 3],
     /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],
     /// The network of the file that the interface is on: ASCII, padded with zeros; all zeros where the
@@ -62,4 +64,4 @@ pub struct Attachment {
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 80 + NAME_LEN);
+const _: () = assert!(size_of::<Attachment>() == 104 + NAME_LEN);

@@ -4,7 +4,9 @@
 
 /// The key of `flows_v4` and `flows_v6`, as the flow is on the wire. `A` is an address in network
 /// order.
-#[repr(C)]
+///
+/// Aligned, so that the programs read its words whole.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow<A> {
     /// This host's underlay address.
@@ -26,7 +28,7 @@ pub struct Flow<A> {
 /// The key is a flow.
 pub const FLOW: u8 = 0;
 /// The key is a datagram whose fragments are to be treated alike: the ports hold its
-/// identification, and the addresses are those of its fragments before they are treated.
+/// identification, and the addresses are those of its fragments as they arrive.
 pub const DATAGRAM: u8 = 1;
 
 /// The value of `flows_v4` and `flows_v6`.
@@ -36,9 +38,12 @@ pub struct FlowState {
     /// When this host last sent a packet of the flow: nanoseconds of CLOCK_MONOTONIC.
     pub last_sent: u64,
     /// [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
-    pub treatment: u8,
+    pub action: u8,
     /// Always 0.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 3],
+    /// A number made of the key. The kernel may give an entry's slot to another flow while a program
+    /// reads it: `action` counts if it stands beside the number of the right flow.
+    pub tag: u32,
 }
 
 /// Both ends are public addresses.

@@ -13,11 +13,12 @@ pub mod maps;
 pub mod members;
 pub mod outcome;
 pub mod peers;
-pub mod selves;
+pub mod local_members;
 pub mod settings;
 
-/// The version of the maps' shapes. Pins that carry another version are recognised, never used.
-pub const ABI_VERSION: u32 = 2;
+/// The version of the maps' shapes. A loader takes over the pins of the version before it, and recognises
+/// and refuses all others.
+pub const ABI_VERSION: u32 = 3;
 
 /// Marks ABI structs as plain old data for aya.
 ///

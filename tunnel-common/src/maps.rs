@@ -9,12 +9,12 @@ pub const PEERS_V6: &str = "peers_v6";
 pub const PREFIXES_V4: &str = "prefixes_v4";
 /// The same of IPv6.
 pub const PREFIXES_V6: &str = "prefixes_v6";
-/// 0, 1 and so on to [`crate::selves::SelfMember`], a hash.
-pub const SELVES: &str = "selves";
-/// Prefix to [`crate::selves::SelfRange`], a longest-prefix-match trie of IPv4.
-pub const SELVES_V4: &str = "selves_v4";
+/// 0, 1 and so on to [`crate::local_members::LocalMember`], a hash.
+pub const LOCAL_MEMBERS: &str = "local_members";
+/// Prefix to [`crate::local_members::LocalRange`], a longest-prefix-match trie of IPv4.
+pub const LOCAL_V4: &str = "local_v4";
 /// The same of IPv6.
-pub const SELVES_V6: &str = "selves_v6";
+pub const LOCAL_V6: &str = "local_v6";
 /// Slot to [`crate::members::Member`], a hash.
 pub const MEMBERS: &str = "members";
 /// [`crate::bypass::BypassKey`] to 1, a hash.
@@ -45,6 +45,6 @@ pub const SLOTS_CAPACITY: usize = 512;
 /// Flows with public addresses that are remembered at most, of each family.
 pub const FLOWS_CAPACITY: usize = 16_384;
 /// Members that one host can be.
-pub const SELVES_CAPACITY: usize = 1024;
+pub const LOCAL_MEMBERS_CAPACITY: usize = 1024;
 /// Bypass rules where the loader does not ask for another size.
 pub const BYPASS_CAPACITY: usize = 1024;

@@ -107,10 +107,16 @@ reasons! {
     SourceRouted, source_routed, "source-routed", Pass;
     /// more IPv6 extension headers than are looked at
     TooManyHeaders, too_many_headers, "too-many-headers", Pass;
-    /// from a peer's private address, on an interface where only public ones belong
+    /// from a private address, a peer's or this host's own, that cannot have sent it
     Spoofed, spoofed, "spoofed", Drop;
-    /// a reset of a connection that the peer does not know, when it may not be attached itself yet
-    UnsettledReset, unsettled_reset, "unsettled-reset", Drop;
+    /// to this host's private address itself, from a host that is no peer
+    PrivateDestination, private_destination, "private-destination", Drop;
+    /// a reset of a connection that the peer does not know, while it may lack its own attach
+    StrayReset, stray_reset, "stray-reset", Drop;
+    /// of a flow with public addresses whose ports an open private connection has
+    PortConflict, port_conflict, "port-conflict", Drop;
+    /// its peer's entry was replaced at each of several looks
+    Contended, contended, "contended", Drop;
     /// shorter than its headers say
     Truncated, truncated, "truncated", Pass;
     /// an IP header that contradicts itself

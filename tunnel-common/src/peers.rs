@@ -8,9 +8,13 @@
 //! prefix maps, which are only looked into for addresses that no single peer has.
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
+//!
+//! A program may hold an entry of a hash while the kernel gives its slot to another key: a preallocated
+//! hash reuses a slot at once (Linux, kernel/bpf/hashtab.c, alloc_htab_elem). The kernel copies aligned
+//! words of 8 bytes whole, in any order. `private` and `public` of IPv4 are one such word, and for IPv6
+//! [`tie`] binds the words of both, so that a program never takes the address of one peer for another's.
 
 use core::mem::offset_of;
-use core::ptr;
 
 /// The key of `peers_v4` and `peers_v6`: a peer's private or public address.
 #[repr(C)]
@@ -44,11 +48,12 @@ pub struct Peer<A> {
     /// Where packets to the peer are sent. In an entry under a public address, that address. Of a
     /// prefix, its first address.
     pub public: A,
-    /// This host's own identity towards the peer. Not used on a gateway, which asks `selves_v4` or
-    /// `selves_v6`.
-    pub self_private: A,
+    /// This host's private address towards the peer. A gateway asks `local_v4` or `local_v6` instead.
+    pub local_private: A,
     /// The address of this host's interface: the source on the way out. Not used on a gateway.
-    pub self_underlay: A,
+    pub local_underlay: A,
+    /// Of a single IPv6 address, [`tie`] of `private` and `public`; of all others, 0.
+    pub tie: A,
     /// The peer's index in `peer_counters` and its key in `members`.
     pub slot: u32,
     /// [`ROLE_PRIVATE`], [`ROLE_PUBLIC`] or [`ROLE_FORMER`]: which of the peer's addresses the key
@@ -57,49 +62,78 @@ pub struct Peer<A> {
     /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
     /// address. The others, the host part, are kept when an address is replaced.
     pub length: u8,
-    /// 1 while the peer may not know this host's underlay address of now: packets to it are sent
-    /// from the one before. Cleared by the ingress program, in both entries, when one of the peer's
-    /// packets arrives at the one of now.
-    pub unaware: u8,
+    /// 1 while the peer may not know this host's current underlay address: packets to it leave from
+    /// the one before. The ingress program clears it, in both entries, when one of the peer's packets
+    /// arrives at the current one.
+    pub use_former_source: u8,
     /// Always 0.
     pub reserved: u8,
     /// 1 if packets that arrive with the peer's private address as source are let through.
     pub direct: u8,
-    /// 1 while packets of a peer that is marked direct arrive with its private address: then they
-    /// are sent to it as they are, too. Set and cleared by the ingress program, in both entries.
-    pub plain: u8,
+    /// 1 while packets of a direct peer arrive with its private address: packets to it then leave as
+    /// they are. The ingress program sets and clears it, in both entries.
+    pub replies_native: u8,
     /// Set to 1 by the egress program, in both entries, when this host has flows with the peer in
     /// which its own public address is an end point, so that `flows_v4` or `flows_v6` is looked
     /// into.
     pub public_flows: u8,
     /// [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], added up: which rules of `bypass` to ask.
     pub bypass: u8,
-    /// In seconds of CLOCK_MONOTONIC. Under a public address, until when the peer may not be attached
-    /// itself yet: until then, its resets of connections that it does not know are dropped; 0 once
-    /// that is over. Under a former one, until when packets from there are accepted; 0 for as long as
-    /// the entry is there. Under a private one, of no meaning.
-    pub until: u32,
+    /// Under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC, within which
+    /// the peer may lack its own attach and its resets of unknown connections are dropped. The ingress
+    /// program sets it to 0 when the period is over. 0 under all other addresses.
+    pub grace_until: u32,
+    /// Under a former address: when packets from there are no longer accepted, in seconds of
+    /// CLOCK_MONOTONIC; 0 for as long as the entry exists. No program writes it. 0 under all other
+    /// addresses.
+    pub expires_at: u32,
 }
 
-impl<A> Peer<A> {
-    /// Whether more than the addresses counts for packets to and from the peer: `direct`, `plain`,
-    /// `public_flows` and `bypass`, asked in one load, since of most peers all are 0.
-    #[inline(always)]
-    pub fn has_conditions(&self) -> bool {
-        // Volatile: the compiler would load each of them where it needs one by itself.
-        // SAFETY: the four stand side by side, where an u32 may, as the assertions below make sure.
-        let conditions = unsafe {
-            ptr::from_ref(self).byte_add(offset_of!(Self, direct)).cast::<u32>().read_volatile()
-        };
-        conditions != 0
+/// Binds `public` to `private`, of IPv6: a program that reads the words of two entries finds that they do
+/// not agree.
+///
+/// Each word of 8 bytes is a word of `public`, combined with a number that stands for all of `private`.
+#[must_use]
+pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
+    let [private, public] = [words(private), words(public)];
+    let mark = mark(private);
+    let [a, b] = [(public[0] ^ mark).to_ne_bytes(), (public[1] ^ mark).to_ne_bytes()];
+    let (mut tied, mut i) = ([0; 16], 0);
+    while i < 8 {
+        tied[i] = a[i];
+        tied[i + 8] = b[i];
+        i += 1;
     }
+    tied
+}
+
+/// The number that stands for a private IPv6 address, given as two words in memory's order. Addresses with
+/// the same first word never share one.
+#[must_use]
+#[inline(always)]
+pub const fn mark(private: [u64; 2]) -> u64 {
+    // An odd number whose bits are those of the golden ratio: each bit of the word reaches all above it.
+    private[0].wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
+}
+
+const fn words(address: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    [
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+    ]
 }
 
 crate::plain_old_data!(PeerKey<[u8; 4]>, PeerKey<[u8; 16]>, Peer<[u8; 4]>, Peer<[u8; 16]>);
 
+// Words that the programs read whole.
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, private) == 0);
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, public) == 4);
+const _: () = assert!(offset_of!(Peer<[u8; 16]>, tie).is_multiple_of(8));
 const _: () = assert!(offset_of!(Peer<[u8; 4]>, direct).is_multiple_of(align_of::<u32>()));
 const _: () = assert!(offset_of!(Peer<[u8; 16]>, direct).is_multiple_of(align_of::<u32>()));
-const _: () = assert!(offset_of!(Peer<[u8; 4]>, until) == offset_of!(Peer<[u8; 4]>, direct) + 4);
+const _: () =
+    assert!(offset_of!(Peer<[u8; 4]>, grace_until) == offset_of!(Peer<[u8; 4]>, direct) + 4);
 const _: () = assert!(align_of::<Peer<[u8; 16]>>() == align_of::<u32>());
-const _: () = assert!(size_of::<PeerKey<[u8; 4]>>() == 4 && size_of::<Peer<[u8; 4]>>() == 32);
-const _: () = assert!(size_of::<PeerKey<[u8; 16]>>() == 16 && size_of::<Peer<[u8; 16]>>() == 80);
+const _: () = assert!(size_of::<PeerKey<[u8; 4]>>() == 4 && size_of::<Peer<[u8; 4]>>() == 40);
+const _: () = assert!(size_of::<PeerKey<[u8; 16]>>() == 16 && size_of::<Peer<[u8; 16]>>() == 100);

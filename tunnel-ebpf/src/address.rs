@@ -1,5 +1,7 @@
 //! Addresses of both versions of IP, as words.
 
+use crate::peer_entry::{SharedPeer, pair_of_v4, pair_of_v6};
+
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///
 /// Words, and not the bytes of the maps, because that is what the programs' instructions load,
@@ -20,11 +22,24 @@ pub trait Address: Copy + Eq {
     /// For the maps.
     fn octets(self) -> Self::Octets;
 
+    /// A peer's private and public address, read from an entry that others write meanwhile; nothing where
+    /// they are not those of one entry.
+    ///
+    /// # Safety
+    /// The entry lies at a multiple of 8 bytes.
+    unsafe fn private_and_public(shared: &SharedPeer<Self::Octets>) -> Option<[Self; 2]>;
+
     /// The sum of its words.
     fn sum(self) -> u64;
 
     /// The sum of its words' complements.
     fn inverse_sum(self) -> u64;
+
+    /// Writes its words into `words`, from the one with the index `first` on.
+    fn write_to(self, words: &mut [u32; 9], first: usize);
+
+    /// Whether `words` begin with its own.
+    fn is_words(self, words: &[u32; 4]) -> bool;
 
     /// The address whose first `length` bits are those of `network`, and the others its own.
     #[must_use]
@@ -74,7 +89,7 @@ impl<const N: usize> Words<N> {
 }
 
 macro_rules! address {
-    ($words:literal) => {
+    ($words:literal, $pair:expr) => {
         impl Address for Words<$words> {
             type Octets = [u8; $words * 4];
 
@@ -101,6 +116,15 @@ macro_rules! address {
             }
 
             #[inline(always)]
+            unsafe fn private_and_public(
+                shared: &SharedPeer<Self::Octets>,
+            ) -> Option<[Self; 2]> {
+                // SAFETY: the caller says so.
+                let pair = unsafe { $pair(shared) };
+                pair.map(|pair| pair.map(Self))
+            }
+
+            #[inline(always)]
             fn sum(self) -> u64 {
                 self.words_sum()
             }
@@ -111,6 +135,22 @@ macro_rules! address {
             }
 
             #[inline(always)]
+            fn write_to(self, words: &mut [u32; 9], first: usize) {
+                for (word, own) in words.iter_mut().skip(first).zip(self.0) {
+                    *word = own;
+                }
+            }
+
+            #[inline(always)]
+            fn is_words(self, words: &[u32; 4]) -> bool {
+                let mut different = 0;
+                for (word, own) in words.iter().zip(self.0) {
+                    different |= word ^ own;
+                }
+                different == 0
+            }
+
+            #[inline(always)]
             fn in_network(self, network: Self, length: u8) -> Self {
                 self.words_in_network(network, length)
             }
@@ -118,8 +158,8 @@ macro_rules! address {
     };
 }
 
-address!(1);
-address!(4);
+address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])));
+address!(4, |shared| pair_of_v6(shared));
 
 /// Source and destination, as they stand in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

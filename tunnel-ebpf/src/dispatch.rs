@@ -10,7 +10,7 @@ use tunnel_ebpf::family::{V4, V6};
 use crate::link::{Next, Tagged, Version, next};
 use crate::log::Logged;
 use crate::maps::FamilyMaps;
-use crate::settings::is_ethernet;
+use crate::settings::{handles, has_vlan};
 
 /// A version of IP that the programs handle.
 pub trait Handled: FamilyMaps + Logged {}
@@ -61,6 +61,9 @@ pub trait Handler {
     /// The verdict on all others.
     fn pass(&self) -> i32;
 
+    /// The VLAN of a frame, as far as the kernel keeps its tag beside it.
+    fn outer_vlan(&self) -> u32;
+
     /// Finds the IP header of a frame with tags.
     fn behind_tags(&self) -> Option<Tagged>;
 }
@@ -69,12 +72,20 @@ pub trait Handler {
 #[inline(always)]
 pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
     match next(ethertype) {
-        Next::Ip(version) => handle(handler, version, Untagged),
-        Next::Tag if is_ethernet() => {
+        Next::Ip(version) if handles(handler.outer_vlan()) => {
+            handle(handler, version, Untagged)
+        }
+        Next::Ip(_) => {
+            cold_path();
+            handler.pass()
+        }
+        Next::Tag if has_vlan() => {
             cold_path();
             match handler.behind_tags() {
-                Some(Tagged { version, tags_len }) => handle(handler, version, Behind(tags_len)),
-                None => handler.pass(),
+                Some(tagged) if handles(tagged.vlan(handler.outer_vlan())) => {
+                    handle(handler, tagged.version, Behind(tagged.tags_len))
+                }
+                _ => handler.pass(),
             }
         }
         Next::Tag | Next::Other => handler.pass(),

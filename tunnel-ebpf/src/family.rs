@@ -29,6 +29,9 @@ pub trait Family {
     const ICMP: u8;
     /// Whether the sum over a pseudo-header is part of its control messages' checksum.
     const ICMP_HAS_PSEUDO_HEADER: bool;
+    /// Whether the kernel drops what it receives from one of its own addresses, on every interface: IPv4's
+    /// does (Linux, net/ipv4/fib_frontend.c, fib_validate_source), IPv6's does not.
+    const DROPS_LOCAL_SOURCES: bool;
     /// Whether its header has a checksum, which makes up for what changes in its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 

@@ -10,5 +10,6 @@ pub mod decide;
 pub mod family;
 pub mod packet;
 pub mod parse;
+pub mod peer_entry;
 pub mod rewrite;
 pub mod tables;

@@ -42,6 +42,21 @@ pub fn next(ethertype: [u8; 2]) -> Next {
     }
 }
 
+/// In a tag's control information: the VLAN identifier (IEEE 802.1Q, section 9.6). 0 is a tag that tells the
+/// priority alone: the frame belongs to no VLAN.
+const VLAN_ID: u32 = 0x0fff;
+
+/// The VLAN of a frame with one tag that has this control information.
+#[inline(always)]
+pub const fn vlan_id(control: u32) -> u32 {
+    control & VLAN_ID
+}
+
+/// No VLAN: the network of the interface itself.
+pub const NO_VLAN: u32 = 0;
+/// A VLAN within another one.
+const NESTED: u32 = u32::MAX;
+
 /// Where a tagged frame has its IP header.
 #[derive(Clone, Copy)]
 pub struct Tagged {
@@ -49,23 +64,34 @@ pub struct Tagged {
     pub version: Version,
     /// Bytes of tags before it.
     pub tags_len: usize,
+    /// The VLAN that the first tag tells.
+    first_id: u32,
 }
 
 impl Tagged {
     /// Follows the tags of a frame; `tag` is the one behind so many bytes of tags.
     #[inline(always)]
     pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
-        let mut tags_len = 0;
+        let (mut tags_len, mut first_id) = (0, 0);
         for _ in 0..TAGS_MAX {
-            let [_, _, e0, e1] = tag(tags_len)?;
+            let [c0, c1, e0, e1] = tag(tags_len)?;
+            if tags_len == 0 {
+                first_id = vlan_id(u32::from(u16::from_be_bytes([c0, c1])));
+            }
             tags_len += TAG_LEN;
             match next([e0, e1]) {
-                Next::Ip(version) => return Some(Self { version, tags_len }),
+                Next::Ip(version) => return Some(Self { version, tags_len, first_id }),
                 Next::Tag => {}
                 Next::Other => return None,
             }
         }
         None
+    }
+
+    /// The VLAN of the frame, which the kernel may keep another tag beside.
+    #[inline(always)]
+    pub const fn vlan(self, outer: u32) -> u32 {
+        if outer == NO_VLAN && self.tags_len == TAG_LEN { self.first_id } else { NESTED }
     }
 
     /// As a number: what a function that the kernel verifies by itself can return. Its ways would
@@ -74,19 +100,24 @@ impl Tagged {
     pub fn to_bits(found: Option<Self>) -> u64 {
         match found {
             None => 0,
-            Some(Self { version: Version::V4, tags_len }) => 4 << 8 | tags_len as u64,
-            Some(Self { version: Version::V6, tags_len }) => 6 << 8 | tags_len as u64,
+            Some(Self { version, tags_len, first_id }) => {
+                let version = match version {
+                    Version::V4 => 4,
+                    Version::V6 => 6,
+                };
+                u64::from(first_id) << 16 | version << 8 | tags_len as u64
+            }
         }
     }
 
     /// From [`Self::to_bits`].
     #[inline(always)]
     pub fn from_bits(bits: u64) -> Option<Self> {
-        let version = match bits >> 8 {
+        let version = match bits >> 8 & 0xff {
             4 => Version::V4,
             6 => Version::V6,
             _ => return None,
         };
-        Some(Self { version, tags_len: (bits & 0xff) as usize })
+        Some(Self { version, tags_len: (bits & 0xff) as usize, first_id: (bits >> 16) as u32 })
     }
 }

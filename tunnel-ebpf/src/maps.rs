@@ -5,26 +5,27 @@ use core::ptr;
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_map_lookup_elem};
 use aya_ebpf::macros::btf_map;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::flows::{Flow, FlowState};
+use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps::{
-    BYPASS_CAPACITY, FLOWS_CAPACITY, PEERS_CAPACITY, SELVES_CAPACITY, SLOTS_CAPACITY,
+    BYPASS_CAPACITY, FLOWS_CAPACITY, PEERS_CAPACITY, LOCAL_MEMBERS_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::selves::{SelfMember, SelfRange};
-use tunnel_ebpf::address::Address;
+use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
-use tunnel_ebpf::tables::{Tables, Treatment, flow_lifetime};
+use tunnel_ebpf::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
+use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag};
 
 use crate::count;
 use crate::settings::{
-    has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4, has_prefixes_v6, is_gateway,
+    guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4, has_prefixes_v6, is_gateway,
 };
 
 type A4 = [u8; 4];
@@ -42,11 +43,11 @@ static PREFIXES_V4: LpmTrie<A4, Peer<A4>, PEERS_CAPACITY> = LpmTrie::new();
 #[btf_map(name = "prefixes_v6")]
 static PREFIXES_V6: LpmTrie<A6, Peer<A6>, PEERS_CAPACITY> = LpmTrie::new();
 
-#[btf_map(name = "selves_v4")]
-static SELVES_V4: LpmTrie<A4, SelfRange<A4>, SELVES_CAPACITY> = LpmTrie::new();
+#[btf_map(name = "local_v4")]
+static LOCAL_V4: LpmTrie<A4, LocalRange<A4>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
 
-#[btf_map(name = "selves_v6")]
-static SELVES_V6: LpmTrie<A6, SelfRange<A6>, SELVES_CAPACITY> = LpmTrie::new();
+#[btf_map(name = "local_v6")]
+static LOCAL_V6: LpmTrie<A6, LocalRange<A6>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "bypass")]
 static BYPASS: HashMap<BypassKey, BypassValue, BYPASS_CAPACITY> = HashMap::new();
@@ -68,8 +69,8 @@ pub static REASON_COUNTERS: PerCpuArray<ReasonCounters, 2> = PerCpuArray::new();
 static MEMBERS: HashMap<u32, Member, SLOTS_CAPACITY> = HashMap::new();
 
 /// For the loader and for people: no program looks into it.
-#[btf_map(name = "selves")]
-static SELVES: HashMap<u32, SelfMember, SELVES_CAPACITY> = HashMap::new();
+#[btf_map(name = "local_members")]
+static LOCAL_MEMBERS: HashMap<u32, LocalMember, LOCAL_MEMBERS_CAPACITY> = HashMap::new();
 
 /// For the loader and for people: no program looks into it.
 #[btf_map(name = "attachment")]
@@ -77,7 +78,7 @@ static ATTACHMENT: Array<Attachment, 1> = Array::new();
 
 type Peers<A> = HashMap<PeerKey<A>, Peer<A>, PEERS_CAPACITY>;
 type Prefixes<A> = LpmTrie<A, Peer<A>, PEERS_CAPACITY>;
-type Selves<A> = LpmTrie<A, SelfRange<A>, SELVES_CAPACITY>;
+type Local<A> = LpmTrie<A, LocalRange<A>, LOCAL_MEMBERS_CAPACITY>;
 type Flows<A> = LruHashMap<Flow<A>, FlowState, FLOWS_CAPACITY>;
 
 /// The maps of one version of IP.
@@ -87,7 +88,7 @@ pub trait FamilyMaps: Family {
     /// Peers that are prefixes.
     const PREFIXES: &'static Prefixes<Octets<Self>>;
     /// This host's ranges, on a gateway.
-    const SELVES: &'static Selves<Octets<Self>>;
+    const LOCAL: &'static Local<Octets<Self>>;
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
@@ -96,12 +97,15 @@ pub trait FamilyMaps: Family {
 
     /// Whether there are peers that are prefixes.
     fn has_prefixes() -> bool;
+
+    /// This host's private address, where it is guarded; or none.
+    fn guarded() -> Self::Address;
 }
 
 impl FamilyMaps for V4 {
     const PEERS: &'static Peers<A4> = &PEERS_V4;
     const PREFIXES: &'static Prefixes<A4> = &PREFIXES_V4;
-    const SELVES: &'static Selves<A4> = &SELVES_V4;
+    const LOCAL: &'static Local<A4> = &LOCAL_V4;
     const FLOWS: &'static Flows<A4> = &FLOWS_V4;
 
     #[inline(always)]
@@ -113,12 +117,17 @@ impl FamilyMaps for V4 {
     fn has_prefixes() -> bool {
         has_prefixes_v4()
     }
+
+    #[inline(always)]
+    fn guarded() -> Self::Address {
+        Words(guarded_v4())
+    }
 }
 
 impl FamilyMaps for V6 {
     const PEERS: &'static Peers<A6> = &PEERS_V6;
     const PREFIXES: &'static Prefixes<A6> = &PREFIXES_V6;
-    const SELVES: &'static Selves<A6> = &SELVES_V6;
+    const LOCAL: &'static Local<A6> = &LOCAL_V6;
     const FLOWS: &'static Flows<A6> = &FLOWS_V6;
 
     #[inline(always)]
@@ -129,6 +138,11 @@ impl FamilyMaps for V6 {
     #[inline(always)]
     fn has_prefixes() -> bool {
         has_prefixes_v6()
+    }
+
+    #[inline(always)]
+    fn guarded() -> Self::Address {
+        Words(guarded_v6())
     }
 }
 
@@ -141,43 +155,87 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Self(core::marker::PhantomData)
     }
 
+    /// The single peer that has `address`, as far as the map says: the kernel may give the entry to another
+    /// key at any moment.
+    #[inline(always)]
+    fn single(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+        let place = F::PEERS.get_ptr_mut(PeerKey { address: address.octets() })?;
+        // SAFETY: the kernel frees no entry of a preallocated map while the map is there.
+        Some(unsafe { SharedPeer::at(place) })
+    }
+
     /// The entry that [`Tables::peer`] finds, to note something in.
     #[inline(always)]
-    fn peer_mut(address: F::Address) -> Option<*mut Peer<Octets<F>>> {
-        if let Some(peer) = F::PEERS.get_ptr_mut(PeerKey { address: address.octets() }) {
+    fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+        if let Some(peer) = Self::single(address) {
             return Some(peer);
         }
         if !F::has_prefixes() {
             return None;
         }
-        longest_prefix::<F>(&address.octets()).map(|peer| ptr::from_ref(peer).cast_mut())
+        longest_prefix::<F>(&address.octets())
     }
 }
 
 // What follows are functions of the programs, with a stack frame of their own: the decisions ask for
 // them in several places, and have 512 bytes for all that they keep.
 
-/// The peer that is the longest prefix of `address`. It is in a map, where the programs may write.
+/// The peer that is the longest prefix of `address`.
 #[inline(never)]
-fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static Peer<Octets<F>>> {
-    F::PREFIXES.get(&Key::new(u32::from(F::Address::BITS), *address))
+fn longest_prefix<F: FamilyMaps>(
+    address: &Octets<F>,
+) -> Option<&'static SharedPeer<Octets<F>>> {
+    let key = Key::new(u32::from(F::Address::BITS), *address);
+    // SAFETY: the map is one, and the key is its key. By the helper itself, since the map's own method gives
+    // a reference, through which nothing may be written.
+    let place = unsafe {
+        bpf_map_lookup_elem(ptr::from_ref(F::PREFIXES).cast_mut().cast(), (&raw const key).cast())
+    };
+    // SAFETY: the kernel frees the entry of a trie after all programs that may hold it have ended.
+    (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
+}
+
+/// An entry of the hash that is still that of the single `address`.
+#[inline(never)]
+fn look_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+    // SAFETY: a key is the bytes of an address, which its words are. By reference, for the sake of the stack.
+    let key = unsafe { &*ptr::from_ref(address).cast::<PeerKey<Octets<F>>>() };
+    let look = || {
+        // SAFETY: as for `single`.
+        F::PEERS.get_ptr_mut(key).map(|place| unsafe { SharedPeer::at(place) })
+    };
+    // SAFETY: as for a look-up.
+    unsafe { peer_entry::look_again(*address, look) }
+}
+
+/// The conditions of the peer that has `address`, read anew.
+#[inline(never)]
+fn conditions<F: FamilyMaps>(address: &Octets<F>) -> u32 {
+    PinnedMaps::<F>::noted(F::Address::from_octets(*address)).map_or(0, SharedPeer::conditions)
 }
 
 /// The longest range of this host's own that holds `address`.
 #[inline(never)]
-fn own_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SelfRange<Octets<F>>> {
-    F::SELVES.get(&Key::new(u32::from(F::Address::BITS), *address))
+fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange<Octets<F>>> {
+    F::LOCAL.get(&Key::new(u32::from(F::Address::BITS), *address))
 }
 
 /// Remembers `flow`.
 #[inline(never)]
-fn remember<F: FamilyMaps>(flow: &Flow<Octets<F>>, treatment: u8) {
+fn remember<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
     // SAFETY: has no requirements.
     let last_sent = unsafe { bpf_ktime_get_ns() };
-    let state = FlowState { last_sent, treatment, reserved: [0; 7] };
+    let tag = flow_tag::<F::Address>(flow);
+    let state = FlowState { last_sent, action, reserved: [0; 3], tag };
     match F::FLOWS.get_ptr_mut(flow) {
-        // SAFETY: valid while the program runs; writers race to write nearly the same.
-        Some(place) => unsafe { *place = state },
+        // SAFETY: the entry stays allocated while the map is there; the writes are volatile, since others
+        // write it too. Where it is another flow's by now, that one's action no longer has its tag.
+        Some(place) => unsafe {
+            let [time, decision] = words(state);
+            let place = place.cast::<u64>();
+            place.write_volatile(time);
+            place.add(1).write_volatile(decision);
+        },
         // Full tables forget their oldest flow: nothing to do about a failure.
         None => {
             let _ = F::FLOWS.insert(flow, state, BPF_ANY.into());
@@ -185,31 +243,42 @@ fn remember<F: FamilyMaps>(flow: &Flow<Octets<F>>, treatment: u8) {
     }
 }
 
+/// The state as two words, each of which is read and written whole: the time, and the action with its tag.
+const fn words(state: FlowState) -> [u64; 2] {
+    // SAFETY: both are 16 bytes without padding, and every bit pattern is a value.
+    unsafe { core::mem::transmute(state) }
+}
+
+/// Back from [`words`].
+const fn state(words: [u64; 2]) -> FlowState {
+    // SAFETY: as above.
+    unsafe { core::mem::transmute(words) }
+}
+
 /// Notes in the entry under `address` that there are flows with public addresses.
 #[inline(never)]
 fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
-    if let Some(peer) = PinnedMaps::<F>::peer_mut(F::Address::from_octets(*address)) {
-        // SAFETY: as above. All writers write 1; the loader's 0 of a replaced entry is put right by
-        // the flow's next packet.
-        unsafe { (*peer).public_flows = 1 };
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The loader's 0 of a replaced entry is put right by the flow's next packet.
+        peer.set_public_flows();
     }
 }
 
-/// Notes in the entry under `address` whether the peer may not know this host's underlay address of now.
+/// Notes in the entry under `address` whether the peer may not know this host's current underlay address.
 #[inline(never)]
-fn set_unaware<F: FamilyMaps>(address: &Octets<F>, is_unaware: bool) {
-    if let Some(peer) = PinnedMaps::<F>::peer_mut(F::Address::from_octets(*address)) {
-        // SAFETY: as above; the next packet puts right what a race leaves wrong.
-        unsafe { (*peer).unaware = u8::from(is_unaware) };
+fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The next packet puts right what a race leaves wrong.
+        peer.set_use_former_source(uses_former);
     }
 }
 
-/// Notes in the entry under `address` whether the peer's packets arrive plain.
+/// Notes in the entry under `address` whether the peer's packets arrive native.
 #[inline(never)]
-fn set_plain<F: FamilyMaps>(address: &Octets<F>, is_plain: bool) {
-    if let Some(peer) = PinnedMaps::<F>::peer_mut(F::Address::from_octets(*address)) {
-        // SAFETY: as above; the next packet puts right what a race leaves wrong.
-        unsafe { (*peer).plain = u8::from(is_plain) };
+fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The next packet puts right what a race leaves wrong.
+        peer.set_replies_native(is_native);
     }
 }
 
@@ -222,16 +291,20 @@ fn seconds() -> u64 {
 
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
-    fn peer(&self, address: F::Address) -> Option<&Peer<Octets<F>>> {
-        // SAFETY: an entry that is replaced while it is read stays allocated until the program is
-        // done (RCU), and each field that matters is read once.
-        if let Some(peer) = unsafe { F::PEERS.get(PeerKey { address: address.octets() }) } {
-            return Some(peer);
+    fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
+        let (look, again) = (|| Self::single(address), || look_again::<F>(&address));
+        // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
+        // struct htab_elem).
+        let single = unsafe { PeerLookup::single(address, look, again) };
+        if !F::has_prefixes() || !single.is_absent() {
+            return single;
         }
-        if !F::has_prefixes() {
-            return None;
-        }
-        longest_prefix::<F>(&address.octets())
+        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+    }
+
+    #[inline(always)]
+    fn conditions(&self, address: F::Address) -> Conditions {
+        Conditions(conditions::<F>(&address.octets()))
     }
 
     #[inline(always)]
@@ -255,49 +328,45 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
-    fn own(&self, address: F::Address) -> Option<&SelfRange<Octets<F>>> {
-        own_range::<F>(&address.octets())
+    fn own(&self, address: F::Address) -> Option<&LocalRange<Octets<F>>> {
+        local_range::<F>(&address.octets())
+    }
+
+    #[inline(always)]
+    fn guarded(&self) -> F::Address {
+        F::guarded()
     }
 
     #[inline(always)]
     fn has_bypass(&self, rule: &BypassKey) -> bool {
-        // SAFETY: as for peers.
-        has_bypass() && unsafe { BYPASS.get(rule) }.is_some()
+        has_bypass() && BYPASS.get_ptr(rule).is_some()
     }
 
     #[inline(always)]
-    fn has_drained(&self, former: &Peer<Octets<F>>) -> bool {
-        former.until != 0 && seconds() >= u64::from(former.until)
+    fn has_drained(&self, former: &PeerEntry<'_, F::Address>) -> bool {
+        let expires_at = former.expires_at();
+        expires_at != 0 && seconds() >= u64::from(expires_at)
     }
 
     #[inline(always)]
-    fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
-        if seconds() < u64::from(peer.until) {
+    fn in_grace_period(&self, peer: &PeerEntry<'_, F::Address>) -> bool {
+        if seconds() < u64::from(peer.grace_until()) {
             return true;
         }
-        self.settle(public);
+        peer.shared().end_grace_period();
         false
     }
 
     #[inline(always)]
-    fn settle(&self, public: F::Address) {
-        if let Some(peer) = Self::peer_mut(public) {
-            // SAFETY: valid while the program runs. All writers write 0; an entry that the loader
-            // replaces meanwhile keeps the later time.
-            unsafe { (*peer).until = 0 };
-        }
+    fn set_replies_native(&self, private: F::Address, public: F::Address, is_native: bool) {
+        set_replies_native::<F>(&private.octets(), is_native);
+        set_replies_native::<F>(&public.octets(), is_native);
     }
 
     #[inline(always)]
-    fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
-        set_plain::<F>(&private.octets(), is_plain);
-        set_plain::<F>(&public.octets(), is_plain);
-    }
-
-    #[inline(always)]
-    fn set_unaware(&self, private: F::Address, public: F::Address, is_unaware: bool) {
-        set_unaware::<F>(&private.octets(), is_unaware);
-        set_unaware::<F>(&public.octets(), is_unaware);
+    fn set_use_former_source(&self, private: F::Address, public: F::Address, uses_former: bool) {
+        set_use_former_source::<F>(&private.octets(), uses_former);
+        set_use_former_source::<F>(&public.octets(), uses_former);
     }
 
     #[inline(always)]
@@ -307,28 +376,29 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
-    fn remember(&self, flow: &Flow<Octets<F>>, treatment: Treatment) {
-        remember::<F>(flow, treatment.code());
+    fn remember(&self, flow: &Flow<Octets<F>>, action: FlowAction) {
+        remember::<F>(flow, action.code());
     }
 
     #[inline(always)]
     fn forget(&self, flow: &Flow<Octets<F>>) {
         // Looked up first: a removal locks its bucket even if there is nothing to remove.
-        // SAFETY: as for peers.
-        if unsafe { F::FLOWS.get(flow) }.is_some() {
+        if F::FLOWS.get_ptr(flow).is_some() {
             let _ = F::FLOWS.remove(flow);
         }
     }
 
     #[inline(always)]
-    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<Treatment> {
-        // SAFETY: as for peers.
-        let state = unsafe { F::FLOWS.get(flow) }?;
+    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
+        let place = F::FLOWS.get_ptr(flow)?.cast::<u64>();
+        // SAFETY: the entry stays allocated while the map is there. Volatile: it may change at any time.
+        let words = unsafe { [place.read_volatile(), place.add(1).read_volatile()] };
+        let FlowState { last_sent, action, tag, .. } = state(words);
         // SAFETY: has no requirements.
         let now = unsafe { bpf_ktime_get_ns() };
-        if now.wrapping_sub(state.last_sent) >= flow_lifetime(flow) {
+        if tag != flow_tag::<F::Address>(flow) || now.wrapping_sub(last_sent) >= flow_lifetime(flow) {
             return None;
         }
-        Treatment::from_code(state.treatment)
+        FlowAction::from_code(action)
     }
 }

@@ -1,7 +1,9 @@
 //! What the pure code may ask of a packet.
 
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
 
+use crate::address::{Address, Addresses};
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -35,6 +37,17 @@ pub trait Packet {
 
     /// Whether it becomes several packets on the wire (GSO), or came from several (GRO).
     fn is_segmented(&self) -> bool;
+
+    /// Whether it was forwarded: it came in by an interface.
+    fn is_forwarded(&self) -> bool {
+        false
+    }
+
+    /// Whether a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
+    /// this host's and the other's. No where the kernel can't tell.
+    fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
+        false
+    }
 
     /// The packet's own IP header.
     fn header<const N: usize>(&self) -> Option<Self::Header<N>>;

@@ -1,6 +1,7 @@
 //! What the loader has set before it loaded the programs.
 
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings};
+use crate::link::NO_VLAN;
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
 
 /// The values that stand in the object, for who loads it without setting them: Ethernet and both
 /// versions of IP.
@@ -14,6 +15,11 @@ static SETTINGS: Settings = Settings {
     gateway: 0,
     bypass: 1,
     moved: 0,
+    vlan: VLAN_NONE,
+    reserved: 0,
+    vlan_id: 0,
+    guarded_v4: [0; 4],
+    guarded_v6: [0; 16],
 };
 
 /// A constant to the verifier, which removes what depends on a switch that is off: it is in a frozen
@@ -26,16 +32,51 @@ macro_rules! setting {
     };
 }
 
+/// A word of a guarded address, as it stands in memory.
+macro_rules! guarded {
+    ($field:ident, $word:literal) => {
+        // SAFETY: the field is initialised, holds that many words, and lies where an u32 may.
+        unsafe { (&raw const SETTINGS.$field).cast::<u32>().add($word).read_volatile() }
+    };
+}
+
 /// Bytes before the network header, VLAN tags not counted.
 #[inline(always)]
 pub fn link_header_len() -> usize {
     usize::from(setting!(link_header_len))
 }
 
-/// Whether frames may have VLAN tags.
+/// Whether frames of this VLAN are handled.
 #[inline(always)]
-pub fn is_ethernet() -> bool {
-    setting!(link_header_len) == ETHERNET_HEADER_LEN
+pub fn handles(vlan: u32) -> bool {
+    match setting!(vlan) {
+        VLAN_ANY => true,
+        VLAN_ONE => vlan == u32::from(setting!(vlan_id)),
+        _ => vlan == NO_VLAN,
+    }
+}
+
+/// Frames may have tags that are looked at.
+#[inline(always)]
+pub fn has_vlan() -> bool {
+    setting!(link_header_len) == ETHERNET_HEADER_LEN && setting!(vlan) != VLAN_NONE
+}
+
+/// This host's private IPv4 address, which no packet from outside has; 0 if none is guarded.
+#[inline(always)]
+pub fn guarded_v4() -> [u32; 1] {
+    [guarded!(guarded_v4, 0)]
+}
+
+/// The same for IPv6.
+#[inline(always)]
+pub fn guarded_v6() -> [u32; 4] {
+    [
+        guarded!(guarded_v6, 0),
+        guarded!(guarded_v6, 1),
+        guarded!(guarded_v6, 2),
+        guarded!(guarded_v6, 3),
+    ]
 }
 
 /// Whether there are peers with IPv4 addresses.

@@ -2,12 +2,16 @@
 //! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
 
 use core::hint::cold_path;
-use core::mem::offset_of;
+use core::mem::{MaybeUninit, offset_of};
 
-use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM};
-use aya_ebpf::helpers::bpf_csum_update;
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM,
+};
+use aya_ebpf::helpers::{bpf_csum_update, bpf_skb_load_bytes};
 use aya_ebpf::programs::TcContext;
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
+use tunnel_ebpf::address::{Address, Addresses};
 use tunnel_ebpf::checksum::{OptionalField, mended_optional, mended_partial, optional_field};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
@@ -15,15 +19,24 @@ use tunnel_ebpf::parse::segments::{Segmented, header_len};
 
 use crate::dispatch::{Behind, Tags};
 use crate::header::Header;
-use crate::link::Tagged;
+use crate::link::{NO_VLAN, Tagged, vlan_id};
 use crate::place;
 use crate::settings::link_header_len;
+use crate::socket;
 
 /// The ethertype of a frame, in network order; behind a tag that the kernel keeps beside the frame.
 #[inline(always)]
 pub fn ethertype(ctx: &TcContext) -> [u8; 2] {
     let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
     [e0, e1]
+}
+
+/// The VLAN of a frame whose tag the kernel keeps beside it.
+#[inline(always)]
+pub fn outer_vlan(ctx: &TcContext) -> u32 {
+    // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+    let (is_present, control) = unsafe { ((*ctx.skb.skb).vlan_present, (*ctx.skb.skb).vlan_tci) };
+    if is_present == 0 { NO_VLAN } else { vlan_id(control) }
 }
 
 /// Finds the IP header of a frame with tags.
@@ -73,6 +86,23 @@ impl<T: Tags> Skb<T> {
             )
         };
         place::within(data + link_header_len() + offset, end)
+    }
+
+    /// A `V`, which is made of bytes or words, at `offset` from the network header on.
+    #[inline(always)]
+    fn load<V: Copy>(&self, offset: usize) -> Option<V> {
+        let mut value = MaybeUninit::<V>::uninit();
+        // SAFETY: the helper writes as many bytes as there are, or fails.
+        let failed = unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast(),
+                (self.network() + offset) as u32,
+                value.as_mut_ptr().cast(),
+                size_of::<V>() as u32,
+            )
+        };
+        // SAFETY: all bytes were written, and every bit pattern is a value.
+        (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
     /// Replaces what is made of bytes or words at `offset` from the network header on.
@@ -151,9 +181,20 @@ impl<T: Tags> Packet for Skb<T> {
     }
 
     #[inline(always)]
+    fn is_forwarded(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.skb).ingress_ifindex != 0 }
+    }
+
+    #[inline(always)]
+    fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, ends: &Addresses<A>) -> bool {
+        socket::is_there(self.skb, flow, ends)
+    }
+
+    #[inline(always)]
     fn header<const N: usize>(&self) -> Option<Header<T, N>> {
         if !T::NONE {
-            return self.context().load(self.network()).ok().map(Header::copied);
+            return self.load(0).map(Header::copied);
         }
         if let Some(header) = self.pointer(0) {
             return Some(Header::at(header));
@@ -166,12 +207,12 @@ impl<T: Tags> Packet for Skb<T> {
 
     #[inline(always)]
     fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
-        self.context().load(self.network() + offset).ok()
+        self.load(offset)
     }
 
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.context().load(self.network() + offset).ok()
+        self.load(offset)
     }
 
     /// Through a function that the kernel verifies by itself: the ways through the walk would
@@ -214,8 +255,9 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
-    walk(&packet, start as usize, first as u8, available).to_bits()
+    // From the first extension header on: one offset takes less stack than two.
+    let packet = Skb::new(&TcContext::new(ctx), Behind((tags_len + start) as usize));
+    walk(&packet, 0, first as u8, available).to_bits()
 }
 
 impl<T: Tags> PacketMut for Skb<T> {

@@ -4,17 +4,21 @@ use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, LEFT_ALONE};
 use tunnel_common::outcome::Direction;
-use tunnel_common::peers::Peer;
-use tunnel_common::selves::SelfRange;
+use tunnel_common::local_members::LocalRange;
 
 use crate::address::Address;
+use crate::peer_entry::{Conditions, PeerEntry, PeerLookup};
 
 /// The peers, this host, and the flows in which its public address is an end point, in one version
 /// of IP.
 pub trait Tables<A: Address> {
     /// The peer that `address` is a private or public address of: a single one, or else the longest
     /// prefix.
-    fn peer(&self, address: A) -> Option<&Peer<A::Octets>>;
+    fn peer(&self, address: A) -> PeerLookup<'_, A>;
+
+    /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an
+    /// entry may be those of the key that it went to. None where it is contended.
+    fn conditions(&self, address: A) -> Conditions;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);
@@ -30,44 +34,44 @@ pub trait Tables<A: Address> {
 
     /// The longest range of this host's own that holds `address`. Only asked on a gateway, and on a
     /// host that has moved.
-    fn own(&self, address: A) -> Option<&SelfRange<A::Octets>>;
+    fn own(&self, address: A) -> Option<&LocalRange<A::Octets>>;
+
+    /// This host's private address, where no packet from outside may have it; or none.
+    fn guarded(&self) -> A;
 
     /// Whether there is such a bypass rule.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
     /// Whether the time is over in which packets from a former address of the peer are accepted.
-    fn has_drained(&self, former: &Peer<A::Octets>) -> bool;
+    fn has_drained(&self, former: &PeerEntry<'_, A>) -> bool;
 
-    /// Whether the peer, whose `until` is not 0, may not be attached itself yet.
-    fn is_settling(&self, peer: &Peer<A::Octets>, public: A) -> bool;
+    /// Whether the grace period of a peer that has one goes on. Ends it when its time is over.
+    fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
-    /// Notes that the peer is attached: `until` of its entry under `public` becomes 0.
-    fn settle(&self, public: A);
-
-    /// Notes in the peer's entries under both its addresses whether its packets arrive plain.
-    fn set_plain(&self, private: A, public: A, is_plain: bool);
+    /// Notes in the peer's entries under both its addresses whether its packets arrive native.
+    fn set_replies_native(&self, private: A, public: A, is_native: bool);
 
     /// Notes in the peer's entries under both its addresses whether it may not know this host's
-    /// underlay address of now.
-    fn set_unaware(&self, private: A, public: A, is_unaware: bool);
+    /// current underlay address.
+    fn set_use_former_source(&self, private: A, public: A, uses_former: bool);
 
     /// Notes in the peer's entries under both its addresses that there are such flows with it.
     fn set_public_flows(&self, private: A, public: A);
 
     /// Remembers that this host has sent a packet of `flow` just now, or has seen the first fragment
     /// of a datagram, and how the ones that belong to it are treated.
-    fn remember(&self, flow: &Flow<A::Octets>, treatment: Treatment);
+    fn remember(&self, flow: &Flow<A::Octets>, action: FlowAction);
 
     /// Forgets `flow`.
     fn forget(&self, flow: &Flow<A::Octets>);
 
     /// How packets of `flow` are treated, if it was remembered lately enough for its protocol.
-    fn recall(&self, flow: &Flow<A::Octets>) -> Option<Treatment>;
+    fn recall(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
-/// How the packets of a remembered flow are treated when they arrive.
+/// What is done with the packets of a remembered flow when they arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Treatment {
+pub enum FlowAction {
     /// Both ends are public addresses.
     LeftAlone,
     /// This host's end is its underlay address: only the peer's address is replaced.
@@ -76,7 +80,7 @@ pub enum Treatment {
     Bypassed,
 }
 
-impl Treatment {
+impl FlowAction {
     /// As the map holds it.
     #[must_use]
     #[inline(always)]
@@ -99,6 +103,20 @@ impl Treatment {
             _ => None,
         }
     }
+}
+
+/// A number that stands for `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`].
+#[must_use]
+#[inline(always)]
+pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
+    let [[l0, l1], [p0, p1]] = [flow.local_port, flow.peer_port];
+    let rest = u64::from_ne_bytes([l0, l1, p0, p1, flow.protocol, flow.kind, 0, 0]);
+    // Odd numbers without a pattern, one for each part, so that parts that change places make another.
+    let (local, peer) = (A::from_octets(flow.local).sum(), A::from_octets(flow.peer).sum());
+    let mixed = local.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ peer.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        ^ rest.wrapping_mul(0x1656_67b1_9e37_79f9);
+    (mixed >> 32) as u32
 }
 
 /// Nanoseconds after which a flow is forgotten when this host is silent.

@@ -14,7 +14,7 @@ use crate::count;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
 use crate::link::Tagged;
 use crate::maps::PinnedMaps;
-use crate::skb::{Skb, behind_tags, ethertype};
+use crate::skb::{Skb, behind_tags, ethertype, outer_vlan};
 
 /// Rewrites packets on their way out.
 #[classifier]
@@ -42,13 +42,18 @@ impl Handler for Egress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(skb, Direction::Egress, outcome),
-            Step::IcmpError => error::<F, T>(skb, Direction::Egress),
+            Step::IcmpError => egress_error_in_steps::<F, T>(skb),
         }
     }
 
     #[inline(always)]
     fn pass(&self) -> i32 {
         TC_ACT_UNSPEC
+    }
+
+    #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        outer_vlan(self.0)
     }
 
     #[inline(always)]
@@ -71,13 +76,18 @@ impl Handler for Ingress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(skb, Direction::Ingress, outcome),
-            Step::IcmpError => error::<F, T>(skb, Direction::Ingress),
+            Step::IcmpError => ingress_error_in_steps::<F, T>(skb),
         }
     }
 
     #[inline(always)]
     fn pass(&self) -> i32 {
         TC_ACT_UNSPEC
+    }
+
+    #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        outer_vlan(self.0)
     }
 
     #[inline(always)]
@@ -95,22 +105,37 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> i32 {
     };
     let outcome = match Step::from_bits(step) {
         Step::Done(outcome) => outcome,
-        Step::IcmpError => {
-            let step = if new.has_quote {
-                rewrite_with_quote::<F, T>(skb, direction, &new)
-            } else {
-                rewrite_without_quote::<F, T>(skb, direction, &new)
-            };
-            match Step::from_bits(step) {
-                Step::Done(outcome) => outcome,
-                Step::IcmpError => Outcome::NotOurs,
-            }
+        Step::IcmpError if new.has_quote => {
+            let outcome = outcome(rewrite_with_quote::<F, T>(skb, &new));
+            let maps = PinnedMaps::<F>::new();
+            icmp_error::count_with_quote::<F, _, _>(&skb, &maps, direction, outcome)
         }
+        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(skb, direction, &new)),
     };
     finish::<F, T>(skb, direction, outcome)
 }
 
-// A function of the programs each, since together they take more than their 512 bytes of stack.
+/// What the last step made of an error.
+#[inline(always)]
+pub fn outcome(bits: u64) -> Outcome {
+    match Step::from_bits(bits) {
+        Step::Done(outcome) => outcome,
+        Step::IcmpError => Outcome::NotOurs,
+    }
+}
+
+// A function of the programs each, since together they take more than their 512 bytes of stack. What goes from
+// one step of an error to the next lies in a frame of its own, which other packets do without.
+
+#[inline(never)]
+fn egress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+    error::<F, T>(skb, Direction::Egress)
+}
+
+#[inline(never)]
+fn ingress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+    error::<F, T>(skb, Direction::Ingress)
+}
 
 #[inline(never)]
 fn egress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
@@ -135,11 +160,9 @@ fn ingress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Addr
 #[inline(never)]
 fn rewrite_with_quote<F: Handled, T: Tags>(
     mut skb: Skb<T>,
-    direction: Direction,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    let maps = PinnedMaps::<F>::new();
-    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut skb, &maps, direction, new)).to_bits()
+    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut skb, new)).to_bits()
 }
 
 #[inline(never)]

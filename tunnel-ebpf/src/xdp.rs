@@ -11,8 +11,9 @@ use tunnel_ebpf::decide::{Step, icmp_error, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
+use crate::tc::outcome;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
-use crate::link::Tagged;
+use crate::link::{NO_VLAN, Tagged};
 use crate::maps::PinnedMaps;
 use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
 
@@ -39,13 +40,19 @@ impl Handler for Ingress<'_> {
         };
         match step {
             Step::Done(outcome) => finish::<F, T>(packet, outcome),
-            Step::IcmpError => error::<F, T>(packet),
+            Step::IcmpError => error_in_steps::<F, T>(packet),
         }
     }
 
     #[inline(always)]
     fn pass(&self) -> i32 {
         XDP_PASS as i32
+    }
+
+    /// A tag that the driver has taken out of the frame is not to be seen here.
+    #[inline(always)]
+    fn outer_vlan(&self) -> u32 {
+        NO_VLAN
     }
 
     #[inline(always)]
@@ -59,22 +66,22 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
     let mut new = Readdressed::none();
     let outcome = match Step::from_bits(ingress_error::<F, T>(packet, &mut new)) {
         Step::Done(outcome) => outcome,
-        Step::IcmpError => {
-            let step = if new.has_quote {
-                rewrite_with_quote::<F, T>(packet, &new)
-            } else {
-                rewrite_without_quote::<F, T>(packet, &new)
-            };
-            match Step::from_bits(step) {
-                Step::Done(outcome) => outcome,
-                Step::IcmpError => Outcome::NotOurs,
-            }
+        Step::IcmpError if new.has_quote => {
+            let outcome = outcome(rewrite_with_quote::<F, T>(packet, &new));
+            let maps = PinnedMaps::<F>::new();
+            icmp_error::count_with_quote::<F, _, _>(&packet, &maps, Direction::Ingress, outcome)
         }
+        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(packet, &new)),
     };
     finish::<F, T>(packet, outcome)
 }
 
 // A function of the program each, as at tc.
+
+#[inline(never)]
+fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
+    error::<F, T>(packet)
+}
 
 #[inline(never)]
 fn ingress_packet<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
@@ -94,9 +101,7 @@ fn rewrite_with_quote<F: Handled, T: Tags>(
     mut packet: XdpBuff<T>,
     new: &Readdressed<F::Address>,
 ) -> u64 {
-    let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
-    Step::Done(icmp_error::rewrite_with_quote::<F, _, _>(&mut packet, &maps, direction, new))
-        .to_bits()
+    Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut packet, new)).to_bits()
 }
 
 #[inline(never)]

@@ -209,8 +209,9 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    let packet = XdpBuff { xdp: ctx, tags: Behind(tags_len as usize) };
-    walk(&packet, start as usize, first as u8, available).to_bits()
+    // From the first extension header on, as for an skb.
+    let packet = XdpBuff { xdp: ctx, tags: Behind((tags_len + start) as usize) };
+    walk(&packet, 0, first as u8, available).to_bits()
 }
 
 impl<T: Tags> PacketMut for XdpBuff<T> {

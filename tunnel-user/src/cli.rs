@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::config::{Drain, DrainProblem, NetworkName};
 use tunnel_user::dataplane::place::{Hook, Ingress};
+use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 
 use crate::cli_peer::PeerCommand;
@@ -187,6 +188,10 @@ pub struct AttachArgs {
     /// Where packets meet the program on the way in: tc, unless it is attached already
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
+    /// Handle tagged frames as well (any), or those of one VLAN alone (its identifier); none, unless
+    /// it is attached already: a tagged frame belongs to another network
+    #[arg(long, value_name = "any|ID")]
+    pub vlan: Option<Vlan>,
     /// Leave the routes to the peers' private addresses to you
     #[arg(long)]
     pub no_routes: bool,
@@ -215,6 +220,7 @@ impl AttachArgs {
             verbose,
             drain: self.drain,
             network: self.network,
+            vlan: self.vlan,
         }
     }
 }

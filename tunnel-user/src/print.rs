@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use tunnel_user::address::Private;
 use tunnel_user::commands::check::{Finding, Level};
+use tunnel_user::commands::private_in_arp::Set;
 use tunnel_user::commands::{attach, detach, peer, stats, status, switch};
 use tunnel_user::config::Drain;
 use tunnel_user::dataplane::place::Ingress;
@@ -44,12 +45,16 @@ pub fn attach(report: &attach::Report) -> String {
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));
     }
-    if report.arp_announce_set {
-        let _ = writeln!(text, "  sysctl net.ipv4.conf.{interface}.arp_announce=2");
+    for set in &report.sysctls {
+        let _ = writeln!(text, "  sysctl {}", sysctl(interface, set));
     }
     routes(&mut text, &report.routes);
     let _ = writeln!(text, "  back: rewrite detach {interface}");
     text
+}
+
+fn sysctl(interface: &str, set: &Set) -> String {
+    format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
 }
 
 /// What detach took away.
@@ -71,9 +76,8 @@ pub fn detach(reports: &[detach::Report]) -> String {
         for address in &report.addresses {
             let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
         }
-        if let Some(value) = report.arp_announce {
-            let _ =
-                writeln!(text, "  set back: sysctl net.ipv4.conf.{interface}.arp_announce={value}");
+        for set in &report.sysctls {
+            let _ = writeln!(text, "  set back: sysctl {}", sysctl(interface, set));
         }
         for route in &report.routes {
             let _ = writeln!(text, "  removed: route {route}");

@@ -13,6 +13,8 @@ pub trait Octets: Pod + Default + PartialEq {
     fn own() -> Self;
     /// Nobody's address.
     fn stranger() -> Self;
+    /// What binds a peer's addresses to each other.
+    fn tie(private: Self, public: Self) -> Self;
     /// Bits of an address.
     const BITS: u8;
     /// The map of single peers.
@@ -22,6 +24,10 @@ pub trait Octets: Pod + Default + PartialEq {
 }
 
 impl Octets for [u8; 4] {
+    fn tie(_: Self, _: Self) -> Self {
+        [0; 4]
+    }
+
     fn private(member: u32) -> Self {
         (0x0a00_0000 + member).to_be_bytes()
     }
@@ -44,6 +50,10 @@ impl Octets for [u8; 4] {
 }
 
 impl Octets for [u8; 16] {
+    fn tie(private: Self, public: Self) -> Self {
+        tunnel_common::peers::tie(private, public)
+    }
+
     fn private(member: u32) -> Self {
         ((0xfd00_u128 << 112) + u128::from(member)).to_be_bytes()
     }

@@ -202,7 +202,7 @@ fn what_comes_back_is_what_ran_and_not_the_file() -> Result<()> {
     let attached = |scenario: &Scenario| -> Result<[Value; 4]> {
         let status = scenario.json(host, &["status", "--json"])?;
         let interface = &status["interfaces"][0];
-        Ok(["hook", "ingress", "attached_at", "selves"].map(|key| interface[key].clone()))
+        Ok(["hook", "ingress", "attached_at", "local_members"].map(|key| interface[key].clone()))
     };
     let runs = attached(&scenario)?;
     scenario.file("other.toml", CLUSTER)?;

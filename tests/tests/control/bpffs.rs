@@ -20,7 +20,7 @@ pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
 /// What the programs note in the entries of peers, whenever it suits them.
-const NOTES: [&str; 4] = ["public_flows", "plain", "unaware", "until"];
+const NOTES: [&str; 4] = ["public_flows", "replies_native", "use_former_source", "grace_until"];
 
 /// The folder of a namespace's pins.
 pub fn pins(host: &Namespace) -> Result<PathBuf> {

@@ -14,9 +14,9 @@ const MAPS: [&str; 14] = [
     "peers_v6",
     "prefixes_v4",
     "prefixes_v6",
-    "selves",
-    "selves_v4",
-    "selves_v6",
+    "local_members",
+    "local_v4",
+    "local_v6",
     "members",
     "bypass",
     "attachment",
@@ -49,8 +49,8 @@ fn the_map_of_peers_reads_as_text() -> Result<()> {
     let wanted = json!({
         "private": [10, 0, 0, 2],
         "public": [203, 0, 113, 2],
-        "self_private": [10, 0, 0, 1],
-        "self_underlay": [198, 51, 100, 2],
+        "local_private": [10, 0, 0, 1],
+        "local_underlay": [198, 51, 100, 2],
         "slot": 0,
         "role": 1,
         "direct": 0,
@@ -74,10 +74,10 @@ fn every_map_has_named_fields() -> Result<()> {
     // One that this host starts with public addresses, to be remembered.
     ping(host, tests::lab::B_PUBLIC, 1, 8)?;
     for (map, fields) in [
-        ("peers_v4", &["private", "self_underlay"][..]),
+        ("peers_v4", &["private", "local_underlay"][..]),
         ("members", &["name"]),
-        ("selves", &["name", "v4", "v6", "underlay", "loopback_address_added"]),
-        ("selves_v4", &["private", "underlay", "length", "role"]),
+        ("local_members", &["name", "v4", "v6", "underlay", "loopback_address_added"]),
+        ("local_v4", &["private", "underlay", "length", "role"]),
         ("attachment", &["abi_version", "settings", "link_header_len", "version"]),
         ("peer_counters", &["egress", "ingress", "packets", "bytes"]),
         ("reason_counters", &["foreign_source", "spoofed", "packets"]),

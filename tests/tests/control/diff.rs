@@ -78,7 +78,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
         json!({
             "interface": "eth0",
             "same": false,
-            "selves": null,
+            "local_members": null,
             "peers": {
                 "added": [peer("srvd", "10.0.0.4", "192.0.2.4", false)],
                 "removed": [peer("srvc", "10.0.0.3", "192.0.2.3", false)],

@@ -120,7 +120,7 @@ fn both_families_are_rewritten_side_by_side() -> Result<()> {
 
     let interface = scenario.json(host, &["status", "--json"])?["interfaces"][0].clone();
     assert_eq!(
-        interface["selves"],
+        interface["local_members"],
         json!([{
             "name": "srva",
             "private": ["10.0.0.1", "fd00::1"],

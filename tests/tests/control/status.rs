@@ -37,7 +37,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "changed_at",
             "attached_by",
             "pins",
-            "selves",
+            "local_members",
             "gateway",
             "bypass",
             "peers",
@@ -48,7 +48,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
         ];
         wanted.sort_unstable();
         assert_eq!(keys(interface), wanted);
-        let own = &interface["selves"][0];
+        let own = &interface["local_members"][0];
         assert_eq!(keys(own), ["former_underlay", "name", "private", "public", "underlay"]);
         let peer = &interface["peers"][0];
         let wanted = ["accepted_from", "bypass", "direct", "draining", "name", "private", "public"];

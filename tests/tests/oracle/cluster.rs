@@ -175,11 +175,25 @@ pub struct Cluster {
     pub is_gateway: bool,
     /// All others.
     pub peers: Vec<Peer>,
+    /// Whether the programs handle tagged frames, too.
+    pub handles_tags: bool,
     /// Bypass rules for all peers: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
 }
 
 impl Cluster {
+    /// The private addresses that no packet from outside has. A gateway looks for its own in maps.
+    pub fn guarded(&self) -> impl Iterator<Item = IpAddr> {
+        let own = self.selves.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
+        own.map(|own| own.private.first)
+    }
+
+    /// Whether `address` is a private one of this host, or of those behind a gateway.
+    pub fn is_private(&self, address: IpAddr) -> bool {
+        let of_underlay = |own: &Own| own.underlay_ranges().any(|range| range.contains(address));
+        self.narrowest(address).is_some_and(|own| own.private.contains(address) && !of_underlay(own))
+    }
+
     /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.peers.iter().flat_map(|peer| {

@@ -49,7 +49,8 @@ fn one_host() -> Vec<Own> {
 
 fn cluster(name: &'static str, peers: Vec<Peer>) -> Cluster {
     let (link, selves) = (Link::Ethernet, one_host());
-    Cluster { name, link, selves, is_gateway: false, peers, bypass: Vec::new() }
+    let (is_gateway, handles_tags, bypass) = (false, true, Vec::new());
+    Cluster { name, link, selves, is_gateway, handles_tags, peers, bypass }
 }
 
 fn three_hosts() -> Vec<Peer> {
@@ -63,7 +64,7 @@ fn three_hosts() -> Vec<Peer> {
 
 /// Single addresses of both families.
 fn addresses() -> Cluster {
-    cluster("addresses", three_hosts())
+    Cluster { handles_tags: false, ..cluster("addresses", three_hosts()) }
 }
 
 /// Prefixes in prefixes, and single addresses in those: some hosts are shadowed in one direction or

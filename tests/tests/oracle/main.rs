@@ -165,7 +165,7 @@ fn concerns(reason: Reason, direction: Direction) -> bool {
         Reason::ForeignDestination
         | Reason::PublicFlow
         | Reason::Spoofed
-        | Reason::UnsettledReset => direction == Direction::Ingress,
+        | Reason::StrayReset => direction == Direction::Ingress,
         _ => true,
     }
 }

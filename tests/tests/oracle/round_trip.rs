@@ -25,6 +25,7 @@ pub fn other_side(cluster: &Cluster) -> Cluster {
             .map(|peer| Own { private: peer.private, underlay: peer.public, former: None })
             .collect(),
         is_gateway: true,
+        handles_tags: cluster.handles_tags,
         peers: peers
             .map(|(index, own)| Peer {
                 slot: index as u32,
@@ -87,7 +88,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     }
     let frame = &step.packet.bytes;
     let is_segmented = step.way.segments > 0;
-    let Some((start, family)) = network(frame, cluster.link) else { return false };
+    let Some((start, family)) = network(frame, cluster.link, cluster.handles_tags) else { return false };
     let (Ok(before), Ok(after)) = (
         of_packet(frame, start, family, is_segmented),
         of_packet(&prediction.after.frame, start, family, is_segmented),

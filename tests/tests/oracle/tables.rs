@@ -13,11 +13,11 @@ use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, FlowState, L
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{
-    BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_FORMER, ROLE_PRIVATE,
+    self, BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_FORMER, ROLE_PRIVATE,
     ROLE_PUBLIC,
 };
-use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE};
 
 use crate::cluster::{Cluster, Entry, Link, Range, Role};
 use crate::counts::{Counter, Counts};
@@ -39,6 +39,11 @@ pub fn settings(cluster: &Cluster) -> Settings {
         gateway: u8::from(cluster.is_gateway),
         bypass: u8::from(cluster.peers.iter().any(|peer| cluster.has_bypass(peer))),
         moved: u8::from(cluster.has_moved()),
+        vlan: if cluster.handles_tags { VLAN_ANY } else { VLAN_NONE },
+        reserved: 0,
+        vlan_id: 0,
+        guarded_v4: cluster.guarded().find_map(octets).unwrap_or_default(),
+        guarded_v6: cluster.guarded().find_map(octets).unwrap_or_default(),
     }
 }
 
@@ -54,13 +59,13 @@ struct Names {
 const V4: Names = Names {
     peers: maps::PEERS_V4,
     prefixes: maps::PREFIXES_V4,
-    selves: maps::SELVES_V4,
+    selves: maps::LOCAL_V4,
     flows: maps::FLOWS_V4,
 };
 const V6: Names = Names {
     peers: maps::PEERS_V6,
     prefixes: maps::PREFIXES_V6,
-    selves: maps::SELVES_V6,
+    selves: maps::LOCAL_V6,
     flows: maps::FLOWS_V6,
 };
 
@@ -87,7 +92,7 @@ where
     [u8; N]: Pod,
     PeerKey<[u8; N]>: Pod,
     PeerValue<[u8; N]>: Pod,
-    SelfRange<[u8; N]>: Pod,
+    LocalRange<[u8; N]>: Pod,
     Flow<[u8; N]>: Pod,
 {
     let of_family = |range: &Range| octets::<N>(range.first).is_some();
@@ -112,7 +117,7 @@ where
     for entry in entries().filter(|entry| !entry.range.is_single()) {
         prefixes.insert(&prefix_key(entry.range)?, value(cluster, &entry)?, 0)?;
     }
-    let mut selves: LpmTrie<_, [u8; N], SelfRange<[u8; N]>> =
+    let mut selves: LpmTrie<_, [u8; N], LocalRange<[u8; N]>> =
         map_mut(ebpf, names.selves)?.try_into()?;
     for key in selves.keys().collect::<Result<Vec<_>, _>>()? {
         selves.remove(&key)?;
@@ -121,15 +126,15 @@ where
     let asked = cluster.selves.iter().filter(|_| is_asked);
     for own in asked.filter(|own| of_family(&own.private)) {
         let both = own.private == own.underlay;
-        let former = own.former.map(|range| (range, SELF_FORMER));
-        let now = [(own.private, SELF_PRIVATE), (own.underlay, SELF_UNDERLAY)];
+        let former = own.former.map(|range| (range, LOCAL_FORMER));
+        let now = [(own.private, LOCAL_PRIVATE), (own.underlay, LOCAL_UNDERLAY)];
         for (range, role) in now.into_iter().chain(former) {
-            let value = SelfRange {
+            let value = LocalRange {
                 private: required(own.private.first)?,
                 underlay: required(own.underlay.first)?,
-                former: own.former.map_or(Ok([0; N]), |range| required(range.first))?,
+                previous_underlay: own.former.map_or(Ok([0; N]), |range| required(range.first))?,
                 length: range.length,
-                role: if both { SELF_PRIVATE + SELF_UNDERLAY } else { role },
+                role: if both { LOCAL_PRIVATE + LOCAL_UNDERLAY } else { role },
                 reserved: [0; 2],
             };
             selves.insert(&prefix_key(range)?, value, 0)?;
@@ -153,14 +158,17 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     };
     let bypass_of_all = if cluster.bypass.is_empty() { 0 } else { BYPASS_CLUSTER };
     let bypass_of_peer = if peer.bypass.is_empty() { 0 } else { BYPASS_MEMBER };
+    let private = required(peer.private.first)?;
+    let public = match entry.role {
+        Role::Private => required(peer.public.first)?,
+        Role::Public | Role::Former => required(entry.range.first)?,
+    };
     Ok(PeerValue {
-        private: required(peer.private.first)?,
-        public: match entry.role {
-            Role::Private => required(peer.public.first)?,
-            Role::Public | Role::Former => required(entry.range.first)?,
-        },
-        self_private: of_self(own.map(|own| own.private))?,
-        self_underlay: of_self(own.map(|own| own.underlay))?,
+        private,
+        public,
+        tie: if entry.range.is_single() { tie(private, public) } else { [0; N] },
+        local_private: of_self(own.map(|own| own.private))?,
+        local_underlay: of_self(own.map(|own| own.underlay))?,
         slot: peer.slot,
         role: match entry.role {
             Role::Private => ROLE_PRIVATE,
@@ -171,15 +179,23 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         public_flows: 0,
         length: entry.range.length,
         bypass: bypass_of_all + bypass_of_peer,
-        plain: 0,
-        unaware: u8::from(peer.is_unaware),
+        replies_native: 0,
+        use_former_source: u8::from(peer.is_unaware),
         reserved: 0,
-        until: match entry.role {
-            Role::Private => 0,
-            Role::Public => peer.settled_at,
-            Role::Former => peer.former.map_or(0, |(_, until)| until),
+        grace_until: if entry.role == Role::Public { peer.settled_at } else { 0 },
+        expires_at: match (entry.role, peer.former) {
+            (Role::Former, Some((_, until))) => until,
+            _ => 0,
         },
     })
+}
+
+/// What binds a peer's single addresses to each other: IPv6's alone.
+fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
+    match (private.as_slice().try_into(), public.as_slice().try_into()) {
+        (Ok(private), Ok(public)) => peers::tie(private, public)[..].try_into().expect("16 bytes"),
+        _ => [0; N],
+    }
 }
 
 /// What the programs remember.
@@ -216,9 +232,9 @@ where
         };
         let marks = Marks {
             public_flows: peer.public_flows == 1,
-            plain: peer.plain == 1,
-            until: peer.until,
-            unaware: peer.unaware == 1,
+            plain: peer.replies_native == 1,
+            until: peer.grace_until.max(peer.expires_at),
+            use_former_source: peer.use_former_source == 1,
         };
         memory.marks.insert(entry.range, marks);
     }
@@ -233,7 +249,7 @@ where
             protocol: flow.protocol,
             is_datagram: flow.kind == DATAGRAM,
         };
-        let treatment = match state.treatment {
+        let treatment = match state.action {
             LEFT_ALONE => Treatment::LeftAlone,
             FROM_UNDERLAY => Treatment::FromUnderlay,
             BYPASSED => Treatment::Bypassed,

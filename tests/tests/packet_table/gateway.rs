@@ -170,8 +170,11 @@ fn foreign<P: Packet>() -> Vec<Row> {
             &between(SRVB.public, to),
         );
         let is_in_ipv6 = P::HEADER_LEN == 40 && to == NETWORK.public.plus(0x100);
+        let is_private = to == SRVA.private || to == NETWORK.private.plus(7);
         rows.push(if is_in_ipv6 {
             row.rewritten(&between(SRVB.private, NETWORK.private.plus(0x100)), 0)
+        } else if is_private {
+            row.dropped_as(Reason::PrivateDestination)
         } else {
             row.left_alone_as(Reason::ForeignDestination)
         });

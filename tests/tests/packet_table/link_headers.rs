@@ -4,7 +4,7 @@
 use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_VLAN};
 use tests::packet::{Frame, Icmpv6, Ipv4, Ipv6, Link, Tag, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
-use tunnel_common::settings::{INFINIBAND_HEADER_LEN, Settings};
+use tunnel_common::settings::{INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_ONE};
 
 use crate::errors::unreachable;
 use crate::family::{Dual, Packet, packet, payload};
@@ -49,13 +49,14 @@ pub fn rows() -> Vec<Row> {
     rows.extend(in_family::<Ipv6>());
     rows.extend(tags_before_other_things());
     let solicitation: Ipv6 = packet(Icmpv6::neighbour_solicitation(SRVB.private.v6, [2; 6]));
-    let tagged = |packet: Ipv6| packet.to_frame().tagged(Tag::customer(7));
+    let in_vlan = |packet: Ipv6| packet.to_frame().tagged(Tag::customer(7));
     rows.push(
         Row::new(
             Direction::Egress,
             "neighbour solicitation in a vlan",
-            &tagged(private_out(&solicitation)),
+            &in_vlan(private_out(&solicitation)),
         )
+        .at(tagged(AT_SRVA))
         .left_alone_as(Reason::NeighborDiscovery),
     );
     rows
@@ -65,13 +66,57 @@ fn in_family<P: Packet>() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, tags) in tags() {
         let framed = |frame: Frame| tags.iter().fold(frame, |frame, tag| frame.tagged(*tag));
-        rows.extend(over::<P>(what, AT_SRVA, AT_SRVB, framed));
+        rows.extend(over::<P>(what, tagged(AT_SRVA), tagged(AT_SRVB), framed));
+        rows.extend(of_another_network::<P>(what, framed));
     }
+    rows.extend(of_one_vlan::<P>());
     let infiniband = |frame: Frame| frame.over(Link::InfiniBand);
     let (here, there) = (AT_SRVA_ON_INFINIBAND, AT_SRVB_ON_INFINIBAND);
     rows.extend(over::<P>("over infiniband", here, there, infiniband));
     rows.extend(three_tags::<P>());
     rows.extend(without_link_header::<P>());
+    rows
+}
+
+/// A host that handles frames whatever their tags.
+const fn tagged(host: Host) -> Host {
+    Host { settings: Settings { vlan: VLAN_ANY, ..host.settings }, ..host }
+}
+
+/// A tagged frame, where none was asked for: its packets are those of another network.
+fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) -> Vec<Row> {
+    let tcp: P = packet(Tcp::new(payload(33)));
+    [
+        (Direction::Egress, "tcp to a peer", private_out(&tcp)),
+        (Direction::Ingress, "tcp from a peer", public_in(&tcp)),
+        (Direction::Ingress, "a private address", private_in(&tcp)),
+    ]
+    .map(|(direction, kind, packet)| {
+        Row::new(direction, format!("{kind} {what} of another network"), &framed(packet.to_frame()))
+    })
+    .into()
+}
+
+/// Of a host that handles one VLAN, frames with that tag alone are rewritten.
+fn of_one_vlan<P: Packet>() -> Vec<Row> {
+    let of_100 =
+        |host: Host| Host { settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET }, ..host };
+    let tcp: P = packet(Tcp::new(payload(33)));
+    let row = |what: &str, tags: &[Tag]| {
+        let framed = |packet: P| tags.iter().fold(packet.to_frame(), |frame, tag| frame.tagged(*tag));
+        let row = Row::new(Direction::Egress, format!("tcp {what}"), &framed(private_out(&tcp)));
+        (row.at(of_100(AT_SRVA)), framed(public_out(&tcp)))
+    };
+    let (rewritten, after) = row("in the one vlan", &[Tag::customer(100)]);
+    let mut rows = vec![rewritten.rewritten(&after, 0).and_back_at(of_100(AT_SRVB))];
+    for (what, tags) in [
+        ("in another vlan than the one", vec![Tag::customer(101)]),
+        ("in no vlan, of a host with one", vec![]),
+        ("in the one vlan of a provider's", vec![Tag::provider(200), Tag::customer(100)]),
+        ("in a vlan of the one", vec![Tag::provider(100), Tag::customer(7)]),
+    ] {
+        rows.push(row(what, &tags).0);
+    }
     rows
 }
 
@@ -156,8 +201,10 @@ fn three_tags<P: Packet>() -> [Row; 2] {
         tags.into_iter().fold(packet.to_frame(), Frame::tagged)
     };
     [
-        Row::new(Direction::Egress, "tcp with three tags", &framed(private_out(&tcp))),
-        Row::new(Direction::Ingress, "tcp with three tags", &framed(public_in(&tcp))),
+        Row::new(Direction::Egress, "tcp with three tags", &framed(private_out(&tcp)))
+            .at(tagged(AT_SRVA)),
+        Row::new(Direction::Ingress, "tcp with three tags", &framed(public_in(&tcp)))
+            .at(tagged(AT_SRVA)),
     ]
 }
 
@@ -214,7 +261,7 @@ fn tags_before_other_things() -> Vec<Row> {
                 Frame::new(0x0800, bytes).tagged(tag)
             }),
         ] {
-            rows.push(Row::new(direction, what, &frame));
+            rows.push(Row::new(direction, what, &frame).at(tagged(AT_SRVA)));
         }
     }
     rows

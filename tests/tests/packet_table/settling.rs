@@ -39,7 +39,7 @@ fn reset<P: Packet>() -> P {
 fn dropped<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .at(AT_SRVA_SETTLING)
-        .dropped_as(Reason::UnsettledReset)
+        .dropped_as(Reason::StrayReset)
         .leaving(SRVB.public, Note::SettledAt, AT_SRVA_SETTLING.settled_at)
 }
 
@@ -174,7 +174,7 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
                 &sent.clone().addressed(SRVA.public, SRVB.private).to_frame(),
                 &public_out(&sent).to_frame(),
             )
-            .dropped_as(Reason::UnsettledReset),
+            .dropped_as(Reason::StrayReset),
         coming("tcp, a reset of a stranger", reset().addressed(STRANGER, SRVA.public)),
         coming("tcp, a reset to another host, at one that settles", {
             reset().addressed(SRVB.public, ROUTER)
@@ -185,12 +185,12 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
         coming("tcp, a reset from a private address, direct", private(&reset(), SRVC, SRVA))
             .left_alone_as(Reason::Direct),
         coming("tcp, a reset from the other peer", public(&reset(), SRVC, SRVA))
-            .dropped_as(Reason::UnsettledReset),
+            .dropped_as(Reason::StrayReset),
         coming("tcp, a reset behind a 1:1 nat", {
             reset().addressed(SRVB.public, UNDERLAY_BEHIND_NAT)
         })
         .at(behind_nat)
-        .dropped_as(Reason::UnsettledReset),
+        .dropped_as(Reason::StrayReset),
     ]
 }
 

@@ -3,13 +3,14 @@
 
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 use tunnel_common::flows::{DATAGRAM, Flow};
-use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER, Peer};
+use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER};
 
 use crate::address::Address;
 use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::ports;
-use crate::tables::{Tables, Treatment};
+use crate::peer_entry::{Conditions, PeerEntry};
+use crate::tables::{Tables, FlowAction};
 
 /// Whether a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
 /// the first one of their datagram.
@@ -17,21 +18,22 @@ use crate::tables::{Tables, Treatment};
 pub fn applies<A: Address, P: Packet, T: Tables<A>>(
     packet: &P,
     ip: &Ip<A>,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
+    conditions: Conditions,
     tables: &T,
 ) -> bool {
-    if peer.bypass == 0 {
+    if conditions.bypass() == 0 {
         return false;
     }
     if ip.fragment == Fragment::Later {
-        return tables.recall(&datagram(ip)) == Some(Treatment::Bypassed);
+        return tables.recall(&datagram(ip)) == Some(FlowAction::Bypassed);
     }
-    let is_listed = applies_to_quoted(packet, 0, ip, peer, tables);
+    let is_listed = applies_to_quoted(packet, 0, ip, peer, conditions, tables);
     if ip.fragment == Fragment::First {
         if is_listed {
-            tables.remember(&datagram(ip), Treatment::Bypassed);
+            tables.remember(&datagram(ip), FlowAction::Bypassed);
         } else {
-            // An identification comes round again.
+            // IP IDs wrap: drop the stale entry of a reused ID.
             tables.forget(&datagram(ip));
         }
     }
@@ -44,19 +46,20 @@ pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
     packet: &P,
     offset: usize,
     ip: &Ip<A>,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
+    conditions: Conditions,
     tables: &T,
 ) -> bool {
-    if peer.bypass == 0 {
+    if conditions.bypass() == 0 {
         return false;
     }
     let Some((source, destination)) = ports(packet, offset, ip) else { return false };
     let listed = |slot, port| {
         tables.has_bypass(&BypassKey { slot, protocol: ip.protocol, reserved: 0, port })
     };
-    peer.bypass & BYPASS_CLUSTER != 0 && (listed(CLUSTER, source) || listed(CLUSTER, destination))
-        || peer.bypass & BYPASS_MEMBER != 0
-            && (listed(peer.slot, source) || listed(peer.slot, destination))
+    conditions.bypass() & BYPASS_CLUSTER != 0 && (listed(CLUSTER, source) || listed(CLUSTER, destination))
+        || conditions.bypass() & BYPASS_MEMBER != 0
+            && (listed(peer.slot(), source) || listed(peer.slot(), destination))
 }
 
 /// A datagram that is left alone, told apart from the others by its identification.

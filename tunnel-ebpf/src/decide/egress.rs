@@ -3,16 +3,17 @@
 use core::hint::cold_path;
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
-use tunnel_common::peers::{Peer, ROLE_PRIVATE};
+use tunnel_common::peers::ROLE_PRIVATE;
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::{Address, Addresses};
-use crate::family::{Family, Octets};
-use crate::packet::PacketMut;
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
-use crate::tables::{Tables, Treatment};
+use crate::peer_entry::{Conditions, PeerEntry};
+use crate::tables::{Tables, FlowAction};
 
 /// Handles a packet that leaves, but for an ICMP error. One lookup for a packet that concerns no
 /// peer; two where peers are prefixes.
@@ -30,22 +31,15 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(F::destination::<P>(&own)) else {
+    let destination = F::destination::<P>(&own);
+    let Some(peer) = &tables.peer(destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
     let header = F::header::<P>(&own);
-    if peer.role != ROLE_PRIVATE {
+    if peer.role() != ROLE_PRIVATE {
         cold_path();
-        if let Ok(ip) = F::parse(packet, &header)
-            && own::private_of(tables, peer, ip.addresses.source).is_some()
-            && let Ok(private) = peer_range::private_of(tables, peer, ip.addresses.destination)
-        {
-            let treatment = Some(Treatment::LeftAlone);
-            let is_noted =
-                public_flow::note::<F, P, T>(packet, &ip, ip.addresses, tables, treatment);
-            if is_noted && peer.public_flows == 0 {
-                tables.set_public_flows(private, ip.addresses.destination);
-            }
+        if let Ok(ip) = F::parse(packet, &header) {
+            to_public::<F, P, T>(packet, tables, &ip, peer)?;
         }
         return Ok(Step::Done(Outcome::NotOurs));
     }
@@ -57,22 +51,51 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
             return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason);
         }
     };
-    let has_conditions = peer.has_conditions();
-    if has_conditions && peer.direct == 1 && peer.plain == 1 {
+    // Another interface brought it, with this host's own address as its source.
+    if !F::DROPS_LOCAL_SOURCES && !tables.is_gateway() && packet.is_forwarded() {
         cold_path();
-        return Err(Reason::Direct);
+        return Err(Reason::Spoofed);
     }
-    let conditional = has_conditions || from.is_underlay;
+    let mut conditions = peer.conditions();
+    if conditions.any() {
+        cold_path();
+        conditions = tables.conditions(destination);
+        if conditions.is_native() {
+            return Err(Reason::Direct);
+        }
+    }
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, &ip) {
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => return Ok(Step::IcmpError),
-            _ => return to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional),
+            _ => return to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditions),
         }
     }
-    to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditional)
+    to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditions)
+}
+
+/// To a peer's public address: the replies to what this host sends from its own belong to that flow.
+#[inline(always)]
+fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    ip: &Ip<F::Address>,
+    peer: &PeerEntry<'_, F::Address>,
+) -> Result<(), Reason> {
+    let wire = ip.addresses;
+    let Some(source) = own::private_of(tables, peer, wire.source) else { return Ok(()) };
+    let Ok(destination) = peer_range::private_of(tables, peer, wire.destination) else {
+        return Ok(());
+    };
+    let private = Addresses { source, destination };
+    let action = Some(FlowAction::LeftAlone);
+    let is_noted = public_flow::note::<F, P, T>(packet, ip, wire, &private, tables, action)?;
+    if is_noted && !peer.conditions().has_public_flows() {
+        tables.set_public_flows(destination, wire.destination);
+    }
+    Ok(())
 }
 
 #[inline(always)]
@@ -81,18 +104,18 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
     own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
-    peer: &Peer<Octets<F>>,
-    from: &From<F::Address>,
-    conditional: bool,
+    peer: &PeerEntry<'_, F::Address>,
+    from: &EgressSource<F::Address>,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
-    let addresses = if conditional {
+    let addresses = if conditions.any() || from.is_underlay {
         cold_path();
-        on_conditions::<F, P, T>(packet, tables, ip, peer, from)?
+        on_conditions::<F, P, T>(packet, tables, ip, peer, from, conditions)?
     } else {
         addresses(tables, peer, ip, from)?
     };
     let direction = Direction::Egress;
-    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot).map(Step::Done)
+    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
 /// As [`addresses`], where few packets come: to a peer with bypass rules or with flows over public
@@ -102,17 +125,24 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
     ip: &Ip<F::Address>,
-    peer: &Peer<Octets<F>>,
-    from: &From<F::Address>,
+    peer: &PeerEntry<'_, F::Address>,
+    from: &EgressSource<F::Address>,
+    conditions: Conditions,
 ) -> Result<Addresses<F::Address>, Reason> {
-    if bypass::applies(packet, ip, peer, tables) {
+    if bypass::applies(packet, ip, peer, conditions, tables) {
         return Err(Reason::Bypass);
     }
     let addresses = addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if (from.is_underlay || peer.public_flows != 0) && checksum_to_mend::<F>(ip).is_ok() {
-        let treatment = from.is_underlay.then_some(Treatment::FromUnderlay);
-        let is_noted = public_flow::note::<F, P, T>(packet, ip, addresses, tables, treatment);
+    if (from.is_underlay || conditions.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
+        let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
+        let source = own::private_of(tables, peer, ip.addresses.source);
+        let private = Addresses {
+            source: source.unwrap_or(F::Address::NONE),
+            destination: ip.addresses.destination,
+        };
+        let is_noted =
+            public_flow::note::<F, P, T>(packet, ip, addresses, &private, tables, action)?;
         // Always, since a peer that has moved has more than one entry that may lack the note.
         if is_noted && from.is_underlay {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
@@ -127,18 +157,17 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
 fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
-    peer: &Peer<Octets<F>>,
+    peer: &PeerEntry<'_, F::Address>,
     ip: &Ip<F::Address>,
 ) -> Option<Step> {
-    let is_plain = peer.direct == 1 && peer.plain == 1;
     let is_error = tables.is_gateway()
-        && !is_plain
+        && !peer.conditions().is_native()
         && icmp_message::<F, P>(packet, ip) == Some(Message::Error);
     is_error.then_some(Step::IcmpError)
 }
 
 /// Where a packet to a peer is from.
-pub(super) struct From<A> {
+pub(super) struct EgressSource<A> {
     /// The underlay address that it is to be from on the wire.
     pub underlay: A,
     /// Whether it is from that already: its socket is bound to it. Otherwise it is from a private
@@ -153,13 +182,13 @@ pub(super) struct From<A> {
 #[inline(always)]
 pub(super) fn from<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     source: A,
-) -> Result<From<A>, Reason> {
+) -> Result<EgressSource<A>, Reason> {
     match own::underlay_of(tables, peer, source) {
-        Some(underlay) => Ok(From { underlay, is_underlay: false }),
+        Some(underlay) => Ok(EgressSource { underlay, is_underlay: false }),
         None if own::private_of(tables, peer, source).is_some() => {
-            Ok(From { underlay: source, is_underlay: true })
+            Ok(EgressSource { underlay: source, is_underlay: true })
         }
         None => Err(Reason::ForeignSource),
     }
@@ -172,9 +201,9 @@ pub(super) fn from<A: Address, T: Tables<A>>(
 #[inline(always)]
 pub(super) fn addresses<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     ip: &Ip<A>,
-    from: &From<A>,
+    from: &EgressSource<A>,
 ) -> Result<Addresses<A>, Reason> {
     let destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
     Ok(Addresses { source: from.underlay, destination })

@@ -10,14 +10,14 @@ use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
 
 use super::egress::from;
 use super::quote::{self, Quote, QuotedChecksum};
-use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten, written};
+use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
 use crate::address::{Address, Addresses};
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet, PacketMut};
+use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
-use crate::tables::{Tables, Treatment};
+use crate::tables::{Tables, FlowAction};
 
 /// The addresses that an error and its quote are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +75,10 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
-    let Some(peer) = tables.peer(ip.addresses.destination) else {
+    let Some(peer) = &tables.peer(ip.addresses.destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
-    new.slot = peer.slot;
+    new.slot = peer.slot();
     let sender = from(tables, peer, ip.addresses.source);
     new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
@@ -100,13 +100,13 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if sender.is_err() && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = tables.peer(source) else { return without_quote };
-    if peer.role != ROLE_PRIVATE {
+    let Some(peer) = &tables.peer(source).found()? else { return without_quote };
+    if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
     // To the private address, or to the underlay address that a socket is bound to.
     let Ok(to) = from(tables, peer, destination) else { return without_quote };
-    if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, tables) {
+    if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
     if sender.is_err() {
@@ -170,11 +170,11 @@ fn sender<A: Address, T: Tables<A>>(
     new: &mut Readdressed<A>,
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    match tables.peer(source) {
-        Some(peer) if peer.role == ROLE_PRIVATE => Ok(false),
-        Some(peer) if peer.role == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
+    match &tables.peer(source).found()? {
+        Some(peer) if peer.role() == ROLE_PRIVATE => Ok(false),
+        Some(peer) if peer.role() == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
         Some(peer) => {
-            new.slot = peer.slot;
+            new.slot = peer.slot();
             new.wire.destination =
                 own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
             new.wire.source = peer_range::private_of(tables, peer, source)?;
@@ -211,46 +211,58 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
-    let Some(peer) = tables.peer(destination) else { return Ok(About::Other) };
-    if peer.role == ROLE_PRIVATE || source != ip.addresses.destination {
+    let Some(peer) = &tables.peer(destination).found()? else { return Ok(About::Other) };
+    if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(About::Other);
     }
     let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };
-    if bypass::applies_to_quoted(packet, offset, &quoted, peer, tables) {
+    if bypass::applies_to_quoted(packet, offset, &quoted, peer, peer.conditions(), tables) {
         return Ok(About::LeftAlone(Reason::Bypass));
     }
     let mut sent = Addresses { source: own, destination };
-    if peer.public_flows == 1 {
+    if peer.conditions().has_public_flows() {
         match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
-            Some(Treatment::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
-            Some(Treatment::FromUnderlay) => sent.source = source,
-            Some(Treatment::Bypassed) | None => {}
+            Some(FlowAction::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
+            Some(FlowAction::FromUnderlay) => sent.source = source,
+            Some(FlowAction::Bypassed) | None => {}
         }
     }
-    let slot = peer.slot;
+    let slot = peer.slot();
     sent.destination = peer_range::private_of(tables, peer, destination)?;
     Ok(About::Ours { sent, slot })
 }
 
-/// Rewrites an error and its quote.
+/// Counts an error that was rewritten with its quote: apart from that, for the sake of the stack.
 #[inline(always)]
-pub fn rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    packet: &mut P,
+pub fn count_with_quote<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
     tables: &T,
     direction: Direction,
+    outcome: Outcome,
+) -> Outcome {
+    if let Outcome::Rewritten { slot } = outcome {
+        tables.count_rewritten(slot, direction, packet.count());
+    }
+    outcome
+}
+
+/// Rewrites an error and its quote. [`count_with_quote`] counts it.
+#[inline(always)]
+pub fn rewrite_with_quote<F: Family, P: PacketMut>(
+    packet: &mut P,
     new: &Readdressed<F::Address>,
 ) -> Outcome {
-    try_rewrite_with_quote::<F, P, T>(packet, tables, direction, new)
-        .unwrap_or_else(Outcome::NotRewritten)
+    match try_rewrite_with_quote::<F, P>(packet, new) {
+        Ok(()) => Outcome::Rewritten { slot: new.slot },
+        Err(reason) => Outcome::NotRewritten(reason),
+    }
 }
 
 #[inline(always)]
-fn try_rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
+fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     packet: &mut P,
-    tables: &T,
-    direction: Direction,
     new: &Readdressed<F::Address>,
-) -> Result<Outcome, Reason> {
+) -> Result<(), Reason> {
     let offset = new.header_len as usize + icmp::HEADER_LEN;
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
@@ -258,8 +270,8 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
     let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
     let new_header = F::new_header(&header, new.wire);
-    let result = rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote);
-    written::<F, P, T>(packet, tables, direction, new.slot, result)
+    rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote)
+        .map_err(|WriteFailed| Reason::WriteFailed)
 }
 
 /// Rewrites an error about something else.

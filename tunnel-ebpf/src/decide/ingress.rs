@@ -3,16 +3,18 @@
 use core::hint::cold_path;
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
-use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY};
+use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
-use crate::address::Addresses;
-use crate::family::{Family, Octets};
+use crate::address::{Address as _, Addresses};
+use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
-use crate::tables::{Tables, Treatment};
+use crate::peer_entry::{Conditions, PeerEntry};
+use crate::tables::{Tables, FlowAction};
 
 /// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
 /// peer; two where peers are prefixes.
@@ -30,43 +32,82 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
-    let Some(peer) = tables.peer(F::source::<P>(&own)) else {
-        return Ok(of_no_peer::<F, P>(&own));
+    let source = F::source::<P>(&own);
+    let Some(peer) = &tables.peer(source).found()? else {
+        return of_no_peer::<F, P, T>(tables, &own);
     };
-    let header = F::header::<P>(&own);
-    if peer.role == ROLE_PRIVATE {
+    let mut conditions = peer.conditions();
+    if conditions.any() {
         cold_path();
-        return Err(plain::<F, T>(tables, peer, F::addresses(&header)));
+        // Those that were read may be those of the key that the entry went to: they count if a second look
+        // finds them as well.
+        conditions = tables.conditions(source);
     }
-    if peer.role == ROLE_FORMER && tables.has_drained(peer) {
+    let header = F::header::<P>(&own);
+    if peer.role() == ROLE_PRIVATE {
         cold_path();
-        return Ok(of_no_peer::<F, P>(&own));
+        return Err(native::<F, T>(tables, peer, conditions, F::addresses(&header)));
+    }
+    if peer.role() == ROLE_FORMER && tables.has_drained(peer) {
+        cold_path();
+        return of_no_peer::<F, P, T>(tables, &own);
     }
     let ip = F::parse(packet, &header)?;
-    decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer)
+    decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer, conditions)
 }
 
 /// From an address of no peer's: it may be an error from a router in between.
 #[inline(always)]
-fn of_no_peer<F: Family, P: Packet>(own: &F::InPlace<P>) -> Step {
-    if F::may_hold_icmp::<P>(own) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) }
+fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
+    tables: &T,
+    own: &F::InPlace<P>,
+) -> Result<Step, Reason> {
+    let guarded = tables.guarded();
+    // This host's private address is no address of the network outside.
+    if guarded != F::Address::NONE {
+        if F::destination::<P>(own) == guarded {
+            cold_path();
+            return Err(Reason::PrivateDestination);
+        }
+        if F::source::<P>(own) == guarded {
+            cold_path();
+            return Err(Reason::Spoofed);
+        }
+    }
+    if tables.is_gateway() {
+        if is_private::<F, T>(tables, F::destination::<P>(own)) {
+            return Err(Reason::PrivateDestination);
+        }
+        if is_private::<F, T>(tables, F::source::<P>(own)) {
+            return Err(Reason::Spoofed);
+        }
+    }
+    Ok(if F::may_hold_icmp::<P>(own) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) })
+}
+
+/// On a gateway: the address is a private one, and no public one, of the members that it stands for.
+#[inline(always)]
+fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address) -> bool {
+    const ANY: u8 = LOCAL_PRIVATE | LOCAL_UNDERLAY | LOCAL_FORMER;
+    tables.own(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
 }
 
 /// From a peer's private address.
 #[inline(always)]
-fn plain<F: Family, T: Tables<F::Address>>(
+fn native<F: Family, T: Tables<F::Address>>(
     tables: &T,
-    peer: &Peer<Octets<F>>,
+    peer: &PeerEntry<'_, F::Address>,
+    conditions: Conditions,
     addresses: Addresses<F::Address>,
 ) -> Reason {
-    if peer.direct != 1 {
+    if !conditions.is_direct() {
         return Reason::Spoofed;
     }
-    if peer.plain == 0
+    if !conditions.replies_native()
         && own::underlay_of(tables, peer, addresses.destination).is_some()
         && let Ok(public) = peer_range::public_of(tables, peer, addresses.source)
     {
-        tables.set_plain(addresses.source, public, true);
+        tables.set_replies_native(addresses.source, public, true);
     }
     Reason::Direct
 }
@@ -77,11 +118,21 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
     own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
-    peer: &Peer<Octets<F>>,
+    peer: &PeerEntry<'_, F::Address>,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    let own_private =
-        own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
+    let Some(own_private) = own::private_of(tables, peer, destination) else {
+        cold_path();
+        let guarded = tables.guarded();
+        let is_guarded = guarded != F::Address::NONE && destination == guarded;
+        let to_private = is_guarded || tables.is_gateway() && is_private::<F, T>(tables, destination);
+        return Err(if to_private {
+            Reason::PrivateDestination
+        } else {
+            Reason::ForeignDestination
+        });
+    };
     // On a way of its own: what is known of a message would be carried along by all others.
     if ip.protocol == F::ICMP {
         cold_path();
@@ -89,23 +140,33 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Message::NeighborDiscovery) => return Err(Reason::NeighborDiscovery),
             Some(Message::Error) => {
                 let private = peer_range::private_of(tables, peer, source)?;
-                if peer.public_flows == 1 && ip.fragment == Fragment::First {
-                    // An identification comes round again: it is of no flow, and so are the rest.
+                if conditions.has_public_flows() && ip.fragment == Fragment::First {
+                    // IP IDs wrap: an error is of no flow, and neither are its later fragments.
                     let _ = public_flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
-                if peer.role == ROLE_PUBLIC && peer.until != 0 {
-                    // For the note that it makes when the time is over.
-                    let _ = tables.is_settling(peer, source);
+                if peer.grace_until() != 0 {
+                    // Ends the period when its time is over.
+                    let _ = tables.in_grace_period(peer);
                 }
-                if peer.plain == 1 {
-                    tables.set_plain(private, source, false);
+                if conditions.replies_native() {
+                    tables.set_replies_native(private, source, false);
                 }
                 return Ok(Step::IcmpError);
             }
-            _ => return from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private),
+            _ => {
+                return from_peer::<F, P, T>(
+                    packet,
+                    tables,
+                    own,
+                    ip,
+                    peer,
+                    own_private,
+                    conditions,
+                );
+            }
         }
     }
-    from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private)
+    from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private, conditions)
 }
 
 #[inline(always)]
@@ -114,13 +175,15 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     tables: &T,
     own: &F::InPlace<P>,
     ip: &Ip<F::Address>,
-    peer: &Peer<Octets<F>>,
+    peer: &PeerEntry<'_, F::Address>,
     own_private: F::Address,
+    conditions: Conditions,
 ) -> Result<Step, Reason> {
     let source = ip.addresses.source;
-    let addresses = if tables.has_moved() || peer.has_conditions() || peer.until != 0 {
+    let is_conditional = tables.has_moved() || conditions.any() || peer.grace_until() != 0;
+    let addresses = if is_conditional {
         cold_path();
-        on_conditions::<F, P, T>(packet, tables, ip, peer, own_private)?
+        on_conditions::<F, P, T>(packet, tables, ip, peer, conditions, own_private)?
     } else {
         Addresses {
             source: peer_range::private_of(tables, peer, source)?,
@@ -128,7 +191,7 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
         }
     };
     let direction = Direction::Ingress;
-    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot).map(Step::Done)
+    rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
 /// The new addresses, where few packets come: from a peer with bypass rules or with flows over public
@@ -139,42 +202,43 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
     ip: &Ip<F::Address>,
-    peer: &Peer<Octets<F>>,
+    peer: &PeerEntry<'_, F::Address>,
+    conditions: Conditions,
     own_private: F::Address,
 ) -> Result<Addresses<F::Address>, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    if bypass::applies(packet, ip, peer, tables) {
+    if bypass::applies(packet, ip, peer, conditions, tables) {
         return Err(Reason::Bypass);
     }
     let mut addresses = Addresses {
         source: peer_range::private_of(tables, peer, source)?,
         destination: own_private,
     };
-    if peer.public_flows == 1 {
+    if conditions.has_public_flows() {
         match public_flow::of_reply::<F, P, T>(packet, ip, tables) {
-            Some(Treatment::LeftAlone) => return Err(Reason::PublicFlow),
-            Some(Treatment::FromUnderlay) => addresses.destination = destination,
-            Some(Treatment::Bypassed) | None => {}
+            Some(FlowAction::LeftAlone) => return Err(Reason::PublicFlow),
+            Some(FlowAction::FromUnderlay) => addresses.destination = destination,
+            Some(FlowAction::Bypassed) | None => {}
         }
     }
-    if peer.role == ROLE_PUBLIC && peer.until != 0 && tables.is_settling(peer, source) {
+    if peer.role() == ROLE_PUBLIC && peer.grace_until() != 0 && tables.in_grace_period(peer) {
         match tcp::segment(packet, ip) {
-            Segment::ResetOfUnknown => return Err(Reason::UnsettledReset),
+            Segment::ResetOfUnknown => return Err(Reason::StrayReset),
             // An attached host dials. Were its reset dropped that ends an old connection between
             // the same ports (RFC 9293, section 3.5.1), it would dial in vain.
-            Segment::Opening => tables.settle(source),
+            Segment::Opening => peer.shared().end_grace_period(),
             Segment::Other => {}
         }
     }
-    if peer.plain == 1 {
-        tables.set_plain(addresses.source, source, false);
+    if conditions.replies_native() {
+        tables.set_replies_native(addresses.source, source, false);
     }
     // Both ways, since a peer may go back: it is answered in kind.
     if tables.has_moved()
-        && let Some(is_of_now) = own::is_of_now(tables, peer, destination)
-        && (peer.unaware == 1) == is_of_now
+        && let Some(is_current) = own::is_current(tables, peer, destination)
+        && peer.uses_former_source() == is_current
     {
-        tables.set_unaware(addresses.source, source, !is_of_now);
+        tables.set_use_former_source(addresses.source, source, !is_current);
     }
     Ok(addresses)
 }

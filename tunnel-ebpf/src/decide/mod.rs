@@ -57,7 +57,8 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
     match step {
         Step::Done(outcome) => outcome,
         Step::IcmpError if new.has_quote => {
-            icmp_error::rewrite_with_quote::<F, P, T>(packet, tables, direction, &new)
+            let outcome = icmp_error::rewrite_with_quote::<F, P>(packet, &new);
+            icmp_error::count_with_quote::<F, P, T>(packet, tables, direction, outcome)
         }
         Step::IcmpError => {
             icmp_error::rewrite_without_quote::<F, P, T>(packet, tables, direction, &new)

@@ -2,10 +2,10 @@
 
 use core::hint::cold_path;
 
-use tunnel_common::peers::Peer;
-use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY};
 
 use crate::address::Address;
+use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
 /// The underlay address that packets to `peer` from the private address `private` of this host's are
@@ -13,30 +13,30 @@ use crate::tables::Tables;
 #[inline(always)]
 pub fn underlay_of<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     private: A,
 ) -> Option<A> {
     let is_unaware = tables.has_moved() && {
         // Of its own, or it would be asked whether the host has moved or not.
         cold_path();
-        peer.unaware == 1
+        peer.uses_former_source()
     };
     if !tables.is_gateway() {
-        if private != A::from_octets(peer.self_private) {
+        if private != peer.local_private() {
             cold_path();
             return None;
         }
         if !is_unaware {
-            return Some(A::from_octets(peer.self_underlay));
+            return Some(peer.local_underlay());
         }
     }
     let range = tables.own(private)?;
-    let former = A::from_octets(range.former);
+    let former = A::from_octets(range.previous_underlay);
     let underlay = match is_unaware && former != A::NONE {
         true => former,
         false => A::from_octets(range.underlay),
     };
-    let is_private = range.role & SELF_PRIVATE != 0;
+    let is_private = range.role & LOCAL_PRIVATE != 0;
     is_private.then(|| private.in_network(underlay, range.length))
 }
 
@@ -45,34 +45,34 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
 #[inline(always)]
 pub fn private_of<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     underlay: A,
 ) -> Option<A> {
     if !tables.is_gateway() {
-        if underlay == A::from_octets(peer.self_underlay) {
-            return Some(A::from_octets(peer.self_private));
+        if underlay == peer.local_underlay() {
+            return Some(peer.local_private());
         }
         if !tables.has_moved() {
             return None;
         }
     }
     let range = tables.own(underlay)?;
-    let is_underlay = range.role & (SELF_UNDERLAY | SELF_FORMER) != 0;
+    let is_underlay = range.role & (LOCAL_UNDERLAY | LOCAL_FORMER) != 0;
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
 
-/// Whether `underlay`, of which [`private_of`] knows, is this host's address of now, and not that from
-/// before it moved; nothing of a member that has not moved.
+/// `underlay`, which [`private_of`] knows, is this host's current address, and not the one before it
+/// moved; nothing for a member that has not moved.
 #[inline(always)]
-pub fn is_of_now<A: Address, T: Tables<A>>(
+pub fn is_current<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     underlay: A,
 ) -> Option<bool> {
     if !tables.is_gateway() {
-        return Some(underlay == A::from_octets(peer.self_underlay));
+        return Some(underlay == peer.local_underlay());
     }
     let range = tables.own(underlay)?;
-    let has_moved = A::from_octets(range.former) != A::NONE;
-    has_moved.then_some(range.role & SELF_UNDERLAY != 0)
+    let has_moved = A::from_octets(range.previous_underlay) != A::NONE;
+    has_moved.then_some(range.role & LOCAL_UNDERLAY != 0)
 }

@@ -1,35 +1,36 @@
 //! From one of a peer's addresses to the other. That of a prefix keeps the host part.
 
 use tunnel_common::outcome::Reason;
-use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::address::Address;
+use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// Where packets to `private`, an address of the peer, are sent.
+/// Where packets to `private`, an address of the peer that it was found under, are sent.
 ///
 /// # Errors
-/// [`Reason::Shadowed`].
+/// [`Reason::Shadowed`] or [`Reason::Contended`].
 #[inline(always)]
 pub fn public_of<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     private: A,
 ) -> Result<A, Reason> {
-    translated(tables, peer, private, A::from_octets(peer.public), ROLE_PUBLIC)
+    translated(tables, peer, private, peer.counterpart(), ROLE_PUBLIC)
 }
 
-/// Who packets from `public`, an address of the peer, are from.
+/// Who packets from `public`, an address of the peer that it was found under, are from.
 ///
 /// # Errors
-/// [`Reason::Shadowed`].
+/// [`Reason::Shadowed`] or [`Reason::Contended`].
 #[inline(always)]
 pub fn private_of<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     public: A,
 ) -> Result<A, Reason> {
-    translated(tables, peer, public, A::from_octets(peer.private), ROLE_PRIVATE)
+    translated(tables, peer, public, peer.counterpart(), ROLE_PRIVATE)
 }
 
 /// `address` in `network`, unless it is another member's there: a longer prefix or a single address
@@ -37,18 +38,18 @@ pub fn private_of<A: Address, T: Tables<A>>(
 #[inline(always)]
 fn translated<A: Address, T: Tables<A>>(
     tables: &T,
-    peer: &Peer<A::Octets>,
+    peer: &PeerEntry<'_, A>,
     address: A,
     network: A,
     role: u8,
 ) -> Result<A, Reason> {
-    if !tables.has_prefixes() || peer.length == A::BITS {
+    if !tables.has_prefixes() || peer.length() == A::BITS {
         return Ok(network);
     }
-    let slot = peer.slot;
-    let translated = address.in_network(network, peer.length);
-    match tables.peer(translated) {
-        Some(owner) if owner.slot == slot && owner.role == role => Ok(translated),
+    let slot = peer.slot();
+    let translated = address.in_network(network, peer.length());
+    match tables.peer(translated).found()? {
+        Some(owner) if owner.slot() == slot && owner.role() == role => Ok(translated),
         _ => Err(Reason::Shadowed),
     }
 }

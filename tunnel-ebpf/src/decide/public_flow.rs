@@ -4,35 +4,50 @@
 //! tells their replies apart.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
+use tunnel_common::outcome::Reason;
 
 use crate::address::{Address, Addresses};
 use crate::family::{Family, Octets};
 use crate::packet::Packet;
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::{Fragment, Ip};
-use crate::parse::transport::ports;
-use crate::tables::{Tables, Treatment};
+use crate::parse::transport::{TCP, UDP, ports};
+use crate::tables::{Tables, FlowAction};
 
-/// Remembers how replies to a packet that is on the wire between the addresses `wire` are treated.
+/// Remembers how replies to a packet that is on the wire between the addresses `wire` are treated. `private`
+/// are the private addresses that stand for these.
 ///
-/// Without a treatment, forgets its flow: the packet is from a private address, its ports are now
+/// Without an action, forgets its flow: the packet is from a private address, its ports are now
 /// those of a flow with private addresses, and the replies belong to that one.
 ///
 /// Returns whether it is of a flow that can be remembered.
+///
+/// # Errors
+/// [`Reason::PortConflict`] if the flow is new and a socket has the same ports between the private
+/// addresses: on the wire, both would be one flow, and any local user could have its replies.
 #[inline(always)]
 pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     ip: &Ip<F::Address>,
     wire: Addresses<F::Address>,
+    private: &Addresses<F::Address>,
     tables: &T,
-    treatment: Option<Treatment>,
-) -> bool {
-    let Some(flow) = flow::<F, P>(packet, 0, ip, wire, Perspective::Sent) else { return false };
-    match treatment {
-        Some(treatment) => tables.remember(&flow, treatment),
+    action: Option<FlowAction>,
+) -> Result<bool, Reason> {
+    let Some(flow) = flow::<F, P>(packet, 0, ip, wire, Perspective::Sent) else {
+        return Ok(false);
+    };
+    match action {
+        Some(action) => {
+            let has_ports = matches!(flow.protocol, TCP | UDP);
+            if has_ports && tables.recall(&flow).is_none() && packet.has_socket(&flow, private) {
+                return Err(Reason::PortConflict);
+            }
+            tables.remember(&flow, action);
+        }
         None => tables.forget(&flow),
     }
-    true
+    Ok(true)
 }
 
 /// How a packet that arrives is treated because it answers a remembered flow, if it does.
@@ -44,20 +59,20 @@ pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     ip: &Ip<F::Address>,
     tables: &T,
-) -> Option<Treatment> {
+) -> Option<FlowAction> {
     if ip.fragment == Fragment::Later {
         return tables.recall(&datagram(ip));
     }
     let flow = flow::<F, P>(packet, 0, ip, ip.addresses, Perspective::Received);
-    let treatment = flow.and_then(|flow| tables.recall(&flow));
+    let action = flow.and_then(|flow| tables.recall(&flow));
     if ip.fragment == Fragment::First {
-        match treatment {
-            Some(treatment) => tables.remember(&datagram(ip), treatment),
-            // An identification comes round again.
+        match action {
+            Some(action) => tables.remember(&datagram(ip), action),
+            // IP IDs wrap: drop the stale entry of a reused ID.
             None => tables.forget(&datagram(ip)),
         }
     }
-    treatment
+    action
 }
 
 /// How replies to the quoted packet at `offset` are treated, if a remembered flow sent it.
@@ -67,7 +82,7 @@ pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
     offset: usize,
     quoted: &Ip<F::Address>,
     tables: &T,
-) -> Option<Treatment> {
+) -> Option<FlowAction> {
     let flow = flow::<F, P>(packet, offset, quoted, quoted.addresses, Perspective::Sent)?;
     tables.recall(&flow)
 }
@@ -93,7 +108,7 @@ fn flow<F: Family, P: Packet>(
     }
     let (mut source_port, mut destination_port) = ([0; 2], [0; 2]);
     if crate::parse::transport::has_ports(ip.protocol) {
-        // What lies behind a shorter payload are other bytes of the frame.
+        // Never read ports past payload_len: padding follows.
         (source_port, destination_port) = ports(packet, offset, ip)?;
     } else if ip.protocol == F::ICMP {
         if ip.payload_len < icmp::HEADER_LEN as u32 {

@@ -19,6 +19,7 @@ mod flow_memory;
 mod flow_replies;
 mod garbage;
 mod gateway;
+mod guarded;
 mod host;
 mod icmpv6;
 mod ipv4;

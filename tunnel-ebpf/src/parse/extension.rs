@@ -28,8 +28,8 @@ pub struct Chain {
     pub protocol: u8,
     /// Which part of its datagram the packet is.
     pub fragment: Fragment,
-    /// The identification of its fragments, in network order.
-    pub identification: [u8; 4],
+    /// The identification of its fragments, as it stands in memory: a word, for the sake of the stack.
+    pub identification: u32,
 }
 
 /// Where a walk ended.
@@ -56,7 +56,7 @@ impl Chain {
             len: 0,
             protocol,
             fragment: Fragment::Whole,
-            identification: [0; 4],
+            identification: 0,
         }
     }
 
@@ -75,7 +75,7 @@ impl Chain {
             Fragment::First => 1,
             Fragment::Later => 2,
         };
-        (u32::from_ne_bytes(self.identification) as u64) << 32
+        (self.identification as u64) << 32
             | (self.len as u64 & LEN_MASK) << 12
             | (self.protocol as u64) << 4
             | fragment << 2
@@ -100,7 +100,7 @@ impl Chain {
                 1 => Fragment::First,
                 _ => Fragment::Later,
             },
-            identification: ((bits >> 32) as u32).to_ne_bytes(),
+            identification: (bits >> 32) as u32,
         }
     }
 }
@@ -142,7 +142,7 @@ pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> C
                 // An atomic fragment (RFC 6946).
                 Fragment::Whole
             };
-            chain.identification = [i0, i1, i2, i3];
+            chain.identification = u32::from_ne_bytes([i0, i1, i2, i3]);
             chain.len += UNIT;
         } else {
             // The number of segments left (RFC 8200, section 4.4).
@@ -172,7 +172,7 @@ mod tests {
         for end in [End::Payload, End::Cut, End::SourceRouted, End::TooManyHeaders] {
             for fragment in [Fragment::Whole, Fragment::First, Fragment::Later] {
                 for (len, protocol, identification) in
-                    [(0, 0, [0; 4]), (16_384, 255, [0xff; 4]), (48, 58, [1, 2, 3, 4])]
+                    [(0, 0, 0), (16_384, 255, u32::MAX), (48, 58, 0x0102_0304)]
                 {
                     let chain = Chain { end, len, protocol, fragment, identification };
                     assert_eq!(Chain::from_bits(chain.to_bits()), chain);

@@ -43,6 +43,7 @@ impl Family for V4 {
 
     const ICMP: u8 = transport::ICMP;
     const ICMP_HAS_PSEUDO_HEADER: bool = false;
+    const DROPS_LOCAL_SOURCES: bool = true;
     const HEADER_HAS_CHECKSUM: bool = true;
 
     #[inline(always)]

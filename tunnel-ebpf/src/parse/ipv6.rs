@@ -42,6 +42,7 @@ impl Family for V6 {
 
     const ICMP: u8 = transport::ICMPV6;
     const ICMP_HAS_PSEUDO_HEADER: bool = true;
+    const DROPS_LOCAL_SOURCES: bool = false;
     const HEADER_HAS_CHECKSUM: bool = false;
 
     #[inline(always)]
@@ -209,7 +210,7 @@ fn ip(header: &Header, chain: &Chain, len: u32) -> Ip<Address> {
         payload_len: len - chain.len,
         protocol: chain.protocol,
         fragment: chain.fragment,
-        identification: chain.identification,
+        identification: chain.identification.to_ne_bytes(),
         addresses: V6::addresses(header),
     }
 }

@@ -9,7 +9,7 @@ use super::detach::Leave;
 use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
-use super::{detach, membership, routing, running};
+use super::{detach, membership, private_in_arp, routing, running};
 use crate::address::{Private, Underlay};
 use crate::config;
 use crate::dataplane::hook;
@@ -20,7 +20,6 @@ use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
 use crate::dataplane::remake;
 use crate::failure::Failure;
-use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -52,8 +51,8 @@ pub struct Report {
     pub loopback_addresses: BTreeSet<Private>,
     /// Underlay addresses from before this host moved, at which it is still reached.
     pub formers: Vec<Underlay>,
-    /// Whether the interface's sysctl arp_announce was set, now or before.
-    pub arp_announce_set: bool,
+    /// The interface's sysctls that were set, now or before.
+    pub sysctls: Vec<private_in_arp::Set>,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
     /// The entries of the maps of peers that were set or removed.
@@ -225,7 +224,7 @@ async fn attach(
     let selves = NewSelves::first(&plan.membership.identity, added.clone());
     membership::set_selves(&mut maps, &selves, &mut Vec::new())?;
     let mut attachment = plan.attachment(now(), plan.settings);
-    announce_public(plan, &mut maps, &mut attachment, steps)?;
+    keep_out_of_arp(plan, &mut maps, &mut attachment, steps)?;
     let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
     let changed =
         membership::change(&mut maps, &plan.membership, &manner, interrupt, &mut Vec::new())
@@ -275,26 +274,15 @@ async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure>
     }
 }
 
-/// Keeps the private address out of ARP. Recorded before it is done, so that a detach after a kill
-/// in between undoes it.
-pub(super) fn announce_public(
+/// Keeps the private address out of ARP.
+pub(super) fn keep_out_of_arp(
     plan: &Plan<'_>,
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
-    let interface = &plan.link.name;
-    let sets = plan.asks_by_arp() && arp::effective(interface)? < arp::BEST_LOCAL;
-    if sets {
-        attachment.arp_announce_set = 1;
-        attachment.arp_announce_before = arp::read(interface)?;
-    }
-    maps.set_attachment(attachment)?;
-    if sets {
-        steps.push(Undo::RestoreArpAnnounce(interface.clone(), attachment.arp_announce_before));
-        arp::write(interface, arp::BEST_LOCAL)?;
-    }
-    Ok(())
+    let wanted = private_in_arp::wanted(&plan.link, &plan.membership);
+    private_in_arp::set(&plan.link.name, &wanted, maps, attachment, steps)
 }
 
 /// Adds the private addresses that the loopback interface lacks.
@@ -327,7 +315,7 @@ pub(super) fn report(
         place,
         loopback_addresses: selves.added.clone(),
         formers: selves.formers.values().flatten().copied().collect(),
-        arp_announce_set: attachment.arp_announce_set == 1,
+        sysctls: private_in_arp::all_set(attachment),
         routes: plan.routes.clone(),
         changed_entries,
     }

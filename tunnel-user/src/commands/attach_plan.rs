@@ -24,7 +24,8 @@ use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::routes::RouteChanges;
-use crate::plan::settings::settings;
+use crate::plan::settings::{InterfaceSettings, settings};
+use crate::plan::vlan::Vlan;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Options {
     pub drain: Option<Drain>,
     /// The network that the interface is on, if the file does not tell by its name.
     pub network: Option<NetworkName>,
+    /// Which tagged frames are handled; as it is, or none otherwise.
+    pub vlan: Option<Vlan>,
 }
 
 /// What shall be, and what is in the way of that.
@@ -107,7 +110,16 @@ pub(super) async fn plan<'a>(
         folder,
         link: link.clone(),
         loopback,
-        settings: settings(&membership, header_len, false),
+        settings: settings(
+            &membership,
+            &InterfaceSettings::of(
+                &membership,
+                header_len,
+                options.vlan.unwrap_or_default(),
+                &on_interface,
+            ),
+            false,
+        ),
         membership,
         left_out,
         routes,
@@ -172,9 +184,13 @@ impl Plan<'_> {
         own.filter(|own| !self.on_loopback.contains(own)).collect()
     }
 
-    /// Whether ARP could name a private address.
-    pub fn asks_by_arp(&self) -> bool {
-        asks_by_arp(&self.link, self.membership.identity.on_loopback())
+    /// The settings on top of `running`: tagged frames are handled as they are, unless asked for otherwise.
+    pub fn settings_over(&self, running: &Settings, has_moved: bool) -> Settings {
+        let mut settings = Settings { moved: u8::from(has_moved), ..self.settings };
+        if self.options.vlan.is_none() {
+            (settings.vlan, settings.vlan_id) = (running.vlan, running.vlan_id);
+        }
+        settings
     }
 
     /// The record of an attach that has not attached anything yet.
@@ -192,19 +208,14 @@ impl Plan<'_> {
             arp_announce_set: 0,
             arp_announce_before: 0,
             verbose: u8::from(self.options.verbose),
-            reserved: 0,
+            arp_ignore_set: 0,
             drain: self.drain_of_file.seconds(),
-            reserved_word: 0,
+            arp_ignore_before: 0,
+            reserved: [0; 3],
             version: padded(env!("CARGO_PKG_VERSION")),
             network: padded(self.network.as_ref().map_or("", NetworkName::as_str)),
         }
     }
-}
-
-/// Whether ARP on `link` could name one of this host's private addresses. On a gateway, they are
-/// other hosts' and the kernel does not take them for its own.
-pub(super) fn asks_by_arp(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
-    link.has_hardware_addresses && own.any(|private| private.0.family() == Family::Ipv4)
 }
 
 /// Seconds since the Unix epoch.

@@ -6,7 +6,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::other_networks::Heirs;
 use super::running::Running;
-use super::{farewell, routing};
+use super::{farewell, private_in_arp, routing};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
@@ -15,7 +15,6 @@ use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::Hook;
 use crate::failure::Failure;
-use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -40,8 +39,8 @@ pub struct Report {
     pub interface: String,
     /// The private addresses that were taken from the loopback interface.
     pub addresses: Vec<Private>,
-    /// What the interface's sysctl arp_announce was set back to.
-    pub arp_announce: Option<u8>,
+    /// The interface's sysctls that were set back.
+    pub sysctls: Vec<private_in_arp::Set>,
     /// The routes that were removed.
     pub routes: Vec<PeerRoute>,
     /// The routes that go by another attached interface from now on, and its name.
@@ -113,7 +112,7 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
         return Ok(Report {
             interface,
             addresses: Vec::new(),
-            arp_announce: None,
+            sysctls: Vec::new(),
             routes: Vec::new(),
             moved_routes: Vec::new(),
             told: Vec::new(),
@@ -184,19 +183,16 @@ pub(super) async fn remove(
         }
     }
     // What somebody else has set since stays.
-    let set_back = attachment.arp_announce_set == 1
-        && same_link
-        && arp::read(folder.interface())? == arp::BEST_LOCAL;
-    let arp_announce = set_back.then_some(attachment.arp_announce_before);
-    if let Some(before) = arp_announce {
-        arp::write(folder.interface(), before)?;
-    }
+    let sysctls = match same_link {
+        true => private_in_arp::restore(folder.interface(), attachment)?,
+        false => Vec::new(),
+    };
     folder.remove()?;
     let interface = folder.interface().to_owned();
     Ok(Report {
         interface,
         addresses,
-        arp_announce,
+        sysctls,
         routes,
         moved_routes,
         told: Vec::new(),

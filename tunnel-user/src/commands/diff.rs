@@ -78,6 +78,7 @@ pub(super) fn options(running: &Running, config: &Path, self_names: &[String]) -
         no_routes: running.attachment.routes_managed == 0,
         hook: None,
         ingress: None,
+        vlan: None,
         verbose: running.attachment.verbose == 1,
         drain: None,
         network: running.network().and_then(|name| name.parse().ok()),

@@ -1,13 +1,13 @@
 //! Whether what is attached works: each thing that has to be as it should, looked at.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Serialize;
 use tunnel_common::outcome::Direction;
 
-use super::attach_plan::asks_by_arp;
 use super::running::Running;
-use super::{other_networks, routing};
+use super::{other_networks, private_in_arp, routing};
 use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
@@ -16,7 +16,8 @@ use crate::failure::Failure;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
-use crate::host::{arp, forwarding};
+use crate::host::arp::Sysctl;
+use crate::host::forwarding;
 use crate::plan::peers::RunningPeer;
 
 /// One thing that has to be as it should.
@@ -87,13 +88,15 @@ async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings)
 fn addresses(running: &Running, link: Option<&Link>, snapshot: &Snapshot, findings: &mut Findings) {
     let name = running.folder.interface();
     let identity = &running.selves.identity;
-    if link.is_some_and(|link| asks_by_arp(link, identity.on_loopback())) {
+    if link.is_some_and(|link| private_in_arp::is_possible(link, identity.on_loopback())) {
+        let sysctl = Sysctl::Announce;
         findings.look(
-            arp::effective(name).is_ok_and(|value| value >= arp::BEST_LOCAL),
+            sysctl.effective(name).is_ok_and(|value| value >= sysctl.wanted()),
             format!("ARP on {name} keeps the private address to itself"),
             format!("ARP on {name} may name the private address: rewrite attach {name}"),
         );
     }
+    guard(running, findings);
     let held = snapshot.all_addresses();
     for own in identity.on_loopback() {
         let (address, length) = (own.0.address(), own.0.length());
@@ -128,6 +131,23 @@ fn addresses(running: &Running, link: Option<&Link>, snapshot: &Snapshot, findin
                 forwarding::sysctl(family, name)
             ),
         );
+    }
+}
+
+/// Packets to the private address itself, from the network outside.
+fn guard(running: &Running, findings: &mut Findings) {
+    let Running { folder, attachment, selves, .. } = running;
+    let settings = &attachment.settings;
+    for own in selves.identity.on_loopback() {
+        let is_guarded = match own.0.address() {
+            IpAddr::V4(address) => settings.guarded_v4 == address.octets(),
+            IpAddr::V6(address) => settings.guarded_v6 == address.octets(),
+        };
+        if is_guarded {
+            let name = folder.interface();
+            let fact = format!("strangers on {name} do not reach {} itself", own.0.address());
+            findings.look(true, fact, String::new());
+        }
     }
 }
 

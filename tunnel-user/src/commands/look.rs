@@ -2,14 +2,13 @@
 //! Changes nothing.
 
 use super::attach_plan::{Options, Plan, plan};
-use super::diff;
+use super::{diff, private_in_arp};
 use super::membership::NewSelves;
 use super::running::Running;
 use crate::config;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
 use crate::failure::Failure;
-use crate::host::arp;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::plan::bypass::BypassTable;
@@ -18,7 +17,6 @@ use crate::plan::identity::list;
 use crate::plan::peers::NamedPeer;
 
 use tunnel_common::bypass::CLUSTER;
-use tunnel_common::settings::Settings;
 
 /// Whether a file may be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +84,11 @@ async fn compare(
         return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
     }
     let mut differences = records(&running, &plan)?;
-    if plan.asks_by_arp() && arp::effective(interface)? < arp::BEST_LOCAL {
-        differences.push(format!("ARP on {interface} may name the private address"));
+    for sysctl in private_in_arp::wanted(&plan.link, &plan.membership) {
+        if sysctl.effective(interface)? < sysctl.wanted() {
+            let name = sysctl.name();
+            differences.push(format!("ARP on {interface} may name the private address ({name})"));
+        }
     }
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
@@ -126,7 +127,7 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
     if attachment.settings.moved == 1 && !selves.has_moved() {
         differences.push("the address from before this host moved is gone".to_owned());
     }
-    let settings = Settings { moved: attachment.settings.moved, ..plan.settings };
+    let settings = plan.settings_over(&attachment.settings, attachment.settings.moved == 1);
     if attachment.settings != settings {
         differences.push("the programs were loaded for other members".to_owned());
     }

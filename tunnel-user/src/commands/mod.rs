@@ -14,6 +14,7 @@ pub mod look;
 mod membership;
 pub mod other_networks;
 pub mod peer;
+pub mod private_in_arp;
 pub mod revert;
 mod routing;
 pub mod run;

@@ -6,7 +6,7 @@ use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
-use super::{membership, other_networks, routing, swap};
+use super::{membership, other_networks, private_in_arp, routing, swap};
 use crate::config::Drain;
 use crate::dataplane::load::Purpose;
 use crate::dataplane::maps::Maps;
@@ -20,7 +20,7 @@ use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::{NamedPeer, RunningPeer};
 use crate::plan::routes::RouteChanges;
-use crate::plan::settings::{both, settings};
+use crate::plan::settings::{InterfaceSettings, both, settings};
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -102,13 +102,18 @@ async fn apply(
     let Running { folder, maps, attachment, .. } = running;
     // What the programs have been loaded for and is no longer needed, they may keep.
     let has_moved = attachment.settings.moved == 1;
-    let needed = settings(wanted, attachment.settings.link_header_len, has_moved);
+    let needed = settings(wanted, &InterfaceSettings::from(&attachment.settings), has_moved);
     let needed = both(&attachment.settings, &needed);
     if needed != attachment.settings {
         let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
         let verbose = attachment.verbose == 1;
         let purpose = Purpose { place, settings: needed, verbose };
         swap::to(folder, &purpose, maps, attachment, steps)?;
+    }
+    let snapshot = Snapshot::take(netlink).await?;
+    if let Some(link) = snapshot.find(folder.interface()) {
+        let sysctls = private_in_arp::wanted(link, wanted);
+        private_in_arp::set(folder.interface(), &sysctls, maps, attachment, steps)?;
     }
     let manner = Manner { drain, ended: ended(edited, maps)?, own: membership::staying(has_moved) };
     let changed = membership::change(maps, wanted, &manner, interrupt, steps).await?;

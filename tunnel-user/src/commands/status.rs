@@ -51,7 +51,7 @@ pub struct Interface {
     /// The folder of the pins.
     pub pins: String,
     /// The members that this host is.
-    pub selves: Vec<SelfMember>,
+    pub selves: Vec<LocalMember>,
     /// Whether it stands in front of them, and they are other hosts.
     pub gateway: bool,
     /// What is left alone between this host and any peer.
@@ -70,7 +70,7 @@ pub struct Interface {
 
 /// A member that this host is.
 #[derive(Clone, Debug, Serialize)]
-pub struct SelfMember {
+pub struct LocalMember {
     /// Its name.
     pub name: String,
     /// Its private addresses, IPv4 first; the other lists are in the same order.
@@ -83,7 +83,7 @@ pub struct SelfMember {
     pub former_underlay: Vec<String>,
 }
 
-impl SelfMember {
+impl LocalMember {
     fn of(own: &OwnMember, formers: &Formers) -> Self {
         let former = own.mappings().flat_map(|m| formers.get(&m.private()).into_iter().flatten());
         Self {
@@ -225,7 +225,7 @@ async fn interface(
             .identity
             .selves()
             .iter()
-            .map(|own| SelfMember::of(own, &formers))
+            .map(|own| LocalMember::of(own, &formers))
             .collect(),
         gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),

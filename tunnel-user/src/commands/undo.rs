@@ -10,7 +10,7 @@ use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Hook;
 use crate::failure::Failure;
-use crate::host::arp;
+use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
@@ -31,8 +31,8 @@ pub enum Undo {
     ReplacePrograms(Folder, Purpose),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
-    /// Set the interface's sysctl arp_announce as it was.
-    RestoreArpAnnounce(String, u8),
+    /// Set a sysctl of the interface as it was.
+    RestoreSysctl(String, Sysctl, u8),
     /// Remove a route.
     RemoveRoute(PeerRoute),
     /// Set a route as it was.
@@ -78,7 +78,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
             hook::replace(&mut loaded, &folder)
         }
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,
-        Undo::RestoreArpAnnounce(interface, value) => arp::write(&interface, value),
+        Undo::RestoreSysctl(interface, sysctl, value) => sysctl.write(&interface, value),
         Undo::RemoveRoute(route) => netlink.remove_route(&route).await,
         Undo::RestoreRoute(route) => netlink.set_route(&route).await,
         step => maps.map_or(Ok(()), |maps| take_back_in_maps(maps, step)),

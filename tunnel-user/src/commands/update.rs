@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
-use tunnel_common::settings::Settings;
 
-use super::attach::{Report, add_addresses, announce_public, report};
+use super::attach::{Report, add_addresses, keep_out_of_arp, report};
 use super::attach_plan::Plan;
 use super::greet::greet_all;
 use super::membership::{Manner, NewSelves};
@@ -43,7 +42,7 @@ pub(super) async fn update(
     added.extend(identity.on_loopback().filter(|own| recorded.added.contains(own)));
     let selves =
         NewSelves::following(maps, &recorded.identity, identity, added.clone(), &plan.held)?;
-    let settings = Settings { moved: u8::from(selves.has_moved()), ..plan.settings };
+    let settings = plan.settings_over(&old.settings, selves.has_moved());
     let wanted = Purpose { place, settings, verbose: plan.options.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
 
@@ -53,9 +52,11 @@ pub(super) async fn update(
     new.clsact_added = old.clsact_added;
     new.arp_announce_set = old.arp_announce_set;
     new.arp_announce_before = old.arp_announce_before;
+    new.arp_ignore_set = old.arp_ignore_set;
+    new.arp_ignore_before = old.arp_ignore_before;
     steps.push(Undo::RestoreAttachment(Box::new(*old)));
     membership::set_selves(maps, &selves, steps)?;
-    announce_public(plan, maps, &mut new, steps)?;
+    keep_out_of_arp(plan, maps, &mut new, steps)?;
 
     add_addresses(plan, netlink, steps).await?;
     // Programs that do right by the entries of before and of after, if neither's do.

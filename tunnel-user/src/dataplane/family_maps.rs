@@ -4,7 +4,7 @@ use aya::Pod;
 use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::selves::SelfRange;
+use tunnel_common::local_members::LocalRange;
 
 use super::maps::full;
 use super::table::{Table, if_there};
@@ -26,14 +26,14 @@ pub(super) struct FamilyMaps<A> {
     pub names: Names,
     pub peers: Table<PeerKey<A>, Peer<A>>,
     pub prefixes: LpmTrie<MapData, A, Peer<A>>,
-    pub selves: LpmTrie<MapData, A, SelfRange<A>>,
+    pub selves: LpmTrie<MapData, A, LocalRange<A>>,
 }
 
 impl<A: Address + Pod> FamilyMaps<A>
 where
     PeerKey<A>: Pod,
     Peer<A>: Pod,
-    SelfRange<A>: Pod,
+    LocalRange<A>: Pod,
 {
     /// All entries of `peers_*` and `prefixes_*`.
     pub fn table(&self) -> Result<PeerTable<A>, Failure> {
@@ -86,7 +86,7 @@ where
         result.map_err(|error| full(error, self.names.prefixes))
     }
 
-    /// All entries of `selves_*`.
+    /// All entries of `local_*`.
     pub fn self_table(&self) -> Result<SelfTable<A>, Failure> {
         self.selves
             .iter()
@@ -95,7 +95,7 @@ where
             .doing(|| format!("reading {}", self.names.selves))
     }
 
-    /// Adds or replaces entries of `selves_*`.
+    /// Adds or replaces entries of `local_*`.
     pub fn set_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Failure> {
         for (range, own) in wanted {
             self.selves
@@ -105,7 +105,7 @@ where
         Ok(())
     }
 
-    /// Removes all other entries of `selves_*`.
+    /// Removes all other entries of `local_*`.
     pub fn retain_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Failure> {
         for range in self.self_table()?.keys().filter(|range| !wanted.contains_key(range)) {
             self.selves

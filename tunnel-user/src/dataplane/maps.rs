@@ -12,7 +12,7 @@ use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
-use tunnel_common::selves::SelfMember;
+use tunnel_common::local_members::LocalMember;
 
 use super::batch;
 use super::family_maps::{FamilyMaps, Names};
@@ -52,7 +52,7 @@ pub struct Counts {
 pub struct Maps {
     v4: FamilyMaps<[u8; 4]>,
     v6: FamilyMaps<[u8; 16]>,
-    selves: HashMap<MapData, u32, SelfMember>,
+    selves: HashMap<MapData, u32, LocalMember>,
     members: Table<u32, Member>,
     bypass: HashMap<MapData, BypassKey, BypassValue>,
     attachment: Array<MapData, Attachment>,
@@ -69,9 +69,9 @@ impl Maps {
         folder.require_ours()?;
         shapes::require(folder)?;
         let v4 =
-            Names { peers: maps::PEERS_V4, prefixes: maps::PREFIXES_V4, selves: maps::SELVES_V4 };
+            Names { peers: maps::PEERS_V4, prefixes: maps::PREFIXES_V4, selves: maps::LOCAL_V4 };
         let v6 =
-            Names { peers: maps::PEERS_V6, prefixes: maps::PREFIXES_V6, selves: maps::SELVES_V6 };
+            Names { peers: maps::PEERS_V6, prefixes: maps::PREFIXES_V6, selves: maps::LOCAL_V6 };
         let maps = Self {
             v4: FamilyMaps {
                 names: v4,
@@ -85,7 +85,7 @@ impl Maps {
                 prefixes: open(folder, v6.prefixes, Map::LpmTrie)?,
                 selves: open(folder, v6.selves, Map::LpmTrie)?,
             },
-            selves: open(folder, maps::SELVES, Map::HashMap)?,
+            selves: open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: open(folder, maps::MEMBERS, Map::HashMap)?,
             bypass: open(folder, maps::BYPASS, Map::HashMap)?,
             attachment: open(folder, maps::ATTACHMENT, Map::Array)?,
@@ -135,7 +135,7 @@ impl Maps {
         self.v6.change(changes)
     }
 
-    /// All entries of `selves_v4` and `selves_v6`.
+    /// All entries of `local_v4` and `local_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -143,7 +143,7 @@ impl Maps {
         Ok(SelfTables { v4: self.v4.self_table()?, v6: self.v6.self_table()? })
     }
 
-    /// Adds or replaces entries of `selves_v4` and `selves_v6`.
+    /// Adds or replaces entries of `local_v4` and `local_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -152,7 +152,7 @@ impl Maps {
         self.v6.set_selves(&wanted.v6)
     }
 
-    /// Removes all other entries of `selves_v4` and `selves_v6`.
+    /// Removes all other entries of `local_v4` and `local_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -166,8 +166,8 @@ impl Maps {
     /// # Errors
     /// If the kernel refuses, or a name is not one.
     pub fn selves(&self) -> Result<RecordedSelves, Failure> {
-        let what = || format!("reading {}", maps::SELVES);
-        let records: BTreeMap<u32, SelfMember> =
+        let what = || format!("reading {}", maps::LOCAL_MEMBERS);
+        let records: BTreeMap<u32, LocalMember> =
             self.selves.iter().collect::<Result<_, _>>().doing(what)?;
         let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
         for record in records.values() {
@@ -186,10 +186,10 @@ impl Maps {
         let mut count = 0;
         for own in wanted.identity.selves() {
             let record = encode_self(own, &wanted.added);
-            self.selves.insert(count, record, 0).map_err(|error| full(error, maps::SELVES))?;
+            self.selves.insert(count, record, 0).map_err(|error| full(error, maps::LOCAL_MEMBERS))?;
             count += 1;
         }
-        let what = || format!("removing from {}", maps::SELVES);
+        let what = || format!("removing from {}", maps::LOCAL_MEMBERS);
         let keys: Vec<u32> = self.selves.keys().collect::<Result<_, _>>().doing(what)?;
         for key in keys.into_iter().filter(|key| *key >= count) {
             self.selves.remove(&key).doing(what)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tunnel_common::members::NAME_LEN;
-use tunnel_common::selves::{SelfAddresses, SelfMember};
+use tunnel_common::local_members::{LocalAddresses, LocalMember};
 
 use crate::address::{Mapping, Private, Public, Underlay};
 use crate::config::NameProblem;
@@ -30,8 +30,8 @@ pub fn padded<const N: usize>(text: &str) -> [u8; N] {
 /// The record of a member that this host is; `added` are the private addresses that attach added to
 /// the loopback interface.
 #[must_use]
-pub fn encode_self(own: &OwnMember, added: &BTreeSet<Private>) -> SelfMember {
-    SelfMember {
+pub fn encode_self(own: &OwnMember, added: &BTreeSet<Private>) -> LocalMember {
+    LocalMember {
         name: padded::<NAME_LEN>(own.name.as_str()),
         v4: encode_addresses(own.v4, added),
         v6: encode_addresses(own.v6, added),
@@ -41,10 +41,10 @@ pub fn encode_self(own: &OwnMember, added: &BTreeSet<Private>) -> SelfMember {
 fn encode_addresses<A: Address>(
     mapping: Option<Mapping>,
     added: &BTreeSet<Private>,
-) -> SelfAddresses<A> {
+) -> LocalAddresses<A> {
     let encoded = mapping.and_then(|mapping| {
         let private = Range::<A>::of(mapping.private().0)?;
-        Some(SelfAddresses {
+        Some(LocalAddresses {
             private: private.address,
             public: A::of(mapping.public().0.address())?,
             underlay: A::of(mapping.underlay().0.address())?,
@@ -60,7 +60,7 @@ fn encode_addresses<A: Address>(
 ///
 /// # Errors
 /// If the name is not one.
-pub fn decode_self(record: &SelfMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
+pub fn decode_self(record: &LocalMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
     let name = text(&record.name).parse()?;
     let (v4, v4_added) = decode_addresses(&record.v4);
     let (v6, v6_added) = decode_addresses(&record.v6);
@@ -68,7 +68,7 @@ pub fn decode_self(record: &SelfMember) -> Result<(OwnMember, Vec<Private>), Nam
     Ok((OwnMember { name, v4, v6 }, added))
 }
 
-fn decode_addresses<A: Address>(record: &SelfAddresses<A>) -> (Option<Mapping>, Option<Private>) {
+fn decode_addresses<A: Address>(record: &LocalAddresses<A>) -> (Option<Mapping>, Option<Private>) {
     if record.length == 0 {
         return (None, None);
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_record_without_a_name_is_refused() {
         let own = OwnMember { name: "a".parse().expect("a name"), v4: None, v6: None };
-        let record = SelfMember { name: [0; NAME_LEN], ..encode_self(&own, &BTreeSet::new()) };
+        let record = LocalMember { name: [0; NAME_LEN], ..encode_self(&own, &BTreeSet::new()) };
         assert_eq!(decode_self(&record), Err(NameProblem::Empty));
     }
 }

@@ -18,7 +18,7 @@ use tunnel_common::maps;
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::selves::{SelfMember, SelfRange};
+use tunnel_common::local_members::{LocalMember, LocalRange};
 
 use super::hook;
 use super::load::{Loaded, Purpose, load_into_new};
@@ -137,7 +137,7 @@ impl<A: Pod, V: Pod> Trie<A, V> {
 struct OfFamily<A> {
     peers: Hash<PeerKey<A>, Peer<A>>,
     prefixes: Trie<A, Peer<A>>,
-    selves: Trie<A, SelfRange<A>>,
+    selves: Trie<A, LocalRange<A>>,
     flows: Hash<Flow<A>, FlowState>,
 }
 
@@ -145,7 +145,7 @@ impl<A: Pod> OfFamily<A>
 where
     PeerKey<A>: Pod,
     Peer<A>: Pod,
-    SelfRange<A>: Pod,
+    LocalRange<A>: Pod,
     Flow<A>: Pod,
 {
     fn copy(&mut self) -> Result<(), Failure> {
@@ -181,7 +181,7 @@ where
 struct Pairs {
     v4: OfFamily<A4>,
     v6: OfFamily<A6>,
-    selves: Hash<u32, SelfMember>,
+    selves: Hash<u32, LocalMember>,
     members: Hash<u32, Member>,
     bypass: Hash<BypassKey, BypassValue>,
     attachment: Pair<Array<MapData, Attachment>>,
@@ -195,16 +195,16 @@ impl Pairs {
             v4: OfFamily {
                 peers: Pair::open(folder, maps::PEERS_V4, Map::HashMap)?,
                 prefixes: Pair::open(folder, maps::PREFIXES_V4, Map::LpmTrie)?,
-                selves: Pair::open(folder, maps::SELVES_V4, Map::LpmTrie)?,
+                selves: Pair::open(folder, maps::LOCAL_V4, Map::LpmTrie)?,
                 flows: Pair::open(folder, maps::FLOWS_V4, Map::LruHashMap)?,
             },
             v6: OfFamily {
                 peers: Pair::open(folder, maps::PEERS_V6, Map::HashMap)?,
                 prefixes: Pair::open(folder, maps::PREFIXES_V6, Map::LpmTrie)?,
-                selves: Pair::open(folder, maps::SELVES_V6, Map::LpmTrie)?,
+                selves: Pair::open(folder, maps::LOCAL_V6, Map::LpmTrie)?,
                 flows: Pair::open(folder, maps::FLOWS_V6, Map::LruHashMap)?,
             },
-            selves: Pair::open(folder, maps::SELVES, Map::HashMap)?,
+            selves: Pair::open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: Pair::open(folder, maps::MEMBERS, Map::HashMap)?,
             bypass: Pair::open(folder, maps::BYPASS, Map::HashMap)?,
             attachment: Pair::open(folder, maps::ATTACHMENT, Map::Array)?,

@@ -14,7 +14,7 @@ use tunnel_common::maps;
 use tunnel_common::members::Member;
 use tunnel_common::outcome::ReasonCounters;
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::selves::{SelfMember, SelfRange};
+use tunnel_common::local_members::{LocalMember, LocalRange};
 
 use super::pins::Folder;
 use crate::failure::{Failure, is_io};
@@ -36,9 +36,9 @@ fn wanted() -> [Shape; 14] {
         shape::<PeerKey<V6>, Peer<V6>>(maps::PEERS_V6, MapType::Hash),
         shape::<Key<V4>, Peer<V4>>(maps::PREFIXES_V4, MapType::LpmTrie),
         shape::<Key<V6>, Peer<V6>>(maps::PREFIXES_V6, MapType::LpmTrie),
-        shape::<u32, SelfMember>(maps::SELVES, MapType::Hash),
-        shape::<Key<V4>, SelfRange<V4>>(maps::SELVES_V4, MapType::LpmTrie),
-        shape::<Key<V6>, SelfRange<V6>>(maps::SELVES_V6, MapType::LpmTrie),
+        shape::<u32, LocalMember>(maps::LOCAL_MEMBERS, MapType::Hash),
+        shape::<Key<V4>, LocalRange<V4>>(maps::LOCAL_V4, MapType::LpmTrie),
+        shape::<Key<V6>, LocalRange<V6>>(maps::LOCAL_V6, MapType::LpmTrie),
         shape::<u32, Member>(maps::MEMBERS, MapType::Hash),
         shape::<BypassKey, BypassValue>(maps::BYPASS, MapType::Hash),
         shape::<u32, Attachment>(maps::ATTACHMENT, MapType::Array),

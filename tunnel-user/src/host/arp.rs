@@ -1,52 +1,81 @@
-//! Which address the kernel names in its ARP requests.
+//! Which addresses the kernel names on a link by ARP, in requests and in replies.
 //!
-//! A packet has its private source address until tc sees it, behind the neighbour look-up, and with
-//! arp_announce at 0 the request for the gateway says "tell" that address: the private address
-//! is on the wire, and a router that filters by reverse path does not answer. With 2, the kernel
-//! takes an address of the interface (Linux, Documentation/networking/ip-sysctl.rst).
+//! A packet has its private source address until tc sees it, behind the neighbour look-up. With
+//! arp_announce at 0 the request for the gateway says "tell" that address: the private address is on
+//! the wire, and a router that filters by reverse path does not answer. With 2, the kernel takes an
+//! address of the interface. With arp_ignore at 0 it answers requests for each address of the host,
+//! the private one on the loopback interface too. With 1, it answers for those of the interface
+//! (Linux, Documentation/networking/ip-sysctl.rst).
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::failure::{Context as _, Failure};
 
-/// Always the best local address for the target.
-pub const BEST_LOCAL: u8 = 2;
-
-/// The value that counts for `interface`: the larger of its own and that for all.
-///
-/// # Errors
-/// If it can't be read.
-pub fn effective(interface: &str) -> Result<u8, Failure> {
-    Ok(read("all")?.max(read(interface)?))
+/// A sysctl of an interface, of the two that keep a private address out of ARP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sysctl {
+    /// Which address requests come from.
+    Announce,
+    /// Which addresses are answered for.
+    Ignore,
 }
 
-/// The interface's own value.
-///
-/// # Errors
-/// If it can't be read.
-pub fn read(interface: &str) -> Result<u8, Failure> {
-    let path = path(interface);
-    let what = || format!("reading {}", path.display());
-    fs::read_to_string(&path).doing(what)?.trim().parse().doing(what)
-}
+impl Sysctl {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Announce, Self::Ignore];
 
-/// Sets the interface's own value.
-///
-/// # Errors
-/// [`Failure::Host`] if it can't be written: /proc/sys is read-only in many containers.
-pub fn write(interface: &str, value: u8) -> Result<(), Failure> {
-    let path = path(interface);
-    fs::write(&path, value.to_string()).map_err(|error| {
-        Failure::host(
-            format!("{} can't be set to {value}: {error}", path.display()),
-            format!(
-                "set it from outside: sysctl -w net.ipv4.conf.{interface}.arp_announce={value}"
-            ),
-        )
-    })
-}
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Announce => "arp_announce",
+            Self::Ignore => "arp_ignore",
+        }
+    }
 
-fn path(interface: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/arp_announce"))
+    /// The least value that keeps a private address out of ARP.
+    #[must_use]
+    pub const fn wanted(self) -> u8 {
+        match self {
+            Self::Announce => 2,
+            Self::Ignore => 1,
+        }
+    }
+
+    /// The value that counts for `interface`: the larger of its own and that for all.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn effective(self, interface: &str) -> Result<u8, Failure> {
+        Ok(self.read("all")?.max(self.read(interface)?))
+    }
+
+    /// The interface's own value.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read(self, interface: &str) -> Result<u8, Failure> {
+        let path = self.path(interface);
+        let what = || format!("reading {}", path.display());
+        fs::read_to_string(&path).doing(what)?.trim().parse().doing(what)
+    }
+
+    /// Sets the interface's own value.
+    ///
+    /// # Errors
+    /// [`Failure::Host`] if it can't be written: /proc/sys is read-only in many containers.
+    pub fn write(self, interface: &str, value: u8) -> Result<(), Failure> {
+        let (path, name) = (self.path(interface), self.name());
+        fs::write(&path, value.to_string()).map_err(|error| {
+            Failure::host(
+                format!("{} can't be set to {value}: {error}", path.display()),
+                format!("set it from outside: sysctl -w net.ipv4.conf.{interface}.{name}={value}"),
+            )
+        })
+    }
+
+    fn path(self, interface: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/{}", self.name()))
+    }
 }

@@ -107,7 +107,7 @@ fn odd_peer<A: Address + PartialEq>(
 ) -> Option<Prefix> {
     // What the programs note in passing is nobody's decision.
     let decided =
-        |peer: &Peer<A>| Peer { public_flows: 0, plain: 0, unaware: 0, until: 0, ..*peer };
+        |peer: &Peer<A>| Peer { public_flows: 0, replies_native: 0, use_former_source: 0, grace_until: 0, ..*peer };
     let same = |range: &Range<A>| {
         running.get(range).map(decided).as_ref() == wanted.get(range).map(decided).as_ref()
     };
@@ -242,7 +242,7 @@ mod tests {
     fn what_the_programs_noted_is_no_obstacle() {
         let mut running = running(OF_ALL_KINDS, &["srva"]);
         for peer in running.peers.v4.values_mut() {
-            *peer = Peer { public_flows: 1, plain: 1, until: 0, ..*peer };
+            *peer = Peer { public_flows: 1, replies_native: 1, grace_until: 0, ..*peer };
         }
         assert!(of_running(&running).is_ok());
     }

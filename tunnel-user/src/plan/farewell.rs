@@ -23,19 +23,19 @@ pub struct Farewell<A> {
 #[must_use]
 pub fn farewells<A: Address>(table: &PeerTable<A>) -> Vec<Farewell<A>> {
     let is_meant = |peer: &Peer<A>| {
-        let has_own = peer.self_private != A::default();
-        peer.role == ROLE_PRIVATE && peer.direct == 1 && peer.plain == 0 && has_own
+        let has_own = peer.local_private != A::default();
+        peer.role == ROLE_PRIVATE && peer.direct == 1 && peer.replies_native == 0 && has_own
     };
     let farewell = |own: A, peer: A, slot: u32| {
         let entries = table.iter().filter(|(_, entry)| entry.slot == slot);
         let changes =
-            entries.map(|(range, entry)| Change::Set(*range, Peer { plain: 1, ..*entry }));
+            entries.map(|(range, entry)| Change::Set(*range, Peer { replies_native: 1, ..*entry }));
         Farewell { slot, own, peer, changes: changes.collect() }
     };
     table
         .iter()
         .filter(|(range, peer)| range.is_single() && is_meant(peer))
-        .map(|(range, peer)| farewell(peer.self_private, range.address, peer.slot))
+        .map(|(range, peer)| farewell(peer.local_private, range.address, peer.slot))
         .collect()
 }
 
@@ -54,18 +54,20 @@ mod tests {
         let entry = |role| Peer {
             private,
             public,
-            self_private: OWN,
-            self_underlay: [198, 51, 100, 2],
+            local_private: OWN,
+            local_underlay: [198, 51, 100, 2],
             slot,
             role,
             direct,
             public_flows: 1,
             length: 32,
             bypass: 0,
-            plain,
-            unaware: 0,
+            replies_native: plain,
+            use_former_source: 0,
             reserved: 0,
-            until: 0,
+            tie: [0; 4],
+            grace_until: 0,
+            expires_at: 0,
         };
         [(Range::single(private), entry(ROLE_PRIVATE)), (Range::single(public), entry(ROLE_PUBLIC))]
             .into()
@@ -81,7 +83,7 @@ mod tests {
             .changes
             .iter()
             .map(|change| match change {
-                Change::Set(range, peer) => (range.address, peer.plain, peer.public_flows),
+                Change::Set(range, peer) => (range.address, peer.replies_native, peer.public_flows),
                 Change::Remove(range) => panic!("{range:?} goes"),
             })
             .collect();
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn a_gateway_and_a_network_say_nothing() {
         let mut gateway = table(0, 1, 0);
-        gateway.values_mut().for_each(|peer| peer.self_private = [0; 4]);
+        gateway.values_mut().for_each(|peer| peer.local_private = [0; 4]);
         assert_eq!(farewells(&gateway), []);
         let network: PeerTable<_> = table(0, 1, 0)
             .into_iter()

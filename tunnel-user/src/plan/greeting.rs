@@ -31,11 +31,11 @@ fn of_family<A: Address>(current: &PeerTable<A>, next: &PeerTable<A>) -> Vec<Gre
     side_by_side(current, next)
         .filter_map(|(range, old, peer)| Some((range, old?, peer?)))
         .filter(|(range, old, peer)| {
-            let has_own = peer.self_private != A::default();
+            let has_own = peer.local_private != A::default();
             let moved = old.public != peer.public;
             range.is_single() && peer.role == ROLE_PRIVATE && has_own && moved
         })
-        .map(|(range, _, peer)| Greeting { own: peer.self_private.ip(), peer: range.address.ip() })
+        .map(|(range, _, peer)| Greeting { own: peer.local_private.ip(), peer: range.address.ip() })
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::config::Family;
-use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side};
+use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side, tied};
 use crate::plan::range::{Address, Range, Taken};
 
 /// When, and how, addresses are handed over.
@@ -91,17 +91,17 @@ impl Handover {
     fn with_notes<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
         let noted = Peer {
             public_flows: old.public_flows,
-            until: old.until,
+            grace_until: old.grace_until,
             // Only a direct peer's packets are sent as they are.
-            plain: if wanted.direct == 1 { old.plain } else { 0 },
-            unaware: self.unaware::<A>(old.unaware),
+            replies_native: if wanted.direct == 1 { old.replies_native } else { 0 },
+            use_former_source: self.use_former_source::<A>(old.use_former_source),
             ..*wanted
         };
         // That this host moves says nothing about whether the peer is attached.
-        let own = (noted.self_private, noted.self_underlay, noted.unaware);
-        let (self_private, self_underlay, unaware) = own;
-        let is_same = noted == Peer { self_private, self_underlay, unaware, ..*old };
-        if is_same { noted } else { Peer { until: wanted.until, ..noted } }
+        let own = (noted.local_private, noted.local_underlay, noted.use_former_source);
+        let (local_private, local_underlay, use_former_source) = own;
+        let is_same = noted == Peer { local_private, local_underlay, use_former_source, ..*old };
+        if is_same { noted } else { Peer { grace_until: wanted.grace_until, ..noted } }
     }
 
     /// An entry under a range that had none: of a peer that moves there, what was noted under its
@@ -111,15 +111,15 @@ impl Handover {
         match current.get(&private) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
                 public_flows: old.public_flows,
-                plain: if wanted.direct == 1 { old.plain } else { 0 },
-                unaware: self.unaware::<A>(old.unaware),
+                replies_native: if wanted.direct == 1 { old.replies_native } else { 0 },
+                use_former_source: self.use_former_source::<A>(old.use_former_source),
                 ..*wanted
             },
             _ => *wanted,
         }
     }
 
-    fn unaware<A: Address>(&self, old: u8) -> u8 {
+    fn use_former_source<A: Address>(&self, old: u8) -> u8 {
         match self.own.of(A::FAMILY) {
             Moved::No => 0,
             Moved::Before => old,
@@ -140,31 +140,34 @@ impl Handover {
         let taken = Taken::of(table);
         left.iter()
             .filter_map(|(range, old)| {
-                let until = self.until(old)?;
+                let expires_at = self.expires_at(old)?;
                 let owner = owner(table, old)?;
                 if taken.overlaps(range) {
                     return None;
                 }
-                let former = Peer {
+                let former = tied(Peer {
                     role: ROLE_FORMER,
                     public: range.address,
                     public_flows: old.public_flows,
-                    until,
+                    grace_until: 0,
+                    expires_at,
                     ..*owner
-                };
+                });
                 Some((**range, former))
             })
             .collect()
     }
 
-    /// Until when packets from the range of the entry `old` are accepted, if they still are.
-    fn until<A>(&self, old: &Peer<A>) -> Option<u32> {
+    /// When packets from the range of the entry `old` are no longer accepted, if they still are.
+    fn expires_at<A>(&self, old: &Peer<A>) -> Option<u32> {
         if self.ended.contains(&old.slot) {
             return None;
         }
         match old.role {
             ROLE_PUBLIC if self.drain > 0 => Some(self.now.saturating_add(self.drain)),
-            ROLE_FORMER if old.until == 0 || old.until > self.now => Some(old.until),
+            ROLE_FORMER if old.expires_at == 0 || old.expires_at > self.now => {
+                Some(old.expires_at)
+            }
             _ => None,
         }
     }
@@ -203,8 +206,12 @@ mod tests {
         Handover { now: NOW, drain: seconds, ..Handover::default() }
     }
 
+    fn time(peer: &Peer<[u8; 4]>) -> u32 {
+        peer.grace_until.max(peer.expires_at)
+    }
+
     fn roles(table: &PeerTable<[u8; 4]>) -> Vec<(String, u8, u32)> {
-        table.iter().map(|(r, peer)| (r.prefix().to_string(), peer.role, peer.until)).collect()
+        table.iter().map(|(r, peer)| (r.prefix().to_string(), peer.role, time(peer))).collect()
     }
 
     #[test]
@@ -213,7 +220,7 @@ mod tests {
         let wanted = members("b 10.0.0.2 192.0.2.2");
         let next = draining(30).of_family(&current, &wanted);
         let former = next[&key("203.0.113.2")];
-        assert_eq!((former.role, former.until), (ROLE_FORMER, NOW + 30));
+        assert_eq!((former.role, former.expires_at), (ROLE_FORMER, NOW + 30));
         assert_eq!(former.public, [203, 0, 113, 2]);
         assert_eq!(next[&key("10.0.0.2")].public, [192, 0, 2, 2]);
         let order: Vec<_> = changes(&current, &next)
@@ -242,7 +249,7 @@ mod tests {
         let moved = draining(30).of_family(&current, &wanted);
         let later = |seconds| Handover { now: NOW + seconds, ..draining(30) };
         let next = later(29).of_family(&moved, &wanted);
-        assert_eq!(next[&key("203.0.113.2")].until, NOW + 30);
+        assert_eq!(next[&key("203.0.113.2")].expires_at, NOW + 30);
         let next = later(30).of_family(&moved, &wanted);
         assert!(!next.contains_key(&key("203.0.113.2")));
         let ended = Handover { ended: [0].into(), ..later(1) };
@@ -257,7 +264,7 @@ mod tests {
         assert_eq!(
             roles(&back),
             [
-                ("10.0.0.2".into(), 1, SETTLED_AT),
+                ("10.0.0.2".into(), 1, 0),
                 ("192.0.2.2".into(), 3, NOW + 40),
                 ("203.0.113.2".into(), 2, SETTLED_AT)
             ]
@@ -300,20 +307,20 @@ mod tests {
         let wanted = members("b 10.0.0.2 203.0.113.2\nc 10.0.0.3 203.0.113.3");
         let moves = |v4| Handover { own: OwnMove { v4, v6: Moved::No }, ..draining(30) };
         let next = moves(Moved::Now).of_family(&current, &wanted);
-        let unaware = |table: &PeerTable<_>, text| table[&key(text)].unaware;
-        assert_eq!((unaware(&next, "10.0.0.2"), unaware(&next, "203.0.113.2")), (1, 1));
-        assert_eq!((unaware(&next, "10.0.0.3"), unaware(&next, "203.0.113.3")), (0, 0));
+        let use_former_source = |table: &PeerTable<_>, text| table[&key(text)].use_former_source;
+        assert_eq!((use_former_source(&next, "10.0.0.2"), use_former_source(&next, "203.0.113.2")), (1, 1));
+        assert_eq!((use_former_source(&next, "10.0.0.3"), use_former_source(&next, "203.0.113.3")), (0, 0));
         let again = moves(Moved::Before).of_family(&next, &wanted);
         assert_eq!(again, next);
         let over = moves(Moved::No).of_family(&next, &wanted);
-        assert_eq!(unaware(&over, "10.0.0.2"), 0);
+        assert_eq!(use_former_source(&over, "10.0.0.2"), 0);
     }
 
     #[test]
     fn the_same_peers_change_nothing_and_stay_settled() {
         let earlier = members("b 10.0.0.2 203.0.113.2");
         let mut later = earlier.clone();
-        later.values_mut().for_each(|peer| peer.until += 1_000);
+        later.values_mut().for_each(|peer| peer.grace_until += 1_000);
         assert_eq!(draining(30).of_family(&earlier, &later), earlier);
     }
 
@@ -321,7 +328,7 @@ mod tests {
     fn what_the_programs_noted_survives_a_change() {
         let mut current = members("b 10.0.0.2 203.0.113.2");
         for peer in current.values_mut() {
-            (peer.public_flows, peer.plain, peer.direct, peer.until) = (1, 1, 1, 0);
+            (peer.public_flows, peer.replies_native, peer.direct, peer.grace_until) = (1, 1, 1, 0);
         }
         let with = |change: fn(&mut Peer<[u8; 4]>)| {
             let mut wanted = members("b 10.0.0.2 203.0.113.2");
@@ -329,10 +336,10 @@ mod tests {
             draining(30).of_family(&current, &wanted)[&key("203.0.113.2")]
         };
         let same = with(|peer| peer.direct = 1);
-        assert_eq!((same.public_flows, same.plain, same.until), (1, 1, 0));
+        assert_eq!((same.public_flows, same.replies_native, same.grace_until), (1, 1, 0));
         let changed = with(|peer| (peer.direct, peer.bypass) = (1, 2));
-        assert_eq!((changed.public_flows, changed.plain, changed.until), (1, 1, SETTLED_AT));
+        assert_eq!((changed.public_flows, changed.replies_native, changed.grace_until), (1, 1, SETTLED_AT));
         let plain_no_more = with(|_| ());
-        assert_eq!((plain_no_more.public_flows, plain_no_more.plain), (1, 0));
+        assert_eq!((plain_no_more.public_flows, plain_no_more.replies_native), (1, 0));
     }
 }

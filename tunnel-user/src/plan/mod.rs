@@ -20,3 +20,4 @@ pub mod routes;
 pub mod selves;
 pub mod settings;
 pub mod slots;
+pub mod vlan;

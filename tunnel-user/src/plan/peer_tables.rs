@@ -67,11 +67,11 @@ fn entry<A: Address>(
     let own = membership.identity.single(A::FAMILY);
     let own_address = |prefix| Range::of(prefix).map_or_else(A::default, |range| range.address);
     let flag = |rules: bool, flag: u8| if rules { flag } else { 0 };
-    Peer {
+    tied(Peer {
         private: private.address,
         public: public.address,
-        self_private: own.map_or_else(A::default, |own| own_address(own.private().0)),
-        self_underlay: own.map_or_else(A::default, |own| own_address(own.underlay().0)),
+        local_private: own.map_or_else(A::default, |own| own_address(own.private().0)),
+        local_underlay: own.map_or_else(A::default, |own| own_address(own.underlay().0)),
         slot,
         role: ROLE_PRIVATE,
         direct: u8::from(peer.direct),
@@ -79,11 +79,22 @@ fn entry<A: Address>(
         length: private.length,
         bypass: flag(!membership.bypass.is_empty(), BYPASS_CLUSTER)
             | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
-        plain: 0,
-        unaware: 0,
+        replies_native: 0,
+        use_former_source: 0,
         reserved: 0,
-        until: settled_at,
-    }
+        tie: A::default(),
+        grace_until: settled_at,
+        expires_at: 0,
+    })
+}
+
+/// `peer`, with its addresses bound to each other: programs drop what goes by a single entry whose addresses
+/// are not.
+#[must_use]
+pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
+    let is_single = peer.length == A::FAMILY.bits();
+    let tie = if is_single { A::tie(peer.private, peer.public) } else { A::default() };
+    Peer { tie, ..peer }
 }
 
 /// One change of the maps of a family, atomic for the packets that cross it.
@@ -264,7 +275,7 @@ mod tests {
         let under_public = tables.v4[&Range::single([203, 0, 113, 2])];
         assert_eq!((tables.v4.len(), tables.v6.len()), (2, 0));
         assert_eq!((under_private.role, under_public.role), (ROLE_PRIVATE, ROLE_PUBLIC));
-        assert_eq!(under_private.self_underlay, [172, 31, 0, 5], "the underlay, not the public");
+        assert_eq!(under_private.local_underlay, [172, 31, 0, 5], "the underlay, not the public");
         assert_eq!((under_private.length, under_private.slot), (32, 3));
         assert_eq!(Peer { role: ROLE_PUBLIC, ..under_private }, under_public);
     }
@@ -275,8 +286,8 @@ mod tests {
         assert_eq!((tables.v4.len(), tables.v6.len()), (2, 2));
         let entry = tables.v6.values().next().unwrap();
         assert_eq!((entry.slot, entry.length), (3, 128));
-        assert_eq!(entry.self_private.ip().to_string(), "fd00::1");
-        assert_eq!(entry.self_underlay.ip().to_string(), "2001:db8:a::2");
+        assert_eq!(entry.local_private.ip().to_string(), "fd00::1");
+        assert_eq!(entry.local_underlay.ip().to_string(), "2001:db8:a::2");
     }
 
     #[test]
@@ -296,7 +307,7 @@ mod tests {
         );
         let tables = of_selves(&text, &["srva", "srvc"]);
         let entry = tables.v4[&Range::single([10, 0, 0, 2])];
-        assert_eq!((entry.self_private, entry.self_underlay), ([0; 4], [0; 4]));
+        assert_eq!((entry.local_private, entry.local_underlay), ([0; 4], [0; 4]));
     }
 
     #[test]

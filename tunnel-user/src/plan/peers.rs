@@ -196,7 +196,7 @@ fn accepted<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Publ
 
 fn formers<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Former)> {
     table.iter().filter(|(_, entry)| entry.role == ROLE_FORMER).map(|(range, entry)| {
-        (entry.slot, Former { public: Public(range.prefix()), until: entry.until })
+        (entry.slot, Former { public: Public(range.prefix()), until: entry.expires_at })
     })
 }
 

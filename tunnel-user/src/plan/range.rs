@@ -19,6 +19,9 @@ pub trait Address: Copy + Ord + Default + fmt::Debug {
 
     /// The address with all bits behind the first `length` cleared.
     fn masked(self, length: u8) -> Self;
+
+    /// What binds a peer's single addresses to each other: see [`tunnel_common::peers::Peer::tie`].
+    fn tie(private: Self, public: Self) -> Self;
 }
 
 impl Address for [u8; 4] {
@@ -39,6 +42,11 @@ impl Address for [u8; 4] {
         let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
         (u32::from_be_bytes(self) & !host).to_be_bytes()
     }
+
+    /// One word holds both.
+    fn tie(_: Self, _: Self) -> Self {
+        [0; 4]
+    }
 }
 
 impl Address for [u8; 16] {
@@ -58,6 +66,10 @@ impl Address for [u8; 16] {
     fn masked(self, length: u8) -> Self {
         let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
         (u128::from_be_bytes(self) & !host).to_be_bytes()
+    }
+
+    fn tie(private: Self, public: Self) -> Self {
+        tunnel_common::peers::tie(private, public)
     }
 }
 

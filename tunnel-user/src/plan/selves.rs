@@ -1,9 +1,9 @@
-//! The contents of `selves_v4` and `selves_v6`: by what addresses a gateway's programs know a host
+//! The contents of `local_v4` and `local_v6`: by what addresses a gateway's programs know a host
 //! that it stands in front of, and those of a host that has moved know it.
 
 use std::collections::BTreeMap;
 
-use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
 use crate::address::{Private, Underlay};
 use crate::plan::former::Formers;
@@ -11,7 +11,7 @@ use crate::plan::identity::Identity;
 use crate::plan::range::{Address, Range};
 
 /// All entries of one family.
-pub type SelfTable<A> = BTreeMap<Range<A>, SelfRange<A>>;
+pub type SelfTable<A> = BTreeMap<Range<A>, LocalRange<A>>;
 
 /// All entries of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,9 +35,13 @@ impl SelfTables {
 }
 
 fn still_sending_as<A: Address>(wanted: &SelfTable<A>, current: &SelfTable<A>) -> SelfTable<A> {
-    let still = |range: &Range<A>, entry: &SelfRange<A>| match current.get(range) {
-        Some(old) if old.role & entry.role & SELF_PRIVATE != 0 => {
-            SelfRange { underlay: old.underlay, former: old.underlay, ..*entry }
+    let still = |range: &Range<A>, entry: &LocalRange<A>| match current.get(range) {
+        Some(old) if old.role & entry.role & LOCAL_PRIVATE != 0 => {
+            LocalRange {
+                underlay: old.underlay,
+                previous_underlay: old.underlay,
+                ..*entry
+            }
         }
         _ => *entry,
     };
@@ -58,19 +62,19 @@ fn table<A: Address>(identity: &Identity, formers: &Formers) -> SelfTable<A> {
         let (Some(private), Some(underlay)) = ranges else { continue };
         let of_self = formers.get(&mapping.private()).into_iter().flatten();
         let formers: Vec<Range<A>> = of_self.filter_map(|former| Range::of(former.0)).collect();
-        let entry = SelfRange {
+        let entry = LocalRange {
             private: private.address,
             underlay: underlay.address,
-            former: formers.first().map_or_else(A::default, |former| former.address),
+            previous_underlay: formers.first().map_or_else(A::default, |former| former.address),
             length: private.length,
             role: 0,
             reserved: [0; 2],
         };
-        for (range, role) in [(private, SELF_PRIVATE), (underlay, SELF_UNDERLAY)] {
+        for (range, role) in [(private, LOCAL_PRIVATE), (underlay, LOCAL_UNDERLAY)] {
             table.entry(range).or_insert(entry).role |= role;
         }
         for former in formers {
-            table.entry(former).or_insert(entry).role |= SELF_FORMER;
+            table.entry(former).or_insert(entry).role |= LOCAL_FORMER;
         }
     }
     table
@@ -86,12 +90,12 @@ pub fn formers(tables: &SelfTables) -> Formers {
 }
 
 fn collect<A: Address>(table: &SelfTable<A>, formers: &mut Formers) {
-    for (range, entry) in table.iter().filter(|(_, entry)| entry.role & SELF_FORMER != 0) {
+    for (range, entry) in table.iter().filter(|(_, entry)| entry.role & LOCAL_FORMER != 0) {
         let length = entry.length;
         let private = Private(Range { address: entry.private, length }.prefix());
         let of_self = formers.entry(private).or_default();
         let former = Underlay(range.prefix());
-        if range.address == entry.former {
+        if range.address == entry.previous_underlay {
             of_self.insert(0, former);
         } else {
             of_self.push(former);
@@ -129,11 +133,11 @@ mod tests {
     fn each_self_is_found_by_its_private_and_by_its_underlay_range() {
         let tables = tables_of(CLUSTER, &["a", "b"]);
         let a = tables.v4[&Range::single([10, 0, 0, 1])];
-        assert_eq!((a.role, a.length, a.underlay), (SELF_PRIVATE, 32, [172, 31, 0, 5]));
+        assert_eq!((a.role, a.length, a.underlay), (LOCAL_PRIVATE, 32, [172, 31, 0, 5]));
         let a = tables.v4[&Range::single([172, 31, 0, 5])];
-        assert_eq!((a.role, a.private), (SELF_UNDERLAY, [10, 0, 0, 1]));
+        assert_eq!((a.role, a.private), (LOCAL_UNDERLAY, [10, 0, 0, 1]));
         let b = tables.v4[&Range { address: [203, 0, 2, 0], length: 24 }];
-        assert_eq!((b.role, b.private, b.length), (SELF_UNDERLAY, [10, 0, 2, 0], 24));
+        assert_eq!((b.role, b.private, b.length), (LOCAL_UNDERLAY, [10, 0, 2, 0], 24));
         assert_eq!((tables.v4.len(), tables.v6.len()), (4, 2));
     }
 
@@ -148,8 +152,8 @@ mod tests {
         ]);
         let tables = tables(&identity, &former);
         let entry = tables.v4[&Range::single([192, 0, 2, 1])];
-        assert_eq!((entry.role, entry.private), (SELF_FORMER, [10, 0, 0, 1]));
-        assert_eq!(tables.v4[&Range::single([10, 0, 0, 1])].former, [192, 0, 2, 9]);
+        assert_eq!((entry.role, entry.private), (LOCAL_FORMER, [10, 0, 0, 1]));
+        assert_eq!(tables.v4[&Range::single([10, 0, 0, 1])].previous_underlay, [192, 0, 2, 9]);
         assert_eq!(formers(&tables), former);
     }
 
@@ -160,7 +164,7 @@ mod tests {
         let between = moved.still_sending_as(&here);
         let private = Range::single([10, 0, 0, 1]);
         let entry = between.v4[&private];
-        assert_eq!((entry.underlay, entry.former), ([172, 31, 0, 5], [172, 31, 0, 5]));
+        assert_eq!((entry.underlay, entry.previous_underlay), ([172, 31, 0, 5], [172, 31, 0, 5]));
         assert!(between.v4.contains_key(&Range::single([172, 31, 0, 9])), "reached there already");
         assert_eq!(moved.still_sending_as(&SelfTables::default()), moved);
     }
@@ -169,6 +173,6 @@ mod tests {
     fn behind_a_nat_that_translates_to_the_private_address_it_is_both() {
         let tables = tables_of(CLUSTER, &["c"]);
         let c = tables.v4[&Range::single([10, 0, 0, 3])];
-        assert_eq!((c.role, tables.v4.len()), (SELF_PRIVATE | SELF_UNDERLAY, 1));
+        assert_eq!((c.role, tables.v4.len()), (LOCAL_PRIVATE | LOCAL_UNDERLAY, 1));
     }
 }

@@ -1,14 +1,67 @@
 //! What the programs are loaded with: only what the interface and the members have a use for.
 
-use tunnel_common::settings::Settings;
+use std::net::IpAddr;
+
+use tunnel_common::settings::{Settings, VLAN_ANY};
 
 use crate::config::Family;
 use crate::plan::membership::Membership;
+use crate::plan::range::Address;
+use crate::plan::vlan::Vlan;
 
-/// The settings for `membership` on an interface with a link header of `link_header_len` bytes, of a
-/// host that still has addresses from before it moved, or none.
+/// What the settings have of the interface and of the place of this host's addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceSettings {
+    /// Bytes before the network header.
+    pub link_header_len: u8,
+    /// Which tagged frames are handled.
+    pub vlan: Vlan,
+    /// This host's private address, which no packet from outside has; 0 if such packets pass.
+    pub guarded_v4: [u8; 4],
+    /// The same for IPv6.
+    pub guarded_v6: [u8; 16],
+}
+
+impl InterfaceSettings {
+    /// Those of an interface that holds the addresses `held`. An address of the interface's own is one of
+    /// the network outside, and is not guarded.
+    #[must_use]
+    pub fn of(membership: &Membership, link_header_len: u8, vlan: Vlan, held: &[IpAddr]) -> Self {
+        Self {
+            link_header_len,
+            vlan,
+            guarded_v4: guarded(membership, held),
+            guarded_v6: guarded(membership, held),
+        }
+    }
+}
+
+impl From<&Settings> for InterfaceSettings {
+    fn from(settings: &Settings) -> Self {
+        let Settings { link_header_len, guarded_v4, guarded_v6, .. } = *settings;
+        let vlan = Vlan::from_codes(settings.vlan, settings.vlan_id);
+        Self { link_header_len, vlan, guarded_v4, guarded_v6 }
+    }
+}
+
+/// The private address of a host that is one member; a gateway looks its addresses up.
+fn guarded<A: Address>(membership: &Membership, held: &[IpAddr]) -> A {
+    let identity = &membership.identity;
+    let single = identity.single(A::FAMILY).filter(|_| !identity.is_gateway());
+    let single = single.filter(|own| own.private().0 != own.underlay().0);
+    let address = single.map(|own| own.private().0.address());
+    address.filter(|address| !held.contains(address)).and_then(A::of).unwrap_or_default()
+}
+
+/// The settings for `membership` on an interface, of a host that still has addresses from before it
+/// moved, or none.
 #[must_use]
-pub fn settings(membership: &Membership, link_header_len: u8, has_moved: bool) -> Settings {
+pub fn settings(
+    membership: &Membership,
+    interface: &InterfaceSettings,
+    has_moved: bool,
+) -> Settings {
+    let (vlan, vlan_id) = interface.vlan.codes();
     let any = |wanted: &dyn Fn(Family, bool) -> bool| {
         let mut addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
         u8::from(addresses.any(|a| wanted(a.family(), a.is_single())))
@@ -16,7 +69,7 @@ pub fn settings(membership: &Membership, link_header_len: u8, has_moved: bool) -
     let bypasses =
         !membership.bypass.is_empty() || membership.peers.iter().any(|p| !p.bypass.is_empty());
     Settings {
-        link_header_len,
+        link_header_len: interface.link_header_len,
         ipv4: any(&|family, _| family == Family::Ipv4),
         ipv6: any(&|family, _| family == Family::Ipv6),
         prefixes_v4: any(&|family, single| family == Family::Ipv4 && !single),
@@ -24,11 +77,16 @@ pub fn settings(membership: &Membership, link_header_len: u8, has_moved: bool) -
         gateway: u8::from(membership.identity.is_gateway()),
         bypass: u8::from(bypasses),
         moved: u8::from(has_moved),
+        vlan,
+        reserved: 0,
+        vlan_id,
+        guarded_v4: interface.guarded_v4,
+        guarded_v6: interface.guarded_v6,
     }
 }
 
 /// Settings under which programs do right by the maps of either: what one has a use for, and what
-/// the other has. The link header is that of `wanted`.
+/// the other has. Link header and tags are those of `wanted`; an address is guarded where both say so.
 #[must_use]
 pub fn both(running: &Settings, wanted: &Settings) -> Settings {
     Settings {
@@ -40,7 +98,16 @@ pub fn both(running: &Settings, wanted: &Settings) -> Settings {
         gateway: running.gateway | wanted.gateway,
         bypass: running.bypass | wanted.bypass,
         moved: running.moved | wanted.moved,
+        vlan: wanted.vlan,
+        reserved: 0,
+        vlan_id: wanted.vlan_id,
+        guarded_v4: agreed(running.guarded_v4, wanted.guarded_v4),
+        guarded_v6: agreed(running.guarded_v6, wanted.guarded_v6),
     }
+}
+
+fn agreed<A: Address>(running: A, wanted: A) -> A {
+    if running == wanted { wanted } else { A::default() }
 }
 
 /// With all switched on: what is hardest for the kernel's verifier.
@@ -55,6 +122,11 @@ pub const fn everything(link_header_len: u8) -> Settings {
         gateway: 1,
         bypass: 1,
         moved: 1,
+        vlan: VLAN_ANY,
+        reserved: 0,
+        vlan_id: 0,
+        guarded_v4: [10, 0, 0, 1],
+        guarded_v6: [0xfd; 16],
     }
 }
 
@@ -63,7 +135,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str, selves: &[&str]) -> Settings {
-        settings(&Membership::of_text(text, selves), 14, false)
+        let interface = InterfaceSettings { link_header_len: 14, ..InterfaceSettings::default() };
+        settings(&Membership::of_text(text, selves), &interface, false)
     }
 
     const IPV4: &str = r#"
@@ -109,6 +182,17 @@ mod tests {
         assert_eq!(of(&with_rule, &["a"]).bypass, 1);
         assert_eq!(of(&with_rule, &["b"]).bypass, 1);
         assert_eq!(of(IPV4, &["a"]).bypass, 0);
+    }
+
+    #[test]
+    fn the_private_address_is_guarded_unless_the_interface_holds_it() {
+        let of = |selves: &[&str], held: &[IpAddr]| {
+            let membership = Membership::of_text(IPV4, selves);
+            InterfaceSettings::of(&membership, 14, Vlan::None, held).guarded_v4
+        };
+        assert_eq!(of(&["a"], &["198.51.100.2".parse().unwrap()]), [10, 0, 0, 1]);
+        assert_eq!(of(&["a"], &["10.0.0.1".parse().unwrap()]), [0; 4]);
+        assert_eq!(of(&["a", "b"], &[]), [0; 4], "a gateway looks its addresses up");
     }
 
     #[test]

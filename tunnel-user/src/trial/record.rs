@@ -78,6 +78,7 @@ impl WayBack {
             // What the trial brought may be what cut the operator off.
             drain: Some(Drain::NONE),
             network: None,
+            vlan: None,
         }
     }
 }

@@ -95,7 +95,7 @@ impl Migration {
                 counted.map(|of| format!("{} {}", of["reason"], of["packets"])).collect();
             println!("{}: not rewritten: {counted:?}", host.name());
             ensure!(
-                counted.iter().all(|of| of.starts_with("\"unsettled-reset\"")),
+                counted.iter().all(|of| of.starts_with("\"stray-reset\"")),
                 "{}: {counted:?}",
                 host.name()
             );

@@ -12,11 +12,27 @@ use crate::cluster::{Entry, Role};
 pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Result<Fate, Reason> {
     let [source, _] = seen.addresses();
     match model.cluster.entry(source) {
-        None => Ok(error::from_router(model, seen, change)),
+        None => from_stranger(model, seen, change),
         Some(entry) if entry.role == Role::Private => Err(plain(model, seen, &entry)),
-        Some(entry) if entry.has_drained(model.now) => Ok(error::from_router(model, seen, change)),
+        Some(entry) if entry.has_drained(model.now) => from_stranger(model, seen, change),
         Some(entry) => from_peer(model, seen, &entry, change),
     }
+}
+
+/// From an address that is no peer's, where no private address of this host's belongs.
+fn from_stranger(
+    model: &mut Model,
+    seen: &Seen,
+    change: &mut Readdressing,
+) -> Result<Fate, Reason> {
+    let [source, destination] = seen.addresses();
+    if model.cluster.is_private(destination) {
+        return Err(Reason::PrivateDestination);
+    }
+    if model.cluster.is_private(source) {
+        return Err(Reason::Spoofed);
+    }
+    Ok(error::from_router(model, seen, change))
 }
 
 /// From a peer's private address.
@@ -43,7 +59,10 @@ fn from_peer(
     let [source, destination] = seen.addresses();
     let peer = entry.peer;
     let headers = seen.headers()?;
-    let own = model.cluster.private_of(destination).ok_or(Reason::ForeignDestination)?;
+    let own = model.cluster.private_of(destination).ok_or_else(|| {
+        let is_private = model.cluster.is_private(destination);
+        if is_private { Reason::PrivateDestination } else { Reason::ForeignDestination }
+    })?;
     if headers.is_neighbor_discovery(seen.frame) {
         return Err(Reason::NeighborDiscovery);
     }
@@ -61,7 +80,7 @@ fn from_peer(
         }
     }
     if entry.role == Role::Public && is_unsettled_reset(model, seen, &headers) {
-        return Err(Reason::UnsettledReset);
+        return Err(Reason::StrayReset);
     }
     // What arrives rewritten is no longer plain.
     if model.marks(source).plain {
@@ -71,10 +90,10 @@ fn from_peer(
     // It knows where this host is, or not: it has sent there.
     let is_error = headers.is_error(seen.frame);
     if model.cluster.is_moved(destination) && !is_error {
-        let unaware = !model.cluster.is_of_now(destination);
-        if model.marks(source).unaware != unaware {
-            model.marks(source).unaware = unaware;
-            model.marks(private).unaware = unaware;
+        let use_former_source = !model.cluster.is_of_now(destination);
+        if model.marks(source).use_former_source != use_former_source {
+            model.marks(source).use_former_source = use_former_source;
+            model.marks(private).use_former_source = use_former_source;
         }
     }
     if is_error {

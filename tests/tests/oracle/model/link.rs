@@ -7,10 +7,11 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPES_OF_TAGS: [u16; 2] = [0x8100, 0x88a8];
 
-/// Where the IP header of `frame` starts, and its family; nothing for any other frame.
+/// Where the IP header of `frame` starts, and its family; nothing for any other frame, and for a tagged one
+/// unless `handles_tags`.
 ///
 /// The header itself need not be there.
-pub fn network(frame: &[u8], link: Link) -> Option<(usize, Family)> {
+pub fn network(frame: &[u8], link: Link, handles_tags: bool) -> Option<(usize, Family)> {
     // A test run takes every frame for one of Ethernet, so that is where the ethertype is.
     let mut at = 12;
     let mut ethertype = ethertype_at(frame, at)?;
@@ -18,7 +19,7 @@ pub fn network(frame: &[u8], link: Link) -> Option<(usize, Family)> {
         return Some((24, family(ethertype)?));
     }
     for _ in 0..2 {
-        if ETHERTYPES_OF_TAGS.contains(&ethertype) {
+        if handles_tags && ETHERTYPES_OF_TAGS.contains(&ethertype) {
             at += 4;
             ethertype = ethertype_at(frame, at)?;
         }

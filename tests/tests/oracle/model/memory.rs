@@ -17,7 +17,7 @@ pub struct Marks {
     /// Until when its resets are dropped; or packets from a former address are accepted.
     pub until: u32,
     /// The peer may not know this host's underlay address of now.
-    pub unaware: bool,
+    pub use_former_source: bool,
 }
 
 /// How what belongs to something remembered is treated.
@@ -67,8 +67,8 @@ impl Memory {
                 Role::Former => entry.peer.former.map_or(0, |(_, until)| until),
                 Role::Private => 0,
             };
-            let unaware = entry.peer.is_unaware;
-            (entry.range, Marks { until, unaware, ..Marks::default() })
+            let use_former_source = entry.peer.is_unaware;
+            (entry.range, Marks { until, use_former_source, ..Marks::default() })
         });
         Self { flows: HashMap::new(), marks: marks.collect() }
     }

@@ -43,7 +43,7 @@ impl Fate {
     /// What the network stack is told.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Kept(Reason::Spoofed | Reason::UnsettledReset) => Verdict::Drop,
+            Self::Kept(Reason::Spoofed | Reason::StrayReset) => Verdict::Drop,
             _ => Verdict::Pass,
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Model<'a> {
         decide: impl FnOnce(&mut Self, usize, Family, &mut Readdressing) -> Result<Fate, Reason>,
     ) -> Prediction {
         let mut change = Readdressing::new(frame);
-        let fate = match network(frame, self.cluster.link) {
+        let fate = match network(frame, self.cluster.link, self.cluster.handles_tags) {
             None => Fate::NotOurs,
             Some((_, family)) if !self.has_peers(family) => Fate::NotOurs,
             Some((start, family)) if frame.len() < start + family.header_len() => {
@@ -159,7 +159,7 @@ impl<'a> Model<'a> {
     /// The address of this host's that a packet to the address `peer` is from, or is about: the one
     /// that the peer knows.
     fn origin(&mut self, peer: IpAddr, source: IpAddr) -> Option<Origin> {
-        let is_unaware = self.marks(peer).unaware;
+        let is_unaware = self.marks(peer).use_former_source;
         match self.cluster.underlay_of(source, !is_unaware) {
             Some(underlay) => Some(Origin { underlay, is_private: true }),
             None => self

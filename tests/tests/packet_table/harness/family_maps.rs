@@ -7,7 +7,7 @@ use aya::{Ebpf, Pod};
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::selves::SelfRange;
+use tunnel_common::local_members::LocalRange;
 
 use crate::hosts::Host;
 use crate::hosts::entries::{Entry, Octets};
@@ -17,7 +17,7 @@ pub trait Maps: Octets
 where
     PeerKey<Self>: Pod,
     Peer<Self>: Pod,
-    SelfRange<Self>: Pod,
+    LocalRange<Self>: Pod,
     Flow<Self>: Pod,
 {
     /// Single peers.
@@ -25,7 +25,7 @@ where
     /// Peers that are prefixes.
     const PREFIXES: &'static str;
     /// This host's ranges.
-    const SELVES: &'static str;
+    const LOCAL_MEMBERS: &'static str;
     /// Remembered flows.
     const FLOWS: &'static str;
 
@@ -48,8 +48,8 @@ where
                 prefixes.insert(key, *peer, 0)?;
             }
         }
-        let map = ebpf.map_mut(Self::SELVES).context("no selves")?;
-        let mut selves: LpmTrie<_, Self, SelfRange<Self>> = LpmTrie::try_from(map)?;
+        let map = ebpf.map_mut(Self::LOCAL_MEMBERS).context("no selves")?;
+        let mut selves: LpmTrie<_, Self, LocalRange<Self>> = LpmTrie::try_from(map)?;
         empty_trie(&mut selves)?;
         for (key, range) in host.own_ranges::<Self>() {
             selves.insert(&key, range, 0)?;
@@ -75,14 +75,14 @@ where
 impl Maps for [u8; 4] {
     const PEERS: &'static str = maps::PEERS_V4;
     const PREFIXES: &'static str = maps::PREFIXES_V4;
-    const SELVES: &'static str = maps::SELVES_V4;
+    const LOCAL_MEMBERS: &'static str = maps::LOCAL_V4;
     const FLOWS: &'static str = maps::FLOWS_V4;
 }
 
 impl Maps for [u8; 16] {
     const PEERS: &'static str = maps::PEERS_V6;
     const PREFIXES: &'static str = maps::PREFIXES_V6;
-    const SELVES: &'static str = maps::SELVES_V6;
+    const LOCAL_MEMBERS: &'static str = maps::LOCAL_V6;
     const FLOWS: &'static str = maps::FLOWS_V6;
 }
 

@@ -112,8 +112,8 @@ impl Loaded {
             ($octets:ty) => {{
                 let peer = <$octets>::peer(&self.ebpf, <$octets>::of(address))?;
                 match note {
-                    Note::SettledAt => peer.until,
-                    Note::Plain => peer.plain.into(),
+                    Note::SettledAt => peer.grace_until,
+                    Note::Plain => peer.replies_native.into(),
                     Note::PublicFlows => peer.public_flows.into(),
                 }
             }};

@@ -3,8 +3,8 @@
 use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use tunnel_common::bypass::BypassKey;
-use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
-use tunnel_common::selves::{SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::peers::{self, Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::local_members::{LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
 use super::{Host, KnownPeer, Own, Range};
 use crate::family::Dual;
@@ -16,6 +16,9 @@ pub trait Octets: Pod + Default {
 
     /// How many bits the addresses of a range share.
     fn bits(range: Range) -> u8;
+
+    /// What binds a peer's addresses to each other.
+    fn tie(private: Self, public: Self) -> Self;
 }
 
 impl Octets for [u8; 4] {
@@ -26,6 +29,10 @@ impl Octets for [u8; 4] {
     fn bits(range: Range) -> u8 {
         range.bits_v4
     }
+
+    fn tie(_: Self, _: Self) -> Self {
+        [0; 4]
+    }
 }
 
 impl Octets for [u8; 16] {
@@ -35,6 +42,10 @@ impl Octets for [u8; 16] {
 
     fn bits(range: Range) -> u8 {
         range.bits_v6
+    }
+
+    fn tie(private: Self, public: Self) -> Self {
+        peers::tie(private, public)
     }
 }
 
@@ -56,7 +67,7 @@ impl Host {
         let member = known.member;
         [(member.private, ROLE_PRIVATE), (member.public, ROLE_PUBLIC)].map(|(first, role)| {
             let length = A::bits(member.range(first));
-            let (self_private, self_underlay) = match self.selves {
+            let (local_private, local_underlay) = match self.selves {
                 [own] if self.settings.gateway == 0 => {
                     (A::of(own.private.first), A::of(own.underlay.first))
                 }
@@ -65,22 +76,25 @@ impl Host {
             let peer = Peer {
                 private: A::of(member.private),
                 public: A::of(member.public),
-                self_private,
-                self_underlay,
+                local_private,
+                local_underlay,
                 slot: known.slot,
                 role,
                 direct: u8::from(known.direct),
                 public_flows: 0,
                 length,
                 bypass: known.bypass,
-                plain: 0,
-                unaware: 0,
+                replies_native: 0,
+                use_former_source: 0,
                 reserved: 0,
-                until: self.settled_at,
+                tie: A::default(),
+                grace_until: if role == ROLE_PUBLIC { self.settled_at } else { 0 },
+                expires_at: 0,
             };
             let address = A::of(first);
             if usize::from(length) == 8 * size_of::<A>() {
-                Entry::Single(PeerKey { address }, peer)
+                let tie = A::tie(peer.private, peer.public);
+                Entry::Single(PeerKey { address }, Peer { tie, ..peer })
             } else {
                 Entry::Prefix(Key::new(length.into(), address), peer)
             }
@@ -88,7 +102,7 @@ impl Host {
     }
 
     /// The ranges that a gateway's programs look up.
-    pub fn own_ranges<A: Octets>(&self) -> Vec<(Key<A>, SelfRange<A>)> {
+    pub fn own_ranges<A: Octets>(&self) -> Vec<(Key<A>, LocalRange<A>)> {
         if self.settings.gateway == 0 {
             return Vec::new();
         }
@@ -106,13 +120,13 @@ impl Host {
     }
 }
 
-fn own_ranges<A: Octets>(own: &Own) -> [(Key<A>, SelfRange<A>); 2] {
-    [(own.private, SELF_PRIVATE), (own.underlay, SELF_UNDERLAY)].map(|(range, role)| {
+fn own_ranges<A: Octets>(own: &Own) -> [(Key<A>, LocalRange<A>); 2] {
+    [(own.private, LOCAL_PRIVATE), (own.underlay, LOCAL_UNDERLAY)].map(|(range, role)| {
         let length = A::bits(range);
-        let value = SelfRange {
+        let value = LocalRange {
             private: A::of(own.private.first),
             underlay: A::of(own.underlay.first),
-            former: A::default(),
+            previous_underlay: A::default(),
             length,
             role,
             reserved: [0; 2],

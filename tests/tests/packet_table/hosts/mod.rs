@@ -2,7 +2,7 @@
 
 pub mod entries;
 
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_NONE};
 
 use crate::family::Dual;
 
@@ -172,6 +172,11 @@ pub const ETHERNET: Settings = Settings {
     gateway: 0,
     bypass: 0,
     moved: 0,
+    vlan: VLAN_NONE,
+    reserved: 0,
+    vlan_id: 0,
+    guarded_v4: [0; 4],
+    guarded_v6: [0; 16],
 };
 
 /// srva, with srvb in slot 0 and srvc in slot 1.

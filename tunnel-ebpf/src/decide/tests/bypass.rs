@@ -152,7 +152,7 @@ fn a_bypassed_packet_is_no_flow_and_ends_none<F: Version>() {
 
 fn a_bypassed_packet_says_nothing_about_settling<F: Version>() {
     let mut host = with_a_rule::<F>(TCP);
-    host.tables.change(0, |peer| peer.until = u32::MAX);
+    host.tables.change(0, |peer| peer.grace_until = u32::MAX);
     let mut opening = Datagram::<F>::tcp(b"").with_ports(PORT, OTHER_PORT);
     opening.payload[13] = 0x02;
     assert_eq!(host.receive(&opening.bytes(F::PUBLIC.back())), BYPASSED);

@@ -9,7 +9,7 @@ use super::flow_memory::remembered_kinds;
 use super::host::Host;
 use super::version::{Version, in_both_versions};
 use crate::family::Octets;
-use crate::tables::{Treatment, flow_lifetime};
+use crate::tables::{FlowAction, flow_lifetime};
 
 /// From srvb's private address to srva's underlay address: what such a socket expects.
 fn to_underlay<F: Version>() -> Route<Octets<F>> {
@@ -22,7 +22,7 @@ fn the_flow_is_remembered_as_it_is_on_the_wire<F: Version>() {
         let wire = host.rewritten(Direction::Egress, &sent.bytes(F::FROM_UNDERLAY));
         assert_eq!(wire, sent.bytes(F::PUBLIC));
         assert_eq!(host.flows(), [flow]);
-        assert_eq!(host.treatment(&flow), Some(Treatment::FromUnderlay));
+        assert_eq!(host.treatment(&flow), Some(FlowAction::FromUnderlay));
         for (address, looks) in [
             (F::SRVB.public, true),
             (F::SRVB.private, true),
@@ -53,7 +53,7 @@ fn behind_a_1_to_1_nat_as_well<F: Version>() {
         let wire = Route::new(F::BEHIND_NAT, F::SRVB.public);
         assert_eq!(host.rewritten(Direction::Egress, &sent.bytes(from)), sent.bytes(wire));
         let flow = Flow { local: F::BEHIND_NAT, ..flow };
-        assert_eq!(host.treatment(&flow), Some(Treatment::FromUnderlay));
+        assert_eq!(host.treatment(&flow), Some(FlowAction::FromUnderlay));
         let received = host.rewritten(Direction::Ingress, &reply.bytes(wire.back()));
         assert_eq!(received, reply.bytes(from.back()));
         let from_public = Route::new(F::SRVA.public, F::SRVB.private);
@@ -84,7 +84,7 @@ fn the_last_sender_has_the_replies<F: Version>() {
             let received = host.rewritten(Direction::Ingress, &wire);
             assert_eq!(received, reply.bytes(to_underlay::<F>()));
             host.send(&sent.bytes(F::PUBLIC));
-            assert_eq!(host.treatment(&flow), Some(Treatment::LeftAlone));
+            assert_eq!(host.treatment(&flow), Some(FlowAction::LeftAlone));
             assert_eq!(host.receive(&wire), Outcome::NotRewritten(Reason::PublicFlow));
             host.send(&sent.bytes(F::FROM_UNDERLAY));
             host.send(&sent.bytes(F::PRIVATE));

@@ -172,7 +172,7 @@ fn random_bytes_through_a_gateway_with_networks_rules_and_direct_peers<F: Networ
     host.tables.add_self(&F::INNER.0, F::INNER.1);
     for slot in [0, F::OUTER.2] {
         host.tables.ask_bypass(slot, true, true);
-        host.tables.change(slot, |peer| peer.until = u32::MAX);
+        host.tables.change(slot, |peer| peer.grace_until = u32::MAX);
     }
     host.tables.change(1, |peer| peer.direct = 1);
     for port in 0..1 << 12 {

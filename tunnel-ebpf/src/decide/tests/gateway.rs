@@ -96,11 +96,21 @@ fn what_is_no_member_of_this_host_is_foreign<F: Networks>() {
         let foreign = Outcome::NotRewritten(Reason::ForeignSource);
         assert_eq!(host.send(&sent), foreign, "{source:?}");
     }
-    // A private address of its own is not an underlay address.
-    for destination in [F::STRANGER, F::SRVA.private, F::PAIRS[0].1, F::SRVB.private] {
-        let received = datagram.bytes(Route::new(F::SRVB.public, destination));
-        let foreign = Outcome::NotRewritten(Reason::ForeignDestination);
-        assert_eq!(host.receive(&received), foreign, "{destination:?}");
+    for (destination, reason) in [
+        (F::STRANGER, Reason::ForeignDestination),
+        (F::SRVB.private, Reason::ForeignDestination),
+        // A private address of its own is not an underlay address.
+        (F::PAIRS[0].1, Reason::PrivateDestination),
+        (F::SRVA.private, Reason::PrivateDestination),
+    ] {
+        for source in [F::SRVB.public, F::STRANGER] {
+            let received = datagram.bytes(Route::new(source, destination));
+            let expected = match (source == F::STRANGER, reason) {
+                (true, Reason::ForeignDestination) => Outcome::NotOurs,
+                _ => Outcome::NotRewritten(reason),
+            };
+            assert_eq!(host.receive(&received), expected, "{source:?} to {destination:?}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::version::{Member, Version};
 use crate::decide::handle;
 use crate::family::Octets;
 use crate::packet::Packet as _;
-use crate::tables::Treatment;
+use crate::tables::FlowAction;
 
 pub const SECOND: u64 = 1_000_000_000;
 
@@ -57,7 +57,7 @@ impl<F: Version> Host<F> {
     }
 
     /// How a flow in the table is treated.
-    pub fn treatment(&self, flow: &Flow<Octets<F>>) -> Option<Treatment> {
+    pub fn treatment(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
         self.tables.flows.borrow().get(flow).map(|(_, treatment)| *treatment)
     }
 
@@ -68,12 +68,12 @@ impl<F: Version> Host<F> {
 
     /// Whether the entry under `address` says that the peer has settled.
     pub fn has_settled(&self, address: Octets<F>) -> bool {
-        self.tables.value(address).is_some_and(|peer| peer.until == 0)
+        self.tables.value(address).is_some_and(|peer| peer.grace_until == 0)
     }
 
     /// Whether the entry under `address` says that the peer's packets arrive plain.
     pub fn is_plain(&self, address: Octets<F>) -> bool {
-        self.tables.value(address).is_some_and(|peer| peer.plain == 1)
+        self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }
 
     /// Handles a packet, and sees to it that, whatever becomes of it:

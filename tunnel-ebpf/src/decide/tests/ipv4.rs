@@ -38,6 +38,10 @@ impl Version for V4 {
     const ERRORS: &'static [u8] = &[3, 4, 5, 11, 12];
     const TOO_BIG: [u8; 8] = [3, 4, 0, 0, 0, 0, 0x05, 0x78];
 
+    fn tie(_: [u8; 4], _: [u8; 4]) -> [u8; 4] {
+        [0; 4]
+    }
+
     fn padding_options(len: usize) -> Vec<u8> {
         vec![1; len]
     }

@@ -89,6 +89,10 @@ impl Version for V6 {
     const ERRORS: &'static [u8] = &[1, 2, 3, 4];
     const TOO_BIG: [u8; 8] = [2, 0, 0, 0, 0, 0, 0x05, 0x78];
 
+    fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
+        tunnel_common::peers::tie(private, public)
+    }
+
     fn padding_options(len: usize) -> Vec<Extension> {
         match len.next_multiple_of(8) {
             0 => Vec::new(),

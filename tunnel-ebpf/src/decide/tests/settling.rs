@@ -12,15 +12,15 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-const DROPPED: Outcome = Outcome::NotRewritten(Reason::UnsettledReset);
+const DROPPED: Outcome = Outcome::NotRewritten(Reason::StrayReset);
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
 /// srva, a moment after it was attached.
 fn just_attached<F: Version>() -> Host<F> {
     let Ok(settled_at) = u32::try_from(UPTIME + MINUTE) else { panic!("an uptime of ages") };
     let mut host = Host::srva();
-    host.tables.change(0, |peer| peer.until = settled_at);
-    host.tables.change(1, |peer| peer.until = settled_at);
+    host.tables.change(0, |peer| peer.grace_until = settled_at);
+    host.tables.change(1, |peer| peer.grace_until = settled_at);
     host
 }
 

@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use tunnel_common::counters::Count;
+use tunnel_common::flows::Flow;
 
 use super::datagram::{folded, sum};
+use crate::address::{Address, Addresses};
 use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
 
 /// What the network stack knows about the transport checksum of a packet.
@@ -29,7 +31,12 @@ pub struct Slice {
     attempted_writes: usize,
     written: Vec<Range<usize>>,
     read_after_write: Cell<bool>,
+    is_forwarded: bool,
+    sockets: Vec<Ends>,
 }
+
+/// A socket between private addresses: its protocol, and its local and remote port.
+pub type Ends = (u8, [u8; 2], [u8; 2]);
 
 impl Slice {
     pub fn new(bytes: &[u8]) -> Self {
@@ -42,12 +49,26 @@ impl Slice {
             attempted_writes: 0,
             written: Vec::new(),
             read_after_write: Cell::new(false),
+            is_forwarded: false,
+            sockets: Vec::new(),
         }
     }
 
     /// It stands for so many packets on the wire.
     pub fn segments(mut self, segments: u32) -> Self {
         self.segments = segments;
+        self
+    }
+
+    /// Another interface brought it.
+    pub fn forwarded(mut self) -> Self {
+        self.is_forwarded = true;
+        self
+    }
+
+    /// The host that it passes has a socket with these ends.
+    pub fn with_socket(mut self, ends: Ends) -> Self {
+        self.sockets.push(ends);
         self
     }
 
@@ -130,6 +151,15 @@ impl Packet for Slice {
 
     fn is_segmented(&self) -> bool {
         self.segments > 0
+    }
+
+    fn is_forwarded(&self) -> bool {
+        self.is_forwarded
+    }
+
+    fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
+        let ends = (flow.protocol, flow.local_port, flow.peer_port);
+        self.sockets.contains(&ends)
     }
 
     fn header<const N: usize>(&self) -> Option<[u32; N]> {

@@ -1,6 +1,6 @@
 //! The tables of a host, in the heap.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{HashMap, HashSet};
 
 use tunnel_common::bypass::BypassKey;
@@ -10,46 +10,38 @@ use tunnel_common::outcome::Direction;
 use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
-use tunnel_common::selves::{SELF_FORMER, SELF_PRIVATE, SELF_UNDERLAY, SelfRange};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
 use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
 use crate::family::Octets;
-use crate::tables::{Tables, Treatment, flow_lifetime};
+use crate::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
+use crate::tables::{FlowAction, Tables, flow_lifetime};
 
-/// What is under one address in the table of peers. The programs change four fields of a peer,
-/// each in one way, so that there are sixteen values for it to have.
+/// What is under one address in the table of peers, and what it was before the programs noted something.
 struct Entry<A> {
-    values: [Peer<A>; 16],
-    value: Cell<usize>,
+    initial: Peer<A>,
+    place: Box<Place<A>>,
 }
 
-const IS_SETTLED: usize = 1;
-const HAS_PUBLIC_FLOWS: usize = 2;
-const IS_PLAIN: usize = 4;
-const IS_UNAWARE: usize = 8;
+/// At a multiple of 8 bytes, as the kernel has it.
+#[repr(align(8))]
+struct Place<A>(UnsafeCell<Peer<A>>);
 
 impl<A: Copy> Entry<A> {
     fn new(peer: Peer<A>) -> Self {
-        let values = std::array::from_fn(|value| Peer {
-            until: if value & IS_SETTLED == 0 { peer.until } else { 0 },
-            public_flows: u8::from(value & HAS_PUBLIC_FLOWS != 0),
-            plain: u8::from(value & IS_PLAIN != 0),
-            unaware: u8::from(value & IS_UNAWARE != 0),
-            ..peer
-        });
-        let value = if peer.unaware == 1 { IS_UNAWARE } else { 0 };
-        Self { values, value: Cell::new(value) }
+        Self { initial: peer, place: Box::new(Place(UnsafeCell::new(peer))) }
     }
 
-    fn value(&self) -> &Peer<A> {
-        &self.values[self.value.get()]
+    fn value(&self) -> Peer<A> {
+        // SAFETY: nothing else has the place while the value is copied.
+        unsafe { *self.place.0.get() }
     }
 
-    fn set(&self, bit: usize, is_set: bool) {
-        let value = self.value.get() & !bit;
-        self.value.set(if is_set { value | bit } else { value });
+    fn shared(&self) -> &SharedPeer<A> {
+        // SAFETY: the place is there for as long as the entry.
+        unsafe { SharedPeer::at(self.place.0.get()) }
     }
 }
 
@@ -60,16 +52,18 @@ type Prefix<A> = (A, u8);
 type Trie<A, V> = Vec<(Prefix<A>, V)>;
 
 /// When each flow was remembered, and how.
-type Flows<A> = HashMap<Flow<A>, (u64, Treatment)>;
+type Flows<A> = HashMap<Flow<A>, (u64, FlowAction)>;
 
 /// The tables of a host.
 pub struct HostTables<F: Version> {
     single: HashMap<Octets<F>, Entry<Octets<F>>>,
     prefixes: Trie<Octets<F>, Entry<Octets<F>>>,
     /// Not empty on a gateway, and on a host that has moved.
-    selves: Trie<Octets<F>, SelfRange<Octets<F>>>,
+    selves: Trie<Octets<F>, LocalRange<Octets<F>>>,
     is_gateway: bool,
     has_moved: bool,
+    /// This host's private address, where no packet from outside may have it.
+    pub guarded: F::Address,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
     /// What was counted, for which slot.
@@ -85,6 +79,7 @@ impl<F: Version> HostTables<F> {
             selves: Vec::new(),
             is_gateway: false,
             has_moved: false,
+            guarded: F::Address::NONE,
             bypass: HashSet::new(),
             flows: RefCell::default(),
             counted: RefCell::default(),
@@ -128,11 +123,11 @@ impl<F: Version> HostTables<F> {
         slot: u32,
         peer: &Member<Octets<F>>,
         former: Octets<F>,
-        until: u32,
+        expires_at: u32,
     ) {
         let peer = Member { public: former, ..*peer };
         let value = value::<F>(member, slot, &peer, ROLE_FORMER, F::Address::BITS);
-        self.single.insert(former, Entry::new(Peer { until, ..value }));
+        self.single.insert(former, Entry::new(Peer { expires_at, ..value }));
     }
 
     /// Takes away what is under one address.
@@ -151,19 +146,26 @@ impl<F: Version> HostTables<F> {
         self.has_moved = true;
         self.selves.retain(|(_, range)| range.private != member.private);
         self.add_own(member, length, former);
-        let (private, role) = (member.private, SELF_FORMER);
+        let (private, role) = (member.private, LOCAL_FORMER);
         let none = F::Address::NONE.octets();
         let range =
-            SelfRange { private, underlay: former, former: none, length, role, reserved: [0; 2] };
+            LocalRange { private, underlay: former, previous_underlay: none, length, role, reserved: [0; 2] };
         self.selves.push(((former, length), range));
     }
 
     fn add_own(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
         let Member { private, underlay, .. } = *member;
         let both = private == underlay;
-        for (address, role) in [(private, SELF_PRIVATE), (underlay, SELF_UNDERLAY)] {
-            let role = if both { SELF_PRIVATE | SELF_UNDERLAY } else { role };
-            let range = SelfRange { private, underlay, former, length, role, reserved: [0; 2] };
+        for (address, role) in [(private, LOCAL_PRIVATE), (underlay, LOCAL_UNDERLAY)] {
+            let role = if both { LOCAL_PRIVATE | LOCAL_UNDERLAY } else { role };
+            let range = LocalRange {
+                private,
+                underlay,
+                previous_underlay: former,
+                length,
+                role,
+                reserved: [0; 2],
+            };
             self.selves.push(((address, length), range));
         }
     }
@@ -186,8 +188,8 @@ impl<F: Version> HostTables<F> {
         let prefixes = self.prefixes.iter_mut().map(|(_, entry)| entry);
         for entry in self.single.values_mut().chain(prefixes) {
             if entry.value().slot == slot {
-                let [mut peer, ..] = entry.values;
-                peer.unaware = entry.value().unaware;
+                let mut peer = entry.initial;
+                peer.use_former_source = entry.value().use_former_source;
                 change(&mut peer);
                 *entry = Entry::new(peer);
             }
@@ -196,11 +198,11 @@ impl<F: Version> HostTables<F> {
 
     /// Puts into the entry under `address` that the peer's packets arrive plain.
     pub fn note_plain(&self, address: Octets<F>) {
-        self.set(F::Address::from_octets(address), IS_PLAIN, true);
+        self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }
 
     /// What is found under `address`.
-    pub fn value(&self, address: Octets<F>) -> Option<&Peer<Octets<F>>> {
+    pub fn value(&self, address: Octets<F>) -> Option<Peer<Octets<F>>> {
         self.entry(address).map(Entry::value)
     }
 
@@ -208,9 +210,9 @@ impl<F: Version> HostTables<F> {
         self.single.get(&address).or_else(|| longest(&self.prefixes, address))
     }
 
-    fn set(&self, address: F::Address, bit: usize, is_set: bool) {
+    fn note(&self, address: F::Address, note: impl Fn(&SharedPeer<Octets<F>>)) {
         if let Some(entry) = self.entry(address.octets()) {
-            entry.set(bit, is_set);
+            note(entry.shared());
         }
     }
 }
@@ -225,18 +227,20 @@ fn value<F: Version>(
     Peer {
         private: peer.private,
         public: peer.public,
-        self_private: member.private,
-        self_underlay: member.underlay,
+        local_private: member.private,
+        local_underlay: member.underlay,
         slot,
         role,
         direct: 0,
         public_flows: 0,
         length,
         bypass: 0,
-        plain: 0,
-        unaware: 0,
+        replies_native: 0,
+        use_former_source: 0,
         reserved: 0,
-        until: 0,
+        tie: F::tie(peer.private, peer.public),
+        grace_until: 0,
+        expires_at: 0,
     }
 }
 
@@ -251,8 +255,20 @@ fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option
 }
 
 impl<F: Version> Tables<F::Address> for HostTables<F> {
-    fn peer(&self, address: F::Address) -> Option<&Peer<Octets<F>>> {
-        self.value(address.octets())
+    fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
+        let look = || self.single.get(&address.octets()).map(Entry::shared);
+        // SAFETY: all places are aligned.
+        let single = unsafe {
+            PeerLookup::single(address, look, || peer_entry::look_again(address, look))
+        };
+        if !single.is_absent() {
+            return single;
+        }
+        PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
+    }
+
+    fn conditions(&self, address: F::Address) -> Conditions {
+        Conditions(self.entry(address.octets()).map_or(0, |entry| entry.shared().conditions()))
     }
 
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
@@ -271,7 +287,7 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.has_moved
     }
 
-    fn own(&self, address: F::Address) -> Option<&SelfRange<Octets<F>>> {
+    fn own(&self, address: F::Address) -> Option<&LocalRange<Octets<F>>> {
         assert!(self.is_gateway || self.has_moved, "no other host has such a table");
         longest(&self.selves, address.octets())
     }
@@ -280,47 +296,48 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.bypass.contains(rule)
     }
 
-    fn has_drained(&self, former: &Peer<Octets<F>>) -> bool {
-        former.until != 0 && self.now.get() / SECOND >= u64::from(former.until)
+    fn guarded(&self) -> F::Address {
+        self.guarded
     }
 
-    fn is_settling(&self, peer: &Peer<Octets<F>>, public: F::Address) -> bool {
-        if self.now.get() / SECOND < u64::from(peer.until) {
+    fn has_drained(&self, former: &PeerEntry<'_, F::Address>) -> bool {
+        let expires_at = former.expires_at();
+        expires_at != 0 && self.now.get() / SECOND >= u64::from(expires_at)
+    }
+
+    fn in_grace_period(&self, peer: &PeerEntry<'_, F::Address>) -> bool {
+        if self.now.get() / SECOND < u64::from(peer.grace_until()) {
             return true;
         }
-        self.settle(public);
+        peer.shared().end_grace_period();
         false
     }
 
-    fn settle(&self, public: F::Address) {
-        self.set(public, IS_SETTLED, true);
+    fn set_replies_native(&self, private: F::Address, public: F::Address, is_native: bool) {
+        self.note(private, |peer| peer.set_replies_native(is_native));
+        self.note(public, |peer| peer.set_replies_native(is_native));
     }
 
-    fn set_plain(&self, private: F::Address, public: F::Address, is_plain: bool) {
-        self.set(private, IS_PLAIN, is_plain);
-        self.set(public, IS_PLAIN, is_plain);
-    }
-
-    fn set_unaware(&self, private: F::Address, public: F::Address, is_unaware: bool) {
-        self.set(private, IS_UNAWARE, is_unaware);
-        self.set(public, IS_UNAWARE, is_unaware);
+    fn set_use_former_source(&self, private: F::Address, public: F::Address, uses_former: bool) {
+        self.note(private, |peer| peer.set_use_former_source(uses_former));
+        self.note(public, |peer| peer.set_use_former_source(uses_former));
     }
 
     fn set_public_flows(&self, private: F::Address, public: F::Address) {
-        self.set(private, HAS_PUBLIC_FLOWS, true);
-        self.set(public, HAS_PUBLIC_FLOWS, true);
+        self.note(private, SharedPeer::set_public_flows);
+        self.note(public, SharedPeer::set_public_flows);
     }
 
-    fn remember(&self, flow: &Flow<Octets<F>>, treatment: Treatment) {
-        self.flows.borrow_mut().insert(*flow, (self.now.get(), treatment));
+    fn remember(&self, flow: &Flow<Octets<F>>, action: FlowAction) {
+        self.flows.borrow_mut().insert(*flow, (self.now.get(), action));
     }
 
     fn forget(&self, flow: &Flow<Octets<F>>) {
         self.flows.borrow_mut().remove(flow);
     }
 
-    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<Treatment> {
-        let (last_sent, treatment) = *self.flows.borrow().get(flow)?;
-        (self.now.get().wrapping_sub(last_sent) < flow_lifetime(flow)).then_some(treatment)
+    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
+        let (last_sent, action) = *self.flows.borrow().get(flow)?;
+        (self.now.get().wrapping_sub(last_sent) < flow_lifetime(flow)).then_some(action)
     }
 }

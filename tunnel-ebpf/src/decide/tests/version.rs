@@ -56,6 +56,9 @@ pub trait Version:
     /// srva's underlay address where it stands behind a 1:1 NAT.
     const BEHIND_NAT: Octets<Self>;
 
+    /// What binds a peer's addresses to each other.
+    fn tie(private: Octets<Self>, public: Octets<Self>) -> Octets<Self>;
+
     /// From srva to srvb, as their software sees it.
     const PRIVATE: Route<Octets<Self>> = Route::new(Self::SRVA.private, Self::SRVB.private);
     /// From srva to srvb, on the wire.

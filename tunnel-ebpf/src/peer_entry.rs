@@ -1,0 +1,422 @@
+//! A peer's entry in a map: memory that the kernel, the loader and other processors write meanwhile.
+
+use core::cell::UnsafeCell;
+use core::hint::cold_path;
+use core::mem::offset_of;
+use core::ptr;
+
+use tunnel_common::outcome::Reason;
+use tunnel_common::peers::{Peer, ROLE_PRIVATE};
+
+use crate::address::Address;
+
+/// Looks at an entry that the kernel gives to another key meanwhile, before a packet is dropped.
+pub const LOOKS: usize = 4;
+
+/// A [`Peer`] where it lies. Each read and each write is one access to one field or word.
+#[repr(transparent)]
+pub struct SharedPeer<O>(UnsafeCell<Peer<O>>);
+
+/// Reads a field of a shared peer.
+macro_rules! load {
+    ($shared:expr, $field:ident) => {
+        // SAFETY: the pointer is that of a live entry. Volatile: the field may change at any time, and is
+        // made of integers, so that whatever is there is a value.
+        unsafe { (&raw const (*$shared.0.get()).$field).read_volatile() }
+    };
+}
+
+/// Writes a field of a shared peer.
+macro_rules! store {
+    ($shared:expr, $field:ident, $value:expr) => {
+        // SAFETY: as for a read; the cell permits writing through a shared reference.
+        unsafe { (&raw mut (*$shared.0.get()).$field).write_volatile($value) }
+    };
+}
+
+impl<O> SharedPeer<O> {
+    /// The entry at `place`.
+    ///
+    /// # Safety
+    /// An entry stays there for as long as `'a`. It may change, and become that of another key.
+    #[must_use]
+    #[inline(always)]
+    pub const unsafe fn at<'a>(place: *mut Peer<O>) -> &'a Self {
+        // SAFETY: the caller says so, and the type is transparent.
+        unsafe { &*place.cast::<Self>() }
+    }
+
+    /// Two words of 4 bytes that lie side by side `offset` bytes from the entry's start, read as one.
+    ///
+    /// # Safety
+    /// They lie within the entry, at a multiple of 8 bytes in memory.
+    #[inline(always)]
+    unsafe fn pair(&self, offset: usize) -> u64 {
+        // SAFETY: the caller says so.
+        unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
+    }
+
+    /// `direct`, `replies_native`, `public_flows` and `bypass`, in this order, in one word: of most peers all
+    /// are 0.
+    #[must_use]
+    #[inline(always)]
+    pub fn conditions(&self) -> u32 {
+        // SAFETY: the four stand side by side where an u32 may, as tunnel-common asserts.
+        unsafe { self.0.get().byte_add(offset_of!(Peer<O>, direct)).cast::<u32>().read_volatile() }
+    }
+
+    /// Notes that this host has flows with the peer in which its own public address is an end point.
+    #[inline(always)]
+    pub fn set_public_flows(&self) {
+        store!(self, public_flows, 1);
+    }
+
+    /// Notes from which of this host's underlay addresses packets to the peer leave.
+    #[inline(always)]
+    pub fn set_use_former_source(&self, uses_former: bool) {
+        store!(self, use_former_source, u8::from(uses_former));
+    }
+
+    /// Notes whether packets to the peer leave as they are.
+    #[inline(always)]
+    pub fn set_replies_native(&self, is_native: bool) {
+        store!(self, replies_native, u8::from(is_native));
+    }
+
+    /// Ends the grace period.
+    #[inline(always)]
+    pub fn end_grace_period(&self) {
+        store!(self, grace_until, 0);
+    }
+}
+
+/// In place of a role: no peer has the address.
+const ABSENT: u8 = 0;
+/// In place of a role: each look found an entry that had become another key's.
+const CONTENDED: u8 = u8::MAX;
+
+/// What was found under an address: an entry, or none.
+///
+/// One struct whose fields are all set, whatever was found: of an enum, the optimiser copies fields that a
+/// branch left unset, and the verifier refuses that.
+pub struct PeerLookup<'a, A: Address>(PeerEntry<'a, A>);
+
+impl<'a, A: Address> PeerLookup<'a, A> {
+    /// The entry that was found.
+    ///
+    /// # Errors
+    /// [`Reason::Contended`] if the entry became another key's at each of several looks.
+    #[inline(always)]
+    pub fn found(self) -> Result<Option<PeerEntry<'a, A>>, Reason> {
+        match self.0.role {
+            ABSENT => Ok(None),
+            CONTENDED => {
+                cold_path();
+                Err(Reason::Contended)
+            }
+            _ => Ok(Some(self.0)),
+        }
+    }
+
+    /// No peer has the address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_absent(&self) -> bool {
+        self.0.role == ABSENT
+    }
+
+    /// No entry.
+    #[must_use]
+    #[inline(always)]
+    pub fn none() -> Self {
+        Self(PeerEntry::without(ABSENT))
+    }
+
+    /// The entry of a single `address` among those that `look` finds. The kernel may give an entry to another
+    /// key at any moment; `again` then looks until it finds one that is still that of `address`.
+    ///
+    /// # Safety
+    /// Both find entries at multiples of 8 bytes.
+    #[inline(always)]
+    pub unsafe fn single(
+        address: A,
+        look: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
+        again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
+    ) -> Self {
+        let Some(shared) = look() else { return Self::none() };
+        // SAFETY: the caller says so.
+        let entry = unsafe { PeerEntry::of_single(shared, address) };
+        if entry.role != CONTENDED {
+            return Self(entry);
+        }
+        cold_path();
+        let Some(shared) = again() else { return Self(entry) };
+        // SAFETY: as above.
+        Self(unsafe { PeerEntry::of_single(shared, address) })
+    }
+
+    /// The entry of a prefix, if there is one.
+    #[must_use]
+    #[inline(always)]
+    pub fn prefix(shared: Option<&'a SharedPeer<A::Octets>>) -> Self {
+        shared.map_or_else(Self::none, |shared| Self(PeerEntry::of_prefix(shared)))
+    }
+}
+
+/// An entry that was found under one of the peer's addresses.
+pub struct PeerEntry<'a, A: Address> {
+    /// Null where no entry was found.
+    place: *const SharedPeer<A::Octets>,
+    role: u8,
+    counterpart: A,
+    lifetime: core::marker::PhantomData<&'a SharedPeer<A::Octets>>,
+}
+
+impl<A: Address> Clone for PeerEntry<'_, A> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Address> Copy for PeerEntry<'_, A> {}
+
+impl<'a, A: Address> PeerEntry<'a, A> {
+    #[inline(always)]
+    const fn without(role: u8) -> Self {
+        Self {
+            place: ptr::null(),
+            role,
+            counterpart: A::NONE,
+            lifetime: core::marker::PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn of(shared: &'a SharedPeer<A::Octets>, role: u8, counterpart: A) -> Self {
+        let (place, lifetime) = (ptr::from_ref(shared), core::marker::PhantomData);
+        Self { place, role, counterpart, lifetime }
+    }
+
+    /// The entry of a single `address`, if it is still that.
+    ///
+    /// # Safety
+    /// The entry lies at a multiple of 8 bytes.
+    #[inline(always)]
+    unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Self {
+        let role = load!(shared, role);
+        // SAFETY: the caller says so.
+        let pair = unsafe { A::private_and_public(shared) };
+        let Some([private, public]) = pair else { return Self::without(CONTENDED) };
+        let is_private = role == ROLE_PRIVATE;
+        if (if is_private { private } else { public }) != address || role == ABSENT {
+            return Self::without(CONTENDED);
+        }
+        Self::of(shared, role, if is_private { public } else { private })
+    }
+
+    /// The entry of a prefix. The kernel keeps those of a trie for as long as a program may hold them
+    /// (Linux, kernel/bpf/lpm_trie.c, trie_update_elem: kfree_rcu; since 6.14 bpf_mem_cache_free_rcu).
+    #[inline(always)]
+    fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
+        let role = load!(shared, role);
+        let counterpart = match role {
+            ROLE_PRIVATE => load!(shared, public),
+            _ => load!(shared, private),
+        };
+        Self::of(shared, role, A::from_octets(counterpart))
+    }
+
+    /// The entry where it lies, to note something in.
+    #[must_use]
+    #[inline(always)]
+    pub const fn shared(&self) -> &'a SharedPeer<A::Octets> {
+        // SAFETY: only an entry that was found is handed out, and it stays where it is.
+        unsafe { &*self.place }
+    }
+
+    /// Which of the peer's addresses the key is: see [`Peer::role`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn role(&self) -> u8 {
+        self.role
+    }
+
+    /// The peer's other address: the public one under the private, the private one under a public. Of a
+    /// prefix, its first address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn counterpart(&self) -> A {
+        self.counterpart
+    }
+
+    /// See [`Peer::local_private`].
+    #[must_use]
+    #[inline(always)]
+    pub fn local_private(&self) -> A {
+        A::from_octets(load!(self.shared(), local_private))
+    }
+
+    /// See [`Peer::local_underlay`].
+    #[must_use]
+    #[inline(always)]
+    pub fn local_underlay(&self) -> A {
+        A::from_octets(load!(self.shared(), local_underlay))
+    }
+
+    /// See [`Peer::slot`].
+    #[must_use]
+    #[inline(always)]
+    pub fn slot(&self) -> u32 {
+        load!(self.shared(), slot)
+    }
+
+    /// See [`Peer::length`].
+    #[must_use]
+    #[inline(always)]
+    pub fn length(&self) -> u8 {
+        load!(self.shared(), length)
+    }
+
+    /// Packets to the peer leave from this host's former underlay address.
+    #[must_use]
+    #[inline(always)]
+    pub fn uses_former_source(&self) -> bool {
+        load!(self.shared(), use_former_source) == 1
+    }
+
+    /// What more than the addresses counts for packets to and from the peer.
+    #[must_use]
+    #[inline(always)]
+    pub fn conditions(&self) -> Conditions {
+        Conditions(self.shared().conditions())
+    }
+
+    /// See [`Peer::grace_until`].
+    #[must_use]
+    #[inline(always)]
+    pub fn grace_until(&self) -> u32 {
+        load!(self.shared(), grace_until)
+    }
+
+    /// See [`Peer::expires_at`].
+    #[must_use]
+    #[inline(always)]
+    pub fn expires_at(&self) -> u32 {
+        load!(self.shared(), expires_at)
+    }
+}
+
+/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word: of most peers all are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions(pub u32);
+
+impl Conditions {
+    /// One of them is not 0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Packets that arrive with the peer's private address pass.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_direct(self) -> bool {
+        let [direct, ..] = self.0.to_ne_bytes();
+        direct == 1
+    }
+
+    /// Packets of the direct peer arrive with its private address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn replies_native(self) -> bool {
+        let [_, replies_native, ..] = self.0.to_ne_bytes();
+        replies_native == 1
+    }
+
+    /// Packets to the peer leave as they are.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_native(self) -> bool {
+        self.is_direct() && self.replies_native()
+    }
+
+    /// There are flows with the peer in which this host's public address is an end point.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_public_flows(self) -> bool {
+        let [_, _, public_flows, _] = self.0.to_ne_bytes();
+        public_flows != 0
+    }
+
+    /// See [`Peer::bypass`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn bypass(self) -> u8 {
+        let [.., bypass] = self.0.to_ne_bytes();
+        bypass
+    }
+}
+
+/// An entry that is that of a single `address`, among those that `look` finds.
+///
+/// # Safety
+/// `look` finds entries at multiples of 8 bytes.
+#[inline(always)]
+pub unsafe fn look_again<'a, A: Address>(
+    address: A,
+    look: impl Fn() -> Option<&'a SharedPeer<A::Octets>>,
+) -> Option<&'a SharedPeer<A::Octets>> {
+    for _ in 1..LOOKS {
+        let shared = look()?;
+        // SAFETY: the caller says so.
+        if unsafe { PeerEntry::of_single(shared, address) }.role != CONTENDED {
+            return Some(shared);
+        }
+    }
+    None
+}
+
+/// The words of a peer's two addresses, if they are those of one entry.
+///
+/// # Safety
+/// The entry lies at a multiple of 8 bytes.
+#[inline(always)]
+pub(crate) unsafe fn pair_of_v4(shared: &SharedPeer<[u8; 4]>) -> [u32; 2] {
+    const OFFSET: usize = offset_of!(Peer<[u8; 4]>, private);
+    const { assert!(OFFSET.is_multiple_of(8)) };
+    // SAFETY: the caller says so, and both addresses lie there.
+    halves(unsafe { shared.pair(OFFSET) })
+}
+
+/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together.
+///
+/// # Safety
+/// The entry lies at a multiple of 8 bytes.
+#[inline(always)]
+pub(crate) unsafe fn pair_of_v6(shared: &SharedPeer<[u8; 16]>) -> Option<[[u32; 4]; 2]> {
+    const PRIVATE: usize = offset_of!(Peer<[u8; 16]>, private);
+    const PUBLIC: usize = offset_of!(Peer<[u8; 16]>, public);
+    const TIE: usize = offset_of!(Peer<[u8; 16]>, tie);
+    const { assert!(PRIVATE.is_multiple_of(8) && PUBLIC.is_multiple_of(8) && TIE.is_multiple_of(8)) };
+    // SAFETY: the caller says so, and all words lie there.
+    let words = |offset| unsafe { [shared.pair(offset), shared.pair(offset + 8)] };
+    let (private, public, tie) = (words(PRIVATE), words(PUBLIC), words(TIE));
+    let mark = tunnel_common::peers::mark(private);
+    let untied = (public[0] ^ mark ^ tie[0]) | (public[1] ^ mark ^ tie[1]);
+    (untied == 0).then(|| [private, public].map(quarters))
+}
+
+/// The words of 4 bytes of one of 8, in memory's order.
+#[inline(always)]
+const fn halves(pair: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+}
+
+#[inline(always)]
+const fn quarters([first, second]: [u64; 2]) -> [u32; 4] {
+    let ([a, b], [c, d]) = (halves(first), halves(second));
+    [a, b, c, d]
+}

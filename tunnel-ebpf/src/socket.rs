@@ -1,0 +1,71 @@
+//! Sockets of this host, asked for by their two ends.
+
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_CURRENT_NETNS, BPF_TCP_LISTEN, bpf_sock, bpf_sock_tuple,
+};
+use aya_ebpf::helpers::{bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release};
+use tunnel_common::flows::Flow;
+use tunnel_ebpf::address::{Address, Addresses};
+use tunnel_ebpf::parse::transport::TCP;
+
+const V4_BITS: u8 = 32;
+/// Bytes of a tuple of IPv4, and of IPv6.
+const V4_LEN: u32 = 12;
+const V6_LEN: u32 = 36;
+
+/// Whether a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound
+/// to exactly the local one. A socket that is bound to all addresses counts as none: whoever sends from another
+/// address of this host may own it.
+#[inline(never)]
+pub fn is_there<A: Address>(
+    skb: *mut __sk_buff,
+    flow: &Flow<A::Octets>,
+    ends: &Addresses<A>,
+) -> bool {
+    let mut tuple = [0_u32; 9];
+    let ([r0, r1], [l0, l1]) = (flow.peer_port, flow.local_port);
+    let ports = u32::from_ne_bytes([r0, r1, l0, l1]);
+    // As a packet to the socket has them: from the remote end to the local one.
+    ends.destination.write_to(&mut tuple, 0);
+    let len = if A::BITS == V4_BITS {
+        ends.source.write_to(&mut tuple, 1);
+        tuple[2] = ports;
+        V4_LEN
+    } else {
+        ends.source.write_to(&mut tuple, 4);
+        tuple[8] = ports;
+        V6_LEN
+    };
+    let is_tcp = flow.protocol == TCP;
+    let place = (&raw mut tuple).cast::<bpf_sock_tuple>();
+    let namespace = BPF_F_CURRENT_NETNS as u64;
+    // A TCP connection in TIME_WAIT, or one that is still opening, has no socket to these helpers.
+    // SAFETY: the tuple lies on the stack, whole; the context is a valid `__sk_buff`.
+    let socket = unsafe {
+        if is_tcp {
+            bpf_sk_lookup_tcp(skb.cast(), place, len, namespace, 0)
+        } else {
+            bpf_sk_lookup_udp(skb.cast(), place, len, namespace, 0)
+        }
+    };
+    if socket.is_null() {
+        return false;
+    }
+    // SAFETY: the socket is held until it is released.
+    let is_taken = unsafe { is_bound_to(socket, ends.source, is_tcp) };
+    // SAFETY: the socket was looked up here, and is released once.
+    unsafe { bpf_sk_release(socket.cast()) };
+    is_taken
+}
+
+/// # Safety
+/// The socket is held.
+#[inline(always)]
+unsafe fn is_bound_to<A: Address>(socket: *mut bpf_sock, local: A, is_tcp: bool) -> bool {
+    // SAFETY: the caller holds the socket; the kernel turns the reads into reads of its own struct
+    // (net/core/filter.c, bpf_sock_convert_ctx_access).
+    let (state, v4, v6) = unsafe { ((*socket).state, (*socket).src_ip4, (*socket).src_ip6) };
+    let is_local =
+        if A::BITS == V4_BITS { local.is_words(&[v4, 0, 0, 0]) } else { local.is_words(&v6) };
+    is_local && !(is_tcp && state == BPF_TCP_LISTEN)
+}

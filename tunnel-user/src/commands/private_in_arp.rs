@@ -1,0 +1,112 @@
+//! Keeps the private addresses of this host out of ARP on the attached interface, and puts the
+//! interface's sysctls back.
+
+use tunnel_common::attachment::Attachment;
+
+use super::undo::Undo;
+use crate::address::Private;
+use crate::config::Family;
+use crate::dataplane::maps::Maps;
+use crate::failure::Failure;
+use crate::host::arp::Sysctl;
+use crate::host::netlink::Link;
+use crate::plan::membership::Membership;
+
+/// A sysctl of an interface, with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Which one.
+    pub sysctl: Sysctl,
+    /// The value that it has now.
+    pub value: u8,
+}
+
+/// ARP on `link` could name one of this host's private addresses. Those of a gateway are other
+/// hosts', and the kernel does not take them for its own.
+pub(super) fn is_possible(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
+    link.has_hardware_addresses && own.any(|private| private.0.family() == Family::Ipv4)
+}
+
+/// The sysctls that `membership` takes on `link`. A direct peer asks for the private address.
+pub(super) fn wanted(link: &Link, membership: &Membership) -> Vec<Sysctl> {
+    if !is_possible(link, membership.identity.on_loopback()) {
+        return Vec::new();
+    }
+    let has_direct = membership.peers.iter().any(|peer| peer.direct);
+    let is_wanted = |sysctl: &Sysctl| *sysctl != Sysctl::Ignore || !has_direct;
+    Sysctl::ALL.into_iter().filter(is_wanted).collect()
+}
+
+/// Sets those of `wanted` that are not set yet, and puts back what is no longer wanted. Each is recorded
+/// before it is done, so that a detach after a kill in between undoes it.
+pub(super) fn set(
+    interface: &str,
+    wanted: &[Sysctl],
+    maps: &mut Maps,
+    attachment: &mut Attachment,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let mut changes = Vec::new();
+    for sysctl in Sysctl::ALL {
+        let is_set = recorded(attachment, sysctl).is_some();
+        let before = sysctl.read(interface)?;
+        if wanted.contains(&sysctl) {
+            if sysctl.effective(interface)? < sysctl.wanted() {
+                record(attachment, sysctl, Some(before));
+                changes.push((sysctl, before, sysctl.wanted()));
+            }
+        } else if let Some(former) = recorded(attachment, sysctl).filter(|_| is_set) {
+            changes.push((sysctl, before, former));
+        }
+    }
+    maps.set_attachment(attachment)?;
+    for (sysctl, before, value) in changes {
+        steps.push(Undo::RestoreSysctl(interface.to_owned(), sysctl, before));
+        sysctl.write(interface, value)?;
+        if !wanted.contains(&sysctl) {
+            record(attachment, sysctl, None);
+            maps.set_attachment(attachment)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts back what attach has set, and nobody has changed since.
+pub(super) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Failure> {
+    let mut restored = Vec::new();
+    for sysctl in Sysctl::ALL {
+        let Some(value) = recorded(attachment, sysctl) else { continue };
+        if sysctl.read(interface)? == sysctl.wanted() {
+            sysctl.write(interface, value)?;
+            restored.push(Set { sysctl, value });
+        }
+    }
+    Ok(restored)
+}
+
+/// What attach has set.
+pub(super) fn all_set(attachment: &Attachment) -> Vec<Set> {
+    Sysctl::ALL
+        .into_iter()
+        .filter(|sysctl| recorded(attachment, *sysctl).is_some())
+        .map(|sysctl| Set { sysctl, value: sysctl.wanted() })
+        .collect()
+}
+
+/// What `sysctl` was before attach set it, if it did.
+fn recorded(attachment: &Attachment, sysctl: Sysctl) -> Option<u8> {
+    let (is_set, before) = match sysctl {
+        Sysctl::Announce => (attachment.arp_announce_set, attachment.arp_announce_before),
+        Sysctl::Ignore => (attachment.arp_ignore_set, attachment.arp_ignore_before),
+    };
+    (is_set == 1).then_some(before)
+}
+
+fn record(attachment: &mut Attachment, sysctl: Sysctl, before: Option<u8>) {
+    let (is_set, value) = match sysctl {
+        Sysctl::Announce => (&mut attachment.arp_announce_set, &mut attachment.arp_announce_before),
+        Sysctl::Ignore => (&mut attachment.arp_ignore_set, &mut attachment.arp_ignore_before),
+    };
+    *is_set = u8::from(before.is_some());
+    *value = before.unwrap_or(0);
+}
