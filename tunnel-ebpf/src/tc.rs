@@ -40,10 +40,11 @@ impl Handler for Egress<'_> {
         } else {
             Step::from_bits(egress_packet::<F, T>(skb))
         };
-        match step {
-            Step::Done(outcome) => finish::<F, T>(skb, Direction::Egress, outcome),
-            Step::IcmpError => egress_error_in_steps::<F, T>(skb),
-        }
+        let step = match step {
+            Step::Done(_) => step,
+            Step::IcmpError => Step::from_bits(egress_error_in_steps::<F, T>(skb)),
+        };
+        finish::<F, T>(skb, Direction::Egress, outcome(step))
     }
 
     #[inline(always)]
@@ -74,10 +75,11 @@ impl Handler for Ingress<'_> {
         } else {
             Step::from_bits(ingress_packet::<F, T>(skb))
         };
-        match step {
-            Step::Done(outcome) => finish::<F, T>(skb, Direction::Ingress, outcome),
-            Step::IcmpError => ingress_error_in_steps::<F, T>(skb),
-        }
+        let step = match step {
+            Step::Done(_) => step,
+            Step::IcmpError => Step::from_bits(ingress_error_in_steps::<F, T>(skb)),
+        };
+        finish::<F, T>(skb, Direction::Ingress, outcome(step))
     }
 
     #[inline(always)]
@@ -97,28 +99,28 @@ impl Handler for Ingress<'_> {
 }
 
 #[inline(always)]
-fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> i32 {
+fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
     let mut new = Readdressed::none();
     let step = match direction {
         Direction::Egress => egress_error::<F, T>(skb, &mut new),
         Direction::Ingress => ingress_error::<F, T>(skb, &mut new),
     };
-    let outcome = match Step::from_bits(step) {
-        Step::Done(outcome) => outcome,
+    match Step::from_bits(step) {
+        Step::Done(_) => step,
         Step::IcmpError if new.has_quote => {
-            let outcome = outcome(rewrite_with_quote::<F, T>(skb, &new));
+            let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(skb, &new)));
             let maps = PinnedMaps::<F>::new();
-            icmp_error::count_with_quote::<F, _, _>(&skb, &maps, direction, outcome)
+            Step::Done(icmp_error::count_with_quote::<F, _, _>(&skb, &maps, direction, outcome))
+                .to_bits()
         }
-        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(skb, direction, &new)),
-    };
-    finish::<F, T>(skb, direction, outcome)
+        Step::IcmpError => rewrite_without_quote::<F, T>(skb, direction, &new),
+    }
 }
 
-/// What the last step made of an error.
+/// What the last step made of a packet.
 #[inline(always)]
-pub fn outcome(bits: u64) -> Outcome {
-    match Step::from_bits(bits) {
+pub fn outcome(step: Step) -> Outcome {
+    match step {
         Step::Done(outcome) => outcome,
         Step::IcmpError => Outcome::NotOurs,
     }
@@ -128,12 +130,12 @@ pub fn outcome(bits: u64) -> Outcome {
 // one step of an error to the next lies in a frame of its own, which other packets do without.
 
 #[inline(never)]
-fn egress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+fn egress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
     error::<F, T>(skb, Direction::Egress)
 }
 
 #[inline(never)]
-fn ingress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> i32 {
+fn ingress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
     error::<F, T>(skb, Direction::Ingress)
 }
 

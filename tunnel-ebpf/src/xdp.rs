@@ -38,10 +38,11 @@ impl Handler for Ingress<'_> {
         } else {
             Step::from_bits(ingress_packet::<F, T>(packet))
         };
-        match step {
-            Step::Done(outcome) => finish::<F, T>(packet, outcome),
-            Step::IcmpError => error_in_steps::<F, T>(packet),
-        }
+        let step = match step {
+            Step::Done(_) => step,
+            Step::IcmpError => Step::from_bits(error_in_steps::<F, T>(packet)),
+        };
+        finish::<F, T>(packet, outcome(step))
     }
 
     #[inline(always)]
@@ -62,24 +63,25 @@ impl Handler for Ingress<'_> {
 }
 
 #[inline(always)]
-fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
+fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
     let mut new = Readdressed::none();
-    let outcome = match Step::from_bits(ingress_error::<F, T>(packet, &mut new)) {
-        Step::Done(outcome) => outcome,
+    let step = ingress_error::<F, T>(packet, &mut new);
+    match Step::from_bits(step) {
+        Step::Done(_) => step,
         Step::IcmpError if new.has_quote => {
-            let outcome = outcome(rewrite_with_quote::<F, T>(packet, &new));
-            let maps = PinnedMaps::<F>::new();
-            icmp_error::count_with_quote::<F, _, _>(&packet, &maps, Direction::Ingress, outcome)
+            let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(packet, &new)));
+            let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
+            Step::Done(icmp_error::count_with_quote::<F, _, _>(&packet, &maps, direction, outcome))
+                .to_bits()
         }
-        Step::IcmpError => outcome(rewrite_without_quote::<F, T>(packet, &new)),
-    };
-    finish::<F, T>(packet, outcome)
+        Step::IcmpError => rewrite_without_quote::<F, T>(packet, &new),
+    }
 }
 
 // A function of the program each, as at tc.
 
 #[inline(never)]
-fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> i32 {
+fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
     error::<F, T>(packet)
 }
 

@@ -9,7 +9,7 @@ use crate::config::Family;
 use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
-use crate::host::netlink::Link;
+use crate::host::link::Link;
 use crate::plan::membership::Membership;
 
 /// A sysctl of an interface, with a value.
