@@ -47,6 +47,8 @@ fn on_vxlan(stack: &str) -> Result<Scenario> {
             run(host, &format!("ip link add link vxlan0 name over0 type {stack}"))?;
             run(host, "ip link set over0 addrgenmode none")?;
             run(host, "ip link set over0 up")?;
+            // The tunnel would answer for the address of `over0` with a hardware address of its own.
+            host.sysctl("net.ipv4.conf.vxlan0.arp_ignore", "1")?;
         }
         run(host, &format!("ip address add 192.0.2.{last}/24 dev over0"))?;
         run(host, &format!("ip address add 2001:db8:7::{last}/64 dev over0 nodad"))?;

@@ -9,7 +9,9 @@ use tunnel_user::dataplane::place::Program;
 
 use crate::cluster::{Cluster, Own, Peer, Role};
 use crate::difference::{self, Difference};
-use crate::model::{Fate, Prediction, is_listed, network, of_packet, of_quote};
+use crate::model::{
+    Fate, Prediction, has_partial_checksum, is_listed, network, of_packet, of_quote,
+};
 use crate::programs::{self, Programs};
 use crate::steps::Step;
 use tests::test_run::Way;
@@ -79,6 +81,7 @@ pub fn back(
 /// - for one of this host's members that has one address for both, which a peer can't;
 /// - from where the peer was before it moved: what is sent there goes to its new address; likewise to
 ///   where this host was;
+/// - for a datagram whose whole checksum looks like a partial one with the other addresses;
 /// - for errors from a router, who has but one address;
 /// - for errors about something else than the packet that came the other way between the same
 ///   addresses, and about a packet on the bypass list.
@@ -107,6 +110,11 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
         }
     };
     if !is_private || !came_from_now {
+        return false;
+    }
+    let is_partial = [(frame, &before), (&prediction.after.frame, &after)]
+        .map(|(frame, headers)| is_segmented && has_partial_checksum(frame, headers));
+    if is_partial[0] != is_partial[1] {
         return false;
     }
     if !before.is_error(frame) {

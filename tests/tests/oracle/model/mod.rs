@@ -19,6 +19,7 @@ use tunnel_common::outcome::{Reason, Verdict};
 use crate::cluster::{Cluster, Peer};
 use headers::{Headers, Part};
 use memory::datagram;
+pub use readdress::has_partial_checksum;
 use readdress::{Readdressed, Readdressing};
 
 pub use headers::{Family, of_packet, of_quote};
@@ -76,14 +77,14 @@ impl<'a> Model<'a> {
 
     /// What becomes of a frame on its way out; `segments` is not 0 for one that will be segmented.
     pub fn egress(&mut self, frame: &[u8], segments: u32) -> Prediction {
-        self.predict(frame, |model, start, family, change| {
+        self.predict(frame, segments > 0, |model, start, family, change| {
             egress::packet(model, &Seen { frame, start, family, segments }, change)
         })
     }
 
     /// What becomes of a frame on its way in.
     pub fn ingress(&mut self, frame: &[u8], segments: u32) -> Prediction {
-        self.predict(frame, |model, start, family, change| {
+        self.predict(frame, segments > 0, |model, start, family, change| {
             ingress::packet(model, &Seen { frame, start, family, segments }, change)
         })
     }
@@ -91,9 +92,10 @@ impl<'a> Model<'a> {
     fn predict(
         &mut self,
         frame: &[u8],
+        is_segmented: bool,
         decide: impl FnOnce(&mut Self, usize, Family, &mut Readdressing) -> Result<Fate, Reason>,
     ) -> Prediction {
-        let mut change = Readdressing::new(frame);
+        let mut change = Readdressing::new(frame, is_segmented);
         let fate = match network(frame, self.cluster.link, self.cluster.handles_tags) {
             None => Fate::NotOurs,
             Some((_, family)) if !self.has_peers(family) => Fate::NotOurs,

@@ -24,6 +24,7 @@ pub struct Readdressing<'a> {
     new: Vec<u8>,
     doubtful: Vec<usize>,
     has_quote: bool,
+    is_segmented: bool,
 }
 
 /// What became of the frame.
@@ -39,8 +40,9 @@ pub struct Readdressed {
 
 impl<'a> Readdressing<'a> {
     /// Of a frame as it came.
-    pub fn new(frame: &'a [u8]) -> Self {
-        Self { old: frame, new: frame.to_vec(), doubtful: Vec::new(), has_quote: false }
+    pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
+        let (new, doubtful) = (frame.to_vec(), Vec::new());
+        Self { old: frame, new, doubtful, has_quote: false, is_segmented }
     }
 
     /// The frame as it is now.
@@ -53,7 +55,13 @@ impl<'a> Readdressing<'a> {
         self.header(headers, source, destination);
         if let Some((offset, zero)) = transport_checksum(headers) {
             let covered = [headers.addresses(), headers.payload.clone()];
-            self.keep_sum(&covered, headers.payload.start + offset, zero);
+            let field = headers.payload.start + offset;
+            if self.is_segmented && has_partial_checksum(self.old, headers) {
+                let partial = pseudo_header_sum(&self.new, headers);
+                self.new[field..field + 2].copy_from_slice(&partial);
+            } else {
+                self.keep_sum(&covered, field, zero);
+            }
         }
     }
 
@@ -132,6 +140,22 @@ fn sum(bytes: &[u8], parts: &[Range<usize>]) -> u64 {
     words.sum::<u64>() % 0xffff
 }
 
+/// The checksum of a datagram that is to be segmented may be left to whoever segments it: then the field
+/// holds the pseudo-header's sum. By chance, that of 1 in 65,536 others does as well.
+pub fn has_partial_checksum(frame: &[u8], headers: &Headers) -> bool {
+    let Some((offset, Zero::Absent)) = transport_checksum(headers) else { return false };
+    let field = headers.payload.start + offset;
+    frame[field..field + 2] == pseudo_header_sum(frame, headers)
+}
+
+/// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1), of which none is all zeros.
+fn pseudo_header_sum(frame: &[u8], headers: &Headers) -> [u8; 2] {
+    let protocol = headers.protocol.map_or(0, u64::from);
+    let others = headers.payload.len() as u64 + protocol;
+    let sum = (sum(frame, from_ref(&headers.addresses())) + others) % 0xffff;
+    if sum == 0 { [0xff; 2] } else { (sum as u16).to_be_bytes() }
+}
+
 /// The checksum that covers the addresses: where it stands in the payload, and what 0 means in it.
 fn transport_checksum(headers: &Headers) -> Option<(usize, Zero)> {
     if headers.part == Part::Later {
@@ -180,7 +204,7 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1624() {
         let old = [0x55, 0x55, 0xcd, 0x7a, 0xdd, 0x2f];
-        let mut change = Readdressing::new(&old);
+        let mut change = Readdressing::new(&old, false);
         change.new[..2].copy_from_slice(&[0x32, 0x85]);
         change.keep_sum(from_ref(&(0..6)), 4, Zero::Sum);
         assert_eq!(change.new[4..], [0x00, 0x00]);
