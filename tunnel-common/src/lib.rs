@@ -9,11 +9,11 @@ pub mod attachment;
 pub mod bypass;
 pub mod counters;
 pub mod flows;
+pub mod local_members;
 pub mod maps;
 pub mod members;
 pub mod outcome;
 pub mod peers;
-pub mod local_members;
 pub mod settings;
 
 /// The version of the maps' shapes. A loader takes over the pins of the version before it, and recognises

@@ -115,7 +115,7 @@ reasons! {
     StrayReset, stray_reset, "stray-reset", Drop;
     /// of a flow with public addresses whose ports an open private connection has
     PortConflict, port_conflict, "port-conflict", Drop;
-    /// its peer's entry was replaced at each of several looks
+    /// its peer's entry was replaced at two looks in a row
     Contended, contended, "contended", Drop;
     /// shorter than its headers say
     Truncated, truncated, "truncated", Pass;

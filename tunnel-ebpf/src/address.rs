@@ -116,9 +116,7 @@ macro_rules! address {
             }
 
             #[inline(always)]
-            unsafe fn private_and_public(
-                shared: &SharedPeer<Self::Octets>,
-            ) -> Option<[Self; 2]> {
+            unsafe fn private_and_public(shared: &SharedPeer<Self::Octets>) -> Option<[Self; 2]> {
                 // SAFETY: the caller says so.
                 let pair = unsafe { $pair(shared) };
                 pair.map(|pair| pair.map(Self))

@@ -3,8 +3,6 @@
 //! Each combination has functions of its own, so that the frames that nearly all are, without tags,
 //! pay for nothing that others need; what the loader has switched off, the verifier removes.
 
-use core::hint::cold_path;
-
 use tunnel_ebpf::family::{V4, V6};
 
 use crate::link::{Next, Tagged, Version, next};
@@ -27,7 +25,7 @@ pub trait Tags: Copy {
     fn len(self) -> usize;
 }
 
-/// No tags, or one that the kernel keeps beside the frame.
+/// No tags, or one that the kernel keeps beside the frame: where frames with tags are left alone.
 #[derive(Clone, Copy)]
 pub struct Untagged;
 
@@ -40,7 +38,7 @@ impl Tags for Untagged {
     }
 }
 
-/// One or two tags, of so many bytes.
+/// Up to two tags, of so many bytes.
 #[derive(Clone, Copy)]
 pub struct Behind(pub usize);
 
@@ -71,24 +69,29 @@ pub trait Handler {
 /// Lets `handler` handle what follows `ethertype`, in network order.
 #[inline(always)]
 pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
+    if has_vlan() {
+        return dispatch_tagged(handler, ethertype);
+    }
     match next(ethertype) {
-        Next::Ip(version) if handles(handler.outer_vlan()) => {
-            handle(handler, version, Untagged)
+        Next::Ip(version) if handles(handler.outer_vlan()) => handle(handler, version, Untagged),
+        Next::Ip(_) | Next::Tag | Next::Other => handler.pass(),
+    }
+}
+
+/// The same where frames with tags are handled. Those without take this way too: with both kinds of functions
+/// in a program, the verifier reaches its limit of instructions.
+#[inline(always)]
+fn dispatch_tagged<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
+    let found = match next(ethertype) {
+        Next::Ip(version) => Some(Tagged::none(version)),
+        Next::Tag => handler.behind_tags(),
+        Next::Other => None,
+    };
+    match found {
+        Some(tagged) if handles(tagged.vlan(handler.outer_vlan())) => {
+            handle(handler, tagged.version, Behind(tagged.tags_len))
         }
-        Next::Ip(_) => {
-            cold_path();
-            handler.pass()
-        }
-        Next::Tag if has_vlan() => {
-            cold_path();
-            match handler.behind_tags() {
-                Some(tagged) if handles(tagged.vlan(handler.outer_vlan())) => {
-                    handle(handler, tagged.version, Behind(tagged.tags_len))
-                }
-                _ => handler.pass(),
-            }
-        }
-        Next::Tag | Next::Other => handler.pass(),
+        _ => handler.pass(),
     }
 }
 

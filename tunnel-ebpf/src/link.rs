@@ -57,18 +57,24 @@ pub const NO_VLAN: u32 = 0;
 /// A VLAN within another one.
 const NESTED: u32 = u32::MAX;
 
-/// Where a tagged frame has its IP header.
+/// Where a frame has its IP header.
 #[derive(Clone, Copy)]
 pub struct Tagged {
     /// Its version.
     pub version: Version,
-    /// Bytes of tags before it.
+    /// Bytes of tags before it; 0 without any.
     pub tags_len: usize,
     /// The VLAN that the first tag tells.
     first_id: u32,
 }
 
 impl Tagged {
+    /// A frame without tags.
+    #[inline(always)]
+    pub const fn none(version: Version) -> Self {
+        Self { version, tags_len: 0, first_id: NO_VLAN }
+    }
+
     /// Follows the tags of a frame; `tag` is the one behind so many bytes of tags.
     #[inline(always)]
     pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
@@ -91,7 +97,11 @@ impl Tagged {
     /// The VLAN of the frame, which the kernel may keep another tag beside.
     #[inline(always)]
     pub const fn vlan(self, outer: u32) -> u32 {
-        if outer == NO_VLAN && self.tags_len == TAG_LEN { self.first_id } else { NESTED }
+        match (outer, self.tags_len) {
+            (_, 0) => outer,
+            (NO_VLAN, TAG_LEN) => self.first_id,
+            _ => NESTED,
+        }
     }
 
     /// As a number: what a function that the kernel verifies by itself can return. Its ways would

@@ -13,19 +13,20 @@ use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps::{
-    BYPASS_CAPACITY, FLOWS_CAPACITY, PEERS_CAPACITY, LOCAL_MEMBERS_CAPACITY, SLOTS_CAPACITY,
+    BYPASS_CAPACITY, FLOWS_CAPACITY, LOCAL_MEMBERS_CAPACITY, PEERS_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
-use tunnel_ebpf::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
+use tunnel_ebpf::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag};
 
 use crate::count;
 use crate::settings::{
-    guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4, has_prefixes_v6, is_gateway,
+    guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4,
+    has_prefixes_v6, is_gateway,
 };
 
 type A4 = [u8; 4];
@@ -182,9 +183,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
 
 /// The peer that is the longest prefix of `address`.
 #[inline(never)]
-fn longest_prefix<F: FamilyMaps>(
-    address: &Octets<F>,
-) -> Option<&'static SharedPeer<Octets<F>>> {
+fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
     let key = Key::new(u32::from(F::Address::BITS), *address);
     // SAFETY: the map is one, and the key is its key. By the helper itself, since the map's own method gives
     // a reference, through which nothing may be written.
@@ -195,17 +194,10 @@ fn longest_prefix<F: FamilyMaps>(
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
-/// An entry of the hash that is still that of the single `address`.
+/// [`PinnedMaps::single`], where few packets come.
 #[inline(never)]
-fn look_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
-    // SAFETY: a key is the bytes of an address, which its words are. By reference, for the sake of the stack.
-    let key = unsafe { &*ptr::from_ref(address).cast::<PeerKey<Octets<F>>>() };
-    let look = || {
-        // SAFETY: as for `single`.
-        F::PEERS.get_ptr_mut(key).map(|place| unsafe { SharedPeer::at(place) })
-    };
-    // SAFETY: as for a look-up.
-    unsafe { peer_entry::look_again(*address, look) }
+fn single_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+    PinnedMaps::<F>::single(*address)
 }
 
 /// The conditions of the peer that has `address`, read anew.
@@ -292,7 +284,7 @@ fn seconds() -> u64 {
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
-        let (look, again) = (|| Self::single(address), || look_again::<F>(&address));
+        let (look, again) = (|| Self::single(address), || single_again::<F>(&address));
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
         let single = unsafe { PeerLookup::single(address, look, again) };
@@ -396,7 +388,8 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
         let FlowState { last_sent, action, tag, .. } = state(words);
         // SAFETY: has no requirements.
         let now = unsafe { bpf_ktime_get_ns() };
-        if tag != flow_tag::<F::Address>(flow) || now.wrapping_sub(last_sent) >= flow_lifetime(flow) {
+        if tag != flow_tag::<F::Address>(flow) || now.wrapping_sub(last_sent) >= flow_lifetime(flow)
+        {
             return None;
         }
         FlowAction::from_code(action)

@@ -10,9 +10,6 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
 use crate::address::Address;
 
-/// Looks at an entry that the kernel gives to another key meanwhile, before a packet is dropped.
-pub const LOOKS: usize = 4;
-
 /// A [`Peer`] where it lies. Each read and each write is one access to one field or word.
 #[repr(transparent)]
 pub struct SharedPeer<O>(UnsafeCell<Peer<O>>);
@@ -105,7 +102,7 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     /// The entry that was found.
     ///
     /// # Errors
-    /// [`Reason::Contended`] if the entry became another key's at each of several looks.
+    /// [`Reason::Contended`] if the entry became another key's at two looks in a row.
     #[inline(always)]
     pub fn found(self) -> Result<Option<PeerEntry<'a, A>>, Reason> {
         match self.0.role {
@@ -132,8 +129,8 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry of a single `address` among those that `look` finds. The kernel may give an entry to another
-    /// key at any moment; `again` then looks until it finds one that is still that of `address`.
+    /// The entry of a single `address` that `look` finds. The kernel may give it to another key at any moment;
+    /// `again` is the second look then.
     ///
     /// # Safety
     /// Both find entries at multiples of 8 bytes.
@@ -184,12 +181,7 @@ impl<A: Address> Copy for PeerEntry<'_, A> {}
 impl<'a, A: Address> PeerEntry<'a, A> {
     #[inline(always)]
     const fn without(role: u8) -> Self {
-        Self {
-            place: ptr::null(),
-            role,
-            counterpart: A::NONE,
-            lifetime: core::marker::PhantomData,
-        }
+        Self { place: ptr::null(), role, counterpart: A::NONE, lifetime: core::marker::PhantomData }
     }
 
     #[inline(always)]
@@ -357,25 +349,6 @@ impl Conditions {
         let [.., bypass] = self.0.to_ne_bytes();
         bypass
     }
-}
-
-/// An entry that is that of a single `address`, among those that `look` finds.
-///
-/// # Safety
-/// `look` finds entries at multiples of 8 bytes.
-#[inline(always)]
-pub unsafe fn look_again<'a, A: Address>(
-    address: A,
-    look: impl Fn() -> Option<&'a SharedPeer<A::Octets>>,
-) -> Option<&'a SharedPeer<A::Octets>> {
-    for _ in 1..LOOKS {
-        let shared = look()?;
-        // SAFETY: the caller says so.
-        if unsafe { PeerEntry::of_single(shared, address) }.role != CONTENDED {
-            return Some(shared);
-        }
-    }
-    None
 }
 
 /// The words of a peer's two addresses, if they are those of one entry.

@@ -4,9 +4,7 @@
 use core::hint::cold_path;
 use core::mem::{MaybeUninit, offset_of};
 
-use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM,
-};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::{bpf_csum_update, bpf_skb_load_bytes};
 use aya_ebpf::programs::TcContext;
 use tunnel_common::counters::Count;

@@ -3,8 +3,8 @@
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, LEFT_ALONE};
-use tunnel_common::outcome::Direction;
 use tunnel_common::local_members::LocalRange;
+use tunnel_common::outcome::Direction;
 
 use crate::address::Address;
 use crate::peer_entry::{Conditions, PeerEntry, PeerLookup};

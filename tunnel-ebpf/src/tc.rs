@@ -160,10 +160,7 @@ fn ingress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Addr
 }
 
 #[inline(never)]
-fn rewrite_with_quote<F: Handled, T: Tags>(
-    mut skb: Skb<T>,
-    new: &Readdressed<F::Address>,
-) -> u64 {
+fn rewrite_with_quote<F: Handled, T: Tags>(mut skb: Skb<T>, new: &Readdressed<F::Address>) -> u64 {
     Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut skb, new)).to_bits()
 }
 

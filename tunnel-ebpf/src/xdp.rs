@@ -11,10 +11,10 @@ use tunnel_ebpf::decide::{Step, icmp_error, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
-use crate::tc::outcome;
 use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
 use crate::link::{NO_VLAN, Tagged};
 use crate::maps::PinnedMaps;
+use crate::tc::outcome;
 use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
 
 /// Rewrites packets on their way in.

@@ -56,7 +56,9 @@ fn the_map_of_peers_reads_as_text() -> Result<()> {
         "direct": 0,
         "length": 32,
         "bypass": 0,
+        "expires_at": 0,
         "reserved": 0,
+        "tie": [0, 0, 0, 0],
     });
     assert_eq!(under_private, &wanted);
     let under_public = &entry(&dumped, [203, 0, 113, 2])?["value"];

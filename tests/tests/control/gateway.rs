@@ -80,8 +80,12 @@ fn forwards_for_both(more: &[&str]) -> Result<()> {
     let status = scenario.json(b, &["status", "--json"])?;
     let interface = &status["interfaces"][0];
     assert_eq!(interface["gateway"], true);
-    let names: Vec<_> =
-        interface["local_members"].as_array().into_iter().flatten().map(|own| &own["name"]).collect();
+    let names: Vec<_> = interface["local_members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|own| &own["name"])
+        .collect();
     assert_eq!(json!(names), json!(["srvb", "srvc"]));
     scenario.detach(b)?;
     before.assert_unchanged(b, "after detach");

@@ -191,7 +191,8 @@ impl Cluster {
     /// Whether `address` is a private one of this host, or of those behind a gateway.
     pub fn is_private(&self, address: IpAddr) -> bool {
         let of_underlay = |own: &Own| own.underlay_ranges().any(|range| range.contains(address));
-        self.narrowest(address).is_some_and(|own| own.private.contains(address) && !of_underlay(own))
+        self.narrowest(address)
+            .is_some_and(|own| own.private.contains(address) && !of_underlay(own))
     }
 
     /// All entries.

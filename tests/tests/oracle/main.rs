@@ -162,10 +162,9 @@ fn concerns(reason: Reason, direction: Direction) -> bool {
     match reason {
         Reason::WriteFailed => false,
         Reason::ForeignSource => direction == Direction::Egress,
-        Reason::ForeignDestination
-        | Reason::PublicFlow
-        | Reason::Spoofed
-        | Reason::StrayReset => direction == Direction::Ingress,
+        Reason::ForeignDestination | Reason::PublicFlow | Reason::Spoofed | Reason::StrayReset => {
+            direction == Direction::Ingress
+        }
         _ => true,
     }
 }

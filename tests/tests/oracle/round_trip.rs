@@ -91,7 +91,9 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     }
     let frame = &step.packet.bytes;
     let is_segmented = step.way.segments > 0;
-    let Some((start, family)) = network(frame, cluster.link, cluster.handles_tags) else { return false };
+    let Some((start, family)) = network(frame, cluster.link, cluster.handles_tags) else {
+        return false;
+    };
     let (Ok(before), Ok(after)) = (
         of_packet(frame, start, family, is_segmented),
         of_packet(&prediction.after.frame, start, family, is_segmented),

@@ -10,14 +10,16 @@ use aya::{Ebpf, Pod};
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, FlowState, LEFT_ALONE};
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{
     self, BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_FORMER, ROLE_PRIVATE,
     ROLE_PUBLIC,
 };
-use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE};
+use tunnel_common::settings::{
+    ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE,
+};
 
 use crate::cluster::{Cluster, Entry, Link, Range, Role};
 use crate::counts::{Counter, Counts};

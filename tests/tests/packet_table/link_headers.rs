@@ -99,11 +99,14 @@ fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) ->
 
 /// Of a host that handles one VLAN, frames with that tag alone are rewritten.
 fn of_one_vlan<P: Packet>() -> Vec<Row> {
-    let of_100 =
-        |host: Host| Host { settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET }, ..host };
+    let of_100 = |host: Host| Host {
+        settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET },
+        ..host
+    };
     let tcp: P = packet(Tcp::new(payload(33)));
     let row = |what: &str, tags: &[Tag]| {
-        let framed = |packet: P| tags.iter().fold(packet.to_frame(), |frame, tag| frame.tagged(*tag));
+        let framed =
+            |packet: P| tags.iter().fold(packet.to_frame(), |frame, tag| frame.tagged(*tag));
         let row = Row::new(Direction::Egress, format!("tcp {what}"), &framed(private_out(&tcp)));
         (row.at(of_100(AT_SRVA)), framed(public_out(&tcp)))
     };

@@ -10,7 +10,7 @@ use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::ports;
 use crate::peer_entry::{Conditions, PeerEntry};
-use crate::tables::{Tables, FlowAction};
+use crate::tables::{FlowAction, Tables};
 
 /// Whether a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
 /// the first one of their datagram.
@@ -57,7 +57,8 @@ pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
     let listed = |slot, port| {
         tables.has_bypass(&BypassKey { slot, protocol: ip.protocol, reserved: 0, port })
     };
-    conditions.bypass() & BYPASS_CLUSTER != 0 && (listed(CLUSTER, source) || listed(CLUSTER, destination))
+    conditions.bypass() & BYPASS_CLUSTER != 0
+        && (listed(CLUSTER, source) || listed(CLUSTER, destination))
         || conditions.bypass() & BYPASS_MEMBER != 0
             && (listed(peer.slot(), source) || listed(peer.slot(), destination))
 }

@@ -13,7 +13,7 @@ use crate::parse::icmp::Message;
 use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_mend;
 use crate::peer_entry::{Conditions, PeerEntry};
-use crate::tables::{Tables, FlowAction};
+use crate::tables::{FlowAction, Tables};
 
 /// Handles a packet that leaves, but for an ICMP error. One lookup for a packet that concerns no
 /// peer; two where peers are prefixes.

@@ -17,7 +17,7 @@ use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
-use crate::tables::{Tables, FlowAction};
+use crate::tables::{FlowAction, Tables};
 
 /// The addresses that an error and its quote are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

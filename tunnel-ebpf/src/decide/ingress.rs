@@ -2,8 +2,8 @@
 
 use core::hint::cold_path;
 
-use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
@@ -14,7 +14,7 @@ use crate::parse::icmp::Message;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
 use crate::peer_entry::{Conditions, PeerEntry};
-use crate::tables::{Tables, FlowAction};
+use crate::tables::{FlowAction, Tables};
 
 /// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
 /// peer; two where peers are prefixes.
@@ -126,7 +126,8 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
         cold_path();
         let guarded = tables.guarded();
         let is_guarded = guarded != F::Address::NONE && destination == guarded;
-        let to_private = is_guarded || tables.is_gateway() && is_private::<F, T>(tables, destination);
+        let to_private =
+            is_guarded || tables.is_gateway() && is_private::<F, T>(tables, destination);
         return Err(if to_private {
             Reason::PrivateDestination
         } else {

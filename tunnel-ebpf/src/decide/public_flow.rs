@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{TCP, UDP, ports};
-use crate::tables::{Tables, FlowAction};
+use crate::tables::{FlowAction, Tables};
 
 /// Remembers how replies to a packet that is on the wire between the addresses `wire` are treated. `private`
 /// are the private addresses that stand for these.

@@ -51,13 +51,7 @@ impl Chain {
     #[must_use]
     #[inline(always)]
     pub const fn none(protocol: u8) -> Self {
-        Self {
-            end: End::Payload,
-            len: 0,
-            protocol,
-            fragment: Fragment::Whole,
-            identification: 0,
-        }
+        Self { end: End::Payload, len: 0, protocol, fragment: Fragment::Whole, identification: 0 }
     }
 
     /// All of it in one number: what a function that the kernel verifies by itself can return.

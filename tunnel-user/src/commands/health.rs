@@ -13,11 +13,11 @@ use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
+use crate::host::arp::Sysctl;
+use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
-use crate::host::arp::Sysctl;
-use crate::host::forwarding;
 use crate::plan::peers::RunningPeer;
 
 /// One thing that has to be as it should.

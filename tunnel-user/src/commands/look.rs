@@ -2,9 +2,9 @@
 //! Changes nothing.
 
 use super::attach_plan::{Options, Plan, plan};
-use super::{diff, private_in_arp};
 use super::membership::NewSelves;
 use super::running::Running;
+use super::{diff, private_in_arp};
 use crate::config;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;

@@ -3,8 +3,8 @@
 use aya::Pod;
 use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_common::local_members::LocalRange;
+use tunnel_common::peers::{Peer, PeerKey};
 
 use super::maps::full;
 use super::table::{Table, if_there};

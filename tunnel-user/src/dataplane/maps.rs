@@ -9,10 +9,10 @@ use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::local_members::LocalMember;
 use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
-use tunnel_common::local_members::LocalMember;
 
 use super::batch;
 use super::family_maps::{FamilyMaps, Names};
@@ -186,7 +186,9 @@ impl Maps {
         let mut count = 0;
         for own in wanted.identity.selves() {
             let record = encode_self(own, &wanted.added);
-            self.selves.insert(count, record, 0).map_err(|error| full(error, maps::LOCAL_MEMBERS))?;
+            self.selves
+                .insert(count, record, 0)
+                .map_err(|error| full(error, maps::LOCAL_MEMBERS))?;
             count += 1;
         }
         let what = || format!("removing from {}", maps::LOCAL_MEMBERS);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tunnel_common::members::NAME_LEN;
 use tunnel_common::local_members::{LocalAddresses, LocalMember};
+use tunnel_common::members::NAME_LEN;
 
 use crate::address::{Mapping, Private, Public, Underlay};
 use crate::config::NameProblem;

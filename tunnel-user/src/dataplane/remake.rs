@@ -14,11 +14,11 @@ use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::counters::PeerCounters;
 use tunnel_common::flows::{Flow, FlowState};
+use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps;
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::local_members::{LocalMember, LocalRange};
 
 use super::hook;
 use super::load::{Loaded, Purpose, load_into_new};

@@ -106,8 +106,13 @@ fn odd_peer<A: Address + PartialEq>(
     wanted: &PeerTable<A>,
 ) -> Option<Prefix> {
     // What the programs note in passing is nobody's decision.
-    let decided =
-        |peer: &Peer<A>| Peer { public_flows: 0, replies_native: 0, use_former_source: 0, grace_until: 0, ..*peer };
+    let decided = |peer: &Peer<A>| Peer {
+        public_flows: 0,
+        replies_native: 0,
+        use_former_source: 0,
+        grace_until: 0,
+        ..*peer
+    };
     let same = |range: &Range<A>| {
         running.get(range).map(decided).as_ref() == wanted.get(range).map(decided).as_ref()
     };

@@ -165,9 +165,7 @@ impl Handover {
         }
         match old.role {
             ROLE_PUBLIC if self.drain > 0 => Some(self.now.saturating_add(self.drain)),
-            ROLE_FORMER if old.expires_at == 0 || old.expires_at > self.now => {
-                Some(old.expires_at)
-            }
+            ROLE_FORMER if old.expires_at == 0 || old.expires_at > self.now => Some(old.expires_at),
             _ => None,
         }
     }
@@ -308,8 +306,14 @@ mod tests {
         let moves = |v4| Handover { own: OwnMove { v4, v6: Moved::No }, ..draining(30) };
         let next = moves(Moved::Now).of_family(&current, &wanted);
         let use_former_source = |table: &PeerTable<_>, text| table[&key(text)].use_former_source;
-        assert_eq!((use_former_source(&next, "10.0.0.2"), use_former_source(&next, "203.0.113.2")), (1, 1));
-        assert_eq!((use_former_source(&next, "10.0.0.3"), use_former_source(&next, "203.0.113.3")), (0, 0));
+        assert_eq!(
+            (use_former_source(&next, "10.0.0.2"), use_former_source(&next, "203.0.113.2")),
+            (1, 1)
+        );
+        assert_eq!(
+            (use_former_source(&next, "10.0.0.3"), use_former_source(&next, "203.0.113.3")),
+            (0, 0)
+        );
         let again = moves(Moved::Before).of_family(&next, &wanted);
         assert_eq!(again, next);
         let over = moves(Moved::No).of_family(&next, &wanted);
@@ -338,7 +342,10 @@ mod tests {
         let same = with(|peer| peer.direct = 1);
         assert_eq!((same.public_flows, same.replies_native, same.grace_until), (1, 1, 0));
         let changed = with(|peer| (peer.direct, peer.bypass) = (1, 2));
-        assert_eq!((changed.public_flows, changed.replies_native, changed.grace_until), (1, 1, SETTLED_AT));
+        assert_eq!(
+            (changed.public_flows, changed.replies_native, changed.grace_until),
+            (1, 1, SETTLED_AT)
+        );
         let plain_no_more = with(|_| ());
         assert_eq!((plain_no_more.public_flows, plain_no_more.replies_native), (1, 0));
     }

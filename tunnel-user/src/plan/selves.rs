@@ -37,11 +37,7 @@ impl SelfTables {
 fn still_sending_as<A: Address>(wanted: &SelfTable<A>, current: &SelfTable<A>) -> SelfTable<A> {
     let still = |range: &Range<A>, entry: &LocalRange<A>| match current.get(range) {
         Some(old) if old.role & entry.role & LOCAL_PRIVATE != 0 => {
-            LocalRange {
-                underlay: old.underlay,
-                previous_underlay: old.underlay,
-                ..*entry
-            }
+            LocalRange { underlay: old.underlay, previous_underlay: old.underlay, ..*entry }
         }
         _ => *entry,
     };

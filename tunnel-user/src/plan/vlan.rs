@@ -78,9 +78,12 @@ mod tests {
 
     #[test]
     fn a_vlan_reads_as_it_is_written() {
-        for (word, vlan) in
-            [("none", Vlan::None), ("any", Vlan::Any), ("1", Vlan::One(1)), ("4094", Vlan::One(4094))]
-        {
+        for (word, vlan) in [
+            ("none", Vlan::None),
+            ("any", Vlan::Any),
+            ("1", Vlan::One(1)),
+            ("4094", Vlan::One(4094)),
+        ] {
             assert_eq!(word.parse(), Ok(vlan));
             assert_eq!(vlan.to_string(), word);
             let (kind, id) = vlan.codes();

@@ -5,9 +5,9 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData};
 use aya::{Ebpf, Pod};
 use tunnel_common::flows::{Flow, FlowState};
+use tunnel_common::local_members::LocalRange;
 use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_common::local_members::LocalRange;
 
 use crate::hosts::Host;
 use crate::hosts::entries::{Entry, Octets};

@@ -209,3 +209,19 @@ where
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
     Ok(program.try_into()?)
 }
+
+/// How many instructions the kernel's verifier goes through for each program with these settings; none where
+/// the kernel does not tell (before Linux 5.16, commit aba64c7da983) or does not run the program.
+pub fn verified_instructions(settings: &Settings) -> Result<Vec<(&'static str, Option<u32>)>> {
+    let Loaded { mut ebpf, runs_xdp } = Loaded::new(settings)?;
+    let mut verified = Vec::new();
+    for name in [maps::EGRESS_PROGRAM, maps::INGRESS_PROGRAM] {
+        let program: &mut SchedClassifier = program(&mut ebpf, name)?;
+        verified.push((name, program.info()?.verified_instruction_count()));
+    }
+    if runs_xdp {
+        let program: &mut Xdp = program(&mut ebpf, maps::XDP_PROGRAM)?;
+        verified.push((maps::XDP_PROGRAM, program.info()?.verified_instruction_count()));
+    }
+    Ok(verified)
+}

@@ -15,6 +15,8 @@ use tunnel_common::settings::Settings;
 
 use self::counters::Counter;
 use self::loaded::{Loaded, Program, Segmentation};
+
+pub use self::loaded::verified_instructions;
 use crate::hosts::Host;
 use crate::row::{Counted, Ingress, Passage, Row};
 

@@ -3,8 +3,8 @@
 use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use tunnel_common::bypass::BypassKey;
-use tunnel_common::peers::{self, Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::local_members::{LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
+use tunnel_common::peers::{self, Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use super::{Host, KnownPeer, Own, Range};
 use crate::family::Dual;

@@ -6,17 +6,17 @@ use std::collections::{HashMap, HashSet};
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 use tunnel_common::outcome::Direction;
 use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
-use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
 use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
 use crate::family::Octets;
-use crate::peer_entry::{self, Conditions, PeerEntry, PeerLookup, SharedPeer};
+use crate::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
 /// What is under one address in the table of peers, and what it was before the programs noted something.
@@ -148,8 +148,14 @@ impl<F: Version> HostTables<F> {
         self.add_own(member, length, former);
         let (private, role) = (member.private, LOCAL_FORMER);
         let none = F::Address::NONE.octets();
-        let range =
-            LocalRange { private, underlay: former, previous_underlay: none, length, role, reserved: [0; 2] };
+        let range = LocalRange {
+            private,
+            underlay: former,
+            previous_underlay: none,
+            length,
+            role,
+            reserved: [0; 2],
+        };
         self.selves.push(((former, length), range));
     }
 
@@ -258,9 +264,7 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let look = || self.single.get(&address.octets()).map(Entry::shared);
         // SAFETY: all places are aligned.
-        let single = unsafe {
-            PeerLookup::single(address, look, || peer_entry::look_again(address, look))
-        };
+        let single = unsafe { PeerLookup::single(address, look, look) };
         if !single.is_absent() {
             return single;
         }
