@@ -99,7 +99,7 @@ fn the_interface_below_is_attached(tag: Tag) -> Result<()> {
     a.run(&["ip", "address", "add", &format!("{own}/32"), "dev", "lo"])?;
     add_route(a, &B_PRIVATE.to_string(), Some(&own))?;
     hosts
-        .attach(a, PUBLIC_INTERFACE, &["--self", "srva", "--no-routes"])
+        .attach(a, PUBLIC_INTERFACE, &["--self", "srva", "--no-routes", "--vlan", "100"])
         .context("attach below the VLAN")?;
     hosts.attach(&hosts.lab.b, PUBLIC_INTERFACE, &[])?;
     all_arrives(&hosts)

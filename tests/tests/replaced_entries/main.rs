@@ -74,7 +74,9 @@ fn ipv4(program: Program) -> Result<()> {
     let public = ([198, 51, 100, 2], [203, 0, 113, 2]);
     let [before, after] = match program {
         Program::Egress => [a_to_b(private.0, private.1), a_to_b(public.0, public.1)],
-        Program::Ingress | Program::Xdp => [b_to_a(public.0, public.1), b_to_a(private.0, private.1)],
+        Program::Ingress | Program::Xdp => {
+            [b_to_a(public.0, public.1), b_to_a(private.0, private.1)]
+        }
     }
     .map(|packet| packet.to_frame().to_bytes());
     run(program, Family::V4, &before, &after)
