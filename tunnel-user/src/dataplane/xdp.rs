@@ -49,8 +49,8 @@ pub fn require(
     }
 }
 
-/// Frames of a VLAN belong to another network, which the tag alone tells.
-fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Failure> {
+/// Refuses an interface that hides the tags of its VLANs: their frames belong to another network.
+pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Failure> {
     let name = &link.name;
     match vlan_tags::vlan_above(link, links).filter(|_| vlan_tags::are_taken_off(link)) {
         None => Ok(()),
