@@ -8,7 +8,6 @@ use tests::lab::{IPV4, Nic, VLAN_SWITCH};
 
 use crate::hosts::{Hosts, Offloads};
 
-/// Expects a change: so far, frames with a tag are rewritten.
 pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     let hosts = Hosts::new(nic, offloads)?;
     hosts.lab.lay_vlan()?;
