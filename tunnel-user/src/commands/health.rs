@@ -62,6 +62,12 @@ pub async fn look(
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
     }
+    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    if let (Some(link), Some(place)) = (link, place)
+        && let Err(failure) = hook::require_tags(place.ingress, link, snapshot.links())
+    {
+        findings.look(false, String::new(), failure.to_string());
+    }
     programs(running, netlink, &mut findings).await;
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
