@@ -60,9 +60,9 @@ Examples:
   rewrite --netns a attach eth0     in a network namespace, the pins outside of it
 
 It adds this host's private addresses to lo, routes to the peers' private addresses, and
-the programs, and sets arp_announce and arp_ignore so that ARP keeps the private address to itself. On a
-gateway, the private addresses are those of the hosts behind it, and lo gets none. A
-failed attach leaves nothing behind. Back: rewrite detach eth0")]
+the programs, and sets arp_announce and arp_ignore so that ARP keeps the private address to
+itself. On a gateway, the private addresses are those of the hosts behind it, and lo gets
+none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
 
     /// Keep an interface as the file says: attach, and follow the file and the network
