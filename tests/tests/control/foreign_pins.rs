@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
+use tunnel_common::ABI_VERSION;
 
 use crate::bpffs::{ATTACHMENT_ABI_VERSION, bpftool, pins, set_attachment_byte, tree};
 use crate::host_state::HostState;
@@ -104,7 +105,7 @@ fn pins_of_another_abi_version_are_recognised() -> Result<()> {
     set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, 77)?;
     all_refused(&scenario, host, &["ABI version 77", "detach with the version"])?;
     scenario.require_traffic()?;
-    set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, 2)?;
+    set_attachment_byte(&record, ATTACHMENT_ABI_VERSION, u8::try_from(ABI_VERSION)?)?;
     scenario.require_healthy(host)
 }
 
