@@ -54,6 +54,7 @@ mod undo_clsact;
 mod unit;
 mod upgrade;
 mod upgrade_commands;
+mod upgrade_contents;
 mod upgrade_killed;
 mod verbose;
 mod wrong_files;
