@@ -109,7 +109,7 @@ reasons! {
     TooManyHeaders, too_many_headers, "too-many-headers", Pass;
     /// from a private address, a peer's or this host's own, that cannot have sent it
     Spoofed, spoofed, "spoofed", Drop;
-    /// to this host's private address itself, from a host that is no peer
+    /// to this host's private address itself, from anybody but a direct peer
     PrivateDestination, private_destination, "private-destination", Drop;
     /// a reset of a connection that the peer does not know, while it may lack its own attach
     StrayReset, stray_reset, "stray-reset", Drop;

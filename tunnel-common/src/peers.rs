@@ -81,7 +81,8 @@ pub struct Peer<A> {
     pub bypass: u8,
     /// Under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC, within which
     /// the peer may lack its own attach and its resets of unknown connections are dropped. The ingress
-    /// program sets it to 0 when the period is over. 0 under all other addresses.
+    /// program sets it to 0 when the period is over. 0 under a former address, of no meaning under a private
+    /// one.
     pub grace_until: u32,
     /// Under a former address: when packets from there are no longer accepted, in seconds of
     /// CLOCK_MONOTONIC; 0 for as long as the entry exists. No program writes it. 0 under all other

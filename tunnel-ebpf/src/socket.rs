@@ -16,12 +16,18 @@ const V6_LEN: u32 = 36;
 /// Whether a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound
 /// to exactly the local one. A socket that is bound to all addresses counts as none: whoever sends from another
 /// address of this host may own it.
+///
+/// None counts where the packet's own socket has that local address: the packet is of such a connection, and
+/// address translation (iptables) has made it one between public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
     skb: *mut __sk_buff,
     flow: &Flow<A::Octets>,
     ends: &Addresses<A>,
 ) -> bool {
+    if is_sent_from(skb, ends.source) {
+        return false;
+    }
     let mut tuple = [0_u32; 9];
     let ([r0, r1], [l0, l1]) = (flow.peer_port, flow.local_port);
     let ports = u32::from_ne_bytes([r0, r1, l0, l1]);
@@ -58,14 +64,34 @@ pub fn is_there<A: Address>(
     is_taken
 }
 
+/// Whether the socket that the packet is from has this address.
+#[inline(always)]
+fn is_sent_from<A: Address>(skb: *mut __sk_buff, local: A) -> bool {
+    // SAFETY: the context is a valid `__sk_buff`. The kernel turns the read into one of `skb->sk`, which the
+    // packet holds (Linux 5.1, net/core/filter.c, bpf_convert_ctx_access).
+    let socket = unsafe { (*skb).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return false;
+    }
+    // SAFETY: it is not null.
+    unsafe { has_address(socket, local) }
+}
+
+/// # Safety
+/// The socket is held.
+#[inline(always)]
+unsafe fn has_address<A: Address>(socket: *mut bpf_sock, local: A) -> bool {
+    // SAFETY: the caller holds the socket; the kernel turns the reads into reads of its own struct
+    // (net/core/filter.c, bpf_sock_convert_ctx_access).
+    let (v4, v6) = unsafe { ((*socket).src_ip4, (*socket).src_ip6) };
+    if A::BITS == V4_BITS { local.is_words(&[v4, 0, 0, 0]) } else { local.is_words(&v6) }
+}
+
 /// # Safety
 /// The socket is held.
 #[inline(always)]
 unsafe fn is_bound_to<A: Address>(socket: *mut bpf_sock, local: A, is_tcp: bool) -> bool {
-    // SAFETY: the caller holds the socket; the kernel turns the reads into reads of its own struct
-    // (net/core/filter.c, bpf_sock_convert_ctx_access).
-    let (state, v4, v6) = unsafe { ((*socket).state, (*socket).src_ip4, (*socket).src_ip6) };
-    let is_local =
-        if A::BITS == V4_BITS { local.is_words(&[v4, 0, 0, 0]) } else { local.is_words(&v6) };
+    // SAFETY: the caller holds the socket.
+    let (is_local, state) = unsafe { (has_address(socket, local), (*socket).state) };
     is_local && !(is_tcp && state == BPF_TCP_LISTEN)
 }

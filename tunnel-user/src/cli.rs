@@ -60,9 +60,9 @@ Examples:
   rewrite --netns a attach eth0     in a network namespace, the pins outside of it
 
 It adds this host's private addresses to lo, routes to the peers' private addresses, and
-the programs, and sets arp_announce so that ARP keeps the private address to itself. On a
-gateway, the private addresses are those of the hosts behind it, and lo gets none. A
-failed attach leaves nothing behind. Back: rewrite detach eth0")]
+the programs, and sets arp_announce and arp_ignore so that ARP keeps the private address to
+itself. On a gateway, the private addresses are those of the hosts behind it, and lo gets
+none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
 
     /// Keep an interface as the file says: attach, and follow the file and the network
@@ -203,9 +203,9 @@ pub struct AttachArgs {
     /// Where packets meet the program on the way in: tc, unless it is attached already
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
-    /// Handle tagged frames as well (any), or those of one VLAN alone (its identifier); none, unless
-    /// it is attached already: a tagged frame belongs to another network
-    #[arg(long, value_name = "any|ID")]
+    /// Which tagged frames are handled: none, since they belong to another network; any, beside those
+    /// without a tag; or those of one VLAN alone. As it is if attached already, else none
+    #[arg(long, value_name = "none|any|ID")]
     pub vlan: Option<Vlan>,
     /// Leave the routes to the peers' private addresses to you
     #[arg(long)]

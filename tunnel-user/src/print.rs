@@ -113,7 +113,7 @@ pub fn status(status: &status::Status) -> String {
             let _ = writeln!(text, "  changed   {}", interface.changed_at);
         }
         let _ = writeln!(text, "  pins      {}", interface.pins);
-        for own in &interface.selves {
+        for own in &interface.local_members {
             let label = if interface.gateway { "gateway of" } else { "self     " };
             let _ = write!(
                 text,

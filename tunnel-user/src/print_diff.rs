@@ -31,7 +31,7 @@ pub fn changes(difference: &Difference) -> String {
         return format!("{interface}: {config} is what runs\n");
     }
     let mut text = format!("{interface}: with {config}\n");
-    if let Some((from, to)) = &difference.selves {
+    if let Some((from, to)) = &difference.local_members {
         let _ = writeln!(text, "  ~ this host: {}, now {}", to.join("; "), from.join("; "));
     }
     for peer in &peers.added {
@@ -98,7 +98,7 @@ impl From<&NamedPeer> for Peer {
 struct Json {
     interface: String,
     same: bool,
-    selves: Option<Both<Vec<String>>>,
+    local_members: Option<Both<Vec<String>>>,
     peers: Change<Peer>,
     changed_peers: Vec<Both<Peer>>,
     addresses: Change<String>,
@@ -113,7 +113,7 @@ pub fn json(difference: &Difference) -> impl Serialize + use<> {
     Json {
         interface: difference.interface.clone(),
         same: difference.is_empty(),
-        selves: difference.selves.clone().map(|(from, to)| Both { from, to }),
+        local_members: difference.local_members.clone().map(|(from, to)| Both { from, to }),
         peers: Change {
             added: peers.added.iter().map(Peer::from).collect(),
             removed: peers.removed.iter().map(Peer::from).collect(),

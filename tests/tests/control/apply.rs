@@ -336,7 +336,8 @@ fn what_only_bpftool_made_can_not_come_back_and_is_refused() -> Result<()> {
     let host = &scenario.lab.a;
     let pin = scenario.pin(host, "peers_v4")?.display().to_string();
     // As the README has it: srvb is sent to 192.0.2.9, and still accepted from where it was.
-    let value = "10 0 0 2 192 0 2 9 10 0 0 1 198 51 100 2 0 0 0 0 1 32 0 0 0 0 0 0 0 0 0 0";
+    let value =
+        "10 0 0 2 192 0 2 9 10 0 0 1 198 51 100 2 0 0 0 0 0 0 0 0 1 32 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
     let key = ["map", "update", "pinned", &pin, "key", "10", "0", "0", "2", "value"];
     let words: Vec<_> = key.into_iter().chain(value.split(' ')).collect();
     crate::bpffs::bpftool(&words)?;

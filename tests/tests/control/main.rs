@@ -3,6 +3,7 @@
 
 mod apply;
 mod apply_comes_back;
+mod arp;
 mod batches;
 mod bpffs;
 mod bpftool;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::netns::Namespace;
+use tunnel_common::ABI_VERSION;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_GENERIC};
 
@@ -25,7 +26,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
         scenario.attach(host, hook)?;
         let status = scenario.json(host, &["status", "--json"])?;
         assert_eq!(keys(&status), ["abi_version", "interfaces", "version"]);
-        assert_eq!(status["abi_version"], 2);
+        assert_eq!(status["abi_version"], ABI_VERSION);
         let interfaces = status["interfaces"].as_array().context("no list")?;
         let [interface] = &interfaces[..] else { panic!("{status}") };
         let mut wanted = [

@@ -1,8 +1,6 @@
 //! From a direct network that is a VLAN on the very interface that rewrite is attached to, and back to it,
 //! under an open connection and numbered datagrams.
 //!
-//! Expects a change: so far, frames with a tag are rewritten.
-//!
 //! It takes tcx: while the kernel adds or removes clsact, it throws away what the interface sends, for some
 //! milliseconds (net/sched/sch_api.c, qdisc_graft, which calls dev_deactivate). vmxnet3 is missing: the
 //! emulated one loses datagrams in bursts, and nobody has found out why.

@@ -1,4 +1,5 @@
-//! Frames with VLAN tags in them: none, one and two are stepped over.
+//! Frames with VLAN tags in them: they belong to another network, and are left alone unless the attach asks
+//! for them.
 
 use std::net::IpAddr;
 
@@ -64,53 +65,104 @@ fn datagrams(
     Ok(frames)
 }
 
+/// Which frames an attach handles, by their tags: none, 7, and 4000 within 7.
+const HANDLED: [(&[&str], [bool; TAGS]); 3] = [
+    (&[], [true, false, false]),
+    (&["--vlan", "any"], [true, true, true]),
+    (&["--vlan", "7"], [false, true, false]),
+];
+
+/// The frames `before`, with those of `after` in the place of all that are handled.
+fn expected(handled: [bool; TAGS], before: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let handled = handled.into_iter().cycle();
+    let frames = before.iter().zip(after).zip(handled);
+    frames
+        .map(|((before, after), handled)| (if handled { after } else { before }).clone())
+        .collect()
+}
+
+fn private() -> Result<Vec<Vec<u8>>> {
+    datagrams(|family| family.a_private, |family| family.b_private)
+}
+
+fn public() -> Result<Vec<Vec<u8>>> {
+    datagrams(|family| family.a_public, |family| family.b_public)
+}
+
 #[test]
-fn tagged_frames_are_rewritten_on_the_way_out() -> Result<()> {
-    let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
+fn tagged_frames_are_rewritten_on_the_way_out_where_asked_for() -> Result<()> {
+    let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    let capture = Capture::start(&lab.router, ROUTER_A, FROM_THERE)?;
-    let link = RawLink::open(&lab.a, PUBLIC_INTERFACE)?;
-    for frame in datagrams(|family| family.a_private, |family| family.b_private)? {
-        link.send(&frame)?;
+    for (words, handled) in HANDLED {
+        cluster.attach(&lab.a, words)?;
+        let capture = Capture::start(&lab.router, ROUTER_A, FROM_THERE)?;
+        let link = RawLink::open(&lab.a, PUBLIC_INTERFACE)?;
+        for frame in private()? {
+            link.send(&frame)?;
+        }
+        let sent: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
+        assert_eq!(sent, expected(handled, &private()?, &public()?), "{words:?}");
     }
-    let sent: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
-    assert_eq!(sent, datagrams(|family| family.a_public, |family| family.b_public)?);
     assert_eq!(cluster.stats(&lab.a)?.not_rewritten(), []);
     Ok(())
 }
 
 /// XDP comes before captures, and shows what it made of a frame.
 #[test]
-fn tagged_frames_are_rewritten_on_the_way_in_by_xdp() -> Result<()> {
+fn tagged_frames_are_rewritten_on_the_way_in_by_xdp_where_asked_for() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    cluster.attach(&lab.b, &["--ingress", "xdp"])?;
-    let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
-    let link = RawLink::open(&lab.router, ROUTER_B)?;
-    for frame in datagrams(|family| family.a_public, |family| family.b_public)? {
-        link.send(&frame)?;
+    for (words, handled) in HANDLED {
+        cluster.attach(&lab.b, &[&["--ingress", "xdp"], words].concat())?;
+        let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
+        let link = RawLink::open(&lab.router, ROUTER_B)?;
+        for frame in public()? {
+            link.send(&frame)?;
+        }
+        let arrived: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
+        assert_eq!(arrived, expected(handled, &public()?, &private()?), "{words:?}");
     }
-    let arrived: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
-    assert_eq!(arrived, datagrams(|family| family.a_private, |family| family.b_private)?);
     assert_eq!(cluster.stats(&lab.b)?.not_rewritten(), []);
     Ok(())
 }
 
 /// By then the kernel has taken the outer tag out of the frame.
 #[test]
-fn tagged_frames_are_rewritten_on_the_way_in_by_tc() -> Result<()> {
+fn tagged_frames_are_rewritten_on_the_way_in_by_tc_where_asked_for() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    cluster.attach(&lab.b, &[])?;
-    let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
-    let link = RawLink::open(&lab.router, ROUTER_B)?;
-    let frames = datagrams(|family| family.a_public, |family| family.b_public)?;
-    for frame in &frames {
-        link.send(frame)?;
+    let mut rewritten = 0;
+    for (words, handled) in HANDLED {
+        cluster.attach(&lab.b, words)?;
+        let capture = Capture::start(&lab.b, PUBLIC_INTERFACE, FROM_THERE)?;
+        let link = RawLink::open(&lab.router, ROUTER_B)?;
+        let frames = public()?;
+        for frame in &frames {
+            link.send(frame)?;
+        }
+        assert_eq!(capture.stop()?.len(), frames.len());
+        rewritten += FAMILIES.len() * handled.into_iter().filter(|handled| *handled).count();
+        let ingress = cluster.stats(&lab.b)?.peer("srva")?.ingress;
+        assert_eq!(ingress.packets, u64::try_from(rewritten)?, "{words:?}");
     }
-    assert_eq!(capture.stop()?.len(), frames.len());
-    let stats = cluster.stats(&lab.b)?;
-    assert_eq!(stats.peer("srva")?.ingress.packets, u64::try_from(frames.len())?);
-    assert_eq!(stats.not_rewritten(), []);
+    assert_eq!(cluster.stats(&lab.b)?.not_rewritten(), []);
+    Ok(())
+}
+
+#[test]
+fn an_attach_without_a_word_about_tags_leaves_it_as_it_is() -> Result<()> {
+    let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
+    let lab = &cluster.lab;
+    for (vlan, handled) in [("any", [true; TAGS]), ("none", [true, false, false])] {
+        cluster.attach(&lab.a, &["--vlan", vlan])?;
+        cluster.attach(&lab.a, &[])?;
+        let capture = Capture::start(&lab.router, ROUTER_A, FROM_THERE)?;
+        let link = RawLink::open(&lab.a, PUBLIC_INTERFACE)?;
+        for frame in private()? {
+            link.send(&frame)?;
+        }
+        let sent: Vec<_> = capture.stop()?.into_iter().map(|frame| frame.bytes).collect();
+        assert_eq!(sent, expected(handled, &private()?, &public()?), "{vlan}");
+    }
     Ok(())
 }

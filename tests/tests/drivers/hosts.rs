@@ -18,7 +18,7 @@ const BULK: u64 = 256 << 10;
 const DATAGRAMS: [usize; 4] = [4, 333, 1300, 4000];
 const PINGS: [u16; 2] = [56, 4000];
 const COUNT: u32 = 2;
-static NEXT_PORT: AtomicU16 = AtomicU16::new(6000);
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
 /// What is left to the interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Hosts {
     }
 }
 
-/// A port that nothing in this process has listened on yet.
+/// A port that nothing in this process has listened on yet, far from those of tunnels.
 pub fn next_port() -> u16 {
     NEXT_PORT.fetch_add(1, Ordering::Relaxed)
 }

@@ -38,6 +38,12 @@ macro_rules! scenarios {
             scenarios!(@both a_vlan_beside_rewrite_is_left_alone, |offloads| {
                 vlan::is_left_alone(NIC, offloads)
             });
+
+            #[test]
+            #[ignore = "takes an emulated network interface: cargo xtask vm --drivers"]
+            fn a_vlan_beside_rewrite_is_left_alone_at_xdp() -> Result<()> {
+                vlan::is_left_alone_at_xdp(NIC)
+            }
         }
     };
     (@both $scenario:ident, $run:expr) => {

@@ -4,11 +4,11 @@
 use anyhow::{Context, Result, ensure};
 use tests::capture::Capture;
 use tests::frame::private_addresses;
-use tests::lab::{IPV4, Nic, VLAN_SWITCH};
+use tests::lab::{IPV4, Nic, PUBLIC_INTERFACE, VLAN_SWITCH};
 
 use crate::hosts::{Hosts, Offloads};
 
-/// Expects a change: so far, frames with a tag are rewritten.
+/// Everything that is said over the VLAN arrives as it was sent, before an attach and after it.
 pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     let hosts = Hosts::new(nic, offloads)?;
     hosts.lab.lay_vlan()?;
@@ -16,6 +16,25 @@ pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     for host in [&hosts.lab.a, &hosts.lab.b] {
         // The routes still lead to the VLAN.
         hosts.attach(host, &["--no-routes"])?;
+        all_arrives_as_it_is(&hosts).with_context(|| format!("{} is attached", host.name()))?;
+    }
+    Ok(())
+}
+
+/// The same at XDP, which sees the tags that the interface leaves in the frames.
+pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
+    const WORDS: &[&str] = &["--no-routes", "--ingress", "xdp-generic"];
+    let hosts = Hosts::new(nic, Offloads::OfTheDriver)?;
+    hosts.lab.lay_vlan()?;
+    for host in [&hosts.lab.a, &hosts.lab.b] {
+        let features = host.run(&["ethtool", "-k", PUBLIC_INTERFACE])?;
+        if features.contains("rx-vlan-offload: on") {
+            let refused = hosts.attach(host, WORDS).err().context("tags that nobody sees")?;
+            let said = format!("{refused:#}");
+            ensure!(said.contains("eth0 takes VLAN tags off before an XDP program"), "{said}");
+            host.run(&["ethtool", "-K", PUBLIC_INTERFACE, "rxvlan", "off"])?;
+        }
+        hosts.attach(host, WORDS)?;
         all_arrives_as_it_is(&hosts).with_context(|| format!("{} is attached", host.name()))?;
     }
     Ok(())

@@ -81,25 +81,25 @@ fn the_interface_of_a_vlan_is_attached() -> Result<()> {
 #[test]
 #[ignore = "takes the module 8021q: cargo xtask vm"]
 fn the_interface_below_a_vlan_is_attached_and_the_tag_is_offloaded() -> Result<()> {
-    the_interface_below_is_attached(Tag::Offloaded)
+    the_interface_below_is_attached(Tag::Offloaded, "any")
 }
 
 #[test]
 #[ignore = "takes the module 8021q: cargo xtask vm"]
 fn the_interface_below_a_vlan_is_attached_and_the_tag_is_in_the_frame() -> Result<()> {
-    the_interface_below_is_attached(Tag::InTheFrame)
+    the_interface_below_is_attached(Tag::InTheFrame, "100")
 }
 
 /// The interface below has no address and no route: the operator says who the host is, and brings
 /// both.
-fn the_interface_below_is_attached(tag: Tag) -> Result<()> {
+fn the_interface_below_is_attached(tag: Tag, vlan: &str) -> Result<()> {
     let hosts = uplink_in_a_vlan(tag)?;
     let a = &hosts.lab.a;
     let own = A_PRIVATE.to_string();
     a.run(&["ip", "address", "add", &format!("{own}/32"), "dev", "lo"])?;
     add_route(a, &B_PRIVATE.to_string(), Some(&own))?;
     hosts
-        .attach(a, PUBLIC_INTERFACE, &["--self", "srva", "--no-routes"])
+        .attach(a, PUBLIC_INTERFACE, &["--self", "srva", "--no-routes", "--vlan", vlan])
         .context("attach below the VLAN")?;
     hosts.attach(&hosts.lab.b, PUBLIC_INTERFACE, &[])?;
     all_arrives(&hosts)

@@ -160,11 +160,14 @@ fn assert_wide(tally: &Tally, packets: u64) {
 /// Whether packets that go this way can be counted for `reason`.
 fn concerns(reason: Reason, direction: Direction) -> bool {
     match reason {
-        Reason::WriteFailed => false,
+        // They take a kernel that refuses, other sockets, and other processors.
+        Reason::WriteFailed | Reason::PortConflict | Reason::Contended => false,
         Reason::ForeignSource => direction == Direction::Egress,
-        Reason::ForeignDestination | Reason::PublicFlow | Reason::Spoofed | Reason::StrayReset => {
-            direction == Direction::Ingress
-        }
+        Reason::ForeignDestination
+        | Reason::PublicFlow
+        | Reason::Spoofed
+        | Reason::StrayReset
+        | Reason::PrivateDestination => direction == Direction::Ingress,
         _ => true,
     }
 }

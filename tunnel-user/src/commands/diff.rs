@@ -21,7 +21,7 @@ pub struct Difference {
     /// The file.
     pub config: PathBuf,
     /// Who this host is and would be, where that differs.
-    pub selves: Option<(Vec<String>, Vec<String>)>,
+    pub local_members: Option<(Vec<String>, Vec<String>)>,
     /// The peers.
     pub peers: PeerDifference,
     /// Addresses of peers that are of no use here.
@@ -38,7 +38,7 @@ impl Difference {
     /// Whether attach would change nothing but its own programs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.selves.is_none()
+        self.local_members.is_none()
             && self.peers.is_empty()
             && self.added_addresses.is_empty()
             && self.removed_addresses.is_empty()
@@ -97,8 +97,8 @@ pub(super) async fn between(
     let identity = &running.selves.identity;
     let (peers, _) = running.peers()?;
     let peers: Vec<NamedPeer> = peers.into_iter().map(|running| running.peer).collect();
-    let texts = |selves: &[_]| selves.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let selves = (texts(identity.selves()), texts(plan.membership.identity.selves()));
+    let texts = |members: &[_]| members.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let local_members = (texts(identity.selves()), texts(plan.membership.identity.selves()));
     let added_addresses = plan.missing_addresses().into_iter().collect();
     let stays = |own: &Private| plan.membership.identity.on_loopback().any(|wanted| wanted == *own);
     let removed = running.selves.added.iter().copied().filter(|own| !stays(own)).collect();
@@ -112,7 +112,7 @@ pub(super) async fn between(
     Ok(Difference {
         interface: plan.options.interface.clone(),
         config: plan.options.config.clone(),
-        selves: (selves.0 != selves.1).then_some(selves),
+        local_members: (local_members.0 != local_members.1).then_some(local_members),
         peers: PeerDifference::between(&peers, &plan.membership.peers),
         left_out: plan.left_out.clone(),
         added_addresses,

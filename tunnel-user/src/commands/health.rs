@@ -62,8 +62,15 @@ pub async fn look(
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
     }
+    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    if let (Some(link), Some(place)) = (link, place)
+        && let Err(failure) = hook::require_tags(place.ingress, link, snapshot.links())
+    {
+        findings.look(false, String::new(), failure.to_string());
+    }
     programs(running, netlink, &mut findings).await;
-    addresses(running, link, snapshot, &mut findings);
+    arp(running, peers, link, &mut findings);
+    addresses(running, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;
     Ok(findings.0)
 }
@@ -85,17 +92,32 @@ async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings)
     }
 }
 
-fn addresses(running: &Running, link: Option<&Link>, snapshot: &Snapshot, findings: &mut Findings) {
+fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: &mut Findings) {
     let name = running.folder.interface();
-    let identity = &running.selves.identity;
-    if link.is_some_and(|link| private_in_arp::is_possible(link, identity.on_loopback())) {
-        let sysctl = Sysctl::Announce;
+    let own = running.selves.identity.on_loopback();
+    let has_direct = peers.iter().any(|running| running.peer.direct);
+    let Some(wanted) = link.map(|link| private_in_arp::wanted_for(link, own, has_direct)) else {
+        return;
+    };
+    let is_set =
+        |sysctl: &Sysctl| sysctl.effective(name).is_ok_and(|value| value >= sysctl.wanted());
+    if !wanted.is_empty() {
+        let fact = match has_direct {
+            true => {
+                format!("ARP on {name} names the private address to those alone who ask for it")
+            }
+            false => format!("ARP on {name} keeps the private address to itself"),
+        };
         findings.look(
-            sysctl.effective(name).is_ok_and(|value| value >= sysctl.wanted()),
-            format!("ARP on {name} keeps the private address to itself"),
+            wanted.iter().all(is_set),
+            fact,
             format!("ARP on {name} may name the private address: rewrite attach {name}"),
         );
     }
+}
+
+fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
+    let (name, identity) = (running.folder.interface(), &running.selves.identity);
     guard(running, findings);
     let held = snapshot.all_addresses();
     for own in identity.on_loopback() {

@@ -151,7 +151,7 @@ fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
 
 fn in_words(difference: &diff::Difference) -> Vec<String> {
     let mut words = Vec::new();
-    if let Some((from, to)) = &difference.selves {
+    if let Some((from, to)) = &difference.local_members {
         words.push(format!("this host was {}, and is {}", list(from), list(to)));
     }
     let peers = &difference.peers;

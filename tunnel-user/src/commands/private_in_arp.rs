@@ -23,16 +23,25 @@ pub struct Set {
 
 /// ARP on `link` could name one of this host's private addresses. Those of a gateway are other
 /// hosts', and the kernel does not take them for its own.
-pub(super) fn is_possible(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
+fn is_possible(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
     link.has_hardware_addresses && own.any(|private| private.0.family() == Family::Ipv4)
 }
 
-/// The sysctls that `membership` takes on `link`. A direct peer asks for the private address.
+/// The sysctls that `membership` takes on `link`.
 pub(super) fn wanted(link: &Link, membership: &Membership) -> Vec<Sysctl> {
-    if !is_possible(link, membership.identity.on_loopback()) {
+    let has_direct = membership.peers.iter().any(|peer| peer.direct);
+    wanted_for(link, membership.identity.on_loopback(), has_direct)
+}
+
+/// The sysctls of a host with these private addresses. A direct peer asks for the private address.
+pub(super) fn wanted_for(
+    link: &Link,
+    own: impl Iterator<Item = Private>,
+    has_direct: bool,
+) -> Vec<Sysctl> {
+    if !is_possible(link, own) {
         return Vec::new();
     }
-    let has_direct = membership.peers.iter().any(|peer| peer.direct);
     let is_wanted = |sysctl: &Sysctl| *sysctl != Sysctl::Ignore || !has_direct;
     Sysctl::ALL.into_iter().filter(is_wanted).collect()
 }
@@ -48,15 +57,16 @@ pub(super) fn set(
 ) -> Result<(), Failure> {
     let mut changes = Vec::new();
     for sysctl in Sysctl::ALL {
-        let is_set = recorded(attachment, sysctl).is_some();
         let before = sysctl.read(interface)?;
         if wanted.contains(&sysctl) {
             if sysctl.effective(interface)? < sysctl.wanted() {
                 record(attachment, sysctl, Some(before));
                 changes.push((sysctl, before, sysctl.wanted()));
             }
-        } else if let Some(former) = recorded(attachment, sysctl).filter(|_| is_set) {
-            changes.push((sysctl, before, former));
+        } else if let Some(former) = recorded(attachment, sysctl) {
+            // A value that is not attach's is the operator's, and stays.
+            let value = if before == sysctl.wanted() { former } else { before };
+            changes.push((sysctl, before, value));
         }
     }
     maps.set_attachment(attachment)?;

@@ -51,7 +51,7 @@ pub struct Interface {
     /// The folder of the pins.
     pub pins: String,
     /// The members that this host is.
-    pub selves: Vec<LocalMember>,
+    pub local_members: Vec<LocalMember>,
     /// Whether it stands in front of them, and they are other hosts.
     pub gateway: bool,
     /// What is left alone between this host and any peer.
@@ -221,7 +221,7 @@ async fn interface(
         changed_at: time(attachment.changed_at),
         attached_by: text(&attachment.version),
         pins: folder.path().display().to_string(),
-        selves: recorded
+        local_members: recorded
             .identity
             .selves()
             .iter()

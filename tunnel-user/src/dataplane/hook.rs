@@ -45,6 +45,17 @@ pub fn require_ingress(
     }
 }
 
+/// The part of [`require_ingress`] that changes while the program is attached.
+///
+/// # Errors
+/// [`Failure::Refused`] that says why and what can be done.
+pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(), Failure> {
+    match ingress {
+        Ingress::Tc => Ok(()),
+        Ingress::Xdp | Ingress::XdpGeneric => xdp::require_tags_in_frames(link, links),
+    }
+}
+
 /// Attaches both programs to an interface that has none of ours, and pins them.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use super::place::{Ingress, Program};
 use super::xdp_reason;
 use crate::failure::{Context as _, Failure, is_io};
 use crate::host::link::Link;
-use crate::host::{software_checksums, virtio};
+use crate::host::{software_checksums, virtio, vlan_tags};
 
 const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at the same time";
 
@@ -37,6 +37,7 @@ pub fn require(
             "leave --ingress out to attach by tc, which takes any",
         ));
     }
+    require_tags_in_frames(link, links)?;
     match ingress {
         Ingress::Xdp => require_a_driver_that_runs_it(link, links)?,
         Ingress::XdpGeneric => require_sums_of_hardware(link, links)?,
@@ -45,6 +46,25 @@ pub fn require(
     match link.xdp_programs[..] {
         [] => Ok(()),
         [id, ..] => Err(taken(name, Some(id))),
+    }
+}
+
+/// Refuses an interface that hides the tags of its VLANs: their frames belong to another network.
+pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Failure> {
+    let name = &link.name;
+    match vlan_tags::vlan_above(link, links).filter(|_| vlan_tags::are_taken_off(link)) {
+        None => Ok(()),
+        Some(vlan) => Err(Failure::refused(
+            format!(
+                "{name} takes VLAN tags off before an XDP program sees the frame \
+                 (rx-vlan-offload), so that frames of {} look like frames of {name} itself",
+                vlan.name
+            ),
+            format!(
+                "leave --ingress out: tc sees the tags; or have them left where they are (ethtool \
+                 -K {name} rxvlan off)"
+            ),
+        )),
     }
 }
 

@@ -19,3 +19,4 @@ pub mod service_manager;
 pub mod snapshot;
 pub mod software_checksums;
 pub mod virtio;
+pub mod vlan_tags;

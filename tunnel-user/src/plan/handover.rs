@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(
             roles(&back),
             [
-                ("10.0.0.2".into(), 1, 0),
+                ("10.0.0.2".into(), 1, SETTLED_AT),
                 ("192.0.2.2".into(), 3, NOW + 40),
                 ("203.0.113.2".into(), 2, SETTLED_AT)
             ]

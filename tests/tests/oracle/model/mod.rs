@@ -44,7 +44,9 @@ impl Fate {
     /// What the network stack is told.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Kept(Reason::Spoofed | Reason::StrayReset) => Verdict::Drop,
+            Self::Kept(Reason::Spoofed | Reason::StrayReset | Reason::PrivateDestination) => {
+                Verdict::Drop
+            }
             _ => Verdict::Pass,
         }
     }

@@ -8,6 +8,7 @@ use super::kinds::kinds;
 use super::networks::Networks;
 use super::version::{Member, Version, in_both_versions};
 use crate::address::Address;
+use crate::tables::Tables as _;
 
 const DRAIN: u64 = 30;
 const NOT_OURS: Outcome = Outcome::NotOurs;
@@ -52,6 +53,20 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     assert_eq!(host.receive(&packet), NOT_OURS);
     assert_eq!(host.receive(&error), NOT_OURS);
     assert_eq!(host.receive(&Datagram::<F>::tcp(b"data").bytes(F::PUBLIC.back())), REWRITTEN);
+}
+
+/// A program that found the entry while it was the public one ends the grace period after the change.
+fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
+    let mut host = with_a_moved_peer::<F>(Some(DRAIN));
+    let over = u32::try_from(UPTIME).expect("short");
+    host.tables.change(0, |peer| peer.grace_until = over);
+    let former = host.tables.peer(F::Address::from_octets(F::STRANGER)).found();
+    former.ok().flatten().expect("an entry").shared().end_grace_period();
+    assert!(host.has_settled(F::STRANGER));
+    let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());
+    assert_eq!(host.receive(&packet), REWRITTEN);
+    host.wait(DRAIN * SECOND);
+    assert_eq!(host.receive(&packet), NOT_OURS);
 }
 
 fn without_a_time_the_former_address_counts_until_it_is_removed<F: Version>() {
@@ -201,6 +216,7 @@ fn a_gateway_that_has_moved_does_the_same_for_each_of_its_hosts<F: Networks>() {
 in_both_versions! {
     a_moved_peer_is_sent_to_at_its_new_address_and_heard_from_both,
     once_it_has_drained_the_former_address_is_a_strangers,
+    the_end_of_a_grace_period_leaves_the_end_of_a_former_address,
     without_a_time_the_former_address_counts_until_it_is_removed,
     a_router_may_still_tell_of_a_packet_to_the_former_address,
     a_reset_from_a_former_address_is_no_sign_of_settling,

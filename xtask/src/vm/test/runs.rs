@@ -35,8 +35,6 @@ pub struct Run {
     pub threads: u8,
     /// Which of them.
     pub which: Which,
-    /// Words in the names of tests that run only when they are asked for.
-    pub skipped: &'static [&'static str],
     /// What the kernel must have for it.
     pub needs: Ability,
 }
@@ -73,7 +71,7 @@ pub enum Which {
 }
 
 const fn run(binary: &'static str, tests: &'static [&'static str], needs: Ability) -> Run {
-    Run { binary, tests, threads: 2, which: Which::Usual, skipped: &[], needs }
+    Run { binary, tests, threads: 2, which: Which::Usual, needs }
 }
 
 const RUNS: &[Run] = &[
@@ -127,20 +125,10 @@ const RUNS: &[Run] = &[
     Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
-// There is one set of interfaces: no two tests at once. What has a tag is rewritten so far.
+// There is one set of interfaces: no two tests at once.
 const DRIVER_RUNS: &[Run] = &[
-    Run {
-        which: Which::Ignored,
-        threads: 1,
-        skipped: &["vlan"],
-        ..run("drivers", &[], Ability::None)
-    },
-    Run {
-        which: Which::Ignored,
-        threads: 1,
-        skipped: &["vlan"],
-        ..run("control", &[], Ability::Tcx)
-    },
+    Run { which: Which::Ignored, threads: 1, ..run("drivers", &[], Ability::None) },
+    Run { which: Which::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
 ];
 
 /// A run as `guest.sh` reads it: what it needs, the test binary, and its arguments. What a test that
@@ -154,9 +142,6 @@ pub fn line(run: &Run, filters: &[String]) -> String {
     words.extend(filters.iter().map(String::as_str));
     if run.which == Which::Ignored {
         words.push("--ignored");
-    }
-    if filters.is_empty() {
-        words.extend(run.skipped.iter().flat_map(|skipped| ["--skip", skipped]));
     }
     words.push("--show-output");
     format!("{} --test-threads={}\n", words.join(" "), run.threads)

@@ -1,0 +1,61 @@
+//! Replaces entries for as long as it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Result, anyhow};
+use aya::Pod;
+use aya::maps::{HashMap, MapData};
+use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_user::dataplane::table::{Table, Way};
+
+use crate::host::{B, C, D, Entries, Family, Host, v4, v6};
+
+/// A thread that replaces entries.
+pub struct Writer {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<u64>>,
+}
+
+impl Writer {
+    /// Starts it, with all entries in their place.
+    pub fn start(host: &Host, family: Family) -> Result<Self> {
+        match family {
+            Family::V4 => Self::with(host.peers(family)?, [B, C, D].map(v4)),
+            Family::V6 => Self::with(host.peers(family)?, [B, C, D].map(v6)),
+        }
+    }
+
+    fn with<A: Pod + Send>(
+        peers: HashMap<MapData, PeerKey<A>, Peer<A>>,
+        [b, c, d]: [Entries<A>; 3],
+    ) -> Result<Self>
+    where
+        PeerKey<A>: Pod,
+        Peer<A>: Pod,
+    {
+        let always = [b, c].concat();
+        let mut peers = Table::of(peers, Way::Batches);
+        peers.set(&always)?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            let mut replaced = 0;
+            while !asked.load(Ordering::Relaxed) {
+                peers.set(&always)?;
+                peers.set(&d)?;
+                peers.remove(&d.map(|(key, _)| key))?;
+                replaced += always.len() as u64;
+            }
+            Ok(replaced)
+        });
+        Ok(Self { is_over, thread })
+    }
+
+    /// Stops it: how many entries it replaced.
+    pub fn stop(self) -> Result<u64> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the thread panicked"))?
+    }
+}

@@ -1,0 +1,74 @@
+//! VLAN tags that the hardware takes off before an XDP program sees the frame: a frame of a VLAN looks like
+//! one of the interface's own network then.
+
+use std::io;
+use std::mem;
+use std::os::fd::AsRawFd as _;
+
+use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use super::link::Link;
+
+/// Reads the flags of the ethtool of old (Linux, include/uapi/linux/ethtool.h).
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct EthtoolValue {
+    command: u32,
+    data: u32,
+}
+
+/// An interface of a VLAN on `link`.
+#[must_use]
+pub fn vlan_above<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
+    links
+        .iter()
+        .find(|above| above.kind.as_deref() == Some("vlan") && above.below == Some(link.index))
+}
+
+/// Whether the interface takes tags off by itself (`rx-vlan-offload`). No, for one that does not tell.
+#[must_use]
+pub fn are_taken_off(link: &Link) -> bool {
+    flags(&link.name).is_ok_and(|flags| flags & ETH_FLAG_RXVLAN != 0)
+}
+
+fn flags(interface: &str) -> io::Result<u32> {
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let mut value = EthtoolValue { command: ETHTOOL_GFLAGS, data: 0 };
+    // SAFETY: the struct is made of integers, an array of them and a union of such.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    // The last byte stays 0.
+    for (place, byte) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(interface.as_bytes())
+    {
+        *place = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: the kernel reads the name and writes within `value`, and both outlive the call.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(value.data) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::ethernet;
+    use super::*;
+
+    #[test]
+    fn a_vlan_is_found_on_its_own_interface_alone() {
+        let [nic, other] = [ethernet(1, "eth0"), ethernet(2, "eth1")];
+        let vlan = Link { kind: Some("vlan".into()), below: Some(1), ..ethernet(3, "eth0.100") };
+        let macvlan = Link { kind: Some("macvlan".into()), below: Some(2), ..ethernet(4, "mac0") };
+        let links = [nic.clone(), other.clone(), vlan, macvlan];
+        assert_eq!(vlan_above(&nic, &links).map(|above| above.name.as_str()), Some("eth0.100"));
+        assert_eq!(vlan_above(&other, &links), None);
+    }
+
+    #[test]
+    fn an_interface_that_does_not_tell_takes_no_tags_off() {
+        assert!(!are_taken_off(&ethernet(1, "nowhere")));
+    }
+}
