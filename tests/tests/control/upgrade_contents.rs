@@ -43,9 +43,7 @@ fn members(json: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
     let interface = &status["interfaces"][0];
     let mut members = serde_json::Map::new();
-    for field in
-        ["selves", "gateway", "bypass", "peers", "hook", "ingress", "network", "attached_at"]
-    {
+    for field in ["gateway", "bypass", "peers", "hook", "ingress", "network", "attached_at"] {
         members.insert(field.to_owned(), interface[field].clone());
     }
     for peer in members["peers"].as_array_mut().into_iter().flatten() {

@@ -3,6 +3,8 @@
 
 use tunnel_common::attachment::Attachment;
 
+use super::private_in_arp;
+use super::running::Running;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::change::{change, clear, go_on};
@@ -11,6 +13,7 @@ use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
+use crate::host::snapshot::Snapshot;
 use crate::trial::State;
 
 /// Takes over all interfaces of this network namespace that the version before has attached: a command for
@@ -38,6 +41,7 @@ async fn take_over(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
             privileges::require(Task::LoadPrograms)?;
             change(folder, Abi::Current, netlink).await?;
             guard_anew(folder, &attachment)?;
+            keep_out_of_arp(folder, netlink).await?;
             tracing::info!(
                 "{interface}: took over the programs of rewrite {}, ABI {} -> {}",
                 text(&attachment.version),
@@ -63,6 +67,23 @@ pub(super) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Fai
         }
     }
     clear(folder)
+}
+
+/// Sets the sysctls that the version before does not know of, as an attach by this one does. Killed before
+/// that, the next attach does it.
+async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
+    let running = Running::open(folder.clone())?;
+    let membership = running.membership()?;
+    let Running { mut maps, mut attachment, .. } = running;
+    let interface = folder.interface();
+    let snapshot = Snapshot::take(netlink).await?;
+    match snapshot.find(interface).filter(|link| link.index == attachment.ifindex) {
+        Some(link) => {
+            let wanted = private_in_arp::wanted(link, &membership);
+            private_in_arp::set(interface, &wanted, &mut maps, &mut attachment, &mut Vec::new())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Has this version go back at the end of a pending trial: the version before, which waits for it, does not

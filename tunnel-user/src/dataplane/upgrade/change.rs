@@ -249,8 +249,7 @@ where
             unnoted.map(|(key, peer)| (key, Peer { public_flows: 1, ..peer })).collect();
         new.set_peers(peers, &entries)?;
     }
-    let later: Vec<_> = old.prefixes::<A>(prefixes)?;
-    for (key, _) in later.into_iter().filter(|(_, peer)| noted(peer)) {
+    for (key, _) in old.prefixes::<A>(prefixes)?.into_iter().filter(|(_, peer)| noted(peer)) {
         let same = |(other, _): &(Key<A>, Peer<A>)| {
             (other.prefix_len(), other.data()) == (key.prefix_len(), key.data())
         };

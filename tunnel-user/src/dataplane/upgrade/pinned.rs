@@ -20,6 +20,11 @@ use crate::dataplane::table::Table;
 use crate::failure::{Context as _, Failure};
 use crate::plan::range::Address;
 
+/// Entries of single peers.
+pub(super) type Peers<A> = Vec<(PeerKey<A>, Peer<A>)>;
+/// Entries of prefixes.
+pub(super) type Prefixes<A> = Vec<(Key<A>, Peer<A>)>;
+
 /// Pins of maps of one ABI.
 pub(super) struct Pinned<'a> {
     folder: &'a Folder,
@@ -33,10 +38,7 @@ impl<'a> Pinned<'a> {
     }
 
     /// The entries of a map of single peers.
-    pub fn peers<A: Address + Pod>(
-        &self,
-        name: &'static str,
-    ) -> Result<Vec<(PeerKey<A>, Peer<A>)>, Failure>
+    pub fn peers<A: Address + Pod>(&self, name: &'static str) -> Result<Peers<A>, Failure>
     where
         PeerKey<A>: Pod,
         Peer<A>: Pod,
@@ -76,10 +78,7 @@ impl<'a> Pinned<'a> {
     }
 
     /// The entries of a map of prefixes.
-    pub fn prefixes<A: Address + Pod>(
-        &self,
-        name: &'static str,
-    ) -> Result<Vec<(Key<A>, Peer<A>)>, Failure>
+    pub fn prefixes<A: Address + Pod>(&self, name: &'static str) -> Result<Prefixes<A>, Failure>
     where
         Peer<A>: Pod,
         previous::Peer<A>: Pod,
