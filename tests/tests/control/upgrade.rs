@@ -1,9 +1,11 @@
 //! From the version before to this one and back, under traffic.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tests::lab::{A_PUBLIC, B_PRIVATE, PUBLIC_INTERFACE};
 
 use crate::host_state::HostState;
@@ -110,4 +112,28 @@ fn many_upgrades_and_downgrades_lose_nothing() -> Result<()> {
         previous.counts(host)?.require_no_less_than(&counts)?;
     }
     streams.require_none_lost()
+}
+
+/// B remembers the flow, and says nothing that would remind it.
+#[test]
+fn a_silent_connection_by_public_addresses_lives_on() -> Result<()> {
+    let previous = Previous::locate()?;
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    previous.attach_both(&scenario, NOTHING_MORE)?;
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 2022);
+    let listener = a.enter(|| TcpListener::bind(any))??;
+    let to = SocketAddrV4::new(A_PUBLIC, 2022);
+    let mut client = b.enter(|| TcpStream::connect(to))??;
+    client.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let (mut server, _) = listener.accept()?;
+    let mut speak = |when: &str| -> Result<()> {
+        server.write_all(b"hello")?;
+        client.read_exact(&mut [0; 5]).with_context(|| format!("{when}: nothing came"))
+    };
+    speak("before")?;
+    scenario.attach(b, NOTHING_MORE)?;
+    speak("after the upgrade")?;
+    scenario.rewrite.run(b, &["downgrade", PUBLIC_INTERFACE])?;
+    speak("after the way back")
 }
