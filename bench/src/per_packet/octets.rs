@@ -13,7 +13,7 @@ pub trait Octets: Pod + Default + PartialEq {
     fn own() -> Self;
     /// Nobody's address.
     fn stranger() -> Self;
-    /// What binds a peer's addresses to each other.
+    /// The words that bind a peer's addresses to each other.
     fn tie(private: Self, public: Self) -> Self;
     /// Bits of an address.
     const BITS: u8;

@@ -47,7 +47,7 @@ impl End {
     /// The two wires, and their ends.
     pub const WIRES: [[Self; 2]; 2] = [[Self::A, Self::RouterA], [Self::B, Self::RouterB]];
 
-    /// Whether it is one of the router's.
+    /// It is one of the router's.
     #[must_use]
     pub const fn is_router(self) -> bool {
         matches!(self, Self::RouterA | Self::RouterB)
@@ -132,7 +132,7 @@ impl Nic {
     }
 }
 
-/// Whether an interface has a hardware address. One may go while it is looked at.
+/// An interface has a hardware address. One may go while it is looked at.
 fn has_address(interface: &Path, wanted: &str) -> bool {
     fs::read_to_string(interface.join("address")).is_ok_and(|address| address.trim() == wanted)
 }
@@ -143,7 +143,7 @@ fn has_address(interface: &Path, wanted: &str) -> bool {
 /// When checksums or segments that it could leave to the kernel are still left to it.
 pub(super) fn turn_offloads_off(namespace: &Namespace, interface: &str) -> Result<()> {
     for offload in ["tx", "rx", "tso", "gso", "gro", "lro", "txvlan", "rxvlan", "sg"] {
-        // What a driver can't turn off is fixed, and ethtool fails.
+        // An offload that a driver can't turn off is fixed, and ethtool fails.
         let command = format!("ethtool -K {interface} {offload} off || true");
         namespace.run(&["sh", "-c", &command])?;
     }

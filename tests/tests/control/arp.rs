@@ -13,7 +13,7 @@ fn key(sysctl: &str) -> String {
     format!("net.ipv4.conf.{PUBLIC_INTERFACE}.{sysctl}")
 }
 
-/// What arp_announce and arp_ignore are on the interface.
+/// The values of arp_announce and arp_ignore on the interface.
 fn values(host: &Namespace) -> Result<[String; 2]> {
     let read = |sysctl| anyhow::Ok(host.run(&["sysctl", "-n", &key(sysctl)])?.trim().to_owned());
     let [announce, ignore] = SYSCTLS.map(read);

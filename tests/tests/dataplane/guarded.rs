@@ -132,7 +132,7 @@ fn tell_the_neighbour(lab: &Lab, address: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// Whether the router gets an answer when it asks its link for the hardware address of `address`.
+/// The router gets an answer when it asks its link for the hardware address of `address`.
 fn is_answered_for(lab: &Lab, from: IpAddr, address: IpAddr) -> Result<bool> {
     let text = address.to_string();
     let from = from.to_string();

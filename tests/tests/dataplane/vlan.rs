@@ -65,7 +65,7 @@ fn datagrams(
     Ok(frames)
 }
 
-/// Which frames an attach handles, by their tags: none, 7, and 4000 within 7.
+/// The frames that an attach handles, by their tags: none, 7, and 4000 within 7.
 const HANDLED: [(&[&str], [bool; TAGS]); 3] = [
     (&[], [true, false, false]),
     (&["--vlan", "any"], [true, true, true]),

@@ -20,10 +20,10 @@ const PINGS: [u16; 2] = [56, 4000];
 const COUNT: u32 = 2;
 static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
-/// What is left to the interfaces.
+/// The work that is left to the interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offloads {
-    /// What the driver turns on.
+    /// The offloads that the driver turns on.
     OfTheDriver,
     /// Nothing that the driver can be without.
     Off,

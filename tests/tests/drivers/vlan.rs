@@ -40,7 +40,7 @@ pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
     Ok(())
 }
 
-/// What is said over the VLAN arrives, and has private addresses on the way.
+/// All that is said over the VLAN arrives, and has private addresses on the way.
 fn all_arrives_as_it_is(hosts: &Hosts) -> Result<()> {
     let capture = Capture::start_headers(&hosts.lab.router, VLAN_SWITCH, "tcp or udp or icmp")?;
     let tried = hosts.talk([IPV4.a_private, IPV4.b_private]);

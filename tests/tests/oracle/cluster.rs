@@ -175,7 +175,7 @@ pub struct Cluster {
     pub is_gateway: bool,
     /// All others.
     pub peers: Vec<Peer>,
-    /// Whether the programs handle tagged frames, too.
+    /// The programs handle tagged frames, too.
     pub handles_tags: bool,
     /// Bypass rules for all peers: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
@@ -188,7 +188,7 @@ impl Cluster {
         own.map(|own| own.private.first)
     }
 
-    /// Whether `address` is a private one of this host, or of those behind a gateway.
+    /// `address` is a private one of this host, or of those behind a gateway.
     pub fn is_private(&self, address: IpAddr) -> bool {
         let of_underlay = |own: &Own| own.underlay_ranges().any(|range| range.contains(address));
         self.narrowest(address)

@@ -17,7 +17,7 @@ pub trait Octets: Pod + Default {
     /// How many bits the addresses of a range share.
     fn bits(range: Range) -> u8;
 
-    /// What binds a peer's addresses to each other.
+    /// The words that bind a peer's addresses to each other.
     fn tie(private: Self, public: Self) -> Self;
 }
 

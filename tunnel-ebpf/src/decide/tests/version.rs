@@ -56,7 +56,7 @@ pub trait Version:
     /// srva's underlay address where it stands behind a 1:1 NAT.
     const BEHIND_NAT: Octets<Self>;
 
-    /// What binds a peer's addresses to each other.
+    /// The words that bind a peer's addresses to each other.
     fn tie(private: Octets<Self>, public: Octets<Self>) -> Octets<Self>;
 
     /// From srva to srvb, as their software sees it.
