@@ -42,7 +42,8 @@ pub struct FlowState {
     /// Always 0.
     pub reserved: [u8; 3],
     /// A number made of the key. The kernel may give an entry's slot to another flow while a program
-    /// reads it: `action` counts if it stands beside the number of the right flow.
+    /// reads it: `action` counts if it stands beside the number of the right flow. Odd; 0 in an entry that
+    /// programs of ABI 2 wrote.
     pub tag: u32,
 }
 

@@ -21,7 +21,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 use tunnel_ebpf::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
-use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag};
+use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag, is_of_flow};
 
 use crate::count;
 use crate::settings::{
@@ -388,8 +388,8 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
         let FlowState { last_sent, action, tag, .. } = state(words);
         // SAFETY: has no requirements.
         let now = unsafe { bpf_ktime_get_ns() };
-        if tag != flow_tag::<F::Address>(flow) || now.wrapping_sub(last_sent) >= flow_lifetime(flow)
-        {
+        let is_over = now.wrapping_sub(last_sent) >= flow_lifetime(flow);
+        if !is_of_flow::<F::Address>(tag, flow) || is_over {
             return None;
         }
         FlowAction::from_code(action)

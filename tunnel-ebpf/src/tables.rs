@@ -105,7 +105,8 @@ impl FlowAction {
     }
 }
 
-/// A number that stands for `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`].
+/// A number that stands for `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`]. Never
+/// [`NO_TAG`].
 #[must_use]
 #[inline(always)]
 pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
@@ -116,7 +117,17 @@ pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     let mixed = local.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ peer.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
         ^ rest.wrapping_mul(0x1656_67b1_9e37_79f9);
-    (mixed >> 32) as u32
+    (mixed >> 32) as u32 | 1
+}
+
+/// The tag of an entry that programs of ABI 2 wrote, into a map that both versions share during an upgrade.
+pub const NO_TAG: u32 = 0;
+
+/// The entry under the key `flow`, which has this tag, is the flow's own.
+#[must_use]
+#[inline(always)]
+pub fn is_of_flow<A: Address>(tag: u32, flow: &Flow<A::Octets>) -> bool {
+    tag == NO_TAG || tag == flow_tag::<A>(flow)
 }
 
 /// Nanoseconds after which a flow is forgotten when this host is silent.
@@ -135,5 +146,41 @@ pub const fn flow_lifetime<O>(flow: &Flow<O>) -> u64 {
         7_440 * SECOND
     } else {
         300 * SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Words;
+    use tunnel_common::flows::FLOW;
+
+    type A = Words<1>;
+
+    const fn flow(local_port: u16) -> Flow<[u8; 4]> {
+        Flow {
+            local: [198, 51, 100, 2],
+            peer: [203, 0, 113, 2],
+            local_port: local_port.to_be_bytes(),
+            peer_port: [0, 22],
+            protocol: 6,
+            kind: FLOW,
+            reserved: [0; 2],
+        }
+    }
+
+    #[test]
+    fn an_entry_of_another_flow_is_not_taken_for_this_one() {
+        let tag = flow_tag::<A>(&flow(40_000));
+        assert!(is_of_flow::<A>(tag, &flow(40_000)));
+        assert!(!is_of_flow::<A>(tag, &flow(40_001)));
+    }
+
+    #[test]
+    fn an_entry_of_the_version_before_counts_and_is_none_of_this_one() {
+        assert!(is_of_flow::<A>(NO_TAG, &flow(40_000)));
+        for port in 0..=u16::MAX {
+            assert_ne!(flow_tag::<A>(&flow(port)), NO_TAG);
+        }
     }
 }

@@ -88,6 +88,21 @@ SIGTERM and SIGINT end it. docs/systemd.md has the unit.")]
     #[command(after_help = "Examples:\n  rewrite detach eth0\n  rewrite detach --all")]
     Detach(DetachArgs),
 
+    /// Go back to the programs and maps of the version before, without losing a packet
+    #[command(
+        after_help = "Examples:\n  rewrite downgrade eth0\n  rewrite downgrade eth0 --json\n\n\
+        Then install the version before: its attach, status, stats and detach go on with what runs.\n\
+        Counters, flows and peers stay. The next attach by this version takes it over again."
+    )]
+    Downgrade {
+        /// The interface
+        #[arg(value_name = "IFACE")]
+        interface: String,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
     /// What is attached, to what, since when, by which version; and whether it works
     #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
         Exits with 1 if something is not as it should be.")]

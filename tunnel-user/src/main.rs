@@ -6,6 +6,7 @@ mod cli_peer;
 mod messages;
 mod print;
 mod print_diff;
+mod print_downgrade;
 mod print_trial;
 mod progress;
 mod watch;
@@ -19,7 +20,8 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, peer, revert, run, stats, status, switch,
+    apply, attach, check, confirm, detach, diff, downgrade, peer, revert, run, stats, status,
+    switch,
 };
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
@@ -36,7 +38,7 @@ const EXIT_UNHEALTHY: u8 = 1;
 const EXIT_WOULD_FAIL: u8 = 4;
 
 /// What is said without --verbose.
-const QUIET: &str = "warn";
+const QUIET: &str = "warn,tunnel_user::commands::upgrade=info";
 /// What a daemon says: also what it does, and why.
 const DAEMON: &str = "warn,tunnel_user=info";
 /// With it: also what this program and the programs in the kernel do, and not what libraries do.
@@ -93,6 +95,15 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
             let reports = progress::during("detaching", detach::run(&target)).await?;
             say(&print::detach(&reports))?;
+        }
+        Command::Downgrade { interface, json } => {
+            let going_back = format!("bringing {interface} to the version before");
+            let report = progress::during(&going_back, downgrade::run(&interface)).await?;
+            say(&if json {
+                as_json(&print_downgrade::json(&report))?
+            } else {
+                print_downgrade::text(&report)
+            })?;
         }
         Command::Status { json } => {
             let status = status::run().await?;

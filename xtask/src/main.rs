@@ -6,6 +6,7 @@ mod cargo;
 mod demonstration;
 mod fuzz;
 mod lint;
+mod previous;
 mod progress;
 mod setup;
 mod test;
@@ -58,6 +59,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Build the version before, which tests of an upgrade begin with, and print its path
+    Previous,
     /// Run all tests, or those that the words behind -- tell cargo test to
     Test {
         /// Words for cargo test
@@ -124,6 +127,11 @@ fn run(task: Task) -> Result<()> {
             let binary = build::release()?;
             Err(Command::new(&binary).args(arguments).exec())
                 .with_context(|| format!("running {}", binary.display()))
+        }
+        Task::Previous => {
+            setup::require(&[Purpose::Build])?;
+            println!("{}", previous::binary()?.display());
+            Ok(())
         }
         Task::Test { arguments } => {
             setup::require(&[Purpose::Test])?;

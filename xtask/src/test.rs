@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use crate::cargo;
+use crate::{cargo, previous};
 
 /// Two labs at a time: each has its own names, and more would compete for the processors that the
 /// paced streams need.
@@ -21,10 +21,32 @@ pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
     test.args(["test", "--locked", "--no-fail-fast"])
         .env("REWRITE_BIN", binary)
         .env("RUST_TEST_THREADS", THREADS);
+    if upgrades(arguments) {
+        test.env("REWRITE_PREVIOUS_BIN", previous::binary()?);
+    }
     if arguments.is_empty() {
         test.arg("--workspace");
     } else {
         test.args(["--package", "tests"]).args(arguments);
     }
     cargo::run(&mut test)
+}
+
+/// The words let tests run that begin with the version before: those of `control`.
+fn upgrades(arguments: &[OsString]) -> bool {
+    let is_named = |name: &str| arguments.iter().any(|word| word == name);
+    !is_named("--test") || is_named("control")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_before_is_only_built_for_the_tests_of_the_control_side() {
+        let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        assert!(upgrades(&words("")) && upgrades(&words("upgrade")));
+        assert!(upgrades(&words("--test control upgrade")));
+        assert!(!upgrades(&words("--test packet_table")));
+    }
 }

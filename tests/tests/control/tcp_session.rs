@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::lab::{A_PUBLIC, Lab};
+use tests::netns::Namespace;
 use tests::wait::wait_until;
 
 const PORT: u16 = 22;
@@ -27,13 +28,16 @@ pub struct Session {
 
 impl Session {
     pub fn start(lab: &Lab) -> Result<Self> {
-        let listener = lab
-            .a
+        Self::between(&lab.b, &lab.a, A_PUBLIC)
+    }
+
+    /// From one host to an address of another.
+    pub fn between(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> Result<Self> {
+        let listener = to
             .enter(|| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT)))?
-            .context("listen on A")?;
-        let to: SocketAddr = SocketAddrV4::new(A_PUBLIC, PORT).into();
-        let client = lab
-            .b
+            .with_context(|| format!("listen on {}", to.name()))?;
+        let to: SocketAddr = SocketAddrV4::new(address, PORT).into();
+        let client = from
             .enter(|| TcpStream::connect_timeout(&to, PATIENCE))?
             .with_context(|| format!("connect to {to}"))?;
         client.set_read_timeout(Some(PATIENCE)).context("limit the time to wait")?;

@@ -7,6 +7,7 @@ use super::attach;
 use super::attach_plan::plan;
 use super::diff::{self, Difference};
 use super::running::{self, Running};
+use super::upgrade;
 use crate::config::{self, Drain};
 use crate::dataplane::pins;
 use crate::failure::{Context as _, Failure};
@@ -57,6 +58,7 @@ pub async fn run(
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let _lock = pins::lock(&interrupt).await?;
+    upgrade::take_over_all(&netlink).await?;
     let running = running::one(request.interface.as_deref())?;
     let folder = running.folder.clone();
     require_none(&folder)?;

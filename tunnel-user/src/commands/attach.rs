@@ -9,7 +9,7 @@ use super::detach::Leave;
 use super::membership::{Manner, NewSelves};
 use super::undo::{Undo, undo};
 use super::update::update;
-use super::{detach, membership, private_in_arp, routing, running};
+use super::{detach, membership, private_in_arp, routing, running, upgrade};
 use crate::address::{Private, Underlay};
 use crate::config;
 use crate::dataplane::hook;
@@ -81,6 +81,7 @@ pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Repor
 
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     trial::require_none(&folder)?;
+    upgrade::take_over_all(&netlink).await?;
     let plan = plan(options, folder, &cluster, &netlink).await?;
     let report = carry_out(&plan, &netlink, interrupt).await?;
     State::of(&plan.folder).forget()?;

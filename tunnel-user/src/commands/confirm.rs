@@ -1,8 +1,9 @@
 //! `rewrite confirm`: what is on trial stays.
 
-use super::running;
+use super::{running, upgrade};
 use crate::dataplane::pins;
 use crate::failure::Failure;
+use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
 use crate::trial::{Phase, State, Trial};
 
@@ -13,6 +14,7 @@ use crate::trial::{Phase, State, Trial};
 pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
     pins::require_bpffs()?;
     let _lock = pins::lock(&Interrupt::listen()?).await?;
+    upgrade::take_over_all(&Netlink::connect()?).await?;
     let running = running::one(interface)?;
     let interface = running.folder.interface();
     let state = State::of(&running.folder);

@@ -6,7 +6,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::other_networks::Heirs;
 use super::running::Running;
-use super::{farewell, private_in_arp, routing};
+use super::{farewell, private_in_arp, routing, upgrade};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
@@ -71,6 +71,7 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
     for folder in &folders {
         instance::require_none(folder)?;
     }
+    upgrade::take_over_all(&netlink).await?;
     let mut reports = Vec::new();
     for folder in folders {
         let report = detach(&folder, &netlink).await?;
@@ -88,6 +89,7 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
 pub(super) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Failure> {
     let netlink = Netlink::connect()?;
     let _lock = pins::lock(&Interrupt::listen()?).await?;
+    upgrade::take_over_all(&netlink).await?;
     if folder.exists() { detach(folder, &netlink).await.map(Some) } else { Ok(None) }
 }
 

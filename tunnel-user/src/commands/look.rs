@@ -8,6 +8,7 @@ use super::{diff, private_in_arp};
 use crate::config;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
+use crate::dataplane::upgrade::{Found, find, under_way};
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -50,6 +51,11 @@ pub(super) async fn trouble(why: &str, folder: &Folder, netlink: &Netlink) -> Tr
     Trouble { why: why.to_owned(), attached }
 }
 
+/// The next attach takes over what is attached, or goes on with that.
+fn is_of_before(folder: &Folder) -> Result<bool, Failure> {
+    Ok(under_way(folder).is_some() || find(folder)? != Found::Nothing)
+}
+
 async fn is_attached(folder: &Folder, netlink: &Netlink) -> Result<bool, Failure> {
     if !folder.exists() {
         return Ok(false);
@@ -78,6 +84,9 @@ async fn compare(
     let interface = folder.interface();
     if !folder.exists() || folder.is_unfinished()? {
         return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
+    }
+    if is_of_before(folder)? {
+        return Ok(Look::Differs(vec![format!("the version before attached {interface}")]));
     }
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {

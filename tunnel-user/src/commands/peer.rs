@@ -6,7 +6,7 @@ use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
-use super::{membership, other_networks, private_in_arp, routing, swap};
+use super::{membership, other_networks, private_in_arp, routing, swap, upgrade};
 use crate::config::Drain;
 use crate::dataplane::load::Purpose;
 use crate::dataplane::maps::Maps;
@@ -57,6 +57,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let _lock = pins::lock(&interrupt).await?;
+    upgrade::take_over_all(&netlink).await?;
     let mut running = running::one(interface)?;
 
     let edited = peer_edit::edited(edit, &running.membership()?)?;

@@ -1,7 +1,7 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
 use super::attach_plan::{now, plan};
-use super::{attach, running, status};
+use super::{attach, running, status, upgrade};
 use crate::config;
 use crate::dataplane::pins;
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, F
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let _lock = pins::lock(&interrupt).await?;
+    upgrade::take_over_all(&netlink).await?;
     if let (Some(interface), Some(_)) = (interface, id)
         && !is_attached(interface)?
     {

@@ -5,6 +5,7 @@ use super::other_networks::all_ours;
 use super::routing;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
+use super::upgrade;
 use crate::config::NetworkName;
 use crate::dataplane::pins;
 use crate::failure::Failure;
@@ -51,6 +52,7 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let _lock = pins::lock(&interrupt).await?;
+    upgrade::take_over_all(&netlink).await?;
     let all = running::all()?;
     let running = on(&all, network)?;
     let peers = peers(running, which, network)?;

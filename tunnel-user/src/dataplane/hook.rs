@@ -1,8 +1,10 @@
 //! Attaches the programs of both directions, replaces them without a gap, and takes them away.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use aya::programs::{ProgramError, ProgramInfo};
+use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, Xdp};
+use aya_obj::programs::XdpAttachType;
 use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
@@ -83,11 +85,7 @@ fn pin(loaded: &mut Loaded, folder: &Folder, program: Program) -> Result<(), Fai
     pin_at(loaded, program, &path).doing(|| format!("pinning {}", path.display()))
 }
 
-fn pin_at(
-    loaded: &mut Loaded,
-    program: Program,
-    path: &std::path::Path,
-) -> Result<(), anyhow::Error> {
+fn pin_at(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), anyhow::Error> {
     match program {
         Program::Egress | Program::Ingress => loaded.tc(program)?.pin(path)?,
         Program::Xdp => loaded.xdp(program)?.pin(path)?,
@@ -121,6 +119,33 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
         fs::rename(&new, &path).doing(|| format!("moving {}", new.display()))?;
     }
     Ok(())
+}
+
+/// Pins a program at a path.
+pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), Failure> {
+    pin_at(loaded, program, path).doing(|| format!("pinning {}", path.display()))
+}
+
+/// Puts the program that is pinned at `pin` in the place of the one that runs in a direction. The one that
+/// runs may be the same.
+pub(super) fn switch(
+    folder: &Folder,
+    pin: &Path,
+    place: Place,
+    direction: Direction,
+) -> Result<(), Failure> {
+    let switch = || -> Result<(), anyhow::Error> {
+        match place.program(direction) {
+            Program::Xdp => {
+                xdp::replace(&mut Xdp::from_pin(pin, XdpAttachType::Interface)?, folder)
+            }
+            Program::Egress | Program::Ingress => {
+                tc::replace(&mut SchedClassifier::from_pin(pin)?, folder, place.hook, direction)
+            }
+        }
+    };
+    let what = || format!("letting {} run on {}", pin.display(), folder.interface());
+    switch().doing(what)
 }
 
 /// Takes the programs that links run from the interface: those of tcx and XDP. Not there is as good
@@ -168,10 +193,26 @@ pub async fn runs(
     link: u32,
 ) -> bool {
     let kind = place.program(direction);
-    let Ok(pinned) = program(folder, kind) else { return false };
-    let new = ProgramInfo::from_pin(folder.new_program(kind)).ok().map(|info| info.id());
-    let ours = |id: u32| id == pinned || Some(id) == new;
-    match (kind, place.hook) {
+    if !folder.program(kind).exists() {
+        return false;
+    }
+    let pins = [folder.program(kind), folder.new_program(kind)];
+    runs_one_of(&pins, place, direction, netlink, link).await
+}
+
+/// Whether packets that cross the interface of index `link` meet one of the programs that are pinned at
+/// `pins`.
+pub(super) async fn runs_one_of(
+    pins: &[PathBuf],
+    place: Place,
+    direction: Direction,
+    netlink: &Netlink,
+    link: u32,
+) -> bool {
+    let ids = pins.iter().filter_map(|pin| ProgramInfo::from_pin(pin).ok().map(|info| info.id()));
+    let ids: Vec<u32> = ids.collect();
+    let ours = |id: u32| ids.contains(&id);
+    match (place.program(direction), place.hook) {
         (Program::Xdp, _) => netlink.links().await.is_ok_and(|links| {
             let link = links.iter().find(|other| other.index == link);
             link.is_some_and(|link| link.xdp_programs.iter().any(|id| ours(*id)))

@@ -11,9 +11,11 @@ use aya::{Ebpf, EbpfLoader};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 
 use super::loader::loader;
-use super::object::EBPF_OBJECT;
+use super::object::{EBPF_OBJECT, PREVIOUS_OBJECT};
 use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Ingress, Place, Program};
+use super::upgrade::Abi;
+use super::upgrade::convert::settings_back;
 use crate::failure::{Context as _, Failure, is_io};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
@@ -88,7 +90,21 @@ pub struct Purpose {
 /// kernel lacks the privilege, a map type or, for XDP, a helper.
 pub fn load(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
-    load_with(&pins, capacity, purpose)
+    load_with(Abi::Current, &pins, capacity, purpose)
+}
+
+/// Like [`load`], the programs of either ABI over the maps that `folder` has for them.
+///
+/// # Errors
+/// As for [`load`].
+pub(super) fn load_of(
+    abi: Abi,
+    folder: &Folder,
+    capacity: &Capacity,
+    purpose: &Purpose,
+) -> Result<Loaded, Failure> {
+    let pins = abi.maps().map(|name| (name, folder.map(name)));
+    load_with(abi, &pins, capacity, purpose)
 }
 
 /// Like [`load`], over maps that are all made with `capacity` and pinned beside those that are there.
@@ -101,7 +117,7 @@ pub(super) fn load_into_new(
     purpose: &Purpose,
 ) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.new_map(name)));
-    load_with(&pins, capacity, purpose)
+    load_with(Abi::Current, &pins, capacity, purpose)
 }
 
 /// Loads the programs of both directions over maps that nobody sees, with all that they can do, and
@@ -113,10 +129,11 @@ pub fn try_out(ingress: Ingress) -> Result<(), Failure> {
     let place = Place { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
     let purpose = Purpose { place, settings, verbose: false };
-    load_with(&[], &Capacity::least(), &purpose).map(|_| ())
+    load_with(Abi::Current, &[], &Capacity::least(), &purpose).map(|_| ())
 }
 
 fn load_with(
+    abi: Abi,
     pins: &[(&str, PathBuf)],
     capacity: &Capacity,
     purpose: &Purpose,
@@ -124,9 +141,20 @@ fn load_with(
     let Purpose { place, settings, verbose } = *purpose;
     let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
     let mut loader = loader();
-    loader.override_global(LOG_LEVEL, &log_level, true).override_global(SETTINGS, &settings, true);
+    let previous = settings_back(&settings);
+    loader.override_global(LOG_LEVEL, &log_level, true);
+    let object = match abi {
+        Abi::Current => {
+            loader.override_global(SETTINGS, &settings, true);
+            EBPF_OBJECT
+        }
+        Abi::Previous => {
+            loader.override_global(SETTINGS, &previous, true);
+            PREVIOUS_OBJECT
+        }
+    };
     size(&mut loader, capacity);
-    let ebpf = made(&mut loader, pins)?;
+    let ebpf = made(&mut loader, object, pins)?;
     let mut loaded = Loaded { ebpf, place };
     verify(&mut loaded)?;
     Ok(loaded)
@@ -211,11 +239,15 @@ fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
 }
 
 /// Makes the maps, but for those that are pinned already, which it takes over.
-fn made<'a>(loader: &mut EbpfLoader<'a>, pins: &'a [(&str, PathBuf)]) -> Result<Ebpf, Failure> {
+fn made<'a>(
+    loader: &mut EbpfLoader<'a>,
+    object: &[u8],
+    pins: &'a [(&str, PathBuf)],
+) -> Result<Ebpf, Failure> {
     for (name, path) in pins {
         loader.map_pin_path(name, path.as_path());
     }
-    loader.load(EBPF_OBJECT).map_err(|error| {
+    loader.load(object).map_err(|error| {
         if is_io(&error, io::ErrorKind::PermissionDenied) {
             Failure::host(
                 format!("the kernel does not let this process make BPF maps: {error}"),

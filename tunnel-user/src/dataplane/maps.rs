@@ -20,6 +20,7 @@ use super::pins::Folder;
 use super::record::{decode_self, encode_self, padded, text};
 use super::shapes;
 use super::table::Table;
+use super::upgrade;
 use crate::address::Private;
 use crate::config::{MemberName, NameProblem};
 use crate::failure::{Context as _, Failure};
@@ -66,6 +67,7 @@ impl Maps {
     /// # Errors
     /// [`Failure::Pins`] if they are not ours, or of another version's shape.
     pub fn open(folder: &Folder) -> Result<Self, Failure> {
+        upgrade::require_current(folder)?;
         folder.require_ours()?;
         shapes::require(folder)?;
         let v4 =

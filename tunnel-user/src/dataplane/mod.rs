@@ -16,5 +16,6 @@ mod shapes;
 pub mod table;
 mod tc;
 mod tcx_query;
+pub mod upgrade;
 mod xdp;
 mod xdp_reason;

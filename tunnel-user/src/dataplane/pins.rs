@@ -13,6 +13,7 @@ use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
 
 use super::place::{BOTH, Program};
+use super::upgrade::Abi;
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::interrupt::Interrupt;
@@ -121,6 +122,12 @@ impl Folder {
         self.path.join(link_name(direction))
     }
 
+    /// A folder within it, for the maps and programs that will take the place of its own.
+    #[must_use]
+    pub fn within(&self, name: &str) -> Self {
+        Self { path: self.path.join(name), interface: self.interface.clone() }
+    }
+
     /// Whether it is there.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -172,31 +179,46 @@ impl Folder {
     /// If the folder can't be read.
     pub fn is_unfinished(&self) -> Result<bool, Failure> {
         let complete = MAPS.into_iter().all(|name| self.map(name).exists());
-        let programs = Program::ALL.into_iter().any(|program| self.program(program).exists());
-        let links = BOTH.into_iter().any(|direction| self.link(direction).exists());
         Ok(!complete
-            && !programs
-            && !links
+            && !self.has_programs()
             && self.foreign()?.is_empty()
             && super::shapes::fit(self))
     }
 
     fn foreign(&self) -> Result<Vec<String>, Failure> {
-        let known: Vec<OsString> = MAPS
-            .into_iter()
+        self.others(&MAPS)
+    }
+
+    /// The names in it that are none of `maps`, and none of a program, a link, or what takes the place of
+    /// one; sorted.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub(super) fn others(&self, maps: &[&str]) -> Result<Vec<String>, Failure> {
+        let known: Vec<OsString> = maps
+            .iter()
+            .copied()
             .chain(Program::ALL.map(Program::name))
             .chain(Program::ALL.map(Program::new_name))
             .chain(BOTH.map(link_name))
             .map(OsString::from)
-            .chain(MAPS.map(|name| new_map_name(name).into()))
+            .chain(maps.iter().map(|name| new_map_name(name).into()))
+            .chain(Abi::ALL.map(|abi| abi.unfinished().into()))
             .collect();
-        let mut foreign: Vec<_> = names(&self.path)?
+        let mut others: Vec<_> = names(&self.path)?
             .into_iter()
             .filter(|name| !known.contains(name))
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
-        foreign.sort();
-        Ok(foreign)
+        others.sort();
+        Ok(others)
+    }
+
+    /// Whether a program or a link is pinned.
+    #[must_use]
+    pub(super) fn has_programs(&self) -> bool {
+        let programs = Program::ALL.into_iter().any(|program| self.program(program).exists());
+        programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
     /// Removes it and all its pins, and the folders above it if nothing else is in them.

@@ -17,6 +17,7 @@ use tunnel_common::outcome::ReasonCounters;
 use tunnel_common::peers::{Peer, PeerKey};
 
 use super::pins::Folder;
+use super::upgrade::previous_abi::SHAPES;
 use crate::failure::{Failure, is_io};
 
 type V4 = [u8; 4];
@@ -47,6 +48,22 @@ fn wanted() -> [Shape; 14] {
         shape::<Flow<V4>, FlowState>(maps::FLOWS_V4, MapType::LruHash),
         shape::<Flow<V6>, FlowState>(maps::FLOWS_V6, MapType::LruHash),
     ]
+}
+
+/// Whether the maps of ABI 2 that are pinned, maybe not all of them, have its shapes, and one of them is none
+/// of ours.
+pub fn fit_previous(folder: &Folder) -> bool {
+    let pinned = SHAPES.into_iter().filter(|(name, ..)| folder.map(name).exists());
+    let mut is_other = false;
+    for (name, kind, key, value) in pinned {
+        let wanted = Shape { name, kind: Some(kind), key, value };
+        match MapInfo::from_pin(folder.map(name)) {
+            Ok(info) if Shape::of(name, &info) == wanted => {}
+            _ => return false,
+        }
+        is_other |= !self::wanted().contains(&wanted);
+    }
+    is_other
 }
 
 /// aya takes a pin over without a look at its value's size, and would read past it.

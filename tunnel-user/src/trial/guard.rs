@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use tunnel_common::ABI_VERSION;
 
 use super::record::Trial;
 use super::state::State;
@@ -105,7 +106,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(10);
 
 fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Failure> {
-    let name = format!("rewrite-trial-{}.service", trial.id);
+    // That of the version before may wait beside it.
+    let name = format!("rewrite-trial-{}-abi{ABI_VERSION}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))
         .stdin(Stdio::null())

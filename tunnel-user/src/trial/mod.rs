@@ -15,8 +15,8 @@ mod state;
 
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
+use crate::dataplane::upgrade;
 use crate::failure::Failure;
 
 pub use boot_clock::BootTime;
@@ -54,7 +54,7 @@ pub fn require_none(folder: &Folder) -> Result<(), Failure> {
     if !state.has_trial() || !folder.exists() || folder.is_unfinished()? {
         return Ok(());
     }
-    match state.pending(&Maps::open(folder)?.attachment()?)? {
+    match state.pending(&upgrade::attachment(folder)?)? {
         Some(trial) => Err(trial.in_the_way()),
         None => Ok(()),
     }

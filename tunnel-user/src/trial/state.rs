@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tunnel_common::attachment::Attachment;
 
+use super::boot_clock::BootTime;
+use super::guard::Guard;
 use super::record::{RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::failure::{Context as _, Failure};
@@ -77,6 +79,22 @@ impl State {
     pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Failure> {
         self.write(BEFORE, before.as_bytes())?;
         self.record(trial)
+    }
+
+    /// Has this version wait for the deadline of `trial`, in the place of the version that began it.
+    ///
+    /// # Errors
+    /// If nobody would go back in time. The guard of before waits on then.
+    pub fn guard_anew(&self, trial: Trial) -> Result<(), Failure> {
+        let left = trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
+        let left = u64::try_from(left).unwrap_or(u64::MAX);
+        let guard = Guard::start(&trial, left, self)?;
+        let before = trial.guard.clone();
+        self.record(&Trial { guard: Some(guard), ..trial })?;
+        if let Some(before) = before {
+            before.end();
+        }
+        Ok(())
     }
 
     /// Writes down how far the trial has come.

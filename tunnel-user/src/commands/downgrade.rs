@@ -1,0 +1,133 @@
+//! `rewrite downgrade`: from the pins and programs of this version to those of the version before, under
+//! traffic, so that the version before goes on with them.
+
+use tunnel_common::outcome::{Direction, Reason};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
+
+use super::running::{self, Running};
+use super::{private_in_arp, upgrade};
+use crate::dataplane::instance;
+use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::upgrade::change::change;
+use crate::dataplane::upgrade::convert::reasons_lost;
+use crate::dataplane::upgrade::{Abi, Found, find};
+use crate::failure::Failure;
+use crate::host::arp::Sysctl;
+use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::privileges::{self, Task};
+use crate::interrupt::Interrupt;
+use crate::plan::vlan::Vlan;
+use crate::trial;
+
+/// What is now true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The interface.
+    pub interface: String,
+    /// The ABI that it is on now.
+    pub abi_version: u32,
+    /// It was on that one before, and nothing has changed.
+    pub was_so: bool,
+    /// Tagged frames were left alone, and are handled now.
+    pub handles_tags: bool,
+    /// Packets to the private address itself are no longer dropped.
+    pub unguarded: bool,
+    /// Counts that the ABI has no place for: reasons, and packets.
+    pub dropped_counts: Vec<(Reason, u64)>,
+}
+
+/// Brings an attached interface to the ABI of the version before.
+///
+/// # Errors
+/// [`Failure::Refused`] if that version can't do what this one does there, a change is on trial, or a daemon
+/// would take it over again. Nothing has changed then.
+pub async fn run(interface: &str) -> Result<Report, Failure> {
+    privileges::require(Task::LoadPrograms)?;
+    pins::require_bpffs()?;
+    let netlink = Netlink::connect()?;
+    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    let folder = Folder::of(NetworkNamespace::current()?, interface);
+    instance::require_none(&folder)?;
+    if folder.exists() {
+        upgrade::finish(&folder, &netlink).await?;
+        if let Found::Pins(_) = find(&folder)? {
+            return Ok(Report::nothing_to_do(interface));
+        }
+    }
+    trial::require_none(&folder)?;
+    let mut running = running::one(Some(interface))?;
+    require_expressible(&running)?;
+    let report = Report::of(&running)?;
+    forget_arp_ignore(&mut running)?;
+    drop(running);
+    change(&folder, Abi::Previous, &netlink).await?;
+    Ok(report)
+}
+
+impl Report {
+    fn nothing_to_do(interface: &str) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            abi_version: Abi::Previous.version(),
+            was_so: true,
+            handles_tags: false,
+            unguarded: false,
+            dropped_counts: Vec::new(),
+        }
+    }
+
+    fn of(running: &Running) -> Result<Self, Failure> {
+        let settings = running.attachment.settings;
+        let mut dropped_counts = Vec::new();
+        let egress = running.maps.reason_counters(Direction::Egress)?;
+        let ingress = running.maps.reason_counters(Direction::Ingress)?;
+        for lost in reasons_lost() {
+            let both = egress.iter().chain(&ingress).filter(|(reason, _)| *reason == lost);
+            match both.map(|(_, count)| count.packets).sum() {
+                0 => {}
+                packets => dropped_counts.push((lost, packets)),
+            }
+        }
+        Ok(Self {
+            interface: running.folder.interface().to_owned(),
+            abi_version: Abi::Previous.version(),
+            was_so: false,
+            handles_tags: settings.vlan == VLAN_NONE
+                && settings.link_header_len == ETHERNET_HEADER_LEN,
+            unguarded: settings.guarded_v4 != [0; 4] || settings.guarded_v6 != [0; 16],
+            dropped_counts,
+        })
+    }
+}
+
+fn require_expressible(running: &Running) -> Result<(), Failure> {
+    let settings = &running.attachment.settings;
+    let interface = running.folder.interface();
+    match Vlan::from_codes(settings.vlan, settings.vlan_id) {
+        Vlan::None | Vlan::Any => Ok(()),
+        Vlan::One(id) => Err(Failure::refused(
+            format!(
+                "{interface} is attached with --vlan {id}, and the version before (ABI {}) handles \
+                 frames of every VLAN alike",
+                Abi::Previous.version()
+            ),
+            format!(
+                "have it handle them all first (rewrite attach {interface} --vlan any), if no other \
+                 network of {interface} has the same addresses"
+            ),
+        )),
+    }
+}
+
+/// Sets arp_ignore back, which the version before would leave behind. Should the change fail, the next attach
+/// sets it again.
+fn forget_arp_ignore(running: &mut Running) -> Result<(), Failure> {
+    let Running { folder, maps, attachment, .. } = running;
+    let kept: Vec<Sysctl> = private_in_arp::all_set(attachment)
+        .into_iter()
+        .map(|set| set.sysctl)
+        .filter(|sysctl| *sysctl != Sysctl::Ignore)
+        .collect();
+    private_in_arp::set(folder.interface(), &kept, maps, attachment, &mut Vec::new())
+}

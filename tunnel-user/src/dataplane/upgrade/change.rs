@@ -1,0 +1,286 @@
+//! The steps of a change of the ABI.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use aya::Pod;
+use aya::maps::lpm_trie::Key;
+use tunnel_common::attachment::Attachment;
+use tunnel_common::counters::Count;
+use tunnel_common::maps;
+use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
+use tunnel_common::peers::{Peer, PeerKey};
+
+use super::convert::caught_up;
+use super::pinned::Pinned;
+use super::previous_abi::{self as previous, SHARED};
+use super::{Abi, pin_again, remove, under_way};
+use crate::dataplane::load::{Purpose, load_of};
+use crate::dataplane::pins::Folder;
+use crate::dataplane::place::{BOTH, Hook, Ingress, Place, Program};
+use crate::dataplane::{hook, remake};
+use crate::failure::{Context as _, Failure};
+use crate::host::netlink::Netlink;
+use crate::plan::range::Address;
+
+/// What was counted for each reason when the counters were copied, by direction and CPU.
+type Counted = [Vec<ReasonCounters>; 2];
+
+/// Brings what is pinned in `folder`, and what runs, from the other ABI to `abi`.
+///
+/// # Errors
+/// If the kernel refuses. What runs goes on then.
+pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), Failure> {
+    let counted = match prepare(folder, abi) {
+        Ok(counted) => counted,
+        Err(failure) => {
+            clear(folder)?;
+            return Err(failure);
+        }
+    };
+    complete(folder, abi, Some(&counted), netlink).await
+}
+
+/// Removes what a change that was killed had not prepared to the end.
+///
+/// # Errors
+/// If bpffs refuses.
+pub fn clear(folder: &Folder) -> Result<(), Failure> {
+    Abi::ALL.into_iter().try_for_each(|abi| remove(&folder.within(abi.unfinished())))
+}
+
+/// Goes on with a change that was killed, to its end. To which ABI, if there was one.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Failure> {
+    let Some(abi) = under_way(folder) else { return Ok(None) };
+    complete(folder, abi, None, netlink).await?;
+    Ok(Some(abi))
+}
+
+/// Makes maps and programs of `abi`, all that takes the place of what is there.
+fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Failure> {
+    clear(folder)?;
+    let unfinished = folder.within(abi.unfinished());
+    unfinished.create()?;
+    for (of_previous, of_current) in SHARED {
+        let (from, to) = match abi {
+            Abi::Current => (of_previous, of_current),
+            Abi::Previous => (of_current, of_previous),
+        };
+        pin_again(&folder.map(from), &unfinished.map(to))?;
+    }
+    let old = Pinned::of(folder, abi.other());
+    let attachment = old.attachment()?;
+    let purpose = purpose(&attachment);
+    let mut loaded = load_of(abi, &unfinished, &remake::pinned(folder)?, &purpose)?;
+    for program in BOTH.map(|direction| purpose.place.program(direction)) {
+        hook::pin_to(&mut loaded, program, &unfinished.program(program))?;
+    }
+    let new = Pinned::of(&unfinished, abi);
+    new.set_attachment(&attachment)?;
+    copy_family::<[u8; 4]>(&old, &new, maps::PEERS_V4, maps::PREFIXES_V4)?;
+    copy_family::<[u8; 16]>(&old, &new, maps::PEERS_V6, maps::PREFIXES_V6)?;
+    let mut counted = Counted::default();
+    for (direction, counted) in BOTH.into_iter().zip(&mut counted) {
+        *counted = old.reasons(direction)?;
+        new.set_reasons(direction, counted.clone())?;
+    }
+    let next = folder.within(abi.next());
+    fs::rename(unfinished.path(), next.path())
+        .doing(|| format!("moving {}", unfinished.path().display()))?;
+    Ok(counted)
+}
+
+/// For what the programs that run were loaded. Those of an attach that was killed run nowhere, or will be
+/// taken away.
+fn purpose(attachment: &Attachment) -> Purpose {
+    let none = Place { hook: Hook::Tcx, ingress: Ingress::Tc };
+    Purpose {
+        place: Place::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
+        settings: attachment.settings,
+        verbose: attachment.verbose == 1,
+    }
+}
+
+fn copy_family<A: Address + Pod>(
+    old: &Pinned<'_>,
+    new: &Pinned<'_>,
+    peers: &'static str,
+    prefixes: &'static str,
+) -> Result<(), Failure>
+where
+    PeerKey<A>: Pod,
+    Peer<A>: Pod,
+    previous::Peer<A>: Pod,
+{
+    new.set_peers::<A>(peers, &old.peers(peers)?)?;
+    new.set_prefixes::<A>(prefixes, &old.prefixes(prefixes)?)
+}
+
+/// Lets the programs of `abi` run, and moves the pins. Each step may have been done already.
+async fn complete(
+    folder: &Folder,
+    abi: Abi,
+    counted: Option<&Counted>,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    let next = folder.within(abi.next());
+    let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
+    let attachment = Pinned::of(record, abi).attachment()?;
+    let place = purpose(&attachment).place;
+    // The programs' pins move first: one that is gone from here runs, and so does the other.
+    let has_switched = BOTH.into_iter().any(|d| !next.program(place.program(d)).exists());
+    if !has_switched {
+        if let Err(failure) = switch(folder, &next, place, attachment.ifindex, netlink).await {
+            back(folder, &next, place, attachment.ifindex, netlink).await;
+            return Err(failure);
+        }
+        catch_up(folder, &next, abi, counted)?;
+    }
+    take_place(folder, &next, abi)
+}
+
+/// Exchanges the programs that run. What does not run, on an interface that is gone or was made anew, is
+/// passed over.
+async fn switch(
+    folder: &Folder,
+    next: &Folder,
+    place: Place,
+    link: u32,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    for direction in BOTH {
+        let pin = next.program(place.program(direction));
+        if runs(folder, next, place, direction, link, netlink).await {
+            hook::switch(folder, &pin, place, direction)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets those of before run again, and forgets those that could not take their place.
+async fn back(folder: &Folder, next: &Folder, place: Place, link: u32, netlink: &Netlink) {
+    for direction in BOTH {
+        let pin = folder.program(place.program(direction));
+        if runs(folder, next, place, direction, link, netlink).await
+            && let Err(failure) = hook::switch(folder, &pin, place, direction)
+        {
+            // Both versions do the same with a packet: what runs has pins, and the next command goes on.
+            tracing::error!("could not be undone: {failure}");
+            return;
+        }
+    }
+    if let Err(failure) = remove(next) {
+        tracing::error!("could not be undone: {failure}");
+    }
+}
+
+async fn runs(
+    folder: &Folder,
+    next: &Folder,
+    place: Place,
+    direction: Direction,
+    link: u32,
+    netlink: &Netlink,
+) -> bool {
+    let program = place.program(direction);
+    let pins: [PathBuf; 3] =
+        [folder.program(program), folder.new_program(program), next.program(program)];
+    hook::runs_one_of(&pins, place, direction, netlink, link).await
+}
+
+/// Brings over what the programs before have noted since the copy: that flows are to be asked for, and the
+/// counts. Those of a change that was killed are not known: no count falls then, and some may be missing.
+fn catch_up(
+    folder: &Folder,
+    next: &Folder,
+    abi: Abi,
+    counted: Option<&Counted>,
+) -> Result<(), Failure> {
+    let (old, new) = (Pinned::of(folder, abi.other()), Pinned::of(next, abi));
+    note_flows::<[u8; 4]>(&old, &new, maps::PEERS_V4, maps::PREFIXES_V4)?;
+    note_flows::<[u8; 16]>(&old, &new, maps::PEERS_V6, maps::PREFIXES_V6)?;
+    for direction in BOTH {
+        let now = old.reasons(direction)?;
+        let before = counted.map(|counted| &counted[direction as usize]);
+        let mut sums = new.reasons(direction)?;
+        for (cpu, (sum, now)) in sums.iter_mut().zip(&now).enumerate() {
+            let before = before.and_then(|before| before.get(cpu));
+            for reason in Reason::ALL {
+                let place = sum.get_mut(*reason);
+                *place = match before {
+                    Some(before) => caught_up(*place, before.get(*reason), now.get(*reason)),
+                    None => larger(*place, now.get(*reason)),
+                };
+            }
+        }
+        new.set_reasons(direction, sums)?;
+    }
+    Ok(())
+}
+
+fn larger(a: Count, b: Count) -> Count {
+    Count { packets: a.packets.max(b.packets), bytes: a.bytes.max(b.bytes) }
+}
+
+fn note_flows<A: Address + Pod>(
+    old: &Pinned<'_>,
+    new: &Pinned<'_>,
+    peers: &'static str,
+    prefixes: &'static str,
+) -> Result<(), Failure>
+where
+    PeerKey<A>: Pod,
+    Peer<A>: Pod,
+    previous::Peer<A>: Pod,
+{
+    let noted = |peer: &Peer<A>| peer.public_flows == 1;
+    let later = old.peers::<A>(peers)?;
+    let keys: BTreeSet<_> =
+        later.into_iter().filter(|(_, peer)| noted(peer)).map(|(key, _)| key.address).collect();
+    if !keys.is_empty() {
+        let unnoted = new.peers::<A>(peers)?;
+        let unnoted =
+            unnoted.into_iter().filter(|(key, peer)| !noted(peer) && keys.contains(&key.address));
+        let entries: Vec<_> =
+            unnoted.map(|(key, peer)| (key, Peer { public_flows: 1, ..peer })).collect();
+        new.set_peers(peers, &entries)?;
+    }
+    for (key, _) in old.prefixes::<A>(prefixes)?.into_iter().filter(|(_, peer)| noted(peer)) {
+        let same = |(other, _): &(Key<A>, Peer<A>)| {
+            (other.prefix_len(), other.data()) == (key.prefix_len(), key.data())
+        };
+        if let Some((key, peer)) = new.prefixes::<A>(prefixes)?.into_iter().find(same)
+            && !noted(&peer)
+        {
+            new.set_prefixes(prefixes, &[(key, Peer { public_flows: 1, ..peer })])?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves the pins of `abi` to where those of the other one are, and removes what is left of it.
+fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Failure> {
+    let attachment = (next.map(maps::ATTACHMENT), folder.map(maps::ATTACHMENT));
+    let programs = Program::ALL;
+    let programs = programs.map(|program| (next.program(program), folder.program(program)));
+    let others = abi.maps().into_iter().filter(|name| *name != maps::ATTACHMENT);
+    let others = others.map(|name| (next.map(name), folder.map(name)));
+    for (from, to) in programs.into_iter().chain(others).chain([attachment]) {
+        if from.exists() {
+            fs::rename(&from, &to).doing(|| format!("moving {}", from.display()))?;
+        }
+    }
+    let left = abi.other().maps().into_iter().filter(|name| !abi.maps().contains(name));
+    let new = Abi::ALL.into_iter().flat_map(Abi::maps).map(|name| folder.new_map(name));
+    let new_programs = Program::ALL.map(|p| folder.new_program(p));
+    for pin in left.map(|name| folder.map(name)).chain(new).chain(new_programs) {
+        if pin.exists() {
+            fs::remove_file(&pin).doing(|| format!("removing {}", pin.display()))?;
+        }
+    }
+    remove(next)
+}

@@ -1,0 +1,227 @@
+//! The maps of either ABI, read and written in the form of this one.
+
+use std::path::Path;
+
+use aya::Pod;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use tunnel_common::attachment::Attachment;
+use tunnel_common::maps;
+use tunnel_common::outcome::{Direction, ReasonCounters};
+use tunnel_common::peers::{Peer, PeerKey};
+
+use super::Abi;
+use super::convert::{
+    attachment_back, attachment_forth, peer_back, peer_forth, reasons_back, reasons_forth,
+};
+use super::previous_abi as previous;
+use crate::dataplane::pins::Folder;
+use crate::dataplane::table::Table;
+use crate::failure::{Context as _, Failure};
+use crate::plan::range::Address;
+
+/// Entries of single peers.
+pub(super) type Peers<A> = Vec<(PeerKey<A>, Peer<A>)>;
+/// Entries of prefixes.
+pub(super) type Prefixes<A> = Vec<(Key<A>, Peer<A>)>;
+
+/// Pins of maps of one ABI.
+pub(super) struct Pinned<'a> {
+    folder: &'a Folder,
+    abi: Abi,
+}
+
+impl<'a> Pinned<'a> {
+    /// Those of `abi` in `folder`.
+    pub const fn of(folder: &'a Folder, abi: Abi) -> Self {
+        Self { folder, abi }
+    }
+
+    /// The entries of a map of single peers.
+    pub fn peers<A: Address + Pod>(&self, name: &'static str) -> Result<Peers<A>, Failure>
+    where
+        PeerKey<A>: Pod,
+        Peer<A>: Pod,
+        previous::Peer<A>: Pod,
+    {
+        let what = || reading(name);
+        match self.abi {
+            Abi::Current => self.open::<Table<_, _>>(name, Map::HashMap)?.entries().doing(what),
+            Abi::Previous => {
+                let table = self.open::<Table<_, previous::Peer<A>>>(name, Map::HashMap)?;
+                let entries = table.entries().doing(what)?;
+                Ok(entries.iter().map(|(key, peer)| (*key, peer_forth(peer))).collect())
+            }
+        }
+    }
+
+    /// Adds or replaces entries of a map of single peers.
+    pub fn set_peers<A: Address + Pod>(
+        &self,
+        name: &'static str,
+        entries: &[(PeerKey<A>, Peer<A>)],
+    ) -> Result<(), Failure>
+    where
+        PeerKey<A>: Pod,
+        Peer<A>: Pod,
+        previous::Peer<A>: Pod,
+    {
+        let what = || writing(name);
+        match self.abi {
+            Abi::Current => self.open::<Table<_, _>>(name, Map::HashMap)?.set(entries).doing(what),
+            Abi::Previous => {
+                let entries: Vec<_> =
+                    entries.iter().map(|(key, peer)| (*key, peer_back(peer))).collect();
+                self.open::<Table<_, _>>(name, Map::HashMap)?.set(&entries).doing(what)
+            }
+        }
+    }
+
+    /// The entries of a map of prefixes.
+    pub fn prefixes<A: Address + Pod>(&self, name: &'static str) -> Result<Prefixes<A>, Failure>
+    where
+        Peer<A>: Pod,
+        previous::Peer<A>: Pod,
+    {
+        let what = || reading(name);
+        match self.abi {
+            Abi::Current => {
+                let trie: LpmTrie<MapData, A, Peer<A>> = self.open(name, Map::LpmTrie)?;
+                trie.iter().collect::<Result<_, _>>().doing(what)
+            }
+            Abi::Previous => {
+                let trie: LpmTrie<MapData, A, previous::Peer<A>> = self.open(name, Map::LpmTrie)?;
+                let entries =
+                    trie.iter().map(|entry| entry.map(|(k, peer)| (k, peer_forth(&peer))));
+                entries.collect::<Result<_, _>>().doing(what)
+            }
+        }
+    }
+
+    /// Adds or replaces entries of a map of prefixes.
+    pub fn set_prefixes<A: Address + Pod>(
+        &self,
+        name: &'static str,
+        entries: &[(Key<A>, Peer<A>)],
+    ) -> Result<(), Failure>
+    where
+        Peer<A>: Pod,
+        previous::Peer<A>: Pod,
+    {
+        let what = || writing(name);
+        match self.abi {
+            Abi::Current => {
+                let mut trie: LpmTrie<MapData, A, Peer<A>> = self.open(name, Map::LpmTrie)?;
+                entries.iter().try_for_each(|(key, peer)| trie.insert(key, peer, 0)).doing(what)
+            }
+            Abi::Previous => {
+                let mut trie: LpmTrie<MapData, A, previous::Peer<A>> =
+                    self.open(name, Map::LpmTrie)?;
+                let mut set = |(key, peer): &(_, _)| trie.insert(key, peer_back(peer), 0);
+                entries.iter().try_for_each(&mut set).doing(what)
+            }
+        }
+    }
+
+    /// What each CPU has counted in a direction. A reason that the ABI lacks is 0.
+    pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Failure> {
+        let name = maps::REASON_COUNTERS;
+        let (what, index) = (|| reading(name), direction as u32);
+        match self.abi {
+            Abi::Current => {
+                let array: PerCpuArray<_, ReasonCounters> = self.open(name, Map::PerCpuArray)?;
+                Ok(array.get(&index, 0).doing(what)?.to_vec())
+            }
+            Abi::Previous => {
+                let array: PerCpuArray<_, previous::ReasonCounters> =
+                    self.open(name, Map::PerCpuArray)?;
+                Ok(array.get(&index, 0).doing(what)?.iter().map(reasons_forth).collect())
+            }
+        }
+    }
+
+    /// Sets what each CPU has counted.
+    pub fn set_reasons(
+        &self,
+        direction: Direction,
+        counted: Vec<ReasonCounters>,
+    ) -> Result<(), Failure> {
+        let name = maps::REASON_COUNTERS;
+        let (what, index) = (|| writing(name), direction as u32);
+        match self.abi {
+            Abi::Current => {
+                let mut array: PerCpuArray<_, ReasonCounters> =
+                    self.open(name, Map::PerCpuArray)?;
+                array.set(index, PerCpuValues::try_from(counted).doing(what)?, 0).doing(what)
+            }
+            Abi::Previous => {
+                let mut array: PerCpuArray<_, previous::ReasonCounters> =
+                    self.open(name, Map::PerCpuArray)?;
+                let counted: Vec<_> = counted.iter().map(reasons_back).collect();
+                array.set(index, PerCpuValues::try_from(counted).doing(what)?, 0).doing(what)
+            }
+        }
+    }
+
+    /// The record.
+    pub fn attachment(&self) -> Result<Attachment, Failure> {
+        let name = maps::ATTACHMENT;
+        match self.abi {
+            Abi::Current => {
+                let array: Array<_, Attachment> = self.open(name, Map::Array)?;
+                array.get(&0, 0).doing(|| reading(name))
+            }
+            Abi::Previous => {
+                let array: Array<_, previous::Attachment> = self.open(name, Map::Array)?;
+                Ok(attachment_forth(&array.get(&0, 0).doing(|| reading(name))?))
+            }
+        }
+    }
+
+    /// Sets the record.
+    pub fn set_attachment(&self, attachment: &Attachment) -> Result<(), Failure> {
+        let name = maps::ATTACHMENT;
+        match self.abi {
+            Abi::Current => {
+                let mut array: Array<_, Attachment> = self.open(name, Map::Array)?;
+                array.set(0, attachment, 0).doing(|| writing(name))
+            }
+            Abi::Previous => {
+                let mut array: Array<_, previous::Attachment> = self.open(name, Map::Array)?;
+                array.set(0, attachment_back(attachment), 0).doing(|| writing(name))
+            }
+        }
+    }
+
+    /// The number that a record of ABI 2's shape holds.
+    pub fn version(path: &Path) -> Result<u32, Failure> {
+        let array: Array<_, previous::Attachment> = open(path, Map::Array)?;
+        let record = array.get(&0, 0).doing(|| format!("reading {}", path.display()))?;
+        Ok(record.abi_version)
+    }
+
+    fn open<T: TryFrom<Map, Error = MapError>>(
+        &self,
+        name: &str,
+        kind: fn(MapData) -> Map,
+    ) -> Result<T, Failure> {
+        open(&self.folder.map(name), kind)
+    }
+}
+
+fn open<T: TryFrom<Map, Error = MapError>>(
+    path: &Path,
+    kind: fn(MapData) -> Map,
+) -> Result<T, Failure> {
+    MapData::from_pin(path)
+        .and_then(|data| T::try_from(kind(data)))
+        .doing(|| format!("opening {}", path.display()))
+}
+
+fn reading(name: &str) -> String {
+    format!("reading {name}")
+}
+
+fn writing(name: &str) -> String {
+    format!("writing {name}")
+}

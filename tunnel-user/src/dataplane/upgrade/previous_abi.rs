@@ -1,0 +1,193 @@
+//! ABI 2: the shapes of the maps of the version before.
+//!
+//! Fixed for ever: tests compare them with the object that is carried along. Maps that are not named here
+//! have the shapes of this version.
+
+use aya::Pod;
+use aya::maps::MapType;
+use tunnel_common::attachment::VERSION_LEN;
+use tunnel_common::counters::Count;
+use tunnel_common::maps;
+use tunnel_common::members::NAME_LEN;
+use tunnel_common::outcome::Reason;
+
+/// Its number.
+pub const VERSION: u32 = 2;
+
+/// What this version calls `local_members`.
+pub const SELVES: &str = "selves";
+/// What this version calls `local_v4`.
+pub const SELVES_V4: &str = "selves_v4";
+/// What this version calls `local_v6`.
+pub const SELVES_V6: &str = "selves_v6";
+
+/// Maps of one shape in both versions, by the names of ABI 2 and of ABI 3.
+pub const SHARED: [(&str, &str); 8] = [
+    (SELVES, maps::LOCAL_MEMBERS),
+    (SELVES_V4, maps::LOCAL_V4),
+    (SELVES_V6, maps::LOCAL_V6),
+    (maps::MEMBERS, maps::MEMBERS),
+    (maps::BYPASS, maps::BYPASS),
+    (maps::PEER_COUNTERS, maps::PEER_COUNTERS),
+    (maps::FLOWS_V4, maps::FLOWS_V4),
+    (maps::FLOWS_V6, maps::FLOWS_V6),
+];
+
+/// Maps of another shape, under the same names.
+pub const CONVERTED: [&str; 6] = [
+    maps::PEERS_V4,
+    maps::PEERS_V6,
+    maps::PREFIXES_V4,
+    maps::PREFIXES_V6,
+    maps::REASON_COUNTERS,
+    maps::ATTACHMENT,
+];
+
+/// All maps: kind, and the sizes of key and value.
+pub const SHAPES: [(&str, MapType, u32, u32); 14] = [
+    (maps::PEERS_V4, MapType::Hash, 4, 32),
+    (maps::PEERS_V6, MapType::Hash, 16, 80),
+    (maps::PREFIXES_V4, MapType::LpmTrie, 8, 32),
+    (maps::PREFIXES_V6, MapType::LpmTrie, 20, 80),
+    (SELVES, MapType::Hash, 4, 132),
+    (SELVES_V4, MapType::LpmTrie, 8, 16),
+    (SELVES_V6, MapType::LpmTrie, 20, 52),
+    (maps::MEMBERS, MapType::Hash, 4, 64),
+    (maps::BYPASS, MapType::Hash, 8, 1),
+    (maps::ATTACHMENT, MapType::Array, 4, 144),
+    (maps::PEER_COUNTERS, MapType::PerCpuArray, 4, 32),
+    (maps::REASON_COUNTERS, MapType::PerCpuArray, 4, 240),
+    (maps::FLOWS_V4, MapType::LruHash, 16, 16),
+    (maps::FLOWS_V6, MapType::LruHash, 40, 16),
+];
+
+/// The value of `peers_*` and `prefixes_*`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer<A> {
+    /// The peer's private address.
+    pub private: A,
+    /// Its public address.
+    pub public: A,
+    /// This host's private address.
+    pub self_private: A,
+    /// This host's underlay address.
+    pub self_underlay: A,
+    /// The peer's slot.
+    pub slot: u32,
+    /// Which of the peer's addresses the key is.
+    pub role: u8,
+    /// The length of the key's prefix.
+    pub length: u8,
+    /// Now `use_former_source`.
+    pub unaware: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Packets with the peer's private address are let through.
+    pub direct: u8,
+    /// Now `replies_native`.
+    pub plain: u8,
+    /// `flows_*` is to be asked.
+    pub public_flows: u8,
+    /// Which rules are to be asked.
+    pub bypass: u8,
+    /// Under a former address now `expires_at`, under all others `grace_until`.
+    pub until: u32,
+}
+
+/// What the programs were loaded with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes before the network header.
+    pub link_header_len: u8,
+    /// There are IPv4 peers.
+    pub ipv4: u8,
+    /// There are IPv6 peers.
+    pub ipv6: u8,
+    /// There are IPv4 prefixes.
+    pub prefixes_v4: u8,
+    /// There are IPv6 prefixes.
+    pub prefixes_v6: u8,
+    /// This host is a gateway.
+    pub gateway: u8,
+    /// There are bypass rules.
+    pub bypass: u8,
+    /// This host has moved.
+    pub moved: u8,
+}
+
+/// The value of `attachment`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// [`VERSION`], or 0 of an attach that was killed.
+    pub abi_version: u32,
+    /// The interface.
+    pub ifindex: u32,
+    /// When it was attached.
+    pub attached_at: u64,
+    /// When that was changed.
+    pub changed_at: u64,
+    /// What the programs were loaded with.
+    pub settings: Settings,
+    /// How tc runs the programs.
+    pub hook: u8,
+    /// Where the way in is.
+    pub ingress: u8,
+    /// attach added the clsact qdisc.
+    pub clsact_added: u8,
+    /// The routes are ours.
+    pub routes_managed: u8,
+    /// attach set arp_announce.
+    pub arp_announce_set: u8,
+    /// What it was before.
+    pub arp_announce_before: u8,
+    /// The programs log.
+    pub verbose: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// How long peers drain.
+    pub drain: u32,
+    /// Always 0.
+    pub reserved_word: u32,
+    /// By which version.
+    pub version: [u8; VERSION_LEN],
+    /// On which network.
+    pub network: [u8; NAME_LEN],
+}
+
+/// The value of `reason_counters`: a count for each of [`REASONS`].
+pub type ReasonCounters = [Count; REASONS.len()];
+
+/// Its reasons in their order, by the names that this version gives them. What was unsettled-reset is
+/// stray-reset.
+pub const REASONS: [Reason; 15] = [
+    Reason::ForeignSource,
+    Reason::ForeignDestination,
+    Reason::PublicFlow,
+    Reason::Direct,
+    Reason::Bypass,
+    Reason::NeighborDiscovery,
+    Reason::Shadowed,
+    Reason::SourceRouted,
+    Reason::TooManyHeaders,
+    Reason::Spoofed,
+    Reason::StrayReset,
+    Reason::Truncated,
+    Reason::Malformed,
+    Reason::MalformedQuote,
+    Reason::WriteFailed,
+];
+
+macro_rules! plain_old_data {
+    ($($name:ty: $size:literal),+ $(,)?) => {$(
+        // SAFETY: repr(C), of integers and integer arrays without padding, as the sizes show: each bit
+        // pattern is a value.
+        unsafe impl Pod for $name {}
+        const _: () = assert!(size_of::<$name>() == $size);
+    )+};
+}
+
+plain_old_data!(Peer<[u8; 4]>: 32, Peer<[u8; 16]>: 80, Settings: 8, Attachment: 144);
+const _: () = assert!(NAME_LEN == 64 && size_of::<ReasonCounters>() == 240);

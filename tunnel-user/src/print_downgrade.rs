@@ -1,0 +1,60 @@
+//! What `rewrite downgrade` says, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tunnel_user::commands::downgrade::Report;
+
+/// What is now true, and how to go back.
+pub fn text(report: &Report) -> String {
+    let Report { interface, abi_version, .. } = report;
+    let mut text = String::new();
+    if report.was_so {
+        let _ = writeln!(text, "{interface}: is on ABI {abi_version} already");
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "{interface}: on the programs and maps of the version before, ABI {abi_version}"
+    );
+    if report.handles_tags {
+        let _ = writeln!(text, "  frames with VLAN tags are handled as well, as that version does");
+    }
+    if report.unguarded {
+        let _ = writeln!(text, "  packets from strangers to the private address itself pass again");
+    }
+    for (reason, packets) in &report.dropped_counts {
+        let _ = writeln!(text, "  not counted there: {} ({packets} packets)", reason.name());
+    }
+    let _ = writeln!(text, "  now install the version before; back: rewrite attach {interface}");
+    text
+}
+
+/// The value that `downgrade --json` prints (docs/json.md).
+pub fn json(report: &Report) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Count {
+        reason: &'static str,
+        packets: u64,
+    }
+    #[derive(Serialize)]
+    struct Downgrade {
+        interface: String,
+        abi_version: u32,
+        changed: bool,
+        handles_tags: bool,
+        unguarded: bool,
+        dropped_counts: Vec<Count>,
+    }
+    let dropped = report.dropped_counts.iter();
+    Downgrade {
+        interface: report.interface.clone(),
+        abi_version: report.abi_version,
+        changed: !report.was_so,
+        handles_tags: report.handles_tags,
+        unguarded: report.unguarded,
+        dropped_counts: dropped
+            .map(|(reason, packets)| Count { reason: reason.name(), packets: *packets })
+            .collect(),
+    }
+}

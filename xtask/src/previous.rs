@@ -1,0 +1,90 @@
+//! The version before, from this repository's own history: what tests of an upgrade begin with.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{cargo, workspace};
+
+/// The last commit of ABI 2.
+const COMMIT: &str = "052c937901c896ff647b4985a067192b5a3bcef7";
+
+/// Builds its binary, unless that was done before, and says where it is.
+pub fn binary() -> Result<PathBuf> {
+    let folder = workspace().join("target/previous");
+    let binary = folder.join(format!("rewrite-{}", &COMMIT[..7]));
+    if !binary.exists() {
+        require_commit()?;
+        println!("building the version before, {}, for the tests of an upgrade", &COMMIT[..7]);
+        // Outside of the workspace, whose .cargo/config.toml would count for it as well.
+        let source = env::temp_dir().join(format!("rewrite-previous-{}", process::id()));
+        let build = folder.join("build");
+        let built = export(&source).and_then(|()| compile(&source, &build));
+        let copied = built.and_then(|()| {
+            // At its place at once, so that a build that was killed is not taken for one that is done.
+            let new = folder.join("rewrite.new");
+            fs::copy(build.join("debug/rewrite"), &new).context("copying the binary")?;
+            fs::rename(&new, &binary).context("moving the binary")
+        });
+        let _ = fs::remove_dir_all(&source);
+        copied?;
+        fs::remove_dir_all(&build).with_context(|| format!("removing {}", build.display()))?;
+    }
+    binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))
+}
+
+fn git() -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(workspace());
+    git
+}
+
+fn require_commit() -> Result<()> {
+    let commit = format!("{COMMIT}^{{commit}}");
+    let found = git()
+        .args(["cat-file", "-e", &commit])
+        .stderr(Stdio::null())
+        .status()
+        .context("starting git")?;
+    ensure!(
+        found.success(),
+        "this clone lacks the commit {COMMIT}, the last of ABI 2, which the tests of an upgrade build: \
+         get it by `git fetch --unshallow`, or `git fetch origin {COMMIT}`"
+    );
+    Ok(())
+}
+
+fn export(source: &Path) -> Result<()> {
+    fs::create_dir_all(source).with_context(|| format!("making {}", source.display()))?;
+    let mut archive = git()
+        .args(["archive", COMMIT])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting git archive")?;
+    let packed = archive.stdout.take().context("git archive has no output")?;
+    let unpacked = Command::new("tar")
+        .arg("-x")
+        .current_dir(source)
+        .stdin(packed)
+        .status()
+        .context("starting tar")?;
+    let archived = archive.wait().context("waiting for git archive")?;
+    ensure!(archived.success() && unpacked.success(), "git archive {COMMIT} | tar -x failed");
+    Ok(())
+}
+
+/// Without optimisation and debug information: the programs are optimised all the same, and the loader's
+/// own speed is of no interest here.
+fn compile(source: &Path, build: &Path) -> Result<()> {
+    let mut command = cargo::command();
+    command
+        .current_dir(source)
+        .args(["build", "--locked", "--package", "tunnel-user", "--bin", "rewrite"])
+        .env("CARGO_TARGET_DIR", build)
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "0");
+    cargo::run(&mut command)
+}
