@@ -19,6 +19,7 @@ mod icmp_errors;
 mod inside;
 mod iptables_trick;
 mod jumbo;
+mod late_duplicate;
 mod lengths;
 mod offloads;
 mod one_to_one_nat;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+pub const STRAY_RESET: &str = "ingress stray-reset";
+
 /// The counters of a host.
 #[derive(Clone, Debug)]
 pub struct Stats {
@@ -52,11 +54,12 @@ impl Stats {
         self.peers.get(name).copied().with_context(|| format!("no peer {name} in {self:?}"))
     }
 
-    /// The reasons that counted anything, such as `ingress spoofed`, and how many packets.
+    /// The reasons that counted anything, such as `ingress spoofed`, and how many packets. Stray resets are
+    /// left out: TCP draws them by itself when a segment arrives late (`late_duplicate`).
     pub fn not_rewritten(&self) -> Vec<(&str, u64)> {
         self.not_rewritten
             .iter()
-            .filter(|(_, packets)| **packets > 0)
+            .filter(|(name, packets)| **packets > 0 && *name != STRAY_RESET)
             .map(|(name, packets)| (name.as_str(), *packets))
             .collect()
     }

@@ -1,0 +1,45 @@
+//! A segment that the network delivers twice, the second time to a socket that has closed: TCP itself
+//! answers with a reset (RFC 9293, section 3.10.7.1), which the grace period keeps from its host.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tests::capture::Capture;
+use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
+use tests::raw_link::RawLink;
+use tests::traffic::tcp_transfer;
+use tests::wait::wait_until;
+
+use crate::cluster::Cluster;
+use crate::conversation::next_port;
+use crate::stats::STRAY_RESET;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn its_reset_is_dropped_in_the_grace_period_and_counted_as_stray() -> Result<()> {
+    // Segments are captured as they are on the wire.
+    let options = LabOptions { checksum_offload: false, ..LabOptions::default() };
+    let cluster = Cluster::attached(&FAMILIES, options)?;
+    let lab = &cluster.lab;
+    for Addresses { b_private, .. } in FAMILIES {
+        let there = SocketAddr::new(b_private, next_port());
+        let to_b = format!("tcp dst port {}", there.port());
+        let capture = Capture::start(&lab.router, ROUTER_B, &to_b)?;
+        tcp_transfer(&lab.a, &lab.b, None, there, 4096)?;
+        let segments = capture.stop()?;
+        let with_data = segments.iter().max_by_key(|frame| frame.bytes.len());
+        let duplicate = &with_data.context("no segment was captured")?.bytes;
+
+        let link = RawLink::open(&lab.router, ROUTER_B)?;
+        let before = cluster.stats(&lab.a)?.packets(STRAY_RESET)?;
+        wait_until("a reset that answers a late duplicate is counted", PATIENCE, || {
+            // The socket may not be gone yet: then it answers with an acknowledgement.
+            link.send(duplicate)?;
+            Ok((cluster.stats(&lab.a)?.packets(STRAY_RESET)? > before).then_some(()))
+        })?;
+    }
+    assert_eq!(cluster.stats(&lab.a)?.not_rewritten(), []);
+    Ok(())
+}
