@@ -140,7 +140,10 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         look: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        let Some(shared) = look() else { return Self::none() };
+        let Some(shared) = look() else {
+            let role = if again().is_some() { CONTENDED } else { ABSENT };
+            return Self(PeerEntry::without(role));
+        };
         // SAFETY: the caller says so.
         let entry = unsafe { PeerEntry::of_single(shared, address) };
         if entry.role != CONTENDED {

@@ -1,8 +1,5 @@
-//! A peer's entry that is replaced while a program reads it: no packet goes to another peer for that.
-//!
-//! Once in many millions, the kernel's own lookup misses an entry that is replaced at that moment, and the
-//! packet is left as it is: a reader that is past the head of a bucket, where the new entry goes, finds the key
-//! of the old one overwritten (Linux, kernel/bpf/hashtab.c, lookup_nulls_elem_raw).
+//! A peer's entry that is replaced while a program reads it: for that, no packet goes to another peer, and none
+//! is left as it is.
 //!
 //! The kernel gives the slot of a replaced entry to the next one that is written, at once. One thread replaces
 //! the entries of b and c, and adds and removes those of d; another one runs the programs on packets of b.
@@ -30,7 +27,7 @@ const RUNS: u64 = 200_000;
 struct Tally {
     /// They have b's other address.
     rewritten: u64,
-    /// They were dropped: the entry had become another peer's at both looks.
+    /// They were dropped: the entry was another peer's at both looks, or was there at the second one alone.
     contended: u64,
     left_alone: u64,
     /// They have any other address.
@@ -65,7 +62,7 @@ fn run(program: Program, family: Family, before: &[u8], after: &[u8]) -> Result<
     println!("{program:?} {family:?}: {tally:?} while entries were replaced {replaced} times");
     ensure!(replaced > runs / 100, "entries were replaced {replaced} times");
     ensure!(tally.misled == 0, "{tally:?}");
-    ensure!(tally.left_alone * 100_000 <= runs, "the kernel does not miss as many: {tally:?}");
+    ensure!(tally.left_alone == 0, "{tally:?}");
     ensure!(tally.contended * 1000 < runs, "too many are dropped: {tally:?}");
     Ok(())
 }
