@@ -13,6 +13,7 @@ pub mod local_members;
 pub mod maps;
 pub mod members;
 pub mod outcome;
+pub mod peer_filter;
 pub mod peers;
 pub mod settings;
 

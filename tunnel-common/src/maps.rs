@@ -9,6 +9,8 @@ pub const PEERS_V6: &str = "peers_v6";
 pub const PREFIXES_V4: &str = "prefixes_v4";
 /// The same of IPv6.
 pub const PREFIXES_V6: &str = "prefixes_v6";
+/// Words of a Bloom filter of single addresses, an array: see [`crate::peer_filter`].
+pub const PEER_FILTER: &str = "peer_filter";
 /// 0, 1 and so on to [`crate::local_members::LocalMember`], a hash.
 pub const LOCAL_MEMBERS: &str = "local_members";
 /// Prefix to [`crate::local_members::LocalRange`], a longest-prefix-match trie of IPv4.

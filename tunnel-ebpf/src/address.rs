@@ -35,6 +35,9 @@ pub trait Address: Copy + Eq {
     /// The sum of its words' complements.
     fn inverse_sum(self) -> u64;
 
+    /// Its words of 8 bytes, for [`tunnel_common::peer_filter`].
+    fn filter_words(self) -> [u64; 2];
+
     /// Writes its words into `words`, from the one with the index `first` on.
     fn write_to(self, words: &mut [u32; 9], first: usize);
 
@@ -89,7 +92,7 @@ impl<const N: usize> Words<N> {
 }
 
 macro_rules! address {
-    ($words:literal, $pair:expr) => {
+    ($words:literal, $pair:expr, $filter_words:expr) => {
         impl Address for Words<$words> {
             type Octets = [u8; $words * 4];
 
@@ -133,6 +136,11 @@ macro_rules! address {
             }
 
             #[inline(always)]
+            fn filter_words(self) -> [u64; 2] {
+                $filter_words(self.0)
+            }
+
+            #[inline(always)]
             fn write_to(self, words: &mut [u32; 9], first: usize) {
                 for (word, own) in words.iter_mut().skip(first).zip(self.0) {
                     *word = own;
@@ -156,8 +164,21 @@ macro_rules! address {
     };
 }
 
-address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])));
-address!(4, |shared| pair_of_v6(shared));
+address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])), |[word]: [u32; 1]| [
+    joined(word, 0),
+    0
+]);
+address!(4, |shared| pair_of_v6(shared), |[a, b, c, d]: [u32; 4]| [joined(a, b), joined(c, d)]);
+
+/// Two words of 4 bytes as one of 8, as they would stand in memory.
+#[inline(always)]
+const fn joined(first: u32, second: u32) -> u64 {
+    if cfg!(target_endian = "little") {
+        first as u64 | (second as u64) << 32
+    } else {
+        (first as u64) << 32 | second as u64
+    }
+}
 
 /// Source and destination, as they stand in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +191,8 @@ pub struct Addresses<A> {
 
 #[cfg(test)]
 mod tests {
+    use tunnel_common::peer_filter::Position;
+
     use super::*;
 
     /// Takes the first bits of the one and the others of the other, bit by bit.
@@ -202,6 +225,16 @@ mod tests {
     fn the_host_part_is_kept_at_every_length_of_a_prefix() {
         every_length::<Words<1>, 4>();
         every_length::<Words<4>, 16>();
+    }
+
+    #[test]
+    fn the_filter_has_an_address_where_the_loader_puts_it() {
+        let octets: [u8; 16] = std::array::from_fn(|i| i as u8 * 7 + 1);
+        let of = |words| Position::of_words(words);
+        assert_eq!(of(Words::<4>::from_octets(octets).filter_words()), Position::of(&octets));
+        let [a, b, c, d, ..] = octets;
+        let octets = [a, b, c, d];
+        assert_eq!(of(Words::<1>::from_octets(octets).filter_words()), Position::of(&octets));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tunnel_common::maps::{
 };
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Direction, ReasonCounters};
+use tunnel_common::peer_filter::{self, Position};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
@@ -43,6 +44,9 @@ static PREFIXES_V4: LpmTrie<A4, Peer<A4>, PEERS_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "prefixes_v6")]
 static PREFIXES_V6: LpmTrie<A6, Peer<A6>, PEERS_CAPACITY> = LpmTrie::new();
+
+#[btf_map(name = "peer_filter")]
+static PEER_FILTER: Array<u64, { peer_filter::WORDS }> = Array::new();
 
 #[btf_map(name = "local_v4")]
 static LOCAL_V4: LpmTrie<A4, LocalRange<A4>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
@@ -194,6 +198,15 @@ fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedP
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
+/// 1 if `address`, which was not found, is that of a single peer all the same. Most that are not are known
+/// by the filter.
+#[inline(never)]
+fn is_missed<F: FamilyMaps>(address: &F::Address) -> u32 {
+    let Position { word, bit } = Position::of_words(address.filter_words());
+    let may_be_single = PEER_FILTER.get(word).is_some_and(|word| word & bit != 0);
+    u32::from(may_be_single && PinnedMaps::<F>::single(*address).is_some())
+}
+
 /// [`PinnedMaps::single`], where few packets come.
 #[inline(never)]
 fn single_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
@@ -284,10 +297,12 @@ fn seconds() -> u64 {
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
-        let (look, again) = (|| Self::single(address), || single_again::<F>(&address));
+        let again = || single_again::<F>(&address);
+        let is_missed = || is_missed::<F>(&address) == 1;
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
-        let single = unsafe { PeerLookup::single(address, look, again) };
+        let single =
+            unsafe { PeerLookup::single(address, Self::single(address), is_missed, again) };
         if !F::has_prefixes() || !single.is_absent() {
             return single;
         }

@@ -129,20 +129,21 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry of a single `address` that `look` finds. The kernel may give it to another key at any moment;
-    /// `again` is the second look then.
+    /// The entry of a single `address`, where a look `found` one. The kernel may give it to another key at any
+    /// moment; `again` is the second look then. Where nothing was found, `is_missed` says whether there is
+    /// an entry all the same.
     ///
     /// # Safety
-    /// Both find entries at multiples of 8 bytes.
+    /// Entries lie at multiples of 8 bytes.
     #[inline(always)]
     pub unsafe fn single(
         address: A,
-        look: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
+        found: Option<&'a SharedPeer<A::Octets>>,
+        is_missed: impl FnOnce() -> bool,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        let Some(shared) = look() else {
-            let role = if again().is_some() { CONTENDED } else { ABSENT };
-            return Self(PeerEntry::without(role));
+        let Some(shared) = found else {
+            return Self(PeerEntry::without(if is_missed() { CONTENDED } else { ABSENT }));
         };
         // SAFETY: the caller says so.
         let entry = unsafe { PeerEntry::of_single(shared, address) };

@@ -11,6 +11,7 @@ use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::peer_filter::PeerFilter;
 use tunnel_user::dataplane::place::Program;
 use tunnel_user::dataplane::table::Table;
 
@@ -28,6 +29,7 @@ pub const fn type_of(program: Program) -> Type {
 /// The programs, loaded, and their maps.
 pub struct Host {
     ebpf: Ebpf,
+    filter: PeerFilter,
 }
 
 impl Host {
@@ -67,7 +69,8 @@ impl Host {
             }
             .with_context(|| format!("load {name}"))?;
         }
-        Ok(Self { ebpf })
+        let filter = ebpf.take_map(maps::PEER_FILTER).context("no filter")?.try_into()?;
+        Ok(Self { ebpf, filter })
     }
 
     /// A program.
@@ -107,6 +110,9 @@ impl Host {
                 prefixes.insert(&key, peer, 0).context("add a prefix")?;
             }
         }
+        self.filter
+            .add(single.iter().map(|(key, _)| key.address.as_ref()))
+            .context("fill the filter")?;
         hash.set(&single).context("add peers")
     }
 }

@@ -4,7 +4,7 @@ use aya::Pod;
 use tunnel_common::maps;
 
 /// The addresses of members, in network order.
-pub trait Octets: Pod + Default + PartialEq {
+pub trait Octets: Pod + Default + PartialEq + AsRef<[u8]> {
     /// A member's address in the cycles of private addresses, on the way out.
     fn private(member: u32) -> Self;
     /// The same of public ones, on the way in.

@@ -9,7 +9,7 @@ use tests::traffic::{BRIEFLY, ping, ping_with};
 use crate::bpffs::{bpftool, dump, dump_without_notes, update, value};
 use crate::scenario::{NOTHING_MORE, Scenario, XDP};
 
-const MAPS: [&str; 14] = [
+const MAPS: [&str; 15] = [
     "peers_v4",
     "peers_v6",
     "prefixes_v4",
@@ -21,6 +21,7 @@ const MAPS: [&str; 14] = [
     "bypass",
     "attachment",
     "peer_counters",
+    "peer_filter",
     "reason_counters",
     "flows_v4",
     "flows_v6",

@@ -11,6 +11,7 @@ use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC, tie};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::peer_filter::PeerFilter;
 
 /// Which program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,14 @@ impl Host {
             }
         };
         Ok((fd.as_fd().try_clone_to_owned()?, kind))
+    }
+
+    /// The filter of addresses that may be peers'.
+    pub fn filter(&self) -> Result<PeerFilter> {
+        let map = self.0.map(maps::PEER_FILTER).context("no filter")?;
+        let Map::Array(data) = map else { anyhow::bail!("the filter is no array") };
+        let data = MapData::from_fd(data.fd().as_fd().try_clone_to_owned()?)?;
+        Ok(Map::Array(data).try_into()?)
     }
 
     /// The map of a family's peers.

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use aya::Pod;
 use aya::maps::{HashMap, MapData};
 use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_user::dataplane::peer_filter::PeerFilter;
 use tunnel_user::dataplane::table::{Table, Way};
 
 use crate::host::{B, C, D, Entries, Family, Host, v4, v6};
@@ -22,13 +23,14 @@ impl Writer {
     /// Starts it, with all entries in their place.
     pub fn start(host: &Host, family: Family) -> Result<Self> {
         match family {
-            Family::V4 => Self::with(host.peers(family)?, [B, C, D].map(v4)),
-            Family::V6 => Self::with(host.peers(family)?, [B, C, D].map(v6)),
+            Family::V4 => Self::with(host.peers(family)?, host.filter()?, [B, C, D].map(v4)),
+            Family::V6 => Self::with(host.peers(family)?, host.filter()?, [B, C, D].map(v6)),
         }
     }
 
-    fn with<A: Pod + Send>(
+    fn with<A: Pod + Send + AsRef<[u8]>>(
         peers: HashMap<MapData, PeerKey<A>, Peer<A>>,
+        mut filter: PeerFilter,
         [b, c, d]: [Entries<A>; 3],
     ) -> Result<Self>
     where
@@ -37,6 +39,7 @@ impl Writer {
     {
         let always = [b, c].concat();
         let mut peers = Table::of(peers, Way::Batches);
+        filter.add(always.iter().map(|(key, _)| key.address.as_ref()))?;
         peers.set(&always)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&is_over);

@@ -136,9 +136,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     // A truncated packet will be left alone: it takes nothing over.
     if (from.is_underlay || conditions.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
-        let source = own::private_of(tables, peer, ip.addresses.source);
         let private = Addresses {
-            source: source.unwrap_or(F::Address::NONE),
+            source: own::private_or_none(tables, peer, ip.addresses.source),
             destination: ip.addresses.destination,
         };
         let is_noted =

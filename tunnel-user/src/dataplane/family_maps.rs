@@ -4,9 +4,11 @@ use aya::Pod;
 use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use tunnel_common::local_members::LocalRange;
+use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey};
 
 use super::maps::full;
+use super::peer_filter::PeerFilter;
 use super::table::{Table, if_there};
 use crate::failure::{Context as _, Failure};
 use crate::plan::peer_tables::{Change, PeerTable};
@@ -25,6 +27,7 @@ pub(super) struct Names {
 pub(super) struct FamilyMaps<A> {
     pub names: Names,
     pub peers: Table<PeerKey<A>, Peer<A>>,
+    pub filter: PeerFilter,
     pub prefixes: LpmTrie<MapData, A, Peer<A>>,
     pub selves: LpmTrie<MapData, A, LocalRange<A>>,
 }
@@ -57,10 +60,15 @@ where
     pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Failure> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {
-                Some(Kind::SetSingle(_)) => self
-                    .peers
-                    .set(&alike.iter().filter_map(entry).collect::<Vec<_>>())
-                    .map_err(|error| full(error, self.names.peers))?,
+                Some(Kind::SetSingle(_)) => {
+                    let addresses = alike.iter().map(|change| change.range().address.as_ref());
+                    self.filter
+                        .add(addresses)
+                        .doing(|| format!("writing {}", maps::PEER_FILTER))?;
+                    self.peers
+                        .set(&alike.iter().filter_map(entry).collect::<Vec<_>>())
+                        .map_err(|error| full(error, self.names.peers))?;
+                }
                 Some(Kind::RemoveSingle) => self
                     .peers
                     .remove(

@@ -103,7 +103,7 @@ pub(super) fn load_of(
     capacity: &Capacity,
     purpose: &Purpose,
 ) -> Result<Loaded, Failure> {
-    let pins = abi.maps().map(|name| (name, folder.map(name)));
+    let pins: Vec<_> = abi.maps().into_iter().map(|name| (name, folder.map(name))).collect();
     load_with(abi, &pins, capacity, purpose)
 }
 

@@ -78,12 +78,14 @@ impl Maps {
             v4: FamilyMaps {
                 names: v4,
                 peers: open(folder, v4.peers, Map::HashMap)?,
+                filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v4.prefixes, Map::LpmTrie)?,
                 selves: open(folder, v4.selves, Map::LpmTrie)?,
             },
             v6: FamilyMaps {
                 names: v6,
                 peers: open(folder, v6.peers, Map::HashMap)?,
+                filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v6.prefixes, Map::LpmTrie)?,
                 selves: open(folder, v6.selves, Map::LpmTrie)?,
             },

@@ -8,6 +8,7 @@ pub mod load;
 pub mod loader;
 pub mod maps;
 pub mod object;
+pub mod peer_filter;
 pub mod pins;
 pub mod place;
 pub mod record;

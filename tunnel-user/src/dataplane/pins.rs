@@ -22,11 +22,12 @@ const BPFFS: &str = "/sys/fs/bpf";
 const OURS: &str = "rewrite";
 
 /// The maps' pins, each under its map's name.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 15] = [
     maps::PEERS_V4,
     maps::PEERS_V6,
     maps::PREFIXES_V4,
     maps::PREFIXES_V6,
+    maps::PEER_FILTER,
     maps::LOCAL_MEMBERS,
     maps::LOCAL_V4,
     maps::LOCAL_V6,

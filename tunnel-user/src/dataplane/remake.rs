@@ -22,6 +22,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 
 use super::hook;
 use super::load::{Loaded, Purpose, load_into_new};
+use super::peer_filter::PeerFilter;
 use super::pins::{Folder, MAPS};
 use super::table::Table;
 use crate::failure::{Context as _, Failure};
@@ -181,6 +182,7 @@ where
 struct Pairs {
     v4: OfFamily<A4>,
     v6: OfFamily<A6>,
+    filter: Pair<PeerFilter>,
     selves: Hash<u32, LocalMember>,
     members: Hash<u32, Member>,
     bypass: Hash<BypassKey, BypassValue>,
@@ -204,6 +206,7 @@ impl Pairs {
                 selves: Pair::open(folder, maps::LOCAL_V6, Map::LpmTrie)?,
                 flows: Pair::open(folder, maps::FLOWS_V6, Map::LruHashMap)?,
             },
+            filter: Pair::open(folder, maps::PEER_FILTER, Map::Array)?,
             selves: Pair::open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: Pair::open(folder, maps::MEMBERS, Map::HashMap)?,
             bypass: Pair::open(folder, maps::BYPASS, Map::HashMap)?,
@@ -214,6 +217,8 @@ impl Pairs {
     }
 
     fn copy(&mut self) -> Result<(), Failure> {
+        let Pair { name, old, new } = &mut self.filter;
+        new.add_all_of(old).doing(|| format!("copying {name}"))?;
         self.v4.copy()?;
         self.v6.copy()?;
         self.selves.copy()?;

@@ -31,12 +31,13 @@ pub fn fit(folder: &Folder) -> bool {
     })
 }
 
-fn wanted() -> [Shape; 14] {
+fn wanted() -> [Shape; 15] {
     [
         shape::<PeerKey<V4>, Peer<V4>>(maps::PEERS_V4, MapType::Hash),
         shape::<PeerKey<V6>, Peer<V6>>(maps::PEERS_V6, MapType::Hash),
         shape::<Key<V4>, Peer<V4>>(maps::PREFIXES_V4, MapType::LpmTrie),
         shape::<Key<V6>, Peer<V6>>(maps::PREFIXES_V6, MapType::LpmTrie),
+        shape::<u32, u64>(maps::PEER_FILTER, MapType::Array),
         shape::<u32, LocalMember>(maps::LOCAL_MEMBERS, MapType::Hash),
         shape::<Key<V4>, LocalRange<V4>>(maps::LOCAL_V4, MapType::LpmTrie),
         shape::<Key<V6>, LocalRange<V6>>(maps::LOCAL_V6, MapType::LpmTrie),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::config::{AddressProblem, Family, Prefix};
 
 /// An address of one family in network order.
-pub trait Address: Copy + Ord + Default + fmt::Debug {
+pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
     /// The version of IP.
     const FAMILY: Family;
 

@@ -264,7 +264,7 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let look = || self.single.get(&address.octets()).map(Entry::shared);
         // SAFETY: all places are aligned.
-        let single = unsafe { PeerLookup::single(address, look, look) };
+        let single = unsafe { PeerLookup::single(address, look(), || false, look) };
         if !single.is_absent() {
             return single;
         }

@@ -58,10 +58,10 @@ impl Abi {
     }
 
     /// The names of its maps.
-    pub(super) fn maps(self) -> [&'static str; 14] {
+    pub(super) fn maps(self) -> Vec<&'static str> {
         match self {
-            Self::Previous => previous_abi::SHAPES.map(|(name, ..)| name),
-            Self::Current => MAPS,
+            Self::Previous => previous_abi::SHAPES.map(|(name, ..)| name).to_vec(),
+            Self::Current => MAPS.to_vec(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::convert::{
     attachment_back, attachment_forth, peer_back, peer_forth, reasons_back, reasons_forth,
 };
 use super::previous_abi as previous;
+use crate::dataplane::peer_filter::PeerFilter;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::table::Table;
 use crate::failure::{Context as _, Failure};
@@ -68,7 +69,13 @@ impl<'a> Pinned<'a> {
     {
         let what = || writing(name);
         match self.abi {
-            Abi::Current => self.open::<Table<_, _>>(name, Map::HashMap)?.set(entries).doing(what),
+            Abi::Current => {
+                let mut filter: PeerFilter = self.open(maps::PEER_FILTER, Map::Array)?;
+                filter
+                    .add(entries.iter().map(|(key, _)| key.address.as_ref()))
+                    .doing(|| writing(maps::PEER_FILTER))?;
+                self.open::<Table<_, _>>(name, Map::HashMap)?.set(entries).doing(what)
+            }
             Abi::Previous => {
                 let entries: Vec<_> =
                     entries.iter().map(|(key, peer)| (*key, peer_back(peer))).collect();

@@ -1,0 +1,76 @@
+//! `peer_filter`: which addresses may be those of single peers. A Bloom filter of one hash, for both
+//! versions of IP.
+//!
+//! A lookup in `peers_*` can miss an entry that is replaced at that moment (docs/decisions/0030). So a
+//! program looks once more for an address that it did not find and whose bit is set: for a peer's, and for
+//! few others. The loader sets the bits before it adds entries, and takes none back.
+
+/// Words of 64 bits in the filter.
+pub const WORDS: usize = 1024;
+
+/// Where the bit of an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The index of its word, less than [`WORDS`].
+    pub word: u32,
+    /// The word with no other bit set.
+    pub bit: u64,
+}
+
+impl Position {
+    /// Of an address in network order, read as words of the host's order: an IPv4 address is half of the
+    /// first one.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_words([first, second]: [u64; 2]) -> Self {
+        // Odd numbers without a pattern: what differs in any bit differs in the upper ones.
+        let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ second;
+        let hash = mixed.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        Self { word: (hash >> 54) as u32, bit: 1 << (hash >> 48 & 63) }
+    }
+
+    /// Of an IPv4 or IPv6 address in network order.
+    #[must_use]
+    pub fn of(address: &[u8]) -> Self {
+        let mut words = [0; 2];
+        for (word, octets) in words.iter_mut().zip(address.chunks(8)) {
+            let mut padded = [0; 8];
+            padded[..octets.len()].copy_from_slice(octets);
+            *word = u64::from_ne_bytes(padded);
+        }
+        Self::of_words(words)
+    }
+}
+
+const _: () = assert!(WORDS == 1 << (64 - 54));
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_large_cluster_share_few_bits() {
+        let v4 = |host: u16| {
+            let [high, low] = host.to_be_bytes();
+            Position::of(&[10, 0, high, low])
+        };
+        let v6 = |host: u16| {
+            let [high, low] = host.to_be_bytes();
+            Position::of(&[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low])
+        };
+        for of in [v4, v6] as [fn(u16) -> Position; 2] {
+            let positions: BTreeSet<_> = (0..1024).map(of).collect();
+            assert!(positions.len() > 1000, "{}", positions.len());
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_is_half_of_the_first_word() {
+        let word = u64::from_ne_bytes([10, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(Position::of(&[10, 0, 0, 1]), Position::of_words([word, 0]));
+    }
+}

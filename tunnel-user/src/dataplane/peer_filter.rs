@@ -1,0 +1,47 @@
+//! The filter of the addresses that may be those of single peers: see [`tunnel_common::peer_filter`].
+
+use std::collections::BTreeMap;
+
+use aya::maps::{Array, Map, MapData, MapError};
+use tunnel_common::peer_filter::{Position, WORDS};
+
+/// A filter, pinned or not.
+pub struct PeerFilter(Array<MapData, u64>);
+
+impl TryFrom<Map> for PeerFilter {
+    type Error = MapError;
+
+    fn try_from(map: Map) -> Result<Self, MapError> {
+        Array::try_from(map).map(Self)
+    }
+}
+
+impl PeerFilter {
+    /// Adds addresses in network order, before they are peers.
+    ///
+    /// # Errors
+    /// If the kernel refuses. Some may be in the filter then.
+    pub fn add<'a>(
+        &mut self,
+        addresses: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), MapError> {
+        let mut bits = BTreeMap::<u32, u64>::new();
+        for position in addresses.into_iter().map(Position::of) {
+            *bits.entry(position.word).or_default() |= position.bit;
+        }
+        bits.into_iter().try_for_each(|(word, bits)| self.add_bits(word, bits))
+    }
+
+    /// Adds all addresses of another one.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn add_all_of(&mut self, other: &Self) -> Result<(), MapError> {
+        (0..WORDS as u32).try_for_each(|word| self.add_bits(word, other.0.get(&word, 0)?))
+    }
+
+    fn add_bits(&mut self, word: u32, bits: u64) -> Result<(), MapError> {
+        let before = self.0.get(&word, 0)?;
+        if before | bits == before { Ok(()) } else { self.0.set(word, before | bits, 0) }
+    }
+}
