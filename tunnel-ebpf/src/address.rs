@@ -1,6 +1,6 @@
 //! Addresses of both versions of IP, as words.
 
-use crate::peer_entry::{SharedPeer, pair_of_v4, pair_of_v6};
+use crate::peer_entry::{SharedPeer, halves, pair_of_v4, pair_of_v6};
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///
@@ -35,8 +35,11 @@ pub trait Address: Copy + Eq {
     /// The sum of its words' complements.
     fn inverse_sum(self) -> u64;
 
-    /// Its words of 8 bytes, for [`tunnel_common::peer_filter`].
-    fn filter_words(self) -> [u64; 2];
+    /// The same in words of 8 bytes: an IPv4 address is half of the first one.
+    fn long_words(self) -> [u64; 2];
+
+    /// Back from them.
+    fn from_long_words(words: [u64; 2]) -> Self;
 
     /// Writes its words into `words`, from the one with the index `first` on.
     fn write_to(self, words: &mut [u32; 9], first: usize);
@@ -92,7 +95,7 @@ impl<const N: usize> Words<N> {
 }
 
 macro_rules! address {
-    ($words:literal, $pair:expr, $filter_words:expr) => {
+    ($words:literal, $pair:expr) => {
         impl Address for Words<$words> {
             type Octets = [u8; $words * 4];
 
@@ -136,8 +139,19 @@ macro_rules! address {
             }
 
             #[inline(always)]
-            fn filter_words(self) -> [u64; 2] {
-                $filter_words(self.0)
+            fn long_words(self) -> [u64; 2] {
+                let mut short = [0; 4];
+                short[..$words].copy_from_slice(&self.0);
+                let [a, b, c, d] = short;
+                [joined(a, b), joined(c, d)]
+            }
+
+            #[inline(always)]
+            fn from_long_words([first, second]: [u64; 2]) -> Self {
+                let ([a, b], [c, d]) = (halves(first), halves(second));
+                let mut words = [0; $words];
+                words.copy_from_slice(&[a, b, c, d][..$words]);
+                Self(words)
             }
 
             #[inline(always)]
@@ -164,20 +178,14 @@ macro_rules! address {
     };
 }
 
-address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])), |[word]: [u32; 1]| [
-    joined(word, 0),
-    0
-]);
-address!(4, |shared| pair_of_v6(shared), |[a, b, c, d]: [u32; 4]| [joined(a, b), joined(c, d)]);
+address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])));
+address!(4, |shared| pair_of_v6(shared));
 
-/// Two words of 4 bytes as one of 8, as they would stand in memory.
+/// Two words of 4 bytes as one of 8, in memory's order.
 #[inline(always)]
 const fn joined(first: u32, second: u32) -> u64 {
-    if cfg!(target_endian = "little") {
-        first as u64 | (second as u64) << 32
-    } else {
-        (first as u64) << 32 | second as u64
-    }
+    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Source and destination, as they stand in a header.
@@ -231,10 +239,10 @@ mod tests {
     fn the_filter_has_an_address_where_the_loader_puts_it() {
         let octets: [u8; 16] = std::array::from_fn(|i| i as u8 * 7 + 1);
         let of = |words| Position::of_words(words);
-        assert_eq!(of(Words::<4>::from_octets(octets).filter_words()), Position::of(&octets));
+        assert_eq!(of(Words::<4>::from_octets(octets).long_words()), Position::of(&octets));
         let [a, b, c, d, ..] = octets;
         let octets = [a, b, c, d];
-        assert_eq!(of(Words::<1>::from_octets(octets).filter_words()), Position::of(&octets));
+        assert_eq!(of(Words::<1>::from_octets(octets).long_words()), Position::of(&octets));
     }
 
     #[test]

@@ -198,13 +198,15 @@ fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedP
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
-/// 1 if `address`, which was not found, is that of a single peer all the same. Most that are not are known
-/// by the filter.
+/// 1 if an address that was not found, given by its long words, is that of a single peer all the same. Most
+/// that are not are known by the filter.
 #[inline(never)]
-fn is_missed<F: FamilyMaps>(address: &F::Address) -> u32 {
-    let Position { word, bit } = Position::of_words(address.filter_words());
+fn is_missed<F: FamilyMaps>(first: u64, second: u64) -> u32 {
+    let words = [first, second];
+    let Position { word, bit } = Position::of_words(words);
     let may_be_single = PEER_FILTER.get(word).is_some_and(|word| word & bit != 0);
-    u32::from(may_be_single && PinnedMaps::<F>::single(*address).is_some())
+    let address = F::Address::from_long_words(words);
+    u32::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
 /// [`PinnedMaps::single`], where few packets come.
@@ -298,7 +300,10 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let again = || single_again::<F>(&address);
-        let is_missed = || is_missed::<F>(&address) == 1;
+        let is_missed = || {
+            let [first, second] = address.long_words();
+            is_missed::<F>(first, second) == 1
+        };
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
         let single =

@@ -387,7 +387,7 @@ pub(crate) unsafe fn pair_of_v6(shared: &SharedPeer<[u8; 16]>) -> Option<[[u32; 
 
 /// The words of 4 bytes of one of 8, in memory's order.
 #[inline(always)]
-const fn halves(pair: u64) -> [u32; 2] {
+pub(crate) const fn halves(pair: u64) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }

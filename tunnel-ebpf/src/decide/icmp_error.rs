@@ -79,25 +79,27 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     };
     new.slot = peer.slot();
-    let sender = from(tables, peer, ip.addresses.source);
+    // Stored at once: of a result that is carried along, the verifier sees fields that an error leaves unset.
+    let is_foreign = match from(tables, peer, ip.addresses.source) {
+        Ok(sender) => {
+            new.wire.source = sender.underlay;
+            false
+        }
+        Err(_) => true,
+    };
     new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
     let quote = match quote::parse::<F, P>(packet, &ip) {
         Ok(quote) => quote,
-        Err(reason) => return Err(sender.err().unwrap_or(reason)),
+        Err(_) if is_foreign => return Err(Reason::ForeignSource),
+        Err(reason) => return Err(reason),
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     // Without a quote to rewrite, it goes on if it is this host's.
-    let without_quote = match &sender {
-        Ok(sender) => {
-            new.wire.source = sender.underlay;
-            Ok(Step::IcmpError)
-        }
-        Err(reason) => Err(*reason),
-    };
+    let without_quote = if is_foreign { Err(Reason::ForeignSource) } else { Ok(Step::IcmpError) };
     let Addresses { source, destination } = quote.ip.addresses;
-    if sender.is_err() && source != ip.addresses.destination {
+    if is_foreign && source != ip.addresses.destination {
         return without_quote;
     }
     let Some(peer) = &tables.peer(source).found()? else { return without_quote };
@@ -109,7 +111,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
-    if sender.is_err() {
+    if is_foreign {
         // The address that its packet was sent to stands for a router behind the gateway.
         new.wire.source = to.underlay;
     }
