@@ -89,8 +89,10 @@ impl<O> SharedPeer<O> {
 
 /// In place of a role: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: each look found an entry that had become another key's.
-const CONTENDED: u8 = u8::MAX;
+/// In place of a role: each look found an entry that had become another key's, or the second look alone found
+/// one. Not all ones, nor a power of two: the optimiser would make it of a comparison's result by arithmetic,
+/// of which verifiers know less than of a branch (Linux 6.1: nothing of a negation).
+const CONTENDED: u8 = 100;
 
 /// What was found under an address: an entry, or none.
 ///
