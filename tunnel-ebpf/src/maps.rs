@@ -97,6 +97,10 @@ pub trait FamilyMaps: Family {
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
+    /// 1 if an address that was not found, given by its long words, is that of a single peer all the same.
+    /// Most that are not are known by the filter.
+    fn is_missed(address: [u64; 2]) -> u64;
+
     /// Whether there are peers with addresses of this version.
     fn is_used() -> bool;
 
@@ -112,6 +116,11 @@ impl FamilyMaps for V4 {
     const PREFIXES: &'static Prefixes<A4> = &PREFIXES_V4;
     const LOCAL: &'static Local<A4> = &LOCAL_V4;
     const FLOWS: &'static Flows<A4> = &FLOWS_V4;
+
+    #[inline(always)]
+    fn is_missed([first, _]: [u64; 2]) -> u64 {
+        is_missed_v4(first)
+    }
 
     #[inline(always)]
     fn is_used() -> bool {
@@ -134,6 +143,11 @@ impl FamilyMaps for V6 {
     const PREFIXES: &'static Prefixes<A6> = &PREFIXES_V6;
     const LOCAL: &'static Local<A6> = &LOCAL_V6;
     const FLOWS: &'static Flows<A6> = &FLOWS_V6;
+
+    #[inline(always)]
+    fn is_missed([first, second]: [u64; 2]) -> u64 {
+        is_missed_v6(first, second)
+    }
 
     #[inline(always)]
     fn is_used() -> bool {
@@ -198,15 +212,27 @@ fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedP
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
-/// 1 if an address that was not found, given by its long words, is that of a single peer all the same. Most
-/// that are not are known by the filter.
+/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1), which is verified
+/// once and not for each way on which it is called.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn is_missed<F: FamilyMaps>(first: u64, second: u64) -> u32 {
-    let words = [first, second];
+extern "C" fn is_missed_v4(first: u64) -> u64 {
+    is_missed::<V4>([first, 0])
+}
+
+/// The same of IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_missed_v6(first: u64, second: u64) -> u64 {
+    is_missed::<V6>([first, second])
+}
+
+#[inline(always)]
+fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
     let Position { word, bit } = Position::of_words(words);
     let may_be_single = PEER_FILTER.get(word).is_some_and(|word| word & bit != 0);
     let address = F::Address::from_long_words(words);
-    u32::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
+    u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
 /// [`PinnedMaps::single`], where few packets come.
@@ -300,10 +326,7 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let again = || single_again::<F>(&address);
-        let is_missed = || {
-            let [first, second] = address.long_words();
-            is_missed::<F>(first, second) == 1
-        };
+        let is_missed = || F::is_missed(address.long_words()) == 1;
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
         let single =

@@ -1,18 +1,23 @@
 //! Links and addresses, through rtnetlink.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
 use rtnetlink::{AddressMessageBuilder, Handle};
+use tokio::time::timeout;
 
 use super::link::Link;
+use super::network_changes::NetworkChanges;
 use crate::address::Private;
 use crate::failure::{Context as _, Failure};
 
 const LOOPBACK: &str = "lo";
+/// For how long the local route of a new address is waited for.
+const LOCAL_ROUTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection to the kernel's rtnetlink.
 pub struct Netlink {
@@ -76,7 +81,9 @@ impl Netlink {
         Ok(messages.iter().filter_map(link_address).collect())
     }
 
-    /// Adds a private address to the loopback interface of index `loopback`, ready for use.
+    /// Adds a private address to the loopback interface of index `loopback`, ready for use: the kernel makes
+    /// the local route of an IPv6 address after it has answered (Linux, net/ipv6/addrconf.c,
+    /// addrconf_dad_start).
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -86,11 +93,20 @@ impl Netlink {
         address: Private,
     ) -> Result<(), Failure> {
         let (ip, length) = (address.0.address(), address.0.length());
+        let mut changes = NetworkChanges::listen()?;
         let mut request = self.handle.address().add(loopback, ip, length);
         if let IpAddr::V6(ip) = ip {
             *request.message_mut() = without_detection(loopback, ip, length);
         }
-        request.execute().await.doing(|| format!("adding {ip}/{length} to {LOOPBACK}"))
+        request.execute().await.doing(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
+        let is_local = async {
+            while !self.is_local(ip).await? {
+                changes.changed().await?;
+            }
+            Ok(())
+        };
+        // Never, where rules lead around the table of local routes.
+        timeout(LOCAL_ROUTE_PATIENCE, is_local).await.unwrap_or(Ok(()))
     }
 
     /// Removes it again. Not there is as good as removed.

@@ -1,5 +1,6 @@
 //! Routes of both families, through rtnetlink.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
@@ -43,25 +44,42 @@ impl Netlink {
                  to the private addresses yourself",
             )
         };
-        let query = empty(Family::of(address), |query| {
-            query.header.destination_prefix_length = Family::of(address).bits();
-            query.attributes.push(RouteAttribute::Destination(route_address(address)));
-        });
-        let answer = self.handle().route().get(query).execute().try_next().await;
-        let message = match answer {
+        let message = match self.route_to(address).await? {
             Ok(Some(message)) => message,
             Ok(None) => return Err(no_route("the kernel knows no route")),
-            Err(rtnetlink::Error::NetlinkError(error)) => {
-                return Err(no_route(&error.to_io().to_string()));
-            }
-            Err(error) => {
-                return Err(Failure::kernel(format!("looking for the route to {address}"), error));
-            }
+            Err(error) => return Err(no_route(&error.to_string())),
         };
         if message.header.kind != RouteType::Unicast {
             return Err(no_route(&format!("the route is of type {:?}", message.header.kind)));
         }
         way(&message).ok_or_else(|| no_route("it has no interface"))
+    }
+
+    /// Whether packets to `address` stay on this host.
+    ///
+    /// # Errors
+    /// If the kernel can't be asked.
+    pub async fn is_local(&self, address: IpAddr) -> Result<bool, Failure> {
+        let found = self.route_to(address).await?.ok().flatten();
+        Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))
+    }
+
+    /// The kernel's answer to the question for a route: one, none, or why there is none.
+    async fn route_to(
+        &self,
+        address: IpAddr,
+    ) -> Result<Result<Option<RouteMessage>, io::Error>, Failure> {
+        let query = empty(Family::of(address), |query| {
+            query.header.destination_prefix_length = Family::of(address).bits();
+            query.attributes.push(RouteAttribute::Destination(route_address(address)));
+        });
+        match self.handle().route().get(query).execute().try_next().await {
+            Ok(found) => Ok(Ok(found)),
+            Err(rtnetlink::Error::NetlinkError(error)) => Ok(Err(error.to_io())),
+            Err(error) => {
+                Err(Failure::kernel(format!("looking for the route to {address}"), error))
+            }
+        }
     }
 
     /// The routes in the main table that no other to the same addresses goes before: those with the
