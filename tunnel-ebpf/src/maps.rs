@@ -199,9 +199,12 @@ impl<F: FamilyMaps> PinnedMaps<F> {
 // What follows are functions of the programs, with a stack frame of their own: the decisions ask for
 // them in several places, and have 512 bytes for all that they keep.
 
-/// The peer that is the longest prefix of `address`.
+/// The peer that is the longest prefix of `address`; none where a single peer's entry was missed.
 #[inline(never)]
 fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
+    if F::is_missed(F::Address::from_octets(*address).long_words()) == 1 {
+        return None;
+    }
     let key = Key::new(u32::from(F::Address::BITS), *address);
     // SAFETY: the map is one, and the key is its key. By the helper itself, since the map's own method gives
     // a reference, through which nothing may be written.
@@ -326,15 +329,18 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let again = || single_again::<F>(&address);
-        let is_missed = || F::is_missed(address.long_words()) == 1;
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
-        let single =
-            unsafe { PeerLookup::single(address, Self::single(address), is_missed, again) };
+        let single = unsafe { PeerLookup::single(address, Self::single(address), again) };
         if !F::has_prefixes() || !single.is_absent() {
             return single;
         }
         PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+    }
+
+    #[inline(always)]
+    fn is_missed(&self, address: F::Address) -> bool {
+        F::is_missed(address.long_words()) == 1
     }
 
     #[inline(always)]

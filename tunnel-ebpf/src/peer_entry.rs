@@ -89,10 +89,8 @@ impl<O> SharedPeer<O> {
 
 /// In place of a role: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: each look found an entry that had become another key's, or the second look alone found
-/// one. Not all ones, nor a power of two: the optimiser would make it of a comparison's result by arithmetic,
-/// of which verifiers know less than of a branch (Linux 6.1: nothing of a negation).
-const CONTENDED: u8 = 100;
+/// In place of a role: each look found an entry that had become another key's.
+const CONTENDED: u8 = u8::MAX;
 
 /// What was found under an address: an entry, or none.
 ///
@@ -132,8 +130,7 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     }
 
     /// The entry of a single `address`, where a look `found` one. The kernel may give it to another key at any
-    /// moment; `again` is the second look then. Where nothing was found, `is_missed` says whether there is
-    /// an entry all the same.
+    /// moment; `again` is the second look then.
     ///
     /// # Safety
     /// Entries lie at multiples of 8 bytes.
@@ -141,12 +138,9 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     pub unsafe fn single(
         address: A,
         found: Option<&'a SharedPeer<A::Octets>>,
-        is_missed: impl FnOnce() -> bool,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        let Some(shared) = found else {
-            return Self(PeerEntry::without(if is_missed() { CONTENDED } else { ABSENT }));
-        };
+        let Some(shared) = found else { return Self::none() };
         // SAFETY: the caller says so.
         let entry = unsafe { PeerEntry::of_single(shared, address) };
         if entry.role != CONTENDED {

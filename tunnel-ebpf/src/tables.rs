@@ -16,6 +16,10 @@ pub trait Tables<A: Address> {
     /// prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
+    /// Whether `address`, which was not found, is that of a single peer all the same: a lookup may miss an entry
+    /// that is replaced at that moment.
+    fn is_missed(&self, address: A) -> bool;
+
     /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an
     /// entry may be those of the key that it went to. None where it is contended.
     fn conditions(&self, address: A) -> Conditions;

@@ -33,6 +33,10 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let destination = F::destination::<P>(&own);
     let Some(peer) = &tables.peer(destination).found()? else {
+        if tables.is_missed(destination) {
+            cold_path();
+            return Err(Reason::Contended);
+        }
         return Ok(Step::Done(Outcome::NotOurs));
     };
     let header = F::header::<P>(&own);
@@ -136,8 +140,9 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     // A truncated packet will be left alone: it takes nothing over.
     if (from.is_underlay || conditions.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
+        let source = own::private_of(tables, peer, ip.addresses.source);
         let private = Addresses {
-            source: own::private_or_none(tables, peer, ip.addresses.source),
+            source: source.unwrap_or(F::Address::NONE),
             destination: ip.addresses.destination,
         };
         let is_noted =

@@ -102,7 +102,9 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if is_foreign && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = &tables.peer(source).found()? else { return without_quote };
+    let Some(peer) = &tables.peer(source).found()? else {
+        return if tables.is_missed(source) { Err(Reason::Contended) } else { without_quote };
+    };
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }

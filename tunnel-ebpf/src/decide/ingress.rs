@@ -34,6 +34,10 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let source = F::source::<P>(&own);
     let Some(peer) = &tables.peer(source).found()? else {
+        if tables.is_missed(source) {
+            cold_path();
+            return Err(Reason::Contended);
+        }
         return of_no_peer::<F, P, T>(tables, &own);
     };
     let mut conditions = peer.conditions();

@@ -48,32 +48,17 @@ pub fn private_of<A: Address, T: Tables<A>>(
     peer: &PeerEntry<'_, A>,
     underlay: A,
 ) -> Option<A> {
-    let private = private_or_none(tables, peer, underlay);
-    (private != A::NONE).then_some(private)
-}
-
-/// The same, and [`Address::NONE`] where there is none: all of it is set, as the verifier wants of what is
-/// carried along.
-#[inline(always)]
-pub fn private_or_none<A: Address, T: Tables<A>>(
-    tables: &T,
-    peer: &PeerEntry<'_, A>,
-    underlay: A,
-) -> A {
     if !tables.is_gateway() {
         if underlay == peer.local_underlay() {
-            return peer.local_private();
+            return Some(peer.local_private());
         }
         if !tables.has_moved() {
-            return A::NONE;
+            return None;
         }
     }
-    match tables.own(underlay) {
-        Some(range) if range.role & (LOCAL_UNDERLAY | LOCAL_FORMER) != 0 => {
-            underlay.in_network(A::from_octets(range.private), range.length)
-        }
-        _ => A::NONE,
-    }
+    let range = tables.own(underlay)?;
+    let is_underlay = range.role & (LOCAL_UNDERLAY | LOCAL_FORMER) != 0;
+    is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
 
 /// `underlay`, which [`private_of`] knows, is this host's current address, and not the one before it

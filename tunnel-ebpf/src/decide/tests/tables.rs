@@ -264,11 +264,16 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let look = || self.single.get(&address.octets()).map(Entry::shared);
         // SAFETY: all places are aligned.
-        let single = unsafe { PeerLookup::single(address, look(), || false, look) };
+        let single = unsafe { PeerLookup::single(address, look(), look) };
         if !single.is_absent() {
             return single;
         }
         PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
+    }
+
+    /// Nothing is replaced meanwhile.
+    fn is_missed(&self, _: F::Address) -> bool {
+        false
     }
 
     fn conditions(&self, address: F::Address) -> Conditions {
