@@ -79,32 +79,28 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     };
     new.slot = peer.slot();
-    // Stored at once: of a result that is carried along, the verifier sees fields that an error leaves unset.
-    let is_foreign = match from(tables, peer, ip.addresses.source) {
-        Ok(sender) => {
-            new.wire.source = sender.underlay;
-            false
-        }
-        Err(_) => true,
-    };
+    let sender = from(tables, peer, ip.addresses.source);
     new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
     let quote = match quote::parse::<F, P>(packet, &ip) {
         Ok(quote) => quote,
-        Err(_) if is_foreign => return Err(Reason::ForeignSource),
-        Err(reason) => return Err(reason),
+        Err(reason) => return Err(sender.err().unwrap_or(reason)),
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     // Without a quote to rewrite, it goes on if it is this host's.
-    let without_quote = if is_foreign { Err(Reason::ForeignSource) } else { Ok(Step::IcmpError) };
+    let without_quote = match &sender {
+        Ok(sender) => {
+            new.wire.source = sender.underlay;
+            Ok(Step::IcmpError)
+        }
+        Err(reason) => Err(*reason),
+    };
     let Addresses { source, destination } = quote.ip.addresses;
-    if is_foreign && source != ip.addresses.destination {
+    if sender.is_err() && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = &tables.peer(source).found()? else {
-        return if tables.is_missed(source) { Err(Reason::Contended) } else { without_quote };
-    };
+    let Some(peer) = &tables.peer(source).found()? else { return without_quote };
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
@@ -113,7 +109,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
-    if is_foreign {
+    if sender.is_err() {
         // The address that its packet was sent to stands for a router behind the gateway.
         new.wire.source = to.underlay;
     }
