@@ -26,6 +26,7 @@ mod ipv4;
 mod ipv6;
 mod kinds;
 mod long;
+mod missed;
 mod moved;
 mod neighbor_discovery;
 mod networks;

@@ -64,6 +64,8 @@ pub struct HostTables<F: Version> {
     has_moved: bool,
     /// This host's private address, where no packet from outside may have it.
     pub guarded: F::Address,
+    /// An address whose entry is replaced at the first look and is there at the second.
+    pub missed: Option<Octets<F>>,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
     /// What was counted, for which slot.
@@ -80,6 +82,7 @@ impl<F: Version> HostTables<F> {
             is_gateway: false,
             has_moved: false,
             guarded: F::Address::NONE,
+            missed: None,
             bypass: HashSet::new(),
             flows: RefCell::default(),
             counted: RefCell::default(),
@@ -262,18 +265,19 @@ fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option
 
 impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
+        let is_missed = self.is_missed(address);
         let look = || self.single.get(&address.octets()).map(Entry::shared);
+        let look = || look().filter(|_| !is_missed);
         // SAFETY: all places are aligned.
         let single = unsafe { PeerLookup::single(address, look(), look) };
-        if !single.is_absent() {
+        if !single.is_absent() || is_missed {
             return single;
         }
         PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
     }
 
-    /// Nothing is replaced meanwhile.
-    fn is_missed(&self, _: F::Address) -> bool {
-        false
+    fn is_missed(&self, address: F::Address) -> bool {
+        self.missed.is_some_and(|missed| missed == address.octets())
     }
 
     fn conditions(&self, address: F::Address) -> Conditions {
