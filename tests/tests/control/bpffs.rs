@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::mem::offset_of;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tests::netns::Namespace;
 use tests::process;
 use tunnel_common::attachment::Attachment;
+use tunnel_common::peer_filter::Position;
 
 pub const BPFFS: &str = "/sys/fs/bpf";
 
@@ -91,6 +93,20 @@ pub fn update(pin: &Path, key: &[u8], value: &[u8]) -> Result<()> {
         value,
     ];
     process::run(Command::new("bpftool").args(words.concat()))?;
+    Ok(())
+}
+
+/// Requires that the filter whose pin it is knows addresses: a peer's entry may be missed otherwise.
+pub fn require_in_filter(pin: &Path, addresses: &[IpAddr]) -> Result<()> {
+    for address in addresses {
+        let Position { word, bit } = match address {
+            IpAddr::V4(address) => Position::of(&address.octets()),
+            IpAddr::V6(address) => Position::of(&address.octets()),
+        };
+        let bytes = value(pin, &word.to_ne_bytes())?;
+        let bits = u64::from_ne_bytes(bytes.try_into().ok().context("a word has 8 bytes")?);
+        ensure!(bits & bit != 0, "{} does not know {address}", pin.display());
+    }
     Ok(())
 }
 

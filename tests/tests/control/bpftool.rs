@@ -182,3 +182,21 @@ fn the_pins_are_where_status_says() -> Result<()> {
     assert_eq!(status["interfaces"][0]["pins"], folder);
     Ok(())
 }
+
+/// A program may miss an entry that is replaced, be it by the same one.
+#[test]
+fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let members = std::fs::read_to_string(scenario.path("cluster.toml"))?;
+    scenario.file("rules.toml", format!("bypass = [\"tcp/22\"]\n{members}"))?;
+    scenario.attach_by(host, "rules.toml", NOTHING_MORE)?;
+    let pin = scenario.pin(host, "bypass")?;
+    // Of all peers, of TCP, and the port in network order.
+    let key = [0xff, 0xff, 0xff, 0xff, 6, 0, 0, 22];
+    assert_eq!(value(&pin, &key)?, [1]);
+    update(&pin, &key, &[7])?;
+    scenario.attach_by(host, "rules.toml", NOTHING_MORE)?;
+    assert_eq!(value(&pin, &key)?, [7]);
+    Ok(())
+}

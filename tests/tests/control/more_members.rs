@@ -8,7 +8,7 @@ use serde_json::Value;
 use tests::lab::{A_PRIVATE, B_PRIVATE, IPV4};
 use tests::netns::Namespace;
 
-use crate::bpffs::bpftool;
+use crate::bpffs::{bpftool, require_in_filter};
 use crate::conversation::Conversation;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
@@ -59,6 +59,8 @@ fn grow(more: &[&str]) -> Result<()> {
     let after = room(&scenario, a, "peers_v4")?;
     ensure!(after > before && after >= 3 * MANY as u64, "{before} entries, then {after}");
     ensure!(counted(&scenario, a)? > at_first, "the counters began anew");
+    let of_b = [B_PRIVATE.into(), IPV4.b_public];
+    require_in_filter(&scenario.pin(a, "peer_filter")?, &of_b)?;
     public.require_progress()?;
     private.require_progress()?;
     scenario.require_healthy(a)?;

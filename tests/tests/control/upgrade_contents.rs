@@ -7,6 +7,7 @@ use serde_json::Value;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
 
+use crate::bpffs::require_in_filter;
 use crate::dual_stack::{MIXED, prepare, require_answer};
 use crate::previous::{Counts, Previous};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
@@ -82,6 +83,9 @@ fn members_go_along(hook: &[&str]) -> Result<()> {
         take_over(&scenario, host)?;
     }
     assert_eq!(status(&scenario, a)?, before, "after the upgrade");
+    let singles = ["10.0.0.2", "fd00::2", "10.0.0.3", "192.0.2.3", "192.0.2.33"];
+    let singles = singles.map(|address| address.parse().expect("an address"));
+    require_in_filter(&scenario.pin(a, "peer_filter")?, &singles)?;
     for (host, address) in [(a, "10.0.0.2"), (a, "fd00::2"), (b, "10.0.0.1"), (b, "fd00::1")] {
         require_answer(host, address)?;
     }

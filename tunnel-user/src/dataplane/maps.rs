@@ -1,6 +1,7 @@
 //! The pinned maps, opened by name after their shape was checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::sys::SyscallError;
@@ -23,11 +24,14 @@ use super::table::Table;
 use super::upgrade;
 use crate::address::Private;
 use crate::config::{MemberName, NameProblem};
-use crate::failure::{Context as _, Failure};
+use crate::failure::{Context as _, Failure, is_io};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
 use crate::plan::peer_tables::{Change, PeerTables};
 use crate::plan::selves::SelfTables;
+
+/// For an update: the entry is not there yet (Linux, include/uapi/linux/bpf.h).
+const BPF_NOEXIST: u64 = 1;
 
 /// The members that this host is, as they are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,13 +222,16 @@ impl Maps {
         Ok(table)
     }
 
-    /// Adds bypass rules.
+    /// Adds bypass rules. Those that are there stay as they are: a program may miss an entry that is replaced.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn set_bypass(&mut self, wanted: &BypassTable) -> Result<(), Failure> {
         for key in bypass::keys(wanted) {
-            self.bypass.insert(key, 1, 0).map_err(|error| full(error, maps::BYPASS))?;
+            match self.bypass.insert(key, 1, BPF_NOEXIST) {
+                Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => {}
+                result => result.map_err(|error| full(error, maps::BYPASS))?,
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 # itself.
 
 export PATH=/usr/sbin:/usr/bin HOME=/root
-export REWRITE_BIN=/usr/bin/rewrite
+export REWRITE_BIN=/usr/bin/rewrite REWRITE_PREVIOUS_BIN=/usr/bin/rewrite-previous
 
 mkdir -p /proc /sys /dev /run /tmp /root
 mount -t devtmpfs dev /dev

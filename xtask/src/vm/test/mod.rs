@@ -22,6 +22,8 @@ use super::kernel::Kernel;
 use super::machine::{Clock, Machine, Outcome};
 use console::Console;
 use runs::Suite;
+
+use crate::previous;
 pub use runs::{DRIVERS, KERNELS};
 
 const GUEST: &str = include_str!("guest.sh");
@@ -81,6 +83,8 @@ fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
 fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Result<Files> {
     let mut files = initramfs::common(GUEST, &[])?;
     initramfs::add_built(&mut files, folder, binary, "usr/bin/rewrite")?;
+    // An upgrade begins with it.
+    initramfs::add_built(&mut files, folder, &previous::binary()?, "usr/bin/rewrite-previous")?;
     let binaries = binaries::build()?;
     let mut list = String::new();
     for run in suite.runs {

@@ -105,6 +105,8 @@ const RUNS: &[Run] = &[
         &["unit::every_command_works_with_the_capabilities_of_the_unit_with_xdp"],
         Ability::Xdp,
     ),
+    run("control", &["upgrade_contents::members_of_all_kinds_go_along_by_clsact"], Ability::None),
+    run("control", &["upgrade_contents::members_of_all_kinds_go_along"], Ability::Tcx),
     run("control", &["status::the_json_has_the_documented_shape"], Ability::Tcx),
     run("control", &["undo::detach_leaves_the_host_as_it_was_with_xdp"], Ability::Xdp),
     run(
