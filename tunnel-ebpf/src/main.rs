@@ -14,6 +14,8 @@ mod log;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod missed;
+#[cfg(target_arch = "bpf")]
 mod place;
 #[cfg(target_arch = "bpf")]
 mod settings;

@@ -17,18 +17,17 @@ use tunnel_common::maps::{
 };
 use tunnel_common::members::Member;
 use tunnel_common::outcome::{Direction, ReasonCounters};
-use tunnel_common::peer_filter::{self, Position};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::{Address, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 use tunnel_ebpf::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag, is_of_flow};
 
-use crate::count;
 use crate::settings::{
     guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4,
     has_prefixes_v6, is_gateway,
 };
+use crate::{count, missed};
 
 type A4 = [u8; 4];
 type A6 = [u8; 16];
@@ -44,9 +43,6 @@ static PREFIXES_V4: LpmTrie<A4, Peer<A4>, PEERS_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "prefixes_v6")]
 static PREFIXES_V6: LpmTrie<A6, Peer<A6>, PEERS_CAPACITY> = LpmTrie::new();
-
-#[btf_map(name = "peer_filter")]
-static PEER_FILTER: Array<u64, { peer_filter::WORDS }> = Array::new();
 
 #[btf_map(name = "local_v4")]
 static LOCAL_V4: LpmTrie<A4, LocalRange<A4>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
@@ -119,7 +115,7 @@ impl FamilyMaps for V4 {
 
     #[inline(always)]
     fn is_missed([first, _]: [u64; 2]) -> u64 {
-        is_missed_v4(first)
+        missed::is_missed_v4(first)
     }
 
     #[inline(always)]
@@ -146,7 +142,7 @@ impl FamilyMaps for V6 {
 
     #[inline(always)]
     fn is_missed([first, second]: [u64; 2]) -> u64 {
-        is_missed_v6(first, second)
+        missed::is_missed_v6(first, second)
     }
 
     #[inline(always)]
@@ -177,7 +173,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
     /// The single peer that has `address`, as far as the map says: the kernel may give the entry to another
     /// key at any moment.
     #[inline(always)]
-    fn single(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+    pub fn single(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         let place = F::PEERS.get_ptr_mut(PeerKey { address: address.octets() })?;
         // SAFETY: the kernel frees no entry of a preallocated map while the map is there.
         Some(unsafe { SharedPeer::at(place) })
@@ -213,29 +209,6 @@ fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedP
     };
     // SAFETY: the kernel frees the entry of a trie after all programs that may hold it have ended.
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
-}
-
-/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1), which is verified
-/// once and not for each way on which it is called.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_missed_v4(first: u64) -> u64 {
-    is_missed::<V4>([first, 0])
-}
-
-/// The same of IPv6.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_missed_v6(first: u64, second: u64) -> u64 {
-    is_missed::<V6>([first, second])
-}
-
-#[inline(always)]
-fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
-    let Position { word, bit } = Position::of_words(words);
-    let may_be_single = PEER_FILTER.get(word).is_some_and(|word| word & bit != 0);
-    let address = F::Address::from_long_words(words);
-    u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
 /// [`PinnedMaps::single`], where few packets come.
