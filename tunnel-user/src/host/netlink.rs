@@ -93,20 +93,25 @@ impl Netlink {
         address: Private,
     ) -> Result<(), Failure> {
         let (ip, length) = (address.0.address(), address.0.length());
-        let mut changes = NetworkChanges::listen()?;
         let mut request = self.handle.address().add(loopback, ip, length);
         if let IpAddr::V6(ip) = ip {
             *request.message_mut() = without_detection(loopback, ip, length);
         }
         request.execute().await.doing(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
-        let is_local = async {
-            while !self.is_local(ip).await? {
-                changes.changed().await?;
-            }
-            Ok(())
-        };
         // Never, where rules lead around the table of local routes.
-        timeout(LOCAL_ROUTE_PATIENCE, is_local).await.unwrap_or(Ok(()))
+        timeout(LOCAL_ROUTE_PATIENCE, self.until_local(ip)).await.unwrap_or(Ok(()))
+    }
+
+    /// Waits until packets to `address` stay on this host.
+    async fn until_local(&self, address: IpAddr) -> Result<(), Failure> {
+        if self.is_local(address).await? {
+            return Ok(());
+        }
+        let mut changes = NetworkChanges::listen()?;
+        while !self.is_local(address).await? {
+            changes.changed().await?;
+        }
+        Ok(())
     }
 
     /// Removes it again. Not there is as good as removed.
