@@ -5,6 +5,8 @@
 //! program looks once more for an address that it did not find and whose bit is set: for a peer's, and for
 //! few others. The loader sets the bits before it adds entries, and takes none back.
 
+use crate::peers::mark;
+
 /// Words of 64 bits in the filter.
 pub const WORDS: usize = 1024;
 
@@ -18,18 +20,17 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of an address in network order, read as words of the host's order: an IPv4 address is half of the
-    /// first one.
+    /// The position of an address in network order, read as words of the host's order: an IPv4 address is
+    /// half of the first one.
     #[must_use]
     #[inline(always)]
-    pub const fn of_words([first, second]: [u64; 2]) -> Self {
-        // Odd numbers without a pattern: what differs in any bit differs in the upper ones.
-        let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ second;
-        let hash = mixed.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    pub const fn of_words(words: [u64; 2]) -> Self {
+        // An odd number without a pattern: marks that differ in any bit differ in the upper ones.
+        let hash = mark(words).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         Self { word: (hash >> 54) as u32, bit: 1 << (hash >> 48 & 63) }
     }
 
-    /// Of an IPv4 or IPv6 address in network order.
+    /// The position of an IPv4 or IPv6 address in network order.
     #[must_use]
     pub fn of(address: &[u8]) -> Self {
         let mut words = [0; 2];

@@ -108,7 +108,7 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
     tied
 }
 
-/// The number that stands for a private IPv6 address, given as two words in memory's order. Addresses with
+/// The number that stands for an address, given as two words in memory's order. Addresses with
 /// the same first word never share one.
 #[must_use]
 #[inline(always)]

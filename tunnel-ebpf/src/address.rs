@@ -35,7 +35,7 @@ pub trait Address: Copy + Eq {
     /// The sum of its words' complements.
     fn inverse_sum(self) -> u64;
 
-    /// The same in words of 8 bytes: an IPv4 address is half of the first one.
+    /// Its words of 8 bytes as they stand in memory: an IPv4 address is half of the first one.
     fn long_words(self) -> [u64; 2];
 
     /// Back from them.

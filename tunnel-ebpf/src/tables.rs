@@ -16,8 +16,8 @@ pub trait Tables<A: Address> {
     /// prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
-    /// Whether `address`, which was not found, is that of a single peer all the same: a lookup may miss an entry
-    /// that is replaced at that moment.
+    /// A single peer has `address` all the same, although the lookup found none: it may miss an entry that is
+    /// replaced at that moment.
     fn is_missed(&self, address: A) -> bool;
 
     /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an

@@ -192,7 +192,7 @@ fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     scenario.file("rules.toml", format!("bypass = [\"tcp/22\"]\n{members}"))?;
     scenario.attach_by(host, "rules.toml", NOTHING_MORE)?;
     let pin = scenario.pin(host, "bypass")?;
-    // Of all peers, of TCP, and the port in network order.
+    // The slot of all peers, TCP, and the port in network order.
     let key = [0xff, 0xff, 0xff, 0xff, 6, 0, 0, 22];
     assert_eq!(value(&pin, &key)?, [1]);
     update(&pin, &key, &[7])?;

@@ -30,7 +30,7 @@ use crate::plan::identity::Identity;
 use crate::plan::peer_tables::{Change, PeerTables};
 use crate::plan::selves::SelfTables;
 
-/// For an update: the entry is not there yet (Linux, include/uapi/linux/bpf.h).
+/// An update with it fails where the entry is there (Linux, include/uapi/linux/bpf.h).
 const BPF_NOEXIST: u64 = 1;
 
 /// The members that this host is, as they are recorded.

@@ -16,7 +16,7 @@ use crate::address::Private;
 use crate::failure::{Context as _, Failure};
 
 const LOOPBACK: &str = "lo";
-/// For how long the local route of a new address is waited for.
+/// The longest wait for the local route of a new address.
 const LOCAL_ROUTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection to the kernel's rtnetlink.

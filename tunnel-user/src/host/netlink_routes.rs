@@ -55,7 +55,7 @@ impl Netlink {
         way(&message).ok_or_else(|| no_route("it has no interface"))
     }
 
-    /// Whether packets to `address` stay on this host.
+    /// Packets to `address` stay on this host.
     ///
     /// # Errors
     /// If the kernel can't be asked.
