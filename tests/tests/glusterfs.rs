@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 use tests::capture::Capture;
 use tests::frame::{Frame, private_addresses};
-use tests::gluster::{Cluster, ENDS, Firewall, PING_TIMEOUT};
+use tests::gluster::{Cluster, Firewall, PING_TIMEOUT};
 use tests::lab::{A_PUBLIC, B_PUBLIC, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 use tests::netns::Namespace;
 use tests::rewrite_command::Rewrite;
@@ -223,10 +223,7 @@ fn keep_connections(
     attach: impl FnOnce(&Scene) -> Result<()> + Send,
 ) -> Result<()> {
     play(name, Firewall::Open, |scene| {
-        let before = wait_until("both hosts to have all connections", CONNECTED, || {
-            let open = scene.cluster.open_connections()?;
-            Ok((open.len() >= ENDS).then_some(open))
-        })?;
+        let before = scene.cluster.lasting_connections(CONNECTED)?;
         let cut = thread::scope(|scope| {
             let writing = scope.spawn(|| scene.cluster.write("during", FILES));
             scene.lab.cut_cable()?;

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::host::{BRICK, Connection, Host, LOGS, VOLUME as MOUNT_POINT};
+use super::connections::{Connection, Lasting};
+use super::host::{BRICK, Host, LOGS, VOLUME as MOUNT_POINT};
 use super::{OPTIONS, PING_TIMEOUT, START, VOLUME, parse_unhealed};
 use crate::lab::FourHosts;
 use crate::wait::wait_until;
 
-/// How many ends the connections between the machines have while nothing but the volume's own
-/// processes and one client of it run: each glusterd dials each other one, and so does each healer
-/// each brick on another machine. The client dials three of those.
-const ENDS: usize = 2 * (4 * 3 + 4 * 3 + 3);
-/// How many ends each further client on one of the machines adds.
-const ENDS_OF_A_CLIENT: usize = 2 * 3;
+/// The connections that last with no client: each glusterd dials each other one, and each healer
+/// each brick on another machine.
+const WITHOUT_CLIENTS: Lasting = Lasting { to_glusterds: 4 * 3, to_bricks: 4 * 3 };
+/// A client dials the bricks on the other machines.
+const BRICKS_OF_A_CLIENT: usize = 3;
 /// Where a glusterd writes its process id.
 const PID_FILE: &str = "/run/glusterd.pid";
 
@@ -160,31 +160,26 @@ impl Distributed {
         parse_unhealed(&self.machines[0].gluster(&["volume", "heal", VOLUME, "info"])?)
     }
 
-    /// The ends of all connections between the machines, once they are as many as they have to be
+    /// The ends of all connections between the machines, once they are those of a cluster at rest
     /// with so many clients.
     ///
     /// # Errors
     /// When they are not within `deadline`.
-    pub fn all_connections(
+    pub fn lasting_connections(
         &self,
         clients: usize,
         deadline: Duration,
     ) -> Result<BTreeSet<Connection>> {
-        let wanted = ENDS - ENDS_OF_A_CLIENT + clients * ENDS_OF_A_CLIENT;
-        let mut seen = 0;
-        wait_until("all connections to be open", deadline, || {
-            let open = self.connections()?;
-            seen = open.len();
-            Ok((seen == wanted).then_some(open))
-        })
-        .with_context(|| format!("{seen} ends of connections instead of {wanted}"))
+        let to_bricks = WITHOUT_CLIENTS.to_bricks + clients * BRICKS_OF_A_CLIENT;
+        let lasting = Lasting { to_bricks, ..WITHOUT_CLIENTS };
+        lasting.wait(deadline, || self.open_connections())
     }
 
     /// The ends of all connections between the machines that are open.
     ///
     /// # Errors
     /// When a machine can't be asked.
-    pub fn connections(&self) -> Result<BTreeSet<Connection>> {
+    pub fn open_connections(&self) -> Result<BTreeSet<Connection>> {
         let mut open = BTreeSet::new();
         for machine in &self.machines {
             for other in &self.machines {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::connections::Connection;
 use crate::netns::Namespace;
 use crate::process::{self, command_line};
 use crate::wait::wait_until;
@@ -270,28 +271,6 @@ impl Host {
     /// As [`Host::run`].
     pub fn complaints(&self) -> Result<String> {
         self.shell(COMPLAINTS, &[LOGS])
-    }
-}
-
-/// One end of a TCP connection.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Connection {
-    /// This machine's address and port.
-    pub local: String,
-    /// The other end's.
-    pub remote: String,
-    /// The kernel's name for the socket, which no later one gets: a connection that was opened anew
-    /// between the same ports is another one.
-    pub cookie: String,
-}
-
-impl Connection {
-    /// Parses a line of `ss -Htne`, of sockets in one state.
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_whitespace().skip(2).map(str::to_owned);
-        let (local, remote) = (words.next()?, words.next()?);
-        let cookie = words.find_map(|word| word.strip_prefix("sk:").map(str::to_owned))?;
-        Some(Self { local, remote, cookie })
     }
 }
 

@@ -1,11 +1,13 @@
 //! A GlusterFS cluster of two machines, with one replicated volume made over the cable; and one of
 //! four.
 
+mod connections;
 mod distributed;
 mod host;
 
+pub use connections::Connection;
 pub use distributed::Distributed;
-pub use host::{Connection, Host, VOLUME as MOUNT_POINT};
+pub use host::{Host, VOLUME as MOUNT_POINT};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use self::connections::Lasting;
 use self::host::START;
 use crate::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use crate::wait::wait_until;
@@ -22,9 +25,8 @@ use crate::wait::wait_until;
 const VOLUME: &str = "gv0";
 /// After this the volume gives up a brick that does not answer: not 42 s, which is the default.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many ends the connections between two hosts have: those of both glusterds, both healers and
-/// the mounted volume.
-pub const ENDS: usize = 10;
+/// Those of both glusterds, and those of both healers and of the mounted volume to the bricks.
+const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
 /// What the volume is set to besides: to go on with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
     [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
@@ -179,6 +181,14 @@ impl Cluster {
             let healed = self.unhealed()? == [Some(0), Some(0)];
             Ok(healed.then(|| start.elapsed()))
         })
+    }
+
+    /// The ends of all connections between the machines, once they are those of a cluster at rest.
+    ///
+    /// # Errors
+    /// When they are not within `deadline`.
+    pub fn lasting_connections(&self, deadline: Duration) -> Result<BTreeSet<Connection>> {
+        LASTING.wait(deadline, || self.open_connections())
     }
 
     /// The ends of all TCP connections between the private addresses, on both machines.

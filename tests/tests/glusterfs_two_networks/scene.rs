@@ -126,7 +126,7 @@ impl<'a> Stage<'a> {
         let never = captures.collect::<Result<_>>()?;
         let files = files::start(&cluster.volume())?;
         let image = disk_image::start(&cluster)?;
-        let before = cluster.all_connections(CLIENTS, CONNECTED)?;
+        let before = cluster.lasting_connections(CLIENTS, CONNECTED)?;
         let stage = Self { files, image, cluster, scene, before, never };
         stage.goes_on().context("before anything moves")?;
         scene.say("disk image made, both clients write");
@@ -216,7 +216,7 @@ impl<'a> Stage<'a> {
         let words = [&self.cluster.source(1), SECOND_MOUNT, "files/000000"];
         self.cluster.machines[1].shell(script, &words).context("mount the volume once more")?;
         self.cluster.wait_connected(CONNECTED)?;
-        self.before = self.cluster.all_connections(CLIENTS, CONNECTED)?;
+        self.before = self.cluster.lasting_connections(CLIENTS, CONNECTED)?;
         self.scene.say("glusterd of srvd started again, volume mounted on srvb and read");
         Ok(())
     }
@@ -249,7 +249,7 @@ impl<'a> Stage<'a> {
     }
 
     fn require_connections(&self) -> Result<()> {
-        let now = self.cluster.connections()?;
+        let now = self.cluster.open_connections()?;
         let lost: Vec<_> = self.before.difference(&now).collect();
         ensure!(lost.is_empty(), "lost {lost:#?} of {:#?}", self.before);
         Ok(())

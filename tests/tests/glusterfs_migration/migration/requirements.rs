@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::frame::private_addresses;
-use tests::gluster::{Connection, ENDS};
+use tests::gluster::Connection;
 use tests::lab::B_PUBLIC;
 use tests::netns::Namespace;
 use tests::wait::wait_until;
@@ -59,10 +59,7 @@ impl Migration {
 
     /// The ends of the connections of the servers, once all are there.
     pub(super) fn connections(&self) -> Result<BTreeSet<Connection>> {
-        wait_until("all connections", CONNECTED, || {
-            let open = self.cluster.open_connections()?;
-            Ok((open.len() == ENDS).then_some(open))
-        })
+        self.cluster.lasting_connections(CONNECTED)
     }
 
     pub(super) fn require_alive(&self, before: &BTreeSet<Connection>) -> Result<()> {

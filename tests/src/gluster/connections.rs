@@ -1,0 +1,131 @@
+//! The TCP connections between the machines of a cluster, and when they are the lasting ones.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::wait::wait_until;
+
+/// The port on which a glusterd listens.
+const GLUSTERD: u16 = 24007;
+
+/// One end of a TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connection {
+    /// This machine's address and port.
+    pub local: SocketAddr,
+    /// The other end's.
+    pub remote: SocketAddr,
+    /// The kernel's name for the socket, which no later one gets: a connection that was opened anew
+    /// between the same ports is another one.
+    pub cookie: String,
+}
+
+impl Connection {
+    /// Parses a line of `ss -Htne`, of sockets in one state.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace().skip(2);
+        let (local, remote) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let cookie = words.find_map(|word| word.strip_prefix("sk:"))?.to_owned();
+        Some(Self { local, remote, cookie })
+    }
+}
+
+/// How many connections last between the machines of a cluster at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    /// Those to a glusterd: each dials each other one.
+    pub to_glusterds: usize,
+    /// Those to a brick, by a healer or a client of the volume on another machine.
+    pub to_bricks: usize,
+}
+
+impl Lasting {
+    /// Recognizes the ends of connections, listed one machine after the other, as the lasting
+    /// ones. A client asks the glusterd first for the port of a brick, over a connection of its
+    /// own: meanwhile there are as many ends as later, but not the same. The machines are not asked
+    /// at one instant either, so each end must have been seen with its other one.
+    fn are(self, open: &BTreeSet<Connection>) -> bool {
+        let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
+        let paired = ends.iter().all(|&(local, remote)| ends.contains(&(remote, local)));
+        let to_glusterds = ends.iter().filter(|(_, remote)| remote.port() == GLUSTERD).count();
+        paired
+            && to_glusterds == self.to_glusterds
+            && open.len() == 2 * (self.to_glusterds + self.to_bricks)
+    }
+
+    /// Waits until the ends that are open are the lasting ones, and returns them.
+    pub(super) fn wait(
+        self,
+        deadline: Duration,
+        open_connections: impl Fn() -> Result<BTreeSet<Connection>>,
+    ) -> Result<BTreeSet<Connection>> {
+        let mut seen = BTreeSet::new();
+        let found = wait_until("the connections of a cluster at rest", deadline, || {
+            seen = open_connections()?;
+            Ok(self.are(&seen).then_some(()))
+        });
+        found.with_context(|| format!("{seen:#?} in place of {self:?}"))?;
+        Ok(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_MACHINES: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
+    const AT_REST: [[&str; 2]; 5] = [
+        ["10.0.0.1:49151", "10.0.0.2:24007"],
+        ["10.0.0.2:49151", "10.0.0.1:24007"],
+        ["10.0.0.1:49142", "10.0.0.2:53229"],
+        ["10.0.0.1:49137", "10.0.0.2:53229"],
+        ["10.0.0.2:49149", "10.0.0.1:59237"],
+    ];
+
+    fn end(local: &str, remote: &str) -> Connection {
+        let line = format!("0 0 {local} {remote} ino:7 sk:{local} cgroup:/ <->");
+        Connection::parse(&line).expect("a line of `ss`")
+    }
+
+    fn both_ends(connections: &[[&str; 2]]) -> BTreeSet<Connection> {
+        connections.iter().flat_map(|&[one, other]| [end(one, other), end(other, one)]).collect()
+    }
+
+    #[test]
+    fn all_connections_of_a_cluster_at_rest_are_lasting() {
+        assert!(TWO_MACHINES.are(&both_ends(&AT_REST)));
+    }
+
+    #[test]
+    fn a_connection_fewer_or_more_is_not_the_cluster_at_rest() {
+        assert!(!TWO_MACHINES.are(&both_ends(&AT_REST[..4])));
+        let more = ["10.0.0.1:49136", "10.0.0.2:53229"];
+        assert!(!TWO_MACHINES.are(&both_ends(&[&AT_REST[..], &[more]].concat())));
+    }
+
+    #[test]
+    fn a_question_for_a_port_is_not_a_lasting_connection() {
+        let mut asking = AT_REST;
+        asking[3] = ["10.0.0.1:49138", "10.0.0.2:24007"];
+        assert!(!TWO_MACHINES.are(&both_ends(&asking)));
+    }
+
+    /// A healer's question was seen on the machine that was asked first, and its connection to the
+    /// brick on the other: ten ends, as at rest.
+    #[test]
+    fn ends_that_were_seen_at_two_instants_are_not_lasting() {
+        let mut seen = both_ends(&AT_REST);
+        seen.remove(&end("10.0.0.1:49137", "10.0.0.2:53229"));
+        seen.insert(end("10.0.0.1:49138", "10.0.0.2:24007"));
+        assert_eq!(seen.len(), 10);
+        assert!(!TWO_MACHINES.are(&seen));
+        // A healer's question that ended before the glusterd's own connection was there.
+        seen.remove(&end("10.0.0.1:49151", "10.0.0.2:24007"));
+        seen.insert(end("10.0.0.1:49137", "10.0.0.2:53229"));
+        assert_eq!(seen.len(), 10);
+        assert!(!TWO_MACHINES.are(&seen));
+    }
+}
