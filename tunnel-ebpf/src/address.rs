@@ -22,6 +22,12 @@ pub trait Address: Copy + Eq {
     /// For the maps.
     fn octets(self) -> Self::Octets;
 
+    /// The address that lies in memory that others write: each word is read whole, at once.
+    ///
+    /// # Safety
+    /// It lies there, at a multiple of 4 bytes.
+    unsafe fn load(place: *const Self::Octets) -> Self;
+
     /// A peer's private and public address, read from an entry that others write meanwhile; nothing where
     /// they are not those of one entry.
     ///
@@ -119,6 +125,16 @@ macro_rules! address {
                     *octets = word.to_ne_bytes();
                 }
                 octets
+            }
+
+            #[inline(always)]
+            unsafe fn load(place: *const Self::Octets) -> Self {
+                let mut words = [0; $words];
+                for (index, word) in words.iter_mut().enumerate() {
+                    // SAFETY: the caller says so, of all words.
+                    *word = unsafe { place.cast::<u32>().add(index).read_volatile() };
+                }
+                Self(words)
             }
 
             #[inline(always)]

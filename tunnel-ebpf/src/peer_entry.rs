@@ -23,6 +23,15 @@ macro_rules! load {
     };
 }
 
+/// Reads an address of a shared peer: word by word, where a read of its octets would be one of each.
+macro_rules! load_address {
+    ($shared:expr, $field:ident) => {
+        // SAFETY: the pointer is that of a live entry, whose addresses lie at multiples of 4 bytes, as
+        // tunnel-common asserts.
+        unsafe { A::load(&raw const (*$shared.0.get()).$field) }
+    };
+}
+
 /// Writes a field of a shared peer.
 macro_rules! store {
     ($shared:expr, $field:ident, $value:expr) => {
@@ -213,10 +222,10 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
         let role = load!(shared, role);
         let counterpart = match role {
-            ROLE_PRIVATE => load!(shared, public),
-            _ => load!(shared, private),
+            ROLE_PRIVATE => load_address!(shared, public),
+            _ => load_address!(shared, private),
         };
-        Self::of(shared, role, A::from_octets(counterpart))
+        Self::of(shared, role, counterpart)
     }
 
     /// The entry where it lies, to note something in.
@@ -246,14 +255,14 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[must_use]
     #[inline(always)]
     pub fn local_private(&self) -> A {
-        A::from_octets(load!(self.shared(), local_private))
+        load_address!(self.shared(), local_private)
     }
 
     /// See [`Peer::local_underlay`].
     #[must_use]
     #[inline(always)]
     pub fn local_underlay(&self) -> A {
-        A::from_octets(load!(self.shared(), local_underlay))
+        load_address!(self.shared(), local_underlay)
     }
 
     /// See [`Peer::slot`].

@@ -41,8 +41,12 @@ impl Handler for Egress<'_> {
             Step::from_bits(egress_packet::<F, T>(skb))
         };
         let step = match step {
-            Step::Done(_) => step,
+            Step::Unknown => Step::from_bits(egress_unknown::<F, T>(skb)),
+            step => step,
+        };
+        let step = match step {
             Step::IcmpError => Step::from_bits(egress_error_in_steps::<F, T>(skb)),
+            step => step,
         };
         finish::<F, T>(skb, Direction::Egress, outcome(step))
     }
@@ -76,8 +80,12 @@ impl Handler for Ingress<'_> {
             Step::from_bits(ingress_packet::<F, T>(skb))
         };
         let step = match step {
-            Step::Done(_) => step,
+            Step::Unknown => Step::from_bits(ingress_unknown::<F, T>(skb)),
+            step => step,
+        };
+        let step = match step {
             Step::IcmpError => Step::from_bits(ingress_error_in_steps::<F, T>(skb)),
+            step => step,
         };
         finish::<F, T>(skb, Direction::Ingress, outcome(step))
     }
@@ -106,7 +114,7 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
         Direction::Ingress => ingress_error::<F, T>(skb, &mut new),
     };
     match Step::from_bits(step) {
-        Step::Done(_) => step,
+        Step::Done(_) | Step::Unknown => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(skb, &new)));
             let maps = PinnedMaps::<F>::new();
@@ -122,7 +130,7 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
 pub fn outcome(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
-        Step::IcmpError => Outcome::NotOurs,
+        Step::IcmpError | Step::Unknown => Outcome::NotOurs,
     }
 }
 
@@ -145,8 +153,18 @@ fn egress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
 }
 
 #[inline(never)]
+fn egress_unknown<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+    egress::unknown::<F, _, _>(&skb, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
 fn ingress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
     ingress::packet::<F, _, _>(&mut skb, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn ingress_unknown<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+    ingress::unknown::<F, _, _>(&skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]

@@ -39,8 +39,12 @@ impl Handler for Ingress<'_> {
             Step::from_bits(ingress_packet::<F, T>(packet))
         };
         let step = match step {
-            Step::Done(_) => step,
+            Step::Unknown => Step::from_bits(unknown::<F, T>(packet)),
+            step => step,
+        };
+        let step = match step {
             Step::IcmpError => Step::from_bits(error_in_steps::<F, T>(packet)),
+            step => step,
         };
         finish::<F, T>(packet, outcome(step))
     }
@@ -67,7 +71,7 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
     let mut new = Readdressed::none();
     let step = ingress_error::<F, T>(packet, &mut new);
     match Step::from_bits(step) {
-        Step::Done(_) => step,
+        Step::Done(_) | Step::Unknown => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(packet, &new)));
             let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
@@ -88,6 +92,11 @@ fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
 #[inline(never)]
 fn ingress_packet<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
     ingress::packet::<F, _, _>(&mut packet, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn unknown<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
+    ingress::unknown::<F, _, _>(&packet, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]

@@ -20,10 +20,26 @@ use crate::tables::{FlowAction, Tables};
 /// peer; two where peers are prefixes.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
-    match decide::<F, P, T>(packet, tables) {
-        Ok(step) => step,
-        Err(reason) => Step::Done(Outcome::NotRewritten(reason)),
+    decide::<F, P, T>(packet, tables).into()
+}
+
+/// Goes on with a packet from an address that no peer was found under, in a step of its own as at egress.
+#[inline(always)]
+pub fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
+    decide_unknown::<F, P, T>(packet, tables).into()
+}
+
+#[inline(always)]
+fn decide_unknown<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+) -> Result<Step, Reason> {
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    if tables.is_missed(F::source::<P>(&own)) {
+        cold_path();
+        return Err(Reason::Contended);
     }
+    of_no_peer::<F, P, T>(tables, &own)
 }
 
 #[inline(always)]
@@ -33,13 +49,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 ) -> Result<Step, Reason> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let source = F::source::<P>(&own);
-    let Some(peer) = &tables.peer(source).found()? else {
-        if tables.is_missed(source) {
-            cold_path();
-            return Err(Reason::Contended);
-        }
-        return of_no_peer::<F, P, T>(tables, &own);
-    };
+    let Some(peer) = &tables.peer(source).found()? else { return Ok(Step::Unknown) };
     let mut conditions = peer.conditions();
     if conditions.any() {
         cold_path();

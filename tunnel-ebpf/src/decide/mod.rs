@@ -44,18 +44,24 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
         Direction::Egress => egress::packet::<F, P, T>(packet, tables),
         Direction::Ingress => ingress::packet::<F, P, T>(packet, tables),
     };
+    let step = match (step, direction) {
+        (Step::Unknown, Direction::Egress) => egress::unknown::<F, P, T>(packet, tables),
+        (Step::Unknown, Direction::Ingress) => ingress::unknown::<F, P, T>(packet, tables),
+        (step, _) => step,
+    };
     let mut new = Readdressed::none();
     let step = match (step, direction) {
-        (Step::Done(outcome), _) => Step::Done(outcome),
         (Step::IcmpError, Direction::Egress) => {
             icmp_error::egress::<F, P, T>(packet, tables, &mut new)
         }
         (Step::IcmpError, Direction::Ingress) => {
             icmp_error::ingress::<F, P, T>(packet, tables, &mut new)
         }
+        (step, _) => step,
     };
     match step {
         Step::Done(outcome) => outcome,
+        Step::Unknown => Outcome::NotOurs,
         Step::IcmpError if new.has_quote => {
             let outcome = icmp_error::rewrite_with_quote::<F, P>(packet, &new);
             icmp_error::count_with_quote::<F, P, T>(packet, tables, direction, outcome)

@@ -9,12 +9,16 @@ pub enum Step {
     Done(Outcome),
     /// It is, or may be, an ICMP error: [`super::icmp_error`] goes on.
     IcmpError,
+    /// No peer was found under the address that it leaves for or comes from: [`super::egress::unknown`]
+    /// or [`super::ingress::unknown`] goes on.
+    Unknown,
 }
 
 const NOT_OURS: u64 = 0;
 const REWRITTEN: u64 = 1;
 const NOT_REWRITTEN: u64 = 2;
 const ICMP_ERROR: u64 = 3;
+const UNKNOWN: u64 = 4;
 
 impl Step {
     /// As a number without a bit that is not set to something: the verifier takes no others from a
@@ -27,6 +31,7 @@ impl Step {
             Self::Done(Outcome::Rewritten { slot }) => REWRITTEN << 32 | slot as u64,
             Self::Done(Outcome::NotRewritten(reason)) => NOT_REWRITTEN << 32 | reason as u64,
             Self::IcmpError => ICMP_ERROR << 32,
+            Self::Unknown => UNKNOWN << 32,
         }
     }
 
@@ -41,7 +46,18 @@ impl Step {
                 None => Self::Done(Outcome::NotOurs),
             },
             ICMP_ERROR => Self::IcmpError,
+            UNKNOWN => Self::Unknown,
             _ => Self::Done(Outcome::NotOurs),
+        }
+    }
+}
+
+impl From<Result<Self, Reason>> for Step {
+    #[inline(always)]
+    fn from(decided: Result<Self, Reason>) -> Self {
+        match decided {
+            Ok(step) => step,
+            Err(reason) => Self::Done(Outcome::NotRewritten(reason)),
         }
     }
 }
@@ -52,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_step_is_the_same_after_it_was_a_number() {
-        let mut steps = vec![Step::IcmpError, Step::Done(Outcome::NotOurs)];
+        let mut steps = vec![Step::IcmpError, Step::Unknown, Step::Done(Outcome::NotOurs)];
         steps.extend([0, 1, u32::MAX].map(|slot| Step::Done(Outcome::Rewritten { slot })));
         steps.extend(Reason::ALL.iter().map(|r| Step::Done(Outcome::NotRewritten(*r))));
         for step in steps {
