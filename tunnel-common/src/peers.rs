@@ -132,6 +132,13 @@ const _: () = assert!(offset_of!(Peer<[u8; 4]>, direct).is_multiple_of(align_of:
 const _: () = assert!(offset_of!(Peer<[u8; 16]>, direct).is_multiple_of(align_of::<u32>()));
 const _: () =
     assert!(offset_of!(Peer<[u8; 4]>, grace_until) == offset_of!(Peer<[u8; 4]>, direct) + 4);
+const _: () = assert!(align_of::<Peer<[u8; 4]>>() == align_of::<u32>());
 const _: () = assert!(align_of::<Peer<[u8; 16]>>() == align_of::<u32>());
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, public).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, local_private).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 4]>, local_underlay).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 16]>, public).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 16]>, local_private).is_multiple_of(align_of::<u32>()));
+const _: () = assert!(offset_of!(Peer<[u8; 16]>, local_underlay).is_multiple_of(align_of::<u32>()));
 const _: () = assert!(size_of::<PeerKey<[u8; 4]>>() == 4 && size_of::<Peer<[u8; 4]>>() == 40);
 const _: () = assert!(size_of::<PeerKey<[u8; 16]>>() == 16 && size_of::<Peer<[u8; 16]>>() == 100);
