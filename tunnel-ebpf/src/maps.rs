@@ -312,6 +312,16 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
+    fn peer_once(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
+        // SAFETY: as above.
+        let single = unsafe { PeerLookup::single(address, Self::single(address), || None) };
+        if !F::has_prefixes() || !single.is_absent() {
+            return single;
+        }
+        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+    }
+
+    #[inline(always)]
     fn is_missed(&self, address: F::Address) -> bool {
         F::is_missed(address.long_words()) == 1
     }

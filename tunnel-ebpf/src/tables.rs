@@ -16,6 +16,12 @@ pub trait Tables<A: Address> {
     /// prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
+    /// The same where few packets come, without a second look at an entry that became another key's: each look
+    /// multiplies the ways on which the verifier goes.
+    fn peer_once(&self, address: A) -> PeerLookup<'_, A> {
+        self.peer(address)
+    }
+
     /// A single peer has `address` all the same, although the lookup found none: it may miss an entry that is
     /// replaced at that moment.
     fn is_missed(&self, address: A) -> bool;

@@ -35,14 +35,12 @@ mod settling;
 mod several_buffers;
 mod truncated;
 mod underlay_flows;
+mod verifier;
 
-use anyhow::Result;
 use family::Family;
-use harness::{check, verified_instructions};
+use harness::check;
 use row::{Ingress, Row};
 use tunnel_common::outcome::Direction;
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_NONE};
-use tunnel_user::plan::settings::everything;
 
 /// One test for each topic, and the list of them.
 macro_rules! topics {
@@ -121,24 +119,4 @@ fn the_table_is_long_enough_and_no_row_is_there_twice() {
     let mut twice: Vec<&[String]> = names.windows(2).filter(|two| two[0] == two[1]).collect();
     twice.dedup();
     assert!(twice.is_empty(), "{twice:?}");
-}
-
-/// Of the 1,000,000 that the verifier goes through (Linux, include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
-const MOST_INSTRUCTIONS: u32 = 700_000;
-
-#[test]
-fn the_verifier_is_far_from_its_limit() -> Result<()> {
-    let all = everything(ETHERNET_HEADER_LEN);
-    for settings in [
-        all,
-        Settings { gateway: 0, ..all },
-        Settings { vlan: VLAN_NONE, ..all },
-        Settings { vlan: VLAN_NONE, gateway: 0, ..all },
-    ] {
-        for (program, instructions) in verified_instructions(&settings)? {
-            println!("{program}: {instructions:?} instructions with {settings:?}");
-            assert!(instructions <= Some(MOST_INSTRUCTIONS), "{program}");
-        }
-    }
-    Ok(())
 }

@@ -75,32 +75,34 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
-    let Some(peer) = &tables.peer(ip.addresses.destination).found()? else {
+    let Some(peer) = &tables.peer_once(ip.addresses.destination).found()? else {
         return Ok(Step::Done(Outcome::NotOurs));
     };
     new.slot = peer.slot();
-    let sender = from(tables, peer, ip.addresses.source);
+    // The address at once, and no more than the reason for later: of a result that is kept, the optimiser reads
+    // what only the other variant has.
+    let foreign = match from(tables, peer, ip.addresses.source) {
+        Ok(sender) => {
+            new.wire.source = sender.underlay;
+            None
+        }
+        Err(reason) => Some(reason),
+    };
     new.wire.destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
 
     let quote = match quote::parse::<F, P>(packet, &ip) {
         Ok(quote) => quote,
-        Err(reason) => return Err(sender.err().unwrap_or(reason)),
+        Err(reason) => return Err(foreign.unwrap_or(reason)),
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     // Without a quote to rewrite, it goes on if it is this host's.
-    let without_quote = match &sender {
-        Ok(sender) => {
-            new.wire.source = sender.underlay;
-            Ok(Step::IcmpError)
-        }
-        Err(reason) => Err(*reason),
-    };
+    let without_quote = foreign.map_or(Ok(Step::IcmpError), Err);
     let Addresses { source, destination } = quote.ip.addresses;
-    if sender.is_err() && source != ip.addresses.destination {
+    if foreign.is_some() && source != ip.addresses.destination {
         return without_quote;
     }
-    let Some(peer) = &tables.peer(source).found()? else { return without_quote };
+    let Some(peer) = &tables.peer_once(source).found()? else { return without_quote };
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
@@ -109,7 +111,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
-    if sender.is_err() {
+    if foreign.is_some() {
         // The address that its packet was sent to stands for a router behind the gateway.
         new.wire.source = to.underlay;
     }
@@ -170,7 +172,7 @@ fn sender<A: Address, T: Tables<A>>(
     new: &mut Readdressed<A>,
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    match &tables.peer(source).found()? {
+    match &tables.peer_once(source).found()? {
         Some(peer) if peer.role() == ROLE_PRIVATE => Ok(false),
         Some(peer) if peer.role() == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
         Some(peer) => {
@@ -211,7 +213,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
-    let Some(peer) = &tables.peer(destination).found()? else { return Ok(About::Other) };
+    let Some(peer) = &tables.peer_once(destination).found()? else { return Ok(About::Other) };
     if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(About::Other);
     }

@@ -48,7 +48,7 @@ fn translated<A: Address, T: Tables<A>>(
     }
     let slot = peer.slot();
     let translated = address.in_network(network, peer.length());
-    match tables.peer(translated).found()? {
+    match tables.peer_once(translated).found()? {
         Some(owner) if owner.slot() == slot && owner.role() == role => Ok(translated),
         _ => Err(Reason::Shadowed),
     }
