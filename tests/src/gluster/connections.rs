@@ -36,9 +36,9 @@ impl Connection {
 /// How many connections last between the machines of a cluster at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
-    /// Those to a glusterd: each dials each other one.
+    /// To a glusterd: each dials each other one.
     pub to_glusterds: usize,
-    /// Those to a brick, by a healer or a client of the volume on another machine.
+    /// To a brick, by a healer or a client of the volume on another machine.
     pub to_bricks: usize,
 }
 

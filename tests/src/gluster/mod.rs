@@ -25,7 +25,7 @@ use crate::wait::wait_until;
 const VOLUME: &str = "gv0";
 /// After this the volume gives up a brick that does not answer: not 42 s, which is the default.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Those of both glusterds, and those of both healers and of the mounted volume to the bricks.
+/// Both glusterds dial each other; both healers and the mounted volume dial a brick.
 const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
 /// What the volume is set to besides: to go on with one brick alone.
 const OPTIONS: [(&str, &str); 2] =

@@ -6,7 +6,7 @@ use tunnel_user::plan::settings::everything;
 
 use crate::harness::verified_instructions;
 
-/// Of the 1,000,000 that the verifier goes through (Linux, include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
+/// The verifier goes through 1,000,000 at most (Linux, include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
 const MOST_INSTRUCTIONS: u32 = 700_000;
 
 /// All switched on and off, but for prefixes of a family that is off and for a gateway that is guarded.
@@ -52,7 +52,7 @@ fn require_taken(all: impl Iterator<Item = Settings>) -> Result<()> {
     Ok(())
 }
 
-// What the verifier takes with all switched on, it may refuse with less: other ways through the programs are
+// The verifier may refuse with less what it takes with all switched on: other ways through the programs are
 // left, on which the optimiser has other values in the registers.
 
 #[test]
