@@ -179,6 +179,21 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Some(unsafe { SharedPeer::at(place) })
     }
 
+    /// The peer that has `address`; `again` is the second look at the entry of a single one.
+    #[inline(always)]
+    fn look_up(
+        address: F::Address,
+        again: impl FnOnce() -> Option<&'static SharedPeer<Octets<F>>>,
+    ) -> PeerLookup<'static, F::Address> {
+        // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
+        // struct htab_elem).
+        let single = unsafe { PeerLookup::single(address, Self::single(address), again) };
+        if !F::has_prefixes() || !single.is_absent() {
+            return single;
+        }
+        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+    }
+
     /// The entry that [`Tables::peer`] finds, to note something in.
     #[inline(always)]
     fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
@@ -301,24 +316,12 @@ fn seconds() -> u64 {
 impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
-        let again = || single_again::<F>(&address);
-        // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
-        // struct htab_elem).
-        let single = unsafe { PeerLookup::single(address, Self::single(address), again) };
-        if !F::has_prefixes() || !single.is_absent() {
-            return single;
-        }
-        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+        Self::look_up(address, || single_again::<F>(&address))
     }
 
     #[inline(always)]
     fn peer_once(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
-        // SAFETY: as above.
-        let single = unsafe { PeerLookup::single(address, Self::single(address), || None) };
-        if !F::has_prefixes() || !single.is_absent() {
-            return single;
-        }
-        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+        Self::look_up(address, || None)
     }
 
     #[inline(always)]

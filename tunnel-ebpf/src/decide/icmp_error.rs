@@ -60,10 +60,7 @@ pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     new: &mut Readdressed<F::Address>,
 ) -> Step {
-    match decide_egress::<F, P, T>(packet, tables, new) {
-        Ok(step) => step,
-        Err(reason) => Step::Done(Outcome::NotRewritten(reason)),
-    }
+    decide_egress::<F, P, T>(packet, tables, new).into()
 }
 
 #[inline(always)]
