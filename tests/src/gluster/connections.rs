@@ -43,20 +43,24 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// Recognizes the ends of connections, listed one machine after the other, as the lasting
-    /// ones. A client asks the glusterd first for the port of a brick, over a connection of its
-    /// own: meanwhile there are as many ends as later, but not the same. The machines are not asked
-    /// at one instant either, so each end must have been seen with its other one.
-    fn are(self, open: &BTreeSet<Connection>) -> bool {
+    /// The ends of the lasting connections among `open`, which lists them one machine after the other; nothing
+    /// while some are to come.
+    ///
+    /// An end counts with its other one. One alone is of a connection that the other machine has given up, and
+    /// lasts until a packet arrives from there, or was seen at another instant. A client asks the glusterd
+    /// first for the port of a brick, over a connection of its own: meanwhile there are as many ends as later,
+    /// but not the same.
+    fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
-        let paired = ends.iter().all(|&(local, remote)| ends.contains(&(remote, local)));
-        let to_glusterds = ends.iter().filter(|(_, remote)| remote.port() == GLUSTERD).count();
-        paired
-            && to_glusterds == self.to_glusterds
-            && open.len() == 2 * (self.to_glusterds + self.to_bricks)
+        let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));
+        let paired: BTreeSet<_> = open.iter().filter(has_other).cloned().collect();
+        let to_glusterds = paired.iter().filter(|end| end.remote.port() == GLUSTERD).count();
+        let are_all = to_glusterds == self.to_glusterds
+            && paired.len() == 2 * (self.to_glusterds + self.to_bricks);
+        are_all.then_some(paired)
     }
 
-    /// Waits until the ends that are open are the lasting ones, and returns them.
+    /// Waits until the lasting connections are there, and returns their ends.
     pub(super) fn wait(
         self,
         deadline: Duration,
@@ -65,10 +69,9 @@ impl Lasting {
         let mut seen = BTreeSet::new();
         let found = wait_until("the connections of a cluster at rest", deadline, || {
             seen = open_connections()?;
-            Ok(self.are(&seen).then_some(()))
+            Ok(self.of(&seen))
         });
-        found.with_context(|| format!("{seen:#?} in place of {self:?}"))?;
-        Ok(seen)
+        found.with_context(|| format!("{seen:#?} in place of {self:?}"))
     }
 }
 
@@ -96,21 +99,31 @@ mod tests {
 
     #[test]
     fn all_connections_of_a_cluster_at_rest_are_lasting() {
-        assert!(TWO_MACHINES.are(&both_ends(&AT_REST)));
+        let open = both_ends(&AT_REST);
+        assert_eq!(TWO_MACHINES.of(&open), Some(open));
     }
 
     #[test]
     fn a_connection_fewer_or_more_is_not_the_cluster_at_rest() {
-        assert!(!TWO_MACHINES.are(&both_ends(&AT_REST[..4])));
+        assert_eq!(TWO_MACHINES.of(&both_ends(&AT_REST[..4])), None);
         let more = ["10.0.0.1:49136", "10.0.0.2:53229"];
-        assert!(!TWO_MACHINES.are(&both_ends(&[&AT_REST[..], &[more]].concat())));
+        assert_eq!(TWO_MACHINES.of(&both_ends(&[&AT_REST[..], &[more]].concat())), None);
+    }
+
+    /// A server was cut off, and its client gave the connection up meanwhile.
+    #[test]
+    fn an_end_whose_other_end_was_given_up_is_no_lasting_connection() {
+        let at_rest = both_ends(&AT_REST);
+        let mut open = at_rest.clone();
+        open.insert(end("10.0.0.1:57440", "10.0.0.2:49141"));
+        assert_eq!(TWO_MACHINES.of(&open), Some(at_rest));
     }
 
     #[test]
     fn a_question_for_a_port_is_not_a_lasting_connection() {
         let mut asking = AT_REST;
         asking[3] = ["10.0.0.1:49138", "10.0.0.2:24007"];
-        assert!(!TWO_MACHINES.are(&both_ends(&asking)));
+        assert_eq!(TWO_MACHINES.of(&both_ends(&asking)), None);
     }
 
     /// A healer's question was seen on the machine that was asked first, and its connection to the
@@ -121,11 +134,11 @@ mod tests {
         seen.remove(&end("10.0.0.1:49137", "10.0.0.2:53229"));
         seen.insert(end("10.0.0.1:49138", "10.0.0.2:24007"));
         assert_eq!(seen.len(), 10);
-        assert!(!TWO_MACHINES.are(&seen));
+        assert_eq!(TWO_MACHINES.of(&seen), None);
         // A healer's question that ended before the glusterd's own connection was there.
         seen.remove(&end("10.0.0.1:49151", "10.0.0.2:24007"));
         seen.insert(end("10.0.0.1:49137", "10.0.0.2:53229"));
         assert_eq!(seen.len(), 10);
-        assert!(!TWO_MACHINES.are(&seen));
+        assert_eq!(TWO_MACHINES.of(&seen), None);
     }
 }
