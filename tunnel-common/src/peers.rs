@@ -113,8 +113,9 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
 #[must_use]
 #[inline(always)]
 pub const fn mark(private: [u64; 2]) -> u64 {
-    // An odd number whose bits are those of the golden ratio: each bit of the word reaches all above it.
-    private[0].wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
+    // An odd number whose bits are those of the golden ratio: each bit of the word reaches all above it. Swapped,
+    // the lowest are those in which networks differ, at the end of the first half.
+    private[0].swap_bytes().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
 }
 
 const fn words(address: [u8; 16]) -> [u64; 2] {
@@ -142,3 +143,39 @@ const _: () = assert!(offset_of!(Peer<[u8; 16]>, local_private).is_multiple_of(a
 const _: () = assert!(offset_of!(Peer<[u8; 16]>, local_underlay).is_multiple_of(align_of::<u32>()));
 const _: () = assert!(size_of::<PeerKey<[u8; 4]>>() == 4 && size_of::<Peer<[u8; 4]>>() == 40);
 const _: () = assert!(size_of::<PeerKey<[u8; 16]>>() == 16 && size_of::<Peer<[u8; 16]>>() == 100);
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::collections::HashSet;
+    use std::net::Ipv6Addr;
+
+    use super::{mark, words};
+
+    fn mark_of(address: Ipv6Addr) -> u64 {
+        mark(words(address.octets()))
+    }
+
+    #[test]
+    fn hosts_of_one_network_have_marks_of_their_own() {
+        let hosts = (0..=u16::MAX).map(|host| Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, host));
+        assert_eq!(hosts.map(mark_of).collect::<HashSet<_>>().len(), 1 << 16);
+    }
+
+    /// Numbered as people number them.
+    #[test]
+    fn hosts_with_the_same_numbers_in_other_networks_have_marks_of_their_own() {
+        let networks = (0..64).flat_map(|i| [[i, 0, 0], [0, i << 8, 0], [0, 0, i], [0, 0, i << 8]]);
+        let networks: HashSet<_> = networks.collect();
+        let numbers = (0..64).flat_map(|i| [[0, 0, i], [0, 0, i << 8], [i, 0, 1], [0, i, 1]]);
+        let numbers: HashSet<_> = numbers.collect();
+        let mut marks = HashSet::new();
+        for [a, b, c] in &networks {
+            for [d, e, f] in &numbers {
+                marks.insert(mark_of(Ipv6Addr::new(0xfd00, *a, *b, *c, *d, 0, *e, *f)));
+            }
+        }
+        assert_eq!(marks.len(), networks.len() * numbers.len());
+    }
+}

@@ -1,6 +1,6 @@
 //! Addresses of both versions of IP, as words.
 
-use crate::peer_entry::{SharedPeer, halves, pair_of_v4, pair_of_v6};
+use crate::peer_entry::{SharedPeer, counterpart_of_v4, counterpart_of_v6, halves};
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///
@@ -28,12 +28,16 @@ pub trait Address: Copy + Eq {
     /// It lies there, at a multiple of 4 bytes.
     unsafe fn load(place: *const Self::Octets) -> Self;
 
-    /// A peer's private and public address, read from an entry that others write meanwhile; nothing where
-    /// they are not those of one entry.
+    /// A peer's other address, read from an entry that others write meanwhile; and whether this address, the
+    /// private or a public one, stands in that entry with it. Where it does not, the other one is anything.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
-    unsafe fn private_and_public(shared: &SharedPeer<Self::Octets>) -> Option<[Self; 2]>;
+    unsafe fn counterpart(
+        self,
+        shared: &SharedPeer<Self::Octets>,
+        is_private: bool,
+    ) -> (Self, bool);
 
     /// The sum of its words.
     fn sum(self) -> u64;
@@ -101,7 +105,7 @@ impl<const N: usize> Words<N> {
 }
 
 macro_rules! address {
-    ($words:literal, $pair:expr) => {
+    ($words:literal, $counterpart:path) => {
         impl Address for Words<$words> {
             type Octets = [u8; $words * 4];
 
@@ -138,10 +142,13 @@ macro_rules! address {
             }
 
             #[inline(always)]
-            unsafe fn private_and_public(shared: &SharedPeer<Self::Octets>) -> Option<[Self; 2]> {
+            unsafe fn counterpart(
+                self,
+                shared: &SharedPeer<Self::Octets>,
+                is_private: bool,
+            ) -> (Self, bool) {
                 // SAFETY: the caller says so.
-                let pair = unsafe { $pair(shared) };
-                pair.map(|pair| pair.map(Self))
+                unsafe { $counterpart(self, shared, is_private) }
             }
 
             #[inline(always)]
@@ -194,8 +201,8 @@ macro_rules! address {
     };
 }
 
-address!(1, |shared| Some(pair_of_v4(shared).map(|word| [word])));
-address!(4, |shared| pair_of_v6(shared));
+address!(1, counterpart_of_v4);
+address!(4, counterpart_of_v6);
 
 /// Two words of 4 bytes as one of 8, in memory's order.
 #[inline(always)]

@@ -185,13 +185,15 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         address: F::Address,
         again: impl FnOnce() -> Option<&'static SharedPeer<Octets<F>>>,
     ) -> PeerLookup<'static, F::Address> {
+        let Some(single) = Self::single(address) else {
+            return match F::has_prefixes() {
+                true => PeerLookup::prefix(longest_prefix::<F>(&address.octets())),
+                false => PeerLookup::none(),
+            };
+        };
         // SAFETY: the value of a hash's entry lies at a multiple of 8 bytes (Linux, kernel/bpf/hashtab.c,
         // struct htab_elem).
-        let single = unsafe { PeerLookup::single(address, Self::single(address), again) };
-        if !F::has_prefixes() || !single.is_absent() {
-            return single;
-        }
-        PeerLookup::prefix(longest_prefix::<F>(&address.octets()))
+        unsafe { PeerLookup::single(address, single, again) }
     }
 
     /// The entry that [`Tables::peer`] finds, to note something in.

@@ -8,7 +8,7 @@ use core::ptr;
 use tunnel_common::outcome::Reason;
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
-use crate::address::Address;
+use crate::address::{Address, Words};
 
 /// A [`Peer`] where it lies. Each read and each write is one access to one field or word.
 #[repr(transparent)]
@@ -124,21 +124,14 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         }
     }
 
-    /// No peer has the address.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_absent(&self) -> bool {
-        self.0.role == ABSENT
-    }
-
     /// No entry.
     #[must_use]
     #[inline(always)]
-    pub fn none() -> Self {
+    pub const fn none() -> Self {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry of a single `address`, where a look `found` one. The kernel may give it to another key at any
+    /// The entry of a single `address`, which a look found: `shared`. The kernel may give it to another key at any
     /// moment; `again` is the second look then.
     ///
     /// # Safety
@@ -146,10 +139,9 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     #[inline(always)]
     pub unsafe fn single(
         address: A,
-        found: Option<&'a SharedPeer<A::Octets>>,
+        shared: &'a SharedPeer<A::Octets>,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        let Some(shared) = found else { return Self::none() };
         // SAFETY: the caller says so.
         let entry = unsafe { PeerEntry::of_single(shared, address) };
         if entry.role != CONTENDED {
@@ -207,13 +199,11 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Self {
         let role = load!(shared, role);
         // SAFETY: the caller says so.
-        let pair = unsafe { A::private_and_public(shared) };
-        let Some([private, public]) = pair else { return Self::without(CONTENDED) };
-        let is_private = role == ROLE_PRIVATE;
-        if (if is_private { private } else { public }) != address || role == ABSENT {
+        let (counterpart, is_its) = unsafe { address.counterpart(shared, role == ROLE_PRIVATE) };
+        if !is_its || role == ABSENT {
             return Self::without(CONTENDED);
         }
-        Self::of(shared, role, if is_private { public } else { private })
+        Self::of(shared, role, counterpart)
     }
 
     /// The entry of a prefix. The kernel keeps those of a trie for as long as a program may hold them
@@ -360,34 +350,47 @@ impl Conditions {
     }
 }
 
-/// The words of a peer's two addresses, if they are those of one entry.
+/// [`Address::counterpart`] of IPv4: both addresses are one word.
 ///
 /// # Safety
 /// The entry lies at a multiple of 8 bytes.
 #[inline(always)]
-pub(crate) unsafe fn pair_of_v4(shared: &SharedPeer<[u8; 4]>) -> [u32; 2] {
+pub(crate) unsafe fn counterpart_of_v4(
+    Words([address]): Words<1>,
+    shared: &SharedPeer<[u8; 4]>,
+    is_private: bool,
+) -> (Words<1>, bool) {
     const OFFSET: usize = offset_of!(Peer<[u8; 4]>, private);
     const { assert!(OFFSET.is_multiple_of(8)) };
     // SAFETY: the caller says so, and both addresses lie there.
-    halves(unsafe { shared.pair(OFFSET) })
+    let [private, public] = halves(unsafe { shared.pair(OFFSET) });
+    let (own, other) = if is_private { (private, public) } else { (public, private) };
+    (Words([other]), own == address)
 }
 
-/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together.
+/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together: with the words that
+/// tie both addresses, this one does not have to be read.
 ///
 /// # Safety
 /// The entry lies at a multiple of 8 bytes.
 #[inline(always)]
-pub(crate) unsafe fn pair_of_v6(shared: &SharedPeer<[u8; 16]>) -> Option<[[u32; 4]; 2]> {
+pub(crate) unsafe fn counterpart_of_v6(
+    address: Words<4>,
+    shared: &SharedPeer<[u8; 16]>,
+    is_private: bool,
+) -> (Words<4>, bool) {
     const PRIVATE: usize = offset_of!(Peer<[u8; 16]>, private);
     const PUBLIC: usize = offset_of!(Peer<[u8; 16]>, public);
     const TIE: usize = offset_of!(Peer<[u8; 16]>, tie);
     const { assert!(PRIVATE.is_multiple_of(8) && PUBLIC.is_multiple_of(8) && TIE.is_multiple_of(8)) };
     // SAFETY: the caller says so, and all words lie there.
     let words = |offset| unsafe { [shared.pair(offset), shared.pair(offset + 8)] };
-    let (private, public, tie) = (words(PRIVATE), words(PUBLIC), words(TIE));
+    let own = address.long_words();
+    let (other, tie) = (words(if is_private { PUBLIC } else { PRIVATE }), words(TIE));
+    let (private, public) = if is_private { (own, other) } else { (other, own) };
     let mark = tunnel_common::peers::mark(private);
     let untied = (public[0] ^ mark ^ tie[0]) | (public[1] ^ mark ^ tie[1]);
-    (untied == 0).then(|| [private, public].map(quarters))
+    (Words(quarters(other)), untied == 0)
 }
 
 /// The words of 4 bytes of one of 8, in memory's order.

@@ -142,18 +142,8 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
         Ok(is_from_peer) => is_from_peer,
         Err(reason) => return Step::Done(Outcome::NotRewritten(reason)),
     };
-    match (about::<F, P, T>(packet, &ip, tables, new), is_from_peer) {
-        (Ok(About::Ours { sent, slot }), _) => {
-            // To the address that the packet was sent from.
-            new.wire.destination = sent.source;
-            new.quoted = sent;
-            new.has_quote = true;
-            if !is_from_peer {
-                new.slot = slot;
-            }
-            Step::IcmpError
-        }
-        (Ok(About::Other), true) => Step::IcmpError,
+    match (about::<F, P, T>(packet, &ip, tables, is_from_peer, new), is_from_peer) {
+        (Ok(About::Ours), _) | (Ok(About::Other), true) => Step::IcmpError,
         (Ok(About::LeftAlone(reason)), _) | (Err(reason), true) => {
             Step::Done(Outcome::NotRewritten(reason))
         }
@@ -183,16 +173,12 @@ fn sender<A: Address, T: Tables<A>>(
     }
 }
 
-/// What an error that arrives is about.
-enum About<A> {
-    /// A packet that this host sent to a peer's private address.
-    Ours {
-        /// The addresses that it was sent with.
-        sent: Addresses<A>,
-        /// The slot of the peer that it was sent to.
-        slot: u32,
-    },
-    /// A packet that was not rewritten, for this reason.
+/// The packet that an error that arrives is about.
+enum About {
+    /// One that this host sent to a peer's private address. Its addresses stand in the [`Readdressed`] already:
+    /// here, they would be undefined in all other variants, and the verifier refuses that.
+    Ours,
+    /// One that was not rewritten, for this reason.
     LeftAlone(Reason),
     /// Anything else.
     Other,
@@ -203,8 +189,9 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     ip: &Ip<F::Address>,
     tables: &T,
+    is_from_peer: bool,
     new: &mut Readdressed<F::Address>,
-) -> Result<About<F::Address>, Reason> {
+) -> Result<About, Reason> {
     let quote = quote::parse::<F, P>(packet, ip)?;
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
@@ -228,7 +215,14 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     }
     let slot = peer.slot();
     sent.destination = peer_range::private_of(tables, peer, destination)?;
-    Ok(About::Ours { sent, slot })
+    // To the address that the packet was sent from.
+    new.wire.destination = sent.source;
+    new.quoted = sent;
+    new.has_quote = true;
+    if !is_from_peer {
+        new.slot = slot;
+    }
+    Ok(About::Ours)
 }
 
 /// Counts an error that was rewritten with its quote: apart from that, for the sake of the stack.

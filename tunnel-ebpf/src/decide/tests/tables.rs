@@ -268,10 +268,12 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         let is_missed = self.is_missed(address);
         let look = || self.single.get(&address.octets()).map(Entry::shared);
         let look = || look().filter(|_| !is_missed);
-        // SAFETY: all places are aligned.
-        let single = unsafe { PeerLookup::single(address, look(), look) };
-        if !single.is_absent() || is_missed {
-            return single;
+        if let Some(single) = look() {
+            // SAFETY: all places are aligned.
+            return unsafe { PeerLookup::single(address, single, look) };
+        }
+        if is_missed {
+            return PeerLookup::none();
         }
         PeerLookup::prefix(longest(&self.prefixes, address.octets()).map(Entry::shared))
     }
