@@ -12,13 +12,14 @@ use super::update::update;
 use super::{detach, membership, private_in_arp, routing, running, upgrade};
 use crate::address::{Private, Underlay};
 use crate::config;
+use crate::dataplane::attached_programs;
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::loader;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
-use crate::dataplane::remake;
+use crate::dataplane::{remains, remake};
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -132,29 +133,39 @@ enum Existing {
 async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failure> {
     let folder = &plan.folder;
     if !folder.exists() {
+        // Somebody may have removed the pins of programs that go on.
+        attached_programs::remove_strays(folder, None, netlink).await?;
         return Ok(Existing::Nothing { left: BTreeSet::new() });
     }
     if folder.is_unfinished()? {
         tracing::warn!("an earlier attach to {} was killed: starting anew", folder.interface());
+        attached_programs::remove_strays(folder, None, netlink).await?;
         folder.remove()?;
         return Ok(Existing::Nothing { left: BTreeSet::new() });
     }
-    let mut maps = Maps::open(folder)?;
-    let attachment = maps.attachment()?;
-    if let Some(place) = running::place(folder, plan.link.index, &attachment, netlink).await {
-        if make_room(plan, &maps, &attachment, place)? {
-            maps = Maps::open(folder)?;
+    let name = folder.interface();
+    let (attachment, recorded) = if folder.lacks_maps()? {
+        tracing::warn!("somebody has removed pins of {name}: starting anew");
+        let lost = || plan.attachment(now(), plan.settings);
+        (remains::attachment(folder)?.unwrap_or_else(lost), remains::selves(folder)?)
+    } else {
+        let mut maps = Maps::open(folder)?;
+        let attachment = maps.attachment()?;
+        if let Some(place) = running::place(folder, plan.link.index, &attachment, netlink).await {
+            attached_programs::remove_strays(folder, Some(place), netlink).await?;
+            if make_room(plan, &maps, &attachment, place)? {
+                maps = Maps::open(folder)?;
+            }
+            let (maps, attachment) = (Box::new(maps), Box::new(attachment));
+            return Ok(Existing::Running { maps, attachment, place });
         }
-        let (maps, attachment) = (Box::new(maps), Box::new(attachment));
-        return Ok(Existing::Running { maps, attachment, place });
-    }
-    tracing::warn!(
-        "the pins of {} are left from an interface that is gone or an attach that was killed: \
-         starting anew",
-        folder.interface()
-    );
+        tracing::warn!(
+            "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
+             programs that somebody detached: starting anew"
+        );
+        (attachment, maps.selves()?)
+    };
     let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
-    let recorded = maps.selves()?;
     let left: BTreeSet<_> = recorded.added.intersection(&wanted).copied().collect();
     let leave = Leave { routes: true, addresses: left.clone() };
     detach::remove(folder, &attachment, &recorded, netlink, &leave).await?;

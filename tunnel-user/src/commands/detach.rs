@@ -9,11 +9,13 @@ use super::running::Running;
 use super::{farewell, private_in_arp, routing, upgrade};
 use crate::address::Private;
 use crate::config::MemberName;
+use crate::dataplane::attached_programs;
 use crate::dataplane::hook;
 use crate::dataplane::instance;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::place::Hook;
+use crate::dataplane::place::{Hook, Place};
+use crate::dataplane::remains;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -109,6 +111,7 @@ fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Fail
 
 async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
     if folder.is_unfinished()? {
+        attached_programs::remove_strays(folder, None, netlink).await?;
         folder.remove()?;
         let interface = folder.interface().to_owned();
         return Ok(Report {
@@ -122,8 +125,16 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
             trial_forgotten: false,
         });
     }
+    if folder.lacks_maps()?
+        && let Some(attachment) = remains::attachment(folder)?
+    {
+        let recorded = remains::selves(folder)?;
+        return remove(folder, &attachment, &recorded, netlink, &Leave::default()).await;
+    }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
+    // What can't be taken away is no reason to tell the peers that it was.
+    remove_strays(folder, &attachment, netlink).await?;
     let told = farewell::say(&mut maps).await?;
     drop(maps);
     let report = remove(folder, &attachment, &recorded, netlink, &Leave::default()).await?;
@@ -140,7 +151,8 @@ pub(super) struct Leave {
 }
 
 /// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
-/// programs, and last the pins, which say what is still to be done.
+/// programs, and last the pins, which say what is still to be done. A program that can't be taken away
+/// is found before the first step.
 pub(super) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
@@ -149,6 +161,11 @@ pub(super) async fn remove(
     leave: &Leave,
 ) -> Result<Report, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
+    let link = snapshot.find(folder.interface());
+    let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
+    if same_link {
+        remove_strays(folder, attachment, netlink).await?;
+    }
     let (mut routes, mut moved_routes) = (Vec::new(), Vec::new());
     if !leave.routes {
         let heirs = Heirs::of(folder, &snapshot, netlink).await?;
@@ -171,18 +188,21 @@ pub(super) async fn remove(
             }
         }
     }
-    let link = snapshot.find(folder.interface());
-    let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
     // No hook is recorded yet of an attach that was killed: it may have come to either. With XDP,
     // there is a link beside clsact's filter.
     let hook = Hook::from_code(attachment.hook);
     hook::detach_links(folder)?;
     let index = attachment.ifindex;
-    if hook != Some(Hook::Tcx) && same_link && netlink.has_clsact(index).await? {
+    let has_clsact = hook != Some(Hook::Tcx) && same_link && netlink.has_clsact(index).await?;
+    if has_clsact {
         hook::detach_filters(folder)?;
-        if attachment.clsact_added == 1 {
-            netlink.remove_unused_clsact(index).await?;
-        }
+    }
+    // The pins tell which programs are ours: they stay for as long as one of them runs.
+    if same_link {
+        attached_programs::remove_strays(folder, None, netlink).await?;
+    }
+    if has_clsact && attachment.clsact_added == 1 {
+        netlink.remove_unused_clsact(index).await?;
     }
     // What somebody else has set since stays.
     let sysctls = match same_link {
@@ -201,6 +221,19 @@ pub(super) async fn remove(
         unfinished: false,
         trial_forgotten: false,
     })
+}
+
+/// Takes away the programs of ours that run beside the recorded ones. An attach that was killed has not
+/// recorded where its own run: they are no strays.
+async fn remove_strays(
+    folder: &Folder,
+    attachment: &Attachment,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    match Place::from_codes(attachment.hook, attachment.ingress) {
+        Some(place) => attached_programs::remove_strays(folder, Some(place), netlink).await,
+        None => Ok(()),
+    }
 }
 
 /// Leaves a private address to another attached interface that needs it, which then removes it

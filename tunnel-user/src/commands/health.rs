@@ -69,6 +69,7 @@ pub async fn look(
         findings.look(false, String::new(), failure.to_string());
     }
     programs(running, netlink, &mut findings).await;
+    strays(running, link, netlink, &mut findings).await?;
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;
@@ -90,6 +91,24 @@ async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings)
             format!("packets do not meet the {label} program: rewrite attach {name}"),
         );
     }
+}
+
+/// Programs of ours that run beside the pinned ones: both rewrite each packet.
+async fn strays(
+    running: &Running,
+    link: Option<&Link>,
+    netlink: &Netlink,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Some(name) = link.map(|link| &link.name) else { return Ok(()) };
+    for program in running.strays(netlink).await? {
+        let wrong = format!(
+            "{name} runs a program of rewrite that is not the pinned one, {program}: rewrite attach \
+             {name}"
+        );
+        findings.look(false, String::new(), wrong);
+    }
+    Ok(())
 }
 
 fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: &mut Findings) {

@@ -1,6 +1,8 @@
 //! Whether what is attached is what the file says: what `rewrite run` asks before it attaches.
 //! Changes nothing.
 
+use std::collections::BTreeMap;
+
 use super::attach_plan::{Options, Plan, plan};
 use super::membership::NewSelves;
 use super::running::Running;
@@ -16,6 +18,7 @@ use crate::plan::bypass::BypassTable;
 use crate::plan::follow::{Look, Trouble};
 use crate::plan::identity::list;
 use crate::plan::peers::NamedPeer;
+use crate::plan::{peer_tables, selves, slots};
 
 use tunnel_common::bypass::CLUSTER;
 
@@ -85,12 +88,23 @@ async fn compare(
     if !folder.exists() || folder.is_unfinished()? {
         return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
     }
+    if folder.lacks_maps()? {
+        return Ok(Look::Differs(vec![format!("pins of {interface} are gone")]));
+    }
     if is_of_before(folder)? {
         return Ok(Look::Differs(vec![format!("the version before attached {interface}")]));
     }
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {
         return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
+    }
+    let strays = running.strays(netlink).await?;
+    if !strays.is_empty() {
+        let strays: Vec<_> = strays.iter().map(ToString::to_string).collect();
+        let strays = strays.join("; ");
+        return Ok(Look::Differs(vec![format!(
+            "{interface} runs more programs of rewrite, {strays}"
+        )]));
     }
     let mut differences = records(&running, &plan)?;
     for sysctl in private_in_arp::wanted(&plan.link, &plan.membership) {
@@ -102,6 +116,10 @@ async fn compare(
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
     differences.extend(in_words(&diff::between(&running, &plan, netlink).await?));
+    if differences.is_empty() {
+        // A peer that is new is a difference already, and lacks entries as well.
+        differences = missing_entries(&running, &plan)?;
+    }
     if !differences.is_empty() {
         return Ok(Look::Differs(differences));
     }
@@ -141,6 +159,30 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
         differences.push("the programs were loaded for other members".to_owned());
     }
     Ok(differences)
+}
+
+/// The maps that lack an entry which an attach by the file makes: somebody removed it.
+fn missing_entries(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
+    let Running { maps, selves, .. } = running;
+    let names = maps.names()?;
+    let slots = slots::assign(&names, plan.membership.peers.iter().map(|peer| &peer.name));
+    let wanted = peer_tables::tables(&plan.membership, &slots.by_name, 0);
+    let (peers, local) = (maps.peers()?, maps.self_tables()?);
+    let wanted_locally = selves::tables(&selves.identity, &selves::formers(&local));
+    let counts = [
+        ("peers", lacking(&peers.v4, &wanted.v4) + lacking(&peers.v6, &wanted.v6)),
+        ("names of peers", slots.new.len()),
+        (
+            "this host's addresses",
+            lacking(&local.v4, &wanted_locally.v4) + lacking(&local.v6, &wanted_locally.v6),
+        ),
+    ];
+    let missing = counts.into_iter().filter(|(_, count)| *count > 0);
+    Ok(missing.map(|(what, count)| format!("the maps lack {count} entries of {what}")).collect())
+}
+
+fn lacking<K: Ord, V, W>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, W>) -> usize {
+    wanted.keys().filter(|key| !held.contains_key(key)).count()
 }
 
 fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {

@@ -3,6 +3,7 @@
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
+use crate::dataplane::attached_programs::{self, AttachedProgram};
 use crate::dataplane::hook;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
@@ -66,6 +67,12 @@ impl Running {
     /// Whether packets meet its programs on the interface of index `link`.
     pub(super) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
         place(&self.folder, link, &self.attachment, netlink).await.is_some()
+    }
+
+    /// The programs of ours that run beside its own.
+    pub(super) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+        let place = Place::from_codes(self.attachment.hook, self.attachment.ingress);
+        attached_programs::strays(&self.folder, place, netlink).await
     }
 
     /// The network that it is on, if the file says that there is more than one.

@@ -11,7 +11,7 @@ use tunnel_common::outcome::Direction;
 use super::load::Loaded;
 use super::pins::Folder;
 use super::place::{BOTH, Hook, Ingress, Place, Program};
-use super::{tc, tcx_query, xdp};
+use super::{attached_programs, tc, tcx_query, xdp};
 use crate::failure::{Context as _, Failure};
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
@@ -148,8 +148,8 @@ pub(super) fn switch(
     switch().doing(what)
 }
 
-/// Takes the programs that links run from the interface: those of tcx and XDP. Not there is as good
-/// as taken: they go with it.
+/// Takes the programs that pinned links run from the interface, whoever else holds the links: those of tcx
+/// and XDP. A link that is not pinned is left alone.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -167,7 +167,7 @@ pub fn detach_links(folder: &Folder) -> Result<(), Failure> {
 /// If the kernel refuses.
 pub fn detach_filters(folder: &Folder) -> Result<(), Failure> {
     for direction in BOTH {
-        tc::detach_filter(folder, direction)
+        tc::detach_filter(folder.interface(), direction, &tc::filter(direction))
             .doing(|| format!("detaching from {}", folder.interface()))?;
     }
     Ok(())
@@ -197,34 +197,35 @@ pub async fn runs(
         return false;
     }
     let pins = [folder.program(kind), folder.new_program(kind)];
-    runs_one_of(&pins, place, direction, netlink, link).await
+    runs_one_of(folder, &pins, place, direction, netlink, link).await
 }
 
 /// Whether packets that cross the interface of index `link` meet one of the programs that are pinned at
-/// `pins`.
+/// `pins`, by the pinned link or at our place among clsact's filters.
 pub(super) async fn runs_one_of(
+    folder: &Folder,
     pins: &[PathBuf],
     place: Place,
     direction: Direction,
     netlink: &Netlink,
     link: u32,
 ) -> bool {
-    let ids = pins.iter().filter_map(|pin| ProgramInfo::from_pin(pin).ok().map(|info| info.id()));
-    let ids: Vec<u32> = ids.collect();
-    let ours = |id: u32| ids.contains(&id);
-    match (place.program(direction), place.hook) {
-        (Program::Xdp, _) => netlink.links().await.is_ok_and(|links| {
-            let link = links.iter().find(|other| other.index == link);
-            link.is_some_and(|link| link.xdp_programs.iter().any(|id| ours(*id)))
-        }),
+    let pinned =
+        pins.iter().filter_map(|pin| ProgramInfo::from_pin(pin).ok().map(|info| info.id()));
+    let pinned: Vec<u32> = pinned.collect();
+    let attached = match (place.program(direction), place.hook) {
+        (Program::Xdp, _) => attached_programs::by_xdp(link, netlink).await,
         (Program::Egress | Program::Ingress, Hook::Tcx) => {
-            tcx_query::programs(link, direction).is_ok_and(|ids| ids.into_iter().any(ours))
+            attached_programs::by_tcx(link, direction)
         }
-        (Program::Egress | Program::Ingress, Hook::Clsact) => netlink
-            .filter_programs(link, direction)
-            .await
-            .is_ok_and(|ids| ids.into_iter().any(ours)),
-    }
+        (Program::Egress | Program::Ingress, Hook::Clsact) => {
+            attached_programs::by_filters(link, direction, netlink).await
+        }
+    };
+    attached.is_ok_and(|attached| {
+        let mut ours = attached.iter().filter(|program| pinned.contains(&program.id));
+        ours.any(|program| attached_programs::is_at(folder, place, program))
+    })
 }
 
 /// A link that was made, to be pinned.

@@ -1,6 +1,8 @@
 //! What is in the kernel: the object, its pins, its maps and the hooks that run it.
 
+pub mod attached_programs;
 mod batch;
+mod bpf_link;
 mod family_maps;
 pub mod hook;
 pub mod instance;
@@ -12,6 +14,7 @@ pub mod peer_filter;
 pub mod pins;
 pub mod place;
 pub mod record;
+pub mod remains;
 pub mod remake;
 mod shapes;
 pub mod table;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
+use tunnel_common::{ABI_VERSION, maps};
 
 use super::place::{BOTH, Program};
 use super::upgrade::Abi;
@@ -165,9 +165,9 @@ impl Folder {
             return Err(Failure::pins(
                 format!("{} lacks the maps {}", self.path.display(), missing.join(", ")),
                 format!(
-                    "the pins are of another version of rewrite, or somebody removed some; detach \
-                     with that version, or: rm -r {}, then attach again",
-                    self.path.display()
+                    "somebody removed some, which rewrite attach {} puts back; or they are of another \
+                     version of rewrite: detach with that version",
+                    self.interface
                 ),
             ));
         }
@@ -184,6 +184,24 @@ impl Folder {
             && !self.has_programs()
             && self.foreign()?.is_empty()
             && super::shapes::fit(self))
+    }
+
+    /// Whether somebody removed pins of maps from what this version attached. Those that are left have the
+    /// shapes of ours.
+    ///
+    /// # Errors
+    /// If the folder or the record can't be read.
+    pub fn lacks_maps(&self) -> Result<bool, Failure> {
+        let complete = MAPS.into_iter().all(|name| self.map(name).exists());
+        if complete
+            || !self.has_programs()
+            || !self.foreign()?.is_empty()
+            || !super::shapes::fit(self)
+        {
+            return Ok(false);
+        }
+        let recorded = super::remains::attachment(self)?.map(|record| record.abi_version);
+        Ok(recorded.is_none_or(|version| version == ABI_VERSION))
     }
 
     fn foreign(&self) -> Result<Vec<String>, Failure> {

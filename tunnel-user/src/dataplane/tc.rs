@@ -1,15 +1,16 @@
 //! One program at tc: by tcx (Linux 6.6, commit e420bed02507), or as a direct-action filter of a
 //! clsact qdisc where the kernel has no tcx.
 
+use std::fs;
 use std::io;
 use std::mem;
 
-use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
 use aya::programs::{Link as _, LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
-use aya::sys::SyscallError;
 use tunnel_common::outcome::Direction;
 
+use super::bpf_link::BpfLink;
 use super::hook::unusable;
 use super::pins::Folder;
 use super::place::Hook;
@@ -17,7 +18,7 @@ use crate::failure::{Context as _, Failure, is_io};
 
 /// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they
 /// see private addresses, and at egress behind them, for the same reason.
-const fn filter(direction: Direction) -> NlOptions {
+pub const fn filter(direction: Direction) -> NlOptions {
     let priority = match direction {
         Direction::Egress => 0xc000 - 1,
         Direction::Ingress => 1,
@@ -89,46 +90,54 @@ pub fn replace(
     hook: Hook,
     direction: Direction,
 ) -> Result<(), anyhow::Error> {
-    let link = match hook {
-        Hook::Tcx => FdLink::from(PinnedLink::from_pin(folder.link(direction))?).try_into()?,
-        Hook::Clsact => existing_filter(folder, direction)?,
-    };
-    let id = program.attach_to_link(link)?;
-    // A filter's link would take the filter away when dropped; a tcx link is held by its pin.
-    mem::forget(program.take_link(id)?);
+    match hook {
+        Hook::Tcx => {
+            let link = FdLink::from(PinnedLink::from_pin(folder.link(direction))?);
+            let id = program.attach_to_link(link.try_into()?)?;
+            // Its pin holds it: a descriptor that stayed open would keep the program where it is after
+            // the pin is gone.
+            drop(program.take_link(id)?);
+        }
+        Hook::Clsact => {
+            let link = existing_filter(folder.interface(), direction, &filter(direction))?;
+            let id = program.attach_to_link(link)?;
+            // Dropped, it would take the filter away. It holds no descriptor.
+            mem::forget(program.take_link(id)?);
+        }
+    }
     Ok(())
 }
 
 fn existing_filter(
-    folder: &Folder,
+    interface: &str,
     direction: Direction,
-) -> Result<SchedClassifierLink, anyhow::Error> {
-    let NlOptions { priority, handle, classid } = filter(direction);
+    options: &NlOptions,
+) -> Result<SchedClassifierLink, io::Error> {
+    let NlOptions { priority, handle, classid } = *options;
     let attach_type = attach_type(direction);
-    let interface = folder.interface();
-    Ok(SchedClassifierLink::attached(interface, attach_type, priority, handle, classid)?)
+    SchedClassifierLink::attached(interface, attach_type, priority, handle, classid)
 }
 
-/// Removes a pinned link of whatever kind, and with it what it attached.
-pub fn detach_link(folder: &Folder, direction: Direction) -> Result<(), anyhow::Error> {
-    match PinnedLink::from_pin(folder.link(direction)) {
+/// Detaches a pinned link of tcx or XDP, whoever else holds it, and removes its pin.
+pub fn detach_link(folder: &Folder, direction: Direction) -> Result<(), io::Error> {
+    let path = folder.link(direction);
+    match BpfLink::pinned(&path) {
         Ok(link) => {
-            // The last reference: closing it detaches.
-            drop(link.unpin()?);
-            Ok(())
+            link.detach()?;
+            fs::remove_file(path)
         }
-        Err(LinkError::SyscallError(SyscallError { io_error, .. }))
-            if io_error.kind() == io::ErrorKind::NotFound =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
-/// Removes our filter, if there is one.
-pub fn detach_filter(folder: &Folder, direction: Direction) -> Result<(), anyhow::Error> {
-    let Ok(link) = existing_filter(folder, direction) else { return Ok(()) };
+/// Removes the filter at a place of a clsact qdisc, if there is one.
+pub fn detach_filter(
+    interface: &str,
+    direction: Direction,
+    options: &NlOptions,
+) -> Result<(), anyhow::Error> {
+    let Ok(link) = existing_filter(interface, direction, options) else { return Ok(()) };
     match link.detach() {
         Err(error) if is_io(&error, io::ErrorKind::NotFound) => Ok(()),
         // No clsact qdisc any more: its filters went with it.

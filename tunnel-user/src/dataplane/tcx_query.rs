@@ -1,4 +1,4 @@
-//! Which programs an interface runs by tcx: their ids alone.
+//! Which programs an interface runs by tcx: their ids and those of their links alone.
 //!
 //! aya's query also opens each program by its id, which takes CAP_SYS_ADMIN (Linux,
 //! kernel/bpf/syscall.c, bpf_prog_get_fd_by_id). The ids take CAP_NET_ADMIN (bpf_prog_query).
@@ -34,12 +34,23 @@ struct Query {
     revision: u64,
 }
 
-/// The ids of the programs that the interface of index `link` runs in a direction, in their order.
+/// One program that an interface runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcxProgram {
+    /// Its id.
+    pub id: u32,
+    /// The id of its link; 0 if it was attached without one (Linux 6.6, kernel/bpf/mprog.c,
+    /// bpf_mprog_query).
+    pub link: u32,
+}
+
+/// The programs that the interface of index `link` runs in a direction, in their order.
 ///
 /// # Errors
 /// The kernel's: EINVAL without tcx (before Linux 6.6), ENODEV without the interface.
-pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<u32>> {
+pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<TcxProgram>> {
     let mut ids = [0_u32; PROGRAMS_MAX];
+    let mut links = [0_u32; PROGRAMS_MAX];
     let mut query = Query {
         target_ifindex: link,
         attach_type: match direction {
@@ -52,17 +63,18 @@ pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<u32>> {
         count: PROGRAMS_MAX as u32,
         padding: 0,
         prog_attach_flags: 0,
-        link_ids: 0,
+        link_ids: links.as_mut_ptr() as u64,
         link_attach_flags: 0,
         revision: 0,
     };
     // SAFETY: `query` is what the command takes, of the size that is given; the kernel writes to it,
-    // and at most `count` ids to `ids`, which both outlive the call.
+    // and at most `count` ids to `ids` and to `links`, which all outlive the call.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
     let count = usize::try_from(query.count).unwrap_or(0).min(PROGRAMS_MAX);
-    Ok(ids[..count].to_vec())
+    let both = ids.into_iter().zip(links).take(count);
+    Ok(both.map(|(id, link)| TcxProgram { id, link }).collect())
 }

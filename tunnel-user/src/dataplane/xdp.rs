@@ -2,7 +2,6 @@
 
 use std::io;
 use std::iter;
-use std::mem;
 use std::os::fd::AsFd as _;
 
 use aya::programs::links::{FdLink, PinnedLink};
@@ -203,7 +202,8 @@ fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
 pub fn replace(program: &mut Xdp, folder: &Folder) -> Result<(), anyhow::Error> {
     let link = FdLink::from(PinnedLink::from_pin(folder.link(Direction::Ingress))?);
     let id = program.attach_to_link(XdpLink::try_from(link)?)?;
-    // Held by its pin.
-    mem::forget(program.take_link(id)?);
+    // Its pin holds it: a descriptor that stayed open would keep the program where it is after the pin
+    // is gone.
+    drop(program.take_link(id)?);
     Ok(())
 }

@@ -10,6 +10,43 @@ use crate::failure::{Context as _, Failure};
 /// The kind of qdisc that our filters need.
 pub const CLSACT: &str = "clsact";
 
+/// A program that a filter runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterProgram {
+    /// The program's id.
+    pub id: u32,
+    /// The filter's priority, `pref` in tc(8).
+    pub priority: u16,
+    /// The filter's handle.
+    pub handle: u32,
+    /// What the filter calls the program.
+    pub name: String,
+}
+
+impl FilterProgram {
+    fn of(message: &TcMessage) -> Option<Self> {
+        let mut program = Self {
+            id: 0,
+            // The protocol is in the lower half (Linux, include/uapi/linux/pkt_sched.h, TC_H_MAJ).
+            priority: (message.header.info >> 16) as u16,
+            handle: u32::from(message.header.handle),
+            name: String::new(),
+        };
+        let options = message.attributes.iter().filter_map(|attribute| match attribute {
+            TcAttribute::Options(options) => Some(options),
+            _ => None,
+        });
+        for option in options.flatten() {
+            match option {
+                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => program.id = *id,
+                TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => program.name.clone_from(name),
+                _ => {}
+            }
+        }
+        (program.id != 0).then_some(program)
+    }
+}
+
 impl Netlink {
     /// The kind of the qdisc where clsact's place is: `clsact`, `ingress`, or none.
     ///
@@ -39,7 +76,7 @@ impl Netlink {
         Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
     }
 
-    /// The ids of the programs that filters of the interface run in a direction.
+    /// The programs that filters of the interface run in a direction.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -47,18 +84,9 @@ impl Netlink {
         &self,
         link: u32,
         direction: Direction,
-    ) -> Result<Vec<u32>, Failure> {
+    ) -> Result<Vec<FilterProgram>, Failure> {
         let messages = self.filters(link, direction).await?;
-        let options = messages.iter().flat_map(|message| &message.attributes).filter_map(|a| {
-            if let TcAttribute::Options(options) = a { Some(options) } else { None }
-        });
-        Ok(options
-            .flatten()
-            .filter_map(|option| match option {
-                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
-                _ => None,
-            })
-            .collect())
+        Ok(messages.iter().filter_map(FilterProgram::of).collect())
     }
 
     /// Removes the interface's clsact qdisc, if it is there and nobody has a filter in it.

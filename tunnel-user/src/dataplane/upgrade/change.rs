@@ -189,7 +189,7 @@ async fn runs(
     let program = place.program(direction);
     let pins: [PathBuf; 3] =
         [folder.program(program), folder.new_program(program), next.program(program)];
-    hook::runs_one_of(&pins, place, direction, netlink, link).await
+    hook::runs_one_of(folder, &pins, place, direction, netlink, link).await
 }
 
 /// Brings over what the programs before have noted since the copy: that flows are to be asked for, and the

@@ -1,0 +1,294 @@
+//! The programs that an interface runs, and which of them are ours. One for each direction is wanted: the
+//! one that is pinned, by the link or at the place that is ours. Two rewrite a packet twice.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+
+use aya::maps::MapInfo;
+use aya::programs::links::LinkType;
+use aya::programs::tc::{NlOptions, TcHandle};
+use aya::programs::{ProgramInfo, loaded_links, loaded_programs};
+use nix::net::if_::if_nametoindex;
+use tunnel_common::outcome::Direction;
+
+use super::bpf_link::BpfLink;
+use super::pins::{Folder, MAPS};
+use super::place::{BOTH, Hook, Place, Program};
+use super::{tc, tcx_query};
+use crate::failure::{Context as _, Failure};
+use crate::host::netlink::Netlink;
+use crate::host::qdiscs::FilterProgram;
+
+/// One program that an interface runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedProgram {
+    /// The packets that meet it.
+    pub direction: Direction,
+    /// Its id, as in `bpftool prog show id`.
+    pub id: u32,
+    /// How it is attached.
+    pub by: By,
+}
+
+/// How a program is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By a link of tcx; of id 0 if there is none.
+    Tcx(u32),
+    /// By a filter of a clsact qdisc, with its priority, its handle and its name.
+    Filter(u16, u32, String),
+    /// By XDP.
+    Xdp,
+}
+
+impl fmt::Display for AttachedProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.direction {
+            Direction::Egress => "egress",
+            Direction::Ingress => "ingress",
+        };
+        write!(f, "at {direction}: program id {}", self.id)?;
+        match &self.by {
+            By::Tcx(0) => f.write_str(" by tcx without a link"),
+            By::Tcx(link) => write!(f, " by tcx link id {link}"),
+            By::Filter(priority, handle, _) => {
+                write!(f, " by a filter of clsact, pref {priority} handle {handle:#x}")
+            }
+            By::Xdp => f.write_str(" by XDP"),
+        }
+    }
+}
+
+/// The programs of ours that the interface runs beside those that are wanted at `place`; with no place,
+/// all of them.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub async fn strays(
+    folder: &Folder,
+    place: Option<Place>,
+    netlink: &Netlink,
+) -> Result<Vec<AttachedProgram>, Failure> {
+    let ours = ours(folder, netlink).await?;
+    let wanted = |program: &AttachedProgram| place.is_some_and(|p| is_wanted(folder, p, program));
+    Ok(ours.into_iter().filter(|program| !wanted(program)).collect())
+}
+
+/// Takes the programs of [`strays`] from the interface, whoever holds their links, and looks that they
+/// are gone.
+///
+/// # Errors
+/// [`Failure::Host`] that names those which go on, and says how to detach them.
+pub async fn remove_strays(
+    folder: &Folder,
+    place: Option<Place>,
+    netlink: &Netlink,
+) -> Result<(), Failure> {
+    let interface = folder.interface();
+    let mut refusals = Vec::new();
+    for program in strays(folder, place, netlink).await? {
+        tracing::warn!(
+            "{interface} runs a program of rewrite that nobody keeps: detaching it, {program}"
+        );
+        if let Err(refusal) = remove(interface, &program) {
+            refusals.push(format!("{refusal:#}"));
+        }
+    }
+    let left = strays(folder, place, netlink).await?;
+    let Some(first) = left.first() else { return Ok(()) };
+    let refusal = match &refusals[..] {
+        [] => String::new(),
+        refusals => format!(" ({})", refusals.join("; ")),
+    };
+    let all: Vec<_> = left.iter().map(ToString::to_string).collect();
+    Err(Failure::host(
+        format!("{interface} still runs programs of rewrite, {}{refusal}", all.join(", ")),
+        format!("detach them as root ({}), then run this again", how_to_remove(interface, first)),
+    ))
+}
+
+/// Detaches one program.
+fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Error> {
+    match program.by {
+        By::Tcx(0) => anyhow::bail!("it has no link that could be detached"),
+        By::Tcx(link) => Ok(BpfLink::by_id(link)?.detach()?),
+        By::Filter(priority, handle, _) => {
+            let handle = TcHandle::from(handle);
+            let options = NlOptions { priority, handle, classid: None };
+            tc::detach_filter(interface, program.direction, &options)
+        }
+        By::Xdp => {
+            for link in loaded_links() {
+                let link = link?;
+                if link.program_id() == program.id && link.link_type()? == LinkType::Xdp {
+                    BpfLink::by_id(link.id())?.detach()?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn how_to_remove(interface: &str, program: &AttachedProgram) -> String {
+    let id = program.id;
+    match (&program.by, program.direction) {
+        (By::Tcx(0), Direction::Egress) => format!("bpftool net detach tcx_egress dev {interface}"),
+        (By::Tcx(0), Direction::Ingress) => {
+            format!("bpftool net detach tcx_ingress dev {interface}")
+        }
+        (By::Tcx(link), _) => format!("bpftool link detach id {link}"),
+        (By::Filter(priority, ..), Direction::Egress) => {
+            format!("tc filter del dev {interface} egress pref {priority}")
+        }
+        (By::Filter(priority, ..), Direction::Ingress) => {
+            format!("tc filter del dev {interface} ingress pref {priority}")
+        }
+        (By::Xdp, _) => format!(
+            "ip link set dev {interface} xdp off, or bpftool link detach id of the link that \
+             bpftool link show names for prog {id}"
+        ),
+    }
+}
+
+/// The program that packets are to meet in its direction, by the pinned link or at our place among
+/// clsact's filters.
+fn is_wanted(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
+    let kind = place.program(program.direction);
+    let pins = [folder.program(kind), folder.new_program(kind)];
+    let is_pinned =
+        pins.iter().any(|pin| ProgramInfo::from_pin(pin).is_ok_and(|info| info.id() == program.id));
+    is_pinned && is_at(folder, place, program)
+}
+
+/// Whether it is attached by the pinned link, or at our place among clsact's filters.
+pub(super) fn is_at(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
+    let direction = program.direction;
+    let link = || BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info());
+    match (place.program(direction), place.hook, &program.by) {
+        (Program::Xdp, _, By::Xdp) => link().is_ok_and(|link| link.program == program.id),
+        (Program::Egress | Program::Ingress, Hook::Tcx, By::Tcx(id)) => {
+            link().is_ok_and(|link| link.id == *id)
+        }
+        (Program::Egress | Program::Ingress, Hook::Clsact, By::Filter(priority, handle, _)) => {
+            is_our_place(direction, *priority, *handle)
+        }
+        _ => false,
+    }
+}
+
+fn is_our_place(direction: Direction, priority: u16, handle: u32) -> bool {
+    let ours = tc::filter(direction);
+    (ours.priority, u32::from(ours.handle)) == (priority, handle)
+}
+
+/// The programs of ours among all that the interface runs: those that are pinned; those that look into
+/// the pinned maps; and those that are called like ours, by a link of tcx or at our place among clsact's
+/// filters, whose pins somebody has removed. Without CAP_SYS_ADMIN the kernel tells neither maps nor names
+/// of a program that is not pinned (Linux, kernel/bpf/syscall.c, bpf_prog_get_fd_by_id).
+async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+    let programs = all(folder.interface(), netlink).await?;
+    let pinned: BTreeSet<u32> = Program::ALL
+        .into_iter()
+        .flat_map(|program| [folder.program(program), folder.new_program(program)])
+        .filter_map(|pin| ProgramInfo::from_pin(pin).ok().map(|info| info.id()))
+        .collect();
+    let unknown: BTreeSet<u32> =
+        programs.iter().map(|program| program.id).filter(|id| !pinned.contains(id)).collect();
+    let known = if unknown.is_empty() { Vec::new() } else { look_up(folder, &unknown) };
+    let is_ours = |program: &AttachedProgram| {
+        let known = known.iter().find(|known| known.id == program.id);
+        let is_called = |name: &str| Program::ALL.iter().any(|program| program.name() == name);
+        pinned.contains(&program.id)
+            || known.is_some_and(|known| known.uses_our_maps)
+            || match &program.by {
+                By::Tcx(link) => *link != 0 && known.is_some_and(|known| is_called(&known.name)),
+                By::Filter(priority, handle, name) => {
+                    is_our_place(program.direction, *priority, *handle) && is_called(name)
+                }
+                By::Xdp => false,
+            }
+    };
+    Ok(programs.into_iter().filter(is_ours).collect())
+}
+
+/// What the kernel tells of a program.
+struct Known {
+    id: u32,
+    name: String,
+    uses_our_maps: bool,
+}
+
+fn look_up(folder: &Folder, ids: &BTreeSet<u32>) -> Vec<Known> {
+    let maps: BTreeSet<u32> = MAPS
+        .into_iter()
+        .filter_map(|name| MapInfo::from_pin(folder.map(name)).ok().map(|info| info.id()))
+        .collect();
+    let wanted = |program: &ProgramInfo| ids.contains(&program.id());
+    let uses_our_maps = |program: &ProgramInfo| {
+        let used = program.map_ids().ok().flatten().unwrap_or_default();
+        used.iter().any(|map| maps.contains(map))
+    };
+    loaded_programs()
+        .filter_map(Result::ok)
+        .filter(wanted)
+        .map(|program| Known {
+            id: program.id(),
+            name: program.name_as_str().unwrap_or_default().to_owned(),
+            uses_our_maps: uses_our_maps(&program),
+        })
+        .collect()
+}
+
+/// All programs that the interface runs; none if it is gone.
+async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+    let Ok(index) = if_nametoindex(interface) else { return Ok(Vec::new()) };
+    let mut programs = Vec::new();
+    let has_clsact = netlink.has_clsact(index).await?;
+    for direction in BOTH {
+        programs.extend(by_tcx(index, direction)?);
+        if has_clsact {
+            programs.extend(by_filters(index, direction, netlink).await?);
+        }
+    }
+    programs.extend(by_xdp(index, netlink).await?);
+    Ok(programs)
+}
+
+/// The programs that the interface runs by XDP.
+pub(super) async fn by_xdp(link: u32, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+    let links = netlink.links().await?;
+    let found = links.iter().filter(|other| other.index == link);
+    // More than one mode may name the same program.
+    let ids: BTreeSet<u32> = found.flat_map(|link| link.xdp_programs.iter().copied()).collect();
+    let direction = Direction::Ingress;
+    Ok(ids.into_iter().map(|id| AttachedProgram { direction, id, by: By::Xdp }).collect())
+}
+
+/// The programs that filters of the interface's clsact qdisc run.
+pub(super) async fn by_filters(
+    link: u32,
+    direction: Direction,
+    netlink: &Netlink,
+) -> Result<Vec<AttachedProgram>, Failure> {
+    let filters = netlink.filter_programs(link, direction).await?;
+    let attached = |FilterProgram { id, priority, handle, name }| AttachedProgram {
+        direction,
+        id,
+        by: By::Filter(priority, handle, name),
+    };
+    Ok(filters.into_iter().map(attached).collect())
+}
+
+/// The programs that the interface runs by tcx; none without tcx, or if the interface is gone.
+pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProgram>, Failure> {
+    match tcx_query::programs(link, direction) {
+        Ok(programs) => Ok(programs
+            .into_iter()
+            .map(|program| AttachedProgram { direction, id: program.id, by: By::Tcx(program.link) })
+            .collect()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(Vec::new()),
+        Err(error) => Err(error).doing(|| format!("asking what interface {link} runs by tcx")),
+    }
+}

@@ -1,0 +1,53 @@
+//! What an attach has recorded, as far as its pins are still there: somebody may have removed some.
+
+use std::collections::BTreeSet;
+
+use aya::maps::{Array, HashMap, Map, MapData};
+use tunnel_common::attachment::Attachment;
+use tunnel_common::local_members::LocalMember;
+use tunnel_common::maps;
+
+use super::maps::RecordedSelves;
+use super::pins::Folder;
+use super::record::decode_self;
+use crate::failure::{Context as _, Failure};
+use crate::plan::identity::Identity;
+
+/// The record of what is attached; nothing if its pin is gone.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Failure> {
+    let pin = folder.map(maps::ATTACHMENT);
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let read = || -> Result<Attachment, anyhow::Error> {
+        let map: Array<_, Attachment> = Map::Array(MapData::from_pin(&pin)?).try_into()?;
+        Ok(map.get(&0, 0)?)
+    };
+    read().map(Some).doing(|| format!("reading {}", pin.display()))
+}
+
+/// Who this host is, and the addresses that attach added; nobody and none if the pin is gone.
+///
+/// # Errors
+/// If the kernel refuses, or a name is not one.
+pub fn selves(folder: &Folder) -> Result<RecordedSelves, Failure> {
+    let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
+    let pin = folder.map(maps::LOCAL_MEMBERS);
+    if pin.exists() {
+        let read = || -> Result<Vec<(u32, LocalMember)>, anyhow::Error> {
+            let map: HashMap<_, u32, LocalMember> =
+                Map::HashMap(MapData::from_pin(&pin)?).try_into()?;
+            Ok(map.iter().collect::<Result<_, _>>()?)
+        };
+        let what = || format!("reading {}", pin.display());
+        for (_, record) in read().doing(what)? {
+            let (own, its_added) = decode_self(&record).doing(what)?;
+            selves.push(own);
+            added.extend(its_added);
+        }
+    }
+    Ok(RecordedSelves { identity: Identity::new(selves), added })
+}
