@@ -14,6 +14,7 @@ use super::look::{self, MayFollow, Permission};
 use super::{attach, detach};
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::program_changes::ProgramChanges;
 use crate::failure::{Context as _, Failure};
 use crate::host::file_changes::FileChanges;
 use crate::host::netlink::Netlink;
@@ -78,6 +79,7 @@ struct Daemon<'a> {
     follow: Follow,
     file: FileChanges,
     network: NetworkChanges,
+    programs: ProgramChanges,
     interrupt: Interrupt,
     terminate: Signal,
     stop: Signal,
@@ -96,6 +98,7 @@ impl<'a> Daemon<'a> {
             follow: Follow::default(),
             file: FileChanges::listen(&options.config)?,
             network: NetworkChanges::listen()?,
+            programs: ProgramChanges::listen(folder),
             interrupt: Interrupt::listen()?,
             terminate: listen(SignalKind::terminate())?,
             stop: listen(SignalKind::interrupt())?,
@@ -127,6 +130,7 @@ impl<'a> Daemon<'a> {
                 () = sleep_until(deadline) => Event::Due,
                 changed = self.file.changed() => changed.map(|()| Event::Changed)?,
                 changed = self.network.changed() => changed.map(|()| Event::Changed)?,
+                () = self.programs.changed() => Event::Changed,
             });
         }
     }
@@ -149,6 +153,7 @@ impl<'a> Daemon<'a> {
                             for left_out in &report.left_out {
                                 tracing::info!("{left_out}");
                             }
+                            self.programs.note();
                             Event::Attached(Ok(()))
                         }
                         // The signal itself is the next event.

@@ -13,6 +13,7 @@ pub mod object;
 pub mod peer_filter;
 pub mod pins;
 pub mod place;
+pub mod program_changes;
 pub mod record;
 pub mod remains;
 pub mod remake;

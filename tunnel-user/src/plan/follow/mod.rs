@@ -15,7 +15,7 @@ use self::backoff::Backoff;
 use self::quiet::Quiet;
 
 /// How often it is looked though nothing was heard: for what the kernel does not announce, such as
-/// a tcx program that somebody detached.
+/// an entry of a map that somebody removed.
 pub const REGULARLY: Duration = Duration::from_secs(30);
 
 /// What has happened.
@@ -23,7 +23,7 @@ pub const REGULARLY: Duration = Duration::from_secs(30);
 pub enum Event {
     /// The daemon has begun.
     Started,
-    /// The file, an interface, an address or a route may be another one.
+    /// The file, an interface, an address, a route, a pin or a program may be another one.
     Changed,
     /// The operator wants it to be looked at now, and tried even if it failed before.
     Reload,

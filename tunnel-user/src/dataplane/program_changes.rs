@@ -1,0 +1,75 @@
+//! Tells when an interface may run other programs, or pins are gone. The kernel announces neither that a
+//! link of tcx or XDP is detached, nor that a program is attached by one.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::time::Duration;
+
+use nix::net::if_::if_nametoindex;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tunnel_common::outcome::Direction;
+
+use super::bpf_link::{BpfLink, LinkInfo};
+use super::pins::Folder;
+use super::place::BOTH;
+use super::tcx_query::{self, TcxProgram};
+
+/// How often it is looked: some ten system calls.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Looks at the pins and the programs of one interface, again and again.
+pub struct ProgramChanges {
+    folder: Folder,
+    seen: Seen,
+    interval: Interval,
+}
+
+/// The names of the pins, and what runs in each direction.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    pins: BTreeSet<OsString>,
+    directions: [(Option<LinkInfo>, Vec<TcxProgram>); 2],
+}
+
+impl ProgramChanges {
+    /// Looks from now on. Needs a tokio runtime.
+    #[must_use]
+    pub fn listen(folder: &Folder) -> Self {
+        let mut interval = interval(INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { folder: folder.clone(), seen: Seen::now(folder), interval }
+    }
+
+    /// Waits until there is another pin or program than at the last look.
+    pub async fn changed(&mut self) {
+        loop {
+            self.interval.tick().await;
+            let now = Seen::now(&self.folder);
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+        }
+    }
+
+    /// Takes what is there now as seen: an attach has just made it so.
+    pub fn note(&mut self) {
+        self.seen = Seen::now(&self.folder);
+    }
+}
+
+impl Seen {
+    fn now(folder: &Folder) -> Self {
+        let entries = fs::read_dir(folder.path()).into_iter().flatten();
+        let index = if_nametoindex(folder.interface()).unwrap_or_default();
+        let direction = |direction: Direction| {
+            let link = BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info()).ok();
+            (link, tcx_query::programs(index, direction).unwrap_or_default())
+        };
+        Self {
+            pins: entries.flatten().map(|entry| entry.file_name()).collect(),
+            directions: BOTH.map(direction),
+        }
+    }
+}
