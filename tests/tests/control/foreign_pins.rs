@@ -10,7 +10,7 @@ use tunnel_common::ABI_VERSION;
 
 use crate::bpffs::{ATTACHMENT_ABI_VERSION, bpftool, pins, set_attachment_byte, tree};
 use crate::host_state::HostState;
-use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
 /// Makes a map that has nothing to do with rewrite.
 fn foreign_map(pin: &Path) -> Result<()> {
@@ -25,22 +25,36 @@ fn foreign_map(pin: &Path) -> Result<()> {
 
 /// Every command that would use the pins refuses to, and touches nothing.
 fn all_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
-    let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     for words in [
         &["attach", PUBLIC_INTERFACE, "--config", &path][..],
         &["detach", PUBLIC_INTERFACE],
         &["detach", "--all"],
-        &["status"],
-        &["stats"],
-        &["peer", "list"],
-        &["peer", "remove", "srvb"],
     ] {
-        let ended = scenario.try_run(host, words)?;
-        ended.require(6, on_stderr)?;
-        ended.require(6, &["help: ", PUBLIC_INTERFACE])?;
-        before.assert_unchanged(host, &ended.line);
+        refused(scenario, host, words, on_stderr)?;
     }
+    uses_refused(scenario, host, on_stderr)
+}
+
+/// So does every command that neither puts all in place nor takes all away.
+fn uses_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
+    for words in [&["status"][..], &["stats"], &["peer", "list"], &["peer", "remove", "srvb"]] {
+        refused(scenario, host, words, on_stderr)?;
+    }
+    Ok(())
+}
+
+fn refused(
+    scenario: &Scenario,
+    host: &Namespace,
+    words: &[&str],
+    on_stderr: &[&str],
+) -> Result<()> {
+    let before = HostState::of(host)?;
+    let ended = scenario.try_run(host, words)?;
+    ended.require(6, on_stderr)?;
+    ended.require(6, &["help: ", PUBLIC_INTERFACE])?;
+    before.assert_unchanged(host, &ended.line);
     Ok(())
 }
 
@@ -110,10 +124,32 @@ fn pins_of_another_abi_version_are_recognised() -> Result<()> {
 }
 
 #[test]
-fn ours_without_one_map_are_not_used() -> Result<()> {
+fn ours_without_one_map_are_not_used_put_back_by_attach_and_taken_away_by_detach() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let before = HostState::of(host)?;
+    for hook in [NOTHING_MORE, CLSACT] {
+        scenario.attach(host, hook)?;
+        fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
+        let said = ["lacks the maps members", "rewrite attach eth0 puts back"];
+        uses_refused(&scenario, host, &said)?;
+        scenario.attach(host, hook)?;
+        scenario.require_healthy(host)?;
+        scenario.require_traffic()?;
+        fs::remove_file(scenario.pin(host, "peers_v6")?).context("unpin")?;
+        scenario.detach(host)?;
+        before.assert_unchanged(host, "after detach");
+    }
+    Ok(())
+}
+
+#[test]
+fn ours_without_one_map_and_of_another_abi_version_are_left_alone() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
+    set_attachment_byte(&scenario.pin(host, "attachment")?, ATTACHMENT_ABI_VERSION, 77)?;
     fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
     all_refused(&scenario, host, &["lacks the maps members"])
 }

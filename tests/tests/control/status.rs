@@ -96,7 +96,7 @@ fn found_and_put_right(hook: &[&str], command: &str, said: &str) -> Result<()> {
     scenario.require_traffic()
 }
 
-fn wrong(scenario: &Scenario, host: &Namespace, said: &str) -> Result<()> {
+pub fn wrong(scenario: &Scenario, host: &Namespace, said: &str) -> Result<()> {
     let ended = scenario.try_run(host, &["status"])?;
     ended.require(1, &[])?;
     let found = ended.stdout.lines().any(|line| line.contains("WRONG") && line.contains(said));

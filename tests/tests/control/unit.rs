@@ -19,7 +19,7 @@ const BOUNDING_SET: &str = "CapabilityBoundingSet=";
 const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimited; exec \"$@\"";
 
 /// The unit's capabilities.
-fn capabilities() -> Result<Vec<&'static str>> {
+pub fn capabilities() -> Result<Vec<&'static str>> {
     let line = UNIT.lines().find_map(|line| line.strip_prefix(BOUNDING_SET));
     Ok(line.context("the unit has no bounding set")?.split(' ').collect())
 }
@@ -34,7 +34,7 @@ fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     command
 }
 
-fn run(
+pub fn run(
     scenario: &Scenario,
     host: &Namespace,
     capabilities: &[&str],

@@ -1,0 +1,299 @@
+//! `rewrite run` keeps one program in each direction and no descriptors, whatever it changes, and whatever
+//! somebody takes away.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::{ProgramInfo, TcAttachType};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tests::lab::PUBLIC_INTERFACE;
+use tests::process::run;
+use tests::wait::wait_until;
+
+use crate::bpffs::{bpftool, dump, dump_without_notes, tree};
+use crate::daemon::Daemon;
+use crate::dual_stack::MIXED;
+use crate::hooks::{LINKS, hold_both, require_one_each, run_second, wait_for_one_each};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A look that nothing has called for comes after 30 s.
+const SOON: Duration = Duration::from_secs(5);
+/// How many changes the daemon follows in CI, and the variable that asks for others.
+const CHANGES: usize = 200;
+const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
+/// Changes before the first count: the allocator and tokio have made themselves at home by then.
+const WARM_UP: usize = 20;
+/// What the allocator may keep of 200 changes or of 1,000: a descriptor of a program or a map that stayed
+/// would show among the descriptors.
+const MEMORY_MAX: u64 = 6 << 20;
+
+/// The maps whose entries an attach makes, and bpftool can delete.
+const ENTRIES: [&str; 9] = [
+    "peers_v4",
+    "peers_v6",
+    "prefixes_v4",
+    "prefixes_v6",
+    "local_members",
+    "local_v4",
+    "local_v6",
+    "members",
+    "bypass",
+];
+
+/// What a process holds.
+#[derive(Debug)]
+struct Held {
+    descriptors: usize,
+    memory: u64,
+}
+
+impl Held {
+    fn by(process: u32) -> Result<Self> {
+        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).context("list")?.count();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).context("read")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().split(' ').next()).context("no VmRSS")?;
+        Ok(Self { descriptors, memory: kilobytes.parse::<u64>()? << 10 })
+    }
+}
+
+/// Has the daemon follow one change after the other, each by an attach of its own, which replaces the
+/// programs once: the two files ask for the same of them.
+fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
+    let right = scenario.lab.cluster_toml();
+    let pin = scenario.pin(&scenario.lab.a, "rewrite_egress")?;
+    let id = || ProgramInfo::from_pin(&pin).map(|info| info.id()).ok();
+    for number in 0..changes {
+        let before = id();
+        let running = fs::read_to_string(scenario.path("cluster.toml")).context("read the file")?;
+        let (name, host) = if running.contains("srvc") { ("srvd", 4) } else { ("srvc", 3) };
+        let (private, public) = (format!("10.0.0.{host}"), format!("192.0.2.{host}"));
+        let more = format!(
+            "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
+        );
+        scenario.file("cluster.toml", format!("{right}{more}"))?;
+        // The service manager's socket holds ten messages (net.unix.max_dgram_qlen).
+        daemon.forget()?;
+        // A daemon that is told does not wait until the file is left alone.
+        daemon.process().signal(Signal::SIGHUP)?;
+        wait_until(&format!("change {number}"), PATIENCE, || {
+            Ok(id().filter(|id| Some(*id) != before).map(drop))
+        })?;
+    }
+    settled(scenario, daemon)
+}
+
+/// Waits until the daemon has looked and found nothing to do.
+fn settled(scenario: &Scenario, daemon: &Daemon) -> Result<()> {
+    daemon.forget()?;
+    daemon.process().signal(Signal::SIGHUP)?;
+    daemon.wait_for("STATUS=eth0 is as")?;
+    scenario.require_healthy(&scenario.lab.a)
+}
+
+fn descriptors_stay(hook: &[&str], changes: usize) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, hook)?;
+    // The first may replace the programs twice: there were fewer members before.
+    change(&scenario, &daemon, 1)?;
+    change(&scenario, &daemon, WARM_UP + 1)?;
+    let before = Held::by(daemon.process().id())?;
+    let start = Instant::now();
+    change(&scenario, &daemon, changes)?;
+    let after = Held::by(daemon.process().id())?;
+    println!("{changes} changes in {:.1?}: {before:?} to {after:?}", start.elapsed());
+    ensure!(after.descriptors <= before.descriptors, "{before:?}, and {after:?} later");
+    ensure!(after.memory <= before.memory + MEMORY_MAX, "{before:?}, and {after:?} later");
+    require_one_each(host, "after the changes")?;
+    scenario.require_traffic()?;
+    let (status, lines) = daemon.terminate()?;
+    ensure!(status.success(), "{status}: {lines:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_daemon_keeps_no_descriptors_however_often_it_changes() -> Result<()> {
+    let changes = match env::var(CHANGES_VARIABLE) {
+        Ok(text) => text.parse().with_context(|| format!("{CHANGES_VARIABLE}={text}"))?,
+        Err(_) => CHANGES,
+    };
+    descriptors_stay(NOTHING_MORE, changes)
+}
+
+#[test]
+fn the_daemon_keeps_no_descriptors_by_clsact_or_with_xdp() -> Result<()> {
+    descriptors_stay(CLSACT, 20)?;
+    descriptors_stay(XDP, 20)
+}
+
+/// Waits until what somebody did is put right.
+fn healed(scenario: &Scenario, daemon: &Daemon, start: Instant, what: &str) -> Result<()> {
+    let host = &scenario.lab.a;
+    daemon.wait_for("STATUS=eth0 is as").with_context(|| what.to_owned())?;
+    println!("{what}: healed after {:.1?}", start.elapsed());
+    ensure!(start.elapsed() < SOON, "{what}: healed after {:.1?}", start.elapsed());
+    require_one_each(host, what)?;
+    scenario.require_healthy(host).with_context(|| what.to_owned())?;
+    scenario.require_traffic().with_context(|| what.to_owned())
+}
+
+fn detached_by_somebody(hook: &[&str], links: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, hook)?;
+    // It has replaced the programs since it attached them.
+    change(&scenario, &daemon, 2)?;
+    for link in links {
+        daemon.forget()?;
+        let start = Instant::now();
+        let pin = scenario.pin(host, link)?.display().to_string();
+        bpftool(&["link", "detach", "pinned", &pin])?;
+        healed(&scenario, &daemon, start, &format!("{hook:?} {link}"))?;
+    }
+    daemon.terminate()?;
+    Ok(())
+}
+
+#[test]
+fn a_link_that_somebody_detaches_is_put_back_and_runs_once() -> Result<()> {
+    detached_by_somebody(NOTHING_MORE, &LINKS)
+}
+
+#[test]
+fn a_link_of_xdp_that_somebody_detaches_is_put_back_and_runs_once() -> Result<()> {
+    detached_by_somebody(XDP, &LINKS)
+}
+
+#[test]
+fn a_second_program_is_seen_by_the_daemon_and_taken_away() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    for attach_type in [TcAttachType::Egress, TcAttachType::Ingress] {
+        daemon.forget()?;
+        let start = Instant::now();
+        let second = run_second(&scenario, attach_type)?;
+        healed(&scenario, &daemon, start, &format!("{attach_type:?}"))?;
+        drop(second);
+    }
+    daemon.require_attaches(3)
+}
+
+/// Every pin, one after the other, and then all of them; somebody holds the links.
+fn pins_removed(hook: &[&str]) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, hook)?;
+    let folder = scenario.pin(host, "")?;
+    let pins = tree(&folder)?;
+    ensure!(pins.len() > 15, "{pins:?}");
+    // The first is the folder itself, which goes last.
+    for pin in pins.iter().rev() {
+        let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
+        daemon.forget()?;
+        let start = Instant::now();
+        if pin.is_dir() { fs::remove_dir_all(pin) } else { fs::remove_file(pin) }
+            .with_context(|| format!("remove {}", pin.display()))?;
+        healed(&scenario, &daemon, start, &format!("without {}", pin.display()))?;
+        ensure!(tree(&folder)? == pins, "{:?}", tree(&folder)?);
+        drop(held);
+    }
+    daemon.terminate()?;
+    Ok(())
+}
+
+#[test]
+fn pins_that_somebody_removes_are_put_back_and_each_program_runs_once() -> Result<()> {
+    pins_removed(NOTHING_MORE)
+}
+
+#[test]
+fn pins_that_somebody_removes_are_put_back_by_clsact() -> Result<()> {
+    pins_removed(CLSACT)
+}
+
+#[test]
+fn entries_that_somebody_removes_are_put_back_at_the_next_look() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let more = "bypass = [\"tcp/22\"]\n[[member]]\nname = \"net\"\n\
+                private = [\"10.0.7.0/24\", \"fd07::/120\"]\n\
+                public = [\"192.0.2.0/24\", \"2001:db8:7::/120\"]\nbypass = [\"udp/53\"]\n";
+    scenario.file("cluster.toml", format!("{MIXED}{more}"))?;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    for map in ENTRIES {
+        let pin = scenario.pin(host, map)?;
+        let before = sorted(&dump_without_notes(&pin)?);
+        ensure!(!before.is_empty(), "{map} is empty");
+        for key in keys(&dump(&pin)?)? {
+            remove_entry(&pin, &key)?;
+            daemon.forget()?;
+            daemon.process().signal(Signal::SIGHUP)?;
+            let what = format!("{map} without {key:?}");
+            daemon.wait_for("STATUS=eth0 is as").with_context(|| what.clone())?;
+            let after = sorted(&dump_without_notes(&pin)?);
+            ensure!(after == before, "{what}: {before:?}\n{after:?}");
+            scenario.require_healthy(host).with_context(|| what.clone())?;
+        }
+    }
+    require_one_each(host, "after all entries were removed once")?;
+    scenario.require_traffic()?;
+    daemon.terminate()?;
+    scenario.detach(host)?;
+    Ok(())
+}
+
+/// The bytes of all keys.
+fn keys(dumped: &Value) -> Result<Vec<Vec<String>>> {
+    let entries = dumped.as_array().context("no list")?;
+    let bytes = |entry: &Value| -> Result<Vec<String>> {
+        let bytes = entry["key"].as_array().context("no key")?;
+        bytes.iter().map(|byte| Ok(byte.as_str().context("no byte")?.to_owned())).collect()
+    };
+    entries.iter().map(bytes).collect()
+}
+
+/// The entries as text. A record that is gone takes along who added the private address: the one that is
+/// put back leaves the address to the operator.
+fn sorted(dumped: &Value) -> Vec<String> {
+    let text = |entry: &Value| {
+        entry.to_string().replace("\"loopback_address_added\":1", "\"loopback_address_added\":0")
+    };
+    let mut entries: Vec<_> = dumped.as_array().into_iter().flatten().map(text).collect();
+    entries.sort();
+    entries
+}
+
+fn remove_entry(pin: &Path, key: &[String]) -> Result<()> {
+    let pin = pin.display().to_string();
+    let mut command = std::process::Command::new("bpftool");
+    command.args(["map", "delete", "pinned", &pin, "key"]).args(key);
+    run(&mut command).map(drop)
+}
+
+#[test]
+fn a_filter_that_somebody_adds_a_second_time_is_taken_away() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, CLSACT)?;
+    let pin = scenario.pin(host, "rewrite_egress")?.display().to_string();
+    daemon.forget()?;
+    let start = Instant::now();
+    let place = ["tc", "filter", "add", "dev", PUBLIC_INTERFACE, "egress", "prio", "7"];
+    host.run(&[&place[..], &["bpf", "direct-action", "object-pinned", &pin]].concat())?;
+    wait_for_one_each(host, "after the second filter")?;
+    healed(&scenario, &daemon, start, "a second filter")?;
+    daemon.require_attaches(2)
+}
