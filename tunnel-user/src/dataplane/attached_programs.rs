@@ -16,7 +16,7 @@ use super::bpf_link::BpfLink;
 use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Place, Program};
 use super::{tc, tcx_query};
-use crate::failure::{Context as _, Failure};
+use crate::failure::{Context as _, Failure, is_io};
 use crate::host::netlink::Netlink;
 use crate::host::qdiscs::FilterProgram;
 
@@ -120,7 +120,11 @@ fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Erro
         }
         By::Xdp => {
             for link in loaded_links() {
-                let link = link?;
+                let link = match link {
+                    // Somebody's, that went meanwhile.
+                    Err(error) if is_io(&error, io::ErrorKind::NotFound) => continue,
+                    link => link?,
+                };
                 if link.program_id() == program.id && link.link_type()? == LinkType::Xdp {
                     BpfLink::by_id(link.id())?.detach()?;
                 }
