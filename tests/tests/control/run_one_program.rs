@@ -19,10 +19,10 @@ use crate::daemon::Daemon;
 use crate::dual_stack::MIXED;
 use crate::hooks::{LINKS, hold_both, require_one_each, run_second, wait_for_one_each};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
+use crate::unit::{capabilities, limited};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// A look that nothing has called for comes after 30 s.
-const SOON: Duration = Duration::from_secs(5);
+/// For one change, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many changes the daemon follows in CI, and the variable that asks for others.
 const CHANGES: usize = 200;
 const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
@@ -76,14 +76,17 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
         let more = format!(
             "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
         );
-        scenario.file("cluster.toml", format!("{right}{more}"))?;
+        // All at once: a daemon that is told reads a file that is half written.
+        let new = scenario.file("cluster.toml.new", format!("{right}{more}"))?;
+        fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
         // The service manager's socket holds ten messages (net.unix.max_dgram_qlen).
         daemon.forget()?;
         // A daemon that is told does not wait until the file is left alone.
         daemon.process().signal(Signal::SIGHUP)?;
         wait_until(&format!("change {number}"), PATIENCE, || {
             Ok(id().filter(|id| Some(*id) != before).map(drop))
-        })?;
+        })
+        .with_context(|| format!("the daemon said {:#?}", daemon.process().unread()))?;
     }
     settled(scenario, daemon)
 }
@@ -133,30 +136,28 @@ fn the_daemon_keeps_no_descriptors_by_clsact_or_with_xdp() -> Result<()> {
     descriptors_stay(XDP, 20)
 }
 
-/// Waits until what somebody did is put right.
+/// Waits until what somebody did is put right, which is before a look that nothing has called for: that comes
+/// after 30 s, and the daemon's words are waited for for 20.
 fn healed(scenario: &Scenario, daemon: &Daemon, start: Instant, what: &str) -> Result<()> {
     let host = &scenario.lab.a;
     daemon.wait_for("STATUS=eth0 is as").with_context(|| what.to_owned())?;
     println!("{what}: healed after {:.1?}", start.elapsed());
-    ensure!(start.elapsed() < SOON, "{what}: healed after {:.1?}", start.elapsed());
     require_one_each(host, what)?;
     scenario.require_healthy(host).with_context(|| what.to_owned())?;
     scenario.require_traffic().with_context(|| what.to_owned())
 }
 
-fn detached_by_somebody(hook: &[&str], links: &[&str]) -> Result<()> {
-    let scenario = Scenario::new()?;
+/// `daemon` has just become ready.
+fn detached_by_somebody(scenario: &Scenario, daemon: Daemon) -> Result<()> {
     let host = &scenario.lab.a;
-    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    let daemon = Daemon::ready(&scenario, host, hook)?;
     // It has replaced the programs since it attached them.
-    change(&scenario, &daemon, 2)?;
-    for link in links {
+    change(scenario, &daemon, 2)?;
+    for link in LINKS {
         daemon.forget()?;
         let start = Instant::now();
         let pin = scenario.pin(host, link)?.display().to_string();
         bpftool(&["link", "detach", "pinned", &pin])?;
-        healed(&scenario, &daemon, start, &format!("{hook:?} {link}"))?;
+        healed(scenario, &daemon, start, link)?;
     }
     daemon.terminate()?;
     Ok(())
@@ -164,12 +165,24 @@ fn detached_by_somebody(hook: &[&str], links: &[&str]) -> Result<()> {
 
 #[test]
 fn a_link_that_somebody_detaches_is_put_back_and_runs_once() -> Result<()> {
-    detached_by_somebody(NOTHING_MORE, &LINKS)
+    for hook in [NOTHING_MORE, XDP] {
+        let scenario = Scenario::new()?;
+        scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+        let daemon = Daemon::ready(&scenario, &scenario.lab.a, hook)?;
+        detached_by_somebody(&scenario, daemon).with_context(|| format!("{hook:?}"))?;
+    }
+    Ok(())
 }
 
 #[test]
-fn a_link_of_xdp_that_somebody_detaches_is_put_back_and_runs_once() -> Result<()> {
-    detached_by_somebody(XDP, &LINKS)
+fn a_link_that_somebody_detaches_is_put_back_with_the_capabilities_of_the_unit() -> Result<()> {
+    let scenario = Scenario::new()?;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let binary = scenario.rewrite.binary().display().to_string();
+    let mut command = limited(&scenario.lab.a, &capabilities()?, &binary);
+    let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
+    daemon.wait_for("READY=1")?;
+    detached_by_somebody(&scenario, daemon)
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn capabilities() -> Result<Vec<&'static str>> {
 }
 
 /// A process that has these capabilities and no other, in the network namespace of a host.
-fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
+pub fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     let names = capabilities.iter().filter_map(|name| name.strip_prefix("CAP_"));
     let set = names.fold("-all".to_owned(), |set, name| format!("{set},+{}", name.to_lowercase()));
     let mut command = host.command("sh");
