@@ -23,7 +23,7 @@ fn detach_takes_programs_away_whose_links_a_process_holds() -> Result<()> {
         let held = hold_both(&scenario, host)?;
         scenario.detach(host)?;
         before.assert_unchanged(host, &format!("{hook:?}, with held links"));
-        // What is held is no obstacle to the next attach either.
+        // The next attach takes away a held program as well.
         scenario.attach_both(hook)?;
         require_one_each(host, "attached again")?;
         scenario.require_healthy(host)?;

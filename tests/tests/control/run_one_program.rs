@@ -28,7 +28,7 @@ const CHANGES: usize = 200;
 const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
 /// Changes before the first count: the allocator and tokio have made themselves at home by then.
 const WARM_UP: usize = 20;
-/// What the allocator may keep of 200 changes or of 1,000: a descriptor of a program or a map that stayed
+/// The allocator may keep that much after 200 changes or 1,000: a descriptor of a program or a map that stayed
 /// would show among the descriptors.
 const MEMORY_MAX: u64 = 6 << 20;
 
@@ -45,7 +45,7 @@ const ENTRIES: [&str; 9] = [
     "bypass",
 ];
 
-/// What a process holds.
+/// The open files and the memory of a process.
 #[derive(Debug)]
 struct Held {
     descriptors: usize,

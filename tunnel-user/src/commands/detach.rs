@@ -133,7 +133,7 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
     }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
-    // What can't be taken away is no reason to tell the peers that it was.
+    // The peers hear of it only if the programs can be taken away.
     remove_strays(folder, &attachment, netlink).await?;
     let told = farewell::say(&mut maps).await?;
     drop(maps);

@@ -165,7 +165,7 @@ fn is_wanted(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
     is_pinned && is_at(folder, place, program)
 }
 
-/// Whether it is attached by the pinned link, or at our place among clsact's filters.
+/// True if it is attached by the pinned link, or at our place among clsact's filters.
 pub(super) fn is_at(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
     let direction = program.direction;
     let link = || BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info());
@@ -216,7 +216,7 @@ async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>
     Ok(programs.into_iter().filter(is_ours).collect())
 }
 
-/// What the kernel tells of a program.
+/// The kernel's knowledge of a program.
 struct Known {
     id: u32,
     name: String,

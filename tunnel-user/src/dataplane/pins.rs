@@ -186,7 +186,7 @@ impl Folder {
             && super::shapes::fit(self))
     }
 
-    /// Whether somebody removed pins of maps from what this version attached. Those that are left have the
+    /// True if somebody removed pins of maps from what this version attached. Those that are left have the
     /// shapes of ours.
     ///
     /// # Errors

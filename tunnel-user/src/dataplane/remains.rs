@@ -1,4 +1,4 @@
-//! What an attach has recorded, as far as its pins are still there: somebody may have removed some.
+//! The records of an attach, as far as its pins are still there: somebody may have removed some.
 
 use std::collections::BTreeSet;
 

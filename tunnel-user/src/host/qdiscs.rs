@@ -19,7 +19,7 @@ pub struct FilterProgram {
     pub priority: u16,
     /// The filter's handle.
     pub handle: u32,
-    /// What the filter calls the program.
+    /// The filter's name for the program.
     pub name: String,
 }
 
