@@ -8,6 +8,7 @@ pub mod forwarding;
 pub mod link;
 pub mod link_fitness;
 pub mod link_type;
+pub mod lock_file;
 pub mod netlink;
 pub mod netlink_routes;
 pub mod network_changes;

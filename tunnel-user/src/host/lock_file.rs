@@ -1,0 +1,139 @@
+//! A file that a process holds locked, and that says which process that is. The kernel unlocks it when
+//! the process ends, however it ends.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::runtime_folder::{RUNTIME, in_folder, remove_empty};
+
+/// A locked file, until it is dropped.
+#[derive(Debug)]
+pub struct LockFile {
+    path: PathBuf,
+    _file: Flock<File>,
+}
+
+/// The process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id and maybe its command line; nothing if it is about to write them.
+    words: String,
+}
+
+impl LockFile {
+    /// Locks the file at `path`, makes it before, and writes down this process: its id, and behind a
+    /// space `command`. Does not wait for a process that holds it.
+    ///
+    /// # Errors
+    /// If the file can't be made, locked or written.
+    pub fn try_lock(path: &Path, command: &str) -> io::Result<Result<Self, Holder>> {
+        let mut options = OpenOptions::new();
+        // Who can open a file can lock it, and so hold up all others (flock(2)).
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let parent = path.parent().unwrap_or(Path::new(RUNTIME));
+        loop {
+            let file = in_folder(parent, || options.open(path))?;
+            match lock(file, FlockArg::LockExclusiveNonblock)? {
+                Ok(mut file) if is_at(&file, path) => {
+                    file.set_len(0)?;
+                    writeln!(file, "{}", format!("{} {command}", std::process::id()).trim_end())?;
+                    return Ok(Ok(Self { path: path.to_owned(), _file: file }));
+                }
+                // The process that held it has removed it in between.
+                Ok(_) => {}
+                Err(holder) => return Ok(Err(holder)),
+            }
+        }
+    }
+
+    /// The process that holds the file at `path` locked, if there is one that this process may see.
+    ///
+    /// # Errors
+    /// If the file can't be locked.
+    pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
+        let Ok(file) = File::open(path) else { return Ok(None) };
+        // Shared: others that ask at the same moment do not see each other.
+        Ok(lock(file, FlockArg::LockSharedNonblock)?.err())
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // The lock is still held, so the file is nobody else's. A file that stays is in nobody's way.
+        let _ = fs::remove_file(&self.path);
+        if let Some(parent) = self.path.parent() {
+            remove_empty(parent, Path::new(RUNTIME));
+        }
+    }
+}
+
+impl Holder {
+    fn of(mut file: &File) -> Self {
+        let mut words = String::new();
+        let _ = file.read_to_string(&mut words);
+        Self { words: words.lines().next().unwrap_or_default().trim().to_owned() }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.words.split_once(' ') {
+            Some((id, command)) => write!(f, "process {id} ({command})"),
+            None if self.words.is_empty() => f.write_str("whose process is not known yet"),
+            None => write!(f, "process {}", self.words),
+        }
+    }
+}
+
+fn lock(file: File, how: FlockArg) -> io::Result<Result<Flock<File>, Holder>> {
+    match Flock::lock(file, how) {
+        Ok(file) => Ok(Ok(file)),
+        Err((file, Errno::EWOULDBLOCK)) => Ok(Err(Holder::of(&file))),
+        Err((_, errno)) => Err(errno.into()),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let there = fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    let here = file.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((here, there), (Ok(here), Ok(there)) if here == there)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_file_is_its_owners_alone_names_the_process_and_goes_with_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("netns-7/eth0.lock");
+        let held = LockFile::try_lock(&path, "rewrite attach eth0").unwrap().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let id = std::process::id();
+        let words = format!("process {id} (rewrite attach eth0)");
+        let refused = LockFile::try_lock(&path, "").unwrap().unwrap_err();
+        assert_eq!(refused.to_string(), words);
+        assert_eq!(LockFile::holder(&path).unwrap().unwrap().to_string(), words);
+        drop(held);
+        assert!(!path.exists());
+        assert_eq!(LockFile::holder(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_a_killed_process_has_left_is_locked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("eth0.lock");
+        fs::write(&path, "77 of a process that was killed, and had many words\n").unwrap();
+        assert_eq!(LockFile::holder(&path).unwrap(), None);
+        let _held = LockFile::try_lock(&path, "").unwrap().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+    }
+}
