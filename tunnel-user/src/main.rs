@@ -115,7 +115,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
         Command::Stats { json, watch: false } => {
-            let stats = stats::run()?;
+            let stats = stats::run().await?;
             say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
         }
         Command::Diff { config, self_names, on, json } => {
@@ -171,7 +171,7 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failu
 async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
     let (edit, on) = match command {
         PeerCommand::List { json } => {
-            let interfaces = peer::list()?;
+            let interfaces = peer::list().await?;
             return say(&if json {
                 json_peers(&interfaces)?
             } else {

@@ -32,7 +32,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
             _ = terminate.recv() => return Ok(()),
         }
         messages.iter_mut().for_each(EbpfLogger::flush);
-        let stats = stats::run()?;
+        let stats = stats::run().await?;
         let text = if json { as_json(&stats)? } else { print::stats(&stats) };
         let mut stdout = io::stdout().lock();
         let clear = if in_place { CLEAR } else { "" };

@@ -7,9 +7,8 @@ use super::attach;
 use super::attach_plan::plan;
 use super::diff::{self, Difference};
 use super::running::{self, Running};
-use super::upgrade;
 use crate::config::{self, Drain};
-use crate::dataplane::pins;
+use crate::dataplane::bpffs;
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
@@ -54,34 +53,33 @@ pub async fn run(
     tell: impl FnOnce(&Difference) -> Result<(), Failure>,
 ) -> Result<Report, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock(&interrupt).await?;
-    upgrade::take_over_all(&netlink).await?;
-    let running = running::one(request.interface.as_deref())?;
+    let interface = request.interface.as_deref();
+    let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     require_none(&folder)?;
 
     let (cluster, text) = config::load_with_text(&request.config)?;
     let options = diff::options(&running, &request.config, &request.self_names);
-    let plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
+    let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
     let difference = diff::between(&running, &plan, &netlink).await?;
     tell(&difference)?;
 
     let state = State::of(&folder);
     let Some(time) = request.confirm_within else {
         drop(running);
-        let attached = attach::carry_out(&plan, &netlink, &interrupt).await?;
+        let attached = attach::carry_out(&mut plan, &netlink, &interrupt).await?;
         state.forget()?;
         return Ok(Report { difference, attached, trial: None });
     };
     let mut trial = begin(request, &running, text.as_bytes(), time, &state)?;
     drop(running);
-    match attach::carry_out(&plan, &netlink, &interrupt).await {
+    match attach::carry_out(&mut plan, &netlink, &interrupt).await {
         Ok(attached) => {
             // Of what a killed attach had left, it is another one now.
-            trial.attached_at = running::one(Some(folder.interface()))?.attachment.attached_at;
+            trial.attached_at = Running::open(folder)?.attachment.attached_at;
             trial.phase = Phase::Applied;
             state.record(&trial)?;
             Ok(Report { difference, attached, trial: Some(trial) })

@@ -13,11 +13,14 @@ use super::{detach, membership, private_in_arp, routing, running, upgrade};
 use crate::address::{Private, Underlay};
 use crate::config;
 use crate::dataplane::attached_programs;
+use crate::dataplane::bpffs;
 use crate::dataplane::hook;
+use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::loader;
+use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
-use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Place};
 use crate::dataplane::{remains, remake};
 use crate::failure::Failure;
@@ -74,31 +77,33 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
 /// Nothing has changed then.
 pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Report, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let _begun = loader::begin();
     let cluster = config::load(&options.config)?;
     let netlink = Netlink::connect()?;
-    let _lock = pins::lock(interrupt).await?;
-
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    upgrade::take_over_others(Some(&folder), &netlink, interrupt).await?;
+    let _lock = lock::interface(&folder, interrupt).await?;
+
     trial::require_none(&folder)?;
-    upgrade::take_over_all(&netlink).await?;
-    let plan = plan(options, folder, &cluster, &netlink).await?;
-    let report = carry_out(&plan, &netlink, interrupt).await?;
+    upgrade::take_over(&folder, &netlink, interrupt).await?;
+    let mut plan = plan(options, folder, &cluster, &netlink).await?;
+    let report = carry_out(&mut plan, &netlink, interrupt).await?;
     State::of(&plan.folder).forget()?;
     Ok(report)
 }
 
-/// Makes what is planned so, under the lock of the pins.
+/// Executes the plan. The caller holds the lock of the interface. That of what interfaces share is held
+/// behind the kernel's look at the programs, which takes most of the time.
 ///
 /// # Errors
 /// Nothing has changed then.
 pub(super) async fn carry_out(
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<Report, Failure> {
-    let before = existing(plan, netlink).await?;
+    let before = existing(plan, netlink, interrupt).await?;
     let mut steps = Vec::new();
     let (result, mut maps) = match before {
         Existing::Nothing { left } => {
@@ -116,6 +121,19 @@ pub(super) async fn carry_out(
     result
 }
 
+/// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
+/// done or undone; then has the plan fit what they have left.
+pub(super) async fn share(
+    plan: &mut Plan<'_>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    steps.push(Undo::Release(shared));
+    plan.renew(netlink).await
+}
+
 enum Existing {
     Nothing {
         /// The private addresses on the loopback interface that are left from an attach of ours.
@@ -130,7 +148,11 @@ enum Existing {
 
 /// Looks at what is pinned, and clears away what is left of an interface that is gone or of an
 /// attach that was killed.
-async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failure> {
+async fn existing(
+    plan: &Plan<'_>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Existing, Failure> {
     let folder = &plan.folder;
     if !folder.exists() {
         // Somebody may have removed the pins of programs that go on.
@@ -144,10 +166,11 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
         return Ok(Existing::Nothing { left: BTreeSet::new() });
     }
     let name = folder.interface();
-    let (attachment, recorded) = if folder.lacks_maps()? {
+    let lacks_maps = folder.lacks_maps()?;
+    let attachment = if lacks_maps {
         tracing::warn!("somebody has removed pins of {name}: starting anew");
         let lost = || plan.attachment(now(), plan.settings);
-        (remains::attachment(folder)?.unwrap_or_else(lost), remains::selves(folder)?)
+        remains::attachment(folder)?.unwrap_or_else(lost)
     } else {
         let mut maps = Maps::open(folder)?;
         let attachment = maps.attachment()?;
@@ -163,9 +186,12 @@ async fn existing(plan: &Plan<'_>, netlink: &Netlink) -> Result<Existing, Failur
             "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
              programs that somebody detached: starting anew"
         );
-        (attachment, maps.selves()?)
+        attachment
     };
     let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
+    let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    let recorded =
+        if lacks_maps { remains::selves(folder)? } else { Maps::open(folder)?.selves()? };
     let left: BTreeSet<_> = recorded.added.intersection(&wanted).copied().collect();
     let leave = Leave { routes: true, addresses: left.clone() };
     detach::remove(folder, &attachment, &recorded, netlink, &leave).await?;
@@ -206,13 +232,13 @@ fn make_room(
 }
 
 async fn attach(
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
     left: BTreeSet<Private>,
     steps: &mut Vec<Undo>,
 ) -> Result<Report, Failure> {
-    let folder = &plan.folder;
+    let folder = &plan.folder.clone();
     // What an attach that was killed has left and this one takes over.
     let left_routes = routing::ours(netlink, plan.link.index).await?;
     steps.extend(left_routes.iter().map(|route| Undo::RemoveRoute(*route)));
@@ -226,10 +252,12 @@ async fn attach(
 
     steps.push(Undo::RemoveFolder(folder.clone()));
     folder.create()?;
+    in_flight::begin(folder, Change::Attach)?;
     let purpose = Purpose { place, settings: plan.settings, verbose: plan.options.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &purpose)?;
     interrupt.check().await?;
 
+    share(plan, netlink, interrupt, steps).await?;
     let mut maps = Maps::open(folder)?;
     let mut added = plan.missing_addresses();
     added.extend(left);
@@ -260,6 +288,7 @@ async fn attach(
     add_addresses(plan, netlink, steps).await?;
     routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
     interrupt.check().await?;
+    in_flight::end(folder)?;
     Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }
 
@@ -281,7 +310,10 @@ async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure>
         Some(CLSACT) => Ok(true),
         Some(kind) => Err(Failure::refused(
             format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
-            format!("remove it (tc qdisc del dev {name} {kind}), or attach by tcx"),
+            format!(
+                "attach by tcx (leave --hook out; Linux 6.6), or have its owner move its filters to \
+                 clsact: tc filter show dev {name} ingress"
+            ),
         )),
     }
 }

@@ -23,7 +23,7 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
-use crate::plan::routes::RouteChanges;
+use crate::plan::routes::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 use crate::plan::vlan::Vlan;
 
@@ -60,6 +60,7 @@ pub(super) struct Plan<'a> {
     pub loopback: u32,
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
+    clusters: &'a Clusters,
     /// Without regard to whether this host has moved, which only the maps tell.
     pub settings: Settings,
     pub routes: RouteChanges,
@@ -73,12 +74,18 @@ pub(super) struct Plan<'a> {
     pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
+    /// Whether the interface was attached when it was planned.
+    is_attached: bool,
+    /// The private ranges whose traffic goes by another attached interface.
+    elsewhere: BTreeSet<Private>,
+    /// Our routes through the interface.
+    ours: Vec<PeerRoute>,
 }
 
 pub(super) async fn plan<'a>(
     options: &'a Options,
     folder: Folder,
-    clusters: &Clusters,
+    clusters: &'a Clusters,
     netlink: &Netlink,
 ) -> Result<Plan<'a>, Failure> {
     let cluster = clusters.on(&options.interface, options.network.as_ref())?;
@@ -94,15 +101,20 @@ pub(super) async fn plan<'a>(
     let (membership, left_out) = Membership::of(cluster, identity)?;
     let wanted: BTreeSet<_> = membership.identity.on_loopback().collect();
     let loopback = loopback(&snapshot, !wanted.is_empty())?;
-    let held_there = snapshot.addresses_of(loopback);
-    let on_loopback: BTreeSet<_> =
-        wanted.iter().copied().filter(|own| held_there.contains(&own.0.address())).collect();
+    let on_loopback = on_loopback(&snapshot, loopback, &membership);
     require_ipv6_on_loopback(wanted.difference(&on_loopback))?;
+    let is_attached = folder.exists()
+        && Running::open(folder.clone())
+            .is_ok_and(|running| running.attachment.ifindex == link.index);
+    let elsewhere = match options.no_routes {
+        true => BTreeSet::new(),
+        false => elsewhere(&folder, is_attached, clusters, cluster, netlink).await?,
+    };
+    let ours = routing::ours(netlink, link.index).await?;
     let routes = if options.no_routes {
         // Those of an earlier attach without --no-routes.
-        RouteChanges { set: Vec::new(), remove: routing::ours(netlink, link.index).await? }
+        RouteChanges { set: Vec::new(), remove: ours.clone() }
     } else {
-        let elsewhere = elsewhere(&folder, link.index, clusters, cluster, netlink).await?;
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
     Ok(Plan {
@@ -128,7 +140,17 @@ pub(super) async fn plan<'a>(
         drain_of_file: cluster.drain(),
         network: cluster.network().map(|network| network.name.clone()),
         on_loopback,
+        clusters,
+        is_attached,
+        elsewhere,
+        ours,
     })
+}
+
+fn on_loopback(snapshot: &Snapshot, loopback: u32, membership: &Membership) -> BTreeSet<Private> {
+    let held = snapshot.addresses_of(loopback);
+    let own = membership.identity.on_loopback();
+    own.filter(|own| held.contains(&own.0.address())).collect()
 }
 
 /// The private ranges whose traffic goes by another attached interface, and stays there. An interface
@@ -137,7 +159,7 @@ pub(super) async fn plan<'a>(
 /// that was attached by a file without networks: this file can't say that it prefers another.
 async fn elsewhere(
     folder: &Folder,
-    link: u32,
+    is_attached: bool,
     clusters: &Clusters,
     cluster: &Cluster,
     netlink: &Netlink,
@@ -146,8 +168,6 @@ async fn elsewhere(
     if others.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let is_attached = folder.exists()
-        && Running::open(folder.clone()).is_ok_and(|running| running.attachment.ifindex == link);
     let own_rank = clusters.rank(cluster.network().map(|network| network.name.as_str()));
     let stays = |other: &&Running| {
         let network = other.network();
@@ -178,6 +198,31 @@ fn require_ipv6_on_loopback<'a>(
 }
 
 impl Plan<'_> {
+    /// Looks once more at what other commands may have changed since: the private addresses on the loopback
+    /// interface, and the routes. The caller holds the lock of what interfaces share.
+    ///
+    /// # Errors
+    /// As for [`plan`].
+    pub async fn renew(&mut self, netlink: &Netlink) -> Result<(), Failure> {
+        let snapshot = Snapshot::take(netlink).await?;
+        self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);
+        let ours = routing::ours(netlink, self.link.index).await?;
+        let Self { options, folder, is_attached, clusters, .. } = self;
+        if options.no_routes {
+            self.routes.remove = ours;
+            return Ok(());
+        }
+        let cluster = clusters.on(&options.interface, options.network.as_ref())?;
+        let elsewhere = elsewhere(folder, *is_attached, clusters, cluster, netlink).await?;
+        // The ways to a million peers take their time.
+        if (&elsewhere, &ours) != (&self.elsewhere, &self.ours) {
+            let (link, names) = (&self.link, snapshot.names());
+            self.routes =
+                routing::plan(netlink, link, &names, &self.membership, &elsewhere).await?;
+        }
+        Ok(())
+    }
+
     /// The private addresses that the loopback interface lacks.
     pub fn missing_addresses(&self) -> BTreeSet<Private> {
         let own = self.membership.identity.on_loopback();

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::routing;
 use crate::config::{self, Cluster, Clusters, Family};
+use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::place::{Hook, Ingress};
-use crate::dataplane::{hook, load, pins};
+use crate::dataplane::{hook, load};
 use crate::failure::Failure;
 use crate::host::forwarding;
 use crate::host::link::Link;
@@ -76,7 +77,16 @@ pub async fn run(
     let privileges = privileges::require(Task::LoadPrograms);
     let privileged = privileges.is_ok();
     findings.push(Finding::of(privileges, "the privileges are there"));
-    findings.push(Finding::of(pins::require_bpffs(), "there is a BPF file system for the pins"));
+    findings.push(Finding::of(bpffs::require(), "there is a BPF file system for the pins"));
+    findings.extend(bpffs::writable_by_others().map(|mode| {
+        Finding::new(
+            Level::Note,
+            format!(
+                "other users can write to {BPFFS} (mode {mode:o}), and have folders and pins of \
+                 theirs where those of rewrite go: chmod 0700 {BPFFS}, and mount it with mode=0700"
+            ),
+        )
+    }));
     if privileged {
         let loads = load::try_out(ingress);
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));

@@ -1,7 +1,7 @@
 //! `rewrite confirm`: what is on trial stays.
 
-use super::{running, upgrade};
-use crate::dataplane::pins;
+use super::running;
+use crate::dataplane::bpffs;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
@@ -12,10 +12,9 @@ use crate::trial::{Phase, State, Trial};
 /// # Errors
 /// [`Failure::Refused`] if no trial is pending, or its change is not whole.
 pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
-    pins::require_bpffs()?;
-    let _lock = pins::lock(&Interrupt::listen()?).await?;
-    upgrade::take_over_all(&Netlink::connect()?).await?;
-    let running = running::one(interface)?;
+    bpffs::require()?;
+    let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
+    let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
     let interface = running.folder.interface();
     let state = State::of(&running.folder);
     let trial = state.pending(&running.attachment)?.ok_or_else(|| match state.rolled_back() {

@@ -10,8 +10,11 @@ use super::{farewell, private_in_arp, routing, upgrade};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::attached_programs;
+use crate::dataplane::bpffs;
 use crate::dataplane::hook;
+use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::instance;
+use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
@@ -62,21 +65,27 @@ pub struct Report {
 /// ours to remove. Run again, it goes on where a failed step left off.
 pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
     privileges::require(Task::UseMaps)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let namespace = NetworkNamespace::current()?;
     let netlink = Netlink::connect()?;
-    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    let interrupt = Interrupt::listen()?;
     let folders = match target {
-        Target::All => pins::attached(namespace)?,
+        Target::All => pins::folders(namespace)?,
         Target::Interface(interface) => vec![attached(namespace, interface)?],
     };
     for folder in &folders {
         instance::require_none(folder)?;
     }
-    upgrade::take_over_all(&netlink).await?;
+    upgrade::take_over_others(None, &netlink, &interrupt).await?;
     let mut reports = Vec::new();
     for folder in folders {
-        let report = detach(&folder, &netlink).await?;
+        let Some((_lock, report)) = locked(&folder, &netlink, &interrupt).await? else {
+            // Another command has detached it meanwhile.
+            match target {
+                Target::All => continue,
+                Target::Interface(interface) => return Err(not_attached(namespace, interface)?),
+            }
+        };
         // What is gone has nothing to go back to.
         let trial_forgotten = State::of(&folder).forget()?;
         reports.push(Report { trial_forgotten, ..report });
@@ -84,31 +93,53 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
     Ok(reports)
 }
 
+/// Takes the lock of the interface, and detaches it if it is attached.
+async fn locked(
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Option<(Lock, Report)>, Failure> {
+    let lock = lock::interface(folder, interrupt).await?;
+    upgrade::take_over(folder, netlink, interrupt).await?;
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    let report = detach(folder, netlink).await?;
+    drop(shared);
+    Ok(Some((lock, report)))
+}
+
 /// Detaches an interface whose daemon this process is; nothing if it is not attached.
 ///
 /// # Errors
 /// [`Failure::Pins`] if the pins are not ours to remove.
 pub(super) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Failure> {
-    let netlink = Netlink::connect()?;
-    let _lock = pins::lock(&Interrupt::listen()?).await?;
-    upgrade::take_over_all(&netlink).await?;
-    if folder.exists() { detach(folder, &netlink).await.map(Some) } else { Ok(None) }
+    let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
+    upgrade::take_over_others(Some(folder), &netlink, &interrupt).await?;
+    Ok(locked(folder, &netlink, &interrupt).await?.map(|(_, report)| report))
 }
 
 fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Failure> {
-    let folders = pins::attached(namespace)?;
-    let names: Vec<_> = folders.iter().map(Folder::interface).collect();
-    folders.iter().find(|folder| folder.interface() == interface).cloned().ok_or_else(|| {
-        let help = if names.is_empty() {
-            "no interface is attached in this network namespace; --netns NAME looks into another"
-                .into()
-        } else {
-            format!("attached are: {}; `rewrite status` shows more", names.join(", "))
-        };
-        Failure::refused(format!("{interface} is not attached"), help)
-    })
+    let folders = pins::folders(namespace)?;
+    match folders.into_iter().find(|folder| folder.interface() == interface) {
+        Some(folder) => Ok(folder),
+        None => Err(not_attached(namespace, interface)?),
+    }
 }
 
+fn not_attached(namespace: NetworkNamespace, interface: &str) -> Result<Failure, Failure> {
+    let folders = pins::folders(namespace)?;
+    let names: Vec<_> = folders.iter().map(Folder::interface).collect();
+    let help = if names.is_empty() {
+        "no interface is attached in this network namespace; --netns NAME looks into another".into()
+    } else {
+        format!("attached are: {}; `rewrite status` shows more", names.join(", "))
+    };
+    Ok(Failure::refused(format!("{interface} is not attached"), help))
+}
+
+/// Detaches an interface. The caller holds its lock, and that of what interfaces share.
 async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
     if folder.is_unfinished()? {
         attached_programs::remove_strays(folder, None, netlink).await?;
@@ -152,7 +183,7 @@ pub(super) struct Leave {
 
 /// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
 /// programs, and last the pins, which say what is still to be done. A program that can't be taken away
-/// is found before the first step.
+/// is found before the first step. The caller holds the lock of what interfaces share.
 pub(super) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
@@ -160,6 +191,7 @@ pub(super) async fn remove(
     netlink: &Netlink,
     leave: &Leave,
 ) -> Result<Report, Failure> {
+    in_flight::begin(folder, Change::Detach)?;
     let snapshot = Snapshot::take(netlink).await?;
     let link = snapshot.find(folder.interface());
     let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
@@ -239,7 +271,7 @@ async fn remove_strays(
 /// Leaves a private address to another attached interface that needs it, which then removes it
 /// when it is detached.
 fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
-    for other in pins::attached(NetworkNamespace::current()?)? {
+    for other in pins::folders(NetworkNamespace::current()?)? {
         if other == *folder {
             continue;
         }

@@ -57,12 +57,15 @@ pub async fn run(
     self_names: &[String],
     interface: Option<&str>,
 ) -> Result<Difference, Failure> {
-    let running = running::one(interface)?;
-    let cluster = config::load(config)?;
-    let options = options(&running, config, self_names);
     let netlink = Netlink::connect()?;
-    let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
-    between(&running, &plan, &netlink).await
+    running::undisturbed(async |folders| {
+        let running = Running::open(running::choose(folders, interface)?)?;
+        let cluster = config::load(config)?;
+        let options = options(&running, config, self_names);
+        let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
+        between(&running, &plan, &netlink).await
+    })
+    .await
 }
 
 /// An attach with the file that leaves everything as it runs that the file does not say.

@@ -6,8 +6,11 @@ use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
 
 use super::running::{self, Running};
 use super::{private_in_arp, upgrade};
+use crate::dataplane::bpffs;
+use crate::dataplane::in_flight;
 use crate::dataplane::instance;
-use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::lock;
+use crate::dataplane::pins::Folder;
 use crate::dataplane::upgrade::change::change;
 use crate::dataplane::upgrade::convert::reasons_lost;
 use crate::dataplane::upgrade::{Abi, Found, find};
@@ -44,10 +47,12 @@ pub struct Report {
 /// would take it over again. Nothing has changed then.
 pub async fn run(interface: &str) -> Result<Report, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let netlink = Netlink::connect()?;
-    let _lock = pins::lock(&Interrupt::listen()?).await?;
+    let interrupt = Interrupt::listen()?;
     let folder = Folder::of(NetworkNamespace::current()?, interface);
+    let _lock = lock::interface(&folder, &interrupt).await?;
+    let _previous = lock::previous_version(&interrupt).await?;
     instance::require_none(&folder)?;
     if folder.exists() {
         upgrade::finish(&folder, &netlink).await?;
@@ -56,11 +61,14 @@ pub async fn run(interface: &str) -> Result<Report, Failure> {
         }
     }
     trial::require_none(&folder)?;
-    let mut running = running::one(Some(interface))?;
+    let folder = running::choose(running::visible()?, Some(interface))?;
+    let mut running = Running::open(folder.clone())?;
     require_expressible(&running)?;
     let report = Report::of(&running)?;
     forget_arp_ignore(&mut running)?;
     drop(running);
+    // The version before does not know the mark that a command which was killed has left.
+    in_flight::end(&folder)?;
     change(&folder, Abi::Previous, &netlink).await?;
     Ok(report)
 }

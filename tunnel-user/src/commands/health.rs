@@ -11,6 +11,7 @@ use super::{other_networks, private_in_arp, routing};
 use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
+use crate::dataplane::in_flight::{self, Change, Seen};
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
@@ -68,12 +69,28 @@ pub async fn look(
     {
         findings.look(false, String::new(), failure.to_string());
     }
+    killed(running, &mut findings)?;
     programs(running, netlink, &mut findings).await;
     strays(running, link, netlink, &mut findings).await?;
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;
     Ok(findings.0)
+}
+
+/// A command that has ended before its work was done.
+fn killed(running: &Running, findings: &mut Findings) -> Result<(), Failure> {
+    let name = running.folder.interface();
+    if let Seen::Killed(change) = in_flight::seen(&running.folder)? {
+        let (noun, help) = match change {
+            Change::Attach => ("an attach", "attach"),
+            Change::Detach => ("a detach", "detach"),
+            Change::Update => ("a change", "attach"),
+        };
+        let wrong = format!("{noun} was killed or failed halfway: rewrite {help} {name}");
+        findings.look(false, String::new(), wrong);
+    }
+    Ok(())
 }
 
 async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings) {
@@ -209,6 +226,8 @@ async fn routes(
         }
         return Ok(());
     }
+    // Before the interfaces: one that another command attaches or detaches may have its routes already,
+    // or still.
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;

@@ -8,6 +8,7 @@ use super::membership::NewSelves;
 use super::running::Running;
 use super::{diff, private_in_arp};
 use crate::config;
+use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{Found, find, under_way};
@@ -93,6 +94,10 @@ async fn compare(
     }
     if is_of_before(folder)? {
         return Ok(Look::Differs(vec![format!("the version before attached {interface}")]));
+    }
+    if let Seen::Killed(_) = in_flight::seen(folder)? {
+        let why = format!("a command that changed {interface} was killed or failed halfway");
+        return Ok(Look::Differs(vec![why]));
     }
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {

@@ -21,7 +21,7 @@ use crate::plan::routes::PeerRoute;
 /// # Errors
 /// If the pins can't be looked at.
 pub fn others(folder: &Folder) -> Result<Vec<Running>, Failure> {
-    let folders = pins::attached(NetworkNamespace::current()?)?;
+    let folders = pins::folders(NetworkNamespace::current()?)?;
     let others = folders.into_iter().filter(|other| other != folder);
     Ok(others
         .filter_map(|other| Running::open(other).ok())

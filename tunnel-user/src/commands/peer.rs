@@ -6,14 +6,18 @@ use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
-use super::{membership, other_networks, private_in_arp, routing, swap, upgrade};
+use super::{membership, other_networks, private_in_arp, routing, swap};
 use crate::config::Drain;
+use crate::dataplane::bpffs;
+use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::Purpose;
+use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
-use crate::dataplane::pins;
+use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::membership::Membership;
@@ -41,11 +45,12 @@ pub struct Report {
 ///
 /// # Errors
 /// If the pins can't be used.
-pub fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
-    running::all()?
-        .iter()
-        .map(|running| Ok((running.folder.interface().to_owned(), running.peers()?.0)))
-        .collect()
+pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
+    let peers = |folder: Folder| {
+        let interface = folder.interface().to_owned();
+        Ok((interface, Running::open(folder)?.peers()?.0))
+    };
+    running::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
 /// Makes one change, on the attached interface or on that of the given name.
@@ -53,17 +58,17 @@ pub fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
 /// # Errors
 /// Nothing has changed then.
 pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure> {
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock(&interrupt).await?;
-    upgrade::take_over_all(&netlink).await?;
-    let mut running = running::one(interface)?;
-
+    let (_lock, mut running) = running::locked(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
 
+    let shared = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let routes = routes(&running, &edited.membership, &netlink).await?;
-    let mut steps = Vec::new();
+    let mut steps = vec![Undo::Release(shared)];
+    in_flight::begin(&running.folder, Change::Update)?;
+    steps.push(Undo::EndChange(running.folder.clone()));
     let drain = edit.drain().unwrap_or_else(|| Drain::from_seconds(running.attachment.drain));
     let result =
         apply(&mut running, &edited, drain, &routes, &netlink, &interrupt, &mut steps).await;
@@ -71,6 +76,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
         undo(&netlink, Some(&mut running.maps), steps).await;
         return Err(failure);
     }
+    in_flight::end(&running.folder)?;
     let interface = running.folder.interface().into();
     Ok(Report { interface, before: edited.before, after: edited.after, drain, routes })
 }

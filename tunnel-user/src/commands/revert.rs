@@ -1,8 +1,9 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
 use super::attach_plan::{now, plan};
-use super::{attach, running, status, upgrade};
+use super::{attach, running, status};
 use crate::config;
+use crate::dataplane::bpffs;
 use crate::dataplane::pins;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
@@ -27,17 +28,15 @@ pub enum Outcome {
 /// Nothing has changed then, and the trial is still pending.
 pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock(&interrupt).await?;
-    upgrade::take_over_all(&netlink).await?;
     if let (Some(interface), Some(_)) = (interface, id)
         && !is_attached(interface)?
     {
         return Ok(Outcome::Nothing(format!("{interface} is not attached any more")));
     }
-    let running = running::one(interface)?;
+    let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     let interface = folder.interface();
     let state = State::of(&folder);
@@ -53,11 +52,11 @@ pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, F
     let before = state.before();
     let cluster = config::load(&before)?;
     let options = trial.way_back.options(interface, &before);
-    let plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
+    let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;
     state.record(&trial)?;
-    let report = match attach::carry_out(&plan, &netlink, &interrupt).await {
+    let report = match attach::carry_out(&mut plan, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
             // What had been done is undone.
@@ -79,6 +78,6 @@ pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, F
 }
 
 fn is_attached(interface: &str) -> Result<bool, Failure> {
-    let folders = pins::attached(NetworkNamespace::current()?)?;
+    let folders = pins::folders(NetworkNamespace::current()?)?;
     Ok(folders.iter().any(|folder| folder.interface() == interface))
 }

@@ -12,8 +12,9 @@ use tokio::time::{Instant, Interval, interval, sleep_until};
 use super::attach_plan::Options;
 use super::look::{self, MayFollow, Permission};
 use super::{attach, detach};
+use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
-use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::pins::Folder;
 use crate::dataplane::program_changes::ProgramChanges;
 use crate::failure::{Context as _, Failure};
 use crate::host::file_changes::FileChanges;
@@ -60,7 +61,7 @@ pub async fn run(
     detach_on_exit: bool,
 ) -> Result<Option<detach::Report>, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     let _instance = Instance::claim(&folder)?;
     let mut daemon = Daemon::new(options, &folder)?;

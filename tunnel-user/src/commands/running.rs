@@ -1,10 +1,16 @@
 //! The interfaces that are attached, for the commands that work on them.
 
+use std::time::{Duration, Instant};
+
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
+use super::upgrade;
 use crate::dataplane::attached_programs::{self, AttachedProgram};
+use crate::dataplane::bpffs;
 use crate::dataplane::hook;
+use crate::dataplane::in_flight::{Change, Seen, Version};
+use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{BOTH, Place};
@@ -13,6 +19,7 @@ use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
+use crate::interrupt::Interrupt;
 use crate::plan::bypass::BypassTable;
 use crate::plan::membership::Membership;
 use crate::plan::peers::{self, RunningPeer};
@@ -106,37 +113,106 @@ pub(super) async fn place(
 /// # Errors
 /// If there is no bpffs, or pins can't be used.
 pub fn all() -> Result<Vec<Running>, Failure> {
-    privileges::require(Task::UseMaps)?;
-    pins::require_bpffs()?;
-    pins::attached(NetworkNamespace::current()?)?.into_iter().map(Running::open).collect()
+    visible()?.into_iter().map(Running::open).collect()
 }
 
-/// The one attached interface, or that of the given name.
+/// The folders of all attached interfaces of this network namespace.
+///
+/// # Errors
+/// If there is no bpffs, or the pins can't be looked at.
+pub(super) fn visible() -> Result<Vec<Folder>, Failure> {
+    Ok(versions()?.iter().filter_map(Version::visible).cloned().collect())
+}
+
+fn versions() -> Result<Vec<Version>, Failure> {
+    privileges::require(Task::UseMaps)?;
+    bpffs::require()?;
+    pins::folders(NetworkNamespace::current()?)?.into_iter().map(Version::of).collect()
+}
+
+/// How often a change is looked for whose end is waited for.
+const INTERVAL: Duration = Duration::from_millis(5);
+/// For how long the end of a change is waited for, and a moment without one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Has `read` look at all attached interfaces, without a lock, and once more if a command began or ended
+/// meanwhile: the answer is from before a change or from after it.
+///
+/// # Errors
+/// Those of `read`, or if the pins can't be looked at.
+pub async fn undisturbed<T>(
+    read: impl AsyncFn(Vec<Folder>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let start = Instant::now();
+    loop {
+        let before = versions()?;
+        let is_updated = |version: &Version| *version.seen() == Seen::InFlight(Change::Update);
+        if before.iter().any(is_updated) && start.elapsed() < PATIENCE {
+            tokio::time::sleep(INTERVAL).await;
+            continue;
+        }
+        let result = read(before.iter().filter_map(Version::visible).cloned().collect()).await;
+        if versions()? == before || start.elapsed() >= PATIENCE {
+            return result;
+        }
+    }
+}
+
+/// The folder of the one attached interface, or that of the given name, from all that are `visible`.
 ///
 /// # Errors
 /// [`Failure::Refused`] if there is none, or more than one and no name.
-pub fn one(interface: Option<&str>) -> Result<Running, Failure> {
-    privileges::require(Task::UseMaps)?;
-    pins::require_bpffs()?;
-    let mut folders = pins::attached(NetworkNamespace::current()?)?;
+pub(super) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Failure> {
+    let mut folders = visible;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();
     if let Some(interface) = interface {
         folders.retain(|folder| folder.interface() == interface);
     }
     match (folders.pop(), folders.is_empty()) {
-        (Some(folder), true) => Running::open(folder),
+        (Some(folder), true) => Ok(folder),
         (Some(_), false) => Err(Failure::refused(
             format!("several interfaces are attached: {}", names.join(", ")),
             "say which one with --interface IFACE",
         )),
-        (None, _) if names.is_empty() => Err(Failure::refused(
+        (None, _) => Err(not_attached(interface, &names)),
+    }
+}
+
+fn not_attached(interface: Option<&str>, names: &[String]) -> Failure {
+    if names.is_empty() {
+        return Failure::refused(
             "no interface is attached in this network namespace",
             "attach one first (rewrite attach IFACE), or look into another network namespace with \
              --netns NAME",
-        )),
-        (None, _) => Err(Failure::refused(
-            format!("{} is not attached", interface.unwrap_or_default()),
-            format!("attached are: {}", names.join(", ")),
-        )),
+        );
     }
+    Failure::refused(
+        format!("{} is not attached", interface.unwrap_or_default()),
+        format!("attached are: {}", names.join(", ")),
+    )
+}
+
+/// Takes the lock of the one attached interface, or of that of the given name, and opens it. What the
+/// version before has attached is taken over.
+///
+/// # Errors
+/// As [`choose`] and [`Running::open`]; and if a signal comes.
+pub(super) async fn locked(
+    interface: Option<&str>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<(Lock, Running), Failure> {
+    let folder = match interface {
+        // It may be about to be attached.
+        Some(interface) => choose(pins::folders(NetworkNamespace::current()?)?, Some(interface))?,
+        None => choose(visible()?, None)?,
+    };
+    upgrade::take_over_others(Some(&folder), netlink, interrupt).await?;
+    let lock = lock::interface(&folder, interrupt).await?;
+    upgrade::take_over(&folder, netlink, interrupt).await?;
+    if !folder.exists() {
+        let names: Vec<_> = visible()?.iter().map(|other| other.interface().to_owned()).collect();
+        return Err(not_attached(Some(folder.interface()), &names));
+    }
+    Ok((lock, Running::open(folder)?))
 }

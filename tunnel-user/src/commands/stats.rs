@@ -73,9 +73,11 @@ impl From<Count> for Counter {
 ///
 /// # Errors
 /// If the pins can't be used.
-pub fn run() -> Result<Stats, Failure> {
-    let interfaces = running::all()?.iter().map(interface).collect::<Result<_, _>>()?;
-    Ok(Stats { interfaces })
+pub async fn run() -> Result<Stats, Failure> {
+    let interfaces = running::undisturbed(async |folders| {
+        folders.into_iter().map(|folder| interface(&Running::open(folder)?)).collect()
+    });
+    Ok(Stats { interfaces: interfaces.await? })
 }
 
 fn interface(running: &Running) -> Result<Interface, Failure> {

@@ -192,11 +192,16 @@ fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
 /// If the pins can't be used.
 pub async fn run() -> Result<Status, Failure> {
     let netlink = Netlink::connect()?;
-    let snapshot = Snapshot::take(&netlink).await?;
-    let mut interfaces = Vec::new();
-    for running in running::all()? {
-        interfaces.push(interface(&running, &netlink, &snapshot).await?);
-    }
+    let interfaces = running::undisturbed(async |folders| {
+        let snapshot = Snapshot::take(&netlink).await?;
+        let mut interfaces = Vec::new();
+        for folder in folders {
+            let running = Running::open(folder)?;
+            interfaces.push(interface(&running, &netlink, &snapshot).await?);
+        }
+        Ok(interfaces)
+    })
+    .await?;
     Ok(Status { version: env!("CARGO_PKG_VERSION"), abi_version: ABI_VERSION, interfaces })
 }
 

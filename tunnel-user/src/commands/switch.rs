@@ -7,9 +7,11 @@ use super::running::{self, Running};
 use super::undo::{Undo, undo};
 use super::upgrade;
 use crate::config::NetworkName;
-use crate::dataplane::pins;
+use crate::dataplane::bpffs;
+use crate::dataplane::lock;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
@@ -48,11 +50,12 @@ pub struct Report {
 /// peer has no address there. Nothing has changed then.
 pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure> {
     privileges::require(Task::UseMaps)?;
-    pins::require_bpffs()?;
+    bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let _lock = pins::lock(&interrupt).await?;
-    upgrade::take_over_all(&netlink).await?;
+    upgrade::take_over_others(None, &netlink, &interrupt).await?;
+    // Routes are all that changes here.
+    let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let all = running::all()?;
     let running = on(&all, network)?;
     let peers = peers(running, which, network)?;

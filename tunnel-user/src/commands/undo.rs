@@ -5,7 +5,9 @@ use tunnel_common::attachment::Attachment;
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::hook;
+use crate::dataplane::in_flight;
 use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::lock::Lock;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Hook;
@@ -21,6 +23,10 @@ use crate::plan::selves::SelfTables;
 /// How to take back one step.
 #[derive(Debug)]
 pub enum Undo {
+    /// Let other commands change what interfaces share.
+    Release(Lock),
+    /// Tell those who look that what is there is whole.
+    EndChange(Folder),
     /// Remove the pins, and with them the maps.
     RemoveFolder(Folder),
     /// Detach the programs.
@@ -65,6 +71,11 @@ pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Und
 
 async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Result<(), Failure> {
     match step {
+        Undo::Release(lock) => {
+            drop(lock);
+            Ok(())
+        }
+        Undo::EndChange(folder) => in_flight::end(&folder),
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, Hook::Tcx) => hook::detach_links(&folder),
         Undo::Detach(folder, Hook::Clsact) => {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::attach::{Report, add_addresses, keep_out_of_arp, report};
+use super::attach::{Report, add_addresses, keep_out_of_arp, report, share};
 use super::attach_plan::Plan;
 use super::greet::greet_all;
 use super::membership::{Manner, NewSelves};
 use super::undo::Undo;
 use super::{membership, routing, swap};
 use crate::dataplane::hook;
+use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::Place;
@@ -26,7 +27,7 @@ use crate::plan::settings::both;
 /// # Errors
 /// `steps` take back what was done then.
 pub(super) async fn update(
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     maps: &mut Maps,
     old: &Attachment,
     place: Place,
@@ -35,17 +36,22 @@ pub(super) async fn update(
     steps: &mut Vec<Undo>,
 ) -> Result<Report, Failure> {
     require_place(plan, place)?;
-    let folder = &plan.folder;
-    let recorded = maps.selves()?;
-    let identity = &plan.membership.identity;
-    let mut added = plan.missing_addresses();
-    added.extend(identity.on_loopback().filter(|own| recorded.added.contains(own)));
-    let selves =
-        NewSelves::following(maps, &recorded.identity, identity, added.clone(), &plan.held)?;
+    let folder = &plan.folder.clone();
+    let identity = &plan.membership.identity.clone();
+    let before = maps.selves()?.identity;
+    let mut selves = NewSelves::following(maps, &before, identity, BTreeSet::new(), &plan.held)?;
     let settings = plan.settings_over(&old.settings, selves.has_moved());
     let wanted = Purpose { place, settings, verbose: plan.options.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
 
+    share(plan, netlink, interrupt, steps).await?;
+    in_flight::begin(folder, Change::Update)?;
+    steps.push(Undo::EndChange(folder.clone()));
+    // Another command may have left this interface an address meanwhile.
+    let recorded = maps.selves()?;
+    let mut added = plan.missing_addresses();
+    added.extend(identity.on_loopback().filter(|own| recorded.added.contains(own)));
+    selves.added.clone_from(&added);
     let mut new = plan.attachment(old.attached_at, old.settings);
     new.hook = old.hook;
     new.ingress = old.ingress;
@@ -79,6 +85,7 @@ pub(super) async fn update(
     for address in recorded.added.difference(&added) {
         netlink.remove_loopback_address(plan.loopback, *address).await?;
     }
+    in_flight::end(folder)?;
     greet_all(&changed.greetings).await;
     Ok(report(plan, &new, place, &selves, true, changed.entries))
 }

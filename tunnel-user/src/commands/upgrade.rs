@@ -5,30 +5,51 @@ use tunnel_common::attachment::Attachment;
 
 use super::private_in_arp;
 use super::running::Running;
+use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::change::{change, clear, go_on};
-use crate::dataplane::upgrade::{Abi, Found, find};
+use crate::dataplane::upgrade::{Abi, Found, find, is_begun, under_way};
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
 use crate::trial::State;
 
-/// Takes over all interfaces of this network namespace that the version before has attached: a command for
-/// one looks at the others as well. The caller holds the lock of the pins.
+/// Takes over all interfaces of this network namespace but `folder`'s that the version before has attached:
+/// a command for one looks at the others as well. The caller holds no lock of an interface.
 ///
 /// # Errors
-/// If the kernel refuses. What runs goes on then.
-pub(super) async fn take_over_all(netlink: &Netlink) -> Result<(), Failure> {
-    for folder in pins::attached(NetworkNamespace::current()?)? {
-        take_over(&folder, netlink).await?;
+/// If the kernel refuses, or a signal comes. What runs goes on then.
+pub(super) async fn take_over_others(
+    folder: Option<&Folder>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    for other in pins::folders(NetworkNamespace::current()?)? {
+        if Some(&other) != folder && is_due(&other).unwrap_or(false) {
+            let _lock = lock::interface(&other, interrupt).await?;
+            take_over(&other, netlink, interrupt).await?;
+        }
     }
     Ok(())
 }
 
-async fn take_over(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
+/// Takes over an interface that the version before has attached. The caller holds its lock.
+///
+/// # Errors
+/// If the kernel refuses, or a signal comes. What runs goes on then.
+pub(super) async fn take_over(
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    if !is_due(folder)? {
+        return Ok(());
+    }
+    let _previous = lock::previous_version(interrupt).await?;
     let interface = folder.interface();
     finish(folder, netlink).await?;
     match find(folder)? {
@@ -51,6 +72,11 @@ async fn take_over(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Whether there is something to take over, to finish or to clear away.
+fn is_due(folder: &Folder) -> Result<bool, Failure> {
+    Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }
 
 /// Finishes or takes back a change of the ABI that was killed.

@@ -3,11 +3,14 @@
 pub mod attached_programs;
 mod batch;
 mod bpf_link;
+pub mod bpffs;
 mod family_maps;
 pub mod hook;
+pub mod in_flight;
 pub mod instance;
 pub mod load;
 pub mod loader;
+pub mod lock;
 pub mod maps;
 pub mod object;
 pub mod peer_filter;

@@ -1,24 +1,21 @@
 //! Where the pins are, and whether they are there.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
-use tunnel_common::{ABI_VERSION, maps};
 
+use super::bpffs::BPFFS;
+use super::in_flight::Change;
 use super::place::{BOTH, Program};
 use super::upgrade::Abi;
 use crate::failure::{Context as _, Failure};
-use crate::host::network_namespace::{self, NetworkNamespace};
-use crate::interrupt::Interrupt;
+use crate::host::network_namespace::NetworkNamespace;
 
-const BPFFS: &str = "/sys/fs/bpf";
 const OURS: &str = "rewrite";
 
 /// The maps' pins, each under its map's name.
@@ -75,9 +72,19 @@ impl Folder {
     /// The file that a daemon which keeps this interface holds locked, below `runtime`.
     #[must_use]
     pub fn instance(&self, runtime: &Path) -> PathBuf {
+        self.beside(runtime, ".lock")
+    }
+
+    /// The file that a command which changes this interface holds locked, below `runtime`.
+    #[must_use]
+    pub fn change_lock(&self, runtime: &Path) -> PathBuf {
+        self.beside(runtime, ".change.lock")
+    }
+
+    fn beside(&self, runtime: &Path, ending: &str) -> PathBuf {
         let below = self.path.strip_prefix(Path::new(BPFFS).join(OURS)).unwrap_or(&self.path);
         let mut name = below.as_os_str().to_owned();
-        name.push(".lock");
+        name.push(ending);
         runtime.join(name)
     }
 
@@ -135,6 +142,31 @@ impl Folder {
         self.path.exists()
     }
 
+    /// Whether anything is in it.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) fn is_empty(&self) -> Result<bool, Failure> {
+        Ok(self.entries()?.is_empty())
+    }
+
+    /// The names in it, sorted, each with the inode that it has now.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) fn entries(&self) -> Result<Vec<(OsString, u64)>, Failure> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.doing(|| format!("reading {}", self.path.display()))?,
+        };
+        let named = entries.map(|entry| entry.map(|entry| (entry.file_name(), entry.ino())));
+        let mut entries = named
+            .collect::<io::Result<Vec<_>>>()
+            .doing(|| format!("reading {}", self.path.display()))?;
+        entries.sort();
+        Ok(entries)
+    }
+
     /// Makes it, and the folders above it.
     ///
     /// # Errors
@@ -157,7 +189,14 @@ impl Folder {
                     foreign.join(", ")
                 ),
                 "nothing was touched; find out whose they are (bpftool map show pinned …, bpftool \
-                 prog show pinned …) and remove or move them",
+                 prog show pinned …), and have their owner move them",
+            ));
+        }
+        if self.is_unfinished()? {
+            let interface = &self.interface;
+            return Err(Failure::pins(
+                format!("an attach to {interface} was killed before it had made all its maps"),
+                format!("attach again: rewrite attach {interface}; or: rewrite detach {interface}"),
             ));
         }
         let missing: Vec<_> = MAPS.into_iter().filter(|name| !self.map(name).exists()).collect();
@@ -165,9 +204,10 @@ impl Folder {
             return Err(Failure::pins(
                 format!("{} lacks the maps {}", self.path.display(), missing.join(", ")),
                 format!(
-                    "somebody removed some, which rewrite attach {} puts back; or they are of another \
-                     version of rewrite: detach with that version",
-                    self.interface
+                    "somebody removed some, which rewrite attach {interface} puts back; or they are of another \
+                     version of rewrite: detach with that version. `bpftool net show dev {interface}` \
+                     tells what it runs",
+                    interface = self.interface
                 ),
             ));
         }
@@ -223,6 +263,7 @@ impl Folder {
             .map(OsString::from)
             .chain(maps.iter().map(|name| new_map_name(name).into()))
             .chain(Abi::ALL.map(|abi| abi.unfinished().into()))
+            .chain(Change::ALL.map(|change| change.marker().into()))
             .collect();
         let mut others: Vec<_> = names(&self.path)?
             .into_iter()
@@ -240,14 +281,25 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes it and all its pins, and the folders above it if nothing else is in them.
+    /// Removes it and all its pins, and the folders above it if nothing else is in them. What tells that
+    /// a command is at work goes last.
     ///
     /// # Errors
     /// If bpffs refuses.
     pub fn remove(&self) -> Result<(), Failure> {
+        let what = || format!("removing {}", self.path.display());
+        let markers = Change::ALL.map(Change::marker);
+        for (name, _) in self.entries()? {
+            let path = self.path.join(&name);
+            if path.is_dir() && !markers.iter().any(|marker| name == *marker) {
+                fs::remove_dir_all(&path).doing(what)?;
+            } else if !path.is_dir() {
+                fs::remove_file(&path).doing(what)?;
+            }
+        }
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.doing(|| format!("removing {}", self.path.display()))?,
+            result => result.doing(what)?,
         }
         for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
             // Not empty: another interface's pins are there.
@@ -271,18 +323,24 @@ fn interface_name(folder: &str) -> String {
 }
 
 fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
-    let ours = Path::new(BPFFS).join(OURS);
+    folder_of(namespace, &Path::new(BPFFS).join(OURS))
+}
+
+/// The folder below `top` for what belongs to a network namespace.
+#[must_use]
+pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
     match namespace {
-        NetworkNamespace::Host => ours,
-        NetworkNamespace::Other(inode) => ours.join(format!("netns-{inode}")),
+        NetworkNamespace::Host => top.to_owned(),
+        NetworkNamespace::Other(inode) => top.join(format!("netns-{inode}")),
     }
 }
 
-/// The folders of all interfaces that are attached in `namespace`, sorted by name.
+/// The folders of all interfaces in `namespace`, sorted by name: of those that are attached, and of those
+/// that another command attaches or detaches at this moment.
 ///
 /// # Errors
 /// If a folder can't be read.
-pub fn attached(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
+pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
     let path = namespace_folder(namespace);
     let found = match fs::read_dir(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -311,59 +369,6 @@ fn names(folder: &Path) -> Result<Vec<OsString>, Failure> {
         .doing(|| format!("reading {}", folder.display()))
 }
 
-/// Refuses to go on without a BPF file system that outlives the command.
-///
-/// # Errors
-/// [`Failure::Host`] that says how to get one.
-pub fn require_bpffs() -> Result<(), Failure> {
-    let is_bpffs = statfs(BPFFS).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
-    if is_bpffs {
-        return Ok(());
-    }
-    Err(match network_namespace::of_ip_netns_exec() {
-        Some(name) => Failure::host(
-            format!(
-                "there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, whose \
-                 private /sys would vanish with the command, pins and all"
-            ),
-            format!(
-                "use `rewrite --netns {name} …` instead, or `nsenter --net=/run/netns/{name} \
-                 rewrite …`"
-            ),
-        ),
-        None => Failure::host(
-            format!("there is no BPF file system on {BPFFS}, where the pins go"),
-            format!("mount it: mount -t bpf bpf {BPFFS}"),
-        ),
-    })
-}
-
-/// Keeps other commands from changing pins, until it is dropped.
-pub struct Lock {
-    _file: Flock<File>,
-}
-
-/// How often is looked whether the other command has ended.
-const LOCK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Waits until no other command changes pins, or a signal comes.
-///
-/// # Errors
-/// If bpffs can't be locked, or a signal came.
-pub async fn lock(interrupt: &Interrupt) -> Result<Lock, Failure> {
-    let what = || format!("locking {BPFFS}");
-    let mut file = File::open(BPFFS).doing(what)?;
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => return Ok(Lock { _file: file }),
-            Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
-            Err((_, errno)) => return Err(errno).doing(what),
-        }
-        tokio::time::sleep(LOCK_INTERVAL).await;
-        interrupt.check().await?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,6 +382,10 @@ mod tests {
         let other = NetworkNamespace::Other(7);
         assert_eq!(lock(other, "eth0"), path("/run/rewrite/netns-7/eth0.lock"));
         assert_eq!(lock(other, ".."), path("/run/rewrite/netns-7/%2e%2e.lock"));
+        // No daemon's: an interface has no dot in the names of its files.
+        let change = Folder::of(other, "eth0").change_lock(runtime);
+        assert_eq!(change, path("/run/rewrite/netns-7/eth0.change.lock"));
+        assert_ne!(change, lock(other, "eth0.change"));
     }
 
     #[test]

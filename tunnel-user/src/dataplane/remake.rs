@@ -21,6 +21,7 @@ use tunnel_common::outcome::{Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 
 use super::hook;
+use super::in_flight::{self, Change};
 use super::load::{Loaded, Purpose, load_into_new};
 use super::peer_filter::PeerFilter;
 use super::pins::{Folder, MAPS};
@@ -80,11 +81,19 @@ fn remade(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(),
     let mut loaded: Loaded = load_into_new(folder, capacity, purpose)?;
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
+    in_flight::begin(folder, Change::Update)?;
+    let exchanged = exchange(folder, &mut loaded, &mut pairs);
+    in_flight::end(folder)?;
+    exchanged
+}
+
+/// What nobody is to see half of: the new counters begin at zero.
+fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Failure> {
     for name in MAPS {
         let path = folder.new_map(name);
         fs::rename(&path, folder.map(name)).doing(|| format!("moving {}", path.display()))?;
     }
-    hook::replace(&mut loaded, folder)?;
+    hook::replace(loaded, folder)?;
     pairs.catch_up()
 }
 

@@ -132,9 +132,9 @@ pub fn other_abi(folder: &Folder, difference: &str) -> Failure {
             folder.path().display()
         ),
         format!(
-            "nothing was touched; detach with the version that attached, then attach with this one; \
-             or, if they are left from an interface that is gone, remove them: rm -r {}",
-            folder.path().display()
+            "nothing was touched; detach with the version that attached, then attach with this one. \
+             `bpftool net show dev {}` tells what it runs",
+            folder.interface()
         ),
     )
 }

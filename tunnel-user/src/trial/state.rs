@@ -154,7 +154,8 @@ impl State {
         serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::refused(
                 format!("{} is not what apply wrote: {error}", path.display()),
-                format!("if nobody needs it: rm {}", path.display()),
+                "another version of rewrite may have written it: confirm or go back with that one; \
+                 or detach the interface, which ends the trial",
             )
         })
     }

@@ -1,0 +1,48 @@
+//! The BPF file system, in which the pins are.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use crate::failure::Failure;
+use crate::host::network_namespace;
+
+/// Where it is.
+pub const BPFFS: &str = "/sys/fs/bpf";
+const MOUNT: &str = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
+
+/// Refuses to go on without a BPF file system that outlives the command.
+///
+/// # Errors
+/// [`Failure::Host`] that says how to get one.
+pub fn require() -> Result<(), Failure> {
+    let is_bpffs = statfs(BPFFS).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
+    if is_bpffs {
+        return Ok(());
+    }
+    Err(match network_namespace::of_ip_netns_exec() {
+        Some(name) => Failure::host(
+            format!(
+                "there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, whose \
+                 private /sys would vanish with the command, pins and all"
+            ),
+            format!(
+                "use `rewrite --netns {name} …` instead, or `nsenter --net=/run/netns/{name} \
+                 rewrite …`"
+            ),
+        ),
+        None => Failure::host(
+            format!("there is no BPF file system on {BPFFS}, where the pins go"),
+            format!("mount it for root alone: {MOUNT}"),
+        ),
+    })
+}
+
+/// The mode of the BPF file system, if users other than its owner can write to it: they could make
+/// folders and pins where ours go, before we do.
+#[must_use]
+pub fn writable_by_others() -> Option<u32> {
+    let mode = fs::metadata(BPFFS).ok()?.mode();
+    (mode & 0o022 != 0).then_some(mode & 0o7777)
+}

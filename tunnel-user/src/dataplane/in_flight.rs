@@ -1,0 +1,141 @@
+//! What a command does to an interface at this moment, as those who only look can see it: a folder within
+//! that of the pins, which is there from the first step that they must not see to the last one.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use super::lock;
+use super::pins::Folder;
+use crate::failure::{Context as _, Failure};
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It attaches.
+    Attach,
+    /// It detaches.
+    Detach,
+    /// It changes what is attached.
+    Update,
+}
+
+impl Change {
+    /// All of them; of two, the first one counts.
+    pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
+
+    /// The name of the folder that tells of it.
+    #[must_use]
+    pub const fn marker(self) -> &'static str {
+        match self {
+            Self::Attach => "attaching",
+            Self::Detach => "detaching",
+            Self::Update => "updating",
+        }
+    }
+}
+
+/// What is seen of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is not attached.
+    Nothing,
+    /// A command is at work.
+    InFlight(Change),
+    /// A command was at work, and was killed or failed halfway.
+    Killed(Change),
+    /// It is attached.
+    Attached,
+}
+
+/// Tells those who look that a command is at work. The caller holds the lock of the interface.
+///
+/// # Errors
+/// If bpffs refuses.
+pub fn begin(folder: &Folder, change: Change) -> Result<(), Failure> {
+    match fs::create_dir(folder.within(change.marker()).path()) {
+        // A command that was killed has left it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.doing(|| format!("marking the pins of {}", folder.interface())),
+    }
+}
+
+/// Tells them that what is there is whole.
+///
+/// # Errors
+/// If bpffs refuses.
+pub fn end(folder: &Folder) -> Result<(), Failure> {
+    for change in Change::ALL {
+        match fs::remove_dir(folder.within(change.marker()).path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.doing(|| format!("unmarking the pins of {}", folder.interface()))?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks, without a lock.
+///
+/// # Errors
+/// If the folder can't be read.
+pub fn seen(folder: &Folder) -> Result<Seen, Failure> {
+    while let Some((change, inode)) = marked(folder) {
+        if lock::is_held(folder)? {
+            return Ok(Seen::InFlight(change));
+        }
+        // The lock goes after the marker: one that is still there was left by a command that has ended.
+        if marked(folder) == Some((change, inode)) {
+            return Ok(Seen::Killed(change));
+        }
+    }
+    // The folder is made before the marker, and removed behind it.
+    Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
+}
+
+fn marked(folder: &Folder) -> Option<(Change, u64)> {
+    Change::ALL.into_iter().find_map(|change| {
+        let metadata = fs::metadata(folder.within(change.marker()).path()).ok()?;
+        Some((change, metadata.ino()))
+    })
+}
+
+/// What tells one state of an interface from the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    folder: Folder,
+    seen: Seen,
+    /// The pins, as far as they stay while they are looked at.
+    pins: Vec<(OsString, u64)>,
+}
+
+impl Version {
+    /// The one that is there now.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn of(folder: Folder) -> Result<Self, Failure> {
+        let seen = seen(&folder)?;
+        let pins = match seen {
+            Seen::Attached | Seen::Killed(_) => folder.entries()?,
+            Seen::Nothing | Seen::InFlight(_) => Vec::new(),
+        };
+        Ok(Self { folder, seen, pins })
+    }
+
+    /// What is seen.
+    #[must_use]
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The interface's folder, if there is something to look at in it: what another command attaches is
+    /// not there yet, and what it detaches not any more.
+    #[must_use]
+    pub const fn visible(&self) -> Option<&Folder> {
+        match self.seen {
+            Seen::Nothing | Seen::InFlight(Change::Attach | Change::Detach) => None,
+            Seen::Attached | Seen::Killed(_) | Seen::InFlight(Change::Update) => Some(&self.folder),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The locks of commands that change something: one for each interface, and one for what the interfaces of
+//! a network namespace share. Whoever takes both takes that of the interface first, and nobody takes those
+//! of two interfaces at once (docs/decisions/0040). The daemon's lock is another one (`instance`).
+
+use std::env;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::bpffs::BPFFS;
+use super::instance::unwritable;
+use super::pins::{self, Folder};
+use crate::failure::{Context as _, Failure};
+use crate::host::lock_file::LockFile;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::runtime_folder::RUNTIME;
+use crate::interrupt::Interrupt;
+
+/// Keeps other commands away, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: LockFile,
+}
+
+/// How often a command that waits looks whether the other one has ended.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// For how long it says nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+/// For how long a command of the version before is waited for.
+const PATIENCE_WITH_PREVIOUS: Duration = Duration::from_secs(10);
+
+/// Waits until no other command changes the interface, or a signal comes.
+///
+/// # Errors
+/// If the file can't be locked, or a signal came.
+pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, Failure> {
+    let path = folder.change_lock(Path::new(RUNTIME));
+    wait(&path, folder.interface(), interrupt).await
+}
+
+/// Waits until no other command changes what the interfaces of `namespace` share: the private addresses
+/// on the loopback interface, which of them attach added, and the routes. Or until a signal comes.
+///
+/// # Errors
+/// If the file can't be locked, or a signal came.
+pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Result<Lock, Failure> {
+    wait(&shared_path(namespace), "the private addresses and the routes", interrupt).await
+}
+
+/// Whether a command holds the lock of the interface.
+///
+/// # Errors
+/// If the file can't be asked.
+pub fn is_held(folder: &Folder) -> Result<bool, Failure> {
+    let path = folder.change_lock(Path::new(RUNTIME));
+    let holder = LockFile::holder(&path).doing(|| format!("looking at {}", path.display()))?;
+    Ok(holder.is_some())
+}
+
+async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Failure> {
+    let words: Vec<_> = env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let command = format!("rewrite {}", words.join(" ")).replace(char::is_control, " ");
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        match LockFile::try_lock(path, &command).map_err(|error| unwritable(path, &error))? {
+            Ok(file) => return Ok(Lock { _file: file }),
+            Err(holder) if !told && start.elapsed() > SILENCE => {
+                tracing::warn!("waiting for another command that changes {what}: {holder}");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(INTERVAL).await;
+        interrupt.check().await?;
+    }
+}
+
+/// Waits until no command of the version before changes anything, which locks the BPF file system itself,
+/// and keeps it away until the answer is dropped. Any user can lock a folder that any user can open, so the
+/// wait ends after a while.
+///
+/// # Errors
+/// If the file system can't be locked, or a signal came.
+pub async fn previous_version(interrupt: &Interrupt) -> Result<Option<Flock<File>>, Failure> {
+    let what = || format!("locking {BPFFS}");
+    let mut file = File::open(BPFFS).doing(what)?;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE_WITH_PREVIOUS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(Some(locked)),
+            Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
+            Err((_, errno)) => return Err(errno).doing(what),
+        }
+        tokio::time::sleep(INTERVAL).await;
+        interrupt.check().await?;
+    }
+    tracing::warn!(
+        "somebody holds {BPFFS} locked (see /proc/locks), and no command of the version \
+                    before takes that long: going on"
+    );
+    Ok(None)
+}
+
+fn shared_path(namespace: NetworkNamespace) -> PathBuf {
+    pins::folder_of(namespace, Path::new(RUNTIME)).join(".shared.lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shared_lock_is_one_for_each_network_namespace_and_no_interfaces() {
+        let path = |path: &str| PathBuf::from(path);
+        assert_eq!(shared_path(NetworkNamespace::Host), path("/run/rewrite/.shared.lock"));
+        let other = NetworkNamespace::Other(7);
+        assert_eq!(shared_path(other), path("/run/rewrite/netns-7/.shared.lock"));
+        let of_interface = Folder::of(other, ".shared").instance(Path::new(RUNTIME));
+        assert_ne!(shared_path(other), of_interface);
+    }
+}
