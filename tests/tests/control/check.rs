@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::surroundings::{WITH_BPFFS_FOR_ROOT_ALONE, wrapped};
 
 #[test]
 fn a_right_file_on_a_member_is_right_and_nothing_changes() -> Result<()> {
@@ -14,7 +15,10 @@ fn a_right_file_on_a_member_is_right_and_nothing_changes() -> Result<()> {
         (&scenario.lab.b, "srvb", "srva, 198.51.100.2"),
     ] {
         let before = HostState::of(host)?;
-        let said = scenario.rewrite.run(host, &["check", "--config", &path])?;
+        let words = ["check", "--config", &path];
+        let ended = wrapped(&scenario, host, WITH_BPFFS_FOR_ROOT_ALONE, &words)?;
+        ended.require(0, &[])?;
+        let said = ended.stdout;
         ensure!(said.lines().all(|line| line.starts_with("ok ")), "{said}");
         for words in [
             "is right: 2 members",

@@ -1,6 +1,6 @@
 //! Interrupted by SIGINT or SIGTERM: what had been done is undone.
 
-use std::fs::{self, File};
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::wait::wait_until;
 
-use crate::bpffs::BPFFS;
 use crate::host_state::HostState;
+use crate::locks::{hold, interface_lock};
 use crate::process::Process;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
@@ -94,8 +94,7 @@ fn an_attach_that_waits_for_another_command_can_be_interrupted() -> Result<()> {
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
-    let other_command = File::open(BPFFS).context("open the lock")?;
-    other_command.lock().context("lock")?;
+    let other_command = hold(&interface_lock(host, PUBLIC_INTERFACE)?)?;
     let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
     let mut process = scenario.start(host, &words)?;
     wait_until_it_listens(&process)?;

@@ -21,7 +21,7 @@ const UNPRIVILEGED: &[&str] = &[
 const WITHOUT_BPFFS: &[&str] =
     &["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"", "sh"];
 /// As systemd mounts it.
-const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
+pub const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "unshare",
     "--mount",
     "sh",
@@ -30,8 +30,12 @@ const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "sh",
 ];
 
+/// As `mount -t bpf` mounts it.
+const WITH_BPFFS_FOR_ALL: &[&str] =
+    &["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && exec \"$@\"", "sh"];
+
 /// Runs `rewrite`, wrapped by other programs, inside the network namespace of a host.
-fn wrapped(
+pub fn wrapped(
     scenario: &Scenario,
     host: &Namespace,
     wrapper: &[&str],
@@ -90,6 +94,20 @@ fn without_privileges_what_is_attached_is_not_denied() -> Result<()> {
 }
 
 #[test]
+fn check_tells_of_a_bpf_file_system_that_all_users_can_write_to() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let path = scenario.path("cluster.toml");
+    for (wrapper, is_told) in [(WITH_BPFFS_FOR_ALL, true), (WITH_BPFFS_FOR_ROOT_ALONE, false)] {
+        let ended = wrapped(&scenario, &scenario.lab.a, wrapper, &["check", "--config", &path])?;
+        ended.require(0, &[])?;
+        let note = "other users can write to /sys/fs/bpf (mode 1777)";
+        assert_eq!(ended.stdout.contains(note), is_told, "{ended:?}");
+        assert_eq!(ended.stdout.contains("chmod 0700 /sys/fs/bpf"), is_told, "{ended:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn without_a_bpf_file_system_the_way_to_mount_one_is_told() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -98,7 +116,7 @@ fn without_a_bpf_file_system_the_way_to_mount_one_is_told() -> Result<()> {
     let words = words.each_ref().map(String::as_str);
     for words in [&words[..], &["detach", "--all"], &["status"], &["stats"]] {
         let ended = wrapped(&scenario, host, WITHOUT_BPFFS, words)?;
-        ended.require(5, &["/sys/fs/bpf", "mount -t bpf bpf /sys/fs/bpf"])?;
+        ended.require(5, &["/sys/fs/bpf", "mount -t bpf -o mode=0700 bpf /sys/fs/bpf"])?;
         before.assert_unchanged(host, &ended.line);
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
 use crate::stream::Streams;
 
-const SECOND: &str = "ib0";
+pub const SECOND: &str = "ib0";
 const MTU: &str = "4000";
 const FILE: &str = "\
 [[network]]
@@ -36,7 +36,7 @@ public  = { internet = [\"203.0.113.2\", \"2001:db8:b::2\"], ib = [\"172.16.0.2\
 ";
 
 /// The lab with a second network between the hosts.
-fn prepared() -> Result<Scenario> {
+pub fn prepared() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     join(a, SECOND, b, SECOND)?;
@@ -51,7 +51,7 @@ fn prepared() -> Result<Scenario> {
     Ok(scenario)
 }
 
-fn attach_second(scenario: &Scenario, host: &Namespace) -> Result<String> {
+pub fn attach_second(scenario: &Scenario, host: &Namespace) -> Result<String> {
     let path = scenario.path("cluster.toml");
     scenario.rewrite.run(host, &["attach", SECOND, "--config", &path])
 }
@@ -69,7 +69,7 @@ fn switch(scenario: &Scenario, host: &Namespace, peer: &str, network: &str) -> R
     scenario.rewrite.run(host, &["peer", "set", peer, "--network", network])
 }
 
-fn goes_by(host: &Namespace, private: &str) -> Result<String> {
+pub fn goes_by(host: &Namespace, private: &str) -> Result<String> {
     let words = host.run(&["ip", "route", "get", private])?;
     let interface = words.split_whitespace().skip_while(|word| *word != "dev").nth(1);
     Ok(interface.context("no interface")?.to_owned())
