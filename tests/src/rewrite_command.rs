@@ -90,7 +90,7 @@ pub fn mount_bpffs() -> Result<()> {
     lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
     let mounted = statfs(BPFFS).with_context(|| format!("look at {BPFFS}"))?;
     if mounted.filesystem_type() != BPF_FS_MAGIC {
-        process::run(Command::new("mount").args(["-t", "bpf", "bpf", BPFFS]))?;
+        process::run(Command::new("mount").args(["-t", "bpf", "-o", "mode=0700", "bpf", BPFFS]))?;
     }
     Ok(())
 }

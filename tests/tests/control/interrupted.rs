@@ -1,17 +1,14 @@
 //! Interrupted by SIGINT or SIGTERM: what had been done is undone.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tests::lab::PUBLIC_INTERFACE;
-use tests::wait::wait_until;
 
 use crate::host_state::HostState;
-use crate::locks::{hold, interface_lock};
-use crate::process::Process;
+use crate::locks::{hold, interface_lock, shared_lock};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const MOMENTS: u32 = 12;
@@ -74,35 +71,24 @@ fn an_attach_that_is_stopped_and_goes_on_is_not_disturbed() -> Result<()> {
     attaches_while_it_is_stopped(XDP)
 }
 
-/// SIGINT's bit in a mask of signals (proc_pid_status(5)).
-const SIGINT_BIT: u64 = 1 << (Signal::SIGINT as i32 - 1);
-
-/// Waits until a process listens for SIGINT.
-fn wait_until_it_listens(process: &Process) -> Result<()> {
-    let path = format!("/proc/{}/status", process.id());
-    wait_until("the command to listen for signals", Duration::from_secs(10), || {
-        let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let mask = u64::from_str_radix(caught.context("no SigCgt")?.trim(), 16)?;
-        Ok((mask & SIGINT_BIT != 0).then_some(()))
-    })
-}
-
 #[test]
 fn an_attach_that_waits_for_another_command_can_be_interrupted() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
-    let other_command = hold(&interface_lock(host, PUBLIC_INTERFACE)?)?;
     let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
-    let mut process = scenario.start(host, &words)?;
-    wait_until_it_listens(&process)?;
-    process.signal(Signal::SIGINT)?;
-    let status = process.ends_within(Duration::from_secs(2))?;
-    drop(other_command);
-    assert_eq!(status.code(), Some(130), "{status}");
-    before.assert_unchanged(host, "after an interrupt");
+    // At the beginning, and with its pins made.
+    for lock in [interface_lock(host, PUBLIC_INTERFACE)?, shared_lock(host)?] {
+        let other_command = hold(&lock)?;
+        let mut process = scenario.start(host, &words)?;
+        process.wait_for_line("waiting for another command")?;
+        process.signal(Signal::SIGINT)?;
+        let status = process.ends_within(Duration::from_secs(10))?;
+        drop(other_command);
+        assert_eq!(status.code(), Some(130), "{status}");
+        before.assert_unchanged(host, "after an interrupt");
+    }
     Ok(())
 }
 

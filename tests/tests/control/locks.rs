@@ -1,5 +1,4 @@
-//! Commands at once: which ones wait for each other, for how long nobody says so, and what those that go
-//! by have changed meanwhile.
+//! Commands at once: those that wait for each other, and the changes that come in between.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -18,7 +17,7 @@ use crate::scenario::{NOTHING_MORE, Scenario};
 use crate::trial_state::{require_nothing_left, state};
 use crate::two_networks::{SECOND, attach_second, goes_by, prepared};
 
-/// What the lock of a command says that holds it in a test.
+/// The words in a lock that a test holds.
 const HOLDER: &str = "4711 rewrite of a test";
 
 /// The lock of a command that changes an interface.

@@ -74,7 +74,7 @@ pub(super) struct Plan<'a> {
     pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
-    /// Whether the interface was attached when it was planned.
+    /// True if the interface was attached before the plan.
     is_attached: bool,
     /// The private ranges whose traffic goes by another attached interface.
     elsewhere: BTreeSet<Private>,

@@ -74,7 +74,7 @@ pub(super) async fn take_over(
     }
 }
 
-/// Whether there is something to take over, to finish or to clear away.
+/// True if there is something to take over, to finish or to clear away.
 fn is_due(folder: &Folder) -> Result<bool, Failure> {
     Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }

@@ -1,5 +1,5 @@
-//! What a command does to an interface at this moment, as those who only look can see it: a folder within
-//! that of the pins, which is there from the first step that they must not see to the last one.
+//! A mark on the pins of an interface for those who only look: a command is at work. It is a folder within
+//! that of the pins, there from the first step that nobody is to see half of to the last one.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,7 +10,7 @@ use super::lock;
 use super::pins::Folder;
 use crate::failure::{Context as _, Failure};
 
-/// What a command does.
+/// A command's work on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It attaches.
@@ -36,7 +36,7 @@ impl Change {
     }
 }
 
-/// What is seen of an interface.
+/// An interface, as it looks without a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// It is not attached.
@@ -100,7 +100,7 @@ fn marked(folder: &Folder) -> Option<(Change, u64)> {
     })
 }
 
-/// What tells one state of an interface from the next.
+/// One state of an interface, to be compared with the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     folder: Folder,
@@ -123,7 +123,7 @@ impl Version {
         Ok(Self { folder, seen, pins })
     }
 
-    /// What is seen.
+    /// The look at it.
     #[must_use]
     pub const fn seen(&self) -> &Seen {
         &self.seen

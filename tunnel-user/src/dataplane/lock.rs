@@ -50,7 +50,7 @@ pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Resul
     wait(&shared_path(namespace), "the private addresses and the routes", interrupt).await
 }
 
-/// Whether a command holds the lock of the interface.
+/// True while a command holds the lock of the interface.
 ///
 /// # Errors
 /// If the file can't be asked.

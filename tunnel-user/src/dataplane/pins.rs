@@ -142,7 +142,7 @@ impl Folder {
         self.path.exists()
     }
 
-    /// Whether anything is in it.
+    /// True if nothing is in it.
     ///
     /// # Errors
     /// If it can't be read.
@@ -289,9 +289,15 @@ impl Folder {
     pub fn remove(&self) -> Result<(), Failure> {
         let what = || format!("removing {}", self.path.display());
         let markers = Change::ALL.map(Change::marker);
-        for (name, _) in self.entries()? {
-            let path = self.path.join(&name);
-            if path.is_dir() && !markers.iter().any(|marker| name == *marker) {
+        // Killed in between, maps without programs are what an attach leaves that is killed early.
+        let programs = Program::ALL.into_iter().map(Program::name).map(OsString::from);
+        let first = programs.chain(BOTH.map(link_name).map(OsString::from));
+        let first: Vec<_> = first.filter(|name| self.path.join(name).exists()).collect();
+        let entries = self.entries()?.into_iter().map(|(name, _)| name);
+        let rest = entries.filter(|name| !first.contains(name)).collect::<Vec<_>>();
+        for name in first.iter().chain(&rest) {
+            let path = self.path.join(name);
+            if path.is_dir() && !markers.iter().any(|marker| name == marker) {
                 fs::remove_dir_all(&path).doing(what)?;
             } else if !path.is_dir() {
                 fs::remove_file(&path).doing(what)?;

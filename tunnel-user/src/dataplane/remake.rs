@@ -87,7 +87,7 @@ fn remade(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(),
     exchanged
 }
 
-/// What nobody is to see half of: the new counters begin at zero.
+/// The steps that nobody is to see half of: the new counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Failure> {
     for name in MAPS {
         let path = folder.new_map(name);

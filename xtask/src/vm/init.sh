@@ -11,7 +11,7 @@ mount -t devtmpfs dev /dev
 exec </dev/null >/dev/ttyS1 2>&1
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-mount -t bpf bpf /sys/fs/bpf
+mount -t bpf -o mode=0700 bpf /sys/fs/bpf
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 

@@ -121,7 +121,7 @@ pub fn under_way(folder: &Folder) -> Option<Abi> {
     Abi::ALL.into_iter().find(|abi| folder.within(abi.next()).exists())
 }
 
-/// Whether a change was begun in `folder`, and was killed before all was made.
+/// True if a change was begun in `folder`, and killed before all was made.
 #[must_use]
 pub fn is_begun(folder: &Folder) -> bool {
     Abi::ALL.into_iter().any(|abi| folder.within(abi.unfinished()).exists())
