@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
-use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
+use tunnel_common::{ABI_VERSION, maps};
 
 use super::bpffs::BPFFS;
 use super::in_flight::Change;
