@@ -130,16 +130,16 @@ fn versions() -> Result<Vec<Version>, Failure> {
     pins::folders(NetworkNamespace::current()?)?.into_iter().map(Version::of).collect()
 }
 
-/// How often a change is looked for whose end is waited for.
+/// The pause between two looks at a change that is under way.
 const INTERVAL: Duration = Duration::from_millis(5);
-/// For how long the end of a change is waited for, and a moment without one.
+/// The longest wait for the end of a change, and for a moment without one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Has `read` look at all attached interfaces, without a lock, and once more if a command began or ended
 /// meanwhile: the answer is from before a change or from after it.
 ///
 /// # Errors
-/// Those of `read`, or if the pins can't be looked at.
+/// As for `read`, or if the pins can't be looked at.
 pub async fn undisturbed<T>(
     read: impl AsyncFn(Vec<Folder>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {

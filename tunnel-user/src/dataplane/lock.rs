@@ -25,11 +25,11 @@ pub struct Lock {
     _file: LockFile,
 }
 
-/// How often a command that waits looks whether the other one has ended.
+/// The pause between two tries of a command that waits.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// For how long it says nothing.
+/// It waits in silence for so long.
 const SILENCE: Duration = Duration::from_secs(2);
-/// For how long a command of the version before is waited for.
+/// The longest wait for a command of the version before.
 const PATIENCE_WITH_PREVIOUS: Duration = Duration::from_secs(10);
 
 /// Waits until no other command changes the interface, or a signal comes.
