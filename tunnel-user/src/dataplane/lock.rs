@@ -1,6 +1,6 @@
 //! The locks of commands that change something: one for each interface, and one for what the interfaces of
 //! a network namespace share. Whoever takes both takes that of the interface first, and nobody takes those
-//! of two interfaces at once (docs/decisions/0040). The daemon's lock is another one (`instance`).
+//! of two interfaces at once (docs/decisions/0036). The daemon's lock is another one (`instance`).
 
 use std::env;
 use std::fs::File;
