@@ -202,7 +202,7 @@ impl Plan<'_> {
     /// interface, and the routes. The caller holds the lock of what interfaces share.
     ///
     /// # Errors
-    /// As for [`plan`].
+    /// If the kernel refuses, or the file has no such network.
     pub async fn renew(&mut self, netlink: &Netlink) -> Result<(), Failure> {
         let snapshot = Snapshot::take(netlink).await?;
         self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);

@@ -139,7 +139,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// meanwhile: the answer is from before a change or from after it.
 ///
 /// # Errors
-/// As for `read`, or if the pins can't be looked at.
+/// The errors of `read`; and an error if the pins can't be looked at.
 pub async fn undisturbed<T>(
     read: impl AsyncFn(Vec<Folder>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {

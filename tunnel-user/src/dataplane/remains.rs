@@ -29,7 +29,7 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Failure> {
     read().map(Some).doing(|| format!("reading {}", pin.display()))
 }
 
-/// Who this host is, and the addresses that attach added; nobody and none if the pin is gone.
+/// The members that this host is, and the addresses that attach added; none if the pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses, or a name is not one.

@@ -1,4 +1,4 @@
-//! Which programs an interface runs by tcx: their ids and those of their links alone.
+//! The programs that an interface runs by tcx: the ids of them and of their links, and nothing else.
 //!
 //! aya's query also opens each program by its id, which takes CAP_SYS_ADMIN (Linux,
 //! kernel/bpf/syscall.c, bpf_prog_get_fd_by_id). The ids take CAP_NET_ADMIN (bpf_prog_query).

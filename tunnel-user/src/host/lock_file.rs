@@ -34,7 +34,7 @@ impl LockFile {
     /// If the file can't be made, locked or written.
     pub fn try_lock(path: &Path, command: &str) -> io::Result<Result<Self, Holder>> {
         let mut options = OpenOptions::new();
-        // Who can open a file can lock it, and so hold up all others (flock(2)).
+        // Every process that can open a file can lock it, and hold up all others (flock(2)).
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let parent = path.parent().unwrap_or(Path::new(RUNTIME));
         loop {
