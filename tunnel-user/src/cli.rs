@@ -306,8 +306,14 @@ pub struct ApplyArgs {
     #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
     pub revert: bool,
     /// Only the trial with this number: how the one who waits for its end names it
-    #[arg(long, value_name = "NUMBER", requires = "revert", hide = true)]
+    #[arg(long, value_name = "NUMBER", hide = true)]
     pub trial: Option<String>,
+    /// Go back by what the guard of a trial holds: the number of its open file
+    #[arg(long, value_name = "NUMBER", requires_all = ["revert", "trial"], hide = true)]
+    pub held: Option<i32>,
+    /// Become the guard of the trial
+    #[arg(long, requires_all = ["interface", "trial"], conflicts_with = "revert", hide = true)]
+    pub guard: bool,
 }
 
 /// The words behind `detach`.

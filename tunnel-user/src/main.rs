@@ -20,14 +20,15 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, downgrade, peer, revert, run, stats, status,
-    switch,
+    apply, attach, check, confirm, detach, diff, downgrade, guard, peer, revert, run, stats,
+    status, switch,
 };
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
+use tunnel_user::trial::Held;
 
 use cli::{ApplyArgs, Cli, Command};
 use cli_peer::{By, PeerCommand};
@@ -128,9 +129,22 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             })?;
         }
         Command::Apply(args) if args.revert => {
-            let going_back = revert::run(args.on.interface.as_deref(), args.trial.as_deref());
-            let outcome = progress::during("going back", going_back).await?;
-            say(&print_trial::reverted(&outcome))?;
+            let is_guards = args.held.is_some();
+            let asker = match args.held {
+                Some(number) => revert::Asker::Guard(Box::new(Held::inherited(number)?)),
+                None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
+            };
+            let outcome = progress::during("going back", revert::run(&asker)).await?;
+            let said = say(&print_trial::reverted(&outcome));
+            // The guard's log may be full, and would be no reason to go back again.
+            if !is_guards {
+                said?;
+            }
+        }
+        Command::Apply(args) if args.guard => {
+            let interface = args.on.interface.unwrap_or_default();
+            let never = guard::run(&interface, &args.trial.unwrap_or_default())?;
+            match never {}
         }
         Command::Apply(args) => apply_command(args, cli.netns.as_deref()).await?,
         Command::Confirm { on } => {

@@ -21,7 +21,7 @@ use crate::trial_state::{Guard, kill_rewrite, require_nothing_left, state_file};
 type Entry = [u8; size_of::<Peer<[u8; 4]>>()];
 
 /// A cluster that B is no member of: it is where the operator sits.
-const CLUSTER: &str = "\
+pub const CLUSTER: &str = "\
 [[member]]
 name    = \"srva\"
 private = \"10.0.0.1\"
@@ -59,7 +59,7 @@ fn peers_v4(scenario: &Scenario) -> Result<HashMap<MapData, [u8; 4], Entry>> {
     map.try_into().context("the map of peers is another")
 }
 
-fn apply<'a>(path: &'a str, time: &'a str) -> [&'a str; 5] {
+pub fn apply<'a>(path: &'a str, time: &'a str) -> [&'a str; 5] {
     ["apply", "--config", path, "--confirm-within", time]
 }
 
@@ -72,7 +72,7 @@ fn spoofed(scenario: &Scenario) -> Result<u64> {
 }
 
 /// All that says who the peers are, in an order that the maps do not have.
-fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
+pub fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
     let host = &scenario.lab.a;
     let mut lines = BTreeSet::new();
     for pin in ["peers_v4", "prefixes_v4", "peers_v6", "bypass"] {
@@ -88,7 +88,7 @@ fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
 }
 
 /// Requires that the peers are those of `before` again.
-fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result<()> {
+pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result<()> {
     let now = members(scenario)?;
     let differs: Vec<_> = before.symmetric_difference(&now).take(10).collect();
     ensure!(differs.is_empty(), "not what it was: {differs:#?}");

@@ -52,6 +52,7 @@ mod surroundings;
 mod tcp_session;
 mod transitions;
 mod transitions_vlan;
+mod trial_in_full_run;
 mod trial_state;
 mod tun;
 mod two_networks;

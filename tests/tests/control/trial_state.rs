@@ -46,7 +46,11 @@ impl Guard {
     }
 
     pub fn recorded(host: &Namespace) -> Result<Option<Self>> {
-        let Some(record) = record(host)? else { return Ok(None) };
+        record(host)?.map_or(Ok(None), |record| Self::in_record(&record))
+    }
+
+    /// The guard that a record names.
+    pub fn in_record(record: &Value) -> Result<Option<Self>> {
         let Some(pid) = record["guard"]["process"]["pid"].as_u64() else { return Ok(None) };
         let trial = record["id"].as_str().context("no id")?.to_owned();
         Ok(Some(Self { pid, trial }))

@@ -15,7 +15,8 @@ use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
-    BootTime, ConfirmWithin, ContentHash, Guard, Phase, State, Trial, WayBack, require_none,
+    BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial, WayBack,
+    require_none,
 };
 
 /// What was asked for.
@@ -80,8 +81,13 @@ pub async fn run(
         Ok(attached) => {
             // Of what a killed attach had left, it is another one now.
             trial.attached_at = Running::open(folder)?.attachment.attached_at;
-            trial.phase = Phase::Applied;
-            state.record(&trial)?;
+            let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
+            if let Err(failure) = state.record(&trial) {
+                trial.phase = phase;
+                tracing::warn!(
+                    "all is done, and goes back in time, but can't be confirmed: {failure}"
+                );
+            }
             Ok(Report { difference, attached, trial: Some(trial) })
         }
         Err(failure) => {
@@ -129,9 +135,12 @@ fn begin(
         guard: None,
     };
     let begun = state.begin(&trial, &before).and_then(|()| {
-        let guard = Guard::start(&trial, time.seconds(), state)?;
+        let guard = Guard::start(&trial, state)?;
         trial.guard = Some(guard);
-        state.record(&trial)
+        state.record(&trial)?;
+        let at = trial.until()?;
+        let (config, content) = (trial.config.clone(), trial.content.clone());
+        state.prepare(&trial, &RolledBack { config, content, at })
     });
     match begun {
         Ok(()) => Ok(trial),
@@ -144,11 +153,8 @@ fn begin(
 
 /// Ends a trial of which nothing is left to take back.
 fn call_off(state: &State, guard: Option<&Guard>) {
-    if let Err(failure) = state.end_trial() {
+    if let Err(failure) = state.end_trial(guard) {
         tracing::error!("a trial that did not begin could not be forgotten: {failure}");
-    }
-    if let Some(guard) = guard {
-        guard.end();
     }
 }
 

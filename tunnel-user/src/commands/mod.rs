@@ -10,6 +10,7 @@ pub mod diff;
 pub mod downgrade;
 mod farewell;
 mod greet;
+pub mod guard;
 pub mod health;
 pub mod look;
 mod membership;

@@ -1,16 +1,18 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
+use tunnel_common::attachment::Attachment;
+
 use super::attach_plan::{now, plan};
 use super::{attach, running, status};
 use crate::config;
 use crate::dataplane::bpffs;
-use crate::dataplane::pins;
+use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::trial::{Phase, RolledBack, State, Trial};
+use crate::trial::{ANOTHER_BEGUN, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial};
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -21,60 +23,130 @@ pub enum Outcome {
     Nothing(String),
 }
 
-/// Takes back what is on trial on the attached interface, or on that of the given name. The guard of
-/// a trial says whose it is by `id`.
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    /// The operator: the trial is over with the answer, and its guard has to end.
+    Operator {
+        /// The interface, if more than one is attached.
+        interface: Option<String>,
+        /// The trial, if it may be only one.
+        id: Option<String>,
+    },
+    /// The guard of a trial, with all that it holds.
+    Guard(Box<Held>),
+}
+
+impl Asker {
+    fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Operator { interface, .. } => interface.as_deref(),
+            Self::Guard(held) => Some(&held.trial.interface),
+        }
+    }
+
+    /// The trial alone that may be taken back.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Operator { id, .. } => id.as_deref(),
+            Self::Guard(held) => Some(&held.trial.id),
+        }
+    }
+}
+
+/// Takes back what is on trial. A guard does not need what is written down of it.
 ///
 /// # Errors
-/// Nothing has changed then, and the trial is still pending.
-pub async fn run(interface: Option<&str>, id: Option<&str>) -> Result<Outcome, Failure> {
+/// Nothing has changed then, and the trial is still pending; or what ran before runs again, and /run has
+/// no room to say so.
+pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    if let (Some(interface), Some(_)) = (interface, id)
+    if let (Some(interface), Some(_)) = (asker.interface(), asker.id())
         && !is_attached(interface)?
     {
+        State::of(&Folder::of(NetworkNamespace::current()?, interface)).has_seen_end()?;
         return Ok(Outcome::Nothing(format!("{interface} is not attached any more")));
     }
-    let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, running) = running::locked(asker.interface(), &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     let interface = folder.interface();
     let state = State::of(&folder);
-    let Some(mut trial) = state.pending(&running.attachment)? else {
-        let why = "it was confirmed, or taken back already";
-        return Ok(Outcome::Nothing(format!("no trial is pending on {interface}: {why}")));
+    let mut trial = match pending(asker, &state, &running.attachment)? {
+        Ok(trial) => trial,
+        Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
     };
-    if id.is_some_and(|id| id != trial.id) {
-        return Ok(Outcome::Nothing(format!("another trial has begun on {interface}")));
-    }
     drop(running);
 
     let before = state.before();
-    let cluster = config::load(&before)?;
+    let cluster = match asker {
+        Asker::Operator { .. } => config::load(&before)?,
+        Asker::Guard(held) => held.clusters(&before)?,
+    };
     let options = trial.way_back.options(interface, &before);
     let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;
-    state.record(&trial)?;
+    record(&state, &trial);
     let report = match attach::carry_out(&mut plan, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
             // What had been done is undone.
             trial.phase = phase;
-            state.record(&trial)?;
+            record(&state, &trial);
             return Err(failure);
         }
     };
-    state.roll_back(&RolledBack {
+    let last = RolledBack {
         config: trial.config.clone(),
         content: trial.content.clone(),
         at: status::time(now()),
-    })?;
+    };
     // The guard's own call must not end the guard, and so itself.
-    if let (None, Some(guard)) = (id, &trial.guard) {
-        guard.end();
-    }
+    let guard = match asker {
+        Asker::Operator { .. } => trial.guard.as_ref(),
+        Asker::Guard(_) => None,
+    };
+    state.roll_back(&last, guard)?;
     Ok(Outcome::WentBack(Box::new((trial, report))))
+}
+
+/// The trial to take back, or why there is none.
+fn pending(
+    asker: &Asker,
+    state: &State,
+    attachment: &Attachment,
+) -> Result<Result<Trial, String>, Failure> {
+    let held = match asker {
+        Asker::Operator { id, .. } => {
+            let Some(trial) = state.pending(attachment)? else {
+                return Ok(Err(NOT_PENDING.into()));
+            };
+            let is_meant = id.as_ref().is_none_or(|id| *id == trial.id);
+            return Ok(if is_meant { Ok(trial) } else { Err(ANOTHER_BEGUN.into()) });
+        }
+        Asker::Guard(held) => &held.trial,
+    };
+    Ok(match state.standing(held, attachment.attached_at) {
+        Standing::Pending(trial) => Ok(*trial),
+        Standing::Lost => {
+            tracing::warn!("the record of the trial is lost: going back by what the guard holds");
+            Ok(held.clone())
+        }
+        Standing::Over(why) => {
+            state.has_seen_end()?;
+            Err(why.into())
+        }
+    })
+}
+
+/// Writes down how far it has come, for those who look. The way back does not depend on it.
+fn record(state: &State, trial: &Trial) {
+    if let Err(failure) = state.record(trial) {
+        tracing::warn!("going on without a record: {failure}");
+    }
 }
 
 fn is_attached(interface: &str) -> Result<bool, Failure> {

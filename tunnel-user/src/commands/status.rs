@@ -214,9 +214,20 @@ async fn interface(
     let (peers, bypass) = running.peers()?;
     let now = monotonic()?;
     let formers = selves::formers(&running.maps.self_tables()?);
-    let health = health::look(running, &peers, netlink, snapshot).await?;
+    let mut health = health::look(running, &peers, netlink, snapshot).await?;
     let state = State::of(folder);
-    let rolled_back = state.rolled_back()?;
+    // A damaged file in /run hides nothing else.
+    let mut unreadable = |failure: Failure| {
+        health.push(Finding { ok: false, what: failure.to_string().replace("\n  help:", ";") });
+    };
+    let rolled_back = state.rolled_back().unwrap_or_else(|failure| {
+        unreadable(failure);
+        None
+    });
+    let trial = state.pending(attachment).unwrap_or_else(|failure| {
+        unreadable(failure);
+        None
+    });
     Ok(Interface {
         interface: folder.interface().into(),
         network: running.network(),
@@ -235,7 +246,7 @@ async fn interface(
         gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
         peers: peers.iter().map(|peer| Peer::of(peer, now)).collect(),
-        trial: state.pending(attachment)?.as_ref().map(Trial::of).transpose()?,
+        trial: trial.as_ref().map(Trial::of).transpose()?,
         rolled_back: rolled_back
             .map(|last| RolledBack { config: last.config.display().to_string(), at: last.at }),
         healthy: health.iter().all(|finding| finding.ok),

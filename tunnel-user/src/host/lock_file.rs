@@ -31,7 +31,7 @@ impl LockFile {
     /// space `command`. Does not wait for a process that holds it.
     ///
     /// # Errors
-    /// If the file can't be made, locked or written.
+    /// If the file can't be made or locked.
     pub fn try_lock(path: &Path, command: &str) -> io::Result<Result<Self, Holder>> {
         let mut options = OpenOptions::new();
         // Every process that can open a file can lock it, and hold up all others (flock(2)).
@@ -41,8 +41,9 @@ impl LockFile {
             let file = in_folder(parent, || options.open(path))?;
             match lock(file, FlockArg::LockExclusiveNonblock)? {
                 Ok(mut file) if is_at(&file, path) => {
-                    file.set_len(0)?;
-                    writeln!(file, "{}", format!("{} {command}", std::process::id()).trim_end())?;
+                    // The lock is what counts: a full file system has room for it, and none for words.
+                    let words = format!("{} {command}", std::process::id());
+                    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", words.trim_end()));
                     return Ok(Ok(Self { path: path.to_owned(), _file: file }));
                 }
                 // The process that held it has removed it in between.

@@ -1,43 +1,52 @@
 //! Who waits for the deadline and calls `rewrite apply --revert`: a shell that is nobody's child,
 //! so that it outlives the command, its terminal and its session.
 //!
-//! Under systemd it is a transient service: what belongs to an ssh session can end with it.
+//! Under systemd it is a transient service: what belongs to an ssh session can end with it. Either way
+//! `rewrite apply --guard` reads the trial into memory, and then becomes the shell.
 
+use std::convert::Infallible;
 use std::env;
-use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tunnel_common::ABI_VERSION;
 
+use super::boot_clock::BootTime;
 use super::record::Trial;
 use super::state::State;
+use crate::config::Clusters;
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::NetworkNamespace;
 
 /// Where systemd keeps what it runs, if it runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// Its words are the binary, the log, the seconds until the deadline, and those of the binary.
+/// Its words are the log, the seconds until the deadline, and the command that goes back.
 ///
-/// The binary is opened at once: if it is replaced until the deadline, what runs is still the
-/// version that made the change. After a failure there are some more tries.
-const SCRIPT: &str = r#"exec 9<"$1" 2>>"$2" || exit
+/// The binary of the command is an open file: if it is replaced until the deadline, what runs is still the
+/// version that made the change. A command that fails is tried again until it succeeds.
+const SCRIPT: &str = r#"exec 2>>"$1" || exit
 echo $$
 exec >&2
-seconds=$3
-shift 3
-for pause in "$seconds" 2 5 15 30 60 120; do
+seconds=$2
+shift 2
+sleep "$seconds"
+pause=2
+until "$@"; do
     sleep "$pause"
-    /proc/self/fd/9 "$@" && exit
+    pause=$((pause * 2))
+    [ "$pause" -le 60 ] || pause=60
 done
-exit 1
 "#;
 
 /// Somebody who waits for the deadline.
@@ -63,18 +72,18 @@ impl Guard {
     ///
     /// # Errors
     /// If nobody waits for the deadline then.
-    pub fn start(trial: &Trial, seconds: u64, state: &State) -> Result<Self, Failure> {
-        let words = |binary: &Path| words(trial, binary, &state.log(), seconds);
+    pub fn start(trial: &Trial, state: &State) -> Result<Self, Failure> {
         if NetworkNamespace::current()? == NetworkNamespace::Host && Path::new(SYSTEMD).exists() {
             let binary = env::current_exe().doing(|| "looking for this program's file".into())?;
-            return start_unit(trial, &words(&binary), &state.log());
+            return start_unit(trial, &words(&binary, trial), &state.log());
         }
         // Also found if the file was replaced since this process was started.
-        start_process(&words(Path::new(&format!("/proc/{}/exe", process::id()))))
+        start_process(&words(Path::new(&format!("/proc/{}/exe", process::id())), trial))
     }
 
-    /// Ends it, if it is there still. It would find that there is nothing to do.
-    pub fn end(&self) {
+    /// Ends it, if it is there still. It would find that there is nothing to do. False if it may go on.
+    #[must_use]
+    pub fn end(&self) -> bool {
         match self {
             Self::Unit { name } => {
                 let stop = Command::new("systemctl")
@@ -82,23 +91,53 @@ impl Guard {
                     .stdin(Stdio::null())
                     .output();
                 tracing::debug!("systemctl stop {name}: {stop:?}");
+                stop.is_ok_and(|stop| matches!(stop.status.code(), Some(0 | NO_SUCH_UNIT)))
             }
             Self::Process { pid, started } => {
-                if started_at(*pid) == Some(*started) {
-                    let end = killpg(Pid::from_raw(*pid), Signal::SIGTERM);
-                    tracing::debug!("ending the guard {pid}: {end:?}");
+                if started_at(*pid) != Some(*started) {
+                    return true;
                 }
+                let end = killpg(Pid::from_raw(*pid), Signal::SIGTERM);
+                tracing::debug!("ending the guard {pid}: {end:?}");
+                end.is_ok()
             }
         }
     }
 }
 
-/// What the shell is started with.
-fn words(trial: &Trial, binary: &Path, log: &Path, seconds: u64) -> Vec<String> {
-    let own = ["-c", SCRIPT, "rewrite-guard"].map(str::to_owned);
-    let of_script = [binary.display().to_string(), log.display().to_string(), seconds.to_string()];
-    let of_binary = ["apply", "--revert", "--interface", &trial.interface, "--trial", &trial.id];
-    own.into_iter().chain(of_script).chain(of_binary.map(str::to_owned)).collect()
+/// The answer of systemctl(1) to the name of a unit that is not loaded (LSB, "program is not installed").
+const NO_SUCH_UNIT: i32 = 5;
+
+/// Makes this process the guard of the trial `id`: from here on it needs no file in /run. Returns only if
+/// that fails.
+///
+/// # Errors
+/// If the trial is not written down, or not whole.
+pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Failure> {
+    let held = state.held(id)?;
+    // Whatever is wrong with it shows before the change is made.
+    let _: Clusters = held.clusters(&state.before())?;
+    let what = || "becoming the guard".into();
+    let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
+    let interface = held.trial.interface.clone();
+    let binary = File::open("/proc/self/exe").doing(what)?;
+    fcntl(&binary, FcntlArg::F_SETFD(FdFlag::empty())).doing(what)?;
+    let memory = held.into_memory()?;
+    let error = Command::new("/bin/sh")
+        .args(["-c", SCRIPT, "rewrite-guard"])
+        .arg(state.log())
+        .arg(left.to_string())
+        .arg(format!("/proc/self/fd/{}", binary.as_raw_fd()))
+        .args(["apply", "--revert", "--interface", &interface, "--trial", id])
+        .args(["--held", &memory.as_raw_fd().to_string()])
+        .exec();
+    Err(error).doing(what)
+}
+
+/// What the process is started with that becomes the guard.
+fn words(binary: &Path, trial: &Trial) -> Vec<String> {
+    let own = ["apply", "--guard", "--interface", &trial.interface, "--trial", &trial.id];
+    std::iter::once(binary.display().to_string()).chain(own.map(str::to_owned)).collect()
 }
 
 /// How long systemd may take to start a shell.
@@ -128,7 +167,7 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Fail
     let start = Instant::now();
     while !log.exists() {
         if start.elapsed() > PATIENCE {
-            guard.end();
+            let _ended = guard.end();
             return Err(refused("the service that systemd-run made has not begun"));
         }
         thread::sleep(INTERVAL);
@@ -144,34 +183,40 @@ fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
         format!("--unit={name}"),
         format!("--description=rewrite: go back on {interface} unless confirmed"),
         "--".into(),
-        "/bin/sh".into(),
     ];
     // systemd replaces variables in the words of a service (systemd.service(5), COMMAND LINES).
     options.into_iter().chain(words.iter().map(|word| word.replace('$', "$$"))).collect()
 }
 
 fn start_process(words: &[String]) -> Result<Guard, Failure> {
-    let what = || "starting the process that goes back in time (setsid --fork sh)".into();
+    let what = || "starting the process that goes back in time (setsid --fork)".into();
     let mut child = Command::new("setsid")
-        .args(["--fork", "sh"])
+        .arg("--fork")
         .args(words)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .doing(what)?;
-    let mut line = String::new();
+    let (mut line, mut said) = (String::new(), String::new());
     if let Some(stdout) = child.stdout.take() {
         // Its own number is the last that it says here, or it ends.
         BufReader::new(stdout).read_line(&mut line).doing(what)?;
+    }
+    if let Some(mut stderr) = child.stderr.take() {
+        // By then it writes to its log.
+        stderr.read_to_string(&mut said).doing(what)?;
     }
     child.wait().doing(what)?;
     let pid = line.trim().parse::<i32>().ok();
     match pid.and_then(|pid| Some((pid, started_at(pid)?))) {
         Some((pid, started)) => Ok(Guard::Process { pid, started }),
         None => Err(Failure::host(
-            "nobody would go back in time: sh ended as soon as it was started",
+            format!(
+                "nobody would go back in time: {}",
+                said.trim().trim_start_matches("rewrite: ")
+            ),
             "see to it that setsid, sh and sleep work, or apply without --confirm-within",
         )),
     }
@@ -193,6 +238,8 @@ fn started(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -206,9 +253,43 @@ mod tests {
     }
 
     #[test]
-    fn systemd_leaves_the_words_of_the_script_as_they_are() {
-        let words = ["-c".to_owned(), "echo $$ \"$@\"".to_owned()];
+    fn a_command_that_fails_is_tried_again_until_it_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let tool = |name: &str, text: &str| {
+            fs::write(path(name), format!("#!/bin/sh\n{text}")).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o700)).unwrap();
+        };
+        // It writes down how long it would take.
+        tool("sleep", &format!("echo $1 >> {}\n", path("pauses")));
+        tool("command", &format!("echo $1 $2 >> {0}; test $(wc -l < {0}) -gt 20\n", path("calls")));
+        let status = Command::new("/bin/sh")
+            .args([
+                "-c",
+                SCRIPT,
+                "rewrite-guard",
+                &path("log"),
+                "300",
+                &path("command"),
+                "a b",
+                "c",
+            ])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}");
+        assert_eq!(fs::read_to_string(path("calls")).unwrap(), "a b c\n".repeat(21));
+        let pauses = fs::read_to_string(path("pauses")).unwrap();
+        let pauses: Vec<_> = pauses.lines().collect();
+        assert_eq!(pauses[..8], ["300", "2", "4", "8", "16", "32", "60", "60"]);
+        assert_eq!(pauses.len(), 21);
+    }
+
+    #[test]
+    fn systemd_leaves_the_words_of_the_command_as_they_are() {
+        let words = ["/usr/bin/rewrite".to_owned(), "a$b".to_owned()];
         let told = unit_words("rewrite-trial-1.service", "eth0", &words);
-        assert_eq!(told[5..], ["--", "/bin/sh", "-c", "echo $$$$ \"$$@\""]);
+        assert_eq!(told[5..], ["--", "/usr/bin/rewrite", "a$$b"]);
     }
 }

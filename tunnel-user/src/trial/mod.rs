@@ -3,13 +3,14 @@
 //!
 //! What is needed for that lies in a folder of [`state`], written before the first change: a
 //! [`record`] of the trial, and what ran as a cluster file. A [`guard`] that is no process of this
-//! program waits for the deadline. Who else follows a file, a daemon for example, leaves an
+//! program waits for the deadline, and has a copy of both in memory ([`held`]). Who else follows a file, a daemon for example, leaves an
 //! interface alone while a trial is [`pending`], and a file that [`was_rolled_back`] until its
 //! content is another.
 
 mod boot_clock;
 mod confirm_within;
 mod guard;
+mod held;
 mod record;
 mod state;
 
@@ -21,9 +22,10 @@ use crate::failure::Failure;
 
 pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
-pub use guard::Guard;
+pub use guard::{Guard, become_guard};
+pub use held::Held;
 pub use record::{ContentHash, Phase, RolledBack, Trial, WayBack};
-pub use state::State;
+pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
 /// The trial that is pending for what is attached with the pins in `folder` and the record
 /// `attachment`.

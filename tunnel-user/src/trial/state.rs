@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tunnel_common::attachment::Attachment;
 
-use super::boot_clock::BootTime;
 use super::guard::Guard;
-use super::record::{RolledBack, Trial};
+use super::held::Held;
+use super::record::{Phase, RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::failure::{Context as _, Failure};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
@@ -21,6 +21,29 @@ const TRIAL: &str = "trial.json";
 const BEFORE: &str = "before.toml";
 const ROLLED_BACK: &str = "rolled-back.json";
 const LOG: &str = "guard.log";
+/// The mark of a trial that is over, for a guard that could not be ended.
+const ENDED: &str = "ended.json";
+/// What the records will be, for a moment when /run has no room for new ones.
+const APPLIED: &str = "trial.json.applied";
+const GOING_BACK: &str = "trial.json.going-back";
+const NEXT_ROLLED_BACK: &str = "rolled-back.json.next";
+
+/// Why a guard has nothing to do whose trial is not the one that is pending.
+pub const ANOTHER_BEGUN: &str = "another trial has begun";
+/// Why there is nothing to do after a trial was confirmed or taken back.
+pub const NOT_PENDING: &str = "no trial is pending any more";
+const ATTACHED_ANEW: &str = "what was on trial was detached, and attached anew,";
+
+/// What is written down of the trial that a guard holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is pending; so it was written down.
+    Pending(Box<Trial>),
+    /// Its record is gone or damaged, and nobody has ended it.
+    Lost,
+    /// It is over; why.
+    Over(&'static str),
+}
 
 /// The folder of one interface, whether it is there or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +100,70 @@ impl State {
     /// # Errors
     /// If that fails.
     pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Failure> {
+        self.remove(ENDED)?;
         self.write(BEFORE, before.as_bytes())?;
         self.record(trial)
+    }
+
+    /// Writes down what the records will be later, so that these need no room in /run any more.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn prepare(&self, trial: &Trial, rolled_back: &RolledBack) -> Result<(), Failure> {
+        for (name, phase) in [(APPLIED, Phase::Applied), (GOING_BACK, Phase::GoingBack)] {
+            self.write_json(name, &Trial { phase, ..trial.clone() })?;
+        }
+        self.write_json(NEXT_ROLLED_BACK, rolled_back)
+    }
+
+    /// What the guard of the trial `id` has to hold.
+    ///
+    /// # Errors
+    /// If that trial is not written down, or can't be read.
+    pub fn held(&self, id: &str) -> Result<Held, Failure> {
+        let trial: Option<Trial> = self.read(TRIAL)?;
+        let Some(trial) = trial.filter(|trial| trial.id == id) else {
+            return Err(Failure::refused(
+                format!("no trial {id} is written down in {}", self.path.display()),
+                "begin one: rewrite apply --confirm-within 60s",
+            ));
+        };
+        let before = self.before();
+        let what = || format!("reading {}", before.display());
+        Ok(Held { trial, before: fs::read_to_string(&before).doing(what)? })
+    }
+
+    /// What is written down of the trial that a guard holds, for what was attached at `attached_at`.
+    #[must_use]
+    pub fn standing(&self, held: &Trial, attached_at: u64) -> Standing {
+        if self.is_ended(&held.id) {
+            return Standing::Over(NOT_PENDING);
+        }
+        match self.read::<Trial>(TRIAL) {
+            Ok(Some(trial)) if trial.id != held.id => Standing::Over(ANOTHER_BEGUN),
+            Ok(Some(trial)) if trial.attached_at != attached_at => Standing::Over(ATTACHED_ANEW),
+            Ok(Some(trial)) => Standing::Pending(Box::new(trial)),
+            Ok(None) if held.attached_at != attached_at => Standing::Over(ATTACHED_ANEW),
+            Ok(None) | Err(_) => Standing::Lost,
+        }
+    }
+
+    /// A mark that can't be read counts for every trial: what it was made from was damaged.
+    fn is_ended(&self, id: &str) -> bool {
+        match self.read::<Trial>(ENDED) {
+            Ok(ended) => ended.is_some_and(|ended| ended.id == id),
+            Err(_) => true,
+        }
+    }
+
+    /// Removes the mark of a trial that is over: its guard has seen it.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn has_seen_end(&self) -> Result<(), Failure> {
+        self.remove(ENDED)?;
+        remove_empty(&self.path, Path::new(RUNTIME));
+        Ok(())
     }
 
     /// Has this version wait for the deadline of `trial`, in the place of the version that began it.
@@ -86,13 +171,13 @@ impl State {
     /// # Errors
     /// If nobody would go back in time. The guard of before waits on then.
     pub fn guard_anew(&self, trial: Trial) -> Result<(), Failure> {
-        let left = trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
-        let left = u64::try_from(left).unwrap_or(u64::MAX);
-        let guard = Guard::start(&trial, left, self)?;
+        let guard = Guard::start(&trial, self)?;
         let before = trial.guard.clone();
         self.record(&Trial { guard: Some(guard), ..trial })?;
-        if let Some(before) = before {
-            before.end();
+        if let Some(before) = before
+            && !before.end()
+        {
+            tracing::warn!("the guard of the version before goes on, and will find nothing to do");
         }
         Ok(())
     }
@@ -100,30 +185,64 @@ impl State {
     /// Writes down how far the trial has come.
     ///
     /// # Errors
-    /// If that fails.
+    /// If that fails, and it was not prepared either.
     pub fn record(&self, trial: &Trial) -> Result<(), Failure> {
-        self.write_json(TRIAL, trial)
+        let prepared = match trial.phase {
+            Phase::Applying => None,
+            Phase::Applied => Some(APPLIED),
+            Phase::GoingBack => Some(GOING_BACK),
+        };
+        self.write_json(TRIAL, trial).or_else(|failure| {
+            let is_there =
+                |name| self.read::<Trial>(name).is_ok_and(|it| it.as_ref() == Some(trial));
+            match prepared {
+                _ if is_there(TRIAL) => Ok(()),
+                Some(name) if is_there(name) => self.rename(name, TRIAL),
+                _ => Err(failure),
+            }
+        })
     }
 
     /// Writes down that a trial was taken back, and ends it.
     ///
     /// # Errors
-    /// If that fails.
-    pub fn roll_back(&self, rolled_back: &RolledBack) -> Result<(), Failure> {
-        self.write_json(ROLLED_BACK, rolled_back)?;
-        self.end_trial()
+    /// If that fails, and it was not prepared either.
+    pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Failure> {
+        self.write_json(ROLLED_BACK, last).or_else(|failure| {
+            match self.read::<RolledBack>(NEXT_ROLLED_BACK) {
+                // The moment alone is another.
+                Ok(Some(next)) if next.content == last.content => {
+                    self.rename(NEXT_ROLLED_BACK, ROLLED_BACK)
+                }
+                _ => Err(failure),
+            }
+        })?;
+        self.end_trial(guard)
     }
 
-    /// Removes what is written down of a trial; what was taken back before stays.
+    /// Ends `guard`, and removes what is written down of its trial; what was taken back before stays.
+    /// Needs no room in /run. A guard that goes on finds a mark that tells it that the trial is over.
     ///
     /// # Errors
     /// If that fails.
-    pub fn end_trial(&self) -> Result<(), Failure> {
-        // Without the record, the rest means nothing.
-        for name in [TRIAL, BEFORE, LOG] {
-            self.remove(name)?;
+    pub fn end_trial(&self, guard: Option<&Guard>) -> Result<(), Failure> {
+        self.clear()?;
+        if guard.is_none_or(Guard::end) {
+            self.remove(ENDED)?;
         }
         remove_empty(&self.path, Path::new(RUNTIME));
+        Ok(())
+    }
+
+    /// Removes what is written down of a trial but the mark that it is over, which takes the record's
+    /// place.
+    fn clear(&self) -> Result<(), Failure> {
+        if self.has_trial() {
+            self.rename(TRIAL, ENDED)?;
+        }
+        for name in [TRIAL, BEFORE, LOG, APPLIED, GOING_BACK, NEXT_ROLLED_BACK] {
+            self.remove(name)?;
+        }
         Ok(())
     }
 
@@ -133,16 +252,20 @@ impl State {
     /// # Errors
     /// If that fails.
     pub fn forget(&self) -> Result<bool, Failure> {
-        // What can't be read has no guard that could be found.
-        let trial: Option<Trial> = self.read(TRIAL).unwrap_or_default();
-        let guard = trial.and_then(|trial| trial.guard);
-        self.end_trial()?;
+        let trial = self.read::<Trial>(TRIAL);
         self.remove(ROLLED_BACK)?;
-        remove_empty(&self.path, Path::new(RUNTIME));
-        if let Some(guard) = &guard {
-            guard.end();
+        match trial {
+            Ok(trial) => {
+                let guard = trial.and_then(|trial| trial.guard);
+                self.end_trial(guard.as_ref())?;
+                Ok(guard.is_some())
+            }
+            Err(_) => {
+                // Its guard can't be found, but finds the mark.
+                self.clear()?;
+                Ok(true)
+            }
         }
-        Ok(guard.is_some())
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
@@ -154,8 +277,8 @@ impl State {
         serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::refused(
                 format!("{} is not what apply wrote: {error}", path.display()),
-                "another version of rewrite may have written it: confirm or go back with that one; \
-                 or detach the interface, which ends the trial",
+                "a trial that it was about goes back by itself, as its guard has a copy; detach ends it \
+                 at once",
             )
         })
     }
@@ -176,7 +299,18 @@ impl State {
             fs::rename(&new, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        in_folder(&self.path, write).doing(|| format!("writing {}", path.display()))
+        in_folder(&self.path, write).map_err(|error| {
+            // What there was no room for does not take it from others.
+            let _ = fs::remove_file(&new);
+            remove_empty(&self.path, Path::new(RUNTIME));
+            Failure::kernel(format!("writing {}", path.display()), error)
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let path = self.path.join(from);
+        fs::rename(&path, self.path.join(to))
+            .doing(|| format!("renaming {} to {to}", path.display()))
     }
 
     fn remove(&self, name: &str) -> Result<(), Failure> {
@@ -194,6 +328,76 @@ impl State {
 mod tests {
     use super::*;
     use crate::host::network_namespace::NetworkNamespace;
+
+    fn trial(phase: Phase) -> Trial {
+        let json = serde_json::json!({
+            "id": "7", "interface": "eth0", "attached_at": 1, "config": "/new.toml", "content": "00",
+            "deadline": 0, "guard": null, "phase": phase,
+            "way_back": {
+                "self_names": [], "no_routes": false, "hook": 0, "ingress": 0, "verbose": false
+            },
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn rolled_back(at: &str) -> RolledBack {
+        let json = serde_json::json!({ "config": "/new.toml", "content": "00", "at": at });
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// A state whose files can't be written: a folder stands where each would be made.
+    fn full(state: &State) {
+        for name in [TRIAL, ROLLED_BACK] {
+            fs::create_dir(state.path.join(format!("{name}.new"))).unwrap();
+        }
+    }
+
+    fn empty(state: &State) {
+        for name in [TRIAL, ROLLED_BACK] {
+            fs::remove_dir(state.path.join(format!("{name}.new"))).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_prepared_needs_no_room() {
+        let top = tempfile::tempdir().unwrap();
+        let state = State { path: top.path().join("eth0") };
+        let last = rolled_back("later");
+        state.begin(&trial(Phase::Applying), "").unwrap();
+        state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
+        full(&state);
+        for phase in [Phase::Applying, Phase::Applied, Phase::GoingBack] {
+            state.record(&trial(phase)).unwrap();
+            assert_eq!(state.read::<Trial>(TRIAL).unwrap(), Some(trial(phase)));
+        }
+        let other = Trial { attached_at: 2, ..trial(Phase::Applied) };
+        assert!(state.record(&other).is_err(), "this one was not prepared");
+        empty(&state);
+        fs::create_dir(state.path.join("rolled-back.json.new")).unwrap();
+        let _full = state.roll_back(&last, None);
+        assert_eq!(state.rolled_back().unwrap(), Some(rolled_back("soon")));
+        assert!(!state.has_trial());
+    }
+
+    #[test]
+    fn a_guard_goes_back_by_a_lost_record_and_not_once_the_trial_is_over() {
+        let top = tempfile::tempdir().unwrap();
+        let state = State { path: top.path().join("eth0") };
+        let held = trial(Phase::Applying);
+        let standing = || state.standing(&held, 1);
+        assert_eq!(standing(), Standing::Lost);
+        assert!(matches!(state.standing(&held, 2), Standing::Over(_)));
+        state.begin(&held, "").unwrap();
+        assert_eq!(standing(), Standing::Pending(Box::new(held.clone())));
+        assert!(matches!(state.standing(&held, 2), Standing::Over(_)));
+        fs::write(state.path.join(TRIAL), "{").unwrap();
+        assert_eq!(standing(), Standing::Lost);
+        // The interface was detached; nobody finds the guard.
+        assert!(state.forget().unwrap());
+        assert!(matches!(standing(), Standing::Over(_)));
+        state.has_seen_end().unwrap();
+        assert!(!state.path.exists());
+    }
 
     #[test]
     fn each_interface_has_a_folder_beside_those_of_the_pins() {

@@ -1,0 +1,16 @@
+//! `rewrite apply --guard`: becomes who waits for the end of a trial.
+
+use std::convert::Infallible;
+
+use crate::dataplane::pins::Folder;
+use crate::failure::Failure;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::trial::{State, become_guard};
+
+/// Waits for the end of the trial `id` on the interface, in the place of this process.
+///
+/// # Errors
+/// If nobody waits then.
+pub fn run(interface: &str, id: &str) -> Result<Infallible, Failure> {
+    become_guard(&State::of(&Folder::of(NetworkNamespace::current()?, interface)), id)
+}

@@ -1,0 +1,120 @@
+//! What the guard of a trial keeps in memory: the record, and what ran before as a cluster file. With it,
+//! the way back needs nothing that lies in /run.
+
+use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+
+use super::record::Trial;
+use crate::config::{self, Clusters};
+use crate::failure::{Context as _, Failure};
+
+/// A trial with its way back, as they were when the guard began to wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The trial.
+    pub trial: Trial,
+    /// What ran before, as a cluster file.
+    pub before: String,
+}
+
+impl Held {
+    /// What ran before.
+    ///
+    /// # Errors
+    /// If the text is no cluster file; `path` is where it was read.
+    pub fn clusters(&self, path: &Path) -> Result<Clusters, Failure> {
+        Ok(config::parse(path, &self.before)?)
+    }
+
+    /// Writes it into memory that nobody can change (memfd_create(2)), and that processes inherit which
+    /// this one becomes or starts.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn into_memory(self) -> Result<OwnedFd, Failure> {
+        let what = || "keeping the way back in memory".into();
+        let text = serde_json::to_vec(&self).doing(what)?;
+        let memory = memfd_create("rewrite-trial", MFdFlags::MFD_ALLOW_SEALING).doing(what)?;
+        let mut file = File::from(memory);
+        file.write_all(&text).doing(what)?;
+        file.rewind().doing(what)?;
+        let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL)).doing(what)?;
+        Ok(file.into())
+    }
+
+    /// Reads it from this process's file of the given number.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if no guard handed it on.
+    pub fn inherited(number: RawFd) -> Result<Self, Failure> {
+        let path = format!("/proc/self/fd/{number}");
+        let refused = |why: &dyn std::fmt::Display| {
+            Failure::refused(
+                format!("{path} holds no trial: {why}"),
+                "the guard of a trial alone gives --held; go back with: rewrite apply --revert",
+            )
+        };
+        let text = fs::read(&path).map_err(|error| refused(&error))?;
+        serde_json::from_slice(&text).map_err(|error| refused(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::path::PathBuf;
+
+    use super::super::BootTime;
+    use super::super::record::{ContentHash, Phase, WayBack};
+    use super::*;
+
+    fn held() -> Held {
+        let way_back = WayBack {
+            self_names: vec!["srva".into()],
+            no_routes: false,
+            hook: 0,
+            ingress: 0,
+            verbose: false,
+        };
+        let trial = Trial {
+            id: "1".into(),
+            interface: "eth0".into(),
+            attached_at: 7,
+            config: PathBuf::from("/etc/new.toml"),
+            content: ContentHash::of(b"new"),
+            deadline: BootTime::now().unwrap(),
+            way_back,
+            phase: Phase::Applying,
+            guard: None,
+        };
+        Held { trial, before: "drain = \"1s\"\n".into() }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_read_as_often_as_wanted_and_nobody_changes_it() {
+        let memory = held().into_memory().unwrap();
+        for _ in 0..2 {
+            assert_eq!(Held::inherited(memory.as_raw_fd()).unwrap(), held());
+        }
+        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        let changed = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
+            file.write_all(b"x")?;
+            file.set_len(0)
+        });
+        assert!(changed.is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_trial_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        let failure = Held::inherited(file.as_raw_fd()).unwrap_err();
+        assert_eq!(failure.exit_code(), 4);
+    }
+}
