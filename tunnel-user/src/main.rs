@@ -72,11 +72,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if let Some(name) = &cli.netns {
         network_namespace::enter(name)?;
     }
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .doing(|| "starting the runtime".into())?
-        .block_on(command(cli))
+        .doing(|| "starting the runtime".into())?;
+    let result = runtime.block_on(command(cli));
+    // A thread that reads from a file system that hangs is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn command(cli: Cli) -> Result<ExitCode, Failure> {

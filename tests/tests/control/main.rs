@@ -59,6 +59,7 @@ mod two_networks;
 mod undo;
 mod undo_clsact;
 mod unit;
+mod unreadable_files;
 mod upgrade;
 mod upgrade_commands;
 mod upgrade_contents;

@@ -6,8 +6,9 @@ use std::path::{self, PathBuf};
 use super::attach;
 use super::attach_plan::plan;
 use super::diff::{self, Difference};
+use super::load_file;
 use super::running::{self, Running};
-use crate::config::{self, Drain};
+use crate::config::Drain;
 use crate::dataplane::bpffs;
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::Netlink;
@@ -62,7 +63,7 @@ pub async fn run(
     let folder = running.folder.clone();
     require_none(&folder)?;
 
-    let (cluster, text) = config::load_with_text(&request.config)?;
+    let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
     let options = diff::options(&running, &request.config, &request.self_names);
     let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
     let difference = diff::between(&running, &plan, &netlink).await?;

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::routing;
-use crate::config::{self, Cluster, Clusters, Family};
+use super::{load_file, routing};
+use crate::config::{Cluster, Clusters, Family};
 use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::{hook, load};
@@ -63,8 +63,8 @@ pub async fn run(
     ingress: Ingress,
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    let cluster = match config::load(config) {
-        Ok(cluster) => {
+    let cluster = match load_file::load(config, None).await {
+        Ok((cluster, _)) => {
             let what = format!("{} is right: {}", config.display(), described(&cluster));
             findings.push(Finding::new(Level::Good, what));
             Some(cluster)

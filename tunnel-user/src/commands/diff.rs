@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::attach_plan::{Options, Plan, plan};
+use super::load_file;
 use super::running::{self, Running};
 use crate::address::Private;
-use crate::config;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::plan::difference::PeerDifference;
@@ -60,7 +60,7 @@ pub async fn run(
     let netlink = Netlink::connect()?;
     running::undisturbed(async |folders| {
         let running = Running::open(running::choose(folders, interface)?)?;
-        let cluster = config::load(config)?;
+        let (cluster, _) = load_file::load(config, None).await?;
         let options = options(&running, config, self_names);
         let plan = plan(&options, running.folder.clone(), &cluster, &netlink).await?;
         between(&running, &plan, &netlink).await

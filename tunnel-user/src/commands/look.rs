@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use super::attach_plan::{Options, Plan, plan};
 use super::membership::NewSelves;
 use super::running::Running;
-use super::{diff, private_in_arp};
-use crate::config;
+use super::{diff, load_file, private_in_arp};
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
@@ -80,7 +79,7 @@ async fn compare(
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Result<Look, Failure> {
-    let (cluster, content) = config::load_with_text(&options.config)?;
+    let (cluster, content) = load_file::load(&options.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
         return Ok(Look::Trouble(trouble(&why, folder, netlink).await));
     }

@@ -12,6 +12,7 @@ mod farewell;
 mod greet;
 pub mod guard;
 pub mod health;
+mod load_file;
 pub mod look;
 mod membership;
 pub mod other_networks;

@@ -3,8 +3,7 @@
 use tunnel_common::attachment::Attachment;
 
 use super::attach_plan::{now, plan};
-use super::{attach, running, status};
-use crate::config;
+use super::{attach, load_file, running, status};
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
@@ -82,7 +81,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
 
     let before = state.before();
     let cluster = match asker {
-        Asker::Operator { .. } => config::load(&before)?,
+        Asker::Operator { .. } => load_file::load(&before, Some(&interrupt)).await?.0,
         Asker::Guard(held) => held.clusters(&before)?,
     };
     let options = trial.way_back.options(interface, &before);

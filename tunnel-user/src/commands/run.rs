@@ -143,7 +143,12 @@ impl<'a> Daemon<'a> {
             let event = match action {
                 Action::Look => {
                     let look = look::look(self.options, self.folder, &self.netlink, MAY_FOLLOW);
-                    Event::Looked(while_alive(self.watchdog.as_mut(), look).await)
+                    // A look changes nothing: it needs no end of its own.
+                    tokio::select! {
+                        look = while_alive(self.watchdog.as_mut(), look) => Event::Looked(look),
+                        _ = self.terminate.recv() => Event::Stop,
+                        _ = self.stop.recv() => Event::Stop,
+                    }
                 }
                 Action::Attach(why) => {
                     let interface = &self.options.interface;

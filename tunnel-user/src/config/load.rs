@@ -1,14 +1,17 @@
 //! Reading the file from disk: the only part of the configuration that does I/O.
 
-use std::fs::File;
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use nix::libc;
 
 use super::problem::Problem;
 use super::{Clusters, ConfigError, parse};
 
-/// The most bytes that a file can have: twice what a million members need.
-const SIZE_MAX: u64 = 256 << 20;
+/// The most bytes that a file can have: a million members need about 75 MB.
+const SIZE_MAX: u64 = 128 << 20;
 
 /// Reads the cluster file at `path`.
 ///
@@ -30,13 +33,45 @@ pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
     parse(path, &text).map(|cluster| (cluster, text))
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
+/// Why a file is not read.
+#[derive(Debug)]
+enum Unreadable {
+    /// The kernel's answer.
+    Io(io::Error),
+    /// It is a FIFO, a device or a socket: reading it may wait for ever, or take something away.
+    NotRegular,
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    // Opening a device can set something in motion, so it is looked at before; and a FIFO that has taken
+    // the file's place since waits for a writer, unless O_NONBLOCK (fifo(7)).
+    require_regular(&fs::metadata(path)?)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    require_regular(&metadata)?;
+    if metadata.len() > SIZE_MAX {
+        return Err(io::Error::from(ErrorKind::FileTooLarge).into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
+    // It may be growing.
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SIZE_MAX {
-        return Err(ErrorKind::FileTooLarge.into());
+        return Err(io::Error::from(ErrorKind::FileTooLarge).into());
     }
     Ok(bytes)
+}
+
+fn require_regular(metadata: &Metadata) -> Result<(), Unreadable> {
+    if metadata.is_dir() {
+        return Err(io::Error::from(ErrorKind::IsADirectory).into());
+    }
+    if metadata.is_file() { Ok(()) } else { Err(Unreadable::NotRegular) }
 }
 
 fn into_text(bytes: Vec<u8>) -> Result<String, Problem> {
@@ -52,7 +87,17 @@ fn into_text(bytes: Vec<u8>) -> Result<String, Problem> {
     })
 }
 
-fn unreadable(error: &io::Error) -> Problem {
+fn unreadable(why: &Unreadable) -> Problem {
+    let error = match why {
+        Unreadable::Io(error) => error,
+        Unreadable::NotRegular => {
+            return Problem {
+                line: None,
+                message: "it is a FIFO, a device or a socket, not a regular file".into(),
+                help: "write the cluster to a file, and name that with --config FILE".into(),
+            };
+        }
+    };
     let (message, help) = match error.kind() {
         ErrorKind::NotFound => (
             "there is no such file".into(),
@@ -87,14 +132,33 @@ mod tests {
             (ErrorKind::NotFound, "no such file", "--config FILE"),
             (ErrorKind::PermissionDenied, "no permission", "run as root"),
             (ErrorKind::IsADirectory, "is a directory", "--config FILE"),
-            (ErrorKind::FileTooLarge, "256 MiB", "--config FILE"),
+            (ErrorKind::FileTooLarge, "128 MiB", "--config FILE"),
             (ErrorKind::TimedOut, "can't be read", "--config FILE"),
         ] {
-            let problem = unreadable(&kind.into());
+            let problem = unreadable(&Unreadable::Io(kind.into()));
             assert_eq!(problem.line, None);
             assert!(problem.message.contains(message), "{problem:?}");
             assert!(problem.help.contains(help), "{problem:?}");
         }
+    }
+
+    #[test]
+    fn a_fifo_or_a_device_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        for path in [fifo.as_path(), Path::new("/dev/zero")] {
+            let error = load(path).expect_err("not a regular file");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        file.as_file().set_len(SIZE_MAX + 1).expect("a hole");
+        let error = load(file.path()).expect_err("too large");
+        assert!(error.to_string().contains("128 MiB"), "{error}");
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! A large file in pieces of some members each: the tree of a whole file of a million members takes more
 //! than a gigabyte, and most of the time goes into the memory for it.
 //!
-//! Only for files that are right. Whatever a piece by itself does not tell, such as what is wrong and
-//! where, the whole file is read for.
+//! Whatever a piece by itself does not tell, such as what is wrong and where, the whole file is read for,
+//! unless it is so long that its tree could take gigabytes: a byte can become a node of the tree.
 
 use toml::de::DeTable;
 
 use super::keys;
 use super::lines::Lines;
-use super::raw::Reader;
-use super::raw_file::RawFile;
+use super::problem::{Problem, are_enough};
+use super::raw::{Reader, syntax};
+use super::raw_file::{Given, RawFile};
 
 /// Bytes of a piece, at least: so few that its tree stays in the processor's cache.
 const LENGTH: usize = 64 << 10;
+
+/// Bytes of a text that is read as a whole, at most. The tree of as many newlines takes 230 MB.
+pub(super) const WHOLE_MAX: usize = 4 << 20;
 
 /// What each member begins with, on a line of its own.
 const HEADER: &str = "[[member]]";
@@ -39,6 +43,58 @@ fn read_by(text: &str, length: usize) -> Option<RawFile> {
         rest = behind;
     }
     Some(file)
+}
+
+/// What a text holds that is too long to be read as a whole, and what is wrong with the first pieces that
+/// are not right. Fails with one problem if a piece is not TOML, or too long itself.
+///
+/// A header that stands in a text over several lines is a problem here.
+pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
+    let mut file = RawFile {
+        networks: Vec::new(),
+        members: Vec::new(),
+        bypass: Given::Missing,
+        drain: Given::Missing,
+    };
+    let mut problems = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    let mut end = next_header(text, 0).unwrap_or(text.len());
+    while !rest.is_empty() && !are_enough(&problems) {
+        let (piece, behind) = rest.split_at(end);
+        let is_first = rest.len() == text.len();
+        if piece.len() > WHOLE_MAX {
+            return Err(Problem::at(
+                line,
+                format!("more than {} MiB follow without a line {HEADER}", WHOLE_MAX >> 20),
+                "begin each member with [[member]] on a line of its own; is this the cluster file?",
+            ));
+        }
+        let lines = Lines::of_piece(piece, line);
+        let next = lines.last();
+        let root = DeTable::parse(piece).map_err(|error| syntax(&error, &lines))?;
+        let root = root.get_ref();
+        if is_first
+            && !piece.starts_with(HEADER)
+            && root.keys().any(|key| *key.get_ref() == keys::MEMBER)
+        {
+            return Err(Problem::at(
+                line,
+                "the members of a long file do not all begin with [[member]]",
+                "begin each member with [[member]] on a line of its own",
+            ));
+        }
+        let mut reader = Reader::new(lines);
+        let part = reader.part(root);
+        problems.extend(reader.into_problems());
+        if is_first {
+            (file.bypass, file.drain) = (part.bypass, part.drain);
+        }
+        file.networks.extend(part.networks);
+        file.members.extend(part.members);
+        (rest, line) = (behind, next);
+        end = next_header(rest, LENGTH).unwrap_or(rest.len());
+    }
+    Ok((file, problems))
 }
 
 /// Where the first line behind `from` begins that is a header, or the first line of all.
@@ -120,6 +176,54 @@ mod tests {
         ] {
             assert_eq!(read_by(&text, 0), None, "{text}");
         }
+    }
+
+    /// Longer than what is read as a whole.
+    fn long(member: &str) -> String {
+        member.repeat(WHOLE_MAX / member.len() + 1)
+    }
+
+    #[test]
+    fn a_long_text_without_members_is_refused_and_not_read() {
+        for text in ["\n", "=", "[", "a=1\n", "a.", "#"].map(long) {
+            let problem = super::super::raw::read(&text).expect_err("too long");
+            assert!(problem.message.contains("4 MiB"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_long_text_is_on_its_line() {
+        let member = "[[member]]\nname = \"x\"\n";
+        let lines = long(member).lines().count();
+        for (behind, said) in [
+            ("other = 7\n", "unknown key"),
+            ("name = 7\n", "twice"),
+            ("private = 7\n", "private is an integer"),
+            ("nonsense\n", "not TOML"),
+        ] {
+            let text = format!("{}{behind}", long(member));
+            let (line, message) = match super::super::raw::read(&text) {
+                Ok((_, problems)) => (problems[0].line, problems[0].message.clone()),
+                Err(problem) => (problem.line, problem.message),
+            };
+            assert!(message.contains(said), "{behind}: {message}");
+            assert_eq!(line, Some(lines + 1), "{behind}");
+        }
+        let (_, problems) = super::super::raw::read(&long("[[member]]\nx = 1\n")).unwrap();
+        assert!(are_enough(&problems) && problems.len() < 10_000, "{}", problems.len());
+    }
+
+    #[test]
+    fn a_long_text_may_have_its_networks_behind_its_members() {
+        let member = "[[member]]\nname = \"x\"\n";
+        let text = format!("drain = \"1s\"\n{}[[network]]\nname = \"n\"\n", long(member));
+        let (file, problems) = super::super::raw::read(&text).unwrap();
+        assert_eq!(problems, []);
+        assert_eq!(
+            (file.networks.len(), file.members.len()),
+            (1, long(member).len() / member.len())
+        );
+        assert!(matches!(file.drain, Given::Right(_)));
     }
 
     #[test]

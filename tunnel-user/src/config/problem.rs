@@ -21,19 +21,32 @@ impl Problem {
     }
 }
 
-/// Why a file was refused: at least one [`Problem`], in the order of the lines.
+/// The most problems that are told of a file: nobody mends more before the next look, and a file of a
+/// million members may have millions.
+pub(super) const PROBLEMS_MAX: usize = 100;
+
+/// Whether no more problems need be found: one more than are told says that there are more.
+pub(super) const fn are_enough(problems: &[Problem]) -> bool {
+    problems.len() > PROBLEMS_MAX
+}
+
+/// Why a file was refused: at least one [`Problem`], in the order of the lines, and at most
+/// [`PROBLEMS_MAX`].
 ///
 /// It prints as `FILE:LINE: what` and, below it, `  help: remedy` for each problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
     problems: Vec<Problem>,
+    has_more: bool,
 }
 
 impl ConfigError {
     pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.line);
-        Self { file: file.to_owned(), problems }
+        let has_more = are_enough(&problems);
+        problems.truncate(PROBLEMS_MAX);
+        Self { file: file.to_owned(), problems, has_more }
     }
 
     /// The file that was refused.
@@ -60,6 +73,14 @@ impl fmt::Display for ConfigError {
                 write!(f, "{line}:")?;
             }
             write!(f, " {}\n  help: {}", problem.message, problem.help)?;
+        }
+        if self.has_more {
+            write!(
+                f,
+                "\n{}: there are more problems than these {PROBLEMS_MAX}\n  help: mend these, then \
+                 look again",
+                self.file.display()
+            )?;
         }
         Ok(())
     }
@@ -90,6 +111,18 @@ mod tests {
             vec![Problem::at(7, "late", "x"), Problem::at(2, "early", "y")],
         );
         assert_eq!(error.to_string(), "a.toml:2: early\n  help: y\na.toml:7: late\n  help: x");
+    }
+
+    #[test]
+    fn no_more_than_a_hundred_problems_are_told() {
+        let problems = |count| (1..=count).map(|line| Problem::at(line, "wrong", "x")).collect();
+        let told = |count| ConfigError::new(Path::new("a.toml"), problems(count)).to_string();
+        assert!(!told(100).contains("more"), "{}", told(100));
+        assert!(
+            told(101)
+                .ends_with("more problems than these 100\n  help: mend these, then look again")
+        );
+        assert_eq!(told(1000).matches("wrong").count(), 100);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 use super::lines::Lines;
 use super::pieces;
-use super::problem::{Problem, quoted};
+use super::problem::{Problem, are_enough, quoted};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 
 /// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
@@ -18,6 +18,7 @@ use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork,
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     match pieces::read(text) {
         Some(file) => Ok((file, Vec::new())),
+        None if text.len() > pieces::WHOLE_MAX => pieces::read_long(text),
         None => read_whole(text),
     }
 }
@@ -31,7 +32,7 @@ pub(super) fn read_whole(text: &str) -> Result<(RawFile, Vec<Problem>), Problem>
     Ok((file, reader.problems))
 }
 
-fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
+pub(super) fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     let line = lines.line(error.span().map_or(0, |span| span.start));
     let message = error.message();
     if message.contains("duplicate key") {
@@ -66,8 +67,14 @@ impl Reader {
         self.lines.line(spanned.span().start)
     }
 
+    fn note(&mut self, problem: Problem) {
+        if !are_enough(&self.problems) {
+            self.problems.push(problem);
+        }
+    }
+
     fn wrong<T>(&mut self, line: usize, message: String, help: &str) -> Given<T> {
-        self.problems.push(Problem::at(line, message, help));
+        self.note(Problem::at(line, message, help));
         Given::Wrong
     }
 
@@ -75,7 +82,7 @@ impl Reader {
         let file = self.part(root);
         if file.members.is_empty() && self.problems.is_empty() {
             let help = "write a [[member]] with name, private and public for each host";
-            self.problems.push(Problem::at(1, "the file has no members", help));
+            self.note(Problem::at(1, "the file has no members", help));
         }
         file
     }
@@ -113,7 +120,7 @@ impl Reader {
                      out".into()
             }
         };
-        self.problems.push(Problem::at(line, message, help));
+        self.note(Problem::at(line, message, help));
     }
 
     fn networks(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawNetwork> {
@@ -155,7 +162,7 @@ impl Reader {
                         }
                     };
                     let message = format!("unknown key {} in a network", quoted(unknown));
-                    self.problems.push(Problem::at(self.line_of(key), message, help));
+                    self.note(Problem::at(self.line_of(key), message, help));
                     match meant {
                         Some(keys::NAME) => network.name = Given::Wrong,
                         Some(keys::INTERFACE) => network.interface = Given::Wrong,
@@ -254,7 +261,7 @@ impl Reader {
             None => format!("the keys of a member are {}", keys::OF_MEMBER.join(", ")),
         };
         let message = format!("unknown key {} in a member", quoted(key));
-        self.problems.push(Problem::at(line, message, help));
+        self.note(Problem::at(line, message, help));
         meant
     }
 

@@ -12,7 +12,7 @@ use super::name::MemberName;
 use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::prefix::{Family, Prefix};
-use super::problem::{Problem, quoted};
+use super::problem::{PROBLEMS_MAX, Problem, are_enough, quoted};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, Texts};
 use super::role::Role;
 use super::{BypassRule, Cluster, Clusters, Drain, DrainProblem, Member};
@@ -35,7 +35,9 @@ pub(super) fn validate(
     let drain = drain(&file.drain, &mut problems);
     let networks = network::networks(&file, &mut problems);
     let views = views(file.members, &networks, &mut problems);
-    require_no_conflict(&views, &mut problems);
+    if !are_enough(&problems) {
+        require_no_conflict(&views, &mut problems);
+    }
     if !problems.is_empty() {
         return Err(without_repetition(problems));
     }
@@ -67,7 +69,8 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
             underlay_in: Vec::new(),
             ..raw
         };
-        let members = members.into_iter().map(|raw| Some(check(&alone(raw), problems))).collect();
+        let members = members.into_iter().map(|raw| check_unless_enough(&alone(raw), problems));
+        let members = members.collect();
         return vec![View { network: None, members }];
     }
     let mut views = Vec::new();
@@ -80,7 +83,7 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
                 // One that is on no network at all is told so once.
                 let is_nowhere = is_first && raw.public_in.is_empty();
                 let is_there = on_it.public != Given::Missing || is_nowhere;
-                is_there.then(|| check(&on_it, problems))
+                if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
         // Of a network or an address that is wrong, more would only follow.
@@ -97,6 +100,11 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
     views
 }
 
+/// The member, unless so much is wrong already that nobody needs to know more.
+fn check_unless_enough(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<Checked> {
+    (!are_enough(problems)).then(|| check(raw, problems))
+}
+
 /// Addresses are the same ones on all networks: nobody's private address is another's public one on any
 /// of them.
 fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
@@ -107,7 +115,8 @@ fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
     };
     let members: Vec<&Checked> = members.iter().map(AsRef::as_ref).collect();
     let claims: Vec<Claim> = members.iter().map(|member| member.claim()).collect();
-    for conflict in check_members(&claims) {
+    let more = (PROBLEMS_MAX + 1).saturating_sub(problems.len());
+    for conflict in check_members(&claims).into_iter().take(more) {
         problems.push(conflict_problem(&conflict, &members));
     }
 }

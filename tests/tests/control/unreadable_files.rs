@@ -1,0 +1,95 @@
+//! Files that `run` can't read, or could not stop reading: it says so, and goes on to hear signals and the
+//! change that puts the file right.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::daemon::Daemon;
+use crate::scenario::{NOTHING_MORE, Scenario, end};
+
+/// What a check of a wrong file may take: it took 2.2 GB of a file of newlines.
+const MEMORY_MAX: u64 = 300 << 20;
+/// And half a minute of one with 40,000 unknown keys.
+const TIME_MAX: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    let path = scenario.path("cluster.toml");
+    let text = fs::read(&path)?;
+    fs::remove_file(&path)?;
+    mkfifo(path.as_str(), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    daemon.wait_for("not a regular file")?;
+    // Every command that reads a cluster file.
+    for words in [
+        &["check", "--config", &path][..],
+        &["diff", "--config", &path],
+        &["attach", "eth0", "--config", &path],
+        &["apply", "--config", &path],
+    ] {
+        let ended = scenario.try_run(host, words)?;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        ensure!(ended.code != Some(0) && said.contains("not a regular file"), "{ended:?}");
+    }
+    ensure!(fs::metadata(&path)?.file_type().is_fifo(), "somebody has written there");
+    fs::write(format!("{path}.new"), text)?;
+    fs::rename(format!("{path}.new"), &path)?;
+    daemon.wait_for("eth0 is as ")?;
+    fs::remove_file(&path)?;
+    mkfifo(path.as_str(), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let (status, said) = daemon.terminate()?;
+    ensure!(status.success(), "{status}: {said:?}");
+    Ok(())
+}
+
+/// Checks a file with little memory and time; what it said.
+fn check(scenario: &Scenario, name: &str, text: String) -> Result<String> {
+    let path = scenario.file(name, text)?;
+    let limit = format!("--as={MEMORY_MAX}");
+    let start = Instant::now();
+    let ended = end(Command::new("prlimit")
+        .args([&limit, "timeout", "60"])
+        .arg(scenario.rewrite.binary())
+        .args(["--netns", scenario.lab.a.name(), "check", "--config"])
+        .arg(path))?;
+    let took = start.elapsed();
+    ensure!(ended.code == Some(4), "{name}: {:?} {}", ended.code, ended.stderr);
+    ensure!(took < TIME_MAX, "{name}: {took:?}");
+    Ok(ended.stdout)
+}
+
+#[test]
+fn a_large_file_that_is_wrong_takes_little_time_and_memory() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let said = check(&scenario, "newlines.toml", "\n".repeat(40 << 20))?;
+    ensure!(said.contains("more than 4 MiB follow without a line [[member]]"), "{said}");
+    let member = |number: usize, private: &str, more: &str| {
+        let [high, low] = [number >> 8, number & 255];
+        format!(
+            "[[member]]\nname = \"m{number}\"\nprivate = \"{private}\"\npublic = \
+             \"52.0.{high}.{low}\"\n{more}\n"
+        )
+    };
+    let cluster = |private: &str, more: &str| -> String {
+        (1..=40_000).map(|number| member(number, private, more)).collect()
+    };
+    for (name, text, words) in [
+        ("unknown.toml", cluster("10.0.0.1", "colour = \"blue\""), "unknown key \"colour\""),
+        ("same.toml", cluster("10.0.0.1", ""), "is also that of"),
+        ("wrong.toml", cluster("10.0.0", ""), "10.0.0"),
+    ] {
+        let said = check(&scenario, name, text)?;
+        ensure!(said.contains(words), "{name}: {said}");
+        ensure!(said.contains("there are more problems than these 100"), "{name}: {said}");
+        ensure!(said.lines().count() < 300, "{name}: {said}");
+    }
+    Ok(())
+}
