@@ -40,6 +40,13 @@ pub enum Failure {
     },
     /// A signal came; what had been done was undone.
     Interrupted,
+    /// A signal came; what had been done stays, as a detach is never undone.
+    Stopped {
+        /// What is done, and what is not.
+        what: String,
+        /// What to do.
+        help: String,
+    },
 }
 
 impl Failure {
@@ -52,7 +59,7 @@ impl Failure {
             Self::Refused { .. } => 4,
             Self::Host { .. } => 5,
             Self::Pins { .. } => 6,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Stopped { .. } => 130,
         }
     }
 
@@ -88,6 +95,7 @@ impl fmt::Display for Failure {
             }
             Self::Kernel { what, source } => write!(f, "{what}: {source:#}"),
             Self::Interrupted => f.write_str("interrupted; what had been done was undone"),
+            Self::Stopped { what, help } => write!(f, "interrupted; {what}\n  help: {help}"),
         }
     }
 }

@@ -97,8 +97,15 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Detach(args) => {
             let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
-            let reports = progress::during("detaching", detach::run(&target)).await?;
-            say(&print::detach(&reports))?;
+            let detached = progress::during("detaching", detach::run(&target)).await?;
+            if !detached.reports.is_empty() || detached.failures.is_empty() {
+                say(&print::detach(&detached.reports))?;
+            }
+            for failure in &detached.failures {
+                eprintln!("rewrite: {failure}");
+            }
+            // The worst of them: the codes rise with what it takes to put it right.
+            code = detached.failures.iter().map(Failure::exit_code).max().unwrap_or(0).into();
         }
         Command::Downgrade { interface, json } => {
             let going_back = format!("bringing {interface} to the version before");

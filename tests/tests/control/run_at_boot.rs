@@ -1,7 +1,7 @@
 //! `rewrite run` when a host comes up: pins, addresses and routes are gone, the network comes later.
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::lab::{A_PRIVATE, B_PRIVATE};
@@ -67,5 +67,24 @@ fn the_watchdog_is_fed_while_it_waits() -> Result<()> {
         let fed = daemon.look_for("WATCHDOG=1", Duration::from_secs(5))?;
         fed.context("the watchdog was not fed")?;
     }
+    Ok(())
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let mut command = std::process::Command::new(scenario.rewrite.binary());
+    let asked = (2 * INTERVAL).as_micros().to_string();
+    command.args(["--netns", host.name()]).env("WATCHDOG_USEC", asked);
+    let start = Instant::now();
+    let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
+    let told = daemon.wait_for("READY=1")?;
+    let took = start.elapsed();
+    let fed = told.iter().filter(|message| message.contains("WATCHDOG=1")).count();
+    // The machine may be busy, and each word late.
+    let wanted = took.as_millis() / INTERVAL.as_millis() / 3;
+    ensure!(fed as u128 >= wanted, "fed {fed} times within {took:?}, and not {wanted} times");
     Ok(())
 }

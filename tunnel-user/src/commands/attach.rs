@@ -192,7 +192,7 @@ async fn existing(
     let recorded =
         if lacks_maps { remains::selves(folder)? } else { Maps::open(folder)?.selves()? };
     let left: BTreeSet<_> = recorded.added.intersection(&wanted).copied().collect();
-    let leave = Leave { routes: true, addresses: left.clone() };
+    let leave = Leave { routes: true, addresses: left.clone(), interrupt: None };
     detach::remove(folder, &attachment, &recorded, netlink, &leave).await?;
     Ok(Existing::Nothing { left })
 }

@@ -58,12 +58,22 @@ pub struct Report {
     pub trial_forgotten: bool,
 }
 
-/// Detaches.
+/// What became of each interface.
+#[derive(Debug, Default)]
+pub struct Detached {
+    /// What was taken away.
+    pub reports: Vec<Report>,
+    /// What could not be taken away, or was not tried after a signal; in the order of the tries.
+    pub failures: Vec<Failure>,
+}
+
+/// Detaches; of several interfaces, also those behind one that fails. A signal ends it before the next step
+/// that takes something away.
 ///
 /// # Errors
-/// [`Failure::Refused`] if the interface is not attached; [`Failure::Pins`] if the pins are not
-/// ours to remove. Run again, it goes on where a failed step left off.
-pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
+/// If nothing was tried: [`Failure::Refused`] if the interface is not attached. Run again, it goes on where a
+/// failed step left off.
+pub async fn run(target: &Target) -> Result<Detached, Failure> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let namespace = NetworkNamespace::current()?;
@@ -73,24 +83,60 @@ pub async fn run(target: &Target) -> Result<Vec<Report>, Failure> {
         Target::All => pins::folders(namespace)?,
         Target::Interface(interface) => vec![attached(namespace, interface)?],
     };
-    for folder in &folders {
-        instance::require_none(folder)?;
-    }
-    upgrade::take_over_others(None, &netlink, &interrupt).await?;
-    let mut reports = Vec::new();
-    for folder in folders {
-        let Some((_lock, report)) = locked(&folder, &netlink, &interrupt).await? else {
-            // Another command has detached it meanwhile.
-            match target {
-                Target::All => continue,
-                Target::Interface(interface) => return Err(not_attached(namespace, interface)?),
+    let mut detached = Detached::default();
+    if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
+        match (target, failure) {
+            // Each is tried again by itself.
+            (Target::All, failure @ (Failure::Kernel { .. } | Failure::Pins { .. })) => {
+                tracing::warn!("{failure}");
             }
-        };
-        // What is gone has nothing to go back to.
-        let trial_forgotten = State::of(&folder).forget()?;
-        reports.push(Report { trial_forgotten, ..report });
+            (_, failure) => return Err(failure),
+        }
     }
-    Ok(reports)
+    for folder in folders {
+        match one(&folder, &netlink, &interrupt, &mut detached).await {
+            Ok(true) => {}
+            // Another command has detached it meanwhile.
+            Ok(false) => match target {
+                Target::All => {}
+                Target::Interface(interface) => return Err(not_attached(namespace, interface)?),
+            },
+            Err(Failure::Interrupted) => {
+                let interface = folder.interface();
+                detached.failures.push(Failure::Stopped {
+                    what: format!("{interface} is attached as it was"),
+                    help: format!("go on: rewrite detach {interface}"),
+                });
+                break;
+            }
+            Err(failure @ Failure::Stopped { .. }) => {
+                detached.failures.push(failure);
+                break;
+            }
+            Err(failure) => detached.failures.push(failure),
+        }
+    }
+    Ok(detached)
+}
+
+/// Detaches one interface, and forgets its trial: what is gone has nothing to go back to. False if it is not
+/// attached.
+async fn one(
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+    detached: &mut Detached,
+) -> Result<bool, Failure> {
+    interrupt.check().await?;
+    instance::require_none(folder)?;
+    let Some((_lock, report)) = locked(folder, netlink, interrupt).await? else {
+        return Ok(false);
+    };
+    let forgotten = State::of(folder).forget();
+    // What was taken away is told, whatever became of the rest.
+    let trial_forgotten = *forgotten.as_ref().unwrap_or(&false);
+    detached.reports.push(Report { trial_forgotten, ..report });
+    forgotten.map(|_| true)
 }
 
 /// Takes the lock of the interface, and detaches it if it is attached.
@@ -105,7 +151,7 @@ async fn locked(
         return Ok(None);
     }
     let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
-    let report = detach(folder, netlink).await?;
+    let report = detach(folder, netlink, interrupt).await?;
     drop(shared);
     Ok(Some((lock, report)))
 }
@@ -140,7 +186,12 @@ fn not_attached(namespace: NetworkNamespace, interface: &str) -> Result<Failure,
 }
 
 /// Detaches an interface. The caller holds its lock, and that of what interfaces share.
-async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
+async fn detach(
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Report, Failure> {
+    interrupt.check().await?;
     if folder.is_unfinished()? {
         attached_programs::remove_strays(folder, None, netlink).await?;
         folder.remove()?;
@@ -160,25 +211,30 @@ async fn detach(folder: &Folder, netlink: &Netlink) -> Result<Report, Failure> {
         && let Some(attachment) = remains::attachment(folder)?
     {
         let recorded = remains::selves(folder)?;
-        return remove(folder, &attachment, &recorded, netlink, &Leave::default()).await;
+        let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
+        return remove(folder, &attachment, &recorded, netlink, &leave).await;
     }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
     // The peers hear of it only if the programs can be taken away.
     remove_strays(folder, &attachment, netlink).await?;
+    interrupt.check().await?;
     let told = farewell::say(&mut maps).await?;
     drop(maps);
-    let report = remove(folder, &attachment, &recorded, netlink, &Leave::default()).await?;
+    let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
+    let report = remove(folder, &attachment, &recorded, netlink, &leave).await?;
     Ok(Report { told, ..report })
 }
 
 /// What [`remove`] leaves on the host, for the attach that follows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Leave {
     /// The routes.
     pub routes: bool,
     /// Private addresses on the loopback interface.
     pub addresses: BTreeSet<Private>,
+    /// The rest, after a signal, as far as it is not gone yet; nothing if there is none.
+    pub interrupt: Option<Interrupt>,
 }
 
 /// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
@@ -202,6 +258,16 @@ pub(super) async fn remove(
     if !leave.routes {
         let heirs = Heirs::of(folder, &snapshot, netlink).await?;
         for route in routing::ours(netlink, attachment.ifindex).await? {
+            // A million routes take their time, and the next detach goes on with those that are left.
+            if let Some(interrupt) = &leave.interrupt
+                && interrupt.check().await.is_err()
+            {
+                let interface = folder.interface();
+                return Err(Failure::Stopped {
+                    what: format!("{interface} is detached by half"),
+                    help: format!("go on: rewrite detach {interface}"),
+                });
+            }
             match heirs.take_over(&route, netlink).await? {
                 Some((new, interface)) => moved_routes.push((new, interface)),
                 None => {

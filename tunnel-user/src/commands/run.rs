@@ -22,7 +22,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_changes::NetworkChanges;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
-use crate::host::service_manager;
+use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
 use crate::plan::follow::{Action, Event, Follow, Report, Tell, Trouble};
 use crate::plan::identity::list;
@@ -154,7 +154,10 @@ impl<'a> Daemon<'a> {
                     let interface = &self.options.interface;
                     tracing::info!("attaching {interface}: {}", shortened(&why));
                     let attach = attach::run_until(self.options, &self.interrupt);
-                    match while_alive(self.watchdog.as_mut(), attach).await {
+                    let watchdog = self.watchdog.as_ref().map(Interval::period);
+                    // The kernel verifies programs on this thread, and takes its time.
+                    let _feeder = watchdog.map(Feeder::start);
+                    match attach.await {
                         Ok(report) => {
                             for left_out in &report.left_out {
                                 tracing::info!("{left_out}");

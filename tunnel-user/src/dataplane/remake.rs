@@ -82,9 +82,9 @@ fn remade(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(),
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
     in_flight::begin(folder, Change::Update)?;
-    let exchanged = exchange(folder, &mut loaded, &mut pairs);
-    in_flight::end(folder)?;
-    exchanged
+    // A failure halfway leaves the mark: the programs look into maps that are not pinned any more.
+    exchange(folder, &mut loaded, &mut pairs)?;
+    in_flight::end(folder)
 }
 
 /// The steps that nobody is to see half of: the new counters begin at zero.

@@ -1,6 +1,8 @@
 //! What the service manager is told: sd_notify(3). Where there is none, nobody is told.
 
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
@@ -32,6 +34,33 @@ pub fn watchdog() -> Option<Duration> {
 /// Says that the daemon is alive.
 pub fn alive() {
     send(&[NotifyState::Watchdog]);
+}
+
+/// For how long a step that keeps the daemon from speaking for itself counts as alive.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A thread that says that the daemon is alive, until it is dropped, or the step that it is for has hung.
+#[derive(Debug)]
+pub struct Feeder {
+    /// Hangs up when it is dropped.
+    _end: Sender<()>,
+}
+
+impl Feeder {
+    /// Says so every `interval` from now on.
+    #[must_use]
+    pub fn start(interval: Duration) -> Self {
+        let (sender, ended) = channel();
+        thread::spawn(move || {
+            let start = Instant::now();
+            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout)
+                && start.elapsed() < PATIENCE
+            {
+                alive();
+            }
+        });
+        Self { _end: sender }
+    }
 }
 
 fn send(states: &[NotifyState<'_>]) {
