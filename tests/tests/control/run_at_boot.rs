@@ -88,3 +88,27 @@ fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
     ensure!(fed as u128 >= wanted, "fed {fed} times within {took:?}, and not {wanted} times");
     Ok(())
 }
+
+#[test]
+fn it_waits_for_a_bpf_file_system() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    // In a mount namespace of its own, where something else is in its place at first.
+    let script = "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());
+    command.args(["--netns", host.name()]);
+    let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
+    daemon.wait_for("STATUS=not attached, waiting: there is no BPF file system on /sys/fs/bpf")?;
+    let mounts = format!("--mount=/proc/{}/ns/mnt", daemon.process().id());
+    tests::process::run(std::process::Command::new("nsenter").args([
+        &mounts,
+        "umount",
+        "/sys/fs/bpf",
+    ]))?;
+    let told = daemon.wait_for("READY=1")?;
+    ensure!(!told.concat().contains("STOPPING"), "{told:?}");
+    scenario.require_traffic()?;
+    daemon.require_attaches(1)
+}

@@ -7,6 +7,7 @@ use super::attach_plan::{Options, Plan, plan};
 use super::membership::NewSelves;
 use super::running::Running;
 use super::{diff, load_file, private_in_arp};
+use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
@@ -81,6 +82,7 @@ async fn compare(
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Result<Look, Failure> {
+    bpffs::require()?;
     let (cluster, content) = load_file::load(&options.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
         return Ok(Look::Trouble(trouble(&why, folder, netlink).await));

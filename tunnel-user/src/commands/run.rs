@@ -20,7 +20,7 @@ use crate::failure::{Context as _, Failure};
 use crate::host::file_changes::FileChanges;
 use crate::host::netlink::Netlink;
 use crate::host::network_changes::NetworkChanges;
-use crate::host::network_namespace::NetworkNamespace;
+use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::privileges::{self, Task};
 use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
@@ -61,7 +61,10 @@ pub async fn run(
     detach_on_exit: bool,
 ) -> Result<Option<detach::Report>, Failure> {
     privileges::require(Task::LoadPrograms)?;
-    bpffs::require()?;
+    // A file system that can still be mounted is waited for; one that goes with this process is of no use.
+    if network_namespace::of_ip_netns_exec().is_some() {
+        bpffs::require()?;
+    }
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     let _instance = Instance::claim(&folder)?;
     let mut daemon = Daemon::new(options, &folder)?;
