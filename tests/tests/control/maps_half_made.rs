@@ -16,8 +16,8 @@ fn no_change_is_reported_that_no_program_sees(more: &[&str]) -> Result<()> {
     fs::rename(scenario.pin(b, "peers_v4")?, scenario.pin(a, "peers_v4")?)?;
     let path = scenario.path("cluster.toml");
     for words in [
-        &["peer", "set", "srvb", "--public", "203.0.113.77"][..],
-        &["peer", "add", "srvc", "--private", "10.0.0.3", "--public", "192.0.2.3"],
+        &["peer", "add", "srvc", "--private", "10.0.0.3", "--public", "192.0.2.3"][..],
+        &["peer", "set", "srvb", "--public", "203.0.113.77"],
         &["peer", "remove", "srvb"],
     ] {
         let ended = scenario.try_run(a, words)?;

@@ -1,6 +1,7 @@
 //! `rewrite run` when a host comes up: pins, addresses and routes are gone, the network comes later.
 
 use std::net::UdpSocket;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -60,7 +61,7 @@ fn the_watchdog_is_fed_while_it_waits() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
-    let mut command = std::process::Command::new(scenario.rewrite.binary());
+    let mut command = Command::new(scenario.rewrite.binary());
     command.args(["--netns", host.name()]).env("WATCHDOG_USEC", "200000");
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
     for _ in 0..5 {
@@ -72,20 +73,30 @@ fn the_watchdog_is_fed_while_it_waits() -> Result<()> {
 
 #[test]
 fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
-    const INTERVAL: Duration = Duration::from_millis(10);
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("not tested: there is no strace, which makes the kernel slow");
+        return Ok(());
+    }
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    let mut command = std::process::Command::new(scenario.rewrite.binary());
-    let asked = (2 * INTERVAL).as_micros().to_string();
-    command.args(["--netns", host.name()]).env("WATCHDOG_USEC", asked);
-    let start = Instant::now();
+    // Each call of bpf(2) takes as long as a large program on a slow host. The daemon stays the child (-D).
+    let slow = "-D -f -o /dev/null -e trace=bpf -e inject=bpf:delay_enter=50000";
+    let mut command = Command::new("strace");
+    command.args(slow.split(' ')).arg(scenario.rewrite.binary());
+    command.args(["--netns", host.name()]).env("WATCHDOG_USEC", "200000");
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
-    let told = daemon.wait_for("READY=1")?;
+    let (start, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+    loop {
+        let told = daemon.look_for("=", Duration::from_secs(20))?.context("nothing was said")?;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        if told.concat().contains("READY=1") {
+            break;
+        }
+    }
     let took = start.elapsed();
-    let fed = told.iter().filter(|message| message.contains("WATCHDOG=1")).count();
-    // The machine may be busy, and each word late.
-    let wanted = took.as_millis() / INTERVAL.as_millis() / 3;
-    ensure!(fed as u128 >= wanted, "fed {fed} times within {took:?}, and not {wanted} times");
+    ensure!(longest < Duration::from_secs(1), "silent for {longest:?} within {took:?}");
+    ensure!(took > Duration::from_secs(2), "the kernel was not slow: {took:?}");
     Ok(())
 }
 
@@ -96,17 +107,13 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     // In a mount namespace of its own, where something else is in its place at first.
     let script = "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"";
-    let mut command = std::process::Command::new("unshare");
+    let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());
     command.args(["--netns", host.name()]);
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
     daemon.wait_for("STATUS=not attached, waiting: there is no BPF file system on /sys/fs/bpf")?;
     let mounts = format!("--mount=/proc/{}/ns/mnt", daemon.process().id());
-    tests::process::run(std::process::Command::new("nsenter").args([
-        &mounts,
-        "umount",
-        "/sys/fs/bpf",
-    ]))?;
+    tests::process::run(Command::new("nsenter").args([&mounts, "umount", "/sys/fs/bpf"]))?;
     let told = daemon.wait_for("READY=1")?;
     ensure!(!told.concat().contains("STOPPING"), "{told:?}");
     scenario.require_traffic()?;
