@@ -185,8 +185,8 @@ async fn interface<'a>(
         return Some(link);
     }
     let public = membership.peers.first()?.addresses.first()?.public;
-    let way = netlink.way_to(public.0.address()).await.ok()?;
-    snapshot.link(way.link)
+    let ways = netlink.ways_to(public.0.address(), None).await.ok()?;
+    ways.first().and_then(|way| snapshot.link(way.link))
 }
 
 async fn routes(
@@ -199,9 +199,10 @@ async fn routes(
     let names = snapshot.names();
     let attached = routing::attached(link, &names);
     let existing = netlink.host_routes().await?;
+    let identity = &membership.identity;
     for peer in &membership.peers {
         for addresses in &peer.addresses {
-            let route = routing::to_peer(netlink, &attached, &membership.identity, addresses).await;
+            let route = routing::to_peer(netlink, &attached, identity, addresses).await;
             let route = route.and_then(|route| changes(&attached, &existing, &[route]).map(|_| ()));
             let good =
                 format!("{}, {}, is reached through {}", peer.name, addresses.public, link.name);

@@ -107,7 +107,7 @@ pub(super) async fn between(
     let removed = running.selves.added.iter().copied().filter(|own| !stays(own)).collect();
     // Attach sets each of its routes anew; those that are there already are no difference.
     let ours = super::routing::ours(netlink, plan.link.index).await?;
-    let is_new = |route: &PeerRoute| !ours.contains(route);
+    let is_new = |route: &PeerRoute| !ours.iter().any(|own| own.leads_as(route));
     let routes = RouteChanges {
         set: plan.routes.set.iter().copied().filter(is_new).collect(),
         remove: plan.routes.remove.clone(),

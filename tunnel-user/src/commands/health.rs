@@ -238,7 +238,7 @@ async fn routes(
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;
-    let ours = routes.iter().filter(|existing| existing.ours);
+    let ours = routes.iter().filter(|existing| existing.is_ours());
     let links: BTreeMap<Private, u32> =
         ours.map(|existing| (existing.route.destination, existing.route.link)).collect();
     let by_other = |private: Private| {
@@ -256,21 +256,20 @@ async fn routes(
             );
             continue;
         }
-        let wanted = match link {
-            Some(link) => {
-                let attached = routing::attached(link, &names);
-                routing::to_peer(netlink, &attached, &selves.identity, addresses).await.ok()
-            }
-            None => None,
-        };
-        findings.look(
-            wanted.is_some_and(|wanted| routes.iter().any(|existing| existing.route == wanted)),
-            format!("{private} is routed through {name}"),
-            format!(
+        let Some(link) = link else { continue };
+        let attached = routing::attached(link, &names);
+        let identity = &selves.identity;
+        let wanted = routing::to_peer(netlink, &attached, identity, addresses).await;
+        let wrong = match wanted {
+            Ok(wanted) if routes.iter().any(|existing| existing.route.leads_as(&wanted)) => None,
+            Ok(_) => Some(format!(
                 "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
                 addresses.public
-            ),
-        );
+            )),
+            Err(failure) => Some(format!("{private} is not reached through {name}: {failure}")),
+        };
+        let right = format!("{private} is routed through {name}");
+        findings.look(wrong.is_none(), right, wrong.unwrap_or_default());
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub fn others(folder: &Folder) -> Result<Vec<Running>, Failure> {
 /// If the kernel refuses.
 pub async fn all_ours(netlink: &Netlink) -> Result<BTreeMap<Private, PeerRoute>, Failure> {
     let routes = netlink.host_routes().await?;
-    let ours = routes.into_iter().filter(|existing| existing.ours);
+    let ours = routes.into_iter().filter(|existing| existing.is_ours());
     Ok(ours.map(|existing| (existing.route.destination, existing.route)).collect())
 }
 

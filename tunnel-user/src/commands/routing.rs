@@ -58,11 +58,14 @@ pub async fn to_peer(
     identity: &Identity,
     addresses: &PeerAddresses,
 ) -> Result<PeerRoute, Failure> {
+    let own = identity.single(addresses.family());
+    let underlay = own.map(|own| own.underlay().0.address());
     let mut ways = Vec::new();
-    for probe in routes::probes(addresses.public) {
-        ways.push(netlink.way_to(probe).await?);
+    for probe in routes::probes(addresses.public.0) {
+        let all = netlink.ways_to(probe, underlay).await?;
+        ways.extend(routes::through(&all, attached.index));
     }
-    let source = identity.single(addresses.family()).map(|own| own.private().0.address());
+    let source = own.map(|own| own.private().0.address());
     routes::to_peer(attached, source, addresses, &ways)
 }
 
@@ -110,7 +113,7 @@ pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Failur
     let routes = netlink.host_routes().await?;
     Ok(routes
         .into_iter()
-        .filter(|existing| existing.ours && existing.route.link == link)
+        .filter(|existing| existing.is_ours() && existing.route.link == link)
         .map(|existing| existing.route)
         .collect())
 }

@@ -5,22 +5,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_core::{DefaultNla, Nla as _};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHopFlags,
+    RouteProtocol, RouteType, RouteVia,
 };
 
 use super::netlink::Netlink;
 use crate::address::Private;
 use crate::config::{Family, Prefix};
 use crate::failure::{Context as _, Failure};
-use crate::plan::routes::{HostRoute, PeerRoute, Way};
+use crate::plan::route_metrics::Metrics;
+use crate::plan::routes::{HostRoute, Owner, PeerRoute, Way};
 
 /// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
 /// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
 pub const ROUTE_PROTOCOL: u8 = 114;
 
-const MAIN_TABLE: u32 = 254;
+/// RT_TABLE_MAIN.
+const MAIN: u32 = 254;
 
 /// The metric of a route that is added without one (Linux, include/uapi/linux/ipv6_route.h,
 /// IP6_RT_PRIO_USER); IPv4 has 0 for it.
@@ -32,11 +36,16 @@ const fn default_metric(family: Family) -> u32 {
 }
 
 impl Netlink {
-    /// How packets to `address` leave.
+    /// The ways of packets to `address`, from `source` where that is an address of this host: several,
+    /// where a route has several next hops. A learnt path MTU or redirect is no part of it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if they would not.
-    pub async fn way_to(&self, address: IpAddr) -> Result<Way, Failure> {
+    /// [`Failure::Refused`] if they would not leave.
+    pub async fn ways_to(
+        &self,
+        address: IpAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Vec<Way>, Failure> {
         let no_route = |reason: &str| {
             Failure::refused(
                 format!("there is no way to {address}: {reason}"),
@@ -44,7 +53,14 @@ impl Netlink {
                  to the private addresses yourself",
             )
         };
-        let message = match self.route_to(address).await? {
+        // The route itself, with its table (Linux 4.13).
+        let flags = RouteFlags::FibMatch | RouteFlags::LookupTable;
+        let mut answer = self.route_to(address, source, flags).await?;
+        if source.is_some() && answer.is_err() {
+            // Linux, net/ipv4/route.c, ip_route_output_key_hash_rcu: EINVAL for a source that is not here.
+            answer = self.route_to(address, None, flags).await?;
+        }
+        let message = match answer {
             Ok(Some(message)) => message,
             Ok(None) => return Err(no_route("the kernel knows no route")),
             Err(error) => return Err(no_route(&error.to_string())),
@@ -52,7 +68,15 @@ impl Netlink {
         if message.header.kind != RouteType::Unicast {
             return Err(no_route(&format!("the route is of type {:?}", message.header.kind)));
         }
-        way(&message).ok_or_else(|| no_route("it has no interface"))
+        let mut ways = ways(&message);
+        if ways.is_empty() {
+            // net.ipv4.nexthop_compat_mode at 0: the route names a next hop object alone.
+            let (metrics, found) =
+                (metrics(&message), self.route_to(address, source, RouteFlags::empty()));
+            ways = found.await?.ok().flatten().iter().flat_map(self::ways).collect();
+            ways.iter_mut().for_each(|way| way.metrics = metrics);
+        }
+        if ways.is_empty() { Err(no_route("it has no interface")) } else { Ok(ways) }
     }
 
     /// Packets to `address` stay on this host.
@@ -60,7 +84,7 @@ impl Netlink {
     /// # Errors
     /// If the kernel can't be asked.
     pub async fn is_local(&self, address: IpAddr) -> Result<bool, Failure> {
-        let found = self.route_to(address).await?.ok().flatten();
+        let found = self.route_to(address, None, RouteFlags::empty()).await?.ok().flatten();
         Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))
     }
 
@@ -68,10 +92,17 @@ impl Netlink {
     async fn route_to(
         &self,
         address: IpAddr,
+        source: Option<IpAddr>,
+        flags: RouteFlags,
     ) -> Result<Result<Option<RouteMessage>, io::Error>, Failure> {
         let query = empty(Family::of(address), |query| {
             query.header.destination_prefix_length = Family::of(address).bits();
             query.attributes.push(RouteAttribute::Destination(route_address(address)));
+            query.header.flags = flags;
+            if let Some(source) = source {
+                query.header.source_prefix_length = Family::of(source).bits();
+                query.attributes.push(RouteAttribute::Source(route_address(source)));
+            }
         });
         match self.handle().route().get(query).execute().try_next().await {
             Ok(found) => Ok(Ok(found)),
@@ -90,17 +121,26 @@ impl Netlink {
     pub async fn host_routes(&self) -> Result<Vec<HostRoute>, Failure> {
         let mut routes = Vec::new();
         for family in Family::ALL {
-            let messages: Vec<_> = self
-                .handle()
-                .route()
-                .get(empty(family, |_| {}))
-                .execute()
-                .try_collect()
-                .await
-                .doing(|| format!("listing the {family} routes"))?;
+            let messages = self.routes_of(family).await?;
             routes.extend(messages.iter().filter_map(|message| host_route(family, message)));
         }
         Ok(routes)
+    }
+
+    /// The routes of a family in all tables. What the kernel has learnt about single destinations, a path
+    /// MTU or a redirect, comes with them, and is no route: it takes ours for its own while it lasts
+    /// (Linux 5.3, net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
+    async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Failure> {
+        let listed: Vec<RouteMessage> = self
+            .handle()
+            .route()
+            .get(empty(family, |_| {}))
+            .execute()
+            .try_collect()
+            .await
+            .doing(|| format!("listing the {family} routes"))?;
+        let learnt = |message: &RouteMessage| message.header.flags.contains(RouteFlags::Cloned);
+        Ok(listed.into_iter().filter(|message| !learnt(message)).collect())
     }
 
     /// Adds a route to a peer's private address, or replaces one of ours.
@@ -108,9 +148,16 @@ impl Netlink {
     /// # Errors
     /// If the kernel refuses.
     pub async fn set_route(&self, route: &PeerRoute) -> Result<(), Failure> {
+        let mut message = message(route);
+        if route.onlink && route.gateway.is_some() {
+            message.header.flags |= RouteFlags::Onlink;
+        }
+        if !route.metrics.is_empty() {
+            message.attributes.push(metrics_attribute(&route.metrics));
+        }
         self.handle()
             .route()
-            .add(message(route))
+            .add(message)
             .replace()
             .execute()
             .await
@@ -179,51 +226,128 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
         Family::Ipv6 => header.address_family == AddressFamily::Inet6,
     };
     let attributes = &message.attributes;
-    let table = attributes
-        .iter()
-        .find_map(|a| if let RouteAttribute::Table(table) = a { Some(*table) } else { None })
-        .unwrap_or(u32::from(header.table));
     let metric = attributes
         .iter()
         .find_map(|a| if let RouteAttribute::Priority(metric) = a { Some(*metric) } else { None })
         .unwrap_or(0);
-    if !of_family || table != MAIN_TABLE || metric > default_metric(family) {
+    if !of_family || table(message) != MAIN || metric > default_metric(family) {
         return None;
     }
+    // None of all: the default route.
+    attributes.iter().find(|a| matches!(a, RouteAttribute::Destination(_)))?;
+    Some(HostRoute {
+        route: route(family, message)?,
+        owner: match header.protocol {
+            RouteProtocol::Other(ROUTE_PROTOCOL) => Owner::Rewrite,
+            RouteProtocol::Kernel => Owner::Kernel,
+            _ => Owner::Other,
+        },
+    })
+}
+
+/// A route of any table.
+fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute> {
+    let attributes = &message.attributes;
     let destination = attributes.iter().find_map(|a| match a {
         RouteAttribute::Destination(destination) => ip(destination),
         _ => None,
-    })?;
-    let destination = Prefix::new(destination, header.destination_prefix_length).ok()?;
-    // One that drops, or has several ways, names no interface; no interface has the index 0.
-    let way = way(message).unwrap_or(Way { link: 0, gateway: None });
+    });
+    let all = match family {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let length = message.header.destination_prefix_length;
+    let destination = Prefix::new(destination.unwrap_or(all), length).ok()?;
     let source = attributes.iter().find_map(|a| match a {
         RouteAttribute::PrefSource(source) => ip(source),
         _ => None,
     });
-    Some(HostRoute {
-        route: PeerRoute {
-            destination: Private(destination),
-            link: way.link,
-            gateway: way.gateway,
-            source,
-        },
-        ours: header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL),
+    // One that drops, or has several ways, names no interface; no interface has the index 0.
+    let way = match &ways(message)[..] {
+        [way] => *way,
+        _ => Way { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
+    };
+    let Way { link, gateway, onlink, metrics } = way;
+    Some(PeerRoute { destination: Private(destination), link, gateway, source, onlink, metrics })
+}
+
+/// The table of a route.
+fn table(message: &RouteMessage) -> u32 {
+    let mut attributes = message.attributes.iter();
+    attributes
+        .find_map(|a| if let RouteAttribute::Table(table) = a { Some(*table) } else { None })
+        .unwrap_or_else(|| u32::from(message.header.table))
+}
+
+/// The ways of a route: one for each next hop that can be used, or for each if none can.
+fn ways(message: &RouteMessage) -> Vec<Way> {
+    let metrics = metrics(message);
+    let found = |link, attributes: &[RouteAttribute], onlink| {
+        let gateway = gateway(attributes);
+        // The next hop's own route may be in that table alone.
+        let onlink = onlink || table(message) != MAIN;
+        Way { link, gateway, onlink, metrics }
+    };
+    let attributes = &message.attributes;
+    let hops = attributes.iter().find_map(|a| match a {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let Some(hops) = hops else {
+        let link = attributes.iter().find_map(|a| match a {
+            RouteAttribute::Oif(link) => Some(*link),
+            _ => None,
+        });
+        let onlink = message.header.flags.contains(RouteFlags::Onlink);
+        return link.map(|link| found(link, attributes, onlink)).into_iter().collect();
+    };
+    let unusable = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
+    let mut usable = hops.iter().filter(|hop| !hop.flags.intersects(unusable)).peekable();
+    let of = |hop: &rtnetlink::packet_route::route::RouteNextHop| {
+        let onlink = hop.flags.contains(RouteNextHopFlags::Onlink);
+        found(hop.interface_index, &hop.attributes, onlink)
+    };
+    match usable.peek() {
+        Some(_) => usable.map(of).collect(),
+        None => hops.iter().map(of).collect(),
+    }
+}
+
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
+        _ => None,
     })
 }
 
-fn way(message: &RouteMessage) -> Option<Way> {
-    let (mut gateway, mut link) = (None, None);
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Gateway(address) => gateway = ip(address),
-            RouteAttribute::Via(RouteVia::Inet(address)) => gateway = Some((*address).into()),
-            RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some((*address).into()),
-            RouteAttribute::Oif(index) => link = Some(*index),
-            _ => {}
+fn metrics(message: &RouteMessage) -> Metrics {
+    let mut metrics = Metrics::default();
+    let found = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::Metrics(found) => Some(found),
+        _ => None,
+    });
+    for metric in found.flatten() {
+        if let RouteMetric::CcAlgo(name) = metric {
+            metrics.set_congestion_control(name);
+        } else if metric.value_len() == size_of::<u32>() {
+            let mut value = [0; 4];
+            metric.emit_value(&mut value);
+            metrics.set(metric.kind(), u32::from_ne_bytes(value));
         }
     }
-    Some(Way { link: link?, gateway })
+    metrics
+}
+
+fn metrics_attribute(metrics: &Metrics) -> RouteAttribute {
+    let number = |(kind, value): (u16, u32)| {
+        RouteMetric::Other(DefaultNla::new(kind, value.to_ne_bytes().to_vec()))
+    };
+    let mut all: Vec<RouteMetric> = metrics.numbers().map(number).collect();
+    let name = metrics.congestion_control();
+    all.extend(name.map(|name| RouteMetric::CcAlgo(name.to_owned())));
+    RouteAttribute::Metrics(all)
 }
 
 const fn ip(address: &RouteAddress) -> Option<IpAddr> {

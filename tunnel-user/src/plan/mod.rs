@@ -16,6 +16,7 @@ pub mod peer_edit;
 pub mod peer_tables;
 pub mod peers;
 pub mod range;
+pub mod route_metrics;
 pub mod routes;
 pub mod selves;
 pub mod settings;

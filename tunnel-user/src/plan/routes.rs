@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::address::{Private, Public};
+use crate::address::Private;
 use crate::config::Prefix;
 use crate::failure::Failure;
 use crate::plan::peers::PeerAddresses;
+use crate::plan::route_metrics::Metrics;
 
 /// A route to one peer's private address or prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,18 @@ pub struct PeerRoute {
     pub gateway: Option<IpAddr>,
     /// This host's private address, which a socket that is not bound gets. None on a gateway.
     pub source: Option<IpAddr>,
+    /// The kernel takes the gateway for one on the link without a route that says so.
+    pub onlink: bool,
+    /// The MTU, and what TCP begins with.
+    pub metrics: Metrics,
+}
+
+impl PeerRoute {
+    /// Packets that take it fare as with the other one. `onlink` counts only while a route is added.
+    #[must_use]
+    pub fn leads_as(&self, other: &Self) -> bool {
+        *self == Self { onlink: self.onlink, ..*other }
+    }
 }
 
 impl fmt::Display for PeerRoute {
@@ -31,7 +44,13 @@ impl fmt::Display for PeerRoute {
         if let Some(gateway) = self.gateway {
             write!(f, " via {gateway}")?;
         }
-        self.source.map_or(Ok(()), |source| write!(f, " src {source}"))
+        if self.onlink {
+            f.write_str(" onlink")?;
+        }
+        if let Some(source) = self.source {
+            write!(f, " src {source}")?;
+        }
+        self.metrics.fmt(f)
     }
 }
 
@@ -42,6 +61,10 @@ pub struct Way {
     pub link: u32,
     /// The gateway; none for an address on the interface's own network.
     pub gateway: Option<IpAddr>,
+    /// Only this way, or another table than the main one, tells that the next hop is on the link.
+    pub onlink: bool,
+    /// The MTU, and what TCP begins with.
+    pub metrics: Metrics,
 }
 
 /// A route in the main table that no other to the same addresses goes before.
@@ -49,8 +72,27 @@ pub struct Way {
 pub struct HostRoute {
     /// Where to, and how.
     pub route: PeerRoute,
-    /// Whether it carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].
-    pub ours: bool,
+    /// Who has made it.
+    pub owner: Owner,
+}
+
+impl HostRoute {
+    /// True if it is one of rewrite.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self.owner, Owner::Rewrite)
+    }
+}
+
+/// Who has made a route, by its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].
+    Rewrite,
+    /// The kernel, for an address of an interface (RTPROT_KERNEL).
+    Kernel,
+    /// The operator, or a program.
+    Other,
 }
 
 /// The interface that is attached.
@@ -72,11 +114,10 @@ impl Attached<'_> {
     }
 }
 
-/// The addresses whose ways tell the way to all of a public range: a prefix's first and last that a
-/// host can have.
+/// The addresses whose ways tell the way to all of a range: a prefix's first and last that a host
+/// can have.
 #[must_use]
-pub fn probes(public: Public) -> Vec<IpAddr> {
-    let range = public.0;
+pub fn probes(range: Prefix) -> Vec<IpAddr> {
     let host_bits = range.family().bits() - range.length();
     if host_bits == 0 {
         return vec![range.address()];
@@ -91,6 +132,13 @@ pub fn probes(public: Public) -> Vec<IpAddr> {
         IpAddr::V6(first) => IpAddr::V6((first.to_bits() | offset).into()),
     };
     vec![at(margin), at(last - margin)]
+}
+
+/// The way of a route with several that leads through the interface `link`, if one does: packets that the
+/// kernel spreads over several interfaces take the one with the programs.
+#[must_use]
+pub fn through(ways: &[Way], link: u32) -> Option<Way> {
+    ways.iter().find(|way| way.link == link).or_else(|| ways.first()).copied()
 }
 
 /// The route to a peer, given the ways to the [`probes`] of its public range.
@@ -117,9 +165,12 @@ pub fn to_peer(
     }
     let yourself = format!("attach with --no-routes and set the routes to {destination} yourself");
     let gateway = ways.first().and_then(|way| way.gateway);
-    if ways.iter().any(|way| way.gateway != gateway) {
+    let metrics = ways.first().map(|way| way.metrics).unwrap_or_default();
+    if ways.iter().any(|way| (way.gateway, way.metrics) != (gateway, metrics)) {
         return Err(Failure::refused(
-            format!("the addresses of {public} are reached by several gateways"),
+            format!(
+                "the addresses of {public} are reached by several gateways, or with several MTUs"
+            ),
             format!("no one route leads to them all: {yourself}"),
         ));
     }
@@ -136,7 +187,8 @@ pub fn to_peer(
         }
         some => some,
     };
-    Ok(PeerRoute { destination, link: attached.index, gateway, source })
+    let onlink = gateway.is_some() && ways.iter().any(|way| way.onlink);
+    Ok(PeerRoute { destination, link: attached.index, gateway, source, onlink, metrics })
 }
 
 /// What to do about the routes.
@@ -160,43 +212,80 @@ pub fn changes(
     wanted: &[PeerRoute],
 ) -> Result<RouteChanges, Failure> {
     let mut changes = RouteChanges::default();
+    let mut foreign = Vec::new();
     let mut by_destination: BTreeMap<Prefix, Vec<&HostRoute>> = BTreeMap::new();
     for existing in current {
         by_destination.entry(existing.route.destination.0).or_default().push(existing);
     }
     for route in wanted {
         let existing = by_destination.get(&route.destination.0).map_or(&[][..], Vec::as_slice);
-        if let Some(foreign) = existing.iter().find(|e| !e.ours && e.route != *route) {
-            return Err(in_the_way(attached, route, foreign));
-        }
-        if existing.iter().all(|existing| existing.route != *route) {
+        let other = |existing: &&&HostRoute| !existing.is_ours() && !existing.route.leads_as(route);
+        foreign.extend(existing.iter().find(other).map(|found| (route, *found)));
+        if !existing.iter().any(|existing| existing.route.leads_as(route)) {
             changes.set.push(*route);
         }
+    }
+    if let Some((first, more)) = foreign.split_first() {
+        return Err(in_the_way(attached, first.0, first.1, more.len()));
     }
     let wanted: std::collections::BTreeSet<Private> =
         wanted.iter().map(|route| route.destination).collect();
     changes.remove = current
         .iter()
-        .filter(|existing| existing.ours && existing.route.link == attached.index)
+        .filter(|existing| existing.is_ours() && existing.route.link == attached.index)
         .map(|existing| existing.route)
         .filter(|route| !wanted.contains(&route.destination))
         .collect();
     Ok(changes)
 }
 
-fn in_the_way(attached: &Attached<'_>, wanted: &PeerRoute, foreign: &HostRoute) -> Failure {
+/// `more` is the number of such routes to other peers.
+fn in_the_way(
+    attached: &Attached<'_>,
+    wanted: &PeerRoute,
+    foreign: &HostRoute,
+    more: usize,
+) -> Failure {
     let destination = wanted.destination.0;
+    let (found, other) = (&foreign.route, attached.name_of(foreign.route.link));
+    let network = format!("{}/{}", destination.address(), destination.length());
+    let what = format!(
+        "there is a route to {destination} already, {found} on {other}, that is not from rewrite"
+    );
+    let all = match more {
+        0 => String::new(),
+        more => {
+            format!("; routes to {more} more peers are in the way, and rewrite check lists them")
+        }
+    };
+    // Removed, it would not come back before the address is added again.
+    if foreign.owner == Owner::Kernel {
+        let own = found
+            .source
+            .or(wanted.source)
+            .map_or_else(|| "ADDRESS".to_owned(), |own| own.to_string());
+        let own = match destination.is_single() {
+            true => format!("{own} peer {network}"),
+            false => format!("{own}/{}", destination.length()),
+        };
+        return Failure::refused(
+            format!("{what}: the kernel has it for an address of {other}"),
+            format!(
+                "let it give way until a detach: ip address change {own} dev {other} metric \
+                 4096{all}"
+            ),
+        );
+    }
+    let mut exactly = found.gateway.map_or_else(String::new, |gateway| format!(" via {gateway}"));
+    // One that drops, or has several ways, has no interface.
+    if let Some(name) = attached.names.get(&found.link) {
+        exactly += &format!(" dev {name}");
+    }
     Failure::refused(
+        what,
         format!(
-            "there is a route to {destination} already, {} on {}, that is not from rewrite",
-            foreign.route,
-            attached.name_of(foreign.route.link)
-        ),
-        format!(
-            "remove it (ip route del {}/{}), or attach with --no-routes and change it to: {wanted} \
-             dev {}",
-            destination.address(),
-            destination.length(),
+            "remove it (ip route del {network}{exactly}), or attach with --no-routes and change it to: \
+             {wanted} dev {}{all}",
             attached.name
         ),
     )
@@ -205,6 +294,7 @@ fn in_the_way(attached: &Attached<'_>, wanted: &PeerRoute, foreign: &HostRoute) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Public;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -227,6 +317,8 @@ mod tests {
             link: 2,
             gateway: Some(ip("198.51.100.1")),
             source: Some(ip("10.0.0.1")),
+            onlink: false,
+            metrics: Metrics::default(),
         }
     }
 
@@ -235,7 +327,8 @@ mod tests {
     }
 
     fn way(link: u32, gateway: Option<&str>) -> Way {
-        Way { link, gateway: gateway.map(ip) }
+        let gateway = gateway.map(ip);
+        Way { link, gateway, onlink: false, metrics: Metrics::default() }
     }
 
     fn to(peer: &PeerAddresses, source: &str, ways: &[Way]) -> Result<PeerRoute, Failure> {
@@ -252,6 +345,41 @@ mod tests {
         let srvb = peer("fd00::2", "2001:db8:b::2");
         let route = to(&srvb, "fd00::1", &[way(2, Some("fe80::1"))]).unwrap();
         assert_eq!(route.to_string(), "fd00::2 via fe80::1 src fd00::1");
+    }
+
+    #[test]
+    fn a_route_takes_over_onlink_and_the_metrics_of_the_way() {
+        let mut metrics = Metrics::default();
+        metrics.set(2, 1300);
+        let found = Way { onlink: true, metrics, ..way(2, Some("172.31.1.1")) };
+        let route = to(&srvb(), "10.0.0.1", &[found]).unwrap();
+        assert_eq!(route.to_string(), "10.0.0.2 via 172.31.1.1 onlink src 10.0.0.1 mtu 1300");
+        let cable = Way { onlink: true, metrics, ..way(2, None) };
+        let route = to(&srvb(), "10.0.0.1", &[cable]).unwrap();
+        assert_eq!(route.to_string(), "10.0.0.2 via 203.0.113.2 onlink src 10.0.0.1 mtu 1300");
+    }
+
+    #[test]
+    fn a_route_of_other_metrics_is_another_route_and_onlink_makes_no_other() {
+        let mut metrics = Metrics::default();
+        metrics.set(2, 1300);
+        let narrow = PeerRoute { metrics, ..route(2) };
+        assert!(!narrow.leads_as(&route(2)));
+        assert!(PeerRoute { onlink: true, ..route(2) }.leads_as(&route(2)));
+        let names = names();
+        let current = [HostRoute { route: route(2), owner: Owner::Rewrite }];
+        let changes = changes(&eth0(&names), &current, &[narrow]).unwrap();
+        assert_eq!((changes.set, changes.remove), (vec![narrow], Vec::new()));
+    }
+
+    #[test]
+    fn a_route_that_the_kernel_has_for_an_address_can_give_way() {
+        let cable = PeerRoute { gateway: None, link: 3, ..route(2) };
+        let current = [HostRoute { route: cable, owner: Owner::Kernel }];
+        let names = names();
+        let error = changes(&eth0(&names), &current, &[route(2)]).unwrap_err().to_string();
+        let help = "ip address change 10.0.0.1 peer 10.0.0.2/32 dev eth1 metric 4096";
+        assert!(error.contains(help) && !error.contains("route del"), "{error}");
     }
 
     #[test]
@@ -296,6 +424,15 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_ways_leads_through_the_interface() {
+        let ways = [way(3, Some("192.0.2.1")), way(2, Some("198.51.100.1"))];
+        assert_eq!(through(&ways, 2), Some(ways[1]));
+        assert_eq!(through(&ways, 3), Some(ways[0]));
+        assert_eq!(through(&ways, 7), Some(ways[0]));
+        assert_eq!(through(&[], 2), None);
+    }
+
+    #[test]
     fn a_peer_behind_another_interface_is_refused_by_its_name() {
         for ways in [&[way(3, None)][..], &[way(2, Some("198.51.100.1")), way(3, None)]] {
             let error = to(&srvb(), "10.0.0.1", ways).unwrap_err().to_string();
@@ -306,7 +443,7 @@ mod tests {
     #[test]
     fn both_ends_of_a_prefix_are_asked_for_and_neither_is_its_network_or_broadcast_address() {
         let probed = |text: &str| -> Vec<String> {
-            probes(Public(text.parse().unwrap())).iter().map(ToString::to_string).collect()
+            probes(text.parse().unwrap()).iter().map(ToString::to_string).collect()
         };
         assert_eq!(probed("203.0.113.2"), ["203.0.113.2"]);
         assert_eq!(probed("203.0.113.0/24"), ["203.0.113.1", "203.0.113.254"]);
@@ -320,11 +457,11 @@ mod tests {
         let moved = PeerRoute { gateway: Some(ip("198.51.100.9")), ..route(3) };
         let elsewhere = PeerRoute { link: 3, ..route(9) };
         let current = [
-            HostRoute { route: route(2), ours: true },
-            HostRoute { route: moved, ours: true },
-            HostRoute { route: route(4), ours: true },
-            HostRoute { route: route(5), ours: false },
-            HostRoute { route: elsewhere, ours: true },
+            HostRoute { route: route(2), owner: Owner::Rewrite },
+            HostRoute { route: moved, owner: Owner::Rewrite },
+            HostRoute { route: route(4), owner: Owner::Rewrite },
+            HostRoute { route: route(5), owner: Owner::Other },
+            HostRoute { route: elsewhere, owner: Owner::Rewrite },
         ];
         let names = names();
         let changes = changes(&eth0(&names), &current, &[route(2), route(3), route(5), route(6)]);
@@ -336,7 +473,7 @@ mod tests {
     #[test]
     fn a_route_to_a_prefix_is_not_one_to_an_address_in_it() {
         let wider = PeerRoute { destination: Private("10.0.0.0/24".parse().unwrap()), ..route(0) };
-        let current = [HostRoute { route: PeerRoute { link: 3, ..wider }, ours: false }];
+        let current = [HostRoute { route: PeerRoute { link: 3, ..wider }, owner: Owner::Other }];
         let names = names();
         assert_eq!(changes(&eth0(&names), &current, &[route(2)]).unwrap().set, [route(2)]);
         let error = changes(&eth0(&names), &current, &[wider]).unwrap_err().to_string();
@@ -348,9 +485,12 @@ mod tests {
         let other = PeerRoute { gateway: Some(ip("192.0.2.1")), link: 3, ..route(2) };
         let names = names();
         for current in [
-            &[HostRoute { route: other, ours: false }][..],
+            &[HostRoute { route: other, owner: Owner::Other }][..],
             // Of a lower metric than ours, which is there as well.
-            &[HostRoute { route: other, ours: false }, HostRoute { route: route(2), ours: true }],
+            &[
+                HostRoute { route: other, owner: Owner::Other },
+                HostRoute { route: route(2), owner: Owner::Rewrite },
+            ],
         ] {
             let error = changes(&eth0(&names), current, &[route(2)]).unwrap_err().to_string();
             assert!(error.contains("192.0.2.1"), "{error}");
