@@ -37,6 +37,7 @@ mod operators_own;
 mod peers;
 mod peers_of_all_kinds;
 mod peers_refused;
+mod policy_rules;
 mod prefixes;
 mod previous;
 mod process;

@@ -198,11 +198,11 @@ async fn routes(
 ) -> Result<(), Failure> {
     let names = snapshot.names();
     let attached = routing::attached(link, &names);
-    let existing = netlink.host_routes().await?;
+    let (existing, policy) = (netlink.host_routes().await?, netlink.policy().await?);
     let identity = &membership.identity;
     for peer in &membership.peers {
         for addresses in &peer.addresses {
-            let route = routing::to_peer(netlink, &attached, identity, addresses).await;
+            let route = routing::to_peer(netlink, &attached, &policy, identity, addresses).await;
             let route = route.and_then(|route| changes(&attached, &existing, &[route]).map(|_| ()));
             let good =
                 format!("{}, {}, is reached through {}", peer.name, addresses.public, link.name);

@@ -245,6 +245,7 @@ async fn routes(
         let link = links.get(&private)?;
         others.iter().find(|other| other.attachment.ifindex == *link)
     };
+    let policy = netlink.policy().await?;
     for addresses in peers.iter().flat_map(|running| &running.peer.addresses) {
         let private = addresses.private;
         if let Some(other) = by_other(private) {
@@ -259,9 +260,11 @@ async fn routes(
         let Some(link) = link else { continue };
         let attached = routing::attached(link, &names);
         let identity = &selves.identity;
-        let wanted = routing::to_peer(netlink, &attached, identity, addresses).await;
+        let wanted = routing::to_peer(netlink, &attached, &policy, identity, addresses).await;
         let wrong = match wanted {
-            Ok(wanted) if routes.iter().any(|existing| existing.route.leads_as(&wanted)) => None,
+            Ok(wanted) if routes.iter().any(|existing| existing.route.leads_as(&wanted)) => {
+                routing::astray(netlink, &wanted, &names).await?
+            }
             Ok(_) => Some(format!(
                 "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
                 addresses.public

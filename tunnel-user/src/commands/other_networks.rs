@@ -13,6 +13,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::plan::identity::Identity;
 use crate::plan::peers::PeerAddresses;
+use crate::plan::policy_routing::Policy;
 use crate::plan::routes::PeerRoute;
 
 /// The other attached interfaces whose routes are ours to keep. What is not ours, or of another version,
@@ -60,6 +61,7 @@ pub async fn reached_by<'a>(
 pub struct Heirs {
     heirs: Vec<Heir>,
     names: BTreeMap<u32, String>,
+    policy: Policy,
 }
 
 struct Heir {
@@ -92,7 +94,7 @@ impl Heirs {
                 peers: addresses.map(|addresses| (addresses.private, *addresses)).collect(),
             });
         }
-        Ok(Self { heirs, names: snapshot.names() })
+        Ok(Self { heirs, names: snapshot.names(), policy: netlink.policy().await? })
     }
 
     /// Has the traffic that `route` is for go by one of them, if one knows the peer and has a way there:
@@ -108,7 +110,8 @@ impl Heirs {
         for Heir { link, identity, peers } in &self.heirs {
             let Some(addresses) = peers.get(&route.destination) else { continue };
             let attached = routing::attached(link, &self.names);
-            if let Ok(new) = routing::to_peer(netlink, &attached, identity, addresses).await {
+            let new = routing::to_peer(netlink, &attached, &self.policy, identity, addresses);
+            if let Ok(new) = new.await {
                 netlink.set_route(&new).await?;
                 return Ok(Some((new, link.name.clone())));
             }

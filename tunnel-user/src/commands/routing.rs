@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
 use crate::plan::peers::PeerAddresses;
+use crate::plan::policy_routing::Policy;
 use crate::plan::routes::{self, Attached, PeerRoute, RouteChanges};
 
 /// What has to change so that each peer's private addresses are reached by the way to its public
@@ -29,10 +30,11 @@ pub async fn plan(
     elsewhere: &BTreeSet<Private>,
 ) -> Result<RouteChanges, Failure> {
     let attached = attached(link, names);
+    let policy = netlink.policy().await?;
     let mut wanted = Vec::new();
     let addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
     for addresses in addresses.filter(|addresses| !elsewhere.contains(&addresses.private)) {
-        wanted.push(to_peer(netlink, &attached, &membership.identity, addresses).await?);
+        wanted.push(to_peer(netlink, &attached, &policy, &membership.identity, addresses).await?);
     }
     routes::changes(&attached, &netlink.host_routes().await?, &wanted)
 }
@@ -51,10 +53,11 @@ pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attache
 /// The route to one peer's addresses of one family.
 ///
 /// # Errors
-/// If there is no way to its public ones on the interface.
+/// If there is no way to its public ones on the interface, or a rule leads packets past the route.
 pub async fn to_peer(
     netlink: &Netlink,
     attached: &Attached<'_>,
+    policy: &Policy,
     identity: &Identity,
     addresses: &PeerAddresses,
 ) -> Result<PeerRoute, Failure> {
@@ -66,7 +69,58 @@ pub async fn to_peer(
         ways.extend(routes::through(&all, attached.index));
     }
     let source = own.map(|own| own.private().0.address());
-    routes::to_peer(attached, source, addresses, &ways)
+    let route = routes::to_peer(attached, source, addresses, &ways)?;
+    policy.require(attached, &route)?;
+    Ok(route)
+}
+
+/// The way that packets with the private addresses really go, if it is not by `route`: the kernel's own
+/// answer, in words.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub async fn astray(
+    netlink: &Netlink,
+    route: &PeerRoute,
+    names: &BTreeMap<u32, String>,
+) -> Result<Option<String>, Failure> {
+    for probe in routes::probes(route.destination.0) {
+        let from = route.source.map_or_else(String::new, |source| format!(" from {source}"));
+        let ask = format!("ip route get {probe}{from}, and ip rule, tell why");
+        let goes = match netlink.ways_to(probe, route.source).await {
+            Ok(ways) => match routes::through(&ways, route.link) {
+                Some(way) if (way.link, way.gateway) == (route.link, route.gateway) => continue,
+                way => {
+                    let name = way.and_then(|way| names.get(&way.link));
+                    let name = name.map_or("another interface", String::as_str);
+                    format!("leave through {name}, and not by the route of rewrite")
+                }
+            },
+            Err(Failure::Refused { what, .. }) => format!("do not leave ({what})"),
+            Err(failure) => return Err(failure),
+        };
+        return Ok(Some(format!("packets{from} to {probe} {goes}: {ask}")));
+    }
+    Ok(None)
+}
+
+/// Refuses if the kernel sends packets past a route that was just set.
+async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Failure> {
+    // Without rules of somebody's, nothing can come before the longest prefix of the main table.
+    if set.is_empty() || netlink.policy().await?.is_usual() {
+        return Ok(());
+    }
+    let names = Snapshot::take(netlink).await?.names();
+    for route in set {
+        if let Some(astray) = astray(netlink, route, &names).await? {
+            return Err(Failure::refused(
+                astray,
+                "correct the rules, or attach with --no-routes and set the routes to the private \
+                 addresses yourself",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Carries out `changes`, and notes how to take them back.
@@ -90,6 +144,7 @@ pub async fn change(
         let old = previous.get(&route.destination);
         steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
     }
+    require_taken(netlink, &changes.set).await?;
     if changes.remove.is_empty() {
         return Ok(());
     }

@@ -82,10 +82,11 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     }
     let names = snapshot.names();
     let attached = routing::attached(link, &names);
+    let policy = netlink.policy().await?;
     let mut wanted = Vec::new();
     for addresses in peers.iter().flat_map(|peer| &peer.addresses) {
         let identity = &running.selves.identity;
-        wanted.push(routing::to_peer(&netlink, &attached, identity, addresses).await?);
+        wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
     }
     let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
     // Those of the others stay: only what is wanted here is to be set.

@@ -11,6 +11,7 @@ pub mod link_type;
 pub mod lock_file;
 pub mod netlink;
 pub mod netlink_routes;
+pub mod netlink_rules;
 pub mod network_changes;
 pub mod network_namespace;
 pub mod privileges;

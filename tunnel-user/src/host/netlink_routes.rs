@@ -16,15 +16,13 @@ use super::netlink::Netlink;
 use crate::address::Private;
 use crate::config::{Family, Prefix};
 use crate::failure::{Context as _, Failure};
+use crate::plan::policy_routing::MAIN;
 use crate::plan::route_metrics::Metrics;
 use crate::plan::routes::{HostRoute, Owner, PeerRoute, Way};
 
 /// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
 /// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
 pub const ROUTE_PROTOCOL: u8 = 114;
-
-/// RT_TABLE_MAIN.
-const MAIN: u32 = 254;
 
 /// The metric of a route that is added without one (Linux, include/uapi/linux/ipv6_route.h,
 /// IP6_RT_PRIO_USER); IPv4 has 0 for it.
@@ -130,7 +128,7 @@ impl Netlink {
     /// The routes of a family in all tables. What the kernel has learnt about single destinations, a path
     /// MTU or a redirect, comes with them, and is no route: it takes ours for its own while it lasts
     /// (Linux 5.3, net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
-    async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Failure> {
+    pub(super) async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Failure> {
         let listed: Vec<RouteMessage> = self
             .handle()
             .route()
@@ -246,7 +244,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
 }
 
 /// A route of any table.
-fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute> {
+pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute> {
     let attributes = &message.attributes;
     let destination = attributes.iter().find_map(|a| match a {
         RouteAttribute::Destination(destination) => ip(destination),
@@ -272,7 +270,7 @@ fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute> {
 }
 
 /// The table of a route.
-fn table(message: &RouteMessage) -> u32 {
+pub(super) fn table(message: &RouteMessage) -> u32 {
     let mut attributes = message.attributes.iter();
     attributes
         .find_map(|a| if let RouteAttribute::Table(table) = a { Some(*table) } else { None })

@@ -15,6 +15,7 @@ pub mod membership;
 pub mod peer_edit;
 pub mod peer_tables;
 pub mod peers;
+pub mod policy_routing;
 pub mod range;
 pub mod route_metrics;
 pub mod routes;

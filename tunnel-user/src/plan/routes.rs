@@ -109,7 +109,9 @@ pub struct Attached<'a> {
 }
 
 impl Attached<'_> {
-    fn name_of(&self, link: u32) -> &str {
+    /// The name of an interface, for messages.
+    #[must_use]
+    pub fn name_of(&self, link: u32) -> &str {
         self.names.get(&link).map_or("another interface", String::as_str)
     }
 }

@@ -1,0 +1,281 @@
+//! Policy routing: which table the kernel looks into for the packets between private addresses. A rule
+//! that is asked before the main table can lead them past the routes there.
+
+use std::net::IpAddr;
+
+use crate::config::{Family, Prefix};
+use crate::failure::Failure;
+use crate::plan::routes::{Attached, PeerRoute};
+
+/// A rule, as `ip rule` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The version of IP of its packets.
+    pub family: Family,
+    /// The rules are asked from the lowest to the highest.
+    pub priority: u32,
+    /// It is for the packets that its selectors are not for.
+    pub is_inverted: bool,
+    /// The sources that it is for, if not all.
+    pub from: Option<Prefix>,
+    /// The destinations that it is for, if not all.
+    pub to: Option<Prefix>,
+    /// It is for packets with a mark, of one protocol, user, port or interface: for some packets between
+    /// the addresses, and not for all.
+    pub is_narrow: bool,
+    /// What it does.
+    pub action: Action,
+    /// Routes of this length, or of a smaller one, do not count.
+    pub ignored_length: Option<u8>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It has the kernel look into a table.
+    LookUp(u32),
+    /// It goes on with the rule of this priority.
+    GoTo(u32),
+    /// It drops the packet.
+    Drop,
+    /// It does nothing.
+    Nothing,
+}
+
+/// A route in another table than the main one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableRoute {
+    /// Its table.
+    pub table: u32,
+    /// It sends the kernel back to the rules (`throw`).
+    pub is_throw: bool,
+    /// Where to, and how.
+    pub route: PeerRoute,
+}
+
+/// The rules of both families in their order, and the routes of the tables that they name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// The routes of tables other than the main and the local one.
+    pub routes: Vec<TableRoute>,
+}
+
+/// RT_TABLE_DEFAULT.
+pub const DEFAULT: u32 = 253;
+/// RT_TABLE_MAIN.
+pub const MAIN: u32 = 254;
+/// RT_TABLE_LOCAL: addresses of this host alone.
+pub const LOCAL: u32 = 255;
+
+impl Rule {
+    /// True for a packet of no particular kind from `source` to one of `destination`.
+    fn meets(&self, source: Option<IpAddr>, destination: &Prefix) -> bool {
+        let from = self.from.is_none_or(|from| source.is_some_and(|source| from.contains(source)));
+        let to = self.to.is_none_or(|to| to.overlaps(destination));
+        (from && to && !self.is_narrow) != self.is_inverted
+    }
+}
+
+impl Policy {
+    /// True if there are no rules but those that the kernel begins with.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        let usual = |rule: &Rule| matches!(rule.action, Action::LookUp(LOCAL | MAIN | DEFAULT));
+        self.rules.iter().all(usual)
+    }
+
+    /// Refuses if a rule leads the packets of `wanted`, a route in the main table, elsewhere.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] that names the rule.
+    pub fn require(&self, attached: &Attached<'_>, wanted: &PeerRoute) -> Result<(), Failure> {
+        let destination = wanted.destination.0;
+        let family = destination.family();
+        let mut least = 0;
+        for rule in self.rules.iter().filter(|rule| rule.family == family) {
+            if rule.priority < least || !rule.meets(wanted.source, &destination) {
+                continue;
+            }
+            let counts = |route: &PeerRoute| {
+                let length = route.destination.0.length();
+                rule.ignored_length.is_none_or(|ignored| length > ignored)
+            };
+            match rule.action {
+                Action::Nothing | Action::LookUp(LOCAL) => {}
+                Action::GoTo(priority) => least = priority,
+                Action::LookUp(MAIN) => {
+                    if counts(wanted) {
+                        return Ok(());
+                    }
+                }
+                Action::LookUp(table) => {
+                    let routes = self.routes.iter().filter(|route| route.table == table);
+                    let covering = routes.filter(|found| {
+                        let covered = &found.route.destination.0;
+                        counts(&found.route) && covered.overlaps(&destination)
+                    });
+                    let Some(found) =
+                        covering.max_by_key(|found| found.route.destination.0.length())
+                    else {
+                        continue;
+                    };
+                    if found.is_throw || does_the_same(rule, &found.route, wanted) {
+                        continue;
+                    }
+                    let (other, to) =
+                        (attached.name_of(found.route.link), found.route.destination.0);
+                    let (to, length) = (to.address(), to.length());
+                    let leads = format!("to table {table}, where {to}/{length} leads to {other}");
+                    return Err(led_elsewhere(rule, wanted, &leads));
+                }
+                Action::Drop => return Err(led_elsewhere(rule, wanted, "nowhere: it drops them")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The operator's own route, in a table of the operator's. Sockets that are not bound need the source, if
+/// they are not what the rule goes by.
+fn does_the_same(rule: &Rule, found: &PeerRoute, wanted: &PeerRoute) -> bool {
+    let same_way = (found.link, found.gateway) == (wanted.link, wanted.gateway);
+    same_way && (rule.from.is_some() || found.source == wanted.source)
+}
+
+fn led_elsewhere(rule: &Rule, wanted: &PeerRoute, leads: &str) -> Failure {
+    let (destination, priority) = (wanted.destination.0, rule.priority);
+    let network = format!("{}/{}", destination.address(), destination.length());
+    let ip = match destination.family() {
+        Family::Ipv4 => "ip",
+        Family::Ipv6 => "ip -6",
+    };
+    let from = wanted.source.map_or_else(String::new, |source| format!(" from {source}"));
+    let help = match priority.checked_sub(1).filter(|before| *before > 0) {
+        Some(before) => format!(
+            "have the main table asked before it: {ip} rule add pref {before} to {network} lookup main"
+        ),
+        None => format!("remove the rule: {ip} rule del pref {priority}"),
+    };
+    Failure::refused(
+        format!(
+            "packets{from} to {destination} do not take the routes of the main table: the rule of \
+             priority {priority} ({ip} rule) sends them {leads}"
+        ),
+        format!("{help}; or attach with --no-routes and set the routes to {destination} yourself"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::address::Private;
+    use crate::plan::route_metrics::Metrics;
+
+    fn rule(priority: u32, action: Action) -> Rule {
+        Rule {
+            family: Family::Ipv4,
+            priority,
+            is_inverted: false,
+            from: None,
+            to: None,
+            is_narrow: false,
+            action,
+            ignored_length: None,
+        }
+    }
+
+    fn prefix(address: &str, length: u8) -> Prefix {
+        Prefix::new(address.parse().unwrap(), length).unwrap()
+    }
+
+    fn route(address: &str, length: u8, link: u32) -> PeerRoute {
+        PeerRoute {
+            destination: Private(prefix(address, length)),
+            link,
+            gateway: None,
+            source: Some("10.0.0.1".parse().unwrap()),
+            onlink: false,
+            metrics: Metrics::default(),
+        }
+    }
+
+    fn in_table(table: u32, route: PeerRoute) -> TableRoute {
+        TableRoute { table, is_throw: false, route }
+    }
+
+    fn said(rules: Vec<Rule>, routes: Vec<TableRoute>) -> String {
+        let mut all = vec![rule(0, Action::LookUp(LOCAL))];
+        all.extend(rules);
+        all.push(rule(32766, Action::LookUp(MAIN)));
+        all.push(rule(32767, Action::LookUp(253)));
+        let names = BTreeMap::from([(2, "eth0".into()), (3, "mesh0".into())]);
+        let eth0 = Attached { index: 2, name: "eth0", has_hardware_addresses: true, names: &names };
+        let policy = Policy { rules: all, routes };
+        let result = policy.require(&eth0, &route("10.0.0.2", 32, 2));
+        result.err().map_or_else(String::new, |failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_table_that_is_asked_first_and_has_a_route_is_in_the_way() {
+        let mesh = [in_table(52, route("10.0.0.0", 8, 3))];
+        let said_of = said(vec![rule(5270, Action::LookUp(52))], mesh.to_vec());
+        assert!(said_of.contains("priority 5270") && said_of.contains("table 52"), "{said_of}");
+        assert!(said_of.contains("10.0.0.0/8 leads to mesh0"), "{said_of}");
+        let help = "ip rule add pref 5269 to 10.0.0.2/32 lookup main";
+        assert!(said_of.contains(help), "{said_of}");
+        // The default table is asked last.
+        assert_eq!(said(Vec::new(), vec![in_table(253, route("0.0.0.0", 0, 3))]), "");
+        let elsewhere = in_table(52, route("172.16.0.0", 12, 3));
+        assert_eq!(said(vec![rule(5270, Action::LookUp(52))], vec![elsewhere]), "");
+        // With the help taken.
+        let before = Rule { to: Some(prefix("10.0.0.2", 32)), ..rule(5269, Action::LookUp(MAIN)) };
+        assert_eq!(said(vec![before, rule(5270, Action::LookUp(52))], mesh.to_vec()), "");
+    }
+
+    #[test]
+    fn only_rules_for_the_private_addresses_count() {
+        let routes = vec![in_table(77, route("0.0.0.0", 0, 3))];
+        for (from, is_in_the_way) in [("10.0.0.1", true), ("198.51.100.2", false)] {
+            let from = Some(prefix(from, 32));
+            let rules = vec![Rule { from, ..rule(100, Action::LookUp(77)) }];
+            assert_eq!(!said(rules, routes.clone()).is_empty(), is_in_the_way);
+        }
+        let rules = vec![Rule { to: Some(prefix("10.0.0.9", 32)), ..rule(100, Action::Drop) }];
+        assert_eq!(said(rules, Vec::new()), "");
+        assert!(said(vec![rule(100, Action::Drop)], Vec::new()).contains("drops them"));
+    }
+
+    /// The rules of wg-quick for all addresses.
+    #[test]
+    fn rules_that_ask_the_main_table_for_all_but_the_default_route_are_not_in_the_way() {
+        let narrow =
+            Rule { is_inverted: true, is_narrow: true, ..rule(32765, Action::LookUp(51820)) };
+        let main = Rule { ignored_length: Some(0), ..rule(32764, Action::LookUp(MAIN)) };
+        let routes = vec![in_table(51820, route("0.0.0.0", 0, 3))];
+        assert_eq!(said(vec![main, narrow.clone()], routes.clone()), "");
+        assert!(said(vec![narrow], routes).contains("table 51820"));
+    }
+
+    #[test]
+    fn rules_are_stepped_over_and_throw_goes_on() {
+        let drop = rule(200, Action::Drop);
+        assert_eq!(said(vec![rule(100, Action::GoTo(300)), drop], Vec::new()), "");
+        let thrown = TableRoute { is_throw: true, ..in_table(52, route("10.0.0.0", 8, 0)) };
+        let wider = in_table(52, route("0.0.0.0", 0, 3));
+        assert_eq!(said(vec![rule(5270, Action::LookUp(52))], vec![thrown, wider]), "");
+        let marked = Rule { is_narrow: true, ..rule(100, Action::Drop) };
+        assert_eq!(said(vec![marked], Vec::new()), "");
+    }
+
+    #[test]
+    fn the_same_route_in_another_table_does_the_same() {
+        let rules = vec![rule(100, Action::LookUp(77))];
+        assert_eq!(said(rules.clone(), vec![in_table(77, route("10.0.0.2", 32, 2))]), "");
+        let unbound = PeerRoute { source: None, ..route("10.0.0.2", 32, 2) };
+        assert!(said(rules, vec![in_table(77, unbound)]).contains("table 77"));
+    }
+}
