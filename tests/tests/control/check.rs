@@ -1,6 +1,7 @@
 //! `rewrite check`: what attach would say, without attaching.
 
 use anyhow::{Context, Result, ensure};
+use tests::lab::FAMILIES;
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};
@@ -54,6 +55,42 @@ fn what_would_make_attach_fail_is_found() -> Result<()> {
             ended.stdout.lines().any(|line| line.starts_with("WRONG") && line.contains(said));
         ensure!(wrong, "{ended:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn what_attach_refuses_of_a_host_with_both_families_is_found() -> Result<()> {
+    for (command, said) in [
+        ("sysctl -w net.ipv6.conf.lo.disable_ipv6=1", "IPv6 is switched off on lo"),
+        ("ip -6 route delete default", "no way to 2001:db8:b::2"),
+    ] {
+        let scenario = Scenario::new()?;
+        scenario.file("cluster.toml", scenario.lab.cluster_toml_of(&FAMILIES))?;
+        let host = &scenario.lab.a;
+        host.run(&command.split(' ').collect::<Vec<_>>())?;
+        scenario.try_attach(host, NOTHING_MORE)?.require(4, &[said]).context(command)?;
+        let path = scenario.path("cluster.toml");
+        let ended = scenario.try_run(host, &["check", "--config", &path])?;
+        ended.require(4, &[]).context(command)?;
+        ensure!(ended.stdout.contains(said), "{ended:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_change_on_trial_is_in_the_way_of_an_attach_and_found() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    let path = scenario.path("cluster.toml");
+    scenario.rewrite.run(host, &["apply", "--config", &path, "--confirm-within", "600s"])?;
+    let attach = scenario.try_attach(host, NOTHING_MORE)?;
+    attach.require(4, &["rewrite confirm"])?;
+    let ended = scenario.try_run(host, &["check", "--config", &path])?;
+    ended.require(4, &[])?;
+    ensure!(ended.stdout.contains("rewrite confirm"), "{ended:?}");
+    scenario.rewrite.run(host, &["confirm"])?;
+    scenario.rewrite.run(host, &["check", "--config", &path])?;
     Ok(())
 }
 

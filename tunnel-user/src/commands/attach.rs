@@ -302,7 +302,7 @@ fn hook(wanted: Option<Hook>) -> Result<Hook, Failure> {
     }
 }
 
-async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
+pub(super) async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
     let name = &plan.link.name;
     match netlink.ingress_qdisc(plan.link.index).await?.as_deref() {
         None => Ok(false),

@@ -102,7 +102,7 @@ pub(super) async fn plan<'a>(
     let wanted: BTreeSet<_> = membership.identity.on_loopback().collect();
     let loopback = loopback(&snapshot, !wanted.is_empty())?;
     let on_loopback = on_loopback(&snapshot, loopback, &membership);
-    require_ipv6_on_loopback(wanted.difference(&on_loopback))?;
+    require_ipv6_on_loopback(wanted.difference(&on_loopback).copied())?;
     let is_attached = folder.exists()
         && Running::open(folder.clone())
             .is_ok_and(|running| running.attachment.ifindex == link.index);
@@ -184,8 +184,9 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
     }
 }
 
-fn require_ipv6_on_loopback<'a>(
-    mut missing: impl Iterator<Item = &'a Private>,
+/// `missing` are private addresses that are to go to the loopback interface.
+pub(super) fn require_ipv6_on_loopback(
+    mut missing: impl Iterator<Item = Private>,
 ) -> Result<(), Failure> {
     let Some(address) = missing.find(|own| own.0.family() == Family::Ipv6) else { return Ok(()) };
     if !ipv6_disabled(LOOPBACK) {

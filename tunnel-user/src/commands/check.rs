@@ -4,21 +4,25 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::{load_file, routing};
-use crate::config::{Cluster, Clusters, Family};
+use super::attach_plan::{self, Options};
+use super::{attach, load_file, routing};
+use crate::config::{Cluster, Clusters, Family, NetworkName};
 use crate::dataplane::bpffs::{self, BPFFS};
+use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::{hook, load};
 use crate::failure::Failure;
 use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::plan::find_self::{self, Held};
 use crate::plan::identity::{Identity, list};
 use crate::plan::membership::Membership;
 use crate::plan::routes::changes;
+use crate::trial;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +100,54 @@ pub async fn run(
         };
         findings.push(Finding::new(Level::Good, format!("the programs will run by {hook}")));
     }
-    if let Some(cluster) = cluster {
-        for cluster in cluster.all() {
-            network(cluster, self_names, ingress, &mut findings).await?;
+    if let Some(clusters) = &cluster {
+        for cluster in clusters.all() {
+            let count = findings.len();
+            let link = network(cluster, self_names, ingress, &mut findings).await?;
+            let is_right = findings[count..].iter().all(|finding| finding.level != Level::Bad);
+            if let Some(link) = link.filter(|_| is_right && privileged) {
+                let network = cluster.network().map(|network| network.name.clone());
+                let options = attaching(link.name, config, self_names, ingress, network);
+                findings.extend(refusal(&options, clusters).await.err().map(bad));
+            }
         }
     }
     Ok(findings)
+}
+
+/// The attach that is asked about.
+fn attaching(
+    interface: String,
+    config: &Path,
+    self_names: &[String],
+    ingress: Ingress,
+    network: Option<NetworkName>,
+) -> Options {
+    Options {
+        interface,
+        config: config.to_owned(),
+        self_names: self_names.to_vec(),
+        no_routes: false,
+        hook: None,
+        ingress: Some(ingress),
+        verbose: false,
+        drain: None,
+        network,
+        vlan: None,
+    }
+}
+
+/// What attach itself would say before its first change, in its own words: behind the looks that say all
+/// at once what they find.
+async fn refusal(options: &Options, clusters: &Clusters) -> Result<(), Failure> {
+    let netlink = Netlink::connect()?;
+    let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    trial::require_none(&folder)?;
+    let plan = attach_plan::plan(options, folder, clusters, &netlink).await?;
+    if hook::best() == Hook::Clsact {
+        attach::has_clsact(&plan, &netlink).await?;
+    }
+    Ok(())
 }
 
 fn described(clusters: &Clusters) -> String {
@@ -117,7 +163,7 @@ async fn network(
     self_names: &[String],
     ingress: Ingress,
     findings: &mut Vec<Finding>,
-) -> Result<(), Failure> {
+) -> Result<Option<Link>, Failure> {
     let netlink = Netlink::connect()?;
     let snapshot = Snapshot::take(&netlink).await?;
     let all = snapshot.all_addresses();
@@ -130,15 +176,17 @@ async fn network(
             // What would be in the way of any member.
             findings.extend(snapshot.loopback().err().map(bad));
             findings.push(bad(failure));
-            return Ok(());
+            return Ok(None);
         }
     };
     let identity = &membership.identity;
     if identity.on_loopback().next().is_some() {
         findings.extend(snapshot.loopback().err().map(bad));
     }
+    let missing = identity.on_loopback().filter(|own| !all.contains(&own.0.address()));
+    findings.extend(attach_plan::require_ipv6_on_loopback(missing).err().map(bad));
     findings.extend(left_out.iter().map(|left| Finding::new(Level::Note, left.to_string())));
-    let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(()) };
+    let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(None) };
     let (name, names) = (&link.name, list(identity.names()));
     let words: String = self_names.iter().map(|own| format!(" --self {own}")).collect();
     findings.push(Finding::new(
@@ -162,7 +210,7 @@ async fn network(
         ));
     }
     forwarding_off(identity, name, findings);
-    Ok(())
+    Ok(Some(link.clone()))
 }
 
 fn bad(failure: Failure) -> Finding {
