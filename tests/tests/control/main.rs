@@ -8,6 +8,7 @@ mod batches;
 mod bpffs;
 mod bpftool;
 mod bypass;
+mod carrier;
 mod check;
 mod command_line;
 mod conversation;

@@ -210,6 +210,10 @@ async fn network(
         ));
     }
     forwarding_off(identity, name, findings);
+    if link.up && !link.carrier {
+        let what = format!("{name} has no carrier, and no packet crosses it");
+        findings.push(Finding::new(Level::Note, what));
+    }
     Ok(Some(link.clone()))
 }
 

@@ -60,6 +60,16 @@ pub async fn look(
         format!("{name} is there and up"),
         format!("{name} is gone or down: bring it up, or attach again if it was made anew"),
     );
+    if let Some(link) = link.filter(|link| link.up) {
+        findings.look(
+            link.carrier,
+            format!("{name} has a carrier"),
+            format!(
+                "{name} has no carrier, and no packet crosses it: plug the cable in, or bring up what is \
+                 at its other end"
+            ),
+        );
+    }
     // What it has become a part of, or which mode it was given, since it was attached.
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
@@ -250,10 +260,12 @@ async fn routes(
         let private = addresses.private;
         if let Some(other) = by_other(private) {
             let by = other.folder.interface();
+            let has_carrier =
+                snapshot.link(other.attachment.ifindex).is_some_and(|link| link.up && link.carrier);
             findings.look(
-                true,
+                has_carrier,
                 format!("{private} is routed through {by}, which is attached"),
-                String::new(),
+                format!("{private} is routed through {by}, which is down or has no carrier"),
             );
             continue;
         }

@@ -16,6 +16,9 @@ pub struct Link {
     pub name: String,
     /// Whether it is administratively up.
     pub up: bool,
+    /// Whether packets can cross it: it has a carrier, and no authentication is outstanding
+    /// (IFF_LOWER_UP, IFF_DORMANT).
+    pub carrier: bool,
     /// Its type (ARPHRD).
     pub link_type: LinkLayerType,
     /// Its kind (IFLA_INFO_KIND), `vxlan` for example: software devices have one.
@@ -68,6 +71,7 @@ impl Link {
             index: message.header.index,
             name,
             up: flags.contains(LinkFlags::Up),
+            carrier: flags.contains(LinkFlags::LowerUp) && !flags.contains(LinkFlags::Dormant),
             link_type,
             kind: infos().find_map(|info| match info {
                 LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -152,6 +156,7 @@ pub(super) fn ethernet(index: u32, name: &str) -> Link {
         index,
         name: name.to_owned(),
         up: true,
+        carrier: true,
         link_type: LinkLayerType::Ether,
         kind: None,
         is_ipvlan_l3s: false,
