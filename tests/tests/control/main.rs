@@ -44,6 +44,7 @@ mod previous;
 mod process;
 mod readers;
 mod recreated;
+mod renamed;
 mod run_at_boot;
 mod run_ends;
 mod run_follows_file;

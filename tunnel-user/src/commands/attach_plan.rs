@@ -13,13 +13,14 @@ use super::running::Running;
 use super::{other_networks, routing};
 use crate::address::Private;
 use crate::config::{Cluster, Clusters, Drain, Family, NetworkName};
-use crate::dataplane::pins::Folder;
+use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::padded;
 use crate::failure::Failure;
 use crate::host::forwarding::ipv6_disabled;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
@@ -91,6 +92,7 @@ pub(super) async fn plan<'a>(
     let cluster = clusters.on(&options.interface, options.network.as_ref())?;
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&options.interface)?;
+    require_no_other_name(&folder, link)?;
     let on_interface = snapshot.addresses_of(link.index);
     let held = Held {
         interface: &options.interface,
@@ -182,6 +184,28 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
         Some(link) if !needed => Ok(link.index),
         _ => snapshot.loopback().map(|link| link.index),
     }
+}
+
+/// Refuses an interface that was attached by another name: its programs run on under that one.
+fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
+    let name = &link.name;
+    for other in pins::folders(NetworkNamespace::current()?)? {
+        // What is not ours, or of another version, has no say.
+        if other == *folder
+            || !Running::open(other.clone())
+                .is_ok_and(|running| running.attachment.ifindex == link.index)
+        {
+            continue;
+        }
+        let former = other.interface();
+        return Err(Failure::refused(
+            format!("{name} is attached already, as {former}, which it was called then"),
+            format!(
+                "detach it by that name, then attach it: rewrite detach {former}; rewrite attach {name}"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// `missing` are private addresses that are to go to the loopback interface.

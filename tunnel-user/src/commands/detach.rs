@@ -249,9 +249,10 @@ pub(super) async fn remove(
 ) -> Result<Report, Failure> {
     in_flight::begin(folder, Change::Detach)?;
     let snapshot = Snapshot::take(netlink).await?;
-    let link = snapshot.find(folder.interface());
-    let same_link = link.is_some_and(|link| link.index == attachment.ifindex);
-    if same_link {
+    // It may have got another name since.
+    let link = snapshot.link(attachment.ifindex);
+    let same_name = link.is_some_and(|link| link.name == folder.interface());
+    if same_name {
         remove_strays(folder, attachment, netlink).await?;
     }
     let (mut routes, mut moved_routes) = (Vec::new(), Vec::new());
@@ -291,21 +292,21 @@ pub(super) async fn remove(
     let hook = Hook::from_code(attachment.hook);
     hook::detach_links(folder)?;
     let index = attachment.ifindex;
-    let has_clsact = hook != Some(Hook::Tcx) && same_link && netlink.has_clsact(index).await?;
-    if has_clsact {
-        hook::detach_filters(folder)?;
+    let has_clsact = hook != Some(Hook::Tcx) && link.is_some() && netlink.has_clsact(index).await?;
+    if let Some(link) = link.filter(|_| has_clsact) {
+        hook::detach_filters(&link.name)?;
     }
     // The pins tell which programs are ours: they stay for as long as one of them runs.
-    if same_link {
+    if same_name {
         attached_programs::remove_strays(folder, None, netlink).await?;
     }
     if has_clsact && attachment.clsact_added == 1 {
         netlink.remove_unused_clsact(index).await?;
     }
     // What somebody else has set since stays.
-    let sysctls = match same_link {
-        true => private_in_arp::restore(folder.interface(), attachment)?,
-        false => Vec::new(),
+    let sysctls = match link {
+        Some(link) => private_in_arp::restore(&link.name, attachment)?,
+        None => Vec::new(),
     };
     folder.remove()?;
     let interface = folder.interface().to_owned();

@@ -55,10 +55,18 @@ pub async fn look(
     let name = folder.interface();
     let mut findings = Findings::default();
     let link = snapshot.find(name).filter(|link| link.index == attachment.ifindex);
+    let renamed = snapshot.link(attachment.ifindex).filter(|link| link.name != name);
     findings.look(
         link.is_some_and(|link| link.up),
         format!("{name} is there and up"),
-        format!("{name} is gone or down: bring it up, or attach again if it was made anew"),
+        match renamed.map(|link| &link.name) {
+            Some(now) => format!(
+                "{name} is called {now} now: rewrite detach {name}, then rewrite attach {now}"
+            ),
+            None => {
+                format!("{name} is gone or down: bring it up, or attach again if it was made anew")
+            }
+        },
     );
     if let Some(link) = link.filter(|link| link.up) {
         findings.look(

@@ -81,7 +81,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
         Undo::Detach(folder, Hook::Clsact) => {
             // With XDP, the way in is by a link all the same.
             hook::detach_links(&folder)?;
-            hook::detach_filters(&folder)
+            hook::detach_filters(folder.interface())
         }
         Undo::RemoveClsact(link) => netlink.remove_unused_clsact(link).await,
         Undo::ReplacePrograms(folder, purpose) => {

@@ -161,14 +161,15 @@ pub fn detach_links(folder: &Folder) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the programs that clsact's filters run from the interface. Not there is as good as taken.
+/// Takes the programs that clsact's filters run from the interface, which is called `interface` now. Not
+/// there is as good as taken.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn detach_filters(folder: &Folder) -> Result<(), Failure> {
+pub fn detach_filters(interface: &str) -> Result<(), Failure> {
     for direction in BOTH {
-        tc::detach_filter(folder.interface(), direction, &tc::filter(direction))
-            .doing(|| format!("detaching from {}", folder.interface()))?;
+        tc::detach_filter(interface, direction, &tc::filter(direction))
+            .doing(|| format!("detaching from {interface}"))?;
     }
     Ok(())
 }
