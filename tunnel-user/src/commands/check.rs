@@ -12,6 +12,7 @@ use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::{hook, load};
 use crate::failure::Failure;
+use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
@@ -21,6 +22,7 @@ use crate::host::snapshot::Snapshot;
 use crate::plan::find_self::{self, Held};
 use crate::plan::identity::{Identity, list};
 use crate::plan::membership::Membership;
+use crate::plan::peers::PeerAddresses;
 use crate::plan::routes::changes;
 use crate::trial;
 
@@ -210,6 +212,10 @@ async fn network(
         ));
     }
     forwarding_off(identity, name, findings);
+    findings.extend(
+        bridge_netfilter::in_the_way(link)
+            .map(|failure| Finding::new(Level::Note, failure.to_string())),
+    );
     if link.up && !link.carrier {
         let what = format!("{name} has no carrier, and no packet crosses it");
         findings.push(Finding::new(Level::Note, what));
@@ -258,10 +264,31 @@ async fn routes(
             let route = route.and_then(|route| changes(&attached, &existing, &[route]).map(|_| ()));
             let good =
                 format!("{}, {}, is reached through {}", peer.name, addresses.public, link.name);
+            let is_good = route.is_ok();
             findings.push(Finding::of(route, good));
+            if is_good {
+                let others = routing::other_links(netlink, &attached, identity, addresses).await?;
+                findings.extend(spread(&link.name, &others, addresses));
+            }
         }
     }
     Ok(())
+}
+
+/// Public packets that the kernel spreads over several interfaces.
+fn spread(name: &str, others: &[String], addresses: &PeerAddresses) -> Option<Finding> {
+    let PeerAddresses { private, public } = addresses;
+    (!others.is_empty()).then(|| {
+        Finding::new(
+            Level::Note,
+            format!(
+                "packets to {public} are spread over {name} and {} (equal-cost routes): those to \
+                 {private} leave through {name} alone, and those from it have to arrive there; attach \
+                 the others as well if they arrive on them",
+                list(others)
+            ),
+        )
+    })
 }
 
 fn reverse_path(

@@ -16,6 +16,7 @@ use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
+use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
@@ -77,6 +78,10 @@ pub async fn look(
                  at its other end"
             ),
         );
+        let filtered = bridge_netfilter::in_the_way(link);
+        if let Some(failure) = filtered.filter(|_| bridge_netfilter::tracks_connections()) {
+            findings.look(false, String::new(), failure.to_string());
+        }
     }
     // What it has become a part of, or which mode it was given, since it was attached.
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {

@@ -74,6 +74,23 @@ pub async fn to_peer(
     Ok(route)
 }
 
+/// The names of the other interfaces that packets to a peer's public addresses are spread over.
+///
+/// # Errors
+/// If there is no way to them.
+pub async fn other_links(
+    netlink: &Netlink,
+    attached: &Attached<'_>,
+    identity: &Identity,
+    addresses: &PeerAddresses,
+) -> Result<Vec<String>, Failure> {
+    let underlay = identity.single(addresses.family()).map(|own| own.underlay().0.address());
+    let ways = netlink.ways_to(addresses.public.0.address(), underlay).await?;
+    let others: BTreeSet<u32> =
+        ways.iter().map(|way| way.link).filter(|link| *link != attached.index).collect();
+    Ok(others.into_iter().map(|link| attached.name_of(link).to_owned()).collect())
+}
+
 /// The way that packets with the private addresses really go, if it is not by `route`: the kernel's own
 /// answer, in words.
 ///

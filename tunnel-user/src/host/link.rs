@@ -1,11 +1,12 @@
 //! An interface, as rtnetlink describes it.
 
 use rtnetlink::packet_route::link::{
-    InfoData, InfoIpVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
-    LinkMessage, LinkXdp,
+    InfoBridge, InfoData, InfoIpVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, LinkXdp,
 };
 
 use super::link_type::link_header_len;
+use crate::config::Family;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// Whether it is an ipvlan device in mode l3s.
     pub is_ipvlan_l3s: bool,
+    /// The families whose packets a bridge of its own setting hands to netfilter (`nf_call_iptables`).
+    pub bridge_netfilter: Vec<Family>,
     /// The index of the bond, bridge or VRF that it is a part of (IFLA_MASTER).
     pub controller: Option<u32>,
     /// The index of the interface below it in this network namespace (IFLA_LINK): the one of a VLAN.
@@ -83,6 +86,7 @@ impl Link {
                 }
                 _ => false,
             }),
+            bridge_netfilter: bridge_netfilter(infos()),
             controller: attributes.iter().find_map(|attribute| match attribute {
                 LinkAttribute::Controller(index) => Some(*index),
                 _ => None,
@@ -99,6 +103,21 @@ impl Link {
             xdp_programs: xdp_programs(attributes),
         })
     }
+}
+
+fn bridge_netfilter<'a>(infos: impl Iterator<Item = &'a LinkInfo>) -> Vec<Family> {
+    let bridge = infos.filter_map(|info| match info {
+        LinkInfo::Data(InfoData::Bridge(bridge)) => Some(bridge),
+        _ => None,
+    });
+    bridge
+        .flatten()
+        .filter_map(|info| match info {
+            InfoBridge::NfCallIpTables(true) => Some(Family::Ipv4),
+            InfoBridge::NfCallIp6Tables(true) => Some(Family::Ipv6),
+            _ => None,
+        })
+        .collect()
 }
 
 /// With IFLA_LINK_NETNSID, the index is one of another network namespace. Index 0 is nobody's.
@@ -160,6 +179,7 @@ pub(super) fn ethernet(index: u32, name: &str) -> Link {
         link_type: LinkLayerType::Ether,
         kind: None,
         is_ipvlan_l3s: false,
+        bridge_netfilter: Vec::new(),
         controller: None,
         below: None,
         max_mtu: None,

@@ -2,6 +2,7 @@
 //! and routes.
 
 pub mod arp;
+pub mod bridge_netfilter;
 pub mod clock;
 pub mod file_changes;
 pub mod forwarding;
