@@ -13,7 +13,7 @@ use tests::netns::Namespace;
 
 use crate::apply_comes_back::{CLUSTER, apply, members, require_members};
 use crate::process::Process;
-use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
+use crate::scenario::{Ended, Scenario, end};
 use crate::trial_state::{Guard, state};
 
 /// A mount namespace in which the state of one host lies in a file system of its own, with little room.
@@ -158,7 +158,8 @@ fn a_change_goes_back_by_what_the_guard_holds_when_files_of_the_trial_are_damage
     run.attach()?;
     let before = members(&scenario)?;
     scenario.file("other.toml", CLUSTER)?;
-    let damages: [(&str, fn(&SmallRun<'_>) -> Result<()>); 4] = [
+    type Damage = fn(&SmallRun<'_>) -> Result<()>;
+    let damages: [(&str, Damage); 4] = [
         ("a record cut short", |run| Ok(fs::write(run.of_interface("trial.json"), "{")?)),
         ("another cluster", |run| Ok(fs::write(run.of_interface("before.toml"), "[[member]]")?)),
         ("no cluster", |run| Ok(fs::remove_file(run.of_interface("before.toml"))?)),
