@@ -2,8 +2,6 @@
 //! dataplane, which goes on without it.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -139,8 +137,10 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Does what there is to do about an event; whether to end.
+    /// Does all that follows from an event. True if it is the end.
     async fn answer(&mut self, event: Event) -> bool {
+        // The kernel verifies programs and hands out maps on this thread, and takes its time.
+        let _feeder = self.watchdog.as_ref().map(|interval| Feeder::start(interval.period()));
         let mut actions = VecDeque::from(self.follow.on(self.now(), event));
         while let Some(action) = actions.pop_front() {
             let event = match action {
@@ -148,7 +148,7 @@ impl<'a> Daemon<'a> {
                     let look = look::look(self.options, self.folder, &self.netlink, MAY_FOLLOW);
                     // A look changes nothing: it needs no end of its own.
                     tokio::select! {
-                        look = while_alive(self.watchdog.as_mut(), look) => Event::Looked(look),
+                        look = look => Event::Looked(look),
                         _ = self.terminate.recv() => Event::Stop,
                         _ = self.stop.recv() => Event::Stop,
                     }
@@ -157,9 +157,6 @@ impl<'a> Daemon<'a> {
                     let interface = &self.options.interface;
                     tracing::info!("attaching {interface}: {}", shortened(&why));
                     let attach = attach::run_until(self.options, &self.interrupt);
-                    let watchdog = self.watchdog.as_ref().map(Interval::period);
-                    // The kernel verifies programs on this thread, and takes its time.
-                    let _feeder = watchdog.map(Feeder::start);
                     match attach.await {
                         Ok(report) => {
                             for left_out in &report.left_out {
@@ -223,17 +220,6 @@ async fn alive(watchdog: Option<&mut Interval>) {
             service_manager::alive();
         }
         None => std::future::pending().await,
-    }
-}
-
-/// Waits for `work`, and goes on telling the service manager that the daemon is alive.
-async fn while_alive<T>(mut watchdog: Option<&mut Interval>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            () = alive(watchdog.as_deref_mut()) => {}
-        }
     }
 }
 
