@@ -42,9 +42,9 @@ pub enum Failure {
     Interrupted,
     /// A signal came; what had been done stays, as a detach is never undone.
     Stopped {
-        /// What is done, and what is not.
+        /// The things that are done, and those that are not.
         what: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
 }

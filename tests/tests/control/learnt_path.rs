@@ -1,5 +1,4 @@
-//! What the kernel has learnt about the way to a peer, a path MTU, is no route: nothing is in the way of a
-//! change while it lasts.
+//! A path MTU that the kernel has learnt about the way to a peer is no route: changes are made while it lasts.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ fn refused_until_detached(hook: &[&str]) -> Result<()> {
     ended.require(4, &[])?;
     ensure!(ended.stdout.contains(said), "{ended:?}");
     wrong(&scenario, host, "eth0 is called wan0 now: rewrite detach eth0")?;
-    // What was attached works as before.
+    // The attached interface works as before.
     scenario.require_traffic()?;
 
     scenario.detach(host)?;

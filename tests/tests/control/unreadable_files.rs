@@ -13,7 +13,7 @@ use nix::unistd::mkfifo;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario, end};
 
-/// What a check of a wrong file may take: it took 2.2 GB of a file of newlines.
+/// The most that a check of a wrong file may take: it took 2.2 GB of a file of newlines.
 const MEMORY_MAX: u64 = 300 << 20;
 /// And half a minute of one with 40,000 unknown keys.
 const TIME_MAX: Duration = Duration::from_secs(8);

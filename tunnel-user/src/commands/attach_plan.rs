@@ -190,7 +190,7 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
 fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
     let name = &link.name;
     for other in pins::folders(NetworkNamespace::current()?)? {
-        // What is not ours, or of another version, has no say.
+        // Pins of others, or of another version, have no say.
         if other == *folder
             || !Running::open(other.clone())
                 .is_ok_and(|running| running.attachment.ifindex == link.index)

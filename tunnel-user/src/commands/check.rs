@@ -139,8 +139,8 @@ fn attaching(
     }
 }
 
-/// What attach itself would say before its first change, in its own words: behind the looks that say all
-/// at once what they find.
+/// The refusal that attach itself would give before its first change, in its own words. It comes behind the looks that
+/// say all that they find at once.
 async fn refusal(options: &Options, clusters: &Clusters) -> Result<(), Failure> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);

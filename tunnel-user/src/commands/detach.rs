@@ -58,12 +58,12 @@ pub struct Report {
     pub trial_forgotten: bool,
 }
 
-/// What became of each interface.
+/// The outcome for each interface.
 #[derive(Debug, Default)]
 pub struct Detached {
-    /// What was taken away.
+    /// All that was taken away, by interface.
     pub reports: Vec<Report>,
-    /// What could not be taken away, or was not tried after a signal; in the order of the tries.
+    /// All that could not be taken away, or was not tried after a signal; in the order of the tries.
     pub failures: Vec<Failure>,
 }
 
@@ -133,7 +133,7 @@ async fn one(
         return Ok(false);
     };
     let forgotten = State::of(folder).forget();
-    // What was taken away is told, whatever became of the rest.
+    // All that was taken away is told, whatever became of the rest.
     let trial_forgotten = *forgotten.as_ref().unwrap_or(&false);
     detached.reports.push(Report { trial_forgotten, ..report });
     forgotten.map(|_| true)

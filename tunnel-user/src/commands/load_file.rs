@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 
 /// The longest wait for a file.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often is looked for a signal meanwhile.
+/// The time between two looks for a signal meanwhile.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// True while a thread of this process reads. It may never return: nobody can take back a read of a file

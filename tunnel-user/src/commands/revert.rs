@@ -22,7 +22,7 @@ pub enum Outcome {
     Nothing(String),
 }
 
-/// Who asks.
+/// The one who asks.
 #[derive(Clone, Debug)]
 pub enum Asker {
     /// The operator: the trial is over with the answer, and its guard has to end.

@@ -1,8 +1,8 @@
 //! A large file in pieces of some members each: the tree of a whole file of a million members takes more
 //! than a gigabyte, and most of the time goes into the memory for it.
 //!
-//! Whatever a piece by itself does not tell, such as what is wrong and where, the whole file is read for,
-//! unless it is so long that its tree could take gigabytes: a byte can become a node of the tree.
+//! The whole file is read for all that a piece by itself does not tell, such as the place of a mistake, unless it is so
+//! long that its tree could take gigabytes: a byte can become a node of the tree.
 
 use toml::de::DeTable;
 
@@ -45,7 +45,7 @@ fn read_by(text: &str, length: usize) -> Option<RawFile> {
     Some(file)
 }
 
-/// What a text holds that is too long to be read as a whole, and what is wrong with the first pieces that
+/// The contents of a text that is too long to be read as a whole, and the problems of the first pieces that
 /// are not right. Fails with one problem if a piece is not TOML, or too long itself.
 ///
 /// A header that stands in a text over several lines is a problem here.

@@ -25,7 +25,7 @@ impl Problem {
 /// million members may have millions.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
-/// Whether no more problems need be found: one more than are told says that there are more.
+/// True once no more problems need be found: one more than are told says that there are more.
 pub(super) const fn are_enough(problems: &[Problem]) -> bool {
     problems.len() > PROBLEMS_MAX
 }

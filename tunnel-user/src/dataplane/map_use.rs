@@ -1,4 +1,4 @@
-//! Whether the programs look into the maps that are pinned. A command that was killed while it put larger
+//! The pinned maps that no program looks into. A command that was killed while it put larger
 //! maps in the place of those that run leaves pins that no program looks into: what is written there changes
 //! no packet.
 

@@ -17,7 +17,7 @@ pub struct Link {
     pub name: String,
     /// Whether it is administratively up.
     pub up: bool,
-    /// Whether packets can cross it: it has a carrier, and no authentication is outstanding
+    /// Packets can cross it: it has a carrier, and no authentication is outstanding
     /// (IFF_LOWER_UP, IFF_DORMANT).
     pub carrier: bool,
     /// Its type (ARPHRD).

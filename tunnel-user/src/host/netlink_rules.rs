@@ -89,7 +89,7 @@ fn rule(family: Family, message: &RuleMessage) -> Rule {
             }
             RuleAttribute::FwMark(value) => mark = *value,
             RuleAttribute::FwMask(value) => mask = *value,
-            // What this host sends comes in on lo (Linux, include/net/flow.h, LOOPBACK_IFINDEX).
+            // Packets that this host sends come in on lo (Linux, include/net/flow.h, LOOPBACK_IFINDEX).
             RuleAttribute::Iifname(name) => rule.is_narrow |= name != LOOPBACK,
             // The table of a VRF, for packets on its interfaces.
             RuleAttribute::L3MDev(is_set) => rule.is_narrow |= *is_set,

@@ -36,7 +36,7 @@ pub fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// For how long a step that keeps the daemon from speaking for itself counts as alive.
+/// The longest time for which a step that keeps the daemon from speaking for itself counts as alive.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A thread that says that the daemon is alive, until it is dropped, or the step that it is for has hung.

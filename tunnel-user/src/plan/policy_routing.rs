@@ -23,13 +23,13 @@ pub struct Rule {
     /// It is for packets with a mark, of one protocol, user, port or interface: for some packets between
     /// the addresses, and not for all.
     pub is_narrow: bool,
-    /// What it does.
+    /// The action that it takes.
     pub action: Action,
     /// Routes of this length, or of a smaller one, do not count.
     pub ignored_length: Option<u8>,
 }
 
-/// What a rule does.
+/// The action of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It has the kernel look into a table.

@@ -72,7 +72,7 @@ pub struct Way {
 pub struct HostRoute {
     /// Where to, and how.
     pub route: PeerRoute,
-    /// Who has made it.
+    /// Its maker.
     pub owner: Owner,
 }
 
@@ -84,7 +84,7 @@ impl HostRoute {
     }
 }
 
-/// Who has made a route, by its protocol.
+/// The maker of a route, by its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// It carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].

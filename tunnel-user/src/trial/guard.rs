@@ -115,7 +115,7 @@ const NO_SUCH_UNIT: i32 = 5;
 /// If the trial is not written down, or not whole.
 pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Failure> {
     let held = state.held(id)?;
-    // Whatever is wrong with it shows before the change is made.
+    // A mistake in it shows before the change is made.
     let _: Clusters = held.clusters(&state.before())?;
     let what = || "becoming the guard".into();
     let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
@@ -134,7 +134,7 @@ pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Failure> {
     Err(error).doing(what)
 }
 
-/// What the process is started with that becomes the guard.
+/// The command line of the process that becomes the guard.
 fn words(binary: &Path, trial: &Trial) -> Vec<String> {
     let own = ["apply", "--guard", "--interface", &trial.interface, "--trial", &trial.id];
     std::iter::once(binary.display().to_string()).chain(own.map(str::to_owned)).collect()

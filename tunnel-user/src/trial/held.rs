@@ -1,4 +1,4 @@
-//! What the guard of a trial keeps in memory: the record, and what ran before as a cluster file. With it,
+//! The memory of a trial's guard: the record, and what ran before as a cluster file. With it,
 //! the way back needs nothing that lies in /run.
 
 use std::fs::{self, File};
@@ -19,12 +19,12 @@ use crate::failure::{Context as _, Failure};
 pub struct Held {
     /// The trial.
     pub trial: Trial,
-    /// What ran before, as a cluster file.
+    /// The cluster that ran before, as a file.
     pub before: String,
 }
 
 impl Held {
-    /// What ran before.
+    /// The clusters that ran before.
     ///
     /// # Errors
     /// If the text is no cluster file; `path` is where it was read.

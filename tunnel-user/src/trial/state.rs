@@ -23,7 +23,7 @@ const ROLLED_BACK: &str = "rolled-back.json";
 const LOG: &str = "guard.log";
 /// The mark of a trial that is over, for a guard that could not be ended.
 const ENDED: &str = "ended.json";
-/// What the records will be, for a moment when /run has no room for new ones.
+/// The records of later, for a moment when /run has no room for new ones.
 const APPLIED: &str = "trial.json.applied";
 const GOING_BACK: &str = "trial.json.going-back";
 const NEXT_ROLLED_BACK: &str = "rolled-back.json.next";
@@ -34,7 +34,7 @@ pub const ANOTHER_BEGUN: &str = "another trial has begun";
 pub const NOT_PENDING: &str = "no trial is pending any more";
 const ATTACHED_ANEW: &str = "what was on trial was detached, and attached anew,";
 
-/// What is written down of the trial that a guard holds.
+/// The record of the trial that a guard holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It is pending; so it was written down.
@@ -116,7 +116,7 @@ impl State {
         self.write_json(NEXT_ROLLED_BACK, rolled_back)
     }
 
-    /// What the guard of the trial `id` has to hold.
+    /// All that the guard of the trial `id` has to hold.
     ///
     /// # Errors
     /// If that trial is not written down, or can't be read.
@@ -133,7 +133,7 @@ impl State {
         Ok(Held { trial, before: fs::read_to_string(&before).doing(what)? })
     }
 
-    /// What is written down of the trial that a guard holds, for what was attached at `attached_at`.
+    /// The record of the trial that a guard holds, for what was attached at `attached_at`.
     #[must_use]
     pub fn standing(&self, held: &Trial, attached_at: u64) -> Standing {
         if self.is_ended(&held.id) {
@@ -300,7 +300,7 @@ impl State {
             File::open(&self.path)?.sync_all()
         };
         in_folder(&self.path, write).map_err(|error| {
-            // What there was no room for does not take it from others.
+            // A file that there was no room for takes none from others.
             let _ = fs::remove_file(&new);
             remove_empty(&self.path, Path::new(RUNTIME));
             Failure::kernel(format!("writing {}", path.display()), error)
