@@ -32,7 +32,6 @@ mod killed_halfway;
 mod learnt_path;
 mod locks;
 mod lossless;
-mod maps_half_made;
 mod more_members;
 mod open_traffic;
 mod operators_own;

@@ -186,7 +186,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     let run = SmallRun::mount(&scenario, host)?;
     run.attach()?;
     scenario.file("other.toml", CLUSTER)?;
-    run.run(&apply(&scenario.path("other.toml"), "4s"))?;
+    run.run(&apply(&scenario.path("other.toml"), "15s"))?;
     let guard = run.guard()?;
     fs::write(run.of_interface("trial.json"), "{")?;
     let status = run.try_run(&["status"])?;

@@ -12,7 +12,6 @@ use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change, Seen};
-use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
@@ -126,12 +125,6 @@ async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings)
             Some(place) => hook::runs(folder, place, direction, netlink, attachment.ifindex).await,
             None => false,
         };
-        if let Some(place) = place.filter(|_| runs)
-            && let Err(failure) = map_use::require(folder, place)
-            && !findings.0.iter().any(|finding| finding.what == failure.to_string())
-        {
-            findings.look(false, String::new(), failure.to_string());
-        }
         findings.look(
             runs,
             format!("packets meet the {label} program"),

@@ -9,9 +9,7 @@ use super::running::Running;
 use super::{diff, load_file, private_in_arp};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
-use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::Place;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{Found, find, under_way};
 use crate::failure::Failure;
@@ -105,13 +103,6 @@ async fn compare(
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {
         return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
-    }
-    let place = Place::from_codes(running.attachment.hook, running.attachment.ingress);
-    if let Some(place) = place
-        && !map_use::unused(folder, place)?.is_empty()
-    {
-        let why = format!("the programs of {interface} look into other maps than the pinned ones");
-        return Ok(Look::Differs(vec![why]));
     }
     let strays = running.strays(netlink).await?;
     if !strays.is_empty() {

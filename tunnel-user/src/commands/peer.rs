@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use tunnel_common::attachment::Attachment;
-
 use super::greet::greet_all;
 use super::membership::Manner;
 use super::running::{self, Running};
@@ -14,7 +12,6 @@ use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::Purpose;
 use crate::dataplane::lock;
-use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
@@ -65,8 +62,6 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let (_lock, mut running) = running::locked(interface, &netlink, &interrupt).await?;
-    let Attachment { hook, ingress, .. } = running.attachment;
-    map_use::require(&running.folder, place(running.folder.interface(), hook, ingress)?)?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
 
     let shared = lock::shared(NetworkNamespace::current()?, &interrupt).await?;

@@ -1,8 +1,6 @@
 //! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
 //! accept on all of theirs, so that each can be switched by itself, in any order.
 
-use tunnel_common::attachment::Attachment;
-
 use super::other_networks::all_ours;
 use super::routing;
 use super::running::{self, Running};
@@ -11,8 +9,6 @@ use super::upgrade;
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
 use crate::dataplane::lock;
-use crate::dataplane::map_use;
-use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -75,10 +71,6 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
             ),
             format!("attach it again: rewrite attach {interface}"),
         ));
-    }
-    let Attachment { hook, ingress, .. } = running.attachment;
-    if let Some(place) = Place::from_codes(hook, ingress) {
-        map_use::require(folder, place)?;
     }
     let names = snapshot.names();
     let attached = routing::attached(link, &names);

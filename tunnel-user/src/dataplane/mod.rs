@@ -11,7 +11,6 @@ pub mod instance;
 pub mod load;
 pub mod loader;
 pub mod lock;
-pub mod map_use;
 pub mod maps;
 pub mod object;
 pub mod peer_filter;
