@@ -10,7 +10,7 @@ use std::path::Path;
 pub const RUNTIME: &str = "/run/rewrite";
 
 /// How often a folder is made anew. Each time, another command has come in between.
-const TRIES: u32 = 100;
+const TRIES: u32 = 1_000;
 
 /// Does `work`, which makes a file in `folder`. The folder is made before, and made again if another
 /// command has taken it away in between.

@@ -99,9 +99,10 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_is_read_as_often_as_wanted_and_nobody_changes_it() {
-        let memory = held().into_memory().unwrap();
+        let held = held();
+        let memory = held.clone().into_memory().unwrap();
         for _ in 0..2 {
-            assert_eq!(Held::inherited(memory.as_raw_fd()).unwrap(), held());
+            assert_eq!(Held::inherited(memory.as_raw_fd()).unwrap(), held);
         }
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
         let changed = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
