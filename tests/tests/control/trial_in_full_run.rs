@@ -5,11 +5,13 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
+use tests::wait::wait_until;
 
 use crate::apply_comes_back::{CLUSTER, apply, members, require_members};
 use crate::process::Process;
@@ -35,6 +37,20 @@ impl<'a> SmallRun<'a> {
         let holder = Process::start(command.args(["--mount", "sh", "-c", &script]))?;
         holder.wait_for_line("mounted")?;
         Ok(Self { scenario, host, folder, holder })
+    }
+
+    /// One in which A is attached, with the file of another cluster to try.
+    fn attached(scenario: &'a Scenario) -> Result<Self> {
+        let run = Self::mount(scenario, &scenario.lab.a)?;
+        run.attach()?;
+        scenario.file("other.toml", CLUSTER)?;
+        Ok(run)
+    }
+
+    /// Begins a trial of that file.
+    fn try_other(&self, time: &str) -> Result<Guard> {
+        self.run(&apply(&self.scenario.path("other.toml"), time))?;
+        self.guard()
     }
 
     /// A path of it, as the test sees it.
@@ -95,11 +111,8 @@ impl<'a> SmallRun<'a> {
 #[test]
 fn a_full_run_refuses_a_trial_before_anything_is_changed() -> Result<()> {
     let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = SmallRun::mount(&scenario, host)?;
-    run.attach()?;
+    let run = SmallRun::attached(&scenario)?;
     let before = members(&scenario)?;
-    scenario.file("other.toml", CLUSTER)?;
     run.fill()?;
     let refused = run.try_run(&apply(&scenario.path("other.toml"), "60s"))?;
     refused.require(1, &["before.toml", "No space left"])?;
@@ -112,13 +125,9 @@ fn a_full_run_refuses_a_trial_before_anything_is_changed() -> Result<()> {
 #[test]
 fn a_change_goes_back_with_run_full_at_the_deadline() -> Result<()> {
     let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = SmallRun::mount(&scenario, host)?;
-    run.attach()?;
+    let run = SmallRun::attached(&scenario)?;
     let before = members(&scenario)?;
-    scenario.file("other.toml", CLUSTER)?;
-    run.run(&apply(&scenario.path("other.toml"), "2s"))?;
-    let guard = run.guard()?;
+    let guard = run.try_other("2s")?;
     run.fill()?;
     ensure!(members(&scenario)? != before, "nothing was applied");
     guard.wait()?;
@@ -132,14 +141,10 @@ fn a_change_goes_back_with_run_full_at_the_deadline() -> Result<()> {
 #[test]
 fn a_change_is_confirmed_or_taken_back_by_hand_with_run_full() -> Result<()> {
     let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = SmallRun::mount(&scenario, host)?;
-    run.attach()?;
+    let run = SmallRun::attached(&scenario)?;
     let before = members(&scenario)?;
-    scenario.file("other.toml", CLUSTER)?;
     for (words, stays) in [(vec!["apply", "--revert"], false), (vec!["confirm"], true)] {
-        run.run(&apply(&scenario.path("other.toml"), "60s"))?;
-        let guard = run.guard()?;
+        let guard = run.try_other("60s")?;
         run.fill()?;
         run.run(&words)?;
         guard.wait()?;
@@ -153,11 +158,8 @@ fn a_change_is_confirmed_or_taken_back_by_hand_with_run_full() -> Result<()> {
 #[test]
 fn a_change_goes_back_by_what_the_guard_holds_when_files_of_the_trial_are_damaged() -> Result<()> {
     let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = SmallRun::mount(&scenario, host)?;
-    run.attach()?;
+    let run = SmallRun::attached(&scenario)?;
     let before = members(&scenario)?;
-    scenario.file("other.toml", CLUSTER)?;
     type Damage = fn(&SmallRun<'_>) -> Result<()>;
     let damages: [(&str, Damage); 4] = [
         ("a record cut short", |run| Ok(fs::write(run.of_interface("trial.json"), "{")?)),
@@ -166,8 +168,7 @@ fn a_change_goes_back_by_what_the_guard_holds_when_files_of_the_trial_are_damage
         ("nothing left", |run| Ok(fs::remove_dir_all(run.path(PUBLIC_INTERFACE))?)),
     ];
     for (what, damage) in damages {
-        run.run(&apply(&scenario.path("other.toml"), "2s"))?;
-        let guard = run.guard()?;
+        let guard = run.try_other("2s")?;
         damage(&run)?;
         ensure!(members(&scenario)? != before, "{what}: nothing was applied");
         guard.wait().context(what)?;
@@ -182,17 +183,19 @@ fn a_change_goes_back_by_what_the_guard_holds_when_files_of_the_trial_are_damage
 #[test]
 fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     let scenario = Scenario::new()?;
-    let host = &scenario.lab.a;
-    let run = SmallRun::mount(&scenario, host)?;
-    run.attach()?;
-    scenario.file("other.toml", CLUSTER)?;
-    run.run(&apply(&scenario.path("other.toml"), "15s"))?;
-    let guard = run.guard()?;
+    let run = SmallRun::attached(&scenario)?;
+    let guard = run.try_other("15s")?;
     fs::write(run.of_interface("trial.json"), "{")?;
     let status = run.try_run(&["status"])?;
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("trial.json is not what apply wrote"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
+    // The guard tells one attach from another by its time in seconds.
+    let seconds = || -> Result<u64> { Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()) };
+    let detached = seconds()?;
+    wait_until("the next second", Duration::from_secs(5), || {
+        Ok((seconds()? > detached).then_some(()))
+    })?;
     run.attach()?;
     let attached = members(&scenario)?;
     guard.wait()?;

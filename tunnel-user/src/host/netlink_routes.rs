@@ -231,7 +231,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
     if !of_family || table(message) != MAIN || metric > default_metric(family) {
         return None;
     }
-    // None of all: the default route.
+    // The default route has no destination, and is none to a host.
     attributes.iter().find(|a| matches!(a, RouteAttribute::Destination(_)))?;
     Some(HostRoute {
         route: route(family, message)?,
