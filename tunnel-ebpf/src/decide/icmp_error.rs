@@ -60,20 +60,26 @@ pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     new: &mut Readdressed<F::Address>,
 ) -> Step {
-    decide_egress::<F, P, T>(packet, tables, new).into()
+    match decide_egress::<F, P, T>(packet, tables, new) {
+        Ok(()) => Step::IcmpError,
+        Err(None) => Step::Done(Outcome::NotOurs),
+        Err(Some(reason)) => Step::Done(Outcome::NotRewritten(reason)),
+    }
 }
 
+/// An error for a peer; or else nothing, or the reason. One byte says all that, and so no byte of it is undefined,
+/// which the verifier would refuse.
 #[inline(always)]
 fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
     new: &mut Readdressed<F::Address>,
-) -> Result<Step, Reason> {
+) -> Result<(), Option<Reason>> {
     let own = F::in_place(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
     let Some(peer) = &tables.peer_once(ip.addresses.destination).found()? else {
-        return Ok(Step::Done(Outcome::NotOurs));
+        return Err(None);
     };
     new.slot = peer.slot();
     // The address at once, and no more than the reason for later: of a result that is kept, the optimiser reads
@@ -89,12 +95,12 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
 
     let quote = match quote::parse::<F, P>(packet, &ip) {
         Ok(quote) => quote,
-        Err(reason) => return Err(foreign.unwrap_or(reason)),
+        Err(reason) => return Err(Some(foreign.unwrap_or(reason))),
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     // Without a quote to rewrite, it goes on if it is this host's.
-    let without_quote = foreign.map_or(Ok(Step::IcmpError), Err);
+    let without_quote = foreign.map_or(Ok(()), |reason| Err(Some(reason)));
     let Addresses { source, destination } = quote.ip.addresses;
     if foreign.is_some() && source != ip.addresses.destination {
         return without_quote;
@@ -117,7 +123,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         destination: to.underlay,
     };
     new.has_quote = true;
-    Ok(Step::IcmpError)
+    Ok(())
 }
 
 /// Finds the addresses of an error that arrives, from a peer or from a router in between: about a
