@@ -4,7 +4,6 @@
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::stat::Mode;
@@ -15,8 +14,8 @@ use crate::scenario::{NOTHING_MORE, Scenario, end};
 
 /// The most that a check of a wrong file may take: it took 2.2 GB of a file of newlines.
 const MEMORY_MAX: u64 = 300 << 20;
-/// And half a minute of one with 40,000 unknown keys.
-const TIME_MAX: Duration = Duration::from_secs(8);
+/// And half a minute of one with 40,000 unknown keys. In seconds of a processor: others may have it meanwhile.
+const TIME_MAX: u64 = 8;
 
 #[test]
 fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
@@ -53,16 +52,13 @@ fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
 /// Checks a file with little memory and time; what it said.
 fn check(scenario: &Scenario, name: &str, text: String) -> Result<String> {
     let path = scenario.file(name, text)?;
-    let limit = format!("--as={MEMORY_MAX}");
-    let start = Instant::now();
+    let limits = [format!("--as={MEMORY_MAX}"), format!("--cpu={TIME_MAX}")];
     let ended = end(Command::new("prlimit")
-        .args([&limit, "timeout", "60"])
+        .args(limits)
         .arg(scenario.rewrite.binary())
         .args(["--netns", scenario.lab.a.name(), "check", "--config"])
         .arg(path))?;
-    let took = start.elapsed();
     ensure!(ended.code == Some(4), "{name}: {:?} {}", ended.code, ended.stderr);
-    ensure!(took < TIME_MAX, "{name}: {took:?}");
     Ok(ended.stdout)
 }
 
