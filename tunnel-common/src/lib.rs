@@ -12,6 +12,7 @@ pub mod flows;
 pub mod local_members;
 pub mod maps;
 pub mod members;
+pub mod move_notice;
 pub mod outcome;
 pub mod peer_filter;
 pub mod peers;

@@ -45,12 +45,13 @@ pub const BYPASS_MEMBER: u8 = 2;
 pub struct Peer<A> {
     /// The peer's identity, which this host's software dials. Of a prefix, its first address.
     pub private: A,
-    /// Where packets to the peer are sent. In an entry under a public address, that address. Of a
-    /// prefix, its first address.
+    /// Where packets to the peer are sent: its former address until it has shown that it is at the current one.
+    /// In an entry under a public address, that address. Of a prefix, its first address.
     pub public: A,
     /// This host's private address towards the peer. A gateway asks `local_v4` or `local_v6` instead.
     pub local_private: A,
-    /// The address of this host's interface: the source on the way out. Not used on a gateway.
+    /// The address of this host's interface: the source on the way out. In an entry under a private address,
+    /// the former one until the peer has shown that it knows the current one. Not used on a gateway.
     pub local_underlay: A,
     /// Of a single IPv6 address, [`tie`] of `private` and `public`; of all others, 0.
     pub tie: A,
@@ -62,12 +63,14 @@ pub struct Peer<A> {
     /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
     /// address. The others, the host part, are kept when an address is replaced.
     pub length: u8,
-    /// 1 while the peer may not know this host's current underlay address: packets to it leave from
-    /// the one before. The ingress program clears it, in both entries, when one of the peer's packets
-    /// arrives at the current one.
+    /// 1 while the peer may not know this host's current underlay address, on a gateway and of a peer that is
+    /// a prefix: packets to it leave from the one before. The ingress program clears it, in both entries, when
+    /// one of the peer's packets arrives at the current one.
     pub use_former_source: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Under a public address: 1 until the peer has shown that it sends between this pair of addresses, `public`
+    /// and `local_underlay`. The ingress program clears it; it has packets to the peer go between them as soon as
+    /// the peer has shown that it holds them. 0 under all other addresses.
+    pub awaited: u8,
     /// 1 if packets that arrive with the peer's private address as source are let through.
     pub direct: u8,
     /// 1 while packets of a direct peer arrive with its private address: packets to it then leave as
@@ -85,7 +88,7 @@ pub struct Peer<A> {
     /// one.
     pub grace_until: u32,
     /// Under a former address: when packets from there are no longer accepted, in seconds of
-    /// CLOCK_MONOTONIC; 0 for as long as the entry exists. No program writes it. 0 under all other
+    /// CLOCK_MONOTONIC; 0 for as long as the entry exists, which it has while the peer is awaited. No program writes it. 0 under all other
     /// addresses.
     pub expires_at: u32,
 }

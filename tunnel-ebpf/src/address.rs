@@ -1,5 +1,7 @@
 //! Addresses of both versions of IP, as words.
 
+use tunnel_common::peers::tie;
+
 use crate::peer_entry::{SharedPeer, counterpart_of_v4, counterpart_of_v6, halves};
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
@@ -38,6 +40,9 @@ pub trait Address: Copy + Eq {
         shared: &SharedPeer<Self::Octets>,
         is_private: bool,
     ) -> (Self, bool);
+
+    /// [`tunnel_common::peers::Peer::tie`] of both addresses of a single peer.
+    fn tie(private: Self, public: Self) -> Self::Octets;
 
     /// The sum of its words.
     fn sum(self) -> u64;
@@ -105,7 +110,7 @@ impl<const N: usize> Words<N> {
 }
 
 macro_rules! address {
-    ($words:literal, $counterpart:path) => {
+    ($words:literal, $counterpart:path, $tie:path) => {
         impl Address for Words<$words> {
             type Octets = [u8; $words * 4];
 
@@ -149,6 +154,11 @@ macro_rules! address {
             ) -> (Self, bool) {
                 // SAFETY: the caller says so.
                 unsafe { $counterpart(self, shared, is_private) }
+            }
+
+            #[inline(always)]
+            fn tie(private: Self, public: Self) -> Self::Octets {
+                $tie(private.octets(), public.octets())
             }
 
             #[inline(always)]
@@ -201,8 +211,14 @@ macro_rules! address {
     };
 }
 
-address!(1, counterpart_of_v4);
-address!(4, counterpart_of_v6);
+address!(1, counterpart_of_v4, untied);
+address!(4, counterpart_of_v6, tie);
+
+/// The tie of IPv4 addresses, which one word holds.
+#[inline(always)]
+const fn untied(_: [u8; 4], _: [u8; 4]) -> [u8; 4] {
+    [0; 4]
+}
 
 /// Two words of 4 bytes as one of 8, in memory's order.
 #[inline(always)]

@@ -16,6 +16,8 @@ mod maps;
 #[cfg(target_arch = "bpf")]
 mod missed;
 #[cfg(target_arch = "bpf")]
+mod peer_notes;
+#[cfg(target_arch = "bpf")]
 mod place;
 #[cfg(target_arch = "bpf")]
 mod settings;

@@ -27,7 +27,7 @@ use crate::settings::{
     guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4,
     has_prefixes_v6, is_gateway,
 };
-use crate::{count, missed};
+use crate::{count, missed, peer_notes};
 
 type A4 = [u8; 4];
 type A6 = [u8; 16];
@@ -198,7 +198,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
 
     /// The entry that [`Tables::peer`] finds, to note something in.
     #[inline(always)]
-    fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
+    pub fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         if let Some(peer) = Self::single(address) {
             return Some(peer);
         }
@@ -281,33 +281,6 @@ const fn state(words: [u64; 2]) -> FlowState {
     unsafe { core::mem::transmute(words) }
 }
 
-/// Notes in the entry under `address` that there are flows with public addresses.
-#[inline(never)]
-fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
-    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The loader's 0 of a replaced entry is put right by the flow's next packet.
-        peer.set_public_flows();
-    }
-}
-
-/// Notes in the entry under `address` whether the peer may not know this host's current underlay address.
-#[inline(never)]
-fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
-    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet puts right what a race leaves wrong.
-        peer.set_use_former_source(uses_former);
-    }
-}
-
-/// Notes in the entry under `address` whether the peer's packets arrive native.
-#[inline(never)]
-fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
-    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet puts right what a race leaves wrong.
-        peer.set_replies_native(is_native);
-    }
-}
-
 /// Seconds of CLOCK_MONOTONIC.
 #[inline(always)]
 fn seconds() -> u64 {
@@ -388,20 +361,25 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
 
     #[inline(always)]
     fn set_replies_native(&self, private: F::Address, public: F::Address, is_native: bool) {
-        set_replies_native::<F>(&private.octets(), is_native);
-        set_replies_native::<F>(&public.octets(), is_native);
+        peer_notes::set_replies_native::<F>(&private.octets(), is_native);
+        peer_notes::set_replies_native::<F>(&public.octets(), is_native);
     }
 
     #[inline(always)]
     fn set_use_former_source(&self, private: F::Address, public: F::Address, uses_former: bool) {
-        set_use_former_source::<F>(&private.octets(), uses_former);
-        set_use_former_source::<F>(&public.octets(), uses_former);
+        peer_notes::set_use_former_source::<F>(&private.octets(), uses_former);
+        peer_notes::set_use_former_source::<F>(&public.octets(), uses_former);
+    }
+
+    #[inline(always)]
+    fn settle(&self, public: F::Address, peer_sends: bool) -> bool {
+        peer_notes::settle::<F>(&public.octets(), peer_sends)
     }
 
     #[inline(always)]
     fn set_public_flows(&self, private: F::Address, public: F::Address) {
-        set_public_flows::<F>(&private.octets());
-        set_public_flows::<F>(&public.octets());
+        peer_notes::set_public_flows::<F>(&private.octets());
+        peer_notes::set_public_flows::<F>(&public.octets());
     }
 
     #[inline(always)]

@@ -83,6 +83,12 @@ impl<O> SharedPeer<O> {
         store!(self, use_former_source, u8::from(uses_former));
     }
 
+    /// Notes that the peer has shown that it holds the entry's pair of addresses.
+    #[inline(always)]
+    pub fn end_waiting(&self) {
+        store!(self, awaited, 0);
+    }
+
     /// Notes whether packets to the peer leave as they are.
     #[inline(always)]
     pub fn set_replies_native(&self, is_native: bool) {
@@ -274,6 +280,51 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[inline(always)]
     pub fn uses_former_source(&self) -> bool {
         load!(self.shared(), use_former_source) == 1
+    }
+
+    /// The peer has not shown yet that it holds the entry's pair of addresses.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_awaited(&self) -> bool {
+        load!(self.shared(), awaited) == 1
+    }
+
+    /// The entry is still that of the single `address`, under which it was found.
+    ///
+    /// # Safety
+    /// The entry lies at a multiple of 8 bytes.
+    #[must_use]
+    #[inline(always)]
+    pub unsafe fn is_still_of(&self, address: A) -> bool {
+        // SAFETY: the caller says so.
+        let (_, is_its) = unsafe { address.counterpart(self.shared(), self.role == ROLE_PRIVATE) };
+        is_its
+    }
+
+    /// The entry of the peer's private address by which packets to it go between the pair of addresses of this one,
+    /// found under its single public `address`. Of the peer, if the entry is still that of `address` afterwards.
+    #[must_use]
+    #[inline(always)]
+    pub fn agreed(&self, address: A) -> Peer<A::Octets> {
+        let [direct, replies_native, public_flows, bypass] = self.conditions().0.to_ne_bytes();
+        Peer {
+            private: self.counterpart.octets(),
+            public: address.octets(),
+            local_private: self.local_private().octets(),
+            local_underlay: self.local_underlay().octets(),
+            tie: A::tie(self.counterpart, address),
+            slot: self.slot(),
+            role: ROLE_PRIVATE,
+            length: A::BITS,
+            use_former_source: 0,
+            awaited: 0,
+            direct,
+            replies_native,
+            public_flows,
+            bypass,
+            grace_until: 0,
+            expires_at: 0,
+        }
     }
 
     /// What more than the addresses counts for packets to and from the peer.

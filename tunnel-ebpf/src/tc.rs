@@ -7,7 +7,7 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 use tunnel_ebpf::decide::icmp_error::Readdressed;
-use tunnel_ebpf::decide::{Step, egress, icmp_error, ingress};
+use tunnel_ebpf::decide::{Step, egress, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
@@ -81,6 +81,7 @@ impl Handler for Ingress<'_> {
         };
         let step = match step {
             Step::Unknown => Step::from_bits(ingress_unknown::<F, T>(skb)),
+            Step::IcmpQuery => Step::from_bits(ingress_query_in_steps::<F, T>(skb)),
             step => step,
         };
         let step = match step {
@@ -114,7 +115,7 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
         Direction::Ingress => ingress_error::<F, T>(skb, &mut new),
     };
     match Step::from_bits(step) {
-        Step::Done(_) | Step::Unknown => step,
+        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(skb, &new)));
             let maps = PinnedMaps::<F>::new();
@@ -130,7 +131,7 @@ fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
 pub fn outcome(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
-        Step::IcmpError | Step::Unknown => Outcome::NotOurs,
+        Step::IcmpError | Step::IcmpQuery | Step::Shown { .. } | Step::Unknown => Outcome::NotOurs,
     }
 }
 
@@ -165,6 +166,24 @@ fn ingress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
 #[inline(never)]
 fn ingress_unknown<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
     ingress::unknown::<F, _, _>(&skb, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn ingress_query_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+    match Step::from_bits(ingress_query::<F, T>(skb)) {
+        Step::Shown { peer_sends } => ingress_shown::<F, T>(skb, peer_sends),
+        step => step.to_bits(),
+    }
+}
+
+#[inline(never)]
+fn ingress_query<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
+    icmp_query::ingress::<F, _, _>(&mut skb, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn ingress_shown<F: Handled, T: Tags>(skb: Skb<T>, peer_sends: bool) -> u64 {
+    icmp_query::shown::<F, _, _>(&skb, &PinnedMaps::<F>::new(), peer_sends).to_bits()
 }
 
 #[inline(never)]

@@ -7,7 +7,7 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 use tunnel_ebpf::decide::icmp_error::Readdressed;
-use tunnel_ebpf::decide::{Step, icmp_error, ingress};
+use tunnel_ebpf::decide::{Step, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
@@ -40,6 +40,7 @@ impl Handler for Ingress<'_> {
         };
         let step = match step {
             Step::Unknown => Step::from_bits(unknown::<F, T>(packet)),
+            Step::IcmpQuery => Step::from_bits(query_in_steps::<F, T>(packet)),
             step => step,
         };
         let step = match step {
@@ -71,7 +72,7 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
     let mut new = Readdressed::none();
     let step = ingress_error::<F, T>(packet, &mut new);
     match Step::from_bits(step) {
-        Step::Done(_) | Step::Unknown => step,
+        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(rewrite_with_quote::<F, T>(packet, &new)));
             let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
@@ -97,6 +98,24 @@ fn ingress_packet<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
 #[inline(never)]
 fn unknown<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
     ingress::unknown::<F, _, _>(&packet, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn query_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
+    match Step::from_bits(query::<F, T>(packet)) {
+        Step::Shown { peer_sends } => shown::<F, T>(packet, peer_sends),
+        step => step.to_bits(),
+    }
+}
+
+#[inline(never)]
+fn query<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
+    icmp_query::ingress::<F, _, _>(&mut packet, &PinnedMaps::<F>::new()).to_bits()
+}
+
+#[inline(never)]
+fn shown<F: Handled, T: Tags>(packet: XdpBuff<T>, peer_sends: bool) -> u64 {
+    icmp_query::shown::<F, _, _>(&packet, &PinnedMaps::<F>::new(), peer_sends).to_bits()
 }
 
 #[inline(never)]

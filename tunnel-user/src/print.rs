@@ -42,6 +42,11 @@ pub fn attach(report: &attach::Report) -> String {
             "  moved: still reached at {former}, and sends from there to peers that do not know yet"
         );
     }
+    for (name, awaited) in &report.awaited {
+        for awaited in awaited {
+            let _ = writeln!(text, "  waits for {name}: {awaited}");
+        }
+    }
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));
     }
@@ -152,6 +157,9 @@ pub fn status(status: &status::Status) -> String {
                 let left = for_now(draining.seconds.unwrap_or(u32::MAX));
                 let _ = writeln!(text, "            accepted from {}{left}", draining.public);
             }
+            for awaited in &peer.awaited {
+                let _ = writeln!(text, "            waits: {}", awaited.what);
+            }
         }
         if let Some(trial) = &interface.trial {
             let _ =
@@ -190,6 +198,9 @@ pub fn peers(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
                 if let Some(left) = former.left(now) {
                     let _ = writeln!(text, "    accepted from {}{}", former.public, for_now(left));
                 }
+            }
+            for awaited in &running.awaited {
+                let _ = writeln!(text, "    waits: {awaited}");
             }
         }
     }
@@ -247,10 +258,17 @@ pub fn peer(report: &peer::Report) -> String {
     if let (Some(before), Some(after)) = (before, after) {
         let was = before.public().filter(|public| !after.public().any(|now| now == *public));
         let was: Vec<_> = was.collect();
+        for awaited in &report.awaited {
+            let _ = writeln!(text, "  waits: {awaited}");
+        }
+        let until = match report.awaited.is_empty() {
+            true => "",
+            false => "until then, and ",
+        };
         if !was.is_empty() && report.drain != Drain::NONE {
             let _ = writeln!(
                 text,
-                "  from {} as well for {}, until all that is under way has arrived",
+                "  from {} as well {until}for {}, until all that is under way has arrived",
                 joined(was),
                 report.drain
             );

@@ -135,7 +135,7 @@ pub fn peer<A: Octets>(slot: u32, role: u8, length: u8, private: A, public: A) -
         role,
         length,
         use_former_source: 0,
-        reserved: 0,
+        awaited: 0,
         direct: 0,
         replies_native: 0,
         public_flows: 0,

@@ -58,7 +58,7 @@ fn the_map_of_peers_reads_as_text() -> Result<()> {
         "length": 32,
         "bypass": 0,
         "expires_at": 0,
-        "reserved": 0,
+        "awaited": 0,
         "tie": [0, 0, 0, 0],
     });
     assert_eq!(under_private, &wanted);

@@ -34,6 +34,7 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
         "public": ["203.0.113.2"],
         "accepted_from": ["203.0.113.2"],
         "draining": [],
+        "awaited": [],
         "direct": false,
         "bypass": [],
     });
@@ -43,6 +44,7 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
         "public": ["192.0.2.3"],
         "accepted_from": ["192.0.2.3"],
         "draining": [],
+        "awaited": [],
         "direct": true,
         "bypass": [],
     });

@@ -48,6 +48,10 @@ fn members(json: &str) -> Result<Value> {
         members.insert(field.to_owned(), interface[field].clone());
     }
     for peer in members["peers"].as_array_mut().into_iter().flatten() {
+        // The version before knows none that is awaited.
+        if let Some(awaited) = peer.as_object_mut().and_then(|peer| peer.remove("awaited")) {
+            ensure!(awaited == Value::Array(Vec::new()), "{awaited}");
+        }
         for draining in peer["draining"].as_array_mut().into_iter().flatten() {
             draining["seconds"] = Value::Null;
         }

@@ -183,7 +183,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         bypass: bypass_of_all + bypass_of_peer,
         replies_native: 0,
         use_former_source: u8::from(peer.is_unaware),
-        reserved: 0,
+        awaited: 0,
         grace_until: if entry.role == Role::Public { peer.settled_at } else { 0 },
         expires_at: match (entry.role, peer.former) {
             (Role::Former, Some((_, until))) => until,

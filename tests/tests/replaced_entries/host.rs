@@ -79,7 +79,7 @@ fn entries<A: Copy>(addresses: [A; 2], local: [A; 2], tie: A, slot: u8) -> Entri
             role,
             length: 8 * size_of::<A>() as u8,
             use_former_source: 0,
-            reserved: 0,
+            awaited: 0,
             direct: 0,
             replies_native: 0,
             public_flows: 0,

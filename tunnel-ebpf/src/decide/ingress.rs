@@ -168,24 +168,15 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                 }
                 return Ok(Step::IcmpError);
             }
-            _ => {
-                return from_peer::<F, P, T>(
-                    packet,
-                    tables,
-                    own,
-                    ip,
-                    peer,
-                    own_private,
-                    conditions,
-                );
-            }
+            _ => return Ok(Step::IcmpQuery),
         }
     }
     from_peer::<F, P, T>(packet, tables, own, ip, peer, own_private, conditions)
 }
 
+/// Rewrites a packet from `peer` to this host's underlay address, which belongs to `own_private`.
 #[inline(always)]
-fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
+pub(super) fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
     own: &F::InPlace<P>,
@@ -210,8 +201,8 @@ fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
 }
 
 /// The new addresses, where few packets come: from a peer with bypass rules or with flows over public
-/// addresses, from one whose packets arrived plain, that has moved or may not be attached yet, or that
-/// may not know that this host has moved.
+/// addresses, from one whose packets arrived plain or that may not be attached yet, and all of a host that has
+/// moved.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
@@ -248,8 +239,9 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if conditions.replies_native() {
         tables.set_replies_native(addresses.source, source, false);
     }
-    // Both ways, since a peer may go back: it is answered in kind.
+    // Both ways, since a peer may go back: it is answered in kind. A host tells a single peer by a notice.
     if tables.has_moved()
+        && (tables.is_gateway() || peer.length() != F::Address::BITS)
         && let Some(is_current) = own::is_current(tables, peer, destination)
         && peer.uses_former_source() == is_current
     {

@@ -8,6 +8,7 @@
 mod bypass;
 pub mod egress;
 pub mod icmp_error;
+pub mod icmp_query;
 pub mod ingress;
 mod own;
 mod peer_range;
@@ -47,7 +48,12 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let step = match (step, direction) {
         (Step::Unknown, Direction::Egress) => egress::unknown::<F, P, T>(packet, tables),
         (Step::Unknown, Direction::Ingress) => ingress::unknown::<F, P, T>(packet, tables),
+        (Step::IcmpQuery, _) => icmp_query::ingress::<F, P, T>(packet, tables),
         (step, _) => step,
+    };
+    let step = match step {
+        Step::Shown { peer_sends } => icmp_query::shown::<F, P, T>(packet, tables, peer_sends),
+        step => step,
     };
     let mut new = Readdressed::none();
     let step = match (step, direction) {
@@ -61,7 +67,7 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
     };
     match step {
         Step::Done(outcome) => outcome,
-        Step::Unknown => Outcome::NotOurs,
+        Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => Outcome::NotOurs,
         Step::IcmpError if new.has_quote => {
             let outcome = icmp_error::rewrite_with_quote::<F, P>(packet, &new);
             icmp_error::count_with_quote::<F, P, T>(packet, tables, direction, outcome)

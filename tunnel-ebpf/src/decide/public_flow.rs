@@ -4,6 +4,7 @@
 //! tells their replies apart.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
+use tunnel_common::move_notice::IDENTIFIER;
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Address, Addresses};
@@ -124,6 +125,10 @@ fn flow<F: Family, P: Packet>(
             return None;
         }
         let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;
+        // A move notice's: its answer is told by what it holds.
+        if identifier == IDENTIFIER {
+            return None;
+        }
         match perspective {
             Perspective::Sent => source_port = identifier,
             Perspective::Received => destination_port = identifier,

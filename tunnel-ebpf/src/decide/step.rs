@@ -9,6 +9,14 @@ pub enum Step {
     Done(Outcome),
     /// It is, or may be, an ICMP error: [`super::icmp_error`] goes on.
     IcmpError,
+    /// It is an ICMP message of a peer's, and no error: [`super::icmp_query`] goes on.
+    IcmpQuery,
+    /// It is a notice by which a peer shows that it holds the pair of addresses that it is between:
+    /// [`super::icmp_query::shown`] goes on.
+    Shown {
+        /// The peer sends between them.
+        peer_sends: bool,
+    },
     /// No peer was found under the address that it leaves for or comes from: [`super::egress::unknown`]
     /// or [`super::ingress::unknown`] goes on.
     Unknown,
@@ -19,6 +27,8 @@ const REWRITTEN: u64 = 1;
 const NOT_REWRITTEN: u64 = 2;
 const ICMP_ERROR: u64 = 3;
 const UNKNOWN: u64 = 4;
+const ICMP_QUERY: u64 = 5;
+const SHOWN: u64 = 6;
 
 impl Step {
     /// As a number without a bit that is not set to something: the verifier takes no others from a
@@ -32,6 +42,8 @@ impl Step {
             Self::Done(Outcome::NotRewritten(reason)) => NOT_REWRITTEN << 32 | reason as u64,
             Self::IcmpError => ICMP_ERROR << 32,
             Self::Unknown => UNKNOWN << 32,
+            Self::IcmpQuery => ICMP_QUERY << 32,
+            Self::Shown { peer_sends } => SHOWN << 32 | peer_sends as u64,
         }
     }
 
@@ -47,6 +59,8 @@ impl Step {
             },
             ICMP_ERROR => Self::IcmpError,
             UNKNOWN => Self::Unknown,
+            ICMP_QUERY => Self::IcmpQuery,
+            SHOWN => Self::Shown { peer_sends: bits as u32 == 1 },
             _ => Self::Done(Outcome::NotOurs),
         }
     }
@@ -68,7 +82,9 @@ mod tests {
 
     #[test]
     fn a_step_is_the_same_after_it_was_a_number() {
-        let mut steps = vec![Step::IcmpError, Step::Unknown, Step::Done(Outcome::NotOurs)];
+        let mut steps = vec![Step::IcmpError, Step::IcmpQuery, Step::Unknown];
+        steps.extend([false, true].map(|peer_sends| Step::Shown { peer_sends }));
+        steps.push(Step::Done(Outcome::NotOurs));
         steps.extend([0, 1, u32::MAX].map(|slot| Step::Done(Outcome::Rewritten { slot })));
         steps.extend(Reason::ALL.iter().map(|r| Step::Done(Outcome::NotRewritten(*r))));
         for step in steps {

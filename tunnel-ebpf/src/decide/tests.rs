@@ -27,6 +27,7 @@ mod ipv6;
 mod kinds;
 mod long;
 mod missed;
+mod move_notices;
 mod moved;
 mod neighbor_discovery;
 mod networks;

@@ -7,10 +7,13 @@ use tunnel_common::attachment::Attachment;
 use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
 use super::membership::{Manner, NewSelves};
+use super::move_notices::Behind;
+use super::running::{self, Running};
 use super::undo::{Undo, undo};
 use super::update::update;
-use super::{detach, load_file, membership, private_in_arp, routing, running, upgrade};
+use super::{detach, load_file, membership, move_notices, private_in_arp, routing, upgrade};
 use crate::address::{Private, Underlay};
+use crate::config::MemberName;
 use crate::dataplane::attached_programs;
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
@@ -32,6 +35,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::capacity::{Capacity, Held};
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
+use crate::plan::peers::Awaited;
 use crate::plan::routes::RouteChanges;
 use crate::trial::{self, State};
 
@@ -60,6 +64,8 @@ pub struct Report {
     pub routes: RouteChanges,
     /// The entries of the maps of peers that were set or removed.
     pub changed_entries: usize,
+    /// Peers that have yet to show that they hold a pair of addresses.
+    pub awaited: Vec<(MemberName, Vec<Awaited>)>,
 }
 
 /// Attaches, or makes what is attached into what the file says.
@@ -114,10 +120,21 @@ pub(super) async fn carry_out(
             (result, Some(maps))
         }
     };
-    if result.is_err() {
-        undo(netlink, maps.as_deref_mut(), steps).await;
-    }
-    result
+    let mut report = match result {
+        Ok(report) => report,
+        Err(failure) => {
+            undo(netlink, maps.as_deref_mut(), steps).await;
+            return Err(failure);
+        }
+    };
+    // Other interfaces need not wait for it.
+    drop(steps);
+    let behind = if report.was_attached { Behind::Change } else { Behind::FirstAttach };
+    move_notices::exchange(&plan.folder, behind, plan.drain).await?;
+    let (peers, _) = Running::open(plan.folder.clone())?.peers()?;
+    let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
+    report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
+    Ok(report)
 }
 
 /// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
@@ -264,7 +281,12 @@ async fn attach(
     membership::set_selves(&mut maps, &selves, &mut Vec::new())?;
     let mut attachment = plan.attachment(now(), plan.settings);
     keep_out_of_arp(plan, &mut maps, &mut attachment, steps)?;
-    let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
+    let manner = Manner {
+        drain: plan.drain,
+        ended: BTreeSet::new(),
+        own: selves.own_move,
+        own_formers: membership::former_addresses(&selves.formers),
+    };
     let changed =
         membership::change(&mut maps, &plan.membership, &manner, interrupt, &mut Vec::new())
             .await?;
@@ -361,5 +383,6 @@ pub(super) fn report(
         sysctls: private_in_arp::all_set(attachment),
         routes: plan.routes.clone(),
         changed_entries,
+        awaited: Vec::new(),
     }
 }

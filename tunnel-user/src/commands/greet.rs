@@ -13,8 +13,6 @@ use crate::plan::greeting::Greeting;
 const DISCARD: u16 = 9;
 /// How long a peer may take to say it.
 const ANSWER: Duration = Duration::from_millis(200);
-/// Of more, the others' next packets tell: each takes a socket, and one neighbour look-up.
-const GREETED_MAX: usize = 1_024;
 
 /// Sends one, and waits for what comes of it.
 pub(super) async fn greet(greeting: Greeting) {
@@ -26,13 +24,4 @@ pub(super) async fn greet(greeting: Greeting) {
     };
     // Whatever it is: what counts is that the peer has heard.
     let _ = timeout(ANSWER, exchange).await;
-}
-
-/// Sends one to each, and waits for nothing: who does not hear it learns from the next packet.
-pub(super) async fn greet_all(greetings: &[Greeting]) {
-    for greeting in greetings.iter().take(GREETED_MAX) {
-        if let Ok(socket) = UdpSocket::bind((greeting.own, 0)).await {
-            let _ = socket.send_to(&[], (greeting.peer, DISCARD)).await;
-        }
-    }
 }

@@ -1,20 +1,22 @@
 //! Whether what is attached is what the file says: what `rewrite run` asks before it attaches.
-//! Changes nothing.
+//! Changes nothing, and asks the peers that are awaited once more.
 
 use std::collections::BTreeMap;
 
 use super::attach_plan::{Options, Plan, plan};
 use super::membership::NewSelves;
 use super::running::Running;
-use super::{diff, load_file, private_in_arp};
+use super::{diff, load_file, move_notices, private_in_arp};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{Found, find, under_way};
 use crate::failure::Failure;
+use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
+use crate::plan::awaited::settled;
 use crate::plan::bypass::BypassTable;
 use crate::plan::follow::{Look, Trouble};
 use crate::plan::identity::list;
@@ -122,6 +124,13 @@ async fn compare(
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
     differences.extend(in_words(&diff::between(&running, &plan, netlink).await?));
+    let (tables, now) = (running.maps.peers()?, monotonic()?);
+    let unsettled = settled(&tables.v4, now, 0).len() + settled(&tables.v6, now, 0).len();
+    if unsettled > 0 {
+        differences.push(format!(
+            "peers have shown where they are: {unsettled} entries are to be settled"
+        ));
+    }
     if differences.is_empty() {
         // A peer that is new is a difference already, and lacks entries as well.
         differences = missing_entries(&running, &plan)?;
@@ -129,6 +138,7 @@ async fn compare(
     if !differences.is_empty() {
         return Ok(Look::Differs(differences));
     }
+    move_notices::ask_again(&running.maps, &running.selves.identity)?;
     let peers = plan.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Look::AsTheFileSays(format!(

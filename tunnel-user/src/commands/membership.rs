@@ -11,7 +11,6 @@ use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::interrupt::Interrupt;
 use crate::plan::former::{self, Before, Formers};
-use crate::plan::greeting::{Greeting, greetings};
 use crate::plan::handover::{Handover, Moved, OwnMove};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -114,6 +113,8 @@ pub struct Manner {
     pub ended: BTreeSet<u32>,
     /// How this host itself stands.
     pub own: OwnMove,
+    /// Its underlay addresses from before it moved.
+    pub own_formers: Vec<IpAddr>,
 }
 
 /// What was changed.
@@ -121,8 +122,6 @@ pub struct Manner {
 pub struct Changed {
     /// The entries of the maps of peers that were set or removed.
     pub entries: usize,
-    /// Peers that are to hear that this host sends to them at another address.
-    pub greetings: Vec<Greeting>,
 }
 
 /// Brings names, slots, bypass rules and peers to `wanted`, and notes how to take that back.
@@ -155,11 +154,11 @@ pub async fn change(
     let now = monotonic()?;
     let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(SETTLING));
     let current = maps.peers()?;
-    let Manner { drain, ref ended, own } = *manner;
-    let handover = Handover { now, drain: drain.seconds(), ended: ended.clone(), own };
+    let Manner { drain, own, .. } = *manner;
+    let (ended, own_formers) = (manner.ended.clone(), manner.own_formers.clone());
+    let handover = Handover { now, drain: drain.seconds(), ended, own, own_formers };
     let tables = handover.successor(&current, &tables);
     tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
-    let greetings = greetings(&current, &tables);
     let v4 = changes(&current.v4, &tables.v4);
     let v6 = changes(&current.v6, &tables.v6);
     let entries = v4.len().saturating_add(v6.len());
@@ -177,7 +176,7 @@ pub async fn change(
         steps.push(names_back(&names, freed));
         maps.remove_names(freed)?;
     }
-    Ok(Changed { entries, greetings })
+    Ok(Changed { entries })
 }
 
 /// Makes `changes` of one family, in their order, and tells which were begun.
@@ -205,6 +204,13 @@ async fn make<A>(
 
 fn names_back(names: &BTreeMap<u32, MemberName>, slots: &[u32]) -> Undo {
     Undo::Names(slots.iter().map(|slot| (*slot, names.get(slot).cloned())).collect())
+}
+
+/// The addresses of `formers`, those of each member with the latest first.
+#[must_use]
+pub fn former_addresses(formers: &Formers) -> Vec<IpAddr> {
+    let single = formers.values().flatten().filter(|former| former.0.is_single());
+    single.map(|former| former.0.address()).collect()
 }
 
 /// How this host stands while it stays where it is.

@@ -15,6 +15,7 @@ pub mod health;
 mod load_file;
 pub mod look;
 mod membership;
+mod move_notices;
 pub mod other_networks;
 pub mod peer;
 pub mod private_in_arp;

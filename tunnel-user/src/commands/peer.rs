@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::greet::greet_all;
 use super::membership::Manner;
+use super::move_notices::Behind;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
-use super::{membership, other_networks, private_in_arp, routing, swap};
+use super::{membership, move_notices, other_networks, private_in_arp, routing, swap};
 use crate::config::Drain;
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
@@ -22,8 +22,9 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
-use crate::plan::peers::{NamedPeer, RunningPeer};
+use crate::plan::peers::{Awaited, NamedPeer, RunningPeer};
 use crate::plan::routes::RouteChanges;
+use crate::plan::selves;
 use crate::plan::settings::{InterfaceSettings, both, settings};
 
 /// What is now true.
@@ -39,6 +40,8 @@ pub struct Report {
     pub drain: Drain,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
+    /// The pairs of addresses that the peer has yet to show that it holds.
+    pub awaited: Vec<Awaited>,
 }
 
 /// The peers of every attached interface.
@@ -77,8 +80,18 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
         return Err(failure);
     }
     in_flight::end(&running.folder)?;
+    drop(steps);
+    move_notices::exchange(&running.folder, Behind::Change, drain).await?;
+    let awaited = awaited(&running, edited.after.as_ref())?;
     let interface = running.folder.interface().into();
-    Ok(Report { interface, before: edited.before, after: edited.after, drain, routes })
+    Ok(Report { interface, before: edited.before, after: edited.after, drain, routes, awaited })
+}
+
+fn awaited(running: &Running, peer: Option<&NamedPeer>) -> Result<Vec<Awaited>, Failure> {
+    let (peers, _) = running.peers()?;
+    let of_peer =
+        peers.into_iter().filter(|running| Some(&running.peer.name) == peer.map(|p| &p.name));
+    Ok(of_peer.flat_map(|running| running.awaited).collect())
 }
 
 async fn routes(
@@ -122,11 +135,11 @@ async fn apply(
         let sysctls = private_in_arp::wanted(link, wanted);
         private_in_arp::set(folder.interface(), &sysctls, maps, attachment, steps)?;
     }
-    let manner = Manner { drain, ended: ended(edited, maps)?, own: membership::staying(has_moved) };
-    let changed = membership::change(maps, wanted, &manner, interrupt, steps).await?;
-    routing::change(netlink, folder, routes, interrupt, steps).await?;
-    greet_all(&changed.greetings).await;
-    Ok(())
+    let own_formers = membership::former_addresses(&selves::formers(&maps.self_tables()?));
+    let (ended, own) = (ended(edited, maps)?, membership::staying(has_moved));
+    let manner = Manner { drain, ended, own, own_formers };
+    membership::change(maps, wanted, &manner, interrupt, steps).await?;
+    routing::change(netlink, folder, routes, interrupt, steps).await
 }
 
 /// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to

@@ -16,7 +16,7 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
-use crate::plan::peers::RunningPeer;
+use crate::plan::peers::{Awaited, RunningPeer};
 use crate::plan::selves;
 use crate::trial::{self, Phase, State};
 
@@ -103,12 +103,14 @@ pub struct Peer {
     pub name: String,
     /// Its private addresses, IPv4 first.
     pub private: Vec<String>,
-    /// Where packets to it are sent, in the same order.
+    /// Where it is, in the same order.
     pub public: Vec<String>,
     /// Where packets from it are accepted from.
     pub accepted_from: Vec<String>,
     /// Where it was before it moved, and packets from it are still accepted from.
     pub draining: Vec<Draining>,
+    /// The pairs of addresses that it has yet to show that it holds.
+    pub awaited: Vec<AwaitedPair>,
     /// Whether plain packets from its private addresses are let through.
     pub direct: bool,
     /// What is left alone between it and this host.
@@ -122,6 +124,34 @@ pub struct Draining {
     pub public: String,
     /// For how many more seconds; nothing for as long as nobody changes it.
     pub seconds: Option<u32>,
+}
+
+/// A pair of addresses that a peer has yet to show that it holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct AwaitedPair {
+    /// The peer's public address.
+    pub public: String,
+    /// This host's underlay address; nothing on a gateway.
+    pub underlay: Option<String>,
+    /// The public address that packets are sent to until then.
+    pub sent_to: String,
+    /// The underlay address that they leave from until then; nothing on a gateway.
+    pub sent_from: Option<String>,
+    /// All of it in words.
+    #[serde(skip)]
+    pub what: String,
+}
+
+impl From<&Awaited> for AwaitedPair {
+    fn from(awaited: &Awaited) -> Self {
+        Self {
+            public: awaited.public.to_string(),
+            underlay: awaited.underlay.map(|underlay| underlay.to_string()),
+            sent_to: awaited.sent_to.to_string(),
+            sent_from: awaited.sent_from.map(|from| from.to_string()),
+            what: awaited.to_string(),
+        }
+    }
 }
 
 impl Peer {
@@ -139,6 +169,7 @@ impl Peer {
             public: words(running.peer.public()),
             accepted_from: words(&running.accepted),
             draining: draining.collect(),
+            awaited: running.awaited.iter().map(AwaitedPair::from).collect(),
             direct: running.peer.direct,
             bypass: words(&running.peer.bypass),
         }

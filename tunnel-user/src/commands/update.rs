@@ -7,7 +7,6 @@ use tunnel_common::attachment::Attachment;
 
 use super::attach::{Report, add_addresses, keep_out_of_arp, report, share};
 use super::attach_plan::Plan;
-use super::greet::greet_all;
 use super::membership::{Manner, NewSelves};
 use super::undo::Undo;
 use super::{membership, routing, swap};
@@ -71,7 +70,12 @@ pub(super) async fn update(
         let purpose = Purpose { settings: between, ..wanted };
         swap::to(folder, &purpose, maps, &mut new, steps)?;
     }
-    let manner = Manner { drain: plan.drain, ended: BTreeSet::new(), own: selves.own_move };
+    let manner = Manner {
+        drain: plan.drain,
+        ended: BTreeSet::new(),
+        own: selves.own_move,
+        own_formers: membership::former_addresses(&selves.formers),
+    };
     let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
     membership::send_from_now(maps, &selves)?;
     routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
@@ -86,7 +90,6 @@ pub(super) async fn update(
         netlink.remove_loopback_address(plan.loopback, *address).await?;
     }
     in_flight::end(folder)?;
-    greet_all(&changed.greetings).await;
     Ok(report(plan, &new, place, &selves, true, changed.entries))
 }
 

@@ -4,6 +4,7 @@
 pub mod arp;
 pub mod bridge_netfilter;
 pub mod clock;
+pub mod echo_socket;
 pub mod file_changes;
 pub mod forwarding;
 pub mod link;

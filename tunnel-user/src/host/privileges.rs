@@ -6,6 +6,7 @@ use crate::failure::{Context as _, Failure};
 
 /// Bits of `CapEff` in /proc/self/status (Linux, include/uapi/linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
+const CAP_NET_RAW: u32 = 13;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -16,7 +17,7 @@ pub enum Task {
     /// Look at maps and interfaces, and change them: CAP_NET_ADMIN and CAP_BPF.
     UseMaps,
     /// Load programs as well, whose pointer arithmetic the verifier allows with CAP_PERFMON alone
-    /// (Linux, kernel/bpf/verifier.c, allow_ptr_leaks).
+    /// (Linux, kernel/bpf/verifier.c, allow_ptr_leaks); and send move notices: CAP_NET_RAW.
     LoadPrograms,
 }
 
@@ -49,6 +50,9 @@ fn missing(effective: u64, task: Task) -> Vec<&'static str> {
     if !has(CAP_NET_ADMIN) {
         missing.push("CAP_NET_ADMIN");
     }
+    if task == Task::LoadPrograms && !has(CAP_NET_RAW) {
+        missing.push("CAP_NET_RAW");
+    }
     if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
         missing.push("CAP_BPF");
     }
@@ -77,21 +81,22 @@ mod tests {
         assert_eq!(missing(effective, Task::UseMaps), ["CAP_NET_ADMIN", "CAP_BPF"]);
         assert_eq!(
             missing(effective, Task::LoadPrograms),
-            ["CAP_NET_ADMIN", "CAP_BPF", "CAP_PERFMON"]
+            ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"]
         );
     }
 
     #[test]
-    fn only_loading_takes_perfmon() {
+    fn only_loading_takes_net_raw_and_perfmon() {
         let effective = 1 << CAP_BPF | 1 << CAP_NET_ADMIN;
         assert_eq!(missing(effective, Task::UseMaps), NOTHING);
-        assert_eq!(missing(effective, Task::LoadPrograms), ["CAP_PERFMON"]);
+        assert_eq!(missing(effective, Task::LoadPrograms), ["CAP_NET_RAW", "CAP_PERFMON"]);
     }
 
     #[test]
-    fn sys_admin_stands_for_bpf_and_perfmon_but_not_for_net_admin() {
-        assert_eq!(missing(1 << CAP_SYS_ADMIN, Task::LoadPrograms), ["CAP_NET_ADMIN"]);
-        let with_net_admin = 1 << CAP_SYS_ADMIN | 1 << CAP_NET_ADMIN;
-        assert_eq!(missing(with_net_admin, Task::LoadPrograms), NOTHING);
+    fn sys_admin_stands_for_bpf_and_perfmon_but_not_for_those_of_the_network() {
+        let lacking = ["CAP_NET_ADMIN", "CAP_NET_RAW"];
+        assert_eq!(missing(1 << CAP_SYS_ADMIN, Task::LoadPrograms), lacking);
+        let with_both = 1 << CAP_SYS_ADMIN | 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW;
+        assert_eq!(missing(with_both, Task::LoadPrograms), NOTHING);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use tunnel_common::peers::{Peer, ROLE_FORMER};
+use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE};
 
 use crate::address::Mapping;
 use crate::config::{self, BypassRule, Drain, MemberName, Prefix};
@@ -105,13 +105,32 @@ fn odd_peer<A: Address + PartialEq>(
     running: &PeerTable<A>,
     wanted: &PeerTable<A>,
 ) -> Option<Prefix> {
+    // While a peer is awaited, packets to it go between the addresses of before.
+    let is_former = |peer: &Peer<A>| {
+        let range = Range { address: peer.public, length: peer.length };
+        running.get(&range).is_some_and(|at| at.slot == peer.slot && at.role == ROLE_FORMER)
+    };
+    let awaited = running.values().filter(|peer| peer.awaited == 1);
+    let awaited: BTreeSet<_> = awaited.map(|peer| (peer.slot, peer.private)).collect();
     // What the programs note in passing is nobody's decision.
-    let decided = |peer: &Peer<A>| Peer {
-        public_flows: 0,
-        replies_native: 0,
-        use_former_source: 0,
-        grace_until: 0,
-        ..*peer
+    let decided = |peer: &Peer<A>| {
+        let mut decided = Peer {
+            public_flows: 0,
+            replies_native: 0,
+            use_former_source: 0,
+            awaited: 0,
+            grace_until: 0,
+            ..*peer
+        };
+        if peer.role == ROLE_PRIVATE && awaited.contains(&(peer.slot, peer.private)) {
+            decided.local_underlay = A::default();
+            if is_former(peer)
+                || wanted.get(&Range { address: peer.public, length: peer.length }).is_some()
+            {
+                (decided.public, decided.tie) = (A::default(), A::default());
+            }
+        }
+        decided
     };
     let same = |range: &Range<A>| {
         running.get(range).map(decided).as_ref() == wanted.get(range).map(decided).as_ref()

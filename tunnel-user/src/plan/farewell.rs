@@ -64,7 +64,7 @@ mod tests {
             bypass: 0,
             replies_native: plain,
             use_former_source: 0,
-            reserved: 0,
+            awaited: 0,
             tie: [0; 4],
             grace_until: 0,
             expires_at: 0,

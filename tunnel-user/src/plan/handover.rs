@@ -2,10 +2,12 @@
 //! programs have noted is kept, and addresses that a peer or this host had until now still count.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::config::Family;
+use crate::plan::awaited::{is_single, private_range};
 use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side, tied};
 use crate::plan::range::{Address, Range, Taken};
 
@@ -20,6 +22,8 @@ pub struct Handover {
     pub ended: BTreeSet<u32>,
     /// How this host stands, in each family.
     pub own: OwnMove,
+    /// The underlay addresses from before it moved that it still has, the latest one first.
+    pub own_formers: Vec<IpAddr>,
 }
 
 /// How this host stands in each family.
@@ -68,22 +72,32 @@ impl Handover {
     }
 
     fn of_family<A: Address>(&self, current: &PeerTable<A>, wanted: &PeerTable<A>) -> PeerTable<A> {
-        let (mut table, mut left) = (Vec::new(), Vec::new());
+        let (mut table, mut left, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
         for (range, old, peer) in side_by_side(current, wanted) {
-            match (old, peer) {
-                (Some(old), Some(peer)) if old.role != ROLE_FORMER => {
-                    table.push((*range, self.with_notes(peer, old)));
-                }
+            let Some(peer) = peer else {
+                left.extend(old.map(|old| (range, old)));
+                continue;
+            };
+            let next = match old {
+                Some(old) if old.role != ROLE_FORMER => self.with_notes(peer, old),
                 // It is new there, and may be known.
-                (_, Some(peer)) => table.push((*range, self.moved_there(peer, current))),
-                (Some(old), None) => left.push((range, old)),
-                (None, None) => {}
+                _ => self.moved_there(peer, current),
+            };
+            let is_awaited = self.awaits(peer, old, current);
+            if is_awaited {
+                awaited.push(private_range(peer));
             }
+            table.push((*range, Peer { awaited: u8::from(is_awaited), ..next }));
         }
         // Sorted as they are, a tree is made of them in no time.
         let mut table: PeerTable<A> = table.into_iter().collect();
-        let formers = self.formers(&left, &table);
+        let formers = self.formers(&left, &table, wanted);
         table.extend(formers);
+        for private in awaited {
+            if let Some(old) = current.get(&private) {
+                self.go_on_sending(&mut table, private, old);
+            }
+        }
         table
     }
 
@@ -94,35 +108,36 @@ impl Handover {
             grace_until: old.grace_until,
             // Only a direct peer's packets are sent as they are.
             replies_native: if wanted.direct == 1 { old.replies_native } else { 0 },
-            use_former_source: self.use_former_source::<A>(old.use_former_source),
+            use_former_source: self.use_former_source(wanted, old),
             ..*wanted
         };
-        // That this host moves says nothing about whether the peer is attached.
-        let own = (noted.local_private, noted.local_underlay, noted.use_former_source);
-        let (local_private, local_underlay, use_former_source) = own;
-        let is_same = noted == Peer { local_private, local_underlay, use_former_source, ..*old };
+        // The addresses that this host sends from say nothing about whether the peer is attached.
+        let Peer { local_private, local_underlay, use_former_source, awaited, .. } = noted;
+        let is_same =
+            noted == Peer { local_private, local_underlay, use_former_source, awaited, ..*old };
         if is_same { noted } else { Peer { grace_until: wanted.grace_until, ..noted } }
     }
 
     /// An entry under a range that had none: of a peer that moves there, what was noted under its
     /// private address is still true.
     fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
-        let private = Range { address: wanted.private, length: wanted.length };
-        match current.get(&private) {
+        match current.get(&private_range(wanted)) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
                 public_flows: old.public_flows,
                 replies_native: if wanted.direct == 1 { old.replies_native } else { 0 },
-                use_former_source: self.use_former_source::<A>(old.use_former_source),
+                use_former_source: self.use_former_source(wanted, old),
                 ..*wanted
             },
             _ => *wanted,
         }
     }
 
-    fn use_former_source<A: Address>(&self, old: u8) -> u8 {
+    fn use_former_source<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> u8 {
+        let is_told_by_entry = is_single(wanted) && wanted.local_private != A::default();
         match self.own.of(A::FAMILY) {
+            _ if is_told_by_entry => 0,
             Moved::No => 0,
-            Moved::Before => old,
+            Moved::Before => old.use_former_source,
             Moved::Now => 1,
         }
     }
@@ -133,6 +148,7 @@ impl Handover {
         &self,
         left: &[(&Range<A>, &Peer<A>)],
         table: &PeerTable<A>,
+        wanted: &PeerTable<A>,
     ) -> Vec<(Range<A>, Peer<A>)> {
         if left.is_empty() {
             return Vec::new();
@@ -140,8 +156,8 @@ impl Handover {
         let taken = Taken::of(table);
         left.iter()
             .filter_map(|(range, old)| {
-                let expires_at = self.expires_at(old)?;
-                let owner = owner(table, old)?;
+                let owner = owner(table, wanted, old)?;
+                let expires_at = self.expires_at(old, owner.awaited == 1)?;
                 if taken.overlaps(range) {
                     return None;
                 }
@@ -149,6 +165,7 @@ impl Handover {
                     role: ROLE_FORMER,
                     public: range.address,
                     public_flows: old.public_flows,
+                    awaited: 0,
                     grace_until: 0,
                     expires_at,
                     ..*owner
@@ -158,25 +175,35 @@ impl Handover {
             .collect()
     }
 
-    /// When packets from the range of the entry `old` are no longer accepted, if they still are.
-    fn expires_at<A>(&self, old: &Peer<A>) -> Option<u32> {
+    /// When packets from the range of the entry `old` are no longer accepted, if they still are: without an end
+    /// while the peer is awaited, since it may send from there.
+    fn expires_at<A>(&self, old: &Peer<A>, is_awaited: bool) -> Option<u32> {
         if self.ended.contains(&old.slot) {
             return None;
         }
+        let has_end = old.role == ROLE_FORMER && old.expires_at != 0;
         match old.role {
-            ROLE_PUBLIC if self.drain > 0 => Some(self.now.saturating_add(self.drain)),
-            ROLE_FORMER if old.expires_at == 0 || old.expires_at > self.now => Some(old.expires_at),
+            ROLE_FORMER if has_end => (old.expires_at > self.now).then_some(old.expires_at),
+            ROLE_PUBLIC | ROLE_FORMER if is_awaited => Some(0),
+            ROLE_PUBLIC | ROLE_FORMER => {
+                (self.drain > 0).then(|| self.now.saturating_add(self.drain))
+            }
             _ => None,
         }
     }
 }
 
-/// The entry under the public range that the peer of `old` has in `table`, if it is still a peer.
-fn owner<'a, A: Address>(table: &'a PeerTable<A>, old: &Peer<A>) -> Option<&'a Peer<A>> {
+/// The entry under the public range that the peer of `old` has in `table`, if it is still one of the peers in
+/// `wanted`.
+fn owner<'a, A: Address>(
+    table: &'a PeerTable<A>,
+    wanted: &PeerTable<A>,
+    old: &Peer<A>,
+) -> Option<&'a Peer<A>> {
     let same = |peer: &&Peer<A>| {
         (peer.slot, peer.private, peer.length) == (old.slot, old.private, old.length)
     };
-    let private = table.get(&Range { address: old.private, length: old.length }).filter(same)?;
+    let private = wanted.get(&private_range(old)).filter(same)?;
     let public = Range { address: private.public, length: private.length };
     table.get(&public).filter(same).filter(|peer| peer.role == ROLE_PUBLIC)
 }
@@ -218,9 +245,7 @@ mod tests {
         let wanted = members("b 10.0.0.2 192.0.2.2");
         let next = draining(30).of_family(&current, &wanted);
         let former = next[&key("203.0.113.2")];
-        assert_eq!((former.role, former.expires_at), (ROLE_FORMER, NOW + 30));
-        assert_eq!(former.public, [203, 0, 113, 2]);
-        assert_eq!(next[&key("10.0.0.2")].public, [192, 0, 2, 2]);
+        assert_eq!((former.role, former.public), (ROLE_FORMER, [203, 0, 113, 2]));
         let order: Vec<_> = changes(&current, &next)
             .iter()
             .map(|change| match change {
@@ -229,7 +254,7 @@ mod tests {
             })
             .collect();
         let order: Vec<_> = order.iter().map(|(range, role)| (range.as_str(), *role)).collect();
-        assert_eq!(order, [("192.0.2.2", 2), ("203.0.113.2", 3), ("10.0.0.2", 1)]);
+        assert_eq!(order, [("192.0.2.2", 2), ("203.0.113.2", 3)]);
     }
 
     #[test]
@@ -242,29 +267,30 @@ mod tests {
 
     #[test]
     fn a_former_address_keeps_its_time_and_then_goes() {
-        let current = members("b 10.0.0.2 203.0.113.2");
-        let wanted = members("b 10.0.0.2 192.0.2.2");
+        let current = members("b 10.2.0.0/24 203.0.113.0/24");
+        let wanted = members("b 10.2.0.0/24 192.0.2.0/24");
         let moved = draining(30).of_family(&current, &wanted);
         let later = |seconds| Handover { now: NOW + seconds, ..draining(30) };
         let next = later(29).of_family(&moved, &wanted);
-        assert_eq!(next[&key("203.0.113.2")].expires_at, NOW + 30);
+        assert_eq!(next[&key("203.0.113.0/24")].expires_at, NOW + 30);
         let next = later(30).of_family(&moved, &wanted);
-        assert!(!next.contains_key(&key("203.0.113.2")));
+        assert!(!next.contains_key(&key("203.0.113.0/24")));
         let ended = Handover { ended: [0].into(), ..later(1) };
-        assert!(!ended.of_family(&moved, &wanted).contains_key(&key("203.0.113.2")));
+        assert!(!ended.of_family(&moved, &wanted).contains_key(&key("203.0.113.0/24")));
     }
 
     #[test]
     fn back_again_before_the_time_is_over_each_address_is_former_once() {
-        let (here, there) = (members("b 10.0.0.2 203.0.113.2"), members("b 10.0.0.2 192.0.2.2"));
+        let (here, there) =
+            (members("b 10.2.0.0/24 203.0.113.0/24"), members("b 10.2.0.0/24 192.0.2.0/24"));
         let moved = draining(30).of_family(&here, &there);
         let back = Handover { now: NOW + 10, ..draining(30) }.of_family(&moved, &here);
         assert_eq!(
             roles(&back),
             [
-                ("10.0.0.2".into(), 1, SETTLED_AT),
-                ("192.0.2.2".into(), 3, NOW + 40),
-                ("203.0.113.2".into(), 2, SETTLED_AT)
+                ("10.2.0.0/24".into(), 1, SETTLED_AT),
+                ("192.0.2.0/24".into(), 3, NOW + 40),
+                ("203.0.113.0/24".into(), 2, SETTLED_AT)
             ]
         );
     }
@@ -300,24 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn when_this_host_moves_the_peers_that_are_there_do_not_know_and_new_ones_do() {
-        let current = members("b 10.0.0.2 203.0.113.2");
-        let wanted = members("b 10.0.0.2 203.0.113.2\nc 10.0.0.3 203.0.113.3");
+    fn when_this_host_moves_the_networks_that_are_there_do_not_know_and_new_ones_do() {
+        let current = members("b 10.2.0.0/24 203.0.2.0/24");
+        let wanted = members("b 10.2.0.0/24 203.0.2.0/24\nc 10.3.0.0/24 203.0.3.0/24");
         let moves = |v4| Handover { own: OwnMove { v4, v6: Moved::No }, ..draining(30) };
         let next = moves(Moved::Now).of_family(&current, &wanted);
         let use_former_source = |table: &PeerTable<_>, text| table[&key(text)].use_former_source;
-        assert_eq!(
-            (use_former_source(&next, "10.0.0.2"), use_former_source(&next, "203.0.113.2")),
-            (1, 1)
-        );
-        assert_eq!(
-            (use_former_source(&next, "10.0.0.3"), use_former_source(&next, "203.0.113.3")),
-            (0, 0)
-        );
+        let of = |table: &PeerTable<_>, private, public| {
+            (use_former_source(table, private), use_former_source(table, public))
+        };
+        assert_eq!(of(&next, "10.2.0.0/24", "203.0.2.0/24"), (1, 1));
+        assert_eq!(of(&next, "10.3.0.0/24", "203.0.3.0/24"), (0, 0));
         let again = moves(Moved::Before).of_family(&next, &wanted);
         assert_eq!(again, next);
         let over = moves(Moved::No).of_family(&next, &wanted);
-        assert_eq!(use_former_source(&over, "10.0.0.2"), 0);
+        assert_eq!(use_former_source(&over, "10.2.0.0/24"), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What shall be, worked out from the file and from what is. Pure: nothing here asks the kernel.
 
+pub mod awaited;
 pub mod bypass;
 pub mod capacity;
 pub mod cluster_file;
@@ -12,6 +13,7 @@ pub mod greeting;
 pub mod handover;
 pub mod identity;
 pub mod membership;
+pub mod move_notices;
 pub mod peer_edit;
 pub mod peer_tables;
 pub mod peers;

@@ -81,7 +81,7 @@ fn entry<A: Address>(
             | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
         replies_native: 0,
         use_former_source: 0,
-        reserved: 0,
+        awaited: 0,
         tie: A::default(),
         grace_until: settled_at,
         expires_at: 0,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use crate::address::{Mapping, Private, Public};
+use crate::address::{Mapping, Private, Public, Underlay};
 use crate::config::{BypassRule, Family, Member, MemberName, Prefix};
 use crate::plan::bypass::BypassTable;
 use crate::plan::peer_tables::{PeerTable, PeerTables};
@@ -100,6 +100,36 @@ pub struct RunningPeer {
     pub accepted: Vec<Public>,
     /// Those from before it moved.
     pub formers: Vec<Former>,
+    /// The pairs of addresses that it has yet to show that it holds, one of a family.
+    pub awaited: Vec<Awaited>,
+}
+
+/// A pair of addresses that a peer has yet to show that it holds, and the one that packets to it go between until
+/// then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// The peer's public address.
+    pub public: Public,
+    /// This host's underlay address; none on a gateway.
+    pub underlay: Option<Underlay>,
+    /// The public address that packets are sent to.
+    pub sent_to: Public,
+    /// The underlay address that they leave from; none on a gateway.
+    pub sent_from: Option<Underlay>,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { public, underlay, sent_to, sent_from } = self;
+        match (sent_from, underlay) {
+            (Some(from), Some(underlay)) if from != underlay => write!(
+                f,
+                "packets go from {from} to {sent_to} until it shows that it knows {underlay} and is at {public}"
+            ),
+            _ if sent_to == public => write!(f, "it has yet to show that it sends from {public}"),
+            _ => write!(f, "packets go to {sent_to} until it shows that it is at {public}"),
+        }
+    }
 }
 
 /// A public address from before a peer moved.
@@ -138,11 +168,8 @@ pub fn running(
     let mut by_slot: BTreeMap<u32, Vec<RunningPeer>> = BTreeMap::new();
     collect(&tables.v4, names, &mut by_slot);
     collect(&tables.v6, names, &mut by_slot);
-    for (slot, public) in accepted(&tables.v4).chain(accepted(&tables.v6)) {
-        for running in by_slot.get_mut(&slot).into_iter().flatten() {
-            running.accepted.push(public);
-        }
-    }
+    accept(&tables.v4, &mut by_slot);
+    accept(&tables.v6, &mut by_slot);
     for (slot, former) in formers(&tables.v4).chain(formers(&tables.v6)) {
         for running in by_slot.get_mut(&slot).into_iter().flatten() {
             running.formers.push(former);
@@ -181,17 +208,42 @@ fn collect<A: Address>(
             None => {
                 let (addresses, bypass) = (vec![addresses], BTreeSet::new());
                 let peer = NamedPeer { name, addresses, direct, bypass };
-                of_slot.push(RunningPeer { slot, peer, accepted: Vec::new(), formers: Vec::new() });
+                let (accepted, formers, awaited) = (Vec::new(), Vec::new(), Vec::new());
+                of_slot.push(RunningPeer { slot, peer, accepted, formers, awaited });
             }
         }
     }
 }
 
-fn accepted<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Public)> {
-    table
-        .iter()
-        .filter(|(_, entry)| entry.role == ROLE_PUBLIC)
-        .map(|(range, entry)| (entry.slot, Public(range.prefix())))
+/// Adds the addresses that peers are accepted from. A peer is at the public one, even while packets to it go to a
+/// former one.
+fn accept<A: Address>(table: &PeerTable<A>, by_slot: &mut BTreeMap<u32, Vec<RunningPeer>>) {
+    for (range, entry) in table.iter().filter(|(_, entry)| entry.role == ROLE_PUBLIC) {
+        let public = Public(range.prefix());
+        let private = Private(Range { address: entry.private, length: entry.length }.prefix());
+        for running in by_slot.get_mut(&entry.slot).into_iter().flatten() {
+            running.accepted.push(public);
+            let addresses = &mut running.peer.addresses;
+            let Some(own) = addresses.iter_mut().find(|own| own.private == private) else {
+                continue;
+            };
+            let sent_to = own.public;
+            let is_former =
+                |range: Range<A>| table.get(&range).is_some_and(|entry| entry.role == ROLE_FORMER);
+            if sent_to != public && Range::of(sent_to.0).is_some_and(is_former) {
+                own.public = public;
+            }
+            if entry.awaited == 1 {
+                let used = table.get(&Range { address: entry.private, length: entry.length });
+                let [underlay, sent_from] = [Some(entry), used].map(|entry| {
+                    let underlay = entry.map(|entry| entry.local_underlay);
+                    let underlay = underlay.filter(|underlay| *underlay != A::default())?;
+                    Some(Underlay(Range { address: underlay, length: A::FAMILY.bits() }.prefix()))
+                });
+                running.awaited.push(Awaited { public, underlay, sent_to, sent_from });
+            }
+        }
+    }
 }
 
 fn formers<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Former)> {
@@ -253,13 +305,18 @@ mod tests {
         let names = slots().into_iter().map(|(name, slot)| (slot, name)).collect();
         let running = running(&next, &names, &BTreeMap::new());
         let [former] = running[0].formers[..] else { panic!("{running:?}") };
-        assert_eq!((former.public.to_string().as_str(), former.until), ("203.0.113.2", 130));
+        assert_eq!((former.public.to_string().as_str(), former.until), ("203.0.113.2", 0));
+        let former = Former { until: 130, ..former };
         assert_eq!(
             (former.left(100), former.left(129), former.left(130)),
             (Some(30), Some(1), None)
         );
         assert_eq!(Former { until: 0, ..former }.left(1_000), Some(u32::MAX));
         assert_eq!(running[0].accepted.len(), 2);
+        assert_eq!(running[0].peer.addresses[0].to_string(), "10.0.0.2 at 192.0.2.2");
+        let awaited: Vec<_> = running[0].awaited.iter().map(ToString::to_string).collect();
+        let unseen = "packets go to 203.0.113.2 until it shows that it is at 192.0.2.2";
+        assert_eq!(awaited, [unseen]);
     }
 
     #[test]

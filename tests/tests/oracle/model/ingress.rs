@@ -87,9 +87,11 @@ fn from_peer(
         model.marks(source).plain = false;
         model.marks(private).plain = false;
     }
-    // It knows where this host is, or not: it has sent there.
+    // It knows where this host is, or not: it has sent there. A single peer of a host that is one member shows that by
+    // notices alone.
     let is_error = headers.is_error(seen.frame);
-    if model.cluster.is_moved(destination) && !is_error {
+    let is_followed = model.cluster.is_gateway || !entry.range.is_single();
+    if model.cluster.is_moved(destination) && !is_error && is_followed {
         let use_former_source = !model.cluster.is_of_now(destination);
         if model.marks(source).use_former_source != use_former_source {
             model.marks(source).use_former_source = use_former_source;

@@ -86,7 +86,7 @@ impl Host {
                 bypass: known.bypass,
                 replies_native: 0,
                 use_former_source: 0,
-                reserved: 0,
+                awaited: 0,
                 tie: A::default(),
                 grace_until: if role == ROLE_PUBLIC { self.settled_at } else { 0 },
                 expires_at: 0,

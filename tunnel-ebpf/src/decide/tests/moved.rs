@@ -1,5 +1,6 @@
 //! A peer that has moved, and this host itself: for a while, both addresses count.
 
+use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome};
 
 use super::datagram::{Datagram, Route};
@@ -111,10 +112,16 @@ fn moved<F: Version>() -> Host<F> {
     let now = Member { underlay: F::BEHIND_NAT, ..F::SRVA };
     let mut host = Host::new(now, &[F::SRVB, F::SRVC]);
     host.tables.move_self(&now, F::Address::BITS, F::SRVA.public);
-    for slot in [0, 1] {
-        host.tables.change(slot, |peer| peer.use_former_source = 1);
+    for peer in [F::SRVB, F::SRVC] {
+        host.tables.await_peer(peer.private, F::SRVA.public, peer.public);
     }
     host
+}
+
+/// srvb shows that it knows where srva is.
+fn show<F: Version>(host: &Host<F>) {
+    let notice = Datagram::<F>::echo_reply(0, &payload(Mark::Shown));
+    assert_eq!(host.receive(&notice.bytes(from_now::<F>().back())), NOT_OURS);
 }
 
 /// The wire from the new address.
@@ -142,12 +149,12 @@ fn each_peer_is_sent_to_from_the_former_address_until_it_knows_the_new_one<F: Ve
     sent(F::PUBLIC);
     host.receive(&packet.bytes(F::PUBLIC.back()));
     sent(F::PUBLIC);
+    // The kernel of a host that knows nothing sends that as well.
     host.receive(&packet.bytes(from_now::<F>().back()));
-    sent(from_now::<F>());
-    // It has gone back, to a file in which this host has not moved.
-    host.receive(&packet.bytes(F::PUBLIC.back()));
     sent(F::PUBLIC);
-    host.receive(&packet.bytes(from_now::<F>().back()));
+    show(&host);
+    sent(from_now::<F>());
+    host.receive(&packet.bytes(F::PUBLIC.back()));
     sent(from_now::<F>());
     let to_srvc = Route::new(F::SRVA.private, F::SRVC.private);
     let sent = host.rewritten_for(1, Direction::Egress, &packet.bytes(to_srvc));

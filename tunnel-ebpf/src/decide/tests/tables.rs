@@ -205,6 +205,16 @@ impl<F: Version> HostTables<F> {
         }
     }
 
+    /// Puts other addresses into the entry of the private `address`, and has the peer awaited at its public one.
+    pub fn await_peer(&mut self, address: Octets<F>, source: Octets<F>, destination: Octets<F>) {
+        let Some(entry) = self.single.get_mut(&address) else { panic!("no such peer") };
+        let peer = entry.value();
+        let (public, tie) = (destination, F::tie(peer.private, destination));
+        *entry = Entry::new(Peer { public, local_underlay: source, tie, ..peer });
+        let Some(entry) = self.single.get_mut(&peer.public) else { panic!("no public entry") };
+        *entry = Entry::new(Peer { awaited: 1, ..entry.value() });
+    }
+
     /// Puts into the entry under `address` that the peer's packets arrive plain.
     pub fn note_plain(&self, address: Octets<F>) {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
@@ -246,7 +256,7 @@ fn value<F: Version>(
         bypass: 0,
         replies_native: 0,
         use_former_source: 0,
-        reserved: 0,
+        awaited: 0,
         tie: F::tie(peer.private, peer.public),
         grace_until: 0,
         expires_at: 0,
@@ -336,6 +346,23 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
     fn set_use_former_source(&self, private: F::Address, public: F::Address, uses_former: bool) {
         self.note(private, |peer| peer.set_use_former_source(uses_former));
         self.note(public, |peer| peer.set_use_former_source(uses_former));
+    }
+
+    fn settle(&self, public: F::Address, peer_sends: bool) -> bool {
+        let Ok(Some(shown)) = self.peer(public).found() else { return false };
+        let agreed = shown.agreed(public);
+        // SAFETY: all places are aligned.
+        assert!(unsafe { shown.is_still_of(public) });
+        if !shown.is_awaited() {
+            return true;
+        }
+        let Some(entry) = self.single.get(&agreed.private) else { return false };
+        // SAFETY: nothing else has the place while it is written.
+        unsafe { *entry.place.0.get() = agreed };
+        if peer_sends {
+            shown.shared().end_waiting();
+        }
+        true
     }
 
     fn set_public_flows(&self, private: F::Address, public: F::Address) {

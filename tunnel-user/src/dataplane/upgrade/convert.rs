@@ -25,7 +25,7 @@ pub fn peer_forth<A: Address>(old: &previous::Peer<A>) -> Peer<A> {
         role: old.role,
         length: old.length,
         use_former_source: old.unaware,
-        reserved: 0,
+        awaited: 0,
         direct: old.direct,
         replies_native: old.plain,
         public_flows: old.public_flows,

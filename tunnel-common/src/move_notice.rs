@@ -1,0 +1,106 @@
+//! Move notices: echo requests from a host's underlay address to a peer's public one, by which each finds out
+//! whether the other holds the same pair of addresses.
+//!
+//! The ingress program of a host that knows both addresses replaces the mark of a host that asks, and its kernel
+//! echoes the request; the kernel of any other host echoes it as it is. Each mark has the same sum, so that the
+//! checksum stays.
+
+/// The identifier of a notice's echo messages (RFC 792). The kernel gives it to no socket (Linux, net/ipv4/ping.c,
+/// ping_get_port).
+pub const IDENTIFIER: [u8; 2] = [0; 2];
+
+/// The first bytes behind the header of the echo message.
+pub const MAGIC: [u8; 8] = *b"rewrite\x01";
+
+/// Bytes behind the header of the echo message: the magic, and the mark behind it.
+pub const PAYLOAD_LEN: usize = MAGIC.len() + size_of::<u32>();
+
+/// The message of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Its sender holds both addresses to be the current ones, and asks.
+    Asked,
+    /// So does who answers, and sends between them.
+    Shown,
+    /// To who answers, one of them is a former address.
+    ShownFormer,
+    /// Its sender holds both addresses to be the current ones, and sends between them. Nobody answers that.
+    Settled,
+}
+
+impl Mark {
+    /// The mark in a notice.
+    #[must_use]
+    #[inline(always)]
+    pub const fn octets(self) -> [u8; 4] {
+        match self {
+            Self::Asked => [0x00, 0x00, 0xff, 0xff],
+            Self::Shown => [0xff, 0xff, 0x00, 0x00],
+            Self::ShownFormer => [0x00, 0xff, 0xff, 0x00],
+            Self::Settled => [0xff, 0x00, 0x00, 0xff],
+        }
+    }
+
+    /// The mark with these octets, if it is one.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_octets(octets: [u8; 4]) -> Option<Self> {
+        match octets {
+            [0x00, 0x00, 0xff, 0xff] => Some(Self::Asked),
+            [0xff, 0xff, 0x00, 0x00] => Some(Self::Shown),
+            [0x00, 0xff, 0xff, 0x00] => Some(Self::ShownFormer),
+            [0xff, 0x00, 0x00, 0xff] => Some(Self::Settled),
+            _ => None,
+        }
+    }
+}
+
+/// The payload of a notice.
+#[must_use]
+pub const fn payload(mark: Mark) -> [u8; PAYLOAD_LEN] {
+    let [a, b, c, d, e, f, g, h] = MAGIC;
+    let [i, j, k, l] = mark.octets();
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
+
+/// The mark in the payload of an echo message, if it is a notice's.
+#[must_use]
+#[inline(always)]
+pub const fn mark(payload: [u8; PAYLOAD_LEN]) -> Option<Mark> {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = payload;
+    if u64::from_ne_bytes([a, b, c, d, e, f, g, h]) != u64::from_ne_bytes(MAGIC) {
+        return None;
+    }
+    Mark::from_octets([i, j, k, l])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Settled];
+
+    /// The sum of RFC 1071.
+    fn sum(octets: &[u8]) -> u16 {
+        let (words, _) = octets.as_chunks();
+        let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+        (sum % 0xffff) as u16
+    }
+
+    #[test]
+    fn the_checksum_of_a_notice_stays_when_its_mark_is_replaced() {
+        let sums = ALL.map(|mark| sum(&payload(mark)));
+        assert_eq!(sums, [sums[0]; 4]);
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for expected in ALL {
+            assert_eq!(mark(payload(expected)), Some(expected));
+            let mut other = payload(expected);
+            other[0] ^= 1;
+            assert_eq!(mark(other), None);
+        }
+        assert_eq!(Mark::from_octets([0; 4]), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! ICMP messages that arrive from a peer and are no errors: pings, and the notices by which hosts that move show
+//! each other where they are.
+
+use core::hint::cold_path;
+
+use tunnel_common::move_notice::{self, IDENTIFIER, Mark};
+use tunnel_common::outcome::{Outcome, Reason};
+use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
+
+use super::{Step, icmp_message, ingress, own};
+use crate::address::Address as _;
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut};
+use crate::parse::icmp::{self, Message};
+use crate::parse::ip::{Fragment, Ip};
+use crate::peer_entry::PeerEntry;
+use crate::tables::Tables;
+
+/// Goes on with a message from a peer.
+#[inline(always)]
+pub fn ingress<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+    decide::<F, P, T>(packet, tables).into()
+}
+
+#[inline(always)]
+fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+) -> Result<Step, Reason> {
+    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let ip = F::parse(packet, &F::header::<P>(&own))?;
+    let Some(peer) = &tables.peer_once(ip.addresses.source).found()? else {
+        return Err(Reason::Contended);
+    };
+    // It was a public address at the look before.
+    if peer.role() == ROLE_PRIVATE {
+        return Err(Reason::Contended);
+    }
+    let Some(own_private) = own::private_of(tables, peer, ip.addresses.destination) else {
+        return Err(Reason::ForeignDestination);
+    };
+    if let Some(notice) = notice::<F, P>(packet, &ip) {
+        cold_path();
+        return received::<F, P, T>(packet, tables, &ip, peer, notice);
+    }
+    let mut conditions = peer.conditions();
+    if conditions.any() {
+        conditions = tables.conditions(ip.addresses.source);
+    }
+    ingress::from_peer::<F, P, T>(packet, tables, &own, &ip, peer, own_private, conditions)
+}
+
+/// A notice that has arrived.
+#[derive(Clone, Copy)]
+struct Notice {
+    is_request: bool,
+    mark: Mark,
+}
+
+/// The notice in `ip`, if it is one.
+#[inline(always)]
+fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notice> {
+    let is_request = match icmp_message::<F, P>(packet, ip)? {
+        Message::EchoRequest => true,
+        Message::EchoReply => false,
+        _ => return None,
+    };
+    let len = icmp::HEADER_LEN + move_notice::PAYLOAD_LEN;
+    let identifier: [u8; 2] = packet.bytes(ip.header_len + icmp::IDENTIFIER_OFFSET)?;
+    if identifier != IDENTIFIER || ip.fragment != Fragment::Whole || ip.payload_len < len as u32 {
+        return None;
+    }
+    let payload = packet.bytes(ip.header_len + icmp::HEADER_LEN)?;
+    move_notice::mark(payload).map(|mark| Notice { is_request, mark })
+}
+
+/// Marks a request for the kernel to echo, and hears what a notice shows. Notices go between underlay and public
+/// addresses, and are not counted.
+#[inline(always)]
+fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    packet: &mut P,
+    tables: &T,
+    ip: &Ip<F::Address>,
+    peer: &PeerEntry<'_, F::Address>,
+    notice: Notice,
+) -> Result<Step, Reason> {
+    let is_current = peer.role() == ROLE_PUBLIC
+        && own::is_current(tables, peer, ip.addresses.destination) != Some(false);
+    let is_drained = peer.role() == ROLE_FORMER && tables.has_drained(peer);
+    let peer_sends = match (notice.is_request, notice.mark) {
+        (true, Mark::Asked) if !is_drained => {
+            let mark = if is_current { Mark::Shown } else { Mark::ShownFormer };
+            let offset = ip.header_len + icmp::HEADER_LEN + move_notice::MAGIC.len();
+            let words = [u32::from_ne_bytes(mark.octets())];
+            packet.store_words(offset, &words).map_err(|_| Reason::WriteFailed)?;
+            false
+        }
+        // The peer sends between them: this host has told it, or it has been told.
+        (true, Mark::Settled) | (false, Mark::Shown) => true,
+        _ => return Ok(Step::Done(Outcome::NotOurs)),
+    };
+    let is_single = peer.length() == F::Address::BITS;
+    Ok(match is_current && is_single {
+        true => Step::Shown { peer_sends },
+        false => Step::Done(Outcome::NotOurs),
+    })
+}
+
+/// Goes on with a notice that shows that its sender holds the pair of addresses that it is between. In a step of
+/// its own, for the sake of the stack. An answer says that this host sends between them: it is dropped if this host
+/// does not.
+#[inline(always)]
+pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: &P,
+    tables: &T,
+    peer_sends: bool,
+) -> Step {
+    match F::in_place(packet) {
+        Some(own) if tables.settle(F::source::<P>(&own), peer_sends) => {
+            Step::Done(Outcome::NotOurs)
+        }
+        _ => Step::Done(Outcome::NotRewritten(Reason::Contended)),
+    }
+}

@@ -1,0 +1,66 @@
+//! What the programs note in peers' entries. Functions of the programs with a stack frame of their own, as in
+//! [`crate::maps`].
+
+use aya_ebpf::bindings::BPF_EXIST;
+use tunnel_common::peers::{PeerKey, ROLE_PUBLIC};
+use tunnel_ebpf::address::Address as _;
+use tunnel_ebpf::family::{Family, Octets};
+use tunnel_ebpf::peer_entry::{PeerLookup, SharedPeer};
+
+use crate::maps::{FamilyMaps, PinnedMaps};
+
+/// Notes in the entry under `address` that there are flows with public addresses.
+#[inline(never)]
+pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The loader's 0 of a replaced entry is put right by the flow's next packet.
+        peer.set_public_flows();
+    }
+}
+
+/// Notes in the entry under `address` whether the peer may not know this host's current underlay address.
+#[inline(never)]
+pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The next packet puts right what a race leaves wrong.
+        peer.set_use_former_source(uses_former);
+    }
+}
+
+/// [`tunnel_ebpf::tables::Tables::settle`]. An entry that the loader replaces meanwhile, it finds awaited at its next look.
+#[inline(never)]
+pub fn settle<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
+    let address = F::Address::from_octets(*public);
+    let Some(shared) = PinnedMaps::<F>::single(address) else { return false };
+    // SAFETY: as in [`PinnedMaps`], of all entries.
+    let lookup = unsafe { PeerLookup::single(address, shared, || None) };
+    let Ok(Some(shown)) = lookup.found() else { return false };
+    if shown.role() != ROLE_PUBLIC {
+        return false;
+    }
+    if !shown.is_awaited() {
+        return true;
+    }
+    let agreed = shown.agreed(address);
+    // SAFETY: as above.
+    if !unsafe { shown.is_still_of(address) } {
+        return false;
+    }
+    let key = PeerKey { address: agreed.private };
+    if F::PEERS.insert(&key, &agreed, BPF_EXIST.into()).is_err() {
+        return false;
+    }
+    if peer_sends {
+        shared.end_waiting();
+    }
+    true
+}
+
+/// Notes in the entry under `address` whether the peer's packets arrive native.
+#[inline(never)]
+pub fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
+    if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
+        // The next packet puts right what a race leaves wrong.
+        peer.set_replies_native(is_native);
+    }
+}

@@ -1,0 +1,114 @@
+//! Behind a change, this host asks its peers whether they hold the same addresses: until a peer has shown it, packets
+//! to it go between those of before (docs/decisions/0041-hosts-show-where-they-are.md).
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tunnel_common::move_notice::Mark;
+
+use crate::config::Drain;
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Folder;
+use crate::failure::Failure;
+use crate::host::clock::monotonic;
+use crate::host::echo_socket::EchoSocket;
+use crate::plan::awaited::settled;
+use crate::plan::identity::Identity;
+use crate::plan::move_notices::{MoveNotice, To, notices};
+
+/// The pauses before each look for answers; those who have given none are asked again behind it.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(5),
+    Duration::from_millis(45),
+    Duration::from_millis(150),
+    Duration::from_millis(100),
+];
+/// The most notices of a round. Peers beyond that are asked in the next ones.
+const AT_ONCE: usize = 16_384;
+
+/// The behaviour behind a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// This host was attached anew: peers may wait for it.
+    FirstAttach,
+    /// It was attached before.
+    Change,
+}
+
+/// Asks those that are awaited, tells those that have answered, and settles what they have shown.
+///
+/// # Errors
+/// If the maps can't be read or changed. A peer that does not answer is no error.
+pub(super) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> Result<(), Failure> {
+    let mut maps = Maps::open(folder)?;
+    let identity = maps.selves()?.identity;
+    let tables = maps.peers()?;
+    let mut awaited = notices(To::Awaited, &tables, &identity);
+    let asked = awaited.clone();
+    for (round, pause) in (0..).zip(PAUSES) {
+        if awaited.is_empty() {
+            break;
+        }
+        send(&awaited, Mark::Asked, round);
+        tokio::time::sleep(pause).await;
+        awaited = notices(To::Awaited, &maps.peers()?, &identity);
+    }
+    match behind {
+        Behind::FirstAttach => send(&notices(To::Settled, &tables, &identity), Mark::Settled, 0),
+        Behind::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Settled, 0),
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    settle(&mut maps, drain)
+}
+
+/// Asks once more those who are still awaited. The programs hear the answers.
+///
+/// # Errors
+/// If the maps can't be read.
+pub(super) fn ask_again(maps: &Maps, identity: &Identity) -> Result<(), Failure> {
+    send(&notices(To::Awaited, &maps.peers()?, identity), Mark::Asked, 0);
+    Ok(())
+}
+
+fn settle(maps: &mut Maps, drain: Drain) -> Result<(), Failure> {
+    let (tables, now) = (maps.peers()?, monotonic()?);
+    maps.change_v4(&settled(&tables.v4, now, drain.seconds()))?;
+    maps.change_v6(&settled(&tables.v6, now, drain.seconds()))
+}
+
+fn send(notices: &BTreeSet<MoveNotice>, mark: Mark, round: usize) {
+    let skipped = round.saturating_mul(AT_ONCE) % notices.len().max(1);
+    let mut socket: Option<(IpAddr, Option<EchoSocket>)> = None;
+    for notice in notices.iter().cycle().skip(skipped).take(notices.len().min(AT_ONCE)) {
+        if socket.as_ref().is_none_or(|(from, _)| *from != notice.from) {
+            socket = Some((notice.from, bound(notice.from)));
+        }
+        if let Some((_, Some(socket))) = &socket
+            && let Err(error) = socket.send_notice(notice.to, round as u16, mark)
+        {
+            tracing::debug!("no move notice to {}: {error}", notice.to);
+        }
+    }
+}
+
+fn bound(address: IpAddr) -> Option<EchoSocket> {
+    match EchoSocket::bound(address) {
+        Ok(socket) => Some(socket),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                "peers can't be asked where they are, which takes CAP_NET_RAW: packets go between the addresses of \
+                 before until they ask this host"
+            );
+            None
+        }
+        Err(error) => {
+            // A gateway need not hold the addresses of the hosts behind it.
+            tracing::debug!("no move notices from {address}: {error}");
+            None
+        }
+    }
+}

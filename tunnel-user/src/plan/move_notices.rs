@@ -1,0 +1,119 @@
+//! To whom this host sends move notices, and from which of its addresses.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use tunnel_common::move_notice::{IDENTIFIER, Mark, payload};
+use tunnel_common::peers::{Peer, ROLE_PUBLIC};
+
+use crate::plan::awaited::is_single;
+use crate::plan::identity::Identity;
+use crate::plan::peer_tables::{PeerTable, PeerTables};
+use crate::plan::range::Address;
+
+/// A notice to a peer about a pair of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MoveNotice {
+    /// This host's underlay address.
+    pub from: IpAddr,
+    /// The peer's public address.
+    pub to: IpAddr,
+}
+
+/// The peers that get a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Peers that have yet to show that they send between a pair: they are asked.
+    Awaited,
+    /// The others, which may wait for this host.
+    Settled,
+}
+
+/// The notices to peers that are single hosts: from this host, or from each host that this gateway stands for.
+#[must_use]
+pub fn notices(to: To, tables: &PeerTables, identity: &Identity) -> BTreeSet<MoveNotice> {
+    let mut notices = of_family(to, &tables.v4, identity);
+    notices.extend(of_family(to, &tables.v6, identity));
+    notices
+}
+
+fn of_family<A: Address>(
+    to: To,
+    table: &PeerTable<A>,
+    identity: &Identity,
+) -> BTreeSet<MoveNotice> {
+    let own = identity.mappings().filter(|own| own.family() == A::FAMILY && own.is_single());
+    let own: Vec<IpAddr> = own.map(|own| own.underlay().0.address()).collect();
+    let gets_it = |peer: &&Peer<A>| {
+        let is_public = is_single(*peer) && peer.role == ROLE_PUBLIC;
+        is_public && (to == To::Awaited) == (peer.awaited == 1)
+    };
+    let peers = table.values().filter(gets_it).map(|peer| peer.public.ip());
+    peers.flat_map(|to| own.iter().map(move |from| MoveNotice { from: *from, to })).collect()
+}
+
+/// The echo request that is sent, with a checksum (RFC 792; RFC 1071). The kernel computes that of ICMPv6.
+#[must_use]
+pub fn echo_request(message_type: u8, sequence: u16, mark: Mark) -> [u8; 20] {
+    let mut message = [0; 20];
+    message[0] = message_type;
+    message[4..6].copy_from_slice(&IDENTIFIER);
+    message[6..8].copy_from_slice(&sequence.to_be_bytes());
+    message[8..].copy_from_slice(&payload(mark));
+    let (words, _) = message.as_chunks();
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !((folded & 0xffff) + (folded >> 16));
+    message[2..4].copy_from_slice(&checksum.to_be_bytes()[2..]);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::membership::Membership;
+    use crate::plan::peer_tables;
+
+    const HOST: &str =
+        "[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n";
+    const PEERS: &str = "[[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n\
+        [[member]]\nname = \"c\"\nprivate = \"10.0.0.3\"\npublic = \"203.0.113.3\"\n\
+        [[member]]\nname = \"net\"\nprivate = \"10.3.0.0/24\"\npublic = \"198.18.0.0/24\"\n";
+
+    fn told(who: To, text: &str, selves: &[&str], awaited: [u8; 4]) -> Vec<String> {
+        let membership = Membership::of_text(text, selves);
+        let slots = [("b", 0), ("c", 1), ("net", 2)];
+        let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).into();
+        let mut tables = peer_tables::tables(&membership, &slots, 0);
+        for peer in tables.v4.values_mut().filter(|peer| peer.public == awaited) {
+            peer.awaited = u8::from(peer.role == ROLE_PUBLIC);
+        }
+        let notices = notices(who, &tables, &membership.identity);
+        notices.iter().map(|notice| format!("{} > {}", notice.from, notice.to)).collect()
+    }
+
+    #[test]
+    fn those_are_asked_that_are_awaited_and_no_networks() {
+        let text = format!("{HOST}{PEERS}");
+        let [b, c] = ["198.51.100.2 > 203.0.113.2", "198.51.100.2 > 203.0.113.3"];
+        assert_eq!(told(To::Awaited, &text, &["own"], [203, 0, 113, 2]), [b]);
+        assert_eq!(told(To::Settled, &text, &["own"], [203, 0, 113, 2]), [c]);
+    }
+
+    #[test]
+    fn a_gateway_asks_for_each_of_its_hosts() {
+        let other =
+            HOST.replace("own", "other").replace("0.0.1", "0.0.4").replace("100.2", "100.4");
+        let text = format!("{HOST}{other}{PEERS}");
+        let asked = told(To::Awaited, &text, &["own", "other"], [203, 0, 113, 3]);
+        assert_eq!(asked, ["198.51.100.2 > 203.0.113.3", "198.51.100.4 > 203.0.113.3"]);
+    }
+
+    #[test]
+    fn the_checksum_of_a_request_is_right() {
+        let message = echo_request(8, 0xfedc, Mark::Asked);
+        let (words, _) = message.as_chunks();
+        let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+        assert_eq!(sum % 0xffff, 0);
+    }
+}
