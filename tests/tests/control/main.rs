@@ -33,6 +33,8 @@ mod learnt_path;
 mod locks;
 mod lossless;
 mod more_members;
+mod moves;
+mod moves_of_three;
 mod open_traffic;
 mod operators_own;
 mod peers;

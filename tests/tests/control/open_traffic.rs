@@ -1,4 +1,4 @@
-//! An open TCP connection and numbered datagrams in both directions, and the proof that nothing was lost
+//! Open TCP connections and numbered datagrams in both directions, and the proof that nothing was lost
 //! or reset.
 
 use std::net::IpAddr;
@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, ensure};
 use tests::kernel_counters::snmp;
 use tests::lab::{A_PRIVATE, B_PRIVATE};
+use tests::netns::Namespace;
 
 use crate::conversation::Conversation;
 use crate::scenario::Scenario;
@@ -14,46 +15,65 @@ use crate::stream::Streams;
 /// What the kernel counts of connections that were reset, or refused.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];
 
-/// Traffic between A and B.
+/// A host, and the address at which others talk to it.
+pub type Talker<'a> = (&'a Namespace, IpAddr);
+
+/// Traffic of some hosts, each with each.
 pub struct OpenTraffic<'a> {
-    scenario: &'a Scenario,
-    conversation: Conversation,
-    streams: Streams,
+    hosts: Vec<&'a Namespace>,
+    pairs: Vec<(Conversation, Streams)>,
     resets: Vec<i64>,
 }
 
 impl<'a> OpenTraffic<'a> {
-    /// Starts it between the private addresses.
+    /// Starts it between the private addresses of A and B.
     pub fn start(scenario: &'a Scenario) -> Result<Self> {
         Self::between(scenario, A_PRIVATE.into(), B_PRIVATE.into())
     }
 
     /// Starts it between these addresses of A and B.
     pub fn between(scenario: &'a Scenario, a: IpAddr, b: IpAddr) -> Result<Self> {
-        let resets = resets(scenario)?;
-        let lab = &scenario.lab;
-        let conversation = Conversation::start(&lab.a, &lab.b, a, b)?;
-        Ok(Self { scenario, conversation, streams: Streams::between(lab, a, b)?, resets })
+        Self::among(&[(&scenario.lab.a, a), (&scenario.lab.b, b)])
     }
 
-    /// Requires that data flows on the connection after `what`.
+    /// Starts it between each two of the hosts.
+    pub fn among(talkers: &[Talker<'a>]) -> Result<Self> {
+        let hosts: Vec<_> = talkers.iter().map(|(host, _)| *host).collect();
+        let resets = resets(&hosts)?;
+        let mut pairs = Vec::new();
+        for (index, (a, at_a)) in talkers.iter().enumerate() {
+            for (b, at_b) in &talkers[index + 1..] {
+                let pair = u16::try_from(pairs.len())?;
+                let conversation = Conversation::start(a, b, *at_a, *at_b)?;
+                pairs.push((conversation, Streams::between_hosts([a, b], [*at_a, *at_b], pair)?));
+            }
+        }
+        Ok(Self { hosts, pairs, resets })
+    }
+
+    /// Requires that data flows on the connections after `what`.
     pub fn require_progress(&self, what: &str) -> Result<()> {
-        self.conversation.require_progress().with_context(|| format!("after {what}"))
+        for (conversation, _) in &self.pairs {
+            conversation.require_progress().with_context(|| format!("after {what}"))?;
+        }
+        Ok(())
     }
 
     /// Ends it, and requires that all of it arrived and nothing was reset.
     pub fn require_unharmed(self) -> Result<()> {
-        self.conversation.require_unharmed()?;
-        self.streams.require_none_lost()?;
-        let now = resets(self.scenario)?;
-        ensure!(now == self.resets, "{RESETS:?} of A and B: {:?}, now {now:?}", self.resets);
+        for (conversation, streams) in self.pairs {
+            conversation.require_unharmed()?;
+            streams.require_none_lost()?;
+        }
+        let now = resets(&self.hosts)?;
+        ensure!(now == self.resets, "{RESETS:?} of each host: {:?}, now {now:?}", self.resets);
         Ok(())
     }
 }
 
-fn resets(scenario: &Scenario) -> Result<Vec<i64>> {
+fn resets(hosts: &[&Namespace]) -> Result<Vec<i64>> {
     let mut counts = Vec::new();
-    for host in [&scenario.lab.a, &scenario.lab.b] {
+    for host in hosts {
         let snmp = snmp(host)?;
         for name in RESETS {
             counts.push(*snmp.get(name).with_context(|| format!("no counter {name}"))?);

@@ -13,8 +13,8 @@ use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use tests::netns::Namespace;
 use tests::wait::uninterrupted;
 
-const PORT: u16 = 5001;
-const SENDING_PORT: u16 = 5002;
+/// The ports of the first pair of hosts.
+const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };
 /// 10,000 datagrams a second.
 const INTERVAL: Duration = Duration::from_micros(100);
 /// A sender that was kept from running for longer does not catch up: a burst would be lost for
@@ -26,7 +26,14 @@ const RECEIVE_BUFFER: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 const NOT_YET: u32 = u32::MAX;
 
-/// Streams between the private addresses of A and B, in both directions.
+/// The ports of the two ends of a stream.
+#[derive(Clone, Copy)]
+struct Ports {
+    receiving: u16,
+    sending: u16,
+}
+
+/// Streams between two hosts, in both directions.
 pub struct Streams {
     a_to_b: Stream,
     b_to_a: Stream,
@@ -39,9 +46,20 @@ impl Streams {
 
     /// Between other private addresses of A and B.
     pub fn between(lab: &Lab, a: IpAddr, b: IpAddr) -> Result<Self> {
+        Self::between_hosts([&lab.a, &lab.b], [a, b], 0)
+    }
+
+    /// Between addresses of two hosts, the pair of this number.
+    pub fn between_hosts(
+        [a, b]: [&Namespace; 2],
+        [at_a, at_b]: [IpAddr; 2],
+        pair: u16,
+    ) -> Result<Self> {
+        let Ports { receiving, sending } = PORTS;
+        let ports = Ports { receiving: receiving + 2 * pair, sending: sending + 2 * pair };
         Ok(Self {
-            a_to_b: Stream::start(&lab.a, &lab.b, a, b)?,
-            b_to_a: Stream::start(&lab.b, &lab.a, b, a)?,
+            a_to_b: Stream::start(a, b, at_a, at_b, ports)?,
+            b_to_a: Stream::start(b, a, at_b, at_a, ports)?,
         })
     }
 
@@ -69,13 +87,19 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result<Self> {
+    fn start(
+        from: &Namespace,
+        to: &Namespace,
+        src: IpAddr,
+        dst: IpAddr,
+        ports: Ports,
+    ) -> Result<Self> {
         let bind = |host: &Namespace, address: IpAddr, port| {
             host.enter(|| UdpSocket::bind(SocketAddr::new(address, port)))?
                 .with_context(|| format!("bind to {address} in {}", host.name()))
         };
-        let sending = bind(from, src, SENDING_PORT)?;
-        let receiving = bind(to, dst, PORT)?;
+        let sending = bind(from, src, ports.sending)?;
+        let receiving = bind(to, dst, ports.receiving)?;
         setsockopt(&receiving, sockopt::RcvBufForce, &RECEIVE_BUFFER)
             .context("make room to receive")?;
         receiving.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
@@ -86,12 +110,12 @@ impl Stream {
         let sender = {
             let (stop, sent, total) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&total));
             thread::spawn(move || {
-                let count = send(&sending, SocketAddr::new(dst, PORT), &stop, &sent);
+                let count = send(&sending, SocketAddr::new(dst, ports.receiving), &stop, &sent);
                 total.store(count, Ordering::Release);
                 count
             })
         };
-        let from = SocketAddr::new(src, SENDING_PORT);
+        let from = SocketAddr::new(src, ports.sending);
         let receiver = thread::spawn(move || receive(&receiving, from, &total));
         Ok(Self { stop: StopOnDrop(stop), sent, sender, receiver })
     }

@@ -1,0 +1,83 @@
+//! Hosts that move, searched in full: whatever the order in which a file reaches them and packets and notices
+//! arrive, no packet is lost or goes to another host.
+//!
+//! The programs' decisions run over the loader's plans. The search takes two things for granted: no notice is on its
+//! way for longer than its sender goes by one file, and no packet for longer than the drain takes. One packet is on its
+//! way, since packets change nothing; up to four notices are between two hosts, and up to two between three.
+
+mod host;
+mod packet;
+mod search;
+
+use host::Fault;
+use search::{Found, Scenario, Steps};
+
+/// For each file, the public address of each host: its last part.
+fn scenario<const H: usize>(files: &[[u8; H]], steps: Steps) -> Scenario {
+    let files = files.iter().map(|file| file.to_vec()).collect();
+    Scenario { files, steps, fault: None, notices: if H == 2 { 4 } else { 2 } }
+}
+
+fn require_none_bad(what: &str, scenario: &Scenario) {
+    let Found { states, bad } = search::search(scenario);
+    println!("{what}: {states} states, {} bad", bad.len());
+    assert!(bad.is_empty(), "{what}: {:#?}", &bad[..bad.len().min(3)]);
+    assert!(states > 100, "{what}: {states} states are no search");
+}
+
+#[test]
+fn one_of_three_hosts_moves() {
+    require_none_bad("one of three", &scenario(&[[1, 2, 3], [1, 12, 3]], Steps::AtOnce));
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release -p tests --test moves_search -- --ignored"]
+fn three_hosts_move_in_one_revision() {
+    require_none_bad("all of three", &scenario(&[[1, 2, 3], [11, 12, 13]], Steps::AtOnce));
+}
+
+#[test]
+fn two_hosts_move_in_one_revision_at_each_step_of_the_change() {
+    require_none_bad("two, in steps", &scenario(&[[1, 2], [11, 12]], Steps::OneByOne));
+}
+
+#[test]
+fn two_hosts_move_twice_at_each_step_of_the_change() {
+    let files = [[1, 2], [11, 12], [21, 22]];
+    require_none_bad("two, twice, in steps", &scenario(&files, Steps::OneByOne));
+}
+
+#[test]
+fn one_host_goes_back() {
+    require_none_bad("one goes back", &scenario(&[[1, 2], [1, 12], [1, 2]], Steps::AtOnce));
+}
+
+#[test]
+fn two_hosts_go_back() {
+    require_none_bad("two go back", &scenario(&[[1, 2], [11, 12], [1, 2]], Steps::AtOnce));
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release -p tests --test moves_search -- --ignored"]
+fn two_of_three_hosts_move_twice() {
+    let files = [[1, 2, 3], [11, 12, 3], [21, 22, 3]];
+    require_none_bad("two of three, twice", &scenario(&files, Steps::AtOnce));
+}
+
+/// A fault in the plans that the search is to find.
+fn require_found(fault: Fault) {
+    let scenario = scenario(&[[1, 2], [11, 12]], Steps::AtOnce);
+    let Found { states, bad } = search::search(&Scenario { fault: Some(fault), ..scenario });
+    println!("{fault:?}: {states} states, {} bad", bad.len());
+    assert!(!bad.is_empty(), "{fault:?} goes unseen");
+}
+
+#[test]
+fn a_host_that_sends_to_the_new_address_at_once_is_found() {
+    require_found(Fault::SendsAtOnce);
+}
+
+#[test]
+fn a_host_that_ends_former_addresses_while_peers_are_awaited_is_found() {
+    require_found(Fault::EndsAtOnce);
+}
