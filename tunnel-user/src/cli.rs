@@ -85,7 +85,13 @@ SIGTERM and SIGINT end it. docs/systemd.md has the unit.")]
     },
 
     /// Take away exactly what attach brought
-    #[command(after_help = "Examples:\n  rewrite detach eth0\n  rewrite detach --all")]
+    #[command(after_help = "\
+Examples:
+  rewrite detach eth0
+  rewrite detach --all
+  rewrite detach --gone    the pins of network namespaces that are gone
+
+It takes away also what is left of an attach whose pins somebody has removed.")]
     Detach(DetachArgs),
 
     /// Go back to the programs and maps of the version before, without losing a packet
@@ -320,11 +326,18 @@ pub struct ApplyArgs {
 #[derive(Args, Debug)]
 pub struct DetachArgs {
     /// The interface
-    #[arg(value_name = "IFACE", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "IFACE",
+        required_unless_present_any = ["all", "gone"],
+        conflicts_with_all = ["all", "gone"]
+    )]
     pub interface: Option<String>,
-    /// Every attached interface of this network namespace
+    /// Every attached interface of this network namespace; on the host itself, also what --gone clears
     #[arg(long)]
     pub all: bool,
+    /// What is left of network namespaces that are gone
+    #[arg(long, conflicts_with = "all")]
+    pub gone: bool,
 }
 
 /// Which interface's peers.

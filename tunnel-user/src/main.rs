@@ -93,14 +93,20 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Run { attach, detach_on_exit } => {
             let detached = run::run(&attach.options(cli.verbose), detach_on_exit).await?;
-            say(&detached.map_or_else(String::new, |report| print::detach(&[report])))?;
+            say(&detached.map_or_else(String::new, |report| print::detach(&report)))?;
         }
         Command::Detach(args) => {
-            let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
-            let detached = progress::during("detaching", detach::run(&target)).await?;
-            if !detached.reports.is_empty() || detached.failures.is_empty() {
-                say(&print::detach(&detached.reports))?;
+            let detached = if args.gone {
+                progress::during("clearing away", detach::gone()).await?
+            } else {
+                let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
+                progress::during("detaching", detach::run(&target)).await?
+            };
+            let said = print::detached(&detached);
+            if said.is_empty() && detached.failures.is_empty() {
+                say(if args.gone { print::NOTHING_LEFT } else { print::NOTHING_ATTACHED })?;
             }
+            say(&said)?;
             for failure in &detached.failures {
                 eprintln!("rewrite: {failure}");
             }
@@ -118,7 +124,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Status { json } => {
             let status = status::run().await?;
-            if status.interfaces.iter().any(|interface| !interface.healthy) {
+            if !status.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
             say(&if json { as_json(&status)? } else { print::status(&status) })?;

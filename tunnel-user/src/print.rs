@@ -62,34 +62,49 @@ fn sysctl(interface: &str, set: &Set) -> String {
     format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
 }
 
-/// What detach took away.
-pub fn detach(reports: &[detach::Report]) -> String {
-    let mut text = String::new();
-    if reports.is_empty() {
-        let _ = writeln!(text, "nothing is attached in this network namespace");
+/// The answer where no interface is attached.
+pub const NOTHING_ATTACHED: &str = "nothing is attached in this network namespace\n";
+/// The answer where no network namespace has left anything.
+pub const NOTHING_LEFT: &str = "no network namespace that is gone has left anything\n";
+
+/// All that detach took away.
+pub fn detached(detached: &detach::Detached) -> String {
+    let mut text: String = detached.reports.iter().map(detach).collect();
+    for address in &detached.left_addresses {
+        let address = with_length(*address);
+        let _ =
+            writeln!(text, "removed: address {address} on lo, which an earlier attach had left");
     }
-    for report in reports {
-        let interface = &report.interface;
-        let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
-        let _ = writeln!(text, "{interface}: {what}");
-        if report.trial_forgotten {
-            let _ = writeln!(text, "  what was on trial is gone with it: nothing will come back");
-        }
-        for name in &report.told {
-            let _ = writeln!(text, "  told to send plainly: {name}");
-        }
-        for address in &report.addresses {
-            let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
-        }
-        for set in &report.sysctls {
-            let _ = writeln!(text, "  set back: sysctl {}", sysctl(interface, set));
-        }
-        for route in &report.routes {
-            let _ = writeln!(text, "  removed: route {route}");
-        }
-        for (route, by) in &report.moved_routes {
-            let _ = writeln!(text, "  goes by {by} now: route {route}");
-        }
+    for folder in &detached.gone {
+        let _ =
+            writeln!(text, "removed: {}, of a network namespace that is gone", folder.display());
+    }
+    text
+}
+
+/// What detach took away from one interface.
+pub fn detach(report: &detach::Report) -> String {
+    let mut text = String::new();
+    let interface = &report.interface;
+    let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
+    let _ = writeln!(text, "{interface}: {what}");
+    if report.trial_forgotten {
+        let _ = writeln!(text, "  what was on trial is gone with it: nothing will come back");
+    }
+    for name in &report.told {
+        let _ = writeln!(text, "  told to send plainly: {name}");
+    }
+    for address in &report.addresses {
+        let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
+    }
+    for set in &report.sysctls {
+        let _ = writeln!(text, "  set back: sysctl {}", sysctl(interface, set));
+    }
+    for route in &report.routes {
+        let _ = writeln!(text, "  removed: route {route}");
+    }
+    for (route, by) in &report.moved_routes {
+        let _ = writeln!(text, "  goes by {by} now: route {route}");
     }
     text
 }
@@ -98,7 +113,10 @@ pub fn detach(reports: &[detach::Report]) -> String {
 pub fn status(status: &status::Status) -> String {
     let mut text = String::new();
     if status.interfaces.is_empty() {
-        let _ = writeln!(text, "nothing is attached in this network namespace");
+        text.push_str(NOTHING_ATTACHED);
+    }
+    for left in &status.left_behind {
+        let _ = writeln!(text, "{}: {}", left.what, left.remedy);
     }
     for interface in &status.interfaces {
         let ingress = match interface.ingress {
@@ -188,7 +206,7 @@ pub fn status(status: &status::Status) -> String {
 pub fn peers(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
     let mut text = String::new();
     if interfaces.is_empty() {
-        let _ = writeln!(text, "nothing is attached in this network namespace");
+        text.push_str(NOTHING_ATTACHED);
     }
     for (interface, peers) in interfaces {
         let _ = writeln!(text, "{interface}: {} {}", peers.len(), noun(peers.len()));
@@ -310,7 +328,7 @@ pub fn switch(report: &switch::Report) -> String {
 pub fn stats(stats: &stats::Stats) -> String {
     let mut text = String::new();
     if stats.interfaces.is_empty() {
-        let _ = writeln!(text, "nothing is attached in this network namespace");
+        text.push_str(NOTHING_ATTACHED);
     }
     for interface in &stats.interfaces {
         let _ = writeln!(

@@ -98,9 +98,20 @@ impl Guard {
     }
 }
 
-/// Requires that nothing is written down of this namespace.
+/// Requires that nothing is written down of this namespace, but what attach has brought to the interfaces that
+/// are attached.
 pub fn require_nothing_left(host: &Namespace) -> Result<()> {
-    let left = crate::bpffs::tree(&state(host)?)?;
+    let (folder, pins) = (state(host)?, crate::bpffs::pins(host)?);
+    let is_needed = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.strip_suffix(".brought.json").is_some_and(|name| pins.join(name).exists())
+    };
+    let mut left = crate::bpffs::tree(&folder)?;
+    let all = left.len();
+    left.retain(|path| !is_needed(path));
+    if left == [folder] && all > 1 {
+        left.clear();
+    }
     ensure!(left.is_empty(), "left in /run: {left:?}");
     Ok(())
 }

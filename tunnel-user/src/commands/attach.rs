@@ -6,12 +6,15 @@ use tunnel_common::attachment::Attachment;
 
 use super::attach_plan::{Options, Plan, now, plan};
 use super::detach::Leave;
+use super::lost_pins::{self, Left};
 use super::membership::{Manner, NewSelves};
 use super::move_notices::Behind;
 use super::running::{self, Running};
 use super::undo::{Undo, undo};
 use super::update::update;
-use super::{detach, load_file, membership, move_notices, private_in_arp, routing, upgrade};
+use super::{
+    detach, gone_namespaces, load_file, membership, move_notices, private_in_arp, routing, upgrade,
+};
 use crate::address::{Private, Underlay};
 use crate::config::MemberName;
 use crate::dataplane::attached_programs;
@@ -24,7 +27,7 @@ use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Place};
-use crate::dataplane::{remains, remake};
+use crate::dataplane::remake;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -87,6 +90,7 @@ pub async fn run_until(options: &Options, interrupt: &Interrupt) -> Result<Repor
     let (cluster, _) = load_file::load(&options.config, Some(interrupt)).await?;
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    gone_namespaces::clear_former(interrupt).await?;
     upgrade::take_over_others(Some(&folder), &netlink, interrupt).await?;
     let _lock = lock::interface(&folder, interrupt).await?;
 
@@ -170,23 +174,25 @@ async fn existing(
     interrupt: &Interrupt,
 ) -> Result<Existing, Failure> {
     let folder = &plan.folder;
-    if !folder.exists() {
-        // Somebody may have removed the pins of programs that go on.
-        attached_programs::remove_strays(folder, None, netlink).await?;
-        return Ok(Existing::Nothing { left: BTreeSet::new() });
-    }
-    if folder.is_unfinished()? {
-        tracing::warn!("an earlier attach to {} was killed: starting anew", folder.interface());
-        attached_programs::remove_strays(folder, None, netlink).await?;
-        folder.remove()?;
-        return Ok(Existing::Nothing { left: BTreeSet::new() });
-    }
     let name = folder.interface();
-    let lacks_maps = folder.lacks_maps()?;
-    let attachment = if lacks_maps {
-        tracing::warn!("somebody has removed pins of {name}: starting anew");
-        let lost = || plan.attachment(now(), plan.settings);
-        remains::attachment(folder)?.unwrap_or_else(lost)
+    let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
+    let left = if lost_pins::are_lost(folder)? {
+        if folder.exists() {
+            let before = match folder.is_unfinished()? {
+                true => format!("an earlier attach to {name} was killed"),
+                false => format!("somebody has removed pins of {name}"),
+            };
+            tracing::warn!("{before}: starting anew");
+        }
+        match lost_pins::find(folder, netlink).await? {
+            Some(left) => left,
+            None => {
+                folder.remove()?;
+                let left = lost_pins::unclaimed(Some(folder), &Snapshot::take(netlink).await?)?;
+                let left = left.intersection(&wanted).copied().collect();
+                return Ok(Existing::Nothing { left });
+            }
+        }
     } else {
         let mut maps = Maps::open(folder)?;
         let attachment = maps.attachment()?;
@@ -202,15 +208,17 @@ async fn existing(
             "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
              programs that somebody detached: starting anew"
         );
-        attachment
+        Left { attachment, selves: maps.selves()? }
     };
-    let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
-    let recorded =
-        if lacks_maps { remains::selves(folder)? } else { Maps::open(folder)?.selves()? };
-    let left: BTreeSet<_> = recorded.added.intersection(&wanted).copied().collect();
+    // Another command may have left this interface an address meanwhile.
+    let Left { attachment, selves } = match lost_pins::are_lost(folder)? {
+        true => lost_pins::find(folder, netlink).await?.unwrap_or(left),
+        false => Left { selves: Maps::open(folder)?.selves()?, ..left },
+    };
+    let left: BTreeSet<_> = selves.added.intersection(&wanted).copied().collect();
     let leave = Leave { routes: true, addresses: left.clone(), interrupt: None };
-    detach::remove(folder, &attachment, &recorded, netlink, &leave).await?;
+    detach::remove(folder, &attachment, &selves, netlink, &leave).await?;
     Ok(Existing::Nothing { left })
 }
 

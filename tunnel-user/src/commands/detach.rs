@@ -1,12 +1,14 @@
 //! `rewrite detach`: takes away exactly what attach brought.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use tunnel_common::attachment::Attachment;
 
+use super::lost_pins::{self, Left};
 use super::other_networks::Heirs;
 use super::running::Running;
-use super::{farewell, private_in_arp, routing, upgrade};
+use super::{farewell, gone_namespaces, private_in_arp, routing, upgrade};
 use crate::address::Private;
 use crate::config::MemberName;
 use crate::dataplane::attached_programs;
@@ -18,7 +20,6 @@ use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
-use crate::dataplane::remains;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -33,7 +34,8 @@ use crate::trial::State;
 pub enum Target {
     /// One.
     Interface(String),
-    /// All that are attached in this network namespace.
+    /// All that are attached in this network namespace. In the host's own, also what is left of those that are
+    /// gone.
     All,
 }
 
@@ -58,6 +60,21 @@ pub struct Report {
     pub trial_forgotten: bool,
 }
 
+impl Report {
+    fn nothing(interface: String) -> Self {
+        Self {
+            interface,
+            addresses: Vec::new(),
+            sysctls: Vec::new(),
+            routes: Vec::new(),
+            moved_routes: Vec::new(),
+            told: Vec::new(),
+            unfinished: false,
+            trial_forgotten: false,
+        }
+    }
+}
+
 /// The outcome for each interface.
 #[derive(Debug, Default)]
 pub struct Detached {
@@ -65,6 +82,31 @@ pub struct Detached {
     pub reports: Vec<Report>,
     /// All that could not be taken away, or was not tried after a signal; in the order of the tries.
     pub failures: Vec<Failure>,
+    /// The private addresses of attaches that nothing else was left of.
+    pub left_addresses: Vec<Private>,
+    /// The folders of pins that were left from network namespaces that are gone.
+    pub gone: Vec<PathBuf>,
+}
+
+impl Detached {
+    async fn clear_gone(&mut self, interrupt: &Interrupt) -> Result<(), Failure> {
+        let gone = gone_namespaces::find()?;
+        for folder in &gone.doubtful {
+            tracing::warn!(
+                "{} may be left of a network namespace that is gone, and is let be: some processes can't be \
+                 looked at, which takes a root with all capabilities",
+                folder.path().display()
+            );
+        }
+        for folder in gone.left {
+            interrupt.check().await?;
+            match gone_namespaces::remove(&folder, interrupt).await {
+                Ok(()) => self.gone.push(folder.path().to_owned()),
+                Err(failure) => self.failures.push(failure),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Detaches; of several interfaces, also those behind one that fails. A signal ends it before the next step
@@ -79,9 +121,13 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
     let namespace = NetworkNamespace::current()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
+    gone_namespaces::clear_former(&interrupt).await?;
     let folders = match target {
-        Target::All => pins::folders(namespace)?,
-        Target::Interface(interface) => vec![attached(namespace, interface)?],
+        Target::All => {
+            let lost = lost_pins::interfaces(&netlink).await?;
+            pins::folders(namespace)?.into_iter().chain(lost).collect()
+        }
+        Target::Interface(interface) => vec![known(namespace, interface, &netlink).await?],
     };
     let mut detached = Detached::default();
     if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
@@ -99,7 +145,9 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
             // Another command has detached it meanwhile.
             Ok(false) => match target {
                 Target::All => {}
-                Target::Interface(interface) => return Err(not_attached(namespace, interface)?),
+                Target::Interface(interface) => {
+                    return Err(not_attached(namespace, interface, &netlink).await?);
+                }
             },
             Err(Failure::Interrupted) => {
                 let interface = folder.interface();
@@ -116,7 +164,40 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
             Err(failure) => detached.failures.push(failure),
         }
     }
+    if *target == Target::All && detached.failures.is_empty() {
+        detached.left_addresses = remove_unclaimed(&netlink, &interrupt).await?;
+        if namespace == NetworkNamespace::Host {
+            detached.clear_gone(&interrupt).await?;
+        }
+    }
     Ok(detached)
+}
+
+/// Clears away what is left of network namespaces that are gone.
+///
+/// # Errors
+/// If nothing was tried.
+pub async fn gone() -> Result<Detached, Failure> {
+    privileges::require(Task::UseMaps)?;
+    bpffs::require()?;
+    let mut detached = Detached::default();
+    detached.clear_gone(&Interrupt::listen()?).await?;
+    Ok(detached)
+}
+
+/// Takes away the private addresses with the mark of attach that no interface needs any more.
+async fn remove_unclaimed(
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Vec<Private>, Failure> {
+    let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    let snapshot = Snapshot::take(netlink).await?;
+    let Some(loopback) = snapshot.find(LOOPBACK) else { return Ok(Vec::new()) };
+    let addresses = lost_pins::unclaimed(None, &snapshot)?;
+    for address in &addresses {
+        netlink.remove_loopback_address(loopback.index, *address).await?;
+    }
+    Ok(addresses.into_iter().collect())
 }
 
 /// Detaches one interface, and forgets its trial: what is gone has nothing to go back to. False if it is not
@@ -147,13 +228,10 @@ async fn locked(
 ) -> Result<Option<(Lock, Report)>, Failure> {
     let lock = lock::interface(folder, interrupt).await?;
     upgrade::take_over(folder, netlink, interrupt).await?;
-    if !folder.exists() {
-        return Ok(None);
-    }
     let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     let report = detach(folder, netlink, interrupt).await?;
     drop(shared);
-    Ok(Some((lock, report)))
+    Ok(report.map(|report| (lock, report)))
 }
 
 /// Detaches an interface whose daemon this process is; nothing if it is not attached.
@@ -166,15 +244,28 @@ pub(super) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Fai
     Ok(locked(folder, &netlink, &interrupt).await?.map(|(_, report)| report))
 }
 
-fn attached(namespace: NetworkNamespace, interface: &str) -> Result<Folder, Failure> {
+/// The folder of an interface that is attached, or that an attach has left something of.
+async fn known(
+    namespace: NetworkNamespace,
+    interface: &str,
+    netlink: &Netlink,
+) -> Result<Folder, Failure> {
     let folders = pins::folders(namespace)?;
-    match folders.into_iter().find(|folder| folder.interface() == interface) {
-        Some(folder) => Ok(folder),
-        None => Err(not_attached(namespace, interface)?),
+    if let Some(folder) = folders.into_iter().find(|folder| folder.interface() == interface) {
+        return Ok(folder);
+    }
+    let folder = Folder::of(namespace, interface);
+    match lost_pins::find(&folder, netlink).await? {
+        Some(_) => Ok(folder),
+        None => Err(not_attached(namespace, interface, netlink).await?),
     }
 }
 
-fn not_attached(namespace: NetworkNamespace, interface: &str) -> Result<Failure, Failure> {
+async fn not_attached(
+    namespace: NetworkNamespace,
+    interface: &str,
+    netlink: &Netlink,
+) -> Result<Failure, Failure> {
     let folders = pins::folders(namespace)?;
     let names: Vec<_> = folders.iter().map(Folder::interface).collect();
     let help = if names.is_empty() {
@@ -182,37 +273,37 @@ fn not_attached(namespace: NetworkNamespace, interface: &str) -> Result<Failure,
     } else {
         format!("attached are: {}; `rewrite status` shows more", names.join(", "))
     };
+    let left = lost_pins::unclaimed(None, &Snapshot::take(netlink).await?)?;
+    let help = match left.first() {
+        Some(address) => {
+            format!("{help}; {address} on {LOOPBACK} is left of an attach: rewrite detach --all")
+        }
+        None => help,
+    };
     Ok(Failure::refused(format!("{interface} is not attached"), help))
 }
 
-/// Detaches an interface. The caller holds its lock, and that of what interfaces share.
+/// Detaches an interface; nothing if it is not attached. The caller holds its lock, and that of what interfaces
+/// share.
 async fn detach(
     folder: &Folder,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Report, Failure> {
+) -> Result<Option<Report>, Failure> {
     interrupt.check().await?;
-    if folder.is_unfinished()? {
-        attached_programs::remove_strays(folder, None, netlink).await?;
-        folder.remove()?;
-        let interface = folder.interface().to_owned();
-        return Ok(Report {
-            interface,
-            addresses: Vec::new(),
-            sysctls: Vec::new(),
-            routes: Vec::new(),
-            moved_routes: Vec::new(),
-            told: Vec::new(),
-            unfinished: true,
-            trial_forgotten: false,
-        });
-    }
-    if folder.lacks_maps()?
-        && let Some(attachment) = remains::attachment(folder)?
-    {
-        let recorded = remains::selves(folder)?;
-        let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
-        return remove(folder, &attachment, &recorded, netlink, &leave).await;
+    let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
+    if lost_pins::are_lost(folder)? {
+        return match lost_pins::find(folder, netlink).await? {
+            Some(Left { attachment, selves }) => {
+                remove(folder, &attachment, &selves, netlink, &leave).await.map(Some)
+            }
+            None if folder.exists() => {
+                folder.remove()?;
+                let interface = folder.interface().to_owned();
+                Ok(Some(Report { unfinished: true, ..Report::nothing(interface) }))
+            }
+            None => Ok(None),
+        };
     }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
@@ -221,9 +312,8 @@ async fn detach(
     interrupt.check().await?;
     let told = farewell::say(&mut maps).await?;
     drop(maps);
-    let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
     let report = remove(folder, &attachment, &recorded, netlink, &leave).await?;
-    Ok(Report { told, ..report })
+    Ok(Some(Report { told, ..report }))
 }
 
 /// What [`remove`] leaves on the host, for the attach that follows.
@@ -247,6 +337,7 @@ pub(super) async fn remove(
     netlink: &Netlink,
     leave: &Leave,
 ) -> Result<Report, Failure> {
+    folder.create()?;
     in_flight::begin(folder, Change::Detach)?;
     let snapshot = Snapshot::take(netlink).await?;
     // It may have got another name since.
@@ -310,16 +401,8 @@ pub(super) async fn remove(
     };
     folder.remove()?;
     let interface = folder.interface().to_owned();
-    Ok(Report {
-        interface,
-        addresses,
-        sysctls,
-        routes,
-        moved_routes,
-        told: Vec::new(),
-        unfinished: false,
-        trial_forgotten: false,
-    })
+    let nothing = Report::nothing(interface);
+    Ok(Report { addresses, sysctls, routes, moved_routes, ..nothing })
 }
 
 /// Takes away the programs of ours that run beside the recorded ones. An attach that was killed has not

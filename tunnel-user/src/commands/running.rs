@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
-use super::upgrade;
+use super::{gone_namespaces, upgrade};
 use crate::dataplane::attached_programs::{self, AttachedProgram};
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
@@ -127,7 +127,8 @@ pub(super) fn visible() -> Result<Vec<Folder>, Failure> {
 fn versions() -> Result<Vec<Version>, Failure> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
-    pins::folders(NetworkNamespace::current()?)?.into_iter().map(Version::of).collect()
+    let folders = pins::folders(NetworkNamespace::current()?)?;
+    folders.into_iter().filter(|f| !gone_namespaces::is_of_former(f)).map(Version::of).collect()
 }
 
 /// The pause between two looks at a change that is under way.
@@ -202,6 +203,7 @@ pub(super) async fn locked(
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<(Lock, Running), Failure> {
+    gone_namespaces::clear_former(interrupt).await?;
     let folder = match interface {
         // It may be about to be attached.
         Some(interface) => choose(pins::folders(NetworkNamespace::current()?)?, Some(interface))?,

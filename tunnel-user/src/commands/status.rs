@@ -8,12 +8,14 @@ use tunnel_common::bypass::CLUSTER;
 
 use super::health::{self, Finding};
 use super::running::{self, Running};
+use super::{gone_namespaces, lost_pins};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::text;
 use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
-use crate::host::snapshot::Snapshot;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
 use crate::plan::peers::{Awaited, RunningPeer};
@@ -29,6 +31,19 @@ pub struct Status {
     pub abi_version: u32,
     /// The attached interfaces.
     pub interfaces: Vec<Interface>,
+    /// What is left of attaches whose pins are gone, or whose network namespace is.
+    pub left_behind: Vec<LeftBehind>,
+}
+
+/// What an attach has left that is attached no more.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftBehind {
+    /// What is left, and where.
+    pub what: String,
+    /// How it is cleared away.
+    pub remedy: String,
+    /// Whether it is in this network namespace, and in the way of packets.
+    pub harms: bool,
 }
 
 /// One attached interface.
@@ -217,23 +232,71 @@ fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
     items.into_iter().map(|item| item.to_string()).collect()
 }
 
+impl Status {
+    /// True if nothing is in the way of packets.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.interfaces.iter().all(|interface| interface.healthy)
+            && !self.left_behind.iter().any(|left| left.harms)
+    }
+}
+
 /// Looks at everything that is attached in this network namespace.
 ///
 /// # Errors
 /// If the pins can't be used.
 pub async fn run() -> Result<Status, Failure> {
     let netlink = Netlink::connect()?;
-    let interfaces = running::undisturbed(async |folders| {
+    let (interfaces, mut left_behind) = running::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
         let mut interfaces = Vec::new();
         for folder in folders {
             let running = Running::open(folder)?;
             interfaces.push(interface(&running, &netlink, &snapshot).await?);
         }
-        Ok(interfaces)
+        Ok((interfaces, left_behind(&netlink, &snapshot).await?))
     })
     .await?;
-    Ok(Status { version: env!("CARGO_PKG_VERSION"), abi_version: ABI_VERSION, interfaces })
+    if NetworkNamespace::current()? == NetworkNamespace::Host {
+        left_behind.extend(gone_namespaces::find()?.left.iter().map(|folder| LeftBehind {
+            what: format!(
+                "{} is left of a network namespace that is gone",
+                folder.path().display()
+            ),
+            remedy: "rewrite detach --gone".into(),
+            harms: false,
+        }));
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        abi_version: ABI_VERSION,
+        interfaces,
+        left_behind,
+    })
+}
+
+/// What is left in this network namespace of attaches whose pins somebody has removed.
+async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Failure> {
+    let lost = lost_pins::interfaces(netlink).await?;
+    let mut left: Vec<_> = lost
+        .iter()
+        .map(|folder| {
+            let name = folder.interface();
+            LeftBehind {
+                what: format!(
+                    "somebody has removed the pins of {name}, and what attach brought is left"
+                ),
+                remedy: format!("rewrite attach {name}, or rewrite detach {name}"),
+                harms: true,
+            }
+        })
+        .collect();
+    left.extend(lost_pins::unclaimed(None, snapshot)?.iter().map(|address| LeftBehind {
+        what: format!("{address} on {LOOPBACK} is left of an attach"),
+        remedy: "rewrite detach --all".into(),
+        harms: true,
+    }));
+    Ok(left)
 }
 
 async fn interface(
@@ -255,7 +318,7 @@ async fn interface(
         unreadable(failure);
         None
     });
-    let trial = state.pending(attachment).unwrap_or_else(|failure| {
+    let trial = trial::pending(folder, attachment).unwrap_or_else(|failure| {
         unreadable(failure);
         None
     });

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapInfo;
 use aya::programs::links::LinkType;
@@ -19,6 +20,10 @@ use super::{tc, tcx_query};
 use crate::failure::{Context as _, Failure, is_io};
 use crate::host::netlink::Netlink;
 use crate::host::qdiscs::FilterProgram;
+
+/// The longest wait for a program to go whose link is gone, and the pause between two looks.
+const PATIENCE: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// One program that an interface runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +96,21 @@ pub async fn remove_strays(
         tracing::warn!(
             "{interface} runs a program of rewrite that nobody keeps: detaching it, {program}"
         );
-        if let Err(refusal) = remove(interface, &program) {
-            refusals.push(format!("{refusal:#}"));
+        match remove(interface, &program) {
+            Err(refusal) if !is_io(refusal.as_ref(), io::ErrorKind::NotFound) => {
+                refusals.push(format!("{refusal:#}"));
+            }
+            _ => {}
         }
     }
-    let left = strays(folder, place, netlink).await?;
+    let start = Instant::now();
+    let mut left = strays(folder, place, netlink).await?;
+    // A link that nobody holds any more is gone before its program is (Linux, kernel/bpf/syscall.c,
+    // bpf_link_free and bpf_link_put).
+    while refusals.is_empty() && !left.is_empty() && start.elapsed() < PATIENCE {
+        tokio::time::sleep(INTERVAL).await;
+        left = strays(folder, place, netlink).await?;
+    }
     let Some(first) = left.first() else { return Ok(()) };
     let refusal = match &refusals[..] {
         [] => String::new(),

@@ -16,6 +16,7 @@ use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 
 use super::batch;
+use super::brought;
 use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
 use super::record::{decode_self, encode_self, padded, text};
@@ -55,6 +56,7 @@ pub struct Counts {
 
 /// The maps of one attached interface.
 pub struct Maps {
+    folder: Folder,
     v4: FamilyMaps<[u8; 4]>,
     v6: FamilyMaps<[u8; 16]>,
     selves: HashMap<MapData, u32, LocalMember>,
@@ -79,6 +81,7 @@ impl Maps {
         let v6 =
             Names { peers: maps::PEERS_V6, prefixes: maps::PREFIXES_V6, selves: maps::LOCAL_V6 };
         let maps = Self {
+            folder: folder.clone(),
             v4: FamilyMaps {
                 names: v4,
                 peers: open(folder, v4.peers, Map::HashMap)?,
@@ -204,6 +207,7 @@ impl Maps {
         for key in keys.into_iter().filter(|key| *key >= count) {
             self.selves.remove(&key).doing(what)?;
         }
+        brought::note(&self.folder, &self.attachment()?, &wanted.added);
         Ok(())
     }
 
@@ -295,7 +299,9 @@ impl Maps {
     /// # Errors
     /// If the kernel refuses.
     pub fn set_attachment(&mut self, attachment: &Attachment) -> Result<(), Failure> {
-        self.attachment.set(0, attachment, 0).doing(|| format!("writing {}", maps::ATTACHMENT))
+        self.attachment.set(0, attachment, 0).doing(|| format!("writing {}", maps::ATTACHMENT))?;
+        brought::note(&self.folder, attachment, &self.selves()?.added);
+        Ok(())
     }
 
     /// What was rewritten for the peer in `slot`, on all CPUs.

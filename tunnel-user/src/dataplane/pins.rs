@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirEntryExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use tunnel_common::outcome::Direction;
 use tunnel_common::{ABI_VERSION, maps};
 
 use super::bpffs::BPFFS;
+use super::brought;
 use super::in_flight::Change;
 use super::place::{BOTH, Program};
 use super::upgrade::Abi;
@@ -81,7 +82,8 @@ impl Folder {
         self.beside(runtime, ".change.lock")
     }
 
-    fn beside(&self, runtime: &Path, ending: &str) -> PathBuf {
+    /// A file for this interface below `runtime`, with a name that ends in this way.
+    pub(super) fn beside(&self, runtime: &Path, ending: &str) -> PathBuf {
         let below = self.path.strip_prefix(Path::new(BPFFS).join(OURS)).unwrap_or(&self.path);
         let mut name = below.as_os_str().to_owned();
         name.push(ending);
@@ -140,6 +142,17 @@ impl Folder {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.path.exists()
+    }
+
+    /// Tells the attach that made it from every other one until the next boot: its inode, which the BPF file
+    /// system gives once (Linux, kernel/bpf/inode.c, bpf_get_inode; fs/inode.c, get_next_ino). Changes of what is
+    /// attached, of the maps' size and of the ABI leave it.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn mark(&self) -> Result<u64, Failure> {
+        let metadata = fs::metadata(&self.path);
+        Ok(metadata.doing(|| format!("looking at {}", self.path.display()))?.ino())
     }
 
     /// True if nothing is in it.
@@ -281,8 +294,8 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes it and all its pins, and the folders above it if nothing else is in them. What tells that
-    /// a command is at work goes last.
+    /// Removes it and all its pins, the copy of what attach brought, and the folders above it if nothing else
+    /// is in them. What tells that a command is at work goes last.
     ///
     /// # Errors
     /// If bpffs refuses.
@@ -303,6 +316,7 @@ impl Folder {
                 fs::remove_file(&path).doing(what)?;
             }
         }
+        brought::forget(self);
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result.doing(what)?,
@@ -324,11 +338,11 @@ fn folder_name(interface: &str) -> String {
 }
 
 /// The interface that [`folder_name`] was made from.
-fn interface_name(folder: &str) -> String {
+pub(super) fn interface_name(folder: &str) -> String {
     folder.replace("%2e", ".").replace("%25", "%")
 }
 
-fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
+pub(super) fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
     folder_of(namespace, &Path::new(BPFFS).join(OURS))
 }
 

@@ -10,6 +10,7 @@ pub mod forwarding;
 pub mod link;
 pub mod link_fitness;
 pub mod link_type;
+pub mod live_namespaces;
 pub mod lock_file;
 pub mod netlink;
 pub mod netlink_routes;

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
 use rtnetlink::{AddressMessageBuilder, Handle};
 use tokio::time::timeout;
 
 use super::link::Link;
+use super::netlink_routes::ROUTE_PROTOCOL;
 use super::network_changes::NetworkChanges;
 use crate::address::Private;
 use crate::failure::{Context as _, Failure};
 
 const LOOPBACK: &str = "lo";
+/// The mark of the addresses that attach adds (IFA_PROTO, Linux 5.18; older kernels keep none), as `ip address`
+/// shows it: `proto 114`, the number of our routes. Those from 1 to 3 are the kernel's.
+const ADDRESS_PROTOCOL: u8 = ROUTE_PROTOCOL;
 /// The longest wait for the local route of a new address.
 const LOCAL_ROUTE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,6 +35,10 @@ pub struct LinkAddress {
     pub link: u32,
     /// The address.
     pub address: IpAddr,
+    /// The bits of its prefix.
+    pub length: u8,
+    /// True if it has the mark of those that attach adds.
+    pub is_ours: bool,
 }
 
 impl Netlink {
@@ -97,6 +105,8 @@ impl Netlink {
         if let IpAddr::V6(ip) = ip {
             *request.message_mut() = without_detection(loopback, ip, length);
         }
+        let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));
+        request.message_mut().attributes.push(mark);
         request.execute().await.doing(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
         // Never, where rules lead around the table of local routes.
         timeout(LOCAL_ROUTE_PATIENCE, self.until_local(ip)).await.unwrap_or(Ok(()))
@@ -151,7 +161,13 @@ fn link_address(message: &AddressMessage) -> Option<LinkAddress> {
     // only the latter otherwise.
     let local = find(|a| if let AddressAttribute::Local(ip) = a { Some(*ip) } else { None });
     let address = find(|a| if let AddressAttribute::Address(ip) = a { Some(*ip) } else { None });
-    Some(LinkAddress { link: message.header.index, address: local.or(address)? })
+    let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));
+    Some(LinkAddress {
+        link: message.header.index,
+        address: local.or(address)?,
+        length: message.header.prefix_len,
+        is_ours: message.attributes.contains(&mark),
+    })
 }
 
 /// Without duplicate address detection, which takes a moment in which no route can name the address

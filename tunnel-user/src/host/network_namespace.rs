@@ -1,10 +1,13 @@
 //! Which network namespace a command works in.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sched::{CloneFlags, setns};
 
 use crate::failure::{Context as _, Failure};
@@ -39,6 +42,25 @@ impl NetworkNamespace {
         let inode = fs::metadata(file).doing(|| format!("looking at {file}"))?.ino();
         Ok(Self::Other(inode))
     }
+}
+
+/// The number of this process's network namespace that no other gets until the next boot, as it does the inode
+/// (SO_NETNS_COOKIE, Linux 5.14; older kernels have none).
+#[must_use]
+pub fn cookie() -> Option<u64> {
+    let socket = UnixDatagram::unbound().ok()?;
+    let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    // SAFETY: the option is as long as `cookie`, and `length` says how long that is; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(cookie)
 }
 
 /// The name of the network namespace whose `ip netns exec` this process runs under.

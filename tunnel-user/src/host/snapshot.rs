@@ -1,11 +1,13 @@
 //! The interfaces and addresses of this host at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::link::Link;
 use super::link_fitness;
 use super::netlink::{LinkAddress, Netlink};
+use crate::address::Private;
+use crate::config::Prefix;
 use crate::failure::Failure;
 
 /// The name of the loopback interface in every network namespace.
@@ -110,6 +112,14 @@ impl Snapshot {
     #[must_use]
     pub fn all_addresses(&self) -> Vec<IpAddr> {
         self.addresses.iter().map(|a| a.address).collect()
+    }
+
+    /// The private addresses on the loopback interface that have the mark of those that attach adds.
+    #[must_use]
+    pub fn marked_addresses(&self) -> BTreeSet<Private> {
+        let loopback = self.find(LOOPBACK).map(|link| link.index);
+        let marked = self.addresses.iter().filter(|a| a.is_ours && Some(a.link) == loopback);
+        marked.filter_map(|a| Prefix::new(a.address, a.length).ok()).map(Private).collect()
     }
 
     /// The interfaces' names by index.

@@ -1,0 +1,175 @@
+//! A network namespace is deleted while an interface in it is attached: its pins are told of and cleared away, and
+//! those of one that something keeps alive are left alone.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::lab::A_PRIVATE;
+use tests::netns::Namespace;
+use tests::process;
+use tests::wait::wait_until;
+
+use crate::bpffs::pins;
+use crate::host_state::HostState;
+use crate::process::Process;
+use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
+use crate::trial_state::state;
+
+const REMEDY: &str = "rewrite detach --gone";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `rewrite` outside of all labs.
+fn outside(scenario: &Scenario, words: &[&str]) -> Result<Ended> {
+    end(Command::new(scenario.rewrite.binary()).args(words))
+}
+
+/// True if `status` outside tells that the pins in `folder` are left.
+fn is_told(scenario: &Scenario, folder: &Path) -> Result<bool> {
+    let status = outside(scenario, &["status"])?;
+    let path = folder.display().to_string();
+    let line = status.stdout.lines().find(|line| line.contains(&path));
+    ensure!(line.is_none_or(|line| line.contains(REMEDY)), "{status:?}");
+    Ok(line.is_some())
+}
+
+/// Deletes the name of a network namespace; the kernel deletes what has no name and no user a moment later.
+fn delete_name(host: &Namespace) -> Result<()> {
+    process::run(Command::new("ip").args(["netns", "delete", host.name()])).map(drop)
+}
+
+/// The folder of the pins of A, which is attached and then loses its name.
+fn attached_and_deleted(scenario: &Scenario, hook: &[&str]) -> Result<(PathBuf, PathBuf)> {
+    let host = &scenario.lab.a;
+    scenario.attach(host, hook)?;
+    let (folder, state) = (pins(host)?, state(host)?);
+    ensure!(!is_told(scenario, &folder)?, "it is there");
+    delete_name(host)?;
+    Ok((folder, state))
+}
+
+fn wait_until_told(scenario: &Scenario, folder: &Path) -> Result<()> {
+    wait_until("status to tell of the pins", PATIENCE, || {
+        Ok(is_told(scenario, folder)?.then_some(()))
+    })
+}
+
+#[test]
+fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away() -> Result<()> {
+    for hook in [NOTHING_MORE, CLSACT, XDP] {
+        if hook == CLSACT && fs::read_link("/proc/1/ns/net").is_err() {
+            eprintln!(
+                "not tested with clsact: a process that can't be looked at may have the namespace"
+            );
+            continue;
+        }
+        let scenario = Scenario::new()?;
+        let (folder, state) = attached_and_deleted(&scenario, hook)?;
+        wait_until_told(&scenario, &folder)?;
+        let said = outside(&scenario, &["detach", "--gone"])?;
+        said.require(0, &[])?;
+        ensure!(said.stdout.contains(&folder.display().to_string()), "{said:?}");
+        ensure!(!folder.exists() && !state.exists(), "{hook:?}: something is left");
+        ensure!(!is_told(&scenario, &folder)?, "{hook:?}");
+    }
+    Ok(())
+}
+
+/// What keeps the namespace alive is not one of `ip netns`.
+fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
+    let scenario = Scenario::new()?;
+    let kept = keep(&scenario)?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let folder = pins(host)?;
+    // Its links run on no interface any more: they do not tell that the namespace is alive.
+    host.run(&["ip", "link", "delete", "eth0"])?;
+    delete_name(host)?;
+    ensure!(!is_told(&scenario, &folder)?, "it is alive");
+    outside(&scenario, &["detach", "--gone"])?.require(0, &[])?;
+    ensure!(folder.exists(), "the pins of a namespace that is alive were removed");
+    drop(kept);
+    wait_until_told(&scenario, &folder)?;
+    outside(&scenario, &["detach", "--gone"])?.require(0, &[])?;
+    ensure!(!folder.exists(), "it is left");
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_an_open_file_keeps_alive_keeps_its_pins() -> Result<()> {
+    kept_alive(|scenario| Ok(File::open(scenario.lab.a.path())?))
+}
+
+#[test]
+fn a_namespace_that_a_process_keeps_alive_keeps_its_pins() -> Result<()> {
+    kept_alive(|scenario| Process::start(scenario.lab.a.command("sleep").arg("600")))
+}
+
+#[test]
+fn a_namespace_that_a_mount_elsewhere_keeps_alive_keeps_its_pins() -> Result<()> {
+    kept_alive(|scenario| {
+        let file = scenario.file("namespace", "")?;
+        let (file, name) = (file.display(), scenario.lab.a.path());
+        // In a mount namespace of its own, which knows the other name no more.
+        let script = format!(
+            "mount --make-rprivate / && mount --bind {0} {file} && umount {0} && echo mounted && exec \
+             sleep 600",
+            name.display()
+        );
+        let holder =
+            Process::start(Command::new("unshare").args(["--mount", "sh", "-c", &script]))?;
+        holder.wait_for_line("mounted")?;
+        Ok(holder)
+    })
+}
+
+/// The pins are there, and the network namespace of the same inode is another one.
+#[test]
+fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    host.run(&["ip", "address", "add", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
+    host.sysctl("net.ipv4.conf.eth0.arp_announce", "2")?;
+    let before = HostState::of(host)?;
+    host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
+    host.sysctl("net.ipv4.conf.eth0.arp_announce", "0")?;
+    for words in [&["attach"][..], &["detach", "eth0"], &["detach", "--all"], &["status"]] {
+        scenario.attach(host, NOTHING_MORE)?;
+        // What is in the namespace of now is its operator's.
+        host.run(&["ip", "route", "flush", "proto", "114"])?;
+        host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
+        host.run(&["ip", "address", "add", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
+        host.sysctl("net.ipv4.conf.eth0.arp_ignore", "0")?;
+        let copy = state(host)?.join("eth0.brought.json");
+        let mut brought: Value = serde_json::from_slice(&fs::read(&copy)?)?;
+        brought["namespace"] =
+            brought["namespace"].as_u64().context("no cookie")?.wrapping_add(1).into();
+        fs::write(&copy, brought.to_string())?;
+        match words {
+            ["attach"] => {
+                let ended = scenario.try_attach(host, NOTHING_MORE)?;
+                ended.require(0, &["left from a network namespace that is gone"])?;
+                ensure!(ended.stdout.contains("eth0: attached"), "{ended:?}");
+                scenario.require_traffic()?;
+                scenario.detach(host)?;
+            }
+            ["status"] => {
+                let status = scenario.try_run(host, words)?;
+                ensure!(status.stdout.contains("nothing is attached"), "{status:?}");
+                scenario.rewrite.run(host, &["detach", "--all"])?;
+            }
+            words => {
+                let ended = scenario.try_run(host, words)?;
+                ensure!(ended.stderr.contains("namespace that is gone"), "{ended:?}");
+            }
+        }
+        before.assert_unchanged(host, &format!("{words:?}"));
+        host.sysctl("net.ipv4.conf.eth0.arp_announce", "0")?;
+        host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
+    }
+    Ok(())
+}

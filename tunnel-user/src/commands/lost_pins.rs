@@ -1,0 +1,141 @@
+//! What an attach has left on the host where somebody has removed pins: known by what is pinned still, by the copy
+//! in /run, by the marks of addresses and routes, and by the programs that go on.
+
+use std::collections::BTreeSet;
+
+use tunnel_common::attachment::{Attachment, HOOK_TCX};
+
+use super::routing;
+use super::running::Running;
+use crate::address::Private;
+use crate::dataplane::attached_programs;
+use crate::dataplane::brought::{self, Brought};
+use crate::dataplane::lock;
+use crate::dataplane::maps::RecordedSelves;
+use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::remains;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::snapshot::Snapshot;
+
+/// What is left of an attach, in the words of the records that are gone.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    /// What is attached, as far as it is known.
+    pub attachment: Attachment,
+    /// Who this host is, as far as it is known; and the addresses that attach added.
+    pub selves: RecordedSelves,
+}
+
+/// True if the pins in `folder` do not tell what attach brought: none is there, or some are gone.
+///
+/// # Errors
+/// If the folder can't be read.
+pub(super) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
+    Ok(!folder.exists() || folder.is_unfinished()? || folder.lacks_maps()?)
+}
+
+/// Looks for what is left of an attach to the interface of `folder`, whose pins are lost; nothing if there is no
+/// trace of one.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub(super) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Failure> {
+    let snapshot = Snapshot::take(netlink).await?;
+    let brought = Brought::of(folder).filter(|brought| !brought.is_of_another_namespace());
+    let pinned = remains::attachment(folder)?.filter(|pinned| pinned.ifindex != 0);
+    let link = snapshot.find(folder.interface()).map(|link| link.index);
+    let recorded = pinned.map(|pinned| pinned.ifindex);
+    let recorded = recorded.or(brought.as_ref().map(|brought| brought.interface_index));
+    let index = recorded.or(link).unwrap_or_default();
+    let is_trace = brought.is_some()
+        || pinned.is_some()
+        || (index != 0 && !routing::ours(netlink, index).await?.is_empty())
+        || !attached_programs::strays(folder, None, netlink).await?.is_empty();
+    if !is_trace {
+        return Ok(None);
+    }
+    let mut selves = remains::selves(folder)?;
+    selves.added.extend(brought.iter().flat_map(Brought::private_addresses));
+    selves.added.extend(unclaimed(Some(folder), &snapshot)?);
+    // Without a record, a filter of ours is told by its name: that at our place may be somebody's.
+    let unknown = Brought { interface_index: index, hook: HOOK_TCX, ..Brought::default() };
+    let attachment = pinned.unwrap_or_else(|| brought.unwrap_or(unknown).attachment());
+    Ok(Some(Left { attachment, selves }))
+}
+
+/// The addresses on the loopback interface with the mark of attach that no interface but that of `folder` needs
+/// or has added.
+///
+/// # Errors
+/// If the pins can't be looked at.
+pub(super) fn unclaimed(
+    folder: Option<&Folder>,
+    snapshot: &Snapshot,
+) -> Result<BTreeSet<Private>, Failure> {
+    let mut marked = snapshot.marked_addresses();
+    if marked.is_empty() {
+        return Ok(marked);
+    }
+    let namespace = NetworkNamespace::current()?;
+    let mut others = pins::folders(namespace)?;
+    others.extend(brought::folders(namespace).into_iter().filter(|other| !other.exists()));
+    for other in others.iter().filter(|other| Some(*other) != folder) {
+        let selves = match Running::open(other.clone()) {
+            Ok(running) => Some(running.selves),
+            Err(_) => remains::selves(other).ok().filter(|left| !left.identity.selves().is_empty()),
+        };
+        let brought = Brought::of(other).map(|brought| brought.private_addresses());
+        if selves.is_none() && brought.is_none() {
+            // Nobody can tell what it needs.
+            return Ok(BTreeSet::new());
+        }
+        let mut claimed = brought.unwrap_or_default();
+        if let Some(selves) = selves {
+            claimed.extend(selves.identity.on_loopback());
+            claimed.extend(selves.added);
+        }
+        marked.retain(|address| !claimed.contains(address));
+    }
+    Ok(marked)
+}
+
+/// The interfaces of this network namespace without pins that an attach has left something of, unless a command is
+/// at work on them.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub(super) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure> {
+    let namespace = NetworkNamespace::current()?;
+    let attached = pins::folders(namespace)?;
+    let snapshot = Snapshot::take(netlink).await?;
+    let routes = netlink.host_routes().await?;
+    let through: BTreeSet<u32> = routes
+        .iter()
+        .filter(|existing| existing.is_ours())
+        .map(|existing| existing.route.link)
+        .filter(|link| {
+            // By the name that it had then.
+            !attached.iter().any(|folder| {
+                remains::attachment(folder).is_ok_and(|a| a.is_some_and(|a| a.ifindex == *link))
+            })
+        })
+        .collect();
+    let routed = through.iter().filter_map(|index| snapshot.link(*index));
+    let mut found: Vec<_> = brought::folders(namespace)
+        .into_iter()
+        .filter(|folder| Brought::of(folder).is_some_and(|b| !b.is_of_another_namespace()))
+        .chain(routed.map(|link| Folder::of(namespace, &link.name)))
+        .filter(|folder| !attached.contains(folder))
+        .collect();
+    found.sort_by(|a, b| a.interface().cmp(b.interface()));
+    found.dedup();
+    let mut idle = Vec::new();
+    for folder in found {
+        if !lock::is_held(&folder)? {
+            idle.push(folder);
+        }
+    }
+    Ok(idle)
+}

@@ -1,0 +1,82 @@
+//! The pins of other network namespaces, seen from outside: the BPF file system is one for all of them.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::bpf_link::BpfLink;
+use super::pins::{self, Folder};
+use super::place::BOTH;
+use super::upgrade::Abi;
+use crate::failure::{Context as _, Failure};
+use crate::host::network_namespace::NetworkNamespace;
+
+/// The inodes of the network namespaces, other than the host's own, that have pins.
+///
+/// # Errors
+/// If the folder of the pins can't be read.
+pub fn inodes() -> Result<Vec<u64>, Failure> {
+    let top = pins::namespace_folder(NetworkNamespace::Host);
+    let names = match fs::read_dir(&top) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.doing(|| format!("reading {}", top.display()))?,
+    };
+    let names = names.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter_map(|name| inode(&name)).collect())
+}
+
+fn inode(name: &str) -> Option<u64> {
+    name.strip_prefix("netns-")?.parse().ok()
+}
+
+/// True if one of the pinned links runs its program on an interface, in whatever network namespace that is, and
+/// false if none does; nothing if no link is pinned, as with clsact.
+#[must_use]
+pub fn run_somewhere(folder: &Folder) -> Option<bool> {
+    let links = BOTH.into_iter().filter_map(|direction| {
+        match BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info()) {
+            Ok(link) => Some(link.interface != 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // One that can't be asked may run.
+            Err(_) => Some(true),
+        }
+    });
+    links.reduce(|one, other| one || other)
+}
+
+/// Refuses a folder with pins that neither this version nor the one before makes.
+///
+/// # Errors
+/// [`Failure::Pins`] that names them.
+pub fn require_ours(folder: &Folder) -> Result<(), Failure> {
+    let maps: Vec<_> = Abi::ALL.into_iter().flat_map(Abi::maps).collect();
+    let others = folder.others(&maps)?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let path = folder.path().display();
+    Err(Failure::pins(
+        format!("{path} holds pins that are not from rewrite: {}", others.join(", ")),
+        format!(
+            "find out whose they are, and have their owner move them out of {}",
+            parent(folder)
+        ),
+    ))
+}
+
+fn parent(folder: &Folder) -> String {
+    folder.path().parent().unwrap_or(Path::new("/")).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_namespace_is_told_from_that_of_an_interface() {
+        assert_eq!(inode("netns-4026532511"), Some(4_026_532_511));
+        for interface in ["eth0", "netns-", "netns-eth0", "netns-7a"] {
+            assert_eq!(inode(interface), None, "{interface}");
+        }
+    }
+}

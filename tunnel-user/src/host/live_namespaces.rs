@@ -1,0 +1,156 @@
+//! The network namespaces that something keeps alive, as /proc shows: processes and their threads, open files and
+//! mounts.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Context as _, Failure};
+
+const PROC: &str = "/proc";
+/// The inode of the initial PID namespace (Linux, include/uapi/linux/nsfs.h, PID_NS_INIT_INO).
+const PID_NAMESPACE_INITIAL: u64 = 0xEFFF_FFFC;
+
+/// The inodes of the network namespaces that were found.
+#[derive(Debug, Default)]
+pub struct LiveNamespaces {
+    inodes: BTreeSet<u64>,
+    /// True if some process, or some of one, could not be looked at.
+    has_gaps: bool,
+    /// A mount namespace is looked at once.
+    mounts: BTreeSet<PathBuf>,
+}
+
+impl LiveNamespaces {
+    /// Looks at all processes. Nothing from within a container, whose /proc shows only its own.
+    ///
+    /// # Errors
+    /// If /proc can't be read.
+    pub fn look() -> Result<Option<Self>, Failure> {
+        let own = namespace_of(&Path::new(PROC).join("self/ns/pid"), "pid");
+        if !own.is_ok_and(|own| own == Some(PID_NAMESPACE_INITIAL)) {
+            return Ok(None);
+        }
+        let mut found = Self::default();
+        let processes = fs::read_dir(PROC).doing(|| format!("reading {PROC}"))?;
+        for process in processes.flatten() {
+            if process.file_name().to_string_lossy().parse::<u32>().is_ok() {
+                found.add_process(&process.path());
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// False if a process could not be looked at, which takes all the capabilities that it has (ptrace(2)).
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        !self.has_gaps
+    }
+
+    /// True if the network namespace of this inode was found.
+    #[must_use]
+    pub fn has(&self, inode: u64) -> bool {
+        self.inodes.contains(&inode)
+    }
+
+    /// A process that has ended keeps nothing alive.
+    fn add_process(&mut self, process: &Path) {
+        let tasks = self.seen(list(&process.join("task"))).into_iter().flatten();
+        let files = self.seen(list(&process.join("fd"))).into_iter().flatten();
+        for link in tasks.map(|task| task.join("ns/net")).chain(files) {
+            let found = self.seen(namespace_of(&link, "net"));
+            self.inodes.extend(found.flatten());
+        }
+        let mounts = self.seen(passed_over(fs::read_link(process.join("ns/mnt")))).flatten();
+        if mounts.is_some_and(|mounts| self.mounts.insert(mounts)) {
+            let text = self.seen(passed_over(fs::read_to_string(process.join("mountinfo"))));
+            self.inodes.extend(mounted(&text.flatten().unwrap_or_default()));
+        }
+    }
+
+    fn seen<T>(&mut self, result: io::Result<T>) -> Option<T> {
+        self.has_gaps |= result.is_err();
+        result.ok()
+    }
+}
+
+/// The entries of a folder of a process; none if it has ended.
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = passed_over(fs::read_dir(folder))?;
+    let paths = entries.into_iter().flatten().map(|entry| entry.map(|entry| entry.path()));
+    Ok(passed_over(paths.collect::<io::Result<Vec<_>>>())?.unwrap_or_default())
+}
+
+/// The inode of the namespace of this kind that a link in /proc leads to, if it leads to one.
+fn namespace_of(link: &Path, kind: &str) -> io::Result<Option<u64>> {
+    let target = passed_over(fs::read_link(link))?;
+    Ok(target.and_then(|target| inode(&target.to_string_lossy(), kind)))
+}
+
+/// The inode in a text like `net:[4026531840]` (namespaces(7)).
+fn inode(text: &str, kind: &str) -> Option<u64> {
+    text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The network namespaces that are mounted as files (proc_pid_mountinfo(5), field 4).
+fn mounted(mountinfo: &str) -> impl Iterator<Item = u64> {
+    mountinfo.lines().filter_map(|line| inode(line.split(' ').nth(3)?, "net"))
+}
+
+/// Nothing where a process or a thread has ended meanwhile.
+fn passed_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_inode_of_a_namespace_stands_in_brackets() {
+        assert_eq!(inode("net:[4026531840]", "net"), Some(4_026_531_840));
+        for other in ["mnt:[4026531841]", "net:[]", "net:4026531840", "socket:[77]", "/dev/null"] {
+            assert_eq!(inode(other, "net"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_with_a_name_is_found_among_the_mounts() {
+        let mountinfo = "\
+30 22 0:26 / /sys/fs/bpf rw shared:9 - bpf bpf rw,mode=700
+98 25 0:4 net:[4026532511] /run/netns/srva rw shared:55 - nsfs nsfs rw
+99 25 0:4 mnt:[4026532600] /run/mounts/a rw - nsfs nsfs rw
+";
+        assert_eq!(mounted(mountinfo).collect::<Vec<_>>(), [4_026_532_511]);
+    }
+
+    #[test]
+    fn the_namespaces_of_this_process_and_its_files_are_found() {
+        let own = Path::new("/proc/self/ns/net");
+        let mut found = LiveNamespaces::default();
+        found.add_process(Path::new("/proc/self"));
+        assert!(found.is_complete());
+        assert!(found.has(fs::metadata(own).unwrap().ino()));
+        let mut of_files = LiveNamespaces::default();
+        let file = File::open(own).unwrap();
+        of_files.inodes.extend(
+            list(Path::new("/proc/self/fd"))
+                .unwrap()
+                .iter()
+                .filter_map(|fd| namespace_of(fd, "net").unwrap()),
+        );
+        assert!(of_files.has(file.metadata().unwrap().ino()));
+        assert!(!found.has(1));
+        found.add_process(Path::new("/proc/0"));
+        assert!(found.is_complete());
+    }
+}
