@@ -5,13 +5,11 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
-use tests::wait::wait_until;
 
 use crate::apply_comes_back::{CLUSTER, apply, members, require_members};
 use crate::process::Process;
@@ -190,12 +188,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("trial.json is not what apply wrote"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
-    // The guard tells one attach from another by its time in seconds.
-    let seconds = || -> Result<u64> { Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()) };
-    let detached = seconds()?;
-    wait_until("the next second", Duration::from_secs(5), || {
-        Ok((seconds()? > detached).then_some(()))
-    })?;
+    // Within the same second, as a rule.
     run.attach()?;
     let attached = members(&scenario)?;
     guard.wait()?;

@@ -16,8 +16,8 @@ use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
-    BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial, WayBack,
-    require_none,
+    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial,
+    WayBack, require_none,
 };
 
 /// What was asked for.
@@ -81,7 +81,7 @@ pub async fn run(
     match attach::carry_out(&mut plan, &netlink, &interrupt).await {
         Ok(attached) => {
             // Of what a killed attach had left, it is another one now.
-            trial.attached_at = Running::open(folder)?.attachment.attached_at;
+            trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
             let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
             if let Err(failure) = state.record(&trial) {
                 trial.phase = phase;
@@ -121,7 +121,7 @@ fn begin(
     let mut trial = Trial {
         id: format!("{:x}", began.milliseconds()),
         interface: interface.into(),
-        attached_at: attachment.attached_at,
+        attach: AttachId::of(&running.folder, attachment)?,
         config: path::absolute(&request.config).doing(|| "looking for the file".into())?,
         content: ContentHash::of(content),
         deadline: began.after(time.seconds()),

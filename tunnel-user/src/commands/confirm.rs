@@ -5,7 +5,7 @@ use crate::dataplane::bpffs;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
-use crate::trial::{Phase, State, Trial};
+use crate::trial::{AttachId, Phase, State, Trial};
 
 /// Ends the trial on the attached interface, or on that of the given name, and keeps the change.
 ///
@@ -17,7 +17,8 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
     let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
     let interface = running.folder.interface();
     let state = State::of(&running.folder);
-    let trial = state.pending(&running.attachment)?.ok_or_else(|| match state.rolled_back() {
+    let attach = AttachId::of(&running.folder, &running.attachment)?;
+    let trial = state.pending(attach)?.ok_or_else(|| match state.rolled_back() {
         Ok(Some(last)) => Failure::refused(
             format!(
                 "no trial is pending on {interface}: {} was taken back at {}",

@@ -1,7 +1,5 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
-use tunnel_common::attachment::Attachment;
-
 use super::attach_plan::{now, plan};
 use super::{attach, load_file, running, status};
 use crate::dataplane::bpffs;
@@ -11,7 +9,9 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::trial::{ANOTHER_BEGUN, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial};
+use crate::trial::{
+    ANOTHER_BEGUN, AttachId, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
+};
 
 /// What is now true.
 #[derive(Clone, Debug)]
@@ -73,7 +73,8 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
     let folder = running.folder.clone();
     let interface = folder.interface();
     let state = State::of(&folder);
-    let mut trial = match pending(asker, &state, &running.attachment)? {
+    let attach = AttachId::of(&folder, &running.attachment)?;
+    let mut trial = match pending(asker, &state, attach)? {
         Ok(trial) => trial,
         Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
     };
@@ -116,11 +117,11 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
 fn pending(
     asker: &Asker,
     state: &State,
-    attachment: &Attachment,
+    attach: AttachId,
 ) -> Result<Result<Trial, String>, Failure> {
     let held = match asker {
         Asker::Operator { id, .. } => {
-            let Some(trial) = state.pending(attachment)? else {
+            let Some(trial) = state.pending(attach)? else {
                 return Ok(Err(NOT_PENDING.into()));
             };
             let is_meant = id.as_ref().is_none_or(|id| *id == trial.id);
@@ -128,7 +129,7 @@ fn pending(
         }
         Asker::Guard(held) => &held.trial,
     };
-    Ok(match state.standing(held, attachment.attached_at) {
+    Ok(match state.standing(held, attach) {
         Standing::Pending(trial) => Ok(*trial),
         Standing::Lost => {
             tracing::warn!("the record of the trial is lost: going back by what the guard holds");

@@ -16,7 +16,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
-use crate::trial::State;
+use crate::trial::{self, State};
 
 /// Takes over all interfaces of this network namespace but `folder`'s that the version before has attached:
 /// a command for one looks at the others as well. The caller holds no lock of an interface.
@@ -116,7 +116,7 @@ async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Failu
 /// know these pins.
 fn guard_anew(folder: &Folder, attachment: &Attachment) -> Result<(), Failure> {
     let state = State::of(folder);
-    match state.pending(attachment)? {
+    match trial::pending(folder, attachment)? {
         Some(trial) => state.guard_anew(trial),
         None => Ok(()),
     }

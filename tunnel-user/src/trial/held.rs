@@ -72,7 +72,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::BootTime;
-    use super::super::record::{ContentHash, Phase, WayBack};
+    use super::super::record::{AttachId, ContentHash, Phase, WayBack};
     use super::*;
 
     fn held() -> Held {
@@ -86,7 +86,7 @@ mod tests {
         let trial = Trial {
             id: "1".into(),
             interface: "eth0".into(),
-            attached_at: 7,
+            attach: AttachId { attached_at: 7, pins: Some(8) },
             config: PathBuf::from("/etc/new.toml"),
             content: ContentHash::of(b"new"),
             deadline: BootTime::now().unwrap(),

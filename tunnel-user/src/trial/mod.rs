@@ -24,7 +24,7 @@ pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use held::Held;
-pub use record::{ContentHash, Phase, RolledBack, Trial, WayBack};
+pub use record::{AttachId, ContentHash, Phase, RolledBack, Trial, WayBack};
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
 /// The trial that is pending for what is attached with the pins in `folder` and the record
@@ -33,7 +33,7 @@ pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 /// # Errors
 /// If the record of the trial can't be read.
 pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>, Failure> {
-    State::of(folder).pending(attachment)
+    State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
 /// Whether a trial of a file with this content was the last that happened to what is attached with
@@ -56,7 +56,7 @@ pub fn require_none(folder: &Folder) -> Result<(), Failure> {
     if !state.has_trial() || !folder.exists() || folder.is_unfinished()? {
         return Ok(());
     }
-    match state.pending(&upgrade::attachment(folder)?)? {
+    match pending(folder, &upgrade::attachment(folder)?)? {
         Some(trial) => Err(trial.in_the_way()),
         None => Ok(()),
     }

@@ -5,11 +5,13 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tunnel_common::attachment::Attachment;
 
 use super::boot_clock::BootTime;
 use super::guard::Guard;
 use crate::commands::attach_plan::Options;
 use crate::config::Drain;
+use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::failure::Failure;
 
@@ -20,8 +22,9 @@ pub struct Trial {
     pub id: String,
     /// The interface.
     pub interface: String,
-    /// When the interface was attached, as its pins say: a trial is over with what it was about.
-    pub attached_at: u64,
+    /// The attach that it is about: a trial is over with it.
+    #[serde(flatten)]
+    pub attach: AttachId,
     /// The file that is tried, absolute.
     pub config: PathBuf,
     /// What was in it.
@@ -34,6 +37,33 @@ pub struct Trial {
     pub phase: Phase,
     /// Who waits for the deadline; nobody yet if nothing has been changed yet.
     pub guard: Option<Guard>,
+}
+
+/// Tells one attach of an interface from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachId {
+    /// When it was, in seconds since the Unix epoch.
+    pub attached_at: u64,
+    /// The mark of the pins; nothing in a record of the version before.
+    #[serde(default)]
+    pub pins: Option<u64>,
+}
+
+impl AttachId {
+    /// The attach with the pins in `folder` and the record `attachment`.
+    ///
+    /// # Errors
+    /// If the pins are gone.
+    pub fn of(folder: &Folder, attachment: &Attachment) -> Result<Self, Failure> {
+        Ok(Self { attached_at: attachment.attached_at, pins: Some(folder.mark()?) })
+    }
+
+    /// True if it may be the same one: the pins count where both know them.
+    #[must_use]
+    pub fn is(self, other: Self) -> bool {
+        let has_other_pins = matches!((self.pins, other.pins), (Some(a), Some(b)) if a != b);
+        self.attached_at == other.attached_at && !has_other_pins
+    }
 }
 
 /// How far a trial has come.
@@ -147,6 +177,17 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(ContentHash::of(b"abc"), ContentHash(hash.into()));
+    }
+
+    #[test]
+    fn attaches_of_one_second_are_told_apart_by_their_pins() {
+        let attach = |attached_at, pins| AttachId { attached_at, pins };
+        assert!(attach(1, Some(7)).is(attach(1, Some(7))));
+        assert!(!attach(1, Some(7)).is(attach(1, Some(8))));
+        assert!(!attach(1, None).is(attach(2, None)));
+        // The version before has written down the second alone.
+        let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
+        assert!(before.is(attach(1, Some(7))));
     }
 
     #[test]

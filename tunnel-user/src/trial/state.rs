@@ -5,16 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tunnel_common::attachment::Attachment;
-
 use super::guard::Guard;
 use super::held::Held;
-use super::record::{Phase, RolledBack, Trial};
+use super::record::{AttachId, Phase, RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::failure::{Context as _, Failure};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 const RUN: &str = "/run";
 const TRIAL: &str = "trial.json";
@@ -76,15 +74,14 @@ impl State {
         self.path.join(TRIAL).exists()
     }
 
-    /// The trial of what is attached with the record `attachment`. One that was killed before it
+    /// The trial of the attach `attach`. One that was killed before it
     /// had a guard has changed nothing, and is none.
     ///
     /// # Errors
     /// If the record can't be read.
-    pub fn pending(&self, attachment: &Attachment) -> Result<Option<Trial>, Failure> {
+    pub fn pending(&self, attach: AttachId) -> Result<Option<Trial>, Failure> {
         let trial: Option<Trial> = self.read(TRIAL)?;
-        Ok(trial
-            .filter(|trial| trial.attached_at == attachment.attached_at && trial.guard.is_some()))
+        Ok(trial.filter(|trial| trial.attach.is(attach) && trial.guard.is_some()))
     }
 
     /// The trial that was taken back last.
@@ -133,17 +130,17 @@ impl State {
         Ok(Held { trial, before: fs::read_to_string(&before).doing(what)? })
     }
 
-    /// The record of the trial that a guard holds, for what was attached at `attached_at`.
+    /// The record of the trial that a guard holds, while `attach` is what is attached.
     #[must_use]
-    pub fn standing(&self, held: &Trial, attached_at: u64) -> Standing {
+    pub fn standing(&self, held: &Trial, attach: AttachId) -> Standing {
         if self.is_ended(&held.id) {
             return Standing::Over(NOT_PENDING);
         }
         match self.read::<Trial>(TRIAL) {
             Ok(Some(trial)) if trial.id != held.id => Standing::Over(ANOTHER_BEGUN),
-            Ok(Some(trial)) if trial.attached_at != attached_at => Standing::Over(ATTACHED_ANEW),
+            Ok(Some(trial)) if !trial.attach.is(attach) => Standing::Over(ATTACHED_ANEW),
             Ok(Some(trial)) => Standing::Pending(Box::new(trial)),
-            Ok(None) if held.attached_at != attached_at => Standing::Over(ATTACHED_ANEW),
+            Ok(None) if !held.attach.is(attach) => Standing::Over(ATTACHED_ANEW),
             Ok(None) | Err(_) => Standing::Lost,
         }
     }
@@ -370,7 +367,7 @@ mod tests {
             state.record(&trial(phase)).unwrap();
             assert_eq!(state.read::<Trial>(TRIAL).unwrap(), Some(trial(phase)));
         }
-        let other = Trial { attached_at: 2, ..trial(Phase::Applied) };
+        let other = Trial { id: "8".into(), ..trial(Phase::Applied) };
         assert!(state.record(&other).is_err(), "this one was not prepared");
         empty(&state);
         fs::create_dir(state.path.join("rolled-back.json.new")).unwrap();
@@ -384,12 +381,13 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let state = State { path: top.path().join("eth0") };
         let held = trial(Phase::Applying);
-        let standing = || state.standing(&held, 1);
+        let at = |attached_at| AttachId { attached_at, pins: None };
+        let standing = || state.standing(&held, at(1));
         assert_eq!(standing(), Standing::Lost);
-        assert!(matches!(state.standing(&held, 2), Standing::Over(_)));
+        assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
         state.begin(&held, "").unwrap();
         assert_eq!(standing(), Standing::Pending(Box::new(held.clone())));
-        assert!(matches!(state.standing(&held, 2), Standing::Over(_)));
+        assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
         fs::write(state.path.join(TRIAL), "{").unwrap();
         assert_eq!(standing(), Standing::Lost);
         // The interface was detached; nobody finds the guard.
