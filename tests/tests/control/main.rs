@@ -34,6 +34,7 @@ mod learnt_path;
 mod locks;
 mod lossless;
 mod lost_pins;
+mod maps_half_made;
 mod more_members;
 mod moves;
 mod moves_of_three;

@@ -12,6 +12,7 @@ use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change, Seen};
+use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
@@ -93,7 +94,7 @@ pub async fn look(
         findings.look(false, String::new(), failure.to_string());
     }
     killed(running, &mut findings)?;
-    programs(running, netlink, &mut findings).await;
+    programs(running, netlink, &mut findings).await?;
     strays(running, link, netlink, &mut findings).await?;
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
@@ -116,7 +117,11 @@ fn killed(running: &Running, findings: &mut Findings) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings) {
+async fn programs(
+    running: &Running,
+    netlink: &Netlink,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
     let place = Place::from_codes(attachment.hook, attachment.ingress);
@@ -131,6 +136,16 @@ async fn programs(running: &Running, netlink: &Netlink, findings: &mut Findings)
             format!("packets do not meet the {label} program: rewrite attach {name}"),
         );
     }
+    let Some(place) = place else { return Ok(()) };
+    let unseen = map_use::unseen(folder, place, attachment.ifindex, netlink).await?;
+    if !unseen.is_empty() {
+        let wrong = format!(
+            "the programs look into other maps than the pinned ones ({}): rewrite attach {name}",
+            unseen.join(", ")
+        );
+        findings.look(false, String::new(), wrong);
+    }
+    Ok(())
 }
 
 /// Programs of ours that run beside the pinned ones: both rewrite each packet.

@@ -9,7 +9,9 @@ use super::running::Running;
 use super::{diff, load_file, move_notices, private_in_arp};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
+use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
+use crate::dataplane::place::Place;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{Found, find, under_way};
 use crate::failure::Failure;
@@ -105,6 +107,13 @@ async fn compare(
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {
         return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
+    }
+    let attachment = &running.attachment;
+    if let Some(place) = Place::from_codes(attachment.hook, attachment.ingress)
+        && !map_use::unseen(folder, place, attachment.ifindex, netlink).await?.is_empty()
+    {
+        let why = format!("the programs of {interface} look into other maps than the pinned ones");
+        return Ok(Look::Differs(vec![why]));
     }
     let strays = running.strays(netlink).await?;
     if !strays.is_empty() {

@@ -12,6 +12,7 @@ use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::Purpose;
 use crate::dataplane::lock;
+use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
@@ -124,8 +125,17 @@ async fn apply(
     let has_moved = attachment.settings.moved == 1;
     let needed = settings(wanted, &InterfaceSettings::from(&attachment.settings), has_moved);
     let needed = both(&attachment.settings, &needed);
-    if needed != attachment.settings {
-        let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
+    let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
+    let unseen = map_use::unseen(folder, place, attachment.ifindex, netlink).await?;
+    if !unseen.is_empty() {
+        tracing::warn!(
+            "the programs of {} look into other maps than the pinned ones ({}), as a command that made larger \
+             ones was killed: loading programs that look into these",
+            folder.interface(),
+            unseen.join(", ")
+        );
+    }
+    if needed != attachment.settings || !unseen.is_empty() {
         let verbose = attachment.verbose == 1;
         let purpose = Purpose { place, settings: needed, verbose };
         swap::to(folder, &purpose, maps, attachment, steps)?;

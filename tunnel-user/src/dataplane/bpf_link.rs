@@ -1,19 +1,15 @@
 //! Links between programs and interfaces, by pin and by id. aya 0.14 closes links; it can't detach one
 //! that somebody else holds as well.
 
-use std::ffi::CString;
 use std::io;
-use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::ptr;
 
 use nix::libc;
 
+use super::bpf_call::{call, info, number, open, open_pinned};
+
 /// Linux, include/uapi/linux/bpf.h, enum bpf_cmd.
-const BPF_OBJ_GET: libc::c_long = 7;
-const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_LINK_GET_FD_BY_ID: libc::c_long = 30;
 const BPF_LINK_DETACH: libc::c_long = 34;
 
@@ -38,24 +34,10 @@ pub struct LinkInfo {
 }
 
 #[repr(C)]
-struct ObjGet {
-    path: u64,
-    fd: u32,
-    flags: u32,
-}
-
-#[repr(C)]
 struct GetFdById {
     id: u32,
     next_id: u32,
     open_flags: u32,
-}
-
-#[repr(C)]
-struct GetInfo {
-    fd: u32,
-    length: u32,
-    info: u64,
 }
 
 #[repr(C)]
@@ -69,10 +51,7 @@ impl BpfLink {
     /// # Errors
     /// The kernel's: ENOENT if there is no pin.
     pub fn pinned(path: &Path) -> io::Result<Self> {
-        let path = CString::new(path.as_os_str().as_bytes())?;
-        let mut get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-        // SAFETY: `get` is what the command takes; the path is terminated and outlives the call.
-        unsafe { open(BPF_OBJ_GET, &mut get) }
+        open_pinned(path).map(Self)
     }
 
     /// The link with this id.
@@ -82,7 +61,7 @@ impl BpfLink {
     pub fn by_id(id: u32) -> io::Result<Self> {
         let mut get = GetFdById { id, next_id: 0, open_flags: 0 };
         // SAFETY: `get` is what the command takes, and holds no pointer.
-        unsafe { open(BPF_LINK_GET_FD_BY_ID, &mut get) }
+        unsafe { open(BPF_LINK_GET_FD_BY_ID, &mut get) }.map(Self)
     }
 
     /// Asks the kernel about it.
@@ -91,11 +70,8 @@ impl BpfLink {
     /// The kernel's: EINVAL if it is no link.
     pub fn info(&self) -> io::Result<LinkInfo> {
         let mut words = [0_u32; INFO_WORDS];
-        let length = size_of_val(&words) as u32;
-        let mut get = GetInfo { fd: self.number(), length, info: words.as_mut_ptr() as u64 };
-        // SAFETY: `get` is what the command takes; `info` has room for `length` bytes, which are zero, and
-        // outlives the call.
-        unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut get)? };
+        // SAFETY: the struct of a link is shorter, and holds no pointer that it would be asked to follow.
+        unsafe { info(&self.0, &mut words)? };
         // The type, the id, the program's id and, behind a gap, the interface's index.
         let [_, id, program, _, interface, ..] = words;
         Ok(LinkInfo { id, program, interface })
@@ -107,32 +83,8 @@ impl BpfLink {
     /// # Errors
     /// The kernel's: EINVAL if it is no link.
     pub fn detach(&self) -> io::Result<()> {
-        let mut detach = Detach { fd: self.number() };
+        let mut detach = Detach { fd: number(&self.0) };
         // SAFETY: `detach` is what the command takes, and holds no pointer.
         unsafe { call(BPF_LINK_DETACH, &mut detach) }.map(drop)
     }
-
-    fn number(&self) -> u32 {
-        self.0.as_raw_fd().cast_unsigned()
-    }
-}
-
-/// # Safety
-/// `attributes` is what `command` takes; what it points to is valid for the call. `command` returns a new
-/// descriptor.
-unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<BpfLink> {
-    // SAFETY: as the caller says.
-    let fd = unsafe { call(command, attributes)? };
-    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made it, and nobody else knows of it.
-    Ok(BpfLink(unsafe { OwnedFd::from_raw_fd(fd) }))
-}
-
-/// # Safety
-/// `attributes` is what `command` takes; what it points to is valid for the call.
-unsafe fn call<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
-    // SAFETY: as the caller says; the size is that of `attributes`.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

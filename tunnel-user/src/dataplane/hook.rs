@@ -193,12 +193,24 @@ pub async fn runs(
     netlink: &Netlink,
     link: u32,
 ) -> bool {
+    running(folder, place, direction, netlink, link).await.is_some()
+}
+
+/// The pin of the program that packets meet in a direction: that of the last attach, or of one that was killed
+/// while it exchanged them.
+pub(super) async fn running(
+    folder: &Folder,
+    place: Place,
+    direction: Direction,
+    netlink: &Netlink,
+    link: u32,
+) -> Option<PathBuf> {
     let kind = place.program(direction);
     if !folder.program(kind).exists() {
-        return false;
+        return None;
     }
     let pins = [folder.program(kind), folder.new_program(kind)];
-    runs_one_of(folder, &pins, place, direction, netlink, link).await
+    one_of(folder, &pins, place, direction, netlink, link).await
 }
 
 /// Whether packets that cross the interface of index `link` meet one of the programs that are pinned at
@@ -211,9 +223,17 @@ pub(super) async fn runs_one_of(
     netlink: &Netlink,
     link: u32,
 ) -> bool {
-    let pinned =
-        pins.iter().filter_map(|pin| ProgramInfo::from_pin(pin).ok().map(|info| info.id()));
-    let pinned: Vec<u32> = pinned.collect();
+    one_of(folder, pins, place, direction, netlink, link).await.is_some()
+}
+
+async fn one_of(
+    folder: &Folder,
+    pins: &[PathBuf],
+    place: Place,
+    direction: Direction,
+    netlink: &Netlink,
+    link: u32,
+) -> Option<PathBuf> {
     let attached = match (place.program(direction), place.hook) {
         (Program::Xdp, _) => attached_programs::by_xdp(link, netlink).await,
         (Program::Egress | Program::Ingress, Hook::Tcx) => {
@@ -223,10 +243,13 @@ pub(super) async fn runs_one_of(
             attached_programs::by_filters(link, direction, netlink).await
         }
     };
-    attached.is_ok_and(|attached| {
-        let mut ours = attached.iter().filter(|program| pinned.contains(&program.id));
+    let attached = attached.ok()?;
+    let runs = |pin: &&PathBuf| {
+        let Ok(info) = ProgramInfo::from_pin(pin) else { return false };
+        let mut ours = attached.iter().filter(|program| program.id == info.id());
         ours.any(|program| attached_programs::is_at(folder, place, program))
-    })
+    };
+    pins.iter().find(runs).cloned()
 }
 
 /// A link that was made, to be pinned.

@@ -2,6 +2,7 @@
 
 pub mod attached_programs;
 mod batch;
+mod bpf_call;
 mod bpf_link;
 pub mod bpffs;
 pub mod brought;
@@ -12,6 +13,7 @@ pub mod instance;
 pub mod load;
 pub mod loader;
 pub mod lock;
+pub mod map_use;
 pub mod maps;
 pub mod object;
 pub mod other_namespaces;

@@ -1,0 +1,82 @@
+//! The calls of bpf(2) that aya 0.14 lacks: what is pinned, opened and asked by its own descriptor. By id it
+//! takes CAP_SYS_ADMIN.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr;
+
+use nix::libc;
+
+/// Linux, include/uapi/linux/bpf.h, enum bpf_cmd.
+const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+
+#[repr(C)]
+struct ObjGet {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct GetInfo {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// Opens what is pinned at `path`.
+///
+/// # Errors
+/// The kernel's: ENOENT if there is no pin.
+pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: `get` is what the command takes; the path is terminated and outlives the call.
+    unsafe { open(BPF_OBJ_GET, &mut get) }
+}
+
+/// Has the kernel write what it knows of a link or a program into `info`.
+///
+/// # Errors
+/// The kernel's: EINVAL if it is neither.
+///
+/// # Safety
+/// `info` is, as far as it goes, the struct of what `fd` is; what it points to is valid for the call.
+pub(super) unsafe fn info<T>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
+    let length = size_of::<T>() as u32;
+    let mut get = GetInfo { fd: number(fd), length, info: ptr::from_mut(info) as u64 };
+    // SAFETY: `get` is what the command takes; `info` has room for `length` bytes, and outlives the call.
+    unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut get) }.map(drop)
+}
+
+pub(super) fn number(fd: &OwnedFd) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+/// # Safety
+/// `attributes` is what `command` takes; what it points to is valid for the call. `command` returns a new
+/// descriptor.
+pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: as the caller says.
+    let fd = unsafe { call(command, attributes)? };
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// # Safety
+/// `attributes` is what `command` takes; what it points to is valid for the call.
+pub(super) unsafe fn call<T>(
+    command: libc::c_long,
+    attributes: &mut T,
+) -> io::Result<libc::c_long> {
+    // SAFETY: as the caller says; the size is that of `attributes`.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,86 @@
+//! The maps that the programs which run look into, beside those that are pinned. A command that was killed while it
+//! put larger maps in the place of the pins leaves programs that look into those of before: what is written into the
+//! pinned ones changes no packet.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use aya::maps::MapInfo;
+use tunnel_common::maps;
+
+use super::bpf_call::{info, open_pinned};
+use super::hook;
+use super::pins::Folder;
+use super::place::{BOTH, Place};
+use crate::failure::{Context as _, Failure};
+use crate::host::netlink::Netlink;
+
+/// The maps that commands write and every program looks into.
+const OF_PROGRAMS: [&str; 8] = [
+    maps::PEERS_V4,
+    maps::PEERS_V6,
+    maps::PREFIXES_V4,
+    maps::PREFIXES_V6,
+    maps::LOCAL_V4,
+    maps::LOCAL_V6,
+    maps::PEER_FILTER,
+    maps::BYPASS,
+];
+
+/// Room for the ids of more maps than a program of any version looks into (Linux, include/linux/bpf.h,
+/// MAX_USED_MAPS: 64).
+const MAPS_MAX: usize = 64;
+
+/// The first part of struct bpf_prog_info (Linux 4.15, include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct ProgramMaps {
+    before: [u32; 12],
+    created_by: u32,
+    count: u32,
+    ids: u64,
+}
+
+/// The pinned maps that a program which runs at `place`, on the interface of index `link`, does not look into.
+///
+/// # Errors
+/// If the kernel can't be asked.
+pub async fn unseen(
+    folder: &Folder,
+    place: Place,
+    link: u32,
+    netlink: &Netlink,
+) -> Result<Vec<&'static str>, Failure> {
+    let mut unseen = BTreeSet::new();
+    for direction in BOTH {
+        let Some(pin) = hook::running(folder, place, direction, netlink, link).await else {
+            continue;
+        };
+        let seen = seen_by(&pin).doing(|| format!("asking which maps {} uses", pin.display()))?;
+        for name in OF_PROGRAMS {
+            let pin = folder.map(name);
+            let map = MapInfo::from_pin(&pin).doing(|| format!("looking at {}", pin.display()))?;
+            if !seen.contains(&map.id()) {
+                unseen.insert(name);
+            }
+        }
+    }
+    Ok(unseen.into_iter().collect())
+}
+
+/// The ids of the maps that a pinned program looks into. Asked by its descriptor, the kernel tells them without a
+/// capability (Linux, kernel/bpf/syscall.c, bpf_prog_get_info_by_fd).
+fn seen_by(pin: &Path) -> io::Result<BTreeSet<u32>> {
+    let program = open_pinned(pin)?;
+    let mut ids = [0_u32; MAPS_MAX];
+    let mut maps = ProgramMaps {
+        count: ids.len() as u32,
+        ids: ids.as_mut_ptr() as u64,
+        ..ProgramMaps::default()
+    };
+    // SAFETY: these are the first fields of a program's struct; `ids` has room for `count` ids, and outlives the
+    // call.
+    unsafe { info(&program, &mut maps)? };
+    Ok(ids.into_iter().take(maps.count as usize).collect())
+}
