@@ -55,6 +55,7 @@ mod run_ends;
 mod run_follows_file;
 mod run_follows_network;
 mod run_one_program;
+mod run_waits;
 mod scenario;
 mod several_ways;
 mod stats;

@@ -64,12 +64,48 @@ pub async fn run(
         bpffs::require()?;
     }
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
-    let _instance = Instance::claim(&folder)?;
-    let mut daemon = Daemon::new(options, &folder)?;
+    let Some(_instance) = claim(&folder).await? else { return Ok(None) };
+    let mut daemon = Daemon::new(options, &folder).await?;
     let ended = daemon.run().await;
     // A daemon that could not go on is started again by the service manager: nothing is detached.
     ended?;
     if detach_on_exit { detach::as_its_daemon(&folder).await } else { Ok(None) }
+}
+
+/// The pause between two tries to become the interface's daemon.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Becomes the interface's daemon, as soon as /run can be written to. Nothing if a signal comes before.
+async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
+    let listen = |kind| signal(kind).doing(|| "listening for signals".into());
+    let (mut terminate, mut stop) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut watchdog = service_manager::watchdog().map(interval);
+    let mut told = None;
+    loop {
+        let why = match Instance::claim(folder) {
+            Ok(instance) => return Ok(Some(instance)),
+            Err(failure @ Failure::Host { .. }) => failure.to_string(),
+            Err(failure) => return Err(failure),
+        };
+        if told.as_ref() != Some(&why) {
+            let interface = folder.interface();
+            tracing::error!("{interface} is not looked after, waiting: {why}");
+            let line = why.lines().next().unwrap_or_default();
+            service_manager::tell(&Tell::Status(format!("not looked at, waiting: {line}")));
+            told = Some(why);
+        }
+        let again = tokio::time::sleep(INTERVAL);
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                () = &mut again => break,
+                () = alive(watchdog.as_mut()) => {}
+                _ = terminate.recv() => return Ok(None),
+                _ = stop.recv() => return Ok(None),
+            }
+        }
+    }
 }
 
 /// The thin shell around [`Follow`]: waits for events, and carries out actions.
@@ -90,7 +126,7 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(options: &'a Options, folder: &'a Folder) -> Result<Self, Failure> {
+    async fn new(options: &'a Options, folder: &'a Folder) -> Result<Self, Failure> {
         let listen = |kind| signal(kind).doing(|| "listening for signals".into());
         Ok(Self {
             options,
@@ -98,7 +134,7 @@ impl<'a> Daemon<'a> {
             netlink: Netlink::connect()?,
             began: Instant::now(),
             follow: Follow::default(),
-            file: FileChanges::listen(&options.config)?,
+            file: FileChanges::listen(&options.config).await?,
             network: NetworkChanges::listen()?,
             programs: ProgramChanges::listen(folder),
             interrupt: Interrupt::listen()?,

@@ -7,13 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::{Component, Path, PathBuf, absolute};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::failure::{Context as _, Failure};
 
@@ -35,15 +40,37 @@ const LINKS_MAX: usize = 40;
 /// The names that lead to a file, by the folder that each is in.
 type Steps = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// Listens for changes of one file.
+/// The longest wait for the file systems on the way before the file counts as changed.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The pause between two tries to watch what the kernel has no room for.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Listens for changes of one file. The way to it is looked up on a thread of its own: on a file system that hangs,
+/// that may never end.
 pub struct FileChanges {
     path: PathBuf,
-    inotify: AsyncFd<Descriptor>,
-    watched: BTreeMap<WatchDescriptor, BTreeSet<OsString>>,
+    /// Nothing while the user has too many.
+    inotify: Option<AsyncFd<Descriptor>>,
+    watched: Watched,
+    looking: Option<Looking>,
+    /// When the next try is due to watch what is not watched and could be; nothing if all is.
+    tried_at: Option<Instant>,
+}
+
+/// The names that count, by what is watched.
+type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
+
+/// A look at the way to the file, on its thread.
+struct Looking {
+    thread: JoinHandle<(Watched, Option<Failure>)>,
+    /// When the caller hears of it though it has not ended; nothing once it has heard.
+    told_at: Option<Instant>,
+    /// True if another look is due when it ends.
+    again: bool,
 }
 
 /// Lets tokio wait for it.
-struct Descriptor(Inotify);
+struct Descriptor(Arc<Inotify>);
 
 impl AsRawFd for Descriptor {
     fn as_raw_fd(&self) -> RawFd {
@@ -58,18 +85,22 @@ impl AsFd for Descriptor {
 }
 
 impl FileChanges {
-    /// Listens from now on. Neither the file nor its folder need be there. Needs a tokio runtime.
+    /// Listens from now on, or as soon as the kernel lets it: it limits instances and watches
+    /// (fs.inotify.max_user_instances and max_user_watches). Neither the file nor its folder need be there.
+    /// Needs a tokio runtime.
     ///
     /// # Errors
-    /// If the kernel gives no inotify instance (fs.inotify.max_user_instances).
-    pub fn listen(path: &Path) -> Result<Self, Failure> {
-        let what = || format!("watching {}", path.display());
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).doing(what)?;
-        // SAFETY: the descriptor is owned, always the same, and closed when it is dropped.
-        let inotify = unsafe { AsyncFd::register(Descriptor(inotify)) }.doing(what)?;
+    /// If there is no current folder for the path.
+    pub async fn listen(path: &Path) -> Result<Self, Failure> {
+        let path = absolute(path).doing(|| format!("watching {}", path.display()))?;
         let mut changes =
-            Self { path: absolute(path).doing(what)?, inotify, watched: BTreeMap::new() };
-        changes.watch()?;
+            Self { path, inotify: None, watched: Watched::new(), looking: None, tried_at: None };
+        changes.look(None);
+        if let Some(looking) = &mut changes.looking
+            && let Ok(ended) = timeout(PATIENCE, &mut looking.thread).await
+        {
+            changes.take(ended);
+        }
         Ok(changes)
     }
 
@@ -78,54 +109,158 @@ impl FileChanges {
     /// # Errors
     /// If the kernel can't be listened to.
     pub async fn changed(&mut self) -> Result<(), Failure> {
-        let what = || "listening for changes of the file".to_owned();
         loop {
-            let mut ready = self.inotify.readable().await.doing(what)?;
-            let events = match self.inotify.get_ref().0.read_events() {
-                Ok(events) => events,
-                Err(Errno::EAGAIN) => {
-                    ready.clear_ready();
-                    continue;
+            let told_at = self.looking.as_ref().and_then(|looking| looking.told_at);
+            let tried_at = self.tried_at.filter(|_| self.looking.is_none());
+            tokio::select! {
+                ended = end(self.looking.as_mut()) => {
+                    let (was_told, had_gaps) = (told_at.is_none(), self.tried_at.is_some());
+                    let again = self.looking.take().is_some_and(|looking| looking.again);
+                    self.take(ended);
+                    if again {
+                        self.look(Some(PATIENCE));
+                    } else if !was_told || (had_gaps && self.tried_at.is_none()) {
+                        return Ok(());
+                    }
                 }
-                Err(errno) => return Err(errno).doing(what),
-            };
-            drop(ready);
-            let concerns = events.iter().any(|event| match &event.name {
-                // The folder itself; or so much has happened that events were dropped.
-                None => true,
-                Some(name) => self.watched.get(&event.wd).is_some_and(|names| names.contains(name)),
-            });
-            if concerns {
-                self.watch()?;
-                return Ok(());
+                () = at(told_at) => {
+                    if let Some(looking) = &mut self.looking {
+                        looking.told_at = None;
+                    }
+                    return Ok(());
+                }
+                () = at(tried_at) => self.look(None),
+                concerns = concerning(self.inotify.as_ref(), &self.watched) => match &mut self.looking {
+                    _ if !concerns? => {}
+                    Some(looking) => {
+                        looking.again = true;
+                        return Ok(());
+                    }
+                    None => self.look(Some(PATIENCE)),
+                },
             }
             // Whatever happens in the folder, the caller's other events have their turn.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Watches the folders that lead to the file now, and those no longer that have led there.
-    fn watch(&mut self) -> Result<(), Failure> {
-        let mut watched = BTreeMap::new();
-        let steps = steps(&self.path, |path| fs::read_link(path));
-        let folders = steps.into_iter().map(|(folder, names)| (folder, IN_FOLDER, names));
-        let file = (self.path.clone(), OF_FILE, BTreeSet::new());
-        for (path, mask, names) in folders.chain([file]) {
-            match self.inotify.get_ref().0.add_watch(&path, mask) {
-                Ok(descriptor) => watched.insert(descriptor, names),
-                // The folder that it is in tells when it comes.
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => continue,
-                Err(errno) => {
-                    return Err(errno).doing(|| format!("watching {}", path.display()));
+    /// Begins to watch the folders that lead to the file now. The caller hears of it when it ends, and at the
+    /// latest after `told_in`; or only if a gap is closed.
+    fn look(&mut self, told_in: Option<Duration>) {
+        if self.inotify.is_none() {
+            match inotify() {
+                Ok(inotify) => self.inotify = Some(inotify),
+                Err(failure) => return self.note_gap(Some(failure)),
+            }
+        }
+        let Some(inotify) = &self.inotify else { return };
+        let (inotify, path) = (Arc::clone(&inotify.get_ref().0), self.path.clone());
+        self.looking = Some(Looking {
+            thread: spawn_blocking(move || watch(&inotify, &path)),
+            told_at: told_in.map(|told_in| Instant::now() + told_in),
+            again: false,
+        });
+    }
+
+    /// Takes over what a look has ended with.
+    fn take(&mut self, ended: Result<(Watched, Option<Failure>), JoinError>) {
+        self.looking = None;
+        match ended {
+            Ok((watched, gap)) => {
+                if let Some(inotify) = &self.inotify {
+                    for old in self.watched.keys().filter(|old| !watched.contains_key(old)) {
+                        // The kernel has removed it already where the folder is gone.
+                        let _ = inotify.get_ref().0.rm_watch(*old);
+                    }
                 }
-            };
+                self.watched = watched;
+                self.note_gap(gap);
+            }
+            Err(error) => {
+                let what = format!("watching {}", self.path.display());
+                self.note_gap(Some(Failure::kernel(what, error)));
+            }
         }
-        for old in self.watched.keys().filter(|old| !watched.contains_key(old)) {
-            // The kernel has removed it already where the folder is gone.
-            let _ = self.inotify.get_ref().0.rm_watch(*old);
+    }
+
+    /// Tells once of a gap.
+    fn note_gap(&mut self, gap: Option<Failure>) {
+        if let Some(failure) = &gap
+            && self.tried_at.is_none()
+        {
+            tracing::warn!(
+                "changes of {} are found by the look every 30 seconds alone for now: {failure}",
+                self.path.display()
+            );
         }
-        self.watched = watched;
-        Ok(())
+        self.tried_at = gap.map(|_| Instant::now() + INTERVAL);
+    }
+}
+
+fn inotify() -> Result<AsyncFd<Descriptor>, Failure> {
+    let what = || "asking for an inotify instance (fs.inotify.max_user_instances)".to_owned();
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).doing(what)?;
+    // SAFETY: the descriptor is owned, always the same, and closed when the last owner is dropped.
+    unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.doing(what)
+}
+
+/// Watches the folders that lead to the file now; with why something is not watched that could be.
+fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Failure>) {
+    let (mut watched, mut gap) = (Watched::new(), None);
+    let steps = steps(path, |path| fs::read_link(path));
+    let folders = steps.into_iter().map(|(folder, names)| (folder, IN_FOLDER, names));
+    let file = (path.to_owned(), OF_FILE, BTreeSet::new());
+    for (path, mask, names) in folders.chain([file]) {
+        match inotify.add_watch(&path, mask) {
+            Ok(descriptor) => drop(watched.insert(descriptor, names)),
+            // The folder that it is in tells when it comes.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {}
+            Err(errno) => {
+                let what = format!("watching {} (fs.inotify.max_user_watches)", path.display());
+                gap = Some(Failure::kernel(what, errno));
+            }
+        }
+    }
+    (watched, gap)
+}
+
+/// The end of a look; never if there is none.
+async fn end(looking: Option<&mut Looking>) -> Result<(Watched, Option<Failure>), JoinError> {
+    match looking {
+        Some(looking) => (&mut looking.thread).await,
+        None => pending().await,
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for events; true if one concerns the file. Never ends if there is nothing to listen to.
+async fn concerning(
+    inotify: Option<&AsyncFd<Descriptor>>,
+    watched: &Watched,
+) -> Result<bool, Failure> {
+    let what = || "listening for changes of the file".to_owned();
+    let Some(inotify) = inotify else { return pending().await };
+    loop {
+        let mut ready = inotify.readable().await.doing(what)?;
+        let events = match inotify.get_ref().0.read_events() {
+            Ok(events) => events,
+            Err(Errno::EAGAIN) => {
+                ready.clear_ready();
+                continue;
+            }
+            Err(errno) => return Err(errno).doing(what),
+        };
+        return Ok(events.iter().any(|event| match &event.name {
+            // The folder itself; or so much has happened that events were dropped.
+            None => true,
+            Some(name) => watched.get(&event.wd).is_some_and(|names| names.contains(name)),
+        }));
     }
 }
 

@@ -57,10 +57,19 @@ impl LiveNamespaces {
     /// A process that has ended keeps nothing alive.
     fn add_process(&mut self, process: &Path) {
         let tasks = self.seen(list(&process.join("task"))).into_iter().flatten();
-        let files = self.seen(list(&process.join("fd"))).into_iter().flatten();
-        for link in tasks.map(|task| task.join("ns/net")).chain(files) {
-            let found = self.seen(namespace_of(&link, "net"));
+        for task in tasks {
+            let found = self.seen(namespace_of(&task.join("ns/net"), "net"));
             self.inodes.extend(found.flatten());
+        }
+        // A file that was opened by another name than its own has that in /proc/PID/fd.
+        for file in self.seen(list(&process.join("fdinfo"))).into_iter().flatten() {
+            let text = self.seen(passed_over(fs::read_to_string(file)));
+            if let Some(text) = text.flatten() {
+                match file_inode(&text) {
+                    Some(inode) => self.inodes.extend([inode]),
+                    None => self.has_gaps = true,
+                }
+            }
         }
         let mounts = self.seen(passed_over(fs::read_link(process.join("ns/mnt")))).flatten();
         if mounts.is_some_and(|mounts| self.mounts.insert(mounts)) {
@@ -93,6 +102,11 @@ fn inode(text: &str, kind: &str) -> Option<u64> {
     text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
 
+/// The inode of an open file (proc_pid_fdinfo(5)), a namespace's or another one; nothing before Linux 5.14.
+fn file_inode(fdinfo: &str) -> Option<u64> {
+    fdinfo.lines().find_map(|line| line.strip_prefix("ino:"))?.trim().parse().ok()
+}
+
 /// The network namespaces that are mounted as files (proc_pid_mountinfo(5), field 4).
 fn mounted(mountinfo: &str) -> impl Iterator<Item = u64> {
     mountinfo.lines().filter_map(|line| inode(line.split(' ').nth(3)?, "net"))
@@ -110,7 +124,6 @@ fn passed_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
@@ -121,6 +134,13 @@ mod tests {
         for other in ["mnt:[4026531841]", "net:[]", "net:4026531840", "socket:[77]", "/dev/null"] {
             assert_eq!(inode(other, "net"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_inode_of_a_file_is_told_by_newer_kernels() {
+        let before = "pos:\t0\nflags:\t02\nmnt_id:\t15\n";
+        assert_eq!(file_inode(before), None);
+        assert_eq!(file_inode(&format!("{before}ino:\t4026532511\n")), Some(4_026_532_511));
     }
 
     #[test]
@@ -140,16 +160,9 @@ mod tests {
         found.add_process(Path::new("/proc/self"));
         assert!(found.is_complete());
         assert!(found.has(fs::metadata(own).unwrap().ino()));
-        let mut of_files = LiveNamespaces::default();
-        let file = File::open(own).unwrap();
-        of_files.inodes.extend(
-            list(Path::new("/proc/self/fd"))
-                .unwrap()
-                .iter()
-                .filter_map(|fd| namespace_of(fd, "net").unwrap()),
-        );
-        assert!(of_files.has(file.metadata().unwrap().ino()));
-        assert!(!found.has(1));
+        let file = tempfile::tempfile().unwrap();
+        found.add_process(Path::new("/proc/self"));
+        assert!(found.has(file.metadata().unwrap().ino()));
         found.add_process(Path::new("/proc/0"));
         assert!(found.is_complete());
     }
