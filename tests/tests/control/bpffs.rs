@@ -18,6 +18,7 @@ pub const BPFFS: &str = "/sys/fs/bpf";
 
 /// Offsets in the value of `attachment`.
 pub const ATTACHMENT_ABI_VERSION: usize = offset_of!(Attachment, abi_version);
+pub const ATTACHMENT_ATTACHED_AT: usize = offset_of!(Attachment, attached_at);
 pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 

@@ -12,6 +12,7 @@ use tests::lab::PUBLIC_INTERFACE;
 use tests::netns::Namespace;
 
 use crate::apply_comes_back::{CLUSTER, apply, members, require_members};
+use crate::bpffs::{ATTACHMENT_ATTACHED_AT, set_attachment_byte};
 use crate::process::Process;
 use crate::scenario::{Ended, Scenario, end};
 use crate::trial_state::{Guard, state};
@@ -183,13 +184,18 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     let scenario = Scenario::new()?;
     let run = SmallRun::attached(&scenario)?;
     let guard = run.try_other("15s")?;
+    let record: Value = serde_json::from_slice(&fs::read(run.of_interface("trial.json"))?)?;
     fs::write(run.of_interface("trial.json"), "{")?;
     let status = run.try_run(&["status"])?;
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("trial.json is not what apply wrote"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
-    // Within the same second, as a rule.
     run.attach()?;
+    // Within the same second.
+    let second = record["attached_at"].as_u64().context("no time")?;
+    for (place, byte) in (ATTACHMENT_ATTACHED_AT..).zip(second.to_ne_bytes()) {
+        set_attachment_byte(&scenario.pin(run.host, "attachment")?, place, byte)?;
+    }
     let attached = members(&scenario)?;
     guard.wait()?;
     require_members(&scenario, &attached)?;
