@@ -98,10 +98,10 @@ impl Detached {
                 folder.path().display()
             );
         }
-        for folder in gone.left {
+        for left in gone.left {
             interrupt.check().await?;
-            match gone_namespaces::remove(&folder, interrupt).await {
-                Ok(()) => self.gone.push(folder.path().to_owned()),
+            match left.remove(interrupt).await {
+                Ok(()) => self.gone.push(left.folder.path().to_owned()),
                 Err(failure) => self.failures.push(failure),
             }
         }

@@ -16,9 +16,41 @@ use crate::trial::State;
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     /// No process, open file or mount has the namespace, and no pinned link runs on an interface.
-    pub left: Vec<Folder>,
+    pub left: Vec<LeftPins>,
     /// No pin tells, and a process can't be looked at that may have the namespace.
     pub doubtful: Vec<Folder>,
+}
+
+/// Pins that are left over.
+#[derive(Clone, Debug)]
+pub(super) struct LeftPins {
+    /// Where they are.
+    pub folder: Folder,
+    /// The mark of their attach.
+    mark: u64,
+}
+
+impl LeftPins {
+    /// Nothing if the folder is gone.
+    fn of(folder: Folder) -> Option<Self> {
+        let mark = folder.mark().ok()?;
+        Some(Self { folder, mark })
+    }
+
+    /// Removes them, with what is written down for them; unless they have been removed already, and another
+    /// attach has made its own there.
+    ///
+    /// # Errors
+    /// [`Failure::Pins`] if others' pins are among them; and if they can't be removed.
+    pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+        other_namespaces::require_ours(&self.folder)?;
+        let _lock = lock::interface(&self.folder, interrupt).await?;
+        if !self.folder.mark().is_ok_and(|mark| mark == self.mark) {
+            return Ok(());
+        }
+        State::of(&self.folder).forget()?;
+        self.folder.remove()
+    }
 }
 
 /// Looks for them.
@@ -37,22 +69,11 @@ pub(super) fn find() -> Result<Gone, Failure> {
             match other_namespaces::run_somewhere(&folder) {
                 Some(true) => {}
                 None if !live.is_complete() => gone.doubtful.push(folder),
-                Some(false) | None => gone.left.push(folder),
+                Some(false) | None => gone.left.extend(LeftPins::of(folder)),
             }
         }
     }
     Ok(gone)
-}
-
-/// Removes the pins in `folder`, which [`find`] has found, and what is written down for them.
-///
-/// # Errors
-/// [`Failure::Pins`] if others' pins are among them; and if they can't be removed.
-pub(super) async fn remove(folder: &Folder, interrupt: &Interrupt) -> Result<(), Failure> {
-    other_namespaces::require_ours(folder)?;
-    let _lock = lock::interface(folder, interrupt).await?;
-    State::of(folder).forget()?;
-    folder.remove()
 }
 
 /// Removes the pins of a network namespace that had the inode of this process's one before, with all that is written
@@ -62,12 +83,14 @@ pub(super) async fn remove(folder: &Folder, interrupt: &Interrupt) -> Result<(),
 /// If the pins can't be removed.
 pub(super) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
-        if is_of_former(&folder) {
+        // Before the look: another command may do the same, and attach.
+        let Some(left) = LeftPins::of(folder) else { continue };
+        if is_of_former(&left.folder) {
             tracing::warn!(
                 "the pins of {} are left from a network namespace that is gone: removing them",
-                folder.interface()
+                left.folder.interface()
             );
-            remove(&folder, interrupt).await?;
+            left.remove(interrupt).await?;
         }
     }
     Ok(())

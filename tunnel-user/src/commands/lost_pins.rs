@@ -111,17 +111,17 @@ pub(super) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure
     let attached = pins::folders(namespace)?;
     let snapshot = Snapshot::take(netlink).await?;
     let routes = netlink.host_routes().await?;
-    let through: BTreeSet<u32> = routes
+    let mut through: BTreeSet<u32> = routes
         .iter()
         .filter(|existing| existing.is_ours())
         .map(|existing| existing.route.link)
-        .filter(|link| {
-            // By the name that it had then.
-            !attached.iter().any(|folder| {
-                remains::attachment(folder).is_ok_and(|a| a.is_some_and(|a| a.ifindex == *link))
-            })
-        })
         .collect();
+    for folder in &attached {
+        // Whatever it is called now.
+        if let Ok(Some(attachment)) = remains::attachment(folder) {
+            through.remove(&attachment.ifindex);
+        }
+    }
     let routed = through.iter().filter_map(|index| snapshot.link(*index));
     let mut found: Vec<_> = brought::folders(namespace)
         .into_iter()

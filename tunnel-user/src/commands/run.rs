@@ -78,8 +78,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Becomes the interface's daemon, as soon as /run can be written to. Nothing if a signal comes before.
 async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
     let listen = |kind| signal(kind).doing(|| "listening for signals".into());
-    let (mut terminate, mut stop) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut stop = listen(SignalKind::interrupt())?;
+    // Nothing to look at yet, and no reason to end.
+    let _reload = listen(SignalKind::hangup())?;
     let mut watchdog = service_manager::watchdog().map(interval);
     let mut told = None;
     loop {

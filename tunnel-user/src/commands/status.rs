@@ -258,10 +258,10 @@ pub async fn run() -> Result<Status, Failure> {
     })
     .await?;
     if NetworkNamespace::current()? == NetworkNamespace::Host {
-        left_behind.extend(gone_namespaces::find()?.left.iter().map(|folder| LeftBehind {
+        left_behind.extend(gone_namespaces::find()?.left.iter().map(|left| LeftBehind {
             what: format!(
                 "{} is left of a network namespace that is gone",
-                folder.path().display()
+                left.folder.path().display()
             ),
             remedy: "rewrite detach --gone".into(),
             harms: false,

@@ -50,7 +50,7 @@ impl Brought {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             text => text,
         };
-        match text.map_err(io::Error::from).and_then(|text| Ok(serde_json::from_slice(&text)?)) {
+        match text.and_then(|text| Ok(serde_json::from_slice(&text)?)) {
             Ok(brought) => Some(brought),
             Err(error) => {
                 tracing::warn!("going on without {}: {error}", path.display());
