@@ -20,7 +20,7 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::plan::awaited::settled;
 use crate::plan::bypass::BypassTable;
-use crate::plan::follow::{Look, Trouble};
+use crate::plan::follow::{Look, Standing, Trouble};
 use crate::plan::identity::list;
 use crate::plan::peers::NamedPeer;
 use crate::plan::{peer_tables, selves, slots};
@@ -49,14 +49,16 @@ pub(super) async fn look(
 ) -> Look {
     match compare(options, folder, netlink, may_follow).await {
         Ok(look) => look,
-        Err(failure) => Look::Trouble(trouble(&failure.to_string(), folder, netlink).await),
+        Err(failure) => Look::Trouble(trouble(&failure, folder, netlink).await),
     }
 }
 
-/// What keeps the file from being followed, and whether the interface is attached all the same.
-pub(super) async fn trouble(why: &str, folder: &Folder, netlink: &Netlink) -> Trouble {
-    let attached = is_attached(folder, netlink).await.unwrap_or(false);
-    Trouble { why: why.to_owned(), attached }
+/// What keeps the file from being followed, and the state of the interface all the same.
+pub(super) async fn trouble(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Trouble {
+    // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
+    let awaited = matches!(failure, Failure::Refused { .. } | Failure::Host { .. });
+    let standing = standing(folder, netlink).await;
+    Trouble { why: failure.to_string(), standing, awaited }
 }
 
 /// The next attach takes over what is attached, or goes on with that.
@@ -64,18 +66,35 @@ fn is_of_before(folder: &Folder) -> Result<bool, Failure> {
     Ok(under_way(folder).is_some() || find(folder)? != Found::Nothing)
 }
 
-async fn is_attached(folder: &Folder, netlink: &Netlink) -> Result<bool, Failure> {
+async fn standing(folder: &Folder, netlink: &Netlink) -> Standing {
+    find_standing(folder, netlink).await.unwrap_or(Standing::NotAttached)
+}
+
+async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, Failure> {
     if !folder.exists() {
-        return Ok(false);
+        return Ok(Standing::NotAttached);
     }
     let running = Running::open(folder.clone())?;
     let snapshot = Snapshot::take(netlink).await?;
     let Some(link) = snapshot.find(folder.interface()).filter(|link| link.up) else {
-        return Ok(false);
+        return Ok(Standing::NotAttached);
     };
     let held = snapshot.all_addresses();
-    let mut own = running.selves.identity.on_loopback();
-    Ok(own.all(|own| held.contains(&own.0.address())) && running.runs_on(link.index, netlink).await)
+    let identity = &running.selves.identity;
+    let has_private = identity.on_loopback().all(|own| held.contains(&own.0.address()));
+    if !has_private || !running.runs_on(link.index, netlink).await {
+        return Ok(Standing::NotAttached);
+    }
+    // A prefix is routed to this host, which need not have any of its addresses.
+    let mut underlays =
+        identity.mappings().filter(|mapping| mapping.is_single()).map(|m| m.underlay());
+    if let Some(missing) = underlays.find(|own| !held.contains(&own.0.address())) {
+        return Ok(Standing::Cut(format!("this host has lost {missing}")));
+    }
+    if !link.carrier {
+        return Ok(Standing::Cut(format!("{} has no carrier", link.name)));
+    }
+    Ok(Standing::AsItWas)
 }
 
 async fn compare(
@@ -87,7 +106,8 @@ async fn compare(
     bpffs::require()?;
     let (cluster, content) = load_file::load(&options.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
-        return Ok(Look::Trouble(trouble(&why, folder, netlink).await));
+        let standing = standing(folder, netlink).await;
+        return Ok(Look::Trouble(Trouble { why, standing, awaited: false }));
     }
     let plan = plan(options, folder.clone(), &cluster, netlink).await?;
     let interface = folder.interface();

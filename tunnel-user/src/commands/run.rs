@@ -22,7 +22,7 @@ use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::privileges::{self, Task};
 use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
-use crate::plan::follow::{Action, Event, Follow, Report, Tell, Trouble};
+use crate::plan::follow::{Action, Event, Follow, Report, Tell};
 use crate::plan::identity::list;
 use crate::trial;
 
@@ -206,8 +206,7 @@ impl<'a> Daemon<'a> {
                         // The signal itself is the next event.
                         Err(Failure::Interrupted) => return false,
                         Err(failure) => {
-                            let why = failure.to_string();
-                            let trouble = look::trouble(&why, self.folder, &self.netlink).await;
+                            let trouble = look::trouble(&failure, self.folder, &self.netlink).await;
                             Event::Attached(Err(trouble))
                         }
                     }
@@ -235,12 +234,11 @@ impl<'a> Daemon<'a> {
         let interface = &self.options.interface;
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
-            Report::Trouble(Trouble { why, attached: true }) => {
-                tracing::error!("{interface} stays attached as it was: {why}");
+            // It goes on by itself as soon as the host has what is missing.
+            Report::Trouble(trouble) if trouble.awaited => {
+                tracing::warn!("{interface} is {}", trouble.line());
             }
-            Report::Trouble(Trouble { why, attached: false }) => {
-                tracing::error!("{interface} is not attached, waiting: {why}");
-            }
+            Report::Trouble(trouble) => tracing::error!("{interface} is {}", trouble.line()),
         }
     }
 }

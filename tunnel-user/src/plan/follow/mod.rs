@@ -5,6 +5,7 @@
 //! sets off ends in a look that finds nothing to do.
 
 pub mod backoff;
+pub mod eager;
 pub mod quiet;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,15 @@ mod tests;
 use std::time::Duration;
 
 use self::backoff::Backoff;
+use self::eager::Eager;
 use self::quiet::Quiet;
+
+/// How long something may be missing that the host brings by itself, before the operator is told.
+pub const AWAITED: Duration = Duration::from_secs(3);
+
+/// How often an attach is made in a row for the same differences before it counts as failed: the host's
+/// network manager may take a route away while an attach goes on.
+const IN_A_ROW: u32 = 3;
 
 /// How often it is looked though nothing was heard: for what the kernel does not announce, such as
 /// an entry of a map that somebody removed.
@@ -53,8 +62,35 @@ pub enum Look {
 pub struct Trouble {
     /// What is wrong and what to do.
     pub why: String,
-    /// Whether the interface is attached all the same, and goes on as it was.
-    pub attached: bool,
+    /// The state of the interface all the same.
+    pub standing: Standing,
+    /// True if the host lacks something that its network managers bring by themselves: an interface, an
+    /// address, a route.
+    pub awaited: bool,
+}
+
+/// The state of an interface whose file is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Attached, as the last attach has left it.
+    AsItWas,
+    /// Attached, and no packet gets through, for this reason.
+    Cut(String),
+    /// Not attached.
+    NotAttached,
+}
+
+impl Trouble {
+    /// Its state and the reason, in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let why = self.why.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
+        match &self.standing {
+            Standing::AsItWas => format!("attached as it was: {why}"),
+            Standing::Cut(cut) => format!("attached, but no packet gets through, {cut}: {why}"),
+            Standing::NotAttached => format!("not attached, waiting: {why}"),
+        }
+    }
 }
 
 /// What to do.
@@ -102,7 +138,10 @@ const TAKE_OVER: &str = "rewrite run begins";
 pub struct Follow {
     quiet: Quiet,
     backoff: Backoff,
+    eager: Eager,
     looked_at: Duration,
+    /// When the last of the events came that led to the look.
+    looks_for_event: Option<Duration>,
     /// Whether an attach of this process has succeeded.
     taken_over: bool,
     /// Whether the service manager has heard that the interface is attached.
@@ -110,10 +149,14 @@ pub struct Follow {
     reloading: bool,
     /// Whether the next attach is made even if the same one has failed.
     try_anyway: bool,
-    /// What the last attach was made for, until a look has found it mended.
-    mending: Option<Vec<String>>,
+    /// What the last attaches were made for, until a look has found it mended; and their number.
+    mending: Option<(Vec<String>, u32)>,
     /// What an attach was made for that failed.
     failed: Option<Vec<String>>,
+    /// Since when something is missing that the host brings by itself.
+    awaited_since: Option<Duration>,
+    /// True if the operator was told of it.
+    awaited_told: bool,
     reported: Option<Report>,
 }
 
@@ -122,7 +165,11 @@ impl Follow {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         let regular = self.looked_at + REGULARLY;
-        [self.quiet.due(), self.backoff.due()].into_iter().flatten().fold(regular, Duration::min)
+        let report = self.awaited_since.filter(|_| !self.awaited_told).map(|since| since + AWAITED);
+        [self.quiet.due(), self.backoff.due(), report]
+            .into_iter()
+            .flatten()
+            .fold(regular, Duration::min)
     }
 
     /// What to do about `event`, in order. `now` is the time since the daemon began.
@@ -150,12 +197,12 @@ impl Follow {
             Event::Looked(look) => self.looked(now, look),
             Event::Attached(Ok(())) => {
                 self.taken_over = true;
-                // What it led to is looked at as well, whether the kernel announces it or not.
-                self.quiet.note(now);
-                Vec::new()
+                // At once: what is wrong later has come after it.
+                self.look(now)
             }
             Event::Attached(Err(trouble)) => {
-                self.failed = self.mending.take();
+                self.failed = self.mending.take().map(|(differences, _)| differences);
+                self.eager.failed(now);
                 self.trouble(now, trouble)
             }
             Event::Stop => vec![Action::Tell(Tell::Stopping), Action::Stop],
@@ -163,6 +210,7 @@ impl Follow {
     }
 
     fn look(&mut self, now: Duration) -> Vec<Action> {
+        self.looks_for_event = self.quiet.last();
         self.quiet.forget();
         self.looked_at = now;
         vec![Action::Look]
@@ -176,19 +224,28 @@ impl Follow {
             Look::Differs(differences) => differences,
         };
         let try_anyway = std::mem::take(&mut self.try_anyway);
-        if self.mending.as_ref() == Some(&differences) && !try_anyway {
-            self.failed = self.mending.take();
+        let made = match &self.mending {
+            Some((mending, made)) if *mending == differences => *made,
+            _ => 0,
+        };
+        let has_failed = self.failed.as_ref() == Some(&differences);
+        let may_try = |eager: &mut Eager| eager.may_try(now, self.looks_for_event);
+        if has_failed && made == 0 && !try_anyway && !may_try(&mut self.eager) {
+            // Nothing has happened that could let it succeed: it waits for its time.
+            return self.reload_ended();
+        }
+        let in_a_row = if has_failed { 1 } else { IN_A_ROW };
+        if made >= in_a_row && !try_anyway {
             let why = format!(
                 "attach has not mended this: {}; help: look into it with rewrite status",
                 differences.join("; ")
             );
-            return self.trouble(now, Trouble { why, attached: true });
+            self.failed = Some(differences);
+            self.eager.failed(now);
+            let standing = Standing::AsItWas;
+            return self.trouble(now, Trouble { why, standing, awaited: false });
         }
-        if self.failed.as_ref() == Some(&differences) && !try_anyway {
-            // Nothing has changed that could let it succeed: it waits for its time.
-            return self.reload_ended();
-        }
-        self.mending = Some(differences.clone());
+        self.mending = Some((differences.clone(), made + 1));
         vec![Action::Attach(differences)]
     }
 
@@ -196,6 +253,7 @@ impl Follow {
         self.backoff.succeeded();
         self.mending = None;
         self.failed = None;
+        (self.awaited_since, self.awaited_told) = (None, false);
         self.try_anyway = false;
         let mut actions = self.report(Report::Follows(summary.clone()));
         if !std::mem::replace(&mut self.ready, true) {
@@ -210,15 +268,19 @@ impl Follow {
         self.backoff.failed(now);
         self.mending = None;
         self.try_anyway = false;
-        let mut actions = self.report(Report::Trouble(trouble.clone()));
+        let mut actions = Vec::new();
+        let since = trouble.awaited.then(|| *self.awaited_since.get_or_insert(now));
+        if since.is_none_or(|since| now.saturating_sub(since) >= AWAITED) {
+            self.awaited_told = true;
+            actions = self.report(Report::Trouble(trouble.clone()));
+        }
         // What depends on this service wants the interface attached, which it is.
-        if trouble.attached && !std::mem::replace(&mut self.ready, true) {
+        let attached = trouble.standing != Standing::NotAttached;
+        if attached && !std::mem::replace(&mut self.ready, true) {
             actions.push(Action::Tell(Tell::Ready));
         }
         actions.extend(self.reload_ended());
-        let state = if trouble.attached { "attached as it was" } else { "not attached, waiting" };
-        let why = trouble.why.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
-        actions.push(Action::Tell(Tell::Status(format!("{state}: {why}"))));
+        actions.push(Action::Tell(Tell::Status(trouble.line())));
         actions
     }
 

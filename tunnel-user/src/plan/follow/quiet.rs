@@ -25,6 +25,12 @@ impl Quiet {
         self.first_and_last = None;
     }
 
+    /// When the last event came since the last look.
+    #[must_use]
+    pub fn last(&self) -> Option<Duration> {
+        self.first_and_last.map(|(_, last)| last)
+    }
+
     /// When to look, if anything happened.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {

@@ -2,8 +2,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::backoff::LONGEST;
+use super::eager::TRIES;
 use super::quiet::QUIET;
-use super::{Action, Event, Follow, Look, REGULARLY, Report, Tell, Trouble};
+use super::{AWAITED, Action, Event, Follow, Look, REGULARLY, Report, Standing, Tell, Trouble};
 
 /// A host that answers looks and attaches, and a clock that jumps from deadline to deadline.
 struct Host {
@@ -29,7 +30,13 @@ fn differs(what: &str) -> Look {
 }
 
 fn trouble(why: &str, attached: bool) -> Trouble {
-    Trouble { why: why.into(), attached }
+    let standing = if attached { Standing::AsItWas } else { Standing::NotAttached };
+    Trouble { why: why.into(), standing, awaited: false }
+}
+
+/// What passes when the host's network manager has done its work.
+fn awaited(why: &str, standing: Standing) -> Trouble {
+    Trouble { why: why.into(), standing, awaited: true }
 }
 
 impl Host {
@@ -109,9 +116,11 @@ impl Host {
 #[test]
 fn it_takes_over_what_is_as_the_file_says_and_only_then_it_is_ready() {
     let mut host = Host::new(same());
+    host.attach = Ok(Look::Trouble(trouble("not yet", false)));
     host.event(Event::Started);
     assert_eq!((host.attaches.len(), host.readies()), (1, 0));
-    host.wait(QUIET);
+    host.found = same();
+    host.wait(AWAITED);
     assert_eq!((host.attaches.len(), host.readies()), (1, 1));
     assert_eq!(host.status(), "srva, 1 peer");
 }
@@ -150,7 +159,8 @@ fn what_an_attach_sets_off_ends_in_a_look() {
         host.event(Event::Changed);
     }
     host.wait(REGULARLY / 2);
-    assert_eq!((host.attaches.len(), host.looks), (1, 2));
+    // One that starts the attach, one behind it, and one for the events.
+    assert_eq!((host.attaches.len(), host.looks), (1, 3));
 }
 
 #[test]
@@ -174,8 +184,64 @@ fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
         host.event(Event::Changed);
         host.wait(Duration::from_millis(100));
     }
-    assert!((5..=7).contains(&host.attaches.len()), "{}", host.attaches.len());
+    // Three in a row; then those that the backoff and the events allow, in a minute.
+    let most = 3 + 6 + 2 * TRIES;
+    assert!((8..=most).contains(&host.attaches.len()), "{}", host.attaches.len());
     assert!(host.status().contains("not mended this: odd"), "{}", host.status());
+    assert_eq!(host.reports.len(), 1);
+}
+
+#[test]
+fn what_goes_again_while_an_attach_puts_it_back_is_put_back_again_at_once() {
+    let mut host = Host::settled();
+    let gone = || differs("a route is gone");
+    (host.found, host.attach) = (gone(), Ok(gone()));
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    assert_eq!((host.attaches.len(), host.reports.len()), (3, 1), "{:?}", host.reports);
+    // Half a minute is not waited for when the network manager has done its work, which is an event.
+    host.wait(Duration::from_secs(20));
+    let attaches = host.attaches.len();
+    host.attach = Ok(same());
+    host.event(Event::Changed);
+    host.wait(QUIET);
+    assert_eq!((host.attaches.len(), host.status()), (attaches + 1, "srva, 1 peer"));
+}
+
+#[test]
+fn what_goes_right_behind_an_attach_is_put_back_after_the_next_event() {
+    let mut host = Host::settled();
+    for round in 1..=20 {
+        host.found = differs("a route is gone");
+        host.event(Event::Changed);
+        host.wait(QUIET);
+        assert_eq!(host.attaches.len(), round);
+    }
+    assert_eq!(host.reports, []);
+}
+
+#[test]
+fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
+    let mut host = Host::settled();
+    let lost = awaited("no member", Standing::Cut("198.51.100.2 is gone".into()));
+    host.found = Look::Trouble(lost.clone());
+    host.event(Event::Changed);
+    host.wait(AWAITED / 2);
+    let status = "attached, but no packet gets through, 198.51.100.2 is gone: no member";
+    assert_eq!((host.status(), host.reports.len()), (status, 0));
+    host.found = same();
+    host.event(Event::Changed);
+    host.wait(AWAITED * 2);
+    assert_eq!((host.status(), host.reports.len()), ("srva, 1 peer", 0));
+
+    // One that lasts is reported, once, whatever happens meanwhile.
+    host.found = Look::Trouble(lost.clone());
+    for _ in 0..10 {
+        host.event(Event::Changed);
+        host.wait(AWAITED / 8);
+    }
+    assert_eq!(host.reports, [Report::Trouble(lost)]);
+    host.wait(AWAITED * 10);
     assert_eq!(host.reports.len(), 1);
 }
 

@@ -1,0 +1,71 @@
+//! Which events let an attach that has failed be tried again before its time.
+//!
+//! An attach changes routes and addresses, and the kernel announces that as well: what comes right behind
+//! a failed attach is its own doing. What comes later is somebody else's, and may be what was missing.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// For how long after a failed attach events count as its own.
+const OWN: Duration = Duration::from_secs(1);
+/// The most tries within [`PERIOD`].
+pub const TRIES: usize = 5;
+/// The period in which they count.
+pub const PERIOD: Duration = Duration::from_secs(30);
+
+/// The tries that events have led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Eager {
+    failed_at: Option<Duration>,
+    tries: VecDeque<Duration>,
+}
+
+impl Eager {
+    /// An attach has failed.
+    pub fn failed(&mut self, now: Duration) {
+        self.failed_at = Some(now);
+    }
+
+    /// True if an event that came at `event` lets it be tried again now. That counts as a try.
+    pub fn may_try(&mut self, now: Duration, event: Option<Duration>) -> bool {
+        let is_foreign =
+            event.is_some_and(|event| self.failed_at.is_none_or(|failed| event > failed + OWN));
+        while self.tries.front().is_some_and(|tried| *tried + PERIOD <= now) {
+            self.tries.pop_front();
+        }
+        if !is_foreign || self.tries.len() >= TRIES {
+            return false;
+        }
+        self.tries.push_back(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn what_comes_right_behind_a_failed_attach_is_its_own_doing() {
+        let mut eager = Eager::default();
+        eager.failed(ms(1000));
+        assert!(!eager.may_try(ms(1400), None));
+        assert!(!eager.may_try(ms(1400), Some(ms(1200))));
+        assert!(eager.may_try(ms(2300), Some(ms(2100))));
+    }
+
+    #[test]
+    fn a_few_events_in_half_a_minute_lead_to_tries_and_the_others_wait() {
+        let mut eager = Eager::default();
+        let mut tries = 0;
+        for second in 0..60 {
+            let now = Duration::from_secs(second);
+            tries += usize::from(eager.may_try(now, Some(now)));
+        }
+        assert_eq!(tries, 2 * TRIES);
+    }
+}
