@@ -12,6 +12,9 @@ use crate::recreated::make_eth0;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Half a second between two looks, 200 ms of quiet, and the attach itself on a busy host. The regular look
+/// comes after 30 s.
+const NOTICED: Duration = Duration::from_secs(10);
 
 fn ip(host: &Namespace, words: &str) -> Result<String> {
     host.run(&[&["ip"], &words.split(' ').collect::<Vec<_>>()[..]].concat())
@@ -82,7 +85,9 @@ fn without_its_underlay_address_it_says_so_and_goes_on_when_it_is_back() -> Resu
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
-    let told = daemon.wait_for("STATUS=attached as it was: this host is no member")?;
+    let told = daemon.wait_for(
+        "STATUS=attached, but no packet gets through, this host has lost 198.51.100.2: this host is no member",
+    )?;
     ensure!(told.last().is_some_and(|line| line.contains("198.51.100.2")), "{told:?}");
     // Another one, that the file does not know.
     ip(host, "address add 198.51.100.77/24 dev eth0")?;
@@ -152,4 +157,39 @@ fn what_does_not_concern_it_changes_nothing() -> Result<()> {
     }
     scenario.require_traffic()?;
     daemon.require_attaches(1)
+}
+
+#[test]
+fn a_sysctl_that_somebody_sets_back_is_set_again_soon() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    for sysctl in ["arp_announce", "arp_ignore"] {
+        let key = format!("net.ipv4.conf.{PUBLIC_INTERFACE}.{sysctl}");
+        daemon.forget()?;
+        host.sysctl(&key, "0")?;
+        let told = daemon.look_for("STATUS=eth0 is as", NOTICED)?;
+        ensure!(told.is_some(), "{sysctl} was not looked at within {NOTICED:?}");
+        ensure!(host.run(&["sysctl", "-n", &key])?.trim() != "0", "{sysctl} was not set again");
+    }
+    daemon.require_attaches(3)
+}
+
+#[test]
+fn a_short_loss_of_the_address_is_not_logged() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    ip(host, "address del 198.51.100.2/24 dev eth0")?;
+    daemon.wait_for("STATUS=attached, but no packet gets through")?;
+    ip(host, "address add 198.51.100.2/24 dev eth0")?;
+    ip(host, "route add default via 198.51.100.1")?;
+    daemon.wait_for("STATUS=eth0 is as")?;
+    scenario.require_traffic()?;
+    let (status, lines) = daemon.terminate()?;
+    ensure!(status.success(), "{status}");
+    let loud = |line: &&String| line.contains("ERROR") || line.contains("WARN");
+    ensure!(!lines.iter().any(|line| loud(&line)), "{lines:#?}");
+    Ok(())
 }

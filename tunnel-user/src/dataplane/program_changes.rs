@@ -1,5 +1,8 @@
-//! Tells when an interface may run other programs, or pins are gone. The kernel announces neither that a
-//! link of tcx or XDP is detached, nor that a program is attached by one.
+//! Tells when an interface may run other programs, pins are gone, or its sysctls for ARP have other values.
+//! The kernel announces neither that a link of tcx or XDP is detached, nor that a program is attached by
+//! one, nor that arp_announce is set: its notices of sysctls (RTM_NEWNETCONF) are of forwarding, rp_filter,
+//! proxy_arp and ignore_routes_with_linkdown alone (Linux 6.12, net/ipv4/devinet.c, devinet_conf_proc),
+//! and inotify does not see writes to /proc/sys.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,22 +17,24 @@ use super::bpf_link::{BpfLink, LinkInfo};
 use super::pins::Folder;
 use super::place::BOTH;
 use super::tcx_query::{self, TcxProgram};
+use crate::host::arp::Sysctl;
 
-/// How often it is looked: some ten system calls.
+/// How often it is looked: some twenty system calls.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Looks at the pins and the programs of one interface, again and again.
+/// Looks at the pins, the programs and the sysctls of one interface, again and again.
 pub struct ProgramChanges {
     folder: Folder,
     seen: Seen,
     interval: Interval,
 }
 
-/// The names of the pins, and what runs in each direction.
+/// The names of the pins, what runs in each direction, and the values of the sysctls that count.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     pins: BTreeSet<OsString>,
     directions: [(Option<LinkInfo>, Vec<TcxProgram>); 2],
+    sysctls: [Option<u8>; 2],
 }
 
 impl ProgramChanges {
@@ -41,7 +46,7 @@ impl ProgramChanges {
         Self { folder: folder.clone(), seen: Seen::now(folder), interval }
     }
 
-    /// Waits until there is another pin or program than at the last look.
+    /// Waits until there is another pin, program or value than at the last look.
     pub async fn changed(&mut self) {
         loop {
             self.interval.tick().await;
@@ -70,6 +75,7 @@ impl Seen {
         Self {
             pins: entries.flatten().map(|entry| entry.file_name()).collect(),
             directions: BOTH.map(direction),
+            sysctls: Sysctl::ALL.map(|sysctl| sysctl.effective(folder.interface()).ok()),
         }
     }
 }
