@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
+use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
@@ -25,6 +26,7 @@ use tunnel_user::commands::{
 };
 use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
+use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::plan::peers::RunningPeer;
@@ -90,6 +92,11 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let attaching = format!("attaching {}", options.interface);
             let report = progress::during(&attaching, attach::run(&options)).await?;
             say(&print::attach(&report))?;
+            let index = if_nametoindex(options.interface.as_str()).unwrap_or_default();
+            let manager = NetworkManager::of(index, &options.interface);
+            if let Some(manager) = manager.filter(|_| !options.no_routes) {
+                say(&format!("  note: {}\n", manager.consequence(&options.interface)))?;
+            }
         }
         Command::Run { attach, detach_on_exit } => {
             let detached = run::run(&attach.options(cli.verbose), detach_on_exit).await?;

@@ -24,6 +24,7 @@ mod failed_attach;
 mod foreign_pins;
 mod gateway;
 mod gone_namespaces;
+mod hook_scripts;
 mod hooks;
 mod host_state;
 mod interface_parts;

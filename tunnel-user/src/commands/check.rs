@@ -16,6 +16,7 @@ use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
+use crate::host::network_manager::NetworkManager;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
@@ -216,6 +217,9 @@ async fn network(
         bridge_netfilter::in_the_way(link)
             .map(|failure| Finding::new(Level::Note, failure.to_string())),
     );
+    if let Some(manager) = NetworkManager::of(link.index, name) {
+        findings.push(Finding::new(Level::Note, manager.consequence(name)));
+    }
     if link.up && !link.carrier {
         let what = format!("{name} has no carrier, and no packet crosses it");
         findings.push(Finding::new(Level::Note, what));

@@ -11,6 +11,7 @@ use super::{other_networks, private_in_arp, routing};
 use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
+use crate::dataplane::instance;
 use crate::dataplane::in_flight::{self, Change, Seen};
 use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
@@ -20,6 +21,7 @@ use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
+use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::plan::peers::RunningPeer;
 
@@ -99,6 +101,7 @@ pub async fn look(
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;
+    network_manager(running, link, &mut findings);
     Ok(findings.0)
 }
 
@@ -164,6 +167,18 @@ async fn strays(
         findings.look(false, String::new(), wrong);
     }
     Ok(())
+}
+
+/// Routes that a network manager takes away stay away, unless somebody puts them back.
+fn network_manager(running: &Running, link: Option<&Link>, findings: &mut Findings) {
+    let Running { folder, attachment, .. } = running;
+    let Some(link) = link else { return };
+    if attachment.routes_managed == 0 || instance::is_there(folder) {
+        return;
+    }
+    if let Some(manager) = NetworkManager::of(link.index, &link.name) {
+        findings.look(true, manager.consequence(&link.name), String::new());
+    }
 }
 
 fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: &mut Findings) {

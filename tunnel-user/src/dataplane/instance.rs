@@ -40,6 +40,12 @@ pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
+/// True if the interface has a daemon.
+#[must_use]
+pub fn is_there(folder: &Folder) -> bool {
+    LockFile::holder(&folder.instance(Path::new(RUNTIME))).is_ok_and(|holder| holder.is_some())
+}
+
 /// Refuses what the interface's daemon would take back at once.
 ///
 /// # Errors

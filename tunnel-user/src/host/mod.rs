@@ -16,6 +16,7 @@ pub mod netlink;
 pub mod netlink_routes;
 pub mod netlink_rules;
 pub mod network_changes;
+pub mod network_manager;
 pub mod network_namespace;
 pub mod privileges;
 pub mod qdiscs;

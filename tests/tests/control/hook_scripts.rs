@@ -1,0 +1,53 @@
+//! The script that network managers call when they have set an interface up: packaging/hooks/attach-again.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tests::lab::PUBLIC_INTERFACE;
+
+use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/hooks/attach-again");
+
+/// Runs the script for eth0 of A. Its `rewrite` works inside A, by the scenario's file.
+fn attach_again(scenario: &Scenario) -> Result<Ended> {
+    let (binary, host) = (scenario.rewrite.binary().display(), scenario.lab.a.name());
+    let config = scenario.path("cluster.toml");
+    let wrapper = format!(
+        "#!/bin/sh\n\
+         if [ \"$1\" = attach ]; then set -- \"$@\" --config {config}; fi\n\
+         exec {binary} --netns {host} \"$@\"\n"
+    );
+    let path = scenario.file("rewrite", wrapper)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).context("make it executable")?;
+    end(Command::new(SCRIPT).arg(PUBLIC_INTERFACE).env("REWRITE", &path))
+}
+
+#[test]
+fn the_hook_puts_back_the_routes_of_an_attached_interface() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    // As a manager sets it up again: the last address takes all routes along.
+    host.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
+    host.run(&["ip", "address", "add", "198.51.100.2/24", "dev", PUBLIC_INTERFACE])?;
+    host.run(&["ip", "route", "add", "default", "via", "198.51.100.1"])?;
+    let routes = host.run(&["ip", "route", "show", "proto", "114"])?;
+    ensure!(routes.is_empty(), "the routes are there still: {routes}");
+    let ended = attach_again(&scenario)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    scenario.require_healthy(host)?;
+    scenario.require_traffic()
+}
+
+#[test]
+fn the_hook_leaves_an_interface_alone_that_is_not_attached() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let ended = attach_again(&scenario)?;
+    ensure!(ended.code == Some(0) && ended.stdout.is_empty(), "{ended:?}");
+    let status = scenario.rewrite.run(&scenario.lab.a, &["status"])?;
+    ensure!(status.contains("nothing is attached"), "{status}");
+    Ok(())
+}
