@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::attach_plan::{self, Options};
+use super::running::Running;
 use super::{attach, load_file, routing};
 use crate::config::{Cluster, Clusters, Family, NetworkName};
 use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::{Hook, Ingress};
-use crate::dataplane::{hook, load};
+use crate::dataplane::place::{Hook, Ingress, Place};
+use crate::dataplane::{hook, in_front, load};
 use crate::failure::Failure;
 use crate::host::bridge_netfilter;
 use crate::host::forwarding;
@@ -217,6 +218,7 @@ async fn network(
         bridge_netfilter::in_the_way(link)
             .map(|failure| Finding::new(Level::Note, failure.to_string())),
     );
+    findings.extend(programs_in_front(link, ingress, &netlink).await?);
     if let Some(manager) = NetworkManager::of(link.index, name) {
         findings.push(Finding::new(Level::Note, manager.consequence(name)));
     }
@@ -225,6 +227,36 @@ async fn network(
         findings.push(Finding::new(Level::Note, what));
     }
     Ok(Some(link.clone()))
+}
+
+/// Programs of others that run before ours, or will. They may pass everything on, and may not.
+async fn programs_in_front(
+    link: &Link,
+    ingress: Ingress,
+    netlink: &Netlink,
+) -> Result<Vec<Finding>, Failure> {
+    let folder = Folder::of(NetworkNamespace::current()?, &link.name);
+    let running = Running::open(folder.clone()).ok().filter(|_| folder.exists());
+    let attached = running.and_then(|running| {
+        let attachment = running.attachment;
+        Place::from_codes(attachment.hook, attachment.ingress)
+    });
+    let found = match attached {
+        Some(place) => in_front::of_attached(&folder, place, link.index, netlink).await?,
+        None => {
+            let place = Place { hook: hook::best(), ingress };
+            in_front::of_next_attach(place, link.index, netlink).await?
+        }
+    };
+    let name = &link.name;
+    let finding = |program| {
+        let what = format!(
+            "{name} runs a program in front of rewrite, {program}: what it ends with TCX_PASS is not \
+             rewritten; attach it behind rewrite"
+        );
+        Finding::new(Level::Note, what)
+    };
+    Ok(found.iter().map(finding).collect())
 }
 
 fn bad(failure: Failure) -> Finding {

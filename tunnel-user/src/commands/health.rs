@@ -11,8 +11,9 @@ use super::{other_networks, private_in_arp, routing};
 use crate::address::Private;
 use crate::config::Family;
 use crate::dataplane::hook;
-use crate::dataplane::instance;
 use crate::dataplane::in_flight::{self, Change, Seen};
+use crate::dataplane::in_front;
+use crate::dataplane::instance;
 use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
@@ -98,6 +99,7 @@ pub async fn look(
     killed(running, &mut findings)?;
     programs(running, netlink, &mut findings).await?;
     strays(running, link, netlink, &mut findings).await?;
+    in_front(running, link, netlink, &mut findings).await?;
     arp(running, peers, link, &mut findings);
     addresses(running, snapshot, &mut findings);
     routes(running, peers, link, netlink, snapshot, &mut findings).await?;
@@ -163,6 +165,27 @@ async fn strays(
         let wrong = format!(
             "{name} runs a program of rewrite that is not the pinned one, {program}: rewrite attach \
              {name}"
+        );
+        findings.look(false, String::new(), wrong);
+    }
+    Ok(())
+}
+
+/// Programs of others that end the way of a packet before ours.
+async fn in_front(
+    running: &Running,
+    link: Option<&Link>,
+    netlink: &Netlink,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Running { folder, attachment, .. } = running;
+    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    let (Some(link), Some(place)) = (link, place) else { return Ok(()) };
+    for program in in_front::of_attached(folder, place, link.index, netlink).await? {
+        let wrong = format!(
+            "{} runs a program in front of rewrite, {program}: what it ends with TCX_PASS is not \
+             rewritten; attach it again, and it runs behind",
+            link.name
         );
         findings.look(false, String::new(), wrong);
     }

@@ -9,6 +9,7 @@ pub mod brought;
 mod family_maps;
 pub mod hook;
 pub mod in_flight;
+pub mod in_front;
 pub mod instance;
 pub mod load;
 pub mod loader;

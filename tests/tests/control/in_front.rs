@@ -1,0 +1,95 @@
+//! A program of somebody else that packets meet before ours, and that ends their way.
+
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::links::FdLink;
+use aya::programs::tc::TcAttachOptions;
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use tests::lab::{A_PRIVATE, B_PRIVATE, PUBLIC_INTERFACE};
+use tests::netns::Namespace;
+use tests::wait::uninterrupted;
+
+use crate::passing_program::load_passing;
+use crate::scenario::{NOTHING_MORE, Scenario};
+
+/// Has eth0 of a host pass every packet, at `order` among the others, until it is dropped.
+fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
+    let pin = load_passing(host)?;
+    let link = host.enter(|| -> Result<FdLink> {
+        let mut program = SchedClassifier::from_pin(&pin).context("open the program")?;
+        let options = TcAttachOptions::TcxOrder(order);
+        let id = program.attach_with_options(PUBLIC_INTERFACE, attach_type, options)?;
+        Ok(program.take_link(id)?.try_into()?)
+    })?;
+    std::fs::remove_file(&pin).context("unpin the program")?;
+    link
+}
+
+/// True if the peer's private address refuses a datagram to a port where nobody listens.
+fn is_answered(host: &Namespace) -> Result<bool> {
+    let socket = host.enter(|| UdpSocket::bind((A_PRIVATE, 0)))??;
+    socket.set_read_timeout(Some(Duration::from_millis(300)))?;
+    socket.connect((B_PRIVATE, 9))?;
+    socket.send(b"knock")?;
+    let answer = uninterrupted(|| socket.recv(&mut [0; 16]));
+    Ok(answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
+}
+
+fn require_told(scenario: &Scenario, direction: &str) -> Result<()> {
+    let host = &scenario.lab.a;
+    let config = scenario.path("cluster.toml");
+    let ended = scenario.try_run(host, &["status"])?;
+    let wanted = format!("a program in front of rewrite, at {direction}");
+    for word in ["WRONG", &wanted, "called pass_all", "TCX_PASS"] {
+        ensure!(ended.stdout.contains(word), "{word:?} is not in {}", ended.stdout);
+    }
+    let check = scenario.try_run(host, &["check", "--config", &config])?;
+    ensure!(check.stdout.contains(&wanted), "{}", check.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_program_in_front_that_passes_all_is_named_by_status_and_check() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    for (attach_type, direction) in
+        [(TcAttachType::Egress, "egress"), (TcAttachType::Ingress, "ingress")]
+    {
+        ensure!(is_answered(host)?, "{direction}: no answer beforehand");
+        let link = pass_all(host, attach_type, LinkOrder::first())?;
+        ensure!(!is_answered(host)?, "{direction}: packets are rewritten all the same");
+        require_told(&scenario, direction)?;
+        drop(link);
+        scenario.require_healthy(host)?;
+        scenario.require_traffic()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_behind_is_none_of_our_business() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    let _egress = pass_all(host, TcAttachType::Egress, LinkOrder::last())?;
+    let _ingress = pass_all(host, TcAttachType::Ingress, LinkOrder::last())?;
+    scenario.require_healthy(host)?;
+    scenario.require_traffic()
+}
+
+#[test]
+fn check_names_what_will_be_in_front_of_the_egress_program() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let _egress = pass_all(host, TcAttachType::Egress, LinkOrder::default())?;
+    let _ingress = pass_all(host, TcAttachType::Ingress, LinkOrder::default())?;
+    let check = scenario.try_run(host, &["check", "--config", &scenario.path("cluster.toml")])?;
+    ensure!(check.stdout.contains("in front of rewrite, at egress"), "{}", check.stdout);
+    // Attach puts its ingress program before the others.
+    ensure!(!check.stdout.contains("in front of rewrite, at ingress"), "{}", check.stdout);
+    Ok(())
+}
