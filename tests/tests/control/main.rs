@@ -21,6 +21,7 @@ mod diff;
 mod dotted_name;
 mod dual_stack;
 mod failed_attach;
+mod firewall;
 mod foreign_pins;
 mod gateway;
 mod gone_namespaces;
