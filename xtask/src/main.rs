@@ -6,6 +6,7 @@ mod cargo;
 mod demonstration;
 mod fuzz;
 mod lint;
+mod managers;
 mod previous;
 mod progress;
 mod setup;
@@ -35,6 +36,7 @@ Examples:
   cargo xtask test -- --test packet_table     what follows goes to cargo test
   cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
   cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
+  cargo xtask managers NetworkManager         what a network manager does to an attached interface
   cargo xtask bench                           what it costs, beside what one would take instead
   cargo xtask bench --vm 6.12                 the same on one of Debian's own kernels, as ratios"
 )]
@@ -78,6 +80,12 @@ enum Task {
         /// With --drivers, the tests whose names hold one of these words
         #[arg(last = true, requires = "drivers")]
         tests: Vec<String>,
+    },
+    /// Boot real network managers, and see what they do to an attached interface
+    Managers {
+        /// Managers whose names hold one of these words; all without words
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
     },
     /// Fuzz what is read from others: a minute for each target, unless told otherwise
     Fuzz {
@@ -141,6 +149,10 @@ fn run(task: Task) -> Result<()> {
             setup::require(&[Purpose::Vm])?;
             let suite = if drivers { &vm::test::DRIVERS } else { &vm::test::KERNELS };
             vm::test::run(suite, &build::release()?, &kernels, &tests)
+        }
+        Task::Managers { words } => {
+            setup::require(&[Purpose::Managers])?;
+            managers::run(&build::release()?, &words)
         }
         Task::Fuzz { seconds, targets } => {
             setup::require(&[Purpose::Build])?;

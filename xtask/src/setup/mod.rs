@@ -27,11 +27,14 @@ pub enum Purpose {
     Vm,
     /// To measure.
     Bench,
+    /// To boot network managers.
+    Managers,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench];
+    pub const ALL: &[Self] =
+        &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench, Self::Managers];
 }
 
 /// Rounds of installing: apt removes a package of another origin that conflicts with a new one, and

@@ -52,10 +52,12 @@ const fn program(
     DebianProgram { name, package, reason, purposes }
 }
 
-const LABS: &[Purpose] = &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm, Purpose::Bench];
+const LABS: &[Purpose] =
+    &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm, Purpose::Bench, Purpose::Managers];
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
+const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 
 /// The programs that building, demonstrating and testing run.
@@ -93,6 +95,9 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("strip", "binutils", VM, "makes the tests small enough to boot with"),
     program("apt-cache", "apt", VM, "finds kernels in Debian's archive"),
     program("dpkg", "dpkg", VM, "unpacks them"),
+    program("mmdebstrap", "mmdebstrap", MANAGERS, "makes a root file system of Debian"),
+    program("systemd-nspawn", "systemd-container", MANAGERS, "boots it"),
+    program("dnsmasq", "dnsmasq-base", MANAGERS, "leases it an address"),
     program("ldd", "libc-bin", VM, "lists what programs need in the virtual machine"),
 ];
 

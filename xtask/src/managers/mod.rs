@@ -1,0 +1,145 @@
+//! Real network managers: systemd-networkd, netplan, NetworkManager and ifupdown with a DHCP client, each under
+//! a systemd of its own, do what takes routes away. A table says for how long a numbered stream was not answered,
+//! and what is left at the end.
+
+mod acts;
+mod machine;
+mod root;
+mod stream;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::unistd::geteuid;
+use tests::lab::{Lab, LabOptions, PUBLIC_INTERFACE};
+use tests::rewrite_command::Rewrite;
+
+use acts::{Act, MANAGERS, Manager};
+use machine::Machine;
+use stream::Stream;
+
+/// The first part of the names of the lab's namespaces.
+const PREFIX: &str = "rwnm";
+/// The time from an act to the end of its stream: the longest lease takes five seconds.
+const AFTERWARDS: Duration = Duration::from_secs(8);
+
+/// How the interface is kept attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// `rewrite attach`, and nothing else.
+    Plain,
+    /// `rewrite attach`, with the manager's hook of packaging/hooks.
+    Hook,
+    /// The unit of packaging/systemd.
+    Daemon,
+}
+
+/// Does every act of the managers whose names hold one of `words`; of all, without words.
+pub fn run(binary: &Path, words: &[String]) -> Result<()> {
+    if !geteuid().is_root() {
+        bail!("the machines are made of namespaces: run it as root (sudo -E cargo xtask managers)");
+    }
+    let root = root::folder()?;
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let mut wrong = Vec::new();
+    println!("| manager | act | kept by | unanswered | route at the end | status |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for manager in MANAGERS.iter().filter(|manager| chosen(manager.name)) {
+        measure(binary, &root, manager, &mut wrong)
+            .with_context(|| format!("with {}", manager.name))?;
+    }
+    ensure!(wrong.is_empty(), "the daemon has not put it right: {}", wrong.join("; "));
+    Ok(())
+}
+
+fn measure(binary: &Path, root: &Path, manager: &Manager, wrong: &mut Vec<String>) -> Result<()> {
+    let lab = Lab::new(&LabOptions { prefix: PREFIX.into(), ..LabOptions::default() })?;
+    let rewrite = Rewrite::at(binary)?;
+    let file = file_of_b(&lab)?;
+    rewrite.run(&lab.b, &["attach", PUBLIC_INTERFACE, "--config", &file])?;
+    let machine = Machine::boot(root, binary, &lab)?;
+    let _lease = manager.lease.then(|| machine::Leases::serve(&lab)).transpose()?;
+    for (path, content) in manager.files {
+        // networkd reads as a user of its own; NetworkManager takes no profile that others can read.
+        let mode = if path.ends_with(".nmconnection") { 0o600 } else { 0o644 };
+        machine.write(path, content, mode)?;
+    }
+    machine.write("/etc/rewrite/cluster.toml", &lab.cluster_toml(), 0o644)?;
+    for command in manager.start {
+        machine.run(command).with_context(|| format!("starting {}", manager.name))?;
+    }
+    machine.wait_for_address()?;
+    for way in [Way::Plain, Way::Hook, Way::Daemon] {
+        prepare(&machine, manager, way)?;
+        for act in manager.acts {
+            let row = one(&machine, &lab, act, way)?;
+            println!("| {} | {} | {way:?} | {row} |", manager.name, act.name);
+            if way == Way::Daemon && !row.ends_with("works") {
+                wrong.push(format!("{}: {}", manager.name, act.name));
+            }
+        }
+        if way == Way::Daemon {
+            println!("\n{}", machine.run("journalctl -u rewrite@eth0 -o cat --no-pager")?);
+        }
+    }
+    machine.run("systemctl stop rewrite@eth0")?;
+    machine.run("rewrite detach eth0")?;
+    fs::remove_file(&file).with_context(|| format!("removing {file}"))
+}
+
+fn prepare(machine: &Machine, manager: &Manager, way: Way) -> Result<()> {
+    match way {
+        Way::Plain => print!("{}", commented(&machine.run("rewrite attach eth0")?)),
+        Way::Hook => {
+            let (source, destinations) = manager.hook;
+            for destination in destinations {
+                machine.write(destination, &packaged(source)?, 0o755)?;
+            }
+            machine.run(manager.hook_started)?;
+        }
+        Way::Daemon => {
+            for destination in manager.hook.1 {
+                machine.run(&format!("rm {destination}"))?;
+            }
+            machine.run("systemctl start rewrite@eth0")?;
+        }
+    }
+    Ok(())
+}
+
+/// The last cells of the act's row.
+fn one(machine: &Machine, lab: &Lab, act: &Act, way: Way) -> Result<String> {
+    if way != Way::Daemon {
+        machine.run("rewrite attach eth0")?;
+    }
+    let stream = Stream::start(lab)?;
+    machine.run(act.command)?;
+    std::thread::sleep(AFTERWARDS);
+    let unanswered = stream.end()?;
+    let routes = machine.run("ip route show proto 114")?;
+    let route = if routes.is_empty() { "gone" } else { "there" };
+    // It exits with 1 where something is wrong.
+    let status = machine.run("rewrite status || true")?;
+    let works = if status.contains("eth0: works") { "works" } else { "does not work" };
+    Ok(format!("{:.2} s | {route} | {works}", unanswered.as_secs_f64()))
+}
+
+/// A file of packaging/hooks.
+fn packaged(name: &str) -> Result<String> {
+    let path = crate::workspace().join("packaging/hooks").join(name);
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The cluster's file for host B, which works outside of the machine.
+fn file_of_b(lab: &Lab) -> Result<String> {
+    let path = crate::workspace().join("target/managers/cluster.toml").display().to_string();
+    fs::write(&path, lab.cluster_toml()).with_context(|| format!("writing {path}"))?;
+    Ok(path)
+}
+
+/// Output between the rows of the table.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("<!-- {line} -->\n")).collect()
+}

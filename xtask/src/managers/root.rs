@@ -1,0 +1,50 @@
+//! The root file system of the machines: Debian 12 from the host's own sources of apt, made once.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::progress;
+
+const RELEASE: &str = "bookworm";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,udev,network-manager,ifupdown,isc-dhcp-client,netplan.io,\
+                        networkd-dispatcher,iproute2,procps,kmod,python3-minimal";
+
+/// The folder with the root file system. Machines write to a layer of their own.
+pub fn folder() -> Result<PathBuf> {
+    let folder = crate::workspace().join("target/managers");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
+    let root = folder.join("root-12");
+    if root.exists() {
+        return Ok(root);
+    }
+    let unfinished = folder.join("root-12.unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).context("removing what an interrupted run left")?;
+    }
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);
+    progress::run("making a root file system of Debian", command.arg(&unfinished))?;
+    // Each machine starts the manager that it is about.
+    for (verb, units) in [
+        ("disable", &["NetworkManager", "systemd-networkd", "networking"][..]),
+        (
+            "mask",
+            &[
+                "systemd-resolved",
+                "systemd-timesyncd",
+                "NetworkManager-wait-online",
+                "systemd-networkd-wait-online",
+            ],
+        ),
+    ] {
+        let mut command = Command::new("systemctl");
+        command.arg(format!("--root={}", unfinished.display())).arg(verb).args(units);
+        progress::run("switching its managers off", &mut command)?;
+    }
+    fs::rename(&unfinished, &root).context("keeping the root file system")?;
+    Ok(root)
+}
