@@ -86,7 +86,14 @@ pub const MANAGERS: &[Manager] = &[
         start: &["netplan generate", "systemctl start systemd-networkd"],
         hook: NETWORKD_HOOK,
         hook_started: NETWORKD_DISPATCHER,
-        acts: &[act("netplan apply", "netplan apply"), DOWN_AND_UP],
+        // `netplan apply` ends in udevadm, which can't write to /sys in a machine of namespaces.
+        acts: &[
+            act(
+                "netplan generate, reconfigure",
+                "netplan generate && networkctl reload && networkctl reconfigure eth0",
+            ),
+            DOWN_AND_UP,
+        ],
     },
     Manager {
         name: "NetworkManager",
