@@ -132,6 +132,7 @@ pub const MANAGERS: &[Manager] = &[
         start: &["ifup eth0"],
         hook: ("ifupdown/rewrite", &["/etc/network/if-up.d/rewrite"]),
         hook_started: "true",
-        acts: &[act("ifdown, ifup", "ifdown eth0; ifup eth0"), DOWN_AND_UP],
+        // It puts nothing back when the link goes down and up, the way out included.
+        acts: &[act("ifdown, ifup", "ifdown eth0; ifup eth0")],
     },
 ];
