@@ -1,5 +1,5 @@
 //! Behind a change, this host asks its peers whether they hold the same addresses: until a peer has shown it, packets
-//! to it go between those of before (docs/decisions/0041-hosts-show-where-they-are.md).
+//! to it go between those of before (docs/decisions/0040-hosts-show-where-they-are.md).
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
