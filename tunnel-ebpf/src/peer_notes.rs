@@ -4,8 +4,8 @@
 use aya_ebpf::bindings::BPF_EXIST;
 use tunnel_common::peers::{PeerKey, ROLE_PUBLIC};
 use tunnel_ebpf::address::Address as _;
-use tunnel_ebpf::family::{Family, Octets};
-use tunnel_ebpf::peer_entry::{PeerLookup, SharedPeer};
+use tunnel_ebpf::family::Octets;
+use tunnel_ebpf::peer_entry::PeerLookup;
 
 use crate::maps::{FamilyMaps, PinnedMaps};
 
@@ -47,7 +47,7 @@ pub fn settle<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
         return false;
     }
     let key = PeerKey { address: agreed.private };
-    if F::PEERS.insert(&key, &agreed, BPF_EXIST.into()).is_err() {
+    if F::PEERS.insert(key, agreed, BPF_EXIST.into()).is_err() {
         return false;
     }
     if peer_sends {

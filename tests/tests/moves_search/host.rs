@@ -56,7 +56,7 @@ pub const fn public(last: u8) -> Octets {
 /// Who a host and its peers are, by one file.
 pub fn membership(file: &[u8], own: usize) -> Membership {
     let member = |(host, last): (usize, &u8)| {
-        let [private, public] = [private(host), public(*last)].map(|address| IpAddr::from(address));
+        let [private, public] = [private(host), public(*last)].map(IpAddr::from);
         format!("[[member]]\nname = \"h{host}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n")
     };
     let text: String = file.iter().enumerate().map(member).collect();

@@ -69,6 +69,9 @@ struct State {
     data: Option<Data>,
 }
 
+/// The state of a host behind a packet; and the packet, unless it was dropped.
+type Handled = (Id, Option<(IsRewritten, Frame)>);
+
 struct Search<'a> {
     scenario: &'a Scenario,
     hosts: Vec<Host>,
@@ -76,7 +79,7 @@ struct Search<'a> {
     seen: HashSet<State>,
     queue: VecDeque<State>,
     /// What each host made of each packet: the state that it is in behind it, and the packet that it is then.
-    handled: HashMap<(Id, Leaves, Vec<u8>), (Id, Option<(IsRewritten, Frame)>)>,
+    handled: HashMap<(Id, Leaves, Vec<u8>), Handled>,
     /// Whether hosts in these states come to rest if no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
@@ -158,12 +161,7 @@ impl Search<'_> {
         state.hosts.iter().position(|id| self.host(*id).held.contains(&last))
     }
 
-    fn handle(
-        &mut self,
-        id: Id,
-        direction: Direction,
-        frame: &Frame,
-    ) -> (Id, Option<(IsRewritten, Frame)>) {
+    fn handle(&mut self, id: Id, direction: Direction, frame: &Frame) -> Handled {
         let key = (id, direction == Direction::Egress, frame.0.clone());
         if let Some(handled) = self.handled.get(&key) {
             return handled.clone();
