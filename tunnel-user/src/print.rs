@@ -13,6 +13,9 @@ use tunnel_user::plan::routes::RouteChanges;
 
 use crate::print_trial;
 
+/// The most peers that are named one by one.
+const NAMED_MAX: usize = 8;
+
 /// What attach did, what is now true, and how to go back.
 pub fn attach(report: &attach::Report) -> String {
     let attach::Report { interface, identity, peers, place, .. } = report;
@@ -42,10 +45,13 @@ pub fn attach(report: &attach::Report) -> String {
             "  moved: still reached at {former}, and sends from there to peers that do not know yet"
         );
     }
-    for (name, awaited) in &report.awaited {
+    for (name, awaited) in report.awaited.iter().take(NAMED_MAX) {
         for awaited in awaited {
             let _ = writeln!(text, "  waits for {name}: {awaited}");
         }
+    }
+    if let Some(more @ 1..) = report.awaited.len().checked_sub(NAMED_MAX) {
+        let _ = writeln!(text, "  waits for {more} more: rewrite peer list");
     }
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));

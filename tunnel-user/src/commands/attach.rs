@@ -134,10 +134,11 @@ pub(super) async fn carry_out(
     // Other interfaces need not wait for it.
     drop(steps);
     let behind = if report.was_attached { Behind::Change } else { Behind::FirstAttach };
-    move_notices::exchange(&plan.folder, behind, plan.drain).await?;
-    let (peers, _) = Running::open(plan.folder.clone())?.peers()?;
-    let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
-    report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
+    if move_notices::exchange(&plan.folder, behind, plan.drain).await? {
+        let (peers, _) = Running::open(plan.folder.clone())?.peers()?;
+        let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
+        report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
+    }
     Ok(report)
 }
 

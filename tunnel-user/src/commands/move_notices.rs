@@ -37,11 +37,16 @@ pub(super) enum Behind {
     Change,
 }
 
-/// Asks those that are awaited, tells those that have answered, and settles what they have shown.
+/// Asks those that are awaited, tells those that have answered, and settles what they have shown. True if somebody is
+/// still awaited.
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.
-pub(super) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> Result<(), Failure> {
+pub(super) async fn exchange(
+    folder: &Folder,
+    behind: Behind,
+    drain: Drain,
+) -> Result<bool, Failure> {
     let mut maps = Maps::open(folder)?;
     let identity = maps.selves()?.identity;
     let tables = maps.peers()?;
@@ -59,10 +64,10 @@ pub(super) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> R
         Behind::FirstAttach => send(&notices(To::Settled, &tables, &identity), Mark::Settled, 0),
         Behind::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Settled, 0),
     }
-    if asked.is_empty() {
-        return Ok(());
+    if !asked.is_empty() {
+        settle(&mut maps, drain)?;
     }
-    settle(&mut maps, drain)
+    Ok(!awaited.is_empty())
 }
 
 /// Asks once more those who are still awaited. The programs hear the answers.

@@ -84,8 +84,11 @@ pub fn settled<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Ch
                 let agreed =
                     tied(Peer { public: peer.public, local_underlay: peer.local_underlay, ..*old });
                 let sent_to = table.get(&Range { address: old.public, length: old.length });
-                let is_ours = sent_to.filter(is_same).is_some_and(|at| at.role != ROLE_PRIVATE);
-                if is_ours && agreed != *old {
+                let is_former =
+                    sent_to.filter(is_same).is_some_and(|peer| peer.role == ROLE_FORMER);
+                // A peer may have more than one public address for good.
+                let is_undone = old.public == peer.public || is_former;
+                if is_undone && agreed != *old {
                     private.push(Change::Set(at, agreed));
                 }
             }
@@ -222,6 +225,17 @@ mod tests {
         };
         assert_eq!((private.public, private.role), ([192, 0, 2, 2], ROLE_PRIVATE));
         assert_eq!(former.expires_at, NOW + 30);
+    }
+
+    /// `bpftool` can make it so.
+    #[test]
+    fn a_peer_with_two_public_addresses_is_sent_to_where_it_was_put() {
+        let mut tables = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");
+        let first = tables.v4[&Range::single([203, 0, 113, 2])];
+        for public in [[192, 0, 2, 2], [203, 0, 113, 9]] {
+            tables.v4.insert(Range::single(public), tied(Peer { public, ..first }));
+        }
+        assert_eq!(settled(&tables.v4, NOW, 30), []);
     }
 
     #[test]
