@@ -335,7 +335,7 @@ pub struct DetachArgs {
     /// Every attached interface of this network namespace; on the host itself, also what --gone clears
     #[arg(long)]
     pub all: bool,
-    /// What is left of network namespaces that are gone
+    /// The remains of network namespaces that are gone
     #[arg(long, conflicts_with = "all")]
     pub gone: bool,
 }

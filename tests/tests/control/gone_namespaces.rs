@@ -78,7 +78,7 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away() -> Result<()> {
     Ok(())
 }
 
-/// What keeps the namespace alive is not one of `ip netns`.
+/// Something else than `ip netns` keeps the namespace alive.
 fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     let scenario = Scenario::new()?;
     let kept = keep(&scenario)?;
@@ -139,7 +139,7 @@ fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> 
     host.sysctl("net.ipv4.conf.eth0.arp_announce", "0")?;
     for words in [&["attach"][..], &["detach", "eth0"], &["detach", "--all"], &["status"]] {
         scenario.attach(host, NOTHING_MORE)?;
-        // What is in the namespace of now is its operator's.
+        // The addresses in the namespace of now are its operator's.
         host.run(&["ip", "route", "flush", "proto", "114"])?;
         host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
         host.run(&["ip", "address", "add", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;

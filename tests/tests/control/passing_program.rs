@@ -18,7 +18,7 @@ const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 /// `r0 = 0; exit`: `struct bpf_insn` twice. 0 is TCX_PASS.
 const PASS: [u64; 2] = [0xb7, 0x95];
 
-/// What BPF_PROG_LOAD takes of `union bpf_attr`, up to the program's name.
+/// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's name.
 #[repr(C)]
 struct Load {
     prog_type: u32,
@@ -33,7 +33,7 @@ struct Load {
     prog_name: [u8; 16],
 }
 
-/// What BPF_OBJ_PIN takes of it.
+/// The part that BPF_OBJ_PIN takes.
 #[repr(C)]
 struct Pin {
     pathname: u64,

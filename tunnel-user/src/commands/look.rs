@@ -53,7 +53,7 @@ pub(super) async fn look(
     }
 }
 
-/// What keeps the file from being followed, and the state of the interface all the same.
+/// The trouble that keeps the file from being followed, and the state of the interface all the same.
 pub(super) async fn trouble(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Trouble {
     // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
     let awaited = matches!(failure, Failure::Refused { .. } | Failure::Host { .. });

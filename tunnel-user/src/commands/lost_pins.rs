@@ -1,4 +1,4 @@
-//! What an attach has left on the host where somebody has removed pins: known by what is pinned still, by the copy
+//! The remains of an attach on the host where somebody has removed pins: known by what is pinned still, by the copy
 //! in /run, by the marks of addresses and routes, and by the programs that go on.
 
 use std::collections::BTreeSet;
@@ -19,12 +19,12 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 
-/// What is left of an attach, in the words of the records that are gone.
+/// The remains of an attach, in the words of the records that are gone.
 #[derive(Clone, Debug)]
 pub(super) struct Left {
-    /// What is attached, as far as it is known.
+    /// The attachment, as far as it is known.
     pub attachment: Attachment,
-    /// Who this host is, as far as it is known; and the addresses that attach added.
+    /// The members that this host is, as far as they are known; and the addresses that attach added.
     pub selves: RecordedSelves,
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure
         .map(|existing| existing.route.link)
         .collect();
     for folder in &attached {
-        // Whatever it is called now.
+        // Its name may be another one now.
         if let Ok(Some(attachment)) = remains::attachment(folder) {
             through.remove(&attachment.ifindex);
         }

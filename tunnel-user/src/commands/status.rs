@@ -31,18 +31,18 @@ pub struct Status {
     pub abi_version: u32,
     /// The attached interfaces.
     pub interfaces: Vec<Interface>,
-    /// What is left of attaches whose pins are gone, or whose network namespace is.
+    /// The remains of attaches whose pins are gone, or whose network namespace is.
     pub left_behind: Vec<LeftBehind>,
 }
 
-/// What an attach has left that is attached no more.
+/// Something that an attach has left behind.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeftBehind {
-    /// What is left, and where.
+    /// The thing that is left, and its place.
     pub what: String,
-    /// How it is cleared away.
+    /// The command that clears it away.
     pub remedy: String,
-    /// Whether it is in this network namespace, and in the way of packets.
+    /// True if it is in this network namespace, and in the way of packets.
     pub harms: bool,
 }
 
@@ -275,7 +275,7 @@ pub async fn run() -> Result<Status, Failure> {
     })
 }
 
-/// What is left in this network namespace of attaches whose pins somebody has removed.
+/// The remains in this network namespace of attaches whose pins somebody has removed.
 async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Failure> {
     let lost = lost_pins::interfaces(netlink).await?;
     let mut left: Vec<_> = lost

@@ -20,7 +20,7 @@ use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 /// The ending of the file's name, behind the interface's.
 const ENDING: &str = ".brought.json";
 
-/// What attach brought to the host.
+/// The changes that attach made to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
     /// The cookie of the network namespace; nothing on kernels that have none.
@@ -33,7 +33,7 @@ pub struct Brought {
     pub ingress: u8,
     /// True if attach added the clsact qdisc.
     pub clsact_added: bool,
-    /// What the interface's arp_announce was before attach set it, if it did.
+    /// The interface's arp_announce before attach set it, if it did.
     pub arp_announce_before: Option<u8>,
     /// The same of arp_ignore.
     pub arp_ignore_before: Option<u8>,
@@ -42,7 +42,7 @@ pub struct Brought {
 }
 
 impl Brought {
-    /// What was written down for the interface in `folder`; nothing if it was not, or can't be read.
+    /// The copy for the interface in `folder`; nothing if there is none, or it can't be read.
     #[must_use]
     pub fn of(folder: &Folder) -> Option<Self> {
         let path = path(folder);
@@ -75,7 +75,7 @@ impl Brought {
         self.addresses.iter().filter_map(|address| address.parse().ok()).map(Private).collect()
     }
 
-    /// What the records in the maps say, in this process's network namespace.
+    /// The same from the records in the maps, in this process's network namespace.
     fn recorded(attachment: &Attachment, added: &BTreeSet<Private>) -> Self {
         let before = |is_set: u8, value: u8| (is_set == 1).then_some(value);
         Self {

@@ -98,7 +98,7 @@ async fn chain(
     Ok(chain)
 }
 
-/// What comes before ours; nothing if ours is not there.
+/// The programs that come before ours; nothing if ours is not there.
 fn before(
     mut chain: Vec<AttachedProgram>,
     is_ours: impl Fn(&AttachedProgram) -> bool,

@@ -19,7 +19,7 @@ use super::place::BOTH;
 use super::tcx_query::{self, TcxProgram};
 use crate::host::arp::Sysctl;
 
-/// How often it is looked: some twenty system calls.
+/// The pause between two looks, each of which is some twenty system calls.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Looks at the pins, the programs and the sysctls of one interface, again and again.

@@ -1,4 +1,4 @@
-//! Which program sets an interface up, apart from the operator: one that sets it up again takes away the
+//! The program that sets an interface up, apart from the operator: when it sets it up again, it takes away the
 //! routes of others, or the kernel does it as its last address goes (Linux, net/ipv4/devinet.c,
 //! inetdev_destroy).
 

@@ -25,7 +25,7 @@ const PREFIX: &str = "rwnm";
 /// The time from an act to the end of its stream: the longest lease takes five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
-/// How the interface is kept attached.
+/// The way in which the interface is kept attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// `rewrite attach`, and nothing else.

@@ -14,7 +14,7 @@ use tests::lab::{B_PRIVATE, Lab};
 const PORT: u16 = 7000;
 /// Between two datagrams.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// For how long the last answers may be on their way.
+/// The last answers may be on their way for so long.
 const LAST: Duration = Duration::from_millis(300);
 
 /// A stream that goes on until [`Stream::end`].
@@ -50,7 +50,7 @@ impl Stream {
     }
 }
 
-/// How many were not answered. One that can't be sent is one of them.
+/// The number of those without an answer. One that can't be sent is one of them.
 fn send(socket: &UdpSocket, stop: &AtomicBool) -> u32 {
     let (mut number, mut answered) = (0_u32, BTreeSet::new());
     let receive = |answered: &mut BTreeSet<u32>| {

@@ -1,4 +1,4 @@
-//! Which events let an attach that has failed be tried again before its time.
+//! Events that let an attach that has failed be tried again before its time.
 //!
 //! An attach changes routes and addresses, and the kernel announces that as well: what comes right behind
 //! a failed attach is its own doing. What comes later is somebody else's, and may be what was missing.
@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// For how long after a failed attach events count as its own.
+/// Events count as its own for so long after a failed attach.
 const OWN: Duration = Duration::from_secs(1);
 /// The most tries within [`PERIOD`].
 pub const TRIES: usize = 5;

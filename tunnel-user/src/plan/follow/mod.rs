@@ -16,10 +16,10 @@ use self::backoff::Backoff;
 use self::eager::Eager;
 use self::quiet::Quiet;
 
-/// How long something may be missing that the host brings by itself, before the operator is told.
+/// Something that the host brings by itself may be missing for so long before the operator is told.
 pub const AWAITED: Duration = Duration::from_secs(3);
 
-/// How often an attach is made in a row for the same differences before it counts as failed: the host's
+/// An attach is made so often in a row for the same differences before it counts as failed: the host's
 /// network manager may take a route away while an attach goes on.
 const IN_A_ROW: u32 = 3;
 
@@ -149,7 +149,7 @@ pub struct Follow {
     reloading: bool,
     /// Whether the next attach is made even if the same one has failed.
     try_anyway: bool,
-    /// What the last attaches were made for, until a look has found it mended; and their number.
+    /// The differences that the last attaches were made for, until a look has found them mended; and their number.
     mending: Option<(Vec<String>, u32)>,
     /// What an attach was made for that failed.
     failed: Option<Vec<String>>,

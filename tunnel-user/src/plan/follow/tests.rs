@@ -34,7 +34,7 @@ fn trouble(why: &str, attached: bool) -> Trouble {
     Trouble { why: why.into(), standing, awaited: false }
 }
 
-/// What passes when the host's network manager has done its work.
+/// The time in which the host's network manager has done its work.
 fn awaited(why: &str, standing: Standing) -> Trouble {
     Trouble { why: why.into(), standing, awaited: true }
 }
