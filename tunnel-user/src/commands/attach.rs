@@ -290,12 +290,7 @@ async fn attach(
     membership::set_selves(&mut maps, &selves, &mut Vec::new())?;
     let mut attachment = plan.attachment(now(), plan.settings);
     keep_out_of_arp(plan, &mut maps, &mut attachment, steps)?;
-    let manner = Manner {
-        drain: plan.drain,
-        ended: BTreeSet::new(),
-        own: selves.own_move,
-        own_formers: membership::former_addresses(&selves.formers),
-    };
+    let manner = Manner::of_file(plan.drain, &selves);
     let changed =
         membership::change(&mut maps, &plan.membership, &manner, interrupt, &mut Vec::new())
             .await?;

@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
-use super::greet::greet;
+use super::greet::{Greeting, greet};
 use crate::config::MemberName;
 use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::plan::farewell::{Farewell, farewells};
-use crate::plan::greeting::Greeting;
 use crate::plan::peer_tables::Change;
 use crate::plan::range::Address;
 

@@ -22,6 +22,7 @@ use crate::plan::awaited::settled;
 use crate::plan::bypass::BypassTable;
 use crate::plan::follow::{Look, Standing, Trouble};
 use crate::plan::identity::list;
+use crate::plan::peer_tables::PeerTables;
 use crate::plan::peers::NamedPeer;
 use crate::plan::{peer_tables, selves, slots};
 
@@ -162,12 +163,12 @@ async fn compare(
     }
     if differences.is_empty() {
         // A peer that is new is a difference already, and lacks entries as well.
-        differences = missing_entries(&running, &plan)?;
+        differences = missing_entries(&running, &tables, &plan)?;
     }
     if !differences.is_empty() {
         return Ok(Look::Differs(differences));
     }
-    move_notices::ask_again(&running.maps, &running.selves.identity)?;
+    move_notices::ask_again(&tables, &running.selves.identity);
     let peers = plan.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Look::AsTheFileSays(format!(
@@ -207,12 +208,16 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
 }
 
 /// The maps that lack an entry which an attach by the file makes: somebody removed it.
-fn missing_entries(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
+fn missing_entries(
+    running: &Running,
+    peers: &PeerTables,
+    plan: &Plan<'_>,
+) -> Result<Vec<String>, Failure> {
     let Running { maps, selves, .. } = running;
     let names = maps.names()?;
     let slots = slots::assign(&names, plan.membership.peers.iter().map(|peer| &peer.name));
     let wanted = peer_tables::tables(&plan.membership, &slots.by_name, 0);
-    let (peers, local) = (maps.peers()?, maps.self_tables()?);
+    let local = maps.self_tables()?;
     let wanted_locally = selves::tables(&selves.identity, &selves::formers(&local));
     let counts = [
         ("peers", lacking(&peers.v4, &wanted.v4) + lacking(&peers.v6, &wanted.v6)),

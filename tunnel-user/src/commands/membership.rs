@@ -117,6 +117,15 @@ pub struct Manner {
     pub own_formers: Vec<IpAddr>,
 }
 
+impl Manner {
+    /// That of a change to a file, by which this host is `selves`.
+    #[must_use]
+    pub fn of_file(drain: Drain, selves: &NewSelves) -> Self {
+        let own_formers = former_addresses(&selves.formers);
+        Self { drain, ended: BTreeSet::new(), own: selves.own_move, own_formers }
+    }
+}
+
 /// What was changed.
 #[derive(Clone, Debug)]
 pub struct Changed {

@@ -17,6 +17,7 @@ use crate::host::echo_socket::EchoSocket;
 use crate::plan::awaited::settled;
 use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
+use crate::plan::peer_tables::PeerTables;
 
 /// The pauses before each look for answers; those who have given none are asked again behind it.
 const PAUSES: [Duration; 4] = [
@@ -28,7 +29,7 @@ const PAUSES: [Duration; 4] = [
 /// The most notices of a round. Peers beyond that are asked in the next ones.
 const AT_ONCE: usize = 16_384;
 
-/// The behaviour behind a change.
+/// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behind {
     /// This host was attached anew: peers may wait for it.
@@ -71,12 +72,8 @@ pub(super) async fn exchange(
 }
 
 /// Asks once more those who are still awaited. The programs hear the answers.
-///
-/// # Errors
-/// If the maps can't be read.
-pub(super) fn ask_again(maps: &Maps, identity: &Identity) -> Result<(), Failure> {
-    send(&notices(To::Awaited, &maps.peers()?, identity), Mark::Asked, 0);
-    Ok(())
+pub(super) fn ask_again(tables: &PeerTables, identity: &Identity) {
+    send(&notices(To::Awaited, tables, identity), Mark::Asked, 0);
 }
 
 fn settle(maps: &mut Maps, drain: Drain) -> Result<(), Failure> {

@@ -70,12 +70,7 @@ pub(super) async fn update(
         let purpose = Purpose { settings: between, ..wanted };
         swap::to(folder, &purpose, maps, &mut new, steps)?;
     }
-    let manner = Manner {
-        drain: plan.drain,
-        ended: BTreeSet::new(),
-        own: selves.own_move,
-        own_formers: membership::former_addresses(&selves.formers),
-    };
+    let manner = Manner::of_file(plan.drain, &selves);
     let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
     membership::send_from_now(maps, &selves)?;
     routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;

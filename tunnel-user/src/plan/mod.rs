@@ -9,7 +9,6 @@ pub mod farewell;
 pub mod find_self;
 pub mod follow;
 pub mod former;
-pub mod greeting;
 pub mod handover;
 pub mod identity;
 pub mod membership;
