@@ -88,8 +88,8 @@ pub struct Peer<A> {
     /// one.
     pub grace_until: u32,
     /// Under a former address: when packets from there are no longer accepted, in seconds of
-    /// CLOCK_MONOTONIC; 0 for as long as the entry exists, which it has while the peer is awaited. No program writes it. 0 under all other
-    /// addresses.
+    /// CLOCK_MONOTONIC; 0 for as long as the entry exists, as while the peer is awaited. No program writes it.
+    /// 0 under all other addresses.
     pub expires_at: u32,
 }
 

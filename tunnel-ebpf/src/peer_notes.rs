@@ -1,4 +1,4 @@
-//! What the programs note in peers' entries. Functions of the programs with a stack frame of their own, as in
+//! Notes of the programs in peers' entries. Functions of the programs with a stack frame of their own, as in
 //! [`crate::maps`].
 
 use aya_ebpf::bindings::BPF_EXIST;
@@ -27,7 +27,8 @@ pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bo
     }
 }
 
-/// [`tunnel_ebpf::tables::Tables::settle`]. An entry that the loader replaces meanwhile, it finds awaited at its next look.
+/// [`tunnel_ebpf::tables::Tables::settle`]. The loader finds an entry that it replaces meanwhile awaited at its next
+/// look.
 #[inline(never)]
 pub fn settle<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     let address = F::Address::from_octets(*public);

@@ -95,7 +95,7 @@ fn a_firewall_that_names_public_addresses_keeps_peers_out() -> Result<()> {
     let path = scenario.file("naive.nft", rules)?.display().to_string();
     a.run(&["nft", "-f", &path])?;
     scenario.require_traffic()?;
-    // None of the hooks has seen a public address, netdev ingress and egress included.
+    // Each hook, netdev ingress and egress included, has seen private addresses alone.
     let counted = a.run(&["nft", "list", "ruleset"])?;
     ensure!(counted.matches("counter packets 0").count() == 3, "{counted}");
     Ok(())

@@ -116,7 +116,7 @@ fn an_address_that_attach_added_is_known_by_its_mark_without_any_record() -> Res
             (on_loopback(host)?, host.run(&["ip", "route", "show", "proto", "114"])?);
         ensure!(address == before && routes.is_empty(), "{words:?}: {address}{routes}");
     }
-    // Not even a route tells which interface it was.
+    // Without a route, nothing tells which interface it was.
     scenario.attach(host, NOTHING_MORE)?;
     lose(host, LOSSES[0].1)?;
     fs::remove_file(copy(host)?)?;

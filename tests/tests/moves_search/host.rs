@@ -34,7 +34,7 @@ use crate::packet::{Frame, Octets};
 const NOW: u32 = 1_000;
 const DRAIN: u32 = 30;
 
-/// What a plan does wrong, for the search to find.
+/// A fault in a plan, for the search to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Packets go to a peer's new address as soon as the file says so.
@@ -53,7 +53,7 @@ pub const fn public(last: u8) -> Octets {
     [192, 0, 2, last]
 }
 
-/// Who a host and its peers are, by one file.
+/// The members that a host and its peers are, by one file.
 pub fn membership(file: &[u8], own: usize) -> Membership {
     let member = |(host, last): (usize, &u8)| {
         let [private, public] = [private(host), public(*last)].map(IpAddr::from);
@@ -274,7 +274,7 @@ struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
     selves: &'a SelfTables,
     has_moved: bool,
-    /// What has been shown: the entry that is to be, and that the peer sends so.
+    /// The entry that a notice asks for, and true if the peer sends so.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 

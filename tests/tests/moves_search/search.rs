@@ -17,25 +17,25 @@ pub enum Steps {
     OneByOne,
 }
 
-/// What is searched.
+/// The input of a search.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// One after the other: for each host, the last part of its public address.
     pub files: Vec<Vec<u8>>,
     /// How they are followed.
     pub steps: Steps,
-    /// What the loader does wrong.
+    /// The fault of the loader, if it has one.
     pub fault: Option<Fault>,
     /// So many notices are on their way at most.
     pub notices: usize,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Found {
     /// The states that can be reached.
     pub states: u64,
-    /// What is wrong in some, in words.
+    /// The faults of some of them, in words.
     pub bad: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ type Id = u32;
 /// A notice on its way: a request, or the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Notice {
-    /// Who has asked.
+    /// The host that has asked.
     asker: u8,
     is_request: bool,
     route: [Octets; 2],
@@ -78,9 +78,9 @@ struct Search<'a> {
     numbers: HashMap<Vec<u8>, Id>,
     seen: HashSet<State>,
     queue: VecDeque<State>,
-    /// What each host made of each packet: the state that it is in behind it, and the packet that it is then.
+    /// The state of each host behind each packet, and the packet behind the host.
     handled: HashMap<(Id, Leaves, Vec<u8>), Handled>,
-    /// Whether hosts in these states come to rest if no notice is lost.
+    /// True where hosts in these states come to rest if no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
 }
