@@ -2,11 +2,14 @@
 //! those of one that something keeps alive are left alone.
 
 use std::fs::{self, File};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use tests::lab::A_PRIVATE;
 use tests::netns::Namespace;
@@ -21,6 +24,15 @@ use crate::trial_state::state;
 
 const REMEDY: &str = "rewrite detach --gone";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Locked by the test whose pins a command may clear away.
+const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
+
+/// One scenario at a time on this machine: `detach --gone` clears away for all network namespaces.
+fn alone() -> Result<Flock<File>> {
+    let file = File::create(ALONE).with_context(|| format!("open {ALONE}"))?;
+    let locked = Flock::lock(file, FlockArg::LockExclusive);
+    locked.map_err(|(_, error)| error).with_context(|| format!("lock {ALONE}"))
+}
 
 /// Runs `rewrite` outside of all labs.
 fn outside(scenario: &Scenario, words: &[&str]) -> Result<Ended> {
@@ -66,6 +78,7 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away() -> Result<()> {
             );
             continue;
         }
+        let _alone = alone()?;
         let scenario = Scenario::new()?;
         let (folder, state) = attached_and_deleted(&scenario, hook)?;
         wait_until_told(&scenario, &folder)?;
@@ -78,8 +91,39 @@ fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn commands_that_clear_away_at_once_do_not_disturb_each_other() -> Result<()> {
+    const AT_ONCE: usize = 4;
+    let _alone = alone()?;
+    for _ in 0..10 {
+        let scenario = Scenario::new()?;
+        let hosts = [&scenario.lab.a, &scenario.lab.b];
+        let folders = hosts.map(|host| {
+            scenario.attach(host, NOTHING_MORE)?;
+            pins(host)
+        });
+        let folders = folders.into_iter().collect::<Result<Vec<_>>>()?;
+        hosts.into_iter().try_for_each(delete_name)?;
+        folders.iter().try_for_each(|folder| wait_until_told(&scenario, folder))?;
+        let all = thread::scope(|scope| {
+            let one = || outside(&scenario, &["detach", "--gone"]);
+            let started: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(one)).collect();
+            started
+                .into_iter()
+                .map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        for ended in &all {
+            ended.require(0, &[])?;
+        }
+        ensure!(folders.iter().all(|folder| !folder.exists()), "something is left: {all:?}");
+    }
+    Ok(())
+}
+
 /// Something else than `ip netns` keeps the namespace alive.
 fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
+    let _alone = alone()?;
     let scenario = Scenario::new()?;
     let kept = keep(&scenario)?;
     let host = &scenario.lab.a;

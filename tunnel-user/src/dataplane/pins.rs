@@ -163,21 +163,12 @@ impl Folder {
         Ok(self.entries()?.is_empty())
     }
 
-    /// The names in it, sorted, each with the inode that it has now.
+    /// The names in it, sorted, each with the inode that it has now. None if it is gone.
     ///
     /// # Errors
     /// If it can't be read.
     pub(super) fn entries(&self) -> Result<Vec<(OsString, u64)>, Failure> {
-        let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.doing(|| format!("reading {}", self.path.display()))?,
-        };
-        let named = entries.map(|entry| entry.map(|entry| (entry.file_name(), entry.ino())));
-        let mut entries = named
-            .collect::<io::Result<Vec<_>>>()
-            .doing(|| format!("reading {}", self.path.display()))?;
-        entries.sort();
-        Ok(entries)
+        entries(&self.path).doing(|| format!("reading {}", self.path.display()))
     }
 
     /// Makes it, and the folders above it.
@@ -278,13 +269,9 @@ impl Folder {
             .chain(Abi::ALL.map(|abi| abi.unfinished().into()))
             .chain(Change::ALL.map(|change| change.marker().into()))
             .collect();
-        let mut others: Vec<_> = names(&self.path)?
-            .into_iter()
-            .filter(|name| !known.contains(name))
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        others.sort();
-        Ok(others)
+        let names = self.entries()?.into_iter().map(|(name, _)| name);
+        let others = names.filter(|name| !known.contains(name));
+        Ok(others.map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
     /// Whether a program or a link is pinned.
@@ -362,19 +349,18 @@ pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
 /// If a folder can't be read.
 pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
     let path = namespace_folder(namespace);
-    let found = match fs::read_dir(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let found = match entries(&path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Failure::host(
                 format!("no permission to look at the pins in {}", path.display()),
                 "run it as root (sudo rewrite …)",
             ));
         }
-        _ => names(&path)?,
+        found => found.doing(|| format!("reading {}", path.display()))?,
     };
     let mut interfaces: Vec<String> = found
         .into_iter()
-        .filter_map(|name| name.into_string().ok())
+        .filter_map(|(name, _)| name.into_string().ok())
         // In the host's own folder, those of the other namespaces are beside the interfaces.
         .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
         .map(|name| interface_name(&name))
@@ -383,10 +369,16 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
     Ok(interfaces.iter().map(|interface| Folder::of(namespace, interface)).collect())
 }
 
-fn names(folder: &Path) -> Result<Vec<OsString>, Failure> {
-    fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
-        .doing(|| format!("reading {}", folder.display()))
+/// The names in a folder, sorted, each with its inode. None if it is gone, as another command may have removed it.
+fn entries(folder: &Path) -> io::Result<Vec<(OsString, u64)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let named = entries.map(|entry| entry.map(|entry| (entry.file_name(), entry.ino())));
+    let mut entries = named.collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
 }
 
 #[cfg(test)]

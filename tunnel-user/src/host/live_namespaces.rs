@@ -73,7 +73,7 @@ impl LiveNamespaces {
         }
         let mounts = self.seen(passed_over(fs::read_link(process.join("ns/mnt")))).flatten();
         if mounts.is_some_and(|mounts| self.mounts.insert(mounts)) {
-            let text = self.seen(passed_over(fs::read_to_string(process.join("mountinfo"))));
+            let text = self.seen(mountinfo(process));
             self.inodes.extend(mounted(&text.flatten().unwrap_or_default()));
         }
     }
@@ -107,6 +107,15 @@ fn file_inode(fdinfo: &str) -> Option<u64> {
     fdinfo.lines().find_map(|line| line.strip_prefix("ino:"))?.trim().parse().ok()
 }
 
+/// The mounts that a process sees. Nothing if it has ended: its mount namespace is gone before it is (Linux,
+/// fs/proc_namespace.c, mounts_open_common, EINVAL).
+fn mountinfo(process: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(process.join("mountinfo")) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+        text => passed_over(text),
+    }
+}
+
 /// The network namespaces that are mounted as files (proc_pid_mountinfo(5), field 4).
 fn mounted(mountinfo: &str) -> impl Iterator<Item = u64> {
     mountinfo.lines().filter_map(|line| inode(line.split(' ').nth(3)?, "net"))
@@ -125,6 +134,10 @@ fn passed_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
+    use std::process::Command;
+
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    use nix::unistd::Pid;
 
     use super::*;
 
@@ -151,6 +164,23 @@ mod tests {
 99 25 0:4 mnt:[4026532600] /run/mounts/a rw - nsfs nsfs rw
 ";
         assert_eq!(mounted(mountinfo).collect::<Vec<_>>(), [4_026_532_511]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_has_no_mounts() {
+        let mut child = Command::new("true").spawn().unwrap();
+        // Ended, and still there for its parent to ask.
+        waitid(
+            Id::Pid(Pid::from_raw(child.id().cast_signed())),
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+        )
+        .unwrap();
+        let process = Path::new(PROC).join(child.id().to_string());
+        assert_eq!(mountinfo(&process).unwrap(), None);
+        let mut found = LiveNamespaces::default();
+        found.add_process(&process);
+        child.wait().unwrap();
+        assert!(found.is_complete());
     }
 
     #[test]
