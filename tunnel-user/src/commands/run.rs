@@ -16,6 +16,7 @@ use crate::dataplane::pins::Folder;
 use crate::dataplane::program_changes::ProgramChanges;
 use crate::failure::{Context as _, Failure};
 use crate::host::file_changes::FileChanges;
+use crate::host::freed_memory;
 use crate::host::netlink::Netlink;
 use crate::host::network_changes::NetworkChanges;
 use crate::host::network_namespace::{self, NetworkNamespace};
@@ -153,6 +154,7 @@ impl<'a> Daemon<'a> {
             if self.answer(event).await {
                 return Ok(());
             }
+            freed_memory::give_back();
             event = self.next_event().await?;
         }
     }

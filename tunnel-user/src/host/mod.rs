@@ -7,6 +7,7 @@ pub mod clock;
 pub mod echo_socket;
 pub mod file_changes;
 pub mod forwarding;
+pub mod freed_memory;
 pub mod link;
 pub mod link_fitness;
 pub mod link_type;
