@@ -1,4 +1,4 @@
-//! A TCP connection over which data goes there and back without a pause, and is compared.
+//! A TCP connection over which data goes there and back all the time, and is compared.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,6 +13,8 @@ use tests::traffic::dial_from;
 use tests::wait::{uninterrupted, wait_until};
 
 const CHUNK: usize = 32 << 10;
+/// Between an answer and the next chunk: without it, some connections take all of the machine.
+const PAUSE: Duration = Duration::from_millis(1);
 /// A connection that stands still for longer is taken for broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -101,6 +103,7 @@ fn ask(mut stream: TcpStream, stop: &AtomicBool, exchanged: &AtomicU64) -> Resul
         stream.read_exact(&mut back).context("receive")?;
         ensure!(sent == back, "something else came back");
         exchanged.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(PAUSE);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use tests::netns::Namespace;
 
 use crate::conversation::Conversation;
 use crate::scenario::Scenario;
-use crate::stream::Streams;
+use crate::stream::{Share, Streams};
 
 /// What the kernel counts of connections that were reset, or refused.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];
@@ -40,12 +40,13 @@ impl<'a> OpenTraffic<'a> {
     pub fn among(talkers: &[Talker<'a>]) -> Result<Self> {
         let hosts: Vec<_> = talkers.iter().map(|(host, _)| *host).collect();
         let resets = resets(&hosts)?;
+        let all = u16::try_from(talkers.len() * talkers.len().saturating_sub(1) / 2)?;
         let mut pairs = Vec::new();
         for (index, (a, at_a)) in talkers.iter().enumerate() {
             for (b, at_b) in &talkers[index + 1..] {
-                let pair = u16::try_from(pairs.len())?;
+                let share = Share { pair: u16::try_from(pairs.len())?, pairs: all };
                 let conversation = Conversation::start(a, b, *at_a, *at_b)?;
-                pairs.push((conversation, Streams::between_hosts([a, b], [*at_a, *at_b], pair)?));
+                pairs.push((conversation, Streams::between_hosts([a, b], [*at_a, *at_b], share)?));
             }
         }
         Ok(Self { hosts, pairs, resets })

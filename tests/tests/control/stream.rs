@@ -33,6 +33,13 @@ struct Ports {
     sending: u16,
 }
 
+/// One of some pairs of hosts. All pairs together send as many datagrams as one alone would.
+#[derive(Clone, Copy)]
+pub struct Share {
+    pub pair: u16,
+    pub pairs: u16,
+}
+
 /// Streams between two hosts, in both directions.
 pub struct Streams {
     a_to_b: Stream,
@@ -46,20 +53,21 @@ impl Streams {
 
     /// Between other private addresses of A and B.
     pub fn between(lab: &Lab, a: IpAddr, b: IpAddr) -> Result<Self> {
-        Self::between_hosts([&lab.a, &lab.b], [a, b], 0)
+        Self::between_hosts([&lab.a, &lab.b], [a, b], Share { pair: 0, pairs: 1 })
     }
 
-    /// Between addresses of two hosts, the pair of this number.
+    /// Between addresses of two hosts.
     pub fn between_hosts(
         [a, b]: [&Namespace; 2],
         [at_a, at_b]: [IpAddr; 2],
-        pair: u16,
+        Share { pair, pairs }: Share,
     ) -> Result<Self> {
+        let interval = INTERVAL * pairs.into();
         let Ports { receiving, sending } = PORTS;
         let ports = Ports { receiving: receiving + 2 * pair, sending: sending + 2 * pair };
         Ok(Self {
-            a_to_b: Stream::start(a, b, at_a, at_b, ports)?,
-            b_to_a: Stream::start(b, a, at_b, at_a, ports)?,
+            a_to_b: Stream::start(a, b, at_a, at_b, ports, interval)?,
+            b_to_a: Stream::start(b, a, at_b, at_a, ports, interval)?,
         })
     }
 
@@ -93,6 +101,7 @@ impl Stream {
         src: IpAddr,
         dst: IpAddr,
         ports: Ports,
+        interval: Duration,
     ) -> Result<Self> {
         let bind = |host: &Namespace, address: IpAddr, port| {
             host.enter(|| UdpSocket::bind(SocketAddr::new(address, port)))?
@@ -110,7 +119,8 @@ impl Stream {
         let sender = {
             let (stop, sent, total) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&total));
             thread::spawn(move || {
-                let count = send(&sending, SocketAddr::new(dst, ports.receiving), &stop, &sent);
+                let to = SocketAddr::new(dst, ports.receiving);
+                let count = send(&sending, to, interval, &stop, &sent);
                 total.store(count, Ordering::Release);
                 count
             })
@@ -144,7 +154,13 @@ impl Drop for StopOnDrop {
 }
 
 /// Sends until it is stopped. What can't be sent will be missed by the receiver.
-fn send(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool, sent: &AtomicU32) -> u32 {
+fn send(
+    socket: &UdpSocket,
+    to: SocketAddr,
+    interval: Duration,
+    stop: &AtomicBool,
+    sent: &AtomicU32,
+) -> u32 {
     let mut datagram = [0; SIZE];
     let mut next = Instant::now();
     let mut number = 0_u32;
@@ -153,7 +169,7 @@ fn send(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool, sent: &AtomicU32)
         let _ = socket.send_to(&datagram, to);
         number += 1;
         sent.store(number, Ordering::Relaxed);
-        next += INTERVAL;
+        next += interval;
         let now = Instant::now();
         if let Some(early) = next.checked_duration_since(now) {
             thread::sleep(early);
