@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use tests::lab::A_PRIVATE;
 use tests::netns::Namespace;
@@ -28,10 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 
 /// One scenario at a time on this machine: `detach --gone` clears away for all network namespaces.
-fn alone() -> Result<Flock<File>> {
+fn alone() -> Result<File> {
     let file = File::create(ALONE).with_context(|| format!("open {ALONE}"))?;
-    let locked = Flock::lock(file, FlockArg::LockExclusive);
-    locked.map_err(|(_, error)| error).with_context(|| format!("lock {ALONE}"))
+    file.lock().with_context(|| format!("lock {ALONE}"))?;
+    Ok(file)
 }
 
 /// Runs `rewrite` outside of all labs.

@@ -30,9 +30,9 @@ const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
 const WARM_UP: usize = 20;
 /// Behind how many looks the daemon is asked what it holds.
 const LOOKS: usize = 10;
-/// The allocator may keep the types of a kernel once more, after 200 changes or 1,000: a descriptor of a program or a
-/// map that stayed would show among the descriptors.
-const MEMORY_MAX: u64 = 24 << 20;
+/// The allocator may keep that much after 200 changes or 1,000: a descriptor of a program or a map that stayed
+/// would show among the descriptors.
+const MEMORY_MAX: u64 = 6 << 20;
 
 /// The maps whose entries an attach makes, and bpftool can delete.
 const ENTRIES: [&str; 9] = [

@@ -118,7 +118,7 @@ pub struct Manner {
 }
 
 impl Manner {
-    /// That of a change to a file, by which this host is `selves`.
+    /// The manner of a change to a file. The file says that this host is `selves`.
     #[must_use]
     pub fn of_file(drain: Drain, selves: &NewSelves) -> Self {
         let own_formers = former_addresses(&selves.formers);

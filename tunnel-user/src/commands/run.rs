@@ -59,6 +59,7 @@ pub async fn run(
     options: &Options,
     detach_on_exit: bool,
 ) -> Result<Option<detach::Report>, Failure> {
+    freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
     // A file system that can still be mounted is waited for; one that goes with this process is of no use.
     if network_namespace::of_ip_netns_exec().is_some() {

@@ -163,7 +163,7 @@ impl Folder {
         Ok(self.entries()?.is_empty())
     }
 
-    /// The names in it, sorted, each with the inode that it has now. None if it is gone.
+    /// The names in it, sorted, each with the inode that it has now. A folder that is gone has no names.
     ///
     /// # Errors
     /// If it can't be read.
@@ -369,7 +369,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
     Ok(interfaces.iter().map(|interface| Folder::of(namespace, interface)).collect())
 }
 
-/// The names in a folder, sorted, each with its inode. None if it is gone, as another command may have removed it.
+/// The names in a folder, sorted, each with its inode. A folder that another command has removed has no names.
 fn entries(folder: &Path) -> io::Result<Vec<(OsString, u64)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,7 +1,17 @@
-//! Memory that this process has freed and its allocator keeps.
+//! Memory that this process has freed and its allocator keeps. An attach needs tens of megabytes for a moment, most of it
+//! for the types of the kernel.
 
-/// Gives it back to the kernel. An attach needs tens of megabytes for a moment, most of it for the types of the kernel,
-/// and glibc keeps that for each thread which allocated some of it (malloc_trim(3)).
+/// Has all threads allocate from one arena (mallopt(3)): with more, [`give_back`] leaves some of each. The caller has
+/// started no thread yet.
+pub fn allocate_in_one_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes two numbers, and sets one of the allocator's parameters under its lock.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives it back to the kernel (malloc_trim(3)).
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it takes a number, locks the allocator, and touches memory that nobody has allocated.
