@@ -3,7 +3,7 @@
 
 use core::hint::cold_path;
 
-use tunnel_common::move_notice::{self, IDENTIFIER, Mark};
+use tunnel_common::move_notice::{self, Mark};
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
@@ -12,7 +12,7 @@ use crate::address::Address as _;
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::{self, Message};
-use crate::parse::ip::{Fragment, Ip};
+use crate::parse::ip::Ip;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
@@ -65,13 +65,7 @@ fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notic
         Message::EchoReply => false,
         _ => return None,
     };
-    let len = icmp::HEADER_LEN + move_notice::PAYLOAD_LEN;
-    let identifier: [u8; 2] = packet.bytes(ip.header_len + icmp::IDENTIFIER_OFFSET)?;
-    if identifier != IDENTIFIER || ip.fragment != Fragment::Whole || ip.payload_len < len as u32 {
-        return None;
-    }
-    let payload = packet.bytes(ip.header_len + icmp::HEADER_LEN)?;
-    move_notice::mark(payload).map(|mark| Notice { is_request, mark })
+    icmp::notice_mark(packet, ip.header_len, ip).map(|mark| Notice { is_request, mark })
 }
 
 /// Marks a request for the kernel to echo, and hears what a notice shows. Notices go between underlay and public

@@ -4,7 +4,6 @@
 //! tells their replies apart.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
-use tunnel_common::move_notice::IDENTIFIER;
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Address, Addresses};
@@ -124,11 +123,11 @@ fn flow<F: Family, P: Packet>(
         if F::message(message_type) != of_a_flow {
             return None;
         }
-        let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;
-        // A move notice's: its answer is told by what it holds.
-        if identifier == IDENTIFIER {
+        // The answer to a move notice is told by what it holds.
+        if icmp::notice_mark(packet, transport, ip).is_some() {
             return None;
         }
+        let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;
         match perspective {
             Perspective::Sent => source_port = identifier,
             Perspective::Received => destination_port = identifier,

@@ -1,6 +1,10 @@
 //! ICMP messages: those that quote the packet they are about, and pings (RFC 792).
 
+use tunnel_common::move_notice::{IDENTIFIER, Mark, PAYLOAD_LEN, mark};
+
+use crate::address::Address;
 use crate::family::Family;
+use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
 
 /// Bytes before the quoted packet, in ICMPv6 as well.
@@ -71,10 +75,21 @@ pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {
         && ip.payload_len >= HEADER_LEN as u32
 }
 
+/// The mark in the echo message at `offset`, if it is a move notice.
+#[inline(always)]
+pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<Mark> {
+    let identifier = packet.bytes(offset + IDENTIFIER_OFFSET)?;
+    let len = HEADER_LEN + PAYLOAD_LEN;
+    if identifier != IDENTIFIER || ip.fragment != Fragment::Whole || ip.payload_len < len as u32 {
+        return None;
+    }
+    mark(packet.bytes(offset + HEADER_LEN)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{Address, Addresses};
+    use crate::address::Addresses;
     use crate::family::{V4, V6};
 
     #[test]

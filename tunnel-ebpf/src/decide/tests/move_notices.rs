@@ -158,6 +158,15 @@ fn a_notice_that_leaves_is_no_flow<F: Version>() {
     assert!(!host.looks_for_flows_of(F::SRVB.public));
 }
 
+fn a_ping_with_the_identifier_of_a_notice_is_a_flow_as_any_other<F: Version>() {
+    let host = awaiting::<F>();
+    let ping = Datagram::<F>::echo_request(0, b"rewritten");
+    assert_eq!(host.send(&ping.bytes(F::PUBLIC)), Outcome::NotOurs);
+    let answer = Datagram::<F>::echo_reply(0, b"rewritten");
+    let outcome = host.receive(&answer.bytes(F::PUBLIC.back()));
+    assert_eq!(outcome, Outcome::NotRewritten(Reason::PublicFlow));
+}
+
 fn a_mark_that_the_kernel_refuses_drops_the_notice<F: Version>() {
     use super::slice::Slice;
     let host = awaiting::<F>();
@@ -184,6 +193,7 @@ in_both_versions! {
     a_request_of_a_stranger_and_to_an_unknown_address_is_left_as_it_is,
     pings_that_are_no_notices_are_rewritten,
     a_notice_that_leaves_is_no_flow,
+    a_ping_with_the_identifier_of_a_notice_is_a_flow_as_any_other,
     a_mark_that_the_kernel_refuses_drops_the_notice,
     a_peer_whose_pair_is_the_current_one_stays_as_it_is,
 }
