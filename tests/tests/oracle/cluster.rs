@@ -95,8 +95,12 @@ pub struct Peer {
     /// Where it was before it moved, if packets may still come from there, and until when, in seconds
     /// since the machine started; 0 for ever.
     pub former: Option<(Range, u32)>,
-    /// Whether it may not know this host's underlay address of now.
+    /// Whether it may not know this host's underlay address of now. A single peer of a single host is awaited
+    /// instead.
     pub is_unaware: bool,
+    /// It has yet to show that it holds its public address and this host's underlay address of now: until then, packets
+    /// to it go between these.
+    pub awaited: Option<Pair>,
     /// Whether packets from its private address are let through.
     pub is_direct: bool,
     /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
@@ -114,11 +118,21 @@ impl Peer {
             public: Range::of(public),
             former: None,
             is_unaware: false,
+            awaited: None,
             is_direct: false,
             settled_at: 0,
             bypass: Vec::new(),
         }
     }
+}
+
+/// The addresses between which packets to a single peer go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// This host's underlay address. A gateway's peers have none: it has many itself.
+    pub underlay: Option<IpAddr>,
+    /// Where the peer is reached.
+    pub public: IpAddr,
 }
 
 /// Which of a peer's addresses one is.
@@ -241,6 +255,19 @@ impl Cluster {
     /// Whether this host has underlay addresses from before it moved.
     pub fn has_moved(&self) -> bool {
         self.selves.iter().any(|own| own.former.is_some())
+    }
+
+    /// The addresses between which packets to the single `peer` go at the start.
+    pub fn pair(&self, peer: &Peer) -> Pair {
+        peer.awaited.unwrap_or_else(|| self.current_pair(peer))
+    }
+
+    /// The addresses between which packets to the single `peer` go once it has shown that it holds them.
+    pub fn current_pair(&self, peer: &Peer) -> Pair {
+        let public = peer.public.first;
+        let is_family = |own: &&Own| own.private.first.is_ipv4() == public.is_ipv4();
+        let own = self.selves.iter().filter(|_| !self.is_gateway).find(is_family);
+        Pair { underlay: own.map(|own| own.underlay.first), public }
     }
 
     /// Whose narrowest range, private or underlay, holds `address`.

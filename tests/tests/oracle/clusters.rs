@@ -1,6 +1,6 @@
 //! The clusters that the programs and the model are compared in.
 
-use crate::cluster::{Cluster, Link, Own, Peer, Range};
+use crate::cluster::{Cluster, Link, Own, Pair, Peer, Range};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -38,9 +38,19 @@ fn draining(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), u32::MAX))
 }
 
+/// Where a peer was, and is heard from until it has shown where it is.
+fn lasting(former: &str) -> Option<(Range, u32)> {
+    Some((Range::of(former), 0))
+}
+
 /// Where a peer was, and is no longer heard from.
 fn drained(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), 1))
+}
+
+/// Where packets go until the peer has shown where it is.
+fn between(underlay: &str, public: &str) -> Option<Pair> {
+    Some(Pair { underlay: Some(Range::of(underlay).first), public: Range::of(public).first })
 }
 
 fn one_host() -> Vec<Own> {
@@ -125,13 +135,16 @@ fn moving() -> Cluster {
     peers[0].is_direct = true;
     peers[1].is_direct = true;
     peers[1].settled_at = u32::MAX;
-    peers[2].former = draining("203.0.113.33");
+    peers[2].former = lasting("203.0.113.33");
     peers[2].settled_at = u32::MAX;
+    peers[2].awaited = between("198.51.100.2", "203.0.113.33");
     peers[3].settled_at = 1;
     peers[4].settled_at = 1;
     peers[4].is_direct = true;
     peers[4].former = drained("203.0.113.55");
-    peers[5].former = Some((Range::of("2001:db8:b::55"), 0));
+    peers[5].former = lasting("2001:db8:b::55");
+    peers[5].is_direct = true;
+    peers[5].awaited = between("2001:db8:a::2", "2001:db8:b::55");
     cluster("moving", peers)
 }
 
@@ -143,11 +156,11 @@ fn moved() -> Cluster {
     ];
     let mut peers = three_hosts();
     peers.push(Peer::new(4, "10.1.0.0/16", "198.18.0.0/16"));
-    peers[0].is_unaware = true;
-    peers[1].is_unaware = true;
+    peers[0].awaited = between("198.51.100.2", "203.0.113.2");
+    peers[1].awaited = between("2001:db8:a::2", "2001:db8:b::2");
     peers[1].is_direct = true;
-    peers[2].is_unaware = true;
-    peers[2].former = draining("203.0.113.33");
+    peers[2].awaited = between("198.51.100.2", "203.0.113.33");
+    peers[2].former = lasting("203.0.113.33");
     peers[3].settled_at = u32::MAX;
     peers[4].is_unaware = true;
     Cluster { selves, ..cluster("moved", peers) }
@@ -166,7 +179,8 @@ fn moved_gateway() -> Cluster {
     for peer in [0, 2, 3, 6, 8] {
         peers[peer].is_unaware = true;
     }
-    peers[3].former = draining("203.0.113.99");
+    peers[3].former = lasting("203.0.113.99");
+    peers[3].awaited = Some(Pair { underlay: None, public: Range::of("203.0.113.99").first });
     peers[3].bypass = vec![(TCP, 22)];
     Cluster { selves, is_gateway: true, ..cluster("moved gateway", peers) }
 }

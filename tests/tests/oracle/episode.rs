@@ -145,6 +145,12 @@ fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Opt
             let _ = writeln!(words, "  marks of {range:?}: expected {expected:?}, got {got:?}");
         }
     }
+    for (range, expected) in &memory.pairs {
+        let got = remembered.pairs.get(range);
+        if got != Some(expected) {
+            let _ = writeln!(words, "  packets to {range:?}: expected {expected:?}, got {got:?}");
+        }
+    }
     for (key, expected) in &memory.flows {
         let got = remembered.flows.get(key);
         if got != Some(expected) {

@@ -32,7 +32,7 @@ use cluster::{Cluster, Link};
 use episode::Hosts;
 use programs::{Abilities, Loaded};
 use steps::{Episode, STEPS};
-use tally::{NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
+use tally::{NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
 
 /// Frames for each program in an ordinary run.
 const PACKETS: u64 = 30_000;
@@ -146,7 +146,9 @@ fn assert_wide(tally: &Tally, packets: u64) {
         let frames = tally.frames(program);
         assert!(frames >= packets, "{}: {frames} frames", program.name());
         assert!(tally.ways_back(program) * 5 > frames, "{tally}");
-        let others = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE].into_iter();
+        let of_ingress =
+            (programs::direction(program) == Direction::Ingress).then_some(NOTICE_MARKED);
+        let others = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE].into_iter().chain(of_ingress);
         let reasons =
             Reason::ALL.iter().filter(|reason| concerns(**reason, programs::direction(program)));
         for name in others.chain(reasons.map(|reason| reason.name())) {

@@ -35,6 +35,7 @@ pub fn other_side(cluster: &Cluster) -> Cluster {
                 public: own.underlay,
                 former: own.former.map(|range| (range, 0)),
                 is_unaware: false,
+                awaited: None,
                 is_direct: false,
                 settled_at: 0,
                 bypass: Vec::new(),
@@ -80,7 +81,8 @@ pub fn back(
 ///   packet of the private address;
 /// - for one of this host's members that has one address for both, which a peer can't;
 /// - from where the peer was before it moved: what is sent there goes to its new address; likewise to
-///   where this host was;
+///   where this host was; and to where the peer was, while it is awaited;
+/// - for a ping that is a move notice but for its addresses: the other side takes it for one;
 /// - for a datagram whose whole checksum looks like a partial one with the other addresses;
 /// - for errors from a router, who has but one address;
 /// - for errors about something else than the packet that came the other way between the same
@@ -106,7 +108,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     };
     let is_private = cluster.underlay_of(ends[0], true).is_some_and(|underlay| underlay != ends[0]);
     let came_from_now = match programs::direction(step.program) {
-        Direction::Egress => true,
+        Direction::Egress => is_now_at(cluster, after.destination),
         Direction::Ingress => {
             is_now_at(cluster, before.source) && cluster.is_of_now(before.destination)
         }
@@ -117,6 +119,9 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     let is_partial = [(frame, &before), (&prediction.after.frame, &after)]
         .map(|(frame, headers)| is_segmented && has_partial_checksum(frame, headers));
     if is_partial[0] != is_partial[1] {
+        return false;
+    }
+    if before.notice(frame).is_some() {
         return false;
     }
     if !before.is_error(frame) {

@@ -1,6 +1,5 @@
 //! The maps: filled with a cluster, and read back.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
@@ -21,7 +20,7 @@ use tunnel_common::settings::{
     ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE,
 };
 
-use crate::cluster::{Cluster, Entry, Link, Range, Role};
+use crate::cluster::{Cluster, Entry, Link, Pair, Range, Role};
 use crate::counts::{Counter, Counts};
 use crate::model::{Key, Marks, Memory, Treatment};
 
@@ -154,23 +153,24 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     let peer = entry.peer;
     let own = cluster.selves.iter().find(|own| octets::<N>(own.private.first).is_some());
     let own = own.filter(|_| !cluster.is_gateway);
-    let of_self = |range: Option<Range>| match range {
-        Some(range) => required(range.first),
-        None => Ok([0; N]),
-    };
+    let of_self = |address: Option<IpAddr>| address.map_or(Ok([0; N]), required);
+    let is_sent_to = entry.role == Role::Private && entry.range.is_single();
+    let pair = is_sent_to.then(|| cluster.pair(peer));
+    let current = own.map(|own| own.underlay.first);
     let bypass_of_all = if cluster.bypass.is_empty() { 0 } else { BYPASS_CLUSTER };
     let bypass_of_peer = if peer.bypass.is_empty() { 0 } else { BYPASS_MEMBER };
     let private = required(peer.private.first)?;
-    let public = match entry.role {
-        Role::Private => required(peer.public.first)?,
-        Role::Public | Role::Former => required(entry.range.first)?,
+    let public = match (entry.role, pair) {
+        (Role::Private, Some(pair)) => required(pair.public)?,
+        (Role::Private, None) => required(peer.public.first)?,
+        (Role::Public | Role::Former, _) => required(entry.range.first)?,
     };
     Ok(PeerValue {
         private,
         public,
         tie: if entry.range.is_single() { tie(private, public) } else { [0; N] },
-        local_private: of_self(own.map(|own| own.private))?,
-        local_underlay: of_self(own.map(|own| own.underlay))?,
+        local_private: of_self(own.map(|own| own.private.first))?,
+        local_underlay: of_self(pair.map_or(current, |pair| pair.underlay))?,
         slot: peer.slot,
         role: match entry.role {
             Role::Private => ROLE_PRIVATE,
@@ -183,7 +183,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         bypass: bypass_of_all + bypass_of_peer,
         replies_native: 0,
         use_former_source: u8::from(peer.is_unaware),
-        awaited: 0,
+        awaited: u8::from(entry.role == Role::Public && peer.awaited.is_some()),
         grace_until: if entry.role == Role::Public { peer.settled_at } else { 0 },
         expires_at: match (entry.role, peer.former) {
             (Role::Former, Some((_, until))) => until,
@@ -202,7 +202,7 @@ fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
 
 /// What the programs remember.
 pub fn memory(ebpf: &Ebpf, cluster: &Cluster) -> Result<Memory> {
-    let mut memory = Memory { flows: HashMap::new(), marks: BTreeMap::new() };
+    let mut memory = Memory::default();
     read_family::<4>(ebpf, V4, cluster, &mut memory)?;
     read_family::<16>(ebpf, V6, cluster, &mut memory)?;
     Ok(memory)
@@ -237,7 +237,12 @@ where
             plain: peer.replies_native == 1,
             until: peer.grace_until.max(peer.expires_at),
             use_former_source: peer.use_former_source == 1,
+            awaited: peer.awaited == 1,
         };
+        if entry.role == Role::Private && entry.range.is_single() {
+            let underlay = (!cluster.is_gateway).then(|| peer.local_underlay.into());
+            memory.pairs.insert(entry.range, Pair { underlay, public: peer.public.into() });
+        }
         memory.marks.insert(entry.range, marks);
     }
     let flows: BpfHashMap<_, Flow<[u8; N]>, FlowState> = map(ebpf, names.flows)?.try_into()?;

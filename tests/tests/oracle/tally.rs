@@ -9,6 +9,7 @@ use crate::model::{Fate, Prediction};
 
 /// The names of fates that are no reason.
 pub const NOT_OURS: &str = "not-ours";
+pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
@@ -23,6 +24,7 @@ impl Tally {
     /// Counts a frame.
     pub fn count(&mut self, program: Program, prediction: &Prediction) {
         let name = match prediction.fate {
+            Fate::NotOurs if prediction.after.is_marked => NOTICE_MARKED,
             Fate::NotOurs => NOT_OURS,
             Fate::Rewritten { .. } if prediction.after.has_quote => REWRITTEN_WITH_QUOTE,
             Fate::Rewritten { .. } => REWRITTEN,

@@ -53,6 +53,14 @@ const KINDS: [(usize, Kind); 14] = [
     (30, Kind::Unknown),
 ];
 
+/// The messages of move notices (DESIGN.md).
+const NOTICE_MARKS: [[u8; 4]; 4] = [
+    [0x00, 0x00, 0xff, 0xff],
+    [0xff, 0xff, 0x00, 0x00],
+    [0x00, 0xff, 0xff, 0x00],
+    [0xff, 0x00, 0x00, 0xff],
+];
+
 /// How deep errors about errors go.
 const MAXIMUM_DEPTH: usize = 3;
 
@@ -178,10 +186,13 @@ impl Making<'_> {
     }
 
     fn echo<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
-        let (identifier, _) = self.ports();
-        let payload = self.payload();
         let reply = self.random.per_mille(500);
         self.word(if reply { "echo reply" } else { "echo request" });
+        let (identifier, payload) = match self.random.below(4) {
+            0 => (0, self.notice()),
+            1 => (0, self.payload()),
+            _ => (self.port(), self.payload()),
+        };
         match (family, reply) {
             (Family::V4, false) => IcmpEcho::request(identifier, payload).into(),
             (Family::V4, true) => IcmpEcho::reply(identifier, payload).into(),
@@ -191,6 +202,22 @@ impl Making<'_> {
                 self.icmpv6_sum(echo, ends).into()
             }
         }
+    }
+
+    /// The payload of a move notice, or nearly.
+    fn notice(&mut self) -> Vec<u8> {
+        self.word("notice");
+        let mark = self.random.one_of(&NOTICE_MARKS);
+        let mut payload = [&b"rewrite\x01"[..], &mark].concat();
+        if self.random.per_mille(100) {
+            let at = self.random.below(payload.len());
+            payload[at] ^= 1;
+            self.number("wrong at", at);
+        }
+        if self.random.per_mille(200) {
+            payload.extend(self.payload());
+        }
+        payload
     }
 
     /// `message`, sometimes with a checksum that is 0 here or once the packet is rewritten, or wrong.

@@ -31,7 +31,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     if model.is_bypassed(seen, &headers, peer) {
         return Err(Reason::Bypass);
     }
-    let public = model.cluster.public_of(peer, destination).ok_or(Reason::Shadowed)?;
+    let public = model.public_of(peer, destination).ok_or(Reason::Shadowed)?;
     if headers.is_error(seen.frame) {
         return error::egress(model, seen, &headers, (origin.underlay, public), peer.slot, change);
     }
@@ -64,7 +64,7 @@ fn from_behind(
     if !model.cluster.is_gateway || is_plain || !headers.is_error(seen.frame) {
         return Err(Reason::ForeignSource);
     }
-    let public = model.cluster.public_of(peer, destination).ok_or(Reason::Shadowed)?;
+    let public = model.public_of(peer, destination).ok_or(Reason::Shadowed)?;
     error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
@@ -78,7 +78,10 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
         model.note(flow, Some(Treatment::LeftAlone));
-        model.marks(private).public_flows = true;
-        model.marks(destination).public_flows = true;
+        // Noted under the peer's address already, its private one may lack the note, which only its own flows need.
+        if !model.marks(destination).public_flows {
+            model.marks(destination).public_flows = true;
+            model.marks(private).public_flows = true;
+        }
     }
 }

@@ -30,7 +30,7 @@ pub fn egress(
     if model.is_listed(seen, &quoted, entry.peer) {
         return rewrite(change, headers, wire.0, wire.1, slot);
     }
-    let public = model.cluster.public_of(entry.peer, quoted.source).ok_or(Reason::Shadowed)?;
+    let public = model.public_of(entry.peer, quoted.source).ok_or(Reason::Shadowed)?;
     change.quote(&quoted, public, origin.underlay);
     change.error(headers, wire.0, wire.1);
     Ok(Fate::Rewritten { slot })

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
+use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::Reason;
 
 /// The two versions of IP.
@@ -106,10 +107,42 @@ impl Headers {
         }
     }
 
+    /// The move notice that this is, if it is one.
+    pub fn notice(&self, frame: &[u8]) -> Option<Notice> {
+        let is_request = match (self.family, self.icmp_type(frame)?) {
+            (Family::V4, 8) | (Family::V6, 128) => true,
+            (Family::V4, 0) | (Family::V6, 129) => false,
+            _ => return None,
+        };
+        let message = &frame[self.payload.clone()];
+        if self.part != Part::Whole || message.len() < 20 || message[4..6] != [0, 0] {
+            return None;
+        }
+        let mark = match message[8..20].strip_prefix(b"rewrite\x01")? {
+            [0x00, 0x00, 0xff, 0xff] => Mark::Asked,
+            [0xff, 0xff, 0x00, 0x00] => Mark::Shown,
+            [0x00, 0xff, 0xff, 0x00] => Mark::ShownFormer,
+            [0xff, 0x00, 0x00, 0xff] => Mark::Settled,
+            _ => return None,
+        };
+        Some(Notice { is_request, mark, mark_at: self.payload.start + 16 })
+    }
+
     /// Whether a message of neighbour discovery starts here.
     pub fn is_neighbor_discovery(&self, frame: &[u8]) -> bool {
         self.family == Family::V6 && matches!(self.icmp_type(frame), Some(133..=137))
     }
+}
+
+/// A move notice: an echo message between an underlay and a public address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// It is an echo request.
+    pub is_request: bool,
+    /// Its message.
+    pub mark: Mark,
+    /// Where that stands in the frame: four bytes.
+    pub mark_at: usize,
 }
 
 /// Source and destination of the header at `start`, all of which is there.

@@ -1,9 +1,10 @@
 //! On the way in.
 
+use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::Reason;
 
-use super::headers::{Headers, Part};
-use super::memory::{Treatment, datagram, flow_received};
+use super::headers::{Headers, Notice, Part};
+use super::memory::{Marks, Treatment, datagram, flow_received};
 use super::readdress::Readdressing;
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::{Entry, Role};
@@ -41,7 +42,7 @@ fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
         return Reason::Spoofed;
     }
     let [source, destination] = seen.addresses();
-    let public = model.cluster.public_of(entry.peer, source);
+    let public = model.public_of(entry.peer, source);
     if let (Some(_), Some(public)) = (model.cluster.underlay_of(destination, true), public) {
         model.marks(source).plain = true;
         model.marks(public).plain = true;
@@ -65,6 +66,10 @@ fn from_peer(
     })?;
     if headers.is_neighbor_discovery(seen.frame) {
         return Err(Reason::NeighborDiscovery);
+    }
+    if let Some(notice) = headers.notice(seen.frame) {
+        received(model, &headers, entry, notice, change);
+        return Ok(Fate::NotOurs);
     }
     if model.is_bypassed(seen, &headers, peer) {
         return Err(Reason::Bypass);
@@ -102,6 +107,35 @@ fn from_peer(
         return error::from_peer(model, seen, &headers, (private, own), peer.slot, change);
     }
     rewrite(change, &headers, private, to, peer.slot)
+}
+
+/// A notice from a peer: a host that asks is told, and the peer may have shown where it is.
+fn received(
+    model: &mut Model,
+    headers: &Headers,
+    entry: &Entry,
+    notice: Notice,
+    change: &mut Readdressing,
+) {
+    let is_current = entry.role == Role::Public && model.cluster.is_of_now(headers.destination);
+    let is_settled = match (notice.is_request, notice.mark) {
+        (true, Mark::Asked) => {
+            let mark = if is_current { [0xff, 0xff, 0, 0] } else { [0, 0xff, 0xff, 0] };
+            change.mark(notice.mark_at, mark);
+            false
+        }
+        (true, Mark::Settled) | (false, Mark::Shown) => true,
+        _ => return,
+    };
+    let shown = *model.memory.marks(entry.range);
+    if !is_current || !entry.range.is_single() || !shown.awaited {
+        return;
+    }
+    let private = entry.peer.private;
+    model.memory.pairs.insert(private, model.cluster.current_pair(entry.peer));
+    let (until, awaited) = (0, false);
+    *model.memory.marks(private) = Marks { until, awaited, use_former_source: false, ..shown };
+    model.memory.marks(entry.range).awaited = !is_settled;
 }
 
 /// How the flow is treated that the packet replies to. Later fragments follow the first one.

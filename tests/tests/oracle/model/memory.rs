@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::headers::{Headers, Part};
-use crate::cluster::{Cluster, Range, Role};
+use crate::cluster::{Cluster, Pair, Range, Role};
 
 /// What has been noted about one of a peer's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Marks {
     pub until: u32,
     /// The peer may not know this host's underlay address of now.
     pub use_former_source: bool,
+    /// The peer has yet to show that it holds the entry's address and this host's underlay address of now.
+    pub awaited: bool,
 }
 
 /// How what belongs to something remembered is treated.
@@ -56,6 +58,8 @@ pub struct Memory {
     pub flows: HashMap<Key, Treatment>,
     /// By the range of the entry.
     pub marks: BTreeMap<Range, Marks>,
+    /// Of single peers, by their private range: between which addresses packets to them go.
+    pub pairs: BTreeMap<Range, Pair>,
 }
 
 impl Memory {
@@ -68,9 +72,12 @@ impl Memory {
                 Role::Private => 0,
             };
             let use_former_source = entry.peer.is_unaware;
-            (entry.range, Marks { until, use_former_source, ..Marks::default() })
+            let awaited = entry.role == Role::Public && entry.peer.awaited.is_some();
+            (entry.range, Marks { until, use_former_source, awaited, ..Marks::default() })
         });
-        Self { flows: HashMap::new(), marks: marks.collect() }
+        let single = cluster.peers.iter().filter(|peer| peer.private.is_single());
+        let pairs = single.map(|peer| (peer.private, cluster.pair(peer)));
+        Self { flows: HashMap::new(), marks: marks.collect(), pairs: pairs.collect() }
     }
 
     /// The marks of the entry under `range`.
@@ -127,7 +134,8 @@ fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
         6 | 17 | 33 | 132 | 136 => headers.ports(frame),
         icmp if icmp == headers.family.icmp() => {
             let at = headers.payload.start;
-            (headers.icmp_type(frame)? == echo).then(|| [[frame[at + 4], frame[at + 5]], [0; 2]])
+            let is_flow = headers.icmp_type(frame)? == echo && headers.notice(frame).is_none();
+            is_flow.then(|| [[frame[at + 4], frame[at + 5]], [0; 2]])
         }
         _ => Some([[0; 2]; 2]),
     }

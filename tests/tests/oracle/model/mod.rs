@@ -160,12 +160,28 @@ impl<'a> Model<'a> {
         self.memory.marks(entry.range)
     }
 
+    /// The public address that packets to the private address `private` of the peer's go to; nothing if another member
+    /// has it.
+    fn public_of(&self, peer: &Peer, private: IpAddr) -> Option<IpAddr> {
+        match self.memory.pairs.get(&peer.private) {
+            Some(pair) => Some(pair.public),
+            None => self.cluster.public_of(peer, private),
+        }
+    }
+
     /// The address of this host's that a packet to the address `peer` is from, or is about: the one
     /// that the peer knows.
     fn origin(&mut self, peer: IpAddr, source: IpAddr) -> Option<Origin> {
         let is_unaware = self.marks(peer).use_former_source;
+        let of_pair = self
+            .cluster
+            .entry(peer)
+            .and_then(|entry| self.memory.pairs.get(&entry.range)?.underlay);
         match self.cluster.underlay_of(source, !is_unaware) {
-            Some(underlay) => Some(Origin { underlay, is_private: true }),
+            Some(underlay) => {
+                let underlay = of_pair.filter(|_| !is_unaware).unwrap_or(underlay);
+                Some(Origin { underlay, is_private: true })
+            }
             None => self
                 .cluster
                 .private_of(source)

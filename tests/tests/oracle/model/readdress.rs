@@ -24,6 +24,7 @@ pub struct Readdressing<'a> {
     new: Vec<u8>,
     doubtful: Vec<usize>,
     has_quote: bool,
+    is_marked: bool,
     is_segmented: bool,
 }
 
@@ -36,18 +37,21 @@ pub struct Readdressed {
     pub doubtful: Vec<usize>,
     /// Whether a quote was given other addresses as well.
     pub has_quote: bool,
+    /// Whether it is a move notice with another mark.
+    pub is_marked: bool,
 }
 
 impl<'a> Readdressing<'a> {
     /// Of a frame as it came.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
-        Self { old: frame, new, doubtful, has_quote: false, is_segmented }
+        Self { old: frame, new, doubtful, has_quote: false, is_marked: false, is_segmented }
     }
 
     /// The frame as it is now.
     pub fn finish(self) -> Readdressed {
-        Readdressed { frame: self.new, doubtful: self.doubtful, has_quote: self.has_quote }
+        let Self { new: frame, doubtful, has_quote, is_marked, .. } = self;
+        Readdressed { frame, doubtful, has_quote, is_marked }
     }
 
     /// Gives a packet other addresses, with its IPv4 and transport checksums.
@@ -63,6 +67,12 @@ impl<'a> Readdressing<'a> {
                 self.keep_sum(&covered, field, zero);
             }
         }
+    }
+
+    /// Replaces four bytes, whose sum stays.
+    pub fn mark(&mut self, at: usize, mark: [u8; 4]) {
+        self.is_marked = true;
+        self.new[at..at + 4].copy_from_slice(&mark);
     }
 
     /// Gives the packet that an error quotes other addresses. Its transport checksum need not be
