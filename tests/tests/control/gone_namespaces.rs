@@ -68,25 +68,57 @@ fn wait_until_told(scenario: &Scenario, folder: &Path) -> Result<()> {
     })
 }
 
+fn told_and_cleared_away(hook: &[&str]) -> Result<()> {
+    let _alone = alone()?;
+    let scenario = Scenario::new()?;
+    let (folder, state) = attached_and_deleted(&scenario, hook)?;
+    wait_until_told(&scenario, &folder)?;
+    let said = outside(&scenario, &["detach", "--gone"])?;
+    said.require(0, &[])?;
+    ensure!(said.stdout.contains(&folder.display().to_string()), "{said:?}");
+    ensure!(!folder.exists() && !state.exists(), "something is left");
+    ensure!(!is_told(&scenario, &folder)?, "it is told of again");
+    Ok(())
+}
+
 #[test]
 fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away() -> Result<()> {
-    for hook in [NOTHING_MORE, CLSACT, XDP] {
-        if hook == CLSACT && fs::read_link("/proc/1/ns/net").is_err() {
-            eprintln!(
-                "not tested with clsact: a process that can't be looked at may have the namespace"
-            );
-            continue;
-        }
-        let _alone = alone()?;
-        let scenario = Scenario::new()?;
-        let (folder, state) = attached_and_deleted(&scenario, hook)?;
-        wait_until_told(&scenario, &folder)?;
-        let said = outside(&scenario, &["detach", "--gone"])?;
-        said.require(0, &[])?;
-        ensure!(said.stdout.contains(&folder.display().to_string()), "{said:?}");
-        ensure!(!folder.exists() && !state.exists(), "{hook:?}: something is left");
-        ensure!(!is_told(&scenario, &folder)?, "{hook:?}");
+    told_and_cleared_away(NOTHING_MORE)
+}
+
+#[test]
+fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away_by_clsact() -> Result<()> {
+    if fs::read_link("/proc/1/ns/net").is_err() {
+        println!("skipped: a process that can't be looked at may have the namespace");
+        return Ok(());
     }
+    told_and_cleared_away(CLSACT)
+}
+
+#[test]
+fn pins_of_a_namespace_that_is_gone_are_told_and_cleared_away_with_xdp() -> Result<()> {
+    told_and_cleared_away(XDP)
+}
+
+#[test]
+fn what_is_written_down_for_lost_pins_of_a_namespace_that_is_gone_is_cleared_away() -> Result<()> {
+    if fs::read_link("/proc/1/ns/net").is_err() {
+        println!("skipped: a process that can't be looked at may have the namespace");
+        return Ok(());
+    }
+    let _alone = alone()?;
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    let folder = pins(host)?;
+    let file = state(host)?.join("eth0.brought.json");
+    ensure!(file.exists(), "{} is not there", file.display());
+    fs::remove_dir_all(&folder)?;
+    delete_name(host)?;
+    wait_until_told(&scenario, &file)?;
+    outside(&scenario, &["detach", "--gone"])?.require(0, &[&file.display().to_string()])?;
+    ensure!(!file.exists(), "it is left");
+    ensure!(!is_told(&scenario, &file)?, "it is told of again");
     Ok(())
 }
 

@@ -4,5 +4,7 @@
 
 mod lossy_network;
 mod refused;
+mod sctp;
+mod tunnels;
 mod two_hosts;
 mod vlan;

@@ -84,7 +84,7 @@ pub struct Detached {
     pub failures: Vec<Failure>,
     /// The private addresses of attaches that nothing else was left of.
     pub left_addresses: Vec<Private>,
-    /// The folders of pins that were left from network namespaces that are gone.
+    /// The folders of pins, and the files, that were left from network namespaces that are gone.
     pub gone: Vec<PathBuf>,
 }
 
@@ -101,7 +101,7 @@ impl Detached {
         for left in gone.left {
             interrupt.check().await?;
             match left.remove(interrupt).await {
-                Ok(()) => self.gone.push(left.folder.path().to_owned()),
+                Ok(()) => self.gone.push(left.path()),
                 Err(failure) => self.failures.push(failure),
             }
         }

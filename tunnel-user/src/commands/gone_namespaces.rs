@@ -1,7 +1,10 @@
 //! Pins of network namespaces that are gone: the addresses, routes and programs went with the namespace, and the
-//! maps stay for as long as their pins do.
+//! maps stay for as long as their pins do. So does the file that says what attach brought, where somebody has removed
+//! the pins.
 
-use crate::dataplane::brought::Brought;
+use std::path::PathBuf;
+
+use crate::dataplane::brought::{self, Brought};
 use crate::dataplane::lock;
 use crate::dataplane::other_namespaces;
 use crate::dataplane::pins::{self, Folder};
@@ -16,25 +19,47 @@ use crate::trial::State;
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     /// No process, open file or mount has the namespace, and no pinned link runs on an interface.
-    pub left: Vec<LeftPins>,
+    pub left: Vec<Left>,
     /// No pin tells, and a process can't be looked at that may have the namespace.
     pub doubtful: Vec<Folder>,
 }
 
-/// Pins that are left over.
+/// The pins of an interface, or the file alone.
 #[derive(Clone, Debug)]
-pub(super) struct LeftPins {
-    /// Where they are.
-    pub folder: Folder,
-    /// The mark of their attach.
-    mark: u64,
+pub(super) struct Left {
+    folder: Folder,
+    mark: Mark,
 }
 
-impl LeftPins {
-    /// Nothing if the folder is gone.
+/// The inode that tells this attach from any other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// There are pins: see [`Folder::mark`].
+    Pins(u64),
+    /// There are none: the inode of the file.
+    File(u64),
+}
+
+impl Mark {
+    fn of(folder: &Folder) -> Option<Self> {
+        let pins = folder.mark().ok().map(Self::Pins);
+        pins.or_else(|| brought::inode(folder).map(Self::File))
+    }
+}
+
+impl Left {
+    /// Nothing if it is gone.
     fn of(folder: Folder) -> Option<Self> {
-        let mark = folder.mark().ok()?;
+        let mark = Mark::of(&folder)?;
         Some(Self { folder, mark })
+    }
+
+    /// The folder of the pins, or the file.
+    pub fn path(&self) -> PathBuf {
+        match self.mark {
+            Mark::Pins(_) => self.folder.path().to_owned(),
+            Mark::File(_) => brought::path(&self.folder),
+        }
     }
 
     /// Removes them, with what is written down for them; unless they have been removed already, and another
@@ -45,7 +70,7 @@ impl LeftPins {
     pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Failure> {
         other_namespaces::require_ours(&self.folder)?;
         let _lock = lock::interface(&self.folder, interrupt).await?;
-        if !self.folder.mark().is_ok_and(|mark| mark == self.mark) {
+        if Mark::of(&self.folder) != Some(self.mark) {
             return Ok(());
         }
         State::of(&self.folder).forget()?;
@@ -65,11 +90,14 @@ pub(super) fn find() -> Result<Gone, Failure> {
     }
     let Some(live) = LiveNamespaces::look()? else { return Ok(gone) };
     for inode in namespaces.into_iter().filter(|inode| !live.has(*inode)) {
-        for folder in pins::folders(NetworkNamespace::Other(inode))? {
+        let namespace = NetworkNamespace::Other(inode);
+        let mut folders = pins::folders(namespace)?;
+        folders.extend(brought::folders(namespace).into_iter().filter(|folder| !folder.exists()));
+        for folder in folders {
             match other_namespaces::run_somewhere(&folder) {
                 Some(true) => {}
                 None if !live.is_complete() => gone.doubtful.push(folder),
-                Some(false) | None => gone.left.extend(LeftPins::of(folder)),
+                Some(false) | None => gone.left.extend(Left::of(folder)),
             }
         }
     }
@@ -84,7 +112,7 @@ pub(super) fn find() -> Result<Gone, Failure> {
 pub(super) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
         // Before the look: another command may do the same, and attach.
-        let Some(left) = LeftPins::of(folder) else { continue };
+        let Some(left) = Left::of(folder) else { continue };
         if is_of_former(&left.folder) {
             tracing::warn!(
                 "the pins of {} are left from a network namespace that is gone: removing them",

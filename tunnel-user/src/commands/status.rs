@@ -259,10 +259,7 @@ pub async fn run() -> Result<Status, Failure> {
     .await?;
     if NetworkNamespace::current()? == NetworkNamespace::Host {
         left_behind.extend(gone_namespaces::find()?.left.iter().map(|left| LeftBehind {
-            what: format!(
-                "{} is left of a network namespace that is gone",
-                left.folder.path().display()
-            ),
+            what: format!("{} is left of a network namespace that is gone", left.path().display()),
             remedy: "rewrite detach --gone".into(),
             harms: false,
         }));

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -173,7 +174,15 @@ fn write(path: &Path, brought: &Brought) -> io::Result<()> {
     result
 }
 
-fn path(folder: &Folder) -> PathBuf {
+/// The inode of the file, if there is one: another attach makes another file.
+#[must_use]
+pub fn inode(folder: &Folder) -> Option<u64> {
+    fs::metadata(path(folder)).ok().map(|metadata| metadata.ino())
+}
+
+/// The path of the file.
+#[must_use]
+pub fn path(folder: &Folder) -> PathBuf {
     folder.beside(Path::new(RUNTIME), ENDING)
 }
 

@@ -1,8 +1,9 @@
 //! The pins of other network namespaces, seen from outside: the BPF file system is one for all of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bpf_link::BpfLink;
 use super::pins::{self, Folder};
@@ -10,19 +11,23 @@ use super::place::BOTH;
 use super::upgrade::Abi;
 use crate::failure::{Context as _, Failure};
 use crate::host::network_namespace::NetworkNamespace;
+use crate::host::runtime_folder::RUNTIME;
 
-/// The inodes of the network namespaces, other than the host's own, that have pins.
+/// The inodes of the network namespaces, other than the host's own, that have pins, or files in /run/rewrite.
 ///
 /// # Errors
-/// If the folder of the pins can't be read.
-pub fn inodes() -> Result<Vec<u64>, Failure> {
-    let top = pins::namespace_folder(NetworkNamespace::Host);
-    let names = match fs::read_dir(&top) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.doing(|| format!("reading {}", top.display()))?,
-    };
-    let names = names.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    Ok(names.filter_map(|name| inode(&name)).collect())
+/// If one of the folders can't be read.
+pub fn inodes() -> Result<BTreeSet<u64>, Failure> {
+    let mut inodes = BTreeSet::new();
+    for top in [pins::namespace_folder(NetworkNamespace::Host), PathBuf::from(RUNTIME)] {
+        let names = match fs::read_dir(&top) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.doing(|| format!("reading {}", top.display()))?,
+        };
+        let names = names.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        inodes.extend(names.filter_map(|name| inode(&name)));
+    }
+    Ok(inodes)
 }
 
 fn inode(name: &str) -> Option<u64> {

@@ -80,6 +80,8 @@ const RUNS: &[Run] = &[
         "control",
         &[
             "bpftool::the_map_of_peers_reads_as_text",
+            "gone_namespaces::pins_of_a_namespace_that_is_gone_are_told_and_cleared_away_by_clsact",
+            "gone_namespaces::what_is_written_down_for_lost_pins_of_a_namespace_that_is_gone_is_cleared_away",
             "peers::a_peer_that_moved_is_followed",
             "stats::the_json_has_the_documented_shape_and_counts",
             "status::a_filter_that_is_gone_is_found",
