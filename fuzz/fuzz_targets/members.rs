@@ -10,8 +10,9 @@ use fuzz::maps;
 use fuzz::told::assert_refusal;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tunnel_user::address::Mapping;
-use tunnel_user::config::{BypassProtocol, Family, Member, parse};
+use tunnel_user::config::{Member, parse};
+use tunnel_user::model::Mapping;
+use tunnel_user::model::{BypassProtocol, Family};
 
 #[derive(Debug)]
 struct File {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use fuzz::told::assert_told;
 use libfuzzer_sys::fuzz_target;
-use tunnel_user::config::{
+use tunnel_user::model::{
     BypassRule, Family, MemberName, Prefix, parse_private, parse_public, parse_underlay,
 };
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use tunnel_common::bypass::{BypassKey, CLUSTER};
+use tunnel_common::local_members::{LocalAddresses, LocalMember};
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::peers::Peer;
-use tunnel_common::local_members::{LocalAddresses, LocalMember};
 use tunnel_user::plan::peer_tables::{PeerTable, PeerTables};
 use tunnel_user::plan::range::{Address, Range};
 
@@ -112,7 +112,7 @@ fn peer<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
         bypass: input.int_in_range(0..=4)?,
         replies_native: input.int_in_range(0..=2)?,
         use_former_source: input.int_in_range(0..=2)?,
-        reserved: if anything { input.arbitrary()? } else { 0 },
+        awaited: if anything { input.arbitrary()? } else { input.int_in_range(0..=1)? },
         tie: address(input)?,
         grace_until: input.arbitrary()?,
         expires_at: input.arbitrary()?,

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use tunnel_user::config::{BypassRule, Cluster, Prefix};
+use tunnel_user::config::Cluster;
+use tunnel_user::model::{BypassRule, Prefix};
 
 /// A file that says what `cluster` is.
 #[must_use]
 pub fn file(cluster: &Cluster) -> String {
     let mut text = rules(cluster.bypass());
     for member in cluster.members() {
-        let list = |role: fn(&tunnel_user::address::Mapping) -> Prefix| {
+        let list = |role: fn(&tunnel_user::model::Mapping) -> Prefix| {
             let ranges: Vec<String> =
                 member.mappings().map(|mapping| format!("\"{}\"", role(&mapping))).collect();
             ranges.join(", ")

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::commands::attach_plan::Options;
-use tunnel_user::config::{Drain, DrainProblem, NetworkName};
+use tunnel_user::config::NetworkName;
 use tunnel_user::dataplane::place::{Hook, Ingress};
+use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 

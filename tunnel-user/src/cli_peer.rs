@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
-use tunnel_user::address::{Private, Public};
-use tunnel_user::config::{
-    BypassProblem, BypassRule, Drain, MemberName, NetworkName, parse_private, parse_public,
+use tunnel_user::config::NetworkName;
+use tunnel_user::model::{
+    BypassProblem, BypassRule, Drain, MemberName, parse_private, parse_public,
 };
+use tunnel_user::model::{Private, Public};
 use tunnel_user::plan::peer_edit::Edit;
 
 use crate::cli::{On, drain};

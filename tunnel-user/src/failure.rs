@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, NoNetwork};
 
 /// Why a command failed: what happened, to what, and what to do about it.
 #[derive(Debug)]
@@ -105,6 +105,12 @@ impl std::error::Error for Failure {}
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Configuration(error)
+    }
+}
+
+impl From<NoNetwork> for Failure {
+    fn from(NoNetwork { what, help }: NoNetwork) -> Self {
+        Self::refused(what, help)
     }
 }
 

@@ -4,12 +4,12 @@
 //! (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change),
 //! [`trial`] (the way back of a change that is to be confirmed).
 
-pub mod address;
 pub mod commands;
 pub mod config;
 pub mod dataplane;
 pub mod failure;
 pub mod host;
 pub mod interrupt;
+pub mod model;
 pub mod plan;
 pub mod trial;

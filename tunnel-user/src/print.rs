@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::address::Private;
 use tunnel_user::commands::check::{Finding, Level};
 use tunnel_user::commands::private_in_arp::Set;
 use tunnel_user::commands::{attach, detach, peer, stats, status, switch};
-use tunnel_user::config::Drain;
 use tunnel_user::dataplane::place::Ingress;
+use tunnel_user::model::Drain;
+use tunnel_user::model::Private;
 use tunnel_user::plan::peers::{NamedPeer, RunningPeer};
 use tunnel_user::plan::routes::RouteChanges;
 

@@ -7,6 +7,7 @@ use crate::cargo;
 /// Stops at the first that finds something.
 pub fn run() -> Result<()> {
     cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
+    cargo::run(cargo::command().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;
     cargo::run(cargo::command().args([
         "clippy",
         "--locked",
@@ -16,6 +17,12 @@ pub fn run() -> Result<()> {
         "--deny",
         "warnings",
     ]))?;
+    // A workspace of its own: its crates are those of the targets alone.
+    cargo::run(
+        cargo::command()
+            .args(["clippy", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
+            .args(["--target-dir", "target", "--", "--deny", "warnings"]),
+    )?;
     // The toolchain's rust-src may be missing where Debian's core takes its place (see
     // tunnel-user/build.rs); its compiler has no clippy.
     if !crate::setup::has_rust_src() {

@@ -251,7 +251,7 @@ impl Host {
 
 fn slots(membership: &Membership) -> ByName {
     let number = |name: &str| name.strip_prefix('h').and_then(|host| host.parse().ok());
-    let of = |name: &config::MemberName| number(name.as_str()).expect("a number");
+    let of = |name: &tunnel_user::model::MemberName| number(name.as_str()).expect("a number");
     membership.peers.iter().map(|peer| (peer.name.clone(), of(&peer.name))).collect()
 }
 

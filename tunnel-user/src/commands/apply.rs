@@ -8,12 +8,12 @@ use super::attach_plan::plan;
 use super::diff::{self, Difference};
 use super::load_file;
 use super::running::{self, Running};
-use crate::config::Drain;
 use crate::dataplane::bpffs;
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
+use crate::model::Drain;
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
     AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial,

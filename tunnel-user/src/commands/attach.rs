@@ -15,8 +15,6 @@ use super::update::update;
 use super::{
     detach, gone_namespaces, load_file, membership, move_notices, private_in_arp, routing, upgrade,
 };
-use crate::address::{Private, Underlay};
-use crate::config::MemberName;
 use crate::dataplane::attached_programs;
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
@@ -35,6 +33,8 @@ use crate::host::privileges::{self, Task};
 use crate::host::qdiscs::CLSACT;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::model::MemberName;
+use crate::model::{Private, Underlay};
 use crate::plan::capacity::{Capacity, Held};
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;

@@ -11,8 +11,7 @@ use tunnel_common::settings::Settings;
 
 use super::running::Running;
 use super::{other_networks, routing};
-use crate::address::Private;
-use crate::config::{Cluster, Clusters, Drain, Family, NetworkName};
+use crate::config::{Cluster, Clusters, NetworkName};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::padded;
@@ -22,6 +21,8 @@ use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::model::Private;
+use crate::model::{Drain, Family};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::routes::{PeerRoute, RouteChanges};

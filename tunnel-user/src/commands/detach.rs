@@ -9,8 +9,6 @@ use super::lost_pins::{self, Left};
 use super::other_networks::Heirs;
 use super::running::Running;
 use super::{farewell, gone_namespaces, private_in_arp, routing, upgrade};
-use crate::address::Private;
-use crate::config::MemberName;
 use crate::dataplane::attached_programs;
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
@@ -26,6 +24,8 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
+use crate::model::MemberName;
+use crate::model::Private;
 use crate::plan::routes::PeerRoute;
 use crate::trial::State;
 

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
 use super::greet::{Greeting, greet};
-use crate::config::MemberName;
 use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
+use crate::model::MemberName;
 use crate::plan::farewell::{Farewell, farewells};
 use crate::plan::peer_tables::Change;
 use crate::plan::range::Address;

@@ -8,8 +8,6 @@ use tunnel_common::outcome::Direction;
 
 use super::running::Running;
 use super::{other_networks, private_in_arp, routing};
-use crate::address::Private;
-use crate::config::Family;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change, Seen};
 use crate::dataplane::in_front;
@@ -24,6 +22,8 @@ use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::model::Family;
+use crate::model::Private;
 use crate::plan::peers::RunningPeer;
 
 /// One thing that has to be as it should.

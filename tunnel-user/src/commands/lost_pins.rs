@@ -7,7 +7,6 @@ use tunnel_common::attachment::{Attachment, HOOK_TCX};
 
 use super::routing;
 use super::running::Running;
-use crate::address::Private;
 use crate::dataplane::attached_programs;
 use crate::dataplane::brought::{self, Brought};
 use crate::dataplane::lock;
@@ -18,6 +17,7 @@ use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
+use crate::model::Private;
 
 /// The remains of an attach, in the words of the records that are gone.
 #[derive(Clone, Debug)]

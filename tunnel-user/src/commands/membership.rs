@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::undo::Undo;
-use crate::address::Private;
-use crate::config::{Drain, MemberName};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::interrupt::Interrupt;
+use crate::model::Private;
+use crate::model::{Drain, MemberName};
 use crate::plan::former::{self, Before, Formers};
 use crate::plan::handover::{Handover, Moved, OwnMove};
 use crate::plan::identity::Identity;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tunnel_common::move_notice::Mark;
 
-use crate::config::Drain;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::host::echo_socket::EchoSocket;
+use crate::model::Drain;
 use crate::plan::awaited::settled;
 use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::routing;
 use super::running::Running;
-use crate::address::Private;
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
+use crate::model::Private;
 use crate::plan::identity::Identity;
 use crate::plan::peers::PeerAddresses;
 use crate::plan::policy_routing::Policy;

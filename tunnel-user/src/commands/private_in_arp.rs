@@ -4,12 +4,12 @@
 use tunnel_common::attachment::Attachment;
 
 use super::undo::Undo;
-use crate::address::Private;
-use crate::config::Family;
 use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
 use crate::host::link::Link;
+use crate::model::Family;
+use crate::model::Private;
 use crate::plan::membership::Membership;
 
 /// A sysctl of an interface, with a value.

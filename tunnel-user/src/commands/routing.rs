@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::other_networks::{Heirs, all_ours};
 use super::undo::Undo;
-use crate::address::Private;
 use crate::dataplane::pins::Folder;
 use crate::failure::Failure;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::model::Private;
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
 use crate::plan::peers::PeerAddresses;

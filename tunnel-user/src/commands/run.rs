@@ -23,8 +23,8 @@ use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::privileges::{self, Task};
 use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
+use crate::model::text::list;
 use crate::plan::follow::{Action, Event, Follow, Report, Tell};
-use crate::plan::identity::list;
 use crate::trial;
 
 /// The most differences that a line of the log names.

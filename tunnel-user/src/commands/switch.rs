@@ -15,7 +15,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
-use crate::plan::identity::list;
+use crate::model::text::list;
 use crate::plan::peers::NamedPeer;
 use crate::plan::routes::{self, PeerRoute, RouteChanges};
 

@@ -2,8 +2,6 @@
 
 use tunnel_common::attachment::Attachment;
 
-use crate::address::Private;
-use crate::config::MemberName;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight;
 use crate::dataplane::load::{Purpose, load};
@@ -14,6 +12,8 @@ use crate::dataplane::place::Hook;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
+use crate::model::MemberName;
+use crate::model::Private;
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
 use crate::plan::peer_tables::Made;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
-use super::bypass::BypassRule;
 use super::problem::Problem;
 use super::raw_file::{Given, Texts};
+use crate::model::BypassRule;
 
 /// The right rules of a list; what is wrong with the others goes to `problems`.
 pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {

@@ -1,10 +1,10 @@
 //! What a member claims for itself, as the checks between members see it.
 
 use super::Member;
-use super::name::MemberName;
-use super::prefix::Prefix;
-use super::role::Role;
-use crate::address::Mapping;
+use crate::model::Mapping;
+use crate::model::MemberName;
+use crate::model::Prefix;
+use crate::model::Role;
 
 /// What one member claims for itself. Where it comes from, a file or a running map, does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::address::{Private, Public, Underlay};
+    use crate::model::{Private, Public, Underlay};
 
     fn range(text: &str) -> Prefix {
         text.parse().expect(text)

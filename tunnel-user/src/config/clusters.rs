@@ -2,8 +2,7 @@
 
 use super::Cluster;
 use super::network::NetworkName;
-use crate::failure::Failure;
-use crate::plan::identity::list;
+use crate::model::text::list;
 
 /// The cluster on each of its networks, at least one, in the order of the file: the first one is the
 /// one to prefer.
@@ -26,9 +25,8 @@ impl Clusters {
     /// network that is named.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if the file does not say which network the interface is on, or has no
-    /// such network.
-    pub fn on(&self, interface: &str, named: Option<&NetworkName>) -> Result<&Cluster, Failure> {
+    /// [`NoNetwork`] if the file does not say which network the interface is on, or has no such network.
+    pub fn on(&self, interface: &str, named: Option<&NetworkName>) -> Result<&Cluster, NoNetwork> {
         let networks = || self.0.iter().filter_map(|cluster| cluster.network());
         let names = || list(networks().map(|network| &network.name));
         match (&self.0[..], named) {
@@ -36,24 +34,20 @@ impl Clusters {
             (all, Some(name)) => all
                 .iter()
                 .find(|cluster| cluster.network().is_some_and(|network| network.name == *name))
-                .ok_or_else(|| {
-                    Failure::refused(
-                        format!("the file has no network {name}"),
-                        format!("its networks are: {}", names()),
-                    )
+                .ok_or_else(|| NoNetwork {
+                    what: format!("the file has no network {name}"),
+                    help: format!("its networks are: {}", names()),
                 }),
             (all, None) => {
                 let is_on = |cluster: &&Cluster| {
                     cluster.network().is_some_and(|n| n.interfaces.iter().any(|i| i == interface))
                 };
-                all.iter().find(is_on).ok_or_else(|| {
-                    Failure::refused(
-                        format!("the file does not say which network {interface} is on"),
-                        format!(
-                            "add it to the interface of a [[network]], or say it with --network: {}",
-                            names()
-                        ),
-                    )
+                all.iter().find(is_on).ok_or_else(|| NoNetwork {
+                    what: format!("the file does not say which network {interface} is on"),
+                    help: format!(
+                        "add it to the interface of a [[network]], or say it with --network: {}",
+                        names()
+                    ),
                 })
             }
         }
@@ -67,4 +61,14 @@ impl Clusters {
             |cluster: &Cluster| cluster.network().map(|network| network.name.as_str()) == name;
         self.0.iter().position(is_it).unwrap_or(usize::MAX)
     }
+}
+
+/// The file does not say the network of an interface, or has no network of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}\n  help: {help}")]
+pub struct NoNetwork {
+    /// What the file lacks.
+    pub what: String,
+    /// What to do.
+    pub help: String,
 }

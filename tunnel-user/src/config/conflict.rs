@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::claim::Claim;
-use super::name::MemberName;
 use super::overlap::{Claimed, Rule, overlaps, shared};
-use super::prefix::Prefix;
-use super::role::Role;
+use crate::model::MemberName;
+use crate::model::Prefix;
+use crate::model::Role;
 
 /// One end of a conflict: a range in one of a member's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]

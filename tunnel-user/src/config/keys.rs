@@ -1,10 +1,12 @@
 //! The keys that a file can have, and which of them a wrong one was meant to be.
 
+use crate::model::Role;
+
 pub(super) const MEMBER: &str = "member";
 pub(super) const NAME: &str = "name";
-pub(super) const PRIVATE: &str = "private";
-pub(super) const PUBLIC: &str = "public";
-pub(super) const UNDERLAY: &str = "underlay";
+pub(super) const PRIVATE: &str = Role::Private.as_str();
+pub(super) const PUBLIC: &str = Role::Public.as_str();
+pub(super) const UNDERLAY: &str = Role::Underlay.as_str();
 pub(super) const DIRECT: &str = "direct";
 pub(super) const BYPASS: &str = "bypass";
 pub(super) const DRAIN: &str = "drain";

@@ -1,56 +1,37 @@
 //! The file that describes the cluster, from text to addresses that are known to fit together.
 //!
 //! Everything here is pure but [`load`], which reads the file. The way of the text: `raw` finds the
-//! keys and their types (of `raw_file`), `in_role` (with `prefix` and `unicast`), `name` and `bypass` look at one
-//! value, `pairing` at one member, and `conflict` at all of them. `validate` calls them in that order
-//! and gives each problem its line.
+//! keys and their types (of `raw_file`), the types of [`crate::model`] look at one value, `pairing` at one member, and
+//! `conflict` at all of them. `validate` calls them in that order and gives each problem its line.
 
-mod address_problem;
-mod bypass;
 mod bypass_list;
-mod bypass_problem;
 mod claim;
 mod clusters;
 mod conflict;
-mod drain;
-mod in_role;
 mod keys;
 mod lines;
 mod load;
-mod name;
 mod network;
 mod overlap;
 mod pairing;
 mod pieces;
-mod prefix;
 mod problem;
 mod raw;
 mod raw_file;
-mod role;
-mod unicast;
 mod validate;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::address::Mapping;
+use crate::model::{BypassRule, Drain, Family, Mapping, MemberName};
 
-pub use address_problem::AddressProblem;
-pub use bypass::{BypassProtocol, BypassRule};
-pub use bypass_problem::BypassProblem;
 pub use claim::Claim;
-pub use clusters::Clusters;
+pub use clusters::{Clusters, NoNetwork};
 pub use conflict::{Conflict, Place, check_members};
-pub use drain::{Drain, DrainProblem};
-pub use in_role::{parse_private, parse_public, parse_underlay};
 pub use load::{load, load_with_text};
-pub use name::{MemberName, NameProblem};
 pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
-pub use prefix::{Family, Prefix};
 pub use problem::{ConfigError, Problem};
-pub use role::Role;
-pub use unicast::Special;
 
 /// The members of a cluster, known to fit together, and what is left alone between them.
 ///

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::name::{MemberName, NameProblem};
-use super::problem::{Problem, quoted};
+use super::problem::Problem;
 use super::raw_file::{Given, RawFile, RawMember, RawNetwork, Texts};
+use crate::model::text::quoted;
+use crate::model::{MemberName, NameProblem};
 
 /// A network's name: as that of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,8 +6,8 @@
 use std::cmp::Reverse;
 
 use super::claim::Claim;
-use super::prefix::Prefix;
-use super::role::Role;
+use crate::model::Prefix;
+use crate::model::Role;
 
 /// Whose ranges must not overlap.
 #[derive(Clone, Copy)]

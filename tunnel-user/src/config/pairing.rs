@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::prefix::{Family, Prefix};
-use super::role::Role;
+use crate::model::Role;
+use crate::model::{Family, Prefix};
 
 /// Why two address lists of one member don't fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]

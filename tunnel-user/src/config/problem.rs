@@ -88,18 +88,6 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// The most characters of a file's text that a message repeats.
-const QUOTED_MAX: usize = 80;
-
-/// `text` in quotes and on one line, so that a message can repeat what a file holds without
-/// sending its control characters to a terminal.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED_MAX) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,16 +119,5 @@ mod tests {
             Problem { line: None, message: "no such file".into(), help: "write it".into() };
         let error = ConfigError::new(Path::new("a.toml"), vec![problem]);
         assert_eq!(error.to_string(), "a.toml: no such file\n  help: write it");
-    }
-
-    #[test]
-    fn quotes_hold_control_characters_back() {
-        assert_eq!(quoted("a\x1b[2J\n"), r#""a\u{1b}[2J\n""#);
-    }
-
-    #[test]
-    fn long_text_is_cut_between_characters() {
-        let cut = quoted(&"ä".repeat(500));
-        assert_eq!(cut, format!("\"{}\"...", "ä".repeat(QUOTED_MAX)));
     }
 }

@@ -9,8 +9,9 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 use super::lines::Lines;
 use super::pieces;
-use super::problem::{Problem, are_enough, quoted};
+use super::problem::{Problem, are_enough};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
+use crate::model::text::quoted;
 
 /// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
 ///

@@ -1,6 +1,6 @@
 //! What a file holds: keys and values of the right types, each with its line.
 
-use super::role::Role;
+use crate::model::Role;
 
 /// A value and the line that it begins on.
 #[derive(Clone, Debug, PartialEq, Eq)]

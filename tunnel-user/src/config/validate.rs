@@ -3,20 +3,22 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::address_problem::AddressProblem;
 use super::bypass_list;
 use super::claim::Claim;
 use super::conflict::{Conflict, Place, check_members};
-use super::in_role::parse_range;
-use super::name::MemberName;
 use super::network::{self, Network};
 use super::pairing::check_pairing;
-use super::prefix::{Family, Prefix};
-use super::problem::{PROBLEMS_MAX, Problem, are_enough, quoted};
+use super::problem::{PROBLEMS_MAX, Problem, are_enough};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, Texts};
-use super::role::Role;
-use super::{BypassRule, Cluster, Clusters, Drain, DrainProblem, Member};
-use crate::address::{Mapping, Private, Public, Underlay};
+use super::{Cluster, Clusters, Member};
+use crate::model::AddressProblem;
+use crate::model::MemberName;
+use crate::model::Role;
+use crate::model::parse_range;
+use crate::model::text::quoted;
+use crate::model::{BypassRule, Drain, DrainProblem};
+use crate::model::{Family, Prefix};
+use crate::model::{Mapping, Private, Public, Underlay};
 
 /// Makes the cluster on each of its networks of what the file gives, or says all that is wrong:
 /// `problems` are those that are already known.

@@ -14,9 +14,9 @@ use tunnel_common::settings::Settings;
 
 use super::pins::{self, Folder};
 use super::record::padded;
-use crate::address::Private;
 use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
+use crate::model::Private;
 
 /// The ending of the file's name, behind the interface's.
 const ENDING: &str = ".brought.json";

@@ -7,8 +7,8 @@
 use std::fs;
 
 use super::link::Link;
-use crate::config::Family;
 use crate::failure::Failure;
+use crate::model::Family;
 
 /// The families whose packets go to netfilter on the bridge `link`, and the way out; nothing if it is no
 /// bridge, or hands none on.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::config::Family;
+use crate::model::Family;
 
 /// Whether packets that come in on `interface` are forwarded. IPv6 has a switch for all; a sysctl
 /// that can't be read counts as on.

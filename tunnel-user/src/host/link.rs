@@ -6,7 +6,7 @@ use rtnetlink::packet_route::link::{
 };
 
 use super::link_type::link_header_len;
-use crate::config::Family;
+use crate::model::Family;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]

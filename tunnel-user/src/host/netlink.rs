@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::link::Link;
 use super::netlink_routes::ROUTE_PROTOCOL;
 use super::network_changes::NetworkChanges;
-use crate::address::Private;
 use crate::failure::{Context as _, Failure};
+use crate::model::Private;
 
 const LOOPBACK: &str = "lo";
 /// The mark of the addresses that attach adds (IFA_PROTO, Linux 5.18; older kernels keep none), as `ip address`

@@ -13,9 +13,9 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::netlink::Netlink;
-use crate::address::Private;
-use crate::config::{Family, Prefix};
 use crate::failure::{Context as _, Failure};
+use crate::model::Private;
+use crate::model::{Family, Prefix};
 use crate::plan::policy_routing::MAIN;
 use crate::plan::route_metrics::Metrics;
 use crate::plan::routes::{HostRoute, Owner, PeerRoute, Way};

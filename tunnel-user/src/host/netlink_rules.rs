@@ -10,8 +10,8 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMe
 use super::netlink::Netlink;
 use super::netlink_routes::{route, table};
 use super::snapshot::LOOPBACK;
-use crate::config::{Family, Prefix};
 use crate::failure::{Context as _, Failure};
+use crate::model::{Family, Prefix};
 use crate::plan::policy_routing::{Action, DEFAULT, LOCAL, MAIN, Policy, Rule, TableRoute};
 
 impl Netlink {

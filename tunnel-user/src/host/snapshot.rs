@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use super::link::Link;
 use super::link_fitness;
 use super::netlink::{LinkAddress, Netlink};
-use crate::address::Private;
-use crate::config::Prefix;
 use crate::failure::Failure;
+use crate::model::Prefix;
+use crate::model::Private;
 
 /// The name of the loopback interface in every network namespace.
 pub const LOOPBACK: &str = "lo";

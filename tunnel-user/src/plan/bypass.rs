@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 
-use crate::config::{BypassProtocol, BypassRule};
+use crate::model::{BypassProtocol, BypassRule};
 use crate::plan::membership::Membership;
 use crate::plan::slots::ByName;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tunnel_common::maps;
 
-use crate::config::{Family, MemberName, Prefix};
+use crate::model::{Family, MemberName, Prefix};
 use crate::plan::membership::Membership;
 
 /// How many entries each map can hold. Only counts when the maps are made.

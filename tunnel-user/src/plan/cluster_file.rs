@@ -6,8 +6,9 @@ use std::path::Path;
 
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE};
 
-use crate::address::Mapping;
-use crate::config::{self, BypassRule, Drain, MemberName, Prefix};
+use crate::config;
+use crate::model::Mapping;
+use crate::model::{BypassRule, Drain, MemberName, Prefix};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -187,7 +188,7 @@ fn quoted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Family;
+    use crate::model::Family;
     use crate::plan::former::Formers;
 
     /// What attach makes of the file.

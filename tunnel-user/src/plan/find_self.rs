@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::config::{Cluster, Member, MemberName, Prefix};
+use crate::config::{Cluster, Member};
 use crate::failure::Failure;
-use crate::plan::identity::{Identity, OwnMember, list};
+use crate::model::text::list;
+use crate::model::{MemberName, Prefix};
+use crate::plan::identity::{Identity, OwnMember};
 
 /// What this host's interfaces have.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +154,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Family, parse};
+    use crate::config::parse;
+    use crate::model::Family;
 
     const CLUSTER: &str = r#"
         [[member]]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::address::{Private, Underlay};
-use crate::config::Family;
+use crate::model::Family;
+use crate::model::{Private, Underlay};
 use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use crate::config::Family;
+use crate::model::Family;
 use crate::plan::awaited::{is_single, private_range};
 use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side, tied};
 use crate::plan::range::{Address, Range, Taken};

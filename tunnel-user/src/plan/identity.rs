@@ -1,9 +1,11 @@
 //! Which member this host is; or which members it stands in front of.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use crate::address::{Mapping, Private};
-use crate::config::{Family, Member, MemberName};
+use crate::config::Member;
+use crate::model::text::list;
+use crate::model::{Family, MemberName};
+use crate::model::{Mapping, Private};
 
 /// One member that this host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,14 +101,4 @@ impl Identity {
         let gateway = self.is_gateway();
         self.mappings().filter(move |_| !gateway)
     }
-}
-
-/// `a, b, c`, or `none`.
-pub(crate) fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
-    let mut text = String::new();
-    for item in items {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{separator}{item}");
-    }
-    if text.is_empty() { "none".into() } else { text }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{BypassRule, Cluster, Family, MemberName};
+use crate::config::Cluster;
 use crate::failure::Failure;
-use crate::plan::identity::{Identity, list};
+use crate::model::text::list;
+use crate::model::{BypassRule, Family, MemberName};
+use crate::plan::identity::Identity;
 use crate::plan::peers::NamedPeer;
 
 /// What the maps are made from.

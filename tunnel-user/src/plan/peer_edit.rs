@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::address::{Private, Public};
-use crate::config::{
-    BypassRule, Claim, Drain, Family, MemberName, Prefix, check_members, check_pairing,
-};
+use crate::config::{Claim, check_members, check_pairing};
 use crate::failure::Failure;
+use crate::model::{BypassRule, Drain, Family, MemberName, Prefix};
+use crate::model::{Private, Public};
 use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
 use crate::plan::peers::{NamedPeer, PeerAddresses};

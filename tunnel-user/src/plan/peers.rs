@@ -5,8 +5,9 @@ use std::fmt;
 
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use crate::address::{Mapping, Private, Public, Underlay};
-use crate::config::{BypassRule, Family, Member, MemberName, Prefix};
+use crate::config::Member;
+use crate::model::{BypassRule, Family, MemberName, Prefix};
+use crate::model::{Mapping, Private, Public, Underlay};
 use crate::plan::bypass::BypassTable;
 use crate::plan::peer_tables::{PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};

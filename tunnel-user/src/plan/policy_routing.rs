@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Family, Prefix};
 use crate::failure::Failure;
+use crate::model::{Family, Prefix};
 use crate::plan::routes::{Attached, PeerRoute};
 
 /// A rule, as `ip rule` lists it.
@@ -172,7 +172,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::address::Private;
+    use crate::model::Private;
     use crate::plan::route_metrics::Metrics;
 
     fn rule(priority: u32, action: Action) -> Rule {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::config::{AddressProblem, Family, Prefix};
+use crate::model::{AddressProblem, Family, Prefix};
 
 /// An address of one family in network order.
 pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {

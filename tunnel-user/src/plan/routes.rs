@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::address::Private;
-use crate::config::Prefix;
 use crate::failure::Failure;
+use crate::model::Prefix;
+use crate::model::Private;
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route_metrics::Metrics;
 
@@ -296,7 +296,7 @@ fn in_the_way(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Public;
+    use crate::model::Public;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
-use crate::address::{Private, Underlay};
+use crate::model::{Private, Underlay};
 use crate::plan::former::Formers;
 use crate::plan::identity::Identity;
 use crate::plan::range::{Address, Range};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tunnel_common::settings::{Settings, VLAN_ANY};
 
-use crate::config::Family;
+use crate::model::Family;
 use crate::plan::membership::Membership;
 use crate::plan::range::Address;
 use crate::plan::vlan::Vlan;

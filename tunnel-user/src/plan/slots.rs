@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::config::MemberName;
+use crate::model::MemberName;
 
 /// Each peer's slot.
 pub type ByName = HashMap<MemberName, u32>;

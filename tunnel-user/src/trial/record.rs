@@ -10,10 +10,10 @@ use tunnel_common::attachment::Attachment;
 use super::boot_clock::BootTime;
 use super::guard::Guard;
 use crate::commands::attach_plan::Options;
-use crate::config::Drain;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::failure::Failure;
+use crate::model::Drain;
 
 /// A change that is taken back unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

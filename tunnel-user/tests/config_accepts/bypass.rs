@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tunnel_user::config::{BypassProtocol, BypassRule};
+use tunnel_user::model::{BypassProtocol, BypassRule};
 
 use super::{EXAMPLE, right};
 

@@ -1,7 +1,8 @@
 //! Members with IPv6 addresses, with both families, and with prefixes.
 
-use tunnel_user::address::Mapping;
-use tunnel_user::config::{Cluster, Family};
+use tunnel_user::config::Cluster;
+use tunnel_user::model::Family;
+use tunnel_user::model::Mapping;
 
 use super::{mapping, right};
 

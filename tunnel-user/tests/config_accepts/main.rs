@@ -9,10 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tunnel_user::address::{Mapping, Private, Public, Underlay};
-use tunnel_user::config::{
-    Claim, Cluster, Conflict, Member, Prefix, Role, check_members, load, parse,
-};
+use tunnel_user::config::{Claim, Cluster, Conflict, Member, check_members, load, parse};
+use tunnel_user::model::{Mapping, Private, Public, Underlay};
+use tunnel_user::model::{Prefix, Role};
 
 const EXAMPLE: &str = r#"# /etc/rewrite/cluster.toml
 [[member]]

@@ -33,7 +33,7 @@ impl Special {
     }
 
     /// What to do with a member that has such an address.
-    pub(super) fn help(&self) -> String {
+    pub(crate) fn help(&self) -> String {
         if *self == IPV4_MAPPED {
             return "write it as IPv4, such as \"10.0.0.1\"".into();
         }
@@ -72,7 +72,7 @@ const LINK_LOCAL_V4: Special = Special::v4([169, 254, 0, 0], 16, "for one link",
 const LINK_LOCAL_V6: Special = Special::v6(0xfe80 << 112, 10, "for one link", "RFC 4291, 2.5.6");
 
 /// Whether all addresses of `range` can be unicast addresses.
-pub(super) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> {
+pub(crate) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> {
     match NOT_UNICAST.iter().find(|special| special.overlaps(range)) {
         None => Ok(()),
         Some(special) => Err(AddressProblem::NotUnicast { range: *range, special: *special }),

@@ -1,13 +1,13 @@
 //! From a text to a range of addresses that a member can have in a role.
 
+use super::address::{Private, Public, Underlay};
 use super::address_problem::AddressProblem;
 use super::prefix::Prefix;
 use super::role::Role;
 use super::unicast::check_range;
-use crate::address::{Private, Public, Underlay};
 
 /// Reads an address or a prefix that a member can have in this role.
-pub(super) fn parse_range(role: Role, text: &str) -> Result<Prefix, AddressProblem> {
+pub(crate) fn parse_range(role: Role, text: &str) -> Result<Prefix, AddressProblem> {
     let range = text.parse()?;
     check_range(role, &range)?;
     Ok(range)

@@ -30,7 +30,7 @@ impl Family {
 
     /// The fewest bits of a prefix that a member can have: no network has been given more addresses
     /// than those of an IPv4 /8 or an IPv6 /16.
-    pub(super) const fn least_bits(self) -> u8 {
+    pub(crate) const fn least_bits(self) -> u8 {
         match self {
             Self::Ipv4 => 8,
             Self::Ipv6 => 16,
@@ -125,7 +125,7 @@ impl Prefix {
     }
 
     /// Its first address as a number.
-    pub(super) fn first(&self) -> u128 {
+    pub(crate) fn first(&self) -> u128 {
         match self.address {
             IpAddr::V4(address) => u128::from(address.to_bits()),
             IpAddr::V6(address) => address.to_bits(),
@@ -133,7 +133,7 @@ impl Prefix {
     }
 
     /// Its last address as a number.
-    pub(super) fn last(&self) -> u128 {
+    pub(crate) fn last(&self) -> u128 {
         self.first() | host_mask(self.family().bits() - self.length)
     }
 }

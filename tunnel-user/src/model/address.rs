@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::config::{Family, Prefix};
+use super::prefix::{Family, Prefix};
 
 macro_rules! role {
     ($(#[doc = $doc:literal])+ $name:ident) => {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::keys;
-
 /// Which of a member's addresses is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -23,9 +21,9 @@ impl Role {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Private => keys::PRIVATE,
-            Self::Public => keys::PUBLIC,
-            Self::Underlay => keys::UNDERLAY,
+            Self::Private => "private",
+            Self::Public => "public",
+            Self::Underlay => "underlay",
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::prefix::{Family, Prefix};
-use super::problem::quoted;
 use super::role::Role;
+use super::text::quoted;
 use super::unicast::Special;
 
 /// Why a text, or an address, is not one that a member can have.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::problem::quoted;
+use super::text::quoted;
 
 /// The most bytes that a name can have: `members` pads it to 64 with at least one zero.
 const LEN_MAX: usize = tunnel_common::members::NAME_LEN - 1;

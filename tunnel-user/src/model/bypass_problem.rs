@@ -1,7 +1,7 @@
 //! Why a text is not a bypass rule.
 
 use super::bypass::BypassProtocol;
-use super::problem::quoted;
+use super::text::quoted;
 
 /// Why a text is not a bypass rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

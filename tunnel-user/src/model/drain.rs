@@ -65,7 +65,7 @@ impl FromStr for Drain {
     type Err = DrainProblem;
 
     fn from_str(text: &str) -> Result<Self, DrainProblem> {
-        let quoted = super::problem::quoted(text);
+        let quoted = super::text::quoted(text);
         let duration = humantime::parse_duration(text)
             .map_err(|error| DrainProblem(format!("{quoted} is no time: {error}")))?;
         if duration.subsec_nanos() != 0 {

@@ -1,0 +1,41 @@
+//! Text of files and lists of names, as messages have them.
+
+use std::fmt::{self, Write as _};
+
+/// The most characters of a file's text that a message repeats.
+const QUOTED_MAX: usize = 80;
+
+/// `text` in quotes and on one line, so that a message can repeat what a file holds without
+/// sending its control characters to a terminal.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// `a, b, c`, or `none`.
+pub(crate) fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::new();
+    for item in items {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let _ = write!(text, "{separator}{item}");
+    }
+    if text.is_empty() { "none".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_control_characters_back() {
+        assert_eq!(quoted("a\x1b[2J\n"), r#""a\u{1b}[2J\n""#);
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let cut = quoted(&"ä".repeat(500));
+        assert_eq!(cut, format!("\"{}\"...", "ä".repeat(QUOTED_MAX)));
+    }
+}
