@@ -2,22 +2,14 @@
 //! exit code.
 
 mod cli;
-mod cli_peer;
-mod messages;
-mod print;
-mod print_diff;
-mod print_downgrade;
-mod print_trial;
-mod progress;
-mod watch;
+mod output;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use nix::net::if_::if_nametoindex;
-use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
@@ -29,11 +21,11 @@ use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::plan::peer_edit::Edit;
-use tunnel_user::plan::peers::RunningPeer;
 use tunnel_user::trial::Held;
 
+use cli::peer::{By, PeerCommand};
 use cli::{ApplyArgs, Cli, Command};
-use cli_peer::{By, PeerCommand};
+use output::{as_json, progress, say, watch};
 
 /// Something is not as it should be, though the command did its work.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -91,7 +83,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let options = args.options(cli.verbose);
             let attaching = format!("attaching {}", options.interface);
             let report = progress::during(&attaching, attach::run(&options)).await?;
-            say(&print::attach(&report))?;
+            say(&output::attach::text(&report))?;
             let index = if_nametoindex(options.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &options.interface);
             if let Some(manager) = manager.filter(|_| !options.no_routes) {
@@ -100,7 +92,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Run { attach, detach_on_exit } => {
             let detached = run::run(&attach.options(cli.verbose), detach_on_exit).await?;
-            say(&detached.map_or_else(String::new, |report| print::detach(&report)))?;
+            say(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {
             let detached = if args.gone {
@@ -109,9 +101,13 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
                 progress::during("detaching", detach::run(&target)).await?
             };
-            let said = print::detached(&detached);
+            let said = output::detach::all(&detached);
             if said.is_empty() && detached.failures.is_empty() {
-                say(if args.gone { print::NOTHING_LEFT } else { print::NOTHING_ATTACHED })?;
+                say(if args.gone {
+                    output::detach::NOTHING_LEFT
+                } else {
+                    output::text::NOTHING_ATTACHED
+                })?;
             }
             say(&said)?;
             for failure in &detached.failures {
@@ -124,9 +120,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             let going_back = format!("bringing {interface} to the version before");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
             say(&if json {
-                as_json(&print_downgrade::json(&report))?
+                as_json(&output::downgrade::json(&report))?
             } else {
-                print_downgrade::text(&report)
+                output::downgrade::text(&report)
             })?;
         }
         Command::Status { json } => {
@@ -134,21 +130,21 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             if !status.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            say(&if json { as_json(&status)? } else { print::status(&status) })?;
+            say(&if json { as_json(&status)? } else { output::status::text(&status) })?;
         }
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
         Command::Stats { json, watch: false } => {
             let stats = stats::run().await?;
-            say(&if json { as_json(&stats)? } else { print::stats(&stats) })?;
+            say(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
         }
         Command::Diff { config, self_names, on, json } => {
             let comparing = diff::run(&config, &self_names, on.interface.as_deref());
             let difference = progress::during("comparing", comparing).await?;
             say(&if json {
-                as_json(&print_diff::json(&difference))?
+                as_json(&output::diff::json(&difference))?
             } else {
-                print_diff::text(&difference)
+                output::diff::text(&difference)
             })?;
         }
         Command::Apply(args) if args.revert => {
@@ -158,7 +154,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
             };
             let outcome = progress::during("going back", revert::run(&asker)).await?;
-            let said = say(&print_trial::reverted(&outcome));
+            let said = say(&output::trial::reverted(&outcome));
             // The guard's log may be full, and would be no reason to go back again.
             if !is_guards {
                 said?;
@@ -173,7 +169,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Confirm { on } => {
             let confirming = confirm::run(on.interface.as_deref());
             let trial = progress::during("confirming", confirming).await?;
-            say(&print_trial::confirmed(&trial))?;
+            say(&output::trial::confirmed(&trial))?;
         }
         Command::Check { config, self_names, ingress } => {
             let checking = check::run(&config, &self_names, ingress.wanted());
@@ -181,7 +177,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
-            say(&print::findings(&findings))?;
+            say(&output::check::text(&findings))?;
         }
     }
     Ok(code)
@@ -195,13 +191,13 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failu
             return Ok(());
         }
         progress::make_room();
-        say(&print_diff::changes(difference))
+        say(&output::diff::changes(difference))
     };
     let report = progress::during("applying", apply::run(&request, tell)).await?;
     say(&if json {
-        as_json(&print_trial::applied_json(&report)?)?
+        as_json(&output::trial::applied_json(&report)?)?
     } else {
-        print_trial::applied(&report, netns)?
+        output::trial::applied(&report, netns)?
     })
 }
 
@@ -210,9 +206,9 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
             return say(&if json {
-                json_peers(&interfaces)?
+                output::peers::json(&interfaces)?
             } else {
-                print::peers(&interfaces, monotonic()?)
+                output::peers::text(&interfaces, monotonic()?)
             });
         }
         PeerCommand::Add { name, private, public, direct, bypass, on } => {
@@ -222,7 +218,7 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
         PeerCommand::Set { peer, by: By { network: Some(network), .. }, .. } => {
             let which = peer.map_or(switch::Which::All, switch::Which::One);
             let switching = switch::run(&which, &network);
-            return say(&print::switch(&progress::during("switching", switching).await?));
+            return say(&output::peers::switched(&progress::during("switching", switching).await?));
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "say what to change: --public, --direct, --bypass, --no-bypass, --drain or \
@@ -235,40 +231,5 @@ async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
         PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
     };
     let changing = peer::run(&edit, on.interface.as_deref());
-    say(&print::peer(&progress::during("changing the peers", changing).await?))
-}
-
-fn json_peers(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failure> {
-    #[derive(Serialize)]
-    struct Interface<'a> {
-        interface: &'a str,
-        peers: Vec<status::Peer>,
-    }
-    #[derive(Serialize)]
-    struct Interfaces<'a> {
-        interfaces: Vec<Interface<'a>>,
-    }
-    let now = monotonic()?;
-    let interfaces = interfaces
-        .iter()
-        .map(|(interface, peers)| Interface {
-            interface,
-            peers: peers.iter().map(|peer| status::Peer::of(peer, now)).collect(),
-        })
-        .collect();
-    as_json(&Interfaces { interfaces })
-}
-
-fn as_json(value: &impl Serialize) -> Result<String, Failure> {
-    let mut text = serde_json::to_string_pretty(value).doing(|| "writing JSON".into())?;
-    text.push('\n');
-    Ok(text)
-}
-
-/// To stdout. A reader that has gone away is not an error: `rewrite stats | head`.
-fn say(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.doing(|| "writing to stdout".into()),
-    }
+    say(&output::peers::changed(&progress::during("changing the peers", changing).await?))
 }

@@ -10,8 +10,8 @@ use tunnel_user::dataplane::hook;
 use tunnel_user::dataplane::place::Program;
 use tunnel_user::failure::{Context as _, Failure};
 
-use crate::messages::InWords;
-use crate::{as_json, print};
+use super::as_json;
+use super::bpf_log::InWords;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Cursor home, clear to the end: what was there before scrolls away once and is not lost.
@@ -33,7 +33,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
         }
         messages.iter_mut().for_each(EbpfLogger::flush);
         let stats = stats::run().await?;
-        let text = if json { as_json(&stats)? } else { print::stats(&stats) };
+        let text = if json { as_json(&stats)? } else { super::stats::text(&stats) };
         let mut stdout = io::stdout().lock();
         let clear = if in_place { CLEAR } else { "" };
         if write!(stdout, "{clear}{text}").and_then(|()| stdout.flush()).is_err() {

@@ -10,7 +10,7 @@ use tunnel_user::model::{
 use tunnel_user::model::{Private, Public};
 use tunnel_user::plan::peer_edit::Edit;
 
-use crate::cli::{On, drain};
+use super::{On, drain};
 
 /// The words behind `peer`.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use tunnel_user::commands::diff::Difference;
 use tunnel_user::model::Private;
 use tunnel_user::plan::peers::NamedPeer;
 
-use crate::print::{named, with_length};
+use super::text::{named, with_length};
 
 /// [`changes`], and how to make them.
 pub fn text(difference: &Difference) -> String {

@@ -1,5 +1,7 @@
 //! The words of the command line.
 
+pub mod peer;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,7 +12,7 @@ use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 
-use crate::cli_peer::PeerCommand;
+use peer::PeerCommand;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 

@@ -7,11 +7,11 @@ use tunnel_user::commands::{apply, revert, status};
 use tunnel_user::failure::Failure;
 use tunnel_user::trial::{Phase, Trial};
 
-use crate::{print, print_diff};
+use super::{attach, diff};
 
 /// What apply did, until when to confirm it, and how; the difference was told before.
 pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Failure> {
-    let mut text = print::attach(&report.attached);
+    let mut text = attach::text(&report.attached);
     let Some(trial) = &report.trial else { return Ok(text) };
     let rewrite = match netns {
         Some(name) => format!("rewrite --netns {name}"),
@@ -35,7 +35,7 @@ pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Fa
     }
     Ok(Applied {
         interface: report.attached.interface.clone(),
-        difference: print_diff::json(&report.difference),
+        difference: diff::json(&report.difference),
         trial: report.trial.as_ref().map(status::Trial::of).transpose()?,
     })
 }
@@ -55,7 +55,7 @@ pub fn reverted(outcome: &revert::Outcome) -> String {
             format!(
                 "{}: went back from {config} to what ran before\n{}",
                 trial.interface,
-                print::attach(attached)
+                attach::text(attached)
             )
         }
     }

@@ -1,0 +1,59 @@
+//! The report of an attach.
+
+use std::fmt::Write as _;
+
+use tunnel_user::commands::attach;
+use tunnel_user::dataplane::place::Ingress;
+
+use super::text::{noun, routes, sysctl, with_length};
+
+/// The most peers that are named one by one.
+const NAMED_MAX: usize = 8;
+
+/// What attach did, what is now true, and how to go back.
+pub fn text(report: &attach::Report) -> String {
+    let attach::Report { interface, identity, peers, place, .. } = report;
+    let mut text = String::new();
+    let done = if report.was_attached { "updated" } else { "attached" };
+    let who: Vec<_> = identity.selves().iter().map(ToString::to_string).collect();
+    let ingress = match place.ingress {
+        Ingress::Tc => String::new(),
+        xdp => format!(", ingress by {}", xdp.name()),
+    };
+    let _ = writeln!(
+        text,
+        "{interface}: {done}; this host is {} ({}{ingress}, {peers} {})",
+        who.join("; "),
+        place.hook.name(),
+        noun(*peers),
+    );
+    for left_out in &report.left_out {
+        let _ = writeln!(text, "  note: {left_out}");
+    }
+    if report.was_attached {
+        let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
+    }
+    for former in &report.formers {
+        let _ = writeln!(
+            text,
+            "  moved: still reached at {former}, and sends from there to peers that do not know yet"
+        );
+    }
+    for (name, awaited) in report.awaited.iter().take(NAMED_MAX) {
+        for awaited in awaited {
+            let _ = writeln!(text, "  waits for {name}: {awaited}");
+        }
+    }
+    if let Some(more @ 1..) = report.awaited.len().checked_sub(NAMED_MAX) {
+        let _ = writeln!(text, "  waits for {more} more: rewrite peer list");
+    }
+    for address in &report.loopback_addresses {
+        let _ = writeln!(text, "  address {} on lo", with_length(*address));
+    }
+    for set in &report.sysctls {
+        let _ = writeln!(text, "  sysctl {}", sysctl(interface, set));
+    }
+    routes(&mut text, &report.routes);
+    let _ = writeln!(text, "  back: rewrite detach {interface}");
+    text
+}

@@ -1,0 +1,52 @@
+//! The report of a detach.
+
+use std::fmt::Write as _;
+
+use tunnel_user::commands::detach;
+
+use super::text::{sysctl, with_length};
+
+/// The answer where no network namespace has left anything.
+pub const NOTHING_LEFT: &str = "no network namespace that is gone has left anything\n";
+
+/// All that detach took away.
+pub fn all(detached: &detach::Detached) -> String {
+    let mut text: String = detached.reports.iter().map(one).collect();
+    for address in &detached.left_addresses {
+        let address = with_length(*address);
+        let _ =
+            writeln!(text, "removed: address {address} on lo, which an earlier attach had left");
+    }
+    for folder in &detached.gone {
+        let _ =
+            writeln!(text, "removed: {}, of a network namespace that is gone", folder.display());
+    }
+    text
+}
+
+/// What detach took away from one interface.
+pub fn one(report: &detach::Report) -> String {
+    let mut text = String::new();
+    let interface = &report.interface;
+    let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
+    let _ = writeln!(text, "{interface}: {what}");
+    if report.trial_forgotten {
+        let _ = writeln!(text, "  what was on trial is gone with it: nothing will come back");
+    }
+    for name in &report.told {
+        let _ = writeln!(text, "  told to send plainly: {name}");
+    }
+    for address in &report.addresses {
+        let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
+    }
+    for set in &report.sysctls {
+        let _ = writeln!(text, "  set back: sysctl {}", sysctl(interface, set));
+    }
+    for route in &report.routes {
+        let _ = writeln!(text, "  removed: route {route}");
+    }
+    for (route, by) in &report.moved_routes {
+        let _ = writeln!(text, "  goes by {by} now: route {route}");
+    }
+    text
+}

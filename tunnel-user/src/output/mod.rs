@@ -1,0 +1,35 @@
+//! Everything that is printed: for people a file a command, JSON, progress, and the messages of the programs.
+
+pub mod attach;
+mod bpf_log;
+pub mod check;
+pub mod detach;
+pub mod diff;
+pub mod downgrade;
+pub mod peers;
+pub mod progress;
+pub mod stats;
+pub mod status;
+pub mod text;
+pub mod trial;
+pub mod watch;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+use tunnel_user::failure::{Context as _, Failure};
+
+/// As JSON, for other programs.
+pub fn as_json(value: &impl Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value).doing(|| "writing JSON".into())?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// To stdout. A reader that has gone away is not an error: `rewrite stats | head`.
+pub fn say(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.doing(|| "writing to stdout".into()),
+    }
+}

@@ -1,0 +1,149 @@
+//! The running peers, and the reports of changes to them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use tunnel_user::commands::{peer, status, switch};
+use tunnel_user::failure::Failure;
+use tunnel_user::host::clock::monotonic;
+use tunnel_user::model::Drain;
+use tunnel_user::plan::peers::RunningPeer;
+
+use super::as_json;
+use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};
+
+/// The running peers.
+pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
+    let mut text = String::new();
+    if interfaces.is_empty() {
+        text.push_str(NOTHING_ATTACHED);
+    }
+    for (interface, peers) in interfaces {
+        let _ = writeln!(text, "{interface}: {} {}", peers.len(), noun(peers.len()));
+        for running in peers {
+            let _ = writeln!(text, "  {}", named(&running.peer));
+            for former in &running.formers {
+                if let Some(left) = former.left(now) {
+                    let _ = writeln!(text, "    accepted from {}{}", former.public, for_now(left));
+                }
+            }
+            for awaited in &running.awaited {
+                let _ = writeln!(text, "    waits: {awaited}");
+            }
+        }
+    }
+    text
+}
+
+/// The running peers as JSON.
+pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Interface<'a> {
+        interface: &'a str,
+        peers: Vec<status::Peer>,
+    }
+    #[derive(Serialize)]
+    struct Interfaces<'a> {
+        interfaces: Vec<Interface<'a>>,
+    }
+    let now = monotonic()?;
+    let interfaces = interfaces
+        .iter()
+        .map(|(interface, peers)| Interface {
+            interface,
+            peers: peers.iter().map(|peer| status::Peer::of(peer, now)).collect(),
+        })
+        .collect();
+    as_json(&Interfaces { interfaces })
+}
+
+/// What a change of the peers did, and how to go back.
+pub fn changed(report: &peer::Report) -> String {
+    let peer::Report { interface, before, after, .. } = report;
+    let mut text = String::new();
+    let back = match (before, after) {
+        (None, Some(after)) => {
+            let _ = writeln!(text, "{interface}: added {}", named(after));
+            format!("rewrite peer remove {}", after.name)
+        }
+        (Some(before), None) => {
+            let _ = writeln!(text, "{interface}: removed {}", named(before));
+            let direct = if before.direct { " --direct" } else { "" };
+            let bypass = match joined(&before.bypass) {
+                rules if rules.is_empty() => rules,
+                rules => format!(" --bypass {rules}"),
+            };
+            format!(
+                "rewrite peer add {} --private {} --public {}{direct}{bypass}",
+                before.name,
+                joined(before.private()),
+                joined(before.public())
+            )
+        }
+        (Some(before), Some(after)) => {
+            let _ = writeln!(text, "{interface}: was {}", named(before));
+            let _ = writeln!(text, "{:width$}  is  {}", "", named(after), width = interface.len());
+            let bypass = match joined(&before.bypass) {
+                _ if before.bypass == after.bypass => String::new(),
+                rules if rules.is_empty() => " --no-bypass".into(),
+                rules => format!(" --bypass {rules}"),
+            };
+            format!(
+                "rewrite peer set {} --public {} --direct {}{bypass}",
+                before.name,
+                joined(before.public()),
+                before.direct
+            )
+        }
+        (None, None) => return text,
+    };
+    if let (Some(before), Some(after)) = (before, after) {
+        let was = before.public().filter(|public| !after.public().any(|now| now == *public));
+        let was: Vec<_> = was.collect();
+        for awaited in &report.awaited {
+            let _ = writeln!(text, "  waits: {awaited}");
+        }
+        let until = match report.awaited.is_empty() {
+            true => "",
+            false => "until then, and ",
+        };
+        if !was.is_empty() && report.drain != Drain::NONE {
+            let _ = writeln!(
+                text,
+                "  from {} as well {until}for {}, until all that is under way has arrived",
+                joined(was),
+                report.drain
+            );
+        }
+    }
+    routes(&mut text, &report.routes);
+    let _ = writeln!(text, "  back: {back}");
+    let _ = writeln!(text, "  the file is as it was: the next attach goes by the file");
+    text
+}
+
+/// Which traffic goes by which network now, and how to go back.
+pub fn switched(report: &switch::Report) -> String {
+    let switch::Report { interface, network, before, peers, .. } = report;
+    let mut text = String::new();
+    for peer in peers {
+        let _ = writeln!(text, "{interface}: by the network {network}: {}", named(peer));
+    }
+    for route in &report.routes {
+        let _ = writeln!(text, "  route {route}");
+    }
+    if report.routes.is_empty() {
+        let _ = writeln!(text, "  it was so already");
+    } else if let Some(before) = before {
+        let which = match &peers[..] {
+            [one] => one.name.to_string(),
+            _ => "--all".into(),
+        };
+        let _ = writeln!(text, "  back: rewrite peer set {which} --network {before}");
+    }
+    let _ = writeln!(
+        text,
+        "  after a detach or a restart of the host, the network that stands first in the file counts"
+    );
+    text
+}

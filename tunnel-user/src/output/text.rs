@@ -1,0 +1,67 @@
+//! Parts of texts that several commands print.
+
+use std::fmt::Write as _;
+
+use tunnel_user::commands::private_in_arp::Set;
+use tunnel_user::model::{Drain, Private};
+use tunnel_user::plan::peers::NamedPeer;
+use tunnel_user::plan::routes::RouteChanges;
+
+/// The answer where no interface is attached.
+pub const NOTHING_ATTACHED: &str = "nothing is attached in this network namespace\n";
+
+/// `net.ipv4.conf.eth0.arp_ignore=2`.
+pub fn sysctl(interface: &str, set: &Set) -> String {
+    format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
+}
+
+/// For how long something is so.
+pub fn for_now(seconds: u32) -> String {
+    match seconds {
+        u32::MAX => " as well".into(),
+        seconds => format!(" as well, for {}", Drain::from_seconds(seconds)),
+    }
+}
+
+/// Adds a line for each route.
+pub fn routes(text: &mut String, changes: &RouteChanges) {
+    for route in &changes.set {
+        let _ = writeln!(text, "  route {route}");
+    }
+    for route in &changes.remove {
+        let _ = writeln!(text, "  removed: route {route}");
+    }
+}
+
+/// `peer` or `peers`.
+pub const fn noun(peers: usize) -> &'static str {
+    if peers == 1 { "peer" } else { "peers" }
+}
+
+/// Its name, addresses and rules.
+pub fn named(peer: &NamedPeer) -> String {
+    let addresses: Vec<_> = peer.addresses.iter().map(ToString::to_string).collect();
+    let direct = if peer.direct { ", direct" } else { "" };
+    let bypass = match joined(&peer.bypass) {
+        rules if rules.is_empty() => rules,
+        rules => format!(", bypass {rules}"),
+    };
+    format!("{}  {}{direct}{bypass}", peer.name, addresses.join(", "))
+}
+
+/// `10.0.0.1 as 198.51.100.2, fd00::1 as 2001:db8::2`.
+pub fn pairs(first: &[String], word: &str, second: &[String]) -> String {
+    let pairs: Vec<_> = first.iter().zip(second).map(|(a, b)| format!("{a} {word} {b}")).collect();
+    pairs.join(", ")
+}
+
+/// As a list on the command line.
+pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    words.join(",")
+}
+
+/// `10.0.0.1/32`.
+pub fn with_length(address: Private) -> String {
+    format!("{}/{}", address.0.address(), address.0.length())
+}
