@@ -1,5 +1,7 @@
 //! The ethertypes that matter, and VLAN tags in a frame.
 
+use network_types::eth::EtherType;
+
 /// Which version of IP follows the link header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -19,12 +21,13 @@ pub enum Next {
     Other,
 }
 
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_IPV6: u16 = 0x86dd;
+/// Ethertypes in network order.
+const IPV4: u16 = EtherType::Ipv4 as u16;
+const IPV6: u16 = EtherType::Ipv6 as u16;
 /// IEEE 802.1Q: a customer's tag.
-const ETH_P_8021Q: u16 = 0x8100;
+const CUSTOMER_TAG: u16 = EtherType::Ieee8021q as u16;
 /// IEEE 802.1ad: a provider's tag.
-const ETH_P_8021AD: u16 = 0x88a8;
+const PROVIDER_TAG: u16 = EtherType::Ieee8021ad as u16;
 
 /// Bytes of a tag: its control information, and the ethertype of what follows.
 const TAG_LEN: usize = 4;
@@ -34,10 +37,10 @@ const TAGS_MAX: usize = 2;
 /// What follows an ethertype in network order.
 #[inline(always)]
 pub fn next(ethertype: [u8; 2]) -> Next {
-    match u16::from_be_bytes(ethertype) {
-        ETH_P_IP => Next::Ip(Version::V4),
-        ETH_P_IPV6 => Next::Ip(Version::V6),
-        ETH_P_8021Q | ETH_P_8021AD => Next::Tag,
+    match u16::from_ne_bytes(ethertype) {
+        IPV4 => Next::Ip(Version::V4),
+        IPV6 => Next::Ip(Version::V6),
+        CUSTOMER_TAG | PROVIDER_TAG => Next::Tag,
         _ => Next::Other,
     }
 }

@@ -7,6 +7,8 @@ use core::mem::{MaybeUninit, offset_of};
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::{bpf_csum_update, bpf_skb_load_bytes};
 use aya_ebpf::programs::TcContext;
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+use network_types::udp::UdpHdr;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
 use tunnel_ebpf::address::{Address, Addresses};
@@ -144,8 +146,8 @@ impl<T: Tags> Skb<T> {
 
 /// Where UDP has its checksum behind a header without options, from the network header on: in nearly all
 /// datagrams. At offsets that are known, it takes no helper to load.
-const USUAL_IN_V4: usize = 20 + 6;
-const USUAL_IN_V6: usize = 40 + 6;
+const USUAL_IN_V4: usize = Ipv4Hdr::LEN + offset_of!(UdpHdr, check);
+const USUAL_IN_V6: usize = Ipv6Hdr::LEN + offset_of!(UdpHdr, check);
 
 impl<T: Tags> Packet for Skb<T> {
     type Header<const N: usize> = Header<T, N>;

@@ -7,6 +7,7 @@ use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_
 use aya_ebpf::programs::XdpContext;
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
+use network_types::eth::EthHdr;
 use tunnel_common::counters::Count;
 use tunnel_ebpf::checksum::{mended, mended_optional};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
@@ -19,7 +20,7 @@ use crate::place;
 use crate::settings::link_header_len;
 
 /// Where Ethernet has its ethertype.
-const ETHERTYPE_OFFSET: usize = 12;
+const ETHERTYPE_OFFSET: usize = offset_of!(EthHdr, ether_type);
 
 /// The ethertype of a frame, in network order.
 #[inline(always)]

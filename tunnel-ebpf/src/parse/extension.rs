@@ -1,5 +1,7 @@
 //! IPv6 extension headers (RFC 8200, section 4): a walk with an end.
 
+use network_types::ip::IpProto;
+
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
@@ -7,10 +9,10 @@ use crate::parse::ip::Fragment;
 /// options twice.
 pub const HEADERS_MAX: usize = 8;
 
-const HOP_BY_HOP_OPTIONS: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
+const HOP_BY_HOP_OPTIONS: u8 = IpProto::HopOpt as u8;
+const ROUTING: u8 = IpProto::Ipv6Route as u8;
+const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
+const DESTINATION_OPTIONS: u8 = IpProto::Ipv6Opts as u8;
 
 const FRAGMENT_OFFSET_MASK: u16 = 0xfff8;
 const MORE_FRAGMENTS: u16 = 0x0001;

@@ -1,7 +1,9 @@
 //! The IPv4 header (RFC 791, section 3.1).
 
 use core::hint::cold_path;
+use core::mem::offset_of;
 
+use network_types::ip::Ipv4Hdr;
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
@@ -13,13 +15,13 @@ use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without options, in bytes.
-pub const HEADER_LEN: usize = 20;
+pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
 /// Its words.
 const WORDS: usize = HEADER_LEN / size_of::<u32>();
 /// The word with time to live, protocol and checksum.
-const CHECKSUM_WORD: usize = 2;
-const SOURCE_WORD: usize = 3;
-const DESTINATION_WORD: usize = 4;
+const CHECKSUM_WORD: usize = offset_of!(Ipv4Hdr, check) / size_of::<u32>();
+const SOURCE_WORD: usize = offset_of!(Ipv4Hdr, src_addr) / size_of::<u32>();
+const DESTINATION_WORD: usize = offset_of!(Ipv4Hdr, dst_addr) / size_of::<u32>();
 
 /// In the header's second word, as it stands in memory.
 const FRAGMENT_OFFSET: u32 = u32::from_ne_bytes([0, 0, 0x1f, 0xff]);

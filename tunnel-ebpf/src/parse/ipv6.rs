@@ -1,5 +1,8 @@
 //! The IPv6 header (RFC 8200, section 3).
 
+use core::mem::offset_of;
+
+use network_types::ip::{IpProto, Ipv6Hdr};
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
@@ -12,17 +15,17 @@ use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without extension headers, in bytes.
-pub const HEADER_LEN: usize = 40;
+pub const HEADER_LEN: usize = Ipv6Hdr::LEN;
 /// Its words.
 const WORDS: usize = HEADER_LEN / size_of::<u32>();
 /// The word with length, next header and hop limit.
-const NEXT_HEADER_WORD: usize = 1;
+const NEXT_HEADER_WORD: usize = offset_of!(Ipv6Hdr, payload_len) / size_of::<u32>();
 /// The first of the source address; the destination address follows at once.
-const SOURCE_WORD: usize = 2;
-const DESTINATION_WORD: usize = 6;
+const SOURCE_WORD: usize = offset_of!(Ipv6Hdr, src_addr) / size_of::<u32>();
+const DESTINATION_WORD: usize = offset_of!(Ipv6Hdr, dst_addr) / size_of::<u32>();
 
 /// The next header where there is none (RFC 8200, section 4.7).
-const NO_NEXT_HEADER: u8 = 59;
+const NO_NEXT_HEADER: u8 = IpProto::Ipv6NoNxt as u8;
 
 /// An address.
 pub type Address = Words<4>;

@@ -1,16 +1,22 @@
 //! How many packets a segmented one becomes.
 
+use core::mem::offset_of;
+
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+use network_types::tcp::TcpHdr;
+use network_types::udp::UdpHdr;
+
 use crate::packet::Packet;
 use crate::parse::transport::{TCP, UDP};
 
-const V4_HEADER_LEN: u32 = 20;
-const V6_HEADER_LEN: u32 = 40;
+const V4_HEADER_LEN: u32 = Ipv4Hdr::LEN as u32;
+const V6_HEADER_LEN: u32 = Ipv6Hdr::LEN as u32;
 /// Where the header's own protocol number stands, in IPv4 and IPv6.
-const V4_PROTOCOL: usize = 9;
-const V6_NEXT_HEADER: usize = 6;
-const UDP_HEADER_LEN: u32 = 8;
+const V4_PROTOCOL: usize = offset_of!(Ipv4Hdr, proto);
+const V6_NEXT_HEADER: usize = offset_of!(Ipv6Hdr, next_hdr);
+const UDP_HEADER_LEN: u32 = UdpHdr::LEN as u32;
 /// Where TCP has the words of its header (RFC 9293, section 3.1).
-const TCP_DATA_OFFSET: usize = 12;
+const TCP_DATA_OFFSET: usize = offset_of!(TcpHdr, _bitfield_1);
 
 /// A packet that becomes several.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use core::hint::cold_path;
 
+use network_types::ip::IpProto;
 use tunnel_common::outcome::Reason;
 
 use crate::family::Family;
@@ -9,19 +10,19 @@ use crate::packet::{ChecksumKind, Packet};
 use crate::parse::ip::{Fragment, Ip};
 
 /// ICMP (RFC 792).
-pub const ICMP: u8 = 1;
+pub const ICMP: u8 = IpProto::Icmp as u8;
 /// TCP (RFC 9293).
-pub const TCP: u8 = 6;
+pub const TCP: u8 = IpProto::Tcp as u8;
 /// UDP (RFC 768).
-pub const UDP: u8 = 17;
+pub const UDP: u8 = IpProto::Udp as u8;
 /// ICMPv6 (RFC 4443).
-pub const ICMPV6: u8 = 58;
+pub const ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
 /// DCCP (RFC 4340).
-pub const DCCP: u8 = 33;
+pub const DCCP: u8 = IpProto::Dccp as u8;
 /// SCTP (RFC 9260); its CRC32c covers no addresses.
-pub const SCTP: u8 = 132;
+pub const SCTP: u8 = IpProto::Sctp as u8;
 /// UDP-Lite (RFC 3828).
-pub const UDP_LITE: u8 = 136;
+pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 
 /// A checksum that covers the addresses through a pseudo-header, or none.
 ///
