@@ -96,7 +96,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
             let interface = folder.interface();
             tracing::error!("{interface} is not looked after, waiting: {why}");
             let line = why.lines().next().unwrap_or_default();
-            service_manager::tell(&Tell::Status(format!("not looked at, waiting: {line}")));
+            service_manager::tell(Tell::Status(format!("not looked at, waiting: {line}")));
             told = Some(why);
         }
         let again = tokio::time::sleep(INTERVAL);
@@ -215,7 +215,7 @@ impl<'a> Daemon<'a> {
                     }
                 }
                 Action::Tell(tell) => {
-                    tell_service_manager(&tell);
+                    tell_service_manager(tell);
                     continue;
                 }
                 Action::Report(report) => {
@@ -246,7 +246,7 @@ impl<'a> Daemon<'a> {
     }
 }
 
-fn tell_service_manager(tell: &Tell) {
+fn tell_service_manager(tell: Tell) {
     tracing::debug!("telling the service manager: {tell:?}");
     service_manager::tell(tell);
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tests::lab::{B_PRIVATE, Lab};
@@ -20,7 +20,7 @@ const LAST: Duration = Duration::from_millis(300);
 /// A stream that goes on until [`Stream::end`].
 pub struct Stream {
     stop: Arc<AtomicBool>,
-    sender: JoinHandle<u32>,
+    sender: JoinHandle<Duration>,
     echo: JoinHandle<()>,
 }
 
@@ -46,35 +46,42 @@ impl Stream {
         self.stop.store(true, Ordering::Relaxed);
         let unanswered = self.sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?;
         self.echo.join().map_err(|_| anyhow::anyhow!("the echo panicked"))?;
-        Ok(INTERVAL * unanswered)
+        Ok(unanswered)
     }
 }
 
-/// The number of those without an answer. One that can't be sent is one of them.
-fn send(socket: &UdpSocket, stop: &AtomicBool) -> u32 {
-    let (mut number, mut answered) = (0_u32, BTreeSet::new());
-    let receive = |answered: &mut BTreeSet<u32>| {
-        let mut buffer = [0; 4];
-        if let Ok((4, _)) = socket.recv_from(&mut buffer) {
-            answered.insert(u32::from_be_bytes(buffer));
+/// The time from each datagram without an answer to the next one, all together. One that can't be sent is one of
+/// them.
+fn send(socket: &UdpSocket, stop: &AtomicBool) -> Duration {
+    let (mut sent, mut answered) = (Vec::new(), BTreeSet::new());
+    let receive = |answered: &mut BTreeSet<usize>| {
+        let mut buffer = [0; 8];
+        if let Ok((8, _)) = socket.recv_from(&mut buffer) {
+            answered.insert(usize::from_be_bytes(buffer));
         }
     };
     while !stop.load(Ordering::Relaxed) {
-        let sent = std::time::Instant::now();
-        let _ = socket.send_to(&number.to_be_bytes(), (B_PRIVATE, PORT));
-        number += 1;
+        let now = Instant::now();
+        let _ = socket.send_to(&sent.len().to_be_bytes(), (B_PRIVATE, PORT));
+        sent.push(now);
         receive(&mut answered);
-        thread::sleep(INTERVAL.saturating_sub(sent.elapsed()));
+        thread::sleep(INTERVAL.saturating_sub(now.elapsed()));
     }
-    let end = std::time::Instant::now();
+    let end = Instant::now();
     while end.elapsed() < LAST {
         receive(&mut answered);
     }
-    number - u32::try_from(answered.len()).unwrap_or(number)
+    let next = sent.iter().skip(1).chain([&end]);
+    let intervals = sent.iter().zip(next).map(|(one, next)| *next - *one);
+    intervals
+        .enumerate()
+        .filter(|(number, _)| !answered.contains(number))
+        .map(|(_, time)| time)
+        .sum()
 }
 
 fn answer(socket: &UdpSocket, stop: &AtomicBool) {
-    let mut buffer = [0; 4];
+    let mut buffer = [0; 8];
     while !stop.load(Ordering::Relaxed) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer) {
             let _ = socket.send_to(&buffer[..length], from);

@@ -1,27 +1,26 @@
 //! What the service manager is told: sd_notify(3). Where there is none, nobody is told.
 
+mod outbox;
+
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sd_notify::NotifyState;
-
+use self::outbox::Message;
 use crate::plan::follow::Tell;
 
-/// Tells the service manager; a failure to is no reason to stop.
-pub fn tell(tell: &Tell) {
-    let states = match tell {
-        Tell::Ready => vec![NotifyState::Ready],
-        Tell::Stopping => vec![NotifyState::Stopping],
-        Tell::Status(line) => vec![NotifyState::Status(line)],
-        // systemd wants to know which reload it was, from version 253 on (Type=notify-reload).
-        Tell::Reloading => match NotifyState::monotonic_usec_now() {
-            Ok(now) => vec![NotifyState::Reloading, now],
-            Err(_) => vec![NotifyState::Reloading],
-        },
-    };
-    send(&states);
+/// Tells the service manager. One that does not read holds nobody up, and a failure is no reason to stop. The last
+/// word of a daemon has a moment to get there.
+pub fn tell(tell: Tell) {
+    let is_last = tell == Tell::Stopping;
+    outbox::put(Message::Tell(tell));
+    if is_last {
+        outbox::wait_until_empty(LAST_WORD);
+    }
 }
+
+/// The time that the last word has.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How often the service manager wants to hear that the daemon is alive, halved so that a late word
 /// is still in time.
@@ -33,7 +32,7 @@ pub fn watchdog() -> Option<Duration> {
 
 /// Says that the daemon is alive.
 pub fn alive() {
-    send(&[NotifyState::Watchdog]);
+    outbox::put(Message::Alive);
 }
 
 /// The longest time for which a step that keeps the daemon from speaking for itself counts as alive.
@@ -60,11 +59,5 @@ impl Feeder {
             }
         });
         Self { _end: sender }
-    }
-}
-
-fn send(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("the service manager was not told: {error}");
     }
 }

@@ -1,0 +1,136 @@
+//! Messages on their way to the service manager. Its socket takes ten (net.unix.max_dgram_qlen), and whoever sends one
+//! more waits until it has read: a thread does that.
+
+use std::collections::VecDeque;
+use std::env;
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::plan::follow::Tell;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Something to tell.
+    Tell(Tell),
+    /// The daemon is alive.
+    Alive,
+}
+
+/// The messages that wait, in their order. A status that is no longer true is left out.
+#[derive(Debug)]
+struct Outbox {
+    waiting: VecDeque<Message>,
+    /// The thread has taken one, and waits for the service manager.
+    is_sending: bool,
+}
+
+impl Outbox {
+    fn put(&mut self, message: Message) {
+        match message {
+            Message::Alive => self.waiting.retain(|waiting| *waiting != Message::Alive),
+            Message::Tell(Tell::Status(_)) => {
+                self.waiting.retain(|waiting| !matches!(waiting, Message::Tell(Tell::Status(_))));
+            }
+            Message::Tell(_) => {}
+        }
+        self.waiting.push_back(message);
+    }
+}
+
+static OUTBOX: Mutex<Outbox> = Mutex::new(Outbox { waiting: VecDeque::new(), is_sending: false });
+static CHANGED: Condvar = Condvar::new();
+static STARTED: Once = Once::new();
+
+fn outbox() -> MutexGuard<'static, Outbox> {
+    OUTBOX.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a message sent, and does not wait for that.
+pub fn put(message: Message) {
+    if env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    STARTED.call_once(|| {
+        thread::spawn(send_all);
+    });
+    outbox().put(message);
+    CHANGED.notify_all();
+}
+
+/// Waits until all messages are with the service manager, for so long at most.
+pub fn wait_until_empty(patience: Duration) {
+    let is_full = |outbox: &mut Outbox| outbox.is_sending || !outbox.waiting.is_empty();
+    drop(CHANGED.wait_timeout_while(outbox(), patience, is_full));
+}
+
+/// Sends each message, for ever.
+fn send_all() {
+    loop {
+        let is_empty = |outbox: &mut Outbox| outbox.waiting.is_empty();
+        let mut guard =
+            CHANGED.wait_while(outbox(), is_empty).unwrap_or_else(PoisonError::into_inner);
+        let next = guard.waiting.pop_front();
+        guard.is_sending = true;
+        drop(guard);
+        if let Some(message) = next {
+            send(&message);
+        }
+        outbox().is_sending = false;
+        CHANGED.notify_all();
+    }
+}
+
+fn send(message: &Message) {
+    let states = match message {
+        Message::Alive => vec![NotifyState::Watchdog],
+        Message::Tell(Tell::Ready) => vec![NotifyState::Ready],
+        Message::Tell(Tell::Stopping) => vec![NotifyState::Stopping],
+        Message::Tell(Tell::Status(line)) => vec![NotifyState::Status(line)],
+        // systemd wants to know which reload it was, from version 253 on (Type=notify-reload).
+        Message::Tell(Tell::Reloading) => match NotifyState::monotonic_usec_now() {
+            Ok(now) => vec![NotifyState::Reloading, now],
+            Err(_) => vec![NotifyState::Reloading],
+        },
+    };
+    if let Err(error) = sd_notify::notify(&states) {
+        tracing::debug!("the service manager was not told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_status_and_one_sign_of_life_wait_behind_all_that_came_before() {
+        let status = |line: &str| Message::Tell(Tell::Status(line.into()));
+        let mut outbox = Outbox { waiting: VecDeque::new(), is_sending: false };
+        for message in [
+            status("first"),
+            Message::Alive,
+            Message::Tell(Tell::Ready),
+            status("second"),
+            Message::Alive,
+            Message::Tell(Tell::Reloading),
+            Message::Tell(Tell::Ready),
+            status("third"),
+        ] {
+            outbox.put(message);
+        }
+        let waiting: Vec<_> = outbox.waiting.into();
+        assert_eq!(
+            waiting,
+            [
+                Message::Tell(Tell::Ready),
+                Message::Alive,
+                Message::Tell(Tell::Reloading),
+                Message::Tell(Tell::Ready),
+                status("third"),
+            ]
+        );
+    }
+}
