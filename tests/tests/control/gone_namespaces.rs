@@ -116,7 +116,9 @@ fn what_is_written_down_for_lost_pins_of_a_namespace_that_is_gone_is_cleared_awa
     fs::remove_dir_all(&folder)?;
     delete_name(host)?;
     wait_until_told(&scenario, &file)?;
-    outside(&scenario, &["detach", "--gone"])?.require(0, &[&file.display().to_string()])?;
+    let said = outside(&scenario, &["detach", "--gone"])?;
+    said.require(0, &[])?;
+    ensure!(said.stdout.contains(&file.display().to_string()), "{said:?}");
     ensure!(!file.exists(), "it is left");
     ensure!(!is_told(&scenario, &file)?, "it is told of again");
     Ok(())
