@@ -1,6 +1,6 @@
 //! The control of the dataplane: what the binary `rewrite` is made of.
 //!
-//! The path of a command: `cli` (its words), [`commands`] (what it does, in order), [`config`]
+//! The path of a command: `cli` (its words), [`commands`] (its steps, in order), [`config`]
 //! (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change),
 //! [`trial`] (the way back of a change that is to be confirmed).
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tunnel_common::ABI_VERSION;
@@ -28,6 +28,7 @@ use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::routes::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 use crate::plan::vlan::Vlan;
+use crate::trial::WayBack;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -52,6 +53,26 @@ pub struct Options {
     pub network: Option<NetworkName>,
     /// Which tagged frames are handled; as it is, or none otherwise.
     pub vlan: Option<Vlan>,
+}
+
+impl Options {
+    /// The attach that takes a trial back, by the file `before`.
+    #[must_use]
+    pub fn back(way_back: &WayBack, interface: &str, before: &Path) -> Self {
+        Self {
+            interface: interface.into(),
+            config: before.into(),
+            self_names: way_back.self_names.clone(),
+            no_routes: way_back.no_routes,
+            hook: Hook::from_code(way_back.hook),
+            ingress: Ingress::from_code(way_back.ingress),
+            verbose: way_back.verbose,
+            // What the trial brought may be what cut the operator off.
+            drain: Some(Drain::NONE),
+            network: None,
+            vlan: None,
+        }
+    }
 }
 
 /// What shall be, and what is in the way of that.
@@ -293,4 +314,24 @@ impl Plan<'_> {
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attach_that_takes_a_trial_back_is_that_of_before() {
+        let way_back = WayBack {
+            self_names: vec!["srva".into()],
+            no_routes: true,
+            hook: Hook::Clsact.code(),
+            ingress: Ingress::Xdp.code(),
+            verbose: true,
+        };
+        let options = Options::back(&way_back, "eth0", Path::new("/run/before.toml"));
+        assert_eq!(options.self_names, ["srva"]);
+        assert_eq!((options.hook, options.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
+        assert!(options.no_routes && options.verbose);
+    }
 }

@@ -1,6 +1,6 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
-use super::attach_plan::{now, plan};
+use super::attach_plan::{Options, now, plan};
 use super::{attach, load_file, running, status};
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::{self, Folder};
@@ -85,7 +85,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
         Asker::Operator { .. } => load_file::load(&before, Some(&interrupt)).await?.0,
         Asker::Guard(held) => held.clusters(&before)?,
     };
-    let options = trial.way_back.options(interface, &before);
+    let options = Options::back(&trial.way_back, interface, &before);
     let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;

@@ -1,6 +1,6 @@
 //! What is written down of a trial, and of one that nobody confirmed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,8 @@ use tunnel_common::attachment::Attachment;
 
 use super::boot_clock::BootTime;
 use super::guard::Guard;
-use crate::commands::attach_plan::Options;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::{Hook, Ingress};
 use crate::failure::Failure;
-use crate::model::Drain;
 
 /// A change that is taken back unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,26 +90,6 @@ pub struct WayBack {
     pub verbose: bool,
 }
 
-impl WayBack {
-    /// The attach that leads back, by the file `before`.
-    #[must_use]
-    pub fn options(&self, interface: &str, before: &Path) -> Options {
-        Options {
-            interface: interface.into(),
-            config: before.into(),
-            self_names: self.self_names.clone(),
-            no_routes: self.no_routes,
-            hook: Hook::from_code(self.hook),
-            ingress: Ingress::from_code(self.ingress),
-            verbose: self.verbose,
-            // What the trial brought may be what cut the operator off.
-            drain: Some(Drain::NONE),
-            network: None,
-            vlan: None,
-        }
-    }
-}
-
 impl Trial {
     /// When it is taken back, on the wall's clock: RFC 3339, UTC.
     ///
@@ -188,20 +165,5 @@ mod tests {
         // The version before has written down the second alone.
         let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
         assert!(before.is(attach(1, Some(7))));
-    }
-
-    #[test]
-    fn the_attach_that_leads_back_is_that_of_before() {
-        let way_back = WayBack {
-            self_names: vec!["srva".into()],
-            no_routes: true,
-            hook: Hook::Clsact.code(),
-            ingress: Ingress::Xdp.code(),
-            verbose: true,
-        };
-        let options = way_back.options("eth0", Path::new("/run/before.toml"));
-        assert_eq!(options.self_names, ["srva"]);
-        assert_eq!((options.hook, options.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
-        assert!(options.no_routes && options.verbose);
     }
 }

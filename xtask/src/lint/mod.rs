@@ -1,4 +1,6 @@
-//! Formatting and lints, as errors, for the host's crates and for the eBPF programs.
+//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; and the direction of imports.
+
+mod imports;
 
 use anyhow::Result;
 
@@ -6,6 +8,7 @@ use crate::cargo;
 
 /// Stops at the first that finds something.
 pub fn run() -> Result<()> {
+    imports::check(&crate::workspace().join("tunnel-user/src"))?;
     cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
     cargo::run(cargo::command().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;
     cargo::run(cargo::command().args([

@@ -1,0 +1,90 @@
+//! The folders of tunnel-user import one way: each from those below it alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The folders, and the files beside them, from the bottom up. `cli` and `output` are the binary's own, which sees the
+/// rest as a crate.
+const FROM_THE_BOTTOM: [&str; 9] =
+    ["model", "config", "failure", "interrupt", "plan", "host", "dataplane", "trial", "commands"];
+
+/// Refuses the files below `source` that import from a folder above their own.
+pub fn check(source: &Path) -> Result<()> {
+    let mut wrong = Vec::new();
+    for path in files(source)? {
+        let within = path.strip_prefix(source).context("a file of the crate")?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let upward = upward(folder(within), &text);
+        wrong.extend(upward.map(|line| format!("{}: {line}", path.display())));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "imports from a folder above; from the bottom up, the folders are {}:\n{}",
+        FROM_THE_BOTTOM.join(", "),
+        wrong.join("\n")
+    )
+}
+
+/// All Rust files below a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.context("reading a folder")?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The folder that a file is in, or the name of a file beside the folders.
+fn folder(within: &Path) -> &str {
+    let first = within.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+/// The lines of a file in `folder` that name a folder above it. Comments may.
+fn upward<'a>(folder: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let height = |name: &str| FROM_THE_BOTTOM.iter().position(|known| *known == name);
+    let own = height(folder);
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    lines.filter(move |line| {
+        let named = line.split("crate::").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            height(&rest[..end.unwrap_or(rest.len())])
+        });
+        own.is_some_and(|own| named.into_iter().any(|named| named > own))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_from_below_is_fine_and_one_from_above_is_found() {
+        let text = "//! See crate::commands::run.\nuse crate::model::Prefix;\nuse crate::trial::State;\n\
+                    let x = crate::host::clock::now();\n";
+        let found = |folder| upward(folder, text).collect::<Vec<_>>();
+        assert_eq!(found("commands"), [""; 0]);
+        assert_eq!(found("dataplane"), ["use crate::trial::State;"]);
+        let both = ["use crate::trial::State;", "let x = crate::host::clock::now();"];
+        assert_eq!(found("plan"), both);
+        assert_eq!(found("main"), [""; 0], "the binary sees all");
+    }
+
+    #[test]
+    fn the_folder_of_a_file_is_the_first_part_of_its_path() {
+        assert_eq!(folder(Path::new("plan/follow/mod.rs")), "plan");
+        assert_eq!(folder(Path::new("failure.rs")), "failure");
+    }
+}
