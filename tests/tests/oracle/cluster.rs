@@ -95,8 +95,7 @@ pub struct Peer {
     /// Where it was before it moved, if packets may still come from there, and until when, in seconds
     /// since the machine started; 0 for ever.
     pub former: Option<(Range, u32)>,
-    /// Whether it may not know this host's underlay address of now. A single peer of a single host is awaited
-    /// instead.
+    /// It may not know this host's underlay address of now. A single peer of a single host is awaited instead.
     pub is_unaware: bool,
     /// It has yet to show that it holds its public address and this host's underlay address of now: until then, packets
     /// to it go between these.

@@ -124,7 +124,7 @@ fn flow<F: Family, P: Packet>(
             return None;
         }
         // The answer to a move notice is told by what it holds.
-        if icmp::notice_mark(packet, transport, ip).is_some() {
+        if icmp::is_notice(packet, transport, ip) {
             return None;
         }
         let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;

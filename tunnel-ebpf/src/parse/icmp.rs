@@ -1,6 +1,6 @@
 //! ICMP messages: those that quote the packet they are about, and pings (RFC 792).
 
-use tunnel_common::move_notice::{IDENTIFIER, Mark, PAYLOAD_LEN, mark};
+use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN};
 
 use crate::address::Address;
 use crate::family::Family;
@@ -78,12 +78,27 @@ pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {
 /// The mark in the echo message at `offset`, if it is a move notice.
 #[inline(always)]
 pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<Mark> {
-    let identifier = packet.bytes(offset + IDENTIFIER_OFFSET)?;
-    let len = HEADER_LEN + PAYLOAD_LEN;
-    if identifier != IDENTIFIER || ip.fragment != Fragment::Whole || ip.payload_len < len as u32 {
+    if !is_notice(packet, offset, ip) {
         return None;
     }
-    mark(packet.bytes(offset + HEADER_LEN)?)
+    Mark::from_octets(packet.bytes(offset + HEADER_LEN + MAGIC.len())?)
+}
+
+/// The echo message at `offset` is a move notice, whatever its mark. A flow asks for that alone: each mark would be a
+/// way of its own to the verifier.
+#[inline(always)]
+pub fn is_notice<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
+    let len = HEADER_LEN + PAYLOAD_LEN;
+    if packet.bytes(offset + IDENTIFIER_OFFSET) != Some(IDENTIFIER)
+        || ip.fragment != Fragment::Whole
+        || ip.payload_len < len as u32
+    {
+        return false;
+    }
+    match packet.bytes(offset + HEADER_LEN) {
+        Some(octets) => u64::from_ne_bytes(octets) == u64::from_ne_bytes(MAGIC),
+        None => false,
+    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Options {
             hook: Hook::from_code(way_back.hook),
             ingress: Ingress::from_code(way_back.ingress),
             verbose: way_back.verbose,
-            // What the trial brought may be what cut the operator off.
+            // The trial's addresses may be the reason that the operator is cut off.
             drain: Some(Drain::NONE),
             network: None,
             vlan: None,

@@ -67,8 +67,8 @@ impl Clusters {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}\n  help: {help}")]
 pub struct NoNetwork {
-    /// What the file lacks.
+    /// The thing that the file lacks.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub help: String,
 }

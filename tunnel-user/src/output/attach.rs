@@ -10,7 +10,7 @@ use super::text::{noun, routes, sysctl, with_length};
 /// The most peers that are named one by one.
 const NAMED_MAX: usize = 8;
 
-/// What attach did, what is now true, and how to go back.
+/// The changes, the state now, and the way back.
 pub fn text(report: &attach::Report) -> String {
     let attach::Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();

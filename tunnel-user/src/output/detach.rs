@@ -24,7 +24,7 @@ pub fn all(detached: &detach::Detached) -> String {
     text
 }
 
-/// What detach took away from one interface.
+/// The things that went from one interface.
 pub fn one(report: &detach::Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;

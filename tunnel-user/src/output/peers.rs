@@ -57,7 +57,7 @@ pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failure
     as_json(&Interfaces { interfaces })
 }
 
-/// What a change of the peers did, and how to go back.
+/// The report of a change of the peers, with the way back.
 pub fn changed(report: &peer::Report) -> String {
     let peer::Report { interface, before, after, .. } = report;
     let mut text = String::new();
@@ -122,7 +122,7 @@ pub fn changed(report: &peer::Report) -> String {
     text
 }
 
-/// Which traffic goes by which network now, and how to go back.
+/// The peers and the network that their traffic takes now, with the way back.
 pub fn switched(report: &switch::Report) -> String {
     let switch::Report { interface, network, before, peers, .. } = report;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What is attached, and whether it works.
+//! The attached interfaces, and their health.
 
 use std::fmt::Write as _;
 

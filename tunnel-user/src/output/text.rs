@@ -15,7 +15,7 @@ pub fn sysctl(interface: &str, set: &Set) -> String {
     format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
 }
 
-/// For how long something is so.
+/// The time for which an address is accepted.
 pub fn for_now(seconds: u32) -> String {
     match seconds {
         u32::MAX => " as well".into(),

@@ -1,5 +1,7 @@
-//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; and the direction of imports.
+//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; the direction of imports; and
+//! ARCHITECTURE.md.
 
+mod architecture;
 mod imports;
 
 use anyhow::Result;
@@ -8,6 +10,7 @@ use crate::cargo;
 
 /// Stops at the first that finds something.
 pub fn run() -> Result<()> {
+    architecture::check(&crate::workspace())?;
     imports::check(&crate::workspace().join("tunnel-user/src"))?;
     cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
     cargo::run(cargo::command().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;

@@ -109,23 +109,34 @@ impl Headers {
 
     /// The move notice that this is, if it is one.
     pub fn notice(&self, frame: &[u8]) -> Option<Notice> {
-        let is_request = match (self.family, self.icmp_type(frame)?) {
-            (Family::V4, 8) | (Family::V6, 128) => true,
-            (Family::V4, 0) | (Family::V6, 129) => false,
-            _ => return None,
-        };
-        let message = &frame[self.payload.clone()];
-        if self.part != Part::Whole || message.len() < 20 || message[4..6] != [0, 0] {
+        if !self.is_notice(frame) {
             return None;
         }
-        let mark = match message[8..20].strip_prefix(b"rewrite\x01")? {
+        let is_request = matches!(self.icmp_type(frame)?, 8 | 128);
+        let mark_at = self.payload.start + 16;
+        let mark = match frame[mark_at..mark_at + 4] {
             [0x00, 0x00, 0xff, 0xff] => Mark::Asked,
             [0xff, 0xff, 0x00, 0x00] => Mark::Shown,
             [0x00, 0xff, 0xff, 0x00] => Mark::ShownFormer,
             [0xff, 0x00, 0x00, 0xff] => Mark::Settled,
             _ => return None,
         };
-        Some(Notice { is_request, mark, mark_at: self.payload.start + 16 })
+        Some(Notice { is_request, mark, mark_at })
+    }
+
+    /// True for a move notice, with a mark that there is or another.
+    pub fn is_notice(&self, frame: &[u8]) -> bool {
+        let is_echo = match (self.family, self.icmp_type(frame)) {
+            (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
+            (Family::V6, Some(kind)) => matches!(kind, 128 | 129),
+            (_, None) => false,
+        };
+        let message = &frame[self.payload.clone()];
+        is_echo
+            && self.part == Part::Whole
+            && message.len() >= 20
+            && message[4..6] == [0, 0]
+            && message[8..16] == *b"rewrite\x01"
     }
 
     /// Whether a message of neighbour discovery starts here.

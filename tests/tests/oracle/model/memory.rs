@@ -58,7 +58,7 @@ pub struct Memory {
     pub flows: HashMap<Key, Treatment>,
     /// By the range of the entry.
     pub marks: BTreeMap<Range, Marks>,
-    /// Of single peers, by their private range: between which addresses packets to them go.
+    /// The addresses between which packets to single peers go, by the peers' private ranges.
     pub pairs: BTreeMap<Range, Pair>,
 }
 
@@ -134,7 +134,7 @@ fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
         6 | 17 | 33 | 132 | 136 => headers.ports(frame),
         icmp if icmp == headers.family.icmp() => {
             let at = headers.payload.start;
-            let is_flow = headers.icmp_type(frame)? == echo && headers.notice(frame).is_none();
+            let is_flow = headers.icmp_type(frame)? == echo && !headers.is_notice(frame);
             is_flow.then(|| [[frame[at + 4], frame[at + 5]], [0; 2]])
         }
         _ => Some([[0; 2]; 2]),

@@ -37,7 +37,7 @@ pub struct Readdressed {
     pub doubtful: Vec<usize>,
     /// Whether a quote was given other addresses as well.
     pub has_quote: bool,
-    /// Whether it is a move notice with another mark.
+    /// True for a move notice with another mark.
     pub is_marked: bool,
 }
 
