@@ -102,6 +102,15 @@ impl Daemon {
         self.socket.set_nonblocking(false).context("wait again")
     }
 
+    /// Has it look now, and waits until it has found nothing more to do. A status from before may be on its way still:
+    /// those behind the word of the reload count.
+    pub fn reload(&self) -> Result<()> {
+        self.forget()?;
+        self.process.signal(Signal::SIGHUP)?;
+        self.wait_for("RELOADING=1")?;
+        self.wait_for("STATUS=eth0 is as").map(drop)
+    }
+
     /// Sends SIGTERM; how it ended, and what it had said that nobody has read.
     pub fn terminate(self) -> Result<(ExitStatus, Vec<String>)> {
         self.process.signal(Signal::SIGTERM)?;

@@ -166,11 +166,11 @@ fn a_sysctl_that_somebody_sets_back_is_set_again_soon() -> Result<()> {
     let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
     for sysctl in ["arp_announce", "arp_ignore"] {
         let key = format!("net.ipv4.conf.{PUBLIC_INTERFACE}.{sysctl}");
-        daemon.forget()?;
         host.sysctl(&key, "0")?;
-        let told = daemon.look_for("STATUS=eth0 is as", NOTICED)?;
-        ensure!(told.is_some(), "{sysctl} was not looked at within {NOTICED:?}");
-        ensure!(host.run(&["sysctl", "-n", &key])?.trim() != "0", "{sysctl} was not set again");
+        wait_until(&format!("{sysctl} to be set again"), NOTICED, || {
+            Ok((host.run(&["sysctl", "-n", &key])?.trim() != "0").then_some(()))
+        })?;
+        daemon.reload()?;
     }
     daemon.require_attaches(3)
 }

@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -109,9 +110,7 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
 
 /// Waits until the daemon has looked and found nothing to do.
 fn settled(scenario: &Scenario, daemon: &Daemon) -> Result<()> {
-    daemon.forget()?;
-    daemon.process().signal(Signal::SIGHUP)?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.reload()?;
     scenario.require_healthy(&scenario.lab.a)
 }
 
@@ -152,14 +151,20 @@ fn the_daemon_keeps_no_descriptors_by_clsact_or_with_xdp() -> Result<()> {
     descriptors_stay(XDP, 20)
 }
 
+/// Less than the time until a look that nothing has called for.
+const HEALED: Duration = Duration::from_secs(20);
+
 /// Waits until what somebody did is put right, which is before a look that nothing has called for: that comes
-/// after 30 s, and the daemon's words are waited for for 20.
-fn healed(scenario: &Scenario, daemon: &Daemon, start: Instant, what: &str) -> Result<()> {
+/// after 30 s. `pins` are all there again then.
+fn healed(scenario: &Scenario, pins: &[PathBuf], start: Instant, what: &str) -> Result<()> {
     let host = &scenario.lab.a;
-    daemon.wait_for("STATUS=eth0 is as").with_context(|| what.to_owned())?;
+    wait_until(what, HEALED, || {
+        let is_whole = pins.iter().all(|pin| pin.exists())
+            && require_one_each(host, what).is_ok()
+            && scenario.require_healthy(host).is_ok();
+        Ok(is_whole.then_some(()))
+    })?;
     println!("{what}: healed after {:.1?}", start.elapsed());
-    require_one_each(host, what)?;
-    scenario.require_healthy(host).with_context(|| what.to_owned())?;
     scenario.require_traffic().with_context(|| what.to_owned())
 }
 
@@ -169,11 +174,11 @@ fn detached_by_somebody(scenario: &Scenario, daemon: Daemon) -> Result<()> {
     // It has replaced the programs since it attached them.
     change(scenario, &daemon, 2)?;
     for link in LINKS {
-        daemon.forget()?;
         let start = Instant::now();
         let pin = scenario.pin(host, link)?.display().to_string();
         bpftool(&["link", "detach", "pinned", &pin])?;
-        healed(scenario, &daemon, start, link)?;
+        healed(scenario, &[], start, link)?;
+        daemon.reload()?;
     }
     daemon.terminate()?;
     Ok(())
@@ -208,10 +213,10 @@ fn a_second_program_is_seen_by_the_daemon_and_taken_away() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
     for attach_type in [TcAttachType::Egress, TcAttachType::Ingress] {
-        daemon.forget()?;
         let start = Instant::now();
         let second = run_second(&scenario, attach_type)?;
-        healed(&scenario, &daemon, start, &format!("{attach_type:?}"))?;
+        healed(&scenario, &[], start, &format!("{attach_type:?}"))?;
+        daemon.reload()?;
         drop(second);
     }
     daemon.require_attaches(3)
@@ -229,11 +234,11 @@ fn pins_removed(hook: &[&str]) -> Result<()> {
     // The first is the folder itself, which goes last.
     for pin in pins.iter().rev() {
         let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
-        daemon.forget()?;
         let start = Instant::now();
         if pin.is_dir() { fs::remove_dir_all(pin) } else { fs::remove_file(pin) }
             .with_context(|| format!("remove {}", pin.display()))?;
-        healed(&scenario, &daemon, start, &format!("without {}", pin.display()))?;
+        healed(&scenario, &pins, start, &format!("without {}", pin.display()))?;
+        daemon.reload()?;
         ensure!(tree(&folder)? == pins, "{:?}", tree(&folder)?);
         drop(held);
     }
@@ -267,10 +272,8 @@ fn entries_that_somebody_removes_are_put_back_at_the_next_look() -> Result<()> {
         ensure!(!before.is_empty(), "{map} is empty");
         for key in keys(&dump(&pin)?)? {
             remove_entry(&pin, &key)?;
-            daemon.forget()?;
-            daemon.process().signal(Signal::SIGHUP)?;
             let what = format!("{map} without {key:?}");
-            daemon.wait_for("STATUS=eth0 is as").with_context(|| what.clone())?;
+            daemon.reload().with_context(|| what.clone())?;
             let after = sorted(&dump_without_notes(&pin)?);
             ensure!(after == before, "{what}: {before:?}\n{after:?}");
             scenario.require_healthy(host).with_context(|| what.clone())?;
@@ -318,11 +321,11 @@ fn a_filter_that_somebody_adds_a_second_time_is_taken_away() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, CLSACT)?;
     let pin = scenario.pin(host, "rewrite_egress")?.display().to_string();
-    daemon.forget()?;
     let start = Instant::now();
     let place = ["tc", "filter", "add", "dev", PUBLIC_INTERFACE, "egress", "prio", "7"];
     host.run(&[&place[..], &["bpf", "direct-action", "object-pinned", &pin]].concat())?;
     wait_for_one_each(host, "after the second filter")?;
-    healed(&scenario, &daemon, start, "a second filter")?;
+    healed(&scenario, &[], start, "a second filter")?;
+    daemon.reload()?;
     daemon.require_attaches(2)
 }
