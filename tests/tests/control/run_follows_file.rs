@@ -157,3 +157,24 @@ fn what_peer_changed_by_hand_goes_by_the_file_again() -> Result<()> {
     })?;
     daemon.require_attaches(2)
 }
+
+#[test]
+fn a_service_manager_that_does_not_read_holds_nothing_up() -> Result<()> {
+    /// Its socket holds ten messages (net.unix.max_dgram_qlen), and a change has three.
+    const CHANGES: u8 = 8;
+    let scenario = Scenario::new()?;
+    let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
+    for number in 0..CHANGES {
+        let address = format!("192.0.2.{}", 100 + number);
+        let new = scenario.file("cluster.toml.new", with_third(&scenario, &address))?;
+        fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
+        daemon.process().signal(Signal::SIGHUP)?;
+        wait_until(&format!("change {number} to be followed"), PATIENCE, || {
+            let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
+            Ok(peers.contains(&address).then_some(()))
+        })?;
+    }
+    let (status, said) = daemon.terminate()?;
+    ensure!(status.success(), "{status}: {said:?}");
+    Ok(())
+}

@@ -16,12 +16,18 @@ use crate::host::runtime_folder::RUNTIME;
 /// The inodes of the network namespaces, other than the host's own, that have pins, or files in /run/rewrite.
 ///
 /// # Errors
-/// If one of the folders can't be read.
+/// If the folder of the pins can't be read.
 pub fn inodes() -> Result<BTreeSet<u64>, Failure> {
     let mut inodes = BTreeSet::new();
     for top in [pins::namespace_folder(NetworkNamespace::Host), PathBuf::from(RUNTIME)] {
         let names = match fs::read_dir(&top) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            // Root alone reads /run/rewrite, and clears it away. The pins tell others of the permission.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied && top == Path::new(RUNTIME) =>
+            {
+                continue;
+            }
             entries => entries.doing(|| format!("reading {}", top.display()))?,
         };
         let names = names.flatten().filter_map(|entry| entry.file_name().into_string().ok());
