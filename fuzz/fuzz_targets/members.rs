@@ -11,8 +11,7 @@ use fuzz::told::assert_refusal;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use tunnel_user::config::{Member, parse};
-use tunnel_user::model::Mapping;
-use tunnel_user::model::{BypassProtocol, Family};
+use tunnel_user::model::{BypassProtocol, Family, Mapping};
 
 #[derive(Debug)]
 struct File {

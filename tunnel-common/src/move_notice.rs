@@ -68,10 +68,17 @@ pub const fn payload(mark: Mark) -> [u8; PAYLOAD_LEN] {
 #[inline(always)]
 pub const fn mark(payload: [u8; PAYLOAD_LEN]) -> Option<Mark> {
     let [a, b, c, d, e, f, g, h, i, j, k, l] = payload;
-    if u64::from_ne_bytes([a, b, c, d, e, f, g, h]) != u64::from_ne_bytes(MAGIC) {
+    if !is_magic([a, b, c, d, e, f, g, h]) {
         return None;
     }
     Mark::from_octets([i, j, k, l])
+}
+
+/// These are the first bytes behind the header of a notice's echo message. One comparison.
+#[must_use]
+#[inline(always)]
+pub const fn is_magic(octets: [u8; MAGIC.len()]) -> bool {
+    u64::from_ne_bytes(octets) == u64::from_ne_bytes(MAGIC)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! ICMP messages: those that quote the packet they are about, and pings (RFC 792).
 
-use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN};
+use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN, is_magic};
 
 use crate::address::Address;
 use crate::family::Family;
@@ -95,10 +95,7 @@ pub fn is_notice<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -
     {
         return false;
     }
-    match packet.bytes(offset + HEADER_LEN) {
-        Some(octets) => u64::from_ne_bytes(octets) == u64::from_ne_bytes(MAGIC),
-        None => false,
-    }
+    packet.bytes(offset + HEADER_LEN).is_some_and(is_magic)
 }
 
 #[cfg(test)]

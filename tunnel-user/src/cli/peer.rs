@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 use tunnel_user::config::NetworkName;
 use tunnel_user::model::{
-    BypassProblem, BypassRule, Drain, MemberName, parse_private, parse_public,
+    BypassProblem, BypassRule, Drain, MemberName, Private, Public, parse_private, parse_public,
 };
-use tunnel_user::model::{Private, Public};
 use tunnel_user::plan::peer_edit::Edit;
 
 use super::{On, drain};

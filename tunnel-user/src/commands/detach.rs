@@ -24,8 +24,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
-use crate::model::MemberName;
-use crate::model::Private;
+use crate::model::{MemberName, Private};
 use crate::plan::routes::PeerRoute;
 use crate::trial::State;
 

@@ -22,8 +22,7 @@ use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
-use crate::model::Family;
-use crate::model::Private;
+use crate::model::{Family, Private};
 use crate::plan::peers::RunningPeer;
 
 /// One thing that has to be as it should.

@@ -8,8 +8,7 @@ use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
 use crate::host::link::Link;
-use crate::model::Family;
-use crate::model::Private;
+use crate::model::{Family, Private};
 use crate::plan::membership::Membership;
 
 /// A sysctl of an interface, with a value.

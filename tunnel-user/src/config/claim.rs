@@ -1,10 +1,7 @@
 //! What a member claims for itself, as the checks between members see it.
 
 use super::Member;
-use crate::model::Mapping;
-use crate::model::MemberName;
-use crate::model::Prefix;
-use crate::model::Role;
+use crate::model::{Mapping, MemberName, Prefix, Role};
 
 /// What one member claims for itself. Where it comes from, a file or a running map, does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

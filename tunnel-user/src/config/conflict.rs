@@ -5,9 +5,7 @@ use std::fmt;
 
 use super::claim::Claim;
 use super::overlap::{Claimed, Rule, overlaps, shared};
-use crate::model::MemberName;
-use crate::model::Prefix;
-use crate::model::Role;
+use crate::model::{MemberName, Prefix, Role};
 
 /// One end of a conflict: a range in one of a member's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]

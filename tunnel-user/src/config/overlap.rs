@@ -6,8 +6,7 @@
 use std::cmp::Reverse;
 
 use super::claim::Claim;
-use crate::model::Prefix;
-use crate::model::Role;
+use crate::model::{Prefix, Role};
 
 /// Whose ranges must not overlap.
 #[derive(Clone, Copy)]

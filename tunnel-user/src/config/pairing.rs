@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Role;
-use crate::model::{Family, Prefix};
+use crate::model::{Family, Prefix, Role};
 
 /// Why two address lists of one member don't fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]

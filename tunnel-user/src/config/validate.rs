@@ -11,14 +11,11 @@ use super::pairing::check_pairing;
 use super::problem::{PROBLEMS_MAX, Problem, are_enough};
 use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, Texts};
 use super::{Cluster, Clusters, Member};
-use crate::model::AddressProblem;
-use crate::model::MemberName;
-use crate::model::Role;
-use crate::model::parse_range;
 use crate::model::text::quoted;
-use crate::model::{BypassRule, Drain, DrainProblem};
-use crate::model::{Family, Prefix};
-use crate::model::{Mapping, Private, Public, Underlay};
+use crate::model::{
+    AddressProblem, BypassRule, Drain, DrainProblem, Family, Mapping, MemberName, Prefix, Private,
+    Public, Role, Underlay, parse_range,
+};
 
 /// Makes the cluster on each of its networks of what the file gives, or says all that is wrong:
 /// `problems` are those that are already known.

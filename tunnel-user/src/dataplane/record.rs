@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use tunnel_common::local_members::{LocalAddresses, LocalMember};
 use tunnel_common::members::NAME_LEN;
 
-use crate::model::NameProblem;
-use crate::model::{Mapping, Private, Public, Underlay};
+use crate::model::{Mapping, NameProblem, Private, Public, Underlay};
 use crate::plan::identity::OwnMember;
 use crate::plan::range::{Address, Range};
 

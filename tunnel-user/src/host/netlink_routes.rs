@@ -14,8 +14,7 @@ use rtnetlink::packet_route::route::{
 
 use super::netlink::Netlink;
 use crate::failure::{Context as _, Failure};
-use crate::model::Private;
-use crate::model::{Family, Prefix};
+use crate::model::{Family, Prefix, Private};
 use crate::plan::policy_routing::MAIN;
 use crate::plan::route_metrics::Metrics;
 use crate::plan::routes::{HostRoute, Owner, PeerRoute, Way};

@@ -7,8 +7,7 @@ use super::link::Link;
 use super::link_fitness;
 use super::netlink::{LinkAddress, Netlink};
 use crate::failure::Failure;
-use crate::model::Prefix;
-use crate::model::Private;
+use crate::model::{Prefix, Private};
 
 /// The name of the loopback interface in every network namespace.
 pub const LOOPBACK: &str = "lo";

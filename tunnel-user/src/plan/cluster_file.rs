@@ -7,8 +7,7 @@ use std::path::Path;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE};
 
 use crate::config;
-use crate::model::Mapping;
-use crate::model::{BypassRule, Drain, MemberName, Prefix};
+use crate::model::{BypassRule, Drain, Mapping, MemberName, Prefix};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;

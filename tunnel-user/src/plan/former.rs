@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::Family;
-use crate::model::{Private, Underlay};
+use crate::model::{Family, Private, Underlay};
 use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
 

@@ -4,8 +4,7 @@ use std::fmt;
 
 use crate::config::Member;
 use crate::model::text::list;
-use crate::model::{Family, MemberName};
-use crate::model::{Mapping, Private};
+use crate::model::{Family, Mapping, MemberName, Private};
 
 /// One member that this host is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Claim, check_members, check_pairing};
 use crate::failure::Failure;
-use crate::model::{BypassRule, Drain, Family, MemberName, Prefix};
-use crate::model::{Private, Public};
+use crate::model::{BypassRule, Drain, Family, MemberName, Prefix, Private, Public};
 use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
 use crate::plan::peers::{NamedPeer, PeerAddresses};

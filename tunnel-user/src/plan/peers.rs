@@ -6,8 +6,7 @@ use std::fmt;
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::config::Member;
-use crate::model::{BypassRule, Family, MemberName, Prefix};
-use crate::model::{Mapping, Private, Public, Underlay};
+use crate::model::{BypassRule, Family, Mapping, MemberName, Prefix, Private, Public, Underlay};
 use crate::plan::bypass::BypassTable;
 use crate::plan::peer_tables::{PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};

@@ -6,8 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::failure::Failure;
-use crate::model::Prefix;
-use crate::model::Private;
+use crate::model::{Prefix, Private};
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route_metrics::Metrics;
 

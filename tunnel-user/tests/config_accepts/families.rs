@@ -1,8 +1,7 @@
 //! Members with IPv6 addresses, with both families, and with prefixes.
 
 use tunnel_user::config::Cluster;
-use tunnel_user::model::Family;
-use tunnel_user::model::Mapping;
+use tunnel_user::model::{Family, Mapping};
 
 use super::{mapping, right};
 

@@ -10,8 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use tunnel_user::config::{Claim, Cluster, Conflict, Member, check_members, load, parse};
-use tunnel_user::model::{Mapping, Private, Public, Underlay};
-use tunnel_user::model::{Prefix, Role};
+use tunnel_user::model::{Mapping, Prefix, Private, Public, Role, Underlay};
 
 const EXAMPLE: &str = r#"# /etc/rewrite/cluster.toml
 [[member]]

@@ -53,7 +53,7 @@ const KINDS: [(usize, Kind); 14] = [
     (30, Kind::Unknown),
 ];
 
-/// The messages of move notices (DESIGN.md).
+/// The messages of move notices (docs/packet-flow.md).
 const NOTICE_MARKS: [[u8; 4]; 4] = [
     [0x00, 0x00, 0xff, 0xff],
     [0xff, 0xff, 0x00, 0x00],
