@@ -35,6 +35,7 @@ Examples:
   cargo xtask test                            all tests
   cargo xtask test -- --test packet_table     what follows goes to cargo test
   cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
+  cargo xtask vm 6.12 -- sctp:: tunnels::     the tests among it whose names hold one of these words
   cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
   cargo xtask managers NetworkManager         what a network manager does to an attached interface
   cargo xtask bench                           what it costs, beside what one would take instead
@@ -77,8 +78,8 @@ enum Task {
         /// With the drivers of real network interfaces, in place of what must hold on each kernel
         #[arg(long)]
         drivers: bool,
-        /// With --drivers, the tests whose names hold one of these words
-        #[arg(last = true, requires = "drivers")]
+        /// The tests whose names hold one of these words
+        #[arg(last = true)]
         tests: Vec<String>,
     },
     /// Boot real network managers, and see what they do to an attached interface

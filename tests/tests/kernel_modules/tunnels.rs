@@ -1,5 +1,5 @@
-//! Tunnels that compare the outer addresses with their own, between attached hosts. Between public addresses, a host
-//! that has not sent yet drops what arrives, since it arrives with the private ones.
+//! Tunnels between attached hosts. Between public addresses, a tunnel that compares the outer addresses with its own
+//! drops what arrives before its host has sent: it arrives with the private ones. WireGuard takes it, and answers there.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -102,5 +102,50 @@ fn ipip_gre_sit_and_esp_between_private_addresses_take_packets_at_once() -> Resu
     for (kind, [_, at_b]) in ways(A_PRIVATE, B_PRIVATE)? {
         ensure!(answers(&hosts.lab.a, at_b)?, "{kind}: nothing arrives");
     }
+    Ok(())
+}
+
+const WIREGUARD_PORT: u16 = 51820;
+
+/// A's end and B's end of a WireGuard tunnel that both know the other's public address for.
+fn dig_wireguard(a: &Namespace, b: &Namespace) -> Result<[IpAddr; 2]> {
+    let inner: [IpAddr; 2] = ["172.30.3.1".parse()?, "172.30.3.2".parse()?];
+    let key = || -> Result<(String, String)> {
+        let private = a.run(&["wg", "genkey"])?.trim().to_owned();
+        let public = a.run(&["sh", "-c", &format!("echo {private} | wg pubkey")])?;
+        Ok((private, public.trim().to_owned()))
+    };
+    let ((a_private, a_public), (b_private, b_public)) = (key()?, key()?);
+    let ends = [
+        (a, inner, a_private, b_public, B_PUBLIC),
+        (b, [inner[1], inner[0]], b_private, a_public, A_PUBLIC),
+    ];
+    for (host, [local, remote], private, peer, endpoint) in ends {
+        run(host, "ip link add wg-b type wireguard")?;
+        host.sysctl("net.ipv6.conf.wg-b.disable_ipv6", "1")?;
+        let port = WIREGUARD_PORT;
+        let peer = format!("peer {peer} allowed-ips {remote} endpoint {endpoint}:{port}");
+        let set = format!("wg set wg-b listen-port {port} private-key /dev/stdin {peer}");
+        host.run(&["sh", "-c", &format!("echo {private} | {set}")])?;
+        run(host, &format!("ip address add {local}/24 dev wg-b"))?;
+        run(host, "ip link set wg-b mtu 1380 up")?;
+    }
+    Ok(inner)
+}
+
+#[test]
+#[ignore = "takes the module wireguard: cargo xtask vm"]
+fn wireguard_between_public_addresses_goes_on_with_the_private_one() -> Result<()> {
+    let hosts = TwoHosts::new(LabOptions::default())?;
+    let (a, b) = (&hosts.lab.a, &hosts.lab.b);
+    for host in [a, b] {
+        hosts.attach(host, PUBLIC_INTERFACE, &[])?;
+    }
+    let [at_a, at_b] = dig_wireguard(a, b)?;
+    ensure!(answers(a, at_b)?, "B does not take what A sends first");
+    ensure!(answers(b, at_a)?, "A does not take what B sends");
+    let endpoint = |host: &Namespace| host.run(&["wg", "show", "wg-b", "endpoints"]);
+    let heard = endpoint(b)?;
+    ensure!(heard.contains(&format!("{A_PRIVATE}:{WIREGUARD_PORT}")), "B answers at {heard}");
     Ok(())
 }

@@ -59,6 +59,7 @@ const GLUSTER: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const BENCH: &[Purpose] = &[Purpose::Bench];
+const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
 
 /// The programs that building, demonstrating and testing run.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
@@ -88,7 +89,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("openvpn", "openvpn", BENCH, "a tunnel to compare with"),
     program("openssl", "openssl", BENCH, "makes its certificates"),
     program("wireguard-go", "wireguard-go", BENCH, "a tunnel to compare with"),
-    program("wg", "wireguard-tools", BENCH, "tells it whom to reach"),
+    program("wg", "wireguard-tools", WIREGUARD, "tells WireGuard whom to reach"),
     program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
     program("depmod", "kmod", VM, "lists what the modules of another kernel need"),
     program("modprobe", "kmod", VM, "loads them"),

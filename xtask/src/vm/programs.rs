@@ -48,6 +48,7 @@ pub const COMMON: &[&str] = &[
     "umount",
     "uname",
     "unshare",
+    "wg",
 ];
 
 /// What programs read or load that nothing says they need.

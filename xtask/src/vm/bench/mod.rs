@@ -24,7 +24,7 @@ use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
 /// What the measurements call beside [`super::programs::COMMON`].
-const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset", "wg"];
+const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset"];
 /// Client, server and all that lies between them share one in any case.
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);

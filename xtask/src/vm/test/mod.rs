@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use indicatif::MultiProgress;
 
 use super::cpio::Files;
@@ -88,14 +88,18 @@ fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Re
     let binaries = binaries::build()?;
     let mut list = String::new();
     for run in suite.runs {
+        let Some(line) = runs::line(run, filters) else {
+            continue;
+        };
         let program = binaries
             .get(run.binary)
             .with_context(|| format!("the package tests has no test {}", run.binary))?;
         binaries::require_tests(program, run)?;
         let at = format!("tests/{}", run.binary);
         initramfs::add_built(&mut files, folder, program, &at)?;
-        list.push_str(&runs::line(run, filters));
+        list.push_str(&line);
     }
+    ensure!(!list.is_empty(), "no test has one of these words in its name: {}", filters.join(" "));
     files.text("runs", list);
     let drivers: BTreeSet<_> = suite.nics.iter().map(|nic| nic.driver()).collect();
     files.text("drivers", drivers.iter().map(|driver| format!("{driver}\n")).collect::<String>());
