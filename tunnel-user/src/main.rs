@@ -20,6 +20,7 @@ use tunnel_user::failure::{Context as _, Failure};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
+use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::Held;
 
@@ -33,7 +34,7 @@ const EXIT_UNHEALTHY: u8 = 1;
 const EXIT_WOULD_FAIL: u8 = 4;
 
 /// What is said without --verbose.
-const QUIET: &str = "warn,tunnel_user::commands::upgrade=info";
+const QUIET: &str = "warn,tunnel_user::ops::upgrade=info";
 /// What a daemon says: also what it does, and why.
 const DAEMON: &str = "warn,tunnel_user=info";
 /// With it: also what this program and the programs in the kernel do, and not what libraries do.
@@ -80,18 +81,18 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
         Command::Attach(args) => {
-            let options = args.options(cli.verbose);
-            let attaching = format!("attaching {}", options.interface);
-            let report = progress::during(&attaching, attach::run(&options)).await?;
+            let request = args.request(cli.verbose);
+            let attaching = format!("attaching {}", request.interface);
+            let report = progress::during(&attaching, attach::run(&request)).await?;
             say(&output::attach::text(&report))?;
-            let index = if_nametoindex(options.interface.as_str()).unwrap_or_default();
-            let manager = NetworkManager::of(index, &options.interface);
-            if let Some(manager) = manager.filter(|_| !options.no_routes) {
-                say(&format!("  note: {}\n", manager.consequence(&options.interface)))?;
+            let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
+            let manager = NetworkManager::of(index, &request.interface);
+            if let Some(manager) = manager.filter(|_| !request.no_routes) {
+                say(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
             }
         }
         Command::Run { attach, detach_on_exit } => {
-            let detached = run::run(&attach.options(cli.verbose), detach_on_exit).await?;
+            let detached = run::run(&attach.request(cli.verbose), detach_on_exit).await?;
             say(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {
@@ -186,7 +187,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
 async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failure> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
     let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
-    let tell = |difference: &diff::Difference| {
+    let tell = |difference: &Difference| {
         if json {
             return Ok(());
         }

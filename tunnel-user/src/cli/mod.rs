@@ -5,10 +5,10 @@ pub mod peer;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tunnel_user::commands::attach_plan::Options;
 use tunnel_user::config::NetworkName;
 use tunnel_user::dataplane::place::{Hook, Ingress};
 use tunnel_user::model::{Drain, DrainProblem};
+use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 
@@ -233,8 +233,8 @@ pub struct AttachArgs {
 
 impl AttachArgs {
     /// What was asked for.
-    pub fn options(self, verbose: bool) -> Options {
-        Options {
+    pub fn request(self, verbose: bool) -> Request {
+        Request {
             interface: self.interface,
             config: self.config,
             self_names: self.self_names,

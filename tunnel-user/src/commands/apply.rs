@@ -3,17 +3,16 @@
 
 use std::path::{self, PathBuf};
 
-use super::attach;
-use super::attach_plan::plan;
-use super::diff::{self, Difference};
-use super::load_file;
-use super::running::{self, Running};
 use crate::dataplane::bpffs;
 use crate::failure::{Context as _, Failure};
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
+use crate::ops::attach::plan::plan;
+use crate::ops::attached::{self, Running};
+use crate::ops::difference::{self, Difference};
+use crate::ops::{attach, load_file};
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
     AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial,
@@ -39,7 +38,7 @@ pub struct Report {
     /// What was before, and what has changed.
     pub difference: Difference,
     /// What is attached.
-    pub attached: attach::Report,
+    pub attached: attach::report::Report,
     /// The trial, if it is one.
     pub trial: Option<Trial>,
 }
@@ -59,26 +58,26 @@ pub async fn run(
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let interface = request.interface.as_deref();
-    let (_lock, running) = running::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, running) = attached::locked(interface, &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     require_none(&folder)?;
 
     let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
-    let options = diff::options(&running, &request.config, &request.self_names);
+    let options = difference::request(&running, &request.config, &request.self_names);
     let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
-    let difference = diff::between(&running, &plan, &netlink).await?;
+    let difference = difference::between(&running, &plan, &netlink).await?;
     tell(&difference)?;
 
     let state = State::of(&folder);
     let Some(time) = request.confirm_within else {
         drop(running);
-        let attached = attach::carry_out(&mut plan, &netlink, &interrupt).await?;
+        let attached = attach::execute(&mut plan, &netlink, &interrupt).await?;
         state.forget()?;
         return Ok(Report { difference, attached, trial: None });
     };
     let mut trial = begin(request, &running, text.as_bytes(), time, &state)?;
     drop(running);
-    match attach::carry_out(&mut plan, &netlink, &interrupt).await {
+    match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(attached) => {
             // Of what a killed attach had left, it is another one now.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;

@@ -4,9 +4,6 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::attach_plan::{self, Options};
-use super::running::Running;
-use super::{attach, load_file, routing};
 use crate::config::{Cluster, Clusters, NetworkName};
 use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::pins::Folder;
@@ -23,6 +20,10 @@ use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::model::Family;
 use crate::model::text::list;
+use crate::ops::attach::request::Request;
+use crate::ops::attach::{host_steps, plan};
+use crate::ops::attached::Running;
+use crate::ops::{load_file, routing};
 use crate::plan::find_self::{self, Held};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -128,8 +129,8 @@ fn attaching(
     self_names: &[String],
     ingress: Ingress,
     network: Option<NetworkName>,
-) -> Options {
-    Options {
+) -> Request {
+    Request {
         interface,
         config: config.to_owned(),
         self_names: self_names.to_vec(),
@@ -145,13 +146,13 @@ fn attaching(
 
 /// The refusal that attach itself would give before its first change, in its own words. It comes behind the looks that
 /// say all that they find at once.
-async fn refusal(options: &Options, clusters: &Clusters) -> Result<(), Failure> {
+async fn refusal(options: &Request, clusters: &Clusters) -> Result<(), Failure> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     trial::require_none(&folder)?;
-    let plan = attach_plan::plan(options, folder, clusters, &netlink).await?;
+    let plan = plan::plan(options, folder, clusters, &netlink).await?;
     if hook::best() == Hook::Clsact {
-        attach::has_clsact(&plan, &netlink).await?;
+        host_steps::has_clsact(&plan, &netlink).await?;
     }
     Ok(())
 }
@@ -190,7 +191,7 @@ async fn network(
         findings.extend(snapshot.loopback().err().map(bad));
     }
     let missing = identity.on_loopback().filter(|own| !all.contains(&own.0.address()));
-    findings.extend(attach_plan::require_ipv6_on_loopback(missing).err().map(bad));
+    findings.extend(plan::require_ipv6_on_loopback(missing).err().map(bad));
     findings.extend(left_out.iter().map(|left| Finding::new(Level::Note, left.to_string())));
     let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(None) };
     let (name, names) = (&link.name, list(identity.names()));

@@ -4,8 +4,6 @@
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
 
-use super::running::{self, Running};
-use super::{private_in_arp, upgrade};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight;
 use crate::dataplane::instance;
@@ -20,6 +18,8 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
+use crate::ops::attached::{self, Running};
+use crate::ops::{private_in_arp, upgrade};
 use crate::plan::vlan::Vlan;
 use crate::trial;
 
@@ -61,7 +61,7 @@ pub async fn run(interface: &str) -> Result<Report, Failure> {
         }
     }
     trial::require_none(&folder)?;
-    let folder = running::choose(running::visible()?, Some(interface))?;
+    let folder = attached::choose(attached::visible()?, Some(interface))?;
     let mut running = Running::open(folder.clone())?;
     require_expressible(&running)?;
     let report = Report::of(&running)?;

@@ -1,34 +1,16 @@
-//! What each command does, in order.
+//! One file a verb: privileges, the lock, the work below it in [`ops`](crate::ops), and the answer.
 
 pub mod apply;
 pub mod attach;
-pub mod attach_plan;
 pub mod check;
 pub mod confirm;
 pub mod detach;
 pub mod diff;
 pub mod downgrade;
-mod farewell;
-mod gone_namespaces;
-mod greet;
 pub mod guard;
-pub mod health;
-mod load_file;
-pub mod look;
-mod lost_pins;
-mod membership;
-mod move_notices;
-pub mod other_networks;
 pub mod peer;
-pub mod private_in_arp;
 pub mod revert;
-mod routing;
 pub mod run;
-pub mod running;
 pub mod stats;
 pub mod status;
-mod swap;
 pub mod switch;
-mod undo;
-mod update;
-mod upgrade;

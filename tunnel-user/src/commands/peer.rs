@@ -2,11 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::membership::Manner;
-use super::move_notices::Behind;
-use super::running::{self, Running};
-use super::undo::{Undo, undo};
-use super::{membership, move_notices, other_networks, private_in_arp, routing, swap};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::Purpose;
@@ -21,6 +16,11 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
+use crate::ops::attached::{self, Running};
+use crate::ops::membership::{self, Manner};
+use crate::ops::move_notices::{self, Behind};
+use crate::ops::rollback::{Undo, undo};
+use crate::ops::{other_networks, private_in_arp, program_swap, route_changes, routing};
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::{Awaited, NamedPeer, RunningPeer};
@@ -54,7 +54,7 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
         let interface = folder.interface().to_owned();
         Ok((interface, Running::open(folder)?.peers()?.0))
     };
-    running::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
+    attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
 /// Makes one change, on the attached interface or on that of the given name.
@@ -65,7 +65,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let (_lock, mut running) = running::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, mut running) = attached::locked(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
 
     let shared = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
@@ -138,7 +138,7 @@ async fn apply(
     if needed != attachment.settings || !unseen.is_empty() {
         let verbose = attachment.verbose == 1;
         let purpose = Purpose { place, settings: needed, verbose };
-        swap::to(folder, &purpose, maps, attachment, steps)?;
+        program_swap::replace(folder, &purpose, maps, attachment, steps)?;
     }
     let snapshot = Snapshot::take(netlink).await?;
     if let Some(link) = snapshot.find(folder.interface()) {
@@ -149,7 +149,7 @@ async fn apply(
     let (ended, own) = (ended(edited, maps)?, membership::staying(has_moved));
     let manner = Manner { drain, ended, own, own_formers };
     membership::change(maps, wanted, &manner, interrupt, steps).await?;
-    routing::change(netlink, folder, routes, interrupt, steps).await
+    route_changes::execute(netlink, folder, routes, interrupt, steps).await
 }
 
 /// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to

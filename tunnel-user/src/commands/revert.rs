@@ -1,7 +1,6 @@
 //! `rewrite apply --revert`: back to what ran before the change that is on trial.
 
-use super::attach_plan::{Options, now, plan};
-use super::{attach, load_file, running, status};
+use super::status;
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::{self, Folder};
 use crate::failure::Failure;
@@ -9,6 +8,10 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
+use crate::ops::attach::plan::{now, plan};
+use crate::ops::attach::report::Report;
+use crate::ops::attach::request::Request;
+use crate::ops::{attach, attached, load_file};
 use crate::trial::{
     ANOTHER_BEGUN, AttachId, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
 };
@@ -17,7 +20,7 @@ use crate::trial::{
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// What ran before the trial runs again.
-    WentBack(Box<(Trial, attach::Report)>),
+    WentBack(Box<(Trial, Report)>),
     /// There was nothing to do; why.
     Nothing(String),
 }
@@ -69,7 +72,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
         State::of(&Folder::of(NetworkNamespace::current()?, interface)).has_seen_end()?;
         return Ok(Outcome::Nothing(format!("{interface} is not attached any more")));
     }
-    let (_lock, running) = running::locked(asker.interface(), &netlink, &interrupt).await?;
+    let (_lock, running) = attached::locked(asker.interface(), &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     let interface = folder.interface();
     let state = State::of(&folder);
@@ -85,12 +88,12 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
         Asker::Operator { .. } => load_file::load(&before, Some(&interrupt)).await?.0,
         Asker::Guard(held) => held.clusters(&before)?,
     };
-    let options = Options::back(&trial.way_back, interface, &before);
-    let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
+    let request = Request::back(&trial.way_back, interface, &before);
+    let mut plan = plan(&request, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;
     record(&state, &trial);
-    let report = match attach::carry_out(&mut plan, &netlink, &interrupt).await {
+    let report = match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
             // What had been done is undone.

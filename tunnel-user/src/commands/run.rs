@@ -7,9 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 
-use super::attach_plan::Options;
-use super::look::{self, MayFollow, Permission};
-use super::{attach, detach};
+use super::attach;
 use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
@@ -24,6 +22,9 @@ use crate::host::privileges::{self, Task};
 use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
+use crate::ops::attach::request::Request;
+use crate::ops::detach;
+use crate::ops::drift::{self, MayFollow, Permission};
 use crate::plan::follow::{Action, Event, Follow, Report, Tell};
 use crate::trial;
 
@@ -56,7 +57,7 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 /// If this host can't run it, the interface has a daemon already, or the kernel can't be listened
 /// to. A file that can't be followed is none: it is reported, and waited for.
 pub async fn run(
-    options: &Options,
+    request: &Request,
     detach_on_exit: bool,
 ) -> Result<Option<detach::Report>, Failure> {
     freed_memory::allocate_in_one_arena();
@@ -65,9 +66,9 @@ pub async fn run(
     if network_namespace::of_ip_netns_exec().is_some() {
         bpffs::require()?;
     }
-    let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
+    let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     let Some(_instance) = claim(&folder).await? else { return Ok(None) };
-    let mut daemon = Daemon::new(options, &folder).await?;
+    let mut daemon = Daemon::new(request, &folder).await?;
     let ended = daemon.run().await;
     // A daemon that could not go on is started again by the service manager: nothing is detached.
     ended?;
@@ -114,7 +115,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
 
 /// The thin shell around [`Follow`]: waits for events, and carries out actions.
 struct Daemon<'a> {
-    options: &'a Options,
+    request: &'a Request,
     folder: &'a Folder,
     netlink: Netlink,
     began: Instant,
@@ -130,15 +131,15 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    async fn new(options: &'a Options, folder: &'a Folder) -> Result<Self, Failure> {
+    async fn new(request: &'a Request, folder: &'a Folder) -> Result<Self, Failure> {
         let listen = |kind| signal(kind).doing(|| "listening for signals".into());
         Ok(Self {
-            options,
+            request,
             folder,
             netlink: Netlink::connect()?,
             began: Instant::now(),
             follow: Follow::default(),
-            file: FileChanges::listen(&options.config).await?,
+            file: FileChanges::listen(&request.config).await?,
             network: NetworkChanges::listen()?,
             programs: ProgramChanges::listen(folder),
             interrupt: Interrupt::listen()?,
@@ -186,7 +187,7 @@ impl<'a> Daemon<'a> {
         while let Some(action) = actions.pop_front() {
             let event = match action {
                 Action::Look => {
-                    let look = look::look(self.options, self.folder, &self.netlink, MAY_FOLLOW);
+                    let look = drift::look(self.request, self.folder, &self.netlink, MAY_FOLLOW);
                     // A look changes nothing: it needs no end of its own.
                     tokio::select! {
                         look = look => Event::Looked(look),
@@ -195,9 +196,9 @@ impl<'a> Daemon<'a> {
                     }
                 }
                 Action::Attach(why) => {
-                    let interface = &self.options.interface;
+                    let interface = &self.request.interface;
                     tracing::info!("attaching {interface}: {}", shortened(&why));
-                    let attach = attach::run_until(self.options, &self.interrupt);
+                    let attach = attach::run_until(self.request, &self.interrupt);
                     match attach.await {
                         Ok(report) => {
                             for left_out in &report.left_out {
@@ -209,7 +210,8 @@ impl<'a> Daemon<'a> {
                         // The signal itself is the next event.
                         Err(Failure::Interrupted) => return false,
                         Err(failure) => {
-                            let trouble = look::trouble(&failure, self.folder, &self.netlink).await;
+                            let trouble =
+                                drift::trouble(&failure, self.folder, &self.netlink).await;
                             Event::Attached(Err(trouble))
                         }
                     }
@@ -234,7 +236,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn report(&self, report: &Report) {
-        let interface = &self.options.interface;
+        let interface = &self.request.interface;
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
             // It goes on by itself as soon as the host has what is missing.

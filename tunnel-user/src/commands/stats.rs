@@ -4,8 +4,8 @@ use serde::Serialize;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Reason, Verdict};
 
-use super::running::{self, Running};
 use crate::failure::Failure;
+use crate::ops::attached::{self, Running};
 
 /// Everything that `stats` says; with `--json`, as it stands here (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -74,7 +74,7 @@ impl From<Count> for Counter {
 /// # Errors
 /// If the pins can't be used.
 pub async fn run() -> Result<Stats, Failure> {
-    let interfaces = running::undisturbed(async |folders| {
+    let interfaces = attached::undisturbed(async |folders| {
         folders.into_iter().map(|folder| interface(&Running::open(folder)?)).collect()
     });
     Ok(Stats { interfaces: interfaces.await? })

@@ -6,9 +6,6 @@ use serde::Serialize;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
 
-use super::health::{self, Finding};
-use super::running::{self, Running};
-use super::{gone_namespaces, lost_pins};
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::text;
 use crate::failure::Failure;
@@ -16,6 +13,9 @@ use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::ops::attached::{self, Running};
+use crate::ops::health::{self, Finding};
+use crate::ops::{gone_namespaces, lost_pins};
 use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
 use crate::plan::peers::{Awaited, RunningPeer};
@@ -247,7 +247,7 @@ impl Status {
 /// If the pins can't be used.
 pub async fn run() -> Result<Status, Failure> {
     let netlink = Netlink::connect()?;
-    let (interfaces, mut left_behind) = running::undisturbed(async |folders| {
+    let (interfaces, mut left_behind) = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
         let mut interfaces = Vec::new();
         for folder in folders {

@@ -1,11 +1,6 @@
 //! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
 //! accept on all of theirs, so that each can be switched by itself, in any order.
 
-use super::other_networks::all_ours;
-use super::routing;
-use super::running::{self, Running};
-use super::undo::{Undo, undo};
-use super::upgrade;
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
 use crate::dataplane::lock;
@@ -16,6 +11,10 @@ use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
+use crate::ops::attached::{self, Running};
+use crate::ops::rollback::{Undo, undo};
+use crate::ops::routing::{self, all_ours};
+use crate::ops::{route_changes, upgrade};
 use crate::plan::peers::NamedPeer;
 use crate::plan::routes::{self, PeerRoute, RouteChanges};
 
@@ -56,7 +55,7 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     upgrade::take_over_others(None, &netlink, &interrupt).await?;
     // Routes are all that changes here.
     let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
-    let all = running::all()?;
+    let all = attached::all()?;
     let running = on(&all, network)?;
     let peers = peers(running, which, network)?;
 
@@ -85,7 +84,8 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
     let mut steps: Vec<Undo> = Vec::new();
-    if let Err(failure) = routing::change(&netlink, folder, &changes, &interrupt, &mut steps).await
+    if let Err(failure) =
+        route_changes::execute(&netlink, folder, &changes, &interrupt, &mut steps).await
     {
         undo(&netlink, None, steps).await;
         return Err(failure);

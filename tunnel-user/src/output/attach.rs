@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::attach;
 use tunnel_user::dataplane::place::Ingress;
+use tunnel_user::ops::attach::report::Report;
 
 use super::text::{noun, routes, sysctl, with_length};
 
@@ -11,8 +11,8 @@ use super::text::{noun, routes, sysctl, with_length};
 const NAMED_MAX: usize = 8;
 
 /// The changes, the state now, and the way back.
-pub fn text(report: &attach::Report) -> String {
-    let attach::Report { interface, identity, peers, place, .. } = report;
+pub fn text(report: &Report) -> String {
+    let Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();
     let done = if report.was_attached { "updated" } else { "attached" };
     let who: Vec<_> = identity.selves().iter().map(ToString::to_string).collect();

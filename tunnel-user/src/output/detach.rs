@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::detach;
+use tunnel_user::commands::detach::Detached;
+use tunnel_user::ops::detach::Report;
 
 use super::text::{sysctl, with_length};
 
@@ -10,7 +11,7 @@ use super::text::{sysctl, with_length};
 pub const NOTHING_LEFT: &str = "no network namespace that is gone has left anything\n";
 
 /// All that detach took away.
-pub fn all(detached: &detach::Detached) -> String {
+pub fn all(detached: &Detached) -> String {
     let mut text: String = detached.reports.iter().map(one).collect();
     for address in &detached.left_addresses {
         let address = with_length(*address);
@@ -25,7 +26,7 @@ pub fn all(detached: &detach::Detached) -> String {
 }
 
 /// The things that went from one interface.
-pub fn one(report: &detach::Report) -> String {
+pub fn one(report: &Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;
     let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };

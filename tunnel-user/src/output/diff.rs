@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tunnel_user::commands::diff::Difference;
 use tunnel_user::model::Private;
+use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peers::NamedPeer;
 
 use super::text::{named, with_length};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::private_in_arp::Set;
 use tunnel_user::model::{Drain, Private};
+use tunnel_user::ops::private_in_arp::Set;
 use tunnel_user::plan::peers::NamedPeer;
 use tunnel_user::plan::routes::RouteChanges;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use aya_log::EbpfLogger;
 use tokio::signal::unix::{SignalKind, signal};
-use tunnel_user::commands::{running, stats};
+use tunnel_user::commands::stats;
 use tunnel_user::dataplane::hook;
 use tunnel_user::dataplane::place::Program;
 use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::ops::attached;
 
 use super::as_json;
 use super::bpf_log::InWords;
@@ -45,7 +46,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
 /// The readers of the programs' messages, which go to the log.
 fn messages() -> Result<Vec<EbpfLogger<InWords>>, Failure> {
     let mut loggers = Vec::new();
-    for running in running::all()? {
+    for running in attached::all()? {
         let interface = running.folder.interface();
         if running.attachment.verbose == 0 {
             tracing::warn!("{interface} has no messages: attach it again with --verbose");

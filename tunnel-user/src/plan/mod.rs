@@ -5,7 +5,7 @@ pub mod bypass;
 pub mod capacity;
 pub mod cluster_file;
 pub mod difference;
-pub mod farewell;
+pub mod direct_notices;
 pub mod find_self;
 pub mod follow;
 pub mod former;

@@ -7,8 +7,18 @@ use anyhow::{Context as _, Result, bail};
 
 /// The folders, and the files beside them, from the bottom up. `cli` and `output` are the binary's own, which sees the
 /// rest as a crate.
-const FROM_THE_BOTTOM: [&str; 9] =
-    ["model", "config", "failure", "interrupt", "plan", "host", "dataplane", "trial", "commands"];
+const FROM_THE_BOTTOM: [&str; 10] = [
+    "model",
+    "config",
+    "failure",
+    "interrupt",
+    "plan",
+    "host",
+    "dataplane",
+    "trial",
+    "ops",
+    "commands",
+];
 
 /// Refuses the files below `source` that import from a folder above their own.
 pub fn check(source: &Path) -> Result<()> {

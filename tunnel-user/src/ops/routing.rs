@@ -1,15 +1,10 @@
-//! The routes of an attached interface: asked for, compared, changed.
+//! The routes of an attached interface: asked for and compared. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::other_networks::{Heirs, all_ours};
-use super::undo::Undo;
-use crate::dataplane::pins::Folder;
 use crate::failure::Failure;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
-use crate::host::snapshot::Snapshot;
-use crate::interrupt::Interrupt;
 use crate::model::Private;
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -121,62 +116,6 @@ pub async fn astray(
     Ok(None)
 }
 
-/// Refuses if the kernel sends packets past a route that was just set.
-async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Failure> {
-    // Without rules of somebody's, nothing can come before the longest prefix of the main table.
-    if set.is_empty() || netlink.policy().await?.is_usual() {
-        return Ok(());
-    }
-    let names = Snapshot::take(netlink).await?.names();
-    for route in set {
-        if let Some(astray) = astray(netlink, route, &names).await? {
-            return Err(Failure::refused(
-                astray,
-                "correct the rules, or attach with --no-routes and set the routes to the private \
-                 addresses yourself",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Carries out `changes`, and notes how to take them back.
-///
-/// # Errors
-/// If the kernel refuses, or a signal came.
-pub async fn change(
-    netlink: &Netlink,
-    folder: &Folder,
-    changes: &RouteChanges,
-    interrupt: &Interrupt,
-    steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
-    if changes.set.is_empty() && changes.remove.is_empty() {
-        return Ok(());
-    }
-    let previous = all_ours(netlink).await?;
-    for route in &changes.set {
-        interrupt.check().await?;
-        netlink.set_route(route).await?;
-        let old = previous.get(&route.destination);
-        steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
-    }
-    require_taken(netlink, &changes.set).await?;
-    if changes.remove.is_empty() {
-        return Ok(());
-    }
-    // To another network, if the peer is on one that is attached.
-    let heirs = Heirs::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
-    for route in &changes.remove {
-        interrupt.check().await?;
-        if heirs.take_over(route, netlink).await?.is_none() {
-            netlink.remove_route(route).await?;
-        }
-        steps.push(Undo::RestoreRoute(*route));
-    }
-    Ok(())
-}
-
 /// Our routes through the interface of index `link`.
 ///
 /// # Errors
@@ -188,4 +127,14 @@ pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Failur
         .filter(|existing| existing.is_ours() && existing.route.link == link)
         .map(|existing| existing.route)
         .collect())
+}
+
+/// Our routes by destination, of all interfaces.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn all_ours(netlink: &Netlink) -> Result<BTreeMap<Private, PeerRoute>, Failure> {
+    let routes = netlink.host_routes().await?;
+    let ours = routes.into_iter().filter(|existing| existing.is_ours());
+    Ok(ours.map(|existing| (existing.route.destination, existing.route)).collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::undo::Undo;
+use super::rollback::Undo;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::failure::Failure;
 use crate::host::clock::monotonic;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use tunnel_common::outcome::Direction;
 
-use super::running::Running;
+use super::attached::Running;
 use super::{other_networks, private_in_arp, routing};
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change, Seen};

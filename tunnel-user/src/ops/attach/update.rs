@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::attach::{Report, add_addresses, keep_out_of_arp, report, share};
-use super::attach_plan::Plan;
-use super::membership::{Manner, NewSelves};
-use super::undo::Undo;
-use super::{membership, routing, swap};
+use super::host_steps::{add_addresses, keep_out_of_arp};
+use super::plan::Plan;
+use super::report::{Report, report};
+use super::share;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{Purpose, load};
@@ -18,6 +17,9 @@ use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
+use crate::ops::membership::{self, Manner, NewSelves};
+use crate::ops::rollback::Undo;
+use crate::ops::{program_swap, route_changes};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::both;
 
@@ -25,7 +27,7 @@ use crate::plan::settings::both;
 ///
 /// # Errors
 /// `steps` take back what was done then.
-pub(super) async fn update(
+pub(crate) async fn update(
     plan: &mut Plan<'_>,
     maps: &mut Maps,
     old: &Attachment,
@@ -40,7 +42,7 @@ pub(super) async fn update(
     let before = maps.selves()?.identity;
     let mut selves = NewSelves::following(maps, &before, identity, BTreeSet::new(), &plan.held)?;
     let settings = plan.settings_over(&old.settings, selves.has_moved());
-    let wanted = Purpose { place, settings, verbose: plan.options.verbose };
+    let wanted = Purpose { place, settings, verbose: plan.request.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
 
     share(plan, netlink, interrupt, steps).await?;
@@ -68,17 +70,17 @@ pub(super) async fn update(
     let between = both(&old.settings, &settings);
     if between != old.settings {
         let purpose = Purpose { settings: between, ..wanted };
-        swap::to(folder, &purpose, maps, &mut new, steps)?;
+        program_swap::replace(folder, &purpose, maps, &mut new, steps)?;
     }
     let manner = Manner::of_file(plan.drain, &selves);
     let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
     membership::send_from_now(maps, &selves)?;
-    routing::change(netlink, folder, &plan.routes, interrupt, steps).await?;
+    route_changes::execute(netlink, folder, &plan.routes, interrupt, steps).await?;
     // The record never promises more than the programs that run can do.
     new.settings = settings;
     maps.set_attachment(&new)?;
     // Those of before come back behind the entries that they know.
-    steps.push(swap::back(folder, &Attachment { settings: between, ..*old }, place));
+    steps.push(program_swap::restore(folder, &Attachment { settings: between, ..*old }, place));
     hook::replace(&mut loaded, folder)?;
     membership::forget_selves(maps, &selves)?;
     for address in recorded.added.difference(&added) {
@@ -90,7 +92,7 @@ pub(super) async fn update(
 
 fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {
     let name = &plan.link.name;
-    if let Some(wanted) = plan.options.hook.filter(|wanted| *wanted != running.hook) {
+    if let Some(wanted) = plan.request.hook.filter(|wanted| *wanted != running.hook) {
         return Err(Failure::refused(
             format!("{name} is attached by {} already", running.hook.name()),
             format!(
@@ -99,7 +101,7 @@ fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {
             ),
         ));
     }
-    if let Some(wanted) = plan.options.ingress.filter(|wanted| *wanted != running.ingress) {
+    if let Some(wanted) = plan.request.ingress.filter(|wanted| *wanted != running.ingress) {
         return Err(Failure::refused(
             format!("{name} is attached with ingress by {} already", running.ingress.name()),
             format!(

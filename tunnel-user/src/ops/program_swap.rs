@@ -2,7 +2,7 @@
 
 use tunnel_common::attachment::Attachment;
 
-use super::undo::Undo;
+use super::rollback::Undo;
 use crate::dataplane::hook;
 use crate::dataplane::load::{Purpose, load};
 use crate::dataplane::maps::Maps;
@@ -17,7 +17,7 @@ use crate::plan::capacity::Capacity;
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn to(
+pub fn replace(
     folder: &Folder,
     purpose: &Purpose,
     maps: &mut Maps,
@@ -26,7 +26,7 @@ pub fn to(
 ) -> Result<(), Failure> {
     privileges::require(Task::LoadPrograms)?;
     let mut loaded = load(folder, &Capacity::least(), purpose)?;
-    steps.push(back(folder, attachment, purpose.place));
+    steps.push(restore(folder, attachment, purpose.place));
     hook::replace(&mut loaded, folder)?;
     attachment.settings = purpose.settings;
     maps.set_attachment(attachment)
@@ -34,7 +34,7 @@ pub fn to(
 
 /// The way back to programs like those that `attachment` tells of.
 #[must_use]
-pub fn back(folder: &Folder, attachment: &Attachment, place: Place) -> Undo {
+pub fn restore(folder: &Folder, attachment: &Attachment, place: Place) -> Undo {
     let verbose = attachment.verbose == 1;
     let settings = attachment.settings;
     Undo::ReplacePrograms(folder.clone(), Purpose { place, settings, verbose })

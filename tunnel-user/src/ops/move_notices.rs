@@ -31,7 +31,7 @@ const AT_ONCE: usize = 16_384;
 
 /// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Behind {
+pub(crate) enum Behind {
     /// This host was attached anew: peers may wait for it.
     FirstAttach,
     /// It was attached before.
@@ -43,7 +43,7 @@ pub(super) enum Behind {
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     folder: &Folder,
     behind: Behind,
     drain: Drain,
@@ -72,7 +72,7 @@ pub(super) async fn exchange(
 }
 
 /// Asks once more those who are still awaited. The programs hear the answers.
-pub(super) fn ask_again(tables: &PeerTables, identity: &Identity) {
+pub(crate) fn ask_again(tables: &PeerTables, identity: &Identity) {
     send(&notices(To::Awaited, tables, identity), Mark::Asked, 0);
 }
 

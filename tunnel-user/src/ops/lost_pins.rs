@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::{Attachment, HOOK_TCX};
 
+use super::attached::Running;
 use super::routing;
-use super::running::Running;
 use crate::dataplane::attached_programs;
 use crate::dataplane::brought::{self, Brought};
 use crate::dataplane::lock;
@@ -21,7 +21,7 @@ use crate::model::Private;
 
 /// The remains of an attach, in the words of the records that are gone.
 #[derive(Clone, Debug)]
-pub(super) struct Left {
+pub(crate) struct Left {
     /// The attachment, as far as it is known.
     pub attachment: Attachment,
     /// The members that this host is, as far as they are known; and the addresses that attach added.
@@ -32,7 +32,7 @@ pub(super) struct Left {
 ///
 /// # Errors
 /// If the folder can't be read.
-pub(super) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
+pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
     Ok(!folder.exists() || folder.is_unfinished()? || folder.lacks_maps()?)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// If the kernel can't be asked.
-pub(super) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Failure> {
+pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Failure> {
     let snapshot = Snapshot::take(netlink).await?;
     let brought = Brought::of(folder).filter(|brought| !brought.is_of_another_namespace());
     let pinned = remains::attachment(folder)?.filter(|pinned| pinned.ifindex != 0);
@@ -70,7 +70,7 @@ pub(super) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
 ///
 /// # Errors
 /// If the pins can't be looked at.
-pub(super) fn unclaimed(
+pub(crate) fn unclaimed(
     folder: Option<&Folder>,
     snapshot: &Snapshot,
 ) -> Result<BTreeSet<Private>, Failure> {
@@ -106,7 +106,7 @@ pub(super) fn unclaimed(
 ///
 /// # Errors
 /// If the kernel can't be asked.
-pub(super) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure> {
+pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure> {
     let namespace = NetworkNamespace::current()?;
     let attached = pins::folders(namespace)?;
     let snapshot = Snapshot::take(netlink).await?;

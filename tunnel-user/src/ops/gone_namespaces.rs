@@ -17,7 +17,7 @@ use crate::trial::State;
 /// The interfaces whose pins are left from network namespaces that are gone, and those for which this process can't
 /// tell.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
+pub(crate) struct Gone {
     /// No process, open file or mount has the namespace, and no pinned link runs on an interface.
     pub left: Vec<Left>,
     /// No pin tells, and a process can't be looked at that may have the namespace.
@@ -26,7 +26,7 @@ pub(super) struct Gone {
 
 /// The pins of an interface, or the file alone.
 #[derive(Clone, Debug)]
-pub(super) struct Left {
+pub(crate) struct Left {
     folder: Folder,
     mark: Mark,
 }
@@ -82,7 +82,7 @@ impl Left {
 ///
 /// # Errors
 /// If /proc or the pins can't be read.
-pub(super) fn find() -> Result<Gone, Failure> {
+pub(crate) fn find() -> Result<Gone, Failure> {
     let namespaces = other_namespaces::inodes()?;
     let mut gone = Gone::default();
     if namespaces.is_empty() {
@@ -109,7 +109,7 @@ pub(super) fn find() -> Result<Gone, Failure> {
 ///
 /// # Errors
 /// If the pins can't be removed.
-pub(super) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
+pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
         // Before the look: another command may do the same, and attach.
         let Some(left) = Left::of(folder) else { continue };
@@ -125,6 +125,6 @@ pub(super) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
 }
 
 /// True if the pins in `folder` are of a network namespace that had this one's inode before.
-pub(super) fn is_of_former(folder: &Folder) -> bool {
+pub(crate) fn is_of_former(folder: &Folder) -> bool {
     Brought::of(folder).is_some_and(|brought| brought.is_of_another_namespace())
 }

@@ -1,19 +1,16 @@
-//! Everything that attach knows before the first change.
+//! Everything that an attach knows before the first change.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::settings::Settings;
 
-use super::running::Running;
-use super::{other_networks, routing};
+use super::request::Request;
 use crate::config::{Cluster, Clusters, NetworkName};
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::padded;
 use crate::failure::Failure;
 use crate::host::forwarding::ipv6_disabled;
@@ -22,61 +19,16 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Drain, Family, Private};
+use crate::ops::attached::Running;
+use crate::ops::{other_networks, routing};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::routes::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
-use crate::plan::vlan::Vlan;
-use crate::trial::WayBack;
-
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The interface to attach to.
-    pub interface: String,
-    /// The file.
-    pub config: PathBuf,
-    /// Which members this host is, where its addresses do not tell.
-    pub self_names: Vec<String>,
-    /// Leave the routes to the operator.
-    pub no_routes: bool,
-    /// How tc shall run the programs; the best that the kernel has otherwise.
-    pub hook: Option<Hook>,
-    /// Where the program on the way in shall run; as it does, or by tc otherwise.
-    pub ingress: Option<Ingress>,
-    /// Load programs that log what they do not rewrite.
-    pub verbose: bool,
-    /// For how long packets from where peers were are accepted, if not for as long as the file says.
-    pub drain: Option<Drain>,
-    /// The network that the interface is on, if the file does not tell by its name.
-    pub network: Option<NetworkName>,
-    /// Which tagged frames are handled; as it is, or none otherwise.
-    pub vlan: Option<Vlan>,
-}
-
-impl Options {
-    /// The attach that takes a trial back, by the file `before`.
-    #[must_use]
-    pub fn back(way_back: &WayBack, interface: &str, before: &Path) -> Self {
-        Self {
-            interface: interface.into(),
-            config: before.into(),
-            self_names: way_back.self_names.clone(),
-            no_routes: way_back.no_routes,
-            hook: Hook::from_code(way_back.hook),
-            ingress: Ingress::from_code(way_back.ingress),
-            verbose: way_back.verbose,
-            // The trial's addresses may be the reason that the operator is cut off.
-            drain: Some(Drain::NONE),
-            network: None,
-            vlan: None,
-        }
-    }
-}
 
 /// What shall be, and what is in the way of that.
-pub(super) struct Plan<'a> {
-    pub options: &'a Options,
+pub(crate) struct Plan<'a> {
+    pub request: &'a Request,
     pub folder: Folder,
     pub link: Link,
     pub loopback: u32,
@@ -104,23 +56,23 @@ pub(super) struct Plan<'a> {
     ours: Vec<PeerRoute>,
 }
 
-pub(super) async fn plan<'a>(
-    options: &'a Options,
+pub(crate) async fn plan<'a>(
+    request: &'a Request,
     folder: Folder,
     clusters: &'a Clusters,
     netlink: &Netlink,
 ) -> Result<Plan<'a>, Failure> {
-    let cluster = clusters.on(&options.interface, options.network.as_ref())?;
+    let cluster = clusters.on(&request.interface, request.network.as_ref())?;
     let snapshot = Snapshot::take(netlink).await?;
-    let (link, header_len) = snapshot.attachable(&options.interface)?;
+    let (link, header_len) = snapshot.attachable(&request.interface)?;
     require_no_other_name(&folder, link)?;
     let on_interface = snapshot.addresses_of(link.index);
     let held = Held {
-        interface: &options.interface,
+        interface: &request.interface,
         on_interface: &on_interface,
         on_host: &snapshot.all_addresses(),
     };
-    let identity = find_self::find(cluster, &options.self_names, &held)?;
+    let identity = find_self::find(cluster, &request.self_names, &held)?;
     let (membership, left_out) = Membership::of(cluster, identity)?;
     let wanted: BTreeSet<_> = membership.identity.on_loopback().collect();
     let loopback = loopback(&snapshot, !wanted.is_empty())?;
@@ -129,19 +81,19 @@ pub(super) async fn plan<'a>(
     let is_attached = folder.exists()
         && Running::open(folder.clone())
             .is_ok_and(|running| running.attachment.ifindex == link.index);
-    let elsewhere = match options.no_routes {
+    let elsewhere = match request.no_routes {
         true => BTreeSet::new(),
         false => elsewhere(&folder, is_attached, clusters, cluster, netlink).await?,
     };
     let ours = routing::ours(netlink, link.index).await?;
-    let routes = if options.no_routes {
+    let routes = if request.no_routes {
         // Those of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: ours.clone() }
     } else {
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
     Ok(Plan {
-        options,
+        request,
         folder,
         link: link.clone(),
         loopback,
@@ -150,7 +102,7 @@ pub(super) async fn plan<'a>(
             &InterfaceSettings::of(
                 &membership,
                 header_len,
-                options.vlan.unwrap_or_default(),
+                request.vlan.unwrap_or_default(),
                 &on_interface,
             ),
             false,
@@ -159,7 +111,7 @@ pub(super) async fn plan<'a>(
         left_out,
         routes,
         held: on_interface,
-        drain: options.drain.unwrap_or_else(|| cluster.drain()),
+        drain: request.drain.unwrap_or_else(|| cluster.drain()),
         drain_of_file: cluster.drain(),
         network: cluster.network().map(|network| network.name.clone()),
         on_loopback,
@@ -230,7 +182,7 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
 }
 
 /// `missing` are private addresses that are to go to the loopback interface.
-pub(super) fn require_ipv6_on_loopback(
+pub(crate) fn require_ipv6_on_loopback(
     mut missing: impl Iterator<Item = Private>,
 ) -> Result<(), Failure> {
     let Some(address) = missing.find(|own| own.0.family() == Family::Ipv6) else { return Ok(()) };
@@ -253,12 +205,12 @@ impl Plan<'_> {
         let snapshot = Snapshot::take(netlink).await?;
         self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);
         let ours = routing::ours(netlink, self.link.index).await?;
-        let Self { options, folder, is_attached, clusters, .. } = self;
-        if options.no_routes {
+        let Self { request, folder, is_attached, clusters, .. } = self;
+        if request.no_routes {
             self.routes.remove = ours;
             return Ok(());
         }
-        let cluster = clusters.on(&options.interface, options.network.as_ref())?;
+        let cluster = clusters.on(&request.interface, request.network.as_ref())?;
         let elsewhere = elsewhere(folder, *is_attached, clusters, cluster, netlink).await?;
         // The ways to a million peers take their time.
         if (&elsewhere, &ours) != (&self.elsewhere, &self.ours) {
@@ -278,7 +230,7 @@ impl Plan<'_> {
     /// The settings on top of `running`: tagged frames are handled as they are, unless asked for otherwise.
     pub fn settings_over(&self, running: &Settings, has_moved: bool) -> Settings {
         let mut settings = Settings { moved: u8::from(has_moved), ..self.settings };
-        if self.options.vlan.is_none() {
+        if self.request.vlan.is_none() {
             (settings.vlan, settings.vlan_id) = (running.vlan, running.vlan_id);
         }
         settings
@@ -295,10 +247,10 @@ impl Plan<'_> {
             hook: 0,
             ingress: 0,
             clsact_added: 0,
-            routes_managed: u8::from(!self.options.no_routes),
+            routes_managed: u8::from(!self.request.no_routes),
             arp_announce_set: 0,
             arp_announce_before: 0,
-            verbose: u8::from(self.options.verbose),
+            verbose: u8::from(self.request.verbose),
             arp_ignore_set: 0,
             drain: self.drain_of_file.seconds(),
             arp_ignore_before: 0,
@@ -313,24 +265,4 @@ impl Plan<'_> {
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_attach_that_takes_a_trial_back_is_that_of_before() {
-        let way_back = WayBack {
-            self_names: vec!["srva".into()],
-            no_routes: true,
-            hook: Hook::Clsact.code(),
-            ingress: Ingress::Xdp.code(),
-            verbose: true,
-        };
-        let options = Options::back(&way_back, "eth0", Path::new("/run/before.toml"));
-        assert_eq!(options.self_names, ["srva"]);
-        assert_eq!((options.hook, options.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
-        assert!(options.no_routes && options.verbose);
-    }
 }

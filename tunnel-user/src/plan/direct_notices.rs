@@ -1,41 +1,41 @@
-//! Which peers are to hear, before the programs go, that this host sends plainly from then on.
+//! The direct peers to notify, before the programs go, that this host sends private addresses from then on.
 
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
 use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::Address;
 
-/// A peer that is marked direct and is still sent rewritten packets.
+/// A peer that is marked direct and still gets rewritten packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Farewell<A> {
+pub struct DirectNotice<A> {
     /// The slot of the peer.
     pub slot: u32,
     /// This host's private address.
     pub own: A,
     /// The peer's private address.
     pub peer: A,
-    /// What has this host send plainly.
+    /// The entries by which this host sends private addresses.
     pub changes: Vec<Change<A>>,
 }
 
-/// The farewells to the peers in `table`. Networks and a gateway's peers get none: this host does not
+/// The notices to the peers in `table`. Networks and a gateway's peers get none: this host does not
 /// know which of their hosts talk to which.
 #[must_use]
-pub fn farewells<A: Address>(table: &PeerTable<A>) -> Vec<Farewell<A>> {
+pub fn direct_notices<A: Address>(table: &PeerTable<A>) -> Vec<DirectNotice<A>> {
     let is_meant = |peer: &Peer<A>| {
         let has_own = peer.local_private != A::default();
         peer.role == ROLE_PRIVATE && peer.direct == 1 && peer.replies_native == 0 && has_own
     };
-    let farewell = |own: A, peer: A, slot: u32| {
+    let notice = |own: A, peer: A, slot: u32| {
         let entries = table.iter().filter(|(_, entry)| entry.slot == slot);
         let changes =
             entries.map(|(range, entry)| Change::Set(*range, Peer { replies_native: 1, ..*entry }));
-        Farewell { slot, own, peer, changes: changes.collect() }
+        DirectNotice { slot, own, peer, changes: changes.collect() }
     };
     table
         .iter()
         .filter(|(range, peer)| range.is_single() && is_meant(peer))
-        .map(|(range, peer)| farewell(peer.local_private, range.address, peer.slot))
+        .map(|(range, peer)| notice(peer.local_private, range.address, peer.slot))
         .collect()
 }
 
@@ -77,9 +77,9 @@ mod tests {
     fn a_direct_peer_is_told_and_both_of_its_entries_change() {
         let mut all = table(0, 1, 0);
         all.extend(table(1, 0, 0));
-        let [farewell] = &farewells(&all)[..] else { panic!("one") };
-        assert_eq!((farewell.own, farewell.peer, farewell.slot), (OWN, [10, 0, 0, 2], 0));
-        let changed: Vec<_> = farewell
+        let [notice] = &direct_notices(&all)[..] else { panic!("one") };
+        assert_eq!((notice.own, notice.peer, notice.slot), (OWN, [10, 0, 0, 2], 0));
+        let changed: Vec<_> = notice
             .changes
             .iter()
             .map(|change| match change {
@@ -92,18 +92,18 @@ mod tests {
 
     #[test]
     fn who_sends_plainly_already_is_told_nothing() {
-        assert_eq!(farewells(&table(0, 1, 1)), []);
+        assert_eq!(direct_notices(&table(0, 1, 1)), []);
     }
 
     #[test]
     fn a_gateway_and_a_network_say_nothing() {
         let mut gateway = table(0, 1, 0);
         gateway.values_mut().for_each(|peer| peer.local_private = [0; 4]);
-        assert_eq!(farewells(&gateway), []);
+        assert_eq!(direct_notices(&gateway), []);
         let network: PeerTable<_> = table(0, 1, 0)
             .into_iter()
             .map(|(range, peer)| (Range { length: 24, ..range }, Peer { length: 24, ..peer }))
             .collect();
-        assert_eq!(farewells(&network), []);
+        assert_eq!(direct_notices(&network), []);
     }
 }

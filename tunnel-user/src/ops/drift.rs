@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::attach_plan::{Options, Plan, plan};
+use super::attach::plan::{Plan, plan};
+use super::attach::request::Request;
+use super::attached::Running;
 use super::membership::NewSelves;
-use super::running::Running;
-use super::{diff, load_file, move_notices, private_in_arp};
+use super::{difference, load_file, move_notices, private_in_arp};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::map_use;
@@ -42,20 +43,20 @@ pub enum Permission {
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Failure>;
 
 /// Looks. What is in the way of that is a finding as well.
-pub(super) async fn look(
-    options: &Options,
+pub(crate) async fn look(
+    request: &Request,
     folder: &Folder,
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Look {
-    match compare(options, folder, netlink, may_follow).await {
+    match compare(request, folder, netlink, may_follow).await {
         Ok(look) => look,
         Err(failure) => Look::Trouble(trouble(&failure, folder, netlink).await),
     }
 }
 
 /// The trouble that keeps the file from being followed, and the state of the interface all the same.
-pub(super) async fn trouble(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Trouble {
+pub(crate) async fn trouble(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Trouble {
     // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
     let awaited = matches!(failure, Failure::Refused { .. } | Failure::Host { .. });
     let standing = standing(folder, netlink).await;
@@ -99,18 +100,18 @@ async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, F
 }
 
 async fn compare(
-    options: &Options,
+    request: &Request,
     folder: &Folder,
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Result<Look, Failure> {
     bpffs::require()?;
-    let (cluster, content) = load_file::load(&options.config, None).await?;
+    let (cluster, content) = load_file::load(&request.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
         let standing = standing(folder, netlink).await;
         return Ok(Look::Trouble(Trouble { why, standing, awaited: false }));
     }
-    let plan = plan(options, folder.clone(), &cluster, netlink).await?;
+    let plan = plan(request, folder.clone(), &cluster, netlink).await?;
     let interface = folder.interface();
     if !folder.exists() || folder.is_unfinished()? {
         return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
@@ -153,7 +154,7 @@ async fn compare(
     }
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
-    differences.extend(in_words(&diff::between(&running, &plan, netlink).await?));
+    differences.extend(in_words(&difference::between(&running, &plan, netlink).await?));
     let (tables, now) = (running.maps.peers()?, monotonic()?);
     let unsettled = settled(&tables.v4, now, 0).len() + settled(&tables.v6, now, 0).len();
     if unsettled > 0 {
@@ -173,7 +174,7 @@ async fn compare(
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Look::AsTheFileSays(format!(
         "{interface} is as {} says: {}, {peers} {noun}",
-        options.config.display(),
+        request.config.display(),
         list(plan.membership.identity.names()),
     )))
 }
@@ -186,8 +187,8 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
     if version != env!("CARGO_PKG_VERSION") {
         differences.push(format!("version {version} attached it"));
     }
-    if (attachment.routes_managed == 1) == plan.options.no_routes {
-        let who = if plan.options.no_routes { "the operator" } else { "rewrite" };
+    if (attachment.routes_managed == 1) == plan.request.no_routes {
+        let who = if plan.request.no_routes { "the operator" } else { "rewrite" };
         differences.push(format!("the routes are to be those of {who}"));
     }
     let selves = NewSelves::following(
@@ -241,7 +242,7 @@ fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
     (!same).then(|| format!("bypass for all traffic with peers is to be {}", list(wanted)))
 }
 
-fn in_words(difference: &diff::Difference) -> Vec<String> {
+fn in_words(difference: &difference::Difference) -> Vec<String> {
     let mut words = Vec::new();
     if let Some((from, to)) = &difference.local_members {
         words.push(format!("this host was {}, and is {}", list(from), list(to)));

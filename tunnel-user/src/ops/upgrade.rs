@@ -3,8 +3,8 @@
 
 use tunnel_common::attachment::Attachment;
 
+use super::attached::Running;
 use super::private_in_arp;
-use super::running::Running;
 use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
@@ -23,7 +23,7 @@ use crate::trial::{self, State};
 ///
 /// # Errors
 /// If the kernel refuses, or a signal comes. What runs goes on then.
-pub(super) async fn take_over_others(
+pub(crate) async fn take_over_others(
     folder: Option<&Folder>,
     netlink: &Netlink,
     interrupt: &Interrupt,
@@ -41,7 +41,7 @@ pub(super) async fn take_over_others(
 ///
 /// # Errors
 /// If the kernel refuses, or a signal comes. What runs goes on then.
-pub(super) async fn take_over(
+pub(crate) async fn take_over(
     folder: &Folder,
     netlink: &Netlink,
     interrupt: &Interrupt,
@@ -83,7 +83,7 @@ fn is_due(folder: &Folder) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub(super) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
+pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
     if let Some(abi) = go_on(folder, netlink).await? {
         let interface = folder.interface();
         tracing::info!("{interface}: finished a change to ABI {} that was killed", abi.version());

@@ -35,7 +35,7 @@ impl Drop for Reading {
 ///
 /// # Errors
 /// If the file is not right; [`Failure::Host`] if its file system does not answer; and if a signal came.
-pub(super) async fn load(
+pub(crate) async fn load(
     path: &Path,
     interrupt: Option<&Interrupt>,
 ) -> Result<(Clusters, String), Failure> {

@@ -3,7 +3,7 @@
 
 use tunnel_common::attachment::Attachment;
 
-use super::undo::Undo;
+use super::rollback::Undo;
 use crate::dataplane::maps::Maps;
 use crate::failure::Failure;
 use crate::host::arp::Sysctl;
@@ -27,13 +27,13 @@ fn is_possible(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
 }
 
 /// The sysctls that `membership` takes on `link`.
-pub(super) fn wanted(link: &Link, membership: &Membership) -> Vec<Sysctl> {
+pub(crate) fn wanted(link: &Link, membership: &Membership) -> Vec<Sysctl> {
     let has_direct = membership.peers.iter().any(|peer| peer.direct);
     wanted_for(link, membership.identity.on_loopback(), has_direct)
 }
 
 /// The sysctls of a host with these private addresses. A direct peer asks for the private address.
-pub(super) fn wanted_for(
+pub(crate) fn wanted_for(
     link: &Link,
     own: impl Iterator<Item = Private>,
     has_direct: bool,
@@ -47,7 +47,7 @@ pub(super) fn wanted_for(
 
 /// Sets those of `wanted` that are not set yet, and puts back what is no longer wanted. Each is recorded
 /// before it is done, so that a detach after a kill in between undoes it.
-pub(super) fn set(
+pub(crate) fn set(
     interface: &str,
     wanted: &[Sysctl],
     maps: &mut Maps,
@@ -81,7 +81,7 @@ pub(super) fn set(
 }
 
 /// Puts back what attach has set, and nobody has changed since.
-pub(super) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Failure> {
+pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Failure> {
     let mut restored = Vec::new();
     for sysctl in Sysctl::ALL {
         let Some(value) = recorded(attachment, sysctl) else { continue };
@@ -94,7 +94,7 @@ pub(super) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Se
 }
 
 /// What attach has set.
-pub(super) fn all_set(attachment: &Attachment) -> Vec<Set> {
+pub(crate) fn all_set(attachment: &Attachment) -> Vec<Set> {
     Sysctl::ALL
         .into_iter()
         .filter(|sysctl| recorded(attachment, *sysctl).is_some())

@@ -72,12 +72,12 @@ impl Running {
     }
 
     /// Whether packets meet its programs on the interface of index `link`.
-    pub(super) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
+    pub(crate) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
         place(&self.folder, link, &self.attachment, netlink).await.is_some()
     }
 
     /// The programs of ours that run beside its own.
-    pub(super) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+    pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
         let place = Place::from_codes(self.attachment.hook, self.attachment.ingress);
         attached_programs::strays(&self.folder, place, netlink).await
     }
@@ -90,7 +90,7 @@ impl Running {
 }
 
 /// Where both programs run on the interface of index `link`, if they do.
-pub(super) async fn place(
+pub(crate) async fn place(
     folder: &Folder,
     link: u32,
     attachment: &Attachment,
@@ -120,7 +120,7 @@ pub fn all() -> Result<Vec<Running>, Failure> {
 ///
 /// # Errors
 /// If there is no bpffs, or the pins can't be looked at.
-pub(super) fn visible() -> Result<Vec<Folder>, Failure> {
+pub(crate) fn visible() -> Result<Vec<Folder>, Failure> {
     Ok(versions()?.iter().filter_map(Version::visible).cloned().collect())
 }
 
@@ -163,7 +163,7 @@ pub async fn undisturbed<T>(
 ///
 /// # Errors
 /// [`Failure::Refused`] if there is none, or more than one and no name.
-pub(super) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Failure> {
+pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Failure> {
     let mut folders = visible;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();
     if let Some(interface) = interface {
@@ -198,7 +198,7 @@ fn not_attached(interface: Option<&str>, names: &[String]) -> Failure {
 ///
 /// # Errors
 /// As [`choose`] and [`Running::open`]; and if a signal comes.
-pub(super) async fn locked(
+pub(crate) async fn locked(
     interface: Option<&str>,
     netlink: &Netlink,
     interrupt: &Interrupt,

@@ -1,0 +1,54 @@
+//! The steps of an attach on the host, apart from routes.
+
+use tunnel_common::attachment::Attachment;
+
+use super::plan::Plan;
+use crate::dataplane::maps::Maps;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::host::qdiscs::CLSACT;
+use crate::ops::private_in_arp;
+use crate::ops::rollback::Undo;
+
+/// Keeps the private address out of ARP.
+pub(crate) fn keep_out_of_arp(
+    plan: &Plan<'_>,
+    maps: &mut Maps,
+    attachment: &mut Attachment,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let wanted = private_in_arp::wanted(&plan.link, &plan.membership);
+    private_in_arp::set(&plan.link.name, &wanted, maps, attachment, steps)
+}
+
+/// Adds the private addresses that the loopback interface lacks.
+pub(crate) async fn add_addresses(
+    plan: &Plan<'_>,
+    netlink: &Netlink,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    for address in plan.missing_addresses() {
+        steps.push(Undo::RemoveAddress(plan.loopback, address));
+        netlink.add_loopback_address(plan.loopback, address).await?;
+    }
+    Ok(())
+}
+
+/// True if the interface has clsact already.
+///
+/// # Errors
+/// [`Failure::Refused`] if another qdisc has its place.
+pub(crate) async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
+    let name = &plan.link.name;
+    match netlink.ingress_qdisc(plan.link.index).await?.as_deref() {
+        None => Ok(false),
+        Some(CLSACT) => Ok(true),
+        Some(kind) => Err(Failure::refused(
+            format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
+            format!(
+                "attach by tcx (leave --hook out; Linux 6.6), or have its owner move its filters to \
+                 clsact: tc filter show dev {name} ingress"
+            ),
+        )),
+    }
+}

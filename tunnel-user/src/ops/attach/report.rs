@@ -1,0 +1,68 @@
+//! What an attach has made true.
+
+use std::collections::BTreeSet;
+
+use tunnel_common::attachment::Attachment;
+
+use super::plan::Plan;
+use crate::dataplane::place::Place;
+use crate::model::{MemberName, Private, Underlay};
+use crate::ops::membership::NewSelves;
+use crate::ops::private_in_arp;
+use crate::plan::identity::Identity;
+use crate::plan::membership::LeftOut;
+use crate::plan::peers::Awaited;
+use crate::plan::routes::RouteChanges;
+
+/// What is now true.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The interface.
+    pub interface: String,
+    /// Whether it was attached before.
+    pub was_attached: bool,
+    /// Who this host is.
+    pub identity: Identity,
+    /// How many peers it has.
+    pub peers: usize,
+    /// Addresses of peers that are of no use here.
+    pub left_out: Vec<LeftOut>,
+    /// Where the programs run.
+    pub place: Place,
+    /// The private addresses that were added to the loopback interface, now or before.
+    pub loopback_addresses: BTreeSet<Private>,
+    /// Underlay addresses from before this host moved, at which it is still reached.
+    pub formers: Vec<Underlay>,
+    /// The interface's sysctls that were set, now or before.
+    pub sysctls: Vec<private_in_arp::Set>,
+    /// The routes that were set and removed.
+    pub routes: RouteChanges,
+    /// The entries of the maps of peers that were set or removed.
+    pub changed_entries: usize,
+    /// Peers that have yet to show that they hold a pair of addresses.
+    pub awaited: Vec<(MemberName, Vec<Awaited>)>,
+}
+
+pub(crate) fn report(
+    plan: &Plan<'_>,
+    attachment: &Attachment,
+    place: Place,
+    selves: &NewSelves,
+    was_attached: bool,
+    changed_entries: usize,
+) -> Report {
+    Report {
+        interface: plan.link.name.clone(),
+        was_attached,
+        identity: plan.membership.identity.clone(),
+        peers: plan.membership.peers.len(),
+        left_out: plan.left_out.clone(),
+        place,
+        loopback_addresses: selves.added.clone(),
+        formers: selves.formers.values().flatten().copied().collect(),
+        sysctls: private_in_arp::all_set(attachment),
+        routes: plan.routes.clone(),
+        changed_entries,
+        awaited: Vec::new(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What an attach is asked for.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::NetworkName;
+use crate::dataplane::place::{Hook, Ingress};
+use crate::model::Drain;
+use crate::plan::vlan::Vlan;
+use crate::trial::WayBack;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The interface to attach to.
+    pub interface: String,
+    /// The file.
+    pub config: PathBuf,
+    /// Which members this host is, where its addresses do not tell.
+    pub self_names: Vec<String>,
+    /// Leave the routes to the operator.
+    pub no_routes: bool,
+    /// How tc shall run the programs; the best that the kernel has otherwise.
+    pub hook: Option<Hook>,
+    /// Where the program on the way in shall run; as it does, or by tc otherwise.
+    pub ingress: Option<Ingress>,
+    /// Load programs that log what they do not rewrite.
+    pub verbose: bool,
+    /// For how long packets from where peers were are accepted, if not for as long as the file says.
+    pub drain: Option<Drain>,
+    /// The network that the interface is on, if the file does not tell by its name.
+    pub network: Option<NetworkName>,
+    /// Which tagged frames are handled; as it is, or none otherwise.
+    pub vlan: Option<Vlan>,
+}
+
+impl Request {
+    /// The attach that takes a trial back, by the file `before`.
+    #[must_use]
+    pub fn back(way_back: &WayBack, interface: &str, before: &Path) -> Self {
+        Self {
+            interface: interface.into(),
+            config: before.into(),
+            self_names: way_back.self_names.clone(),
+            no_routes: way_back.no_routes,
+            hook: Hook::from_code(way_back.hook),
+            ingress: Ingress::from_code(way_back.ingress),
+            verbose: way_back.verbose,
+            // The trial's addresses may be the reason that the operator is cut off.
+            drain: Some(Drain::NONE),
+            network: None,
+            vlan: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attach_that_takes_a_trial_back_is_that_of_before() {
+        let way_back = WayBack {
+            self_names: vec!["srva".into()],
+            no_routes: true,
+            hook: Hook::Clsact.code(),
+            ingress: Ingress::Xdp.code(),
+            verbose: true,
+        };
+        let request = Request::back(&way_back, "eth0", Path::new("/run/before.toml"));
+        assert_eq!(request.self_names, ["srva"]);
+        assert_eq!((request.hook, request.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
+        assert!(request.no_routes && request.verbose);
+    }
+}

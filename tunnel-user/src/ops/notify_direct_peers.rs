@@ -1,0 +1,85 @@
+//! The last step before the programs go: a packet with the private addresses tells each direct peer to answer in kind
+//! (docs/decisions/0018). Otherwise the peer's rewritten packets meet sockets that know no public address, and get
+//! resets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::dataplane::maps::Maps;
+use crate::failure::Failure;
+use crate::model::MemberName;
+use crate::plan::direct_notices::{DirectNotice, direct_notices};
+use crate::plan::peer_tables::Change;
+use crate::plan::range::Address;
+
+/// A peer's packet that was under way has this host rewrite again, until it is notified again.
+const ROUNDS: usize = 5;
+
+/// Notifies the direct peers, and returns their names.
+///
+/// # Errors
+/// If the maps can't be read or changed. That a peer does not answer is no error.
+pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberName>, Failure> {
+    let mut notified = BTreeSet::new();
+    for _ in 0..ROUNDS {
+        let tables = maps.peers()?;
+        let (v4, v6) = (direct_notices(&tables.v4), direct_notices(&tables.v6));
+        if v4.is_empty() && v6.is_empty() {
+            break;
+        }
+        let mut probes = JoinSet::new();
+        for notice in v4 {
+            notified.insert(notice.slot);
+            send_native(maps, &notice, Maps::change_v4)?;
+            probes.spawn(send_probe(Probe { own: notice.own.ip(), peer: notice.peer.ip() }));
+        }
+        for notice in v6 {
+            notified.insert(notice.slot);
+            send_native(maps, &notice, Maps::change_v6)?;
+            probes.spawn(send_probe(Probe { own: notice.own.ip(), peer: notice.peer.ip() }));
+        }
+        probes.join_all().await;
+    }
+    let names: BTreeMap<_, _> = if notified.is_empty() { BTreeMap::new() } else { maps.names()? };
+    Ok(notified.iter().filter_map(|slot| names.get(slot).cloned()).collect())
+}
+
+fn send_native<A: Address>(
+    maps: &mut Maps,
+    notice: &DirectNotice<A>,
+    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    change(maps, &notice.changes)
+}
+
+/// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
+/// the port is closed.
+const DISCARD: u16 = 9;
+/// How long a peer may take to say it.
+const ANSWER: Duration = Duration::from_millis(200);
+
+/// From whom to whom: two private addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    /// This host's.
+    pub own: IpAddr,
+    /// The peer's.
+    pub peer: IpAddr,
+}
+
+/// Sends one, and waits for what comes of it.
+pub(crate) async fn send_probe(probe: Probe) {
+    let exchange = async {
+        let socket = UdpSocket::bind((probe.own, 0)).await?;
+        socket.connect((probe.peer, DISCARD)).await?;
+        socket.send(&[]).await?;
+        socket.recv(&mut [0]).await
+    };
+    // Whatever it is: what counts is that the peer has heard.
+    let _ = timeout(ANSWER, exchange).await;
+}

@@ -1,0 +1,67 @@
+//! Changes of routes, executed.
+
+use super::failover::FailoverRoutes;
+use super::rollback::Undo;
+use super::routing::{all_ours, astray};
+use crate::dataplane::pins::Folder;
+use crate::failure::Failure;
+use crate::host::netlink::Netlink;
+use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
+use crate::plan::routes::{PeerRoute, RouteChanges};
+
+/// Executes `changes`, and notes how to take them back.
+///
+/// # Errors
+/// If the kernel refuses, or a signal came.
+pub async fn execute(
+    netlink: &Netlink,
+    folder: &Folder,
+    changes: &RouteChanges,
+    interrupt: &Interrupt,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    if changes.set.is_empty() && changes.remove.is_empty() {
+        return Ok(());
+    }
+    let previous = all_ours(netlink).await?;
+    for route in &changes.set {
+        interrupt.check().await?;
+        netlink.set_route(route).await?;
+        let old = previous.get(&route.destination);
+        steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
+    }
+    require_taken(netlink, &changes.set).await?;
+    if changes.remove.is_empty() {
+        return Ok(());
+    }
+    // To another network, if the peer is on one that is attached.
+    let failover = FailoverRoutes::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
+    for route in &changes.remove {
+        interrupt.check().await?;
+        if failover.take_over(route, netlink).await?.is_none() {
+            netlink.remove_route(route).await?;
+        }
+        steps.push(Undo::RestoreRoute(*route));
+    }
+    Ok(())
+}
+
+/// Refuses if the kernel sends packets past a route that was just set.
+async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Failure> {
+    // Without rules of somebody's, nothing can come before the longest prefix of the main table.
+    if set.is_empty() || netlink.policy().await?.is_usual() {
+        return Ok(());
+    }
+    let names = Snapshot::take(netlink).await?.names();
+    for route in set {
+        if let Some(astray) = astray(netlink, route, &names).await? {
+            return Err(Failure::refused(
+                astray,
+                "correct the rules, or attach with --no-routes and set the routes to the private \
+                 addresses yourself",
+            ));
+        }
+    }
+    Ok(())
+}
