@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tests::lab::{Lab, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::process;
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::process;
+use testkit::rewrite_command::Rewrite;
 
 use crate::text_file::TextFile;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use tests::rewrite_command::Rewrite;
+use testkit::rewrite_command::Rewrite;
 
 use crate::pace::Pace;
 use crate::report::Table;

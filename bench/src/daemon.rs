@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::process::command_line;
-use tests::wait::wait_until;
+use testkit::process::command_line;
+use testkit::wait::wait_until;
 
 /// How long one may take to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(10);

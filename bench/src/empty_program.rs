@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use anyhow::{Context as _, Result};
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::test_run::Type;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::test_run::Type;
 
 use crate::raw_program;
 

@@ -33,7 +33,7 @@ use clap::Parser;
 use chapter::{Chapter, Effort, Setting};
 use pace::Pace;
 use report::{Report, machine, plot, print};
-use tests::rewrite_command::Rewrite;
+use testkit::rewrite_command::Rewrite;
 
 /// Measures rewrite beside its alternatives.
 #[derive(Parser)]

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 /// The calling thread.
 const SELF: Pid = Pid::from_raw(0);

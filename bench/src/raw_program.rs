@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
 use nix::libc;
-use tests::test_run::Type;
+use testkit::test_run::Type;
 
 /// `enum bpf_cmd` and `enum bpf_prog_type` (include/uapi/linux/bpf.h).
 const BPF_PROG_LOAD: libc::c_long = 5;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
-use tests::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, LabOptions};
-use tests::netns::Namespace;
+use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, LabOptions};
+use testkit::netns::Namespace;
 use tunnel_user::dataplane::place::Program;
 
 use crate::attaching::attach_both;

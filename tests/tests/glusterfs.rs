@@ -1,7 +1,7 @@
 //! A GlusterFS cluster whose cable is cut goes on over the public network, and back again, without
 //! a word to GlusterFS.
 //!
-//! Run as root, with the binary `rewrite` built (see `tests::rewrite_command`) and with Debian's
+//! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
 
 use std::fs;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, Result, ensure};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tests::capture::Capture;
-use tests::frame::{Frame, private_addresses};
-use tests::gluster::{Cluster, Firewall, PING_TIMEOUT};
-use tests::lab::{A_PUBLIC, B_PUBLIC, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::wait::wait_until;
+use testkit::capture::Capture;
+use testkit::frame::{Frame, private_addresses};
+use testkit::gluster::{Cluster, Firewall, PING_TIMEOUT};
+use testkit::lab::{A_PUBLIC, B_PUBLIC, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::wait::wait_until;
 
 /// Within this the peers must be connected after the second `attach`.
 const CONNECTED: Duration = Duration::from_secs(10);

@@ -5,14 +5,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use tests::capture::Capture;
-use tests::frame::{Checksum, Place, bad_checksums, lengths, private_addresses};
-use tests::lab::{
+use testkit::capture::Capture;
+use testkit::frame::{Checksum, Place, bad_checksums, lengths, private_addresses};
+use testkit::lab::{
     A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, CABLE_INTERFACE, Lab, LabOptions, ROUTER_A, ROUTER_B,
     ROUTER_B_ADDRESS,
 };
-use tests::netns::Namespace;
-use tests::traffic::{
+use testkit::netns::Namespace;
+use testkit::traffic::{
     BRIEFLY, PingReport, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange,
 };
 

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::lab::{Lab, LabOptions};
-use tests::rewrite_command::Rewrite;
-use tests::traffic::tcp_transfer;
+use testkit::lab::{Lab, LabOptions};
+use testkit::rewrite_command::Rewrite;
+use testkit::traffic::tcp_transfer;
 
 use super::traffic::Traffic;
 use super::variants::{Variant, Way};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
+use testkit::rewrite_command::Rewrite;
 
 use super::trick;
 use crate::attaching::{attach, attach_both, detach};

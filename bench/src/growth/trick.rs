@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use ::tests::iptables_trick::{self, Host};
-use ::tests::lab::{Lab, PUBLIC_INTERFACE};
 use anyhow::Result;
+use testkit::iptables_trick::{self, Host};
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
 use crate::end_to_end::iptables;
 use crate::others::{Other, others};

@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use ::tests::process::command_line;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+use testkit::process::command_line;
 
 use super::Link;
 use crate::daemon::Daemon;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
-use tests::traffic;
-use tests::wait::uninterrupted;
+use testkit::traffic;
+use testkit::wait::uninterrupted;
 
 use super::{Link, per_second};
 

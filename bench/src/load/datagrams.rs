@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tests::traffic::unspecified;
-use tests::wait::uninterrupted;
+use testkit::traffic::unspecified;
+use testkit::wait::uninterrupted;
 
 use super::{Link, per_second};
 

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use tests::netns::Namespace;
-use tests::traffic;
+use testkit::netns::Namespace;
+use testkit::traffic;
 
 use crate::processor::Processor;
 

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tests::traffic;
-use tests::wait::uninterrupted;
+use testkit::traffic;
+use testkit::wait::uninterrupted;
 
 use super::{Link, per_second};
 

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use anyhow::{Context as _, Result};
 use aya::maps::MapData;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 use tunnel_common::maps::{MEMBERS, PEER_COUNTERS, PEERS_V4};
 use tunnel_user::dataplane::pins::{Folder, MAPS};
 use tunnel_user::host::network_namespace::NetworkNamespace;

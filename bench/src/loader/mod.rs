@@ -6,9 +6,9 @@ mod memory;
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::lab::{Lab, LabOptions};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Lab, LabOptions};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
 
 use crate::attaching::{attach, detach};
 use crate::chapter::Setting;

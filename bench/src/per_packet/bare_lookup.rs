@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use anyhow::{Context as _, Result};
 use aya::EbpfLoader;
 use aya::maps::Map;
-use tests::test_run::{self, Type, Way};
+use testkit::test_run::{self, Type, Way};
 use tunnel_common::maps;
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 

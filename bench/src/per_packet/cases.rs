@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use tests::packet::ethernet::ETHERTYPE_ARP;
-use tests::packet::{Frame, Ipv4, Ipv6, Tcp, Transport, Udp};
+use testkit::packet::ethernet::ETHERTYPE_ARP;
+use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Transport, Udp};
 use tunnel_user::dataplane::place::Program;
 
 use super::cycle::Members;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
-use tests::test_run::Type;
+use testkit::test_run::Type;
 use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};

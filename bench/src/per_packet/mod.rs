@@ -10,8 +10,8 @@ mod prefixes;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
-use tests::packet::hex;
-use tests::test_run::{self, Type, Way};
+use testkit::packet::hex;
+use testkit::test_run::{self, Type, Way};
 use tunnel_user::dataplane::place::Program;
 
 use self::bare_lookup::BareLookup;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tests::test_run::{self, Way};
+use testkit::test_run::{self, Way};
 use tunnel_common::peers::Peer;
 use tunnel_user::dataplane::place::Program;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use nix::sys::utsname::uname;
 use serde::Serialize;
-use tests::process;
+use testkit::process;
 
 /// Where the caller says what a virtual machine has no means to find out: [`Machine::commit`] and
 /// [`Machine::rustc`].

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 use tunnel_user::dataplane::pins::Folder;
 use tunnel_user::host::network_namespace::NetworkNamespace;
 use tunnel_user::trial;
@@ -322,7 +322,7 @@ fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> R
 /// Whether any process is left in the namespace a while after the last command.
 fn guard_waits(host: &Namespace) -> Result<bool> {
     let pids = || {
-        tests::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))
+        testkit::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))
     };
     let gone = wait_until("an empty namespace", Duration::from_secs(5), || {
         Ok(pids()?.trim().is_empty().then_some(()))

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::maps::{HashMap, Map, MapData};
 use serde_json::Value;
-use tests::lab::A_PUBLIC;
-use tests::wait::wait_until;
+use testkit::lab::A_PUBLIC;
+use testkit::wait::wait_until;
 use tunnel_common::peers::Peer;
 
 use crate::apply::crowd;

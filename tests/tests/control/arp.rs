@@ -1,8 +1,8 @@
 //! The sysctls that keep the private address out of ARP on the attached interface.
 
 use anyhow::{Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};

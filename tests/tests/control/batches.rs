@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{HashMap, MapData, MapError};
 use nix::libc::E2BIG;
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 use tunnel_user::dataplane::table::{Table, Way};
 
 use crate::scenario::Scenario;

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::netns::Namespace;
-use tests::process;
+use testkit::netns::Namespace;
+use testkit::process;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::peer_filter::Position;
 

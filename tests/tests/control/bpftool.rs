@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::capture::Capture;
-use tests::lab::{B_PRIVATE, PUBLIC_INTERFACE, ROUTER_A};
-use tests::traffic::{BRIEFLY, ping, ping_with};
+use testkit::capture::Capture;
+use testkit::lab::{B_PRIVATE, PUBLIC_INTERFACE, ROUTER_A};
+use testkit::traffic::{BRIEFLY, ping, ping_with};
 
 use crate::bpffs::{bpftool, dump, dump_without_notes, update, value};
 use crate::scenario::{NOTHING_MORE, Scenario, XDP};
@@ -75,7 +75,7 @@ fn every_map_has_named_fields() -> Result<()> {
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_traffic()?;
     // One that this host starts with public addresses, to be remembered.
-    ping(host, tests::lab::B_PUBLIC, 1, 8)?;
+    ping(host, testkit::lab::B_PUBLIC, 1, 8)?;
     for (map, fields) in [
         ("peers_v4", &["private", "local_underlay"][..]),
         ("members", &["name"]),

@@ -1,8 +1,8 @@
 //! A bridge as the interface, whose packets the kernel hands to a stateful firewall.
 
 use anyhow::{Result, ensure};
-use tests::lab::B_PRIVATE;
-use tests::traffic::ping_with;
+use testkit::lab::B_PRIVATE;
+use testkit::traffic::ping_with;
 
 use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
 use crate::status::wrong;

@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tests::lab::{A_PUBLIC, B_PUBLIC};
-use tests::traffic::dial;
+use testkit::lab::{A_PUBLIC, B_PUBLIC};
+use testkit::traffic::dial;
 
 use crate::scenario::{NOTHING_MORE, Scenario, XDP};
 

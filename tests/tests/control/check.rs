@@ -1,7 +1,7 @@
 //! `rewrite check`: what attach would say, without attaching.
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::FAMILIES;
+use testkit::lab::FAMILIES;
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};

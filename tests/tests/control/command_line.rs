@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use tests::rewrite_command::Rewrite;
+use testkit::rewrite_command::Rewrite;
 
 use crate::scenario::end;
 

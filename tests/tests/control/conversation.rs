@@ -8,9 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::netns::Namespace;
-use tests::traffic::dial_from;
-use tests::wait::{uninterrupted, wait_until};
+use testkit::netns::Namespace;
+use testkit::traffic::dial_from;
+use testkit::wait::{uninterrupted, wait_until};
 
 const CHUNK: usize = 32 << 10;
 /// Between an answer and the next chunk: without it, some connections take all of the machine.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::dual_stack::{MIXED, prepare};
 use crate::open_traffic::OpenTraffic;

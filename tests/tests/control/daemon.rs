@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::wait::uninterrupted;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::wait::uninterrupted;
 
 use crate::process::Process;
 use crate::scenario::Scenario;

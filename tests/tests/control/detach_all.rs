@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
+use testkit::lab::PUBLIC_INTERFACE;
 
 use crate::bpffs::{bpftool, pins};
 use crate::host_state::HostState;

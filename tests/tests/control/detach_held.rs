@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::TcAttachType;
-use tests::lab::PUBLIC_INTERFACE;
+use testkit::lab::PUBLIC_INTERFACE;
 
 use crate::bpffs::bpftool;
 use crate::hooks::{LINKS, foreign_pin, hold, hold_both, programs, require_one_each, run_second};

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tests::capture::Capture;
-use tests::lab::ROUTER_A;
-use tests::netns::Namespace;
-use tests::traffic::ping;
+use testkit::capture::Capture;
+use testkit::lab::ROUTER_A;
+use testkit::netns::Namespace;
+use testkit::traffic::ping;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};

@@ -1,7 +1,7 @@
 //! A failed attach leaves nothing behind: what is in the way on the host.
 
 use anyhow::{Context, Result};
-use tests::lab::PUBLIC_INTERFACE;
+use testkit::lab::PUBLIC_INTERFACE;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};

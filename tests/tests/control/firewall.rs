@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE};
-use tests::netns::Namespace;
-use tests::traffic::{ping, tcp_transfer};
-use tests::wait::uninterrupted;
+use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE};
+use testkit::netns::Namespace;
+use testkit::traffic::{ping, tcp_transfer};
+use testkit::wait::uninterrupted;
 
 use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 use tunnel_common::ABI_VERSION;
 
 use crate::bpffs::{ATTACHMENT_ABI_VERSION, bpftool, pins, set_attachment_byte, tree};

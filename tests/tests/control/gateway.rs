@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::dual_stack::require_answer;
 use crate::host_state::HostState;

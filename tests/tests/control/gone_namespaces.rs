@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::lab::A_PRIVATE;
-use tests::netns::Namespace;
-use tests::process;
-use tests::wait::wait_until;
+use testkit::lab::A_PRIVATE;
+use testkit::netns::Namespace;
+use testkit::process;
+use testkit::wait::wait_until;
 
 use crate::bpffs::pins;
 use crate::host_state::HostState;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
+use testkit::lab::PUBLIC_INTERFACE;
 
 use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
 

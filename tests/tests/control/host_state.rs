@@ -4,8 +4,8 @@ use std::io;
 
 use anyhow::{Context, Result};
 use aya::programs::{SchedClassifier, TcAttachType};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 use tunnel_user::failure::is_io;
 
 use crate::bpffs::{pins, tree};

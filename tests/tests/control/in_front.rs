@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::links::FdLink;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
-use tests::lab::{A_PRIVATE, B_PRIVATE, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::wait::uninterrupted;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::wait::uninterrupted;
 
 use crate::passing_program::load_passing;
 use crate::scenario::{NOTHING_MORE, Scenario};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
+use testkit::lab::PUBLIC_INTERFACE;
 
 use crate::host_state::HostState;
 use crate::locks::{hold, interface_lock, shared_lock};

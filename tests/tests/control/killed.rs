@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::bpffs::{ATTACHMENT_HOOK, bpftool, set_attachment_byte};
 use crate::host_state::HostState;

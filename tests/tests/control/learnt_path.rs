@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::lab::{Addresses, FAMILIES, LabOptions};
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::{Addresses, FAMILIES, LabOptions};
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 use crate::scenario::{NOTHING_MORE, Scenario};
 

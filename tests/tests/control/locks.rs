@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::bpffs::BPFFS;
 use crate::host_state::HostState;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PRIVATE, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
+use testkit::lab::{A_PRIVATE, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
 
 use crate::bpffs::pins;
 use crate::dual_stack;

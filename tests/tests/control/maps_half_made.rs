@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use tests::lab::B_PRIVATE;
-use tests::netns::Namespace;
-use tests::traffic::ping;
+use testkit::lab::B_PRIVATE;
+use testkit::netns::Namespace;
+use testkit::traffic::ping;
 
 use crate::bpffs::bpftool;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};

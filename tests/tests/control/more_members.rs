@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::lab::{A_PRIVATE, B_PRIVATE, IPV4};
-use tests::netns::Namespace;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, IPV4};
+use testkit::netns::Namespace;
 
 use crate::bpffs::{bpftool, require_in_filter};
 use crate::conversation::Conversation;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 use crate::dual_stack::{MIXED, prepare};
 use crate::open_traffic::OpenTraffic;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::lab::{FourHosts, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::wait::wait_until;
+use testkit::lab::{FourHosts, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::wait::wait_until;
 
 use crate::open_traffic::OpenTraffic;
 

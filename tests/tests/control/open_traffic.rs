@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
-use tests::kernel_counters::snmp;
-use tests::lab::{A_PRIVATE, B_PRIVATE};
-use tests::netns::Namespace;
+use testkit::kernel_counters::snmp;
+use testkit::lab::{A_PRIVATE, B_PRIVATE};
+use testkit::netns::Namespace;
 
 use crate::conversation::Conversation;
 use crate::scenario::Scenario;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::libc;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::hooks::foreign_pin;
 

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use serde_json::json;
-use tests::capture::Capture;
-use tests::lab::ROUTER_B;
+use testkit::capture::Capture;
+use testkit::lab::ROUTER_B;
 
 use crate::bpffs::dump_without_notes;
 use crate::host_state::HostState;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::bpffs::dump_without_notes;
 use crate::dual_stack::{prepare, require_answer};

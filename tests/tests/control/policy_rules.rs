@@ -1,8 +1,8 @@
 //! Rules that have the kernel look into another table than the main one.
 
 use anyhow::{Result, ensure};
-use tests::lab::FAMILIES;
-use tests::netns::Namespace;
+use testkit::lab::FAMILIES;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::process::command_line;
-use tests::wait::wait_until;
+use testkit::process::command_line;
+use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 

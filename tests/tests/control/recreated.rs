@@ -1,7 +1,7 @@
 //! An interface that is deleted and made anew under the same name.
 
 use anyhow::{Result, ensure};
-use tests::lab::Lab;
+use testkit::lab::Lab;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};

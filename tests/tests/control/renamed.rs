@@ -1,7 +1,7 @@
 //! An interface that gets another name while it is attached.
 
 use anyhow::{Result, ensure};
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PRIVATE, B_PRIVATE};
-use tests::netns::Namespace;
-use tests::traffic::ping;
+use testkit::lab::{A_PRIVATE, B_PRIVATE};
+use testkit::netns::Namespace;
+use testkit::traffic::ping;
 
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario};
@@ -113,7 +113,7 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
     daemon.wait_for("STATUS=not attached, waiting: there is no BPF file system on /sys/fs/bpf")?;
     let mounts = format!("--mount=/proc/{}/ns/mnt", daemon.process().id());
-    tests::process::run(Command::new("nsenter").args([&mounts, "umount", "/sys/fs/bpf"]))?;
+    testkit::process::run(Command::new("nsenter").args([&mounts, "umount", "/sys/fs/bpf"]))?;
     let told = daemon.wait_for("READY=1")?;
     ensure!(!told.concat().contains("STOPPING"), "{told:?}");
     scenario.require_traffic()?;

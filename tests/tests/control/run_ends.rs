@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::packet::random::SplitMix;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::packet::random::SplitMix;
 
 use crate::daemon::Daemon;
 use crate::host_state::HostState;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use tests::wait::wait_until;
+use testkit::wait::wait_until;
 
 use crate::bpffs::dump_without_notes;
 use crate::daemon::Daemon;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use tests::lab::{PUBLIC_INTERFACE, ROUTER_A};
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::{PUBLIC_INTERFACE, ROUTER_A};
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 use crate::daemon::Daemon;
 use crate::recreated::make_eth0;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{ProgramInfo, TcAttachType};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::process::run;
-use tests::wait::wait_until;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::process::run;
+use testkit::wait::wait_until;
 
 use crate::bpffs::{bpftool, dump, dump_without_notes, tree};
 use crate::daemon::Daemon;

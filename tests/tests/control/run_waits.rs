@@ -14,7 +14,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario};
@@ -77,7 +77,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
     ensure!(status.success(), "{status}: {said:?}");
     let daemon = daemon(false)?;
     let mounts = format!("--mount=/proc/{}/ns/mnt", daemon.process().id());
-    tests::process::run(Command::new("nsenter").args([&mounts, "umount", "/run/rewrite"]))?;
+    testkit::process::run(Command::new("nsenter").args([&mounts, "umount", "/run/rewrite"]))?;
     daemon.wait_for("READY=1")?;
     scenario.require_traffic()?;
     daemon.require_attaches(1)

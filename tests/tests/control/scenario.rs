@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::process::command_line;
-use tests::rewrite_command::Rewrite;
-use tests::traffic::ping;
-use tests::wait::wait_until;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::process::command_line;
+use testkit::rewrite_command::Rewrite;
+use testkit::traffic::ping;
+use testkit::wait::wait_until;
 
 use crate::bpffs::pins;
 use crate::process::Process;

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use tests::lab::{FAMILIES, add_address, join};
-use tests::netns::Namespace;
-use tests::traffic::ping;
+use testkit::lab::{FAMILIES, add_address, join};
+use testkit::netns::Namespace;
+use testkit::traffic::ping;
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};

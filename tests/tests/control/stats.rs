@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::lab::B_PRIVATE;
-use tests::traffic::ping;
+use testkit::lab::B_PRIVATE;
+use testkit::traffic::ping;
 
 use crate::scenario::{NOTHING_MORE, Scenario};
 use crate::status::keys;

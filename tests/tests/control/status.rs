@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 use tunnel_common::ABI_VERSION;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_GENERIC};

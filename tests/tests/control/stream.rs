@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
-use tests::netns::Namespace;
-use tests::wait::uninterrupted;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use testkit::netns::Namespace;
+use testkit::wait::uninterrupted;
 
 /// The ports of the first pair of hosts.
 const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };

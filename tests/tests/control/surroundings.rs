@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use anyhow::Result;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};

@@ -8,9 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PUBLIC, Lab};
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::{A_PUBLIC, Lab};
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 const PORT: u16 = 22;
 /// Between two keystrokes.

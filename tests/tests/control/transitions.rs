@@ -2,9 +2,9 @@
 //! and numbered datagrams: nothing is lost, and nothing is reset.
 
 use anyhow::{Context, Result, ensure};
-use tests::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
-use tests::lab::{IPV4, LabOptions};
-use tests::netns::Namespace;
+use testkit::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
+use testkit::lab::{IPV4, LabOptions};
+use testkit::netns::Namespace;
 
 use crate::bpffs::{ATTACHMENT_VERSION, set_attachment_byte};
 use crate::conversation::Conversation;

@@ -6,8 +6,8 @@
 //! emulated one loses datagrams in bursts, and nobody has found out why.
 
 use anyhow::{Result, ensure};
-use tests::lab::{LabOptions, Nic, VLAN_INTERFACE};
-use tests::netns::Namespace;
+use testkit::lab::{LabOptions, Nic, VLAN_INTERFACE};
+use testkit::netns::Namespace;
 
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario};

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::apply_comes_back::{CLUSTER, apply, members, require_members};
 use crate::bpffs::{ATTACHMENT_ATTACHED_AT, set_attachment_byte};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 use crate::process::Process;
 
@@ -118,8 +118,11 @@ pub fn require_nothing_left(host: &Namespace) -> Result<()> {
 
 /// Kills every process of rewrite in a namespace; how many there were.
 pub fn kill_rewrite(host: &Namespace, binary: &Path) -> Result<usize> {
-    let listed =
-        tests::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))?;
+    let listed = testkit::process::run(std::process::Command::new("ip").args([
+        "netns",
+        "pids",
+        host.name(),
+    ]))?;
     let mut killed = 0;
     for pid in listed.split_whitespace() {
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary) {

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use nix::libc;
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::dual_stack::require_answer;
 use crate::host_state::HostState;

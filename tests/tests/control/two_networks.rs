@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
-use tests::capture::Capture;
-use tests::lab::{add_address, join};
-use tests::netns::Namespace;
+use testkit::capture::Capture;
+use testkit::lab::{add_address, join};
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::open_traffic::OpenTraffic;

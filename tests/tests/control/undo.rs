@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::lab::{A_PRIVATE, CABLE_INTERFACE, LabOptions, PUBLIC_INTERFACE};
-use tests::wait::wait_until;
+use testkit::lab::{A_PRIVATE, CABLE_INTERFACE, LabOptions, PUBLIC_INTERFACE};
+use testkit::wait::wait_until;
 
 use crate::dual_stack;
 use crate::host_state::HostState;

@@ -1,8 +1,8 @@
 //! A clsact qdisc, and filters in it, that belong to somebody else.
 
 use anyhow::{Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};

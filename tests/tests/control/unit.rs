@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
-use tests::process;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
+use testkit::process;
 
 use crate::daemon::Daemon;
 use crate::host_state::HostState;

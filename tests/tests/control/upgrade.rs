@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PUBLIC, B_PRIVATE, PUBLIC_INTERFACE};
+use testkit::lab::{A_PUBLIC, B_PRIVATE, PUBLIC_INTERFACE};
 
 use crate::host_state::HostState;
 use crate::previous::{Counts, Previous};

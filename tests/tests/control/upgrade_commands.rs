@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::lab::PUBLIC_INTERFACE;
-use tests::wait::wait_until;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::wait::wait_until;
 
 use crate::host_state::HostState;
 use crate::previous::Previous;

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use serde_json::Value;
-use tests::lab::PUBLIC_INTERFACE;
-use tests::netns::Namespace;
+use testkit::lab::PUBLIC_INTERFACE;
+use testkit::netns::Namespace;
 
 use crate::bpffs::require_in_filter;
 use crate::dual_stack::{MIXED, prepare, require_answer};

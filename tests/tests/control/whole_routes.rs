@@ -4,9 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, ensure};
-use tests::lab::{FAMILIES, LabOptions};
-use tests::netns::Namespace;
-use tests::traffic::{ping, tcp_transfer};
+use testkit::lab::{FAMILIES, LabOptions};
+use testkit::netns::Namespace;
+use testkit::traffic::{ping, tcp_transfer};
 
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};

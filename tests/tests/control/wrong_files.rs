@@ -1,8 +1,8 @@
 //! A wrong file is refused with its line and a remedy, and what runs is not touched.
 
 use anyhow::{Result, ensure};
-use tests::lab::{Lab, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
 
 use crate::bpffs::dump_without_notes;
 use crate::scenario::{NOTHING_MORE, Scenario};

@@ -1,7 +1,7 @@
 //! The program on the way in at XDP.
 
 use anyhow::{Result, ensure};
-use tests::lab::LabOptions;
+use testkit::lab::LabOptions;
 
 use crate::bpffs::bpftool;
 use crate::host_state::HostState;

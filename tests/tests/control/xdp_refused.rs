@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::netns::Namespace;
-use tests::traffic::{checksum_errors, ping, udp_exchange};
-use tests::wait::wait_until;
+use testkit::netns::Namespace;
+use testkit::traffic::{checksum_errors, ping, udp_exchange};
+use testkit::wait::wait_until;
 
 use crate::bpffs::{pins, tree};
 use crate::host_state::HostState;

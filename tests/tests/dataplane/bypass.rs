@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, FAMILIES, Lab, LabOptions};
-use tests::netns::Namespace;
-use tests::traffic::{dial, unspecified};
-use tests::wait::uninterrupted;
+use testkit::lab::{Addresses, FAMILIES, Lab, LabOptions};
+use testkit::netns::Namespace;
+use testkit::traffic::{dial, unspecified};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};

@@ -2,8 +2,8 @@
 //! in; the kernel does, in front of the first interface without the offload.
 
 use anyhow::Result;
-use tests::kernel_counters::require_right_checksums;
-use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::kernel_counters::require_right_checksums;
+use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 

@@ -8,9 +8,9 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::lab::{Addresses, Lab, LabOptions, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Addresses, Lab, LabOptions, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
 
 use crate::stats::Stats;
 

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, Lab};
-use tests::netns::Namespace;
-use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
+use testkit::lab::{Addresses, Lab};
+use testkit::netns::Namespace;
+use testkit::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
 
 /// Where a receiver listens, where there is one in a lab.
 pub const PORT: u16 = 5000;

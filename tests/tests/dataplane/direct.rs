@@ -9,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, CABLE_INTERFACE, IPV4, IPV6, LabOptions, add_address};
-use tests::netns::Namespace;
-use tests::traffic::{dial, tcp_transfer};
-use tests::wait::{uninterrupted, wait_until};
+use testkit::lab::{Addresses, CABLE_INTERFACE, IPV4, IPV6, LabOptions, add_address};
+use testkit::netns::Namespace;
+use testkit::traffic::{dial, tcp_transfer};
+use testkit::wait::{uninterrupted, wait_until};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, PORT, checksums_were_right};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
-use tests::netns::Namespace;
-use tests::wait::{uninterrupted, wait_until};
+use testkit::netns::Namespace;
+use testkit::wait::{uninterrupted, wait_until};
 
 /// Also while a test attaches on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);

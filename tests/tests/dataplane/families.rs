@@ -1,10 +1,10 @@
 //! A cluster of one family alone, whose programs know nothing of the other.
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::{bad_checksums, private_addresses};
-use tests::lab::{Addresses, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
-use tests::traffic::ping;
+use testkit::capture::Capture;
+use testkit::frame::{bad_checksums, private_addresses};
+use testkit::lab::{Addresses, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::traffic::ping;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};

@@ -4,10 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::Place;
-use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
-use tests::traffic::{BRIEFLY, ping_with};
+use testkit::capture::Capture;
+use testkit::frame::Place;
+use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
+use testkit::traffic::{BRIEFLY, ping_with};
 
 use crate::cluster::Cluster;
 

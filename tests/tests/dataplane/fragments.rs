@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use tests::lab::{FAMILIES, LabOptions};
-use tests::traffic::udp_exchange;
+use testkit::lab::{FAMILIES, LabOptions};
+use testkit::traffic::udp_exchange;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};

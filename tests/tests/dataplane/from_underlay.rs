@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
-use tests::traffic::{dial, ping_with, tcp_transfer};
-use tests::wait::uninterrupted;
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::traffic::{dial, ping_with, tcp_transfer};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};

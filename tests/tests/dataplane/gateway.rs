@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{
     Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address,
 };
-use tests::netns::Namespace;
-use tests::traffic::{checksum_errors, tcp_transfer};
-use tests::wait::uninterrupted;
+use testkit::netns::Namespace;
+use testkit::traffic::{checksum_errors, tcp_transfer};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, PORT, checksums_were_right};

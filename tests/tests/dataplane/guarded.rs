@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::capture::Capture;
-use tests::lab::{Addresses, FAMILIES, IPV4, IPV6, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
-use tests::netns::Namespace;
-use tests::traffic::{BRIEFLY, ping, ping_with};
-use tests::wait::uninterrupted;
+use testkit::capture::Capture;
+use testkit::lab::{Addresses, FAMILIES, IPV4, IPV6, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
+use testkit::netns::Namespace;
+use testkit::traffic::{BRIEFLY, ping, ping_with};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::PORT;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
-use tests::capture::Capture;
-use tests::frame::{Place, bad_checksums, private_addresses};
-use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
-use tests::traffic::dial;
-use tests::wait::uninterrupted;
+use testkit::capture::Capture;
+use testkit::frame::{Place, bad_checksums, private_addresses};
+use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::traffic::dial;
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use tests::lab::{Lab, PUBLIC_INTERFACE, join};
-use tests::netns::Namespace;
+use testkit::lab::{Lab, PUBLIC_INTERFACE, join};
+use testkit::netns::Namespace;
 
 /// The gateway's addresses on the links to the hosts behind it, the same on each.
 const GATEWAY: &str = "169.254.0.1";

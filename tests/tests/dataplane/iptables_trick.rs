@@ -2,9 +2,9 @@
 //! that hosts can be migrated one at a time.
 
 use anyhow::Result;
-use tests::iptables_trick::{Host, set_up};
-use tests::lab::{Addresses, FAMILIES, LabOptions};
-use tests::netns::Namespace;
+use testkit::iptables_trick::{Host, set_up};
+use testkit::lab::{Addresses, FAMILIES, LabOptions};
+use testkit::netns::Namespace;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};

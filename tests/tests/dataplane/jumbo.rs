@@ -1,9 +1,9 @@
 //! Packets larger than a page of memory: an XDP program gets them in several pieces.
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::{lengths, private_addresses};
-use tests::lab::{Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::capture::Capture;
+use testkit::frame::{lengths, private_addresses};
+use testkit::lab::{Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, bulk};

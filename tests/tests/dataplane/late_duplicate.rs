@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tests::capture::Capture;
-use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
-use tests::raw_link::RawLink;
-use tests::traffic::tcp_transfer;
-use tests::wait::wait_until;
+use testkit::capture::Capture;
+use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
+use testkit::raw_link::RawLink;
+use testkit::traffic::tcp_transfer;
+use testkit::wait::wait_until;
 
 use crate::cluster::Cluster;
 use crate::conversation::next_port;

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::lengths;
-use tests::lab::{FAMILIES, Lab, LabOptions, ROUTER_B};
-use tests::traffic::ping;
+use testkit::capture::Capture;
+use testkit::frame::lengths;
+use testkit::lab::{FAMILIES, Lab, LabOptions, ROUTER_B};
+use testkit::traffic::ping;
 
 use crate::cluster::Cluster;
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Result, ensure};
-use tests::capture::Capture;
-use tests::lab::{A_PUBLIC, IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
+use testkit::capture::Capture;
+use testkit::lab::{A_PUBLIC, IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
 
 use crate::cluster::Cluster;
 

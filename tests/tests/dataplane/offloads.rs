@@ -2,9 +2,9 @@
 //! in both families at once.
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::{bad_checksums, lengths, private_addresses};
-use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::capture::Capture;
+use testkit::frame::{bad_checksums, lengths, private_addresses};
+use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, bulk};

@@ -2,9 +2,9 @@
 //! others send to.
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::{bad_checksums, private_addresses};
-use tests::lab::{IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::capture::Capture;
+use testkit::frame::{bad_checksums, private_addresses};
+use testkit::lab::{IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};

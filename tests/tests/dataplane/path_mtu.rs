@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{Addresses, FAMILIES, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
-use tests::netns::Namespace;
-use tests::traffic::tcp_transfer;
-use tests::wait::uninterrupted;
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{Addresses, FAMILIES, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::netns::Namespace;
+use testkit::traffic::tcp_transfer;
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};

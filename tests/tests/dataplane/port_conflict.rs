@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, IPV4, IPV6, LabOptions};
-use tests::traffic::dial_from;
-use tests::wait::uninterrupted;
+use testkit::lab::{Addresses, IPV4, IPV6, LabOptions};
+use testkit::traffic::dial_from;
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};

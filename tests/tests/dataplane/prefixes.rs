@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, checksums_were_right};

@@ -6,9 +6,9 @@ use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, FAMILIES, Lab, LabOptions};
-use tests::traffic::{dial, dial_from, ping, unspecified};
-use tests::wait::uninterrupted;
+use testkit::lab::{Addresses, FAMILIES, Lab, LabOptions};
+use testkit::traffic::{dial, dial_from, ping, unspecified};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};

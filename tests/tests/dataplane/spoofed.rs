@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use tests::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
-use tests::traffic::{BRIEFLY, ping_with, snmp};
+use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_B};
+use testkit::traffic::{BRIEFLY, ping_with, snmp};
 
 use crate::cluster::Cluster;
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
-use tests::lab::{Lab, PUBLIC_INTERFACE, add_address, join};
-use tests::netns::Namespace;
+use testkit::lab::{Lab, PUBLIC_INTERFACE, add_address, join};
+use testkit::netns::Namespace;
 
 /// The router's interface on C's side.
 const PORT: &str = "eth-c";

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::thread;
 
 use anyhow::{Context, Result};
-use tests::lab::{IPV4, LabOptions};
-use tests::traffic::tcp_transfer;
+use testkit::lab::{IPV4, LabOptions};
+use testkit::traffic::tcp_transfer;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT};

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tests::frame::{bad_checksums, lengths, private_addresses};
-use tests::lab::{FAMILIES, LabOptions};
-use tests::netns::Namespace;
-use tests::tun::TunLink;
-use tests::wait::wait_until;
+use testkit::frame::{bad_checksums, lengths, private_addresses};
+use testkit::lab::{FAMILIES, LabOptions};
+use testkit::netns::Namespace;
+use testkit::tun::TunLink;
+use testkit::wait::wait_until;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, checksums_were_right};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
-use tests::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE};
-use tests::wait::uninterrupted;
+use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE};
+use testkit::wait::uninterrupted;
 
 use crate::cluster::Cluster;
 use crate::conversation::next_port;

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use tests::lab::FAMILIES;
-use tests::udp_segment::{Message, SEGMENTS, send};
+use testkit::lab::FAMILIES;
+use testkit::udp_segment::{Message, SEGMENTS, send};
 
 use crate::checksum_offload::{cluster, require};
 use crate::conversation::next_port;

@@ -3,8 +3,8 @@
 //! `tests/tests/drivers`, since the kernel of a host may lack it.
 
 use anyhow::{Context, Result};
-use tests::lab::{Addresses, IPV4, IPV6};
-use tests::udp_tunnel::{INNER, Kind, Outer, dig};
+use testkit::lab::{Addresses, IPV4, IPV6};
+use testkit::udp_tunnel::{INNER, Kind, Outer, dig};
 
 use crate::checksum_offload::{cluster, require};
 use crate::conversation::{MEGABYTE, both_ways};

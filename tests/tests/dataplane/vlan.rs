@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use etherparse::{PacketBuilder, VlanId};
-use tests::capture::Capture;
-use tests::lab::{Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
-use tests::raw_link::RawLink;
+use testkit::capture::Capture;
+use testkit::lab::{Addresses, FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::raw_link::RawLink;
 
 use crate::cluster::Cluster;
 

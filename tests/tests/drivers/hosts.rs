@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::kernel_counters::require_right_checksums;
-use tests::lab::{FAMILIES, Lab, LabOptions, Nic, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::traffic::{ping, tcp_transfer, udp_exchange};
+use testkit::kernel_counters::require_right_checksums;
+use testkit::lab::{FAMILIES, Lab, LabOptions, Nic, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::traffic::{ping, tcp_transfer, udp_exchange};
 
 /// Bytes of TCP each way.
 const BULK: u64 = 256 << 10;

@@ -14,8 +14,8 @@ macro_rules! scenarios {
     ($module:ident, $nic:ident) => {
         mod $module {
             use anyhow::Result;
-            use tests::lab::Nic;
-            use tests::udp_tunnel::{Kind, Outer};
+            use testkit::lab::Nic;
+            use testkit::udp_tunnel::{Kind, Outer};
 
             use crate::hosts::Offloads;
             use crate::{segments, traffic, tunnels, vlan};

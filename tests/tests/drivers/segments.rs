@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{Addresses, FAMILIES, Nic};
-use tests::udp_segment::{Message, SEGMENTS, send};
+use testkit::lab::{Addresses, FAMILIES, Nic};
+use testkit::udp_segment::{Message, SEGMENTS, send};
 
 use crate::hosts::{Hosts, Offloads, all_of, next_port};
 

@@ -1,7 +1,7 @@
 //! TCP, UDP and ping between the private addresses, by the best hook of the kernel and by the older one.
 
 use anyhow::{Context, Result};
-use tests::lab::{FAMILIES, Nic};
+use testkit::lab::{FAMILIES, Nic};
 
 use crate::hosts::{Hosts, Offloads, all_of};
 

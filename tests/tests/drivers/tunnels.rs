@@ -2,8 +2,8 @@
 //! between the public ones, where nothing is attached: the devices themselves carry them.
 
 use anyhow::{Context, Result};
-use tests::lab::{FAMILIES, Nic};
-use tests::udp_tunnel::{INNER, Kind, Outer, dig, fill};
+use testkit::lab::{FAMILIES, Nic};
+use testkit::udp_tunnel::{INNER, Kind, Outer, dig, fill};
 
 use crate::hosts::{Hosts, Offloads, all_of};
 

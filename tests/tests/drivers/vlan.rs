@@ -2,9 +2,9 @@
 //! left alone.
 
 use anyhow::{Context, Result, ensure};
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{IPV4, Nic, PUBLIC_INTERFACE, VLAN_SWITCH};
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{IPV4, Nic, PUBLIC_INTERFACE, VLAN_SWITCH};
 
 use crate::hosts::{Hosts, Offloads};
 

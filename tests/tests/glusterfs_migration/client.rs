@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
-use tests::wait::wait_until;
+use testkit::wait::wait_until;
 
 /// How many bytes a record has.
 const RECORD: usize = 4096;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 const LOOKS: [&[&str]; 7] = [
     &["ip", "-json", "address"],

@@ -2,7 +2,7 @@
 //! other by 10.0.0.1 and 10.0.0.2 over a cable, B moves, then A, and then they get a cable again; and
 //! a client writes all the while.
 //!
-//! Run as root, with the binary `rewrite` built (see `tests::rewrite_command`) and with Debian's
+//! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
 
 mod client;
@@ -13,7 +13,7 @@ mod sites;
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::gluster::PING_TIMEOUT;
+use testkit::gluster::PING_TIMEOUT;
 
 use crate::migration::Migration;
 use crate::sites::{A_FIRST, A_SECOND, B_SECOND};

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::capture::Capture;
-use tests::gluster::{Cluster, Firewall};
-use tests::kernel_counters::checksum_errors;
-use tests::lab::{
+use testkit::capture::Capture;
+use testkit::gluster::{Cluster, Firewall};
+use testkit::kernel_counters::checksum_errors;
+use testkit::lab::{
     A_PUBLIC, B_PRIVATE, B_PUBLIC, CABLE_INTERFACE, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A,
     ROUTER_B,
 };
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::wait::wait_until;
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::wait::wait_until;
 
 use crate::client::Client;
 use crate::host_looks::HostLooks;

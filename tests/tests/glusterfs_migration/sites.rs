@@ -4,10 +4,10 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use tests::lab::{
+use testkit::lab::{
     A_PUBLIC, B_PUBLIC, Lab, PUBLIC_INTERFACE, ROUTER_A, ROUTER_A_ADDRESS, ROUTER_B_ADDRESS,
 };
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 /// Where an uplink leads to.
 #[derive(Clone, Copy, Debug)]

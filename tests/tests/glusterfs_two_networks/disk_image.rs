@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use tests::gluster::{Distributed, Host, MOUNT_POINT};
+use testkit::gluster::{Distributed, Host, MOUNT_POINT};
 
 use crate::worker::Worker;
 

@@ -1,7 +1,7 @@
 //! The traffic of a GlusterFS volume on two pairs of replicas moves to a second network and back, as
 //! docs/move-to-infiniband.md tells it, while clients write through a mount and through libgfapi.
 //!
-//! Run as root, with the binary `rewrite` built (see `tests::rewrite_command`) and with Debian's
+//! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server`, `qemu-utils` and `qemu-block-extra` installed. `--nocapture` shows the
 //! measured times.
 
@@ -13,8 +13,8 @@ mod worker;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use tests::gluster::Distributed;
-use tests::lab::FourHosts;
+use testkit::gluster::Distributed;
+use testkit::lab::FourHosts;
 
 use crate::scene::{ON_THE_FIRST, ON_THE_SECOND, Scene, Stage};
 

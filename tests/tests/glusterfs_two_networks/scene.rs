@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tests::capture::Capture;
-use tests::gluster::{Connection, Distributed, PING_TIMEOUT};
-use tests::kernel_counters::checksum_errors;
-use tests::lab::{FourHosts, PUBLIC_INTERFACE, SECOND_INTERFACE};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
+use testkit::capture::Capture;
+use testkit::gluster::{Connection, Distributed, PING_TIMEOUT};
+use testkit::kernel_counters::checksum_errors;
+use testkit::lab::{FourHosts, PUBLIC_INTERFACE, SECOND_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
 
 use crate::disk_image::{self, QemuIo};
 use crate::files;

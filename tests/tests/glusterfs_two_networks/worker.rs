@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tests::wait::wait_until;
+use testkit::wait::wait_until;
 
 /// What the client does between two things.
 const PACE: Duration = Duration::from_millis(5);

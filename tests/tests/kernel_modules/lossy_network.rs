@@ -4,9 +4,9 @@ use std::net::SocketAddrV4;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tests::lab::{A_PRIVATE, B_PRIVATE, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
-use tests::netns::Namespace;
-use tests::traffic::{checksum_errors, snmp, tcp_transfer};
+use testkit::lab::{A_PRIVATE, B_PRIVATE, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::netns::Namespace;
+use testkit::traffic::{checksum_errors, snmp, tcp_transfer};
 
 use crate::two_hosts::TwoHosts;
 

@@ -2,8 +2,8 @@
 //! check, and what is named instead works.
 
 use anyhow::{Context, Result, ensure};
-use tests::lab::{A_PUBLIC, LabOptions, PUBLIC_INTERFACE, ROUTER_A_ADDRESS};
-use tests::process::command_line;
+use testkit::lab::{A_PUBLIC, LabOptions, PUBLIC_INTERFACE, ROUTER_A_ADDRESS};
+use testkit::process::command_line;
 
 use crate::two_hosts::TwoHosts;
 

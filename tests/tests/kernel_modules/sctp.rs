@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
-use tests::capture::Capture;
-use tests::frame::Frame;
-use tests::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
-use tests::netns::Namespace;
+use testkit::capture::Capture;
+use testkit::frame::Frame;
+use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
+use testkit::netns::Namespace;
 
 use crate::two_hosts::TwoHosts;
 

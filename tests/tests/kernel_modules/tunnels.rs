@@ -4,9 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Result, ensure};
-use tests::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, LabOptions, PUBLIC_INTERFACE};
-use tests::netns::Namespace;
-use tests::traffic::ping;
+use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, LabOptions, PUBLIC_INTERFACE};
+use testkit::netns::Namespace;
+use testkit::traffic::ping;
 
 use crate::two_hosts::TwoHosts;
 

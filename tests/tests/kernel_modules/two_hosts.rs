@@ -5,10 +5,10 @@ use std::net::SocketAddrV4;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
+use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions};
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
 
 const PORT: u16 = 5000;
 

@@ -2,13 +2,13 @@
 //! packets have a tag.
 
 use anyhow::{Context, Result};
-use tests::capture::Capture;
-use tests::frame::private_addresses;
-use tests::lab::{
+use testkit::capture::Capture;
+use testkit::frame::private_addresses;
+use testkit::lab::{
     A_PRIVATE, A_PUBLIC, B_PRIVATE, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_A_ADDRESS,
     ROUTER_B,
 };
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 use crate::two_hosts::TwoHosts;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ::tests::packet::hex;
+use testkit::packet::hex;
 use tunnel_common::outcome::Verdict;
 
 /// What differs.

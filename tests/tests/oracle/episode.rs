@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tests::packet::hex;
+use testkit::packet::hex;
 use tunnel_common::outcome::Direction;
 
 use crate::cluster::Cluster;
@@ -16,7 +16,7 @@ use crate::programs::{self, Programs};
 use crate::round_trip;
 use crate::steps::{Episode, STEPS, Step};
 use crate::tally::Tally;
-use tests::test_run::Type;
+use testkit::test_run::Type;
 
 /// Steps after which counters and memory are compared.
 const BLOCK: u64 = 250;

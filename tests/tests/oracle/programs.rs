@@ -18,7 +18,7 @@ use crate::cluster::Cluster;
 use crate::counts::Counts;
 use crate::model::Memory;
 use crate::tables;
-use tests::test_run::{self, Ran, Type, Way};
+use testkit::test_run::{self, Ran, Type, Way};
 
 /// Slots that clusters have at most.
 const SLOTS: u32 = 16;

@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::programs::{self, Programs};
 use crate::steps::Step;
-use tests::test_run::Way;
+use testkit::test_run::Way;
 
 /// All peers of a host in one, with that host as theirs: a gateway.
 pub fn other_side(cluster: &Cluster) -> Cluster {

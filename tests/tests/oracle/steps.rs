@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tests::packet::random::{
+use testkit::packet::random::{
     Direction, Generator, Identity, LinkType, Packet, Pool, Profile, SplitMix,
 };
 use tunnel_user::dataplane::place::Program;
 
 use crate::cluster::{Cluster, Link, Range};
 use crate::programs::{self, Abilities};
-use tests::test_run::{Type, Way};
+use testkit::test_run::{Type, Way};
 
 /// Steps from a start to the next.
 pub const STEPS: u64 = 2_000;

@@ -1,6 +1,6 @@
 //! Addresses that do not belong together: foreign, spoofed.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::errors::{from_to, unreachable};

@@ -1,6 +1,6 @@
 //! The bypass list: what is left alone on purpose.
 
-use tests::packet::{
+use testkit::packet::{
     Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite, dccp, sctp, tcp, udp, udplite,
 };
 use tunnel_common::bypass::CLUSTER;

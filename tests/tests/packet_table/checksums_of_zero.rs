@@ -1,7 +1,7 @@
 //! Checksums that are 0, or would be: UDP and UDP-Lite send 0xffff then (RFC 768), TCP and ICMPv6
 //! send 0.
 
-use tests::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp, UdpLite};
+use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp, UdpLite};
 
 use crate::family::{Packet, packet, payload};
 use crate::hosts::{Member, SRVA, SRVB};

@@ -1,7 +1,7 @@
 //! A peer that is marked direct: plain packets are let through, and answered plainly while they
 //! come.
 
-use tests::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::addresses::last_fragment;

@@ -1,6 +1,6 @@
 //! ICMP errors about rewritten packets: the quote becomes what the other side knows.
 
-use tests::packet::{
+use testkit::packet::{
     Dccp, Frame, IcmpError, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
     icmp, icmpv6,
 };

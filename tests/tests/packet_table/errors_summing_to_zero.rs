@@ -1,6 +1,6 @@
 //! Quoted UDP checksums that read 0xffff on one side, and TCP's and ICMPv6's that read 0.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 
 use crate::errors::unreachable;
 use crate::family::{Packet, packet, payload};

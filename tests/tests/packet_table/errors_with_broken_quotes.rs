@@ -1,8 +1,8 @@
 //! ICMP errors between hosts of the cluster whose quote is cut within its IP header or contradicts
 //! itself.
 
-use tests::packet::extension::DESTINATION_OPTIONS;
-use tests::packet::{Extension, Ipv4, Ipv6, Udp};
+use testkit::packet::extension::DESTINATION_OPTIONS;
+use testkit::packet::{Extension, Ipv4, Ipv6, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{Packet, packet, payload};

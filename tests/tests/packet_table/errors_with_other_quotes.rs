@@ -1,6 +1,6 @@
 //! ICMP errors between hosts of the cluster about other packets than those between the two.
 
-use tests::packet::{Ipv4, Ipv6, Udp};
+use testkit::packet::{Ipv4, Ipv6, Udp};
 use tunnel_common::outcome::Direction;
 
 use crate::errors::{Shape, from_to, unreachable};

@@ -1,10 +1,10 @@
 //! IPv6 extension headers: walked past, up to a limit, to the transport header.
 
-use tests::packet::extension::{
+use testkit::packet::extension::{
     DESTINATION_OPTIONS, HOME_ADDRESS, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, SEGMENTS, SHIM6,
     SOURCE_ROUTE,
 };
-use tests::packet::{
+use testkit::packet::{
     Dccp, Extension, ExtensionOption, Icmpv6, Ipv6, Tcp, Transport, Udp, UdpChecksum, UdpLite,
 };
 use tunnel_common::outcome::{Direction, Reason};

@@ -1,6 +1,6 @@
 //! Programs that are loaded for one family alone leave the other one alone, whatever the maps hold.
 
-use tests::packet::{Ipv4, Ipv6, Tag, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tag, Tcp, Udp};
 use tunnel_common::outcome::Direction;
 use tunnel_common::settings::Settings;
 

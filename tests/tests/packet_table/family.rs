@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use tests::packet::extension::HOP_BY_HOP;
-use tests::packet::pseudo_header::Address;
-use tests::packet::{
+use testkit::packet::extension::HOP_BY_HOP;
+use testkit::packet::pseudo_header::Address;
+use testkit::packet::{
     Extension, Frame, IcmpEcho, IcmpError, Icmpv6, Ipv4, Ipv6, Transport, icmp, icmpv6,
 };
 

@@ -1,6 +1,6 @@
 //! Flows that this host started with public addresses: their replies are left alone.
 
-use tests::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
+use testkit::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::errors::{Shape, from_to, unreachable};

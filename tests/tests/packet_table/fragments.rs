@@ -1,7 +1,7 @@
 //! Fragments: addresses in each, a transport checksum in the first only.
 
-use tests::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP, SOURCE_ROUTE};
-use tests::packet::{Extension, Ipv4, Ipv6, Tcp, Transport, Udp, UdpChecksum};
+use testkit::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP, SOURCE_ROUTE};
+use testkit::packet::{Extension, Ipv4, Ipv6, Tcp, Transport, Udp, UdpChecksum};
 use tunnel_common::outcome::Reason;
 
 use crate::family::{Dual, Packet, packet, payload};

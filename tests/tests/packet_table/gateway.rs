@@ -1,7 +1,7 @@
 //! A host that is several members, or a network of them, and stands in front of the hosts that hold
 //! the private addresses.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::Settings;
 
@@ -85,7 +85,11 @@ fn own() -> [(&'static str, Member); 6] {
     ]
 }
 
-fn at_gateway(direction: Direction, what: impl Into<String>, frame: &tests::packet::Frame) -> Row {
+fn at_gateway(
+    direction: Direction,
+    what: impl Into<String>,
+    frame: &testkit::packet::Frame,
+) -> Row {
     Row::new(direction, what, frame).at(AT_GATEWAY)
 }
 

@@ -1,7 +1,7 @@
 //! What concerns no peer: untouched and not counted.
 
-use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MINIMUM_LEN};
-use tests::packet::{Frame, Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MINIMUM_LEN};
+use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::Direction;
 
 use crate::errors::{from_to, unreachable};

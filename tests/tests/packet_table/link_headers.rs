@@ -1,8 +1,8 @@
 //! What stands before the IP header: Ethernet with and without VLAN tags, IP over InfiniBand, or
 //! nothing.
 
-use tests::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_VLAN};
-use tests::packet::{Frame, Icmpv6, Ipv4, Ipv6, Link, Tag, Tcp, Udp};
+use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_VLAN};
+use testkit::packet::{Frame, Icmpv6, Ipv4, Ipv6, Link, Tag, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::{INFINIBAND_HEADER_LEN, Settings, VLAN_ANY, VLAN_ONE};
 

@@ -1,6 +1,6 @@
 //! IP headers that contradict themselves.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::Reason;
 
 use crate::family::{packet, payload};

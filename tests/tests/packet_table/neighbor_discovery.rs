@@ -1,7 +1,7 @@
 //! Neighbour discovery (RFC 4861), which is about the addresses on the link: left alone.
 
-use tests::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP};
-use tests::packet::{Extension, Icmpv6, Ipv6, icmpv6};
+use testkit::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP};
+use testkit::packet::{Extension, Icmpv6, Ipv6, icmpv6};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{packet, payload, raw};

@@ -1,7 +1,7 @@
 //! Peers that are networks: the host part is kept, the longest prefix wins, and a single address
 //! beats them all.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::Settings;
 

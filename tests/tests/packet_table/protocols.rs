@@ -1,7 +1,7 @@
 //! Every protocol, between srva and srvb.
 
-use tests::packet::pseudo_header::with_pseudo_header;
-use tests::packet::{
+use testkit::packet::pseudo_header::with_pseudo_header;
+use testkit::packet::{
     Dccp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite, icmpv6,
 };
 use tunnel_common::outcome::Direction;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use tests::packet::Frame;
-use tests::packet::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use testkit::packet::Frame;
+use testkit::packet::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use tunnel_common::outcome::{Direction, Reason, Verdict};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 

@@ -1,6 +1,6 @@
 //! GSO and GRO: one packet here that is several on the wire.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{Packet, packet, payload};

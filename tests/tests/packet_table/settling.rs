@@ -1,8 +1,8 @@
 //! Resets from a peer that may not be attached itself yet: those that say no more than that it does
 //! not know the connection are dropped.
 
-use tests::packet::tcp::{PROTOCOL, SYN};
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::tcp::{PROTOCOL, SYN};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{Packet, packet, payload, ports, raw};

@@ -1,6 +1,6 @@
 //! Packets at XDP that are longer than one buffer.
 
-use tests::packet::{Ipv4, Ipv6, Tcp, Udp};
+use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::errors::unreachable;

@@ -1,7 +1,7 @@
 //! Packets that are shorter than their headers say.
 
-use tests::packet::ethernet::HEADER_LEN;
-use tests::packet::{Frame, Ipv4, Ipv6, Tcp, Udp, dccp, tcp, udp, udplite};
+use testkit::packet::ethernet::HEADER_LEN;
+use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Udp, dccp, tcp, udp, udplite};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{Packet, packet, payload, raw};

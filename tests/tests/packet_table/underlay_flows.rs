@@ -1,7 +1,7 @@
 //! Flows of a socket that is bound to this host's underlay address and dials a peer's private one:
 //! the peer's address is replaced, and the replies arrive where the socket is.
 
-use tests::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
+use testkit::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::errors::{Shape, from_to, unreachable};

@@ -13,8 +13,8 @@ use std::env;
 use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result, ensure};
-use tests::packet::{Ipv4, Ipv6, Udp};
-use tests::test_run::{self, Type, Way};
+use testkit::packet::{Ipv4, Ipv6, Udp};
+use testkit::test_run::{self, Type, Way};
 
 use host::{Family, Host, Program};
 use writer::Writer;

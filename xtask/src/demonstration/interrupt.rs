@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tests::lab::Lab;
+use testkit::lab::Lab;
 
 /// What a shell makes of SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;

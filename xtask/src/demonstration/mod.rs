@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
-use tests::lab::{Lab, LabOptions};
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Lab, LabOptions};
+use testkit::rewrite_command::Rewrite;
 
 use story::Story;
 

@@ -7,12 +7,12 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use tests::capture::Capture;
-use tests::frame::{Frame, bad_checksums, lengths, private_addresses};
-use tests::lab::Lab;
-use tests::netns::Namespace;
-use tests::rewrite_command::Rewrite;
-use tests::traffic::{BRIEFLY, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange};
+use testkit::capture::Capture;
+use testkit::frame::{Frame, bad_checksums, lengths, private_addresses};
+use testkit::lab::Lab;
+use testkit::netns::Namespace;
+use testkit::rewrite_command::Rewrite;
+use testkit::traffic::{BRIEFLY, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange};
 
 use super::story::Story;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::lab::{A_PUBLIC, Lab, PUBLIC_INTERFACE, ROUTER_A};
-use tests::process;
-use tests::wait::wait_until;
+use testkit::lab::{A_PUBLIC, Lab, PUBLIC_INTERFACE, ROUTER_A};
+use testkit::process;
+use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

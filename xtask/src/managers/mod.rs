@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::unistd::geteuid;
-use tests::lab::{Lab, LabOptions, PUBLIC_INTERFACE};
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Lab, LabOptions, PUBLIC_INTERFACE};
+use testkit::rewrite_command::Rewrite;
 
 use acts::{Act, MANAGERS, Manager};
 use machine::Machine;

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use tests::lab::{B_PRIVATE, Lab};
+use testkit::lab::{B_PRIVATE, Lab};
 
 const PORT: u16 = 7000;
 /// Between two datagrams.

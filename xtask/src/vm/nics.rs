@@ -5,7 +5,7 @@
 //! checksums and segments: virtio then has no offloads at all, and qemu 7.2 makes IP fragments of what an
 //! e1000e should send as segments of TCP (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
 
-use ::tests::lab::{End, Nic};
+use testkit::lab::{End, Nic};
 
 /// Makes the wires, and becomes the program that follows.
 const WIRES: &str = include_str!("wires.sh");

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use ::tests::lab::{Lab, PUBLIC_INTERFACE};
 use anyhow::Result;
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
 use super::{Side, Way, sides};
 

@@ -1,6 +1,6 @@
 //! Public addresses, and nothing set up.
 
-use tests::lab::{A_PUBLIC, B_PUBLIC};
+use testkit::lab::{A_PUBLIC, B_PUBLIC};
 
 use super::Way;
 

@@ -1,7 +1,7 @@
 //! Public addresses, and programs that do nothing where rewrite has its own: what is left to save.
 
 use anyhow::Result;
-use tests::lab::{A_PUBLIC, B_PUBLIC, Lab};
+use testkit::lab::{A_PUBLIC, B_PUBLIC, Lab};
 
 use super::Way;
 use crate::empty_program::{self, Place};

@@ -1,7 +1,7 @@
 //! IP in IP by the kernel: 20 bytes more in every packet.
 
 use anyhow::Result;
-use tests::lab::Lab;
+use testkit::lab::Lab;
 
 use super::{Side, Way, sides};
 

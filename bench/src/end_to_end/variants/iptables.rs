@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use tests::iptables_trick::{self, Host};
-use tests::lab::Lab;
-use tests::netns::Namespace;
+use testkit::iptables_trick::{self, Host};
+use testkit::lab::Lab;
+use testkit::netns::Namespace;
 
 use super::{Way, sides};
 

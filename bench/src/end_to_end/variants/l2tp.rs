@@ -1,7 +1,7 @@
 //! Ethernet over L2TPv3 over IP by the kernel: 42 bytes more in every packet.
 
 use anyhow::Result;
-use tests::lab::Lab;
+use testkit::lab::Lab;
 
 use super::{Side, Way, sides};
 

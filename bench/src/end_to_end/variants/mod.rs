@@ -18,8 +18,8 @@ mod wireguard_keys;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use tests::lab::{A_PRIVATE, B_PRIVATE, Lab};
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use testkit::rewrite_command::Rewrite;
 
 use crate::processor::Processor;
 use side::{Side, sides};

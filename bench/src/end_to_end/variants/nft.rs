@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use ::tests::lab::Lab;
 use anyhow::Result;
+use testkit::lab::Lab;
 
 use super::{Way, sides};
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use ::tests::lab::Lab;
-use ::tests::process;
 use anyhow::{Context as _, Result};
+use testkit::lab::Lab;
+use testkit::process;
 
 use super::{Side, Way, sides};
 use crate::daemon::Daemon;

@@ -1,8 +1,8 @@
 //! rewrite, on both hosts.
 
 use anyhow::{Result, ensure};
-use tests::lab::{Lab, PUBLIC_INTERFACE};
-use tests::rewrite_command::Rewrite;
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
+use testkit::rewrite_command::Rewrite;
 
 use super::Way;
 use crate::attaching::attach_both;

@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use tests::lab::{
+use testkit::lab::{
     A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, PUBLIC_INTERFACE, ROUTER_A_ADDRESS,
     ROUTER_B_ADDRESS,
 };
-use tests::netns::Namespace;
+use testkit::netns::Namespace;
 
 /// One of them.
 pub struct Side<'a> {

@@ -1,7 +1,7 @@
 //! A tunnel of the kernel's: 50 bytes more in every packet.
 
 use anyhow::Result;
-use tests::lab::{Lab, PUBLIC_INTERFACE};
+use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
 use super::{Side, Way, sides};
 

@@ -6,8 +6,8 @@ use std::process;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tests::lab::Lab;
-use tests::wait::wait_until;
+use testkit::lab::Lab;
+use testkit::wait::wait_until;
 
 use super::wireguard_keys::Keys;
 use super::{Side, Way, sides};

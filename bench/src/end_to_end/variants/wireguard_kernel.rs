@@ -1,7 +1,7 @@
 //! WireGuard in the kernel: encrypted, and 60 bytes more in every packet.
 
 use anyhow::Result;
-use tests::lab::Lab;
+use testkit::lab::Lab;
 
 use super::wireguard_keys::Keys;
 use super::{Way, sides};

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::frame::private_addresses;
-use tests::gluster::Connection;
-use tests::lab::B_PUBLIC;
-use tests::netns::Namespace;
-use tests::wait::wait_until;
+use testkit::frame::private_addresses;
+use testkit::gluster::Connection;
+use testkit::lab::B_PUBLIC;
+use testkit::netns::Namespace;
+use testkit::wait::wait_until;
 
 use super::{CONNECTED, Migration};
 use crate::sites::{A_FIRST, A_SECOND};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use tests::packet::hex;
+use testkit::packet::hex;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_common::settings::Settings;

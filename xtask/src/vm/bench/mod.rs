@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use ::tests::process;
 use anyhow::{Context as _, Result, ensure};
 use indicatif::MultiProgress;
+use testkit::process;
 
 use super::initramfs;
 use super::machine::{Clock, Machine, Outcome};

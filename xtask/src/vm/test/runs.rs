@@ -1,7 +1,7 @@
 //! What is run on each kernel: one line a run. A test that takes the hook of the kernel runs where its twin by clsact
 //! does not say the same.
 
-use ::tests::lab::Nic;
+use testkit::lab::Nic;
 
 use crate::vm::package::Flavour;
 
@@ -174,8 +174,7 @@ mod tests {
     use super::*;
 
     const NAMED: Run = run("control", &["undo::clsact", "undo::tcx", "status::json"], Ability::Tcx);
-    const WHOLE: Run =
-        Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) };
+    const WHOLE: Run = Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) };
 
     fn filters(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What the demonstration and the tests share: the lab of network namespaces, captures, packets.
+//! What tests, measurements and the demonstration share: the lab of network namespaces, captures, packets.
 
 pub mod capture;
 pub mod frame;
