@@ -5,16 +5,16 @@
 
 use tunnel_ebpf::family::{V4, V6};
 
-use crate::link::{Next, Tagged, Version, next};
+use crate::link::{NextHeader, Version, VlanInfo, next};
 use crate::log::Logged;
 use crate::maps::FamilyMaps;
 use crate::settings::{handles, has_vlan};
 
 /// A version of IP that the programs handle.
-pub trait Handled: FamilyMaps + Logged {}
+pub trait Supported: FamilyMaps + Logged {}
 
-impl Handled for V4 {}
-impl Handled for V6 {}
+impl Supported for V4 {}
+impl Supported for V6 {}
 
 /// Bytes of VLAN tags in a frame.
 pub trait Tags: Copy {
@@ -40,9 +40,9 @@ impl Tags for Untagged {
 
 /// Up to two tags, of so many bytes.
 #[derive(Clone, Copy)]
-pub struct Behind(pub usize);
+pub struct Vlan(pub usize);
 
-impl Tags for Behind {
+impl Tags for Vlan {
     const NONE: bool = false;
 
     #[inline(always)]
@@ -54,7 +54,7 @@ impl Tags for Behind {
 /// What a program does with its packets.
 pub trait Handler {
     /// The verdict on a packet of this version of IP behind these tags.
-    fn handle<F: Handled, T: Tags>(&self, tags: T) -> i32;
+    fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32;
 
     /// The verdict on all others.
     fn pass(&self) -> i32;
@@ -63,7 +63,7 @@ pub trait Handler {
     fn outer_vlan(&self) -> u32;
 
     /// Finds the IP header of a frame with tags.
-    fn behind_tags(&self) -> Option<Tagged>;
+    fn behind_tags(&self) -> Option<VlanInfo>;
 }
 
 /// Lets `handler` handle what follows `ethertype`, in network order.
@@ -73,8 +73,10 @@ pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
         return dispatch_tagged(handler, ethertype);
     }
     match next(ethertype) {
-        Next::Ip(version) if handles(handler.outer_vlan()) => handle(handler, version, Untagged),
-        Next::Ip(_) | Next::Tag | Next::Other => handler.pass(),
+        NextHeader::Ip(version) if handles(handler.outer_vlan()) => {
+            handle(handler, version, Untagged)
+        }
+        NextHeader::Ip(_) | NextHeader::Tag | NextHeader::Other => handler.pass(),
     }
 }
 
@@ -83,13 +85,13 @@ pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
 #[inline(always)]
 fn dispatch_tagged<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
     let found = match next(ethertype) {
-        Next::Ip(version) => Some(Tagged::none(version)),
-        Next::Tag => handler.behind_tags(),
-        Next::Other => None,
+        NextHeader::Ip(version) => Some(VlanInfo::none(version)),
+        NextHeader::Tag => handler.behind_tags(),
+        NextHeader::Other => None,
     };
     match found {
         Some(tagged) if handles(tagged.vlan(handler.outer_vlan())) => {
-            handle(handler, tagged.version, Behind(tagged.tags_len))
+            handle(handler, tagged.version, Vlan(tagged.tags_len))
         }
         _ => handler.pass(),
     }
@@ -108,6 +110,6 @@ fn handle<H: Handler, T: Tags>(handler: &H, version: Version, tags: T) -> i32 {
 /// costs some nanoseconds. Only those of IPv4 without tags where there is no IPv6, since the stack
 /// that this takes is missing for the functions of IPv6.
 #[inline(always)]
-pub fn saves_calls<F: Handled, T: Tags>() -> bool {
+pub fn inline_fast_path<F: Supported, T: Tags>() -> bool {
     T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()
 }

@@ -19,7 +19,7 @@ pub trait Family {
     /// Its addresses.
     type Address: Address;
     /// The header of a packet where it lies.
-    type InPlace<P: Packet>: Copy;
+    type HeaderRef<P: Packet>: Copy;
     /// Its header, without options and extension headers: words as they stand in memory.
     type Header: Copy;
     /// The part of the header that changes with its addresses: words side by side.
@@ -36,19 +36,19 @@ pub trait Family {
     const HEADER_HAS_CHECKSUM: bool;
 
     /// The packet's own header, if all of it is there.
-    fn in_place<P: Packet>(packet: &P) -> Option<Self::InPlace<P>>;
+    fn header_ref<P: Packet>(packet: &P) -> Option<Self::HeaderRef<P>>;
 
     /// Its source address; the header need not be valid otherwise.
-    fn source<P: Packet>(own: &Self::InPlace<P>) -> Self::Address;
+    fn source<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
     /// Its destination address, in the same way.
-    fn destination<P: Packet>(own: &Self::InPlace<P>) -> Self::Address;
+    fn destination<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
     /// Whether the packet may hold a control message, as far as this header says.
-    fn may_hold_icmp<P: Packet>(own: &Self::InPlace<P>) -> bool;
+    fn may_hold_icmp<P: Packet>(own: &Self::HeaderRef<P>) -> bool;
 
     /// All of its words.
-    fn header<P: Packet>(own: &Self::InPlace<P>) -> Self::Header;
+    fn header<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Header;
 
     /// The quoted header at `offset`.
     fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Self::Header>;
@@ -98,7 +98,7 @@ pub trait Family {
     /// If the write is refused.
     fn store_header<P: PacketMut>(
         packet: &mut P,
-        own: &Self::InPlace<P>,
+        own: &Self::HeaderRef<P>,
         header: &Self::NewHeader,
     ) -> Result<(), WriteFailed>;
 

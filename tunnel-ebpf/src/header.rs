@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use core::ptr;
 
-use tunnel_ebpf::packet::InPlace;
+use tunnel_ebpf::packet::HeaderRef;
 
 use crate::dispatch::Tags;
 use crate::place;
@@ -44,7 +44,7 @@ impl<T: Tags, const N: usize> Header<T, N> {
     }
 }
 
-impl<T: Tags, const N: usize> InPlace<N> for Header<T, N> {
+impl<T: Tags, const N: usize> HeaderRef<N> for Header<T, N> {
     #[inline(always)]
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
         const { assert!(FIRST + M <= N) };

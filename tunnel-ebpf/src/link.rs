@@ -12,7 +12,7 @@ pub enum Version {
 }
 
 /// What an ethertype says of what follows.
-pub enum Next {
+pub enum NextHeader {
     /// An IP header.
     Ip(Version),
     /// A VLAN tag.
@@ -36,12 +36,12 @@ const TAGS_MAX: usize = 2;
 
 /// What follows an ethertype in network order.
 #[inline(always)]
-pub fn next(ethertype: [u8; 2]) -> Next {
+pub fn next(ethertype: [u8; 2]) -> NextHeader {
     match u16::from_ne_bytes(ethertype) {
-        IPV4 => Next::Ip(Version::V4),
-        IPV6 => Next::Ip(Version::V6),
-        CUSTOMER_TAG | PROVIDER_TAG => Next::Tag,
-        _ => Next::Other,
+        IPV4 => NextHeader::Ip(Version::V4),
+        IPV6 => NextHeader::Ip(Version::V6),
+        CUSTOMER_TAG | PROVIDER_TAG => NextHeader::Tag,
+        _ => NextHeader::Other,
     }
 }
 
@@ -62,7 +62,7 @@ const NESTED: u32 = u32::MAX;
 
 /// Where a frame has its IP header.
 #[derive(Clone, Copy)]
-pub struct Tagged {
+pub struct VlanInfo {
     /// Its version.
     pub version: Version,
     /// Bytes of tags before it; 0 without any.
@@ -71,7 +71,7 @@ pub struct Tagged {
     first_id: u32,
 }
 
-impl Tagged {
+impl VlanInfo {
     /// A frame without tags.
     #[inline(always)]
     pub const fn none(version: Version) -> Self {
@@ -89,9 +89,9 @@ impl Tagged {
             }
             tags_len += TAG_LEN;
             match next([e0, e1]) {
-                Next::Ip(version) => return Some(Self { version, tags_len, first_id }),
-                Next::Tag => {}
-                Next::Other => return None,
+                NextHeader::Ip(version) => return Some(Self { version, tags_len, first_id }),
+                NextHeader::Tag => {}
+                NextHeader::Other => return None,
             }
         }
         None

@@ -30,7 +30,7 @@ macro_rules! logged {
                 reason: Reason,
                 length: u32,
             ) {
-                let Some(own) = $family::in_place(packet) else { return };
+                let Some(own) = $family::header_ref(packet) else { return };
                 let source: $address = $family::source::<P>(&own).octets();
                 let destination: $address = $family::destination::<P>(&own).octets();
                 debug!(

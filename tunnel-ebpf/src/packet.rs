@@ -15,7 +15,7 @@ pub struct WriteFailed;
 ///
 /// Until something changes where the packet lies in memory, as helpers that write to it may; the verifier
 /// refuses a program that reads on then (kernel/bpf/verifier.c, clear_all_pkt_pointers).
-pub trait InPlace<const N: usize>: Copy {
+pub trait HeaderRef<const N: usize>: Copy {
     /// `M` words from the one with the index `FIRST` on, as they stand in memory.
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M];
 }
@@ -26,7 +26,7 @@ pub trait InPlace<const N: usize>: Copy {
 /// packet, or nothing.
 pub trait Packet {
     /// Its own IP header, of `N` words without options.
-    type Header<const N: usize>: InPlace<N>;
+    type Header<const N: usize>: HeaderRef<N>;
 
     /// Bytes from the network header to the end of the packet, trailing padding included. Of a packet
     /// whose header was read, and so is there.

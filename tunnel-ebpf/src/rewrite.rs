@@ -47,7 +47,7 @@ pub struct NewChecksum {
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut>(
     packet: &mut P,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     new: &NewPacket<F::NewHeader>,
 ) -> Result<(), WriteFailed> {
     F::store_header(packet, own, &new.header)?;
@@ -69,7 +69,7 @@ pub fn packet<F: Family, P: PacketMut>(
 #[inline(always)]
 pub fn icmp_error<F: Family, P: PacketMut>(
     packet: &mut P,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     header: &F::NewHeader,
     quote: &NewQuote<F::NewHeader>,
 ) -> Result<(), WriteFailed> {

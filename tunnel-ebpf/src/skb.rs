@@ -17,9 +17,9 @@ use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 use tunnel_ebpf::parse::segments::{Segmented, header_len};
 
-use crate::dispatch::{Behind, Tags};
+use crate::dispatch::{Tags, Vlan};
 use crate::header::Header;
-use crate::link::{NO_VLAN, Tagged, vlan_id};
+use crate::link::{NO_VLAN, VlanInfo, vlan_id};
 use crate::place;
 use crate::settings::link_header_len;
 use crate::socket;
@@ -41,8 +41,8 @@ pub fn outer_vlan(ctx: &TcContext) -> u32 {
 
 /// Finds the IP header of a frame with tags.
 #[inline(always)]
-pub fn behind_tags(ctx: &TcContext) -> Option<Tagged> {
-    Tagged::from_bits(skb_behind_tags(ctx.skb.skb))
+pub fn behind_tags(ctx: &TcContext) -> Option<VlanInfo> {
+    VlanInfo::from_bits(skb_behind_tags(ctx.skb.skb))
 }
 
 /// A packet that tc hands to a program.
@@ -231,7 +231,7 @@ impl<T: Tags> Packet for Skb<T> {
 #[inline(never)]
 extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
     let ctx = TcContext::new(ctx);
-    Tagged::to_bits(Tagged::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
+    VlanInfo::to_bits(VlanInfo::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
 }
 
 /// How many packets a segmented one is for which the kernel has not counted them. A global function, as
@@ -239,7 +239,7 @@ extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn skb_segments(ctx: *mut __sk_buff, tags_len: u32) -> u32 {
-    let packet = Skb::new(&TcContext::new(ctx), Behind(tags_len as usize));
+    let packet = Skb::new(&TcContext::new(ctx), Vlan(tags_len as usize));
     // SAFETY: the context is a valid `__sk_buff`.
     let segment_len = unsafe { (*ctx).gso_size };
     Segmented { len: packet.extent(), header_len: header_len(&packet), segment_len }.count()
@@ -256,7 +256,7 @@ extern "C" fn skb_walk(
     available: u32,
 ) -> u64 {
     // From the first extension header on: one offset takes less stack than two.
-    let packet = Skb::new(&TcContext::new(ctx), Behind((tags_len + start) as usize));
+    let packet = Skb::new(&TcContext::new(ctx), Vlan((tags_len + start) as usize));
     walk(&packet, 0, first as u8, available).to_bits()
 }
 

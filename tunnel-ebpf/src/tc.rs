@@ -6,13 +6,13 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
-use tunnel_ebpf::decide::icmp_error::Readdressed;
+use tunnel_ebpf::decide::icmp_error::IcmpErrorRewrite;
 use tunnel_ebpf::decide::{Step, egress, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
-use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
-use crate::link::Tagged;
+use crate::dispatch::{Handler, Supported, Tags, dispatch, inline_fast_path};
+use crate::link::VlanInfo;
 use crate::maps::PinnedMaps;
 use crate::skb::{Skb, behind_tags, ethertype, outer_vlan};
 
@@ -32,9 +32,9 @@ struct Egress<'a>(&'a TcContext);
 
 impl Handler for Egress<'_> {
     #[inline(always)]
-    fn handle<F: Handled, T: Tags>(&self, tags: T) -> i32 {
+    fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32 {
         let skb = Skb::new(self.0, tags);
-        let step = if saves_calls::<F, T>() {
+        let step = if inline_fast_path::<F, T>() {
             let mut skb = skb;
             egress::packet::<F, _, _>(&mut skb, &PinnedMaps::<F>::new())
         } else {
@@ -62,7 +62,7 @@ impl Handler for Egress<'_> {
     }
 
     #[inline(always)]
-    fn behind_tags(&self) -> Option<Tagged> {
+    fn behind_tags(&self) -> Option<VlanInfo> {
         behind_tags(self.0)
     }
 }
@@ -71,9 +71,9 @@ struct Ingress<'a>(&'a TcContext);
 
 impl Handler for Ingress<'_> {
     #[inline(always)]
-    fn handle<F: Handled, T: Tags>(&self, tags: T) -> i32 {
+    fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32 {
         let skb = Skb::new(self.0, tags);
-        let step = if saves_calls::<F, T>() {
+        let step = if inline_fast_path::<F, T>() {
             let mut skb = skb;
             ingress::packet::<F, _, _>(&mut skb, &PinnedMaps::<F>::new())
         } else {
@@ -102,14 +102,14 @@ impl Handler for Ingress<'_> {
     }
 
     #[inline(always)]
-    fn behind_tags(&self) -> Option<Tagged> {
+    fn behind_tags(&self) -> Option<VlanInfo> {
         behind_tags(self.0)
     }
 }
 
 #[inline(always)]
-fn error<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
-    let mut new = Readdressed::none();
+fn error<F: Supported, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
+    let mut new = IcmpErrorRewrite::none();
     let step = match direction {
         Direction::Egress => egress_error::<F, T>(skb, &mut new),
         Direction::Ingress => ingress_error::<F, T>(skb, &mut new),
@@ -139,37 +139,37 @@ pub fn outcome(step: Step) -> Outcome {
 // one step of an error to the next lies in a frame of its own, which other packets do without.
 
 #[inline(never)]
-fn egress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+fn egress_error_in_steps<F: Supported, T: Tags>(skb: Skb<T>) -> u64 {
     error::<F, T>(skb, Direction::Egress)
 }
 
 #[inline(never)]
-fn ingress_error_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+fn ingress_error_in_steps<F: Supported, T: Tags>(skb: Skb<T>) -> u64 {
     error::<F, T>(skb, Direction::Ingress)
 }
 
 #[inline(never)]
-fn egress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
+fn egress_packet<F: Supported, T: Tags>(mut skb: Skb<T>) -> u64 {
     egress::packet::<F, _, _>(&mut skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn egress_unknown<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+fn egress_unknown<F: Supported, T: Tags>(skb: Skb<T>) -> u64 {
     egress::unknown::<F, _, _>(&skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn ingress_packet<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
+fn ingress_packet<F: Supported, T: Tags>(mut skb: Skb<T>) -> u64 {
     ingress::packet::<F, _, _>(&mut skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn ingress_unknown<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+fn ingress_unknown<F: Supported, T: Tags>(skb: Skb<T>) -> u64 {
     ingress::unknown::<F, _, _>(&skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn ingress_query_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
+fn ingress_query_in_steps<F: Supported, T: Tags>(skb: Skb<T>) -> u64 {
     match Step::from_bits(ingress_query::<F, T>(skb)) {
         Step::Shown { peer_sends } => ingress_shown::<F, T>(skb, peer_sends),
         step => step.to_bits(),
@@ -177,35 +177,41 @@ fn ingress_query_in_steps<F: Handled, T: Tags>(skb: Skb<T>) -> u64 {
 }
 
 #[inline(never)]
-fn ingress_query<F: Handled, T: Tags>(mut skb: Skb<T>) -> u64 {
+fn ingress_query<F: Supported, T: Tags>(mut skb: Skb<T>) -> u64 {
     icmp_query::ingress::<F, _, _>(&mut skb, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn ingress_shown<F: Handled, T: Tags>(skb: Skb<T>, peer_sends: bool) -> u64 {
+fn ingress_shown<F: Supported, T: Tags>(skb: Skb<T>, peer_sends: bool) -> u64 {
     icmp_query::shown::<F, _, _>(&skb, &PinnedMaps::<F>::new(), peer_sends).to_bits()
 }
 
 #[inline(never)]
-fn egress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Address>) -> u64 {
+fn egress_error<F: Supported, T: Tags>(skb: Skb<T>, new: &mut IcmpErrorRewrite<F::Address>) -> u64 {
     icmp_error::egress::<F, _, _>(&skb, &PinnedMaps::<F>::new(), new).to_bits()
 }
 
 #[inline(never)]
-fn ingress_error<F: Handled, T: Tags>(skb: Skb<T>, new: &mut Readdressed<F::Address>) -> u64 {
+fn ingress_error<F: Supported, T: Tags>(
+    skb: Skb<T>,
+    new: &mut IcmpErrorRewrite<F::Address>,
+) -> u64 {
     icmp_error::ingress::<F, _, _>(&skb, &PinnedMaps::<F>::new(), new).to_bits()
 }
 
 #[inline(never)]
-fn rewrite_with_quote<F: Handled, T: Tags>(mut skb: Skb<T>, new: &Readdressed<F::Address>) -> u64 {
+fn rewrite_with_quote<F: Supported, T: Tags>(
+    mut skb: Skb<T>,
+    new: &IcmpErrorRewrite<F::Address>,
+) -> u64 {
     Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut skb, new)).to_bits()
 }
 
 #[inline(never)]
-fn rewrite_without_quote<F: Handled, T: Tags>(
+fn rewrite_without_quote<F: Supported, T: Tags>(
     mut skb: Skb<T>,
     direction: Direction,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> u64 {
     let maps = PinnedMaps::<F>::new();
     Step::Done(icmp_error::rewrite_without_quote::<F, _, _>(&mut skb, &maps, direction, new))
@@ -213,7 +219,7 @@ fn rewrite_without_quote<F: Handled, T: Tags>(
 }
 
 #[inline(always)]
-fn finish<F: Handled, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outcome) -> i32 {
+fn finish<F: Supported, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outcome) -> i32 {
     match outcome {
         // What was rewritten was counted at once.
         Outcome::NotOurs | Outcome::Rewritten { .. } => TC_ACT_UNSPEC,

@@ -6,13 +6,13 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
-use tunnel_ebpf::decide::icmp_error::Readdressed;
+use tunnel_ebpf::decide::icmp_error::IcmpErrorRewrite;
 use tunnel_ebpf::decide::{Step, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
-use crate::dispatch::{Handled, Handler, Tags, dispatch, saves_calls};
-use crate::link::{NO_VLAN, Tagged};
+use crate::dispatch::{Handler, Supported, Tags, dispatch, inline_fast_path};
+use crate::link::{NO_VLAN, VlanInfo};
 use crate::maps::PinnedMaps;
 use crate::tc::outcome;
 use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
@@ -30,9 +30,9 @@ struct Ingress<'a>(&'a XdpContext);
 
 impl Handler for Ingress<'_> {
     #[inline(always)]
-    fn handle<F: Handled, T: Tags>(&self, tags: T) -> i32 {
+    fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32 {
         let packet = XdpBuff::new(self.0, tags);
-        let step = if saves_calls::<F, T>() {
+        let step = if inline_fast_path::<F, T>() {
             let mut packet = packet;
             ingress::packet::<F, _, _>(&mut packet, &PinnedMaps::<F>::new())
         } else {
@@ -62,14 +62,14 @@ impl Handler for Ingress<'_> {
     }
 
     #[inline(always)]
-    fn behind_tags(&self) -> Option<Tagged> {
+    fn behind_tags(&self) -> Option<VlanInfo> {
         behind_tags(self.0)
     }
 }
 
 #[inline(always)]
-fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
-    let mut new = Readdressed::none();
+fn error<F: Supported, T: Tags>(packet: XdpBuff<T>) -> u64 {
+    let mut new = IcmpErrorRewrite::none();
     let step = ingress_error::<F, T>(packet, &mut new);
     match Step::from_bits(step) {
         Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
@@ -86,22 +86,22 @@ fn error<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
 // A function of the program each, as at tc.
 
 #[inline(never)]
-fn error_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
+fn error_in_steps<F: Supported, T: Tags>(packet: XdpBuff<T>) -> u64 {
     error::<F, T>(packet)
 }
 
 #[inline(never)]
-fn ingress_packet<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
+fn ingress_packet<F: Supported, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
     ingress::packet::<F, _, _>(&mut packet, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn unknown<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
+fn unknown<F: Supported, T: Tags>(packet: XdpBuff<T>) -> u64 {
     ingress::unknown::<F, _, _>(&packet, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn query_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
+fn query_in_steps<F: Supported, T: Tags>(packet: XdpBuff<T>) -> u64 {
     match Step::from_bits(query::<F, T>(packet)) {
         Step::Shown { peer_sends } => shown::<F, T>(packet, peer_sends),
         step => step.to_bits(),
@@ -109,35 +109,35 @@ fn query_in_steps<F: Handled, T: Tags>(packet: XdpBuff<T>) -> u64 {
 }
 
 #[inline(never)]
-fn query<F: Handled, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
+fn query<F: Supported, T: Tags>(mut packet: XdpBuff<T>) -> u64 {
     icmp_query::ingress::<F, _, _>(&mut packet, &PinnedMaps::<F>::new()).to_bits()
 }
 
 #[inline(never)]
-fn shown<F: Handled, T: Tags>(packet: XdpBuff<T>, peer_sends: bool) -> u64 {
+fn shown<F: Supported, T: Tags>(packet: XdpBuff<T>, peer_sends: bool) -> u64 {
     icmp_query::shown::<F, _, _>(&packet, &PinnedMaps::<F>::new(), peer_sends).to_bits()
 }
 
 #[inline(never)]
-fn ingress_error<F: Handled, T: Tags>(
+fn ingress_error<F: Supported, T: Tags>(
     packet: XdpBuff<T>,
-    new: &mut Readdressed<F::Address>,
+    new: &mut IcmpErrorRewrite<F::Address>,
 ) -> u64 {
     icmp_error::ingress::<F, _, _>(&packet, &PinnedMaps::<F>::new(), new).to_bits()
 }
 
 #[inline(never)]
-fn rewrite_with_quote<F: Handled, T: Tags>(
+fn rewrite_with_quote<F: Supported, T: Tags>(
     mut packet: XdpBuff<T>,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> u64 {
     Step::Done(icmp_error::rewrite_with_quote::<F, _>(&mut packet, new)).to_bits()
 }
 
 #[inline(never)]
-fn rewrite_without_quote<F: Handled, T: Tags>(
+fn rewrite_without_quote<F: Supported, T: Tags>(
     mut packet: XdpBuff<T>,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> u64 {
     let (maps, direction) = (PinnedMaps::<F>::new(), Direction::Ingress);
     Step::Done(icmp_error::rewrite_without_quote::<F, _, _>(&mut packet, &maps, direction, new))
@@ -145,7 +145,7 @@ fn rewrite_without_quote<F: Handled, T: Tags>(
 }
 
 #[inline(always)]
-fn finish<F: Handled, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
+fn finish<F: Supported, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
     match outcome {
         // What was rewritten was counted at once.
         Outcome::NotOurs | Outcome::Rewritten { .. } => XDP_PASS as i32,

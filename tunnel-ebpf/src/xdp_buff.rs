@@ -13,9 +13,9 @@ use tunnel_ebpf::checksum::{mended, mended_optional};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
-use crate::dispatch::{Behind, Tags, Untagged};
+use crate::dispatch::{Tags, Untagged, Vlan};
 use crate::header::Header;
-use crate::link::Tagged;
+use crate::link::VlanInfo;
 use crate::place;
 use crate::settings::link_header_len;
 
@@ -32,8 +32,8 @@ pub fn ethertype(ctx: &XdpContext) -> Option<[u8; 2]> {
 
 /// Finds the IP header of a frame with tags.
 #[inline(always)]
-pub fn behind_tags(ctx: &XdpContext) -> Option<Tagged> {
-    Tagged::from_bits(xdp_behind_tags(ctx.ctx))
+pub fn behind_tags(ctx: &XdpContext) -> Option<VlanInfo> {
+    VlanInfo::from_bits(xdp_behind_tags(ctx.ctx))
 }
 
 /// A pointer to a `V` at `offset` from the link header on, if the first fragment holds all of it.
@@ -197,7 +197,7 @@ impl<T: Tags> Packet for XdpBuff<T> {
 #[inline(never)]
 extern "C" fn xdp_behind_tags(ctx: *mut xdp_md) -> u64 {
     let packet = XdpBuff { xdp: ctx, tags: Untagged };
-    Tagged::to_bits(Tagged::find(|tags_len| packet.load(link_header_len() + tags_len)))
+    VlanInfo::to_bits(VlanInfo::find(|tags_len| packet.load(link_header_len() + tags_len)))
 }
 
 /// Walks past extension headers. A global function, as for an skb.
@@ -211,7 +211,7 @@ extern "C" fn xdp_walk(
     available: u32,
 ) -> u64 {
     // From the first extension header on, as for an skb.
-    let packet = XdpBuff { xdp: ctx, tags: Behind((tags_len + start) as usize) };
+    let packet = XdpBuff { xdp: ctx, tags: Vlan((tags_len + start) as usize) };
     walk(&packet, 0, first as u8, available).to_bits()
 }
 

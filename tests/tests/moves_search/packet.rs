@@ -2,7 +2,7 @@
 
 use tunnel_common::counters::Count;
 use tunnel_common::move_notice::{Mark, mark, payload};
-use tunnel_ebpf::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
 
 /// An IPv4 address in network order.
 pub type Octets = [u8; 4];
@@ -66,7 +66,7 @@ impl Frame {
 #[derive(Clone, Copy)]
 pub struct Header<const N: usize>([u32; N]);
 
-impl<const N: usize> InPlace<N> for Header<N> {
+impl<const N: usize> HeaderRef<N> for Header<N> {
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
         std::array::from_fn(|i| self.0[FIRST + i])
     }

@@ -22,7 +22,7 @@ use tunnel_common::settings::{
 
 use crate::cluster::{Cluster, Entry, Link, Pair, Range, Role};
 use crate::counts::{Counter, Counts};
-use crate::model::{Key, Marks, Memory, Treatment};
+use crate::model::{FlowAction, Key, Marks, Memory};
 
 /// What the loader would set in the programs.
 pub fn settings(cluster: &Cluster) -> Settings {
@@ -257,9 +257,9 @@ where
             is_datagram: flow.kind == DATAGRAM,
         };
         let treatment = match state.action {
-            LEFT_ALONE => Treatment::LeftAlone,
-            FROM_UNDERLAY => Treatment::FromUnderlay,
-            BYPASSED => Treatment::Bypassed,
+            LEFT_ALONE => FlowAction::LeftAlone,
+            FROM_UNDERLAY => FlowAction::FromUnderlay,
+            BYPASSED => FlowAction::Bypassed,
             other => anyhow::bail!("{key:?} is treated as {other}"),
         };
         memory.flows.insert(key, treatment);

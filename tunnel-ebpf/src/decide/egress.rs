@@ -27,7 +27,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let destination = F::destination::<P>(&own);
     let Some(peer) = &tables.peer(destination).found()? else { return Ok(Step::Unknown) };
     let header = F::header::<P>(&own);
@@ -83,7 +83,7 @@ fn decide_unknown<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     if tables.is_missed(F::destination::<P>(&own)) {
         cold_path();
         return Err(Reason::Contended);
@@ -117,7 +117,7 @@ fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
 fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     from: &EgressSource<F::Address>,

@@ -21,7 +21,7 @@ use crate::tables::{FlowAction, Tables};
 
 /// The addresses that an error and its quote are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Readdressed<A> {
+pub struct IcmpErrorRewrite<A> {
     /// Those of the error itself.
     pub wire: Addresses<A>,
     /// Those of the quoted packet, if it is rewritten.
@@ -36,7 +36,7 @@ pub struct Readdressed<A> {
     pub slot: u32,
 }
 
-impl<A: Address> Readdressed<A> {
+impl<A: Address> IcmpErrorRewrite<A> {
     /// Something to fill in.
     #[must_use]
     #[inline(always)]
@@ -58,7 +58,7 @@ impl<A: Address> Readdressed<A> {
 pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
-    new: &mut Readdressed<F::Address>,
+    new: &mut IcmpErrorRewrite<F::Address>,
 ) -> Step {
     match decide_egress::<F, P, T>(packet, tables, new) {
         Ok(()) => Step::IcmpError,
@@ -73,9 +73,9 @@ pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
 fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
-    new: &mut Readdressed<F::Address>,
+    new: &mut IcmpErrorRewrite<F::Address>,
 ) -> Result<(), Option<Reason>> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let ip = F::parse(packet, &header)?;
     let Some(peer) = &tables.peer_once(ip.addresses.destination).found()? else {
@@ -132,9 +132,9 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
 pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
-    new: &mut Readdressed<F::Address>,
+    new: &mut IcmpErrorRewrite<F::Address>,
 ) -> Step {
-    let Some(own) = F::in_place(packet) else { return Step::Done(Outcome::NotOurs) };
+    let Some(own) = F::header_ref(packet) else { return Step::Done(Outcome::NotOurs) };
     let header = F::header::<P>(&own);
     // What is wrong with a packet from a peer was found out before; of others, it is not known
     // whether they concern one.
@@ -149,11 +149,11 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
         Err(reason) => return Step::Done(Outcome::NotRewritten(reason)),
     };
     match (about::<F, P, T>(packet, &ip, tables, is_from_peer, new), is_from_peer) {
-        (Ok(About::Ours), _) | (Ok(About::Other), true) => Step::IcmpError,
-        (Ok(About::LeftAlone(reason)), _) | (Err(reason), true) => {
+        (Ok(QuotedFlow::Ours), _) | (Ok(QuotedFlow::Other), true) => Step::IcmpError,
+        (Ok(QuotedFlow::LeftAlone(reason)), _) | (Err(reason), true) => {
             Step::Done(Outcome::NotRewritten(reason))
         }
-        (Ok(About::Other) | Err(_), false) => Step::Done(Outcome::NotOurs),
+        (Ok(QuotedFlow::Other) | Err(_), false) => Step::Done(Outcome::NotOurs),
     }
 }
 
@@ -162,7 +162,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
 fn sender<A: Address, T: Tables<A>>(
     tables: &T,
     ip: &Ip<A>,
-    new: &mut Readdressed<A>,
+    new: &mut IcmpErrorRewrite<A>,
 ) -> Result<bool, Reason> {
     let Addresses { source, destination } = ip.addresses;
     match &tables.peer_once(source).found()? {
@@ -180,8 +180,8 @@ fn sender<A: Address, T: Tables<A>>(
 }
 
 /// The packet that an error that arrives is about.
-enum About {
-    /// One that this host sent to a peer's private address. Its addresses stand in the [`Readdressed`] already:
+enum QuotedFlow {
+    /// One that this host sent to a peer's private address. Its addresses stand in the [`IcmpErrorRewrite`] already:
     /// here, they would be undefined in all other variants, and the verifier refuses that.
     Ours,
     /// One that was not rewritten, for this reason.
@@ -196,25 +196,25 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     ip: &Ip<F::Address>,
     tables: &T,
     is_from_peer: bool,
-    new: &mut Readdressed<F::Address>,
-) -> Result<About, Reason> {
+    new: &mut IcmpErrorRewrite<F::Address>,
+) -> Result<QuotedFlow, Reason> {
     let quote = quote::parse::<F, P>(packet, ip)?;
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
     let Quote { offset, ip: quoted } = quote;
     let Addresses { source, destination } = quoted.addresses;
-    let Some(peer) = &tables.peer_once(destination).found()? else { return Ok(About::Other) };
+    let Some(peer) = &tables.peer_once(destination).found()? else { return Ok(QuotedFlow::Other) };
     if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
-        return Ok(About::Other);
+        return Ok(QuotedFlow::Other);
     }
-    let Some(own) = own::private_of(tables, peer, source) else { return Ok(About::Other) };
+    let Some(own) = own::private_of(tables, peer, source) else { return Ok(QuotedFlow::Other) };
     if bypass::applies_to_quoted(packet, offset, &quoted, peer, peer.conditions(), tables) {
-        return Ok(About::LeftAlone(Reason::Bypass));
+        return Ok(QuotedFlow::LeftAlone(Reason::Bypass));
     }
     let mut sent = Addresses { source: own, destination };
     if peer.conditions().has_public_flows() {
         match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
-            Some(FlowAction::LeftAlone) => return Ok(About::LeftAlone(Reason::PublicFlow)),
+            Some(FlowAction::LeftAlone) => return Ok(QuotedFlow::LeftAlone(Reason::PublicFlow)),
             Some(FlowAction::FromUnderlay) => sent.source = source,
             Some(FlowAction::Bypassed) | None => {}
         }
@@ -228,7 +228,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     if !is_from_peer {
         new.slot = slot;
     }
-    Ok(About::Ours)
+    Ok(QuotedFlow::Ours)
 }
 
 /// Counts an error that was rewritten with its quote: apart from that, for the sake of the stack.
@@ -249,7 +249,7 @@ pub fn count_with_quote<F: Family, P: Packet, T: Tables<F::Address>>(
 #[inline(always)]
 pub fn rewrite_with_quote<F: Family, P: PacketMut>(
     packet: &mut P,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> Outcome {
     match try_rewrite_with_quote::<F, P>(packet, new) {
         Ok(()) => Outcome::Rewritten { slot: new.slot },
@@ -260,10 +260,10 @@ pub fn rewrite_with_quote<F: Family, P: PacketMut>(
 #[inline(always)]
 fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     packet: &mut P,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> Result<(), Reason> {
     let offset = new.header_len as usize + icmp::HEADER_LEN;
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let quoted = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
     let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
@@ -279,9 +279,9 @@ pub fn rewrite_without_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
     direction: Direction,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> Outcome {
-    let Some(own) = F::in_place(packet) else {
+    let Some(own) = F::header_ref(packet) else {
         return Outcome::NotRewritten(Reason::Truncated);
     };
     let ip = match F::parse(packet, &F::header::<P>(&own)) {

@@ -27,7 +27,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let ip = F::parse(packet, &F::header::<P>(&own))?;
     let Some(peer) = &tables.peer_once(ip.addresses.source).found()? else {
         return Err(Reason::Contended);
@@ -109,7 +109,7 @@ pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     peer_sends: bool,
 ) -> Step {
-    match F::in_place(packet) {
+    match F::header_ref(packet) {
         Some(own) if tables.settle(F::source::<P>(&own), peer_sends) => {
             Step::Done(Outcome::NotOurs)
         }

@@ -34,7 +34,7 @@ fn decide_unknown<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     if tables.is_missed(F::source::<P>(&own)) {
         cold_path();
         return Err(Reason::Contended);
@@ -47,7 +47,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
 ) -> Result<Step, Reason> {
-    let own = F::in_place(packet).ok_or(Reason::Truncated)?;
+    let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let source = F::source::<P>(&own);
     let Some(peer) = &tables.peer(source).found()? else { return Ok(Step::Unknown) };
     let mut conditions = peer.conditions();
@@ -74,7 +74,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
 #[inline(always)]
 fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
 ) -> Result<Step, Reason> {
     let guarded = tables.guarded();
     // This host's private address is no address of the network outside.
@@ -130,7 +130,7 @@ fn native<F: Family, T: Tables<F::Address>>(
 fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     conditions: Conditions,
@@ -179,7 +179,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
 pub(super) fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     ip: &Ip<F::Address>,
     peer: &PeerEntry<'_, F::Address>,
     own_private: F::Address,

@@ -22,7 +22,7 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 pub use self::step::Step;
 
-use self::icmp_error::Readdressed;
+use self::icmp_error::IcmpErrorRewrite;
 
 use crate::address::Addresses;
 use crate::checksum::{difference, pseudo_header};
@@ -55,7 +55,7 @@ pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
         Step::Shown { peer_sends } => icmp_query::shown::<F, P, T>(packet, tables, peer_sends),
         step => step,
     };
-    let mut new = Readdressed::none();
+    let mut new = IcmpErrorRewrite::none();
     let step = match (step, direction) {
         (Step::IcmpError, Direction::Egress) => {
             icmp_error::egress::<F, P, T>(packet, tables, &mut new)
@@ -84,7 +84,7 @@ fn rewritten<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
     direction: Direction,
-    own: &F::InPlace<P>,
+    own: &F::HeaderRef<P>,
     ip: &Ip<F::Address>,
     addresses: Addresses<F::Address>,
     slot: u32,

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use tunnel_common::outcome::Reason;
 
-use super::icmp_error::Readdressed;
+use super::icmp_error::IcmpErrorRewrite;
 use crate::checksum::{added, difference, difference16, mended, mended_optional};
 use crate::family::Family;
 use crate::packet::{ChecksumKind, Packet};
@@ -86,7 +86,7 @@ pub fn mended_checksums<F: Family, P: Packet>(
     packet: &P,
     header: &F::Header,
     quoted_header: &F::Header,
-    new: &Readdressed<F::Address>,
+    new: &IcmpErrorRewrite<F::Address>,
 ) -> Result<[NewChecksum; 2], Reason> {
     let inner = difference(F::addresses(quoted_header), new.quoted);
     let icmp_offset = new.header_len as usize + icmp::CHECKSUM_OFFSET;

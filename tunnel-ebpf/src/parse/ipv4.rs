@@ -9,7 +9,7 @@ use tunnel_common::outcome::Reason;
 use crate::address::{Addresses, Words};
 use crate::checksum::{difference, mended};
 use crate::family::Family;
-use crate::packet::{InPlace as _, Packet, PacketMut, WriteFailed};
+use crate::packet::{HeaderRef as _, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{self, PseudoHeaderChecksum};
@@ -38,7 +38,7 @@ pub struct V4;
 
 impl Family for V4 {
     type Address = Address;
-    type InPlace<P: Packet> = P::Header<WORDS>;
+    type HeaderRef<P: Packet> = P::Header<WORDS>;
     type Header = Header;
     /// The checksum's word, source and destination.
     type NewHeader = [u32; 3];
@@ -49,7 +49,7 @@ impl Family for V4 {
     const HEADER_HAS_CHECKSUM: bool = true;
 
     #[inline(always)]
-    fn in_place<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
+    fn header_ref<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
         packet.header()
     }
 

@@ -7,7 +7,7 @@ use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
 use crate::family::Family;
-use crate::packet::{InPlace as _, Packet, PacketMut, WriteFailed};
+use crate::packet::{HeaderRef as _, Packet, PacketMut, WriteFailed};
 use crate::parse::extension::{Chain, End, is_extension};
 use crate::parse::icmp::Message;
 use crate::parse::icmpv6;
@@ -38,7 +38,7 @@ pub struct V6;
 
 impl Family for V6 {
     type Address = Address;
-    type InPlace<P: Packet> = P::Header<WORDS>;
+    type HeaderRef<P: Packet> = P::Header<WORDS>;
     type Header = Header;
     /// Source and destination.
     type NewHeader = [u32; 8];
@@ -49,7 +49,7 @@ impl Family for V6 {
     const HEADER_HAS_CHECKSUM: bool = false;
 
     #[inline(always)]
-    fn in_place<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
+    fn header_ref<P: Packet>(packet: &P) -> Option<P::Header<WORDS>> {
         packet.header()
     }
 

@@ -15,8 +15,8 @@ use crate::ops::difference::{self, Difference};
 use crate::ops::{attach, load_file};
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
-    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Trial,
-    WayBack, require_none,
+    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RollbackOptions, RolledBack,
+    State, Trial, require_none,
 };
 
 /// What was asked for.
@@ -124,7 +124,7 @@ fn begin(
         config: path::absolute(&request.config).doing(|| "looking for the file".into())?,
         content: ContentHash::of(content),
         deadline: began.after(time.seconds()),
-        way_back: WayBack {
+        way_back: RollbackOptions {
             self_names: running.selves.identity.names().map(ToString::to_string).collect(),
             no_routes: attachment.routes_managed == 0,
             hook: attachment.hook,

@@ -99,7 +99,7 @@ pub async fn run(
         )
     }));
     if privileged {
-        let loads = load::try_out(ingress);
+        let loads = load::probe(ingress);
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));
         let hook = match hook::best() {
             Hook::Tcx => "tcx",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
-use crate::dataplane::load::Purpose;
+use crate::dataplane::load::LoadOptions;
 use crate::dataplane::lock;
 use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
@@ -17,7 +17,7 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
 use crate::ops::attached::{self, Running};
-use crate::ops::membership::{self, Manner};
+use crate::ops::membership::{self, ChangeOptions};
 use crate::ops::move_notices::{self, Behind};
 use crate::ops::rollback::{Undo, undo};
 use crate::ops::{other_networks, private_in_arp, program_swap, route_changes, routing};
@@ -137,7 +137,7 @@ async fn apply(
     }
     if needed != attachment.settings || !unseen.is_empty() {
         let verbose = attachment.verbose == 1;
-        let purpose = Purpose { place, settings: needed, verbose };
+        let purpose = LoadOptions { place, settings: needed, verbose };
         program_swap::replace(folder, &purpose, maps, attachment, steps)?;
     }
     let snapshot = Snapshot::take(netlink).await?;
@@ -146,9 +146,9 @@ async fn apply(
         private_in_arp::set(folder.interface(), &sysctls, maps, attachment, steps)?;
     }
     let own_formers = membership::former_addresses(&selves::formers(&maps.self_tables()?));
-    let (ended, own) = (ended(edited, maps)?, membership::staying(has_moved));
-    let manner = Manner { drain, ended, own, own_formers };
-    membership::change(maps, wanted, &manner, interrupt, steps).await?;
+    let (ended, own) = (ended(edited, maps)?, membership::unmoved(has_moved));
+    let options = ChangeOptions { drain, ended, own, own_formers };
+    membership::change(maps, wanted, &options, interrupt, steps).await?;
     route_changes::execute(netlink, folder, routes, interrupt, steps).await
 }
 

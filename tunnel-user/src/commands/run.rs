@@ -25,7 +25,7 @@ use crate::model::text::list;
 use crate::ops::attach::request::Request;
 use crate::ops::detach;
 use crate::ops::drift::{self, MayFollow, Permission};
-use crate::plan::follow::{Action, Event, Follow, Report, Tell};
+use crate::plan::follow::{Action, Event, Follow, Notify, Report};
 use crate::trial;
 
 /// The most differences that a line of the log names.
@@ -97,7 +97,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
             let interface = folder.interface();
             tracing::error!("{interface} is not looked after, waiting: {why}");
             let line = why.lines().next().unwrap_or_default();
-            service_manager::tell(Tell::Status(format!("not looked at, waiting: {line}")));
+            service_manager::notify(Notify::Status(format!("not looked at, waiting: {line}")));
             told = Some(why);
         }
         let again = tokio::time::sleep(INTERVAL);
@@ -186,11 +186,11 @@ impl<'a> Daemon<'a> {
         let mut actions = VecDeque::from(self.follow.on(self.now(), event));
         while let Some(action) = actions.pop_front() {
             let event = match action {
-                Action::Look => {
-                    let look = drift::look(self.request, self.folder, &self.netlink, MAY_FOLLOW);
+                Action::FindDrift => {
+                    let look = drift::find(self.request, self.folder, &self.netlink, MAY_FOLLOW);
                     // A look changes nothing: it needs no end of its own.
                     tokio::select! {
-                        look = look => Event::Looked(look),
+                        look = look => Event::Compared(look),
                         _ = self.terminate.recv() => Event::Stop,
                         _ = self.stop.recv() => Event::Stop,
                     }
@@ -211,13 +211,13 @@ impl<'a> Daemon<'a> {
                         Err(Failure::Interrupted) => return false,
                         Err(failure) => {
                             let trouble =
-                                drift::trouble(&failure, self.folder, &self.netlink).await;
+                                drift::problem(&failure, self.folder, &self.netlink).await;
                             Event::Attached(Err(trouble))
                         }
                     }
                 }
-                Action::Tell(tell) => {
-                    tell_service_manager(tell);
+                Action::Notify(notice) => {
+                    notify_service_manager(notice);
                     continue;
                 }
                 Action::Report(report) => {
@@ -240,17 +240,17 @@ impl<'a> Daemon<'a> {
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
             // It goes on by itself as soon as the host has what is missing.
-            Report::Trouble(trouble) if trouble.awaited => {
-                tracing::warn!("{interface} is {}", trouble.line());
+            Report::Problem(problem) if problem.awaited => {
+                tracing::warn!("{interface} is {}", problem.line());
             }
-            Report::Trouble(trouble) => tracing::error!("{interface} is {}", trouble.line()),
+            Report::Problem(problem) => tracing::error!("{interface} is {}", problem.line()),
         }
     }
 }
 
-fn tell_service_manager(tell: Tell) {
-    tracing::debug!("telling the service manager: {tell:?}");
-    service_manager::tell(tell);
+fn notify_service_manager(notice: Notify) {
+    tracing::debug!("notifying the service manager: {notice:?}");
+    service_manager::notify(notice);
 }
 
 /// Each time the service manager wants to hear of the daemon; never if it does not.

@@ -74,7 +74,7 @@ impl Loaded {
 
 /// What the programs are loaded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Purpose {
+pub struct LoadOptions {
     /// Where they are to run.
     pub place: Place,
     /// What they have to deal with.
@@ -88,7 +88,11 @@ pub struct Purpose {
 /// # Errors
 /// [`Failure::Kernel`] with the verifier's last lines if it refuses, [`Failure::Host`] if the
 /// kernel lacks the privilege, a map type or, for XDP, a helper.
-pub fn load(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<Loaded, Failure> {
+pub fn load(
+    folder: &Folder,
+    capacity: &Capacity,
+    purpose: &LoadOptions,
+) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
     load_with(Abi::Current, &pins, capacity, purpose)
 }
@@ -101,7 +105,7 @@ pub(super) fn load_of(
     abi: Abi,
     folder: &Folder,
     capacity: &Capacity,
-    purpose: &Purpose,
+    purpose: &LoadOptions,
 ) -> Result<Loaded, Failure> {
     let pins: Vec<_> = abi.maps().into_iter().map(|name| (name, folder.map(name))).collect();
     load_with(abi, &pins, capacity, purpose)
@@ -114,7 +118,7 @@ pub(super) fn load_of(
 pub(super) fn load_into_new(
     folder: &Folder,
     capacity: &Capacity,
-    purpose: &Purpose,
+    purpose: &LoadOptions,
 ) -> Result<Loaded, Failure> {
     let pins = MAPS.map(|name| (name, folder.new_map(name)));
     load_with(Abi::Current, &pins, capacity, purpose)
@@ -125,10 +129,10 @@ pub(super) fn load_into_new(
 ///
 /// # Errors
 /// As for [`load`].
-pub fn try_out(ingress: Ingress) -> Result<(), Failure> {
+pub fn probe(ingress: Ingress) -> Result<(), Failure> {
     let place = Place { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
-    let purpose = Purpose { place, settings, verbose: false };
+    let purpose = LoadOptions { place, settings, verbose: false };
     load_with(Abi::Current, &[], &Capacity::least(), &purpose).map(|_| ())
 }
 
@@ -136,9 +140,9 @@ fn load_with(
     abi: Abi,
     pins: &[(&str, PathBuf)],
     capacity: &Capacity,
-    purpose: &Purpose,
+    purpose: &LoadOptions,
 ) -> Result<Loaded, Failure> {
-    let Purpose { place, settings, verbose } = *purpose;
+    let LoadOptions { place, settings, verbose } = *purpose;
     let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
     let mut loader = loader();
     let previous = settings_back(&settings);

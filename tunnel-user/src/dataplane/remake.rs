@@ -22,7 +22,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 
 use super::hook;
 use super::in_flight::{self, Change};
-use super::load::{Loaded, Purpose, load_into_new};
+use super::load::{LoadOptions, Loaded, load_into_new};
 use super::peer_filter::PeerFilter;
 use super::pins::{Folder, MAPS};
 use super::table::Table;
@@ -60,7 +60,7 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Failure> {
 /// # Errors
 /// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
 /// look into the new maps.
-pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(), Failure> {
+pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Failure> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
@@ -77,7 +77,7 @@ pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result
     result
 }
 
-fn remade(folder: &Folder, capacity: &Capacity, purpose: &Purpose) -> Result<(), Failure> {
+fn remade(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Failure> {
     let mut loaded: Loaded = load_into_new(folder, capacity, purpose)?;
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;

@@ -92,7 +92,7 @@ async fn detach(
     interrupt: &Interrupt,
 ) -> Result<Option<Report>, Failure> {
     interrupt.check().await?;
-    let leave = Leave { interrupt: Some(interrupt.clone()), ..Leave::default() };
+    let leave = Keep { interrupt: Some(interrupt.clone()), ..Keep::default() };
     if lost_pins::are_lost(folder)? {
         return match lost_pins::find(folder, netlink).await? {
             Some(Left { attachment, selves }) => {
@@ -119,7 +119,7 @@ async fn detach(
 
 /// What [`remove`] leaves on the host, for the attach that follows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Leave {
+pub(crate) struct Keep {
     /// The routes.
     pub routes: bool,
     /// Private addresses on the loopback interface.
@@ -136,7 +136,7 @@ pub(crate) async fn remove(
     attachment: &Attachment,
     recorded: &RecordedSelves,
     netlink: &Netlink,
-    leave: &Leave,
+    leave: &Keep,
 ) -> Result<Report, Failure> {
     folder.create()?;
     in_flight::begin(folder, Change::Detach)?;

@@ -1,5 +1,5 @@
-//! Whether what is attached is what the file says: what `rewrite run` asks before it attaches.
-//! Changes nothing, and asks the peers that are awaited once more.
+//! The drift of what is attached from the file: `rewrite run` asks for it before it attaches. Changes nothing, and asks
+//! the awaited peers once more.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
 use crate::dataplane::record::text;
-use crate::dataplane::upgrade::{Found, find, under_way};
+use crate::dataplane::upgrade::{self, Found, under_way};
 use crate::failure::Failure;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
@@ -22,7 +22,7 @@ use crate::host::snapshot::Snapshot;
 use crate::model::text::list;
 use crate::plan::awaited::settled;
 use crate::plan::bypass::BypassTable;
-use crate::plan::follow::{Look, Standing, Trouble};
+use crate::plan::follow::{Drift, Problem, Standing};
 use crate::plan::peer_tables::PeerTables;
 use crate::plan::peers::NamedPeer;
 use crate::plan::{peer_tables, selves, slots};
@@ -42,30 +42,30 @@ pub enum Permission {
 /// read and found right. The one place that says no to a file that is right.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Failure>;
 
-/// Looks. What is in the way of that is a finding as well.
-pub(crate) async fn look(
+/// Compares the interface with the file. A failure is an answer as well.
+pub(crate) async fn find(
     request: &Request,
     folder: &Folder,
     netlink: &Netlink,
     may_follow: MayFollow,
-) -> Look {
+) -> Drift {
     match compare(request, folder, netlink, may_follow).await {
-        Ok(look) => look,
-        Err(failure) => Look::Trouble(trouble(&failure, folder, netlink).await),
+        Ok(drift) => drift,
+        Err(failure) => Drift::Unknown(problem(&failure, folder, netlink).await),
     }
 }
 
-/// The trouble that keeps the file from being followed, and the state of the interface all the same.
-pub(crate) async fn trouble(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Trouble {
+/// The problem that keeps the file from being followed, and the state of the interface.
+pub(crate) async fn problem(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Problem {
     // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
     let awaited = matches!(failure, Failure::Refused { .. } | Failure::Host { .. });
     let standing = standing(folder, netlink).await;
-    Trouble { why: failure.to_string(), standing, awaited }
+    Problem { why: failure.to_string(), standing, awaited }
 }
 
 /// The next attach takes over what is attached, or goes on with that.
 fn is_of_before(folder: &Folder) -> Result<bool, Failure> {
-    Ok(under_way(folder).is_some() || find(folder)? != Found::Nothing)
+    Ok(under_way(folder).is_some() || upgrade::find(folder)? != Found::Nothing)
 }
 
 async fn standing(folder: &Folder, netlink: &Netlink) -> Standing {
@@ -104,44 +104,44 @@ async fn compare(
     folder: &Folder,
     netlink: &Netlink,
     may_follow: MayFollow,
-) -> Result<Look, Failure> {
+) -> Result<Drift, Failure> {
     bpffs::require()?;
     let (cluster, content) = load_file::load(&request.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
         let standing = standing(folder, netlink).await;
-        return Ok(Look::Trouble(Trouble { why, standing, awaited: false }));
+        return Ok(Drift::Unknown(Problem { why, standing, awaited: false }));
     }
     let plan = plan(request, folder.clone(), &cluster, netlink).await?;
     let interface = folder.interface();
     if !folder.exists() || folder.is_unfinished()? {
-        return Ok(Look::Differs(vec![format!("{interface} is not attached")]));
+        return Ok(Drift::Found(vec![format!("{interface} is not attached")]));
     }
     if folder.lacks_maps()? {
-        return Ok(Look::Differs(vec![format!("pins of {interface} are gone")]));
+        return Ok(Drift::Found(vec![format!("pins of {interface} are gone")]));
     }
     if is_of_before(folder)? {
-        return Ok(Look::Differs(vec![format!("the version before attached {interface}")]));
+        return Ok(Drift::Found(vec![format!("the version before attached {interface}")]));
     }
     if let Seen::Killed(_) = in_flight::seen(folder)? {
         let why = format!("a command that changed {interface} was killed or failed halfway");
-        return Ok(Look::Differs(vec![why]));
+        return Ok(Drift::Found(vec![why]));
     }
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {
-        return Ok(Look::Differs(vec![format!("packets on {interface} do not meet the programs")]));
+        return Ok(Drift::Found(vec![format!("packets on {interface} do not meet the programs")]));
     }
     let attachment = &running.attachment;
     if let Some(place) = Place::from_codes(attachment.hook, attachment.ingress)
         && !map_use::unseen(folder, place, attachment.ifindex, netlink).await?.is_empty()
     {
         let why = format!("the programs of {interface} look into other maps than the pinned ones");
-        return Ok(Look::Differs(vec![why]));
+        return Ok(Drift::Found(vec![why]));
     }
     let strays = running.strays(netlink).await?;
     if !strays.is_empty() {
         let strays: Vec<_> = strays.iter().map(ToString::to_string).collect();
         let strays = strays.join("; ");
-        return Ok(Look::Differs(vec![format!(
+        return Ok(Drift::Found(vec![format!(
             "{interface} runs more programs of rewrite, {strays}"
         )]));
     }
@@ -154,7 +154,7 @@ async fn compare(
     }
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
-    differences.extend(in_words(&difference::between(&running, &plan, netlink).await?));
+    differences.extend(describe(&difference::between(&running, &plan, netlink).await?));
     let (tables, now) = (running.maps.peers()?, monotonic()?);
     let unsettled = settled(&tables.v4, now, 0).len() + settled(&tables.v6, now, 0).len();
     if unsettled > 0 {
@@ -167,12 +167,12 @@ async fn compare(
         differences = missing_entries(&running, &tables, &plan)?;
     }
     if !differences.is_empty() {
-        return Ok(Look::Differs(differences));
+        return Ok(Drift::Found(differences));
     }
     move_notices::ask_again(&tables, &running.selves.identity);
     let peers = plan.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
-    Ok(Look::AsTheFileSays(format!(
+    Ok(Drift::None(format!(
         "{interface} is as {} says: {}, {peers} {noun}",
         request.config.display(),
         list(plan.membership.identity.names()),
@@ -242,7 +242,7 @@ fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
     (!same).then(|| format!("bypass for all traffic with peers is to be {}", list(wanted)))
 }
 
-fn in_words(difference: &difference::Difference) -> Vec<String> {
+fn describe(difference: &difference::Difference) -> Vec<String> {
     let mut words = Vec::new();
     if let Some((from, to)) = &difference.local_members {
         words.push(format!("this host was {}, and is {}", list(from), list(to)));

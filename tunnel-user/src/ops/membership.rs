@@ -13,7 +13,7 @@ use crate::plan::former::{self, Before, Formers};
 use crate::plan::handover::{Handover, Moved, OwnMove};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
-use crate::plan::peer_tables::{self, Change, Made, PeerTable, SETTLING, changes};
+use crate::plan::peer_tables::{self, AppliedChanges, Change, PeerTable, SETTLING, changes};
 use crate::plan::{bypass, selves, slots};
 
 /// As many entries are changed between two looks for a signal: some milliseconds.
@@ -91,7 +91,7 @@ pub fn set_selves(
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn send_from_now(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure> {
+pub fn switch_source(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure> {
     maps.set_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
 }
 
@@ -105,7 +105,7 @@ pub fn forget_selves(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure>
 
 /// How the change is to be made.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct ChangeOptions {
     /// For how long packets from where peers were are accepted.
     pub drain: Drain,
     /// Slots of peers that are no longer accepted from where they were.
@@ -116,8 +116,8 @@ pub struct Manner {
     pub own_formers: Vec<IpAddr>,
 }
 
-impl Manner {
-    /// The manner of a change to a file. The file says that this host is `selves`.
+impl ChangeOptions {
+    /// The options of a change to a file. The file says that this host is `selves`.
     #[must_use]
     pub fn of_file(drain: Drain, selves: &NewSelves) -> Self {
         let own_formers = former_addresses(&selves.formers);
@@ -139,7 +139,7 @@ pub struct Changed {
 pub async fn change(
     maps: &mut Maps,
     wanted: &Membership,
-    manner: &Manner,
+    options: &ChangeOptions,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
 ) -> Result<Changed, Failure> {
@@ -162,8 +162,8 @@ pub async fn change(
     let now = monotonic()?;
     let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(SETTLING));
     let current = maps.peers()?;
-    let Manner { drain, own, .. } = *manner;
-    let (ended, own_formers) = (manner.ended.clone(), manner.own_formers.clone());
+    let ChangeOptions { drain, own, .. } = *options;
+    let (ended, own_formers) = (options.ended.clone(), options.own_formers.clone());
     let handover = Handover { now, drain: drain.seconds(), ended, own, own_formers };
     let tables = handover.successor(&current, &tables);
     tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
@@ -194,7 +194,7 @@ async fn make<A>(
     mut changes: Vec<Change<A>>,
     change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
     interrupt: &Interrupt,
-) -> (Made<A>, Result<(), Failure>) {
+) -> (AppliedChanges<A>, Result<(), Failure>) {
     let (mut begun, mut result) = (0, Ok(()));
     for some in changes.chunks(AT_ONCE) {
         result = interrupt.check().await;
@@ -207,7 +207,7 @@ async fn make<A>(
         }
     }
     changes.truncate(begun);
-    (Made { before, changes }, result)
+    (AppliedChanges { before, changes }, result)
 }
 
 fn names_back(names: &BTreeMap<u32, MemberName>, slots: &[u32]) -> Undo {
@@ -223,7 +223,7 @@ pub fn former_addresses(formers: &Formers) -> Vec<IpAddr> {
 
 /// How this host stands while it stays where it is.
 #[must_use]
-pub fn staying(has_moved: bool) -> OwnMove {
+pub fn unmoved(has_moved: bool) -> OwnMove {
     let moved = if has_moved { Moved::Before } else { Moved::No };
     OwnMove { v4: moved, v6: moved }
 }

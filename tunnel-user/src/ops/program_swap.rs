@@ -4,7 +4,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::rollback::Undo;
 use crate::dataplane::hook;
-use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
@@ -19,7 +19,7 @@ use crate::plan::capacity::Capacity;
 /// If the kernel refuses.
 pub fn replace(
     folder: &Folder,
-    purpose: &Purpose,
+    purpose: &LoadOptions,
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
@@ -37,5 +37,5 @@ pub fn replace(
 pub fn restore(folder: &Folder, attachment: &Attachment, place: Place) -> Undo {
     let verbose = attachment.verbose == 1;
     let settings = attachment.settings;
-    Undo::ReplacePrograms(folder.clone(), Purpose { place, settings, verbose })
+    Undo::ReplacePrograms(folder.clone(), LoadOptions { place, settings, verbose })
 }

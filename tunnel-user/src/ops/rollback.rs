@@ -4,7 +4,7 @@ use tunnel_common::attachment::Attachment;
 
 use crate::dataplane::hook;
 use crate::dataplane::in_flight;
-use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::lock::Lock;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
@@ -15,7 +15,7 @@ use crate::host::netlink::Netlink;
 use crate::model::{MemberName, Private};
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
-use crate::plan::peer_tables::Made;
+use crate::plan::peer_tables::AppliedChanges;
 use crate::plan::routes::PeerRoute;
 use crate::plan::selves::SelfTables;
 
@@ -33,7 +33,7 @@ pub enum Undo {
     /// Remove the clsact qdisc of the interface.
     RemoveClsact(u32),
     /// Put programs that are loaded for this in the place of those that run.
-    ReplacePrograms(Folder, Purpose),
+    ReplacePrograms(Folder, LoadOptions),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
     /// Set a sysctl of the interface as it was.
@@ -43,9 +43,9 @@ pub enum Undo {
     /// Set a route as it was.
     RestoreRoute(PeerRoute),
     /// Change entries of the maps of IPv4 peers back.
-    ChangePeersV4(Made<[u8; 4]>),
+    ChangePeersV4(AppliedChanges<[u8; 4]>),
     /// Change entries of the maps of IPv6 peers back.
-    ChangePeersV6(Made<[u8; 16]>),
+    ChangePeersV6(AppliedChanges<[u8; 16]>),
     /// Name slots as they were, or free them.
     Names(Vec<(u32, Option<MemberName>)>),
     /// Set the bypass rules as they were.

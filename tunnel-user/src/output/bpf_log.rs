@@ -13,14 +13,14 @@ impl Log for InWords {
 
     fn log(&self, record: &Record<'_>) {
         let message = record.args().to_string();
-        tracing::info!("{}", in_words(&message).unwrap_or(message));
+        tracing::info!("{}", describe(&message).unwrap_or(message));
     }
 
     fn flush(&self) {}
 }
 
 /// `direction 0 reason 0 length 98 A to B`, as tunnel-ebpf's `tc.rs` writes it.
-fn in_words(message: &str) -> Option<String> {
+fn describe(message: &str) -> Option<String> {
     let mut words = message.split_whitespace();
     let mut number = |name: &str| {
         words.find(|word| *word == name)?;
@@ -47,14 +47,14 @@ mod tests {
     fn numbers_become_the_names_that_stats_shows() {
         let reason = Reason::Spoofed as usize;
         let message = format!("direction 1 reason {reason} length 98 10.0.0.2 to 198.51.100.2");
-        let words = in_words(&message).unwrap_or_default();
+        let words = describe(&message).unwrap_or_default();
         assert!(words.starts_with("ingress: 10.0.0.2 to 198.51.100.2, 98 bytes"), "{words}");
         assert!(words.contains("not rewritten: spoofed"), "{words}");
     }
 
     #[test]
     fn what_is_not_such_a_message_is_left_as_it_is() {
-        assert_eq!(in_words("direction 1 reason 99 length 98"), None);
-        assert_eq!(in_words("hello"), None);
+        assert_eq!(describe("direction 1 reason 99 length 98"), None);
+        assert_eq!(describe("hello"), None);
     }
 }

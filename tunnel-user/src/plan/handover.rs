@@ -8,7 +8,7 @@ use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::model::Family;
 use crate::plan::awaited::{is_single, private_range};
-use crate::plan::peer_tables::{PeerTable, PeerTables, side_by_side, tied};
+use crate::plan::peer_tables::{PeerTable, PeerTables, merge_join, tied};
 use crate::plan::range::{Address, Range, Taken};
 
 /// When, and how, addresses are handed over.
@@ -73,7 +73,7 @@ impl Handover {
 
     fn of_family<A: Address>(&self, current: &PeerTable<A>, wanted: &PeerTable<A>) -> PeerTable<A> {
         let (mut table, mut left, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
-        for (range, old, peer) in side_by_side(current, wanted) {
+        for (range, old, peer) in merge_join(current, wanted) {
             let Some(peer) = peer else {
                 left.extend(old.map(|old| (range, old)));
                 continue;

@@ -122,14 +122,14 @@ impl<A: Address> Change<A> {
 }
 
 /// Changes that were made, and what was before.
-pub struct Made<A> {
+pub struct AppliedChanges<A> {
     /// The entries before the first change.
     pub before: PeerTable<A>,
     /// The changes, in the order in which they were made.
     pub changes: Vec<Change<A>>,
 }
 
-impl<A: Address> Made<A> {
+impl<A: Address> AppliedChanges<A> {
     /// What takes them back, the last one first.
     #[must_use]
     pub fn back(&self) -> Vec<Change<A>> {
@@ -138,7 +138,7 @@ impl<A: Address> Made<A> {
 }
 
 /// There may be millions.
-impl<A> fmt::Debug for Made<A> {
+impl<A> fmt::Debug for AppliedChanges<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} changes", self.changes.len())
     }
@@ -153,7 +153,7 @@ pub fn changes<A: Address + PartialEq>(
 ) -> Vec<Change<A>> {
     let (mut public, mut former, mut private) = (Vec::new(), Vec::new(), Vec::new());
     let mut removed = Vec::new();
-    for (range, before, after) in side_by_side(current, wanted) {
+    for (range, before, after) in merge_join(current, wanted) {
         match after {
             Some(_) if before == after => {}
             Some(peer) => match peer.role {
@@ -173,14 +173,14 @@ pub fn changes<A: Address + PartialEq>(
 
 /// Every range of either table, in order, with its entries in the one and in the other. Much quicker
 /// than a search for each.
-pub fn side_by_side<'a, A: Address>(
+pub fn merge_join<'a, A: Address>(
     one: &'a PeerTable<A>,
     other: &'a PeerTable<A>,
 ) -> SideBySide<'a, A> {
     SideBySide { one: one.iter().peekable(), other: other.iter().peekable() }
 }
 
-/// What [`side_by_side`] walks.
+/// What [`merge_join`] walks.
 pub struct SideBySide<'a, A> {
     one: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
     other: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
@@ -231,7 +231,7 @@ mod tests {
     fn two_tables_are_walked_side_by_side() {
         let current = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
         let wanted = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
-        let seen: Vec<_> = side_by_side(&current, &wanted)
+        let seen: Vec<_> = merge_join(&current, &wanted)
             .map(|(range, one, other)| (range.prefix().to_string(), one, other))
             .collect();
         let seen: Vec<_> =
@@ -241,16 +241,16 @@ mod tests {
         assert_eq!(seen, expected);
         let none = PeerTable::new();
         assert!(
-            side_by_side(&none, &current).all(|(_, one, other)| one.is_none() && other.is_some())
+            merge_join(&none, &current).all(|(_, one, other)| one.is_none() && other.is_some())
         );
-        assert_eq!(side_by_side(&none, &none).count(), 0);
+        assert_eq!(merge_join(&none, &none).count(), 0);
     }
 
     #[test]
     fn changes_are_taken_back_in_reverse() {
         let before = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
         let after = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
-        let made = Made { changes: changes(&before, &after), before };
+        let made = AppliedChanges { changes: changes(&before, &after), before };
         assert_eq!(keys(&made.changes), ["set 192.0.2.2", "set 10.0.0.2", "remove 203.0.113.2"]);
         let back = made.back();
         assert_eq!(keys(&back), ["set 203.0.113.2", "set 10.0.0.2", "remove 192.0.2.2"]);

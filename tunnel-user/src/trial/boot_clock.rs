@@ -37,7 +37,7 @@ impl BootTime {
 
     /// What a clock on the wall shows then, if it shows `wall` when it is `now`. RFC 3339, UTC.
     #[must_use]
-    pub fn on_the_wall(self, now: Self, wall: SystemTime) -> String {
+    pub fn to_wall_clock(self, now: Self, wall: SystemTime) -> String {
         let (later, earlier) = (self.left(now), now.left(self));
         let then = wall.checked_add(later).and_then(|then| then.checked_sub(earlier));
         let rounded = then.and_then(|then| then.checked_add(Duration::from_millis(500)));
@@ -61,8 +61,8 @@ mod tests {
     fn a_deadline_is_on_the_wall_as_far_ahead_or_behind_as_it_is() {
         let now = BootTime(10_000);
         let wall = UNIX_EPOCH + Duration::from_secs(3600);
-        assert_eq!(now.after(60).on_the_wall(now, wall), "1970-01-01T01:01:00Z");
-        assert_eq!(now.on_the_wall(now.after(60), wall), "1970-01-01T00:59:00Z");
+        assert_eq!(now.after(60).to_wall_clock(now, wall), "1970-01-01T01:01:00Z");
+        assert_eq!(now.to_wall_clock(now.after(60), wall), "1970-01-01T00:59:00Z");
         assert_eq!(now.after(60).left(now), Duration::from_secs(60));
         assert_eq!(now.left(now.after(60)), Duration::ZERO);
     }

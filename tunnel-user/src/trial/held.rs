@@ -72,11 +72,11 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::BootTime;
-    use super::super::record::{AttachId, ContentHash, Phase, WayBack};
+    use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions};
     use super::*;
 
     fn held() -> Held {
-        let way_back = WayBack {
+        let way_back = RollbackOptions {
             self_names: vec!["srva".into()],
             no_routes: false,
             hook: 0,

@@ -24,7 +24,7 @@ pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use held::Held;
-pub use record::{AttachId, ContentHash, Phase, RolledBack, Trial, WayBack};
+pub use record::{AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Trial};
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
 /// The trial that is pending for what is attached with the pins in `folder` and the record

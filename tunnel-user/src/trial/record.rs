@@ -29,7 +29,7 @@ pub struct Trial {
     /// When it is taken back.
     pub deadline: BootTime,
     /// With what it is taken back.
-    pub way_back: WayBack,
+    pub way_back: RollbackOptions,
     /// How far it has come.
     pub phase: Phase,
     /// Who waits for the deadline; nobody yet if nothing has been changed yet.
@@ -77,7 +77,7 @@ pub enum Phase {
 
 /// What attach needs to know besides the file of what ran before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WayBack {
+pub struct RollbackOptions {
     /// The members that this host was.
     pub self_names: Vec<String>,
     /// Whether the routes were the operator's.
@@ -96,7 +96,7 @@ impl Trial {
     /// # Errors
     /// If the kernel does not tell the time.
     pub fn until(&self) -> Result<String, Failure> {
-        Ok(self.deadline.on_the_wall(BootTime::now()?, SystemTime::now()))
+        Ok(self.deadline.to_wall_clock(BootTime::now()?, SystemTime::now()))
     }
 
     /// Whether it should have been taken back.

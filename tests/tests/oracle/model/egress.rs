@@ -3,7 +3,7 @@
 use tunnel_common::outcome::Reason;
 
 use super::headers::Headers;
-use super::memory::{Treatment, flow_sent};
+use super::memory::{FlowAction, flow_sent};
 use super::readdress::{Readdressing, is_transport_cut};
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::Role;
@@ -39,7 +39,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     if !is_transport_cut(&headers) {
         let flow = flow_sent(seen.frame, &headers, origin.underlay, public);
         if !origin.is_private && flow.is_some() {
-            model.note(flow, Some(Treatment::FromUnderlay));
+            model.note(flow, Some(FlowAction::FromUnderlay));
             model.marks(destination).public_flows = true;
             model.marks(public).public_flows = true;
         }
@@ -77,7 +77,7 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let (Some(_), Some(private)) = (model.cluster.private_of(source), private) else { return };
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
-        model.note(flow, Some(Treatment::LeftAlone));
+        model.note(flow, Some(FlowAction::LeftAlone));
         // Noted under the peer's address already, its private one may lack the note, which only its own flows need.
         if !model.marks(destination).public_flows {
             model.marks(destination).public_flows = true;

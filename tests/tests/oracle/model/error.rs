@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use tunnel_common::outcome::Reason;
 
 use super::headers::{Headers, of_quote};
-use super::memory::{Treatment, flow_sent};
+use super::memory::{FlowAction, flow_sent};
 use super::readdress::Readdressing;
 use super::{Fate, Model, Seen, rewrite};
 use crate::cluster::Role;
@@ -126,11 +126,11 @@ fn sent(
     let mut source = private;
     if model.marks(public).public_flows {
         match model.recall(flow_sent(seen.frame, &quoted, own, public)) {
-            Some(Treatment::LeftAlone) => {
+            Some(FlowAction::LeftAlone) => {
                 return Ok(ControlFlow::Break(Some(Reason::PublicFlow)));
             }
-            Some(Treatment::FromUnderlay) => source = own,
-            Some(Treatment::Bypassed) | None => {}
+            Some(FlowAction::FromUnderlay) => source = own,
+            Some(FlowAction::Bypassed) | None => {}
         }
     }
     let destination = model.cluster.private_of_peer(entry.peer, public).ok_or(Reason::Shadowed)?;

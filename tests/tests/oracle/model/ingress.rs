@@ -4,7 +4,7 @@ use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::Reason;
 
 use super::headers::{Headers, Notice, Part};
-use super::memory::{Marks, Treatment, datagram, flow_received};
+use super::memory::{FlowAction, Marks, datagram, flow_received};
 use super::readdress::Readdressing;
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::{Entry, Role};
@@ -79,9 +79,9 @@ fn from_peer(
     let mut to = own;
     if model.marks(source).public_flows {
         match treatment_of_reply(model, seen, &headers) {
-            Some(Treatment::LeftAlone) => return Err(Reason::PublicFlow),
-            Some(Treatment::FromUnderlay) => to = destination,
-            Some(Treatment::Bypassed) | None => {}
+            Some(FlowAction::LeftAlone) => return Err(Reason::PublicFlow),
+            Some(FlowAction::FromUnderlay) => to = destination,
+            Some(FlowAction::Bypassed) | None => {}
         }
     }
     if entry.role == Role::Public && is_unsettled_reset(model, seen, &headers) {
@@ -139,7 +139,7 @@ fn received(
 }
 
 /// How the flow is treated that the packet replies to. Later fragments follow the first one.
-fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<Treatment> {
+fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
     let datagram = datagram(headers, headers.destination, headers.source);
     if headers.part == Part::Later {
         return model.recall(datagram);

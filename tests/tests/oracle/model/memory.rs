@@ -24,7 +24,7 @@ pub struct Marks {
 
 /// How what belongs to something remembered is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Treatment {
+pub enum FlowAction {
     /// Both ends are public addresses.
     LeftAlone,
     /// This host's end is its underlay address, the other a peer's private one.
@@ -55,7 +55,7 @@ pub struct Key {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Flows and datagrams.
-    pub flows: HashMap<Key, Treatment>,
+    pub flows: HashMap<Key, FlowAction>,
     /// By the range of the entry.
     pub marks: BTreeMap<Range, Marks>,
     /// The addresses between which packets to single peers go, by the peers' private ranges.

@@ -24,7 +24,7 @@ use readdress::{Readdressed, Readdressing};
 
 pub use headers::{Family, of_packet, of_quote};
 pub use link::network;
-pub use memory::{Key, Marks, Memory, Treatment};
+pub use memory::{FlowAction, Key, Marks, Memory};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +123,11 @@ impl<'a> Model<'a> {
         }
         let datagram = datagram(headers, headers.source, headers.destination);
         if headers.part == Part::Later {
-            return self.recall(datagram) == Some(Treatment::Bypassed);
+            return self.recall(datagram) == Some(FlowAction::Bypassed);
         }
         let is_listed = self.is_listed(seen, headers, peer);
         if headers.part == Part::First {
-            self.note(datagram, is_listed.then_some(Treatment::Bypassed));
+            self.note(datagram, is_listed.then_some(FlowAction::Bypassed));
         }
         is_listed
     }
@@ -138,7 +138,7 @@ impl<'a> Model<'a> {
     }
 
     /// Remembers how something is treated, or forgets it.
-    fn note(&mut self, key: Option<Key>, treatment: Option<Treatment>) {
+    fn note(&mut self, key: Option<Key>, treatment: Option<FlowAction>) {
         match (key, treatment) {
             (Some(key), Some(treatment)) => {
                 self.memory.flows.insert(key, treatment);
@@ -150,7 +150,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn recall(&self, key: Option<Key>) -> Option<Treatment> {
+    fn recall(&self, key: Option<Key>) -> Option<FlowAction> {
         self.memory.flows.get(&key?).copied()
     }
 

@@ -8,7 +8,7 @@ use tunnel_common::flows::Flow;
 
 use super::datagram::{folded, sum};
 use crate::address::{Address, Addresses};
-use crate::packet::{ChecksumKind, InPlace, Packet, PacketMut, WriteFailed};
+use crate::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
 
 /// What the network stack knows about the transport checksum of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Slice {
     }
 }
 
-impl<const N: usize> InPlace<N> for [u32; N] {
+impl<const N: usize> HeaderRef<N> for [u32; N] {
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
         std::array::from_fn(|i| self[FIRST + i])
     }

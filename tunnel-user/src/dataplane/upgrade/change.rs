@@ -16,7 +16,7 @@ use super::convert::caught_up;
 use super::pinned::Pinned;
 use super::previous_abi::{self as previous, SHARED};
 use super::{Abi, pin_again, remove, under_way};
-use crate::dataplane::load::{Purpose, load_of};
+use crate::dataplane::load::{LoadOptions, load_of};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{BOTH, Hook, Ingress, Place, Program};
 use crate::dataplane::{hook, remake};
@@ -96,9 +96,9 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Failure> {
 
 /// For what the programs that run were loaded. Those of an attach that was killed run nowhere, or will be
 /// taken away.
-fn purpose(attachment: &Attachment) -> Purpose {
+fn purpose(attachment: &Attachment) -> LoadOptions {
     let none = Place { hook: Hook::Tcx, ingress: Ingress::Tc };
-    Purpose {
+    LoadOptions {
         place: Place::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
         settings: attachment.settings,
         verbose: attachment.verbose == 1,

@@ -7,13 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::outbox::Message;
-use crate::plan::follow::Tell;
+use crate::plan::follow::Notify;
 
 /// Tells the service manager. One that does not read holds nobody up, and a failure is no reason to stop. The last
 /// word of a daemon has a moment to get there.
-pub fn tell(tell: Tell) {
-    let is_last = tell == Tell::Stopping;
-    outbox::put(Message::Tell(tell));
+pub fn notify(notice: Notify) {
+    let is_last = notice == Notify::Stopping;
+    outbox::put(Message::Notify(notice));
     if is_last {
         outbox::wait_until_empty(LAST_WORD);
     }

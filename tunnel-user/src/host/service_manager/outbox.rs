@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::plan::follow::Tell;
+use crate::plan::follow::Notify;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Something to tell.
-    Tell(Tell),
+    Notify(Notify),
     /// The daemon is alive.
     Alive,
 }
@@ -32,10 +32,11 @@ impl Outbox {
     fn put(&mut self, message: Message) {
         match message {
             Message::Alive => self.waiting.retain(|waiting| *waiting != Message::Alive),
-            Message::Tell(Tell::Status(_)) => {
-                self.waiting.retain(|waiting| !matches!(waiting, Message::Tell(Tell::Status(_))));
+            Message::Notify(Notify::Status(_)) => {
+                self.waiting
+                    .retain(|waiting| !matches!(waiting, Message::Notify(Notify::Status(_))));
             }
-            Message::Tell(_) => {}
+            Message::Notify(_) => {}
         }
         self.waiting.push_back(message);
     }
@@ -87,11 +88,11 @@ fn send_all() {
 fn send(message: &Message) {
     let states = match message {
         Message::Alive => vec![NotifyState::Watchdog],
-        Message::Tell(Tell::Ready) => vec![NotifyState::Ready],
-        Message::Tell(Tell::Stopping) => vec![NotifyState::Stopping],
-        Message::Tell(Tell::Status(line)) => vec![NotifyState::Status(line)],
+        Message::Notify(Notify::Ready) => vec![NotifyState::Ready],
+        Message::Notify(Notify::Stopping) => vec![NotifyState::Stopping],
+        Message::Notify(Notify::Status(line)) => vec![NotifyState::Status(line)],
         // systemd wants to know which reload it was, from version 253 on (Type=notify-reload).
-        Message::Tell(Tell::Reloading) => match NotifyState::monotonic_usec_now() {
+        Message::Notify(Notify::Reloading) => match NotifyState::monotonic_usec_now() {
             Ok(now) => vec![NotifyState::Reloading, now],
             Err(_) => vec![NotifyState::Reloading],
         },
@@ -107,16 +108,16 @@ mod tests {
 
     #[test]
     fn the_last_status_and_one_sign_of_life_wait_behind_all_that_came_before() {
-        let status = |line: &str| Message::Tell(Tell::Status(line.into()));
+        let status = |line: &str| Message::Notify(Notify::Status(line.into()));
         let mut outbox = Outbox { waiting: VecDeque::new(), is_sending: false };
         for message in [
             status("first"),
             Message::Alive,
-            Message::Tell(Tell::Ready),
+            Message::Notify(Notify::Ready),
             status("second"),
             Message::Alive,
-            Message::Tell(Tell::Reloading),
-            Message::Tell(Tell::Ready),
+            Message::Notify(Notify::Reloading),
+            Message::Notify(Notify::Ready),
             status("third"),
         ] {
             outbox.put(message);
@@ -125,10 +126,10 @@ mod tests {
         assert_eq!(
             waiting,
             [
-                Message::Tell(Tell::Ready),
+                Message::Notify(Notify::Ready),
                 Message::Alive,
-                Message::Tell(Tell::Reloading),
-                Message::Tell(Tell::Ready),
+                Message::Notify(Notify::Reloading),
+                Message::Notify(Notify::Ready),
                 status("third"),
             ]
         );

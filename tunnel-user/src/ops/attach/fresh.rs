@@ -8,7 +8,7 @@ use super::report::{Report, report};
 use super::share;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
-use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::{Hook, Place};
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Private;
-use crate::ops::membership::{self, Manner, NewSelves};
+use crate::ops::membership::{self, ChangeOptions, NewSelves};
 use crate::ops::rollback::Undo;
 use crate::ops::{route_changes, routing};
 use crate::plan::capacity::Capacity;
@@ -43,7 +43,7 @@ pub(super) async fn attach(
     steps.push(Undo::RemoveFolder(folder.clone()));
     folder.create()?;
     in_flight::begin(folder, Change::Attach)?;
-    let purpose = Purpose { place, settings: plan.settings, verbose: plan.request.verbose };
+    let purpose = LoadOptions { place, settings: plan.settings, verbose: plan.request.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &purpose)?;
     interrupt.check().await?;
 
@@ -55,9 +55,9 @@ pub(super) async fn attach(
     membership::set_selves(&mut maps, &selves, &mut Vec::new())?;
     let mut attachment = plan.attachment(now(), plan.settings);
     keep_out_of_arp(plan, &mut maps, &mut attachment, steps)?;
-    let manner = Manner::of_file(plan.drain, &selves);
+    let options = ChangeOptions::of_file(plan.drain, &selves);
     let changed =
-        membership::change(&mut maps, &plan.membership, &manner, interrupt, &mut Vec::new())
+        membership::change(&mut maps, &plan.membership, &options, interrupt, &mut Vec::new())
             .await?;
 
     // Programs before address and routes: no packet with private addresses gets past them.

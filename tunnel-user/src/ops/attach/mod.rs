@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use tunnel_common::attachment::Attachment;
 
 use crate::dataplane::attached_programs;
-use crate::dataplane::load::Purpose;
+use crate::dataplane::load::LoadOptions;
 use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::Place;
@@ -25,7 +25,7 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Private;
 use crate::ops::attached::{self, Running};
-use crate::ops::detach::{self, Leave};
+use crate::ops::detach::{self, Keep};
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::move_notices::{self, Behind};
 use crate::ops::rollback::{Undo, undo};
@@ -150,7 +150,7 @@ async fn existing(
         false => Left { selves: Maps::open(folder)?.selves()?, ..left },
     };
     let left: BTreeSet<_> = selves.added.intersection(&wanted).copied().collect();
-    let leave = Leave { routes: true, addresses: left.clone(), interrupt: None };
+    let leave = Keep { routes: true, addresses: left.clone(), interrupt: None };
     detach::remove(folder, &attachment, &selves, netlink, &leave).await?;
     Ok(Existing::Nothing { left })
 }
@@ -182,7 +182,7 @@ fn make_room(
         return Ok(false);
     }
     let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
-    let purpose = Purpose { place, settings, verbose };
+    let purpose = LoadOptions { place, settings, verbose };
     let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
     remake::remake(&plan.folder, &capacity, &purpose)?;
     Ok(true)

@@ -6,7 +6,7 @@ use crate::config::NetworkName;
 use crate::dataplane::place::{Hook, Ingress};
 use crate::model::Drain;
 use crate::plan::vlan::Vlan;
-use crate::trial::WayBack;
+use crate::trial::RollbackOptions;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Request {
 impl Request {
     /// The attach that takes a trial back, by the file `before`.
     #[must_use]
-    pub fn back(way_back: &WayBack, interface: &str, before: &Path) -> Self {
+    pub fn back(way_back: &RollbackOptions, interface: &str, before: &Path) -> Self {
         Self {
             interface: interface.into(),
             config: before.into(),
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_attach_that_takes_a_trial_back_is_that_of_before() {
-        let way_back = WayBack {
+        let way_back = RollbackOptions {
             self_names: vec!["srva".into()],
             no_routes: true,
             hook: Hook::Clsact.code(),

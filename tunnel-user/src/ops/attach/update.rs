@@ -11,13 +11,13 @@ use super::report::{Report, report};
 use super::share;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
-use crate::dataplane::load::{Purpose, load};
+use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::Place;
 use crate::failure::Failure;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
-use crate::ops::membership::{self, Manner, NewSelves};
+use crate::ops::membership::{self, ChangeOptions, NewSelves};
 use crate::ops::rollback::Undo;
 use crate::ops::{program_swap, route_changes};
 use crate::plan::capacity::Capacity;
@@ -42,7 +42,7 @@ pub(crate) async fn update(
     let before = maps.selves()?.identity;
     let mut selves = NewSelves::following(maps, &before, identity, BTreeSet::new(), &plan.held)?;
     let settings = plan.settings_over(&old.settings, selves.has_moved());
-    let wanted = Purpose { place, settings, verbose: plan.request.verbose };
+    let wanted = LoadOptions { place, settings, verbose: plan.request.verbose };
     let mut loaded = load(folder, &Capacity::of(&plan.membership), &wanted)?;
 
     share(plan, netlink, interrupt, steps).await?;
@@ -69,12 +69,12 @@ pub(crate) async fn update(
     // Programs that do right by the entries of before and of after, if neither's do.
     let between = both(&old.settings, &settings);
     if between != old.settings {
-        let purpose = Purpose { settings: between, ..wanted };
+        let purpose = LoadOptions { settings: between, ..wanted };
         program_swap::replace(folder, &purpose, maps, &mut new, steps)?;
     }
-    let manner = Manner::of_file(plan.drain, &selves);
-    let changed = membership::change(maps, &plan.membership, &manner, interrupt, steps).await?;
-    membership::send_from_now(maps, &selves)?;
+    let options = ChangeOptions::of_file(plan.drain, &selves);
+    let changed = membership::change(maps, &plan.membership, &options, interrupt, steps).await?;
+    membership::switch_source(maps, &selves)?;
     route_changes::execute(netlink, folder, &plan.routes, interrupt, steps).await?;
     // The record never promises more than the programs that run can do.
     new.settings = settings;

@@ -38,28 +38,28 @@ pub enum Event {
     Reload,
     /// The moment of [`Follow::deadline`] has come.
     Due,
-    /// [`Action::Look`] has ended.
-    Looked(Look),
+    /// [`Action::FindDrift`] has ended.
+    Compared(Drift),
     /// [`Action::Attach`] has ended.
-    Attached(Result<(), Trouble>),
+    Attached(Result<(), Problem>),
     /// The daemon is to end.
     Stop,
 }
 
-/// What a look found.
+/// How what is attached differs from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// What is attached is what the file says; a line about it.
-    AsTheFileSays(String),
+pub enum Drift {
+    /// Not at all; a line about what is attached.
+    None(String),
     /// What attach would change.
-    Differs(Vec<String>),
-    /// The file can't be followed, or is not to be followed now.
-    Trouble(Trouble),
+    Found(Vec<String>),
+    /// The file can't be followed, or must not be followed now.
+    Unknown(Problem),
 }
 
 /// Why the file is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Problem {
     /// What is wrong and what to do.
     pub why: String,
     /// The state of the interface all the same.
@@ -80,7 +80,7 @@ pub enum Standing {
     NotAttached,
 }
 
-impl Trouble {
+impl Problem {
     /// Its state and the reason, in one line.
     #[must_use]
     pub fn line(&self) -> String {
@@ -97,11 +97,11 @@ impl Trouble {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Compare what is attached with the file.
-    Look,
+    FindDrift,
     /// Attach, because of these differences.
     Attach(Vec<String>),
     /// Tell the service manager.
-    Tell(Tell),
+    Notify(Notify),
     /// Tell the operator, once.
     Report(Report),
     /// End.
@@ -110,7 +110,7 @@ pub enum Action {
 
 /// What the service manager is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tell {
+pub enum Notify {
     /// The interface is attached; after a reload, that it has ended.
     Ready,
     /// A reload has begun.
@@ -127,7 +127,7 @@ pub enum Report {
     /// The file is followed.
     Follows(String),
     /// It is not.
-    Trouble(Trouble),
+    Problem(Problem),
 }
 
 /// Why the first attach is made, whether anything differs or not.
@@ -183,7 +183,7 @@ impl Follow {
             Event::Reload => {
                 self.try_anyway = true;
                 self.reloading = self.ready;
-                let told = self.reloading.then_some(Action::Tell(Tell::Reloading));
+                let told = self.reloading.then_some(Action::Notify(Notify::Reloading));
                 told.into_iter().chain(self.look(now)).collect()
             }
             Event::Due if now < self.deadline() => Vec::new(),
@@ -194,18 +194,18 @@ impl Follow {
                 }
                 self.look(now)
             }
-            Event::Looked(look) => self.looked(now, look),
+            Event::Compared(drift) => self.compared(now, drift),
             Event::Attached(Ok(())) => {
                 self.taken_over = true;
                 // At once: what is wrong later has come after it.
                 self.look(now)
             }
-            Event::Attached(Err(trouble)) => {
+            Event::Attached(Err(problem)) => {
                 self.failed = self.mending.take().map(|(differences, _)| differences);
                 self.eager.failed(now);
-                self.trouble(now, trouble)
+                self.problem(now, problem)
             }
-            Event::Stop => vec![Action::Tell(Tell::Stopping), Action::Stop],
+            Event::Stop => vec![Action::Notify(Notify::Stopping), Action::Stop],
         }
     }
 
@@ -213,15 +213,15 @@ impl Follow {
         self.looks_for_event = self.quiet.last();
         self.quiet.forget();
         self.looked_at = now;
-        vec![Action::Look]
+        vec![Action::FindDrift]
     }
 
-    fn looked(&mut self, now: Duration, look: Look) -> Vec<Action> {
-        let differences = match look {
-            Look::Trouble(trouble) => return self.trouble(now, trouble),
-            Look::AsTheFileSays(summary) if self.taken_over => return self.settled(summary),
-            Look::AsTheFileSays(_) => vec![TAKE_OVER.to_owned()],
-            Look::Differs(differences) => differences,
+    fn compared(&mut self, now: Duration, drift: Drift) -> Vec<Action> {
+        let differences = match drift {
+            Drift::Unknown(problem) => return self.problem(now, problem),
+            Drift::None(summary) if self.taken_over => return self.settled(summary),
+            Drift::None(_) => vec![TAKE_OVER.to_owned()],
+            Drift::Found(differences) => differences,
         };
         let try_anyway = std::mem::take(&mut self.try_anyway);
         let made = match &self.mending {
@@ -243,7 +243,7 @@ impl Follow {
             self.failed = Some(differences);
             self.eager.failed(now);
             let standing = Standing::AsItWas;
-            return self.trouble(now, Trouble { why, standing, awaited: false });
+            return self.problem(now, Problem { why, standing, awaited: false });
         }
         self.mending = Some((differences.clone(), made + 1));
         vec![Action::Attach(differences)]
@@ -257,37 +257,37 @@ impl Follow {
         self.try_anyway = false;
         let mut actions = self.report(Report::Follows(summary.clone()));
         if !std::mem::replace(&mut self.ready, true) {
-            actions.push(Action::Tell(Tell::Ready));
+            actions.push(Action::Notify(Notify::Ready));
         }
         actions.extend(self.reload_ended());
-        actions.push(Action::Tell(Tell::Status(summary)));
+        actions.push(Action::Notify(Notify::Status(summary)));
         actions
     }
 
-    fn trouble(&mut self, now: Duration, trouble: Trouble) -> Vec<Action> {
+    fn problem(&mut self, now: Duration, problem: Problem) -> Vec<Action> {
         self.backoff.failed(now);
         self.mending = None;
         self.try_anyway = false;
         let mut actions = Vec::new();
-        let since = trouble.awaited.then(|| *self.awaited_since.get_or_insert(now));
+        let since = problem.awaited.then(|| *self.awaited_since.get_or_insert(now));
         if since.is_none_or(|since| now.saturating_sub(since) >= AWAITED) {
             self.awaited_told = true;
-            actions = self.report(Report::Trouble(trouble.clone()));
+            actions = self.report(Report::Problem(problem.clone()));
         }
         // What depends on this service wants the interface attached, which it is.
-        let attached = trouble.standing != Standing::NotAttached;
+        let attached = problem.standing != Standing::NotAttached;
         if attached && !std::mem::replace(&mut self.ready, true) {
-            actions.push(Action::Tell(Tell::Ready));
+            actions.push(Action::Notify(Notify::Ready));
         }
         actions.extend(self.reload_ended());
-        actions.push(Action::Tell(Tell::Status(trouble.line())));
+        actions.push(Action::Notify(Notify::Status(problem.line())));
         actions
     }
 
     /// To be ready again is what ends a reload.
     fn reload_ended(&mut self) -> Vec<Action> {
         let ended = std::mem::take(&mut self.reloading);
-        if ended { vec![Action::Tell(Tell::Ready)] } else { Vec::new() }
+        if ended { vec![Action::Notify(Notify::Ready)] } else { Vec::new() }
     }
 
     fn report(&mut self, report: Report) -> Vec<Action> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::backoff::LONGEST;
 use super::eager::TRIES;
 use super::quiet::QUIET;
-use super::{AWAITED, Action, Event, Follow, Look, REGULARLY, Report, Standing, Tell, Trouble};
+use super::{AWAITED, Action, Drift, Event, Follow, Notify, Problem, REGULARLY, Report, Standing};
 
 /// A host that answers looks and attaches, and a clock that jumps from deadline to deadline.
 struct Host {
@@ -12,35 +12,35 @@ struct Host {
     now: Duration,
     looks: u32,
     attaches: Vec<Vec<String>>,
-    told: Vec<Tell>,
+    told: Vec<Notify>,
     reports: Vec<Report>,
     stopped: bool,
     /// What looks find.
-    found: Look,
+    found: Drift,
     /// What an attach ends in, and what looks find then.
-    attach: Result<Look, Trouble>,
+    attach: Result<Drift, Problem>,
 }
 
-fn same() -> Look {
-    Look::AsTheFileSays("srva, 1 peer".into())
+fn same() -> Drift {
+    Drift::None("srva, 1 peer".into())
 }
 
-fn differs(what: &str) -> Look {
-    Look::Differs(vec![what.into()])
+fn differs(what: &str) -> Drift {
+    Drift::Found(vec![what.into()])
 }
 
-fn trouble(why: &str, attached: bool) -> Trouble {
+fn problem(why: &str, attached: bool) -> Problem {
     let standing = if attached { Standing::AsItWas } else { Standing::NotAttached };
-    Trouble { why: why.into(), standing, awaited: false }
+    Problem { why: why.into(), standing, awaited: false }
 }
 
 /// The time in which the host's network manager has done its work.
-fn awaited(why: &str, standing: Standing) -> Trouble {
-    Trouble { why: why.into(), standing, awaited: true }
+fn awaited(why: &str, standing: Standing) -> Problem {
+    Problem { why: why.into(), standing, awaited: true }
 }
 
 impl Host {
-    fn new(found: Look) -> Self {
+    fn new(found: Drift) -> Self {
         Self {
             follow: Follow::default(),
             now: Duration::ZERO,
@@ -71,9 +71,9 @@ impl Host {
         let mut actions = VecDeque::from(self.follow.on(self.now, event));
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Look => {
+                Action::FindDrift => {
                     self.looks += 1;
-                    let looked = Event::Looked(self.found.clone());
+                    let looked = Event::Compared(self.found.clone());
                     actions.extend(self.follow.on(self.now, looked));
                 }
                 Action::Attach(why) => {
@@ -81,7 +81,7 @@ impl Host {
                     let result = self.attach.clone().map(|found| self.found = found);
                     actions.extend(self.follow.on(self.now, Event::Attached(result)));
                 }
-                Action::Tell(tell) => self.told.push(tell),
+                Action::Notify(tell) => self.told.push(tell),
                 Action::Report(report) => self.reports.push(report),
                 Action::Stop => self.stopped = true,
             }
@@ -100,13 +100,13 @@ impl Host {
     }
 
     fn readies(&self) -> usize {
-        self.told.iter().filter(|tell| **tell == Tell::Ready).count()
+        self.told.iter().filter(|tell| **tell == Notify::Ready).count()
     }
 
     fn status(&self) -> &str {
         let lines = self.told.iter().rev();
         let mut lines = lines.filter_map(|tell| match tell {
-            Tell::Status(line) => Some(line.as_str()),
+            Notify::Status(line) => Some(line.as_str()),
             _ => None,
         });
         lines.next().unwrap_or_default()
@@ -116,7 +116,7 @@ impl Host {
 #[test]
 fn it_takes_over_what_is_as_the_file_says_and_only_then_it_is_ready() {
     let mut host = Host::new(same());
-    host.attach = Ok(Look::Trouble(trouble("not yet", false)));
+    host.attach = Ok(Drift::Unknown(problem("not yet", false)));
     host.event(Event::Started);
     assert_eq!((host.attaches.len(), host.readies()), (1, 0));
     host.found = same();
@@ -127,7 +127,7 @@ fn it_takes_over_what_is_as_the_file_says_and_only_then_it_is_ready() {
 
 #[test]
 fn it_waits_for_an_address_says_so_and_is_ready_when_it_comes() {
-    let mut host = Host::new(Look::Trouble(trouble("no member\n  help: wait", false)));
+    let mut host = Host::new(Drift::Unknown(problem("no member\n  help: wait", false)));
     host.event(Event::Started);
     host.wait(Duration::from_secs(120));
     assert_eq!((host.attaches.len(), host.readies(), host.reports.len()), (0, 0, 1));
@@ -224,7 +224,7 @@ fn what_goes_right_behind_an_attach_is_put_back_after_the_next_event() {
 fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
     let mut host = Host::settled();
     let lost = awaited("no member", Standing::Cut("198.51.100.2 is gone".into()));
-    host.found = Look::Trouble(lost.clone());
+    host.found = Drift::Unknown(lost.clone());
     host.event(Event::Changed);
     host.wait(AWAITED / 2);
     let status = "attached, but no packet gets through, 198.51.100.2 is gone: no member";
@@ -235,12 +235,12 @@ fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
     assert_eq!((host.status(), host.reports.len()), ("srva, 1 peer", 0));
 
     // One that lasts is reported, once, whatever happens meanwhile.
-    host.found = Look::Trouble(lost.clone());
+    host.found = Drift::Unknown(lost.clone());
     for _ in 0..10 {
         host.event(Event::Changed);
         host.wait(AWAITED / 8);
     }
-    assert_eq!(host.reports, [Report::Trouble(lost)]);
+    assert_eq!(host.reports, [Report::Problem(lost)]);
     host.wait(AWAITED * 10);
     assert_eq!(host.reports.len(), 1);
 }
@@ -249,7 +249,7 @@ fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
 fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
     let mut host = Host::settled();
     host.found = differs("a peer");
-    host.attach = Err(trouble("the kernel refused", true));
+    host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
     for _ in 0..5 {
         host.wait(QUIET);
@@ -266,7 +266,7 @@ fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
 fn after_a_failed_attach_another_difference_is_tried_at_once() {
     let mut host = Host::settled();
     host.found = differs("a peer");
-    host.attach = Err(trouble("the kernel refused", true));
+    host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
     host.wait(QUIET);
     (host.found, host.attach) = (differs("another peer"), Ok(same()));
@@ -278,7 +278,7 @@ fn after_a_failed_attach_another_difference_is_tried_at_once() {
 #[test]
 fn a_wrong_file_is_reported_once_and_changes_nothing() {
     let mut host = Host::settled();
-    host.found = Look::Trouble(trouble("cluster.toml:3: no", true));
+    host.found = Drift::Unknown(problem("cluster.toml:3: no", true));
     host.event(Event::Changed);
     host.wait(Duration::from_secs(100));
     assert_eq!((host.attaches.len(), host.reports.len()), (0, 1));
@@ -290,7 +290,7 @@ fn a_wrong_file_is_reported_once_and_changes_nothing() {
 
 #[test]
 fn with_a_wrong_file_at_the_start_what_runs_makes_it_ready() {
-    let mut host = Host::new(Look::Trouble(trouble("cluster.toml:3: no", true)));
+    let mut host = Host::new(Drift::Unknown(problem("cluster.toml:3: no", true)));
     host.event(Event::Started);
     assert_eq!((host.attaches.len(), host.readies()), (0, 1));
     host.found = same();
@@ -303,11 +303,11 @@ fn with_a_wrong_file_at_the_start_what_runs_makes_it_ready() {
 fn a_reload_is_announced_tries_what_failed_and_ends() {
     let mut host = Host::settled();
     host.event(Event::Reload);
-    let status = Tell::Status("srva, 1 peer".into());
-    assert_eq!(host.told, [Tell::Reloading, Tell::Ready, status]);
+    let status = Notify::Status("srva, 1 peer".into());
+    assert_eq!(host.told, [Notify::Reloading, Notify::Ready, status]);
 
     host.found = differs("a peer");
-    host.attach = Err(trouble("the kernel refused", true));
+    host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
     host.wait(QUIET);
     host.told.clear();
@@ -321,7 +321,7 @@ fn a_reload_is_announced_tries_what_failed_and_ends() {
 
 #[test]
 fn a_reload_before_it_is_ready_does_not_make_it_ready() {
-    let mut host = Host::new(Look::Trouble(trouble("no member", false)));
+    let mut host = Host::new(Drift::Unknown(problem("no member", false)));
     host.event(Event::Started);
     host.event(Event::Reload);
     assert_eq!(host.readies(), 0);
@@ -340,5 +340,5 @@ fn it_ends_when_told_to() {
     let mut host = Host::settled();
     host.event(Event::Stop);
     assert!(host.stopped);
-    assert_eq!((host.told, host.attaches.len()), (vec![Tell::Stopping], 0));
+    assert_eq!((host.told, host.attaches.len()), (vec![Notify::Stopping], 0));
 }
