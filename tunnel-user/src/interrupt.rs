@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// Whether SIGINT or SIGTERM has come.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +18,10 @@ impl Interrupt {
     ///
     /// # Errors
     /// If the signals can't be listened to.
-    pub fn listen() -> Result<Self, Failure> {
+    pub fn listen() -> Result<Self, Error> {
         let interrupt = Self::default();
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-            let mut signals = signal(kind).doing(|| "listening for signals".into())?;
+            let mut signals = signal(kind).context(|| "listening for signals".into())?;
             let came = Arc::clone(&interrupt.came);
             tokio::spawn(async move {
                 signals.recv().await;
@@ -34,9 +34,9 @@ impl Interrupt {
     /// Stops a command that was interrupted; lets the listeners run.
     ///
     /// # Errors
-    /// [`Failure::Interrupted`].
-    pub async fn check(&self) -> Result<(), Failure> {
+    /// [`Error::Interrupted`].
+    pub async fn check(&self) -> Result<(), Error> {
         tokio::task::yield_now().await;
-        if self.came.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+        if self.came.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 }

@@ -7,7 +7,7 @@
 pub mod commands;
 pub mod config;
 pub mod dataplane;
-pub mod failure;
+pub mod error;
 pub mod host;
 pub mod interrupt;
 pub mod model;

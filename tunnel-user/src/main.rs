@@ -16,7 +16,7 @@ use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, downgrade, guard, peer, revert, run, stats,
     status, switch,
 };
-use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Failure> {
+fn run(cli: Cli) -> Result<ExitCode, Error> {
     // Before the runtime: a thread's network namespace is its own.
     if let Some(name) = &cli.netns {
         network_namespace::enter(name)?;
@@ -70,14 +70,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .doing(|| "starting the runtime".into())?;
+        .context(|| "starting the runtime".into())?;
     let result = runtime.block_on(command(cli));
     // A thread that reads from a file system that hangs is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn command(cli: Cli) -> Result<ExitCode, Failure> {
+async fn command(cli: Cli) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
         Command::Attach(args) => {
@@ -115,7 +115,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
                 eprintln!("rewrite: {failure}");
             }
             // The worst of them: the codes rise with what it takes to put it right.
-            code = detached.failures.iter().map(Failure::exit_code).max().unwrap_or(0).into();
+            code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
         Command::Downgrade { interface, json } => {
             let going_back = format!("bringing {interface} to the version before");
@@ -184,7 +184,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failure> {
+async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
     let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
     let tell = |difference: &Difference| {
@@ -202,7 +202,7 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Failu
     })
 }
 
-async fn peer_command(command: PeerCommand) -> Result<(), Failure> {
+async fn peer_command(command: PeerCommand) -> Result<(), Error> {
     let (edit, on) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use aya::programs::{SchedClassifier, TcAttachType};
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
-use tunnel_user::failure::is_io;
+use tunnel_user::error::is_io;
 
 use crate::bpffs::{pins, tree};
 

@@ -4,7 +4,7 @@
 use std::path::{self, PathBuf};
 
 use crate::dataplane::bpffs;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
@@ -47,12 +47,12 @@ pub struct Report {
 /// change.
 ///
 /// # Errors
-/// Nothing has changed then, and nothing is on trial. [`Failure::Refused`] also while another trial
+/// Nothing has changed then, and nothing is on trial. [`Error::Refused`] also while another trial
 /// is pending.
 pub async fn run(
     request: &Request,
-    tell: impl FnOnce(&Difference) -> Result<(), Failure>,
-) -> Result<Report, Failure> {
+    tell: impl FnOnce(&Difference) -> Result<(), Error>,
+) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -104,10 +104,10 @@ fn begin(
     content: &[u8],
     time: ConfirmWithin,
     state: &State,
-) -> Result<Trial, Failure> {
+) -> Result<Trial, Error> {
     let interface = running.folder.interface();
     let before = cluster_file::of_running(&membership(running)?).map_err(|reason| {
-        Failure::refused(
+        Error::refused(
             format!("what runs on {interface} can't be written down to come back to: {reason}"),
             format!(
                 "make it so with `rewrite peer set` or `rewrite attach {interface}`, or apply \
@@ -121,7 +121,7 @@ fn begin(
         id: format!("{:x}", began.milliseconds()),
         interface: interface.into(),
         attach: AttachId::of(&running.folder, attachment)?,
-        config: path::absolute(&request.config).doing(|| "looking for the file".into())?,
+        config: path::absolute(&request.config).context(|| "looking for the file".into())?,
         content: ContentHash::of(content),
         deadline: began.after(time.seconds()),
         way_back: RollbackOptions {
@@ -158,7 +158,7 @@ fn call_off(state: &State, guard: Option<&Guard>) {
     }
 }
 
-fn membership(running: &Running) -> Result<RunningMembership, Failure> {
+fn membership(running: &Running) -> Result<RunningMembership, Error> {
     Ok(RunningMembership {
         membership: running.membership()?,
         peers: running.maps.peers()?,

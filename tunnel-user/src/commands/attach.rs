@@ -4,7 +4,7 @@ use crate::dataplane::bpffs;
 use crate::dataplane::loader;
 use crate::dataplane::lock;
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -18,8 +18,8 @@ use crate::trial::{self, State};
 /// Attaches, or makes what is attached into what the file says.
 ///
 /// # Errors
-/// Nothing has changed then. [`Failure::Refused`] also while a trial is pending.
-pub async fn run(request: &Request) -> Result<Report, Failure> {
+/// Nothing has changed then. [`Error::Refused`] also while a trial is pending.
+pub async fn run(request: &Request) -> Result<Report, Error> {
     run_until(request, &Interrupt::listen()?).await
 }
 
@@ -27,7 +27,7 @@ pub async fn run(request: &Request) -> Result<Report, Failure> {
 ///
 /// # Errors
 /// Nothing has changed then.
-pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Report, Failure> {
+pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let _begun = loader::begin();

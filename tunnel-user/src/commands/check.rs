@@ -9,7 +9,7 @@ use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{Hook, Ingress, Place};
 use crate::dataplane::{hook, in_front, load};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
@@ -56,7 +56,7 @@ impl Finding {
         Self { level, what: what.into() }
     }
 
-    fn of(result: Result<(), Failure>, good: impl Into<String>) -> Self {
+    fn of(result: Result<(), Error>, good: impl Into<String>) -> Self {
         match result {
             Ok(()) => Self::new(Level::Good, good),
             Err(failure) => Self::new(Level::Bad, failure.to_string()),
@@ -72,7 +72,7 @@ pub async fn run(
     config: &Path,
     self_names: &[String],
     ingress: Ingress,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let cluster = match load_file::load(config, None).await {
         Ok((cluster, _)) => {
@@ -146,7 +146,7 @@ fn attaching(
 
 /// The refusal that attach itself would give before its first change, in its own words. It comes behind the looks that
 /// say all that they find at once.
-async fn refusal(options: &Request, clusters: &Clusters) -> Result<(), Failure> {
+async fn refusal(options: &Request, clusters: &Clusters) -> Result<(), Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
     trial::require_none(&folder)?;
@@ -170,7 +170,7 @@ async fn network(
     self_names: &[String],
     ingress: Ingress,
     findings: &mut Vec<Finding>,
-) -> Result<Option<Link>, Failure> {
+) -> Result<Option<Link>, Error> {
     let netlink = Netlink::connect()?;
     let snapshot = Snapshot::take(&netlink).await?;
     let all = snapshot.all_addresses();
@@ -237,7 +237,7 @@ async fn programs_in_front(
     link: &Link,
     ingress: Ingress,
     netlink: &Netlink,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<Finding>, Error> {
     let folder = Folder::of(NetworkNamespace::current()?, &link.name);
     let running = Running::open(folder.clone()).ok().filter(|_| folder.exists());
     let attached = running.and_then(|running| {
@@ -262,7 +262,7 @@ async fn programs_in_front(
     Ok(found.iter().map(finding).collect())
 }
 
-fn bad(failure: Failure) -> Finding {
+fn bad(failure: Error) -> Finding {
     Finding::new(Level::Bad, failure.to_string())
 }
 
@@ -292,7 +292,7 @@ async fn routes(
     netlink: &Netlink,
     snapshot: &Snapshot,
     findings: &mut Vec<Finding>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let names = snapshot.names();
     let attached = routing::attached(link, &names);
     let (existing, policy) = (netlink.host_routes().await?, netlink.policy().await?);

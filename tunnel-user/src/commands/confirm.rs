@@ -1,7 +1,7 @@
 //! `rewrite confirm`: what is on trial stays.
 
 use crate::dataplane::bpffs;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
 use crate::ops::attached;
@@ -10,8 +10,8 @@ use crate::trial::{AttachId, Phase, State, Trial};
 /// Ends the trial on the attached interface, or on that of the given name, and keeps the change.
 ///
 /// # Errors
-/// [`Failure::Refused`] if no trial is pending, or its change is not whole.
-pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
+/// [`Error::Refused`] if no trial is pending, or its change is not whole.
+pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     bpffs::require()?;
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
     let (_lock, running) = attached::locked(interface, &netlink, &interrupt).await?;
@@ -19,7 +19,7 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
     let state = State::of(&running.folder);
     let attach = AttachId::of(&running.folder, &running.attachment)?;
     let trial = state.pending(attach)?.ok_or_else(|| match state.rolled_back() {
-        Ok(Some(last)) => Failure::refused(
+        Ok(Some(last)) => Error::refused(
             format!(
                 "no trial is pending on {interface}: {} was taken back at {}",
                 last.config.display(),
@@ -30,7 +30,7 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
                 last.config.display()
             ),
         ),
-        _ => Failure::refused(
+        _ => Error::refused(
             format!("no trial is pending on {interface}"),
             "`rewrite apply --confirm-within 60s` begins one; `rewrite status` shows what runs",
         ),
@@ -41,7 +41,7 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Failure> {
         Phase::GoingBack => Some("going back was killed halfway"),
     };
     if let Some(halfway) = halfway {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("{interface} is not as {} says: {halfway}", trial.config.display()),
             format!("go back, then apply again: rewrite apply --revert --interface {interface}"),
         ));

@@ -6,7 +6,7 @@ use crate::dataplane::bpffs;
 use crate::dataplane::instance;
 use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -33,7 +33,7 @@ pub struct Detached {
     /// All that was taken away, by interface.
     pub reports: Vec<Report>,
     /// All that could not be taken away, or was not tried after a signal; in the order of the tries.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<Error>,
     /// The private addresses of attaches that nothing else was left of.
     pub left_addresses: Vec<Private>,
     /// The folders of pins, and the files, that were left from network namespaces that are gone.
@@ -41,7 +41,7 @@ pub struct Detached {
 }
 
 impl Detached {
-    async fn clear_gone(&mut self, interrupt: &Interrupt) -> Result<(), Failure> {
+    async fn clear_gone(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
         let gone = gone_namespaces::find()?;
         for folder in &gone.doubtful {
             tracing::warn!(
@@ -65,9 +65,9 @@ impl Detached {
 /// that takes something away.
 ///
 /// # Errors
-/// If nothing was tried: [`Failure::Refused`] if the interface is not attached. Run again, it goes on where a
+/// If nothing was tried: [`Error::Refused`] if the interface is not attached. Run again, it goes on where a
 /// failed step left off.
-pub async fn run(target: &Target) -> Result<Detached, Failure> {
+pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let namespace = NetworkNamespace::current()?;
@@ -85,7 +85,7 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
     if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
         match (target, failure) {
             // Each is tried again by itself.
-            (Target::All, failure @ (Failure::Kernel { .. } | Failure::Pins { .. })) => {
+            (Target::All, failure @ (Error::Kernel { .. } | Error::Pins { .. })) => {
                 tracing::warn!("{failure}");
             }
             (_, failure) => return Err(failure),
@@ -101,15 +101,15 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
                     return Err(not_attached(namespace, interface, &netlink).await?);
                 }
             },
-            Err(Failure::Interrupted) => {
+            Err(Error::Interrupted) => {
                 let interface = folder.interface();
-                detached.failures.push(Failure::Stopped {
+                detached.failures.push(Error::Stopped {
                     what: format!("{interface} is attached as it was"),
                     help: format!("go on: rewrite detach {interface}"),
                 });
                 break;
             }
-            Err(failure @ Failure::Stopped { .. }) => {
+            Err(failure @ Error::Stopped { .. }) => {
                 detached.failures.push(failure);
                 break;
             }
@@ -129,7 +129,7 @@ pub async fn run(target: &Target) -> Result<Detached, Failure> {
 ///
 /// # Errors
 /// If nothing was tried.
-pub async fn gone() -> Result<Detached, Failure> {
+pub async fn gone() -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let mut detached = Detached::default();
@@ -138,10 +138,7 @@ pub async fn gone() -> Result<Detached, Failure> {
 }
 
 /// Takes away the private addresses with the mark of attach that no interface needs any more.
-async fn remove_unclaimed(
-    netlink: &Netlink,
-    interrupt: &Interrupt,
-) -> Result<Vec<Private>, Failure> {
+async fn remove_unclaimed(netlink: &Netlink, interrupt: &Interrupt) -> Result<Vec<Private>, Error> {
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     let snapshot = Snapshot::take(netlink).await?;
     let Some(loopback) = snapshot.find(LOOPBACK) else { return Ok(Vec::new()) };
@@ -159,7 +156,7 @@ async fn one(
     netlink: &Netlink,
     interrupt: &Interrupt,
     detached: &mut Detached,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     interrupt.check().await?;
     instance::require_none(folder)?;
     let Some((_lock, report)) = locked(folder, netlink, interrupt).await? else {
@@ -177,7 +174,7 @@ async fn known(
     namespace: NetworkNamespace,
     interface: &str,
     netlink: &Netlink,
-) -> Result<Folder, Failure> {
+) -> Result<Folder, Error> {
     let folders = pins::folders(namespace)?;
     if let Some(folder) = folders.into_iter().find(|folder| folder.interface() == interface) {
         return Ok(folder);
@@ -193,7 +190,7 @@ async fn not_attached(
     namespace: NetworkNamespace,
     interface: &str,
     netlink: &Netlink,
-) -> Result<Failure, Failure> {
+) -> Result<Error, Error> {
     let folders = pins::folders(namespace)?;
     let names: Vec<_> = folders.iter().map(Folder::interface).collect();
     let help = if names.is_empty() {
@@ -208,5 +205,5 @@ async fn not_attached(
         }
         None => help,
     };
-    Ok(Failure::refused(format!("{interface} is not attached"), help))
+    Ok(Error::refused(format!("{interface} is not attached"), help))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::ops::attach::plan::plan;
 use crate::ops::attached::{self, Running};
@@ -18,7 +18,7 @@ pub async fn run(
     config: &Path,
     self_names: &[String],
     interface: Option<&str>,
-) -> Result<Difference, Failure> {
+) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     attached::undisturbed(async |folders| {
         let running = Running::open(attached::choose(folders, interface)?)?;

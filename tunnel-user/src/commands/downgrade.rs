@@ -12,7 +12,7 @@ use crate::dataplane::pins::Folder;
 use crate::dataplane::upgrade::change::change;
 use crate::dataplane::upgrade::convert::reasons_lost;
 use crate::dataplane::upgrade::{Abi, Found, find};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -43,9 +43,9 @@ pub struct Report {
 /// Brings an attached interface to the ABI of the version before.
 ///
 /// # Errors
-/// [`Failure::Refused`] if that version can't do what this one does there, a change is on trial, or a daemon
+/// [`Error::Refused`] if that version can't do what this one does there, a change is on trial, or a daemon
 /// would take it over again. Nothing has changed then.
-pub async fn run(interface: &str) -> Result<Report, Failure> {
+pub async fn run(interface: &str) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -85,7 +85,7 @@ impl Report {
         }
     }
 
-    fn of(running: &Running) -> Result<Self, Failure> {
+    fn of(running: &Running) -> Result<Self, Error> {
         let settings = running.attachment.settings;
         let mut dropped_counts = Vec::new();
         let egress = running.maps.reason_counters(Direction::Egress)?;
@@ -109,12 +109,12 @@ impl Report {
     }
 }
 
-fn require_expressible(running: &Running) -> Result<(), Failure> {
+fn require_expressible(running: &Running) -> Result<(), Error> {
     let settings = &running.attachment.settings;
     let interface = running.folder.interface();
     match Vlan::from_codes(settings.vlan, settings.vlan_id) {
         Vlan::None | Vlan::Any => Ok(()),
-        Vlan::One(id) => Err(Failure::refused(
+        Vlan::One(id) => Err(Error::refused(
             format!(
                 "{interface} is attached with --vlan {id}, and the version before (ABI {}) handles \
                  frames of every VLAN alike",
@@ -130,7 +130,7 @@ fn require_expressible(running: &Running) -> Result<(), Failure> {
 
 /// Sets arp_ignore back, which the version before would leave behind. Should the change fail, the next attach
 /// sets it again.
-fn forget_arp_ignore(running: &mut Running) -> Result<(), Failure> {
+fn forget_arp_ignore(running: &mut Running) -> Result<(), Error> {
     let Running { folder, maps, attachment, .. } = running;
     let kept: Vec<Sysctl> = private_in_arp::all_set(attachment)
         .into_iter()

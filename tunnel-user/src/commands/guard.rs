@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::trial::{State, become_guard};
 
@@ -11,6 +11,6 @@ use crate::trial::{State, become_guard};
 ///
 /// # Errors
 /// If nobody waits then.
-pub fn run(interface: &str, id: &str) -> Result<Infallible, Failure> {
+pub fn run(interface: &str, id: &str) -> Result<Infallible, Error> {
     become_guard(&State::of(&Folder::of(NetworkNamespace::current()?, interface)), id)
 }

@@ -10,7 +10,7 @@ use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
@@ -49,7 +49,7 @@ pub struct Report {
 ///
 /// # Errors
 /// If the pins can't be used.
-pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
+pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     let peers = |folder: Folder| {
         let interface = folder.interface().to_owned();
         Ok((interface, Running::open(folder)?.peers()?.0))
@@ -61,7 +61,7 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Failure> {
 ///
 /// # Errors
 /// Nothing has changed then.
-pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure> {
+pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
@@ -88,7 +88,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Failure
     Ok(Report { interface, before: edited.before, after: edited.after, drain, routes, awaited })
 }
 
-fn awaited(running: &Running, peer: Option<&NamedPeer>) -> Result<Vec<Awaited>, Failure> {
+fn awaited(running: &Running, peer: Option<&NamedPeer>) -> Result<Vec<Awaited>, Error> {
     let (peers, _) = running.peers()?;
     let of_peer =
         peers.into_iter().filter(|running| Some(&running.peer.name) == peer.map(|p| &p.name));
@@ -99,7 +99,7 @@ async fn routes(
     running: &Running,
     wanted: &Membership,
     netlink: &Netlink,
-) -> Result<RouteChanges, Failure> {
+) -> Result<RouteChanges, Error> {
     if running.attachment.routes_managed == 0 {
         return Ok(RouteChanges::default());
     }
@@ -118,7 +118,7 @@ async fn apply(
     netlink: &Netlink,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let wanted = &edited.membership;
     let Running { folder, maps, attachment, .. } = running;
     // What the programs have been loaded for and is no longer needed, they may keep.
@@ -154,15 +154,15 @@ async fn apply(
 
 /// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to
 /// do.
-fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Failure> {
+fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Error> {
     let names = maps.names()?;
     let name = edited.ends_draining.as_ref();
     Ok(names.iter().filter(|(_, of_slot)| Some(*of_slot) == name).map(|(slot, _)| *slot).collect())
 }
 
-fn place(interface: &str, hook: u8, ingress: u8) -> Result<Place, Failure> {
+fn place(interface: &str, hook: u8, ingress: u8) -> Result<Place, Error> {
     Place::from_codes(hook, ingress).ok_or_else(|| {
-        Failure::refused(
+        Error::refused(
             format!("{interface} is not attached: an attach to it was killed"),
             format!("attach again: rewrite attach {interface}"),
         )

@@ -3,7 +3,7 @@
 use super::status;
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::{self, Folder};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -61,7 +61,7 @@ impl Asker {
 /// # Errors
 /// Nothing has changed then, and the trial is still pending; or what ran before runs again, and /run has
 /// no room to say so.
-pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
+pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -117,11 +117,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Failure> {
 }
 
 /// The trial to take back, or why there is none.
-fn pending(
-    asker: &Asker,
-    state: &State,
-    attach: AttachId,
-) -> Result<Result<Trial, String>, Failure> {
+fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Trial, String>, Error> {
     let held = match asker {
         Asker::Operator { id, .. } => {
             let Some(trial) = state.pending(attach)? else {
@@ -152,7 +148,7 @@ fn record(state: &State, trial: &Trial) {
     }
 }
 
-fn is_attached(interface: &str) -> Result<bool, Failure> {
+fn is_attached(interface: &str) -> Result<bool, Error> {
     let folders = pins::folders(NetworkNamespace::current()?)?;
     Ok(folders.iter().any(|folder| folder.interface() == interface))
 }

@@ -12,7 +12,7 @@ use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::program_changes::ProgramChanges;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::file_changes::FileChanges;
 use crate::host::freed_memory;
 use crate::host::netlink::Netlink;
@@ -36,7 +36,7 @@ const NAMED_MAX: usize = 8;
 const MAY_FOLLOW: MayFollow = |folder, content| {
     match trial::require_none(folder) {
         Ok(()) => {}
-        Err(refused @ Failure::Refused { .. }) => {
+        Err(refused @ Error::Refused { .. }) => {
             return Ok(Permission::Withheld(refused.to_string()));
         }
         Err(failure) => return Err(failure),
@@ -56,10 +56,7 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 /// # Errors
 /// If this host can't run it, the interface has a daemon already, or the kernel can't be listened
 /// to. A file that can't be followed is none: it is reported, and waited for.
-pub async fn run(
-    request: &Request,
-    detach_on_exit: bool,
-) -> Result<Option<detach::Report>, Failure> {
+pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
     // A file system that can still be mounted is waited for; one that goes with this process is of no use.
@@ -79,8 +76,8 @@ pub async fn run(
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Becomes the interface's daemon, as soon as /run can be written to. Nothing if a signal comes before.
-async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
-    let listen = |kind| signal(kind).doing(|| "listening for signals".into());
+async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
+    let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let mut terminate = listen(SignalKind::terminate())?;
     let mut stop = listen(SignalKind::interrupt())?;
     // Nothing to look at yet, and no reason to end.
@@ -90,7 +87,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Failure> {
     loop {
         let why = match Instance::claim(folder) {
             Ok(instance) => return Ok(Some(instance)),
-            Err(failure @ Failure::Host { .. }) => failure.to_string(),
+            Err(failure @ Error::Host { .. }) => failure.to_string(),
             Err(failure) => return Err(failure),
         };
         if told.as_ref() != Some(&why) {
@@ -131,8 +128,8 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    async fn new(request: &'a Request, folder: &'a Folder) -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).doing(|| "listening for signals".into());
+    async fn new(request: &'a Request, folder: &'a Folder) -> Result<Self, Error> {
+        let listen = |kind| signal(kind).context(|| "listening for signals".into());
         Ok(Self {
             request,
             folder,
@@ -150,7 +147,7 @@ impl<'a> Daemon<'a> {
         })
     }
 
-    async fn run(&mut self) -> Result<(), Failure> {
+    async fn run(&mut self) -> Result<(), Error> {
         let mut event = Event::Started;
         loop {
             if self.answer(event).await {
@@ -161,7 +158,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    async fn next_event(&mut self) -> Result<Event, Failure> {
+    async fn next_event(&mut self) -> Result<Event, Error> {
         loop {
             let deadline = self.began + self.follow.deadline();
             return Ok(tokio::select! {
@@ -208,7 +205,7 @@ impl<'a> Daemon<'a> {
                             Event::Attached(Ok(()))
                         }
                         // The signal itself is the next event.
-                        Err(Failure::Interrupted) => return false,
+                        Err(Error::Interrupted) => return false,
                         Err(failure) => {
                             let trouble =
                                 drift::problem(&failure, self.folder, &self.netlink).await;

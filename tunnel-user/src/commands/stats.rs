@@ -4,7 +4,7 @@ use serde::Serialize;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Reason, Verdict};
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::ops::attached::{self, Running};
 
 /// Everything that `stats` says; with `--json`, as it stands here (docs/json.md).
@@ -73,14 +73,14 @@ impl From<Count> for Counter {
 ///
 /// # Errors
 /// If the pins can't be used.
-pub async fn run() -> Result<Stats, Failure> {
+pub async fn run() -> Result<Stats, Error> {
     let interfaces = attached::undisturbed(async |folders| {
         folders.into_iter().map(|folder| interface(&Running::open(folder)?)).collect()
     });
     Ok(Stats { interfaces: interfaces.await? })
 }
 
-fn interface(running: &Running) -> Result<Interface, Failure> {
+fn interface(running: &Running) -> Result<Interface, Error> {
     let maps = &running.maps;
     let mut peers = Vec::new();
     for peer in running.peers()?.0 {

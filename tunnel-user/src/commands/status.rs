@@ -8,7 +8,7 @@ use tunnel_common::bypass::CLUSTER;
 
 use crate::dataplane::place::{Hook, Ingress};
 use crate::dataplane::record::text;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -209,7 +209,7 @@ impl Trial {
     ///
     /// # Errors
     /// If the kernel does not tell the time.
-    pub fn of(trial: &trial::Trial) -> Result<Self, Failure> {
+    pub fn of(trial: &trial::Trial) -> Result<Self, Error> {
         Ok(Self {
             config: trial.config.display().to_string(),
             until: trial.until()?,
@@ -245,7 +245,7 @@ impl Status {
 ///
 /// # Errors
 /// If the pins can't be used.
-pub async fn run() -> Result<Status, Failure> {
+pub async fn run() -> Result<Status, Error> {
     let netlink = Netlink::connect()?;
     let (interfaces, mut left_behind) = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
@@ -273,7 +273,7 @@ pub async fn run() -> Result<Status, Failure> {
 }
 
 /// The remains in this network namespace of attaches whose pins somebody has removed.
-async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Failure> {
+async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Error> {
     let lost = lost_pins::interfaces(netlink).await?;
     let mut left: Vec<_> = lost
         .iter()
@@ -300,7 +300,7 @@ async fn interface(
     running: &Running,
     netlink: &Netlink,
     snapshot: &Snapshot,
-) -> Result<Interface, Failure> {
+) -> Result<Interface, Error> {
     let Running { folder, attachment, selves: recorded, .. } = running;
     let (peers, bypass) = running.peers()?;
     let now = monotonic()?;
@@ -308,7 +308,7 @@ async fn interface(
     let mut health = health::look(running, &peers, netlink, snapshot).await?;
     let state = State::of(folder);
     // A damaged file in /run hides nothing else.
-    let mut unreadable = |failure: Failure| {
+    let mut unreadable = |failure: Error| {
         health.push(Finding { ok: false, what: failure.to_string().replace("\n  help:", ";") });
     };
     let rolled_back = state.rolled_back().unwrap_or_else(|failure| {

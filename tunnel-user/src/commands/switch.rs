@@ -4,7 +4,7 @@
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
 use crate::dataplane::lock;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -45,9 +45,9 @@ pub struct Report {
 /// Has the traffic of `which` go by the interface on `network`.
 ///
 /// # Errors
-/// [`Failure::Refused`] if no interface of that network is attached, its routes are the operator's, or a
+/// [`Error::Refused`] if no interface of that network is attached, its routes are the operator's, or a
 /// peer has no address there. Nothing has changed then.
-pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure> {
+pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -64,7 +64,7 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     let folder = &running.folder;
     if !running.runs_on(link.index, &netlink).await {
         let interface = folder.interface();
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!(
                 "packets on {interface} do not meet the programs: it was made anew, or they went"
             ),
@@ -99,11 +99,11 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Failure
     })
 }
 
-fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Failure> {
+fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Error> {
     let found = all.iter().find(|running| running.network().as_deref() == Some(network.as_str()));
     let running = found.ok_or_else(|| {
         let attached = list(all.iter().filter_map(Running::network));
-        Failure::refused(
+        Error::refused(
             format!("no interface on the network {network} is attached"),
             format!(
                 "attach one first (rewrite attach IFACE); attached are the networks: {attached}"
@@ -112,7 +112,7 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Fail
     })?;
     if running.attachment.routes_managed == 0 {
         let interface = running.folder.interface();
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!(
                 "{interface} was attached with --no-routes, and the routes are the traffic's way"
             ),
@@ -123,16 +123,12 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Fail
     Ok(running)
 }
 
-fn peers(
-    running: &Running,
-    which: &Which,
-    network: &NetworkName,
-) -> Result<Vec<NamedPeer>, Failure> {
+fn peers(running: &Running, which: &Which, network: &NetworkName) -> Result<Vec<NamedPeer>, Error> {
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
     let Which::One(wanted) = which else { return Ok(all.collect()) };
     all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
-        Failure::refused(
+        Error::refused(
             format!("there is no peer {wanted:?} on the network {network}"),
             "`rewrite peer list` shows the peers of each attached interface",
         )
@@ -144,7 +140,7 @@ async fn before(
     all: &[Running],
     netlink: &Netlink,
     changes: &RouteChanges,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, Error> {
     let ours = all_ours(netlink).await?;
     let mut networks = changes.set.iter().map(|route| {
         let link = ours.get(&route.destination)?.link;

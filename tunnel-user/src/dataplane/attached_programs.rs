@@ -17,7 +17,7 @@ use super::bpf_link::BpfLink;
 use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Place, Program};
 use super::{tc, tcx_query};
-use crate::failure::{Context as _, Failure, is_io};
+use crate::error::{Context as _, Error, is_io};
 use crate::host::netlink::Netlink;
 use crate::host::qdiscs::FilterProgram;
 
@@ -74,7 +74,7 @@ pub async fn strays(
     folder: &Folder,
     place: Option<Place>,
     netlink: &Netlink,
-) -> Result<Vec<AttachedProgram>, Failure> {
+) -> Result<Vec<AttachedProgram>, Error> {
     let ours = ours(folder, netlink).await?;
     let wanted = |program: &AttachedProgram| place.is_some_and(|p| is_wanted(folder, p, program));
     Ok(ours.into_iter().filter(|program| !wanted(program)).collect())
@@ -84,12 +84,12 @@ pub async fn strays(
 /// are gone.
 ///
 /// # Errors
-/// [`Failure::Host`] that names those which go on, and says how to detach them.
+/// [`Error::Host`] that names those which go on, and says how to detach them.
 pub async fn remove_strays(
     folder: &Folder,
     place: Option<Place>,
     netlink: &Netlink,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let interface = folder.interface();
     let mut refusals = Vec::new();
     for program in strays(folder, place, netlink).await? {
@@ -117,7 +117,7 @@ pub async fn remove_strays(
         refusals => format!(" ({})", refusals.join("; ")),
     };
     let all: Vec<_> = left.iter().map(ToString::to_string).collect();
-    Err(Failure::host(
+    Err(Error::host(
         format!("{interface} still runs programs of rewrite, {}{refusal}", all.join(", ")),
         format!("detach them as root ({}), then run this again", how_to_remove(interface, first)),
     ))
@@ -205,7 +205,7 @@ fn is_our_place(direction: Direction, priority: u16, handle: u32) -> bool {
 /// the pinned maps; and those that are called like ours, by a link of tcx or at our place among clsact's
 /// filters, whose pins somebody has removed. Without CAP_SYS_ADMIN the kernel tells neither maps nor names
 /// of a program that is not pinned (Linux, kernel/bpf/syscall.c, bpf_prog_get_fd_by_id).
-async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let programs = all(folder.interface(), netlink).await?;
     let pinned: BTreeSet<u32> = Program::ALL
         .into_iter()
@@ -260,7 +260,7 @@ fn look_up(folder: &Folder, ids: &BTreeSet<u32>) -> Vec<Known> {
 }
 
 /// All programs that the interface runs; none if it is gone.
-async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let Ok(index) = if_nametoindex(interface) else { return Ok(Vec::new()) };
     let mut programs = Vec::new();
     let has_clsact = netlink.has_clsact(index).await?;
@@ -275,7 +275,7 @@ async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>,
 }
 
 /// The programs that the interface runs by XDP.
-pub(super) async fn by_xdp(link: u32, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+pub(super) async fn by_xdp(link: u32, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let links = netlink.links().await?;
     let found = links.iter().filter(|other| other.index == link);
     // More than one mode may name the same program.
@@ -289,7 +289,7 @@ pub(super) async fn by_filters(
     link: u32,
     direction: Direction,
     netlink: &Netlink,
-) -> Result<Vec<AttachedProgram>, Failure> {
+) -> Result<Vec<AttachedProgram>, Error> {
     let filters = netlink.filter_programs(link, direction).await?;
     let attached = |FilterProgram { id, priority, handle, name }| AttachedProgram {
         direction,
@@ -300,7 +300,7 @@ pub(super) async fn by_filters(
 }
 
 /// The programs that the interface runs by tcx; none without tcx, or if the interface is gone.
-pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProgram>, Failure> {
+pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProgram>, Error> {
     match tcx_query::programs(link, direction) {
         Ok(programs) => Ok(programs
             .into_iter()
@@ -308,6 +308,6 @@ pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProg
             .collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
         Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(Vec::new()),
-        Err(error) => Err(error).doing(|| format!("asking what interface {link} runs by tcx")),
+        Err(error) => Err(error).context(|| format!("asking what interface {link} runs by tcx")),
     }
 }

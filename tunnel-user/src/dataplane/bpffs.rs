@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::network_namespace;
 
 /// Where it is.
@@ -15,14 +15,14 @@ const MOUNT: &str = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
 /// Refuses to go on without a BPF file system that outlives the command.
 ///
 /// # Errors
-/// [`Failure::Host`] that says how to get one.
-pub fn require() -> Result<(), Failure> {
+/// [`Error::Host`] that says how to get one.
+pub fn require() -> Result<(), Error> {
     let is_bpffs = statfs(BPFFS).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
     if is_bpffs {
         return Ok(());
     }
     Err(match network_namespace::of_ip_netns_exec() {
-        Some(name) => Failure::host(
+        Some(name) => Error::host(
             format!(
                 "there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, whose \
                  private /sys would vanish with the command, pins and all"
@@ -32,7 +32,7 @@ pub fn require() -> Result<(), Failure> {
                  rewrite …`"
             ),
         ),
-        None => Failure::host(
+        None => Error::host(
             format!("there is no BPF file system on {BPFFS}, where the pins go"),
             format!("mount it for root alone: {MOUNT}"),
         ),

@@ -10,7 +10,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 use super::maps::full;
 use super::peer_filter::PeerFilter;
 use super::table::{Table, if_there};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::{Address, Range};
 use crate::plan::selves::SelfTable;
@@ -39,32 +39,32 @@ where
     LocalRange<A>: Pod,
 {
     /// All entries of `peers_*` and `prefixes_*`.
-    pub fn table(&self) -> Result<PeerTable<A>, Failure> {
-        let single = self.peers.entries().doing(|| format!("reading {}", self.names.peers))?;
+    pub fn table(&self) -> Result<PeerTable<A>, Error> {
+        let single = self.peers.entries().context(|| format!("reading {}", self.names.peers))?;
         let prefixes: Vec<_> = self
             .prefixes
             .iter()
             .collect::<Result<_, _>>()
-            .doing(|| format!("reading {}", self.names.prefixes))?;
+            .context(|| format!("reading {}", self.names.prefixes))?;
         let single = single.into_iter().map(|(key, peer)| (Range::single(key.address), peer));
         Ok(single.chain(prefixes.iter().map(|(key, peer)| (range(key), *peer))).collect())
     }
 
     /// How many entries `peers_*` and `prefixes_*` have.
-    pub fn count(&self) -> Result<usize, Failure> {
-        let single = self.peers.entries().doing(|| format!("reading {}", self.names.peers))?;
+    pub fn count(&self) -> Result<usize, Error> {
+        let single = self.peers.entries().context(|| format!("reading {}", self.names.peers))?;
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
     }
 
     /// Makes changes of them, in their order.
-    pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Failure> {
+    pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {
                 Some(Kind::SetSingle(_)) => {
                     let addresses = alike.iter().map(|change| change.range().address.as_ref());
                     self.filter
                         .add(addresses)
-                        .doing(|| format!("writing {}", maps::PEER_FILTER))?;
+                        .context(|| format!("writing {}", maps::PEER_FILTER))?;
                     self.peers
                         .set(&alike.iter().filter_map(entry).collect::<Vec<_>>())
                         .map_err(|error| full(error, self.names.peers))?;
@@ -84,7 +84,7 @@ where
         Ok(())
     }
 
-    fn change_prefix(&mut self, change: &Change<A>) -> Result<(), Failure> {
+    fn change_prefix(&mut self, change: &Change<A>) -> Result<(), Error> {
         let key = key(change.range());
         let result = match change {
             Change::Set(_, peer) => self.prefixes.insert(&key, peer, 0),
@@ -95,16 +95,16 @@ where
     }
 
     /// All entries of `local_*`.
-    pub fn self_table(&self) -> Result<SelfTable<A>, Failure> {
+    pub fn self_table(&self) -> Result<SelfTable<A>, Error> {
         self.selves
             .iter()
             .map(|entry| entry.map(|(key, own)| (range(&key), own)))
             .collect::<Result<_, _>>()
-            .doing(|| format!("reading {}", self.names.selves))
+            .context(|| format!("reading {}", self.names.selves))
     }
 
     /// Adds or replaces entries of `local_*`.
-    pub fn set_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Failure> {
+    pub fn set_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Error> {
         for (range, own) in wanted {
             self.selves
                 .insert(&key(range), own, 0)
@@ -114,11 +114,11 @@ where
     }
 
     /// Removes all other entries of `local_*`.
-    pub fn retain_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Failure> {
+    pub fn retain_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Error> {
         for range in self.self_table()?.keys().filter(|range| !wanted.contains_key(range)) {
             self.selves
                 .remove(&key(range))
-                .doing(|| format!("removing from {}", self.names.selves))?;
+                .context(|| format!("removing from {}", self.names.selves))?;
         }
         Ok(())
     }

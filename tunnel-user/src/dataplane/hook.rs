@@ -12,7 +12,7 @@ use super::load::Loaded;
 use super::pins::Folder;
 use super::place::{BOTH, Hook, Ingress, Place, Program};
 use super::{attached_programs, tc, tcx_query, xdp};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
@@ -32,13 +32,13 @@ pub fn best() -> Hook {
 /// all interfaces.
 ///
 /// # Errors
-/// [`Failure::Refused`] that says why and what can be done.
+/// [`Error::Refused`] that says why and what can be done.
 pub fn require_ingress(
     ingress: Ingress,
     link: &Link,
     header_len: u8,
     links: &[Link],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     match ingress {
         Ingress::Tc => Ok(()),
         Ingress::Xdp | Ingress::XdpGeneric => xdp::require(ingress, link, header_len, links),
@@ -48,8 +48,8 @@ pub fn require_ingress(
 /// The part of [`require_ingress`] that changes while the program is attached.
 ///
 /// # Errors
-/// [`Failure::Refused`] that says why and what can be done.
-pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(), Failure> {
+/// [`Error::Refused`] that says why and what can be done.
+pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(), Error> {
     match ingress {
         Ingress::Tc => Ok(()),
         Ingress::Xdp | Ingress::XdpGeneric => xdp::require_tags_in_frames(link, links),
@@ -60,7 +60,7 @@ pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(),
 ///
 /// # Errors
 /// If the kernel refuses. What was attached until then stays, for [`detach`].
-pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Failure> {
+pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
         pin(loaded, folder, place.program(direction))?;
@@ -80,9 +80,9 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), F
     Ok(())
 }
 
-fn pin(loaded: &mut Loaded, folder: &Folder, program: Program) -> Result<(), Failure> {
+fn pin(loaded: &mut Loaded, folder: &Folder, program: Program) -> Result<(), Error> {
     let path = folder.program(program);
-    pin_at(loaded, program, &path).doing(|| format!("pinning {}", path.display()))
+    pin_at(loaded, program, &path).context(|| format!("pinning {}", path.display()))
 }
 
 fn pin_at(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), anyhow::Error> {
@@ -98,7 +98,7 @@ fn pin_at(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), anyh
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
+pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
         let program = place.program(direction);
@@ -106,24 +106,24 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Failure> {
         // to exchange programs, and does it to the end.
         let (path, new) = (folder.program(program), folder.new_program(program));
         if new.exists() {
-            fs::remove_file(&new).doing(|| format!("removing {}", new.display()))?;
+            fs::remove_file(&new).context(|| format!("removing {}", new.display()))?;
         }
-        pin_at(loaded, program, &new).doing(|| format!("pinning {}", new.display()))?;
+        pin_at(loaded, program, &new).context(|| format!("pinning {}", new.display()))?;
         let what = || format!("replacing {} on {}", program.name(), folder.interface());
         match program {
-            Program::Xdp => xdp::replace(loaded.xdp(program)?, folder).doing(what)?,
+            Program::Xdp => xdp::replace(loaded.xdp(program)?, folder).context(what)?,
             Program::Egress | Program::Ingress => {
-                tc::replace(loaded.tc(program)?, folder, place.hook, direction).doing(what)?;
+                tc::replace(loaded.tc(program)?, folder, place.hook, direction).context(what)?;
             }
         }
-        fs::rename(&new, &path).doing(|| format!("moving {}", new.display()))?;
+        fs::rename(&new, &path).context(|| format!("moving {}", new.display()))?;
     }
     Ok(())
 }
 
 /// Pins a program at a path.
-pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), Failure> {
-    pin_at(loaded, program, path).doing(|| format!("pinning {}", path.display()))
+pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), Error> {
+    pin_at(loaded, program, path).context(|| format!("pinning {}", path.display()))
 }
 
 /// Puts the program that is pinned at `pin` in the place of the one that runs in a direction. The one that
@@ -133,7 +133,7 @@ pub(super) fn switch(
     pin: &Path,
     place: Place,
     direction: Direction,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let switch = || -> Result<(), anyhow::Error> {
         match place.program(direction) {
             Program::Xdp => {
@@ -145,7 +145,7 @@ pub(super) fn switch(
         }
     };
     let what = || format!("letting {} run on {}", pin.display(), folder.interface());
-    switch().doing(what)
+    switch().context(what)
 }
 
 /// Takes the programs that pinned links run from the interface, whoever else holds the links: those of tcx
@@ -153,10 +153,10 @@ pub(super) fn switch(
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn detach_links(folder: &Folder) -> Result<(), Failure> {
+pub fn detach_links(folder: &Folder) -> Result<(), Error> {
     for direction in BOTH {
         tc::detach_link(folder, direction)
-            .doing(|| format!("detaching from {}", folder.interface()))?;
+            .context(|| format!("detaching from {}", folder.interface()))?;
     }
     Ok(())
 }
@@ -166,10 +166,10 @@ pub fn detach_links(folder: &Folder) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn detach_filters(interface: &str) -> Result<(), Failure> {
+pub fn detach_filters(interface: &str) -> Result<(), Error> {
     for direction in BOTH {
         tc::detach_filter(interface, direction, &tc::filter(direction))
-            .doing(|| format!("detaching from {interface}"))?;
+            .context(|| format!("detaching from {interface}"))?;
     }
     Ok(())
 }
@@ -178,9 +178,9 @@ pub fn detach_filters(interface: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If its pin can't be read.
-pub fn program(folder: &Folder, program: Program) -> Result<u32, Failure> {
+pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
     let path = folder.program(program);
-    let info = ProgramInfo::from_pin(&path).doing(|| format!("looking at {}", path.display()))?;
+    let info = ProgramInfo::from_pin(&path).context(|| format!("looking at {}", path.display()))?;
     Ok(info.id())
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::lock;
 use super::pins::Folder;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// A command's work on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +53,11 @@ pub enum Seen {
 ///
 /// # Errors
 /// If bpffs refuses.
-pub fn begin(folder: &Folder, change: Change) -> Result<(), Failure> {
+pub fn begin(folder: &Folder, change: Change) -> Result<(), Error> {
     match fs::create_dir(folder.within(change.marker()).path()) {
         // A command that was killed has left it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result.doing(|| format!("marking the pins of {}", folder.interface())),
+        result => result.context(|| format!("marking the pins of {}", folder.interface())),
     }
 }
 
@@ -65,11 +65,11 @@ pub fn begin(folder: &Folder, change: Change) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If bpffs refuses.
-pub fn end(folder: &Folder) -> Result<(), Failure> {
+pub fn end(folder: &Folder) -> Result<(), Error> {
     for change in Change::ALL {
         match fs::remove_dir(folder.within(change.marker()).path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.doing(|| format!("unmarking the pins of {}", folder.interface()))?,
+            result => result.context(|| format!("unmarking the pins of {}", folder.interface()))?,
         }
     }
     Ok(())
@@ -79,7 +79,7 @@ pub fn end(folder: &Folder) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If the folder can't be read.
-pub fn seen(folder: &Folder) -> Result<Seen, Failure> {
+pub fn seen(folder: &Folder) -> Result<Seen, Error> {
     while let Some((change, inode)) = marked(folder) {
         if lock::is_held(folder)? {
             return Ok(Seen::InFlight(change));
@@ -114,7 +114,7 @@ impl Version {
     ///
     /// # Errors
     /// If the folder can't be read.
-    pub fn of(folder: Folder) -> Result<Self, Failure> {
+    pub fn of(folder: Folder) -> Result<Self, Error> {
         let seen = seen(&folder)?;
         let pins = match seen {
             Seen::Attached | Seen::Killed(_) => folder.entries()?,

@@ -11,7 +11,7 @@ use super::attached_programs::{AttachedProgram, By, by_filters, by_tcx, is_at};
 use super::pins::Folder;
 use super::place::{BOTH, Hook, Place, Program};
 use super::tc;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 
 /// A program that runs before ours in its direction.
@@ -41,7 +41,7 @@ pub async fn of_attached(
     place: Place,
     link: u32,
     netlink: &Netlink,
-) -> Result<Vec<InFront>, Failure> {
+) -> Result<Vec<InFront>, Error> {
     let mut found = Vec::new();
     for direction in BOTH {
         if place.program(direction) == Program::Xdp {
@@ -61,7 +61,7 @@ pub async fn of_next_attach(
     place: Place,
     link: u32,
     netlink: &Netlink,
-) -> Result<Vec<InFront>, Failure> {
+) -> Result<Vec<InFront>, Error> {
     let mut found = Vec::new();
     for direction in BOTH {
         let is_behind = |program: &AttachedProgram| match (direction, place.hook, &program.by) {
@@ -85,7 +85,7 @@ async fn chain(
     link: u32,
     direction: Direction,
     netlink: &Netlink,
-) -> Result<Vec<AttachedProgram>, Failure> {
+) -> Result<Vec<AttachedProgram>, Error> {
     let mut chain = by_tcx(link, direction)?;
     if netlink.has_clsact(link).await? {
         let mut filters = by_filters(link, direction, netlink).await?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::pins::Folder;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::lock_file::LockFile;
 use crate::host::runtime_folder::RUNTIME;
 
@@ -17,13 +17,13 @@ impl Instance {
     /// Becomes the daemon of an interface.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if it has one, with the process's id; [`Failure::Host`] if /run can't be
+    /// [`Error::Refused`] if it has one, with the process's id; [`Error::Host`] if /run can't be
     /// written to.
-    pub fn claim(folder: &Folder) -> Result<Self, Failure> {
+    pub fn claim(folder: &Folder) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
         match LockFile::try_lock(&path, "").map_err(|error| unwritable(&path, &error))? {
             Ok(file) => Ok(Self { _file: file }),
-            Err(holder) => Err(Failure::refused(
+            Err(holder) => Err(Error::refused(
                 format!("{} has a daemon already, {holder}", folder.interface()),
                 "one is enough: it follows its file; stop it first to start it in another way \
                  (systemctl stop rewrite@IFACE, or kill it: what is attached stays)",
@@ -33,8 +33,8 @@ impl Instance {
 }
 
 /// The refusal of a command that can't lock a file in /run.
-pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::host(
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::host(
         format!("{} can't be made: {error}", path.display()),
         format!("let this process write to {RUNTIME} (systemd: RuntimeDirectory=rewrite)"),
     )
@@ -49,13 +49,13 @@ pub fn is_there(folder: &Folder) -> bool {
 /// Refuses what the interface's daemon would take back at once.
 ///
 /// # Errors
-/// [`Failure::Refused`] if there is one, with the process's id.
-pub fn require_none(folder: &Folder) -> Result<(), Failure> {
+/// [`Error::Refused`] if there is one, with the process's id.
+pub fn require_none(folder: &Folder) -> Result<(), Error> {
     let path = folder.instance(Path::new(RUNTIME));
-    let holder = LockFile::holder(&path).doing(|| format!("locking {}", path.display()))?;
+    let holder = LockFile::holder(&path).context(|| format!("locking {}", path.display()))?;
     let Some(holder) = holder else { return Ok(()) };
     let interface = folder.interface();
-    Err(Failure::refused(
+    Err(Error::refused(
         format!("{interface} has a daemon, {holder}, that would attach it again at once"),
         format!("stop it first (systemctl stop rewrite@{interface}), then detach"),
     ))

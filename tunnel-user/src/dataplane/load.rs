@@ -16,7 +16,7 @@ use super::pins::{Folder, MAPS};
 use super::place::{BOTH, Hook, Ingress, Place, Program};
 use super::upgrade::Abi;
 use super::upgrade::convert::settings_back;
-use crate::failure::{Context as _, Failure, is_io};
+use crate::error::{Context as _, Error, is_io};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
 
@@ -46,7 +46,7 @@ impl Loaded {
     ///
     /// # Errors
     /// If the object does not hold it.
-    pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, Failure> {
+    pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, Error> {
         self.program(program)
     }
 
@@ -54,11 +54,11 @@ impl Loaded {
     ///
     /// # Errors
     /// If the object does not hold it.
-    pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, Failure> {
+    pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, Error> {
         self.program(program)
     }
 
-    fn program<'a, T>(&'a mut self, program: Program) -> Result<&'a mut T, Failure>
+    fn program<'a, T>(&'a mut self, program: Program) -> Result<&'a mut T, Error>
     where
         &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
     {
@@ -67,7 +67,7 @@ impl Loaded {
             .ebpf
             .program_mut(name)
             .ok_or_else(|| anyhow::anyhow!("the object does not hold it"))
-            .doing(|| format!("taking the program {name}"))?;
+            .context(|| format!("taking the program {name}"))?;
         as_kind(program, found)
     }
 }
@@ -86,13 +86,9 @@ pub struct LoadOptions {
 /// Loads the programs of both directions. Maps that are not pinned yet are made with `capacity`.
 ///
 /// # Errors
-/// [`Failure::Kernel`] with the verifier's last lines if it refuses, [`Failure::Host`] if the
+/// [`Error::Kernel`] with the verifier's last lines if it refuses, [`Error::Host`] if the
 /// kernel lacks the privilege, a map type or, for XDP, a helper.
-pub fn load(
-    folder: &Folder,
-    capacity: &Capacity,
-    purpose: &LoadOptions,
-) -> Result<Loaded, Failure> {
+pub fn load(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<Loaded, Error> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
     load_with(Abi::Current, &pins, capacity, purpose)
 }
@@ -106,7 +102,7 @@ pub(super) fn load_of(
     folder: &Folder,
     capacity: &Capacity,
     purpose: &LoadOptions,
-) -> Result<Loaded, Failure> {
+) -> Result<Loaded, Error> {
     let pins: Vec<_> = abi.maps().into_iter().map(|name| (name, folder.map(name))).collect();
     load_with(abi, &pins, capacity, purpose)
 }
@@ -119,7 +115,7 @@ pub(super) fn load_into_new(
     folder: &Folder,
     capacity: &Capacity,
     purpose: &LoadOptions,
-) -> Result<Loaded, Failure> {
+) -> Result<Loaded, Error> {
     let pins = MAPS.map(|name| (name, folder.new_map(name)));
     load_with(Abi::Current, &pins, capacity, purpose)
 }
@@ -129,7 +125,7 @@ pub(super) fn load_into_new(
 ///
 /// # Errors
 /// As for [`load`].
-pub fn probe(ingress: Ingress) -> Result<(), Failure> {
+pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = Place { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
     let purpose = LoadOptions { place, settings, verbose: false };
@@ -141,7 +137,7 @@ fn load_with(
     pins: &[(&str, PathBuf)],
     capacity: &Capacity,
     purpose: &LoadOptions,
-) -> Result<Loaded, Failure> {
+) -> Result<Loaded, Error> {
     let LoadOptions { place, settings, verbose } = *purpose;
     let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
     let mut loader = loader();
@@ -166,7 +162,7 @@ fn load_with(
 
 /// Has the kernel verify the programs of both directions, side by side: most of the time that an attach
 /// takes goes into that.
-fn verify(loaded: &mut Loaded) -> Result<(), Failure> {
+fn verify(loaded: &mut Loaded) -> Result<(), Error> {
     let place = loaded.place;
     let wanted = BOTH.map(|direction| place.program(direction));
     let programs = loaded.ebpf.programs_mut().filter_map(|(name, program)| {
@@ -175,7 +171,7 @@ fn verify(loaded: &mut Loaded) -> Result<(), Failure> {
     });
     let programs: Vec<_> = programs.collect();
     if programs.len() < wanted.len() {
-        return Err(Failure::kernel(
+        return Err(Error::kernel(
             "loading the programs",
             anyhow::anyhow!("the object does not hold all of them"),
         ));
@@ -190,19 +186,19 @@ fn verify(loaded: &mut Loaded) -> Result<(), Failure> {
     results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
-fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(), Failure> {
+fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(), Error> {
     match name {
         Program::Egress | Program::Ingress => {
             let program = as_kind::<SchedClassifier>(name, program)?;
             uninterrupted(|| program.load())
-                .map_err(|error| Failure::kernel(loading(name), refusal(error)))
+                .map_err(|error| Error::kernel(loading(name), refusal(error)))
         }
         // The kernel's answer tells whether it has what the program needs: the version does not, as
         // features are ported back.
         Program::Xdp => {
             let program = as_kind::<Xdp>(name, program)?;
             uninterrupted(|| program.load()).map_err(|error| {
-                Failure::host(
+                Error::host(
                     format!("{}: {:#}", loading(name), refusal(error)),
                     "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out \
                      to attach by tc, which it can",
@@ -229,11 +225,11 @@ fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(
 fn as_kind<'a, T>(
     name: Program,
     program: &'a mut aya::programs::Program,
-) -> Result<&'a mut T, Failure>
+) -> Result<&'a mut T, Error>
 where
     &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
-    program.try_into().doing(|| format!("taking the program {}", name.name()))
+    program.try_into().context(|| format!("taking the program {}", name.name()))
 }
 
 fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
@@ -247,19 +243,19 @@ fn made<'a>(
     loader: &mut EbpfLoader<'a>,
     object: &[u8],
     pins: &'a [(&str, PathBuf)],
-) -> Result<Ebpf, Failure> {
+) -> Result<Ebpf, Error> {
     for (name, path) in pins {
         loader.map_pin_path(name, path.as_path());
     }
     loader.load(object).map_err(|error| {
         if is_io(&error, io::ErrorKind::PermissionDenied) {
-            Failure::host(
+            Error::host(
                 format!("the kernel does not let this process make BPF maps: {error}"),
                 "run it as root; in a container, it takes CAP_BPF and CAP_NET_ADMIN, and a seccomp \
                  profile that lets bpf() through",
             )
         } else {
-            Failure::kernel("loading the eBPF object", error)
+            Error::kernel("loading the eBPF object", error)
         }
     })
 }

@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::bpffs::BPFFS;
 use super::instance::unwritable;
 use super::pins::{self, Folder};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::lock_file::LockFile;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::runtime_folder::RUNTIME;
@@ -36,7 +36,7 @@ const PATIENCE_WITH_PREVIOUS: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If the file can't be locked, or a signal came.
-pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, Failure> {
+pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, Error> {
     let path = folder.change_lock(Path::new(RUNTIME));
     wait(&path, folder.interface(), interrupt).await
 }
@@ -46,7 +46,7 @@ pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, F
 ///
 /// # Errors
 /// If the file can't be locked, or a signal came.
-pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Result<Lock, Failure> {
+pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Result<Lock, Error> {
     wait(&shared_path(namespace), "the private addresses and the routes", interrupt).await
 }
 
@@ -54,13 +54,13 @@ pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Resul
 ///
 /// # Errors
 /// If the file can't be asked.
-pub fn is_held(folder: &Folder) -> Result<bool, Failure> {
+pub fn is_held(folder: &Folder) -> Result<bool, Error> {
     let path = folder.change_lock(Path::new(RUNTIME));
-    let holder = LockFile::holder(&path).doing(|| format!("looking at {}", path.display()))?;
+    let holder = LockFile::holder(&path).context(|| format!("looking at {}", path.display()))?;
     Ok(holder.is_some())
 }
 
-async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Failure> {
+async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Error> {
     let words: Vec<_> = env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     let command = format!("rewrite {}", words.join(" ")).replace(char::is_control, " ");
     let start = Instant::now();
@@ -85,15 +85,15 @@ async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Fa
 ///
 /// # Errors
 /// If the file system can't be locked, or a signal came.
-pub async fn previous_version(interrupt: &Interrupt) -> Result<Option<Flock<File>>, Failure> {
+pub async fn previous_version(interrupt: &Interrupt) -> Result<Option<Flock<File>>, Error> {
     let what = || format!("locking {BPFFS}");
-    let mut file = File::open(BPFFS).doing(what)?;
+    let mut file = File::open(BPFFS).context(what)?;
     let start = Instant::now();
     while start.elapsed() < PATIENCE_WITH_PREVIOUS {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(locked) => return Ok(Some(locked)),
             Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
-            Err((_, errno)) => return Err(errno).doing(what),
+            Err((_, errno)) => return Err(errno).context(what),
         }
         tokio::time::sleep(INTERVAL).await;
         interrupt.check().await?;

@@ -13,7 +13,7 @@ use super::bpf_call::{info, open_pinned};
 use super::hook;
 use super::pins::Folder;
 use super::place::{BOTH, Place};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 
 /// The maps that commands write and every program looks into.
@@ -51,16 +51,17 @@ pub async fn unseen(
     place: Place,
     link: u32,
     netlink: &Netlink,
-) -> Result<Vec<&'static str>, Failure> {
+) -> Result<Vec<&'static str>, Error> {
     let mut unseen = BTreeSet::new();
     for direction in BOTH {
         let Some(pin) = hook::running(folder, place, direction, netlink, link).await else {
             continue;
         };
-        let seen = seen_by(&pin).doing(|| format!("asking which maps {} uses", pin.display()))?;
+        let seen = seen_by(&pin).context(|| format!("asking which maps {} uses", pin.display()))?;
         for name in OF_PROGRAMS {
             let pin = folder.map(name);
-            let map = MapInfo::from_pin(&pin).doing(|| format!("looking at {}", pin.display()))?;
+            let map =
+                MapInfo::from_pin(&pin).context(|| format!("looking at {}", pin.display()))?;
             if !seen.contains(&map.id()) {
                 unseen.insert(name);
             }

@@ -23,7 +23,7 @@ use super::record::{decode_self, encode_self, padded, text};
 use super::shapes;
 use super::table::Table;
 use super::upgrade;
-use crate::failure::{Context as _, Failure, is_io};
+use crate::error::{Context as _, Error, is_io};
 use crate::model::{MemberName, NameProblem, Private};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
@@ -70,8 +70,8 @@ impl Maps {
     /// Opens the maps in `folder`.
     ///
     /// # Errors
-    /// [`Failure::Pins`] if they are not ours, or of another version's shape.
-    pub fn open(folder: &Folder) -> Result<Self, Failure> {
+    /// [`Error::Pins`] if they are not ours, or of another version's shape.
+    pub fn open(folder: &Folder) -> Result<Self, Error> {
         upgrade::require_current(folder)?;
         folder.require_ours()?;
         shapes::require(folder)?;
@@ -113,7 +113,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn peers(&self) -> Result<PeerTables, Failure> {
+    pub fn peers(&self) -> Result<PeerTables, Error> {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
@@ -121,9 +121,9 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn counts(&self) -> Result<Counts, Failure> {
+    pub fn counts(&self) -> Result<Counts, Error> {
         Ok(Counts {
-            names: self.members.entries().doing(|| format!("reading {}", maps::MEMBERS))?.len(),
+            names: self.members.entries().context(|| format!("reading {}", maps::MEMBERS))?.len(),
             ranges: self.v4.count()?.saturating_add(self.v6.count()?),
             rules: self.bypass.keys().count(),
         })
@@ -133,7 +133,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses. The first changes may be made then.
-    pub fn change_v4(&mut self, changes: &[Change<[u8; 4]>]) -> Result<(), Failure> {
+    pub fn change_v4(&mut self, changes: &[Change<[u8; 4]>]) -> Result<(), Error> {
         self.v4.change(changes)
     }
 
@@ -141,7 +141,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses. The first changes may be made then.
-    pub fn change_v6(&mut self, changes: &[Change<[u8; 16]>]) -> Result<(), Failure> {
+    pub fn change_v6(&mut self, changes: &[Change<[u8; 16]>]) -> Result<(), Error> {
         self.v6.change(changes)
     }
 
@@ -149,7 +149,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn self_tables(&self) -> Result<SelfTables, Failure> {
+    pub fn self_tables(&self) -> Result<SelfTables, Error> {
         Ok(SelfTables { v4: self.v4.self_table()?, v6: self.v6.self_table()? })
     }
 
@@ -157,7 +157,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Failure> {
+    pub fn set_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Error> {
         self.v4.set_selves(&wanted.v4)?;
         self.v6.set_selves(&wanted.v6)
     }
@@ -166,7 +166,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn retain_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Failure> {
+    pub fn retain_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Error> {
         self.v4.retain_selves(&wanted.v4)?;
         self.v6.retain_selves(&wanted.v6)
     }
@@ -175,13 +175,13 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses, or a name is not one.
-    pub fn selves(&self) -> Result<RecordedSelves, Failure> {
+    pub fn selves(&self) -> Result<RecordedSelves, Error> {
         let what = || format!("reading {}", maps::LOCAL_MEMBERS);
         let records: BTreeMap<u32, LocalMember> =
-            self.selves.iter().collect::<Result<_, _>>().doing(what)?;
+            self.selves.iter().collect::<Result<_, _>>().context(what)?;
         let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
         for record in records.values() {
-            let (own, its_added) = decode_self(record).doing(what)?;
+            let (own, its_added) = decode_self(record).context(what)?;
             selves.push(own);
             added.extend(its_added);
         }
@@ -192,7 +192,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_selves(&mut self, wanted: &RecordedSelves) -> Result<(), Failure> {
+    pub fn set_selves(&mut self, wanted: &RecordedSelves) -> Result<(), Error> {
         let mut count = 0;
         for own in wanted.identity.selves() {
             let record = encode_self(own, &wanted.added);
@@ -202,9 +202,9 @@ impl Maps {
             count += 1;
         }
         let what = || format!("removing from {}", maps::LOCAL_MEMBERS);
-        let keys: Vec<u32> = self.selves.keys().collect::<Result<_, _>>().doing(what)?;
+        let keys: Vec<u32> = self.selves.keys().collect::<Result<_, _>>().context(what)?;
         for key in keys.into_iter().filter(|key| *key >= count) {
-            self.selves.remove(&key).doing(what)?;
+            self.selves.remove(&key).context(what)?;
         }
         brought::note(&self.folder, &self.attachment()?, &wanted.added);
         Ok(())
@@ -214,10 +214,10 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn bypass(&self) -> Result<BypassTable, Failure> {
+    pub fn bypass(&self) -> Result<BypassTable, Error> {
         let mut table = BypassTable::new();
         for key in self.bypass.keys() {
-            let key = key.doing(|| format!("reading {}", maps::BYPASS))?;
+            let key = key.context(|| format!("reading {}", maps::BYPASS))?;
             if let Some((slot, rule)) = bypass::rule(&key) {
                 table.entry(slot).or_default().insert(rule);
             }
@@ -229,7 +229,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_bypass(&mut self, wanted: &BypassTable) -> Result<(), Failure> {
+    pub fn set_bypass(&mut self, wanted: &BypassTable) -> Result<(), Error> {
         for key in bypass::keys(wanted) {
             match self.bypass.insert(key, 1, BPF_NOEXIST) {
                 Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => {}
@@ -243,12 +243,12 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn retain_bypass(&mut self, wanted: &BypassTable) -> Result<(), Failure> {
+    pub fn retain_bypass(&mut self, wanted: &BypassTable) -> Result<(), Error> {
         let what = || format!("removing from {}", maps::BYPASS);
         let wanted = bypass::keys(wanted);
-        let keys: Vec<BypassKey> = self.bypass.keys().collect::<Result<_, _>>().doing(what)?;
+        let keys: Vec<BypassKey> = self.bypass.keys().collect::<Result<_, _>>().context(what)?;
         for key in keys.into_iter().filter(|key| !wanted.contains(key)) {
-            self.bypass.remove(&key).doing(what)?;
+            self.bypass.remove(&key).context(what)?;
         }
         Ok(())
     }
@@ -257,11 +257,11 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses, or a name is not one.
-    pub fn names(&self) -> Result<BTreeMap<u32, MemberName>, Failure> {
+    pub fn names(&self) -> Result<BTreeMap<u32, MemberName>, Error> {
         let what = || format!("reading {}", maps::MEMBERS);
-        let entries = self.members.entries().doing(what)?;
+        let entries = self.members.entries().context(what)?;
         let named = |(slot, member): (u32, Member)| Ok((slot, text(&member.name).parse()?));
-        entries.into_iter().map(named).collect::<Result<_, NameProblem>>().doing(what)
+        entries.into_iter().map(named).collect::<Result<_, NameProblem>>().context(what)
     }
 
     /// Names the peers in these slots.
@@ -271,7 +271,7 @@ impl Maps {
     pub fn set_names<'a>(
         &mut self,
         names: impl IntoIterator<Item = (u32, &'a MemberName)>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let member = |name: &MemberName| Member { name: padded::<NAME_LEN>(name.as_str()) };
         let entries: Vec<_> = names.into_iter().map(|(slot, name)| (slot, member(name))).collect();
         self.members.set(&entries).map_err(|error| full(error, maps::MEMBERS))
@@ -281,24 +281,26 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses. The first may be free then.
-    pub fn remove_names(&mut self, slots: &[u32]) -> Result<(), Failure> {
-        self.members.remove(slots).doing(|| format!("removing from {}", maps::MEMBERS))
+    pub fn remove_names(&mut self, slots: &[u32]) -> Result<(), Error> {
+        self.members.remove(slots).context(|| format!("removing from {}", maps::MEMBERS))
     }
 
     /// What is attached.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn attachment(&self) -> Result<Attachment, Failure> {
-        self.attachment.get(&0, 0).doing(|| format!("reading {}", maps::ATTACHMENT))
+    pub fn attachment(&self) -> Result<Attachment, Error> {
+        self.attachment.get(&0, 0).context(|| format!("reading {}", maps::ATTACHMENT))
     }
 
     /// Records what is attached.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_attachment(&mut self, attachment: &Attachment) -> Result<(), Failure> {
-        self.attachment.set(0, attachment, 0).doing(|| format!("writing {}", maps::ATTACHMENT))?;
+    pub fn set_attachment(&mut self, attachment: &Attachment) -> Result<(), Error> {
+        self.attachment
+            .set(0, attachment, 0)
+            .context(|| format!("writing {}", maps::ATTACHMENT))?;
         brought::note(&self.folder, attachment, &self.selves()?.added);
         Ok(())
     }
@@ -307,11 +309,11 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn peer_counters(&self, slot: u32) -> Result<PeerCounters, Failure> {
+    pub fn peer_counters(&self, slot: u32) -> Result<PeerCounters, Error> {
         let values = self
             .peer_counters
             .get(&slot, 0)
-            .doing(|| format!("reading slot {slot} of {}", maps::PEER_COUNTERS))?;
+            .context(|| format!("reading slot {slot} of {}", maps::PEER_COUNTERS))?;
         Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| PeerCounters {
             egress: sum.egress.plus(cpu.egress),
             ingress: sum.ingress.plus(cpu.ingress),
@@ -322,17 +324,17 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses. The first may be zero then.
-    pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Failure> {
+    pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Error> {
         let what = || format!("clearing {}", maps::PEER_COUNTERS);
         let cpus =
-            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).doing(what)?;
+            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).context(what)?;
         for slots in slots.chunks(batch::BATCH) {
             let zeros = vec![PeerCounters::default(); slots.len().saturating_mul(cpus)];
             match batch::update_of_each_cpu(&self.peer_counters, cpus, slots, &zeros) {
                 Err(error) if batch::is_unsupported(&error) => {
                     let zeros = vec![PeerCounters::default(); cpus];
                     for slot in slots {
-                        let zeros = PerCpuValues::try_from(zeros.clone()).doing(what)?;
+                        let zeros = PerCpuValues::try_from(zeros.clone()).context(what)?;
                         self.peer_counters
                             .set(*slot, zeros, 0)
                             .map_err(|error| full(error, maps::PEER_COUNTERS))?;
@@ -351,11 +353,11 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn reason_counters(&self, direction: Direction) -> Result<Vec<(Reason, Count)>, Failure> {
+    pub fn reason_counters(&self, direction: Direction) -> Result<Vec<(Reason, Count)>, Error> {
         let values = self
             .reason_counters
             .get(&(direction as u32), 0)
-            .doing(|| format!("reading {}", maps::REASON_COUNTERS))?;
+            .context(|| format!("reading {}", maps::REASON_COUNTERS))?;
         Ok(Reason::ALL
             .iter()
             .map(|reason| {
@@ -371,15 +373,15 @@ fn open<T: TryFrom<Map, Error = MapError>>(
     folder: &Folder,
     name: &str,
     kind: fn(MapData) -> Map,
-) -> Result<T, Failure> {
+) -> Result<T, Error> {
     let path = folder.map(name);
     MapData::from_pin(&path)
         .and_then(|data| T::try_from(kind(data)))
-        .doing(|| format!("opening {}", path.display()))
+        .context(|| format!("opening {}", path.display()))
 }
 
 /// What it means that `map` could not be written.
-pub(super) fn full(error: MapError, map: &str) -> Failure {
+pub(super) fn full(error: MapError, map: &str) -> Error {
     let is_full = match &error {
         MapError::SyscallError(error) => matches!(
             error.io_error.raw_os_error(),
@@ -390,12 +392,12 @@ pub(super) fn full(error: MapError, map: &str) -> Failure {
         _ => false,
     };
     if is_full {
-        Failure::refused(
+        Error::refused(
             format!("{map} is full: it was made for fewer members"),
             "write the members into the file and attach it: attach makes larger maps, without losing a \
              packet",
         )
     } else {
-        Failure::kernel(format!("writing {map}"), error)
+        Error::kernel(format!("writing {map}"), error)
     }
 }

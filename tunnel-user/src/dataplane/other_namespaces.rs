@@ -9,7 +9,7 @@ use super::bpf_link::BpfLink;
 use super::pins::{self, Folder};
 use super::place::BOTH;
 use super::upgrade::Abi;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::runtime_folder::RUNTIME;
 
@@ -17,7 +17,7 @@ use crate::host::runtime_folder::RUNTIME;
 ///
 /// # Errors
 /// If the folder of the pins can't be read.
-pub fn inodes() -> Result<BTreeSet<u64>, Failure> {
+pub fn inodes() -> Result<BTreeSet<u64>, Error> {
     let mut inodes = BTreeSet::new();
     for top in [pins::namespace_folder(NetworkNamespace::Host), PathBuf::from(RUNTIME)] {
         let names = match fs::read_dir(&top) {
@@ -28,7 +28,7 @@ pub fn inodes() -> Result<BTreeSet<u64>, Failure> {
             {
                 continue;
             }
-            entries => entries.doing(|| format!("reading {}", top.display()))?,
+            entries => entries.context(|| format!("reading {}", top.display()))?,
         };
         let names = names.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         inodes.extend(names.filter_map(|name| inode(&name)));
@@ -58,15 +58,15 @@ pub fn run_somewhere(folder: &Folder) -> Option<bool> {
 /// Refuses a folder with pins that neither this version nor the one before makes.
 ///
 /// # Errors
-/// [`Failure::Pins`] that names them.
-pub fn require_ours(folder: &Folder) -> Result<(), Failure> {
+/// [`Error::Pins`] that names them.
+pub fn require_ours(folder: &Folder) -> Result<(), Error> {
     let maps: Vec<_> = Abi::ALL.into_iter().flat_map(Abi::maps).collect();
     let others = folder.others(&maps)?;
     if others.is_empty() {
         return Ok(());
     }
     let path = folder.path().display();
-    Err(Failure::pins(
+    Err(Error::pins(
         format!("{path} holds pins that are not from rewrite: {}", others.join(", ")),
         format!(
             "find out whose they are, and have their owner move them out of {}",

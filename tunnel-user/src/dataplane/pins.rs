@@ -14,7 +14,7 @@ use super::brought;
 use super::in_flight::Change;
 use super::place::{BOTH, Program};
 use super::upgrade::Abi;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 
 const OURS: &str = "rewrite";
@@ -150,16 +150,16 @@ impl Folder {
     ///
     /// # Errors
     /// If it is not there.
-    pub fn mark(&self) -> Result<u64, Failure> {
+    pub fn mark(&self) -> Result<u64, Error> {
         let metadata = fs::metadata(&self.path);
-        Ok(metadata.doing(|| format!("looking at {}", self.path.display()))?.ino())
+        Ok(metadata.context(|| format!("looking at {}", self.path.display()))?.ino())
     }
 
     /// True if nothing is in it.
     ///
     /// # Errors
     /// If it can't be read.
-    pub(super) fn is_empty(&self) -> Result<bool, Failure> {
+    pub(super) fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.entries()?.is_empty())
     }
 
@@ -167,26 +167,26 @@ impl Folder {
     ///
     /// # Errors
     /// If it can't be read.
-    pub(super) fn entries(&self) -> Result<Vec<(OsString, u64)>, Failure> {
-        entries(&self.path).doing(|| format!("reading {}", self.path.display()))
+    pub(super) fn entries(&self) -> Result<Vec<(OsString, u64)>, Error> {
+        entries(&self.path).context(|| format!("reading {}", self.path.display()))
     }
 
     /// Makes it, and the folders above it.
     ///
     /// # Errors
     /// If bpffs refuses.
-    pub fn create(&self) -> Result<(), Failure> {
-        fs::create_dir_all(&self.path).doing(|| format!("making {}", self.path.display()))
+    pub fn create(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.path).context(|| format!("making {}", self.path.display()))
     }
 
     /// Refuses a folder that holds anything that we do not pin, or not all maps that we do.
     ///
     /// # Errors
-    /// [`Failure::Pins`] that names the pins.
-    pub fn require_ours(&self) -> Result<(), Failure> {
+    /// [`Error::Pins`] that names the pins.
+    pub fn require_ours(&self) -> Result<(), Error> {
         let foreign = self.foreign()?;
         if !foreign.is_empty() {
-            return Err(Failure::pins(
+            return Err(Error::pins(
                 format!(
                     "{} holds pins that are not from rewrite: {}",
                     self.path.display(),
@@ -198,14 +198,14 @@ impl Folder {
         }
         if self.is_unfinished()? {
             let interface = &self.interface;
-            return Err(Failure::pins(
+            return Err(Error::pins(
                 format!("an attach to {interface} was killed before it had made all its maps"),
                 format!("attach again: rewrite attach {interface}; or: rewrite detach {interface}"),
             ));
         }
         let missing: Vec<_> = MAPS.into_iter().filter(|name| !self.map(name).exists()).collect();
         if !missing.is_empty() {
-            return Err(Failure::pins(
+            return Err(Error::pins(
                 format!("{} lacks the maps {}", self.path.display(), missing.join(", ")),
                 format!(
                     "somebody removed some, which rewrite attach {interface} puts back; or they are of another \
@@ -222,7 +222,7 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder can't be read.
-    pub fn is_unfinished(&self) -> Result<bool, Failure> {
+    pub fn is_unfinished(&self) -> Result<bool, Error> {
         let complete = MAPS.into_iter().all(|name| self.map(name).exists());
         Ok(!complete
             && !self.has_programs()
@@ -235,7 +235,7 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder or the record can't be read.
-    pub fn lacks_maps(&self) -> Result<bool, Failure> {
+    pub fn lacks_maps(&self) -> Result<bool, Error> {
         let complete = MAPS.into_iter().all(|name| self.map(name).exists());
         if complete
             || !self.has_programs()
@@ -248,7 +248,7 @@ impl Folder {
         Ok(recorded.is_none_or(|version| version == ABI_VERSION))
     }
 
-    fn foreign(&self) -> Result<Vec<String>, Failure> {
+    fn foreign(&self) -> Result<Vec<String>, Error> {
         self.others(&MAPS)
     }
 
@@ -257,7 +257,7 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder can't be read.
-    pub(super) fn others(&self, maps: &[&str]) -> Result<Vec<String>, Failure> {
+    pub(super) fn others(&self, maps: &[&str]) -> Result<Vec<String>, Error> {
         let known: Vec<OsString> = maps
             .iter()
             .copied()
@@ -286,7 +286,7 @@ impl Folder {
     ///
     /// # Errors
     /// If bpffs refuses.
-    pub fn remove(&self) -> Result<(), Failure> {
+    pub fn remove(&self) -> Result<(), Error> {
         let what = || format!("removing {}", self.path.display());
         let markers = Change::ALL.map(Change::marker);
         // Killed in between, maps without programs are what an attach leaves that is killed early.
@@ -298,15 +298,15 @@ impl Folder {
         for name in first.iter().chain(&rest) {
             let path = self.path.join(name);
             if path.is_dir() && !markers.iter().any(|marker| name == marker) {
-                fs::remove_dir_all(&path).doing(what)?;
+                fs::remove_dir_all(&path).context(what)?;
             } else if !path.is_dir() {
-                fs::remove_file(&path).doing(what)?;
+                fs::remove_file(&path).context(what)?;
             }
         }
         brought::forget(self);
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.doing(what)?,
+            result => result.context(what)?,
         }
         for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
             // Not empty: another interface's pins are there.
@@ -347,16 +347,16 @@ pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If a folder can't be read.
-pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Failure> {
+pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     let path = namespace_folder(namespace);
     let found = match entries(&path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(Failure::host(
+            return Err(Error::host(
                 format!("no permission to look at the pins in {}", path.display()),
                 "run it as root (sudo rewrite …)",
             ));
         }
-        found => found.doing(|| format!("reading {}", path.display()))?,
+        found => found.context(|| format!("reading {}", path.display()))?,
     };
     let mut interfaces: Vec<String> = found
         .into_iter()

@@ -10,14 +10,14 @@ use tunnel_common::maps;
 use super::maps::RecordedSelves;
 use super::pins::Folder;
 use super::record::decode_self;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::plan::identity::Identity;
 
 /// The record of what is attached; nothing if its pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Failure> {
+pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Error> {
     let pin = folder.map(maps::ATTACHMENT);
     if !pin.exists() {
         return Ok(None);
@@ -26,14 +26,14 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Failure> {
         let map: Array<_, Attachment> = Map::Array(MapData::from_pin(&pin)?).try_into()?;
         Ok(map.get(&0, 0)?)
     };
-    read().map(Some).doing(|| format!("reading {}", pin.display()))
+    read().map(Some).context(|| format!("reading {}", pin.display()))
 }
 
 /// The members that this host is, and the addresses that attach added; none if the pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses, or a name is not one.
-pub fn selves(folder: &Folder) -> Result<RecordedSelves, Failure> {
+pub fn selves(folder: &Folder) -> Result<RecordedSelves, Error> {
     let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
     let pin = folder.map(maps::LOCAL_MEMBERS);
     if pin.exists() {
@@ -43,8 +43,8 @@ pub fn selves(folder: &Folder) -> Result<RecordedSelves, Failure> {
             Ok(map.iter().collect::<Result<_, _>>()?)
         };
         let what = || format!("reading {}", pin.display());
-        for (_, record) in read().doing(what)? {
-            let (own, its_added) = decode_self(&record).doing(what)?;
+        for (_, record) in read().context(what)? {
+            let (own, its_added) = decode_self(&record).context(what)?;
             selves.push(own);
             added.extend(its_added);
         }

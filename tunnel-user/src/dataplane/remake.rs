@@ -26,7 +26,7 @@ use super::load::{LoadOptions, Loaded, load_into_new};
 use super::peer_filter::PeerFilter;
 use super::pins::{Folder, MAPS};
 use super::table::Table;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::plan::capacity::Capacity;
 
 type A4 = [u8; 4];
@@ -36,12 +36,12 @@ type A6 = [u8; 16];
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn pinned(folder: &Folder) -> Result<Capacity, Failure> {
+pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
     let entries = |name| {
         let path = folder.map(name);
         MapInfo::from_pin(&path)
             .map(|info| info.max_entries())
-            .doing(|| format!("looking at {}", path.display()))
+            .context(|| format!("looking at {}", path.display()))
     };
     Ok(Capacity {
         slots: entries(maps::MEMBERS)?.min(entries(maps::PEER_COUNTERS)?),
@@ -60,12 +60,12 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Failure> {
 /// # Errors
 /// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
 /// look into the new maps.
-pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Failure> {
+pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
             // A killed attach's.
-            fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
+            fs::remove_file(&path).context(|| format!("removing {}", path.display()))?;
         }
     }
     let result = remade(folder, capacity, purpose);
@@ -77,7 +77,7 @@ pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Re
     result
 }
 
-fn remade(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Failure> {
+fn remade(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Error> {
     let mut loaded: Loaded = load_into_new(folder, capacity, purpose)?;
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
@@ -88,10 +88,10 @@ fn remade(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result
 }
 
 /// The steps that nobody is to see half of: the new counters begin at zero.
-fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Failure> {
+fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
-        fs::rename(&path, folder.map(name)).doing(|| format!("moving {}", path.display()))?;
+        fs::rename(&path, folder.map(name)).context(|| format!("moving {}", path.display()))?;
     }
     hook::replace(loaded, folder)?;
     pairs.catch_up()
@@ -105,15 +105,11 @@ struct Pair<T> {
 }
 
 impl<T: TryFrom<Map, Error = MapError>> Pair<T> {
-    fn open(
-        folder: &Folder,
-        name: &'static str,
-        kind: fn(MapData) -> Map,
-    ) -> Result<Self, Failure> {
+    fn open(folder: &Folder, name: &'static str, kind: fn(MapData) -> Map) -> Result<Self, Error> {
         let open = |path: std::path::PathBuf| {
             MapData::from_pin(&path)
                 .and_then(|data| T::try_from(kind(data)))
-                .doing(|| format!("opening {}", path.display()))
+                .context(|| format!("opening {}", path.display()))
         };
         Ok(Self { name, old: open(folder.map(name))?, new: open(folder.new_map(name))? })
     }
@@ -127,17 +123,17 @@ type Hash<K, V> = Pair<Table<K, V>>;
 type Trie<A, V> = Pair<LpmTrie<MapData, A, V>>;
 
 impl<K: Pod, V: Pod> Hash<K, V> {
-    fn copy(&mut self) -> Result<(), Failure> {
-        let entries = self.old.entries().doing(|| self.copying())?;
-        self.new.set(&entries).doing(|| self.copying())
+    fn copy(&mut self) -> Result<(), Error> {
+        let entries = self.old.entries().context(|| self.copying())?;
+        self.new.set(&entries).context(|| self.copying())
     }
 }
 
 impl<A: Pod, V: Pod> Trie<A, V> {
-    fn copy(&mut self) -> Result<(), Failure> {
+    fn copy(&mut self) -> Result<(), Error> {
         for entry in self.old.iter() {
-            let (key, value) = entry.doing(|| self.copying())?;
-            self.new.insert(&key, value, 0).doing(|| format!("copying {}", self.name))?;
+            let (key, value) = entry.context(|| self.copying())?;
+            self.new.insert(&key, value, 0).context(|| format!("copying {}", self.name))?;
         }
         Ok(())
     }
@@ -158,7 +154,7 @@ where
     LocalRange<A>: Pod,
     Flow<A>: Pod,
 {
-    fn copy(&mut self) -> Result<(), Failure> {
+    fn copy(&mut self) -> Result<(), Error> {
         self.peers.copy()?;
         self.prefixes.copy()?;
         self.selves.copy()?;
@@ -167,20 +163,20 @@ where
 
     /// Adds what the programs before have remembered since: flows, and first that they are to be asked
     /// for.
-    fn catch_up(&mut self) -> Result<(), Failure> {
-        for (key, old) in self.peers.old.entries().doing(|| self.peers.copying())? {
+    fn catch_up(&mut self) -> Result<(), Error> {
+        for (key, old) in self.peers.old.entries().context(|| self.peers.copying())? {
             if old.public_flows == 1
                 && let Ok(new) = self.peers.new.get(&key)
                 && new.public_flows == 0
             {
                 let noted = Peer { public_flows: 1, ..new };
-                self.peers.new.set(&[(key, noted)]).doing(|| "copying a note".into())?;
+                self.peers.new.set(&[(key, noted)]).context(|| "copying a note".into())?;
             }
         }
-        for (flow, state) in self.flows.old.entries().doing(|| self.flows.copying())? {
+        for (flow, state) in self.flows.old.entries().context(|| self.flows.copying())? {
             let known = self.flows.new.get(&flow).ok();
             if known.is_none_or(|known| known.last_sent < state.last_sent) {
-                self.flows.new.set(&[(flow, state)]).doing(|| "copying a flow".into())?;
+                self.flows.new.set(&[(flow, state)]).context(|| "copying a flow".into())?;
             }
         }
         Ok(())
@@ -201,7 +197,7 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn open(folder: &Folder) -> Result<Self, Failure> {
+    fn open(folder: &Folder) -> Result<Self, Error> {
         Ok(Self {
             v4: OfFamily {
                 peers: Pair::open(folder, maps::PEERS_V4, Map::HashMap)?,
@@ -225,9 +221,9 @@ impl Pairs {
         })
     }
 
-    fn copy(&mut self) -> Result<(), Failure> {
+    fn copy(&mut self) -> Result<(), Error> {
         let Pair { name, old, new } = &mut self.filter;
-        new.add_all_of(old).doing(|| format!("copying {name}"))?;
+        new.add_all_of(old).context(|| format!("copying {name}"))?;
         self.v4.copy()?;
         self.v6.copy()?;
         self.selves.copy()?;
@@ -235,15 +231,15 @@ impl Pairs {
         self.bypass.copy()?;
         let Pair { name, old, new } = &mut self.attachment;
         let what = || format!("copying {name}");
-        new.set(0, old.get(&0, 0).doing(what)?, 0).doing(what)
+        new.set(0, old.get(&0, 0).context(what)?, 0).context(what)
     }
 
     /// Brings over what the programs before have noted until they went: flows, and the counters. What
     /// the programs of now count in the moment in which theirs are added to may be missing.
-    fn catch_up(&mut self) -> Result<(), Failure> {
+    fn catch_up(&mut self) -> Result<(), Error> {
         self.v4.catch_up()?;
         self.v6.catch_up()?;
-        for (slot, _) in self.members.new.entries().doing(|| self.members.copying())? {
+        for (slot, _) in self.members.new.entries().context(|| self.members.copying())? {
             add(&mut self.peer_counters, slot, |a, b| PeerCounters {
                 egress: a.egress.plus(b.egress),
                 ingress: a.ingress.plus(b.ingress),
@@ -267,14 +263,14 @@ fn add<V: Pod>(
     pair: &mut Pair<PerCpuArray<MapData, V>>,
     index: u32,
     plus: impl Fn(V, V) -> V,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Pair { name, old, new } = pair;
     let what = || format!("copying {name}");
-    let (Ok(before), now) = (old.get(&index, 0), new.get(&index, 0).doing(what)?) else {
+    let (Ok(before), now) = (old.get(&index, 0), new.get(&index, 0).context(what)?) else {
         // Of a slot that there was not.
         return Ok(());
     };
     let sums: Vec<V> = before.iter().zip(now.iter()).map(|(a, b)| plus(*a, *b)).collect();
-    let sums = PerCpuValues::try_from(sums).doing(what)?;
-    new.set(index, sums, 0).doing(what)
+    let sums = PerCpuValues::try_from(sums).context(what)?;
+    new.set(index, sums, 0).context(what)
 }

@@ -18,7 +18,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 
 use super::pins::Folder;
 use super::upgrade::previous_abi::SHAPES;
-use crate::failure::{Failure, is_io};
+use crate::error::{Error, is_io};
 
 type V4 = [u8; 4];
 type V6 = [u8; 16];
@@ -68,17 +68,17 @@ pub fn fit_previous(folder: &Folder) -> bool {
 }
 
 /// aya takes a pin over without a look at its value's size, and would read past it.
-pub fn require(folder: &Folder) -> Result<(), Failure> {
+pub fn require(folder: &Folder) -> Result<(), Error> {
     for wanted in wanted() {
         let path = folder.map(wanted.name);
         let info = MapInfo::from_pin(&path).map_err(|error| {
             if is_io(&error, io::ErrorKind::PermissionDenied) {
-                return Failure::host(
+                return Error::host(
                     format!("no permission to open {}", path.display()),
                     "run it as root (sudo rewrite …)",
                 );
             }
-            Failure::pins(
+            Error::pins(
                 format!("{} can't be read as a map: {error}", path.display()),
                 "nothing was touched; find out what it is (ls -l, bpftool prog show pinned …) and \
                  remove or move it",
@@ -124,8 +124,8 @@ const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {
 }
 
 /// The refusal of pins that another version made.
-pub fn other_abi(folder: &Folder, difference: &str) -> Failure {
-    Failure::pins(
+pub fn other_abi(folder: &Folder, difference: &str) -> Error {
+    Error::pins(
         format!(
             "the pins in {} are of another version of rewrite (this one has ABI version \
              {ABI_VERSION}): {difference}",

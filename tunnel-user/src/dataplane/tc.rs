@@ -14,7 +14,7 @@ use super::bpf_link::BpfLink;
 use super::hook::unusable;
 use super::pins::Folder;
 use super::place::Hook;
-use crate::failure::{Context as _, Failure, is_io};
+use crate::error::{Context as _, Error, is_io};
 
 /// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they
 /// see private addresses, and at egress behind them, for the same reason.
@@ -47,7 +47,7 @@ pub fn attach_tcx(
     program: &mut SchedClassifier,
     folder: &Folder,
     direction: Direction,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut attach = || -> Result<(), ProgramError> {
         let options = TcAttachOptions::TcxOrder(order(direction));
         let interface = folder.interface();
@@ -56,7 +56,7 @@ pub fn attach_tcx(
             program.take_link(id)?.try_into().map_err(|_| ProgramError::NotAttached)?;
         link.pin(folder.link(direction)).map(drop).map_err(unusable)
     };
-    attach().doing(|| format!("attaching to {} by tcx", folder.interface()))
+    attach().context(|| format!("attaching to {} by tcx", folder.interface()))
 }
 
 /// Attaches a program by a filter of the clsact qdisc, which is added where there is none.
@@ -64,20 +64,20 @@ pub fn attach_clsact(
     program: &mut SchedClassifier,
     folder: &Folder,
     direction: Direction,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let interface = folder.interface();
     match tc::qdisc_add_clsact(interface) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(error) if is_io(&error, io::ErrorKind::AlreadyExists) => {}
         Err(error) => {
-            return Err(Failure::kernel(format!("adding a clsact qdisc to {interface}"), error));
+            return Err(Error::kernel(format!("adding a clsact qdisc to {interface}"), error));
         }
     }
     let options = TcAttachOptions::Netlink(filter(direction));
     let id = program
         .attach_with_options(interface, attach_type(direction), options)
-        .doing(|| format!("adding a filter to {interface}"))?;
-    let link = program.take_link(id).doing(|| format!("keeping the filter of {interface}"))?;
+        .context(|| format!("adding a filter to {interface}"))?;
+    let link = program.take_link(id).context(|| format!("keeping the filter of {interface}"))?;
     // Dropped, it would take the filter away.
     mem::forget(link);
     Ok(())

@@ -15,7 +15,7 @@ use super::load::Loaded;
 use super::pins::Folder;
 use super::place::{Ingress, Program};
 use super::xdp_reason;
-use crate::failure::{Context as _, Failure, is_io};
+use crate::error::{Context as _, Error, is_io};
 use crate::host::link::Link;
 use crate::host::{software_checksums, virtio, vlan_tags};
 
@@ -23,15 +23,10 @@ const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at 
 
 /// Refuses an interface whose packets the program does not know, does not see or can't mend, and one
 /// that runs another program. `links` are all interfaces.
-pub fn require(
-    ingress: Ingress,
-    link: &Link,
-    header_len: u8,
-    links: &[Link],
-) -> Result<(), Failure> {
+pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;
     if header_len != ETHERNET_HEADER_LEN {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("{name} is no Ethernet interface, which --ingress {} takes", ingress.name()),
             "leave --ingress out to attach by tc, which takes any",
         ));
@@ -49,11 +44,11 @@ pub fn require(
 }
 
 /// Refuses an interface that hides the tags of its VLANs: their frames belong to another network.
-pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Failure> {
+pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;
     match vlan_tags::vlan_above(link, links).filter(|_| vlan_tags::are_taken_off(link)) {
         None => Ok(()),
-        Some(vlan) => Err(Failure::refused(
+        Some(vlan) => Err(Error::refused(
             format!(
                 "{name} takes VLAN tags off before an XDP program sees the frame \
                  (rx-vlan-offload), so that frames of {} look like frames of {name} itself",
@@ -69,11 +64,11 @@ pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Failure
 
 /// A bond gives the program to the interfaces in it (Linux 5.15, drivers/net/bonding/bond_main.c,
 /// bond_xdp_set).
-fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Failure> {
+fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Error> {
     let parts = links.iter().filter(|other| other.controller == Some(link.index));
     match iter::once(link).chain(parts).find(|link| virtio::ignores_xdp(link)) {
         None => Ok(()),
-        Some(found) => Err(Failure::refused(
+        Some(found) => Err(Error::refused(
             format!(
                 "{} is a virtio-net device without mergeable buffers (VIRTIO_NET_F_MRG_RXBUF), \
                  whose driver accepts an XDP program and runs it for no packet",
@@ -84,7 +79,7 @@ fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Fail
     }
 }
 
-fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Failure> {
+fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Error> {
     let Some(source) = software_checksums::source(link, links) else { return Ok(()) };
     let (name, from) = (&link.name, &source.name);
     let kind = source.kind.as_deref().unwrap_or("tunnel");
@@ -93,7 +88,7 @@ fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Failure> 
     } else {
         format!("{name} has packets of {from}, a {kind} interface")
     };
-    Err(Failure::refused(
+    Err(Error::refused(
         format!(
             "{what}: the kernel sums up such packets itself, no XDP program can correct that sum, \
              and the kernel then drops longer UDP datagrams over IPv4"
@@ -102,9 +97,9 @@ fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Failure> 
     ))
 }
 
-fn taken(interface: &str, id: Option<u32>) -> Failure {
+fn taken(interface: &str, id: Option<u32>) -> Error {
     let program = id.map_or_else(String::new, |id| format!(": {}", described(id)));
-    Failure::refused(
+    Error::refused(
         format!("{interface} runs another XDP program already{program}"),
         format!(
             "an interface runs one; {BY_TC}, or take the other one away first (ip link set dev \
@@ -123,7 +118,7 @@ fn described(id: u32) -> String {
 }
 
 /// Attaches the program by a link, and pins the link.
-pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Failure> {
+pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let ingress = loaded.place().ingress;
     let Some(mode) = ingress.xdp_mode() else { return Ok(()) };
     let program = loaded.xdp(Program::Xdp)?;
@@ -139,13 +134,13 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), F
             return Err(refusal(ingress, &link.name, reason, &error));
         }
     };
-    if !has_link(program).doing(what)? {
+    if !has_link(program).context(what)? {
         // aya went by netlink instead: the program would stay when the pins go.
-        program.detach(id).doing(what)?;
-        return Err(Failure::host(format!("{}: the kernel has no links for XDP", what()), BY_TC));
+        program.detach(id).context(what)?;
+        return Err(Error::host(format!("{}: the kernel has no links for XDP", what()), BY_TC));
     }
-    let link: FdLink = program.take_link(id).doing(what)?.try_into().doing(what)?;
-    link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).doing(what)
+    let link: FdLink = program.take_link(id).context(what)?.try_into().context(what)?;
+    link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).context(what)
 }
 
 /// To list links takes CAP_SYS_ADMIN. Without it, mainline's word has to do: a kernel that loads the
@@ -168,17 +163,17 @@ fn refusal(
     interface: &str,
     reason: Option<String>,
     error: &(dyn std::error::Error + 'static),
-) -> Failure {
+) -> Error {
     let reason = reason.unwrap_or_else(|| with_sources(error));
     match ingress {
-        Ingress::Xdp => Failure::refused(
+        Ingress::Xdp => Error::refused(
             format!("the driver of {interface} does not run the XDP program: {reason}"),
             format!(
                 "{BY_TC}; or --ingress xdp-generic, which runs it in the kernel's own path, at \
                  less speed than tc"
             ),
         ),
-        Ingress::XdpGeneric | Ingress::Tc => Failure::refused(
+        Ingress::XdpGeneric | Ingress::Tc => Error::refused(
             format!("the kernel does not run the XDP program on {interface}: {reason}"),
             BY_TC,
         ),

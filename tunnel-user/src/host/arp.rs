@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// A sysctl of an interface, of the two that keep a private address out of ARP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Sysctl {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn effective(self, interface: &str) -> Result<u8, Failure> {
+    pub fn effective(self, interface: &str) -> Result<u8, Error> {
         Ok(self.read("all")?.max(self.read(interface)?))
     }
 
@@ -55,20 +55,20 @@ impl Sysctl {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn read(self, interface: &str) -> Result<u8, Failure> {
+    pub fn read(self, interface: &str) -> Result<u8, Error> {
         let path = self.path(interface);
         let what = || format!("reading {}", path.display());
-        fs::read_to_string(&path).doing(what)?.trim().parse().doing(what)
+        fs::read_to_string(&path).context(what)?.trim().parse().context(what)
     }
 
     /// Sets the interface's own value.
     ///
     /// # Errors
-    /// [`Failure::Host`] if it can't be written: /proc/sys is read-only in many containers.
-    pub fn write(self, interface: &str, value: u8) -> Result<(), Failure> {
+    /// [`Error::Host`] if it can't be written: /proc/sys is read-only in many containers.
+    pub fn write(self, interface: &str, value: u8) -> Result<(), Error> {
         let (path, name) = (self.path(interface), self.name());
         fs::write(&path, value.to_string()).map_err(|error| {
-            Failure::host(
+            Error::host(
                 format!("{} can't be set to {value}: {error}", path.display()),
                 format!("set it from outside: sysctl -w net.ipv4.conf.{interface}.{name}={value}"),
             )

@@ -7,13 +7,13 @@
 use std::fs;
 
 use super::link::Link;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::Family;
 
 /// The families whose packets go to netfilter on the bridge `link`, and the way out; nothing if it is no
 /// bridge, or hands none on.
 #[must_use]
-pub fn in_the_way(link: &Link) -> Option<Failure> {
+pub fn in_the_way(link: &Link) -> Option<Error> {
     if link.kind.as_deref() != Some("bridge") {
         return None;
     }
@@ -24,7 +24,7 @@ pub fn in_the_way(link: &Link) -> Option<Failure> {
     refusal(link, &Family::ALL.map(|family| (family, is_on_for_all(family))))
 }
 
-fn refusal(link: &Link, on_for_all: &[(Family, bool)]) -> Option<Failure> {
+fn refusal(link: &Link, on_for_all: &[(Family, bool)]) -> Option<Error> {
     let name = &link.name;
     let mut families = Vec::new();
     let mut remedies = Vec::new();
@@ -42,7 +42,7 @@ fn refusal(link: &Link, on_for_all: &[(Family, bool)]) -> Option<Failure> {
         }
     }
     (!families.is_empty()).then(|| {
-        Failure::refused(
+        Error::refused(
             format!(
                 "the bridge {name} hands {} packets to netfilter before they are rewritten: a firewall \
                  that tracks connections drops them",

@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// What happens to names in a folder, and to the folder.
 const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
@@ -62,7 +62,7 @@ type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
 
 /// A look at the way to the file, on its thread.
 struct Looking {
-    thread: JoinHandle<(Watched, Option<Failure>)>,
+    thread: JoinHandle<(Watched, Option<Error>)>,
     /// When the caller hears of it though it has not ended; nothing once it has heard.
     told_at: Option<Instant>,
     /// True if another look is due when it ends.
@@ -91,8 +91,8 @@ impl FileChanges {
     ///
     /// # Errors
     /// If there is no current folder for the path.
-    pub async fn listen(path: &Path) -> Result<Self, Failure> {
-        let path = absolute(path).doing(|| format!("watching {}", path.display()))?;
+    pub async fn listen(path: &Path) -> Result<Self, Error> {
+        let path = absolute(path).context(|| format!("watching {}", path.display()))?;
         let mut changes =
             Self { path, inotify: None, watched: Watched::new(), looking: None, tried_at: None };
         changes.look(None);
@@ -108,7 +108,7 @@ impl FileChanges {
     ///
     /// # Errors
     /// If the kernel can't be listened to.
-    pub async fn changed(&mut self) -> Result<(), Failure> {
+    pub async fn changed(&mut self) -> Result<(), Error> {
         loop {
             let told_at = self.looking.as_ref().and_then(|looking| looking.told_at);
             let tried_at = self.tried_at.filter(|_| self.looking.is_none());
@@ -163,7 +163,7 @@ impl FileChanges {
     }
 
     /// Takes over what a look has ended with.
-    fn take(&mut self, ended: Result<(Watched, Option<Failure>), JoinError>) {
+    fn take(&mut self, ended: Result<(Watched, Option<Error>), JoinError>) {
         self.looking = None;
         match ended {
             Ok((watched, gap)) => {
@@ -178,13 +178,13 @@ impl FileChanges {
             }
             Err(error) => {
                 let what = format!("watching {}", self.path.display());
-                self.note_gap(Some(Failure::kernel(what, error)));
+                self.note_gap(Some(Error::kernel(what, error)));
             }
         }
     }
 
     /// Tells once of a gap.
-    fn note_gap(&mut self, gap: Option<Failure>) {
+    fn note_gap(&mut self, gap: Option<Error>) {
         if let Some(failure) = &gap
             && self.tried_at.is_none()
         {
@@ -197,15 +197,15 @@ impl FileChanges {
     }
 }
 
-fn inotify() -> Result<AsyncFd<Descriptor>, Failure> {
+fn inotify() -> Result<AsyncFd<Descriptor>, Error> {
     let what = || "asking for an inotify instance (fs.inotify.max_user_instances)".to_owned();
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).doing(what)?;
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).context(what)?;
     // SAFETY: the descriptor is owned, always the same, and closed when the last owner is dropped.
-    unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.doing(what)
+    unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.context(what)
 }
 
 /// Watches the folders that lead to the file now; with why something is not watched that could be.
-fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Failure>) {
+fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     let (mut watched, mut gap) = (Watched::new(), None);
     let steps = steps(path, |path| fs::read_link(path));
     let folders = steps.into_iter().map(|(folder, names)| (folder, IN_FOLDER, names));
@@ -217,7 +217,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Failure>) {
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {}
             Err(errno) => {
                 let what = format!("watching {} (fs.inotify.max_user_watches)", path.display());
-                gap = Some(Failure::kernel(what, errno));
+                gap = Some(Error::kernel(what, errno));
             }
         }
     }
@@ -225,7 +225,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Failure>) {
 }
 
 /// The end of a look; never if there is none.
-async fn end(looking: Option<&mut Looking>) -> Result<(Watched, Option<Failure>), JoinError> {
+async fn end(looking: Option<&mut Looking>) -> Result<(Watched, Option<Error>), JoinError> {
     match looking {
         Some(looking) => (&mut looking.thread).await,
         None => pending().await,
@@ -243,18 +243,18 @@ async fn at(moment: Option<Instant>) {
 async fn concerning(
     inotify: Option<&AsyncFd<Descriptor>>,
     watched: &Watched,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let what = || "listening for changes of the file".to_owned();
     let Some(inotify) = inotify else { return pending().await };
     loop {
-        let mut ready = inotify.readable().await.doing(what)?;
+        let mut ready = inotify.readable().await.context(what)?;
         let events = match inotify.get_ref().0.read_events() {
             Ok(events) => events,
             Err(Errno::EAGAIN) => {
                 ready.clear_ready();
                 continue;
             }
-            Err(errno) => return Err(errno).doing(what),
+            Err(errno) => return Err(errno).context(what),
         };
         return Ok(events.iter().any(|event| match &event.name {
             // The folder itself; or so much has happened that events were dropped.

@@ -4,7 +4,7 @@
 use rtnetlink::packet_route::link::LinkLayerType;
 
 use super::link::Link;
-use crate::failure::Failure;
+use crate::error::Error;
 
 const ANOTHER: &str = "attach an interface of another kind that the packets between the public \
                        addresses cross: Ethernet, WireGuard, IPIP or GRE, for example";
@@ -13,13 +13,13 @@ const ANOTHER: &str = "attach an interface of another kind that the packets betw
 /// interfaces of the network namespace.
 ///
 /// # Errors
-/// [`Failure::Refused`] that names what was found.
-pub fn require(link: &Link, links: &[Link]) -> Result<(), Failure> {
+/// [`Error::Refused`] that names what was found.
+pub fn require(link: &Link, links: &[Link]) -> Result<(), Error> {
     let (what, help) = match trouble(link, links) {
         Some(trouble) => trouble,
         None => return Ok(()),
     };
-    Err(Failure::refused(what, help))
+    Err(Error::refused(what, help))
 }
 
 fn trouble(link: &Link, links: &[Link]) -> Option<(String, String)> {

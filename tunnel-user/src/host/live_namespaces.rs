@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 const PROC: &str = "/proc";
 /// The inode of the initial PID namespace (Linux, include/uapi/linux/nsfs.h, PID_NS_INIT_INO).
@@ -27,13 +27,13 @@ impl LiveNamespaces {
     ///
     /// # Errors
     /// If /proc can't be read.
-    pub fn look() -> Result<Option<Self>, Failure> {
+    pub fn look() -> Result<Option<Self>, Error> {
         let own = namespace_of(&Path::new(PROC).join("self/ns/pid"), "pid");
         if !own.is_ok_and(|own| own == Some(PID_NAMESPACE_INITIAL)) {
             return Ok(None);
         }
         let mut found = Self::default();
-        let processes = fs::read_dir(PROC).doing(|| format!("reading {PROC}"))?;
+        let processes = fs::read_dir(PROC).context(|| format!("reading {PROC}"))?;
         for process in processes.flatten() {
             if process.file_name().to_string_lossy().parse::<u32>().is_ok() {
                 found.add_process(&process.path());

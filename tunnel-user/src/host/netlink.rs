@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::link::Link;
 use super::netlink_routes::ROUTE_PROTOCOL;
 use super::network_changes::NetworkChanges;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::model::Private;
 
 const LOOPBACK: &str = "lo";
@@ -46,9 +46,9 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel gives no socket.
-    pub fn connect() -> Result<Self, Failure> {
+    pub fn connect() -> Result<Self, Error> {
         let (connection, handle, _) =
-            rtnetlink::new_connection().doing(|| "opening a netlink socket".into())?;
+            rtnetlink::new_connection().context(|| "opening a netlink socket".into())?;
         tokio::spawn(connection);
         Ok(Self { handle })
     }
@@ -61,7 +61,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn links(&self) -> Result<Vec<Link>, Failure> {
+    pub async fn links(&self) -> Result<Vec<Link>, Error> {
         let messages: Vec<_> = self
             .handle
             .link()
@@ -69,7 +69,7 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(|| "listing the interfaces".into())?;
+            .context(|| "listing the interfaces".into())?;
         Ok(messages.iter().filter_map(Link::from_message).collect())
     }
 
@@ -77,7 +77,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn addresses(&self) -> Result<Vec<LinkAddress>, Failure> {
+    pub async fn addresses(&self) -> Result<Vec<LinkAddress>, Error> {
         let messages: Vec<_> = self
             .handle
             .address()
@@ -85,7 +85,7 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(|| "listing the addresses".into())?;
+            .context(|| "listing the addresses".into())?;
         Ok(messages.iter().filter_map(link_address).collect())
     }
 
@@ -95,11 +95,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn add_loopback_address(
-        &self,
-        loopback: u32,
-        address: Private,
-    ) -> Result<(), Failure> {
+    pub async fn add_loopback_address(&self, loopback: u32, address: Private) -> Result<(), Error> {
         let (ip, length) = (address.0.address(), address.0.length());
         let mut request = self.handle.address().add(loopback, ip, length);
         if let IpAddr::V6(ip) = ip {
@@ -107,13 +103,13 @@ impl Netlink {
         }
         let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));
         request.message_mut().attributes.push(mark);
-        request.execute().await.doing(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
+        request.execute().await.context(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
         // Never, where rules lead around the table of local routes.
         timeout(LOCAL_ROUTE_PATIENCE, self.until_local(ip)).await.unwrap_or(Ok(()))
     }
 
     /// Waits until packets to `address` stay on this host.
-    async fn until_local(&self, address: IpAddr) -> Result<(), Failure> {
+    async fn until_local(&self, address: IpAddr) -> Result<(), Error> {
         if self.is_local(address).await? {
             return Ok(());
         }
@@ -132,7 +128,7 @@ impl Netlink {
         &self,
         loopback: u32,
         address: Private,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let (ip, length) = (address.0.address(), address.0.length());
         let what = || format!("removing {ip}/{length} from {LOOPBACK}");
         let messages: Vec<_> = self
@@ -145,9 +141,9 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(what)?;
+            .context(what)?;
         for message in messages {
-            self.handle.address().del(message).execute().await.doing(what)?;
+            self.handle.address().del(message).execute().await.context(what)?;
         }
         Ok(())
     }

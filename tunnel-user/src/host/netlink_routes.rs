@@ -13,7 +13,7 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::netlink::Netlink;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::model::{Family, Prefix, Private};
 use crate::plan::policy_routing::MAIN;
 use crate::plan::route_metrics::Metrics;
@@ -37,14 +37,14 @@ impl Netlink {
     /// where a route has several next hops. A learnt path MTU or redirect is no part of it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if they would not leave.
+    /// [`Error::Refused`] if they would not leave.
     pub async fn ways_to(
         &self,
         address: IpAddr,
         source: Option<IpAddr>,
-    ) -> Result<Vec<Way>, Failure> {
+    ) -> Result<Vec<Way>, Error> {
         let no_route = |reason: &str| {
-            Failure::refused(
+            Error::refused(
                 format!("there is no way to {address}: {reason}"),
                 "add a route to it (ip route add …), or attach with --no-routes and set the routes \
                  to the private addresses yourself",
@@ -80,7 +80,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel can't be asked.
-    pub async fn is_local(&self, address: IpAddr) -> Result<bool, Failure> {
+    pub async fn is_local(&self, address: IpAddr) -> Result<bool, Error> {
         let found = self.route_to(address, None, RouteFlags::empty()).await?.ok().flatten();
         Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))
     }
@@ -91,7 +91,7 @@ impl Netlink {
         address: IpAddr,
         source: Option<IpAddr>,
         flags: RouteFlags,
-    ) -> Result<Result<Option<RouteMessage>, io::Error>, Failure> {
+    ) -> Result<Result<Option<RouteMessage>, io::Error>, Error> {
         let query = empty(Family::of(address), |query| {
             query.header.destination_prefix_length = Family::of(address).bits();
             query.attributes.push(RouteAttribute::Destination(route_address(address)));
@@ -104,9 +104,7 @@ impl Netlink {
         match self.handle().route().get(query).execute().try_next().await {
             Ok(found) => Ok(Ok(found)),
             Err(rtnetlink::Error::NetlinkError(error)) => Ok(Err(error.to_io())),
-            Err(error) => {
-                Err(Failure::kernel(format!("looking for the route to {address}"), error))
-            }
+            Err(error) => Err(Error::kernel(format!("looking for the route to {address}"), error)),
         }
     }
 
@@ -115,7 +113,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn host_routes(&self) -> Result<Vec<HostRoute>, Failure> {
+    pub async fn host_routes(&self) -> Result<Vec<HostRoute>, Error> {
         let mut routes = Vec::new();
         for family in Family::ALL {
             let messages = self.routes_of(family).await?;
@@ -127,7 +125,7 @@ impl Netlink {
     /// The routes of a family in all tables. What the kernel has learnt about single destinations, a path
     /// MTU or a redirect, comes with them, and is no route: it takes ours for its own while it lasts
     /// (Linux 5.3, net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
-    pub(super) async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Failure> {
+    pub(super) async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Error> {
         let listed: Vec<RouteMessage> = self
             .handle()
             .route()
@@ -135,7 +133,7 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(|| format!("listing the {family} routes"))?;
+            .context(|| format!("listing the {family} routes"))?;
         let learnt = |message: &RouteMessage| message.header.flags.contains(RouteFlags::Cloned);
         Ok(listed.into_iter().filter(|message| !learnt(message)).collect())
     }
@@ -144,7 +142,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn set_route(&self, route: &PeerRoute) -> Result<(), Failure> {
+    pub async fn set_route(&self, route: &PeerRoute) -> Result<(), Error> {
         let mut message = message(route);
         if route.onlink && route.gateway.is_some() {
             message.header.flags |= RouteFlags::Onlink;
@@ -158,21 +156,21 @@ impl Netlink {
             .replace()
             .execute()
             .await
-            .doing(|| format!("setting the route {route}"))
+            .context(|| format!("setting the route {route}"))
     }
 
     /// Removes one of our routes. Not there is as good as removed: it goes with its interface.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn remove_route(&self, route: &PeerRoute) -> Result<(), Failure> {
+    pub async fn remove_route(&self, route: &PeerRoute) -> Result<(), Error> {
         match self.handle().route().del(message(route)).execute().await {
             Err(rtnetlink::Error::NetlinkError(error))
                 if error.to_io().raw_os_error() == Some(nix::libc::ESRCH) =>
             {
                 Ok(())
             }
-            result => result.doing(|| format!("removing the route {route}")),
+            result => result.context(|| format!("removing the route {route}")),
         }
     }
 }

@@ -10,7 +10,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMe
 use super::netlink::Netlink;
 use super::netlink_routes::{route, table};
 use super::snapshot::LOOPBACK;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::model::{Family, Prefix};
 use crate::plan::policy_routing::{Action, DEFAULT, LOCAL, MAIN, Policy, Rule, TableRoute};
 
@@ -19,7 +19,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn policy(&self) -> Result<Policy, Failure> {
+    pub async fn policy(&self) -> Result<Policy, Error> {
         let mut policy = Policy::default();
         for family in Family::ALL {
             let version = match family {
@@ -33,7 +33,7 @@ impl Netlink {
                 .execute()
                 .try_collect()
                 .await
-                .doing(|| format!("listing the {family} rules"))?;
+                .context(|| format!("listing the {family} rules"))?;
             let rules: Vec<_> = messages.iter().map(|message| rule(family, message)).collect();
             let tables: BTreeSet<u32> = rules
                 .iter()

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use rtnetlink::{MulticastGroup, new_multicast_connection};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// What has a say in whether the host is as the file says.
 const GROUPS: &[MulticastGroup] = &[
@@ -29,9 +29,9 @@ impl NetworkChanges {
     ///
     /// # Errors
     /// If the kernel gives no socket.
-    pub fn listen() -> Result<Self, Failure> {
+    pub fn listen() -> Result<Self, Error> {
         let (connection, _, messages) =
-            new_multicast_connection(GROUPS).doing(|| "listening to the network".into())?;
+            new_multicast_connection(GROUPS).context(|| "listening to the network".into())?;
         tokio::spawn(connection);
         Ok(Self { messages: messages.map(|_| ()).boxed() })
     }
@@ -40,8 +40,8 @@ impl NetworkChanges {
     ///
     /// # Errors
     /// If the kernel has closed the connection.
-    pub async fn changed(&mut self) -> Result<(), Failure> {
+    pub async fn changed(&mut self) -> Result<(), Error> {
         let closed = || anyhow::anyhow!("the netlink socket is closed");
-        self.messages.next().await.ok_or_else(closed).doing(|| "listening to the network".into())
+        self.messages.next().await.ok_or_else(closed).context(|| "listening to the network".into())
     }
 }

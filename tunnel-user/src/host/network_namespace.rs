@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, setns};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// Where `ip netns add` puts them.
 const NAMED: &str = "/run/netns";
@@ -34,12 +34,12 @@ impl NetworkNamespace {
     ///
     /// # Errors
     /// If /proc can't be read.
-    pub fn current() -> Result<Self, Failure> {
+    pub fn current() -> Result<Self, Error> {
         if Path::new(ONLY_INITIAL).exists() {
             return Ok(Self::Host);
         }
         let file = "/proc/self/ns/net";
-        let inode = fs::metadata(file).doing(|| format!("looking at {file}"))?.ino();
+        let inode = fs::metadata(file).context(|| format!("looking at {file}"))?.ino();
         Ok(Self::Other(inode))
     }
 }
@@ -86,21 +86,21 @@ fn private_sysfs(mountinfo: &str) -> Option<String> {
 ///
 /// # Errors
 /// If there is none of that name, or the privilege is missing.
-pub fn enter(name: &str) -> Result<(), Failure> {
+pub fn enter(name: &str) -> Result<(), Error> {
     let path = Path::new(NAMED).join(name);
     if name.is_empty() || name.contains('/') || !path.exists() {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("there is no network namespace {name:?} in {NAMED}"),
             format!("`ip netns list` shows those that have a name; names are files in {NAMED}"),
         ));
     }
-    let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
+    let file = File::open(&path).context(|| format!("opening {}", path.display()))?;
     match setns(file, CloneFlags::CLONE_NEWNET) {
-        Err(Errno::EPERM) => Err(Failure::host(
+        Err(Errno::EPERM) => Err(Error::host(
             format!("entering the network namespace {name} takes CAP_SYS_ADMIN"),
             "run it as root (sudo rewrite …)",
         )),
-        result => result.doing(|| format!("entering the network namespace {name}")),
+        result => result.context(|| format!("entering the network namespace {name}")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// Bits of `CapEff` in /proc/self/status (Linux, include/uapi/linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
@@ -25,15 +25,15 @@ pub enum Task {
 /// CAP_PERFMON, as in the kernel (include/linux/capability.h, bpf_capable and perfmon_capable).
 ///
 /// # Errors
-/// [`Failure::Host`] that names what is missing.
-pub fn require(task: Task) -> Result<(), Failure> {
+/// [`Error::Host`] that names what is missing.
+pub fn require(task: Task) -> Result<(), Error> {
     let status =
-        fs::read_to_string("/proc/self/status").doing(|| "reading /proc/self/status".into())?;
+        fs::read_to_string("/proc/self/status").context(|| "reading /proc/self/status".into())?;
     let missing = missing(effective(&status).unwrap_or(0), task);
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::host(
+    Err(Error::host(
         format!("this takes privileges that the process does not have: {}", missing.join(", ")),
         "run it as root (sudo rewrite …), or with these capabilities",
     ))

@@ -5,7 +5,7 @@ use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMe
 use tunnel_common::outcome::Direction;
 
 use super::netlink::Netlink;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// The kind of qdisc that our filters need.
 pub const CLSACT: &str = "clsact";
@@ -52,7 +52,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn ingress_qdisc(&self, link: u32) -> Result<Option<String>, Failure> {
+    pub async fn ingress_qdisc(&self, link: u32) -> Result<Option<String>, Error> {
         let messages: Vec<_> = self
             .handle()
             .qdisc()
@@ -60,7 +60,7 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(|| "listing the qdiscs".into())?;
+            .context(|| "listing the qdiscs".into())?;
         Ok(messages
             .iter()
             .filter(|m| m.header.index == link as i32 && m.header.parent == TcHandle::CLSACT)
@@ -72,7 +72,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn has_clsact(&self, link: u32) -> Result<bool, Failure> {
+    pub async fn has_clsact(&self, link: u32) -> Result<bool, Error> {
         Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
     }
 
@@ -84,7 +84,7 @@ impl Netlink {
         &self,
         link: u32,
         direction: Direction,
-    ) -> Result<Vec<FilterProgram>, Failure> {
+    ) -> Result<Vec<FilterProgram>, Error> {
         let messages = self.filters(link, direction).await?;
         Ok(messages.iter().filter_map(FilterProgram::of).collect())
     }
@@ -93,7 +93,7 @@ impl Netlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn remove_unused_clsact(&self, link: u32) -> Result<(), Failure> {
+    pub async fn remove_unused_clsact(&self, link: u32) -> Result<(), Error> {
         if !self.has_clsact(link).await? {
             return Ok(());
         }
@@ -104,10 +104,10 @@ impl Netlink {
         }
         let mut request = self.handle().qdisc().del(link as i32);
         request.message_mut().header.parent = TcHandle::CLSACT;
-        request.execute().await.doing(|| format!("removing the clsact qdisc of interface {link}"))
+        request.execute().await.context(|| format!("removing the clsact qdisc of interface {link}"))
     }
 
-    async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Failure> {
+    async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Error> {
         let mut filters = self.handle().traffic_filter(link as i32);
         let request = match direction {
             Direction::Egress => filters.get().egress(),
@@ -117,6 +117,6 @@ impl Netlink {
             .execute()
             .try_collect()
             .await
-            .doing(|| format!("listing the filters of interface {link}"))
+            .context(|| format!("listing the filters of interface {link}"))
     }
 }

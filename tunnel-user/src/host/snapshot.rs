@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::link::Link;
 use super::link_fitness;
 use super::netlink::{LinkAddress, Netlink};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::{Prefix, Private};
 
 /// The name of the loopback interface in every network namespace.
@@ -24,7 +24,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// If it refuses.
-    pub async fn take(netlink: &Netlink) -> Result<Self, Failure> {
+    pub async fn take(netlink: &Netlink) -> Result<Self, Error> {
         Ok(Self { links: netlink.links().await?, addresses: netlink.addresses().await? })
     }
 
@@ -44,15 +44,15 @@ impl Snapshot {
     /// its packets.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if there is none, its packets do not look as the programs expect, or they
+    /// [`Error::Refused`] if there is none, its packets do not look as the programs expect, or they
     /// are those of another interface.
-    pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Failure> {
+    pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Error> {
         let names = || {
             let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
             others.join(", ")
         };
         let link = self.find(name).ok_or_else(|| {
-            Failure::refused(
+            Error::refused(
                 format!("there is no interface {name} here"),
                 format!(
                     "the interfaces are: {}; --netns NAME looks into another network namespace",
@@ -61,7 +61,7 @@ impl Snapshot {
             )
         })?;
         if name == LOOPBACK {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 format!("{name} is the loopback interface, which no packet between hosts crosses"),
                 "name the interface that the packets between the public addresses cross",
             ));
@@ -69,7 +69,7 @@ impl Snapshot {
         link_fitness::require(link, &self.links)?;
         link.header_len.map(|header_len| (link, header_len)).ok_or_else(|| {
             let number = u16::from(link.link_type);
-            Failure::refused(
+            Error::refused(
                 format!(
                     "{name} is of a type, {} ({number}), whose packets this version does not know",
                     link.link_type
@@ -83,10 +83,10 @@ impl Snapshot {
     /// The loopback interface, up.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if it is not.
-    pub fn loopback(&self) -> Result<&Link, Failure> {
+    /// [`Error::Refused`] if it is not.
+    pub fn loopback(&self) -> Result<&Link, Error> {
         self.find(LOOPBACK).filter(|link| link.up).ok_or_else(|| {
-            Failure::refused(
+            Error::refused(
                 format!(
                     "the loopback interface {LOOPBACK} is down: the private address goes there"
                 ),

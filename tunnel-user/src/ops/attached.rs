@@ -15,7 +15,7 @@ use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{BOTH, Place};
 use crate::dataplane::record::text;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -41,7 +41,7 @@ impl Running {
     ///
     /// # Errors
     /// If the pins are not ours, or of another version's shape.
-    pub fn open(folder: Folder) -> Result<Self, Failure> {
+    pub fn open(folder: Folder) -> Result<Self, Error> {
         let maps = Maps::open(&folder)?;
         let attachment = maps.attachment()?;
         let selves = maps.selves()?;
@@ -52,7 +52,7 @@ impl Running {
     ///
     /// # Errors
     /// If the maps can't be read.
-    pub fn peers(&self) -> Result<(Vec<RunningPeer>, BypassTable), Failure> {
+    pub fn peers(&self) -> Result<(Vec<RunningPeer>, BypassTable), Error> {
         let bypass = self.maps.bypass()?;
         let peers = peers::running(&self.maps.peers()?, &self.maps.names()?, &bypass);
         Ok((peers, bypass))
@@ -62,7 +62,7 @@ impl Running {
     ///
     /// # Errors
     /// If the maps can't be read.
-    pub fn membership(&self) -> Result<Membership, Failure> {
+    pub fn membership(&self) -> Result<Membership, Error> {
         let (peers, mut bypass) = self.peers()?;
         Ok(Membership {
             identity: self.selves.identity.clone(),
@@ -77,7 +77,7 @@ impl Running {
     }
 
     /// The programs of ours that run beside its own.
-    pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Failure> {
+    pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
         let place = Place::from_codes(self.attachment.hook, self.attachment.ingress);
         attached_programs::strays(&self.folder, place, netlink).await
     }
@@ -112,7 +112,7 @@ pub(crate) async fn place(
 ///
 /// # Errors
 /// If there is no bpffs, or pins can't be used.
-pub fn all() -> Result<Vec<Running>, Failure> {
+pub fn all() -> Result<Vec<Running>, Error> {
     visible()?.into_iter().map(Running::open).collect()
 }
 
@@ -120,11 +120,11 @@ pub fn all() -> Result<Vec<Running>, Failure> {
 ///
 /// # Errors
 /// If there is no bpffs, or the pins can't be looked at.
-pub(crate) fn visible() -> Result<Vec<Folder>, Failure> {
+pub(crate) fn visible() -> Result<Vec<Folder>, Error> {
     Ok(versions()?.iter().filter_map(Version::visible).cloned().collect())
 }
 
-fn versions() -> Result<Vec<Version>, Failure> {
+fn versions() -> Result<Vec<Version>, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let folders = pins::folders(NetworkNamespace::current()?)?;
@@ -142,8 +142,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The errors of `read`; and an error if the pins can't be looked at.
 pub async fn undisturbed<T>(
-    read: impl AsyncFn(Vec<Folder>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    read: impl AsyncFn(Vec<Folder>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let start = Instant::now();
     loop {
         let before = versions()?;
@@ -162,8 +162,8 @@ pub async fn undisturbed<T>(
 /// The folder of the one attached interface, or that of the given name, from all that are `visible`.
 ///
 /// # Errors
-/// [`Failure::Refused`] if there is none, or more than one and no name.
-pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Failure> {
+/// [`Error::Refused`] if there is none, or more than one and no name.
+pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Error> {
     let mut folders = visible;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();
     if let Some(interface) = interface {
@@ -171,7 +171,7 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
     }
     match (folders.pop(), folders.is_empty()) {
         (Some(folder), true) => Ok(folder),
-        (Some(_), false) => Err(Failure::refused(
+        (Some(_), false) => Err(Error::refused(
             format!("several interfaces are attached: {}", names.join(", ")),
             "say which one with --interface IFACE",
         )),
@@ -179,15 +179,15 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
     }
 }
 
-fn not_attached(interface: Option<&str>, names: &[String]) -> Failure {
+fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
     if names.is_empty() {
-        return Failure::refused(
+        return Error::refused(
             "no interface is attached in this network namespace",
             "attach one first (rewrite attach IFACE), or look into another network namespace with \
              --netns NAME",
         );
     }
-    Failure::refused(
+    Error::refused(
         format!("{} is not attached", interface.unwrap_or_default()),
         format!("attached are: {}", names.join(", ")),
     )
@@ -202,7 +202,7 @@ pub(crate) async fn locked(
     interface: Option<&str>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<(Lock, Running), Failure> {
+) -> Result<(Lock, Running), Error> {
     gone_namespaces::clear_former(interrupt).await?;
     let folder = match interface {
         // It may be about to be attached.

@@ -11,7 +11,7 @@ use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::place::{Hook, Place};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
@@ -65,7 +65,7 @@ pub(crate) async fn locked(
     folder: &Folder,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Option<(Lock, Report)>, Failure> {
+) -> Result<Option<(Lock, Report)>, Error> {
     let lock = lock::interface(folder, interrupt).await?;
     upgrade::take_over(folder, netlink, interrupt).await?;
     let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
@@ -77,8 +77,8 @@ pub(crate) async fn locked(
 /// Detaches an interface whose daemon this process is; nothing if it is not attached.
 ///
 /// # Errors
-/// [`Failure::Pins`] if the pins are not ours to remove.
-pub(crate) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Failure> {
+/// [`Error::Pins`] if the pins are not ours to remove.
+pub(crate) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Error> {
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
     upgrade::take_over_others(Some(folder), &netlink, &interrupt).await?;
     Ok(locked(folder, &netlink, &interrupt).await?.map(|(_, report)| report))
@@ -90,7 +90,7 @@ async fn detach(
     folder: &Folder,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Option<Report>, Failure> {
+) -> Result<Option<Report>, Error> {
     interrupt.check().await?;
     let leave = Keep { interrupt: Some(interrupt.clone()), ..Keep::default() };
     if lost_pins::are_lost(folder)? {
@@ -137,7 +137,7 @@ pub(crate) async fn remove(
     recorded: &RecordedSelves,
     netlink: &Netlink,
     leave: &Keep,
-) -> Result<Report, Failure> {
+) -> Result<Report, Error> {
     folder.create()?;
     in_flight::begin(folder, Change::Detach)?;
     let snapshot = Snapshot::take(netlink).await?;
@@ -156,7 +156,7 @@ pub(crate) async fn remove(
                 && interrupt.check().await.is_err()
             {
                 let interface = folder.interface();
-                return Err(Failure::Stopped {
+                return Err(Error::Stopped {
                     what: format!("{interface} is detached by half"),
                     help: format!("go on: rewrite detach {interface}"),
                 });
@@ -212,7 +212,7 @@ async fn remove_strays(
     folder: &Folder,
     attachment: &Attachment,
     netlink: &Netlink,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     match Place::from_codes(attachment.hook, attachment.ingress) {
         Some(place) => attached_programs::remove_strays(folder, Some(place), netlink).await,
         None => Ok(()),
@@ -221,7 +221,7 @@ async fn remove_strays(
 
 /// Leaves a private address to another attached interface that needs it, which then removes it
 /// when it is detached.
-fn hand_over(folder: &Folder, private: Private) -> Result<bool, Failure> {
+fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
     for other in pins::folders(NetworkNamespace::current()?)? {
         if other == *folder {
             continue;

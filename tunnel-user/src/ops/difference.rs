@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::model::Private;
 use crate::ops::attach::plan::Plan;
@@ -76,7 +76,7 @@ pub(crate) async fn between(
     running: &Running,
     plan: &Plan<'_>,
     netlink: &Netlink,
-) -> Result<Difference, Failure> {
+) -> Result<Difference, Error> {
     let identity = &running.selves.identity;
     let (peers, _) = running.peers()?;
     let peers: Vec<NamedPeer> = peers.into_iter().map(|running| running.peer).collect();

@@ -15,7 +15,7 @@ use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{self, Found, under_way};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -40,7 +40,7 @@ pub enum Permission {
 
 /// Whether the daemon of the interface in `folder` may follow a file with this content, which it has
 /// read and found right. The one place that says no to a file that is right.
-pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Failure>;
+pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
 /// Compares the interface with the file. A failure is an answer as well.
 pub(crate) async fn find(
@@ -56,15 +56,15 @@ pub(crate) async fn find(
 }
 
 /// The problem that keeps the file from being followed, and the state of the interface.
-pub(crate) async fn problem(failure: &Failure, folder: &Folder, netlink: &Netlink) -> Problem {
+pub(crate) async fn problem(failure: &Error, folder: &Folder, netlink: &Netlink) -> Problem {
     // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
-    let awaited = matches!(failure, Failure::Refused { .. } | Failure::Host { .. });
+    let awaited = matches!(failure, Error::Refused { .. } | Error::Host { .. });
     let standing = standing(folder, netlink).await;
     Problem { why: failure.to_string(), standing, awaited }
 }
 
 /// The next attach takes over what is attached, or goes on with that.
-fn is_of_before(folder: &Folder) -> Result<bool, Failure> {
+fn is_of_before(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || upgrade::find(folder)? != Found::Nothing)
 }
 
@@ -72,7 +72,7 @@ async fn standing(folder: &Folder, netlink: &Netlink) -> Standing {
     find_standing(folder, netlink).await.unwrap_or(Standing::NotAttached)
 }
 
-async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, Failure> {
+async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, Error> {
     if !folder.exists() {
         return Ok(Standing::NotAttached);
     }
@@ -104,7 +104,7 @@ async fn compare(
     folder: &Folder,
     netlink: &Netlink,
     may_follow: MayFollow,
-) -> Result<Drift, Failure> {
+) -> Result<Drift, Error> {
     bpffs::require()?;
     let (cluster, content) = load_file::load(&request.config, None).await?;
     if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
@@ -180,7 +180,7 @@ async fn compare(
 }
 
 /// What the record says that this process would record in another way.
-fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Failure> {
+fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();
     let version = text(&attachment.version);
@@ -213,7 +213,7 @@ fn missing_entries(
     running: &Running,
     peers: &PeerTables,
     plan: &Plan<'_>,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, Error> {
     let Running { maps, selves, .. } = running;
     let names = maps.names()?;
     let slots = slots::assign(&names, plan.membership.peers.iter().map(|peer| &peer.name));

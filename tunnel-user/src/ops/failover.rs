@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::other_networks::others;
 use super::routing;
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -38,7 +38,7 @@ impl FailoverRoutes {
         folder: &Folder,
         snapshot: &Snapshot,
         netlink: &Netlink,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let mut networks = Vec::new();
         for other in others(folder)? {
             let Ok((link, _)) = snapshot.attachable(other.folder.interface()) else { continue };
@@ -65,7 +65,7 @@ impl FailoverRoutes {
         &self,
         route: &PeerRoute,
         netlink: &Netlink,
-    ) -> Result<Option<(PeerRoute, String)>, Failure> {
+    ) -> Result<Option<(PeerRoute, String)>, Error> {
         for OtherNetwork { link, identity, peers } in &self.networks {
             let Some(addresses) = peers.get(&route.destination) else { continue };
             let attached = routing::attached(link, &self.names);

@@ -8,7 +8,7 @@ use crate::dataplane::brought::{self, Brought};
 use crate::dataplane::lock;
 use crate::dataplane::other_namespaces;
 use crate::dataplane::pins::{self, Folder};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::live_namespaces::LiveNamespaces;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
@@ -66,8 +66,8 @@ impl Left {
     /// attach has made its own there.
     ///
     /// # Errors
-    /// [`Failure::Pins`] if others' pins are among them; and if they can't be removed.
-    pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+    /// [`Error::Pins`] if others' pins are among them; and if they can't be removed.
+    pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Error> {
         other_namespaces::require_ours(&self.folder)?;
         let _lock = lock::interface(&self.folder, interrupt).await?;
         if Mark::of(&self.folder) != Some(self.mark) {
@@ -82,7 +82,7 @@ impl Left {
 ///
 /// # Errors
 /// If /proc or the pins can't be read.
-pub(crate) fn find() -> Result<Gone, Failure> {
+pub(crate) fn find() -> Result<Gone, Error> {
     let namespaces = other_namespaces::inodes()?;
     let mut gone = Gone::default();
     if namespaces.is_empty() {
@@ -109,7 +109,7 @@ pub(crate) fn find() -> Result<Gone, Failure> {
 ///
 /// # Errors
 /// If the pins can't be removed.
-pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Failure> {
+pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
         // Before the look: another command may do the same, and attach.
         let Some(left) = Left::of(folder) else { continue };

@@ -14,7 +14,7 @@ use crate::dataplane::in_front;
 use crate::dataplane::instance;
 use crate::dataplane::map_use;
 use crate::dataplane::place::Place;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::bridge_netfilter;
 use crate::host::forwarding;
@@ -53,7 +53,7 @@ pub async fn look(
     peers: &[RunningPeer],
     netlink: &Netlink,
     snapshot: &Snapshot,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<Finding>, Error> {
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
     let mut findings = Findings::default();
@@ -107,7 +107,7 @@ pub async fn look(
 }
 
 /// A command that has ended before its work was done.
-fn killed(running: &Running, findings: &mut Findings) -> Result<(), Failure> {
+fn killed(running: &Running, findings: &mut Findings) -> Result<(), Error> {
     let name = running.folder.interface();
     if let Seen::Killed(change) = in_flight::seen(&running.folder)? {
         let (noun, help) = match change {
@@ -125,7 +125,7 @@ async fn programs(
     running: &Running,
     netlink: &Netlink,
     findings: &mut Findings,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
     let place = Place::from_codes(attachment.hook, attachment.ingress);
@@ -158,7 +158,7 @@ async fn strays(
     link: Option<&Link>,
     netlink: &Netlink,
     findings: &mut Findings,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(name) = link.map(|link| &link.name) else { return Ok(()) };
     for program in running.strays(netlink).await? {
         let wrong = format!(
@@ -176,7 +176,7 @@ async fn in_front(
     link: Option<&Link>,
     netlink: &Netlink,
     findings: &mut Findings,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Running { folder, attachment, .. } = running;
     let place = Place::from_codes(attachment.hook, attachment.ingress);
     let (Some(link), Some(place)) = (link, place) else { return Ok(()) };
@@ -291,7 +291,7 @@ async fn routes(
     netlink: &Netlink,
     snapshot: &Snapshot,
     findings: &mut Findings,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Running { folder, attachment, selves, .. } = running;
     let name = folder.interface();
     if attachment.routes_managed == 0 {

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::config::{self, Clusters};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::interrupt::Interrupt;
 
 /// The longest wait for a file.
@@ -34,11 +34,11 @@ impl Drop for Reading {
 /// `interrupt` says so.
 ///
 /// # Errors
-/// If the file is not right; [`Failure::Host`] if its file system does not answer; and if a signal came.
+/// If the file is not right; [`Error::Host`] if its file system does not answer; and if a signal came.
 pub(crate) async fn load(
     path: &Path,
     interrupt: Option<&Interrupt>,
-) -> Result<(Clusters, String), Failure> {
+) -> Result<(Clusters, String), Error> {
     if READS.swap(true, Ordering::AcqRel) {
         return Err(unanswered(path));
     }
@@ -51,7 +51,7 @@ pub(crate) async fn load(
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if let Ok(read) = timeout(INTERVAL, &mut thread).await {
-            return Ok(read.doing(|| format!("reading {}", path.display()))??);
+            return Ok(read.context(|| format!("reading {}", path.display()))??);
         }
         if let Some(interrupt) = interrupt {
             interrupt.check().await?;
@@ -60,8 +60,8 @@ pub(crate) async fn load(
     Err(unanswered(path))
 }
 
-fn unanswered(path: &Path) -> Failure {
-    Failure::host(
+fn unanswered(path: &Path) -> Error {
+    Error::host(
         format!("{} can't be read: its file system does not answer", path.display()),
         "see to the server that the file is on, or keep the file on a local disk",
     )

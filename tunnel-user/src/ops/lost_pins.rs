@@ -13,7 +13,7 @@ use crate::dataplane::lock;
 use crate::dataplane::maps::RecordedSelves;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::remains;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
@@ -32,7 +32,7 @@ pub(crate) struct Left {
 ///
 /// # Errors
 /// If the folder can't be read.
-pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
+pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Error> {
     Ok(!folder.exists() || folder.is_unfinished()? || folder.lacks_maps()?)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// If the kernel can't be asked.
-pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Failure> {
+pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Error> {
     let snapshot = Snapshot::take(netlink).await?;
     let brought = Brought::of(folder).filter(|brought| !brought.is_of_another_namespace());
     let pinned = remains::attachment(folder)?.filter(|pinned| pinned.ifindex != 0);
@@ -73,7 +73,7 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
 pub(crate) fn unclaimed(
     folder: Option<&Folder>,
     snapshot: &Snapshot,
-) -> Result<BTreeSet<Private>, Failure> {
+) -> Result<BTreeSet<Private>, Error> {
     let mut marked = snapshot.marked_addresses();
     if marked.is_empty() {
         return Ok(marked);
@@ -106,7 +106,7 @@ pub(crate) fn unclaimed(
 ///
 /// # Errors
 /// If the kernel can't be asked.
-pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Failure> {
+pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Error> {
     let namespace = NetworkNamespace::current()?;
     let attached = pins::folders(namespace)?;
     let snapshot = Snapshot::take(netlink).await?;

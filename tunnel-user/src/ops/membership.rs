@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::rollback::Undo;
 use crate::dataplane::maps::{Maps, RecordedSelves};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::interrupt::Interrupt;
 use crate::model::{Drain, MemberName, Private};
@@ -50,7 +50,7 @@ impl NewSelves {
         identity: &Identity,
         added: BTreeSet<Private>,
         held: &[IpAddr],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let earlier = selves::formers(&maps.self_tables()?);
         let formers =
             former::former(Before { identity: before, formers: &earlier }, identity, held);
@@ -72,11 +72,7 @@ impl NewSelves {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn set_selves(
-    maps: &mut Maps,
-    wanted: &NewSelves,
-    steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+pub fn set_selves(maps: &mut Maps, wanted: &NewSelves, steps: &mut Vec<Undo>) -> Result<(), Error> {
     steps.push(Undo::RestoreSelves(Box::new(maps.selves()?)));
     let (identity, added) = (wanted.identity.clone(), wanted.added.clone());
     maps.set_selves(&RecordedSelves { identity, added })?;
@@ -91,7 +87,7 @@ pub fn set_selves(
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn switch_source(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure> {
+pub fn switch_source(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Error> {
     maps.set_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
 }
 
@@ -99,7 +95,7 @@ pub fn switch_source(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure>
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn forget_selves(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Failure> {
+pub fn forget_selves(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Error> {
     maps.retain_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
 }
 
@@ -142,7 +138,7 @@ pub async fn change(
     options: &ChangeOptions,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<Changed, Failure> {
+) -> Result<Changed, Error> {
     let names = maps.names()?;
     let slots = slots::assign(&names, wanted.peers.iter().map(|peer| &peer.name));
     let new: Vec<_> = slots.new.iter().map(|(slot, name)| (*slot, name)).collect();
@@ -192,9 +188,9 @@ async fn make<A>(
     maps: &mut Maps,
     before: PeerTable<A>,
     mut changes: Vec<Change<A>>,
-    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
+    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Error>,
     interrupt: &Interrupt,
-) -> (AppliedChanges<A>, Result<(), Failure>) {
+) -> (AppliedChanges<A>, Result<(), Error>) {
     let (mut begun, mut result) = (0, Ok(()));
     for some in changes.chunks(AT_ONCE) {
         result = interrupt.check().await;

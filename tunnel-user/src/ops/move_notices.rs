@@ -10,7 +10,7 @@ use tunnel_common::move_notice::Mark;
 
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::echo_socket::EchoSocket;
 use crate::model::Drain;
@@ -43,11 +43,7 @@ pub(crate) enum Behind {
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.
-pub(crate) async fn exchange(
-    folder: &Folder,
-    behind: Behind,
-    drain: Drain,
-) -> Result<bool, Failure> {
+pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> Result<bool, Error> {
     let mut maps = Maps::open(folder)?;
     let identity = maps.selves()?.identity;
     let tables = maps.peers()?;
@@ -76,7 +72,7 @@ pub(crate) fn ask_again(tables: &PeerTables, identity: &Identity) {
     send(&notices(To::Awaited, tables, identity), Mark::Asked, 0);
 }
 
-fn settle(maps: &mut Maps, drain: Drain) -> Result<(), Failure> {
+fn settle(maps: &mut Maps, drain: Drain) -> Result<(), Error> {
     let (tables, now) = (maps.peers()?, monotonic()?);
     maps.change_v4(&settled(&tables.v4, now, drain.seconds()))?;
     maps.change_v6(&settled(&tables.v6, now, drain.seconds()))

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::dataplane::maps::Maps;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::MemberName;
 use crate::plan::direct_notices::{DirectNotice, direct_notices};
 use crate::plan::peer_tables::Change;
@@ -24,7 +24,7 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// If the maps can't be read or changed. That a peer does not answer is no error.
-pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberName>, Failure> {
+pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberName>, Error> {
     let mut notified = BTreeSet::new();
     for _ in 0..ROUNDS {
         let tables = maps.peers()?;
@@ -52,8 +52,8 @@ pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberNam
 fn send_native<A: Address>(
     maps: &mut Maps,
     notice: &DirectNotice<A>,
-    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Error>,
+) -> Result<(), Error> {
     change(maps, &notice.changes)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::attached::Running;
 use super::routing::all_ours;
 use crate::dataplane::pins::{self, Folder};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::model::Private;
@@ -15,7 +15,7 @@ use crate::model::Private;
 ///
 /// # Errors
 /// If the pins can't be looked at.
-pub fn others(folder: &Folder) -> Result<Vec<Running>, Failure> {
+pub fn others(folder: &Folder) -> Result<Vec<Running>, Error> {
     let folders = pins::folders(NetworkNamespace::current()?)?;
     let others = folders.into_iter().filter(|other| other != folder);
     Ok(others
@@ -31,7 +31,7 @@ pub fn others(folder: &Folder) -> Result<Vec<Running>, Failure> {
 pub async fn reached_by<'a>(
     netlink: &Netlink,
     others: impl IntoIterator<Item = &'a Running>,
-) -> Result<BTreeSet<Private>, Failure> {
+) -> Result<BTreeSet<Private>, Error> {
     let links: BTreeSet<u32> = others.into_iter().map(|other| other.attachment.ifindex).collect();
     if links.is_empty() {
         return Ok(BTreeSet::new());

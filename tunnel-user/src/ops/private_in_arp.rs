@@ -5,7 +5,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::rollback::Undo;
 use crate::dataplane::maps::Maps;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::link::Link;
 use crate::model::{Family, Private};
@@ -53,7 +53,7 @@ pub(crate) fn set(
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut changes = Vec::new();
     for sysctl in Sysctl::ALL {
         let before = sysctl.read(interface)?;
@@ -81,7 +81,7 @@ pub(crate) fn set(
 }
 
 /// Puts back what attach has set, and nobody has changed since.
-pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Failure> {
+pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Error> {
     let mut restored = Vec::new();
     for sysctl in Sysctl::ALL {
         let Some(value) = recorded(attachment, sysctl) else { continue };

@@ -8,7 +8,7 @@ use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Place;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::privileges::{self, Task};
 use crate::plan::capacity::Capacity;
 
@@ -23,7 +23,7 @@ pub fn replace(
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     privileges::require(Task::LoadPrograms)?;
     let mut loaded = load(folder, &Capacity::least(), purpose)?;
     steps.push(restore(folder, attachment, purpose.place));

@@ -9,7 +9,7 @@ use crate::dataplane::lock::Lock;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::Hook;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
 use crate::model::{MemberName, Private};
@@ -68,7 +68,7 @@ pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Und
     }
 }
 
-async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Result<(), Failure> {
+async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Result<(), Error> {
     match step {
         Undo::Release(lock) => {
             drop(lock);
@@ -95,7 +95,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
     }
 }
 
-fn take_back_in_maps(maps: &mut Maps, step: Undo) -> Result<(), Failure> {
+fn take_back_in_maps(maps: &mut Maps, step: Undo) -> Result<(), Error> {
     match step {
         Undo::ChangePeersV4(made) => maps.change_v4(&made.back()),
         Undo::ChangePeersV6(made) => maps.change_v6(&made.back()),

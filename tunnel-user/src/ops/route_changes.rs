@@ -4,7 +4,7 @@ use super::failover::FailoverRoutes;
 use super::rollback::Undo;
 use super::routing::{all_ours, astray};
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
@@ -20,7 +20,7 @@ pub async fn execute(
     changes: &RouteChanges,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     if changes.set.is_empty() && changes.remove.is_empty() {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub async fn execute(
 }
 
 /// Refuses if the kernel sends packets past a route that was just set.
-async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Failure> {
+async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Error> {
     // Without rules of somebody's, nothing can come before the longest prefix of the main table.
     if set.is_empty() || netlink.policy().await?.is_usual() {
         return Ok(());
@@ -56,7 +56,7 @@ async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Failu
     let names = Snapshot::take(netlink).await?.names();
     for route in set {
         if let Some(astray) = astray(netlink, route, &names).await? {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 astray,
                 "correct the rules, or attach with --no-routes and set the routes to the private \
                  addresses yourself",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::model::Private;
@@ -23,7 +23,7 @@ pub async fn plan(
     names: &BTreeMap<u32, String>,
     membership: &Membership,
     elsewhere: &BTreeSet<Private>,
-) -> Result<RouteChanges, Failure> {
+) -> Result<RouteChanges, Error> {
     let attached = attached(link, names);
     let policy = netlink.policy().await?;
     let mut wanted = Vec::new();
@@ -55,7 +55,7 @@ pub async fn to_peer(
     policy: &Policy,
     identity: &Identity,
     addresses: &PeerAddresses,
-) -> Result<PeerRoute, Failure> {
+) -> Result<PeerRoute, Error> {
     let own = identity.single(addresses.family());
     let underlay = own.map(|own| own.underlay().0.address());
     let mut ways = Vec::new();
@@ -78,7 +78,7 @@ pub async fn other_links(
     attached: &Attached<'_>,
     identity: &Identity,
     addresses: &PeerAddresses,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, Error> {
     let underlay = identity.single(addresses.family()).map(|own| own.underlay().0.address());
     let ways = netlink.ways_to(addresses.public.0.address(), underlay).await?;
     let others: BTreeSet<u32> =
@@ -95,7 +95,7 @@ pub async fn astray(
     netlink: &Netlink,
     route: &PeerRoute,
     names: &BTreeMap<u32, String>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, Error> {
     for probe in routes::probes(route.destination.0) {
         let from = route.source.map_or_else(String::new, |source| format!(" from {source}"));
         let ask = format!("ip route get {probe}{from}, and ip rule, tell why");
@@ -108,7 +108,7 @@ pub async fn astray(
                     format!("leave through {name}, and not by the route of rewrite")
                 }
             },
-            Err(Failure::Refused { what, .. }) => format!("do not leave ({what})"),
+            Err(Error::Refused { what, .. }) => format!("do not leave ({what})"),
             Err(failure) => return Err(failure),
         };
         return Ok(Some(format!("packets{from} to {probe} {goes}: {ask}")));
@@ -120,7 +120,7 @@ pub async fn astray(
 ///
 /// # Errors
 /// If the kernel refuses.
-pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Failure> {
+pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Error> {
     let routes = netlink.host_routes().await?;
     Ok(routes
         .into_iter()
@@ -133,7 +133,7 @@ pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Failur
 ///
 /// # Errors
 /// If the kernel refuses.
-pub async fn all_ours(netlink: &Netlink) -> Result<BTreeMap<Private, PeerRoute>, Failure> {
+pub async fn all_ours(netlink: &Netlink) -> Result<BTreeMap<Private, PeerRoute>, Error> {
     let routes = netlink.host_routes().await?;
     let ours = routes.into_iter().filter(|existing| existing.is_ours());
     Ok(ours.map(|existing| (existing.route.destination, existing.route)).collect())

@@ -10,7 +10,7 @@ use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::change::{change, clear, go_on};
 use crate::dataplane::upgrade::{Abi, Found, find, is_begun, under_way};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
@@ -27,7 +27,7 @@ pub(crate) async fn take_over_others(
     folder: Option<&Folder>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     for other in pins::folders(NetworkNamespace::current()?)? {
         if Some(&other) != folder && is_due(&other).unwrap_or(false) {
             let _lock = lock::interface(&other, interrupt).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn take_over(
     folder: &Folder,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     if !is_due(folder)? {
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub(crate) async fn take_over(
 }
 
 /// True if there is something to take over, to finish or to clear away.
-fn is_due(folder: &Folder) -> Result<bool, Failure> {
+fn is_due(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }
 
@@ -83,7 +83,7 @@ fn is_due(folder: &Folder) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
+pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Error> {
     if let Some(abi) = go_on(folder, netlink).await? {
         let interface = folder.interface();
         tracing::info!("{interface}: finished a change to ABI {} that was killed", abi.version());
@@ -97,7 +97,7 @@ pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Fai
 
 /// Sets the sysctls that the version before does not know of, as an attach by this one does. Killed before
 /// that, the next attach does it.
-async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Failure> {
+async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error> {
     let running = Running::open(folder.clone())?;
     let membership = running.membership()?;
     let Running { mut maps, mut attachment, .. } = running;
@@ -114,7 +114,7 @@ async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Failu
 
 /// Has this version go back at the end of a pending trial: the version before, which waits for it, does not
 /// know these pins.
-fn guard_anew(folder: &Folder, attachment: &Attachment) -> Result<(), Failure> {
+fn guard_anew(folder: &Folder, attachment: &Attachment) -> Result<(), Error> {
     let state = State::of(folder);
     match trial::pending(folder, attachment)? {
         Some(trial) => state.guard_anew(trial),

@@ -17,19 +17,19 @@ pub mod watch;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
-use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::error::{Context as _, Error};
 
 /// As JSON, for other programs.
-pub fn as_json(value: &impl Serialize) -> Result<String, Failure> {
-    let mut text = serde_json::to_string_pretty(value).doing(|| "writing JSON".into())?;
+pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
+    let mut text = serde_json::to_string_pretty(value).context(|| "writing JSON".into())?;
     text.push('\n');
     Ok(text)
 }
 
 /// To stdout. A reader that has gone away is not an error: `rewrite stats | head`.
-pub fn say(text: &str) -> Result<(), Failure> {
+pub fn say(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.doing(|| "writing to stdout".into()),
+        result => result.context(|| "writing to stdout".into()),
     }
 }

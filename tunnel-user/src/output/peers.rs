@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::{peer, status, switch};
-use tunnel_user::failure::Failure;
+use tunnel_user::error::Error;
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
 use tunnel_user::plan::peers::RunningPeer;
@@ -36,7 +36,7 @@ pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
 }
 
 /// The running peers as JSON.
-pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Failure> {
+pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Error> {
     #[derive(Serialize)]
     struct Interface<'a> {
         interface: &'a str,

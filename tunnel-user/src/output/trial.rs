@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::{apply, revert, status};
-use tunnel_user::failure::Failure;
+use tunnel_user::error::Error;
 use tunnel_user::trial::{Phase, Trial};
 
 use super::{attach, diff};
 
 /// What apply did, until when to confirm it, and how; the difference was told before.
-pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Failure> {
+pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);
     let Some(trial) = &report.trial else { return Ok(text) };
     let rewrite = match netns {
@@ -26,7 +26,7 @@ pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Fa
 }
 
 /// The value that `apply --json` prints (docs/json.md).
-pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Failure> {
+pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Error> {
     #[derive(Serialize)]
     struct Applied<D> {
         interface: String,

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tunnel_user::commands::stats;
 use tunnel_user::dataplane::hook;
 use tunnel_user::dataplane::place::Program;
-use tunnel_user::failure::{Context as _, Failure};
+use tunnel_user::error::{Context as _, Error};
 use tunnel_user::ops::attached;
 
 use super::as_json;
@@ -19,10 +19,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Prints until a signal comes or the reader goes away. On a terminal, in place.
-pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
+pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
     let mut messages = if verbose { messages()? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;
-    let listen = |kind| signal(kind).doing(|| "listening for signals".into());
+    let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let mut ticks = tokio::time::interval(INTERVAL);
@@ -44,7 +44,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Failure> {
 }
 
 /// The readers of the programs' messages, which go to the log.
-fn messages() -> Result<Vec<EbpfLogger<InWords>>, Failure> {
+fn messages() -> Result<Vec<EbpfLogger<InWords>>, Error> {
     let mut loggers = Vec::new();
     for running in attached::all()? {
         let interface = running.folder.interface();
@@ -55,7 +55,7 @@ fn messages() -> Result<Vec<EbpfLogger<InWords>>, Failure> {
         // Both programs write to one ring.
         let program = hook::program(&running.folder, Program::Egress)?;
         let logger = EbpfLogger::init_from_id_with_logger(program, InWords)
-            .doing(|| format!("reading the messages of {interface}"))?;
+            .context(|| format!("reading the messages of {interface}"))?;
         loggers.push(logger);
     }
     Ok(loggers)

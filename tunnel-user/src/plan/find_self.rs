@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::config::{Cluster, Member};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::text::list;
 use crate::model::{MemberName, Prefix};
 use crate::plan::identity::{Identity, OwnMember};
@@ -30,8 +30,8 @@ impl Held<'_> {
 /// interface.
 ///
 /// # Errors
-/// [`Failure::Refused`] if no member fits, or more than one and they are not named.
-pub fn find(cluster: &Cluster, names: &[String], held: &Held<'_>) -> Result<Identity, Failure> {
+/// [`Error::Refused`] if no member fits, or more than one and they are not named.
+pub fn find(cluster: &Cluster, names: &[String], held: &Held<'_>) -> Result<Identity, Error> {
     let members =
         if names.is_empty() { vec![by_address(cluster, held)?] } else { by_names(cluster, names)? };
     for member in &members {
@@ -41,11 +41,11 @@ pub fn find(cluster: &Cluster, names: &[String], held: &Held<'_>) -> Result<Iden
     Ok(Identity::new(members.into_iter().map(OwnMember::from).collect()))
 }
 
-fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member>, Failure> {
+fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member>, Error> {
     let wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let known = |name: &str| cluster.members().iter().any(|m| m.name.as_str() == name);
     if let Some(unknown) = wanted.iter().find(|name| !known(name)) {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("no member of the file is named {unknown:?}"),
             format!("--self takes one of: {}", list(cluster.members().iter().map(|m| &m.name))),
         ));
@@ -53,7 +53,7 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
     let members: Vec<_> =
         cluster.members().iter().filter(|m| wanted.contains(m.name.as_str())).collect();
     if members.len() == cluster.members().len() {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             "this host is named as every member of the file: nobody is left to talk to",
             "name those that it is, or stands in front of, with --self NAME",
         ));
@@ -63,13 +63,13 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
 
 /// A prefix may be routed to this host without any of its addresses being here; a single address
 /// that is not here would not be answered for.
-fn require_addresses(member: &Member, held: &Held<'_>) -> Result<(), Failure> {
+fn require_addresses(member: &Member, held: &Held<'_>) -> Result<(), Error> {
     let missing = member
         .mappings()
         .map(|mapping| mapping.underlay())
         .find(|underlay| underlay.0.is_single() && !held.has(underlay.0));
     let Some(underlay) = missing else { return Ok(()) };
-    Err(Failure::refused(
+    Err(Error::refused(
         format!("this host does not have {underlay}, the underlay address of {}", member.name),
         format!(
             "this host has {}; correct the file (underlay = \"…\" behind a 1:1 NAT), or add the \
@@ -80,13 +80,13 @@ fn require_addresses(member: &Member, held: &Held<'_>) -> Result<(), Failure> {
     ))
 }
 
-fn require_distinct_underlays(members: &[&Member]) -> Result<(), Failure> {
+fn require_distinct_underlays(members: &[&Member]) -> Result<(), Error> {
     let mut seen: Vec<(Prefix, &MemberName)> = Vec::new();
     for member in members {
         for mapping in member.mappings() {
             let underlay = mapping.underlay().0;
             if let Some((_, other)) = seen.iter().find(|(range, _)| *range == underlay) {
-                return Err(Failure::refused(
+                return Err(Error::refused(
                     format!(
                         "{other} and {} have the same underlay address, {underlay}",
                         member.name
@@ -101,12 +101,12 @@ fn require_distinct_underlays(members: &[&Member]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn by_address<'a>(cluster: &'a Cluster, held: &Held<'_>) -> Result<&'a Member, Failure> {
+fn by_address<'a>(cluster: &'a Cluster, held: &Held<'_>) -> Result<&'a Member, Error> {
     let fitting = fitting(cluster, held.on_interface);
     let interface = held.interface;
     match fitting[..] {
         [member] => Ok(member),
-        [] => Err(Failure::refused(
+        [] => Err(Error::refused(
             format!("this host is no member: {interface} has the underlay address of none"),
             format!(
                 "{interface} has {}; the members have {}; correct the file, name another \
@@ -115,7 +115,7 @@ fn by_address<'a>(cluster: &'a Cluster, held: &Held<'_>) -> Result<&'a Member, F
                 list(cluster.members().iter().flat_map(Member::mappings).map(|m| m.underlay())),
             ),
         )),
-        _ => Err(Failure::refused(
+        _ => Err(Error::refused(
             format!(
                 "{interface} has the underlay addresses of several members: {}",
                 list(fitting.iter().map(|m| &m.name))
@@ -181,7 +181,7 @@ mod tests {
         public = "192.0.2.7"
     "#;
 
-    fn find_in(text: &str, addresses: &[&str], names: &[&str]) -> Result<Identity, Failure> {
+    fn find_in(text: &str, addresses: &[&str], names: &[&str]) -> Result<Identity, Error> {
         let clusters = parse(Path::new("cluster.toml"), text).unwrap();
         let addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
         let held = Held { interface: "eth0", on_interface: &addresses, on_host: &addresses };
@@ -189,7 +189,7 @@ mod tests {
         find(&clusters.all()[0], &names, &held)
     }
 
-    fn find_on(addresses: &[&str], names: &[&str]) -> Result<Identity, Failure> {
+    fn find_on(addresses: &[&str], names: &[&str]) -> Result<Identity, Error> {
         find_in(CLUSTER, addresses, names)
     }
 

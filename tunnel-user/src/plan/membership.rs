@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::Cluster;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::text::list;
 use crate::model::{BypassRule, Family, MemberName};
 use crate::plan::identity::Identity;
@@ -48,8 +48,8 @@ impl Membership {
     /// The cluster as `identity` sees it, and what of it is left out.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if a peer and this host have no family in common.
-    pub fn of(cluster: &Cluster, identity: Identity) -> Result<(Self, Vec<LeftOut>), Failure> {
+    /// [`Error::Refused`] if a peer and this host have no family in common.
+    pub fn of(cluster: &Cluster, identity: Identity) -> Result<(Self, Vec<LeftOut>), Error> {
         let mut left_out = Family::ALL.map(|family| LeftOut { family, peers: Vec::new() });
         let (mut peers, mut bypass) = (Vec::new(), cluster.bypass().clone());
         for member in cluster.members() {
@@ -76,10 +76,10 @@ impl Membership {
 
 /// The refusal of a peer that this host can't send to.
 #[must_use]
-pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Failure {
+pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Error {
     let own: Vec<_> = Family::ALL.into_iter().filter(|family| identity.has(*family)).collect();
     let names = list(identity.names());
-    Failure::refused(
+    Error::refused(
         format!("{names}, this host, has {} addresses only, and {peer} has none", list(own)),
         format!("give {names} and {peer} addresses of one family, private and public"),
     )
@@ -106,7 +106,7 @@ impl Membership {
         Self::of_text(&members.map(member).collect::<String>(), &["own"])
     }
 
-    fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Failure> {
+    fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Error> {
         let clusters = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
         let cluster = &clusters.all()[0];
         let members = cluster.members().iter().filter(|m| selves.contains(&m.name.as_str()));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Claim, check_members, check_pairing};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::{BypassRule, Drain, Family, MemberName, Prefix, Private, Public};
 use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
@@ -73,9 +73,9 @@ pub struct Edited {
 /// The members after `edit`.
 ///
 /// # Errors
-/// [`Failure::Refused`] if there is no such peer, its addresses do not fit together or to this
+/// [`Error::Refused`] if there is no such peer, its addresses do not fit together or to this
 /// host, or another member has them.
-pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
+pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Error> {
     let mut membership = current.clone();
     let peers = &mut membership.peers;
     let mut ends_draining = None;
@@ -110,12 +110,12 @@ pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Failure> {
 }
 
 /// Private and public addresses by family.
-fn paired(private: &[Private], public: &[Public]) -> Result<Vec<PeerAddresses>, Failure> {
+fn paired(private: &[Private], public: &[Public]) -> Result<Vec<PeerAddresses>, Error> {
     let private: Vec<Prefix> = private.iter().map(|private| private.0).collect();
     let public: Vec<Prefix> = public.iter().map(|public| public.0).collect();
     let (by_private, by_public) = (by_family("private", &private)?, by_family("public", &public)?);
     if let Some(mismatch) = check_pairing(&private, &public, &[]).first() {
-        return Err(Failure::refused(mismatch.to_string(), mismatch.help()));
+        return Err(Error::refused(mismatch.to_string(), mismatch.help()));
     }
     let pairs = by_private.into_iter().filter_map(|(family, private)| {
         let public = Public(*by_public.get(&family)?);
@@ -124,12 +124,12 @@ fn paired(private: &[Private], public: &[Public]) -> Result<Vec<PeerAddresses>, 
     Ok(pairs.collect())
 }
 
-fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, Failure> {
+fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, Error> {
     let mut found = BTreeMap::new();
     for range in ranges {
         let family = range.family();
         if let Some(other) = found.insert(family, *range) {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 format!("--{role} names two {family} addresses, {other} and {range}"),
                 "give at most one address of each family",
             ));
@@ -139,52 +139,52 @@ fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, 
 }
 
 /// The peer's addresses with other public ones of the families that are given.
-fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Failure> {
+fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Error> {
     let ranges: Vec<Prefix> = public.iter().map(|public| public.0).collect();
     let mut moved = peer.addresses.clone();
     for (family, range) in by_family("public", &ranges)? {
         let name = &peer.name;
         let Some(addresses) = moved.iter_mut().find(|a| a.family() == family) else {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 format!("{name} has no {family} address"),
                 format!("remove it and add it again with a private and a public {family} address"),
             ));
         };
         let private = addresses.private.0;
         if let Some(mismatch) = check_pairing(&[private], &[range], &[]).first() {
-            return Err(Failure::refused(mismatch.to_string(), mismatch.help()));
+            return Err(Error::refused(mismatch.to_string(), mismatch.help()));
         }
         addresses.public = Public(range);
     }
     Ok(moved)
 }
 
-fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Failure> {
+fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Error> {
     peers.iter().position(|peer| peer.is_called(wanted)).ok_or_else(|| {
         let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
         let known = if names.is_empty() { "there is none".into() } else { names.join(", ") };
-        Failure::refused(
+        Error::refused(
             format!("there is no peer {wanted:?}"),
             format!("the peers are: {known}; `rewrite peer add` makes one"),
         )
     })
 }
 
-fn require_common_family(membership: &Membership, peer: &NamedPeer) -> Result<(), Failure> {
+fn require_common_family(membership: &Membership, peer: &NamedPeer) -> Result<(), Error> {
     let identity = &membership.identity;
     match peer.addresses.iter().find(|addresses| !identity.has(addresses.family())) {
         None => Ok(()),
         Some(_) if !peer.addresses.iter().any(|a| identity.has(a.family())) => {
             Err(no_common_family(identity, &peer.name))
         }
-        Some(addresses) => Err(Failure::refused(
+        Some(addresses) => Err(Error::refused(
             format!("this host has no {} address to reach {addresses} from", addresses.family()),
             format!("leave out the {} addresses of {}", addresses.family(), peer.name),
         )),
     }
 }
 
-fn require_no_conflict(membership: &Membership) -> Result<(), Failure> {
+fn require_no_conflict(membership: &Membership) -> Result<(), Error> {
     let own = membership.identity.selves().iter().map(own_claim);
     let peers = membership.peers.iter().map(|peer| Claim {
         name: Some(peer.name.clone()),
@@ -194,7 +194,7 @@ fn require_no_conflict(membership: &Membership) -> Result<(), Failure> {
     });
     let claims: Vec<_> = own.chain(peers).collect();
     match check_members(&claims).first() {
-        Some(conflict) => Err(Failure::refused(conflict.to_string(), conflict.help())),
+        Some(conflict) => Err(Error::refused(conflict.to_string(), conflict.help())),
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::{Family, Prefix};
 use crate::plan::routes::{Attached, PeerRoute};
 
@@ -89,8 +89,8 @@ impl Policy {
     /// Refuses if a rule leads the packets of `wanted`, a route in the main table, elsewhere.
     ///
     /// # Errors
-    /// [`Failure::Refused`] that names the rule.
-    pub fn require(&self, attached: &Attached<'_>, wanted: &PeerRoute) -> Result<(), Failure> {
+    /// [`Error::Refused`] that names the rule.
+    pub fn require(&self, attached: &Attached<'_>, wanted: &PeerRoute) -> Result<(), Error> {
         let destination = wanted.destination.0;
         let family = destination.family();
         let mut least = 0;
@@ -144,7 +144,7 @@ fn does_the_same(rule: &Rule, found: &PeerRoute, wanted: &PeerRoute) -> bool {
     same_way && (rule.from.is_some() || found.source == wanted.source)
 }
 
-fn led_elsewhere(rule: &Rule, wanted: &PeerRoute, leads: &str) -> Failure {
+fn led_elsewhere(rule: &Rule, wanted: &PeerRoute, leads: &str) -> Error {
     let (destination, priority) = (wanted.destination.0, rule.priority);
     let network = format!("{}/{}", destination.address(), destination.length());
     let ip = match destination.family() {
@@ -158,7 +158,7 @@ fn led_elsewhere(rule: &Rule, wanted: &PeerRoute, leads: &str) -> Failure {
         ),
         None => format!("remove the rule: {ip} rule del pref {priority}"),
     };
-    Failure::refused(
+    Error::refused(
         format!(
             "packets{from} to {destination} do not take the routes of the main table: the rule of \
              priority {priority} ({ip} rule) sends them {leads}"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::model::{Prefix, Private};
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route_metrics::Metrics;
@@ -145,18 +145,18 @@ pub fn through(ways: &[Way], link: u32) -> Option<Way> {
 /// The route to a peer, given the ways to the [`probes`] of its public range.
 ///
 /// # Errors
-/// [`Failure::Refused`] if a way leads through another interface: the packets would leave there,
+/// [`Error::Refused`] if a way leads through another interface: the packets would leave there,
 /// past the programs. And if one route can't lead to all of a prefix.
 pub fn to_peer(
     attached: &Attached<'_>,
     source: Option<IpAddr>,
     peer: &PeerAddresses,
     ways: &[Way],
-) -> Result<PeerRoute, Failure> {
+) -> Result<PeerRoute, Error> {
     let (destination, public) = (peer.private, peer.public);
     if let Some(way) = ways.iter().find(|way| way.link != attached.index) {
         let other = attached.name_of(way.link);
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("packets to {public} leave through {other}, and not through {}", attached.name),
             format!(
                 "attach {other} instead, correct the route to {public}, or attach with --no-routes \
@@ -168,7 +168,7 @@ pub fn to_peer(
     let gateway = ways.first().and_then(|way| way.gateway);
     let metrics = ways.first().map(|way| way.metrics).unwrap_or_default();
     if ways.iter().any(|way| (way.gateway, way.metrics) != (gateway, metrics)) {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!(
                 "the addresses of {public} are reached by several gateways, or with several MTUs"
             ),
@@ -179,7 +179,7 @@ pub fn to_peer(
         None if !attached.has_hardware_addresses => None,
         None if peer.is_single() => Some(public.0.address()),
         None => {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 format!("{public} is on the network of {} itself", attached.name),
                 format!(
                     "each of its hosts is its own gateway, and no one route does that: {yourself}"
@@ -206,12 +206,12 @@ pub struct RouteChanges {
 /// A route of the operator's own that does the same is left to do it.
 ///
 /// # Errors
-/// [`Failure::Refused`] if a route that is not ours sends a peer's private address elsewhere.
+/// [`Error::Refused`] if a route that is not ours sends a peer's private address elsewhere.
 pub fn changes(
     attached: &Attached<'_>,
     current: &[HostRoute],
     wanted: &[PeerRoute],
-) -> Result<RouteChanges, Failure> {
+) -> Result<RouteChanges, Error> {
     let mut changes = RouteChanges::default();
     let mut foreign = Vec::new();
     let mut by_destination: BTreeMap<Prefix, Vec<&HostRoute>> = BTreeMap::new();
@@ -246,7 +246,7 @@ fn in_the_way(
     wanted: &PeerRoute,
     foreign: &HostRoute,
     more: usize,
-) -> Failure {
+) -> Error {
     let destination = wanted.destination.0;
     let (found, other) = (&foreign.route, attached.name_of(foreign.route.link));
     let network = format!("{}/{}", destination.address(), destination.length());
@@ -269,7 +269,7 @@ fn in_the_way(
             true => format!("{own} peer {network}"),
             false => format!("{own}/{}", destination.length()),
         };
-        return Failure::refused(
+        return Error::refused(
             format!("{what}: the kernel has it for an address of {other}"),
             format!(
                 "let it give way until a detach: ip address change {own} dev {other} metric \
@@ -282,7 +282,7 @@ fn in_the_way(
     if let Some(name) = attached.names.get(&found.link) {
         exactly += &format!(" dev {name}");
     }
-    Failure::refused(
+    Error::refused(
         what,
         format!(
             "remove it (ip route del {network}{exactly}), or attach with --no-routes and change it to: \
@@ -332,7 +332,7 @@ mod tests {
         Way { link, gateway, onlink: false, metrics: Metrics::default() }
     }
 
-    fn to(peer: &PeerAddresses, source: &str, ways: &[Way]) -> Result<PeerRoute, Failure> {
+    fn to(peer: &PeerAddresses, source: &str, ways: &[Way]) -> Result<PeerRoute, Error> {
         to_peer(&eth0(&names()), Some(ip(source)), peer, ways)
     }
 

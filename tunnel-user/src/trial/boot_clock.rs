@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// A moment, in milliseconds of CLOCK_BOOTTIME.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,10 +17,10 @@ impl BootTime {
     ///
     /// # Errors
     /// If the kernel does not tell.
-    pub fn now() -> Result<Self, Failure> {
+    pub fn now() -> Result<Self, Error> {
         let what = || "reading the clock".into();
-        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).doing(what)?;
-        u64::try_from(Duration::from(now).as_millis()).doing(what).map(Self)
+        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).context(what)?;
+        u64::try_from(Duration::from(now).as_millis()).context(what).map(Self)
     }
 
     /// The moment that is `seconds` later.

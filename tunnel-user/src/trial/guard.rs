@@ -25,7 +25,7 @@ use super::boot_clock::BootTime;
 use super::record::Trial;
 use super::state::State;
 use crate::config::Clusters;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 
 /// Where systemd keeps what it runs, if it runs (sd_booted(3)).
@@ -72,9 +72,9 @@ impl Guard {
     ///
     /// # Errors
     /// If nobody waits for the deadline then.
-    pub fn start(trial: &Trial, state: &State) -> Result<Self, Failure> {
+    pub fn start(trial: &Trial, state: &State) -> Result<Self, Error> {
         if NetworkNamespace::current()? == NetworkNamespace::Host && Path::new(SYSTEMD).exists() {
-            let binary = env::current_exe().doing(|| "looking for this program's file".into())?;
+            let binary = env::current_exe().context(|| "looking for this program's file".into())?;
             return start_unit(trial, &words(&binary, trial), &state.log());
         }
         // Also found if the file was replaced since this process was started.
@@ -113,15 +113,15 @@ const NO_SUCH_UNIT: i32 = 5;
 ///
 /// # Errors
 /// If the trial is not written down, or not whole.
-pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Failure> {
+pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Error> {
     let held = state.held(id)?;
     // A mistake in it shows before the change is made.
     let _: Clusters = held.clusters(&state.before())?;
     let what = || "becoming the guard".into();
     let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
     let interface = held.trial.interface.clone();
-    let binary = File::open("/proc/self/exe").doing(what)?;
-    fcntl(&binary, FcntlArg::F_SETFD(FdFlag::empty())).doing(what)?;
+    let binary = File::open("/proc/self/exe").context(what)?;
+    fcntl(&binary, FcntlArg::F_SETFD(FdFlag::empty())).context(what)?;
     let memory = held.into_memory()?;
     let error = Command::new("/bin/sh")
         .args(["-c", SCRIPT, "rewrite-guard"])
@@ -131,7 +131,7 @@ pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Failure> {
         .args(["apply", "--revert", "--interface", &interface, "--trial", id])
         .args(["--held", &memory.as_raw_fd().to_string()])
         .exec();
-    Err(error).doing(what)
+    Err(error).context(what)
 }
 
 /// The command line of the process that becomes the guard.
@@ -144,16 +144,16 @@ fn words(binary: &Path, trial: &Trial) -> Vec<String> {
 const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(10);
 
-fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Failure> {
+fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Error> {
     // That of the version before may wait beside it.
     let name = format!("rewrite-trial-{}-abi{ABI_VERSION}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))
         .stdin(Stdio::null())
         .output()
-        .doing(|| "starting systemd-run".into())?;
+        .context(|| "starting systemd-run".into())?;
     let refused = |why: &str| {
-        Failure::host(
+        Error::host(
             format!("nobody would go back in time: {why}"),
             "see to it that systemd-run works, or apply without --confirm-within",
         )
@@ -188,7 +188,7 @@ fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
     options.into_iter().chain(words.iter().map(|word| word.replace('$', "$$"))).collect()
 }
 
-fn start_process(words: &[String]) -> Result<Guard, Failure> {
+fn start_process(words: &[String]) -> Result<Guard, Error> {
     let what = || "starting the process that goes back in time (setsid --fork)".into();
     let mut child = Command::new("setsid")
         .arg("--fork")
@@ -198,21 +198,21 @@ fn start_process(words: &[String]) -> Result<Guard, Failure> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .doing(what)?;
+        .context(what)?;
     let (mut line, mut said) = (String::new(), String::new());
     if let Some(stdout) = child.stdout.take() {
         // Its own number is the last that it says here, or it ends.
-        BufReader::new(stdout).read_line(&mut line).doing(what)?;
+        BufReader::new(stdout).read_line(&mut line).context(what)?;
     }
     if let Some(mut stderr) = child.stderr.take() {
         // By then it writes to its log.
-        stderr.read_to_string(&mut said).doing(what)?;
+        stderr.read_to_string(&mut said).context(what)?;
     }
-    child.wait().doing(what)?;
+    child.wait().context(what)?;
     let pid = line.trim().parse::<i32>().ok();
     match pid.and_then(|pid| Some((pid, started_at(pid)?))) {
         Some((pid, started)) => Ok(Guard::Process { pid, started }),
-        None => Err(Failure::host(
+        None => Err(Error::host(
             format!(
                 "nobody would go back in time: {}",
                 said.trim().trim_start_matches("rewrite: ")

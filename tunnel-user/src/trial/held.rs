@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Trial;
 use crate::config::{self, Clusters};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// A trial with its way back, as they were when the guard began to wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Held {
     ///
     /// # Errors
     /// If the text is no cluster file; `path` is where it was read.
-    pub fn clusters(&self, path: &Path) -> Result<Clusters, Failure> {
+    pub fn clusters(&self, path: &Path) -> Result<Clusters, Error> {
         Ok(config::parse(path, &self.before)?)
     }
 
@@ -37,26 +37,26 @@ impl Held {
     ///
     /// # Errors
     /// If there is no memory.
-    pub fn into_memory(self) -> Result<OwnedFd, Failure> {
+    pub fn into_memory(self) -> Result<OwnedFd, Error> {
         let what = || "keeping the way back in memory".into();
-        let text = serde_json::to_vec(&self).doing(what)?;
-        let memory = memfd_create("rewrite-trial", MFdFlags::MFD_ALLOW_SEALING).doing(what)?;
+        let text = serde_json::to_vec(&self).context(what)?;
+        let memory = memfd_create("rewrite-trial", MFdFlags::MFD_ALLOW_SEALING).context(what)?;
         let mut file = File::from(memory);
-        file.write_all(&text).doing(what)?;
-        file.rewind().doing(what)?;
+        file.write_all(&text).context(what)?;
+        file.rewind().context(what)?;
         let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL)).doing(what)?;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL)).context(what)?;
         Ok(file.into())
     }
 
     /// Reads it from this process's file of the given number.
     ///
     /// # Errors
-    /// [`Failure::Refused`] if no guard handed it on.
-    pub fn inherited(number: RawFd) -> Result<Self, Failure> {
+    /// [`Error::Refused`] if no guard handed it on.
+    pub fn inherited(number: RawFd) -> Result<Self, Error> {
         let path = format!("/proc/self/fd/{number}");
         let refused = |why: &dyn std::fmt::Display| {
-            Failure::refused(
+            Error::refused(
                 format!("{path} holds no trial: {why}"),
                 "the guard of a trial alone gives --held; go back with: rewrite apply --revert",
             )

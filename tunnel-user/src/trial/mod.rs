@@ -18,7 +18,7 @@ use tunnel_common::attachment::Attachment;
 
 use crate::dataplane::pins::Folder;
 use crate::dataplane::upgrade;
-use crate::failure::Failure;
+use crate::error::Error;
 
 pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
@@ -32,7 +32,7 @@ pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 ///
 /// # Errors
 /// If the record of the trial can't be read.
-pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>, Failure> {
+pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>, Error> {
     State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
@@ -42,7 +42,7 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
 ///
 /// # Errors
 /// If the record of it can't be read.
-pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Failure> {
+pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Error> {
     let rolled_back = State::of(folder).rolled_back()?;
     Ok(rolled_back.is_some_and(|rolled_back| rolled_back.content == ContentHash::of(content)))
 }
@@ -50,8 +50,8 @@ pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Failure>
 /// Refuses while a trial is pending, with the commands that end it.
 ///
 /// # Errors
-/// [`Failure::Refused`] then; and if the pins or the record of the trial can't be read.
-pub fn require_none(folder: &Folder) -> Result<(), Failure> {
+/// [`Error::Refused`] then; and if the pins or the record of the trial can't be read.
+pub fn require_none(folder: &Folder) -> Result<(), Error> {
     let state = State::of(folder);
     if !state.has_trial() || !folder.exists() || folder.is_unfinished()? {
         return Ok(());

@@ -10,7 +10,7 @@ use tunnel_common::attachment::Attachment;
 use super::boot_clock::BootTime;
 use super::guard::Guard;
 use crate::dataplane::pins::Folder;
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// A change that is taken back unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl AttachId {
     ///
     /// # Errors
     /// If the pins are gone.
-    pub fn of(folder: &Folder, attachment: &Attachment) -> Result<Self, Failure> {
+    pub fn of(folder: &Folder, attachment: &Attachment) -> Result<Self, Error> {
         Ok(Self { attached_at: attachment.attached_at, pins: Some(folder.mark()?) })
     }
 
@@ -95,7 +95,7 @@ impl Trial {
     ///
     /// # Errors
     /// If the kernel does not tell the time.
-    pub fn until(&self) -> Result<String, Failure> {
+    pub fn until(&self) -> Result<String, Error> {
         Ok(self.deadline.to_wall_clock(BootTime::now()?, SystemTime::now()))
     }
 
@@ -103,16 +103,16 @@ impl Trial {
     ///
     /// # Errors
     /// If the kernel does not tell the time.
-    pub fn is_overdue(&self) -> Result<bool, Failure> {
+    pub fn is_overdue(&self) -> Result<bool, Error> {
         Ok(self.deadline <= BootTime::now()?)
     }
 
     /// The refusal of what can't be done while it is pending.
     #[must_use]
-    pub fn in_the_way(&self) -> Failure {
+    pub fn in_the_way(&self) -> Error {
         let Self { interface, config, .. } = self;
         let until = self.until().map_or_else(|_| String::new(), |until| format!(", until {until}"));
-        Failure::refused(
+        Error::refused(
             format!("{interface} has {} on trial{until}", config.display()),
             format!(
                 "keep it: rewrite confirm --interface {interface}; or go back first: rewrite apply \

@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::held::Held;
 use super::record::{AttachId, Phase, RolledBack, Trial};
 use crate::dataplane::pins::Folder;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +79,7 @@ impl State {
     ///
     /// # Errors
     /// If the record can't be read.
-    pub fn pending(&self, attach: AttachId) -> Result<Option<Trial>, Failure> {
+    pub fn pending(&self, attach: AttachId) -> Result<Option<Trial>, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
         Ok(trial.filter(|trial| trial.attach.is(attach) && trial.guard.is_some()))
     }
@@ -88,7 +88,7 @@ impl State {
     ///
     /// # Errors
     /// If the record can't be read.
-    pub fn rolled_back(&self) -> Result<Option<RolledBack>, Failure> {
+    pub fn rolled_back(&self) -> Result<Option<RolledBack>, Error> {
         self.read(ROLLED_BACK)
     }
 
@@ -96,7 +96,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails.
-    pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Failure> {
+    pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Error> {
         self.remove(ENDED)?;
         self.write(BEFORE, before.as_bytes())?;
         self.record(trial)
@@ -106,7 +106,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails.
-    pub fn prepare(&self, trial: &Trial, rolled_back: &RolledBack) -> Result<(), Failure> {
+    pub fn prepare(&self, trial: &Trial, rolled_back: &RolledBack) -> Result<(), Error> {
         for (name, phase) in [(APPLIED, Phase::Applied), (GOING_BACK, Phase::GoingBack)] {
             self.write_json(name, &Trial { phase, ..trial.clone() })?;
         }
@@ -117,17 +117,17 @@ impl State {
     ///
     /// # Errors
     /// If that trial is not written down, or can't be read.
-    pub fn held(&self, id: &str) -> Result<Held, Failure> {
+    pub fn held(&self, id: &str) -> Result<Held, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
         let Some(trial) = trial.filter(|trial| trial.id == id) else {
-            return Err(Failure::refused(
+            return Err(Error::refused(
                 format!("no trial {id} is written down in {}", self.path.display()),
                 "begin one: rewrite apply --confirm-within 60s",
             ));
         };
         let before = self.before();
         let what = || format!("reading {}", before.display());
-        Ok(Held { trial, before: fs::read_to_string(&before).doing(what)? })
+        Ok(Held { trial, before: fs::read_to_string(&before).context(what)? })
     }
 
     /// The record of the trial that a guard holds, while `attach` is what is attached.
@@ -157,7 +157,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails.
-    pub fn has_seen_end(&self) -> Result<(), Failure> {
+    pub fn has_seen_end(&self) -> Result<(), Error> {
         self.remove(ENDED)?;
         remove_empty(&self.path, Path::new(RUNTIME));
         Ok(())
@@ -167,7 +167,7 @@ impl State {
     ///
     /// # Errors
     /// If nobody would go back in time. The guard of before waits on then.
-    pub fn guard_anew(&self, trial: Trial) -> Result<(), Failure> {
+    pub fn guard_anew(&self, trial: Trial) -> Result<(), Error> {
         let guard = Guard::start(&trial, self)?;
         let before = trial.guard.clone();
         self.record(&Trial { guard: Some(guard), ..trial })?;
@@ -183,7 +183,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails, and it was not prepared either.
-    pub fn record(&self, trial: &Trial) -> Result<(), Failure> {
+    pub fn record(&self, trial: &Trial) -> Result<(), Error> {
         let prepared = match trial.phase {
             Phase::Applying => None,
             Phase::Applied => Some(APPLIED),
@@ -204,7 +204,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails, and it was not prepared either.
-    pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Failure> {
+    pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Error> {
         self.write_json(ROLLED_BACK, last).or_else(|failure| {
             match self.read::<RolledBack>(NEXT_ROLLED_BACK) {
                 // The moment alone is another.
@@ -222,7 +222,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails.
-    pub fn end_trial(&self, guard: Option<&Guard>) -> Result<(), Failure> {
+    pub fn end_trial(&self, guard: Option<&Guard>) -> Result<(), Error> {
         self.clear()?;
         if guard.is_none_or(Guard::end) {
             self.remove(ENDED)?;
@@ -233,7 +233,7 @@ impl State {
 
     /// Removes what is written down of a trial but the mark that it is over, which takes the record's
     /// place.
-    fn clear(&self) -> Result<(), Failure> {
+    fn clear(&self) -> Result<(), Error> {
         if self.has_trial() {
             self.rename(TRIAL, ENDED)?;
         }
@@ -248,7 +248,7 @@ impl State {
     ///
     /// # Errors
     /// If that fails.
-    pub fn forget(&self) -> Result<bool, Failure> {
+    pub fn forget(&self) -> Result<bool, Error> {
         let trial = self.read::<Trial>(TRIAL);
         self.remove(ROLLED_BACK)?;
         match trial {
@@ -265,14 +265,14 @@ impl State {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let path = self.path.join(name);
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.doing(|| format!("reading {}", path.display()))?,
+            text => text.context(|| format!("reading {}", path.display()))?,
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Failure::refused(
+            Error::refused(
                 format!("{} is not what apply wrote: {error}", path.display()),
                 "a trial that it was about goes back by itself, as its guard has a copy; detach ends it \
                  at once",
@@ -280,13 +280,13 @@ impl State {
         })
     }
 
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_vec_pretty(value).doing(|| format!("writing {name}"))?;
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(value).context(|| format!("writing {name}"))?;
         self.write(name, &text)
     }
 
     /// All of it or nothing, and on the disk, if it is one, before anything else happens.
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
@@ -300,21 +300,21 @@ impl State {
             // A file that there was no room for takes none from others.
             let _ = fs::remove_file(&new);
             remove_empty(&self.path, Path::new(RUNTIME));
-            Failure::kernel(format!("writing {}", path.display()), error)
+            Error::kernel(format!("writing {}", path.display()), error)
         })
     }
 
-    fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let path = self.path.join(from);
         fs::rename(&path, self.path.join(to))
-            .doing(|| format!("renaming {} to {to}", path.display()))
+            .context(|| format!("renaming {} to {to}", path.display()))
     }
 
-    fn remove(&self, name: &str) -> Result<(), Failure> {
+    fn remove(&self, name: &str) -> Result<(), Error> {
         for path in [self.path.join(name), self.path.join(format!("{name}.new"))] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => result.doing(|| format!("removing {}", path.display()))?,
+                result => result.context(|| format!("removing {}", path.display()))?,
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 const FROM_THE_BOTTOM: [&str; 10] = [
     "model",
     "config",
-    "failure",
+    "error",
     "interrupt",
     "plan",
     "host",
@@ -95,6 +95,6 @@ mod tests {
     #[test]
     fn the_folder_of_a_file_is_the_first_part_of_its_path() {
         assert_eq!(folder(Path::new("plan/follow/mod.rs")), "plan");
-        assert_eq!(folder(Path::new("failure.rs")), "failure");
+        assert_eq!(folder(Path::new("error.rs")), "error");
     }
 }

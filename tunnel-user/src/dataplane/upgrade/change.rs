@@ -20,7 +20,7 @@ use crate::dataplane::load::{LoadOptions, load_of};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::place::{BOTH, Hook, Ingress, Place, Program};
 use crate::dataplane::{hook, remake};
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 use crate::plan::range::Address;
 
@@ -31,7 +31,7 @@ type Counted = [Vec<ReasonCounters>; 2];
 ///
 /// # Errors
 /// If the kernel refuses. What runs goes on then.
-pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), Failure> {
+pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), Error> {
     let counted = match prepare(folder, abi) {
         Ok(counted) => counted,
         Err(failure) => {
@@ -46,7 +46,7 @@ pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), 
 ///
 /// # Errors
 /// If bpffs refuses.
-pub fn clear(folder: &Folder) -> Result<(), Failure> {
+pub fn clear(folder: &Folder) -> Result<(), Error> {
     Abi::ALL.into_iter().try_for_each(|abi| remove(&folder.within(abi.unfinished())))
 }
 
@@ -54,14 +54,14 @@ pub fn clear(folder: &Folder) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Failure> {
+pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Error> {
     let Some(abi) = under_way(folder) else { return Ok(None) };
     complete(folder, abi, None, netlink).await?;
     Ok(Some(abi))
 }
 
 /// Makes maps and programs of `abi`, all that takes the place of what is there.
-fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Failure> {
+fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     clear(folder)?;
     let unfinished = folder.within(abi.unfinished());
     unfinished.create()?;
@@ -90,7 +90,7 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Failure> {
     }
     let next = folder.within(abi.next());
     fs::rename(unfinished.path(), next.path())
-        .doing(|| format!("moving {}", unfinished.path().display()))?;
+        .context(|| format!("moving {}", unfinished.path().display()))?;
     Ok(counted)
 }
 
@@ -110,7 +110,7 @@ fn copy_family<A: Address + Pod>(
     new: &Pinned<'_>,
     peers: &'static str,
     prefixes: &'static str,
-) -> Result<(), Failure>
+) -> Result<(), Error>
 where
     PeerKey<A>: Pod,
     Peer<A>: Pod,
@@ -126,7 +126,7 @@ async fn complete(
     abi: Abi,
     counted: Option<&Counted>,
     netlink: &Netlink,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let next = folder.within(abi.next());
     let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
     let attachment = Pinned::of(record, abi).attachment()?;
@@ -151,7 +151,7 @@ async fn switch(
     place: Place,
     link: u32,
     netlink: &Netlink,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     for direction in BOTH {
         let pin = next.program(place.program(direction));
         if runs(folder, next, place, direction, link, netlink).await {
@@ -199,7 +199,7 @@ fn catch_up(
     next: &Folder,
     abi: Abi,
     counted: Option<&Counted>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (old, new) = (Pinned::of(folder, abi.other()), Pinned::of(next, abi));
     note_flows::<[u8; 4]>(&old, &new, maps::PEERS_V4, maps::PREFIXES_V4)?;
     note_flows::<[u8; 16]>(&old, &new, maps::PEERS_V6, maps::PREFIXES_V6)?;
@@ -231,7 +231,7 @@ fn note_flows<A: Address + Pod>(
     new: &Pinned<'_>,
     peers: &'static str,
     prefixes: &'static str,
-) -> Result<(), Failure>
+) -> Result<(), Error>
 where
     PeerKey<A>: Pod,
     Peer<A>: Pod,
@@ -263,7 +263,7 @@ where
 }
 
 /// Moves the pins of `abi` to where those of the other one are, and removes what is left of it.
-fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Failure> {
+fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Error> {
     let attachment = (next.map(maps::ATTACHMENT), folder.map(maps::ATTACHMENT));
     let programs = Program::ALL;
     let programs = programs.map(|program| (next.program(program), folder.program(program)));
@@ -271,7 +271,7 @@ fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Failure> {
     let others = others.map(|name| (next.map(name), folder.map(name)));
     for (from, to) in programs.into_iter().chain(others).chain([attachment]) {
         if from.exists() {
-            fs::rename(&from, &to).doing(|| format!("moving {}", from.display()))?;
+            fs::rename(&from, &to).context(|| format!("moving {}", from.display()))?;
         }
     }
     let left = abi.other().maps().into_iter().filter(|name| !abi.maps().contains(name));
@@ -279,7 +279,7 @@ fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Failure> {
     let new_programs = Program::ALL.map(|p| folder.new_program(p));
     for pin in left.map(|name| folder.map(name)).chain(new).chain(new_programs) {
         if pin.exists() {
-            fs::remove_file(&pin).doing(|| format!("removing {}", pin.display()))?;
+            fs::remove_file(&pin).context(|| format!("removing {}", pin.display()))?;
         }
     }
     remove(next)

@@ -24,7 +24,7 @@ use self::pinned::Pinned;
 use super::pins::{Folder, MAPS};
 use super::record::text;
 use super::shapes;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 
 /// Which of the two ABIs that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub enum Found {
 ///
 /// # Errors
 /// If the folder or the record can't be read.
-pub fn find(folder: &Folder) -> Result<Found, Failure> {
+pub fn find(folder: &Folder) -> Result<Found, Error> {
     let maps = Abi::Previous.maps();
     if !folder.exists() || !folder.others(&maps)?.is_empty() || !shapes::fit_previous(folder) {
         return Ok(Found::Nothing);
@@ -131,14 +131,14 @@ pub fn is_begun(folder: &Folder) -> bool {
 /// short, unless its command was killed.
 ///
 /// # Errors
-/// [`Failure::Pins`] that says how to take them over.
-pub fn require_current(folder: &Folder) -> Result<(), Failure> {
+/// [`Error::Pins`] that says how to take them over.
+pub fn require_current(folder: &Folder) -> Result<(), Error> {
     let interface = folder.interface();
     let take_over = format!("take it over: rewrite attach {interface}");
     let start = Instant::now();
     while let Some(abi) = under_way(folder) {
         if start.elapsed() > PATIENCE {
-            return Err(Failure::pins(
+            return Err(Error::pins(
                 format!("a change of {interface} to ABI {} was killed halfway", abi.version()),
                 format!("what runs goes on; {take_over}"),
             ));
@@ -146,7 +146,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Failure> {
         thread::sleep(INTERVAL);
     }
     match find(folder)? {
-        Found::Pins(attachment) => Err(Failure::pins(
+        Found::Pins(attachment) => Err(Error::pins(
             format!(
                 "{interface} is attached by rewrite {} (ABI {})",
                 text(&attachment.version),
@@ -166,7 +166,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// If the pins are of neither.
-pub fn attachment(folder: &Folder) -> Result<Attachment, Failure> {
+pub fn attachment(folder: &Folder) -> Result<Attachment, Error> {
     match find(folder)? {
         Found::Pins(attachment) => Ok(*attachment),
         Found::Nothing | Found::Unfinished => super::maps::Maps::open(folder)?.attachment(),
@@ -174,14 +174,14 @@ pub fn attachment(folder: &Folder) -> Result<Attachment, Failure> {
 }
 
 /// Makes another pin of a map.
-fn pin_again(from: &Path, to: &Path) -> Result<(), Failure> {
+fn pin_again(from: &Path, to: &Path) -> Result<(), Error> {
     let what = || format!("pinning {}", to.display());
-    MapData::from_pin(from).doing(what)?.pin(to).doing(what)
+    MapData::from_pin(from).context(what)?.pin(to).context(what)
 }
 
-fn remove(folder: &Folder) -> Result<(), Failure> {
+fn remove(folder: &Folder) -> Result<(), Error> {
     match fs::remove_dir_all(folder.path()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.doing(|| format!("removing {}", folder.path().display())),
+        result => result.context(|| format!("removing {}", folder.path().display())),
     }
 }

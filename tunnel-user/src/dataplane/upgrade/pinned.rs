@@ -18,7 +18,7 @@ use super::previous_abi as previous;
 use crate::dataplane::peer_filter::PeerFilter;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::table::Table;
-use crate::failure::{Context as _, Failure};
+use crate::error::{Context as _, Error};
 use crate::plan::range::Address;
 
 /// Entries of single peers.
@@ -39,7 +39,7 @@ impl<'a> Pinned<'a> {
     }
 
     /// The entries of a map of single peers.
-    pub fn peers<A: Address + Pod>(&self, name: &'static str) -> Result<Peers<A>, Failure>
+    pub fn peers<A: Address + Pod>(&self, name: &'static str) -> Result<Peers<A>, Error>
     where
         PeerKey<A>: Pod,
         Peer<A>: Pod,
@@ -47,10 +47,10 @@ impl<'a> Pinned<'a> {
     {
         let what = || reading(name);
         match self.abi {
-            Abi::Current => self.open::<Table<_, _>>(name, Map::HashMap)?.entries().doing(what),
+            Abi::Current => self.open::<Table<_, _>>(name, Map::HashMap)?.entries().context(what),
             Abi::Previous => {
                 let table = self.open::<Table<_, previous::Peer<A>>>(name, Map::HashMap)?;
-                let entries = table.entries().doing(what)?;
+                let entries = table.entries().context(what)?;
                 Ok(entries.iter().map(|(key, peer)| (*key, peer_forth(peer))).collect())
             }
         }
@@ -61,7 +61,7 @@ impl<'a> Pinned<'a> {
         &self,
         name: &'static str,
         entries: &[(PeerKey<A>, Peer<A>)],
-    ) -> Result<(), Failure>
+    ) -> Result<(), Error>
     where
         PeerKey<A>: Pod,
         Peer<A>: Pod,
@@ -73,19 +73,19 @@ impl<'a> Pinned<'a> {
                 let mut filter: PeerFilter = self.open(maps::PEER_FILTER, Map::Array)?;
                 filter
                     .add(entries.iter().map(|(key, _)| key.address.as_ref()))
-                    .doing(|| writing(maps::PEER_FILTER))?;
-                self.open::<Table<_, _>>(name, Map::HashMap)?.set(entries).doing(what)
+                    .context(|| writing(maps::PEER_FILTER))?;
+                self.open::<Table<_, _>>(name, Map::HashMap)?.set(entries).context(what)
             }
             Abi::Previous => {
                 let entries: Vec<_> =
                     entries.iter().map(|(key, peer)| (*key, peer_back(peer))).collect();
-                self.open::<Table<_, _>>(name, Map::HashMap)?.set(&entries).doing(what)
+                self.open::<Table<_, _>>(name, Map::HashMap)?.set(&entries).context(what)
             }
         }
     }
 
     /// The entries of a map of prefixes.
-    pub fn prefixes<A: Address + Pod>(&self, name: &'static str) -> Result<Prefixes<A>, Failure>
+    pub fn prefixes<A: Address + Pod>(&self, name: &'static str) -> Result<Prefixes<A>, Error>
     where
         Peer<A>: Pod,
         previous::Peer<A>: Pod,
@@ -94,13 +94,13 @@ impl<'a> Pinned<'a> {
         match self.abi {
             Abi::Current => {
                 let trie: LpmTrie<MapData, A, Peer<A>> = self.open(name, Map::LpmTrie)?;
-                trie.iter().collect::<Result<_, _>>().doing(what)
+                trie.iter().collect::<Result<_, _>>().context(what)
             }
             Abi::Previous => {
                 let trie: LpmTrie<MapData, A, previous::Peer<A>> = self.open(name, Map::LpmTrie)?;
                 let entries =
                     trie.iter().map(|entry| entry.map(|(k, peer)| (k, peer_forth(&peer))));
-                entries.collect::<Result<_, _>>().doing(what)
+                entries.collect::<Result<_, _>>().context(what)
             }
         }
     }
@@ -110,7 +110,7 @@ impl<'a> Pinned<'a> {
         &self,
         name: &'static str,
         entries: &[(Key<A>, Peer<A>)],
-    ) -> Result<(), Failure>
+    ) -> Result<(), Error>
     where
         Peer<A>: Pod,
         previous::Peer<A>: Pod,
@@ -119,30 +119,30 @@ impl<'a> Pinned<'a> {
         match self.abi {
             Abi::Current => {
                 let mut trie: LpmTrie<MapData, A, Peer<A>> = self.open(name, Map::LpmTrie)?;
-                entries.iter().try_for_each(|(key, peer)| trie.insert(key, peer, 0)).doing(what)
+                entries.iter().try_for_each(|(key, peer)| trie.insert(key, peer, 0)).context(what)
             }
             Abi::Previous => {
                 let mut trie: LpmTrie<MapData, A, previous::Peer<A>> =
                     self.open(name, Map::LpmTrie)?;
                 let mut set = |(key, peer): &(_, _)| trie.insert(key, peer_back(peer), 0);
-                entries.iter().try_for_each(&mut set).doing(what)
+                entries.iter().try_for_each(&mut set).context(what)
             }
         }
     }
 
     /// What each CPU has counted in a direction. A reason that the ABI lacks is 0.
-    pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Failure> {
+    pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Error> {
         let name = maps::REASON_COUNTERS;
         let (what, index) = (|| reading(name), direction as u32);
         match self.abi {
             Abi::Current => {
                 let array: PerCpuArray<_, ReasonCounters> = self.open(name, Map::PerCpuArray)?;
-                Ok(array.get(&index, 0).doing(what)?.to_vec())
+                Ok(array.get(&index, 0).context(what)?.to_vec())
             }
             Abi::Previous => {
                 let array: PerCpuArray<_, previous::ReasonCounters> =
                     self.open(name, Map::PerCpuArray)?;
-                Ok(array.get(&index, 0).doing(what)?.iter().map(reasons_forth).collect())
+                Ok(array.get(&index, 0).context(what)?.iter().map(reasons_forth).collect())
             }
         }
     }
@@ -152,58 +152,58 @@ impl<'a> Pinned<'a> {
         &self,
         direction: Direction,
         counted: Vec<ReasonCounters>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let name = maps::REASON_COUNTERS;
         let (what, index) = (|| writing(name), direction as u32);
         match self.abi {
             Abi::Current => {
                 let mut array: PerCpuArray<_, ReasonCounters> =
                     self.open(name, Map::PerCpuArray)?;
-                array.set(index, PerCpuValues::try_from(counted).doing(what)?, 0).doing(what)
+                array.set(index, PerCpuValues::try_from(counted).context(what)?, 0).context(what)
             }
             Abi::Previous => {
                 let mut array: PerCpuArray<_, previous::ReasonCounters> =
                     self.open(name, Map::PerCpuArray)?;
                 let counted: Vec<_> = counted.iter().map(reasons_back).collect();
-                array.set(index, PerCpuValues::try_from(counted).doing(what)?, 0).doing(what)
+                array.set(index, PerCpuValues::try_from(counted).context(what)?, 0).context(what)
             }
         }
     }
 
     /// The record.
-    pub fn attachment(&self) -> Result<Attachment, Failure> {
+    pub fn attachment(&self) -> Result<Attachment, Error> {
         let name = maps::ATTACHMENT;
         match self.abi {
             Abi::Current => {
                 let array: Array<_, Attachment> = self.open(name, Map::Array)?;
-                array.get(&0, 0).doing(|| reading(name))
+                array.get(&0, 0).context(|| reading(name))
             }
             Abi::Previous => {
                 let array: Array<_, previous::Attachment> = self.open(name, Map::Array)?;
-                Ok(attachment_forth(&array.get(&0, 0).doing(|| reading(name))?))
+                Ok(attachment_forth(&array.get(&0, 0).context(|| reading(name))?))
             }
         }
     }
 
     /// Sets the record.
-    pub fn set_attachment(&self, attachment: &Attachment) -> Result<(), Failure> {
+    pub fn set_attachment(&self, attachment: &Attachment) -> Result<(), Error> {
         let name = maps::ATTACHMENT;
         match self.abi {
             Abi::Current => {
                 let mut array: Array<_, Attachment> = self.open(name, Map::Array)?;
-                array.set(0, attachment, 0).doing(|| writing(name))
+                array.set(0, attachment, 0).context(|| writing(name))
             }
             Abi::Previous => {
                 let mut array: Array<_, previous::Attachment> = self.open(name, Map::Array)?;
-                array.set(0, attachment_back(attachment), 0).doing(|| writing(name))
+                array.set(0, attachment_back(attachment), 0).context(|| writing(name))
             }
         }
     }
 
     /// The number that a record of ABI 2's shape holds.
-    pub fn version(path: &Path) -> Result<u32, Failure> {
+    pub fn version(path: &Path) -> Result<u32, Error> {
         let array: Array<_, previous::Attachment> = open(path, Map::Array)?;
-        let record = array.get(&0, 0).doing(|| format!("reading {}", path.display()))?;
+        let record = array.get(&0, 0).context(|| format!("reading {}", path.display()))?;
         Ok(record.abi_version)
     }
 
@@ -211,7 +211,7 @@ impl<'a> Pinned<'a> {
         &self,
         name: &str,
         kind: fn(MapData) -> Map,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, Error> {
         open(&self.folder.map(name), kind)
     }
 }
@@ -219,10 +219,10 @@ impl<'a> Pinned<'a> {
 fn open<T: TryFrom<Map, Error = MapError>>(
     path: &Path,
     kind: fn(MapData) -> Map,
-) -> Result<T, Failure> {
+) -> Result<T, Error> {
     MapData::from_pin(path)
         .and_then(|data| T::try_from(kind(data)))
-        .doing(|| format!("opening {}", path.display()))
+        .context(|| format!("opening {}", path.display()))
 }
 
 fn reading(name: &str) -> String {

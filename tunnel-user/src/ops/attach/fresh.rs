@@ -11,7 +11,7 @@ use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::{Hook, Place};
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
@@ -27,7 +27,7 @@ pub(super) async fn attach(
     interrupt: &Interrupt,
     left: BTreeSet<Private>,
     steps: &mut Vec<Undo>,
-) -> Result<Report, Failure> {
+) -> Result<Report, Error> {
     let folder = &plan.folder.clone();
     // What an attach that was killed has left and this one takes over.
     let left_routes = routing::ours(netlink, plan.link.index).await?;
@@ -82,9 +82,9 @@ pub(super) async fn attach(
     Ok(report(plan, &attachment, place, &selves, false, changed.entries))
 }
 
-fn hook(wanted: Option<Hook>) -> Result<Hook, Failure> {
+fn hook(wanted: Option<Hook>) -> Result<Hook, Error> {
     match (wanted, hook::best()) {
-        (Some(Hook::Tcx), Hook::Clsact) => Err(Failure::host(
+        (Some(Hook::Tcx), Hook::Clsact) => Err(Error::host(
             "this kernel has no tcx, which mainline has since Linux 6.6",
             "attach with --hook clsact, or leave --hook out",
         )),

@@ -4,7 +4,7 @@ use tunnel_common::attachment::Attachment;
 
 use super::plan::Plan;
 use crate::dataplane::maps::Maps;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::qdiscs::CLSACT;
 use crate::ops::private_in_arp;
@@ -16,7 +16,7 @@ pub(crate) fn keep_out_of_arp(
     maps: &mut Maps,
     attachment: &mut Attachment,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let wanted = private_in_arp::wanted(&plan.link, &plan.membership);
     private_in_arp::set(&plan.link.name, &wanted, maps, attachment, steps)
 }
@@ -26,7 +26,7 @@ pub(crate) async fn add_addresses(
     plan: &Plan<'_>,
     netlink: &Netlink,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     for address in plan.missing_addresses() {
         steps.push(Undo::RemoveAddress(plan.loopback, address));
         netlink.add_loopback_address(plan.loopback, address).await?;
@@ -37,13 +37,13 @@ pub(crate) async fn add_addresses(
 /// True if the interface has clsact already.
 ///
 /// # Errors
-/// [`Failure::Refused`] if another qdisc has its place.
-pub(crate) async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Failure> {
+/// [`Error::Refused`] if another qdisc has its place.
+pub(crate) async fn has_clsact(plan: &Plan<'_>, netlink: &Netlink) -> Result<bool, Error> {
     let name = &plan.link.name;
     match netlink.ingress_qdisc(plan.link.index).await?.as_deref() {
         None => Ok(false),
         Some(CLSACT) => Ok(true),
-        Some(kind) => Err(Failure::refused(
+        Some(kind) => Err(Error::refused(
             format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
             format!(
                 "attach by tcx (leave --hook out; Linux 6.6), or have its owner move its filters to \

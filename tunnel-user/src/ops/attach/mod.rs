@@ -18,7 +18,7 @@ use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::Place;
 use crate::dataplane::remake;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
@@ -42,7 +42,7 @@ pub(crate) async fn execute(
     plan: &mut Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Report, Failure> {
+) -> Result<Report, Error> {
     let before = existing(plan, netlink, interrupt).await?;
     let mut steps = Vec::new();
     let (result, mut maps) = match before {
@@ -81,7 +81,7 @@ pub(crate) async fn share(
     netlink: &Netlink,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     steps.push(Undo::Release(shared));
     plan.renew(netlink).await
@@ -105,7 +105,7 @@ async fn existing(
     plan: &Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Existing, Failure> {
+) -> Result<Existing, Error> {
     let folder = &plan.folder;
     let name = folder.interface();
     let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
@@ -162,7 +162,7 @@ fn make_room(
     maps: &Maps,
     attachment: &Attachment,
     place: Place,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let pinned = remake::pinned(&plan.folder)?;
     // Which of the entries are those of the file already takes long to find out of a million members.
     let counts = maps.counts()?;

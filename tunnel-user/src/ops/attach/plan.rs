@@ -12,7 +12,7 @@ use super::request::Request;
 use crate::config::{Cluster, Clusters, NetworkName};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::padded;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::forwarding::ipv6_disabled;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
@@ -61,7 +61,7 @@ pub(crate) async fn plan<'a>(
     folder: Folder,
     clusters: &'a Clusters,
     netlink: &Netlink,
-) -> Result<Plan<'a>, Failure> {
+) -> Result<Plan<'a>, Error> {
     let cluster = clusters.on(&request.interface, request.network.as_ref())?;
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&request.interface)?;
@@ -138,7 +138,7 @@ async fn elsewhere(
     clusters: &Clusters,
     cluster: &Cluster,
     netlink: &Netlink,
-) -> Result<BTreeSet<Private>, Failure> {
+) -> Result<BTreeSet<Private>, Error> {
     let others = other_networks::others(folder)?;
     if others.is_empty() {
         return Ok(BTreeSet::new());
@@ -152,7 +152,7 @@ async fn elsewhere(
 }
 
 /// The loopback interface's index; it has to be up only if addresses go there.
-fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
+fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     match snapshot.find(LOOPBACK) {
         Some(link) if !needed => Ok(link.index),
         _ => snapshot.loopback().map(|link| link.index),
@@ -160,7 +160,7 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Failure> {
 }
 
 /// Refuses an interface that was attached by another name: its programs run on under that one.
-fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
+fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
     let name = &link.name;
     for other in pins::folders(NetworkNamespace::current()?)? {
         // Pins of others, or of another version, have no say.
@@ -171,7 +171,7 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
             continue;
         }
         let former = other.interface();
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("{name} is attached already, as {former}, which it was called then"),
             format!(
                 "detach it by that name, then attach it: rewrite detach {former}; rewrite attach {name}"
@@ -184,12 +184,12 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Failure> {
 /// `missing` are private addresses that are to go to the loopback interface.
 pub(crate) fn require_ipv6_on_loopback(
     mut missing: impl Iterator<Item = Private>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(address) = missing.find(|own| own.0.family() == Family::Ipv6) else { return Ok(()) };
     if !ipv6_disabled(LOOPBACK) {
         return Ok(());
     }
-    Err(Failure::refused(
+    Err(Error::refused(
         format!("IPv6 is switched off on {LOOPBACK}, where the private address {address} goes"),
         format!("switch it on: sysctl -w net.ipv6.conf.{LOOPBACK}.disable_ipv6=0"),
     ))
@@ -201,7 +201,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// If the kernel refuses, or the file has no such network.
-    pub async fn renew(&mut self, netlink: &Netlink) -> Result<(), Failure> {
+    pub async fn renew(&mut self, netlink: &Netlink) -> Result<(), Error> {
         let snapshot = Snapshot::take(netlink).await?;
         self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);
         let ours = routing::ours(netlink, self.link.index).await?;

@@ -14,7 +14,7 @@ use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::place::Place;
-use crate::failure::Failure;
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
 use crate::ops::membership::{self, ChangeOptions, NewSelves};
@@ -35,7 +35,7 @@ pub(crate) async fn update(
     netlink: &Netlink,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<Report, Failure> {
+) -> Result<Report, Error> {
     require_place(plan, place)?;
     let folder = &plan.folder.clone();
     let identity = &plan.membership.identity.clone();
@@ -90,10 +90,10 @@ pub(crate) async fn update(
     Ok(report(plan, &new, place, &selves, true, changed.entries))
 }
 
-fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {
+fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Error> {
     let name = &plan.link.name;
     if let Some(wanted) = plan.request.hook.filter(|wanted| *wanted != running.hook) {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("{name} is attached by {} already", running.hook.name()),
             format!(
                 "detach first to attach by {}; attach without --hook keeps what runs",
@@ -102,7 +102,7 @@ fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Failure> {
         ));
     }
     if let Some(wanted) = plan.request.ingress.filter(|wanted| *wanted != running.ingress) {
-        return Err(Failure::refused(
+        return Err(Error::refused(
             format!("{name} is attached with ingress by {} already", running.ingress.name()),
             format!(
                 "detach first to attach with --ingress {}; attach without --ingress keeps what runs",
