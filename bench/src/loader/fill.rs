@@ -9,7 +9,7 @@ use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
-use tunnel_user::dataplane::table::{Table as Entries, Way};
+use tunnel_user::dataplane::table::{BatchSupport, Table as Entries};
 
 use crate::chapter::Setting;
 use crate::interrupt::Interrupt;
@@ -18,7 +18,8 @@ use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
 
 /// The ways, and what the table calls them.
-const WAYS: [(Way, &str); 2] = [(Way::Batches, "by batches"), (Way::OneByOne, "one by one")];
+const WAYS: [(BatchSupport, &str); 2] =
+    [(BatchSupport::Batches, "by batches"), (BatchSupport::OneByOne, "one by one")];
 
 /// Fills the maps with `count` peers, in both ways in turn.
 pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Table> {
@@ -51,7 +52,7 @@ pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Tab
 
 type Entry = (PeerKey<[u8; 4]>, Peer<[u8; 4]>);
 
-fn fill(way: Way, entries: &[Entry], members: &[(u32, Member)]) -> Result<f64> {
+fn fill(way: BatchSupport, entries: &[Entry], members: &[(u32, Member)]) -> Result<f64> {
     let (many, few) = (u32::try_from(entries.len())?, u32::try_from(members.len())?);
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(maps::PEERS_V4, many)

@@ -9,7 +9,7 @@ use nix::libc::E2BIG;
 use serde_json::Value;
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
-use tunnel_user::dataplane::table::{Table, Way};
+use tunnel_user::dataplane::table::{BatchSupport, Table};
 
 use crate::scenario::Scenario;
 
@@ -20,7 +20,7 @@ fn entries(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
     numbers.map(|number| (number, u64::from(number) << 20)).collect()
 }
 
-fn filled_read_and_emptied(way: Way) -> Result<()> {
+fn filled_read_and_emptied(way: BatchSupport) -> Result<()> {
     let map = HashMap::<MapData, u32, u64>::create(MANY, 0).context("make a map")?;
     let mut table = Table::of(map, way);
     let sorted = |table: &Table<u32, u64>| -> Result<Vec<(u32, u64)>> {
@@ -42,18 +42,18 @@ fn filled_read_and_emptied(way: Way) -> Result<()> {
     let Err(MapError::SyscallError(error)) = full else { anyhow::bail!("{full:?}") };
     ensure!(error.io_error.raw_os_error() == Some(E2BIG), "{error}");
     // Else the kernel refused the one way, and this was the other.
-    ensure!(table.way() == way, "{:?} it became", table.way());
+    ensure!(table.batch_support() == way, "{:?} it became", table.batch_support());
     Ok(())
 }
 
 #[test]
 fn a_map_is_filled_read_and_emptied_by_batches() -> Result<()> {
-    filled_read_and_emptied(Way::Batches)
+    filled_read_and_emptied(BatchSupport::Batches)
 }
 
 #[test]
 fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
-    filled_read_and_emptied(Way::OneByOne)
+    filled_read_and_emptied(BatchSupport::OneByOne)
 }
 
 /// The members of the lab, and many more of the given numbers, at public addresses of the given net.

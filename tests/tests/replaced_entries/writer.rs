@@ -9,7 +9,7 @@ use aya::Pod;
 use aya::maps::{HashMap, MapData};
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_user::dataplane::peer_filter::PeerFilter;
-use tunnel_user::dataplane::table::{Table, Way};
+use tunnel_user::dataplane::table::{BatchSupport, Table};
 
 use crate::host::{B, C, D, Entries, Family, Host, v4, v6};
 
@@ -38,7 +38,7 @@ impl Writer {
         Peer<A>: Pod,
     {
         let always = [b, c].concat();
-        let mut peers = Table::of(peers, Way::Batches);
+        let mut peers = Table::of(peers, BatchSupport::Batches);
         filter.add(always.iter().map(|(key, _)| key.address.as_ref()))?;
         peers.set(&always)?;
         let is_over = Arc::new(AtomicBool::new(false));

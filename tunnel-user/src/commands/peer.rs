@@ -24,7 +24,7 @@ use crate::ops::{other_networks, private_in_arp, program_swap, route_changes, ro
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::{Awaited, NamedPeer, RunningPeer};
-use crate::plan::routes::RouteChanges;
+use crate::plan::route::RouteChanges;
 use crate::plan::selves;
 use crate::plan::settings::{InterfaceSettings, both, settings};
 

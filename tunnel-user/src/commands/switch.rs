@@ -16,7 +16,8 @@ use crate::ops::rollback::{Undo, undo};
 use crate::ops::routing::{self, all_ours};
 use crate::ops::{route_changes, upgrade};
 use crate::plan::peers::NamedPeer;
-use crate::plan::routes::{self, PeerRoute, RouteChanges};
+use crate::plan::route::{PeerRoute, RouteChanges};
+use crate::plan::routes;
 
 /// Whose traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]

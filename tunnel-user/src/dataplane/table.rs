@@ -11,7 +11,7 @@ use super::batch::{self, BATCH};
 
 /// How entries are read and changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum BatchSupport {
     /// Many by one system call, for as long as the kernel does not refuse to.
     Batches,
     /// Each by system calls of its own: before Linux 5.6.
@@ -28,20 +28,20 @@ impl<K: Pod, V: Pod> TryFrom<Map> for Table<K, V> {
     type Error = MapError;
 
     fn try_from(map: Map) -> Result<Self, MapError> {
-        HashMap::try_from(map).map(|map| Self::of(map, Way::Batches))
+        HashMap::try_from(map).map(|map| Self::of(map, BatchSupport::Batches))
     }
 }
 
 impl<K: Pod, V: Pod> Table<K, V> {
-    /// The entries of `map`, `way` tried first.
+    /// The entries of `map`, by `support` at first.
     #[must_use]
-    pub const fn of(map: HashMap<MapData, K, V>, way: Way) -> Self {
-        Self { map, probe: Probe(Cell::new(way)) }
+    pub const fn of(map: HashMap<MapData, K, V>, support: BatchSupport) -> Self {
+        Self { map, probe: Probe(Cell::new(support)) }
     }
 
     /// How entries are read and changed now.
     #[must_use]
-    pub const fn way(&self) -> Way {
+    pub const fn batch_support(&self) -> BatchSupport {
         self.probe.0.get()
     }
 
@@ -124,7 +124,7 @@ fn is_not_found(error: &MapError) -> bool {
 }
 
 /// The way that is tried first, until the kernel turns out not to know batches.
-struct Probe(Cell<Way>);
+struct Probe(Cell<BatchSupport>);
 
 impl Probe {
     /// What `call`, by the name of `name`, did by batch; nothing if the kernel can't, which is remembered.
@@ -133,12 +133,12 @@ impl Probe {
         name: &'static str,
         call: impl FnOnce() -> io::Result<T>,
     ) -> Option<Result<T, MapError>> {
-        if self.0.get() == Way::OneByOne {
+        if self.0.get() == BatchSupport::OneByOne {
             return None;
         }
         match call() {
             Err(error) if batch::is_unsupported(&error) => {
-                self.0.set(Way::OneByOne);
+                self.0.set(BatchSupport::OneByOne);
                 None
             }
             Err(io_error) => Some(Err(SyscallError { call: name, io_error }.into())),
@@ -153,16 +153,16 @@ mod tests {
 
     #[test]
     fn a_kernel_that_knows_no_batches_is_asked_once() {
-        let probe = Probe(Cell::new(Way::Batches));
+        let probe = Probe(Cell::new(BatchSupport::Batches));
         let code = |code| move || Err::<(), _>(io::Error::from_raw_os_error(code));
         assert!(matches!(probe.by_batch("a call", || Ok(7)), Some(Ok(7))));
         // E2BIG: the map is full, and would be one by one as well.
         let full = probe.by_batch("a call", code(7));
         assert!(matches!(full, Some(Err(MapError::SyscallError(_)))), "{full:?}");
-        assert_eq!(probe.0.get(), Way::Batches);
+        assert_eq!(probe.0.get(), BatchSupport::Batches);
         // EINVAL.
         assert!(probe.by_batch("a call", code(22)).is_none());
-        assert_eq!(probe.0.get(), Way::OneByOne);
+        assert_eq!(probe.0.get(), BatchSupport::OneByOne);
         assert!(probe.by_batch("a call", || -> io::Result<()> { panic!("asked again") }).is_none());
     }
 }

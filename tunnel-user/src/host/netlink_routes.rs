@@ -16,8 +16,8 @@ use super::netlink::Netlink;
 use crate::error::{Context as _, Error};
 use crate::model::{Family, Prefix, Private};
 use crate::plan::policy_routing::MAIN;
+use crate::plan::route::{HostRoute, NextHop, Owner, PeerRoute};
 use crate::plan::route_metrics::Metrics;
-use crate::plan::routes::{HostRoute, Owner, PeerRoute, Way};
 
 /// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
 /// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
@@ -42,7 +42,7 @@ impl Netlink {
         &self,
         address: IpAddr,
         source: Option<IpAddr>,
-    ) -> Result<Vec<Way>, Error> {
+    ) -> Result<Vec<NextHop>, Error> {
         let no_route = |reason: &str| {
             Error::refused(
                 format!("there is no way to {address}: {reason}"),
@@ -260,9 +260,9 @@ pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute>
     // One that drops, or has several ways, names no interface; no interface has the index 0.
     let way = match &ways(message)[..] {
         [way] => *way,
-        _ => Way { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
+        _ => NextHop { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
     };
-    let Way { link, gateway, onlink, metrics } = way;
+    let NextHop { link, gateway, onlink, metrics } = way;
     Some(PeerRoute { destination: Private(destination), link, gateway, source, onlink, metrics })
 }
 
@@ -275,13 +275,13 @@ pub(super) fn table(message: &RouteMessage) -> u32 {
 }
 
 /// The ways of a route: one for each next hop that can be used, or for each if none can.
-fn ways(message: &RouteMessage) -> Vec<Way> {
+fn ways(message: &RouteMessage) -> Vec<NextHop> {
     let metrics = metrics(message);
     let found = |link, attributes: &[RouteAttribute], onlink| {
         let gateway = gateway(attributes);
         // The next hop's own route may be in that table alone.
         let onlink = onlink || table(message) != MAIN;
-        Way { link, gateway, onlink, metrics }
+        NextHop { link, gateway, onlink, metrics }
     };
     let attributes = &message.attributes;
     let hops = attributes.iter().find_map(|a| match a {

@@ -22,7 +22,7 @@ use crate::ops::failover::FailoverRoutes;
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::notify_direct_peers::notify_direct_peers;
 use crate::ops::{private_in_arp, routing, upgrade};
-use crate::plan::routes::PeerRoute;
+use crate::plan::route::PeerRoute;
 
 /// What was taken away from one interface.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::ops::routing;
 use crate::plan::difference::PeerDifference;
 use crate::plan::membership::LeftOut;
 use crate::plan::peers::NamedPeer;
-use crate::plan::routes::{PeerRoute, RouteChanges};
+use crate::plan::route::{PeerRoute, RouteChanges};
 
 /// What would change on one interface.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use crate::model::Private;
 use crate::plan::identity::Identity;
 use crate::plan::peers::PeerAddresses;
 use crate::plan::policy_routing::Policy;
-use crate::plan::routes::PeerRoute;
+use crate::plan::route::PeerRoute;
 
 /// The other attached interfaces whose programs run, and the peers that each of them knows: what the
 /// traffic with a peer can go by when a route to it goes.

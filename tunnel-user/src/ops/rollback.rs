@@ -16,7 +16,7 @@ use crate::model::{MemberName, Private};
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
 use crate::plan::peer_tables::AppliedChanges;
-use crate::plan::routes::PeerRoute;
+use crate::plan::route::PeerRoute;
 use crate::plan::selves::SelfTables;
 
 /// How to take back one step.

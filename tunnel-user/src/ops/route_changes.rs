@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
-use crate::plan::routes::{PeerRoute, RouteChanges};
+use crate::plan::route::{PeerRoute, RouteChanges};
 
 /// Executes `changes`, and notes how to take them back.
 ///

@@ -10,7 +10,8 @@ use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
 use crate::plan::peers::PeerAddresses;
 use crate::plan::policy_routing::Policy;
-use crate::plan::routes::{self, Attached, PeerRoute, RouteChanges};
+use crate::plan::route::{PeerRoute, RouteChanges};
+use crate::plan::routes::{self, Attached};
 
 /// What has to change so that each peer's private addresses are reached by the way to its public
 /// ones, but for those that are reached by another network, `elsewhere`.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tunnel_user::model::{Drain, Private};
 use tunnel_user::ops::private_in_arp::Set;
 use tunnel_user::plan::peers::NamedPeer;
-use tunnel_user::plan::routes::RouteChanges;
+use tunnel_user::plan::route::RouteChanges;
 
 /// The answer where no interface is attached.
 pub const NOTHING_ATTACHED: &str = "nothing is attached in this network namespace\n";

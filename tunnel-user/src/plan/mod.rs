@@ -18,6 +18,7 @@ pub mod peer_tables;
 pub mod peers;
 pub mod policy_routing;
 pub mod range;
+pub mod route;
 pub mod route_metrics;
 pub mod routes;
 pub mod selves;

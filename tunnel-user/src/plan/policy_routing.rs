@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use crate::error::Error;
 use crate::model::{Family, Prefix};
-use crate::plan::routes::{Attached, PeerRoute};
+use crate::plan::route::PeerRoute;
+use crate::plan::routes::Attached;
 
 /// A rule, as `ip rule` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::ops::attached::Running;
 use crate::ops::{other_networks, routing};
 use crate::plan::find_self::{self, Held};
 use crate::plan::membership::{LeftOut, Membership};
-use crate::plan::routes::{PeerRoute, RouteChanges};
+use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 
 /// What shall be, and what is in the way of that.

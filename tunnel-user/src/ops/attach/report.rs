@@ -12,7 +12,7 @@ use crate::ops::private_in_arp;
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
 use crate::plan::peers::Awaited;
-use crate::plan::routes::RouteChanges;
+use crate::plan::route::RouteChanges;
 
 /// What is now true.
 #[derive(Clone, Debug)]
