@@ -2,7 +2,8 @@
 
 use tunnel_common::peers::tie;
 
-use crate::peer_entry::{SharedPeer, counterpart_of_v4, counterpart_of_v6, halves};
+use crate::counterpart::{counterpart_of_v4, counterpart_of_v6, halves};
+use crate::peer_entry::SharedPeer;
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///

@@ -1,4 +1,4 @@
-//! The internet checksum, mended without looking at the data (RFC 1071, RFC 1624 equation 3).
+//! The internet checksum, updated without looking at the data (RFC 1071, RFC 1624 equation 3).
 //!
 //! All sums are taken over words in the byte order of the machine: the one's complement sum does
 //! not depend on it (RFC 1071, section 2B), as long as one order is kept.
@@ -8,7 +8,7 @@ use crate::address::{Address, Addresses};
 /// The one's complement sum of `new` minus that of `old`, as the kernel's `__wsum`.
 #[must_use]
 #[inline(always)]
-pub fn difference<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
+pub fn delta<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
     let sum = new.source.sum()
         + new.destination.sum()
         + old.source.inverse_sum()
@@ -20,14 +20,14 @@ pub fn difference<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
 /// The same for one 16-bit field.
 #[must_use]
 #[inline(always)]
-pub const fn difference16(old: [u8; 2], new: [u8; 2]) -> u32 {
+pub const fn delta16(old: [u8; 2], new: [u8; 2]) -> u32 {
     u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
 }
 
 /// Two differences together.
 #[must_use]
 #[inline(always)]
-pub const fn added(a: u32, b: u32) -> u32 {
+pub const fn add(a: u32, b: u32) -> u32 {
     let sum = a as u64 + b as u64;
     (sum as u32).wrapping_add((sum >> 32) as u32)
 }
@@ -40,25 +40,25 @@ const fn fold(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// `checksum` after the data it covers changed by `difference`: HC' = ~(~HC + ~m + m').
+/// `checksum` after the data it covers changed by `delta`: HC' = ~(~HC + ~m + m').
 #[must_use]
 #[inline(always)]
-pub const fn mended(checksum: [u8; 2], difference: u32) -> [u8; 2] {
-    let sum = !u16::from_ne_bytes(checksum) as u32 + fold(difference) as u32;
+pub const fn update(checksum: [u8; 2], delta: u32) -> [u8; 2] {
+    let sum = !u16::from_ne_bytes(checksum) as u32 + fold(delta) as u32;
     (!fold(sum)).to_ne_bytes()
 }
 
-/// A checksum in which zero means that there is none, after the data it covers changed by `difference`: zero
+/// A checksum in which zero means that there is none, after the data it covers changed by `delta`: zero
 /// stays, and a computed zero is 0xffff (RFC 768, RFC 3828, RFC 6935).
 #[must_use]
 #[inline(always)]
-pub const fn mended_optional(checksum: [u8; 2], difference: u32) -> [u8; 2] {
+pub const fn update_optional(checksum: [u8; 2], delta: u32) -> [u8; 2] {
     if matches!(checksum, [0, 0]) {
         return checksum;
     }
-    match mended(checksum, difference) {
+    match update(checksum, delta) {
         [0, 0] => [0xff, 0xff],
-        mended => mended,
+        updated => updated,
     }
 }
 
@@ -75,11 +75,11 @@ pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32
     fold((sum as u32).wrapping_add((sum >> 32) as u32)).to_ne_bytes()
 }
 
-/// Such a sum after the pseudo-header changed by `difference`.
+/// Such a sum after the pseudo-header changed by `delta`.
 #[must_use]
 #[inline(always)]
-pub const fn mended_partial(partial: [u8; 2], difference: u32) -> [u8; 2] {
-    fold(added(difference, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
+pub const fn update_partial(partial: [u8; 2], delta: u32) -> [u8; 2] {
+    fold(add(delta, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
 }
 
 /// The kinds of checksum field that a datagram can have, told by the sum over its pseudo-header. The state of the
@@ -139,8 +139,8 @@ mod tests {
         let old = addresses::<Words<1>>([10, 0, 0, 1], [10, 0, 0, 2]);
         let new = addresses([198, 51, 100, 2], [203, 0, 113, 2]);
         for len in [8, 1208, 65_515, 200_000] {
-            let mended = mended_partial(pseudo_header(old, 17, len), difference(old, new));
-            assert_eq!(mended, pseudo_header(new, 17, len), "{len}");
+            let updated = update_partial(pseudo_header(old, 17, len), delta(old, new));
+            assert_eq!(updated, pseudo_header(new, 17, len), "{len}");
         }
     }
 
@@ -157,11 +157,11 @@ mod tests {
 
     #[test]
     fn a_checksum_of_zero_stays_and_a_computed_one_is_all_ones() {
-        assert_eq!(mended_optional([0, 0], 0x1234), [0, 0]);
+        assert_eq!(update_optional([0, 0], 0x1234), [0, 0]);
         // ~(~0x1234 + 0x1234) is 0.
-        let difference = u32::from(u16::from_ne_bytes([0x12, 0x34]));
-        assert_eq!(mended([0x12, 0x34], difference), [0, 0]);
-        assert_eq!(mended_optional([0x12, 0x34], difference), [0xff, 0xff]);
+        let delta = u32::from(u16::from_ne_bytes([0x12, 0x34]));
+        assert_eq!(update([0x12, 0x34], delta), [0, 0]);
+        assert_eq!(update_optional([0x12, 0x34], delta), [0xff, 0xff]);
     }
 
     /// RFC 1071 as it reads: add up the words, fold, complement.
@@ -193,11 +193,11 @@ mod tests {
                 let [a, b] = rest.to_be_bytes();
                 let old = full(&[&source[..], &destination[..], &[a, b]].concat());
                 let new = full(&[&new_source[..], &new_destination[..], &[a, b]].concat());
-                let difference = difference::<Words<1>>(
+                let delta = delta::<Words<1>>(
                     addresses(source, destination),
                     addresses(new_source, new_destination),
                 );
-                assert_eq!(mended(old, difference), new, "{source:?} {rest:#x}");
+                assert_eq!(update(old, delta), new, "{source:?} {rest:#x}");
             }
         }
     }
@@ -215,11 +215,11 @@ mod tests {
                 let [a, b] = rest.to_be_bytes();
                 let old = full(&[&source[..], &destination[..], &[a, b]].concat());
                 let new = full(&[&new_source[..], &new_destination[..], &[a, b]].concat());
-                let difference = difference::<Words<4>>(
+                let delta = delta::<Words<4>>(
                     addresses(source, destination),
                     addresses(new_source, new_destination),
                 );
-                assert_eq!(mended(old, difference), new, "{source:?} {rest:#x}");
+                assert_eq!(update(old, delta), new, "{source:?} {rest:#x}");
             }
         }
     }
@@ -229,7 +229,7 @@ mod tests {
         let pairs = [(0, 0), (1, 2), (u32::MAX, 1), (u32::MAX, u32::MAX), (0xffff_0000, 0x1_0000)];
         for (a, b) in pairs {
             let whole = u64::from(a) + u64::from(b);
-            assert_eq!(u64::from(added(a, b)) % 0xffff, whole % 0xffff, "{a:#x} {b:#x}");
+            assert_eq!(u64::from(add(a, b)) % 0xffff, whole % 0xffff, "{a:#x} {b:#x}");
         }
     }
 
@@ -237,7 +237,7 @@ mod tests {
     /// of 0xdd2f, and the sum that equation 2 gets wrong is 0x0000.
     #[test]
     fn the_example_of_rfc_1624_gives_zero_and_not_0xffff() {
-        let difference = difference16([0x55, 0x55], [0x32, 0x85]);
-        assert_eq!(mended([0xdd, 0x2f], difference), [0x00, 0x00]);
+        let delta = delta16([0x55, 0x55], [0x32, 0x85]);
+        assert_eq!(update([0xdd, 0x2f], delta), [0x00, 0x00]);
     }
 }

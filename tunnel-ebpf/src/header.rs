@@ -6,7 +6,7 @@ use core::ptr;
 use tunnel_ebpf::packet::HeaderRef;
 
 use crate::dispatch::Tags;
-use crate::place;
+use crate::unaligned;
 
 /// `N` words of a header in a frame with such tags. The verifier follows a place that is known when the
 /// program is loaded, which one behind tags is not.
@@ -40,7 +40,7 @@ impl<T: Tags, const N: usize> Header<T, N> {
     pub unsafe fn replace<const FIRST: usize, const M: usize>(&self, words: &[u32; M]) {
         const { assert!(FIRST + M <= N) };
         // SAFETY: they are words of the header.
-        unsafe { place::store::<FIRST, M>(self.place, words) };
+        unsafe { unaligned::store::<FIRST, M>(self.place, words) };
     }
 }
 
@@ -50,7 +50,7 @@ impl<T: Tags, const N: usize> HeaderRef<N> for Header<T, N> {
         const { assert!(FIRST + M <= N) };
         if T::NONE {
             // SAFETY: they are words of the header.
-            return unsafe { place::load::<FIRST, M>(self.place) };
+            return unsafe { unaligned::load::<FIRST, M>(self.place) };
         }
         let mut words = [0; M];
         for (word, copy) in words.iter_mut().zip(self.copy.iter().skip(FIRST)) {

@@ -6,6 +6,8 @@
 
 pub mod address;
 pub mod checksum;
+pub mod conditions;
+mod counterpart;
 pub mod decide;
 pub mod family;
 pub mod packet;

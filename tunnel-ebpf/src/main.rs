@@ -18,7 +18,7 @@ mod missed;
 #[cfg(target_arch = "bpf")]
 mod peer_notes;
 #[cfg(target_arch = "bpf")]
-mod place;
+mod pinned_maps;
 #[cfg(target_arch = "bpf")]
 mod settings;
 #[cfg(target_arch = "bpf")]
@@ -27,6 +27,8 @@ mod skb;
 mod socket;
 #[cfg(target_arch = "bpf")]
 mod tc;
+#[cfg(target_arch = "bpf")]
+mod unaligned;
 #[cfg(target_arch = "bpf")]
 mod xdp;
 #[cfg(target_arch = "bpf")]

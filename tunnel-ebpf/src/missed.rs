@@ -6,7 +6,8 @@ use tunnel_common::peer_filter::{Position, WORDS};
 use tunnel_ebpf::address::Address as _;
 use tunnel_ebpf::family::{Family, V4, V6};
 
-use crate::maps::{FamilyMaps, PinnedMaps};
+use crate::maps::FamilyMaps;
+use crate::pinned_maps::PinnedMaps;
 
 #[btf_map(name = "peer_filter")]
 static PEER_FILTER: Array<u64, WORDS> = Array::new();

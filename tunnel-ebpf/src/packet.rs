@@ -96,24 +96,24 @@ pub trait PacketMut: Packet {
     /// As for [`Self::store_words`].
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
-    /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `difference`
-    /// (see [`crate::checksum::difference`]), as the packet's checksum state asks for. `partial` is the
+    /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `delta`
+    /// (see [`crate::checksum::delta`]), as the packet's checksum state asks for. `partial` is the
     /// folded sum over the pseudo-header before it changed, in network order: the field of a packet that is
     /// to be summed later holds it.
     ///
     /// # Errors
     /// As for [`Self::store_words`].
-    fn mend_transport_checksum(
+    fn update_l4_checksum(
         &mut self,
         offset: usize,
-        difference: u32,
+        delta: u32,
         kind: ChecksumKind,
         partial: [u8; 2],
     ) -> Result<(), WriteFailed>;
 
     /// Tells the packet's checksum state that the sum over its IP header has changed by
-    /// `difference`: IPv6 has no header checksum that makes up for it.
-    fn header_sum_changed(&mut self, difference: u32);
+    /// `delta`: IPv6 has no header checksum that makes up for it.
+    fn header_sum_changed(&mut self, delta: u32);
 }
 
 /// What kind of checksum over a pseudo-header a packet has.

@@ -8,7 +8,8 @@ use core::ptr;
 use tunnel_common::outcome::Reason;
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
-use crate::address::{Address, Words};
+use crate::address::Address;
+use crate::conditions::Conditions;
 
 /// A [`Peer`] where it lies. Each read and each write is one access to one field or word.
 #[repr(transparent)]
@@ -57,7 +58,7 @@ impl<O> SharedPeer<O> {
     /// # Safety
     /// They lie within the entry, at a multiple of 8 bytes in memory.
     #[inline(always)]
-    unsafe fn pair(&self, offset: usize) -> u64 {
+    pub(crate) unsafe fn pair(&self, offset: usize) -> u64 {
         // SAFETY: the caller says so.
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
@@ -347,112 +348,4 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     pub fn expires_at(&self) -> u32 {
         load!(self.shared(), expires_at)
     }
-}
-
-/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word: of most peers all are 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conditions(pub u32);
-
-impl Conditions {
-    /// One of them is not 0.
-    #[must_use]
-    #[inline(always)]
-    pub const fn any(self) -> bool {
-        self.0 != 0
-    }
-
-    /// Packets that arrive with the peer's private address pass.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_direct(self) -> bool {
-        let [direct, ..] = self.0.to_ne_bytes();
-        direct == 1
-    }
-
-    /// Packets of the direct peer arrive with its private address.
-    #[must_use]
-    #[inline(always)]
-    pub const fn replies_native(self) -> bool {
-        let [_, replies_native, ..] = self.0.to_ne_bytes();
-        replies_native == 1
-    }
-
-    /// Packets to the peer leave as they are.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_native(self) -> bool {
-        self.is_direct() && self.replies_native()
-    }
-
-    /// There are flows with the peer in which this host's public address is an end point.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has_public_flows(self) -> bool {
-        let [_, _, public_flows, _] = self.0.to_ne_bytes();
-        public_flows != 0
-    }
-
-    /// See [`Peer::bypass`].
-    #[must_use]
-    #[inline(always)]
-    pub const fn bypass(self) -> u8 {
-        let [.., bypass] = self.0.to_ne_bytes();
-        bypass
-    }
-}
-
-/// [`Address::counterpart`] of IPv4: both addresses are one word.
-///
-/// # Safety
-/// The entry lies at a multiple of 8 bytes.
-#[inline(always)]
-pub(crate) unsafe fn counterpart_of_v4(
-    Words([address]): Words<1>,
-    shared: &SharedPeer<[u8; 4]>,
-    is_private: bool,
-) -> (Words<1>, bool) {
-    const OFFSET: usize = offset_of!(Peer<[u8; 4]>, private);
-    const { assert!(OFFSET.is_multiple_of(8)) };
-    // SAFETY: the caller says so, and both addresses lie there.
-    let [private, public] = halves(unsafe { shared.pair(OFFSET) });
-    let (own, other) = if is_private { (private, public) } else { (public, private) };
-    (Words([other]), own == address)
-}
-
-/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together: with the words that
-/// tie both addresses, this one does not have to be read.
-///
-/// # Safety
-/// The entry lies at a multiple of 8 bytes.
-#[inline(always)]
-pub(crate) unsafe fn counterpart_of_v6(
-    address: Words<4>,
-    shared: &SharedPeer<[u8; 16]>,
-    is_private: bool,
-) -> (Words<4>, bool) {
-    const PRIVATE: usize = offset_of!(Peer<[u8; 16]>, private);
-    const PUBLIC: usize = offset_of!(Peer<[u8; 16]>, public);
-    const TIE: usize = offset_of!(Peer<[u8; 16]>, tie);
-    const { assert!(PRIVATE.is_multiple_of(8) && PUBLIC.is_multiple_of(8) && TIE.is_multiple_of(8)) };
-    // SAFETY: the caller says so, and all words lie there.
-    let words = |offset| unsafe { [shared.pair(offset), shared.pair(offset + 8)] };
-    let own = address.long_words();
-    let (other, tie) = (words(if is_private { PUBLIC } else { PRIVATE }), words(TIE));
-    let (private, public) = if is_private { (own, other) } else { (other, own) };
-    let mark = tunnel_common::peers::mark(private);
-    let untied = (public[0] ^ mark ^ tie[0]) | (public[1] ^ mark ^ tie[1]);
-    (Words(quarters(other)), untied == 0)
-}
-
-/// The words of 4 bytes of one of 8, in memory's order.
-#[inline(always)]
-pub(crate) const fn halves(pair: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();
-    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
-}
-
-#[inline(always)]
-const fn quarters([first, second]: [u64; 2]) -> [u32; 4] {
-    let ([a, b], [c, d]) = (halves(first), halves(second));
-    [a, b, c, d]
 }

@@ -7,7 +7,8 @@ use tunnel_ebpf::address::Address as _;
 use tunnel_ebpf::family::Octets;
 use tunnel_ebpf::peer_entry::PeerLookup;
 
-use crate::maps::{FamilyMaps, PinnedMaps};
+use crate::maps::FamilyMaps;
+use crate::pinned_maps::PinnedMaps;
 
 /// Notes in the entry under `address` that there are flows with public addresses.
 #[inline(never)]

@@ -13,7 +13,7 @@ pub struct NewPacket<H> {
     /// Whether there is one, and what zero means in it.
     pub checksum_kind: ChecksumKind,
     /// By how much the addresses, and with them the pseudo-header, change.
-    pub difference: u32,
+    pub delta: u32,
     /// Where zero means that there is none, the folded sum over the pseudo-header before it changes.
     pub partial: [u8; 2],
 }
@@ -40,7 +40,7 @@ pub struct NewChecksum {
     pub checksum: [u8; 2],
 }
 
-/// Writes the new addresses and mends the checksums over them.
+/// Writes the new addresses and updates the checksums over them.
 ///
 /// # Errors
 /// When a write is refused. Earlier ones may have been made: the packet must be dropped.
@@ -52,13 +52,13 @@ pub fn packet<F: Family, P: PacketMut>(
 ) -> Result<(), WriteFailed> {
     F::store_header(packet, own, &new.header)?;
     if !F::HEADER_HAS_CHECKSUM {
-        packet.header_sum_changed(new.difference);
+        packet.header_sum_changed(new.delta);
     }
     if new.checksum_kind == ChecksumKind::None {
         return Ok(());
     }
-    let NewPacket { checksum_offset, difference, checksum_kind, partial, .. } = *new;
-    packet.mend_transport_checksum(checksum_offset, difference, checksum_kind, partial)
+    let NewPacket { checksum_offset, delta, checksum_kind, partial, .. } = *new;
+    packet.update_l4_checksum(checksum_offset, delta, checksum_kind, partial)
 }
 
 /// Writes the new header of an ICMP error, and to the packet that it quotes. The sum over all of

@@ -12,7 +12,7 @@ use network_types::udp::UdpHdr;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
 use tunnel_ebpf::address::{Address, Addresses};
-use tunnel_ebpf::checksum::{OptionalField, mended_optional, mended_partial, optional_field};
+use tunnel_ebpf::checksum::{OptionalField, optional_field, update_optional, update_partial};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 use tunnel_ebpf::parse::segments::{Segmented, header_len};
@@ -20,9 +20,9 @@ use tunnel_ebpf::parse::segments::{Segmented, header_len};
 use crate::dispatch::{Tags, Vlan};
 use crate::header::Header;
 use crate::link::{NO_VLAN, VlanInfo, vlan_id};
-use crate::place;
 use crate::settings::link_header_len;
 use crate::socket;
+use crate::unaligned;
 
 /// The ethertype of a frame, in network order; behind a tag that the kernel keeps beside the frame.
 #[inline(always)]
@@ -81,11 +81,11 @@ impl<T: Tags> Skb<T> {
         // SAFETY: these are the bounds.
         let (data, end) = unsafe {
             (
-                place::bound::<_, { offset_of!(__sk_buff, data) }>(self.skb),
-                place::bound::<_, { offset_of!(__sk_buff, data_end) }>(self.skb),
+                unaligned::bound::<_, { offset_of!(__sk_buff, data) }>(self.skb),
+                unaligned::bound::<_, { offset_of!(__sk_buff, data_end) }>(self.skb),
             )
         };
-        place::within(data + link_header_len() + offset, end)
+        unaligned::within(data + link_header_len() + offset, end)
     }
 
     /// A `V`, which is made of bytes or words, at `offset` from the network header on.
@@ -112,15 +112,15 @@ impl<T: Tags> Skb<T> {
         self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
 
-    /// A checksum field that is mended as the kernel knows the skb's state: PARTIAL holds the sum of the
+    /// A checksum field that is updated as the kernel knows the skb's state: PARTIAL holds the sum of the
     /// pseudo-header and not its complement, and COMPLETE has a sum over the packet that must follow
     /// (Linux, net/core/utils.c, inet_proto_csum_replace_by_diff).
     #[inline(always)]
-    fn mend_by_state(&self, offset: usize, difference: u32, flags: u32) -> Result<(), WriteFailed> {
-        // From 0 to a difference, with a size of 0 in the flags: the helper adds it as it is.
+    fn update_by_state(&self, offset: usize, delta: u32, flags: u32) -> Result<(), WriteFailed> {
+        // From 0 to a delta, with a size of 0 in the flags: the helper adds it as it is.
         let flags = u64::from(BPF_F_PSEUDO_HDR | flags);
         self.context()
-            .l4_csum_replace(self.network() + offset, 0, u64::from(difference), flags)
+            .l4_csum_replace(self.network() + offset, 0, u64::from(delta), flags)
             .map_err(|_| WriteFailed)
     }
 
@@ -291,24 +291,24 @@ impl<T: Tags> PacketMut for Skb<T> {
     }
 
     #[inline(always)]
-    fn mend_transport_checksum(
+    fn update_l4_checksum(
         &mut self,
         offset: usize,
-        difference: u32,
+        delta: u32,
         kind: ChecksumKind,
         partial: [u8; 2],
     ) -> Result<(), WriteFailed> {
         if kind != ChecksumKind::Optional {
-            return self.mend_by_state(offset, difference, 0);
+            return self.update_by_state(offset, delta, 0);
         }
         let field = self.optional_field(offset).ok_or(WriteFailed)?;
         let new = match optional_field(field, partial, self.is_segmented()) {
             OptionalField::None => return Ok(()),
             OptionalField::ByState => {
-                return self.mend_by_state(offset, difference, BPF_F_MARK_MANGLED_0);
+                return self.update_by_state(offset, delta, BPF_F_MARK_MANGLED_0);
             }
-            OptionalField::Partial => mended_partial(field, difference),
-            OptionalField::Whole => mended_optional(field, difference),
+            OptionalField::Partial => update_partial(field, delta),
+            OptionalField::Whole => update_optional(field, delta),
         };
         // The sum of a CHECKSUM_COMPLETE skb follows by the flag.
         self.context()
@@ -316,13 +316,13 @@ impl<T: Tags> PacketMut for Skb<T> {
             .map_err(|_| WriteFailed)
     }
 
-    /// For CHECKSUM_COMPLETE, where [`Self::mend_transport_checksum`] takes the change of the
+    /// For CHECKSUM_COMPLETE, where [`Self::update_l4_checksum`] takes the change of the
     /// transport checksum from the sum over the packet, as IPv4 wants it. With the change of the
     /// addresses added here, the sum is right for IPv6 too, on kernels with and without BPF_F_IPV6
     /// (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
     #[inline(always)]
-    fn header_sum_changed(&mut self, difference: u32) {
+    fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.
-        unsafe { bpf_csum_update(self.skb, difference) };
+        unsafe { bpf_csum_update(self.skb, delta) };
     }
 }

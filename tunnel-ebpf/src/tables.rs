@@ -7,7 +7,8 @@ use tunnel_common::local_members::LocalRange;
 use tunnel_common::outcome::Direction;
 
 use crate::address::Address;
-use crate::peer_entry::{Conditions, PeerEntry, PeerLookup};
+use crate::conditions::Conditions;
+use crate::peer_entry::{PeerEntry, PeerLookup};
 
 /// The peers, this host, and the flows in which its public address is an end point, in one version
 /// of IP.
@@ -44,7 +45,7 @@ pub trait Tables<A: Address> {
 
     /// The longest range of this host's own that holds `address`. Only asked on a gateway, and on a
     /// host that has moved.
-    fn own(&self, address: A) -> Option<&LocalRange<A::Octets>>;
+    fn local_range(&self, address: A) -> Option<&LocalRange<A::Octets>>;
 
     /// This host's private address, where no packet from outside may have it; or none.
     fn guarded(&self) -> A;
@@ -75,13 +76,13 @@ pub trait Tables<A: Address> {
 
     /// Remembers that this host has sent a packet of `flow` just now, or has seen the first fragment
     /// of a datagram, and how the ones that belong to it are treated.
-    fn remember(&self, flow: &Flow<A::Octets>, action: FlowAction);
+    fn insert_flow(&self, flow: &Flow<A::Octets>, action: FlowAction);
 
     /// Forgets `flow`.
-    fn forget(&self, flow: &Flow<A::Octets>);
+    fn delete_flow(&self, flow: &Flow<A::Octets>);
 
     /// How packets of `flow` are treated, if it was remembered lately enough for its protocol.
-    fn recall(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
+    fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
 /// What is done with the packets of a remembered flow when they arrive.

@@ -6,14 +6,14 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
-use tunnel_ebpf::decide::icmp_error::IcmpErrorRewrite;
+use tunnel_ebpf::decide::error_rewrite::IcmpErrorRewrite;
 use tunnel_ebpf::decide::{Step, egress, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
 use crate::dispatch::{Handler, Supported, Tags, dispatch, inline_fast_path};
 use crate::link::VlanInfo;
-use crate::maps::PinnedMaps;
+use crate::pinned_maps::PinnedMaps;
 use crate::skb::{Skb, behind_tags, ethertype, outer_vlan};
 
 /// Rewrites packets on their way out.

@@ -6,14 +6,14 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
-use tunnel_ebpf::decide::icmp_error::IcmpErrorRewrite;
+use tunnel_ebpf::decide::error_rewrite::IcmpErrorRewrite;
 use tunnel_ebpf::decide::{Step, icmp_error, icmp_query, ingress};
 use tunnel_ebpf::packet::Packet as _;
 
 use crate::count;
 use crate::dispatch::{Handler, Supported, Tags, dispatch, inline_fast_path};
 use crate::link::{NO_VLAN, VlanInfo};
-use crate::maps::PinnedMaps;
+use crate::pinned_maps::PinnedMaps;
 use crate::tc::outcome;
 use crate::xdp_buff::{XdpBuff, behind_tags, ethertype};
 

@@ -9,15 +9,15 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use network_types::eth::EthHdr;
 use tunnel_common::counters::Count;
-use tunnel_ebpf::checksum::{mended, mended_optional};
+use tunnel_ebpf::checksum::{update, update_optional};
 use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
 use crate::dispatch::{Tags, Untagged, Vlan};
 use crate::header::Header;
 use crate::link::VlanInfo;
-use crate::place;
 use crate::settings::link_header_len;
+use crate::unaligned;
 
 /// Where Ethernet has its ethertype.
 const ETHERTYPE_OFFSET: usize = offset_of!(EthHdr, ether_type);
@@ -43,11 +43,11 @@ fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
     // SAFETY: these are the bounds.
     let (data, end) = unsafe {
         (
-            place::bound::<_, { offset_of!(xdp_md, data) }>(ctx.ctx),
-            place::bound::<_, { offset_of!(xdp_md, data_end) }>(ctx.ctx),
+            unaligned::bound::<_, { offset_of!(xdp_md, data) }>(ctx.ctx),
+            unaligned::bound::<_, { offset_of!(xdp_md, data_end) }>(ctx.ctx),
         )
     };
-    place::within(data + offset, end)
+    unaligned::within(data + offset, end)
 }
 
 /// A packet that XDP hands to a program.
@@ -138,10 +138,10 @@ impl<T: Tags> XdpBuff<T> {
 }
 
 #[inline(always)]
-fn new_checksum(old: [u8; 2], difference: u32, kind: ChecksumKind) -> [u8; 2] {
+fn new_checksum(old: [u8; 2], delta: u32, kind: ChecksumKind) -> [u8; 2] {
     match kind {
-        ChecksumKind::Optional => mended_optional(old, difference),
-        ChecksumKind::Always | ChecksumKind::None => mended(old, difference),
+        ChecksumKind::Optional => update_optional(old, delta),
+        ChecksumKind::Always | ChecksumKind::None => update(old, delta),
     }
 }
 
@@ -245,13 +245,13 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
     }
 
     /// By arithmetic: what comes from a NIC has its whole checksum in the packet. In the kernel's generic
-    /// path, the packet is an skb with a checksum state that no XDP program sees or mends: the loader refuses
+    /// path, the packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses
     /// that path where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
     #[inline(always)]
-    fn mend_transport_checksum(
+    fn update_l4_checksum(
         &mut self,
         offset: usize,
-        difference: u32,
+        delta: u32,
         kind: ChecksumKind,
         _: [u8; 2],
     ) -> Result<(), WriteFailed> {
@@ -259,14 +259,14 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
             // SAFETY: the pointer is only there if all of it lies within the packet.
             let old = unsafe { *place };
             // SAFETY: as above, and the packet is the program's own.
-            unsafe { *place = new_checksum(old, difference, kind) };
+            unsafe { *place = new_checksum(old, delta, kind) };
             return Ok(());
         }
         let old: [u8; 2] = self.bytes(offset).ok_or(WriteFailed)?;
-        self.store_checksum(offset, new_checksum(old, difference, kind))
+        self.store_checksum(offset, new_checksum(old, delta, kind))
     }
 
-    /// Nothing to do: see [`Self::mend_transport_checksum`].
+    /// Nothing to do: see [`Self::update_l4_checksum`].
     #[inline(always)]
     fn header_sum_changed(&mut self, _: u32) {}
 }

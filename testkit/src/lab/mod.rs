@@ -13,13 +13,13 @@ mod addresses;
 mod four_hosts;
 mod nic;
 mod vlan;
+mod wiring;
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -30,8 +30,9 @@ pub use self::addresses::{
 pub use self::four_hosts::{FourHosts, SECOND_INTERFACE};
 pub use self::nic::{End, Nic};
 pub use self::vlan::{VLAN_INTERFACE, VLAN_SWITCH};
+pub use self::wiring::{add_address, join};
+use self::wiring::{limit_route, option, set_offloads};
 use crate::netns::{NAMED, Namespace};
-use crate::wait::wait_until;
 
 /// The interface of a host that leads to the router, and that `rewrite` is attached to.
 pub const PUBLIC_INTERFACE: &str = "eth0";
@@ -329,104 +330,4 @@ fn owner(prefix: &str, name: &str) -> Option<u32> {
     let pid = parts.next()?.parse().ok()?;
     let _number: u32 = parts.next()?.parse().ok()?;
     ROLES.contains(&parts.next()?).then_some(pid)
-}
-
-/// Joins two namespaces by a pair of interfaces, both up, and without IPv6 addresses of their own.
-///
-/// # Errors
-/// When one of the interfaces is there already.
-pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str) -> Result<()> {
-    near.run(&[
-        "ip",
-        "link",
-        "add",
-        interface,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        far_interface,
-        "netns",
-        far.name(),
-    ])?;
-    for (namespace, interface) in [(near, interface), (far, far_interface)] {
-        namespace.run(&["ip", "link", "set", interface, "addrgenmode", "none", "up"])?;
-    }
-    Ok(())
-}
-
-/// Gives an interface an address of the lab, with the rest of its [`network`] on the same link.
-/// One of IPv6 comes with a link-local one, from which a host asks for its neighbours when a packet
-/// has a source that is not the interface's.
-///
-/// # Errors
-/// When it has it already.
-pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> Result<()> {
-    let add = |address: String, options: &[&str]| {
-        let words = [&["ip", "address", "add", &address, "dev", interface], options].concat();
-        namespace.run(&words)
-    };
-    match address {
-        IpAddr::V4(address) => {
-            add(format!("{address}/24"), &[])?;
-        }
-        IpAddr::V6(address) => {
-            // Nobody announces a router here; and nobody else can have the addresses.
-            namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
-            let [.., host] = address.segments();
-            add(format!("fe80::{host:x}/64"), &["nodad"])?;
-            add(format!("{address}/64"), &["nodad"])?;
-            // The kernel takes an address into use on its own time (addrconf_dad_work).
-            let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
-            let wanted = format!("local {address} ");
-            wait_until(&format!("{address} is in use"), Duration::from_secs(20), || {
-                Ok(namespace.run(&show)?.contains(&wanted).then_some(()))
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// The option of `ip` that says which family is meant.
-const fn option(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "-4" } else { "-6" }
-}
-
-fn set_offloads(namespace: &Namespace, interface: &str, options: &LabOptions) -> Result<()> {
-    let state = |on: bool| if on { "on" } else { "off" };
-    let checksum = state(options.checksum_offload);
-    let segmentation = state(options.segmentation_offload);
-    // TSO can't be without checksum offload, and would be refused.
-    let tso = state(options.checksum_offload && options.segmentation_offload);
-    namespace.run(&[
-        "ethtool",
-        "-K",
-        interface,
-        "tx",
-        checksum,
-        "tso",
-        tso,
-        "gso",
-        segmentation,
-        "gro",
-        segmentation,
-    ])?;
-    Ok(())
-}
-
-/// Makes the route of an interface's own network narrower than the interface: unlike a smaller MTU
-/// of the interface, that still lets it receive full packets, and report them to their senders.
-fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
-    let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
-    let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
-    words.extend(["proto", "kernel"]);
-    if address.is_ipv4() {
-        words.extend(["scope", "link", "src", &address_text, "mtu", &mtu]);
-    } else {
-        // In place of the kernel's own route, which has this metric. IPv6 forwards by the MTU of a
-        // route only where that is locked.
-        words.extend(["metric", "256", "mtu", "lock", &mtu]);
-    }
-    router.run(&words)?;
-    Ok(())
 }

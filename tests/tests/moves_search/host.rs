@@ -13,9 +13,10 @@ use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::{Direction, Outcome, Verdict};
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_ebpf::address::{Address as _, Words};
+use tunnel_ebpf::conditions::Conditions;
 use tunnel_ebpf::decide::handle;
 use tunnel_ebpf::family::V4;
-use tunnel_ebpf::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
+use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables};
 use tunnel_user::config;
 use tunnel_user::plan::awaited::settled;
@@ -309,7 +310,7 @@ impl Tables<Words<1>> for HostTables<'_> {
         self.has_moved
     }
 
-    fn own(&self, address: Words<1>) -> Option<&LocalRange<Octets>> {
+    fn local_range(&self, address: Words<1>) -> Option<&LocalRange<Octets>> {
         self.selves.v4.get(&Range { address: address.octets(), length: 32 })
     }
 
@@ -348,13 +349,13 @@ impl Tables<Words<1>> for HostTables<'_> {
         panic!("a notice is no flow");
     }
 
-    fn remember(&self, _: &Flow<Octets>, _: FlowAction) {
+    fn insert_flow(&self, _: &Flow<Octets>, _: FlowAction) {
         panic!("a notice is no flow");
     }
 
-    fn forget(&self, _: &Flow<Octets>) {}
+    fn delete_flow(&self, _: &Flow<Octets>) {}
 
-    fn recall(&self, _: &Flow<Octets>) -> Option<FlowAction> {
+    fn lookup_flow(&self, _: &Flow<Octets>) -> Option<FlowAction> {
         None
     }
 }

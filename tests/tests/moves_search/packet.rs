@@ -121,7 +121,7 @@ impl PacketMut for Frame {
         self.replace(offset, &checksum)
     }
 
-    fn mend_transport_checksum(
+    fn update_l4_checksum(
         &mut self,
         _: usize,
         _: u32,

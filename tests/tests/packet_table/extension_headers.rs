@@ -111,7 +111,7 @@ fn transports_behind_options() -> Vec<Row> {
     rows
 }
 
-/// Quotes may end anywhere; without a transport header, there is no checksum to mend.
+/// Quotes may end anywhere; without a transport header, there is no checksum to update.
 fn cut_quotes() -> Vec<Row> {
     let udp: Ipv6 = packet(Udp::new(payload(30)));
     let headers = vec![options(HOP_BY_HOP, 8), options(DESTINATION_OPTIONS, 24)];

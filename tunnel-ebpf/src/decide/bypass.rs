@@ -6,10 +6,11 @@ use tunnel_common::flows::{DATAGRAM, Flow};
 use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER};
 
 use crate::address::Address;
+use crate::conditions::Conditions;
 use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::ports;
-use crate::peer_entry::{Conditions, PeerEntry};
+use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
 /// Whether a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
@@ -26,15 +27,15 @@ pub fn applies<A: Address, P: Packet, T: Tables<A>>(
         return false;
     }
     if ip.fragment == Fragment::Later {
-        return tables.recall(&datagram(ip)) == Some(FlowAction::Bypassed);
+        return tables.lookup_flow(&datagram(ip)) == Some(FlowAction::Bypassed);
     }
     let is_listed = applies_to_quoted(packet, 0, ip, peer, conditions, tables);
     if ip.fragment == Fragment::First {
         if is_listed {
-            tables.remember(&datagram(ip), FlowAction::Bypassed);
+            tables.insert_flow(&datagram(ip), FlowAction::Bypassed);
         } else {
             // IP IDs wrap: drop the stale entry of a reused ID.
-            tables.forget(&datagram(ip));
+            tables.delete_flow(&datagram(ip));
         }
     }
     is_listed

@@ -5,14 +5,16 @@ use core::hint::cold_path;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::ROLE_PRIVATE;
 
-use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
+use super::source::{EgressSource, egress_source, wire_addresses};
+use super::{Step, bypass, flow, icmp_message, local_address, peer_range, rewritten};
 use crate::address::{Address, Addresses};
+use crate::conditions::Conditions;
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::Ip;
-use crate::parse::transport::checksum_to_mend;
-use crate::peer_entry::{Conditions, PeerEntry};
+use crate::parse::transport::checksum_to_update;
+use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
 /// Handles a packet that leaves, but for an ICMP error. One lookup for a packet that concerns no
@@ -39,7 +41,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         return Ok(Step::Done(Outcome::NotOurs));
     }
     let ip = F::parse(packet, &header)?;
-    let from = match from(tables, peer, ip.addresses.source) {
+    let from = match egress_source(tables, peer, ip.addresses.source) {
         Ok(from) => from,
         Err(reason) => {
             cold_path();
@@ -100,13 +102,13 @@ fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
     peer: &PeerEntry<'_, F::Address>,
 ) -> Result<(), Reason> {
     let wire = ip.addresses;
-    let Some(source) = own::private_of(tables, peer, wire.source) else { return Ok(()) };
+    let Some(source) = local_address::private_of(tables, peer, wire.source) else { return Ok(()) };
     let Ok(destination) = peer_range::private_of(tables, peer, wire.destination) else {
         return Ok(());
     };
     let private = Addresses { source, destination };
     let action = Some(FlowAction::LeftAlone);
-    let is_noted = public_flow::note::<F, P, T>(packet, ip, wire, &private, tables, action)?;
+    let is_noted = flow::note::<F, P, T>(packet, ip, wire, &private, tables, action)?;
     if is_noted && !peer.conditions().has_public_flows() {
         tables.set_public_flows(destination, wire.destination);
     }
@@ -127,7 +129,7 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
         cold_path();
         on_conditions::<F, P, T>(packet, tables, ip, peer, from, conditions)?
     } else {
-        addresses(tables, peer, ip, from)?
+        wire_addresses(tables, peer, ip, from)?
     };
     let direction = Direction::Egress;
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
@@ -147,17 +149,16 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if bypass::applies(packet, ip, peer, conditions, tables) {
         return Err(Reason::Bypass);
     }
-    let addresses = addresses(tables, peer, ip, from)?;
+    let addresses = wire_addresses(tables, peer, ip, from)?;
     // A truncated packet will be left alone: it takes nothing over.
-    if (from.is_underlay || conditions.has_public_flows()) && checksum_to_mend::<F>(ip).is_ok() {
+    if (from.is_underlay || conditions.has_public_flows()) && checksum_to_update::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
-        let source = own::private_of(tables, peer, ip.addresses.source);
+        let source = local_address::private_of(tables, peer, ip.addresses.source);
         let private = Addresses {
             source: source.unwrap_or(F::Address::NONE),
             destination: ip.addresses.destination,
         };
-        let is_noted =
-            public_flow::note::<F, P, T>(packet, ip, addresses, &private, tables, action)?;
+        let is_noted = flow::note::<F, P, T>(packet, ip, addresses, &private, tables, action)?;
         // Always, since a peer that has moved has more than one entry that may lack the note.
         if is_noted && from.is_underlay {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
@@ -179,47 +180,4 @@ fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
         && !peer.conditions().is_native()
         && icmp_message::<F, P>(packet, ip) == Some(Message::Error);
     is_error.then_some(Step::IcmpError)
-}
-
-/// Where a packet to a peer is from.
-pub(super) struct EgressSource<A> {
-    /// The underlay address that it is to be from on the wire.
-    pub underlay: A,
-    /// Whether it is from that already: its socket is bound to it. Otherwise it is from a private
-    /// address.
-    pub is_underlay: bool,
-}
-
-/// Which of this host's addresses a packet to `peer` is from.
-///
-/// # Errors
-/// [`Reason::ForeignSource`].
-#[inline(always)]
-pub(super) fn from<A: Address, T: Tables<A>>(
-    tables: &T,
-    peer: &PeerEntry<'_, A>,
-    source: A,
-) -> Result<EgressSource<A>, Reason> {
-    match own::underlay_of(tables, peer, source) {
-        Some(underlay) => Ok(EgressSource { underlay, is_underlay: false }),
-        None if own::private_of(tables, peer, source).is_some() => {
-            Ok(EgressSource { underlay: source, is_underlay: true })
-        }
-        None => Err(Reason::ForeignSource),
-    }
-}
-
-/// The addresses of a packet to `peer` on the wire.
-///
-/// # Errors
-/// [`Reason::Shadowed`].
-#[inline(always)]
-pub(super) fn addresses<A: Address, T: Tables<A>>(
-    tables: &T,
-    peer: &PeerEntry<'_, A>,
-    ip: &Ip<A>,
-    from: &EgressSource<A>,
-) -> Result<Addresses<A>, Reason> {
-    let destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
-    Ok(Addresses { source: from.underlay, destination })
 }

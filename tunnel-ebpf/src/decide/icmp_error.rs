@@ -1,4 +1,4 @@
-//! ICMP errors: the packet that they quote is mended so that the socket, or the other side,
+//! ICMP errors: the packet that they quote is updated so that the socket, or the other side,
 //! recognises the packet that it sent (RFC 5508, REQ-4 and REQ-5).
 //!
 //! In two functions: the first finds out which addresses there are to be, the second one writes.
@@ -8,50 +8,17 @@
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
 
-use super::egress::from;
-use super::quote::{self, Quote, QuotedChecksum};
-use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
+use super::error_rewrite::IcmpErrorRewrite;
+use super::quote::{self, Quote};
+use super::source::egress_source;
+use super::{Step, bypass, flow, icmp_message, local_address, peer_range, rewritten};
 use crate::address::{Address, Addresses};
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use crate::packet::{Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
 use crate::tables::{FlowAction, Tables};
-
-/// The addresses that an error and its quote are to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpErrorRewrite<A> {
-    /// Those of the error itself.
-    pub wire: Addresses<A>,
-    /// Those of the quoted packet, if it is rewritten.
-    pub quoted: Addresses<A>,
-    /// Whether it is.
-    pub has_quote: bool,
-    /// Where the ICMP message begins, in bytes.
-    pub header_len: u32,
-    /// The quoted transport checksum.
-    pub quoted_checksum: QuotedChecksum,
-    /// The slot of the peer that it is counted for.
-    pub slot: u32,
-}
-
-impl<A: Address> IcmpErrorRewrite<A> {
-    /// Something to fill in.
-    #[must_use]
-    #[inline(always)]
-    pub fn none() -> Self {
-        let none = Addresses { source: A::NONE, destination: A::NONE };
-        Self {
-            wire: none,
-            quoted: none,
-            has_quote: false,
-            header_len: 0,
-            quoted_checksum: QuotedChecksum::new(0, ChecksumKind::None),
-            slot: 0,
-        }
-    }
-}
 
 /// Finds the addresses of an error that leaves for a peer: about a packet that came from one.
 #[inline(always)]
@@ -84,7 +51,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     new.slot = peer.slot();
     // The address at once, and no more than the reason for later: of a result that is kept, the optimiser reads
     // what only the other variant has.
-    let foreign = match from(tables, peer, ip.addresses.source) {
+    let foreign = match egress_source(tables, peer, ip.addresses.source) {
         Ok(sender) => {
             new.wire.source = sender.underlay;
             None
@@ -110,7 +77,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return without_quote;
     }
     // To the private address, or to the underlay address that a socket is bound to.
-    let Ok(to) = from(tables, peer, destination) else { return without_quote };
+    let Ok(to) = egress_source(tables, peer, destination) else { return without_quote };
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
@@ -170,8 +137,8 @@ fn sender<A: Address, T: Tables<A>>(
         Some(peer) if peer.role() == ROLE_FORMER && tables.has_drained(peer) => Ok(false),
         Some(peer) => {
             new.slot = peer.slot();
-            new.wire.destination =
-                own::private_of(tables, peer, destination).ok_or(Reason::ForeignDestination)?;
+            new.wire.destination = local_address::private_of(tables, peer, destination)
+                .ok_or(Reason::ForeignDestination)?;
             new.wire.source = peer_range::private_of(tables, peer, source)?;
             Ok(true)
         }
@@ -207,13 +174,15 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     if peer.role() == ROLE_PRIVATE || source != ip.addresses.destination {
         return Ok(QuotedFlow::Other);
     }
-    let Some(own) = own::private_of(tables, peer, source) else { return Ok(QuotedFlow::Other) };
+    let Some(own) = local_address::private_of(tables, peer, source) else {
+        return Ok(QuotedFlow::Other);
+    };
     if bypass::applies_to_quoted(packet, offset, &quoted, peer, peer.conditions(), tables) {
         return Ok(QuotedFlow::LeftAlone(Reason::Bypass));
     }
     let mut sent = Addresses { source: own, destination };
     if peer.conditions().has_public_flows() {
-        match public_flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
+        match flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
             Some(FlowAction::LeftAlone) => return Ok(QuotedFlow::LeftAlone(Reason::PublicFlow)),
             Some(FlowAction::FromUnderlay) => sent.source = source,
             Some(FlowAction::Bypassed) | None => {}

@@ -7,7 +7,7 @@ use tunnel_common::move_notice::{self, Mark};
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::{Step, icmp_message, ingress, own};
+use super::{Step, icmp_message, ingress, local_address};
 use crate::address::Address as _;
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
@@ -36,7 +36,8 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.role() == ROLE_PRIVATE {
         return Err(Reason::Contended);
     }
-    let Some(own_private) = own::private_of(tables, peer, ip.addresses.destination) else {
+    let Some(own_private) = local_address::private_of(tables, peer, ip.addresses.destination)
+    else {
         return Err(Reason::ForeignDestination);
     };
     if let Some(notice) = notice::<F, P>(packet, &ip) {
@@ -79,7 +80,7 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     notice: Notice,
 ) -> Result<Step, Reason> {
     let is_current = peer.role() == ROLE_PUBLIC
-        && own::is_current(tables, peer, ip.addresses.destination) != Some(false);
+        && local_address::is_current(tables, peer, ip.addresses.destination) != Some(false);
     let is_drained = peer.role() == ROLE_FORMER && tables.has_drained(peer);
     let peer_sends = match (notice.is_request, notice.mark) {
         (true, Mark::Asked) if !is_drained => {

@@ -6,14 +6,15 @@ use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY};
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::{Step, bypass, icmp_message, own, peer_range, public_flow, rewritten};
+use super::{Step, bypass, flow, icmp_message, local_address, peer_range, rewritten};
 use crate::address::{Address as _, Addresses};
+use crate::conditions::Conditions;
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
 use crate::parse::icmp::Message;
 use crate::parse::ip::{Fragment, Ip};
 use crate::parse::tcp::{self, Segment};
-use crate::peer_entry::{Conditions, PeerEntry};
+use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
 /// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
@@ -103,7 +104,7 @@ fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
 #[inline(always)]
 fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address) -> bool {
     const ANY: u8 = LOCAL_PRIVATE | LOCAL_UNDERLAY | LOCAL_FORMER;
-    tables.own(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
+    tables.local_range(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
 }
 
 /// From a peer's private address.
@@ -118,7 +119,7 @@ fn native<F: Family, T: Tables<F::Address>>(
         return Reason::Spoofed;
     }
     if !conditions.replies_native()
-        && own::underlay_of(tables, peer, addresses.destination).is_some()
+        && local_address::underlay_of(tables, peer, addresses.destination).is_some()
         && let Ok(public) = peer_range::public_of(tables, peer, addresses.source)
     {
         tables.set_replies_native(addresses.source, public, true);
@@ -136,7 +137,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     conditions: Conditions,
 ) -> Result<Step, Reason> {
     let Addresses { source, destination } = ip.addresses;
-    let Some(own_private) = own::private_of(tables, peer, destination) else {
+    let Some(own_private) = local_address::private_of(tables, peer, destination) else {
         cold_path();
         let guarded = tables.guarded();
         let is_guarded = guarded != F::Address::NONE && destination == guarded;
@@ -157,7 +158,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
                 let private = peer_range::private_of(tables, peer, source)?;
                 if conditions.has_public_flows() && ip.fragment == Fragment::First {
                     // IP IDs wrap: an error is of no flow, and neither are its later fragments.
-                    let _ = public_flow::of_reply::<F, P, T>(packet, ip, tables);
+                    let _ = flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
                 if peer.grace_until() != 0 {
                     // Ends the period when its time is over.
@@ -221,7 +222,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
         destination: own_private,
     };
     if conditions.has_public_flows() {
-        match public_flow::of_reply::<F, P, T>(packet, ip, tables) {
+        match flow::of_reply::<F, P, T>(packet, ip, tables) {
             Some(FlowAction::LeftAlone) => return Err(Reason::PublicFlow),
             Some(FlowAction::FromUnderlay) => addresses.destination = destination,
             Some(FlowAction::Bypassed) | None => {}
@@ -242,7 +243,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     // Both ways, since a peer may go back: it is answered in kind. A host tells a single peer by a notice.
     if tables.has_moved()
         && (tables.is_gateway() || peer.length() != F::Address::BITS)
-        && let Some(is_current) = own::is_current(tables, peer, destination)
+        && let Some(is_current) = local_address::is_current(tables, peer, destination)
         && peer.uses_former_source() == is_current
     {
         tables.set_use_former_source(addresses.source, source, !is_current);

@@ -7,13 +7,15 @@
 
 mod bypass;
 pub mod egress;
+pub mod error_rewrite;
+mod flow;
 pub mod icmp_error;
 pub mod icmp_query;
 pub mod ingress;
-mod own;
+mod local_address;
 mod peer_range;
-mod public_flow;
 mod quote;
+mod source;
 mod step;
 
 use core::hint::cold_path;
@@ -22,15 +24,15 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 pub use self::step::Step;
 
-use self::icmp_error::IcmpErrorRewrite;
+use self::error_rewrite::IcmpErrorRewrite;
 
 use crate::address::Addresses;
-use crate::checksum::{difference, pseudo_header};
+use crate::checksum::{delta, pseudo_header};
 use crate::family::Family;
 use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{Message, starts_message};
 use crate::parse::ip::Ip;
-use crate::parse::transport::checksum_to_mend;
+use crate::parse::transport::checksum_to_update;
 use crate::rewrite::{self, NewPacket};
 use crate::tables::Tables;
 
@@ -89,12 +91,12 @@ fn rewritten<F: Family, P: PacketMut, T: Tables<F::Address>>(
     addresses: Addresses<F::Address>,
     slot: u32,
 ) -> Result<Outcome, Reason> {
-    let field = checksum_to_mend::<F>(ip)?;
+    let field = checksum_to_update::<F>(ip)?;
     let new = NewPacket {
         header: F::new_header(&F::header::<P>(own), addresses),
         checksum_offset: ip.header_len + field.offset,
         checksum_kind: field.kind,
-        difference: difference(ip.addresses, addresses),
+        delta: delta(ip.addresses, addresses),
         partial: match field.kind {
             ChecksumKind::Optional => pseudo_header(ip.addresses, ip.protocol, ip.payload_len),
             ChecksumKind::Always | ChecksumKind::None => [0; 2],

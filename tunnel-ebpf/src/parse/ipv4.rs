@@ -7,7 +7,7 @@ use network_types::ip::Ipv4Hdr;
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
-use crate::checksum::{difference, mended};
+use crate::checksum::{delta, update};
 use crate::family::Family;
 use crate::packet::{HeaderRef as _, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
@@ -118,7 +118,7 @@ impl Family for V4 {
     #[inline(always)]
     fn new_header(header: &Header, new: Addresses<Address>) -> [u32; 3] {
         let [ttl, protocol, c0, c1] = header[CHECKSUM_WORD].to_ne_bytes();
-        let [c0, c1] = mended([c0, c1], difference(Self::addresses(header), new));
+        let [c0, c1] = update([c0, c1], delta(Self::addresses(header), new));
         let word = u32::from_ne_bytes([ttl, protocol, c0, c1]);
         [word, new.source.0[0], new.destination.0[0]]
     }

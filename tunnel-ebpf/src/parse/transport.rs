@@ -67,12 +67,12 @@ const fn header_len_min(protocol: u8) -> u32 {
     }
 }
 
-/// The checksum to mend in `ip`'s payload: none in a later fragment, nor where the protocol has none.
+/// The checksum to update in `ip`'s payload: none in a later fragment, nor where the protocol has none.
 ///
 /// # Errors
 /// [`Reason::Truncated`] if the payload is shorter than the protocol's shortest header.
 #[inline(always)]
-pub fn checksum_to_mend<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeaderChecksum, Reason> {
+pub fn checksum_to_update<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeaderChecksum, Reason> {
     if matches!(ip.fragment, Fragment::Later) {
         return Ok(PseudoHeaderChecksum::NONE);
     }
@@ -91,7 +91,7 @@ pub fn checksum_to_mend<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeaderCh
 /// The checksum of `protocol`, whose header `ip`'s payload begins with.
 ///
 /// # Errors
-/// As for [`checksum_to_mend`].
+/// As for [`checksum_to_update`].
 #[inline(always)]
 fn checksum_of<F: Family>(
     protocol: u8,
@@ -174,17 +174,17 @@ mod tests {
                 let expected = if enough { Ok(checksum) } else { Err(Reason::Truncated) };
                 for fragment in [Fragment::Whole, Fragment::First] {
                     let ip = part(fragment, protocol, payload_len);
-                    assert_eq!(checksum_to_mend::<F>(&ip), expected, "{what:?}");
+                    assert_eq!(checksum_to_update::<F>(&ip), expected, "{what:?}");
                 }
                 let later = part(Fragment::Later, protocol, payload_len);
                 let none = Ok(PseudoHeaderChecksum::NONE);
-                assert_eq!(checksum_to_mend::<F>(&later), none, "{what:?}");
+                assert_eq!(checksum_to_update::<F>(&later), none, "{what:?}");
             }
         }
     }
 
     #[test]
-    fn each_protocol_has_its_checksum_to_mend_once_its_header_is_there() {
+    fn each_protocol_has_its_checksum_to_update_once_its_header_is_there() {
         each_protocol_has_its_checksum::<V4>(&KNOWN_IN_IPV4);
         each_protocol_has_its_checksum::<V6>(&KNOWN_IN_IPV6);
     }

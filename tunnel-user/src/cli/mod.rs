@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::config::NetworkName;
-use tunnel_user::dataplane::place::{Hook, Ingress};
+use tunnel_user::dataplane::attach_point::{Hook, Ingress};
 use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::vlan::Vlan;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::config::{Cluster, Clusters, NetworkName};
+use crate::dataplane::attach_point::{AttachPoint, Hook, Ingress};
 use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::{Hook, Ingress, Place};
 use crate::dataplane::{hook, in_front, load};
 use crate::error::Error;
 use crate::host::bridge_netfilter;
@@ -24,7 +24,7 @@ use crate::ops::attach::request::Request;
 use crate::ops::attach::{host_steps, plan};
 use crate::ops::attached::Running;
 use crate::ops::{load_file, routing};
-use crate::plan::find_self::{self, Held};
+use crate::plan::find_self::{self, HostAddresses};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
 use crate::plan::peers::PeerAddresses;
@@ -174,7 +174,7 @@ async fn network(
     let netlink = Netlink::connect()?;
     let snapshot = Snapshot::take(&netlink).await?;
     let all = snapshot.all_addresses();
-    let held = Held { interface: "this host", on_interface: &all, on_host: &all };
+    let held = HostAddresses { interface: "this host", on_interface: &all, on_host: &all };
     let membership = find_self::find(cluster, self_names, &held)
         .and_then(|identity| Membership::of(cluster, identity));
     let (membership, left_out) = match membership {
@@ -242,12 +242,12 @@ async fn programs_in_front(
     let running = Running::open(folder.clone()).ok().filter(|_| folder.exists());
     let attached = running.and_then(|running| {
         let attachment = running.attachment;
-        Place::from_codes(attachment.hook, attachment.ingress)
+        AttachPoint::from_codes(attachment.hook, attachment.ingress)
     });
     let found = match attached {
         Some(place) => in_front::of_attached(&folder, place, link.index, netlink).await?,
         None => {
-            let place = Place { hook: hook::best(), ingress };
+            let place = AttachPoint { hook: hook::best(), ingress };
             in_front::of_next_attach(place, link.index, netlink).await?
         }
     };

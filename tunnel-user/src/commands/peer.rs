@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::LoadOptions;
@@ -9,7 +10,6 @@ use crate::dataplane::lock;
 use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::Place;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -160,8 +160,8 @@ fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Error> {
     Ok(names.iter().filter(|(_, of_slot)| Some(*of_slot) == name).map(|(slot, _)| *slot).collect())
 }
 
-fn place(interface: &str, hook: u8, ingress: u8) -> Result<Place, Error> {
-    Place::from_codes(hook, ingress).ok_or_else(|| {
+fn place(interface: &str, hook: u8, ingress: u8) -> Result<AttachPoint, Error> {
+    AttachPoint::from_codes(hook, ingress).ok_or_else(|| {
         Error::refused(
             format!("{interface} is not attached: an attach to it was killed"),
             format!("attach again: rewrite attach {interface}"),

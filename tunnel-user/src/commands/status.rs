@@ -6,7 +6,7 @@ use serde::Serialize;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
 
-use crate::dataplane::place::{Hook, Ingress};
+use crate::dataplane::attach_point::{Hook, Ingress};
 use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::clock::monotonic;

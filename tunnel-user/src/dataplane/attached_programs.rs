@@ -13,9 +13,9 @@ use aya::programs::{ProgramInfo, loaded_links, loaded_programs};
 use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
+use super::attach_point::{AttachPoint, BOTH, Hook, Program};
 use super::bpf_link::BpfLink;
 use super::pins::{Folder, MAPS};
-use super::place::{BOTH, Hook, Place, Program};
 use super::{tc, tcx_query};
 use crate::error::{Context as _, Error, is_io};
 use crate::host::netlink::Netlink;
@@ -72,7 +72,7 @@ impl fmt::Display for AttachedProgram {
 /// If the kernel can't be asked.
 pub async fn strays(
     folder: &Folder,
-    place: Option<Place>,
+    place: Option<AttachPoint>,
     netlink: &Netlink,
 ) -> Result<Vec<AttachedProgram>, Error> {
     let ours = ours(folder, netlink).await?;
@@ -87,7 +87,7 @@ pub async fn strays(
 /// [`Error::Host`] that names those which go on, and says how to detach them.
 pub async fn remove_strays(
     folder: &Folder,
-    place: Option<Place>,
+    place: Option<AttachPoint>,
     netlink: &Netlink,
 ) -> Result<(), Error> {
     let interface = folder.interface();
@@ -172,7 +172,7 @@ fn how_to_remove(interface: &str, program: &AttachedProgram) -> String {
 
 /// The program that packets are to meet in its direction, by the pinned link or at our place among
 /// clsact's filters.
-fn is_wanted(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
+fn is_wanted(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> bool {
     let kind = place.program(program.direction);
     let pins = [folder.program(kind), folder.new_program(kind)];
     let is_pinned =
@@ -181,7 +181,7 @@ fn is_wanted(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
 }
 
 /// True if it is attached by the pinned link, or at our place among clsact's filters.
-pub(super) fn is_at(folder: &Folder, place: Place, program: &AttachedProgram) -> bool {
+pub(super) fn is_at(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> bool {
     let direction = program.direction;
     let link = || BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info());
     match (place.program(direction), place.hook, &program.by) {

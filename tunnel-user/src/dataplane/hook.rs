@@ -8,9 +8,9 @@ use aya_obj::programs::XdpAttachType;
 use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
+use super::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 use super::load::Loaded;
 use super::pins::Folder;
-use super::place::{BOTH, Hook, Ingress, Place, Program};
 use super::{attached_programs, tc, tcx_query, xdp};
 use crate::error::{Context as _, Error};
 use crate::host::link::Link;
@@ -131,7 +131,7 @@ pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Resu
 pub(super) fn switch(
     folder: &Folder,
     pin: &Path,
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
 ) -> Result<(), Error> {
     let switch = || -> Result<(), anyhow::Error> {
@@ -188,7 +188,7 @@ pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
 /// of the last attach, or of one that was killed while it exchanged them.
 pub async fn runs(
     folder: &Folder,
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
     netlink: &Netlink,
     link: u32,
@@ -200,7 +200,7 @@ pub async fn runs(
 /// while it exchanged them.
 pub(super) async fn running(
     folder: &Folder,
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
     netlink: &Netlink,
     link: u32,
@@ -218,7 +218,7 @@ pub(super) async fn running(
 pub(super) async fn runs_one_of(
     folder: &Folder,
     pins: &[PathBuf],
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
     netlink: &Netlink,
     link: u32,
@@ -229,7 +229,7 @@ pub(super) async fn runs_one_of(
 async fn one_of(
     folder: &Folder,
     pins: &[PathBuf],
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
     netlink: &Netlink,
     link: u32,

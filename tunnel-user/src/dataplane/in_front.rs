@@ -7,9 +7,9 @@ use std::fmt;
 use aya::programs::loaded_programs;
 use tunnel_common::outcome::Direction;
 
+use super::attach_point::{AttachPoint, BOTH, Hook, Program};
 use super::attached_programs::{AttachedProgram, By, by_filters, by_tcx, is_at};
 use super::pins::Folder;
-use super::place::{BOTH, Hook, Place, Program};
 use super::tc;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
@@ -38,7 +38,7 @@ impl fmt::Display for InFront {
 /// If the kernel can't be asked.
 pub async fn of_attached(
     folder: &Folder,
-    place: Place,
+    place: AttachPoint,
     link: u32,
     netlink: &Netlink,
 ) -> Result<Vec<InFront>, Error> {
@@ -58,7 +58,7 @@ pub async fn of_attached(
 /// # Errors
 /// If the kernel can't be asked.
 pub async fn of_next_attach(
-    place: Place,
+    place: AttachPoint,
     link: u32,
     netlink: &Netlink,
 ) -> Result<Vec<InFront>, Error> {

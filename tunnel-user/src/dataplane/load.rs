@@ -10,10 +10,10 @@ use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 
+use super::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 use super::loader::loader;
 use super::object::{EBPF_OBJECT, PREVIOUS_OBJECT};
 use super::pins::{Folder, MAPS};
-use super::place::{BOTH, Hook, Ingress, Place, Program};
 use super::upgrade::Abi;
 use super::upgrade::convert::settings_back;
 use crate::error::{Context as _, Error, is_io};
@@ -32,13 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The object, in the kernel.
 pub struct Loaded {
     ebpf: Ebpf,
-    place: Place,
+    place: AttachPoint,
 }
 
 impl Loaded {
     /// Where the programs are to run.
     #[must_use]
-    pub const fn place(&self) -> Place {
+    pub const fn place(&self) -> AttachPoint {
         self.place
     }
 
@@ -76,7 +76,7 @@ impl Loaded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Where they are to run.
-    pub place: Place,
+    pub place: AttachPoint,
     /// What they have to deal with.
     pub settings: Settings,
     /// Whether they log every packet that concerns a peer and that they do not rewrite.
@@ -126,7 +126,7 @@ pub(super) fn load_into_new(
 /// # Errors
 /// As for [`load`].
 pub fn probe(ingress: Ingress) -> Result<(), Error> {
-    let place = Place { hook: Hook::Tcx, ingress };
+    let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
     let purpose = LoadOptions { place, settings, verbose: false };
     load_with(Abi::Current, &[], &Capacity::least(), &purpose).map(|_| ())

@@ -9,10 +9,10 @@ use std::path::Path;
 use aya::maps::MapInfo;
 use tunnel_common::maps;
 
+use super::attach_point::{AttachPoint, BOTH};
 use super::bpf_call::{info, open_pinned};
 use super::hook;
 use super::pins::Folder;
-use super::place::{BOTH, Place};
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 
@@ -48,7 +48,7 @@ struct ProgramMaps {
 /// If the kernel can't be asked.
 pub async fn unseen(
     folder: &Folder,
-    place: Place,
+    place: AttachPoint,
     link: u32,
     netlink: &Netlink,
 ) -> Result<Vec<&'static str>, Error> {

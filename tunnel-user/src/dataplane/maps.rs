@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
-use aya::sys::SyscallError;
-use aya::util::nr_cpus;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
-use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::counters::PeerCounters;
 use tunnel_common::local_members::LocalMember;
 use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
-use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
+use tunnel_common::outcome::ReasonCounters;
 
-use super::batch;
 use super::brought;
 use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
@@ -62,8 +59,8 @@ pub struct Maps {
     members: Table<u32, Member>,
     bypass: HashMap<MapData, BypassKey, BypassValue>,
     attachment: Array<MapData, Attachment>,
-    peer_counters: PerCpuArray<MapData, PeerCounters>,
-    reason_counters: PerCpuArray<MapData, ReasonCounters>,
+    pub(super) peer_counters: PerCpuArray<MapData, PeerCounters>,
+    pub(super) reason_counters: PerCpuArray<MapData, ReasonCounters>,
 }
 
 impl Maps {
@@ -303,69 +300,6 @@ impl Maps {
             .context(|| format!("writing {}", maps::ATTACHMENT))?;
         brought::note(&self.folder, attachment, &self.selves()?.added);
         Ok(())
-    }
-
-    /// What was rewritten for the peer in `slot`, on all CPUs.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn peer_counters(&self, slot: u32) -> Result<PeerCounters, Error> {
-        let values = self
-            .peer_counters
-            .get(&slot, 0)
-            .context(|| format!("reading slot {slot} of {}", maps::PEER_COUNTERS))?;
-        Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| PeerCounters {
-            egress: sum.egress.plus(cpu.egress),
-            ingress: sum.ingress.plus(cpu.ingress),
-        }))
-    }
-
-    /// Sets the counters of these slots to zero.
-    ///
-    /// # Errors
-    /// If the kernel refuses. The first may be zero then.
-    pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Error> {
-        let what = || format!("clearing {}", maps::PEER_COUNTERS);
-        let cpus =
-            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).context(what)?;
-        for slots in slots.chunks(batch::BATCH) {
-            let zeros = vec![PeerCounters::default(); slots.len().saturating_mul(cpus)];
-            match batch::update_of_each_cpu(&self.peer_counters, cpus, slots, &zeros) {
-                Err(error) if batch::is_unsupported(&error) => {
-                    let zeros = vec![PeerCounters::default(); cpus];
-                    for slot in slots {
-                        let zeros = PerCpuValues::try_from(zeros.clone()).context(what)?;
-                        self.peer_counters
-                            .set(*slot, zeros, 0)
-                            .map_err(|error| full(error, maps::PEER_COUNTERS))?;
-                    }
-                }
-                result => result.map_err(|io_error| {
-                    let call = "bpf_map_update_batch";
-                    full(SyscallError { call, io_error }.into(), maps::PEER_COUNTERS)
-                })?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The packets that were not rewritten, by reason, on all CPUs.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn reason_counters(&self, direction: Direction) -> Result<Vec<(Reason, Count)>, Error> {
-        let values = self
-            .reason_counters
-            .get(&(direction as u32), 0)
-            .context(|| format!("reading {}", maps::REASON_COUNTERS))?;
-        Ok(Reason::ALL
-            .iter()
-            .map(|reason| {
-                let sum =
-                    values.iter().fold(Count::default(), |sum, cpu| sum.plus(cpu.get(*reason)));
-                (*reason, sum)
-            })
-            .collect())
     }
 }
 

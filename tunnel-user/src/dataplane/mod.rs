@@ -1,11 +1,13 @@
 //! What is in the kernel: the object, its pins, its maps and the hooks that run it.
 
+pub mod attach_point;
 pub mod attached_programs;
 mod batch;
 mod bpf_call;
 mod bpf_link;
 pub mod bpffs;
 pub mod brought;
+mod counters;
 mod family_maps;
 pub mod hook;
 pub mod in_flight;
@@ -20,7 +22,7 @@ pub mod object;
 pub mod other_namespaces;
 pub mod peer_filter;
 pub mod pins;
-pub mod place;
+
 pub mod program_changes;
 pub mod record;
 pub mod remains;

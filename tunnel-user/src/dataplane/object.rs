@@ -13,7 +13,7 @@ mod tests {
     use aya_obj::Object;
 
     use super::*;
-    use crate::dataplane::place::Program;
+    use crate::dataplane::attach_point::Program;
     use crate::dataplane::upgrade::previous_abi::{SHAPES, Settings};
 
     #[test]

@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::attach_point::BOTH;
 use super::bpf_link::BpfLink;
 use super::pins::{self, Folder};
-use super::place::BOTH;
 use super::upgrade::Abi;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use tunnel_common::outcome::Direction;
 use tunnel_common::{ABI_VERSION, maps};
 
+use super::attach_point::{BOTH, Program};
 use super::bpffs::BPFFS;
 use super::brought;
 use super::in_flight::Change;
-use super::place::{BOTH, Program};
 use super::upgrade::Abi;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
@@ -382,35 +382,4 @@ fn entries(folder: &Path) -> io::Result<Vec<(OsString, u64)>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_network_namespace_and_interface_has_a_lock_of_its_own() {
-        let runtime = Path::new("/run/rewrite");
-        let lock = |namespace, interface| Folder::of(namespace, interface).instance(runtime);
-        let path = |path: &str| PathBuf::from(path);
-        assert_eq!(lock(NetworkNamespace::Host, "eth0.7"), path("/run/rewrite/eth0%2e7.lock"));
-        let other = NetworkNamespace::Other(7);
-        assert_eq!(lock(other, "eth0"), path("/run/rewrite/netns-7/eth0.lock"));
-        assert_eq!(lock(other, ".."), path("/run/rewrite/netns-7/%2e%2e.lock"));
-        // No daemon's: an interface has no dot in the names of its files.
-        let change = Folder::of(other, "eth0").change_lock(runtime);
-        assert_eq!(change, path("/run/rewrite/netns-7/eth0.change.lock"));
-        assert_ne!(change, lock(other, "eth0.change"));
-    }
-
-    #[test]
-    fn every_name_of_an_interface_has_a_folder_that_bpffs_allows() {
-        for (interface, folder) in [
-            ("eth0", "eth0"),
-            ("eth0.100", "eth0%2e100"),
-            ("a%2eb", "a%252eb"),
-            ("a%.b", "a%25%2eb"),
-            ("..", "%2e%2e"),
-        ] {
-            assert_eq!(folder_name(interface), folder);
-            assert_eq!(interface_name(folder), interface);
-        }
-    }
-}
+mod tests;

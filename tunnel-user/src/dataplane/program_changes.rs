@@ -13,9 +13,9 @@ use nix::net::if_::if_nametoindex;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tunnel_common::outcome::Direction;
 
+use super::attach_point::BOTH;
 use super::bpf_link::{BpfLink, LinkInfo};
 use super::pins::Folder;
-use super::place::BOTH;
 use super::tcx_query::{self, TcxProgram};
 use crate::host::arp::Sysctl;
 

@@ -10,10 +10,10 @@ use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError
 use aya::programs::{Link as _, LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 use tunnel_common::outcome::Direction;
 
+use super::attach_point::Hook;
 use super::bpf_link::BpfLink;
 use super::hook::unusable;
 use super::pins::Folder;
-use super::place::Hook;
 use crate::error::{Context as _, Error, is_io};
 
 /// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they

@@ -10,10 +10,10 @@ use aya::programs::{Xdp, loaded_links, loaded_programs};
 use tunnel_common::outcome::Direction;
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
+use super::attach_point::{Ingress, Program};
 use super::hook::unusable;
 use super::load::Loaded;
 use super::pins::Folder;
-use super::place::{Ingress, Program};
 use super::xdp_reason;
 use crate::error::{Context as _, Error, is_io};
 use crate::host::link::Link;

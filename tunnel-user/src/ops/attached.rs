@@ -6,6 +6,7 @@ use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
 use super::{gone_namespaces, upgrade};
+use crate::dataplane::attach_point::{AttachPoint, BOTH};
 use crate::dataplane::attached_programs::{self, AttachedProgram};
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
@@ -13,7 +14,6 @@ use crate::dataplane::in_flight::{Change, Seen, Version};
 use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::place::{BOTH, Place};
 use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
@@ -78,7 +78,7 @@ impl Running {
 
     /// The programs of ours that run beside its own.
     pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
-        let place = Place::from_codes(self.attachment.hook, self.attachment.ingress);
+        let place = AttachPoint::from_codes(self.attachment.hook, self.attachment.ingress);
         attached_programs::strays(&self.folder, place, netlink).await
     }
 
@@ -95,8 +95,8 @@ pub(crate) async fn place(
     link: u32,
     attachment: &Attachment,
     netlink: &Netlink,
-) -> Option<Place> {
-    let place = Place::from_codes(attachment.hook, attachment.ingress)?;
+) -> Option<AttachPoint> {
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress)?;
     if attachment.ifindex != link {
         return None;
     }

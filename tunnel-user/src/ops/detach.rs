@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
+use crate::dataplane::attach_point::{AttachPoint, Hook};
 use crate::dataplane::attached_programs;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::place::{Hook, Place};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -213,7 +213,7 @@ async fn remove_strays(
     attachment: &Attachment,
     netlink: &Netlink,
 ) -> Result<(), Error> {
-    match Place::from_codes(attachment.hook, attachment.ingress) {
+    match AttachPoint::from_codes(attachment.hook, attachment.ingress) {
         Some(place) => attached_programs::remove_strays(folder, Some(place), netlink).await,
         None => Ok(()),
     }

@@ -8,11 +8,11 @@ use super::attach::request::Request;
 use super::attached::Running;
 use super::membership::NewSelves;
 use super::{difference, load_file, move_notices, private_in_arp};
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::Place;
 use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{self, Found, under_way};
 use crate::error::Error;
@@ -131,7 +131,7 @@ async fn compare(
         return Ok(Drift::Found(vec![format!("packets on {interface} do not meet the programs")]));
     }
     let attachment = &running.attachment;
-    if let Some(place) = Place::from_codes(attachment.hook, attachment.ingress)
+    if let Some(place) = AttachPoint::from_codes(attachment.hook, attachment.ingress)
         && !map_use::unseen(folder, place, attachment.ifindex, netlink).await?.is_empty()
     {
         let why = format!("the programs of {interface} look into other maps than the pinned ones");

@@ -8,12 +8,12 @@ use tunnel_common::outcome::Direction;
 
 use super::attached::Running;
 use super::{other_networks, private_in_arp, routing};
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change, Seen};
 use crate::dataplane::in_front;
 use crate::dataplane::instance;
 use crate::dataplane::map_use;
-use crate::dataplane::place::Place;
 use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::bridge_netfilter;
@@ -89,7 +89,7 @@ pub async fn look(
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
     }
-    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
     if let (Some(link), Some(place)) = (link, place)
         && let Err(failure) = hook::require_tags(place.ingress, link, snapshot.links())
     {
@@ -128,7 +128,7 @@ async fn programs(
 ) -> Result<(), Error> {
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
-    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
     for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
         let runs = match place {
             Some(place) => hook::runs(folder, place, direction, netlink, attachment.ifindex).await,
@@ -178,7 +178,7 @@ async fn in_front(
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let Running { folder, attachment, .. } = running;
-    let place = Place::from_codes(attachment.hook, attachment.ingress);
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
     let (Some(link), Some(place)) = (link, place) else { return Ok(()) };
     for program in in_front::of_attached(folder, place, link.index, netlink).await? {
         let wrong = format!(

@@ -3,11 +3,11 @@
 use tunnel_common::attachment::Attachment;
 
 use super::rollback::Undo;
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::hook;
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::Place;
 use crate::error::Error;
 use crate::host::privileges::{self, Task};
 use crate::plan::capacity::Capacity;
@@ -34,7 +34,7 @@ pub fn replace(
 
 /// The way back to programs like those that `attachment` tells of.
 #[must_use]
-pub fn restore(folder: &Folder, attachment: &Attachment, place: Place) -> Undo {
+pub fn restore(folder: &Folder, attachment: &Attachment, place: AttachPoint) -> Undo {
     let verbose = attachment.verbose == 1;
     let settings = attachment.settings;
     Undo::ReplacePrograms(folder.clone(), LoadOptions { place, settings, verbose })

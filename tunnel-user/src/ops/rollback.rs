@@ -2,13 +2,13 @@
 
 use tunnel_common::attachment::Attachment;
 
+use crate::dataplane::attach_point::Hook;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight;
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::lock::Lock;
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::Hook;
 use crate::error::Error;
 use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;

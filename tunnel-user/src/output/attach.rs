@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::dataplane::place::Ingress;
+use tunnel_user::dataplane::attach_point::Ingress;
 use tunnel_user::ops::attach::report::Report;
 
 use super::text::{noun, routes, sysctl, with_length};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use aya_log::EbpfLogger;
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel_user::commands::stats;
+use tunnel_user::dataplane::attach_point::Program;
 use tunnel_user::dataplane::hook;
-use tunnel_user::dataplane::place::Program;
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::ops::attached;
 

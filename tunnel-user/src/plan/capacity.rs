@@ -28,7 +28,7 @@ pub struct Capacity {
 
 /// What the maps hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct Usage {
     /// The names of the peers that have a slot.
     pub names: BTreeSet<MemberName>,
     /// The ranges that peers are found under, in all roles and both families.
@@ -74,7 +74,7 @@ impl Capacity {
     /// What the maps must have room for, to come to `membership` from what runs, `held`: new entries are
     /// added before old ones are removed.
     #[must_use]
-    pub fn required(membership: &Membership, held: &Held) -> Self {
+    pub fn required(membership: &Membership, held: &Usage) -> Self {
         let is_held = |name: &MemberName| held.names.contains(name);
         let new = membership.peers.iter().filter(|peer| !is_held(&peer.name)).count();
         let ranges = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
@@ -200,7 +200,7 @@ mod tests {
     fn what_is_made_for_peers_has_room_for_all_that_they_may_need() {
         for peers in [1, 700, 5_000] {
             let membership = Membership::of_text(&cluster(peers), &["s0"]);
-            let required = Capacity::required(&membership, &Held::default());
+            let required = Capacity::required(&membership, &Usage::default());
             assert!(Capacity::of(&membership).holds(&required), "{peers}");
         }
     }
@@ -211,7 +211,7 @@ mod tests {
         let names: BTreeSet<_> = membership.peers.iter().map(|peer| peer.name.clone()).collect();
         let private = membership.peers.iter().flat_map(|peer| peer.private());
         let elsewhere = (1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap());
-        let held = Held { names, ranges: private.chain(elsewhere).collect(), rules: 3 };
+        let held = Usage { names, ranges: private.chain(elsewhere).collect(), rules: 3 };
         let required = Capacity::required(&membership, &held);
         assert_eq!((required.slots, required.peers_v4, required.bypass), (100, 300, 3));
         let at_most = Capacity::at_most(&membership, 100, held.ranges.len(), 3);

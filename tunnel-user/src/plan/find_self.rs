@@ -11,7 +11,7 @@ use crate::plan::identity::{Identity, OwnMember};
 
 /// What this host's interfaces have.
 #[derive(Clone, Copy, Debug)]
-pub struct Held<'a> {
+pub struct HostAddresses<'a> {
     /// The name of the interface that is attached.
     pub interface: &'a str,
     /// Its addresses.
@@ -20,7 +20,7 @@ pub struct Held<'a> {
     pub on_host: &'a [IpAddr],
 }
 
-impl Held<'_> {
+impl HostAddresses<'_> {
     fn has(&self, range: Prefix) -> bool {
         self.on_host.iter().any(|address| range.contains(*address))
     }
@@ -31,7 +31,11 @@ impl Held<'_> {
 ///
 /// # Errors
 /// [`Error::Refused`] if no member fits, or more than one and they are not named.
-pub fn find(cluster: &Cluster, names: &[String], held: &Held<'_>) -> Result<Identity, Error> {
+pub fn find(
+    cluster: &Cluster,
+    names: &[String],
+    held: &HostAddresses<'_>,
+) -> Result<Identity, Error> {
     let members =
         if names.is_empty() { vec![by_address(cluster, held)?] } else { by_names(cluster, names)? };
     for member in &members {
@@ -63,7 +67,7 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
 
 /// A prefix may be routed to this host without any of its addresses being here; a single address
 /// that is not here would not be answered for.
-fn require_addresses(member: &Member, held: &Held<'_>) -> Result<(), Error> {
+fn require_addresses(member: &Member, held: &HostAddresses<'_>) -> Result<(), Error> {
     let missing = member
         .mappings()
         .map(|mapping| mapping.underlay())
@@ -101,7 +105,7 @@ fn require_distinct_underlays(members: &[&Member]) -> Result<(), Error> {
     Ok(())
 }
 
-fn by_address<'a>(cluster: &'a Cluster, held: &Held<'_>) -> Result<&'a Member, Error> {
+fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a Member, Error> {
     let fitting = fitting(cluster, held.on_interface);
     let interface = held.interface;
     match fitting[..] {
@@ -184,7 +188,8 @@ mod tests {
     fn find_in(text: &str, addresses: &[&str], names: &[&str]) -> Result<Identity, Error> {
         let clusters = parse(Path::new("cluster.toml"), text).unwrap();
         let addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        let held = Held { interface: "eth0", on_interface: &addresses, on_host: &addresses };
+        let held =
+            HostAddresses { interface: "eth0", on_interface: &addresses, on_host: &addresses };
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         find(&clusters.all()[0], &names, &held)
     }

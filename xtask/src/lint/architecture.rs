@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn files_are_told_from_other_words() {
-        let text = "`tc.rs` and `decide/own.rs` of `tunnel-ebpf`, not main.rs";
-        assert_eq!(files(text).collect::<Vec<_>>(), ["tc.rs", "decide/own.rs"]);
+        let text = "`tc.rs` and `decide/flow.rs` of `tunnel-ebpf`, not main.rs";
+        assert_eq!(files(text).collect::<Vec<_>>(), ["tc.rs", "decide/flow.rs"]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn segments_left_are_only_looked_for_in_a_routing_header() {
     }
 }
 
-/// AH covers the addresses and ESP the rest: there is nothing to mend behind them.
+/// AH covers the addresses and ESP the rest: there is nothing to update behind them.
 #[test]
 fn the_walk_ends_at_what_is_no_extension_header() {
     let host = Host::<V6>::srva();

@@ -31,7 +31,7 @@ fn error_quoting<F: Version>(route: Route<Octets<F>>, quote: &[u8]) -> Vec<u8> {
     Datagram::<F>::icmp(F::TOO_BIG, quote).bytes(route)
 }
 
-/// `kept` bytes of `there`. A checksum that is cut in half can't be mended: it stays as `here`.
+/// `kept` bytes of `there`. A checksum that is cut in half can't be updated: it stays as `here`.
 fn quote_of(there: &[u8], here: &[u8], checksum: Option<usize>, kept: usize) -> Vec<u8> {
     let mut quote = there[..kept].to_vec();
     if let Some(at) = checksum

@@ -197,14 +197,14 @@ impl PacketMut for Slice {
     }
 
     /// HC' = ~(~HC + ~m + m') (RFC 1624, equation 3), over words in network order.
-    fn mend_transport_checksum(
+    fn update_l4_checksum(
         &mut self,
         offset: usize,
-        difference: u32,
+        delta: u32,
         kind: ChecksumKind,
         partial: [u8; 2],
     ) -> Result<(), WriteFailed> {
-        let difference = in_network_order(difference);
+        let delta = in_network_order(delta);
         let Some(&[high, low]) = self.bytes.get(offset..offset + 2) else {
             panic!("a checksum at {offset} of a packet of {} bytes", self.bytes.len());
         };
@@ -215,8 +215,8 @@ impl PacketMut for Slice {
         }
         let new = match self.state {
             _ if none => 0,
-            ChecksumState::Partial => folded(u64::from(old) + difference),
-            ChecksumState::Computed => match !folded(u64::from(!old) + difference) {
+            ChecksumState::Partial => folded(u64::from(old) + delta),
+            ChecksumState::Computed => match !folded(u64::from(!old) + delta) {
                 0 if kind == ChecksumKind::Optional => 0xffff,
                 new => new,
             },
@@ -224,19 +224,19 @@ impl PacketMut for Slice {
         self.write(offset, &new.to_be_bytes())?;
         if !none {
             // The field went down by what the addresses, which the sum does not see, went up.
-            let down = u64::from(!folded(difference));
+            let down = u64::from(!folded(delta));
             self.complete_sum = folded(u64::from(self.complete_sum) + down);
         }
         Ok(())
     }
 
-    fn header_sum_changed(&mut self, difference: u32) {
-        let difference = in_network_order(difference);
-        self.complete_sum = folded(u64::from(self.complete_sum) + difference);
+    fn header_sum_changed(&mut self, delta: u32) {
+        let delta = in_network_order(delta);
+        self.complete_sum = folded(u64::from(self.complete_sum) + delta);
     }
 }
 
-/// A difference of sums over words as they stand in memory as one over words in network order.
-fn in_network_order(difference: u32) -> u64 {
-    u64::from(u16::from_be_bytes(folded(u64::from(difference)).to_ne_bytes()))
+/// A delta of sums over words as they stand in memory as one over words in network order.
+fn in_network_order(delta: u32) -> u64 {
+    u64::from(u16::from_be_bytes(folded(u64::from(delta)).to_ne_bytes()))
 }

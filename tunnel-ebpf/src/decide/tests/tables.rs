@@ -15,8 +15,9 @@ use tunnel_common::peers::{
 use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
+use crate::conditions::Conditions;
 use crate::family::Octets;
-use crate::peer_entry::{Conditions, PeerEntry, PeerLookup, SharedPeer};
+use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
 /// What is under one address in the table of peers, and what it was before the programs noted something.
@@ -312,7 +313,7 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.has_moved
     }
 
-    fn own(&self, address: F::Address) -> Option<&LocalRange<Octets<F>>> {
+    fn local_range(&self, address: F::Address) -> Option<&LocalRange<Octets<F>>> {
         assert!(self.is_gateway || self.has_moved, "no other host has such a table");
         longest(&self.selves, address.octets())
     }
@@ -370,15 +371,15 @@ impl<F: Version> Tables<F::Address> for HostTables<F> {
         self.note(public, SharedPeer::set_public_flows);
     }
 
-    fn remember(&self, flow: &Flow<Octets<F>>, action: FlowAction) {
+    fn insert_flow(&self, flow: &Flow<Octets<F>>, action: FlowAction) {
         self.flows.borrow_mut().insert(*flow, (self.now.get(), action));
     }
 
-    fn forget(&self, flow: &Flow<Octets<F>>) {
+    fn delete_flow(&self, flow: &Flow<Octets<F>>) {
         self.flows.borrow_mut().remove(flow);
     }
 
-    fn recall(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
+    fn lookup_flow(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
         let (last_sent, action) = *self.flows.borrow().get(flow)?;
         (self.now.get().wrapping_sub(last_sent) < flow_lifetime(flow)).then_some(action)
     }

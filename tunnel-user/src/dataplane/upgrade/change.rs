@@ -16,9 +16,9 @@ use super::convert::caught_up;
 use super::pinned::Pinned;
 use super::previous_abi::{self as previous, SHARED};
 use super::{Abi, pin_again, remove, under_way};
+use crate::dataplane::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 use crate::dataplane::load::{LoadOptions, load_of};
 use crate::dataplane::pins::Folder;
-use crate::dataplane::place::{BOTH, Hook, Ingress, Place, Program};
 use crate::dataplane::{hook, remake};
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
@@ -97,9 +97,9 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
 /// For what the programs that run were loaded. Those of an attach that was killed run nowhere, or will be
 /// taken away.
 fn purpose(attachment: &Attachment) -> LoadOptions {
-    let none = Place { hook: Hook::Tcx, ingress: Ingress::Tc };
+    let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
     LoadOptions {
-        place: Place::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
+        place: AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
         settings: attachment.settings,
         verbose: attachment.verbose == 1,
     }
@@ -148,7 +148,7 @@ async fn complete(
 async fn switch(
     folder: &Folder,
     next: &Folder,
-    place: Place,
+    place: AttachPoint,
     link: u32,
     netlink: &Netlink,
 ) -> Result<(), Error> {
@@ -162,7 +162,7 @@ async fn switch(
 }
 
 /// Lets those of before run again, and forgets those that could not take their place.
-async fn back(folder: &Folder, next: &Folder, place: Place, link: u32, netlink: &Netlink) {
+async fn back(folder: &Folder, next: &Folder, place: AttachPoint, link: u32, netlink: &Netlink) {
     for direction in BOTH {
         let pin = folder.program(place.program(direction));
         if runs(folder, next, place, direction, link, netlink).await
@@ -181,7 +181,7 @@ async fn back(folder: &Folder, next: &Folder, place: Place, link: u32, netlink: 
 async fn runs(
     folder: &Folder,
     next: &Folder,
-    place: Place,
+    place: AttachPoint,
     direction: Direction,
     link: u32,
     netlink: &Netlink,

@@ -6,11 +6,11 @@ use super::host_steps::{add_addresses, has_clsact, keep_out_of_arp};
 use super::plan::{Plan, now};
 use super::report::{Report, report};
 use super::share;
+use crate::dataplane::attach_point::{AttachPoint, Hook};
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
-use crate::dataplane::place::{Hook, Place};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -33,8 +33,10 @@ pub(super) async fn attach(
     let left_routes = routing::ours(netlink, plan.link.index).await?;
     steps.extend(left_routes.iter().map(|route| Undo::RemoveRoute(*route)));
     steps.extend(left.iter().map(|address| Undo::RemoveAddress(plan.loopback, *address)));
-    let place =
-        Place { hook: hook(plan.request.hook)?, ingress: plan.request.ingress.unwrap_or_default() };
+    let place = AttachPoint {
+        hook: hook(plan.request.hook)?,
+        ingress: plan.request.ingress.unwrap_or_default(),
+    };
     // Asked anew: a program that an attach that was killed has left is gone by now.
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&plan.link.name)?;

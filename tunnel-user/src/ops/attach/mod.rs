@@ -12,11 +12,11 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::attached_programs;
 use crate::dataplane::load::LoadOptions;
 use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
-use crate::dataplane::place::Place;
 use crate::dataplane::remake;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
@@ -29,7 +29,7 @@ use crate::ops::detach::{self, Keep};
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::move_notices::{self, Behind};
 use crate::ops::rollback::{Undo, undo};
-use crate::plan::capacity::{Capacity, Held};
+use crate::plan::capacity::{Capacity, Usage};
 use plan::Plan;
 use report::Report;
 
@@ -95,7 +95,7 @@ enum Existing {
     Running {
         maps: Box<Maps>,
         attachment: Box<Attachment>,
-        place: Place,
+        place: AttachPoint,
     },
 }
 
@@ -161,7 +161,7 @@ fn make_room(
     plan: &Plan<'_>,
     maps: &Maps,
     attachment: &Attachment,
-    place: Place,
+    place: AttachPoint,
 ) -> Result<bool, Error> {
     let pinned = remake::pinned(&plan.folder)?;
     // Which of the entries are those of the file already takes long to find out of a million members.
@@ -172,7 +172,7 @@ fn make_room(
     }
     let tables = maps.peers()?;
     let ranges = tables.v4.keys().map(|range| range.prefix());
-    let held = Held {
+    let held = Usage {
         names: maps.names()?.into_values().collect(),
         ranges: ranges.chain(tables.v6.keys().map(|range| range.prefix())).collect(),
         rules: counts.rules,

@@ -21,7 +21,7 @@ use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Drain, Family, Private};
 use crate::ops::attached::Running;
 use crate::ops::{other_networks, routing};
-use crate::plan::find_self::{self, Held};
+use crate::plan::find_self::{self, HostAddresses};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
@@ -67,7 +67,7 @@ pub(crate) async fn plan<'a>(
     let (link, header_len) = snapshot.attachable(&request.interface)?;
     require_no_other_name(&folder, link)?;
     let on_interface = snapshot.addresses_of(link.index);
-    let held = Held {
+    let held = HostAddresses {
         interface: &request.interface,
         on_interface: &on_interface,
         on_host: &snapshot.all_addresses(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tunnel_common::attachment::Attachment;
 
 use super::plan::Plan;
-use crate::dataplane::place::Place;
+use crate::dataplane::attach_point::AttachPoint;
 use crate::model::{MemberName, Private, Underlay};
 use crate::ops::membership::NewSelves;
 use crate::ops::private_in_arp;
@@ -28,7 +28,7 @@ pub struct Report {
     /// Addresses of peers that are of no use here.
     pub left_out: Vec<LeftOut>,
     /// Where the programs run.
-    pub place: Place,
+    pub place: AttachPoint,
     /// The private addresses that were added to the loopback interface, now or before.
     pub loopback_addresses: BTreeSet<Private>,
     /// Underlay addresses from before this host moved, at which it is still reached.
@@ -46,7 +46,7 @@ pub struct Report {
 pub(crate) fn report(
     plan: &Plan<'_>,
     attachment: &Attachment,
-    place: Place,
+    place: AttachPoint,
     selves: &NewSelves,
     was_attached: bool,
     changed_entries: usize,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::NetworkName;
-use crate::dataplane::place::{Hook, Ingress};
+use crate::dataplane::attach_point::{Hook, Ingress};
 use crate::model::Drain;
 use crate::plan::vlan::Vlan;
 use crate::trial::RollbackOptions;

@@ -9,11 +9,11 @@ use super::host_steps::{add_addresses, keep_out_of_arp};
 use super::plan::Plan;
 use super::report::{Report, report};
 use super::share;
+use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::load::{LoadOptions, load};
 use crate::dataplane::maps::Maps;
-use crate::dataplane::place::Place;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
@@ -31,7 +31,7 @@ pub(crate) async fn update(
     plan: &mut Plan<'_>,
     maps: &mut Maps,
     old: &Attachment,
-    place: Place,
+    place: AttachPoint,
     netlink: &Netlink,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
@@ -90,7 +90,7 @@ pub(crate) async fn update(
     Ok(report(plan, &new, place, &selves, true, changed.entries))
 }
 
-fn require_place(plan: &Plan<'_>, running: Place) -> Result<(), Error> {
+fn require_place(plan: &Plan<'_>, running: AttachPoint) -> Result<(), Error> {
     let name = &plan.link.name;
     if let Some(wanted) = plan.request.hook.filter(|wanted| *wanted != running.hook) {
         return Err(Error::refused(

@@ -40,12 +40,13 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     match action {
         Some(action) => {
             let has_ports = matches!(flow.protocol, TCP | UDP);
-            if has_ports && tables.recall(&flow).is_none() && packet.has_socket(&flow, private) {
+            if has_ports && tables.lookup_flow(&flow).is_none() && packet.has_socket(&flow, private)
+            {
                 return Err(Reason::PortConflict);
             }
-            tables.remember(&flow, action);
+            tables.insert_flow(&flow, action);
         }
-        None => tables.forget(&flow),
+        None => tables.delete_flow(&flow),
     }
     Ok(true)
 }
@@ -61,15 +62,15 @@ pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
 ) -> Option<FlowAction> {
     if ip.fragment == Fragment::Later {
-        return tables.recall(&datagram(ip));
+        return tables.lookup_flow(&datagram(ip));
     }
     let flow = flow::<F, P>(packet, 0, ip, ip.addresses, Perspective::Received);
-    let action = flow.and_then(|flow| tables.recall(&flow));
+    let action = flow.and_then(|flow| tables.lookup_flow(&flow));
     if ip.fragment == Fragment::First {
         match action {
-            Some(action) => tables.remember(&datagram(ip), action),
+            Some(action) => tables.insert_flow(&datagram(ip), action),
             // IP IDs wrap: drop the stale entry of a reused ID.
-            None => tables.forget(&datagram(ip)),
+            None => tables.delete_flow(&datagram(ip)),
         }
     }
     action
@@ -84,7 +85,7 @@ pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
 ) -> Option<FlowAction> {
     let flow = flow::<F, P>(packet, offset, quoted, quoted.addresses, Perspective::Sent)?;
-    tables.recall(&flow)
+    tables.lookup_flow(&flow)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
             return Some(peer.local_underlay());
         }
     }
-    let range = tables.own(private)?;
+    let range = tables.local_range(private)?;
     let former = A::from_octets(range.previous_underlay);
     let underlay = match is_unaware && former != A::NONE {
         true => former,
@@ -56,7 +56,7 @@ pub fn private_of<A: Address, T: Tables<A>>(
             return None;
         }
     }
-    let range = tables.own(underlay)?;
+    let range = tables.local_range(underlay)?;
     let is_underlay = range.role & (LOCAL_UNDERLAY | LOCAL_FORMER) != 0;
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
@@ -72,7 +72,7 @@ pub fn is_current<A: Address, T: Tables<A>>(
     if !tables.is_gateway() {
         return Some(underlay == peer.local_underlay());
     }
-    let range = tables.own(underlay)?;
+    let range = tables.local_range(underlay)?;
     let has_moved = A::from_octets(range.previous_underlay) != A::NONE;
     has_moved.then_some(range.role & LOCAL_UNDERLAY != 0)
 }

@@ -106,14 +106,14 @@ impl Ingress {
 
 /// Where both programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct AttachPoint {
     /// Egress, and ingress at tc.
     pub hook: Hook,
     /// Ingress.
     pub ingress: Ingress,
 }
 
-impl Place {
+impl AttachPoint {
     /// From the pinned record; nothing if an attach did not get as far, or it is none that this version
     /// knows.
     #[must_use]
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn with_xdp_only_the_way_in_is_another_program() {
         for ingress in [Ingress::Xdp, Ingress::XdpGeneric] {
-            let place = Place { hook: Hook::Clsact, ingress };
+            let place = AttachPoint { hook: Hook::Clsact, ingress };
             assert_eq!(BOTH.map(|d| place.program(d)), [Program::Egress, Program::Xdp]);
         }
-        let place = Place { hook: Hook::Tcx, ingress: Ingress::Tc };
+        let place = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
         assert_eq!(BOTH.map(|d| place.program(d)), [Program::Egress, Program::Ingress]);
     }
 }

@@ -1,0 +1,114 @@
+//! The wires of a lab: pairs of interfaces, addresses, offloads and the MTU of a route.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{LabOptions, network};
+use crate::netns::Namespace;
+use crate::wait::wait_until;
+
+/// Joins two namespaces by a pair of interfaces, both up, and without IPv6 addresses of their own.
+///
+/// # Errors
+/// When one of the interfaces is there already.
+pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str) -> Result<()> {
+    near.run(&[
+        "ip",
+        "link",
+        "add",
+        interface,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        far_interface,
+        "netns",
+        far.name(),
+    ])?;
+    for (namespace, interface) in [(near, interface), (far, far_interface)] {
+        namespace.run(&["ip", "link", "set", interface, "addrgenmode", "none", "up"])?;
+    }
+    Ok(())
+}
+
+/// Gives an interface an address of the lab, with the rest of its [`network`] on the same link.
+/// One of IPv6 comes with a link-local one, from which a host asks for its neighbours when a packet
+/// has a source that is not the interface's.
+///
+/// # Errors
+/// When it has it already.
+pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> Result<()> {
+    let add = |address: String, options: &[&str]| {
+        let words = [&["ip", "address", "add", &address, "dev", interface], options].concat();
+        namespace.run(&words)
+    };
+    match address {
+        IpAddr::V4(address) => {
+            add(format!("{address}/24"), &[])?;
+        }
+        IpAddr::V6(address) => {
+            // Nobody announces a router here; and nobody else can have the addresses.
+            namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
+            let [.., host] = address.segments();
+            add(format!("fe80::{host:x}/64"), &["nodad"])?;
+            add(format!("{address}/64"), &["nodad"])?;
+            // The kernel takes an address into use on its own time (addrconf_dad_work).
+            let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
+            let wanted = format!("local {address} ");
+            wait_until(&format!("{address} is in use"), Duration::from_secs(20), || {
+                Ok(namespace.run(&show)?.contains(&wanted).then_some(()))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The option of `ip` that says which family is meant.
+pub(super) const fn option(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "-4" } else { "-6" }
+}
+
+pub(super) fn set_offloads(
+    namespace: &Namespace,
+    interface: &str,
+    options: &LabOptions,
+) -> Result<()> {
+    let state = |on: bool| if on { "on" } else { "off" };
+    let checksum = state(options.checksum_offload);
+    let segmentation = state(options.segmentation_offload);
+    // TSO can't be without checksum offload, and would be refused.
+    let tso = state(options.checksum_offload && options.segmentation_offload);
+    namespace.run(&[
+        "ethtool",
+        "-K",
+        interface,
+        "tx",
+        checksum,
+        "tso",
+        tso,
+        "gso",
+        segmentation,
+        "gro",
+        segmentation,
+    ])?;
+    Ok(())
+}
+
+/// Makes the route of an interface's own network narrower than the interface: unlike a smaller MTU
+/// of the interface, that still lets it receive full packets, and report them to their senders.
+pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
+    let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
+    let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
+    words.extend(["proto", "kernel"]);
+    if address.is_ipv4() {
+        words.extend(["scope", "link", "src", &address_text, "mtu", &mtu]);
+    } else {
+        // In place of the kernel's own route, which has this metric. IPv6 forwards by the MTU of a
+        // route only where that is locked.
+        words.extend(["metric", "256", "mtu", "lock", &mtu]);
+    }
+    router.run(&words)?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The rare conditions of a peer, in one word.
+
+/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word: of most peers all are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions(pub u32);
+
+impl Conditions {
+    /// One of them is not 0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Packets that arrive with the peer's private address pass.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_direct(self) -> bool {
+        let [direct, ..] = self.0.to_ne_bytes();
+        direct == 1
+    }
+
+    /// Packets of the direct peer arrive with its private address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn replies_native(self) -> bool {
+        let [_, replies_native, ..] = self.0.to_ne_bytes();
+        replies_native == 1
+    }
+
+    /// Packets to the peer leave as they are.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_native(self) -> bool {
+        self.is_direct() && self.replies_native()
+    }
+
+    /// There are flows with the peer in which this host's public address is an end point.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_public_flows(self) -> bool {
+        let [_, _, public_flows, _] = self.0.to_ne_bytes();
+        public_flows != 0
+    }
+
+    /// See [`tunnel_common::peers::Peer::bypass`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn bypass(self) -> u8 {
+        let [.., bypass] = self.0.to_ne_bytes();
+        bypass
+    }
+}

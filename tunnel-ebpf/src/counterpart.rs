@@ -1,0 +1,64 @@
+//! The other address of an entry, and the proof that the entry is still that of the address looked up.
+
+use core::mem::offset_of;
+
+use tunnel_common::peers::Peer;
+
+use crate::address::{Address as _, Words};
+use crate::peer_entry::SharedPeer;
+
+/// [`crate::address::Address::counterpart`] of IPv4: both addresses are one word.
+///
+/// # Safety
+/// The entry lies at a multiple of 8 bytes.
+#[inline(always)]
+pub(crate) unsafe fn counterpart_of_v4(
+    Words([address]): Words<1>,
+    shared: &SharedPeer<[u8; 4]>,
+    is_private: bool,
+) -> (Words<1>, bool) {
+    const OFFSET: usize = offset_of!(Peer<[u8; 4]>, private);
+    const { assert!(OFFSET.is_multiple_of(8)) };
+    // SAFETY: the caller says so, and both addresses lie there.
+    let [private, public] = halves(unsafe { shared.pair(OFFSET) });
+    let (own, other) = if is_private { (private, public) } else { (public, private) };
+    (Words([other]), own == address)
+}
+
+/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together: with the words that
+/// tie both addresses, this one does not have to be read.
+///
+/// # Safety
+/// The entry lies at a multiple of 8 bytes.
+#[inline(always)]
+pub(crate) unsafe fn counterpart_of_v6(
+    address: Words<4>,
+    shared: &SharedPeer<[u8; 16]>,
+    is_private: bool,
+) -> (Words<4>, bool) {
+    const PRIVATE: usize = offset_of!(Peer<[u8; 16]>, private);
+    const PUBLIC: usize = offset_of!(Peer<[u8; 16]>, public);
+    const TIE: usize = offset_of!(Peer<[u8; 16]>, tie);
+    const { assert!(PRIVATE.is_multiple_of(8) && PUBLIC.is_multiple_of(8) && TIE.is_multiple_of(8)) };
+    // SAFETY: the caller says so, and all words lie there.
+    let words = |offset| unsafe { [shared.pair(offset), shared.pair(offset + 8)] };
+    let own = address.long_words();
+    let (other, tie) = (words(if is_private { PUBLIC } else { PRIVATE }), words(TIE));
+    let (private, public) = if is_private { (own, other) } else { (other, own) };
+    let mark = tunnel_common::peers::mark(private);
+    let untied = (public[0] ^ mark ^ tie[0]) | (public[1] ^ mark ^ tie[1]);
+    (Words(quarters(other)), untied == 0)
+}
+
+/// The words of 4 bytes of one of 8, in memory's order.
+#[inline(always)]
+pub(crate) const fn halves(pair: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+}
+
+#[inline(always)]
+const fn quarters([first, second]: [u64; 2]) -> [u32; 4] {
+    let ([a, b], [c, d]) = (halves(first), halves(second));
+    [a, b, c, d]
+}

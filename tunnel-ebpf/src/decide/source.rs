@@ -1,0 +1,51 @@
+//! The source of a packet to a peer, and its addresses on the wire.
+
+use tunnel_common::outcome::Reason;
+
+use super::{local_address, peer_range};
+use crate::address::{Address, Addresses};
+use crate::parse::ip::Ip;
+use crate::peer_entry::PeerEntry;
+use crate::tables::Tables;
+
+/// The source of a packet to a peer.
+pub(super) struct EgressSource<A> {
+    /// Its source on the wire: an underlay address.
+    pub underlay: A,
+    /// True if it has that already, since its socket is bound to it. Otherwise its source is a private address.
+    pub is_underlay: bool,
+}
+
+/// This host's address that a packet to `peer` leaves from.
+///
+/// # Errors
+/// [`Reason::ForeignSource`].
+#[inline(always)]
+pub(super) fn egress_source<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &PeerEntry<'_, A>,
+    source: A,
+) -> Result<EgressSource<A>, Reason> {
+    match local_address::underlay_of(tables, peer, source) {
+        Some(underlay) => Ok(EgressSource { underlay, is_underlay: false }),
+        None if local_address::private_of(tables, peer, source).is_some() => {
+            Ok(EgressSource { underlay: source, is_underlay: true })
+        }
+        None => Err(Reason::ForeignSource),
+    }
+}
+
+/// The addresses of a packet to `peer` on the wire.
+///
+/// # Errors
+/// [`Reason::Shadowed`].
+#[inline(always)]
+pub(super) fn wire_addresses<A: Address, T: Tables<A>>(
+    tables: &T,
+    peer: &PeerEntry<'_, A>,
+    ip: &Ip<A>,
+    from: &EgressSource<A>,
+) -> Result<Addresses<A>, Reason> {
+    let destination = peer_range::public_of(tables, peer, ip.addresses.destination)?;
+    Ok(Addresses { source: from.underlay, destination })
+}

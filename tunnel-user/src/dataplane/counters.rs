@@ -1,0 +1,77 @@
+//! The counters of the programs, summed over the processors.
+
+use aya::maps::PerCpuValues;
+use aya::sys::SyscallError;
+use aya::util::nr_cpus;
+use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::maps;
+use tunnel_common::outcome::{Direction, Reason};
+
+use super::batch;
+use super::maps::{Maps, full};
+use crate::error::{Context as _, Error};
+
+impl Maps {
+    /// What was rewritten for the peer in `slot`, on all CPUs.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn peer_counters(&self, slot: u32) -> Result<PeerCounters, Error> {
+        let values = self
+            .peer_counters
+            .get(&slot, 0)
+            .context(|| format!("reading slot {slot} of {}", maps::PEER_COUNTERS))?;
+        Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| PeerCounters {
+            egress: sum.egress.plus(cpu.egress),
+            ingress: sum.ingress.plus(cpu.ingress),
+        }))
+    }
+
+    /// Sets the counters of these slots to zero.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The first may be zero then.
+    pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Error> {
+        let what = || format!("clearing {}", maps::PEER_COUNTERS);
+        let cpus =
+            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).context(what)?;
+        for slots in slots.chunks(batch::BATCH) {
+            let zeros = vec![PeerCounters::default(); slots.len().saturating_mul(cpus)];
+            match batch::update_of_each_cpu(&self.peer_counters, cpus, slots, &zeros) {
+                Err(error) if batch::is_unsupported(&error) => {
+                    let zeros = vec![PeerCounters::default(); cpus];
+                    for slot in slots {
+                        let zeros = PerCpuValues::try_from(zeros.clone()).context(what)?;
+                        self.peer_counters
+                            .set(*slot, zeros, 0)
+                            .map_err(|error| full(error, maps::PEER_COUNTERS))?;
+                    }
+                }
+                result => result.map_err(|io_error| {
+                    let call = "bpf_map_update_batch";
+                    full(SyscallError { call, io_error }.into(), maps::PEER_COUNTERS)
+                })?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The packets that were not rewritten, by reason, on all CPUs.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn reason_counters(&self, direction: Direction) -> Result<Vec<(Reason, Count)>, Error> {
+        let values = self
+            .reason_counters
+            .get(&(direction as u32), 0)
+            .context(|| format!("reading {}", maps::REASON_COUNTERS))?;
+        Ok(Reason::ALL
+            .iter()
+            .map(|reason| {
+                let sum =
+                    values.iter().fold(Count::default(), |sum, cpu| sum.plus(cpu.get(*reason)));
+                (*reason, sum)
+            })
+            .collect())
+    }
+}
