@@ -135,7 +135,7 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
-/// As [`addresses`], where few packets come: to a peer with bypass rules or with flows over public
+/// As [`wire_addresses`], where few packets come: to a peer with bypass rules or with flows over public
 /// addresses, and of such a flow.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(

@@ -1,6 +1,6 @@
 //! The file that describes the cluster, from text to addresses that are known to fit together.
 //!
-//! Everything here is pure but [`load`], which reads the file. The way of the text: `raw` finds the
+//! Everything here is pure but [`load`](fn@load), which reads the file. The way of the text: `raw` finds the
 //! keys and their types (of `raw_file`), the types of [`crate::model`] look at one value, `pairing` at one member, and
 //! `conflict` at all of them. `validate` calls them in that order and gives each problem its line.
 
@@ -35,7 +35,7 @@ pub use problem::{ConfigError, Problem};
 
 /// The members of a cluster, known to fit together, and what is left alone between them.
 ///
-/// Only [`load`] and [`parse`] make one, so who holds it needs no further checks.
+/// Only [`load`](fn@load) and [`parse`] make one, so who holds it needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     network: Option<Network>,

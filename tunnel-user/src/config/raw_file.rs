@@ -14,7 +14,7 @@ pub(super) struct Located<T> {
 pub(super) enum Given<T> {
     /// Nothing.
     Missing,
-    /// Something of which a [`Problem`] was made.
+    /// Something of which a [`Problem`](super::problem::Problem) was made.
     Wrong,
     /// A value of the right type.
     Right(Located<T>),

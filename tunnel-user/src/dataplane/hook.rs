@@ -59,7 +59,7 @@ pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(),
 /// Attaches both programs to an interface that has none of ours, and pins them.
 ///
 /// # Errors
-/// If the kernel refuses. What was attached until then stays, for [`detach`].
+/// If the kernel refuses. What was attached until then stays, for [`detach_links`] and [`detach_filters`].
 pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {

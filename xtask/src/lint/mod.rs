@@ -1,6 +1,7 @@
-//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; the direction of imports; and
-//! ARCHITECTURE.md.
+//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; the ABI and its version; the
+//! direction of imports; ARCHITECTURE.md; and the documentation.
 
+mod abi;
 mod architecture;
 mod imports;
 
@@ -10,6 +11,7 @@ use crate::cargo;
 
 /// Stops at the first that finds something.
 pub fn run() -> Result<()> {
+    abi::check(&crate::workspace())?;
     architecture::check(&crate::workspace())?;
     imports::check(&crate::workspace().join("tunnel-user/src"))?;
     cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
@@ -28,6 +30,11 @@ pub fn run() -> Result<()> {
         cargo::command()
             .args(["clippy", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
             .args(["--target-dir", "target", "--", "--deny", "warnings"]),
+    )?;
+    cargo::run(
+        cargo::command()
+            .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")
+            .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]),
     )?;
     // The toolchain's rust-src may be missing where Debian's core takes its place (see
     // tunnel-user/build.rs); its compiler has no clippy.
