@@ -14,7 +14,7 @@ pub struct Setting {
     pub effort: Effort,
     /// The product.
     pub rewrite: Rewrite,
-    /// Whether software plays the processor.
+    /// True if software plays the processor.
     pub emulated: bool,
     /// How fast the processors are while samples are taken.
     pub pace: Pace,

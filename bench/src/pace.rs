@@ -105,7 +105,7 @@ impl Pace {
         look > self.seen().fastest * DISTURBED
     }
 
-    /// Whether there is so much patience left; if so, it is less now.
+    /// True if there is so much patience left; if so, it is less now.
     fn spend(&self, time: Duration) -> bool {
         let mut seen = self.seen();
         match seen.patience.checked_sub(time) {

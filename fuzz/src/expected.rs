@@ -10,7 +10,7 @@ pub struct Range {
     pub low: u16,
     /// How many of the last bits tell its addresses apart, 16 at most.
     pub host_bits: u8,
-    /// Whether it is IPv6.
+    /// True if it is IPv6.
     pub is_v6: bool,
 }
 
@@ -27,7 +27,7 @@ impl Range {
         self.first() + (1 << self.host_bits)
     }
 
-    /// Whether the address that is written is not the first one.
+    /// True if the address that is written is not the first one.
     #[must_use]
     pub fn has_host_bits(self) -> bool {
         self.first() != u32::from(self.low)
@@ -70,7 +70,7 @@ pub struct Entry {
     pub bypass: Vec<(&'static str, u16)>,
 }
 
-/// Whether the file with these members and rules is right.
+/// True if the file with these members and rules is right.
 #[must_use]
 pub fn is_right(members: &[Entry], bypass: &[(&'static str, u16)]) -> bool {
     members.len() >= 2

@@ -115,7 +115,7 @@ impl Namespace {
             .with_context(|| format!("set {key} to {value} in {}", self.name))
     }
 
-    /// Whether the namespace has this sysctl at all.
+    /// True if the namespace has this sysctl at all.
     ///
     /// # Errors
     /// When the namespace can't be entered.

@@ -31,7 +31,7 @@ pub struct Attachment {
     pub attached_at: u64,
     /// When `attach` last changed it: seconds since the Unix epoch.
     pub changed_at: u64,
-    /// What the programs were loaded with.
+    /// The settings of the programs.
     pub settings: Settings,
     /// [`HOOK_TCX`] or [`HOOK_CLSACT`]; 0 while an attach is under way.
     pub hook: u8,
@@ -43,15 +43,15 @@ pub struct Attachment {
     pub routes_managed: u8,
     /// 1 if `attach` set the interface's sysctl arp_announce.
     pub arp_announce_set: u8,
-    /// What it was before.
+    /// Its value before.
     pub arp_announce_before: u8,
     /// 1 if the programs were loaded such that they log what they do not rewrite.
     pub verbose: u8,
     /// 1 if `attach` set the interface's sysctl arp_ignore.
     pub arp_ignore_set: u8,
-    /// For how many seconds packets from an address that a peer had are accepted.
+    /// The seconds for which packets from a peer's former address are accepted.
     pub drain: u32,
-    /// What arp_ignore was before.
+    /// The value of arp_ignore before.
     pub arp_ignore_before: u8,
     /// Always 0.
     pub reserved: [u8; 3],

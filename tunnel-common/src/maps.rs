@@ -1,5 +1,5 @@
 //! The names of the pinned maps and programs: the same in the object, in the kernel and in bpffs.
-//! None is longer than the 15 characters that the kernel keeps (`BPF_OBJ_NAME_LEN`).
+//! The kernel keeps 15 characters of each (`BPF_OBJ_NAME_LEN`).
 
 /// [`crate::peers::PeerKey`] to [`crate::peers::Peer`], a hash: single IPv4 addresses.
 pub const PEERS_V4: &str = "peers_v4";

@@ -1,4 +1,4 @@
-//! What can become of a packet: one variant each, which is at once the verdict, the counter and
+//! The outcomes of a packet: one variant each, which is at once the verdict, the counter and
 //! the printed name.
 
 use crate::counters::Count;
@@ -13,7 +13,7 @@ pub enum Direction {
     Ingress = 1,
 }
 
-/// What the network stack is told.
+/// The verdict for the network stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on: to the next program, filter or the stack.
@@ -63,7 +63,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
             }
 
-            /// What happens to the packet.
+            /// The verdict on the packet.
             #[must_use]
             #[inline(always)]
             pub const fn verdict(self) -> Verdict {
@@ -129,7 +129,7 @@ reasons! {
 
 crate::plain_old_data!(ReasonCounters);
 
-/// What became of a packet.
+/// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It concerns no peer. Not counted: all other traffic of the host comes this way.
@@ -144,7 +144,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What the network stack is told.
+    /// The verdict for the network stack.
     #[must_use]
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {

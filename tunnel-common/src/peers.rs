@@ -37,7 +37,7 @@ pub const BYPASS_CLUSTER: u8 = 1;
 /// In [`Peer::bypass`]: the peer has rules of its own.
 pub const BYPASS_MEMBER: u8 = 2;
 
-/// What the programs need to rewrite a packet to or from one peer, found with one lookup.
+/// One lookup gives all that a program needs to rewrite a packet to or from a peer.
 ///
 /// All addresses are in network order.
 #[repr(C)]
@@ -53,7 +53,7 @@ pub struct Peer<A> {
     /// The address of this host's interface: the source on the way out. In an entry under a private address,
     /// the former one until the peer has shown that it knows the current one. Not used on a gateway.
     pub local_underlay: A,
-    /// Of a single IPv6 address, [`tie`] of `private` and `public`; of all others, 0.
+    /// For a single IPv6 address, [`tie`] of `private` and `public`; of all others, 0.
     pub tie: A,
     /// The peer's index in `peer_counters` and its key in `members`.
     pub slot: u32,

@@ -1,4 +1,4 @@
-//! What the loader sets in the programs before it loads them, so that the verifier removes all
+//! The settings that the loader writes into the programs before it loads them, so that the verifier removes all
 //! that an interface or a cluster has no use for.
 
 /// The name of the programs' constant.

@@ -60,7 +60,7 @@ pub trait Address: Copy + Eq {
     /// Writes its words into `words`, from the one with the index `first` on.
     fn write_to(self, words: &mut [u32; 9], first: usize);
 
-    /// Whether `words` begin with its own.
+    /// True if `words` begin with its own.
     fn is_words(self, words: &[u32; 4]) -> bool;
 
     /// The address whose first `length` bits are those of `network`, and the others its own.

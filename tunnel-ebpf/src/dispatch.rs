@@ -18,10 +18,10 @@ impl Supported for V6 {}
 
 /// Bytes of VLAN tags in a frame.
 pub trait Tags: Copy {
-    /// Whether there are none, which is known when the program is compiled.
+    /// True if there are none, which is known when the program is compiled.
     const NONE: bool;
 
-    /// How many.
+    /// Their number.
     fn len(self) -> usize;
 }
 
@@ -51,7 +51,7 @@ impl Tags for Vlan {
     }
 }
 
-/// What a program does with its packets.
+/// The work of a program on its packets.
 pub trait Handler {
     /// The verdict on a packet of this version of IP behind these tags.
     fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32;
@@ -106,7 +106,7 @@ fn handle<H: Handler, T: Tags>(handler: &H, version: Version, tags: T) -> i32 {
     }
 }
 
-/// Whether the packets of this version of IP are to be handled within the entry point itself: a call
+/// True if the packets of this version of IP are to be handled within the entry point itself: a call
 /// costs some nanoseconds. Only those of IPv4 without tags where there is no IPv6, since the stack
 /// that this takes is missing for the functions of IPv6.
 #[inline(always)]

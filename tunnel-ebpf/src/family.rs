@@ -1,4 +1,4 @@
-//! What differs between the two versions of IP. Everything behind it is written once.
+//! The differences between the two versions of IP. All code behind this trait is written once.
 
 use tunnel_common::outcome::Reason;
 
@@ -27,12 +27,12 @@ pub trait Family {
 
     /// The protocol number of its control messages.
     const ICMP: u8;
-    /// Whether the sum over a pseudo-header is part of its control messages' checksum.
+    /// True if the sum over a pseudo-header is part of its control messages' checksum.
     const ICMP_HAS_PSEUDO_HEADER: bool;
-    /// Whether the kernel drops what it receives from one of its own addresses, on every interface: IPv4's
+    /// True if the kernel drops what it receives from one of its own addresses, on every interface: IPv4's
     /// does (Linux, net/ipv4/fib_frontend.c, fib_validate_source), IPv6's does not.
     const DROPS_LOCAL_SOURCES: bool;
-    /// Whether its header has a checksum, which makes up for what changes in its addresses.
+    /// True if its header has a checksum, which makes up for what changes in its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 
     /// The packet's own header, if all of it is there.
@@ -44,7 +44,7 @@ pub trait Family {
     /// Its destination address, in the same way.
     fn destination<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
-    /// Whether the packet may hold a control message, as far as this header says.
+    /// True if the packet may hold a control message, as far as this header says.
     fn may_hold_icmp<P: Packet>(own: &Self::HeaderRef<P>) -> bool;
 
     /// All of its words.
@@ -83,13 +83,13 @@ pub trait Family {
     /// itself says (RFC 4884, section 4); 0 if it does not.
     fn quote_len(message: [u8; 8]) -> u32;
 
-    /// What an ICMP message of this type is.
+    /// The kind of an ICMP message of this type.
     fn message(message_type: u8) -> Message;
 
     /// The checksum over a pseudo-header that a protocol has.
     fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum;
 
-    /// What a header with these addresses has in the place of what it had.
+    /// The words of a header with these addresses.
     fn new_header(header: &Self::Header, new: Addresses<Self::Address>) -> Self::NewHeader;
 
     /// Replaces that part of the packet's own header.

@@ -12,21 +12,21 @@ use crate::unaligned;
 /// program is loaded, which one behind tags is not.
 #[derive(Clone, Copy)]
 pub struct Header<T, const N: usize> {
-    /// Of frames without tags: all words lie within the packet.
+    /// The words of a frame without tags: all lie within the packet.
     place: *mut u32,
-    /// Of all others.
+    /// The words of all other frames.
     copy: [u32; N],
     tags: PhantomData<T>,
 }
 
 impl<T: Tags, const N: usize> Header<T, N> {
-    /// Of a frame without tags.
+    /// The header of a frame without tags.
     #[inline(always)]
     pub const fn at(place: *mut [u32; N]) -> Self {
         Self { place: place.cast(), copy: [0; N], tags: PhantomData }
     }
 
-    /// Of a frame with tags.
+    /// The header of a frame with tags.
     #[inline(always)]
     pub const fn copied(copy: [u32; N]) -> Self {
         Self { place: ptr::null_mut(), copy, tags: PhantomData }

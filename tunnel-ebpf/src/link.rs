@@ -2,7 +2,7 @@
 
 use network_types::eth::EtherType;
 
-/// Which version of IP follows the link header.
+/// The version of IP behind the link header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// IPv4.
@@ -11,7 +11,7 @@ pub enum Version {
     V6,
 }
 
-/// What an ethertype says of what follows.
+/// The header that an ethertype announces.
 pub enum NextHeader {
     /// An IP header.
     Ip(Version),
@@ -34,7 +34,7 @@ const TAG_LEN: usize = 4;
 /// IEEE 802.1ad: a provider's tag and a customer's.
 const TAGS_MAX: usize = 2;
 
-/// What follows an ethertype in network order.
+/// The header that follows an ethertype in network order.
 #[inline(always)]
 pub fn next(ethertype: [u8; 2]) -> NextHeader {
     match u16::from_ne_bytes(ethertype) {

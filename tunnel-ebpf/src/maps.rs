@@ -98,10 +98,10 @@ pub trait FamilyMaps: Family {
     /// Most that are not are known by the filter.
     fn is_missed(address: [u64; 2]) -> u64;
 
-    /// Whether there are peers with addresses of this version.
+    /// True if there are peers with addresses of this version.
     fn is_used() -> bool;
 
-    /// Whether there are peers that are prefixes.
+    /// True if there are peers that are prefixes.
     fn has_prefixes() -> bool;
 
     /// This host's private address, where it is guarded; or none.

@@ -1,4 +1,4 @@
-//! What the pure code may ask of a packet.
+//! The questions that the pure code may ask of a packet.
 
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
@@ -32,18 +32,18 @@ pub trait Packet {
     /// whose header was read, and so is there.
     fn extent(&self) -> u32;
 
-    /// What this packet adds to a counter.
+    /// The packets and bytes that this packet adds to a counter.
     fn count(&self) -> Count;
 
-    /// Whether it becomes several packets on the wire (GSO), or came from several (GRO).
+    /// True if it becomes several packets on the wire (GSO), or came from several (GRO).
     fn is_segmented(&self) -> bool;
 
-    /// Whether it was forwarded: it came in by an interface.
+    /// True if it was forwarded: it came in by an interface.
     fn is_forwarded(&self) -> bool {
         false
     }
 
-    /// Whether a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
+    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
     /// this host's and the other's. No where the kernel can't tell.
     fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         false
@@ -93,7 +93,7 @@ pub trait PacketMut: Packet {
     /// Replaces a checksum at `offset`. The caller's replacements add up to the same sum.
     ///
     /// # Errors
-    /// As for [`Self::store_words`].
+    /// The same as for [`Self::store_words`].
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
     /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `delta`
@@ -102,7 +102,7 @@ pub trait PacketMut: Packet {
     /// to be summed later holds it.
     ///
     /// # Errors
-    /// As for [`Self::store_words`].
+    /// The same as for [`Self::store_words`].
     fn update_l4_checksum(
         &mut self,
         offset: usize,
@@ -116,10 +116,10 @@ pub trait PacketMut: Packet {
     fn header_sum_changed(&mut self, delta: u32);
 }
 
-/// What kind of checksum over a pseudo-header a packet has.
+/// The kind of a packet's checksum over a pseudo-header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumKind {
-    /// None.
+    /// No checksum.
     None,
     /// One in which zero is a sum like any other.
     Always,

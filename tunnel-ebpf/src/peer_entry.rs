@@ -108,7 +108,7 @@ const ABSENT: u8 = 0;
 /// In place of a role: each look found an entry that had become another key's.
 const CONTENDED: u8 = u8::MAX;
 
-/// What was found under an address: an entry, or none.
+/// The find under an address: an entry, or none.
 ///
 /// One struct whose fields are all set, whatever was found: of an enum, the optimiser copies fields that a
 /// branch left unset, and the verifier refuses that.
@@ -233,7 +233,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         unsafe { &*self.place }
     }
 
-    /// Which of the peer's addresses the key is: see [`Peer::role`].
+    /// The role of the key among the peer's addresses: see [`Peer::role`].
     #[must_use]
     #[inline(always)]
     pub const fn role(&self) -> u8 {
@@ -328,7 +328,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         }
     }
 
-    /// What more than the addresses counts for packets to and from the peer.
+    /// The conditions beyond addresses for packets to and from the peer.
     #[must_use]
     #[inline(always)]
     pub fn conditions(&self) -> Conditions {

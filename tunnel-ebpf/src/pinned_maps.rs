@@ -21,7 +21,7 @@ use crate::maps::{BYPASS, FamilyMaps};
 use crate::settings::{has_bypass, has_moved, is_gateway};
 use crate::{count, peer_notes};
 
-/// What decisions are made from.
+/// The tables behind the decisions.
 pub struct PinnedMaps<F>(core::marker::PhantomData<F>);
 
 impl<F: FamilyMaps> PinnedMaps<F> {
@@ -69,7 +69,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
     }
 }
 
-// What follows are functions of the programs, with a stack frame of their own: the decisions ask for
+// The functions below have a stack frame of their own: the decisions ask for
 // them in several places, and have 512 bytes for all that they keep.
 
 /// The peer that is the longest prefix of `address`; none where a single peer's entry was missed.

@@ -3,14 +3,14 @@
 use crate::family::Family;
 use crate::packet::{ChecksumKind, PacketMut, WriteFailed};
 
-/// What changes in the packet itself.
+/// The changes in the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewPacket<H> {
     /// Its new header.
     pub header: H,
     /// Where the checksum over the pseudo-header stands, if there is one.
     pub checksum_offset: usize,
-    /// Whether there is one, and what zero means in it.
+    /// Its kind: none, or the meaning of zero in it.
     pub checksum_kind: ChecksumKind,
     /// By how much the addresses, and with them the pseudo-header, change.
     pub delta: u32,
@@ -18,7 +18,7 @@ pub struct NewPacket<H> {
     pub partial: [u8; 2],
 }
 
-/// What changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
+/// The changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewQuote<H> {
     /// Where the quoted packet starts.
@@ -65,7 +65,7 @@ pub fn packet<F: Family, P: PacketMut>(
 /// it stays the same: the ICMP checksum makes up for what no IPv4 header checksum does.
 ///
 /// # Errors
-/// As for [`packet`].
+/// The same as for [`packet`].
 #[inline(always)]
 pub fn icmp_error<F: Family, P: PacketMut>(
     packet: &mut P,

@@ -1,4 +1,4 @@
-//! What the loader has set before it loaded the programs.
+//! The settings that the loader wrote before it loaded the programs.
 
 use crate::link::NO_VLAN;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
@@ -46,7 +46,7 @@ pub fn link_header_len() -> usize {
     usize::from(setting!(link_header_len))
 }
 
-/// Whether frames of this VLAN are handled.
+/// True if frames of this VLAN are handled.
 #[inline(always)]
 pub fn handles(vlan: u32) -> bool {
     match setting!(vlan) {
@@ -79,43 +79,43 @@ pub fn guarded_v6() -> [u32; 4] {
     ]
 }
 
-/// Whether there are peers with IPv4 addresses.
+/// True if there are peers with IPv4 addresses.
 #[inline(always)]
 pub fn has_ipv4() -> bool {
     setting!(ipv4) == 1
 }
 
-/// Whether there are peers with IPv6 addresses.
+/// True if there are peers with IPv6 addresses.
 #[inline(always)]
 pub fn has_ipv6() -> bool {
     setting!(ipv6) == 1
 }
 
-/// Whether there are peers that are IPv4 prefixes.
+/// True if there are peers that are IPv4 prefixes.
 #[inline(always)]
 pub fn has_prefixes_v4() -> bool {
     setting!(prefixes_v4) == 1
 }
 
-/// Whether there are peers that are IPv6 prefixes.
+/// True if there are peers that are IPv6 prefixes.
 #[inline(always)]
 pub fn has_prefixes_v6() -> bool {
     setting!(prefixes_v6) == 1
 }
 
-/// Whether this host is several members, or a prefix.
+/// True if this host is several members, or a prefix.
 #[inline(always)]
 pub fn is_gateway() -> bool {
     setting!(gateway) == 1
 }
 
-/// Whether this host has an underlay address from before it moved.
+/// True if this host has an underlay address from before it moved.
 #[inline(always)]
 pub fn has_moved() -> bool {
     setting!(moved) == 1
 }
 
-/// Whether there are bypass rules.
+/// True if there are bypass rules.
 #[inline(always)]
 pub fn has_bypass() -> bool {
     setting!(bypass) == 1

@@ -60,7 +60,7 @@ impl<T: Tags> Skb<T> {
         Self { skb: ctx.skb.skb, tags }
     }
 
-    /// What it was made of.
+    /// The context that it was made of.
     #[inline(always)]
     pub const fn context(&self) -> TcContext {
         TcContext::new(self.skb)
@@ -234,7 +234,7 @@ extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
     VlanInfo::to_bits(VlanInfo::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
 }
 
-/// How many packets a segmented one is for which the kernel has not counted them. A global function, as
+/// The number of packets in a segmented one that the kernel has not counted. A global function, as
 /// above.
 #[unsafe(no_mangle)]
 #[inline(never)]

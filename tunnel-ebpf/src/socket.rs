@@ -13,11 +13,11 @@ const V4_BITS: u8 = 32;
 const V4_LEN: u32 = 12;
 const V6_LEN: u32 = 36;
 
-/// Whether a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound
+/// True if a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound
 /// to exactly the local one. A socket that is bound to all addresses counts as none: whoever sends from another
 /// address of this host may own it.
 ///
-/// None counts where the packet's own socket has that local address: the packet is of such a connection, and
+/// The connection does not count where the packet's own socket has that local address: the packet is of such a connection, and
 /// address translation (iptables) has made it one between public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
@@ -64,7 +64,7 @@ pub fn is_there<A: Address>(
     is_taken
 }
 
-/// Whether the socket that the packet is from has this address.
+/// True if the socket that the packet is from has this address.
 #[inline(always)]
 fn is_sent_from<A: Address>(skb: *mut __sk_buff, local: A) -> bool {
     // SAFETY: the context is a valid `__sk_buff`. The kernel turns the read into one of `skb->sk`, which the

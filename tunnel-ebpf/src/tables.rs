@@ -1,4 +1,4 @@
-//! What the pure code may ask of the maps.
+//! The questions that the pure code may ask of the maps.
 
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
@@ -34,13 +34,13 @@ pub trait Tables<A: Address> {
     /// Counts a packet that was rewritten for the peer in `slot`.
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);
 
-    /// Whether there are peers that are prefixes.
+    /// True if there are peers that are prefixes.
     fn has_prefixes(&self) -> bool;
 
-    /// Whether this host is several members, or a prefix.
+    /// True if this host is several members, or a prefix.
     fn is_gateway(&self) -> bool;
 
-    /// Whether this host has an underlay address from before it moved.
+    /// True if this host has an underlay address from before it moved.
     fn has_moved(&self) -> bool;
 
     /// The longest range of this host's own that holds `address`. Only asked on a gateway, and on a
@@ -50,13 +50,13 @@ pub trait Tables<A: Address> {
     /// This host's private address, where no packet from outside may have it; or none.
     fn guarded(&self) -> A;
 
-    /// Whether there is such a bypass rule.
+    /// True if there is such a bypass rule.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
-    /// Whether the time is over in which packets from a former address of the peer are accepted.
+    /// True if the time is over in which packets from a former address of the peer are accepted.
     fn has_drained(&self, former: &PeerEntry<'_, A>) -> bool;
 
-    /// Whether the grace period of a peer that has one goes on. Ends it when its time is over.
+    /// True if the grace period of a peer that has one goes on. Ends it when its time is over.
     fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
     /// Notes in the peer's entries under both its addresses whether its packets arrive native.
@@ -81,11 +81,11 @@ pub trait Tables<A: Address> {
     /// Forgets `flow`.
     fn delete_flow(&self, flow: &Flow<A::Octets>);
 
-    /// How packets of `flow` are treated, if it was remembered lately enough for its protocol.
+    /// The action for packets of `flow`, if it was inserted lately enough for its protocol.
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
-/// What is done with the packets of a remembered flow when they arrive.
+/// The action for arriving packets of a remembered flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// Both ends are public addresses.

@@ -126,7 +126,7 @@ fn error<F: Supported, T: Tags>(skb: Skb<T>, direction: Direction) -> u64 {
     }
 }
 
-/// What the last step made of a packet.
+/// The result of the last step.
 #[inline(always)]
 pub fn outcome(step: Step) -> Outcome {
     match step {
@@ -221,11 +221,11 @@ fn rewrite_without_quote<F: Supported, T: Tags>(
 #[inline(always)]
 fn finish<F: Supported, T: Tags>(skb: Skb<T>, direction: Direction, outcome: Outcome) -> i32 {
     match outcome {
-        // What was rewritten was counted at once.
+        // A rewritten packet was counted at once.
         Outcome::NotOurs | Outcome::Rewritten { .. } => TC_ACT_UNSPEC,
         Outcome::NotRewritten(reason) => {
             cold_path();
-            // What depends on the reason, before the call that follows: old verifiers forget that
+            // All that depends on the reason, before the call that follows: old verifiers forget that
             // it matters (docs/decisions/0017-verifiers-before-6-8.md).
             let action = not_rewritten(skb, direction, reason);
             F::log(&skb.context(), &skb, direction, reason, skb.context().len());

@@ -147,7 +147,7 @@ fn rewrite_without_quote<F: Supported, T: Tags>(
 #[inline(always)]
 fn finish<F: Supported, T: Tags>(packet: XdpBuff<T>, outcome: Outcome) -> i32 {
     match outcome {
-        // What was rewritten was counted at once.
+        // A rewritten packet was counted at once.
         Outcome::NotOurs | Outcome::Rewritten { .. } => XDP_PASS as i32,
         Outcome::NotRewritten(reason) => {
             cold_path();

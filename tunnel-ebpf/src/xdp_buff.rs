@@ -64,7 +64,7 @@ impl<T: Tags> XdpBuff<T> {
         Self { xdp: ctx.ctx, tags }
     }
 
-    /// What it was made of.
+    /// The context that it was made of.
     #[inline(always)]
     pub const fn context(&self) -> XdpContext {
         XdpContext::new(self.xdp)

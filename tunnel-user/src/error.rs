@@ -14,23 +14,23 @@ pub enum Error {
     Configuration(ConfigError),
     /// The command does not fit what is: a name, an interface, an address that is not there.
     Refused {
-        /// What happened, and to what.
+        /// The event, and its object.
         what: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
     /// This host can't run it: no privileges, no bpffs, a kernel without a feature.
     Host {
-        /// What happened, and to what.
+        /// The event, and its object.
         what: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
     /// The pins are not ours, or not of this version's shape.
     Pins {
-        /// What happened, and to what.
+        /// The event, and its object.
         what: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
     /// The kernel refused a step that should have worked.
@@ -154,7 +154,7 @@ fn errno(error: &anyhow::Error) -> Option<Errno> {
     })
 }
 
-/// What an operator does about an answer of the kernel's.
+/// The remedy for an answer of the kernel.
 const fn remedy(errno: Option<Errno>) -> &'static str {
     match errno {
         Some(Errno::EPERM | Errno::EACCES) => {
@@ -187,7 +187,7 @@ const fn remedy(errno: Option<Errno>) -> &'static str {
     }
 }
 
-/// Whether an error comes down to this I/O error.
+/// True if an error comes down to this I/O error.
 #[must_use]
 pub fn is_io(error: &(dyn std::error::Error + 'static), kind: io::ErrorKind) -> bool {
     let mut next = Some(error);

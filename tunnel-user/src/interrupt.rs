@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Context as _, Error};
 
-/// Whether SIGINT or SIGTERM has come.
+/// Tells when SIGINT or SIGTERM has come.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     came: Arc<AtomicBool>,

@@ -33,9 +33,9 @@ const EXIT_UNHEALTHY: u8 = 1;
 /// `check` found what would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
 
-/// What is said without --verbose.
+/// The log without --verbose.
 const QUIET: &str = "warn,tunnel_user::ops::upgrade=info";
-/// What a daemon says: also what it does, and why.
+/// The log of a daemon: also its steps, and their reasons.
 const DAEMON: &str = "warn,tunnel_user=info";
 /// With it: also what this program and the programs in the kernel do, and not what libraries do.
 const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";

@@ -31,7 +31,7 @@ pub enum Families {
 }
 
 impl Families {
-    /// Whether it is among them.
+    /// True if it is among them.
     pub fn include(self, version: Version) -> bool {
         self == Self::Both || self == Self::Only(version)
     }

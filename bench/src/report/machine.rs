@@ -53,7 +53,7 @@ pub fn describe() -> Result<Machine> {
 }
 
 impl Machine {
-    /// Whether software plays the processor: one instruction then costs about what another does, and
+    /// True if software plays the processor: one instruction then costs about what another does, and
     /// all of them far too much.
     pub fn is_emulated(&self) -> bool {
         self.processor.contains(EMULATED)

@@ -68,7 +68,7 @@ pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
     Ok(found)
 }
 
-/// Whether bytes that hold their own checksum add up to what RFC 1071 says they must. Every part
+/// True if bytes that hold their own checksum add up to what RFC 1071 says they must. Every part
 /// but the last has an even length.
 pub(super) fn sums_up(parts: &[&[u8]]) -> bool {
     let mut sum: u64 = 0;

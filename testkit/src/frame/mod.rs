@@ -84,7 +84,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Whether this is what a router acts on, not what an ICMP error quotes.
+    /// True if this is what a router acts on, not what an ICMP error quotes.
     #[must_use]
     pub const fn is_outer(self) -> bool {
         !matches!(self, Self::QuotedSource | Self::QuotedDestination)

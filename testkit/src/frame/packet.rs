@@ -17,13 +17,13 @@ pub struct Packet<'a> {
     pub length: usize,
     /// What the payload is, behind all extension headers.
     pub protocol: IpNumber,
-    /// Whether it is a part of a longer one.
+    /// True if it is a part of a longer one.
     pub is_fragment: bool,
     /// What follows the headers, as much as there is.
     pub payload: &'a [u8],
     /// The IPv4 header, which alone has a checksum.
     ipv4_header: Option<&'a [u8]>,
-    /// Whether the payload ends before the length says so.
+    /// True if the payload ends before the length says so.
     is_cut: bool,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Packet<'a> {
         discovery.then_some(<[u8; 16]>::try_from(target).ok()?.into())
     }
 
-    /// Whether the checksum of the header is right. IPv6 has none.
+    /// True if the checksum of the header is right. IPv6 has none.
     pub(super) fn header_is_right(&self) -> bool {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }

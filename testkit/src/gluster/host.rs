@@ -199,7 +199,7 @@ impl Host {
         Ok(())
     }
 
-    /// Whether it says that it is connected to its peer.
+    /// True if it says that it is connected to its peer.
     ///
     /// # Errors
     /// When it can't be asked.

@@ -59,11 +59,11 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 pub struct LabOptions {
     /// The first part of the names of the namespaces.
     pub prefix: String,
-    /// Whether the hosts are also joined by a cable, on which they have their private addresses.
+    /// True if the hosts are also joined by a cable, on which they have their private addresses.
     pub cable: bool,
-    /// Whether checksums are left to the interfaces (`ethtool -K tx on`); veth never fills them in.
+    /// True if checksums are left to the interfaces (`ethtool -K tx on`); veth never fills them in.
     pub checksum_offload: bool,
-    /// Whether the interfaces take packets larger than their MTU (GSO, TSO) and merge them (GRO).
+    /// True if the interfaces take packets larger than their MTU (GSO, TSO) and merge them (GRO).
     pub segmentation_offload: bool,
     /// The largest packet that the router forwards, where that is less than the hosts' MTU.
     pub path_mtu: Option<u32>,

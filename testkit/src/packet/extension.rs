@@ -112,7 +112,7 @@ pub struct FragmentHeader {
     pub identification: u32,
     /// Where its bytes were, a multiple of 8.
     pub offset: u16,
-    /// Whether there are more behind them.
+    /// True if there are more behind them.
     pub more: bool,
 }
 

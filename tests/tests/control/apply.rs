@@ -319,7 +319,7 @@ fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> R
     Ok(())
 }
 
-/// Whether any process is left in the namespace a while after the last command.
+/// True if any process is left in the namespace a while after the last command.
 fn guard_waits(host: &Namespace) -> Result<bool> {
     let pids = || {
         testkit::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))

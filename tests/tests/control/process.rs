@@ -41,7 +41,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has not ended, nor become a zombie.
+    /// True if it has not ended, nor become a zombie.
     pub fn runs(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, behind)| !behind.starts_with('Z'))

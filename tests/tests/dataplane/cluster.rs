@@ -107,7 +107,7 @@ impl Cluster {
     }
 }
 
-/// Whether one ping is answered, without much patience: a lab has no delay.
+/// True if one ping is answered, without much patience: a lab has no delay.
 fn is_reached(host: &Namespace, address: IpAddr) -> Result<bool> {
     let address = address.to_string();
     let status = host

@@ -23,12 +23,12 @@ impl Range {
         Self { first, length: length.unwrap_or(width(first)) }
     }
 
-    /// Whether it is one address.
+    /// True if it is one address.
     pub fn is_single(self) -> bool {
         self.length == width(self.first)
     }
 
-    /// Whether `address` is one of them.
+    /// True if `address` is one of them.
     pub fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4()
             && bits(address) & !self.host_bits() == bits(self.first)
@@ -100,7 +100,7 @@ pub struct Peer {
     /// It has yet to show that it holds its public address and this host's underlay address of now: until then, packets
     /// to it go between these.
     pub awaited: Option<Pair>,
-    /// Whether packets from its private address are let through.
+    /// True if packets from its private address are let through.
     pub is_direct: bool,
     /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
     pub settled_at: u32,
@@ -157,7 +157,7 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Whether packets from there are no longer accepted.
+    /// True if packets from there are no longer accepted.
     pub fn has_drained(&self, now: u32) -> bool {
         match self.peer.former {
             Some((_, until)) => self.role == Role::Former && until != 0 && now >= until,
@@ -184,7 +184,7 @@ pub struct Cluster {
     pub link: Link,
     /// One in each family, unless it is a gateway.
     pub selves: Vec<Own>,
-    /// Whether the programs look for this host's ranges in maps of their own.
+    /// True if the programs look for this host's ranges in maps of their own.
     pub is_gateway: bool,
     /// All others.
     pub peers: Vec<Peer>,
@@ -241,17 +241,17 @@ impl Cluster {
         is_own.then(|| own.private.at_place_of(underlay))
     }
 
-    /// Whether `underlay` is one of this host's underlay addresses of now.
+    /// True if `underlay` is one of this host's underlay addresses of now.
     pub fn is_of_now(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
 
-    /// Whether `underlay` is an address of a member that has moved.
+    /// True if `underlay` is an address of a member that has moved.
     pub fn is_moved(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.former.is_some())
     }
 
-    /// Whether this host has underlay addresses from before it moved.
+    /// True if this host has underlay addresses from before it moved.
     pub fn has_moved(&self) -> bool {
         self.selves.iter().any(|own| own.former.is_some())
     }
@@ -294,12 +294,12 @@ impl Cluster {
         (owner.peer.slot == peer.slot && owner.role == role).then_some(translated)
     }
 
-    /// Whether there are rules to ask for this peer.
+    /// True if there are rules to ask for this peer.
     pub fn has_bypass(&self, peer: &Peer) -> bool {
         !self.bypass.is_empty() || !peer.bypass.is_empty()
     }
 
-    /// Whether packets to and from `peer` with these ports are left alone.
+    /// True if packets to and from `peer` with these ports are left alone.
     pub fn is_bypassed(&self, peer: &Peer, protocol: u8, ports: [u16; 2]) -> bool {
         let rules = self.bypass.iter().chain(&peer.bypass);
         rules.into_iter().any(|(of, port)| *of == protocol && ports.contains(port))

@@ -55,7 +55,7 @@ pub fn find(
     )))
 }
 
-/// Whether a checksum is one of the two zeros of ones' complement.
+/// True if a checksum is one of the two zeros of ones' complement.
 fn is_zero(checksum: &[u8]) -> bool {
     checksum == [0, 0] || checksum == [0xff, 0xff]
 }

@@ -159,7 +159,7 @@ fn assert_wide(tally: &Tally, packets: u64) {
     }
 }
 
-/// Whether packets that go this way can be counted for `reason`.
+/// True if packets that go this way can be counted for `reason`.
 fn concerns(reason: Reason, direction: Direction) -> bool {
     match reason {
         // They take a kernel that refuses, other sockets, and other processors.

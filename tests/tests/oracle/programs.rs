@@ -86,7 +86,7 @@ impl Programs {
         Ok(Self { ebpf, settings, counted: Counts::default() })
     }
 
-    /// Whether that at XDP is among them: it is for Ethernet alone.
+    /// True if that at XDP is among them: it is for Ethernet alone.
     pub fn has_xdp(&self) -> bool {
         self.settings.link_header_len == ETHERNET_HEADER_LEN
     }

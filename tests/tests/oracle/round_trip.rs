@@ -73,7 +73,7 @@ pub fn back(
     ))
 }
 
-/// Whether what became of `step` has a way back to what it was.
+/// True if what became of `step` has a way back to what it was.
 ///
 /// There is none
 /// - for what was not rewritten;
@@ -134,7 +134,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
         && !is_listed(cluster, frame, &quoted, entry.peer)
 }
 
-/// Whether `public` is where its peer is, and not where it was before.
+/// True if `public` is where its peer is, and not where it was before.
 fn is_now_at(cluster: &Cluster, public: IpAddr) -> bool {
     cluster.entry(public).is_some_and(|entry| entry.role == Role::Public)
 }

@@ -13,7 +13,7 @@ use crate::parse::transport::ports;
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// Whether a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
+/// True if a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
 /// the first one of their datagram.
 #[inline(always)]
 pub fn applies<A: Address, P: Packet, T: Tables<A>>(
@@ -41,7 +41,7 @@ pub fn applies<A: Address, P: Packet, T: Tables<A>>(
     is_listed
 }
 
-/// Whether the packet at `offset`, of which an ICMP error quotes at least the ports, is on the list.
+/// True if the packet at `offset`, of which an ICMP error quotes at least the ports, is on the list.
 #[inline(always)]
 pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
     packet: &P,

@@ -1,4 +1,4 @@
-//! What an ICMP error gets: its addresses, those of its quote, and where the quoted checksum is.
+//! The new addresses of an ICMP error and of its quote, and the place of the quoted checksum.
 
 use core::hint::black_box;
 
@@ -8,11 +8,11 @@ use crate::packet::ChecksumKind;
 /// The addresses that an error and its quote are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpErrorRewrite<A> {
-    /// Those of the error itself.
+    /// The addresses of the error itself.
     pub wire: Addresses<A>,
-    /// Those of the quoted packet, if it is rewritten.
+    /// The addresses of the quoted packet, if it is rewritten.
     pub quoted: Addresses<A>,
-    /// Whether it is.
+    /// True if it is.
     pub has_quote: bool,
     /// Where the ICMP message begins, in bytes.
     pub header_len: u32,

@@ -51,7 +51,7 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(true)
 }
 
-/// How a packet that arrives is treated because it answers a remembered flow, if it does.
+/// The action for a packet that answers a remembered flow; none for any other.
 ///
 /// The first fragment of such a datagram is remembered by its identification, so that the later
 /// ones, which have no ports, follow it.
@@ -76,7 +76,7 @@ pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     action
 }
 
-/// How replies to the quoted packet at `offset` are treated, if a remembered flow sent it.
+/// The action for replies to the quoted packet at `offset`, if a remembered flow sent it.
 #[inline(always)]
 pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

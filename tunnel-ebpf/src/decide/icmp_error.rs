@@ -103,7 +103,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
 ) -> Step {
     let Some(own) = F::header_ref(packet) else { return Step::Done(Outcome::NotOurs) };
     let header = F::header::<P>(&own);
-    // What is wrong with a packet from a peer was found out before; of others, it is not known
+    // The fault of a packet from a peer was found before; that of any other is not known
     // whether they concern one.
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
     if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
@@ -124,7 +124,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// Whether the error is from a peer; then it has the private addresses.
+/// True if the error is from a peer; then it has the private addresses.
 #[inline(always)]
 fn sender<A: Address, T: Tables<A>>(
     tables: &T,

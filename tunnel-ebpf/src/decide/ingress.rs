@@ -54,7 +54,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let mut conditions = peer.conditions();
     if conditions.any() {
         cold_path();
-        // Those that were read may be those of the key that the entry went to: they count if a second look
+        // The words that were read may be those of the key that the entry went to: they count if a second look
         // finds them as well.
         conditions = tables.conditions(source);
     }

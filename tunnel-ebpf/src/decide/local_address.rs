@@ -1,4 +1,4 @@
-//! Which of this host's own addresses a packet has.
+//! The local address of a packet: private, underlay or none of this host's.
 
 use core::hint::cold_path;
 
@@ -17,7 +17,7 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     private: A,
 ) -> Option<A> {
     let is_unaware = tables.has_moved() && {
-        // Of its own, or it would be asked whether the host has moved or not.
+        // A branch of its own: otherwise the question after a move is asked in any case.
         cold_path();
         peer.uses_former_source()
     };

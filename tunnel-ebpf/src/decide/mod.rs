@@ -127,7 +127,7 @@ fn written<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// What the ICMP message in `ip` is, if the beginning of one is there.
+/// The kind of the ICMP message in `ip`, if the beginning of one is there.
 #[inline(always)]
 fn icmp_message<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Message> {
     if !starts_message::<F>(ip) {

@@ -20,7 +20,7 @@ pub fn public_of<A: Address, T: Tables<A>>(
     translated(tables, peer, private, peer.counterpart(), ROLE_PUBLIC)
 }
 
-/// Who packets from `public`, an address of the peer that it was found under, are from.
+/// The private source of packets from `public`, the address that the peer was found under.
 ///
 /// # Errors
 /// [`Reason::Shadowed`] or [`Reason::Contended`].

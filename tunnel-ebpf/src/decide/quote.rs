@@ -57,7 +57,7 @@ pub fn mended_checksums<F: Family, P: Packet>(
     let inner = delta(F::addresses(quoted_header), new.quoted);
     let icmp_offset = new.header_len as usize + icmp::CHECKSUM_OFFSET;
     let icmp = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
-    // What changes under the ICMP checksum. A quoted IPv4 header does not: its checksum makes up for
+    // The change under the ICMP checksum. A quoted IPv4 header adds none: its checksum makes up for
     // its addresses.
     let mut changed = if F::HEADER_HAS_CHECKSUM { 0 } else { inner };
     if F::ICMP_HAS_PSEUDO_HEADER {

@@ -1,8 +1,8 @@
-//! What one function of the programs makes of a packet, and whether the next one goes on.
+//! The result of one function of the programs, and the function that goes on.
 
 use tunnel_common::outcome::{Outcome, Reason};
 
-/// What one function makes of a packet.
+/// The result of one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// All there is to do.

@@ -5,7 +5,7 @@ use network_types::ip::IpProto;
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
-/// How many extension headers are looked at. RFC 8200 section 4.1 has six kinds, the destination
+/// The most extension headers that are looked at. RFC 8200 section 4.1 has six kinds, the destination
 /// options twice.
 pub const HEADERS_MAX: usize = 8;
 
@@ -19,7 +19,7 @@ const MORE_FRAGMENTS: u16 = 0x0001;
 /// The length of the fragment header, and of the shortest other one.
 const UNIT: u32 = 8;
 
-/// What lies behind the extension headers.
+/// The part behind the extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// Where the walk ended.
@@ -28,7 +28,7 @@ pub struct Chain {
     pub len: u32,
     /// The payload's protocol number.
     pub protocol: u8,
-    /// Which part of its datagram the packet is.
+    /// The part of its datagram that the packet is.
     pub fragment: Fragment,
     /// The identification of its fragments, as it stands in memory: a word, for the sake of the stack.
     pub identification: u32,
@@ -49,7 +49,7 @@ pub enum End {
 }
 
 impl Chain {
-    /// That of a packet without extension headers.
+    /// The result for a packet without extension headers.
     #[must_use]
     #[inline(always)]
     pub const fn none(protocol: u8) -> Self {
@@ -103,7 +103,7 @@ impl Chain {
 
 const LEN_MASK: u64 = 0xf_ffff;
 
-/// Whether the walk has a header of this number to go past.
+/// True if the walk has a header of this number to go past.
 #[must_use]
 #[inline(always)]
 pub const fn is_extension(next_header: u8) -> bool {

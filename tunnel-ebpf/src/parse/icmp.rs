@@ -23,7 +23,7 @@ const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 
-/// What an ICMP or ICMPv6 message is.
+/// The kinds of ICMP and ICMPv6 messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// It quotes the packet that it is about.
@@ -38,7 +38,7 @@ pub enum Message {
     Other,
 }
 
-/// What a message of this type is (RFC 1122, section 3.2.2: the error messages).
+/// The kind of a message of this type (RFC 1122, section 3.2.2: the error messages).
 #[must_use]
 #[inline(always)]
 pub const fn message(message_type: u8) -> Message {
@@ -66,7 +66,7 @@ pub const fn quote_len(message: [u8; 8]) -> u32 {
     }
 }
 
-/// Whether `ip` holds the start of an ICMP message, whole header included.
+/// True if `ip` holds the start of an ICMP message, whole header included.
 #[must_use]
 #[inline(always)]
 pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {

@@ -28,7 +28,7 @@ pub const fn quote_len(message: [u8; 8]) -> u32 {
     }
 }
 
-/// What a message of this type is.
+/// The kind of a message of this type.
 #[must_use]
 #[inline(always)]
 pub const fn message(message_type: u8) -> Message {

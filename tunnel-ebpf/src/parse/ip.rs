@@ -1,4 +1,4 @@
-//! What is known of a packet's IP headers, of either version.
+//! The facts of a packet's IP headers, of either version.
 
 use crate::address::Addresses;
 
@@ -11,7 +11,7 @@ pub struct Ip<A> {
     pub payload_len: u32,
     /// The payload's protocol number.
     pub protocol: u8,
-    /// Which part of its datagram this is.
+    /// The part of its datagram that this is.
     pub fragment: Fragment,
     /// The identification, in network order: what the fragments of a datagram share. IPv4's takes up
     /// the first two bytes.
@@ -20,7 +20,7 @@ pub struct Ip<A> {
     pub addresses: Addresses<A>,
 }
 
-/// Which part of its datagram a packet is.
+/// The part of its datagram that a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
     /// All of it.

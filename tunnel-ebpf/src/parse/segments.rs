@@ -1,4 +1,4 @@
-//! How many packets a segmented one becomes.
+//! The number of packets that a segmented one becomes.
 
 use core::mem::offset_of;
 

@@ -10,7 +10,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// What the flags of a segment say of whether its sender knows the connection.
+/// The flags of a segment, as a sign that its sender knows the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// A SYN without ACK: it opens one.

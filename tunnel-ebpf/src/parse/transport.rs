@@ -26,13 +26,13 @@ pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 
 /// A checksum that covers the addresses through a pseudo-header, or none.
 ///
-/// Not an `Option`: the optimiser would compute with the offset before it looks whether there is
+/// No `Option`: the optimiser would compute with the offset before it looks whether there is
 /// one, and the verifier refuses to read what is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PseudoHeaderChecksum {
     /// Where it stands, from the start of the transport header; 0 if there is none.
     pub offset: usize,
-    /// Whether there is one, and what zero means in it.
+    /// Its kind: none, or the meaning of zero in it.
     pub kind: ChecksumKind,
 }
 
@@ -91,7 +91,7 @@ pub fn checksum_to_update<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeader
 /// The checksum of `protocol`, whose header `ip`'s payload begins with.
 ///
 /// # Errors
-/// As for [`checksum_to_update`].
+/// The same as for [`checksum_to_update`].
 #[inline(always)]
 fn checksum_of<F: Family>(
     protocol: u8,
@@ -104,7 +104,7 @@ fn checksum_of<F: Family>(
     Ok(F::pseudo_header_checksum(protocol))
 }
 
-/// Whether the transport header of `protocol` starts with two ports.
+/// True if the transport header of `protocol` starts with two ports.
 #[must_use]
 #[inline(always)]
 pub const fn has_ports(protocol: u8) -> bool {

@@ -45,12 +45,12 @@ pub struct Cli {
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Rewrite on an interface, as the file says; once more after the file has changed
@@ -112,7 +112,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         json: bool,
     },
 
-    /// What is attached, to what, since when, by which version; and whether it works
+    /// Show what is attached: hook, version, time, peers; and its health
     #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
         Exits with 1 if something is not as it should be.")]
     Status {
@@ -138,7 +138,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         watch: bool,
     },
 
-    /// What attach would change with this file on what is attached; changes nothing
+    /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
         rewrite diff --config new.toml --json\n\n\
         `+` comes, `-` goes, `~` is another way. Refused like attach, if attach would be.")]
@@ -146,10 +146,10 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Which member this host is, where its addresses do not tell; several times on a gateway
+        /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
-        /// Which interface.
+        /// The interface.
         #[command(flatten)]
         on: On,
         /// As JSON (docs/json.md)
@@ -175,7 +175,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
     #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
         Exits with 4 if nothing is on trial.")]
     Confirm {
-        /// Which interface.
+        /// The interface.
         #[command(flatten)]
         on: On,
     },
@@ -187,7 +187,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Which member this host is, where its addresses do not tell; several times on a gateway
+        /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
         /// Where packets are to meet the program on the way in
@@ -205,14 +205,14 @@ pub struct AttachArgs {
     /// The file, the same on every host
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Which member this host is, where its addresses do not tell; several times on a gateway, which
+    /// Name of the member that this host is, where its addresses do not tell; several times on a gateway, which
     /// stands in front of the hosts that have the private addresses
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
     /// Where packets meet the program on the way in: tc, unless it is attached already
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
-    /// Which tagged frames are handled: none, since they belong to another network; any, beside those
+    /// Tagged frames to handle: none, since they belong to another network; any, beside those
     /// without a tag; or those of one VLAN alone. As it is if attached already, else none
     #[arg(long, value_name = "none|any|ID")]
     pub vlan: Option<Vlan>,
@@ -222,17 +222,17 @@ pub struct AttachArgs {
     /// The network of the file that the interface is on, where the file does not tell by its name
     #[arg(long, value_name = "NAME")]
     pub network: Option<NetworkName>,
-    /// For how long packets from where peers were until now are accepted, such as 30s; in place of
+    /// Accept packets from peers' former addresses for this time, such as 30s; in place of
     /// what the file says
     #[arg(long, value_name = "TIME", value_parser = drain)]
     pub drain: Option<Drain>,
-    /// How tc runs the programs: tcx where the kernel has it, else clsact
+    /// Hook of tc: tcx where the kernel has it, else clsact
     #[arg(long, value_enum, default_value_t = HookArg::Auto)]
     pub hook: HookArg,
 }
 
 impl AttachArgs {
-    /// What was asked for.
+    /// The request of an attach.
     pub fn request(self, verbose: bool) -> Request {
         Request {
             interface: self.interface,
@@ -261,7 +261,7 @@ pub enum IngressArg {
 }
 
 impl IngressArg {
-    /// What was asked for.
+    /// The place that was asked for.
     pub const fn wanted(self) -> Ingress {
         match self {
             Self::Tc => Ingress::Tc,
@@ -283,7 +283,7 @@ pub enum HookArg {
 }
 
 impl HookArg {
-    /// What was asked for, if anything.
+    /// The hook that was asked for, if one was.
     pub const fn wanted(self) -> Option<Hook> {
         match self {
             Self::Auto => None,
@@ -299,13 +299,13 @@ pub struct ApplyArgs {
     /// The file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Which member this host is, where its addresses do not tell; several times on a gateway
+    /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
     /// Go back to what ran before after this time (60s, 5m), unless `rewrite confirm` comes
     #[arg(long, value_name = "TIME")]
     pub confirm_within: Option<ConfirmWithin>,
-    /// Which interface.
+    /// The interface.
     #[command(flatten)]
     pub on: On,
     /// As JSON (docs/json.md)
@@ -343,7 +343,7 @@ pub struct DetachArgs {
     pub gone: bool,
 }
 
-/// Which interface's peers.
+/// The interface of the peers.
 #[derive(Args, Debug)]
 pub struct On {
     /// The interface, where more than one is attached

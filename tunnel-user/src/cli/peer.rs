@@ -82,7 +82,7 @@ Examples:
     },
 }
 
-/// Which network the traffic goes by.
+/// The network for the traffic.
 #[derive(Args, Debug)]
 pub struct By {
     /// Have the traffic go by this network of the file, of which an interface is attached
@@ -93,14 +93,14 @@ pub struct By {
     pub all: bool,
 }
 
-/// What can be changed of a peer.
+/// The parts of a peer that can be changed.
 #[derive(Args, Debug)]
 #[group(multiple = true)]
 pub struct Properties {
     /// Where it is reached from now on; that of the other family stays
     #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
     public: Vec<Public>,
-    /// Whether plain packets from its private addresses are let through as well
+    /// True if plain packets from its private addresses are let through as well
     #[arg(long, value_name = "true|false")]
     direct: Option<bool>,
     /// Packets of this protocol and port are left alone, in place of its present rules
@@ -109,14 +109,14 @@ pub struct Properties {
     /// It has no bypass rules of its own any more
     #[arg(long, conflicts_with = "bypass")]
     no_bypass: bool,
-    /// For how long packets from where it was are accepted, such as 30s; 0s without --public ends
+    /// Accept packets from its former address for this time, such as 30s; 0s without --public ends
     /// that now
     #[arg(long, value_name = "TIME", value_parser = drain)]
     drain: Option<Drain>,
 }
 
 impl Properties {
-    /// Whether nothing is to be changed.
+    /// True if nothing is to be changed.
     pub fn is_empty(&self) -> bool {
         let Self { public, direct, bypass, no_bypass, drain } = self;
         let no_rules = bypass.is_empty() && !no_bypass;

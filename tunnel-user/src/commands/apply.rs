@@ -19,25 +19,25 @@ use crate::trial::{
     State, Trial, require_none,
 };
 
-/// What was asked for.
+/// The request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The file.
     pub config: PathBuf,
-    /// Which members this host is, where its addresses do not tell.
+    /// The members that this host is, where its addresses do not tell.
     pub self_names: Vec<String>,
-    /// For how long the change is on trial; without, it is final.
+    /// The time of the trial; without, the change is final.
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface, if more than one is attached.
     pub interface: Option<String>,
 }
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was before, and what has changed.
+    /// The changes against the state before.
     pub difference: Difference,
-    /// What is attached.
+    /// The attachment.
     pub attached: attach::report::Report,
     /// The trial, if it is one.
     pub trial: Option<Trial>,
@@ -79,7 +79,7 @@ pub async fn run(
     drop(running);
     match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(attached) => {
-            // Of what a killed attach had left, it is another one now.
+            // After the remains of a killed attach, it is another one now.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
             let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
             if let Err(failure) = state.record(&trial) {

@@ -31,7 +31,7 @@ use crate::plan::peers::PeerAddresses;
 use crate::plan::routes::changes;
 use crate::trial;
 
-/// How much a finding matters.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// As it should be.
@@ -45,9 +45,9 @@ pub enum Level {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How much it matters.
+    /// Its weight.
     pub level: Level,
-    /// What was found, and what to do about it.
+    /// The finding, and the remedy.
     pub what: String,
 }
 
@@ -180,7 +180,7 @@ async fn network(
     let (membership, left_out) = match membership {
         Ok(found) => found,
         Err(failure) => {
-            // What would be in the way of any member.
+            // The obstacles for any member.
             findings.extend(snapshot.loopback().err().map(bad));
             findings.push(bad(failure));
             return Ok(None);

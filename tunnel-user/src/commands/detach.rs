@@ -17,7 +17,7 @@ use crate::ops::detach::{Report, locked};
 use crate::ops::{gone_namespaces, lost_pins, upgrade};
 use crate::trial::State;
 
-/// Which interfaces to detach.
+/// The interfaces to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One.

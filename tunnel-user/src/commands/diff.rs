@@ -13,7 +13,7 @@ use crate::ops::load_file;
 /// `self_names`, a gateway stays who it is.
 ///
 /// # Errors
-/// As for an attach with this file, which would be refused then; and if nothing is attached.
+/// The errors of an attach with this file, which would be refused then; and if nothing is attached.
 pub async fn run(
     config: &Path,
     self_names: &[String],

@@ -23,7 +23,7 @@ use crate::ops::{private_in_arp, upgrade};
 use crate::plan::vlan::Vlan;
 use crate::trial;
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The interface.

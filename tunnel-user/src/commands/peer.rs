@@ -28,7 +28,7 @@ use crate::plan::route::RouteChanges;
 use crate::plan::selves;
 use crate::plan::settings::{InterfaceSettings, both, settings};
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface whose peers changed.
@@ -37,7 +37,7 @@ pub struct Report {
     pub before: Option<NamedPeer>,
     /// The peer as it is, if it is there.
     pub after: Option<NamedPeer>,
-    /// For how long packets from where the peer was are accepted.
+    /// The time for which packets from the peer's former address are accepted.
     pub drain: Drain,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
@@ -121,7 +121,7 @@ async fn apply(
 ) -> Result<(), Error> {
     let wanted = &edited.membership;
     let Running { folder, maps, attachment, .. } = running;
-    // What the programs have been loaded for and is no longer needed, they may keep.
+    // The programs may keep settings that are no longer needed.
     let has_moved = attachment.settings.moved == 1;
     let needed = settings(wanted, &InterfaceSettings::from(&attachment.settings), has_moved);
     let needed = both(&attachment.settings, &needed);

@@ -16,10 +16,10 @@ use crate::trial::{
     ANOTHER_BEGUN, AttachId, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
 };
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// What ran before the trial runs again.
+    /// The state before the trial is back.
     WentBack(Box<(Trial, Report)>),
     /// There was nothing to do; why.
     Nothing(String),
@@ -96,7 +96,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     let report = match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
-            // What had been done is undone.
+            // The steps are undone.
             trial.phase = phase;
             record(&state, &trial);
             return Err(failure);

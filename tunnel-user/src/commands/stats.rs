@@ -19,13 +19,13 @@ pub struct Stats {
 pub struct Interface {
     /// Its name.
     pub interface: String,
-    /// What was rewritten, by peer.
+    /// The rewritten packets, by peer.
     pub peers: Vec<Peer>,
-    /// What was not rewritten although it concerned a peer, by direction and reason.
+    /// The packets that concerned a peer and were left as they were, by direction and reason.
     pub not_rewritten: Vec<NotRewritten>,
 }
 
-/// What was rewritten for one peer.
+/// The rewritten packets of one peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Peer {
     /// Its name.
@@ -49,7 +49,7 @@ pub struct NotRewritten {
     pub description: &'static str,
     /// pass or drop.
     pub verdict: &'static str,
-    /// How much.
+    /// The amount.
     #[serde(flatten)]
     pub counter: Counter,
 }

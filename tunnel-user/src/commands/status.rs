@@ -53,7 +53,7 @@ pub struct Interface {
     pub interface: String,
     /// The network of the file that it is on; null where the file has none.
     pub network: Option<String>,
-    /// How tc runs the programs: tcx or clsact.
+    /// The hook of tc: tcx or clsact.
     pub hook: &'static str,
     /// Where the program on the way in runs: tc, xdp or xdp-generic.
     pub ingress: &'static str,
@@ -67,9 +67,9 @@ pub struct Interface {
     pub pins: String,
     /// The members that this host is.
     pub local_members: Vec<LocalMember>,
-    /// Whether it stands in front of them, and they are other hosts.
+    /// True if it stands in front of them, and they are other hosts.
     pub gateway: bool,
-    /// What is left alone between this host and any peer.
+    /// The bypass rules between this host and any peer.
     pub bypass: Vec<String>,
     /// The peers, sorted by name.
     pub peers: Vec<Peer>,
@@ -77,9 +77,9 @@ pub struct Interface {
     pub trial: Option<Trial>,
     /// The file whose trial nobody confirmed, if nothing was applied since.
     pub rolled_back: Option<RolledBack>,
-    /// What was looked at, and whether it is as it should be.
+    /// The findings: each thing that was looked at, and its state.
     pub health: Vec<Finding>,
-    /// Whether all of it is.
+    /// True if all of it is.
     pub healthy: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct LocalMember {
     pub public: Vec<String>,
     /// The addresses of its interface.
     pub underlay: Vec<String>,
-    /// Those from before it moved, at which it is still reached.
+    /// The underlay addresses from before it moved, at which it is still reached.
     pub former_underlay: Vec<String>,
 }
 
@@ -126,9 +126,9 @@ pub struct Peer {
     pub draining: Vec<Draining>,
     /// The pairs of addresses that it has yet to show that it holds.
     pub awaited: Vec<AwaitedPair>,
-    /// Whether plain packets from its private addresses are let through.
+    /// True if plain packets from its private addresses are let through.
     pub direct: bool,
-    /// What is left alone between it and this host.
+    /// The bypass rules between it and this host.
     pub bypass: Vec<String>,
 }
 
@@ -137,7 +137,7 @@ pub struct Peer {
 pub struct Draining {
     /// The address.
     pub public: String,
-    /// For how many more seconds; nothing for as long as nobody changes it.
+    /// The seconds that are left; nothing for as long as nobody changes it.
     pub seconds: Option<u32>,
 }
 
@@ -198,14 +198,14 @@ pub struct Trial {
     pub config: String,
     /// When it is taken back (RFC 3339, UTC).
     pub until: String,
-    /// Whether that is over, and it could not be taken back yet.
+    /// True if that is over, and it could not be taken back yet.
     pub overdue: bool,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
 }
 
 impl Trial {
-    /// What is told of a trial that is written down.
+    /// The report of a trial that is written down.
     ///
     /// # Errors
     /// If the kernel does not tell the time.

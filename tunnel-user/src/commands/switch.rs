@@ -22,13 +22,13 @@ use crate::plan::routes;
 /// Whose traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// That of the peer of this name or private address.
+    /// The peer of this name or private address.
     One(String),
-    /// That of all peers on the network.
+    /// All peers on the network.
     All,
 }
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface that the traffic goes by.
@@ -81,7 +81,7 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Error> 
         wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
     }
     let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
-    // Those of the others stay: only what is wanted here is to be set.
+    // The routes of the others stay: only the wanted ones here are set.
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
     let mut steps: Vec<Undo> = Vec::new();

@@ -1,9 +1,9 @@
-//! What a member claims for itself, as the checks between members see it.
+//! The claims of a member, as the checks between members see them.
 
 use super::Member;
 use crate::model::{Mapping, MemberName, Prefix, Role};
 
-/// What one member claims for itself. Where it comes from, a file or a running map, does not matter.
+/// The claims of one member, from a file or from a running map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     /// Its name, if it is known.

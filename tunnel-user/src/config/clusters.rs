@@ -1,4 +1,4 @@
-//! What a file says: the cluster as it is on each of its networks.
+//! The content of a file: the cluster on each of its networks.
 
 use super::Cluster;
 use super::network::NetworkName;
@@ -10,7 +10,7 @@ use crate::model::text::list;
 pub struct Clusters(Vec<Cluster>);
 
 impl Clusters {
-    /// None is an error of the caller's: a file has at least one.
+    /// An empty list is the caller's fault: a file has at least one.
     pub(super) const fn new(clusters: Vec<Cluster>) -> Self {
         Self(clusters)
     }
@@ -53,7 +53,7 @@ impl Clusters {
         }
     }
 
-    /// How far ahead a network stands in the file: 0 is the one to prefer. Networks that the file does
+    /// The rank of a network in the file: 0 is the one to prefer. Networks that the file does
     /// not have come last.
     #[must_use]
     pub fn rank(&self, name: Option<&str>) -> usize {

@@ -1,4 +1,4 @@
-//! What no two members can share.
+//! The conflicts between members: two of them share something that must be unique.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -51,7 +51,7 @@ impl Conflict {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn help(&self) -> String {
         let (place, with) = match self {

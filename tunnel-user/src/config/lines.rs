@@ -12,7 +12,7 @@ impl Lines {
         Self::of_piece(text, 1)
     }
 
-    /// Those of a piece of a text, which begins on the line `first`.
+    /// The lines of a piece of text, which begins on the line `first`.
     pub(super) fn of_piece(text: &str, first: usize) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts =

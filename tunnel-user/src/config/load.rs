@@ -24,7 +24,7 @@ pub fn load(path: &Path) -> Result<Clusters, ConfigError> {
 /// Like [`load`], with the very text that it was read from.
 ///
 /// # Errors
-/// Those of [`load`].
+/// The errors of [`load`].
 pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
     let text = read(path)
         .map_err(|error| unreadable(&error))

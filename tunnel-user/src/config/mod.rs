@@ -63,7 +63,7 @@ impl Cluster {
         &self.bypass
     }
 
-    /// For how long packets from where a peer was are accepted.
+    /// The time for which packets from a peer's former address are accepted.
     #[must_use]
     pub const fn drain(&self) -> Drain {
         self.drain
@@ -88,7 +88,7 @@ pub struct Member {
     pub v4: Option<Mapping>,
     /// Its IPv6 addresses.
     pub v6: Option<Mapping>,
-    /// Whether packets with its private address as source are let through at ingress.
+    /// True if packets with its private address as source are let through at ingress.
     pub direct: bool,
     /// The rules that concern all of its own traffic.
     pub bypass: BTreeSet<BypassRule>,

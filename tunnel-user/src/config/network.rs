@@ -38,7 +38,7 @@ impl std::str::FromStr for NetworkName {
 pub struct Network {
     /// Its name, which no other network has.
     pub name: NetworkName,
-    /// What the interface is called, on whatever host; on no other network.
+    /// The name of the interface on every host; unique to this network.
     pub interfaces: Vec<String>,
 }
 

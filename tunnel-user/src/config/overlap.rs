@@ -1,4 +1,4 @@
-//! Which of many ranges share an address, without comparing each with each.
+//! The ranges that share an address, found without comparing each with each.
 //!
 //! Two prefixes are disjoint, or one holds the other. So it is enough to walk all ranges by their
 //! first address, the wider before the narrower, with a stack of those that hold the current one.
@@ -129,7 +129,7 @@ mod tests {
         sorted_pairs(&overlaps(members, rule))
     }
 
-    /// Of the ranges as private ones of members 0, 1, ... and public ones of the members after them.
+    /// The ranges count as private ones of members 0, 1, ... and as public ones of the members after them.
     fn across(private_ranges: &[&str], public_ranges: &[&str]) -> Vec<(usize, usize)> {
         let members = [private(private_ranges), public(public_ranges)].concat();
         pairs(&members, Rule::between_members(Role::Private, Role::Public))

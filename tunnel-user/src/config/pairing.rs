@@ -1,4 +1,4 @@
-//! What the addresses of one member must have in common.
+//! The rules that bind the addresses of one member.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl Mismatch {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

@@ -18,10 +18,10 @@ const LENGTH: usize = 64 << 10;
 /// Bytes of a text that is read as a whole, at most. The tree of as many newlines takes 230 MB.
 pub(super) const WHOLE_MAX: usize = 4 << 20;
 
-/// What each member begins with, on a line of its own.
+/// The first line of each member.
 const HEADER: &str = "[[member]]";
 
-/// What `text` holds; nothing if it is short, or has to be read as a whole.
+/// The pieces of `text`; nothing if it is short, or has to be read as a whole.
 pub(super) fn read(text: &str) -> Option<RawFile> {
     if text.len() > LENGTH { read_by(text, LENGTH) } else { None }
 }

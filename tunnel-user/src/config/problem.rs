@@ -1,4 +1,4 @@
-//! What is wrong with a file, and how it is told.
+//! The problems of a file, and their text.
 
 use std::error::Error;
 use std::fmt;
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 pub struct Problem {
     /// The line, from 1, of the key or value at fault; none if the file could not be read.
     pub line: Option<usize>,
-    /// What is wrong, on one line.
+    /// The fault, on one line.
     pub message: String,
-    /// What to do about it, on one line.
+    /// The remedy, on one line.
     pub help: String,
 }
 
@@ -55,7 +55,7 @@ impl ConfigError {
         &self.file
     }
 
-    /// What is wrong with it.
+    /// The fault.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

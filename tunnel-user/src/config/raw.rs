@@ -59,7 +59,7 @@ impl Reader {
         Self { lines, problems: Vec::new() }
     }
 
-    /// What was wrong.
+    /// The fault.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
@@ -88,7 +88,7 @@ impl Reader {
         file
     }
 
-    /// What a part of a file holds.
+    /// The content of a part of a file.
     pub(super) fn part(&mut self, root: &DeTable<'_>) -> RawFile {
         let mut file = RawFile {
             networks: Vec::new(),
@@ -191,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// What a member has under `key`: the same in all networks, or in each that is named.
+    /// The values of a member under `key`: one for all networks, or one for each that is named.
     fn by_network(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> (Texts, Vec<InNetwork>) {
         let DeValue::Table(table) = value.get_ref() else {
             return (self.addresses(key, value), Vec::new());

@@ -1,4 +1,4 @@
-//! What a file holds: keys and values of the right types, each with its line.
+//! The content of a file: keys and values of the right types, each with its line.
 
 use crate::model::Role;
 
@@ -9,7 +9,7 @@ pub(super) struct Located<T> {
     pub(super) line: usize,
 }
 
-/// What a member has under one key.
+/// The value of a member under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Given<T> {
     /// Nothing.
@@ -41,7 +41,7 @@ pub(super) struct RawMember {
     pub(super) underlay_in: Vec<InNetwork>,
 }
 
-/// What a member has under one key in the network that is named.
+/// The value of a member under one key in the network that is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InNetwork {
     pub(super) network: Located<String>,
@@ -79,7 +79,7 @@ impl RawMember {
         Self { public, underlay, ..self.clone() }
     }
 
-    /// What the member has under the role's key.
+    /// The value under the role's key.
     pub(super) fn addresses(&self, role: Role) -> &Texts {
         match role {
             Role::Private => &self.private,
@@ -97,13 +97,13 @@ pub(super) struct RawNetwork {
     pub(super) interface: Texts,
 }
 
-/// What a file holds, members of a wrong type among it.
+/// The content of a file, with members of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawFile {
     pub(super) networks: Vec<RawNetwork>,
     pub(super) members: Vec<RawMember>,
     /// The rules of the whole cluster.
     pub(super) bypass: Texts,
-    /// For how long packets from where a peer was are accepted.
+    /// The time for which packets from a peer's former address are accepted.
     pub(super) drain: Given<String>,
 }

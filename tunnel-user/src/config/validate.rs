@@ -57,7 +57,7 @@ struct View {
 
 fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
     if networks.is_empty() {
-        // That there is no such network has been told.
+        // The missing network has been reported.
         let given = |plain: Texts, named: &[InNetwork]| {
             if named.is_empty() { plain } else { Given::Wrong }
         };
@@ -85,7 +85,7 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
                 if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
-        // Of a network or an address that is wrong, more would only follow.
+        // Further problems of a wrong network or address would only follow from it.
         if problems.is_empty() && members.iter().flatten().count() == 1 {
             let line = members.iter().flatten().map(|member| member.line).next();
             problems.push(Problem::at(
@@ -136,7 +136,7 @@ fn brought_together(views: &[View]) -> Vec<Cow<'_, Checked>> {
     members
 }
 
-/// What is wrong with a member is found on each of its networks.
+/// The faults of a member are found on each of its networks.
 fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
     let mut told = Vec::new();
     for problem in problems {
@@ -197,7 +197,7 @@ impl Checked {
     fn claim(&self) -> Claim {
         let public = self.plain(Role::Public);
         let mut underlay = self.plain(Role::Underlay);
-        // That of its own which is written out is no other than that which is left out.
+        // An underlay that is written out equals the one that is left out.
         underlay.retain(|range| !public.contains(range));
         Claim { name: self.name.clone(), private: self.plain(Role::Private), public, underlay }
     }

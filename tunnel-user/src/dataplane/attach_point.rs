@@ -93,7 +93,7 @@ impl Ingress {
         }
     }
 
-    /// Which of XDP's modes it is, if any.
+    /// The mode of XDP, if it is one.
     #[must_use]
     pub const fn xdp_mode(self) -> Option<XdpMode> {
         match self {

@@ -32,11 +32,11 @@ pub struct AttachedProgram {
     pub direction: Direction,
     /// Its id, as in `bpftool prog show id`.
     pub id: u32,
-    /// How it is attached.
+    /// The kind of its attachment.
     pub by: By,
 }
 
-/// How a program is attached.
+/// The kinds of attachment of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
     /// By a link of tcx; of id 0 if there is none.

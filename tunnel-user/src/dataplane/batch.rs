@@ -23,7 +23,7 @@ const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
 const BPF_MAP_DELETE_BATCH: libc::c_long = 27;
 
-/// What union bpf_attr holds for these commands.
+/// The part of union bpf_attr for these commands.
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
@@ -37,10 +37,10 @@ struct Batch {
     flags: u64,
 }
 
-/// Whether the error says that the kernel has no such command, or the map's type does not know it.
+/// True if the error says that the kernel has no such command, or the map's type does not know it.
 #[must_use]
 pub fn is_unsupported(error: &io::Error) -> bool {
-    /// Of the kernel's own errors (include/linux/errno.h); it gets out to programs here.
+    /// One of the kernel's own errors (include/linux/errno.h), which programs see here.
     const ENOTSUPP: i32 = 524;
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
 }

@@ -12,7 +12,7 @@ use super::maps::{Maps, full};
 use crate::error::{Context as _, Error};
 
 impl Maps {
-    /// What was rewritten for the peer in `slot`, on all CPUs.
+    /// The rewritten packets of the peer in `slot`, on all CPUs.
     ///
     /// # Errors
     /// If the kernel refuses.

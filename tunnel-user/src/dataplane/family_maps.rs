@@ -50,7 +50,7 @@ where
         Ok(single.chain(prefixes.iter().map(|(key, peer)| (range(key), *peer))).collect())
     }
 
-    /// How many entries `peers_*` and `prefixes_*` have.
+    /// The number of entries of `peers_*` and `prefixes_*`.
     pub fn count(&self) -> Result<usize, Error> {
         let single = self.peers.entries().context(|| format!("reading {}", self.names.peers))?;
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
@@ -124,10 +124,10 @@ where
     }
 }
 
-/// How a change is made. Those alike go together, in no order.
+/// The kind of a change. Changes of one kind go together, in no order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Of entries with this role: from where packets are accepted is known before they are sent.
+    /// Entries with this role: packets are accepted before they are sent.
     SetSingle(u8),
     RemoveSingle,
     Prefix,

@@ -184,7 +184,7 @@ pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
     Ok(info.id())
 }
 
-/// Whether packets that cross the interface of index `link` meet a direction's pinned program: that
+/// True if packets that cross the interface of index `link` meet a direction's pinned program: that
 /// of the last attach, or of one that was killed while it exchanged them.
 pub async fn runs(
     folder: &Folder,
@@ -213,7 +213,7 @@ pub(super) async fn running(
     one_of(folder, &pins, place, direction, netlink, link).await
 }
 
-/// Whether packets that cross the interface of index `link` meet one of the programs that are pinned at
+/// True if packets that cross the interface of index `link` meet one of the programs that are pinned at
 /// `pins`, by the pinned link or at our place among clsact's filters.
 pub(super) async fn runs_one_of(
     folder: &Folder,

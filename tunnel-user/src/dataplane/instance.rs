@@ -8,7 +8,7 @@ use crate::error::{Context as _, Error};
 use crate::host::lock_file::LockFile;
 use crate::host::runtime_folder::RUNTIME;
 
-/// That this process is the interface's daemon, until it is dropped.
+/// The claim of this process to be the interface's daemon, until it is dropped.
 pub struct Instance {
     _file: LockFile,
 }

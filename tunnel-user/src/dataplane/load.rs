@@ -26,7 +26,7 @@ const LOG_OFF: u8 = 0;
 /// aya_log::Level::Debug.
 const LOG_DEBUG: u8 = 4;
 
-/// For how long signals may keep a program from being verified.
+/// The longest time for which signals may keep a program from being verified.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The object, in the kernel.
@@ -72,14 +72,14 @@ impl Loaded {
     }
 }
 
-/// What the programs are loaded for.
+/// The options of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Where they are to run.
     pub place: AttachPoint,
-    /// What they have to deal with.
+    /// The settings of the programs.
     pub settings: Settings,
-    /// Whether they log every packet that concerns a peer and that they do not rewrite.
+    /// True if they log every packet that concerns a peer and that they do not rewrite.
     pub verbose: bool,
 }
 
@@ -96,7 +96,7 @@ pub fn load(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Resu
 /// Like [`load`], the programs of either ABI over the maps that `folder` has for them.
 ///
 /// # Errors
-/// As for [`load`].
+/// The same as for [`load`].
 pub(super) fn load_of(
     abi: Abi,
     folder: &Folder,
@@ -110,7 +110,7 @@ pub(super) fn load_of(
 /// Like [`load`], over maps that are all made with `capacity` and pinned beside those that are there.
 ///
 /// # Errors
-/// As for [`load`].
+/// The same as for [`load`].
 pub(super) fn load_into_new(
     folder: &Folder,
     capacity: &Capacity,
@@ -124,7 +124,7 @@ pub(super) fn load_into_new(
 /// lets go of them.
 ///
 /// # Errors
-/// As for [`load`].
+/// The same as for [`load`].
 pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);

@@ -20,7 +20,7 @@ pub struct Begun(());
 #[must_use]
 pub fn begin() -> Begun {
     set(Some(thread::spawn(|| {
-        // What a load asks first.
+        // The question before each load.
         let _ = aya::features();
         EbpfLoader::new()
     })));

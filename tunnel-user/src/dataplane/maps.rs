@@ -33,13 +33,13 @@ const BPF_NOEXIST: u64 = 1;
 /// The members that this host is, as they are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedSelves {
-    /// Who they are.
+    /// The members.
     pub identity: Identity,
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
 }
 
-/// How many entries there are.
+/// The number of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Slots that have a name.
@@ -114,7 +114,7 @@ impl Maps {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
-    /// How many entries there are of names, of peers and of bypass rules.
+    /// The number of names, of ranges of peers and of bypass rules.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -168,7 +168,7 @@ impl Maps {
         self.v6.retain_selves(&wanted.v6)
     }
 
-    /// Who this host is; nobody after an attach that was killed early.
+    /// The identity of this host; no member after an attach that was killed early.
     ///
     /// # Errors
     /// If the kernel refuses, or a name is not one.
@@ -282,7 +282,7 @@ impl Maps {
         self.members.remove(slots).context(|| format!("removing from {}", maps::MEMBERS))
     }
 
-    /// What is attached.
+    /// The attachment.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -314,12 +314,12 @@ fn open<T: TryFrom<Map, Error = MapError>>(
         .context(|| format!("opening {}", path.display()))
 }
 
-/// What it means that `map` could not be written.
+/// The error for a write to `map` that failed.
 pub(super) fn full(error: MapError, map: &str) -> Error {
     let is_full = match &error {
         MapError::SyscallError(error) => matches!(
             error.io_error.raw_os_error(),
-            // Of a trie, the latter (Linux, kernel/bpf/lpm_trie.c, trie_update_elem).
+            // A trie gives the latter (Linux, kernel/bpf/lpm_trie.c, trie_update_elem).
             Some(nix::libc::E2BIG | nix::libc::ENOSPC)
         ),
         MapError::OutOfBounds { .. } => true,

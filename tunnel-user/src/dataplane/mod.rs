@@ -1,4 +1,4 @@
-//! What is in the kernel: the object, its pins, its maps and the hooks that run it.
+//! The kernel's side: the object, its pins, its maps and the hooks that run it.
 
 pub mod attach_point;
 pub mod attached_programs;

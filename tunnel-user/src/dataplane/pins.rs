@@ -138,7 +138,7 @@ impl Folder {
         Self { path: self.path.join(name), interface: self.interface.clone() }
     }
 
-    /// Whether it is there.
+    /// True if it is there.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.path.exists()
@@ -218,7 +218,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether an attach that was killed left it before all the maps were there.
+    /// True if an attach that was killed left it before all the maps were there.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -274,7 +274,7 @@ impl Folder {
         Ok(others.map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
-    /// Whether a program or a link is pinned.
+    /// True if a program or a link is pinned.
     #[must_use]
     pub(super) fn has_programs(&self) -> bool {
         let programs = Program::ALL.into_iter().any(|program| self.program(program).exists());
@@ -309,7 +309,7 @@ impl Folder {
             result => result.context(what)?,
         }
         for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
-            // Not empty: another interface's pins are there.
+            // Another interface's pins are in the folder.
             if fs::remove_dir(parent).is_err() {
                 break;
             }

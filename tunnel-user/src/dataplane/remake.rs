@@ -32,7 +32,7 @@ use crate::plan::capacity::Capacity;
 type A4 = [u8; 4];
 type A6 = [u8; 16];
 
-/// How many entries the pinned maps can have.
+/// The capacity of the pinned maps.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -267,7 +267,7 @@ fn add<V: Pod>(
     let Pair { name, old, new } = pair;
     let what = || format!("copying {name}");
     let (Ok(before), now) = (old.get(&index, 0), new.get(&index, 0).context(what)?) else {
-        // Of a slot that there was not.
+        // A new slot has no counts yet.
         return Ok(());
     };
     let sums: Vec<V> = before.iter().zip(now.iter()).map(|(a, b)| plus(*a, *b)).collect();

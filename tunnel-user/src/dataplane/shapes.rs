@@ -1,4 +1,4 @@
-//! Whether pinned maps are those of this version, found out before they are used.
+//! The shapes of pinned maps, compared with this version's before they are used.
 
 use std::io;
 
@@ -23,7 +23,7 @@ use crate::error::{Error, is_io};
 type V4 = [u8; 4];
 type V6 = [u8; 16];
 
-/// Whether the maps that are pinned, maybe not all of them, have the shapes of ours.
+/// True if the maps that are pinned, maybe not all of them, have the shapes of ours.
 pub fn fit(folder: &Folder) -> bool {
     wanted().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
         MapInfo::from_pin(folder.map(wanted.name))
@@ -51,7 +51,7 @@ fn wanted() -> [Shape; 15] {
     ]
 }
 
-/// Whether the maps of ABI 2 that are pinned, maybe not all of them, have its shapes, and one of them is none
+/// True if the maps of ABI 2 that are pinned, maybe not all of them, have its shapes, and one of them is none
 /// of ours.
 pub fn fit_previous(folder: &Folder) -> bool {
     let pinned = SHAPES.into_iter().filter(|(name, ..)| folder.map(name).exists());

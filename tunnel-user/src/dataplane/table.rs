@@ -9,7 +9,7 @@ use aya::sys::SyscallError;
 
 use super::batch::{self, BATCH};
 
-/// How entries are read and changed.
+/// The way in which entries are read and changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchSupport {
     /// Many by one system call, for as long as the kernel does not refuse to.
@@ -39,7 +39,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
         Self { map, probe: Probe(Cell::new(support)) }
     }
 
-    /// How entries are read and changed now.
+    /// The way in which entries are read and changed now.
     #[must_use]
     pub const fn batch_support(&self) -> BatchSupport {
         self.probe.0.get()
@@ -127,7 +127,7 @@ fn is_not_found(error: &MapError) -> bool {
 struct Probe(Cell<BatchSupport>);
 
 impl Probe {
-    /// What `call`, by the name of `name`, did by batch; nothing if the kernel can't, which is remembered.
+    /// The result of `call`, by the name of `name`, by batch; nothing if the kernel can't, which is remembered.
     fn by_batch<T>(
         &self,
         name: &'static str,

@@ -18,7 +18,7 @@ const BPF_TCX_EGRESS: u32 = 47;
 /// BPF_MPROG_MAX).
 const PROGRAMS_MAX: usize = 64;
 
-/// What union bpf_attr holds for BPF_PROG_QUERY.
+/// The part of union bpf_attr for BPF_PROG_QUERY.
 #[repr(C)]
 struct Query {
     target_ifindex: u32,

@@ -62,7 +62,7 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
     }
 }
 
-/// What the kernel says to a request.
+/// The kernel's answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Accepted,

@@ -1,4 +1,4 @@
-//! Which addresses the kernel names on a link by ARP, in requests and in replies.
+//! The addresses that the kernel names on a link by ARP, in requests and in replies.
 //!
 //! A packet has its private source address until tc sees it, behind the neighbour look-up. With
 //! arp_announce at 0 the request for the gateway says "tell" that address: the private address is on
@@ -15,9 +15,9 @@ use crate::error::{Context as _, Error};
 /// A sysctl of an interface, of the two that keep a private address out of ARP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sysctl {
-    /// Which address requests come from.
+    /// The address that requests come from.
     Announce,
-    /// Which addresses are answered for.
+    /// The addresses that are answered for.
     Ignore,
 }
 

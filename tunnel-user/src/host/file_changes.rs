@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::{Context as _, Error};
 
-/// What happens to names in a folder, and to the folder.
+/// The events of names in a folder, and of the folder.
 const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_ATTRIB)
@@ -139,7 +139,7 @@ impl FileChanges {
                     None => self.look(Some(PATIENCE)),
                 },
             }
-            // Whatever happens in the folder, the caller's other events have their turn.
+            // A busy folder leaves the caller's other events their turn.
             tokio::task::yield_now().await;
         }
     }

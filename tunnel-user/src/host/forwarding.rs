@@ -1,10 +1,10 @@
-//! Whether the kernel forwards packets, as a gateway must, and filters by reverse path.
+//! The kernel's forwarding, which a gateway needs, and its filter by reverse path.
 
 use std::fs;
 
 use crate::model::Family;
 
-/// Whether packets that come in on `interface` are forwarded. IPv6 has a switch for all; a sysctl
+/// True if packets that come in on `interface` are forwarded. IPv6 has a switch for all; a sysctl
 /// that can't be read counts as on.
 #[must_use]
 pub fn forwards(family: Family, interface: &str) -> bool {
@@ -31,7 +31,7 @@ fn switch(family: Family, interface: &str) -> (String, String) {
     (path, format!("net.{name}"))
 }
 
-/// Whether packets on `interface` are dropped if the way back to their source leads elsewhere
+/// True if packets on `interface` are dropped if the way back to their source leads elsewhere
 /// (IPv4 alone; Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the two counts).
 #[must_use]
 pub fn strict_reverse_path(interface: &str) -> bool {
@@ -44,7 +44,7 @@ pub fn strict_reverse_path(interface: &str) -> bool {
     value("all").max(value(interface)) == 1
 }
 
-/// Whether IPv6 is switched off on `interface`.
+/// True if IPv6 is switched off on `interface`.
 #[must_use]
 pub fn ipv6_disabled(interface: &str) -> bool {
     fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"))

@@ -15,7 +15,7 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Whether it is administratively up.
+    /// True if it is administratively up.
     pub up: bool,
     /// Packets can cross it: it has a carrier, and no authentication is outstanding
     /// (IFF_LOWER_UP, IFF_DORMANT).
@@ -24,7 +24,7 @@ pub struct Link {
     pub link_type: LinkLayerType,
     /// Its kind (IFLA_INFO_KIND), `vxlan` for example: software devices have one.
     pub kind: Option<String>,
-    /// Whether it is an ipvlan device in mode l3s.
+    /// True if it is an ipvlan device in mode l3s.
     pub is_ipvlan_l3s: bool,
     /// The families whose packets a bridge of its own setting hands to netfilter (`nf_call_iptables`).
     pub bridge_netfilter: Vec<Family>,
@@ -38,7 +38,7 @@ pub struct Link {
     pub device: Option<BusDevice>,
     /// The bytes before the network header of its packets, if its type tells.
     pub header_len: Option<u8>,
-    /// Whether it asks for hardware addresses by ARP and neighbor discovery.
+    /// True if it asks for hardware addresses by ARP and neighbor discovery.
     pub has_hardware_addresses: bool,
     /// The ids of the XDP programs that it runs.
     pub xdp_programs: Vec<u32>,

@@ -1,4 +1,4 @@
-//! What stands before the network header in an interface's packets, by the interface's type.
+//! The link header of an interface's packets, by the interface's type.
 
 use rtnetlink::packet_route::link::LinkLayerType;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN};

@@ -1,4 +1,4 @@
-//! What is on this host apart from the dataplane: privileges, network namespace, links, addresses
+//! This host apart from the dataplane: privileges, network namespace, links, addresses
 //! and routes.
 
 pub mod arp;

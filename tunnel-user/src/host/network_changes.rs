@@ -6,7 +6,7 @@ use rtnetlink::{MulticastGroup, new_multicast_connection};
 
 use crate::error::{Context as _, Error};
 
-/// What has a say in whether the host is as the file says.
+/// The changes on the host that can make it differ from the file.
 const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,

@@ -1,4 +1,4 @@
-//! Which network namespace a command works in.
+//! The network namespace of a command.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;

@@ -68,7 +68,7 @@ impl Netlink {
             .find_map(|a| if let TcAttribute::Kind(kind) = a { Some(kind.clone()) } else { None }))
     }
 
-    /// Whether the interface has a clsact qdisc.
+    /// True if the interface has a clsact qdisc.
     ///
     /// # Errors
     /// If the kernel refuses.

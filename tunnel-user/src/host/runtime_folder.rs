@@ -9,14 +9,14 @@ use std::path::Path;
 /// The folder itself. Once made it stays: the service manager may have made it, for others as well.
 pub const RUNTIME: &str = "/run/rewrite";
 
-/// How often a folder is made anew. Each time, another command has come in between.
+/// The most tries to make a folder. Each failed one means that another command came in between.
 const TRIES: u32 = 1_000;
 
 /// Does `work`, which makes a file in `folder`. The folder is made before, and made again if another
 /// command has taken it away in between.
 ///
 /// # Errors
-/// Those of `work`, or of making the folder.
+/// The errors of `work`, or of making the folder.
 pub fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let make = || DirBuilder::new().recursive(true).mode(0o700).create(folder);
     for _ in 1..TRIES {

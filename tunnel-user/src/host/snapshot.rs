@@ -12,7 +12,7 @@ use crate::model::{Prefix, Private};
 /// The name of the loopback interface in every network namespace.
 pub const LOOPBACK: &str = "lo";
 
-/// What the kernel said about interfaces and addresses.
+/// The kernel's interfaces and addresses at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     links: Vec<Link>,

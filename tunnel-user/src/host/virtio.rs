@@ -20,7 +20,7 @@ mod feature {
 /// The longest packet without a frame's header that needs no big buffers.
 const ETH_DATA_LEN: u32 = 1500;
 
-/// Whether the interface is a virtio-net device whose driver runs no XDP program. What can't be read
+/// True if the interface is a virtio-net device whose driver runs no XDP program. What can't be read
 /// is taken for one that does.
 #[must_use]
 pub fn ignores_xdp(link: &Link) -> bool {

@@ -29,7 +29,7 @@ pub fn vlan_above<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
         .find(|above| above.kind.as_deref() == Some("vlan") && above.below == Some(link.index))
 }
 
-/// Whether the interface takes tags off by itself (`rx-vlan-offload`). No, for one that does not tell.
+/// True if the interface takes tags off by itself (`rx-vlan-offload`). No, for one that does not tell.
 #[must_use]
 pub fn are_taken_off(link: &Link) -> bool {
     flags(&link.name).is_ok_and(|flags| flags & ETH_FLAG_RXVLAN != 0)

@@ -28,7 +28,7 @@ role! {
     Public
 }
 role! {
-    /// What a member's own interface has: its public address, unless a 1:1 NAT stands in between.
+    /// The address of a member's own interface: its public address, unless a 1:1 NAT stands in between.
     Underlay
 }
 
@@ -63,7 +63,7 @@ impl Mapping {
         self.public
     }
 
-    /// What its own interface has.
+    /// The address of its own interface.
     #[must_use]
     pub const fn underlay(&self) -> Underlay {
         self.underlay
@@ -75,7 +75,7 @@ impl Mapping {
         self.private.0.family()
     }
 
-    /// Whether it is one address, and not a network.
+    /// True if it is one address, and not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()

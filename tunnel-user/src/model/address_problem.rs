@@ -36,12 +36,12 @@ pub enum AddressProblem {
     /// The text is something else, a host name perhaps.
     #[error("{} is not an IP address", quoted(.0))]
     NotAnAddress(String),
-    /// What stands behind the slash is not a number.
+    /// The part behind the slash is not a number.
     #[error("{} is not a prefix: {} is not a number of bits", quoted(.text), quoted(.length))]
     NotALength {
         /// The text.
         text: String,
-        /// What stands behind the slash.
+        /// The part behind the slash.
         length: String,
     },
     /// The prefix has more bits than an address of its family.
@@ -84,7 +84,7 @@ pub enum AddressProblem {
 }
 
 impl AddressProblem {
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

@@ -15,20 +15,20 @@ pub enum BypassProblem {
     /// There is nothing before the slash, or the text is a port only.
     #[error("the bypass rule {} has no protocol", quoted(.0))]
     NoProtocol(String),
-    /// What stands before the slash is no protocol that is known here.
+    /// The part before the slash is no protocol that is known here.
     #[error("the bypass rule {}: {} is not a protocol with ports", quoted(.text), quoted(.protocol))]
     UnknownProtocol {
         /// The text.
         text: String,
-        /// What stands before the slash.
+        /// The part before the slash.
         protocol: String,
     },
-    /// What stands before the slash is a protocol without ports.
+    /// The part before the slash is a protocol without ports.
     #[error("the bypass rule {}: {} has no ports", quoted(.text), quoted(.protocol))]
     WithoutPorts {
         /// The text.
         text: String,
-        /// What stands before the slash.
+        /// The part before the slash.
         protocol: String,
     },
     /// The protocol is not in small letters.
@@ -55,15 +55,15 @@ pub enum BypassProblem {
         /// The protocol.
         protocol: BypassProtocol,
     },
-    /// What stands behind the slash is not a number.
+    /// The part behind the slash is not a number.
     #[error("the bypass rule {}: {} is not a port", quoted(.text), quoted(.port))]
     NotAPort {
         /// The text.
         text: String,
-        /// What stands behind the slash.
+        /// The part behind the slash.
         port: String,
     },
-    /// What stands behind the slash is a list or a range of ports.
+    /// The part behind the slash is a list or a range of ports.
     #[error("the bypass rule {} has several ports", quoted(.text))]
     SeveralPorts {
         /// The text.
@@ -80,7 +80,7 @@ pub enum BypassProblem {
 }
 
 impl BypassProblem {
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

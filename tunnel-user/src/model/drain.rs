@@ -1,4 +1,4 @@
-//! For how long packets from the address that a peer had before it moved are accepted.
+//! The drain: the time for which packets from a peer's former address are accepted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,7 +46,7 @@ impl fmt::Display for Drain {
 pub struct DrainProblem(String);
 
 impl DrainProblem {
-    /// What to write instead.
+    /// The text to write instead.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         "write a number and a unit, up to a day: \"30s\", \"5m\", \"0s\" for not at all"

@@ -92,7 +92,7 @@ pub enum NameProblem {
 }
 
 impl NameProblem {
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

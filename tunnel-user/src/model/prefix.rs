@@ -104,19 +104,19 @@ impl Prefix {
         self.address
     }
 
-    /// Whether it holds one address only.
+    /// True if it holds one address only.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.length == self.family().bits()
     }
 
-    /// Whether `address` is one of its addresses.
+    /// True if `address` is one of its addresses.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         Family::of(address) == self.family() && network(address, self.length) == self.address
     }
 
-    /// Whether an address is in both.
+    /// True if an address is in both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.family() == other.family()

@@ -1,15 +1,15 @@
-//! Which of a member's addresses is meant.
+//! The role of an address of a member.
 
 use std::fmt;
 
-/// Which of a member's addresses is meant.
+/// The role of an address of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// The member's identity.
     Private,
     /// Where the others reach the member.
     Public,
-    /// What the member's own interface has.
+    /// The address of the member's own interface.
     Underlay,
 }
 

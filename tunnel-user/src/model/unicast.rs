@@ -32,7 +32,7 @@ impl Special {
         Prefix::new(self.address, self.length).is_ok_and(|block| block.overlaps(range))
     }
 
-    /// What to do with a member that has such an address.
+    /// The remedy for a member that has such an address.
     pub(crate) fn help(&self) -> String {
         if *self == IPV4_MAPPED {
             return "write it as IPv4, such as \"10.0.0.1\"".into();
@@ -71,7 +71,7 @@ const NOT_UNICAST: [Special; 9] = [
 const LINK_LOCAL_V4: Special = Special::v4([169, 254, 0, 0], 16, "for one link", "RFC 3927");
 const LINK_LOCAL_V6: Special = Special::v6(0xfe80 << 112, 10, "for one link", "RFC 4291, 2.5.6");
 
-/// Whether all addresses of `range` can be unicast addresses.
+/// Accepts a range whose addresses can all be unicast addresses.
 pub(crate) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> {
     match NOT_UNICAST.iter().find(|special| special.overlaps(range)) {
         None => Ok(()),
@@ -79,7 +79,7 @@ pub(crate) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> 
     }
 }
 
-/// Whether all addresses of `range` can be a member's in this role.
+/// Accepts a range whose addresses can all be a member's in this role.
 ///
 /// An IPv4 link-local address is right as an underlay address: the 1:1 NAT in front of it is on
 /// the same link. An IPv6 one is not: it needs a zone.

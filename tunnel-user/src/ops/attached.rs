@@ -30,9 +30,9 @@ pub struct Running {
     pub folder: Folder,
     /// Its maps.
     pub maps: Maps,
-    /// What `attach` recorded.
+    /// The record of `attach`.
     pub attachment: Attachment,
-    /// Who this host is.
+    /// The identity of this host.
     pub selves: RecordedSelves,
 }
 
@@ -58,7 +58,7 @@ impl Running {
         Ok((peers, bypass))
     }
 
-    /// Who this host and the peers are, and what is left alone between them.
+    /// The identity of this host, the peers, and the bypass rules between them.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -71,7 +71,7 @@ impl Running {
         })
     }
 
-    /// Whether packets meet its programs on the interface of index `link`.
+    /// True if packets meet its programs on the interface of index `link`.
     pub(crate) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
         place(&self.folder, link, &self.attachment, netlink).await.is_some()
     }

@@ -1,4 +1,4 @@
-//! What attach brought, taken away.
+//! Takes away all that attach brought.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ use crate::ops::notify_direct_peers::notify_direct_peers;
 use crate::ops::{private_in_arp, routing, upgrade};
 use crate::plan::route::PeerRoute;
 
-/// What was taken away from one interface.
+/// The things that were taken away from one interface.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface.
@@ -39,7 +39,7 @@ pub struct Report {
     pub moved_routes: Vec<(PeerRoute, String)>,
     /// The peers that were told to send plainly from now on.
     pub told: Vec<MemberName>,
-    /// What an attach that was killed had left was all there was.
+    /// Only the remains of an attach that was killed were there.
     pub unfinished: bool,
     /// A change was on trial, and will not be taken back any more.
     pub trial_forgotten: bool,
@@ -117,7 +117,7 @@ async fn detach(
     Ok(Some(Report { told, ..report }))
 }
 
-/// What [`remove`] leaves on the host, for the attach that follows.
+/// The things that [`remove`] keeps on the host, for the attach that follows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keep {
     /// The routes.
@@ -195,7 +195,7 @@ pub(crate) async fn remove(
     if has_clsact && attachment.clsact_added == 1 {
         netlink.remove_unused_clsact(index).await?;
     }
-    // What somebody else has set since stays.
+    // A value that somebody else has set since stays.
     let sysctls = match link {
         Some(link) => private_in_arp::restore(&link.name, attachment)?,
         None => Vec::new(),
@@ -226,7 +226,7 @@ fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
         if other == *folder {
             continue;
         }
-        // What is not ours, or of another version, has no claim and is no reason to stop halfway.
+        // Pins that are not ours, or of another version, have no claim and are no reason to stop halfway.
         let Ok(mut heir) = Running::open(other) else { continue };
         if heir.selves.identity.on_loopback().any(|own| own == private) {
             heir.selves.added.insert(private);

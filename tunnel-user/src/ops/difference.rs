@@ -1,4 +1,4 @@
-//! What an attach would change on an interface that is attached.
+//! The changes that an attach would make on an interface that is attached.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use crate::plan::membership::LeftOut;
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::{PeerRoute, RouteChanges};
 
-/// What would change on one interface.
+/// The changes on one interface.
 #[derive(Clone, Debug)]
 pub struct Difference {
     /// The interface.
     pub interface: String,
     /// The file.
     pub config: PathBuf,
-    /// Who this host is and would be, where that differs.
+    /// The names of this host now and after the change, where they differ.
     pub local_members: Option<(Vec<String>, Vec<String>)>,
     /// The peers.
     pub peers: PeerDifference,
@@ -36,7 +36,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether attach would change nothing but its own programs.
+    /// True if attach would change nothing but its own programs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.local_members.is_none()

@@ -29,16 +29,16 @@ use crate::plan::{peer_tables, selves, slots};
 
 use tunnel_common::bypass::CLUSTER;
 
-/// Whether a file may be followed.
+/// The answer to a daemon that wants to follow a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// It may.
     Given,
-    /// Not now; why, and until when.
+    /// It may not; the reason, and the end of that.
     Withheld(String),
 }
 
-/// Whether the daemon of the interface in `folder` may follow a file with this content, which it has
+/// Permits the daemon of the interface in `folder` to follow a file with this content, which it has
 /// read and found right. The one place that says no to a file that is right.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
@@ -179,7 +179,7 @@ async fn compare(
     )))
 }
 
-/// What the record says that this process would record in another way.
+/// The parts of the record that this process would record in another way.
 fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();

@@ -30,7 +30,7 @@ struct OtherNetwork {
 }
 
 impl FailoverRoutes {
-    /// Those beside the interface of `folder`.
+    /// The networks beside the interface of `folder`.
     ///
     /// # Errors
     /// If their maps can't be read.

@@ -1,4 +1,4 @@
-//! Whether what is attached works: each thing that has to be as it should, looked at.
+//! The health of an attached interface: a look at each thing that packets need.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,9 +28,9 @@ use crate::plan::peers::RunningPeer;
 /// One thing that has to be as it should.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// Whether it is.
+    /// True if it is.
     pub ok: bool,
-    /// What was looked at, or what is wrong with it.
+    /// The thing that was looked at, or its fault.
     pub what: String,
 }
 
@@ -85,7 +85,7 @@ pub async fn look(
             findings.look(false, String::new(), failure.to_string());
         }
     }
-    // What it has become a part of, or which mode it was given, since it was attached.
+    // The device that it has become a part of, or its new mode, since it was attached.
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
     }

@@ -1,4 +1,4 @@
-//! Who this host and its peers are, brought into the maps in the order that loses no packet.
+//! Brings this host's identity and its peers into the maps, in the order that loses no packet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::plan::{bypass, selves, slots};
 /// As many entries are changed between two looks for a signal: some milliseconds.
 const AT_ONCE: usize = 8192;
 
-/// Who this host is from now on.
+/// The new identity of this host.
 #[derive(Clone, Debug)]
 pub struct NewSelves {
     /// The members.
@@ -28,19 +28,19 @@ pub struct NewSelves {
     pub added: BTreeSet<Private>,
     /// The underlay addresses from before it moved that it still has.
     pub formers: Formers,
-    /// Whether peers are to learn of a move.
+    /// The move of this host, which peers have to learn of.
     pub own_move: OwnMove,
 }
 
 impl NewSelves {
-    /// Of a host that was nobody before.
+    /// First attach: no previous identity.
     #[must_use]
     pub fn first(identity: &Identity, added: BTreeSet<Private>) -> Self {
         let identity = identity.clone();
         Self { identity, added, formers: Formers::new(), own_move: OwnMove::default() }
     }
 
-    /// Of a host that was `before`; `held` are the addresses of its interface.
+    /// Attach again: the identity was `before`; `held` are the addresses of the interface.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -58,7 +58,7 @@ impl NewSelves {
         Ok(Self { identity: identity.clone(), added, formers, own_move })
     }
 
-    /// Whether there are former addresses to look for.
+    /// True if there are former addresses to look for.
     #[must_use]
     pub fn has_moved(&self) -> bool {
         !self.formers.is_empty()
@@ -99,14 +99,14 @@ pub fn forget_selves(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Error> {
     maps.retain_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
 }
 
-/// How the change is to be made.
+/// The options of a change.
 #[derive(Clone, Debug)]
 pub struct ChangeOptions {
-    /// For how long packets from where peers were are accepted.
+    /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
     /// Slots of peers that are no longer accepted from where they were.
     pub ended: BTreeSet<u32>,
-    /// How this host itself stands.
+    /// The state of this host itself.
     pub own: OwnMove,
     /// Its underlay addresses from before it moved.
     pub own_formers: Vec<IpAddr>,
@@ -121,7 +121,7 @@ impl ChangeOptions {
     }
 }
 
-/// What was changed.
+/// The changes that were made.
 #[derive(Clone, Debug)]
 pub struct Changed {
     /// The entries of the maps of peers that were set or removed.
@@ -217,7 +217,7 @@ pub fn former_addresses(formers: &Formers) -> Vec<IpAddr> {
     single.map(|former| former.0.address()).collect()
 }
 
-/// How this host stands while it stays where it is.
+/// The state of a host that stays where it is.
 #[must_use]
 pub fn unmoved(has_moved: bool) -> OwnMove {
     let moved = if has_moved { Moved::Before } else { Moved::No };

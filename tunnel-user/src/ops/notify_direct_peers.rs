@@ -60,7 +60,7 @@ fn send_native<A: Address>(
 /// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
 /// the port is closed.
 const DISCARD: u16 = 9;
-/// How long a peer may take to say it.
+/// The longest wait for the peer's answer.
 const ANSWER: Duration = Duration::from_millis(200);
 
 /// From whom to whom: two private addresses.
@@ -80,6 +80,6 @@ pub(crate) async fn send_probe(probe: Probe) {
         socket.send(&[]).await?;
         socket.recv(&mut [0]).await
     };
-    // Whatever it is: what counts is that the peer has heard.
+    // Any answer will do: the peer has heard.
     let _ = timeout(ANSWER, exchange).await;
 }

@@ -14,7 +14,7 @@ use crate::plan::membership::Membership;
 /// A sysctl of an interface, with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set {
-    /// Which one.
+    /// The sysctl.
     pub sysctl: Sysctl,
     /// The value that it has now.
     pub value: u8,
@@ -93,7 +93,7 @@ pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Se
     Ok(restored)
 }
 
-/// What attach has set.
+/// The sysctls that attach has set.
 pub(crate) fn all_set(attachment: &Attachment) -> Vec<Set> {
     Sysctl::ALL
         .into_iter()
@@ -102,7 +102,7 @@ pub(crate) fn all_set(attachment: &Attachment) -> Vec<Set> {
         .collect()
 }
 
-/// What `sysctl` was before attach set it, if it did.
+/// The value of `sysctl` before attach set it, if it did.
 fn recorded(attachment: &Attachment, sysctl: Sysctl) -> Option<u8> {
     let (is_set, before) = match sysctl {
         Sysctl::Announce => (attachment.arp_announce_set, attachment.arp_announce_before),

@@ -19,7 +19,7 @@ use crate::plan::peer_tables::AppliedChanges;
 use crate::plan::route::PeerRoute;
 use crate::plan::selves::SelfTables;
 
-/// How to take back one step.
+/// The inverse of one step.
 #[derive(Debug)]
 pub enum Undo {
     /// Let other commands change what interfaces share.

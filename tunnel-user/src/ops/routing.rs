@@ -13,7 +13,7 @@ use crate::plan::policy_routing::Policy;
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes::{self, Attached};
 
-/// What has to change so that each peer's private addresses are reached by the way to its public
+/// The changes by which each peer's private addresses are reached by the way to its public
 /// ones, but for those that are reached by another network, `elsewhere`.
 ///
 /// # Errors

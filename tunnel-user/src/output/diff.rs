@@ -1,4 +1,4 @@
-//! What `rewrite diff` says, for people and for programs.
+//! The output of `rewrite diff`, for people and for programs.
 
 use std::fmt::Write as _;
 

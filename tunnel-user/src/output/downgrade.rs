@@ -1,11 +1,11 @@
-//! What `rewrite downgrade` says, for people and for programs.
+//! The output of `rewrite downgrade`, for people and for programs.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::downgrade::Report;
 
-/// What is now true, and how to go back.
+/// The state after the command, and the way back.
 pub fn text(report: &Report) -> String {
     let Report { interface, abi_version, .. } = report;
     let mut text = String::new();

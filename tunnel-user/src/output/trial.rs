@@ -1,4 +1,4 @@
-//! What `rewrite apply` and `confirm` say, for people and for programs.
+//! The output of `rewrite apply` and `confirm`, for people and for programs.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use tunnel_user::trial::{Phase, Trial};
 
 use super::{attach, diff};
 
-/// What apply did, until when to confirm it, and how; the difference was told before.
+/// The work of apply, and the deadline and command to confirm it; the difference was printed before.
 pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);
     let Some(trial) = &report.trial else { return Ok(text) };
@@ -40,12 +40,12 @@ pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Er
     })
 }
 
-/// What confirm did.
+/// The work of confirm.
 pub fn confirmed(trial: &Trial) -> String {
     format!("{}: confirmed, {} stays\n", trial.interface, trial.config.display())
 }
 
-/// What apply --revert did.
+/// The work of apply --revert.
 pub fn reverted(outcome: &revert::Outcome) -> String {
     match outcome {
         revert::Outcome::Nothing(why) => format!("nothing to take back: {why}\n"),
@@ -61,7 +61,7 @@ pub fn reverted(outcome: &revert::Outcome) -> String {
     }
 }
 
-/// What status says of a trial, in one line.
+/// The line of status about a trial.
 pub fn pending(interface: &str, trial: &status::Trial) -> String {
     let status::Trial { config, until, overdue, phase } = trial;
     let revert = format!("rewrite apply --revert --interface {interface}");

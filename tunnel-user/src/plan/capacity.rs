@@ -1,4 +1,4 @@
-//! How many entries the maps are made for.
+//! The capacity of the maps.
 
 use std::collections::BTreeSet;
 
@@ -7,33 +7,33 @@ use tunnel_common::maps;
 use crate::model::{Family, MemberName, Prefix};
 use crate::plan::membership::Membership;
 
-/// How many entries each map can hold. Only counts when the maps are made.
+/// The most entries of each map. It counts only when the maps are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Of `members` and `peer_counters`.
+    /// The capacity of `members` and `peer_counters`.
     pub slots: u32,
-    /// Of `bypass`.
+    /// The capacity of `bypass`.
     pub bypass: u32,
-    /// Of `prefixes_v4` and `prefixes_v6`, which only take what their entries need.
+    /// The capacity of `prefixes_v4` and `prefixes_v6`, which take no more memory than their entries.
     pub prefixes: u32,
-    /// Of `peers_v4`.
+    /// The capacity of `peers_v4`.
     pub peers_v4: u32,
-    /// Of `peers_v6`.
+    /// The capacity of `peers_v6`.
     pub peers_v6: u32,
-    /// Of `flows_v4`.
+    /// The capacity of `flows_v4`.
     pub flows_v4: u32,
-    /// Of `flows_v6`.
+    /// The capacity of `flows_v6`.
     pub flows_v6: u32,
 }
 
-/// What the maps hold.
+/// The entries that the maps hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The names of the peers that have a slot.
     pub names: BTreeSet<MemberName>,
     /// The ranges that peers are found under, in all roles and both families.
     pub ranges: BTreeSet<Prefix>,
-    /// How many bypass rules there are.
+    /// The number of bypass rules.
     pub rules: usize,
 }
 
@@ -44,7 +44,7 @@ const MORE_MAX: usize = 32_768;
 /// No map is made for more entries than these.
 const ENTRIES_MAX: u32 = 1 << 30;
 
-/// What a map has that no packet can need: no map can be empty.
+/// The capacity of a map that no packet can need: no map can be empty.
 const UNUSED: u32 = 1;
 
 impl Capacity {
@@ -71,7 +71,7 @@ impl Capacity {
         }
     }
 
-    /// What the maps must have room for, to come to `membership` from what runs, `held`: new entries are
+    /// The room that the maps need on the way from `held`, which runs, to `membership`: new entries are
     /// added before old ones are removed.
     #[must_use]
     pub fn required(membership: &Membership, held: &Usage) -> Self {
@@ -109,7 +109,7 @@ impl Capacity {
         }
     }
 
-    /// Whether maps of this size have room for what `required` says.
+    /// True if maps of this size have room for what `required` says.
     #[must_use]
     pub fn holds(&self, required: &Self) -> bool {
         self.by_map().into_iter().zip(required.by_map()).all(|((_, has), (_, wants))| has >= wants)
@@ -129,7 +129,7 @@ impl Capacity {
         }
     }
 
-    /// How many entries each map has. The others are as large as they stand in the object.
+    /// The capacity by map. The others are as large as they stand in the object.
     pub fn by_map(&self) -> [(&'static str, u32); 9] {
         [
             (maps::PEERS_V4, self.peers_v4),

@@ -1,4 +1,4 @@
-//! What runs, as a cluster file to come back to.
+//! The running state, as a cluster file to come back to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::plan::slots::ByName;
 /// Everything that the maps say of who is a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningMembership {
-    /// Who this host and the peers are, the peers sorted by name.
+    /// The identity of this host and the peers, sorted by name.
     pub membership: Membership,
     /// The entries of the peers.
     pub peers: PeerTables,
@@ -29,13 +29,13 @@ pub struct RunningMembership {
     pub names: BTreeMap<u32, MemberName>,
     /// The bypass rules by slot.
     pub bypass: BypassTable,
-    /// For how long packets from where peers were are accepted.
+    /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
     /// The network and the interface on it, if the file has networks.
     pub network: Option<(String, String)>,
 }
 
-/// What no cluster file says. It prints as what is wrong.
+/// A state that no cluster file can say. It prints as a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inexpressible {
     /// Nobody but this host is a member.
@@ -55,7 +55,7 @@ pub enum Inexpressible {
 /// The file from which an attach makes what runs.
 ///
 /// # Errors
-/// What of it no file says.
+/// The part of it that no file says.
 pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> {
     let membership = &running.membership;
     if membership.identity.selves().is_empty() {
@@ -112,7 +112,7 @@ fn odd_peer<A: Address + PartialEq>(
     };
     let awaited = running.values().filter(|peer| peer.awaited == 1);
     let awaited: BTreeSet<_> = awaited.map(|peer| (peer.slot, peer.private)).collect();
-    // What the programs note in passing is nobody's decision.
+    // The notes of the programs are nobody's decision.
     let decided = |peer: &Peer<A>| {
         let mut decided = Peer {
             public_flows: 0,
@@ -190,7 +190,7 @@ mod tests {
     use crate::model::Family;
     use crate::plan::former::Formers;
 
-    /// What attach makes of the file.
+    /// The result of an attach with the file.
     fn running(file: &str, selves: &[&str]) -> RunningMembership {
         let mut membership = Membership::of_text(file, selves);
         membership.peers.sort_by(|a, b| a.name.cmp(&b.name));

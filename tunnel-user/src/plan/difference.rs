@@ -1,4 +1,4 @@
-//! What a file would change in the peers that run.
+//! The changes of a file in the peers that run.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ impl PeerDifference {
         difference
     }
 
-    /// Whether all peers stay as they are.
+    /// True if all peers stay as they are.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()

@@ -1,4 +1,4 @@
-//! Which of the members this host is, by its addresses or by name.
+//! Finds the member that this host is, by its addresses or by name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ use crate::model::text::list;
 use crate::model::{MemberName, Prefix};
 use crate::plan::identity::{Identity, OwnMember};
 
-/// What this host's interfaces have.
+/// The addresses of this host's interfaces.
 #[derive(Clone, Copy, Debug)]
 pub struct HostAddresses<'a> {
     /// The name of the interface that is attached.
     pub interface: &'a str,
     /// Its addresses.
     pub on_interface: &'a [IpAddr],
-    /// Those of all interfaces.
+    /// The addresses of all interfaces.
     pub on_host: &'a [IpAddr],
 }
 

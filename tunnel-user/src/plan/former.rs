@@ -10,7 +10,7 @@ use crate::plan::identity::Identity;
 /// By the private range of the member that this host is; the latest one first.
 pub type Formers = BTreeMap<Private, Vec<Underlay>>;
 
-/// Who this host was.
+/// The former identity of this host.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
     /// The members.
@@ -47,7 +47,7 @@ pub fn former(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> Formers {
     formers
 }
 
-/// How this host moves in each family, with `formers` as [`former`] gives them.
+/// The move of this host in each family, with `formers` as [`former`] gives them.
 #[must_use]
 pub fn own_move(before: &Identity, now: &Identity, formers: &Formers) -> OwnMove {
     let of = |family| {

@@ -16,17 +16,17 @@ use crate::plan::range::{Address, Range, Taken};
 pub struct Handover {
     /// Seconds of CLOCK_MONOTONIC.
     pub now: u32,
-    /// For how many seconds packets from an address that a peer had are accepted; 0: no longer.
+    /// The seconds for which packets from a peer's former address are accepted; 0: none.
     pub drain: u32,
     /// Slots whose peers are no longer accepted from their former addresses.
     pub ended: BTreeSet<u32>,
-    /// How this host stands, in each family.
+    /// The state of this host in each family.
     pub own: OwnMove,
     /// The underlay addresses from before it moved that it still has, the latest one first.
     pub own_formers: Vec<IpAddr>,
 }
 
-/// How this host stands in each family.
+/// The state of this host in each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMove {
     /// In IPv4.
@@ -36,7 +36,7 @@ pub struct OwnMove {
 }
 
 impl OwnMove {
-    /// How it stands in `family`.
+    /// Its state in `family`.
     #[must_use]
     pub const fn of(&self, family: Family) -> Moved {
         match family {
@@ -46,7 +46,7 @@ impl OwnMove {
     }
 }
 
-/// Whether this host's underlay address is another than before.
+/// The move of this host's underlay address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Moved {
     /// It has no other than that of now.
@@ -142,7 +142,7 @@ impl Handover {
         }
     }
 
-    /// Those of the ranges `left` that are still accepted: public ones that peers had, where nothing else
+    /// The ranges of `left` that are still accepted: former public ones, where nothing else
     /// is now.
     fn formers<A: Address>(
         &self,

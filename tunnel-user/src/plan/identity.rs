@@ -1,4 +1,4 @@
-//! Which member this host is; or which members it stands in front of.
+//! The member that this host is, or the members that it stands in front of.
 
 use std::fmt;
 
@@ -61,13 +61,13 @@ impl Identity {
         self.selves.iter().map(|own| &own.name)
     }
 
-    /// Whether the member of this name is this host.
+    /// True if the member of this name is this host.
     #[must_use]
     pub fn is(&self, name: &MemberName) -> bool {
         self.names().any(|own| own == name)
     }
 
-    /// Whether the private addresses are those of hosts behind this one: it is several members, or
+    /// True if the private addresses are those of hosts behind this one: it is several members, or
     /// a whole network.
     #[must_use]
     pub fn is_gateway(&self) -> bool {
@@ -79,7 +79,7 @@ impl Identity {
         self.selves.iter().flat_map(OwnMember::mappings)
     }
 
-    /// Whether this host has addresses of the family.
+    /// True if this host has addresses of the family.
     #[must_use]
     pub fn has(&self, family: Family) -> bool {
         self.mappings().any(|mapping| mapping.family() == family)

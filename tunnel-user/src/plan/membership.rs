@@ -1,4 +1,4 @@
-//! Who this host is, who its peers are, and what is left alone between them.
+//! The identity of this host, its peers, and the bypass rules between them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::{BypassRule, Family, MemberName};
 use crate::plan::identity::Identity;
 use crate::plan::peers::NamedPeer;
 
-/// What the maps are made from.
+/// The source of the maps' entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// This host.

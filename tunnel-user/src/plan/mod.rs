@@ -1,4 +1,4 @@
-//! What shall be, worked out from the file and from what is. Pure: nothing here asks the kernel.
+//! The wanted state, worked out from the file and the state that is. Pure: nothing here asks the kernel.
 
 pub mod awaited;
 pub mod bypass;

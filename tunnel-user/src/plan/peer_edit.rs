@@ -1,4 +1,4 @@
-//! What `rewrite peer` makes of the running peers.
+//! The changes of `rewrite peer` to the running peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,9 +20,9 @@ pub enum Edit {
         private: Vec<Private>,
         /// Its public addresses, of the same families.
         public: Vec<Public>,
-        /// Whether plain packets from its private addresses are let through.
+        /// True if plain packets from its private addresses are let through.
         direct: bool,
-        /// What is left alone between it and this host.
+        /// The bypass rules between it and this host.
         bypass: BTreeSet<BypassRule>,
     },
     /// Other properties of a peer; what is not given stays.
@@ -31,11 +31,11 @@ pub enum Edit {
         peer: String,
         /// Where packets to it are sent; that of a family that is not given stays.
         public: Vec<Public>,
-        /// Whether plain packets from its private addresses are let through.
+        /// True if plain packets from its private addresses are let through.
         direct: Option<bool>,
-        /// What is left alone between it and this host.
+        /// The bypass rules between it and this host.
         bypass: Option<BTreeSet<BypassRule>>,
-        /// For how long packets from where it was are accepted, if not for as long as the file says.
+        /// The time for which packets from its former address are accepted, in place of the file's.
         /// Without a new address, that of a move before is over at once if it is no time at all.
         drain: Option<Drain>,
     },
@@ -47,7 +47,7 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// For how long packets from where the peer was are accepted, if that is said.
+    /// The time for which packets from the peer's former address are accepted, if the edit has one.
     #[must_use]
     pub const fn drain(&self) -> Option<Drain> {
         match self {

@@ -20,9 +20,9 @@ pub type PeerTable<A> = BTreeMap<Range<A>, Peer<A>>;
 /// All entries of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerTables {
-    /// Those of IPv4.
+    /// The entries of IPv4.
     pub v4: PeerTable<[u8; 4]>,
-    /// Those of IPv6.
+    /// The entries of IPv6.
     pub v6: PeerTable<[u8; 16]>,
 }
 
@@ -113,7 +113,7 @@ impl<A: Address> Change<A> {
         range
     }
 
-    /// What takes it back, given what was before.
+    /// Its inverse, given the entry before.
     #[must_use]
     pub fn back(&self, before: &PeerTable<A>) -> Self {
         let range = self.range();
@@ -130,7 +130,7 @@ pub struct AppliedChanges<A> {
 }
 
 impl<A: Address> AppliedChanges<A> {
-    /// What takes them back, the last one first.
+    /// Their inverses, the last one first.
     #[must_use]
     pub fn back(&self) -> Vec<Change<A>> {
         self.changes.iter().rev().map(|change| change.back(&self.before)).collect()
@@ -180,7 +180,7 @@ pub fn merge_join<'a, A: Address>(
     SideBySide { one: one.iter().peekable(), other: other.iter().peekable() }
 }
 
-/// What [`merge_join`] walks.
+/// The two sides of [`merge_join`].
 pub struct SideBySide<'a, A> {
     one: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
     other: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,

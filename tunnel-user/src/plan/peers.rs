@@ -11,7 +11,7 @@ use crate::plan::bypass::BypassTable;
 use crate::plan::peer_tables::{PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};
 
-/// Who a peer is, and where packets to it are sent, in one family: equally long ranges.
+/// The private and the public range of a peer in one family, of equal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerAddresses {
     /// Its private address or prefix.
@@ -27,7 +27,7 @@ impl PeerAddresses {
         self.private.0.family()
     }
 
-    /// Whether it is one address, and not a network.
+    /// True if it is one address, and not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()
@@ -53,14 +53,14 @@ pub struct NamedPeer {
     pub name: MemberName,
     /// Its addresses: one or both families, IPv4 first.
     pub addresses: Vec<PeerAddresses>,
-    /// Whether plain packets from its private addresses are let through.
+    /// True if plain packets from its private addresses are let through.
     pub direct: bool,
-    /// What is left alone between it and this host.
+    /// The bypass rules between it and this host.
     pub bypass: BTreeSet<BypassRule>,
 }
 
 impl NamedPeer {
-    /// Whether `word` is its name, or one of its private ranges.
+    /// True if `word` is its name, or one of its private ranges.
     #[must_use]
     pub fn is_called(&self, word: &str) -> bool {
         let range = word.parse::<Prefix>().ok();
@@ -94,11 +94,11 @@ impl From<&Member> for NamedPeer {
 pub struct RunningPeer {
     /// Its index in `peer_counters`.
     pub slot: u32,
-    /// Who it is and where packets to it are sent.
+    /// The peer and its addresses.
     pub peer: NamedPeer,
     /// The public addresses that packets from it are accepted from for as long as it is a peer.
     pub accepted: Vec<Public>,
-    /// Those from before it moved.
+    /// The addresses from before it moved.
     pub formers: Vec<Former>,
     /// The pairs of addresses that it has yet to show that it holds, one of a family.
     pub awaited: Vec<Awaited>,
@@ -143,7 +143,7 @@ pub struct Former {
 }
 
 impl Former {
-    /// For how many seconds from `now` on packets from there are accepted: nothing if they no longer
+    /// The seconds from `now` on for which packets from there are accepted: nothing if they no longer
     /// are, `u32::MAX` for as long as the entry is there.
     #[must_use]
     pub const fn left(&self, now: u32) -> Option<u32> {

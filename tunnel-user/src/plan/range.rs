@@ -20,7 +20,7 @@ pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
     /// The address with all bits behind the first `length` cleared.
     fn masked(self, length: u8) -> Self;
 
-    /// What binds a peer's single addresses to each other: see [`tunnel_common::peers::Peer::tie`].
+    /// The tie between a peer's single addresses: see [`tunnel_common::peers::Peer::tie`].
     fn tie(private: Self, public: Self) -> Self;
 }
 
@@ -93,7 +93,7 @@ impl<A: Address> Range<A> {
         A::of(prefix.address()).map(|address| Self { address, length: prefix.length() })
     }
 
-    /// Whether it holds one address only.
+    /// True if it holds one address only.
     pub const fn is_single(&self) -> bool {
         self.length == A::FAMILY.bits()
     }
@@ -111,7 +111,7 @@ impl<A: Address> Range<A> {
 /// The ranges that are the keys of a table.
 pub struct Taken<'a, A, V> {
     table: &'a BTreeMap<Range<A>, V>,
-    /// Those that there are: few, and each takes a search.
+    /// The lengths that there are: few, and each takes a search.
     lengths: BTreeSet<u8>,
 }
 
@@ -121,7 +121,7 @@ impl<'a, A: Address, V> Taken<'a, A, V> {
         Self { table, lengths: table.keys().map(|range| range.length).collect() }
     }
 
-    /// Whether `range` and one of them have an address in common.
+    /// True if `range` and one of them have an address in common.
     pub fn overlaps(&self, range: &Range<A>) -> bool {
         let around = self.lengths.range(..=range.length).any(|length| {
             let address = range.address.masked(*length);

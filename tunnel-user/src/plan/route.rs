@@ -90,7 +90,7 @@ pub enum Owner {
     Other,
 }
 
-/// What to do about the routes.
+/// The changes of routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteChanges {
     /// To add, or to put in place of one of ours with the same destination.

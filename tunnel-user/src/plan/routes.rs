@@ -16,7 +16,7 @@ pub struct Attached<'a> {
     pub index: u32,
     /// Its name.
     pub name: &'a str,
-    /// Whether a packet on it needs the hardware address of the next hop.
+    /// True if a packet on it needs the hardware address of the next hop.
     pub has_hardware_addresses: bool,
     /// The names of all interfaces, for messages.
     pub names: &'a BTreeMap<u32, String>,

@@ -16,9 +16,9 @@ pub type SelfTable<A> = BTreeMap<Range<A>, LocalRange<A>>;
 /// All entries of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelfTables {
-    /// Those of IPv4.
+    /// The entries of IPv4.
     pub v4: SelfTable<[u8; 4]>,
-    /// Those of IPv6.
+    /// The entries of IPv6.
     pub v6: SelfTable<[u8; 16]>,
 }
 

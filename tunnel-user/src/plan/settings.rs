@@ -1,4 +1,4 @@
-//! What the programs are loaded with: only what the interface and the members have a use for.
+//! The settings of the programs: only what the interface and the members have a use for.
 
 use std::net::IpAddr;
 
@@ -9,12 +9,12 @@ use crate::plan::membership::Membership;
 use crate::plan::range::Address;
 use crate::plan::vlan::Vlan;
 
-/// What the settings have of the interface and of the place of this host's addresses.
+/// The part of the settings that comes from the interface and its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceSettings {
     /// Bytes before the network header.
     pub link_header_len: u8,
-    /// Which tagged frames are handled.
+    /// The tagged frames that are handled.
     pub vlan: Vlan,
     /// This host's private address, which no packet from outside has; 0 if such packets pass.
     pub guarded_v4: [u8; 4],
@@ -23,7 +23,7 @@ pub struct InterfaceSettings {
 }
 
 impl InterfaceSettings {
-    /// Those of an interface that holds the addresses `held`. An address of the interface's own is one of
+    /// The settings of an interface that holds the addresses `held`. An address of the interface's own is one of
     /// the network outside, and is not guarded.
     #[must_use]
     pub fn of(membership: &Membership, link_header_len: u8, vlan: Vlan, held: &[IpAddr]) -> Self {

@@ -1,4 +1,4 @@
-//! Which slot, and so which counters, each peer has. A peer keeps its slot for as long as it is
+//! The slot, and so the counters, of each peer. A peer keeps its slot for as long as it is
 //! attached, whatever else changes, so that its counters go on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! Which tagged frames of an interface the programs handle.
+//! The tagged frames of an interface that the programs handle.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use tunnel_common::settings::{VLAN_ANY, VLAN_NONE, VLAN_ONE};
 /// The largest identifier that a VLAN can have (IEEE 802.1Q, section 9.6: 4095 is reserved).
 const ID_MAX: u16 = 4094;
 
-/// Which tagged frames of an interface the programs handle.
+/// The tagged frames of an interface that the programs handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vlan {
-    /// None: a tagged frame belongs to another network.
+    /// A tagged frame belongs to another network.
     #[default]
     None,
     /// Frames with and without tags.

@@ -29,13 +29,13 @@ impl BootTime {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// How much later it is than `now`; nothing if it has passed.
+    /// The time from `now` until then; nothing if it has passed.
     #[must_use]
     pub const fn left(self, now: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(now.0))
     }
 
-    /// What a clock on the wall shows then, if it shows `wall` when it is `now`. RFC 3339, UTC.
+    /// The wall clock then, if it shows `wall` at `now`. RFC 3339, UTC.
     #[must_use]
     pub fn to_wall_clock(self, now: Self, wall: SystemTime) -> String {
         let (later, earlier) = (self.left(now), now.left(self));

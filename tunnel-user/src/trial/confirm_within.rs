@@ -1,4 +1,4 @@
-//! For how long a change is on trial.
+//! The time of a trial.
 
 use std::fmt;
 use std::str::FromStr;

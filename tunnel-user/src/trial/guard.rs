@@ -1,4 +1,4 @@
-//! Who waits for the deadline and calls `rewrite apply --revert`: a shell that is nobody's child,
+//! The guard waits for the deadline and calls `rewrite apply --revert`: a shell that is nobody's child,
 //! so that it outlives the command, its terminal and its session.
 //!
 //! Under systemd it is a transient service: what belongs to an ssh session can end with it. Either way
@@ -140,12 +140,12 @@ fn words(binary: &Path, trial: &Trial) -> Vec<String> {
     std::iter::once(binary.display().to_string()).chain(own.map(str::to_owned)).collect()
 }
 
-/// How long systemd may take to start a shell.
+/// The longest wait for systemd to start a shell.
 const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(10);
 
 fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Error> {
-    // That of the version before may wait beside it.
+    // The guard of the version before may wait beside it.
     let name = format!("rewrite-trial-{}-abi{ABI_VERSION}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))

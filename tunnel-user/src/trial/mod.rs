@@ -1,7 +1,7 @@
 //! A change on trial: `apply --confirm-within` goes back to what ran before, unless `confirm` comes
 //! in time.
 //!
-//! What is needed for that lies in a folder of [`state`], written before the first change: a
+//! The way back lies in a folder of [`state`], written before the first change: a
 //! [`record`] of the trial, and what ran as a cluster file. A [`guard`] that is no process of this
 //! program waits for the deadline, and has a copy of both in memory ([`held`]). Who else follows a file, a daemon for example, leaves an
 //! interface alone while a trial is [`pending`], and a file that [`was_rolled_back`] until its
@@ -36,7 +36,7 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
     State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
-/// Whether a trial of a file with this content was the last that happened to what is attached with
+/// True if a trial of a file with this content was the last that happened to what is attached with
 /// the pins in `folder`, and nobody confirmed it. An attach or apply that succeeds, and a detach,
 /// begin anew.
 ///

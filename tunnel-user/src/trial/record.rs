@@ -1,4 +1,4 @@
-//! What is written down of a trial, and of one that nobody confirmed.
+//! The records of a trial, and of one that nobody confirmed.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -24,15 +24,15 @@ pub struct Trial {
     pub attach: AttachId,
     /// The file that is tried, absolute.
     pub config: PathBuf,
-    /// What was in it.
+    /// Its content.
     pub content: ContentHash,
     /// When it is taken back.
     pub deadline: BootTime,
     /// With what it is taken back.
     pub way_back: RollbackOptions,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
-    /// Who waits for the deadline; nobody yet if nothing has been changed yet.
+    /// The guard that waits for the deadline; none before the first change.
     pub guard: Option<Guard>,
 }
 
@@ -63,7 +63,7 @@ impl AttachId {
     }
 }
 
-/// How far a trial has come.
+/// The phases of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -75,18 +75,18 @@ pub enum Phase {
     GoingBack,
 }
 
-/// What attach needs to know besides the file of what ran before.
+/// The options that attach needs besides the file of the state before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackOptions {
     /// The members that this host was.
     pub self_names: Vec<String>,
-    /// Whether the routes were the operator's.
+    /// True if the routes were the operator's.
     pub no_routes: bool,
     /// The code of how tc ran the programs.
     pub hook: u8,
     /// The code of where the program on the way in ran.
     pub ingress: u8,
-    /// Whether the programs logged.
+    /// True if the programs logged.
     pub verbose: bool,
 }
 
@@ -99,7 +99,7 @@ impl Trial {
         Ok(self.deadline.to_wall_clock(BootTime::now()?, SystemTime::now()))
     }
 
-    /// Whether it should have been taken back.
+    /// True if it should have been taken back.
     ///
     /// # Errors
     /// If the kernel does not tell the time.
@@ -127,7 +127,7 @@ impl Trial {
 pub struct RolledBack {
     /// The file, absolute.
     pub config: PathBuf,
-    /// What was in it.
+    /// Its content.
     pub content: ContentHash,
     /// When that was (RFC 3339, UTC).
     pub at: String,

@@ -50,7 +50,7 @@ pub struct State {
 }
 
 impl State {
-    /// That of the interface whose pins are in `folder`.
+    /// The trial of the interface whose pins are in `folder`.
     #[must_use]
     pub fn of(folder: &Folder) -> Self {
         Self { path: Path::new(RUN).join(folder.below_bpffs()) }
@@ -62,13 +62,13 @@ impl State {
         self.path.join(BEFORE)
     }
 
-    /// What the guard has to say.
+    /// The log of the guard.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.path.join(LOG)
     }
 
-    /// Whether a trial is written down.
+    /// True if a trial is written down.
     #[must_use]
     pub fn has_trial(&self) -> bool {
         self.path.join(TRIAL).exists()

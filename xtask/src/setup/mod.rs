@@ -71,7 +71,7 @@ fn install_missing(missing: &[Requirement]) -> Result<()> {
     install(missing)
 }
 
-/// Whether the toolchain's own source of `core` is there.
+/// True if the toolchain's own source of `core` is there.
 pub fn has_rust_src() -> bool {
     requirement::rust_src().is_ok_and(|path| path.exists())
 }

@@ -102,7 +102,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("ldd", "libc-bin", VM, "lists what programs need in the virtual machine"),
 ];
 
-/// Whether a program is in the path, or where only root has a path to.
+/// True if a program is in the path, or where only root has a path to.
 pub fn in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -117,12 +117,12 @@ pub fn version_of(program: &str) -> Option<String> {
     text.lines().next()?.split(' ').nth(1).map(str::to_owned)
 }
 
-/// Whether the development files of this LLVM are there.
+/// True if the development files of this LLVM are there.
 pub fn has_llvm(version: &str) -> bool {
     Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
 }
 
-/// Whether qemu's client of GlusterFS is there, which is no program.
+/// True if qemu's client of GlusterFS is there, which is no program.
 pub fn has_gluster_driver() -> bool {
     // One folder for each architecture, and others.
     let Ok(folders) = fs::read_dir("/usr/lib") else {
@@ -131,7 +131,7 @@ pub fn has_gluster_driver() -> bool {
     folders.flatten().any(|folder| folder.path().join("qemu/block-gluster.so").is_file())
 }
 
-/// Whether `core` for the kernel's virtual machine is to be had, from source or ready-made.
+/// True if `core` for the kernel's virtual machine is to be had, from source or ready-made.
 pub fn has_core() -> Result<bool> {
     let debian = Path::new("/usr/lib/rustlib/bpfel-unknown-none").exists();
     Ok(debian || rust_src()?.exists())

@@ -178,7 +178,7 @@ fn sources(indexes: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Whether a release is one of Debian's main archive.
+/// True if a release is one of Debian's main archive.
 fn is_main(release: &str) -> bool {
     const NAMES: &[&str] =
         &["bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing"];

@@ -44,7 +44,7 @@ impl Files {
         self.insert(path.as_ref(), Entry::Link(to.into()));
     }
 
-    /// Whether there is something under a path.
+    /// True if there is something under a path.
     pub fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path)
     }

@@ -67,7 +67,7 @@ pub trait Listener {
     /// Takes a line, without its end.
     fn hear(&mut self, line: &str);
 
-    /// Whether the guest's first process has said something.
+    /// True if the guest's first process has said something.
     fn has_booted(&self) -> bool;
 
     /// What is going on, for people who wait.

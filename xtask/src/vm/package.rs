@@ -46,7 +46,7 @@ impl Flavour {
         }
     }
 
-    /// Whether a package holds a kernel of this flavour and of a series, such as `6.1`: not one of 6.12,
+    /// True if a package holds a kernel of this flavour and of a series, such as `6.1`: not one of 6.12,
     /// not unsigned, not for debugging, and not a name for whatever is newest.
     pub fn is_image(self, name: &str, series: &str) -> bool {
         let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(self.suffix()));

@@ -103,7 +103,7 @@ impl Variant {
         }
     }
 
-    /// Whether it needs what a machine may lack, and rewrite does not.
+    /// True if it needs what a machine may lack, and rewrite does not.
     pub const fn is_of_others(self) -> bool {
         !matches!(self, Self::Direct | Self::Control | Self::Rewrite | Self::RewriteXdp)
     }

@@ -24,7 +24,7 @@ pub enum Note {
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     notes: Vec<Note>,
-    /// Whether every length, version and checksum of the packet itself is right and no byte is
+    /// True if every length, version and checksum of the packet itself is right and no byte is
     /// missing, whatever it quotes.
     pub honest: bool,
 }
@@ -41,7 +41,7 @@ impl Description {
         self.notes.push(note);
     }
 
-    /// Whether this is said of the packet or of one within it.
+    /// True if this is said of the packet or of one within it.
     #[must_use]
     pub fn says(&self, word: &str) -> bool {
         self.notes.iter().any(|note| match note {

@@ -64,7 +64,7 @@ pub struct Profile {
     pub minimum_len: usize,
     /// Bytes that no frame exceeds: what a test run takes.
     pub maximum_len: usize,
-    /// Whether every frame is to be one that `BPF_PROG_TEST_RUN` takes: it refuses some that end
+    /// True if every frame is to be one that `BPF_PROG_TEST_RUN` takes: it refuses some that end
     /// within their IP header.
     pub for_test_run: bool,
 }

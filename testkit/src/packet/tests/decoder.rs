@@ -26,7 +26,7 @@ pub fn extensions<'a>(ipv6: &Ipv6Slice<'a>) -> Vec<Ipv6ExtensionSlice<'a>> {
     ipv6.extensions().clone().into_iter().collect()
 }
 
-/// Whether the transport checksum of `packet` is right between the addresses in its IP header;
+/// True if the transport checksum of `packet` is right between the addresses in its IP header;
 /// nothing if there is none that etherparse can compute.
 pub fn checksum_is_right(packet: &[u8]) -> Option<bool> {
     let decoded = decode(packet);

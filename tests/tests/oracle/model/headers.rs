@@ -98,7 +98,7 @@ impl Headers {
             .then(|| frame[self.payload.start])
     }
 
-    /// Whether a control message starts here that quotes a packet.
+    /// True if a control message starts here that quotes a packet.
     pub fn is_error(&self, frame: &[u8]) -> bool {
         match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
@@ -139,7 +139,7 @@ impl Headers {
             && message[8..16] == *b"rewrite\x01"
     }
 
-    /// Whether a message of neighbour discovery starts here.
+    /// True if a message of neighbour discovery starts here.
     pub fn is_neighbor_discovery(&self, frame: &[u8]) -> bool {
         self.family == Family::V6 && matches!(self.icmp_type(frame), Some(133..=137))
     }

@@ -155,7 +155,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// Whether this is a reset of a connection that the peer does not know, while it may not be attached
+/// True if this is a reset of a connection that the peer does not know, while it may not be attached
 /// itself. Its first SYN shows that it is.
 fn is_unsettled_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
     let now = model.now;

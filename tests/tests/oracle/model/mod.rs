@@ -116,7 +116,7 @@ impl<'a> Model<'a> {
         self.cluster.peers.iter().any(|peer| peer.private.first.is_ipv4() == is_ipv4)
     }
 
-    /// Whether the bypass list has the packet, or the first fragment of its datagram.
+    /// True if the bypass list has the packet, or the first fragment of its datagram.
     fn is_bypassed(&mut self, seen: &Seen, headers: &Headers, peer: &Peer) -> bool {
         if !self.cluster.has_bypass(peer) {
             return false;
@@ -132,7 +132,7 @@ impl<'a> Model<'a> {
         is_listed
     }
 
-    /// Whether the bypass list has the packet, quoted or not, by its ports.
+    /// True if the bypass list has the packet, quoted or not, by its ports.
     fn is_listed(&self, seen: &Seen, headers: &Headers, peer: &Peer) -> bool {
         is_listed(self.cluster, seen.frame, headers, peer)
     }
@@ -190,7 +190,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Whether the bypass list has a packet, quoted or not, by its ports.
+/// True if the bypass list has a packet, quoted or not, by its ports.
 pub fn is_listed(cluster: &Cluster, frame: &[u8], headers: &Headers, peer: &Peer) -> bool {
     match (headers.protocol, headers.ports(frame)) {
         (Some(protocol), Some(ports)) => {

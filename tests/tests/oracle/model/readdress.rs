@@ -35,7 +35,7 @@ pub struct Readdressed {
     pub frame: Vec<u8>,
     /// Where in it either of 0x0000 and 0xffff is right.
     pub doubtful: Vec<usize>,
-    /// Whether a quote was given other addresses as well.
+    /// True if a quote was given other addresses as well.
     pub has_quote: bool,
     /// True for a move notice with another mark.
     pub is_marked: bool,
@@ -184,7 +184,7 @@ fn transport_checksum(headers: &Headers) -> Option<(usize, Zero)> {
     }
 }
 
-/// Whether the payload is shorter than its protocol's shortest header.
+/// True if the payload is shorter than its protocol's shortest header.
 pub fn is_transport_cut(headers: &Headers) -> bool {
     let shortest = match (headers.protocol, headers.family) {
         (Some(6), _) => 20,

@@ -85,7 +85,7 @@ impl Loaded {
         Ok(Self { ebpf, runs_xdp })
     }
 
-    /// Whether the kernel runs the program.
+    /// True if the kernel runs the program.
     pub fn runs(&self, ingress: Ingress) -> bool {
         match ingress {
             Ingress::Tc => true,
@@ -181,7 +181,7 @@ fn verdict(of: Program, value: u32) -> Result<Verdict> {
     }
 }
 
-/// Whether the kernel takes the program: those before Linux 5.18 know neither the flag of a program
+/// True if the kernel takes the program: those before Linux 5.18 know neither the flag of a program
 /// that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read those
 /// (commit 3f364222d032).
 fn loads_xdp(program: &mut Xdp) -> Result<bool> {

@@ -103,7 +103,7 @@ pub struct KnownPeer {
     pub member: Member,
     /// Its slot.
     pub slot: u32,
-    /// Whether packets from its private address may arrive.
+    /// True if packets from its private address may arrive.
     pub direct: bool,
     /// Which bypass rules are asked.
     pub bypass: u8,

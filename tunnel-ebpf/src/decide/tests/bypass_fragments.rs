@@ -61,7 +61,7 @@ fn fragments_of_other_datagrams_do_not_follow<F: Version>() {
     }
 }
 
-/// What this host sends says nothing about what arrives, nor the other way round.
+/// Packets out and packets in say nothing about each other.
 fn fragments_of_the_other_direction_do_not_follow<F: Version>() {
     let host = with_a_rule::<F>(UDP);
     assert_eq!(host.send(&cut::<F>(F::PRIVATE, 77, true)[0]), BYPASSED);

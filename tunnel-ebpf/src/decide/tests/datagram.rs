@@ -33,7 +33,7 @@ impl<A: Copy> Route<A> {
 /// The checksum of the payload, which stands in it as zero until the bytes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// None, or one that does not depend on addresses and that the payload already holds.
+    /// A checksum that does not depend on addresses stands in the payload already.
     Without,
     /// Over the payload.
     OfPayload { at: usize },
@@ -59,7 +59,7 @@ pub struct Datagram<F: Version> {
 }
 
 impl<F: Version> Datagram<F> {
-    /// Of a protocol without a checksum over addresses.
+    /// The protocol has no checksum over addresses.
     pub fn other(protocol: u8, payload: Vec<u8>) -> Self {
         Self {
             traffic_class: 0,

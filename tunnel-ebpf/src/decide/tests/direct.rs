@@ -66,7 +66,7 @@ fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     assert!(!host.is_plain(F::SRVB.private));
 }
 
-/// What the peer sends to this host's public address, or lets others send, says nothing about how
+/// Packets from the peer to this host's public address, its own or those of others, say nothing about how
 /// it would send to the private one.
 fn what_is_left_alone_does_not_end_it<F: Version>() {
     let mut host = with_a_direct_peer::<F>();

@@ -171,7 +171,7 @@ fn an_atomic_fragment_is_a_whole_datagram() {
     assert_eq!(host.flows(), flows, "no fragments will follow it");
 }
 
-/// What follows a later fragment's header is data, whatever its number.
+/// A later fragment's header is followed by data, whatever its number says.
 #[test]
 fn a_later_fragment_is_not_walked_into() {
     let host = Host::<V6>::srva();
@@ -247,7 +247,7 @@ fn quotes_that_can_not_be_walked_are_left_alone_for_the_same_reasons() {
     }
 }
 
-/// What it quotes has no transport header, and so is of no flow: not even of one without ports.
+/// The quoted packet has no transport header, and so is of no flow: not even of one without ports.
 #[test]
 fn a_quote_that_is_cut_within_its_chain_is_of_no_flow() {
     let options = vec![Extension::options(DESTINATION_OPTIONS, 24)];

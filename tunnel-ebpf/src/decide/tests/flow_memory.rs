@@ -1,4 +1,4 @@
-//! What a host remembers of the packets that it sends with public addresses, and for how long.
+//! The memory of a host for the flows that it has with public addresses.
 
 use tunnel_common::flows::{FLOW, Flow};
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -25,7 +25,7 @@ pub fn flow<F: Version>(protocol: u8, local_port: u16, peer_port: u16) -> Flow<O
     }
 }
 
-/// What is sent, what answers it, and what is remembered of it.
+/// A packet, its answer, and the flow in between.
 pub type RememberedKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
 
 /// One of each.

@@ -1,4 +1,4 @@
-//! Which packets are replies of a flow with public addresses: their fragments and the errors about
+//! The replies of a flow with public addresses: their fragments and the errors about
 //! them as well, and nothing that only looks like it.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};

@@ -16,7 +16,7 @@ use crate::tables::FlowAction;
 
 pub const SECOND: u64 = 1_000_000_000;
 
-/// For how many seconds each host is up when a test begins.
+/// The uptime of each host when a test begins, in seconds.
 pub const UPTIME: u64 = 1000;
 
 /// A host: its tables and its clock.
@@ -57,22 +57,22 @@ impl<F: Version> Host<F> {
         self.tables.flows.borrow().keys().copied().collect()
     }
 
-    /// How a flow in the table is treated.
+    /// The action of a flow in the table.
     pub fn treatment(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
         self.tables.flows.borrow().get(flow).map(|(_, treatment)| *treatment)
     }
 
-    /// Whether the entry under `address` says that ingress is to look for flows.
+    /// True if the entry under `address` says that ingress is to look for flows.
     pub fn looks_for_flows_of(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.public_flows == 1)
     }
 
-    /// Whether the entry under `address` says that the peer has settled.
+    /// True if the entry under `address` says that the peer has settled.
     pub fn has_settled(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.grace_until == 0)
     }
 
-    /// Whether the entry under `address` says that the peer's packets arrive plain.
+    /// True if the entry under `address` says that the peer's packets arrive plain.
     pub fn is_plain(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }
@@ -121,7 +121,7 @@ impl<F: Version> Host<F> {
         outcome
     }
 
-    /// What becomes of these bytes, and the bytes after that.
+    /// The outcome for these bytes, and the bytes behind it.
     pub fn handle(&self, direction: Direction, bytes: &[u8]) -> (Outcome, Vec<u8>) {
         let mut packet = Slice::new(bytes);
         let outcome = self.pass(direction, &mut packet);

@@ -23,7 +23,7 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// Of `len` bytes, filled with a PadN option (RFC 8200, section 4.2).
+    /// A header of `len` bytes, filled with a PadN option (RFC 8200, section 4.2).
     pub fn options(number: u8, len: usize) -> Self {
         let (Ok(units), Ok(padding)) = (u8::try_from(len / 8 - 1), u8::try_from(len.min(256) - 4))
         else {

@@ -12,7 +12,7 @@ pub struct Passage<F: Version> {
     pub direction: Direction,
     pub before: Vec<u8>,
     pub after: Vec<u8>,
-    /// Whether it comes from a router, so that only its quote says that it concerns a peer.
+    /// True if it comes from a router, so that only its quote says that it concerns a peer.
     pub by_router: bool,
 }
 

@@ -165,7 +165,7 @@ fn a_prefix_has_bypass_rules_like_a_single_peer<F: Networks>() {
     assert_eq!(host.send(&shadowed), bypass, "left alone on purpose");
 }
 
-/// What an empty table of prefixes costs: nothing, and what it changes: nothing.
+/// An empty table of prefixes costs nothing and changes nothing.
 fn a_host_without_prefixes_knows_single_peers_alone<F: Networks>() {
     let host = Host::<F>::srva();
     for (_, private, public) in F::PAIRS {

@@ -6,7 +6,7 @@ use super::datagram::{Datagram, Route};
 use super::host::Host;
 use super::version::{Part, Version, in_both_versions};
 
-/// What stands behind a quote, and is not to change.
+/// The bytes behind a quote, which stay as they are.
 const BEHIND: [u8; 40] = [0xa5; 40];
 
 /// An error from a router with `header`, about what srva sent, of which it quotes `quote`.
@@ -14,7 +14,7 @@ fn error<F: Version>(header: [u8; 8], quote: &[u8]) -> Datagram<F> {
     Datagram::icmp(header, &[quote, &BEHIND].concat())
 }
 
-/// What arrives at srva of such an error, about `quoted` on the wire, is what srva would have sent; the
+/// Such an error about `quoted` on the wire arrives at srva about the packet that srva sent; the
 /// quote ends after `kept` bytes, and what stands behind it stays.
 fn the_quote_alone_changes<F: Version>(
     header: [u8; 8],

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 
-/// What a quote may be of: what, the datagram, and where its transport checksum stands.
+/// The datagrams that a quote may be of: a name, the bytes, and the offset of the transport checksum.
 fn quoted<F: Version>() -> Vec<(&'static str, Datagram<F>, Option<usize>)> {
     let data = [0x5a; 60];
     vec![
@@ -130,7 +130,7 @@ fn quoted_fragments_of_every_kind_come_back<F: Version>() {
     }
 }
 
-/// Whatever the version of the packet that quotes it.
+/// The version of the packet that quotes it does not matter.
 fn a_quote_of_another_version_is_malformed<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     let datagram = Datagram::<F>::udp(&[0; 60]);

@@ -91,7 +91,7 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
         11 => Datagram::other(random.one_of(&[2, 4, 41, 47, 50, 51, 89, 103, 253, 59]), data),
         _ => {
             let quoted = random_datagram(random, false);
-            // Not within a checksum: that one could not be updated.
+            // A cut within the checksum would leave it as it was.
             let mut error = Datagram::error(&quoted, random.below(50) * 2);
             error.payload[0] = random.one_of(F::ERRORS);
             error.payload[1] = random.one_of(&[0, 1, 2, 3, 4, 13]);
@@ -112,7 +112,7 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
     datagram
 }
 
-/// How many bytes of the payload the first fragment must have to be rewritten as it should.
+/// The least bytes of payload with which a first fragment is rewritten as it should be.
 fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     match &datagram.quoted {
         // All of a quoted checksum, or what there is.

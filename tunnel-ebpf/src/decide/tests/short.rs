@@ -34,7 +34,7 @@ fn a_packet_cut_anywhere_is_left_alone_and_counted<F: Version>() {
     }
 }
 
-/// What lies behind that is padding, although it looks like the rest of the packet.
+/// Padding follows, although it looks like the rest of the packet.
 fn a_packet_ends_where_its_length_says<F: Version>() {
     let host = Host::<F>::srva();
     for passage in passages::<F>() {
@@ -122,7 +122,7 @@ fn every_ipv6_version_with_every_payload_length_in_every_frame() {
     }
 }
 
-/// How much of a packet with a shorter length is rewritten.
+/// The part of a packet with a shorter length that is rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// It concerns no peer: what says so is cut off.
@@ -139,7 +139,7 @@ impl<F: Version> Passage<F> {
         if self.by_router { Outcome::NotOurs } else { Outcome::NotRewritten(reason) }
     }
 
-    /// What is rewritten when the header says `len`, or what is wrong then.
+    /// The rewritten bytes when the header says `len`, or the fault.
     fn outcome_with_len(&self, len: usize) -> Result<Part, Reason> {
         let header_len = self.datagram.header_len();
         let shortest = match self.datagram.protocol {
@@ -157,7 +157,7 @@ impl<F: Version> Passage<F> {
         }
         let Some((quoted, _)) = &self.datagram.quoted else { return Ok(Part::All) };
         if len < header_len + 8 {
-            // Not even the whole header of a message is there: it quotes nothing.
+            // The header of the message is cut off: it quotes nothing.
             return Ok(if self.by_router { Part::Nothing } else { Part::WithoutQuote });
         }
         if len < header_len + 8 + F::quoted_len_min(quoted) {

@@ -10,7 +10,7 @@ use super::datagram::{folded, sum};
 use crate::address::{Address, Addresses};
 use crate::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
 
-/// What the network stack knows about the transport checksum of a packet.
+/// The state of a packet's transport checksum, as the network stack knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumState {
     /// The checksum stands in the packet. A sum over all bytes is kept as well, as a network card
@@ -95,12 +95,12 @@ impl Slice {
         &self.written
     }
 
-    /// Whether anything was read when something was already written.
+    /// True if anything was read when something was already written.
     pub fn read_after_write(&self) -> bool {
         self.read_after_write.get()
     }
 
-    /// Whether the sum that came with the packet is still that of its bytes. Zero has two forms.
+    /// True if the sum that came with the packet is still that of its bytes. Zero has two forms.
     pub fn complete_sum_is_right(&self) -> bool {
         self.complete_sum % 0xffff == sum(&self.bytes) % 0xffff
     }

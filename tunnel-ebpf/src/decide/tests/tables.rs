@@ -20,7 +20,7 @@ use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
-/// What is under one address in the table of peers, and what it was before the programs noted something.
+/// The entry under one address in the table of peers, and its state before the programs noted something.
 struct Entry<A> {
     initial: Peer<A>,
     place: Box<Place<A>>,
@@ -49,7 +49,7 @@ impl<A: Copy> Entry<A> {
 /// An address and how many bits of it count.
 type Prefix<A> = (A, u8);
 
-/// What is under each prefix.
+/// The entry under each prefix.
 type Trie<A, V> = Vec<(Prefix<A>, V)>;
 
 /// When each flow was remembered, and how.
@@ -59,7 +59,7 @@ type Flows<A> = HashMap<Flow<A>, (u64, FlowAction)>;
 pub struct HostTables<F: Version> {
     single: HashMap<Octets<F>, Entry<Octets<F>>>,
     prefixes: Trie<Octets<F>, Entry<Octets<F>>>,
-    /// Not empty on a gateway, and on a host that has moved.
+    /// Filled on a gateway, and on a host that has moved.
     selves: Trie<Octets<F>, LocalRange<Octets<F>>>,
     is_gateway: bool,
     has_moved: bool,
@@ -69,7 +69,7 @@ pub struct HostTables<F: Version> {
     pub missed: Option<Octets<F>>,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
-    /// What was counted, for which slot.
+    /// The counts, by slot.
     pub counted: RefCell<Vec<(u32, Direction, Count)>>,
     pub now: Cell<u64>,
 }
@@ -221,7 +221,7 @@ impl<F: Version> HostTables<F> {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }
 
-    /// What is found under `address`.
+    /// The entry under `address`.
     pub fn value(&self, address: Octets<F>) -> Option<Peer<Octets<F>>> {
         self.entry(address).map(Entry::value)
     }

@@ -1,4 +1,4 @@
-//! What the tests have to know of each version of IP: addresses, headers, and the numbers of its
+//! The facts that the tests need of each version of IP: addresses, headers, and the numbers of its
 //! control messages.
 
 use std::fmt::Debug;
@@ -25,12 +25,12 @@ impl<A: Copy> Member<A> {
     }
 }
 
-/// Which part of a datagram's payload a packet holds.
+/// The part of a datagram's payload that a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Where it starts, in bytes.
     pub offset: usize,
-    /// Whether it is not the last one.
+    /// True if it is not the last one.
     pub more: bool,
 }
 
@@ -45,7 +45,7 @@ pub trait Version:
     + Debug
     + 'static
 {
-    /// What follows the fixed header: IPv4's options, IPv6's extension headers.
+    /// The bytes behind the fixed header: IPv4's options, IPv6's extension headers.
     type Options: Clone + Debug + Default;
 
     const SRVA: Member<Octets<Self>>;
@@ -79,15 +79,15 @@ pub trait Version:
     const WRITTEN_FROM: usize;
     /// The shortest length that a header can say, right or not.
     const SHORTEST_LEN: usize;
-    /// What is wrong with a packet that is shorter than its header with all options.
+    /// The fault of a packet that is shorter than its header with all options.
     const CUT_HEADER: Reason;
     /// The longest packet that is not BIG TCP.
     const LONGEST: usize;
-    /// What a TCP segment is that is not BIG TCP and goes on to its end all the same.
+    /// The outcome for a TCP segment that is not BIG TCP and goes on to its end all the same.
     const WITHOUT_LEN: Reason;
     /// The protocol number of control messages.
     const CONTROL: u8;
-    /// Whether their checksum covers a pseudo-header.
+    /// True if their checksum covers a pseudo-header.
     const CONTROL_HAS_PSEUDO_HEADER: bool;
     /// The shortest control message.
     const CONTROL_LEN_MIN: usize;

@@ -24,7 +24,7 @@ use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 use crate::plan::range::Address;
 
-/// What was counted for each reason when the counters were copied, by direction and CPU.
+/// The counts of each reason when the counters were copied, by direction and CPU.
 type Counted = [Vec<ReasonCounters>; 2];
 
 /// Brings what is pinned in `folder`, and what runs, from the other ABI to `abi`.

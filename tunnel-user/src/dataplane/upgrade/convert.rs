@@ -164,7 +164,7 @@ pub fn reasons_lost() -> impl Iterator<Item = Reason> {
     Reason::ALL.iter().copied().filter(|reason| !previous::REASONS.contains(reason))
 }
 
-/// What was counted since `before`, on top of `counted`.
+/// The counts since `before`, on top of `counted`.
 #[must_use]
 pub const fn caught_up(counted: Count, before: Count, now: Count) -> Count {
     counted.plus(Count {

@@ -26,12 +26,12 @@ use super::record::text;
 use super::shapes;
 use crate::error::{Context as _, Error};
 
-/// Which of the two ABIs that this version knows.
+/// The two ABIs that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
-    /// That of the version before.
+    /// The ABI of the version before.
     Previous,
-    /// That of this version.
+    /// The ABI of this version.
     Current,
 }
 
@@ -82,12 +82,12 @@ impl Abi {
     }
 }
 
-/// What is found of the version before.
+/// The remains of the version before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// What an attach of it left that was killed before all maps were there.
+    /// An attach of it was killed before all maps were there.
     Unfinished,
     /// All of its maps.
     Pins(Box<Attachment>),
@@ -158,7 +158,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
     }
 }
 
-/// For how long a change that is under way is waited for, and how often is looked.
+/// The longest wait for a change that is under way, and the pause between two looks.
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(5);
 

@@ -33,7 +33,7 @@ pub(super) struct Pinned<'a> {
 }
 
 impl<'a> Pinned<'a> {
-    /// Those of `abi` in `folder`.
+    /// The pins of `abi` in `folder`.
     pub const fn of(folder: &'a Folder, abi: Abi) -> Self {
         Self { folder, abi }
     }
@@ -130,7 +130,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// What each CPU has counted in a direction. A reason that the ABI lacks is 0.
+    /// The counts of each CPU in a direction. A reason that the ABI lacks is 0.
     pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Error> {
         let name = maps::REASON_COUNTERS;
         let (what, index) = (|| reading(name), direction as u32);

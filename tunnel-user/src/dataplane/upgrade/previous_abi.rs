@@ -14,11 +14,11 @@ use tunnel_common::outcome::Reason;
 /// Its number.
 pub const VERSION: u32 = 2;
 
-/// What this version calls `local_members`.
+/// This version calls it `local_members`.
 pub const SELVES: &str = "selves";
-/// What this version calls `local_v4`.
+/// This version calls it `local_v4`.
 pub const SELVES_V4: &str = "selves_v4";
-/// What this version calls `local_v6`.
+/// This version calls it `local_v6`.
 pub const SELVES_V6: &str = "selves_v6";
 
 /// Maps of one shape in both versions, by the names of ABI 2 and of ABI 3.
@@ -75,7 +75,7 @@ pub struct Peer<A> {
     pub self_underlay: A,
     /// The peer's slot.
     pub slot: u32,
-    /// Which of the peer's addresses the key is.
+    /// The role of the key among the peer's addresses.
     pub role: u8,
     /// The length of the key's prefix.
     pub length: u8,
@@ -89,13 +89,13 @@ pub struct Peer<A> {
     pub plain: u8,
     /// `flows_*` is to be asked.
     pub public_flows: u8,
-    /// Which rules are to be asked.
+    /// The rules to ask.
     pub bypass: u8,
     /// Under a former address now `expires_at`, under all others `grace_until`.
     pub until: u32,
 }
 
-/// What the programs were loaded with.
+/// The settings of the programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -129,9 +129,9 @@ pub struct Attachment {
     pub attached_at: u64,
     /// When that was changed.
     pub changed_at: u64,
-    /// What the programs were loaded with.
+    /// The settings of the programs.
     pub settings: Settings,
-    /// How tc runs the programs.
+    /// The hook of tc.
     pub hook: u8,
     /// Where the way in is.
     pub ingress: u8,
@@ -141,13 +141,13 @@ pub struct Attachment {
     pub routes_managed: u8,
     /// attach set arp_announce.
     pub arp_announce_set: u8,
-    /// What it was before.
+    /// Its value before.
     pub arp_announce_before: u8,
     /// The programs log.
     pub verbose: u8,
     /// Always 0.
     pub reserved: u8,
-    /// How long peers drain.
+    /// The drain of peers, in seconds.
     pub drain: u32,
     /// Always 0.
     pub reserved_word: u32,

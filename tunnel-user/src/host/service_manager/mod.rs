@@ -1,4 +1,4 @@
-//! What the service manager is told: sd_notify(3). Where there is none, nobody is told.
+//! The notices to the service manager: sd_notify(3). Without one, they go nowhere.
 
 mod outbox;
 
@@ -22,7 +22,7 @@ pub fn notify(notice: Notify) {
 /// The time that the last word has.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// How often the service manager wants to hear that the daemon is alive, halved so that a late word
+/// The interval in which the service manager wants to hear of the daemon, halved so that a late word
 /// is still in time.
 #[must_use]
 pub fn watchdog() -> Option<Duration> {

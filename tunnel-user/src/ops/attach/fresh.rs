@@ -29,7 +29,7 @@ pub(super) async fn attach(
     steps: &mut Vec<Undo>,
 ) -> Result<Report, Error> {
     let folder = &plan.folder.clone();
-    // What an attach that was killed has left and this one takes over.
+    // The remains of an attach that was killed, which this one takes over.
     let left_routes = routing::ours(netlink, plan.link.index).await?;
     steps.extend(left_routes.iter().map(|route| Undo::RemoveRoute(*route)));
     steps.extend(left.iter().map(|address| Undo::RemoveAddress(plan.loopback, *address)));

@@ -164,7 +164,7 @@ fn make_room(
     place: AttachPoint,
 ) -> Result<bool, Error> {
     let pinned = remake::pinned(&plan.folder)?;
-    // Which of the entries are those of the file already takes long to find out of a million members.
+    // Comparing a million entries with the file takes long.
     let counts = maps.counts()?;
     let at_most = Capacity::at_most(&plan.membership, counts.names, counts.ranges, counts.rules);
     if pinned.holds(&at_most) {

@@ -26,7 +26,7 @@ use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 
-/// What shall be, and what is in the way of that.
+/// The wanted state, and the obstacles.
 pub(crate) struct Plan<'a> {
     pub request: &'a Request,
     pub folder: Folder,
@@ -40,7 +40,7 @@ pub(crate) struct Plan<'a> {
     pub routes: RouteChanges,
     /// The addresses of the interface.
     pub held: Vec<IpAddr>,
-    /// For how long packets from where peers were are accepted.
+    /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
     /// The same for later changes, as the file says.
     drain_of_file: Drain,
@@ -87,7 +87,7 @@ pub(crate) async fn plan<'a>(
     };
     let ours = routing::ours(netlink, link.index).await?;
     let routes = if request.no_routes {
-        // Those of an earlier attach without --no-routes.
+        // The routes of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: ours.clone() }
     } else {
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?

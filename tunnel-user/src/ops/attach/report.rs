@@ -1,4 +1,4 @@
-//! What an attach has made true.
+//! The report of an attach.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use crate::plan::membership::LeftOut;
 use crate::plan::peers::Awaited;
 use crate::plan::route::RouteChanges;
 
-/// What is now true.
+/// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface.
     pub interface: String,
-    /// Whether it was attached before.
+    /// True if it was attached before.
     pub was_attached: bool,
-    /// Who this host is.
+    /// The identity of this host.
     pub identity: Identity,
-    /// How many peers it has.
+    /// The number of its peers.
     pub peers: usize,
     /// Addresses of peers that are of no use here.
     pub left_out: Vec<LeftOut>,

@@ -1,4 +1,4 @@
-//! What an attach is asked for.
+//! The request of an attach.
 
 use std::path::{Path, PathBuf};
 
@@ -8,28 +8,28 @@ use crate::model::Drain;
 use crate::plan::vlan::Vlan;
 use crate::trial::RollbackOptions;
 
-/// What was asked for.
+/// The request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The interface to attach to.
     pub interface: String,
     /// The file.
     pub config: PathBuf,
-    /// Which members this host is, where its addresses do not tell.
+    /// The members that this host is, where its addresses do not tell.
     pub self_names: Vec<String>,
     /// Leave the routes to the operator.
     pub no_routes: bool,
-    /// How tc shall run the programs; the best that the kernel has otherwise.
+    /// The hook of tc; the best that the kernel has otherwise.
     pub hook: Option<Hook>,
     /// Where the program on the way in shall run; as it does, or by tc otherwise.
     pub ingress: Option<Ingress>,
     /// Load programs that log what they do not rewrite.
     pub verbose: bool,
-    /// For how long packets from where peers were are accepted, if not for as long as the file says.
+    /// The time for which packets from peers' former addresses are accepted, in place of the file's.
     pub drain: Option<Drain>,
     /// The network that the interface is on, if the file does not tell by its name.
     pub network: Option<NetworkName>,
-    /// Which tagged frames are handled; as it is, or none otherwise.
+    /// The tagged frames to handle; as it is, or none otherwise.
     pub vlan: Option<Vlan>,
 }
 

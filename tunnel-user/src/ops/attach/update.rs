@@ -79,7 +79,7 @@ pub(crate) async fn update(
     // The record never promises more than the programs that run can do.
     new.settings = settings;
     maps.set_attachment(&new)?;
-    // Those of before come back behind the entries that they know.
+    // The former programs come back behind the entries that they know.
     steps.push(program_swap::restore(folder, &Attachment { settings: between, ..*old }, place));
     hook::replace(&mut loaded, folder)?;
     membership::forget_selves(maps, &selves)?;

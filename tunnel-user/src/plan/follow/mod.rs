@@ -1,6 +1,6 @@
-//! What `rewrite run` does, and when: from events to actions. Asks nobody, not even the clock.
+//! The decisions of `rewrite run`: from events to actions. Pure: even the time is an argument.
 //!
-//! Whatever happens on the host or to the file, the answer is the same: once it is quiet, look
+//! Every event on the host or of the file has the same answer: once it is quiet, look
 //! whether what is attached is what the file says, and attach if it is not. So what an attach itself
 //! sets off ends in a look that finds nothing to do.
 
@@ -23,11 +23,11 @@ pub const AWAITED: Duration = Duration::from_secs(3);
 /// network manager may take a route away while an attach goes on.
 const IN_A_ROW: u32 = 3;
 
-/// How often it is looked though nothing was heard: for what the kernel does not announce, such as
+/// The pause between two looks without an event: the kernel does not announce everything, such as
 /// an entry of a map that somebody removed.
 pub const REGULARLY: Duration = Duration::from_secs(30);
 
-/// What has happened.
+/// The events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The daemon has begun.
@@ -46,12 +46,12 @@ pub enum Event {
     Stop,
 }
 
-/// How what is attached differs from the file.
+/// The drift of what is attached from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// Not at all; a line about what is attached.
+    /// There is none; a line about what is attached.
     None(String),
-    /// What attach would change.
+    /// The changes that attach would make.
     Found(Vec<String>),
     /// The file can't be followed, or must not be followed now.
     Unknown(Problem),
@@ -60,7 +60,7 @@ pub enum Drift {
 /// Why the file is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong and what to do.
+    /// The fault and the remedy.
     pub why: String,
     /// The state of the interface all the same.
     pub standing: Standing,
@@ -76,7 +76,7 @@ pub enum Standing {
     AsItWas,
     /// Attached, and no packet gets through, for this reason.
     Cut(String),
-    /// Not attached.
+    /// The interface is not attached.
     NotAttached,
 }
 
@@ -93,7 +93,7 @@ impl Problem {
     }
 }
 
-/// What to do.
+/// The actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Compare what is attached with the file.
@@ -108,7 +108,7 @@ pub enum Action {
     Stop,
 }
 
-/// What the service manager is told.
+/// The notices to the service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notify {
     /// The interface is attached; after a reload, that it has ended.
@@ -117,11 +117,11 @@ pub enum Notify {
     Reloading,
     /// The daemon ends.
     Stopping,
-    /// What is true now, in a line.
+    /// The state, in a line.
     Status(String),
 }
 
-/// What the operator is told.
+/// The reports to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// The file is followed.
@@ -142,16 +142,16 @@ pub struct Follow {
     looked_at: Duration,
     /// When the last of the events came that led to the look.
     looks_for_event: Option<Duration>,
-    /// Whether an attach of this process has succeeded.
+    /// True if an attach of this process has succeeded.
     taken_over: bool,
-    /// Whether the service manager has heard that the interface is attached.
+    /// True if the service manager has heard that the interface is attached.
     ready: bool,
     reloading: bool,
-    /// Whether the next attach is made even if the same one has failed.
+    /// True if the next attach is made even if the same one has failed.
     try_anyway: bool,
     /// The differences that the last attaches were made for, until a look has found them mended; and their number.
     mending: Option<(Vec<String>, u32)>,
-    /// What an attach was made for that failed.
+    /// The differences that a failed attach was made for.
     failed: Option<Vec<String>>,
     /// Since when something is missing that the host brings by itself.
     awaited_since: Option<Duration>,
@@ -172,7 +172,7 @@ impl Follow {
             .fold(regular, Duration::min)
     }
 
-    /// What to do about `event`, in order. `now` is the time since the daemon began.
+    /// The actions for `event`, in order. `now` is the time since the daemon began.
     pub fn on(&mut self, now: Duration, event: Event) -> Vec<Action> {
         match event {
             Event::Started => self.look(now),
@@ -274,7 +274,7 @@ impl Follow {
             self.awaited_told = true;
             actions = self.report(Report::Problem(problem.clone()));
         }
-        // What depends on this service wants the interface attached, which it is.
+        // A unit that depends on this service wants the interface attached, which it is.
         let attached = problem.standing != Standing::NotAttached;
         if attached && !std::mem::replace(&mut self.ready, true) {
             actions.push(Action::Notify(Notify::Ready));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// For how long nothing has to happen before it is looked.
+/// The quiet time before a look.
 pub const QUIET: Duration = Duration::from_millis(200);
-/// For how long events that do not cease put it off.
+/// The longest time for which events that do not cease put a look off.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The events since the last look.
@@ -20,7 +20,7 @@ impl Quiet {
         self.first_and_last = Some((first, now));
     }
 
-    /// What happened until now is about to be looked at.
+    /// A look at all that happened until now follows.
     pub fn forget(&mut self) {
         self.first_and_last = None;
     }

@@ -15,9 +15,9 @@ struct Host {
     told: Vec<Notify>,
     reports: Vec<Report>,
     stopped: bool,
-    /// What looks find.
+    /// The finds of the looks.
     found: Drift,
-    /// What an attach ends in, and what looks find then.
+    /// The end of an attach, and the finds of the looks after it.
     attach: Result<Drift, Problem>,
 }
 

@@ -194,7 +194,7 @@ fn a_foreign_route_that_leads_elsewhere_is_refused_and_not_replaced() {
     let names = names();
     for current in [
         &[HostRoute { route: other, owner: Owner::Other }][..],
-        // Of a lower metric than ours, which is there as well.
+        // A route of a lower metric than ours is there as well.
         &[
             HostRoute { route: other, owner: Owner::Other },
             HostRoute { route: route(2), owner: Owner::Rewrite },

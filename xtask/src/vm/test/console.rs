@@ -24,7 +24,7 @@ pub struct Console {
     pub runs: Vec<Ended>,
     /// Seconds from the start of the kernel to the end, as the guest's clock has them.
     pub seconds: f64,
-    /// Whether the guest has said that it is done.
+    /// True if the guest has said that it is done.
     pub done: bool,
     running: Option<String>,
     failed: u32,
