@@ -10,7 +10,7 @@ use crate::{end_to_end, growth, loader, per_packet, real_path};
 
 /// What a chapter works with.
 pub struct Setting {
-    /// How long it may take.
+    /// The longest time that it may take.
     pub effort: Effort,
     /// The product.
     pub rewrite: Rewrite,
@@ -20,7 +20,7 @@ pub struct Setting {
     pub pace: Pace,
 }
 
-/// How long a run may take.
+/// The longest time that a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
     /// All chapters together less than five minutes.

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use testkit::process::command_line;
 use testkit::wait::wait_until;
 
-/// How long one may take to be ready, or to end.
+/// The longest time that one may take to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of them. Dropping it ends it.

@@ -19,7 +19,7 @@ use crate::wait::wait_until;
 const WHOLE_PACKETS: u32 = 0;
 /// Enough for the headers of a packet, and of the one that it quotes.
 const HEADERS: u32 = 160;
-/// For how long a packet may be on its way from the kernel to tcpdump.
+/// The longest time that a packet may be on its way from the kernel to tcpdump.
 const LAG: Duration = Duration::from_secs(60);
 
 /// A running capture. Dropping it ends it.
@@ -30,7 +30,7 @@ pub struct Capture {
     /// Collects what tcpdump writes. That goes through a pipe: a run that is killed leaves no file,
     /// and its tcpdump ends with the next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// How many packets the kernel had counted before the filter was there, that tcpdump will never see.
+    /// The number of packets that the kernel had counted before the filter was there, that tcpdump will never see.
     unseen: u64,
 }
 

@@ -22,7 +22,7 @@ use crate::wait::uninterrupted;
 
 pub use crate::kernel_counters::{checksum_errors, snmp};
 
-/// For how long one read, write, connect or accept may take.
+/// The longest time that one read, write, connect or accept may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
@@ -43,7 +43,7 @@ impl Destination for SocketAddr {
 /// A TCP transfer that arrived as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct TransferReport {
-    /// How many bytes arrived.
+    /// The number of bytes that arrived.
     pub bytes: u64,
     /// From connecting until the receiver had told that it has everything.
     pub elapsed: Duration,
@@ -176,7 +176,7 @@ pub struct ExchangeReport {
     pub sender_seen: Option<SocketAddr>,
 }
 
-/// For how long a datagram, or its echo, may be on its way.
+/// The longest time that a datagram, or its echo, may be on its way.
 const DATAGRAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sends numbered datagrams, one after the other, each of which the receiver on `dst` sends back.

@@ -15,7 +15,7 @@ pub const SEGMENT: u16 = 1200;
 /// Datagrams of a message.
 pub const SEGMENTS: usize = 20;
 
-/// For how long the next datagram may be on its way: a machine that is emulated, and shared, stands still for
+/// The longest time that the next datagram may be on its way: a machine that is emulated, and shared, stands still for
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 const RECEIVE_BUFFER: usize = 4 << 20;

@@ -23,7 +23,7 @@ use testkit::wait::wait_until;
 const CONNECTED: Duration = Duration::from_secs(10);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
-/// For how long an operator may wait, here, between the two.
+/// The longest time that an operator may wait, here, between the two.
 const PAUSE: Duration = Duration::from_secs(5);
 const HEALED: Duration = Duration::from_secs(60);
 /// How many files, of a megabyte each, are written at a time.
@@ -96,7 +96,7 @@ impl Scene {
         })
     }
 
-    /// How many resets of connections that the peer did not know were dropped.
+    /// The number of dropped resets of connections that the peer did not know.
     fn dropped_resets(&self, host: &Namespace) -> Result<u64> {
         let stats = self.rewrite.run(host, &["stats", "--json"])?;
         let stats: Value = serde_json::from_str(&stats).context("the output of `stats`")?;

@@ -1,4 +1,4 @@
-//! How long it takes to fill the maps alone: what the kernel and its system calls take.
+//! The time that it takes to fill the maps alone: what the kernel and its system calls take.
 
 use std::time::Instant;
 

@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::text_file::TextFile;
 
-/// How many peers are many.
+/// A large number of peers.
 const MANY: u32 = 1_000_000;
 
 /// Measures.
@@ -55,7 +55,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// How long each command took.
+/// The time that each command took.
 #[derive(Clone, Debug, Default)]
 struct Commands {
     attach: Vec<f64>,

@@ -60,7 +60,7 @@ pub enum Whose {
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// How many members there are.
+    /// The number of members.
     pub members: Members,
     /// Of which families they are.
     pub families: Families,

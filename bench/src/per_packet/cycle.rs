@@ -11,7 +11,7 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
 use super::host::peer;
 use super::octets::Octets;
 
-/// How many members there are: a power of two, which the order without locality takes.
+/// The number of members: a power of two, which the order without locality takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Members(u32);
 

@@ -22,7 +22,7 @@ const EMULATED: &str = "QEMU TCG";
 pub struct Machine {
     /// The processor's name.
     pub processor: String,
-    /// How many of them.
+    /// Their number.
     pub processors: usize,
     /// Megabytes.
     pub memory: u64,

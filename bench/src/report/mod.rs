@@ -32,7 +32,7 @@ pub struct Table {
     pub title: String,
     /// Such as `ns` or `ratio`.
     pub unit: &'static str,
-    /// How many digits behind the point mean anything.
+    /// The number of digits behind the point that mean anything.
     pub digits: usize,
     /// Which way is good.
     pub better: Better,
@@ -72,7 +72,7 @@ pub struct Spread {
     pub median: f64,
     /// The most.
     pub max: f64,
-    /// How many samples there were.
+    /// The number of samples.
     pub samples: usize,
 }
 

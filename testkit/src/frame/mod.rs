@@ -20,7 +20,7 @@ pub use self::packet::Packet;
 pub struct Frame {
     /// What was captured of it, from its Ethernet header on.
     pub bytes: Vec<u8>,
-    /// How long it was on the interface.
+    /// The time that it was on the interface.
     pub length: usize,
     /// When, since the epoch.
     pub timestamp: Duration,

@@ -33,7 +33,7 @@ impl Connection {
     }
 }
 
-/// How many connections last between the machines of a cluster at rest.
+/// The number of connections that last between the machines of a cluster at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
     /// To a glusterd: each dials each other one.

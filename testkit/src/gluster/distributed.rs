@@ -152,7 +152,7 @@ impl Distributed {
         })
     }
 
-    /// How many files each brick has to give; nothing for a brick that can't be reached.
+    /// The number of files that each brick has to give; nothing for a brick that can't be reached.
     ///
     /// # Errors
     /// When the volume can't be asked.

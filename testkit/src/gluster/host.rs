@@ -73,7 +73,7 @@ for process in [0-9]*; do
     esac
 done |"#;
 
-/// For how long daemons may take to start or to end.
+/// The longest time that daemons may take to start or to end.
 pub(super) const START: Duration = Duration::from_secs(20);
 
 /// A machine that runs. Dropping it ends everything that runs on it.
@@ -256,7 +256,7 @@ impl Host {
         Ok(())
     }
 
-    /// How many connections the kernel tracks for this machine.
+    /// The number of connections that the kernel tracks for this machine.
     ///
     /// # Errors
     /// As [`Host::run`].

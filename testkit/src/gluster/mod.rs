@@ -156,7 +156,7 @@ impl Cluster {
         wait_until(what, deadline, || Ok((self.connected()? == wanted).then(|| start.elapsed())))
     }
 
-    /// How many files each brick still has to give to the other, A's first; nothing for a brick
+    /// The number of files that each brick still has to give to the other, A's first; nothing for a brick
     /// that can't be reached.
     ///
     /// # Errors

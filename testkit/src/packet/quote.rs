@@ -41,7 +41,7 @@ impl From<Quote> for Body {
 pub struct Quote {
     /// The packet that the error is about.
     pub packet: Box<IpPacket>,
-    /// How many bytes of it are there, from its IP header on; all of them if none.
+    /// The number of its bytes that are there, from its IP header on; all of them if none.
     pub kept: Option<usize>,
     /// What follows within the message: padding, and extensions of
     /// [RFC 4884](https://www.rfc-editor.org/rfc/rfc4884).

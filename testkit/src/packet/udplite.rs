@@ -20,7 +20,7 @@ pub struct UdpLite {
     pub source: u16,
     /// Destination port.
     pub destination: u16,
-    /// How many bytes from the header on the checksum covers; 0 for all.
+    /// The number of bytes from the header on that the checksum covers; 0 for all.
     pub coverage: u16,
     /// The checksum field. An absent checksum is not valid here.
     pub checksum: UdpChecksum,

@@ -33,7 +33,7 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
-/// For how long a dial may take.
+/// The longest time that a dial may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The operator's own address has become a private one: what comes from there is spoofed.
@@ -63,7 +63,7 @@ pub fn apply<'a>(path: &'a str, time: &'a str) -> [&'a str; 5] {
     ["apply", "--config", path, "--confirm-within", time]
 }
 
-/// How many packets of the operator have been dropped.
+/// The number of the operator's packets that have been dropped.
 fn spoofed(scenario: &Scenario) -> Result<u64> {
     let stats = scenario.json(&scenario.lab.a, &["stats", "--json"])?;
     let reasons = stats["interfaces"][0]["not_rewritten"].as_array().context("no reasons")?;

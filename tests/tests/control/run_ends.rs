@@ -88,7 +88,7 @@ fn killed(hook: &[&str]) -> Result<()> {
     let right = scenario.lab.cluster_toml();
     let more = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
     let traffic = OpenTraffic::start(&scenario)?;
-    // How long it takes to be ready beside that traffic.
+    // The time that it takes to be ready beside that traffic.
     let mut life = Duration::ZERO;
     for _ in 0..3 {
         let start = Instant::now();

@@ -24,7 +24,7 @@ use crate::unit::{capabilities, limited};
 
 /// For one change, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many changes the daemon follows in CI, and the variable that asks for others.
+/// The number of changes that the daemon follows in CI, and the variable that asks for others.
 const CHANGES: usize = 200;
 const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
 /// Changes before the first count: the allocator and tokio have made themselves at home by then.

@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_micros(100);
 const LAG_MAX: Duration = Duration::from_millis(5);
 const SIZE: usize = 100;
 const RECEIVE_BUFFER: usize = 64 << 20;
-/// For how long the last datagrams may be on their way.
+/// The longest time that the last datagrams may be on their way.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NOT_YET: u32 = u32::MAX;
 
@@ -71,7 +71,7 @@ impl Streams {
         })
     }
 
-    /// How many datagrams have been sent in the direction that is behind.
+    /// The number of datagrams that have been sent in the direction that is behind.
     pub fn sent(&self) -> u32 {
         self.a_to_b.sent().min(self.b_to_a.sent())
     }

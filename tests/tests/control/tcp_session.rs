@@ -57,7 +57,7 @@ impl Session {
         Ok(Self { echoed, stop, server, client })
     }
 
-    /// How many keystrokes have been echoed.
+    /// The number of keystrokes that have been echoed.
     pub fn count(&self) -> u32 {
         self.echoed.load(Ordering::Relaxed)
     }

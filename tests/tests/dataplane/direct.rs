@@ -25,7 +25,7 @@ const PUBLIC_V6: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 2)),
 ];
 const INTERVAL: Duration = Duration::from_millis(2);
-/// For how long a flow may stand still when a host is switched.
+/// The longest time that a flow may stand still when a host is switched.
 const STALL: Duration = Duration::from_secs(5);
 /// How many more messages have arrived when a flow has gone on.
 const GOES_ON: u32 = 100;

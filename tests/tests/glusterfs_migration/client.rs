@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
 use testkit::wait::wait_until;
 
-/// How many bytes a record has.
+/// The number of bytes that a record has.
 const RECORD: usize = 4096;
-/// How many records a file has.
+/// The number of records that a file has.
 const RECORDS: u64 = 128;
 /// After so many records, they have to be on the bricks.
 const RECORDS_BETWEEN_SYNCS: u64 = 16;

@@ -18,7 +18,7 @@ use testkit::gluster::PING_TIMEOUT;
 use crate::migration::Migration;
 use crate::sites::{A_FIRST, A_SECOND, B_SECOND};
 
-/// For how long a write may be kept waiting when a server goes away without a word: up to twice the
+/// The longest time that a write may be kept waiting when a server goes away without a word: up to twice the
 /// time after which the volume gives a brick up. No write may fail.
 const AN_OUTAGE: Duration = Duration::from_secs(2 * PING_TIMEOUT.as_secs() + 5);
 /// The same when none does. It is less than it takes to give up a connection.

@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::host_looks::HostLooks;
 use crate::sites::{self, A_FIRST, B_SECOND, Site};
 
-/// For how long the servers may take to be connected when they can reach each other.
+/// The longest time that the servers may take to be connected when they can reach each other.
 const CONNECTED: Duration = Duration::from_secs(20);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);

@@ -11,9 +11,9 @@ use testkit::gluster::{Distributed, Host, MOUNT_POINT};
 
 use crate::worker::Worker;
 
-/// How many bytes are written at a time.
+/// The number of bytes that are written at a time.
 const BLOCK: u64 = 64 * 1024;
-/// How many blocks the disk has.
+/// The number of blocks that the disk has.
 const BLOCKS: u64 = 2048;
 const FILE: &str = "disk.qcow2";
 /// The image before it comes to the volume.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::worker::Worker;
 
-/// How many bytes a file has.
+/// The number of bytes that a file has.
 const SIZE: usize = 64 * 1024;
 
 /// Begins to write files with known content to a new folder of the volume, each of which is on the

@@ -20,13 +20,13 @@ use crate::disk_image::{self, QemuIo};
 use crate::files;
 use crate::worker::Worker;
 
-/// For how long a client may be kept waiting: less than it takes to give up a connection.
+/// The longest time that a client may be kept waiting: less than it takes to give up a connection.
 const ALLOWED: Duration = PING_TIMEOUT;
-/// For how long the volume's own processes may take to be connected.
+/// The longest time that the volume's own processes may take to be connected.
 const CONNECTED: Duration = Duration::from_secs(30);
 /// Where the volume is mounted once more, on another server.
 const SECOND_MOUNT: &str = "/mnt/second";
-/// How many clients the volume has: its mount, and qemu-io.
+/// The number of clients that the volume has: its mount, and qemu-io.
 const CLIENTS: usize = 2;
 
 /// Where the volume's traffic has to be: on which interface, and between which addresses.

@@ -55,12 +55,12 @@ impl Tally {
         self.fates.get(&program).map_or(0, |fates| fates.values().sum())
     }
 
-    /// How many of them had this fate.
+    /// The number of them that had this fate.
     pub fn with_fate(&self, program: Program, name: &str) -> u64 {
         self.fates.get(&program).and_then(|fates| fates.get(name)).copied().unwrap_or(0)
     }
 
-    /// How many of them went back.
+    /// The number of them that went back.
     pub fn ways_back(&self, program: Program) -> u64 {
         self.ways_back.get(&program).copied().unwrap_or(0)
     }

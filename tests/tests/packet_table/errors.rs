@@ -19,7 +19,7 @@ pub struct Shape<P> {
     pub outer: P,
     /// The quoted packet.
     pub quoted: P,
-    /// How many bytes of the quoted packet's transport header and payload are there.
+    /// The number of bytes of the quoted packet's transport header and payload that are there.
     pub kept: usize,
     /// After how many bytes the quote is cut, if it is within its headers.
     pub cut: Option<usize>,

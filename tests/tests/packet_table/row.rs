@@ -52,7 +52,7 @@ pub struct Passage {
     pub family: Option<Family>,
     /// The frame in.
     pub packet: Vec<u8>,
-    /// How many packets it stands for on the wire.
+    /// The number of packets that it stands for on the wire.
     pub segments: u32,
     /// `gso_size` of a packet whose `gso_segs` nobody has counted.
     pub uncounted: Option<u32>,

@@ -16,7 +16,7 @@ use crate::processor::Processor;
 
 /// Where wireguard-go listens to `wg`, whatever network namespace it is in.
 const SOCKETS: &str = "/var/run/wireguard";
-/// How long it may take until it can be told something.
+/// The longest time that it may take until it can be told something.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One on each host.

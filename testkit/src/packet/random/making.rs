@@ -12,7 +12,7 @@ pub struct Making<'a> {
     pub profile: &'a Profile,
     pub random: SplitMix,
     pub description: Description,
-    /// How many errors stand around what is made now.
+    /// The number of errors around the packet that is made now.
     pub depth: usize,
 }
 

@@ -290,7 +290,7 @@ fn part(offset: u16, is_last: bool) -> Part {
     }
 }
 
-/// How many extension headers are looked at.
+/// The number of extension headers that are looked at.
 const EXTENSIONS: usize = 8;
 
 /// Goes past the extension headers of an IPv6 packet: hop-by-hop options, routing, fragment and

@@ -45,7 +45,7 @@ pub enum Program {
 /// The two fields of an skb that the kernel segments, or has merged; both are 0 in other ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segmentation {
-    /// How many segments it has; 0 where nobody has counted.
+    /// The number of segments that it has; 0 where nobody has counted.
     pub segments: u32,
     /// Bytes of payload in each but the last.
     pub len: u32,
@@ -210,7 +210,7 @@ where
     Ok(program.try_into()?)
 }
 
-/// How many instructions the kernel's verifier goes through for each program with these settings; none where
+/// The number of instructions that the kernel's verifier goes through for each program with these settings; none where
 /// the kernel does not tell (before Linux 5.16, commit aba64c7da983) or does not run the program.
 pub fn verified_instructions(settings: &Settings) -> Result<Vec<(&'static str, Option<u32>)>> {
     let Loaded { mut ebpf, runs_xdp } = Loaded::new(settings)?;

@@ -14,7 +14,7 @@ pub trait Octets: Pod + Default {
     /// The address of this family.
     fn of(address: Dual) -> Self;
 
-    /// How many bits the addresses of a range share.
+    /// The number of bits that the addresses of a range share.
     fn bits(range: Range) -> u8;
 
     /// The words that bind a peer's addresses to each other.

@@ -11,9 +11,9 @@ use crate::family::Dual;
 pub struct Range {
     /// The first address.
     pub first: Dual,
-    /// How many bits the IPv4 addresses share.
+    /// The number of bits that the IPv4 addresses share.
     pub bits_v4: u8,
-    /// How many bits the IPv6 addresses share.
+    /// The number of bits that the IPv6 addresses share.
     pub bits_v6: u8,
 }
 
@@ -26,9 +26,9 @@ pub struct Member {
     pub private: Dual,
     /// Its public address; of a network, the first one.
     pub public: Dual,
-    /// How many bits its IPv4 addresses share, in both roles.
+    /// The number of bits that its IPv4 addresses share, in both roles.
     pub bits_v4: u8,
-    /// How many bits its IPv6 addresses share, in both roles.
+    /// The number of bits that its IPv6 addresses share, in both roles.
     pub bits_v6: u8,
 }
 

@@ -35,7 +35,7 @@ pub struct Console {
 pub struct Ended {
     /// The test binary.
     pub binary: String,
-    /// How many seconds it took.
+    /// The number of seconds that it took.
     pub seconds: f64,
 }
 

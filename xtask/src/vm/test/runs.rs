@@ -32,7 +32,7 @@ pub struct Run {
     pub binary: &'static str,
     /// The tests of it that run; none means all of them. One that there is not is an error.
     pub tests: &'static [&'static str],
-    /// How many of them run at once. The machine has two processors.
+    /// The number of them that run at once. The machine has two processors.
     pub threads: u8,
     /// Which of them.
     pub which: Which,
