@@ -18,7 +18,7 @@ use tunnel_user::plan::handover::Handover;
 use tunnel_user::plan::identity::{Identity, OwnMember};
 use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{Change, PeerTable, PeerTables, changes, tables};
-use tunnel_user::plan::peers::{RunningPeer, running};
+use tunnel_user::plan::running_peers::{RunningPeer, running};
 use tunnel_user::plan::range::Address;
 use tunnel_user::plan::settings::{InterfaceSettings, settings};
 use tunnel_user::plan::vlan::Vlan;

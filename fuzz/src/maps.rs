@@ -6,7 +6,7 @@ use tunnel_user::config::{Cluster, Member};
 use tunnel_user::plan::identity::{Identity, OwnMember};
 use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{self, SETTLING};
-use tunnel_user::plan::{bypass, peers, slots};
+use tunnel_user::plan::{bypass, running_peers, slots};
 
 /// What the maps tell of the peers is what they were made from, whichever member this host is.
 ///
@@ -26,7 +26,7 @@ fn assert_told_back_to(cluster: &Cluster, own: &Member) {
     let tables = peer_tables::tables(&membership, &slots.by_name, SETTLING);
     let rules = bypass::table(&membership, &slots.by_name);
     let names = slots.by_name.into_iter().map(|(name, slot)| (slot, name)).collect();
-    let found = peers::running(&tables, &names, &rules);
+    let found = running_peers::running(&tables, &names, &rules);
 
     let mut wanted = membership.peers;
     wanted.sort_by(|a, b| a.name.cmp(&b.name));

@@ -10,8 +10,9 @@ use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
 use crate::ops::attach::plan::plan;
-use crate::ops::attached::{self, Running};
+use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference};
+use crate::ops::lock_attached::lock_attached;
 use crate::ops::{attach, load_file};
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
@@ -58,7 +59,7 @@ pub async fn run(
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let interface = request.interface.as_deref();
-    let (_lock, running) = attached::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     require_none(&folder)?;
 

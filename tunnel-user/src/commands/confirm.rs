@@ -4,7 +4,7 @@ use crate::dataplane::bpffs;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
-use crate::ops::attached;
+use crate::ops::lock_attached::lock_attached;
 use crate::trial::{AttachId, Phase, State, Trial};
 
 /// Ends the trial on the attached interface, or on that of the given name, and keeps the change.
@@ -14,7 +14,7 @@ use crate::trial::{AttachId, Phase, State, Trial};
 pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     bpffs::require()?;
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
-    let (_lock, running) = attached::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
     let interface = running.folder.interface();
     let state = State::of(&running.folder);
     let attach = AttachId::of(&running.folder, &running.attachment)?;

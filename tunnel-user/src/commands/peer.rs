@@ -17,14 +17,16 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
 use crate::ops::attached::{self, Running};
+use crate::ops::lock_attached::lock_attached;
 use crate::ops::membership::{self, ChangeOptions};
 use crate::ops::move_notices::{self, Behind};
 use crate::ops::rollback::{Undo, undo};
 use crate::ops::{other_networks, private_in_arp, program_swap, route_changes, routing};
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
-use crate::plan::peers::{Awaited, NamedPeer, RunningPeer};
+use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
+use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::selves;
 use crate::plan::settings::{InterfaceSettings, both, settings};
 
@@ -65,7 +67,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> 
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let (_lock, mut running) = attached::locked(interface, &netlink, &interrupt).await?;
+    let (_lock, mut running) = lock_attached(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
 
     let shared = lock::shared(NetworkNamespace::current()?, &interrupt).await?;

@@ -11,7 +11,8 @@ use crate::interrupt::Interrupt;
 use crate::ops::attach::plan::{now, plan};
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
-use crate::ops::{attach, attached, load_file};
+use crate::ops::lock_attached::lock_attached;
+use crate::ops::{attach, load_file};
 use crate::trial::{
     ANOTHER_BEGUN, AttachId, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
 };
@@ -72,7 +73,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         State::of(&Folder::of(NetworkNamespace::current()?, interface)).has_seen_end()?;
         return Ok(Outcome::Nothing(format!("{interface} is not attached any more")));
     }
-    let (_lock, running) = attached::locked(asker.interface(), &netlink, &interrupt).await?;
+    let (_lock, running) = lock_attached(asker.interface(), &netlink, &interrupt).await?;
     let folder = running.folder.clone();
     let interface = folder.interface();
     let state = State::of(&folder);

@@ -18,7 +18,7 @@ use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
 use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
-use crate::plan::peers::{Awaited, RunningPeer};
+use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::selves;
 use crate::trial::{self, Phase, State};
 

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
-use super::{gone_namespaces, upgrade};
+use super::gone_namespaces;
 use crate::dataplane::attach_point::{AttachPoint, BOTH};
 use crate::dataplane::attached_programs::{self, AttachedProgram};
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{Change, Seen, Version};
-use crate::dataplane::lock::{self, Lock};
 use crate::dataplane::maps::{Maps, RecordedSelves};
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
@@ -19,10 +18,9 @@ use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
-use crate::interrupt::Interrupt;
 use crate::plan::bypass::BypassTable;
 use crate::plan::membership::Membership;
-use crate::plan::peers::{self, RunningPeer};
+use crate::plan::running_peers::{self, RunningPeer};
 
 /// One attached interface, its maps open.
 pub struct Running {
@@ -54,7 +52,7 @@ impl Running {
     /// If the maps can't be read.
     pub fn peers(&self) -> Result<(Vec<RunningPeer>, BypassTable), Error> {
         let bypass = self.maps.bypass()?;
-        let peers = peers::running(&self.maps.peers()?, &self.maps.names()?, &bypass);
+        let peers = running_peers::running(&self.maps.peers()?, &self.maps.names()?, &bypass);
         Ok((peers, bypass))
     }
 
@@ -179,7 +177,7 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
     }
 }
 
-fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
+pub(super) fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
     if names.is_empty() {
         return Error::refused(
             "no interface is attached in this network namespace",
@@ -191,30 +189,4 @@ fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
         format!("{} is not attached", interface.unwrap_or_default()),
         format!("attached are: {}", names.join(", ")),
     )
-}
-
-/// Takes the lock of the one attached interface, or of that of the given name, and opens it. What the
-/// version before has attached is taken over.
-///
-/// # Errors
-/// As [`choose`] and [`Running::open`]; and if a signal comes.
-pub(crate) async fn locked(
-    interface: Option<&str>,
-    netlink: &Netlink,
-    interrupt: &Interrupt,
-) -> Result<(Lock, Running), Error> {
-    gone_namespaces::clear_former(interrupt).await?;
-    let folder = match interface {
-        // It may be about to be attached.
-        Some(interface) => choose(pins::folders(NetworkNamespace::current()?)?, Some(interface))?,
-        None => choose(visible()?, None)?,
-    };
-    upgrade::take_over_others(Some(&folder), netlink, interrupt).await?;
-    let lock = lock::interface(&folder, interrupt).await?;
-    upgrade::take_over(&folder, netlink, interrupt).await?;
-    if !folder.exists() {
-        let names: Vec<_> = visible()?.iter().map(|other| other.interface().to_owned()).collect();
-        return Err(not_attached(Some(folder.interface()), &names));
-    }
-    Ok((lock, Running::open(folder)?))
 }

@@ -23,7 +23,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Family, Private};
-use crate::plan::peers::RunningPeer;
+use crate::plan::running_peers::RunningPeer;
 
 /// One thing that has to be as it should.
 #[derive(Clone, Debug, Serialize)]

@@ -11,6 +11,7 @@ pub mod private_in_arp;
 pub(crate) mod failover;
 pub(crate) mod gone_namespaces;
 pub(crate) mod load_file;
+pub(crate) mod lock_attached;
 pub(crate) mod lost_pins;
 pub(crate) mod membership;
 pub(crate) mod move_notices;

@@ -7,7 +7,7 @@ use tunnel_user::commands::{peer, status, switch};
 use tunnel_user::error::Error;
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
-use tunnel_user::plan::peers::RunningPeer;
+use tunnel_user::plan::running_peers::RunningPeer;
 
 use super::as_json;
 use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};

@@ -21,6 +21,7 @@ pub mod range;
 pub mod route;
 pub mod route_metrics;
 pub mod routes;
+pub mod running_peers;
 pub mod selves;
 pub mod settings;
 pub mod slots;

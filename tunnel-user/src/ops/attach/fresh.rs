@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::host_steps::{add_addresses, has_clsact, keep_out_of_arp};
+use super::host_steps::{add_addresses, has_clsact, keep_out_of_arp, share};
 use super::plan::{Plan, now};
 use super::report::{Report, report};
-use super::share;
 use crate::dataplane::attach_point::{AttachPoint, Hook};
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};

@@ -3,12 +3,28 @@
 use tunnel_common::attachment::Attachment;
 
 use super::plan::Plan;
+use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::qdiscs::CLSACT;
+use crate::interrupt::Interrupt;
 use crate::ops::private_in_arp;
 use crate::ops::rollback::Undo;
+
+/// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
+/// done or undone; then has the plan fit what they have left.
+pub(crate) async fn share(
+    plan: &mut Plan<'_>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Error> {
+    let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    steps.push(Undo::Release(shared));
+    plan.renew(netlink).await
+}
 
 /// Keeps the private address out of ARP.
 pub(crate) fn keep_out_of_arp(

@@ -28,7 +28,7 @@ use crate::ops::attached::{self, Running};
 use crate::ops::detach::{self, Keep};
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::move_notices::{self, Behind};
-use crate::ops::rollback::{Undo, undo};
+use crate::ops::rollback::undo;
 use crate::plan::capacity::{Capacity, Usage};
 use plan::Plan;
 use report::Report;
@@ -72,19 +72,6 @@ pub(crate) async fn execute(
         report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
     }
     Ok(report)
-}
-
-/// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
-/// done or undone; then has the plan fit what they have left.
-pub(crate) async fn share(
-    plan: &mut Plan<'_>,
-    netlink: &Netlink,
-    interrupt: &Interrupt,
-    steps: &mut Vec<Undo>,
-) -> Result<(), Error> {
-    let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
-    steps.push(Undo::Release(shared));
-    plan.renew(netlink).await
 }
 
 enum Existing {

@@ -11,8 +11,8 @@ use crate::ops::membership::NewSelves;
 use crate::ops::private_in_arp;
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
-use crate::plan::peers::Awaited;
 use crate::plan::route::RouteChanges;
+use crate::plan::running_peers::Awaited;
 
 /// The state after the command.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::host_steps::{add_addresses, keep_out_of_arp};
+use super::host_steps::{add_addresses, keep_out_of_arp, share};
 use super::plan::Plan;
 use super::report::{Report, report};
-use super::share;
 use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight::{self, Change};
