@@ -1,34 +1,25 @@
 //! The pinned maps, under the names of `tunnel_common::maps`.
 
-use core::ptr;
-
-use aya_ebpf::bindings::BPF_ANY;
-use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_map_lookup_elem};
 use aya_ebpf::macros::btf_map;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
-use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::counters::PeerCounters;
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps::{
     BYPASS_CAPACITY, FLOWS_CAPACITY, LOCAL_MEMBERS_CAPACITY, PEERS_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
-use tunnel_common::outcome::{Direction, ReasonCounters};
+use tunnel_common::outcome::ReasonCounters;
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_ebpf::address::{Address, Words};
-use tunnel_ebpf::conditions::Conditions;
+use tunnel_ebpf::address::Words;
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
-use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
-use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag, is_of_flow};
 
+use crate::missed;
 use crate::settings::{
-    guarded_v4, guarded_v6, has_bypass, has_ipv4, has_ipv6, has_moved, has_prefixes_v4,
-    has_prefixes_v6, is_gateway,
+    guarded_v4, guarded_v6, has_ipv4, has_ipv6, has_prefixes_v4, has_prefixes_v6,
 };
-use crate::{count, missed, peer_notes};
 
 type A4 = [u8; 4];
 type A6 = [u8; 16];
