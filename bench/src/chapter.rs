@@ -8,7 +8,7 @@ use crate::pace::Pace;
 use crate::report::Table;
 use crate::{end_to_end, growth, loader, per_packet, real_path};
 
-/// What a chapter works with.
+/// The tools of a chapter.
 pub struct Setting {
     /// The longest time that it may take.
     pub effort: Effort,
@@ -16,7 +16,7 @@ pub struct Setting {
     pub rewrite: Rewrite,
     /// True if software plays the processor.
     pub emulated: bool,
-    /// How fast the processors are while samples are taken.
+    /// The speed of the processors while samples are taken.
     pub pace: Pace,
 }
 
@@ -55,7 +55,7 @@ pub enum Chapter {
 }
 
 impl Chapter {
-    /// Those that are asked for; all of them if none is.
+    /// The ones that are asked for; all of them if none is.
     pub fn chosen(only: &[Self]) -> impl Iterator<Item = Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|chapter| only.is_empty() || only.contains(chapter))

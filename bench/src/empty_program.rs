@@ -18,7 +18,7 @@ const BPF_XDP: u32 = 37;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 
-/// What BPF_LINK_CREATE takes of `union bpf_attr`.
+/// The part of `union bpf_attr` that BPF_LINK_CREATE takes.
 #[repr(C)]
 #[derive(Default)]
 struct LinkAttributes {

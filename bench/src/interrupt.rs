@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// What a shell makes of SIGINT.
+/// The exit code of a shell after SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Whether a signal came.
+/// True once a signal has come.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -31,13 +31,13 @@ impl Interrupt {
     }
 }
 
-/// What is listening for signals, once for all chapters.
+/// The listener for signals, once for all chapters.
 static LISTENING: Mutex<Option<Listening>> = Mutex::new(None);
 
 #[derive(Clone)]
 struct Listening {
     came: Interrupt,
-    /// Whether one ends the process at once: there is nothing to take down.
+    /// True while a signal ends the process at once: there is nothing to take down.
     at_once: Arc<AtomicBool>,
 }
 

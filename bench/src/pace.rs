@@ -1,4 +1,4 @@
-//! How fast the processors are just now. What shares them without being seen, as other virtual machines
+//! The speed of the processors just now. Others that share them without being seen, as other virtual machines
 //! do, makes everything on them slower by half: a look before and after each sample tells.
 
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::interrupt::Interrupt;
 use crate::processor::Processor;
 use crate::progress::Progress;
 
-/// What a look adds up, again and again: it stays in the nearest cache.
+/// The numbers that a look adds up, again and again: they stay in the nearest cache.
 const WORDS: usize = 1024;
 const TIMES: usize = 400;
 /// Looks in a row, of which the fastest counts: an interrupt makes one slower, not all.
 const LOOKS: usize = 5;
 /// A sample is disturbed if a look beside it took this many times as long as the fastest of all.
 const DISTURBED: f64 = 1.1;
-/// How long to look for the fastest before the first sample, at least; and as a share of the patience.
+/// The least time of the search for the fastest before the first sample; and its share of the patience.
 const SEARCH_MIN: Duration = Duration::from_secs(2);
 const SEARCH_SHARE: u32 = 60;
 /// From one look to the next while the processor is slow.
@@ -33,7 +33,7 @@ pub struct Pace(Mutex<Seen>);
 struct Seen {
     /// Seconds of the fastest look.
     fastest: f64,
-    /// How long is left for waiting, and for samples that are taken again.
+    /// The time that is left for waiting, and for samples that are taken again.
     patience: Duration,
     /// For each sample that was kept, seconds of the slower look beside it.
     kept: Vec<f64>,
@@ -47,14 +47,14 @@ pub struct Sampler<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// What became of the samples of a run.
+/// The fate of the samples of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Disturbance {
     /// All that count.
     pub kept: usize,
-    /// Those of them beside which the processor was slow.
+    /// The samples beside which the processor was slow.
     pub disturbed: usize,
-    /// Those that do not count, because another was taken in their place.
+    /// The samples that do not count, because another was taken in their place.
     pub again: usize,
 }
 
@@ -82,7 +82,7 @@ impl Pace {
         Sampler { pace: self, processors: processors.into(), interrupt }
     }
 
-    /// What became of the samples, now that it is known what the fastest look was.
+    /// The fate of the samples, now that the fastest look is known.
     pub fn disturbance(&self) -> Disturbance {
         let Seen { fastest, ref kept, again, .. } = *self.seen();
         let disturbed = kept.iter().filter(|&&look| look > fastest * DISTURBED).count();
@@ -127,7 +127,7 @@ impl Sampler<'_> {
     /// have become so in the meantime.
     ///
     /// # Errors
-    /// Of `measure`, or if a signal came.
+    /// The errors of `measure`, and an error if a signal came.
     pub fn sample<T>(&self, mut measure: impl FnMut() -> Result<T>) -> Result<T> {
         let Self { pace, processors, interrupt } = self;
         loop {

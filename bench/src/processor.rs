@@ -23,7 +23,7 @@ impl Processor {
         Self::all()?.pop().context("there is no processor to run on")
     }
 
-    /// Those that this process may run on.
+    /// The processors that this process may run on.
     pub fn all() -> Result<Vec<Self>> {
         let allowed = sched_getaffinity(SELF).context("ask for the processors")?;
         let all = (0..CpuSet::count()).filter(|&n| allowed.is_set(n).unwrap_or(false));

@@ -1,4 +1,4 @@
-//! How far it is: a moving line on a terminal, silence in a pipe.
+//! The progress: a moving line on a terminal, silence in a pipe.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// What is done now.
+    /// The present step.
     pub fn at(&self, what: &str) {
         self.0.set_message(what.to_owned());
     }

@@ -23,7 +23,7 @@ const EXIT: u8 = 0x95;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Instruction {
-    /// What is done.
+    /// The steps so far.
     pub code: u8,
     /// With what.
     pub registers: u8,
@@ -33,7 +33,7 @@ pub struct Instruction {
     pub immediate: i32,
 }
 
-/// What BPF_PROG_LOAD takes of `union bpf_attr`, up to the program's flags.
+/// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's flags.
 #[repr(C)]
 #[derive(Default)]
 struct Attributes {
@@ -82,7 +82,7 @@ pub fn load(of: Type, name: &str, instructions: &[Instruction]) -> io::Result<Ow
 /// A command that makes a descriptor.
 ///
 /// # Safety
-/// What the attributes point to outlives the call.
+/// The memory behind the attributes' pointers outlives the call.
 pub unsafe fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
     // SAFETY: the struct is as long as said; the caller answers for what it points to.
     let fd = unsafe {

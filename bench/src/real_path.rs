@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::text_file::TextFile;
 
-/// What is sent, and to which port.
+/// The payload, and its port.
 const PAYLOAD: [u8; 64] = [7; 64];
 const PORT: u16 = 9;
 /// Fewer runs than these are no load.
@@ -39,7 +39,7 @@ struct Variant {
     to: SocketAddr,
     /// The names of A's egress program, and of B's ingress program.
     names: [&'static str; 2],
-    /// What the datagrams end in: nobody reads it.
+    /// The end of the datagrams: nobody reads it.
     _sink: UdpSocket,
     /// Links of programs that nobody else holds.
     _links: Vec<OwnedFd>,
@@ -78,7 +78,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// Of A's egress program, and of B's ingress program.
+/// The samples of A's egress program, and of B's ingress program.
 type Samples = [Vec<f64>; 2];
 
 fn table(variants: &[Variant], samples: &[Samples]) -> Table {
@@ -158,7 +158,7 @@ impl Variant {
     }
 }
 
-/// What the kernel has counted of every program: its name, runs and time, by id.
+/// The kernel's counts of every program: its name, runs and time, by id.
 struct Counted(BTreeMap<u32, (String, u64, Duration)>);
 
 impl Counted {

@@ -1,4 +1,4 @@
-//! What is measured in turn, round by round: what changes on the machine in the meantime changes all of
+//! The cases that take turns, round by round: a change on the machine in the meantime changes all of
 //! it.
 
 use anyhow::Result;
@@ -13,9 +13,9 @@ pub type Samples = Vec<f64>;
 pub struct Turn {
     /// From 0.
     pub round: usize,
-    /// What all variants are measured for before the next.
+    /// The measurement that all variants take before the next.
     pub case: usize,
-    /// What takes turns: A B C, B C A.
+    /// The turns: A B C, B C A.
     pub variant: usize,
 }
 

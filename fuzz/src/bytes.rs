@@ -11,7 +11,7 @@ use tunnel_common::peers::Peer;
 use tunnel_user::plan::peer_tables::{PeerTable, PeerTables};
 use tunnel_user::plan::range::{Address, Range};
 
-/// What the maps of one interface can hold, whoever wrote it.
+/// Any content that the maps of one interface can hold.
 #[derive(Debug)]
 pub struct Pinned {
     /// `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`.

@@ -1,4 +1,4 @@
-//! Which members fit together, by comparing each with each: the slow and plain way to the answer
+//! The members that fit together, by comparing each with each: the slow and plain way to the answer
 //! that the configuration finds by sorting.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Range {
     /// Any of its addresses: 10.0.0.0 or fd00:: with these as its last 16 bits.
     pub low: u16,
-    /// How many of the last bits tell its addresses apart, 16 at most.
+    /// The number of last bits that tell its addresses apart, 16 at most.
     pub host_bits: u8,
     /// True if it is IPv6.
     pub is_v6: bool,

@@ -1,4 +1,4 @@
-//! What several fuzz targets hold against what they fuzz. A target panics where a property is
+//! The expectations that several fuzz targets share. A target panics where a property is
 //! broken: that is how it tells the fuzzer.
 
 pub mod bytes;

@@ -8,7 +8,7 @@ use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{self, SETTLING};
 use tunnel_user::plan::{bypass, running_peers, slots};
 
-/// What the maps tell of the peers is what they were made from, whichever member this host is.
+/// The maps tell of the peers that they were made from, whichever member this host is.
 ///
 /// # Panics
 /// If it is not.

@@ -1,4 +1,4 @@
-//! What every refusal must be, whatever was refused: text that can go to a terminal.
+//! The demand on every refusal: text that can go to a terminal.
 
 use std::error::Error;
 

@@ -116,7 +116,7 @@ impl Capture {
         parse_pcap(&file).context("parse what tcpdump captured")
     }
 
-    /// What it has counted until now.
+    /// Its counts until now.
     fn counts(&mut self) -> Result<Counts> {
         self.signal(Signal::SIGUSR1)?;
         Counts::parse(&self.read_message("dropped by kernel")?)
@@ -154,7 +154,7 @@ impl Drop for Capture {
     }
 }
 
-/// What tcpdump says it has counted.
+/// The counts that tcpdump prints.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     captured: u64,

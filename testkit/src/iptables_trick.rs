@@ -1,4 +1,4 @@
-//! What people do without `rewrite`: the private address on `lo`, a route to the peer's by the gateway,
+//! The usual way without `rewrite`: the private address on `lo`, a route to the peer's by the gateway,
 //! and four rules that translate by way of conntrack.
 
 use std::net::IpAddr;
@@ -83,12 +83,12 @@ pub fn untrack(host: &Namespace, own: &Host, peer: &Host, chain: Untracked) -> R
     rule_of(host, own, "raw", "-I", &rule)
 }
 
-/// Which packets conntrack passes over.
+/// The packets that conntrack passes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untracked {
-    /// Those that arrive from the peer.
+    /// The packets that arrive from the peer.
     Arriving,
-    /// Those that leave for it.
+    /// The packets that leave for it.
     Leaving,
 }
 

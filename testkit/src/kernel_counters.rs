@@ -1,4 +1,4 @@
-//! What the kernel of a namespace has counted.
+//! The counts of a namespace's kernel.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -44,7 +44,7 @@ struct Attributes {
     padding: u32,
 }
 
-/// How a frame reaches a program.
+/// The way of a frame to a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Way {
     /// The segments that it will become, or came from, if not 0. Of an skb only.
@@ -64,10 +64,10 @@ pub enum Type {
     Xdp,
 }
 
-/// What a program made of a frame.
+/// The outcome of a program's run on a frame.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// What it returned.
+    /// The program's verdict.
     pub returned: u32,
     /// The frame that came out.
     pub frame: Vec<u8>,
@@ -86,7 +86,7 @@ pub fn run(program: BorrowedFd<'_>, of: Type, frame: &[u8], way: Way) -> io::Res
 /// last, and how long a run took, as the kernel measured it.
 ///
 /// # Errors
-/// As for [`run`].
+/// The same as for [`run`].
 pub fn repeat(
     program: BorrowedFd<'_>,
     of: Type,

@@ -28,7 +28,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Where a receiver listens: the address of a family that is known, or of either one.
 pub trait Destination: Into<SocketAddr> {
-    /// What a sender to it can be bound to.
+    /// The addresses that a sender to it can be bound to.
     type Source: Into<IpAddr>;
 }
 
@@ -168,9 +168,9 @@ pub fn limit(socket: &impl AsFd) -> Result<()> {
 /// Datagrams that were sent and came back.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeReport {
-    /// How many were sent.
+    /// The number sent.
     pub sent: u32,
-    /// How many came back, as they were sent.
+    /// The number that came back, as they were sent.
     pub returned: u32,
     /// The sender's address, as the other side saw it last.
     pub sender_seen: Option<SocketAddr>,
@@ -215,7 +215,7 @@ pub fn udp_exchange<D: Destination>(
         report.sent += 1;
         match sender.send(&datagram) {
             Ok(_) => {}
-            // What an ICMP error had said about an earlier one.
+            // The error that an ICMP message had reported about an earlier one.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
         }
@@ -242,7 +242,7 @@ pub const fn unspecified(dst: SocketAddr) -> IpAddr {
     }
 }
 
-/// What arrived; nothing, when the time is over or an ICMP error came instead.
+/// The packet that arrived; nothing, when the time is over or an ICMP error came instead.
 fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -258,7 +258,7 @@ fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// What `ping` counted.
+/// The counts of `ping`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingReport {
     /// Echo requests that were sent.

@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::frame::Frame;
 use crate::netns::Namespace;
 
-/// How soon the relay notices that it is to end, in milliseconds.
+/// The longest time until the relay notices that it is to end, in milliseconds.
 const TICK: u16 = 50;
 const LONGEST_PACKET: usize = 65_536;
 

@@ -35,7 +35,7 @@ pub fn wait_until<T>(
 /// is when the process is stopped and goes on (signal(7)), as it is when a whole machine is frozen.
 ///
 /// # Errors
-/// Those of `call`.
+/// The errors of `call`.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

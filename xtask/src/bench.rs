@@ -1,4 +1,4 @@
-//! What rewrite costs, measured by the package `bench` against the release binary: on this host, or in a
+//! The cost of rewrite, measured by the package `bench` against the release binary: on this host, or in a
 //! virtual machine.
 
 use std::ffi::OsString;

@@ -11,7 +11,7 @@ use crate::workspace;
 pub fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace());
-    // Of this process's own build, and of no meaning to another.
+    // Values of this process's own build, without meaning to another.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
             command.env_remove(name);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{cargo, workspace};
 
-/// What libFuzzer wants of the compiler: counters at every branch, comparisons reported, and memory
+/// The demands of libFuzzer on the compiler: counters at every branch, comparisons reported, and memory
 /// errors as crashes. `cargo fuzz` sets the same.
 const FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",

@@ -15,13 +15,13 @@ use crate::processor::Processor;
 
 /// The first part of the names of the labs' namespaces.
 pub const PREFIX: &str = "be";
-/// What a lab has to carry before it is measured.
+/// The traffic that a lab has to carry before it is measured.
 const TRIAL_PORT: u16 = 7000;
 const TRIAL_BYTES: u64 = 300_000;
 
 /// A variant that works.
 pub struct Place {
-    /// Which one.
+    /// The variant.
     pub variant: Variant,
     // Before the lab, which can't be deleted while something runs in it.
     way: Way,

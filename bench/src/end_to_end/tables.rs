@@ -1,4 +1,4 @@
-//! What comes of it: each variant compared with plain traffic, and how much that is.
+//! The result: each variant compared with plain traffic, and the size of that.
 
 use super::traffic::Traffic;
 use super::variants::Variant;
@@ -10,7 +10,7 @@ const EMULATED_TITLE: &str = " The processor is emulated by software.";
 const EMULATED_NOTE: &str = "Figures of an emulated processor mean nothing by themselves, and are left \
     out. With `cargo xtask bench --vm`, time is the number of instructions that it has run: ratios \
     compare those, and not what they would cost on a real one, nor its caches.";
-/// What the others are compared with.
+/// The base that the others are compared with.
 const BASE: Variant = Variant::Direct;
 
 /// The tables of samples for each of [`Traffic::ALL`] and each of the variants that were to be had.
@@ -95,7 +95,7 @@ fn absolute(variants: &[Variant], measured: &[Vec<Samples>]) -> Table {
     }
 }
 
-/// None if it was not to be had.
+/// Nothing if it was not to be had.
 fn of_variant<'a>(
     variants: &[Variant],
     samples: &'a [Samples],

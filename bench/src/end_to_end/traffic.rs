@@ -25,7 +25,7 @@ impl Traffic {
     pub const ALL: [Self; 4] =
         [Self::RequestResponse, Self::Connections, Self::Bulk, Self::Datagrams];
 
-    /// What a table calls it.
+    /// Its name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RequestResponse => "TCP request and response",
@@ -35,7 +35,7 @@ impl Traffic {
         }
     }
 
-    /// What there are how many of in a second.
+    /// The unit that is counted in a second.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::RequestResponse => "transactions",
@@ -45,7 +45,7 @@ impl Traffic {
         }
     }
 
-    /// How long to measure it once.
+    /// The time of one measurement.
     pub const fn time(self, effort: Effort) -> Duration {
         let (short, full) = match self {
             // iperf3 knows whole seconds.

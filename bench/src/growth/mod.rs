@@ -1,4 +1,4 @@
-//! What more peers cost: new connections, for which the iptables trick goes through all of its rules, and
+//! The cost of more peers: new connections, for which the iptables trick goes through all of its rules, and
 //! `rewrite attach`.
 
 mod place;

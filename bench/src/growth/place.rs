@@ -14,7 +14,7 @@ use crate::others;
 use crate::processor::Processor;
 use crate::text_file::TextFile;
 
-/// How the cluster's addresses are replaced.
+/// The replacement of the cluster's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// By rewrite.
@@ -27,7 +27,7 @@ impl Way {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Rewrite, Self::Iptables];
 
-    /// What a table calls it.
+    /// Its name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rewrite => "rewrite (tc)",
@@ -38,9 +38,9 @@ impl Way {
 
 /// A lab in which it is set up.
 pub struct Place {
-    /// How.
+    /// The kind of rewriting.
     pub way: Way,
-    /// How many each host has.
+    /// The peers of each host.
     pub peers: u32,
     lab: Lab,
     cluster: TextFile,

@@ -24,7 +24,7 @@ pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
     Ok(())
 }
 
-/// What iptables-restore reads.
+/// The input of iptables-restore.
 fn rules(own: &Host, peers: u32) -> String {
     let rules = others(peers).flat_map(|Other { private, public }| {
         let [private, public] = [private, public].map(IpAddr::V4);
@@ -35,7 +35,7 @@ fn rules(own: &Host, peers: u32) -> String {
     format!("*nat\n{lines}COMMIT\n")
 }
 
-/// What `ip -batch` reads.
+/// The input of `ip -batch`.
 fn routes(own: &Host, peers: u32) -> String {
     let Host { private: src, gateway, .. } = own;
     let route = |Other { private, .. }| {

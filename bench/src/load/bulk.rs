@@ -10,7 +10,7 @@ use testkit::process::command_line;
 use super::Link;
 use crate::daemon::Daemon;
 
-/// What iperf3's server says when it can be dialed.
+/// The words of iperf3's server when it can be dialed.
 const READY: &str = "Server listening";
 
 /// Bits per second that arrived. iperf3 wants whole seconds: `time` is rounded up.

@@ -64,7 +64,7 @@ impl Link<'_> {
             .server
             .enter(|| TcpListener::bind(address))?
             .with_context(|| format!("listen on {address} in {}", self.server.name()))?;
-        // Of accept, and of what is accepted.
+        // The limit of accept, and of the accepted connection.
         traffic::limit(&listener)?;
         let address = listener.local_addr().context("ask for the port")?;
         Ok((listener, address))
@@ -75,7 +75,7 @@ impl Link<'_> {
     }
 }
 
-/// How many there are in a second, of what `step` does and counts, after a tenth of `time` to warm up.
+/// The rate in a second of what `step` does and counts, after a tenth of `time` to warm up.
 fn per_second(time: Duration, mut step: impl FnMut() -> Result<u64>) -> Result<f64> {
     let start = Instant::now();
     while start.elapsed() < time / 10 {

@@ -1,4 +1,4 @@
-//! What the pinned maps of an attached interface take, as the kernel accounts for it.
+//! The memory of the pinned maps of an attached interface, as the kernel accounts for it.
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};

@@ -44,7 +44,7 @@ pub struct BareLookup {
 }
 
 impl BareLookup {
-    /// Of each version of IP.
+    /// The parts for each version of IP.
     ///
     /// # Errors
     /// If the kernel refuses.

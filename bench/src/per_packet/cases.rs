@@ -1,4 +1,4 @@
-//! What is measured: the packets, and how many members there are.
+//! The measured cases: the packets, and the number of members.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -37,7 +37,7 @@ impl Families {
     }
 }
 
-/// What a packet carries.
+/// The payload of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carries {
     /// A TCP segment with data.
@@ -46,7 +46,7 @@ pub enum Carries {
     Udp,
 }
 
-/// Which members the packets concern.
+/// The members that the packets concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// Two, in turn.
@@ -62,9 +62,9 @@ pub enum Whose {
 pub struct Case {
     /// The number of members.
     pub members: Members,
-    /// Of which families they are.
+    /// Their families.
     pub families: Families,
-    /// What is sent; nothing if it is no packet of IP.
+    /// The packet that is sent; nothing if it is no packet of IP.
     pub packet: Option<(Version, Carries)>,
     /// To whom, or from whom.
     pub whose: Whose,

@@ -21,7 +21,7 @@ impl Members {
         Self(1 << exponent)
     }
 
-    /// How many.
+    /// The number of members.
     pub const fn count(self) -> u32 {
         self.0
     }

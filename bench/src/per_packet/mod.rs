@@ -130,7 +130,7 @@ impl Empty {
 struct Measured<'a> {
     host: &'a Host,
     case: Case,
-    /// Of each program: where its cycle has come to, and the samples.
+    /// The place of each program in its cycle, and its samples.
     programs: [(Program, u32, Vec<f64>); 3],
 }
 

@@ -1,4 +1,4 @@
-//! Who is who in the measurements.
+//! The hosts of the measurements.
 
 use aya::Pod;
 use tunnel_common::maps;

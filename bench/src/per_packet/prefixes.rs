@@ -105,7 +105,7 @@ impl Case {
         (0..self.peers).flat_map(move |slot| entries(slot, slot << host_bits, length))
     }
 
-    /// Of a peer in the middle.
+    /// An address of a peer in the middle.
     fn address<A: Octets>(&self, program: Program) -> A {
         let host = if self.host_bits == 0 { 0 } else { HOST };
         let address = ((self.peers / 2) << self.host_bits) + host;

@@ -14,7 +14,7 @@ use testkit::process;
 /// [`Machine::rustc`].
 const COMMIT: &str = "BENCH_COMMIT";
 const RUSTC: &str = "BENCH_RUSTC";
-/// What the processor of qemu's software emulation calls itself.
+/// The name of the processor of qemu's software emulation.
 const EMULATED: &str = "QEMU TCG";
 
 /// The machine, and the versions of what had a part.
@@ -71,7 +71,7 @@ fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// What a command prints; `unknown` if it can't be run, which is no reason not to measure.
+/// The output of a command; `unknown` if it can't be run, which is no reason not to measure.
 fn said(program: &str, arguments: &[&str]) -> String {
     let said = process::run(Command::new(program).args(arguments));
     said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())

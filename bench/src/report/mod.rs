@@ -1,4 +1,4 @@
-//! What was measured: tables of spreads.
+//! The measurements: tables of spreads.
 
 pub mod machine;
 pub mod plot;
@@ -17,30 +17,30 @@ pub use machine::Machine;
 pub struct Report {
     /// Where.
     pub machine: Machine,
-    /// What slowed its processors.
+    /// The load that slowed its processors.
     pub disturbance: Disturbance,
-    /// What was measured.
+    /// The measurement.
     pub tables: Vec<Table>,
 }
 
 /// One quantity, in one unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
-    /// What scripts find it by, such as `per-packet`.
+    /// The name for scripts, such as `per-packet`.
     pub name: &'static str,
-    /// What is measured, and how, in a line.
+    /// The measurement and its method, in a line.
     pub title: String,
     /// Such as `ns` or `ratio`.
     pub unit: &'static str,
     /// The number of digits behind the point that mean anything.
     pub digits: usize,
-    /// Which way is good.
+    /// The direction in which a figure is better.
     pub better: Better,
     /// The variants.
     pub columns: Vec<String>,
     /// The cases.
     pub rows: Vec<Row>,
-    /// What has to be known to read it.
+    /// The facts needed to read it.
     pub notes: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Row {
     pub cells: Vec<Option<Spread>>,
 }
 
-/// Which way is good.
+/// The direction in which a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
@@ -77,7 +77,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these samples; none if there is none.
+    /// The spread of these samples; none if there is none.
     pub fn of(samples: &[f64]) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Whether the checksums of captured packets are what their bytes add up to.
+//! The checksums of captured packets, compared with the sums over their bytes.
 
 use anyhow::{Result, ensure};
 
@@ -9,26 +9,26 @@ use super::Frame;
 pub struct BadChecksum {
     /// The number of the frame, from 0.
     pub frame: usize,
-    /// Which of its checksums.
+    /// The one of its checksums that is meant.
     pub of: Checksum,
 }
 
 /// The checksums of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// Of the IPv4 header.
+    /// The checksum of the IPv4 header.
     Ipv4,
-    /// Of TCP, with the addresses.
+    /// The checksum of TCP, with the addresses.
     Tcp,
-    /// Of UDP, with the addresses; over IPv4, 0 says that there is none.
+    /// The checksum of UDP, with the addresses; over IPv4, 0 says that there is none.
     Udp,
-    /// Of ICMP.
+    /// The checksum of ICMP.
     Icmp,
-    /// Of ICMPv6, with the addresses.
+    /// The checksum of ICMPv6, with the addresses.
     Icmpv6,
-    /// Of the IPv4 header that an ICMP error quotes.
+    /// The checksum of the IPv4 header that an ICMP error quotes.
     QuotedIpv4,
-    /// Of TCP, UDP or ICMP in a packet that an ICMP error quotes to its end.
+    /// The checksum of TCP, UDP or ICMP in a packet that an ICMP error quotes to its end.
     QuotedPayload,
 }
 

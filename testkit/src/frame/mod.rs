@@ -1,4 +1,4 @@
-//! What a captured frame says: whom it names, and whether its checksums are right.
+//! The reading of a captured frame: the addresses that it names, and the state of its checksums.
 //!
 //! The sums are computed over the whole packet: nothing here shares arithmetic with the product.
 
@@ -18,7 +18,7 @@ pub use self::packet::Packet;
 /// A frame, as it went over an interface.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// What was captured of it, from its Ethernet header on.
+    /// The captured part of it, from its Ethernet header on.
     pub bytes: Vec<u8>,
     /// The time that it was on the interface.
     pub length: usize,
@@ -75,7 +75,7 @@ pub enum Place {
     QuotedSource,
     /// The destination of a packet that an ICMP error quotes.
     QuotedDestination,
-    /// Who asks, or answers, by ARP.
+    /// The asker, or the answerer, by ARP.
     ArpSender,
     /// Whom ARP asks for.
     ArpTarget,

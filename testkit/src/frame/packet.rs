@@ -15,11 +15,11 @@ pub struct Packet<'a> {
     pub destination: IpAddr,
     /// Its length in bytes from the IP header on, as that says.
     pub length: usize,
-    /// What the payload is, behind all extension headers.
+    /// The kind of the payload, behind all extension headers.
     pub protocol: IpNumber,
     /// True if it is a part of a longer one.
     pub is_fragment: bool,
-    /// What follows the headers, as much as there is.
+    /// The bytes behind the headers, as much as there is.
     pub payload: &'a [u8],
     /// The IPv4 header, which alone has a checksum.
     ipv4_header: Option<&'a [u8]>,
@@ -88,7 +88,7 @@ impl<'a> Packet<'a> {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }
 
-    /// Which checksum the payload has and whether it is right; none for a fragment, for a packet
+    /// The checksum of the payload, right or wrong; none for a fragment, for a packet
     /// that isn't all here, and for protocols without one.
     pub(super) fn payload_is_right(&self) -> Option<(Checksum, bool)> {
         if self.is_cut || self.is_fragment {

@@ -113,13 +113,13 @@ impl Distributed {
         self.machines[0].path(MOUNT_POINT)
     }
 
-    /// What qemu calls a file of the volume.
+    /// The name of a file of the volume for qemu.
     #[must_use]
     pub fn url(&self, file: &str) -> String {
         format!("gluster://{}/{VOLUME}/{file}", self.known_as[0])
     }
 
-    /// What mount calls the volume, asked for at one machine.
+    /// The name of the volume for mount, asked for at one machine.
     #[must_use]
     pub fn source(&self, machine: usize) -> String {
         format!("{}:/{VOLUME}", self.known_as[machine])
@@ -191,7 +191,7 @@ impl Distributed {
         Ok(open)
     }
 
-    /// What the logs of all daemons and clients tell of heals that were done.
+    /// The heals that the logs of all daemons and clients tell of.
     ///
     /// # Errors
     /// When they can't be read.

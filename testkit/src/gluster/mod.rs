@@ -27,11 +27,11 @@ const VOLUME: &str = "gv0";
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Both glusterds dial each other; both healers and the mounted volume dial a brick.
 const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
-/// What the volume is set to besides: to go on with one brick alone.
+/// A further setting of the volume: it goes on with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
     [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
 
-/// Whether the machines filter what comes from the network.
+/// The filter of the machines for packets from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firewall {
     /// They let everything in.
@@ -120,7 +120,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Whether each machine says that it is connected to its peer.
+    /// For each machine, true if it says that it is connected to its peer.
     ///
     /// # Errors
     /// When one can't be asked.

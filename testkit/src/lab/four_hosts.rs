@@ -18,7 +18,7 @@ use crate::netns::Namespace;
 /// The hosts' interface on the second network.
 pub const SECOND_INTERFACE: &str = "ib0";
 
-/// What every host has: the last part of its addresses, and of its namespace's name.
+/// The names of every host: the last part of its addresses, and of its namespace's name.
 const HOSTS: [(u8, &str); 4] = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
 /// The networks: the interface on it, its MTU, and the namespace that is its switch.
 const NETWORKS: [(&str, &str, &str); 2] =

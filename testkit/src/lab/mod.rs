@@ -54,7 +54,7 @@ const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 /// Tells the labs of one process apart.
 static LABS: AtomicU32 = AtomicU32::new(0);
 
-/// What a lab is to be like.
+/// The options of a lab.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
     /// The first part of the names of the namespaces.
@@ -95,7 +95,7 @@ pub struct Lab {
     /// The router between them.
     pub router: Namespace,
     cable: Option<Namespace>,
-    /// What the names of its namespaces begin with.
+    /// The beginning of the names of its namespaces.
     name: String,
 }
 

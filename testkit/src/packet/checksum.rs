@@ -31,7 +31,7 @@ pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-/// What a checksum reads once the packet was damaged by `error` on its way; 0 damages nothing.
+/// The checksum of a packet that was damaged by `error` on its way; 0 damages nothing.
 #[must_use]
 pub fn damaged(checksum: u16, error: u16) -> u16 {
     ones_complement_add(checksum, error)

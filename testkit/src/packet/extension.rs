@@ -58,7 +58,7 @@ pub enum Extension {
     Mobility {
         /// The type.
         kind: u8,
-        /// What follows the checksum: 2 bytes more than a multiple of 8.
+        /// The bytes behind the checksum: 2 more than a multiple of 8.
         data: Vec<u8>,
     },
     /// Any header of bytes taken as they are, the first of which becomes the next header.
@@ -99,7 +99,7 @@ pub enum ExtensionOption {
 pub struct Routing {
     /// The routing type.
     pub kind: u8,
-    /// How many of the addresses are still to be visited.
+    /// The number of addresses that are still to be visited.
     pub segments_left: u8,
     /// The addresses, in the order in which the header lists them.
     pub addresses: Vec<Ipv6Addr>,
@@ -108,7 +108,7 @@ pub struct Routing {
 /// A fragment header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FragmentHeader {
-    /// What the fragments of one packet share.
+    /// The identity that the fragments of one packet share.
     pub identification: u32,
     /// Where its bytes were, a multiple of 8.
     pub offset: u16,

@@ -1,4 +1,4 @@
-//! What goes over a link: a payload behind the link's header.
+//! A frame on a link: a payload behind the link's header.
 
 use super::ethernet::{Ethernet, MINIMUM_LEN, Tag};
 use super::infiniband;
@@ -11,7 +11,7 @@ pub enum Link {
     Ethernet(Ethernet),
     /// IP over InfiniBand.
     InfiniBand,
-    /// None: tun, ppp, raw IP.
+    /// No link header: tun, ppp, raw IP.
     None,
 }
 
@@ -20,7 +20,7 @@ pub enum Link {
 pub struct Frame {
     /// The link's header.
     pub link: Link,
-    /// What the payload is.
+    /// The kind of the payload.
     pub ethertype: u16,
     /// The payload.
     pub payload: Vec<u8>,

@@ -76,7 +76,7 @@ pub struct IcmpError {
     pub rest_of_header: [u8; 4],
     /// The packet that the error is about, or its beginning, and what follows that.
     pub quote: Body,
-    /// How much the checksum is off, in ones' complement.
+    /// The error of the checksum, in ones' complement.
     pub checksum_error: u16,
 }
 

@@ -53,7 +53,7 @@ pub struct Icmpv6 {
     pub rest_of_header: [u8; 4],
     /// An error's quote, an echo's payload, a neighbour's address and options.
     pub body: Body,
-    /// How much the checksum is off, in ones' complement.
+    /// The error of the checksum, in ones' complement.
     pub checksum_error: u16,
 }
 
@@ -83,7 +83,7 @@ impl Icmpv6 {
         Self::new(PACKET_TOO_BIG, 0, quote).rest_of_header(mtu.to_be_bytes())
     }
 
-    /// What is wrong with the quoted packet stands at `pointer` in it.
+    /// The fault of the quoted packet stands at `pointer` in it.
     #[must_use]
     pub fn parameter_problem(code: u8, pointer: u32, quote: impl Into<Body>) -> Self {
         Self::new(PARAMETER_PROBLEM, code, quote).rest_of_header(pointer.to_be_bytes())

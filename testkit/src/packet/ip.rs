@@ -13,7 +13,7 @@ pub enum IpPacket {
 }
 
 impl IpPacket {
-    /// What the link header says of it.
+    /// Its ethertype in the link header.
     #[must_use]
     pub fn ethertype(&self) -> u16 {
         match self {

@@ -32,7 +32,7 @@ pub struct Ipv4 {
     pub ttl: u8,
     /// Options, a multiple of four bytes.
     pub options: Vec<u8>,
-    /// Which bytes of the transport header and payload this fragment carries; all of them if none.
+    /// The bytes of the transport header and payload that this fragment carries; all of them if none.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,
@@ -42,7 +42,7 @@ pub struct Ipv4 {
     pub header_words: Option<u8>,
     /// The total length, if it is to be wrong.
     pub total_length: Option<u16>,
-    /// How much the header checksum is off, in ones' complement.
+    /// The error of the header checksum, in ones' complement.
     pub checksum_error: u16,
 }
 

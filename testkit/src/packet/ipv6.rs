@@ -29,7 +29,7 @@ pub struct Ipv6 {
     pub hop_limit: u8,
     /// Extension headers, in their order in the packet.
     pub extensions: Vec<Extension>,
-    /// Which bytes of what follows the first fragment header this packet carries; all of them, and
+    /// The bytes behind the first fragment header that this packet carries; all of them, and
     /// that header says what its fields say, if none.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.

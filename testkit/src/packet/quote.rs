@@ -1,9 +1,9 @@
-//! What follows the header of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
+//! The part behind the header of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
 
 use super::IpPacket;
 use super::setters::setters;
 
-/// What follows the eight bytes of the header.
+/// The bytes behind the eight of the header.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Bytes, taken as they are.
@@ -43,7 +43,7 @@ pub struct Quote {
     pub packet: Box<IpPacket>,
     /// The number of its bytes that are there, from its IP header on; all of them if none.
     pub kept: Option<usize>,
-    /// What follows within the message: padding, and extensions of
+    /// The rest of the message: padding, and extensions of
     /// [RFC 4884](https://www.rfc-editor.org/rfc/rfc4884).
     pub extension: Vec<u8>,
 }

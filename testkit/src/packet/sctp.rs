@@ -47,7 +47,7 @@ impl Sctp {
 /// CRC32c's polynomial, its lowest bit first.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// What each byte makes of the remainder.
+/// The remainder after each byte.
 const BY_BYTE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

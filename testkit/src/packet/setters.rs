@@ -1,4 +1,4 @@
-//! How packets are varied: the same value with another field.
+//! Variants of packets: the same value with another field.
 
 /// Methods that take a value and give it back with one field changed, named as the field.
 macro_rules! setters {

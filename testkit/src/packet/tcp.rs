@@ -28,7 +28,7 @@ pub struct Tcp {
     pub options: Vec<u8>,
     /// The payload.
     pub payload: Vec<u8>,
-    /// How much the checksum is off, in ones' complement.
+    /// The error of the checksum, in ones' complement.
     pub checksum_error: u16,
 }
 

@@ -1,4 +1,4 @@
-//! What an IP packet carries.
+//! The payload of an IP packet.
 
 use super::pseudo_header::Address;
 use super::{Body, Dccp, IcmpEcho, IcmpError, Icmpv6, IpPacket, Ipv4, Ipv6, Quote, Sctp};

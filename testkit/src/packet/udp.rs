@@ -12,7 +12,7 @@ pub const PROTOCOL: u8 = 17;
 const HEADER_LEN: usize = 8;
 const CHECKSUM: usize = 6;
 
-/// What stands in the checksum field.
+/// The content of the checksum field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UdpChecksum {
     /// The checksum, with 0xffff where it computes to 0.

@@ -132,7 +132,7 @@ fn what_is_confirmed_stays() -> Result<()> {
     assert_eq!(told, format!("eth0: confirmed, {path} stays\n"));
     guard.wait()?;
     require_nothing_left(host)?;
-    // What a guard that was not ended in time would do.
+    // The work of a guard that was not ended in time.
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &guard.trial];
     let told = scenario.rewrite.run(host, &late)?;
     ensure!(told.contains("nothing to take back"), "{told}");

@@ -1,4 +1,4 @@
-//! What nobody confirms comes back by itself: whatever ran before, whoever has died meanwhile.
+//! A change that nobody confirms goes back by itself, to any state before and past any death.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -210,7 +210,7 @@ fn what_comes_back_is_what_ran_and_not_the_file() -> Result<()> {
     scenario.rewrite.run(host, &apply(&path, "8s"))?;
     let guard = Guard::of(host)?;
     ensure!(members(&scenario)? != before, "nothing was applied");
-    // What is changed meanwhile goes as well.
+    // A change made meanwhile goes as well.
     let add = "peer add late --private 10.0.0.9 --public 192.0.2.99";
     scenario.rewrite.run(host, &add.split(' ').collect::<Vec<_>>())?;
     guard.wait()?;

@@ -13,7 +13,7 @@ use tunnel_user::dataplane::table::{BatchSupport, Table};
 
 use crate::scenario::Scenario;
 
-/// Of several batches, the last one not full.
+/// Entries for several batches, the last one not full.
 const MANY: u32 = 20_001;
 
 fn entries(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {

@@ -1,4 +1,4 @@
-//! What is pinned, as the file system and bpftool show it.
+//! The pins, as the file system and bpftool show them.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ pub const ATTACHMENT_ATTACHED_AT: usize = offset_of!(Attachment, attached_at);
 pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
-/// What the programs note in the entries of peers, whenever it suits them.
+/// The notes of the programs in the entries of peers, at any moment.
 const NOTES: [&str; 4] = ["public_flows", "replies_native", "use_former_source", "grace_until"];
 
 /// The folder of a namespace's pins.

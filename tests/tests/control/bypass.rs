@@ -13,7 +13,7 @@ use crate::scenario::{NOTHING_MORE, Scenario, XDP};
 
 const PORT: u16 = 7022;
 
-/// What B's socket on its public address sees of a connection that A makes to it.
+/// The view of B's socket on its public address of a connection from A.
 fn seen_by_b(scenario: &Scenario) -> Result<Ipv4Addr> {
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let listener = b

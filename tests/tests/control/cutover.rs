@@ -79,7 +79,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
     scenario.attach_by(a, "here.toml", more)?;
     scenario.attach_by(b, "here.toml", more)?;
     let (a_private, b_private) = addresses(family)?;
-    // Who was attached first has greeted the other, who was not yet.
+    // The host that was attached first has notified the other, which was not yet.
     let first = [counted(&scenario, a)?, counted(&scenario, b)?];
     let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
     for number in 0..count {
@@ -87,7 +87,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
             0 => ("there.toml", family.there),
             _ => ("here.toml", family.here),
         };
-        // Who moves comes first, and then those who follow it, in either way.
+        // The host that moves comes first, and then its followers, in either order.
         scenario.attach_by(b, file, NOTHING_MORE)?;
         if number % 4 < 2 {
             scenario.rewrite.run(a, &["peer", "set", "srvb", "--public", public])?;

@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::scenario::Scenario;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the daemon says before each attach.
+/// The line of the daemon before each attach.
 const ATTACHING: &str = "attaching eth0: ";
 
 /// Tells the sockets of one process apart.

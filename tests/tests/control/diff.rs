@@ -25,7 +25,7 @@ private = \"10.0.0.4\"
 public  = \"192.0.2.4\"
 ";
 
-/// What differs, of the two files on A.
+/// The difference between the two files on A.
 fn difference(scenario: &Scenario, file: &str) -> Result<String> {
     let path = scenario.path(file);
     scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])

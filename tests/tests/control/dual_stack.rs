@@ -197,7 +197,7 @@ fn a_host_that_gains_a_family_serves_it_at_the_next_attach() -> Result<()> {
     require_answer(host, "fd00::2")
 }
 
-/// What is in the way of an attach of both families, after `commands`.
+/// The obstacles for an attach of both families, after `commands`.
 fn refused(commands: &[&str], on_stderr: &[&str]) -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;

@@ -22,7 +22,7 @@ const LOOKS: &[&[&str]] = &[
 ];
 const FILTERS: &[&str] = &["ingress", "egress"];
 
-/// What a host looked like at one moment.
+/// The state of a host at one moment.
 #[derive(Debug)]
 pub struct HostState {
     looks: Vec<(String, String)>,
@@ -50,7 +50,7 @@ impl HostState {
         Ok(Self { looks })
     }
 
-    /// What one look says.
+    /// The answer of one look.
     pub fn look(&self, words: &str) -> &str {
         self.looks.iter().find(|(look, _)| look == words).map_or("", |(_, said)| said)
     }

@@ -14,7 +14,7 @@ use crate::stream::Streams;
 
 const KILLS: u32 = 20;
 
-/// How long a command takes that nobody kills.
+/// The time of a command that nobody kills.
 fn duration(scenario: &Scenario, host: &Namespace, words: &[&str]) -> Result<Duration> {
     let start = Instant::now();
     scenario.rewrite.run(host, words)?;

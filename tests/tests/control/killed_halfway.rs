@@ -21,7 +21,7 @@ fn attached_but_not_recorded(scenario: &Scenario, host: &Namespace, hook: &[&str
     host.run(&["ip", "route", "delete", "10.0.0.2/32", "proto", "114"])?;
     host.run(&["ip", "address", "delete", "10.0.0.1/32", "dev", "lo"])?;
     let record = scenario.pin(host, "attachment")?;
-    // That a qdisc will be added is recorded before it is.
+    // The record of a qdisc is written before the qdisc is added.
     set_attachment_byte(&record, ATTACHMENT_HOOK, 0)
 }
 

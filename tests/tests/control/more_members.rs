@@ -70,7 +70,7 @@ fn grow(more: &[&str]) -> Result<()> {
     private.require_unharmed()?;
     let sent = u64::from(streams.sent());
     streams.require_none_lost()?;
-    // What is counted in the moment of the exchange may be missing.
+    // Counts in the moment of the exchange may be missing.
     let counted = counted(&scenario, a)?;
     ensure!(counted + 100 > sent, "{counted} packets are counted, and {sent} datagrams were sent");
     scenario.require_healthy(a)

@@ -12,7 +12,7 @@ use crate::conversation::Conversation;
 use crate::scenario::Scenario;
 use crate::stream::{Share, Streams};
 
-/// What the kernel counts of connections that were reset, or refused.
+/// The kernel's counts of connections that were reset, or refused.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];
 
 /// A host, and the address at which others talk to it.

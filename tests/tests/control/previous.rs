@@ -12,7 +12,7 @@ use testkit::rewrite_command::Rewrite;
 
 use crate::scenario::{Ended, Scenario, end};
 
-/// Which binary it is.
+/// The binary.
 const BINARY: &str = "REWRITE_PREVIOUS_BIN";
 
 /// The binary of the version before.
@@ -71,7 +71,7 @@ impl Previous {
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// Those that `rewrite stats --json` printed.
+    /// The counts that `rewrite stats --json` printed.
     pub fn of(json: &str) -> Result<Self> {
         let stats: Value =
             serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
@@ -100,7 +100,7 @@ impl Counts {
         Self::of(&scenario.rewrite.run(host, &["stats", "--json"])?)
     }
 
-    /// What was counted for a name and a direction.
+    /// The counts for a name and a direction.
     pub fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or_default()
     }

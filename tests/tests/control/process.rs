@@ -68,18 +68,18 @@ impl Process {
         }
     }
 
-    /// What it has said until now that nobody has read yet.
+    /// Its output until now that nobody has read yet.
     pub fn unread(&self) -> Vec<String> {
         self.output.try_iter().collect()
     }
 
-    /// Whether it has ended, and how, within `patience`.
+    /// Its exit status, if it ends within `patience`.
     pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
         let what = format!("the end of `{}`", self.line);
         wait_until(&what, patience, || self.child.try_wait().context("wait for a process"))
     }
 
-    /// How it ended, and what it had said that nobody has read yet.
+    /// Its end, and its output that nobody has read yet.
     pub fn end(mut self) -> Result<(ExitStatus, Vec<String>)> {
         let status = self.ends_within(PATIENCE)?;
         Ok((status, self.output.iter().collect()))

@@ -31,7 +31,7 @@ pub struct Scenario {
     files: TempDir,
 }
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub line: String,

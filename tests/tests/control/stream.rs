@@ -134,7 +134,7 @@ impl Stream {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// How many were sent, and which of them did not arrive.
+    /// The number sent, and the ones that did not arrive.
     fn end(self) -> Result<(u32, Vec<RangeInclusive<u32>>)> {
         drop(self.stop);
         let join = std::panic::resume_unwind;

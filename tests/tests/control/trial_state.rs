@@ -1,4 +1,4 @@
-//! What a trial leaves in /run, and the process that waits for its end.
+//! The files of a trial in /run, and the process that waits for its end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// That of the trial that is pending.
+    /// The guard of the trial that is pending.
     pub fn of(host: &Namespace) -> Result<Self> {
         Self::recorded(host)?.context("no guard is recorded")
     }

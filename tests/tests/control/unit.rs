@@ -55,7 +55,7 @@ fn all_commands(hook: &[&str]) -> Result<()> {
     run(&scenario, host, &capabilities, &attach)?.require(0, &[])?;
     let again = run(&scenario, host, &capabilities, &attach)?;
     again.require(0, &[])?;
-    // What runs was found, and not made anew.
+    // The running programs were found, and not made anew.
     ensure!(again.stdout.contains("updated") && again.stderr.is_empty(), "{again:?}");
 
     let binary = scenario.rewrite.binary().display().to_string();
@@ -125,7 +125,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() -> Result<()> {
     }
     let scenario = Scenario::new()?;
     let binary = scenario.rewrite.binary().display().to_string();
-    // What it runs has to be there.
+    // The programs that it runs have to be there.
     let unit = UNIT.replace("/usr/bin/rewrite", &binary);
     let path = scenario.file("rewrite@.service", unit)?;
     let mut command = Command::new("systemd-analyze");

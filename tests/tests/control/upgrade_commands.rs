@@ -1,4 +1,4 @@
-//! What each command does about what the version before attached.
+//! The work of each command on an attach of the version before.
 
 use std::time::Duration;
 

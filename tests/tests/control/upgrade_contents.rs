@@ -1,4 +1,4 @@
-//! What the maps hold goes along, of all kinds, from the version before to this one and back.
+//! Entries of all kinds go along, from the version before to this one and back.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
@@ -39,7 +39,7 @@ fn take_over(scenario: &Scenario, host: &Namespace) -> Result<()> {
     ended.require(4, &["took over", "no trial is pending"])
 }
 
-/// What `status --json` says of who is who, without how long peers drain.
+/// The identities of `status --json`, without the drain of peers.
 fn members(json: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
     let interface = &status["interfaces"][0];

@@ -86,7 +86,7 @@ fn attach_words(path: &str) -> [&str; 4] {
     ["attach", PUBLIC_INTERFACE, "--config", path]
 }
 
-/// What is in the folder of the pins besides the pins of this version.
+/// The files in the folder of the pins besides the pins of this version.
 fn require_nothing_between(scenario: &Scenario, host: &Namespace) -> Result<()> {
     let pins = tree(&scenario.pin(host, "")?)?;
     let left = pins.iter().filter(|pin| {

@@ -7,7 +7,7 @@ use testkit::netns::Namespace;
 use crate::bpffs::dump_without_notes;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// What is wrong, the line that is to be named, and the file.
+/// The fault, the line that is to be named, and the file.
 type Wrong = (&'static str, usize, Vec<u8>);
 
 /// The right file, in which srvb is the member of lines 6 to 9, with one line replaced.

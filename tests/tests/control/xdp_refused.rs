@@ -78,7 +78,7 @@ fn refused_by_xdp_and_right_by_tc(stack: &str, found: &str) -> Result<()> {
     }
     for address in ["10.0.0.2", "fd00::2"] {
         let address: IpAddr = address.parse()?;
-        // What was sent while the neighbor was being asked for may be lost.
+        // A packet that was sent while the neighbor was being asked for may be lost.
         wait_until("an answer", Duration::from_secs(10), || {
             Ok((ping(a, address, 1, 56)?.returned == 1).then_some(()))
         })?;

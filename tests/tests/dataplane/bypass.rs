@@ -1,4 +1,4 @@
-//! What the file says is to be left alone stays between the public addresses, although both sides
+//! A flow with a bypass rule stays between the public addresses, although both sides
 //! rewrite everything else.
 
 use std::io::{Read, Write};

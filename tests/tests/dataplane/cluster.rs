@@ -100,7 +100,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What `rewrite stats` says on a host.
+    /// The output of `rewrite stats` on a host.
     pub fn stats(&self, host: &Namespace) -> Result<Stats> {
         let json = self.rewrite.run(host, &["stats", "--json"])?;
         Stats::parse(&json).with_context(|| format!("`rewrite stats --json` printed {json}"))

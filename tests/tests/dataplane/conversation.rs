@@ -1,4 +1,4 @@
-//! What two hosts say to each other over their private addresses: TCP, UDP and ping, both ways.
+//! The traffic of two hosts over their private addresses: TCP, UDP and ping, both ways.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -27,7 +27,7 @@ const PUBLIC_V6: [IpAddr; 2] = [
 const INTERVAL: Duration = Duration::from_millis(2);
 /// The longest time that a flow may stand still when a host is switched.
 const STALL: Duration = Duration::from_secs(5);
-/// How many more messages have arrived when a flow has gone on.
+/// The number of further messages by which a flow has gone on.
 const GOES_ON: u32 = 100;
 
 /// Numbered messages from one socket to another.
@@ -102,7 +102,7 @@ impl Flow {
     ) -> Result<Self> {
         let (from, receiver) = (from.try_clone()?, receiver.try_clone()?);
         let sender = sender(stop, move |number| {
-            // What an ICMP error says about an earlier one is no fault of this one.
+            // An ICMP error about an earlier one is no fault of this one.
             let _ = from.send_to(&number.to_be_bytes(), to);
             Ok(())
         });

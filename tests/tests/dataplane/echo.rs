@@ -39,7 +39,7 @@ pub struct Ends {
 /// Serves this many TCP connections at once, each until its client ends it.
 pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>> {
     let listener = once_free(|| Ok(host.enter(|| TcpListener::bind(any_address(port)))??))?;
-    // What limits the time to receive limits that to accept.
+    // The limit of the time to receive is also that to accept.
     let limit = TimeVal::seconds(i64::try_from(PATIENCE.as_secs())?);
     setsockopt(&listener, sockopt::ReceiveTimeout, &limit).context("limit the time to accept")?;
     Ok(Echo(thread::spawn(move || {

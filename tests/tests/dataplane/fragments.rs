@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const SIZE: usize = 30_000;
-/// Of 1480 bytes each, the UDP header among them; of 1448 in IPv6.
+/// Fragments of 1480 bytes each, the UDP header among them; of 1448 in IPv6.
 const FRAGMENTS: u64 = 21;
 const DATAGRAMS: u32 = 3;
 

@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::conversation::PORT;
 use crate::inside::host_behind;
 
-/// For how long a datagram is waited for that shall not arrive: a lab has no delay.
+/// The wait for a datagram that shall not arrive: a lab has no delay.
 const BRIEF: Duration = Duration::from_millis(300);
 const DATAGRAMS: u64 = 3;
 
@@ -27,7 +27,7 @@ fn service(host: &Namespace, address: IpAddr) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// How many of some datagrams from `source` to the service arrive.
+/// The number of datagrams from `source` to the service that arrive.
 fn arrive(from: &Namespace, source: IpAddr, service: &UdpSocket) -> Result<u64> {
     let socket = from
         .enter(|| UdpSocket::bind(SocketAddr::new(source, 0)))?

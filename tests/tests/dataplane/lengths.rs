@@ -1,4 +1,4 @@
-//! Not a byte of overhead: a packet to a private address is as long as one to a public address.
+//! No overhead: a packet to a private address is as long as one to a public address.
 
 use std::net::IpAddr;
 

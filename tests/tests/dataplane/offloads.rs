@@ -1,4 +1,4 @@
-//! Whatever is left to the interfaces, and however the programs are run: all arrives, and is right,
+//! With all offloads and none, and by each hook, all arrives, and is right,
 //! in both families at once.
 
 use anyhow::Result;
@@ -99,7 +99,7 @@ fn everything_arrives(
     }
 
     // GRO leaves the checksum of what it has merged unfinished, and the router captures after it.
-    // What has gone through the router, with one hop less, is in segments again.
+    // A packet behind the router, with one hop less, is in segments again.
     let merged = !checksum_offload && segmentation_offload;
     let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {

@@ -17,7 +17,7 @@ use crate::echo::{self, Ends};
 const PATIENCE: Duration = Duration::from_secs(5);
 const MESSAGE: usize = 32 * 1024;
 
-/// What A dials, and the address that it has then: the public ones first.
+/// The address that A dials, and the one that it has then: the public ones first.
 fn dialled(family: &Addresses) -> [(SocketAddr, SocketAddr); 2] {
     [(family.b_public, family.a_public), (family.b_private, family.a_private)]
         .map(|(to, own)| (SocketAddr::new(to, PORT), SocketAddr::new(own, 0)))

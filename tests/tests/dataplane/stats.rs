@@ -1,4 +1,4 @@
-//! What `rewrite stats --json` says about the one interface that is attached.
+//! The output of `rewrite stats --json` about the one interface that is attached.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Stats {
     not_rewritten: BTreeMap<String, u64>,
 }
 
-/// What was rewritten for one peer.
+/// The rewritten packets of one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub egress: Count,

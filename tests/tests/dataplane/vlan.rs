@@ -11,7 +11,7 @@ use testkit::raw_link::RawLink;
 
 use crate::cluster::Cluster;
 
-/// Who sends; no interface of a lab has this address.
+/// The sender; no interface of a lab has this address.
 const HARDWARE: [u8; 6] = [2; 6];
 const FROM_THERE: &str = "ether src 02:02:02:02:02:02";
 const TAGS: usize = 3;

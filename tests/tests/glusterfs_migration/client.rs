@@ -19,7 +19,7 @@ const RECORD: usize = 4096;
 const RECORDS: u64 = 128;
 /// After so many records, they have to be on the bricks.
 const RECORDS_BETWEEN_SYNCS: u64 = 16;
-/// What the client does between two records.
+/// The pause of the client between two records.
 const PACE: Duration = Duration::from_millis(5);
 /// So many more records, and one sync at least, mean that the client goes on.
 const GOES_ON: u64 = 2 * RECORDS_BETWEEN_SYNCS;
@@ -33,7 +33,7 @@ pub struct Client {
     writer: Option<JoinHandle<()>>,
 }
 
-/// How far it has come.
+/// The progress of an episode.
 #[derive(Debug)]
 struct Progress {
     records: u64,

@@ -1,4 +1,4 @@
-//! What attach could leave behind on a host.
+//! The traces that attach could leave on a host.
 
 use std::path::Path;
 

@@ -30,7 +30,7 @@ const DISCONNECTED: Duration = Duration::from_secs(60);
 const HEALED: Duration = Duration::from_secs(60);
 /// The client goes on within this, or something is wrong.
 const GOES_ON: Duration = Duration::from_secs(60);
-/// What is only a matter of the kernel.
+/// Cases that concern the kernel alone.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Two servers, their volume, and a client that writes to it.
@@ -289,7 +289,7 @@ impl Migration {
         Ok(())
     }
 
-    /// Whether a host has found an address on the cable, which it asks for by a ping.
+    /// Something if a host has found an address on the cable, which it asks for by a ping.
     fn on_the_cable(&self, host: &Namespace, address: &str) -> Result<Option<()>> {
         // The answer may come by another way, which the ping does not hear.
         let _ = host.run(&["ping", "-c", "1", "-W", "1", "-I", CABLE_INTERFACE, address]);

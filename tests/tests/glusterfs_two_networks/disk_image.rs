@@ -18,9 +18,9 @@ const BLOCKS: u64 = 2048;
 const FILE: &str = "disk.qcow2";
 /// The image before it comes to the volume.
 const EMPTY: &str = "/mnt/empty.qcow2";
-/// What the disk has to hold, on the machine, outside of the volume.
+/// The wanted content of the disk, on the machine, outside of the volume.
 const EXPECTED: &str = "/mnt/expected.img";
-/// What qemu-io says when it waits for the next command.
+/// The prompt of qemu-io.
 const PROMPT: &[u8] = b"qemu-io> ";
 
 /// Makes the image and begins to write to it.
@@ -67,7 +67,7 @@ pub fn require_intact(cluster: &Distributed, mut qemu_io: QemuIo, blocks: u64) -
     Ok(())
 }
 
-/// What fills a block: never 0, which a hole is read as.
+/// The filling of a block: never 0, which a hole is read as.
 fn pattern(number: u64) -> u8 {
     // The remainder is less than 251.
     u8::try_from(number % 251).map_or(u8::MAX, |rest| rest + 1)

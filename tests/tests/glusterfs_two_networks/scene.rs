@@ -206,7 +206,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What is connected anew finds its way as well: the glusterd of one server that starts again,
+    /// A new connection finds its way as well: the glusterd of one server that starts again,
     /// and one more mount, from another server.
     pub fn connect_anew(&mut self) -> Result<()> {
         self.require_connections()?;

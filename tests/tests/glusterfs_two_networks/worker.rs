@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use testkit::wait::wait_until;
 
-/// What the client does between two things.
+/// The pause of the client between two things.
 const PACE: Duration = Duration::from_millis(5);
 /// So many more things done mean that the client goes on.
 const GOES_ON: u64 = 10;
@@ -23,7 +23,7 @@ pub struct Worker<S> {
     thread: Option<JoinHandle<S>>,
 }
 
-/// How far it has come.
+/// The progress of an episode.
 #[derive(Debug)]
 struct Progress {
     done: u64,

@@ -16,7 +16,7 @@ const MEGABYTE: u64 = 1 << 20;
 const VLAN: &str = "eth0.100";
 const ROUTER_VLAN: &str = "eth-a.100";
 
-/// Who writes the tag of what A sends: with offload the frame has none yet when the programs see it.
+/// The writer of the tag of A's frames: with offload the frame has none yet when the programs see it.
 #[derive(Clone, Copy)]
 enum Tag {
     Offloaded,

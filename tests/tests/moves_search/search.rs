@@ -8,7 +8,7 @@ use tunnel_common::outcome::{Direction, Outcome};
 use crate::host::{Fault, Host, private};
 use crate::packet::{Frame, Octets};
 
-/// How a host comes to go by a file.
+/// The way in which a host takes a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     /// All entries change at once.
@@ -22,7 +22,7 @@ pub enum Steps {
 pub struct Scenario {
     /// One after the other: for each host, the last part of its public address.
     pub files: Vec<Vec<u8>>,
-    /// How they are followed.
+    /// The pace at which they are followed.
     pub steps: Steps,
     /// The fault of the loader, if it has one.
     pub fault: Option<Fault>,
@@ -85,9 +85,9 @@ struct Search<'a> {
     bad: Vec<String>,
 }
 
-/// Whether a packet leaves: a direction that can be a key.
+/// True if a packet leaves: a direction that can be a key.
 type Leaves = bool;
-/// Whether a packet was rewritten.
+/// True if a packet was rewritten.
 type IsRewritten = bool;
 
 /// Searches in full.
@@ -156,7 +156,7 @@ impl Search<'_> {
         }
     }
 
-    /// Who has this address.
+    /// The owner of this address.
     fn holder(&self, state: &State, [.., last]: Octets) -> Option<usize> {
         state.hosts.iter().position(|id| self.host(*id).held.contains(&last))
     }

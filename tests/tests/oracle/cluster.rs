@@ -1,4 +1,4 @@
-//! Who is where, as the loader tells the programs: what the model decides from, and what the maps
+//! The addresses of all, as the loader tells the programs: the model decides from them, and the maps
 //! are filled with.
 
 use std::net::IpAddr;
@@ -57,7 +57,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// Of the same family as `like`.
+/// The address of the same family as `like`.
 fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => IpAddr::from((bits as u32).to_be_bytes()),
@@ -72,7 +72,7 @@ pub struct Own {
     pub private: Range,
     /// Its underlay addresses, as many.
     pub underlay: Range,
-    /// Those that it had before it moved, and still has.
+    /// The addresses that it had before it moved, and still has.
     pub former: Option<Range>,
 }
 
@@ -134,7 +134,7 @@ pub struct Pair {
     pub public: IpAddr,
 }
 
-/// Which of a peer's addresses one is.
+/// The role of an address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Its identity.
@@ -145,12 +145,12 @@ pub enum Role {
     Former,
 }
 
-/// What is known under one range of a peer's.
+/// The facts under one range of a peer's.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Whose.
     pub peer: &'a Peer,
-    /// Which of its ranges.
+    /// The one of its ranges that is meant.
     pub role: Role,
     /// The range: what the entry's marks are kept under.
     pub range: Range,
@@ -166,7 +166,7 @@ impl Entry<'_> {
     }
 }
 
-/// What frames start with.
+/// The beginning of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// 14 bytes, and VLAN tags.

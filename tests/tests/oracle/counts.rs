@@ -1,4 +1,4 @@
-//! What is counted where.
+//! The counters, and the place of each.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! What a program did, compared with what it should have done.
+//! The work of a program, compared with the prediction.
 
 use std::fmt;
 
 use testkit::packet::hex;
 use tunnel_common::outcome::Verdict;
 
-/// What differs.
+/// The difference.
 #[derive(Clone, Debug)]
 pub struct Difference(String);
 

@@ -71,7 +71,7 @@ fn programs_and_model_agree() {
     }
 }
 
-/// What of a run falls to one cluster.
+/// The share of one cluster in a run.
 #[derive(Clone, Copy)]
 struct Share<'a> {
     seed: u64,

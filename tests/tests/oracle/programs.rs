@@ -31,7 +31,7 @@ pub fn type_of(program: Program) -> Type {
     }
 }
 
-/// Which way a program's packets go.
+/// The direction of a program's packets.
 pub fn direction(program: Program) -> Direction {
     match program {
         Program::Egress => Direction::Egress,
@@ -54,7 +54,7 @@ pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
 pub struct Programs {
     ebpf: Ebpf,
     settings: Settings,
-    /// What had been counted when the cluster was set.
+    /// The counts when the cluster was set.
     counted: Counts,
 }
 
@@ -110,7 +110,7 @@ impl Programs {
             .with_context(|| format!("cannot run {name}"))
     }
 
-    /// What they remember.
+    /// The memory of the programs.
     pub fn memory(&self, cluster: &Cluster) -> Result<Memory> {
         tables::memory(&self.ebpf, cluster)
     }
@@ -126,7 +126,7 @@ impl Programs {
 pub struct Loaded(Vec<Programs>);
 
 impl Loaded {
-    /// Those for `cluster`. They have to be given back.
+    /// The programs for `cluster`. They have to be given back.
     pub fn take(&mut self, cluster: &Cluster) -> Result<Programs> {
         let settings = tables::settings(cluster);
         match self.0.iter().position(|programs| programs.settings == settings) {
@@ -141,7 +141,7 @@ impl Loaded {
     }
 }
 
-/// What this kernel can run a program with.
+/// The states of an skb or a buffer that this kernel can run a program with.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
     /// [`Way::has_sum`].

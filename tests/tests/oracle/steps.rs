@@ -1,4 +1,4 @@
-//! What happens one after the other: which frame reaches which program, and how.
+//! The steps, one after the other: a frame reaches a program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,11 +20,11 @@ const LEAST_LINEAR: usize = 54;
 /// One frame through one program.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Which.
+    /// The program.
     pub program: Program,
     /// The frame.
     pub packet: Packet,
-    /// How it gets there.
+    /// The state in which the frame reaches the program.
     pub way: Way,
 }
 

@@ -24,7 +24,7 @@ use crate::cluster::{Cluster, Entry, Link, Pair, Range, Role};
 use crate::counts::{Counter, Counts};
 use crate::model::{FlowAction, Key, Marks, Memory};
 
-/// What the loader would set in the programs.
+/// The settings that the loader would write into the programs.
 pub fn settings(cluster: &Cluster) -> Settings {
     let any =
         |test: fn(&Range) -> bool| u8::from(cluster.entries().any(|entry| test(&entry.range)));
@@ -192,7 +192,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     })
 }
 
-/// What binds a peer's single addresses to each other: IPv6's alone.
+/// The tie between a peer's single addresses: IPv6's alone.
 fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
     match (private.as_slice().try_into(), public.as_slice().try_into()) {
         (Ok(private), Ok(public)) => peers::tie(private, public)[..].try_into().expect("16 bytes"),
@@ -200,7 +200,7 @@ fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
     }
 }
 
-/// What the programs remember.
+/// The memory of the programs.
 pub fn memory(ebpf: &Ebpf, cluster: &Cluster) -> Result<Memory> {
     let mut memory = Memory::default();
     read_family::<4>(ebpf, V4, cluster, &mut memory)?;
@@ -267,7 +267,7 @@ where
     Ok(())
 }
 
-/// What the programs have counted, over all CPUs.
+/// The counts of the programs, over all CPUs.
 pub fn counts(ebpf: &Ebpf) -> Result<Counts> {
     let mut counts = Counts::default();
     let per_peer: PerCpuArray<_, PeerCounters> = map(ebpf, maps::PEER_COUNTERS)?.try_into()?;

@@ -1,4 +1,4 @@
-//! How often what happened: a comparison says nothing of what did not.
+//! The tally of what happened: a comparison says nothing of what did not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
-/// Of each program, how many frames had which fate, and how many went back.
+/// For each program, the frames by fate, and the number that went back.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     fates: BTreeMap<Program, BTreeMap<&'static str, u64>>,

@@ -13,7 +13,7 @@ use crate::row::{Row, private_in, private_out, public_in, public_out};
 /// An error as a shape: no addresses yet.
 #[derive(Clone)]
 pub struct Shape<P> {
-    /// What it is.
+    /// A name for people.
     pub what: String,
     /// The packet with the error, its quote still to be filled in.
     pub outer: P,
@@ -23,9 +23,9 @@ pub struct Shape<P> {
     pub kept: usize,
     /// After how many bytes the quote is cut, if it is within its headers.
     pub cut: Option<usize>,
-    /// What follows the quote within the message.
+    /// The bytes behind the quote within the message.
     pub extension: Vec<u8>,
-    /// What follows the message in the frame.
+    /// The bytes behind the message in the frame.
     pub trailer: Vec<u8>,
 }
 

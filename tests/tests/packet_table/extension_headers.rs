@@ -14,7 +14,7 @@ use crate::family::{packet, payload, raw};
 use crate::hosts::{ROUTER, SRVA, STRANGER};
 use crate::row::{Row, left_alone_both_ways, rewritten_both_ways};
 
-/// How many are walked past.
+/// The number that is walked past.
 const LIMIT: usize = 8;
 
 /// The rows.
@@ -98,7 +98,7 @@ fn transports_behind_options() -> Vec<Row> {
         ("esp", packet(Transport::esp(&payload(16)))),
         ("no next header", packet(Transport::no_next_header(vec![]))),
         ("no next header, and bytes", packet(Transport::no_next_header(payload(9)))),
-        // What is no header here that is walked past is a payload.
+        // Any header that is not walked past here is a payload.
         ("ah", unknown(51)),
         ("mobility", unknown(MOBILITY)),
         ("host identity", unknown(HOST_IDENTITY)),

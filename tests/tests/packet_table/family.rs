@@ -1,4 +1,4 @@
-//! What the rows ask of packets of both families, so that most rows are written once.
+//! The needs of the rows from packets of both families, so that most rows are written once.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -109,7 +109,7 @@ pub trait Packet: Clone + 'static {
     fn extended_error(quote: Vec<u8>) -> Transport;
 }
 
-/// Those methods that are there already under the same name.
+/// The methods that are there already under the same name.
 macro_rules! own_methods {
     () => {
         fn carrying(self, transport: impl Into<Transport>) -> Self {

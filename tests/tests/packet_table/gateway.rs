@@ -73,7 +73,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Which members this host is, the host part, and their slots at srvb.
+/// The members that this host is, the host part, and their slots at srvb.
 fn own() -> [(&'static str, Member); 6] {
     [
         ("the first self", SRVA),

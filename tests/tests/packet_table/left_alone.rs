@@ -1,4 +1,4 @@
-//! What concerns no peer: untouched and not counted.
+//! Packets that concern no peer: untouched and not counted.
 
 use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MINIMUM_LEN};
 use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Udp};

@@ -1,4 +1,4 @@
-//! What stands before the IP header: Ethernet with and without VLAN tags, IP over InfiniBand, or
+//! The link header: Ethernet with and without VLAN tags, IP over InfiniBand, or
 //! nothing.
 
 use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_VLAN};
@@ -97,7 +97,7 @@ fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) ->
     .into()
 }
 
-/// Of a host that handles one VLAN, frames with that tag alone are rewritten.
+/// A host that handles one VLAN rewrites frames with that tag alone.
 fn of_one_vlan<P: Packet>() -> Vec<Row> {
     let of_100 = |host: Host| Host {
         settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET },

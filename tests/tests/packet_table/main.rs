@@ -1,4 +1,4 @@
-//! What the programs do to a packet: {what, direction, packet in, verdict, packet out, counters},
+//! The work of the programs on a packet: {what, direction, packet in, verdict, packet out, counters},
 //! run through BPF_PROG_TEST_RUN. Needs root.
 //!
 //! Packets in and packets out are built from their fields, with every checksum computed over all

@@ -296,7 +296,7 @@ fn errors<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// What the programs note, they note for the whole prefix.
+/// The programs take their notes for the whole prefix.
 fn notes<P: Packet>() -> Vec<Row> {
     let sent: P = ports(tcp(), 50_001, 22);
     let answer: P = ports(tcp(), 22, 50_001);

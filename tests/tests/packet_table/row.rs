@@ -10,18 +10,18 @@ use tunnel_common::settings::ETHERNET_HEADER_LEN;
 use crate::family::{Dual, Family, Packet};
 use crate::hosts::{AT_SRVA, AT_SRVB, Host, Member, SRVA, SRVB};
 
-/// Which counter has to count the packet.
+/// The counter that has to count the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// None.
     Nowhere,
-    /// That of the peer in this slot.
+    /// The counter of the peer in this slot.
     ForPeer(u32),
-    /// That of this reason.
+    /// It counts as this reason.
     As(Reason),
 }
 
-/// What the programs note in a peer's entry.
+/// The notes of the programs in a peer's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// `until`.
@@ -46,7 +46,7 @@ pub enum Ingress {
 pub struct Passage {
     /// Where.
     pub host: Host,
-    /// Which program.
+    /// The program.
     pub direction: Direction,
     /// The packet's family, if it has one.
     pub family: Option<Family>,
@@ -62,14 +62,14 @@ pub struct Passage {
     pub expected: Vec<u8>,
     /// The one counter that counts it; all others stay 0.
     pub counted: Counted,
-    /// What stands in the entries of these addresses after that, where it is looked at.
+    /// The entries of these addresses after that, where they are looked at.
     pub leaves: Vec<(Dual, Note, u32)>,
 }
 
 /// A frame that a host sees before a row's packet.
 #[derive(Clone, Debug)]
 pub struct Before {
-    /// Which program.
+    /// The program.
     pub direction: Direction,
     /// The frame in.
     pub packet: Vec<u8>,
@@ -80,16 +80,16 @@ pub struct Before {
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What the packet is.
+    /// The kind of the packet.
     pub what: String,
     /// Where it may come in.
     pub ingress: Vec<Ingress>,
     /// Frames that go through the same host first and are let through. What they count is not
     /// looked at.
     pub before: Vec<Before>,
-    /// What happens to the packet.
+    /// The work on the packet.
     pub there: Passage,
-    /// What then happens to it at the other end, if that is looked at.
+    /// The outcome at the other end, if that is looked at.
     pub back: Option<Passage>,
 }
 

@@ -151,7 +151,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// What else could be taken for one, or comes from elsewhere.
+/// Packets that could be taken for one, or come from elsewhere.
 fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     let mut bytes = payload(40);
     bytes[FLAGS] = RST;

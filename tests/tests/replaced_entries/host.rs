@@ -13,7 +13,7 @@ use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 use tunnel_user::dataplane::peer_filter::PeerFilter;
 
-/// Which program runs.
+/// The program that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// On the way out.
@@ -24,12 +24,12 @@ pub enum Program {
     Xdp,
 }
 
-/// Which map of peers.
+/// The map of peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// That of IPv4.
+    /// IPv4.
     V4,
-    /// That of IPv6.
+    /// IPv6.
     V6,
 }
 

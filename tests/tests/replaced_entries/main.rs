@@ -22,7 +22,7 @@ use writer::Writer;
 /// Runs of each program in an ordinary test.
 const RUNS: u64 = 200_000;
 
-/// What became of the packets.
+/// The outcome of the packets.
 #[derive(Debug, Default)]
 struct Tally {
     /// They have b's other address.

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use testkit::lab::Lab;
 
-/// What a shell makes of SIGINT.
+/// The exit code of a shell after SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
 static CAME: AtomicBool = AtomicBool::new(false);

@@ -14,7 +14,7 @@ use requirement::{DEBIAN_PROGRAMS, DebianProgram, Requirement, Source};
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
 
-/// What for.
+/// The purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// To build the binary, which each of the others includes.
@@ -133,7 +133,7 @@ fn packages(missing: &[Requirement]) -> Vec<&'static str> {
     packages
 }
 
-/// What [`install`] does, as one would type it.
+/// The work of [`install`], as one would type it.
 fn commands(missing: &[Requirement]) -> Vec<String> {
     let mut lines = Vec::new();
     let packages = packages(missing);

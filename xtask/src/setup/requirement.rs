@@ -1,4 +1,4 @@
-//! What there is to require, and how to see whether it is there.
+//! The requirements, and the checks for them.
 
 use std::env;
 use std::fs;
@@ -12,9 +12,9 @@ use super::Purpose;
 /// Something that is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Requirement {
-    /// What people call it.
+    /// Its name for people.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub reason: &'static str,
     /// Where it comes from.
     pub source: Source,
@@ -37,9 +37,9 @@ pub struct DebianProgram {
     pub name: &'static str,
     /// The package.
     pub package: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub reason: &'static str,
-    /// What requires it.
+    /// The tasks that require it.
     pub purposes: &'static [Purpose],
 }
 

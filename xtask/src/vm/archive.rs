@@ -21,7 +21,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The archive's lists, fetched.
 pub struct Archive {
     folder: PathBuf,
-    /// What apt said about suites that it could not fetch.
+    /// The words of apt about suites that it could not fetch.
     complaints: String,
 }
 
@@ -36,7 +36,7 @@ impl Archive {
             fs::create_dir_all(&inner).with_context(|| format!("creating {}", inner.display()))?;
         }
         let folder = folder.canonicalize().context("finding the folder of apt's lists")?;
-        // What is installed on the host is of no interest, and an empty file says so.
+        // The packages of the host are of no interest, and an empty file says so.
         fs::write(folder.join("state/status"), "").context("writing apt's status")?;
         let sources = sources(&indexes()?)?;
         fs::write(folder.join("sources/debian.sources"), sources)

@@ -124,7 +124,7 @@ fn write_entry(
     to.write_all(padding(content.len()))
 }
 
-/// What fills up to a multiple of four bytes.
+/// The padding to a multiple of four bytes.
 fn padding(length: usize) -> &'static [u8] {
     &[0; 3][..length.next_multiple_of(4) - length]
 }
@@ -139,7 +139,7 @@ mod tests {
         files.text("etc/odd", "12345");
         let mut archive = Vec::new();
         files.write(&mut archive).expect("an archive");
-        // Of each entry: number, mode, owner, group, links, time, size, two devices, the length of
+        // The fields of each entry: number, mode, owner, group, links, time, size, two devices, the length of
         // the name with its end, checksum. Header and name, and content, are filled up to four bytes.
         let wanted = [
             "070701000000010000\

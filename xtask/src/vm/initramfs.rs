@@ -14,7 +14,7 @@ use crate::cargo;
 
 const INIT: &str = include_str!("init.sh");
 
-/// What the guest has on every kernel: the programs of [`programs::COMMON`] and these, and a script that
+/// The guest's files on every kernel: the programs of [`programs::COMMON`] and these, and a script that
 /// `init.sh` runs.
 ///
 /// # Errors

@@ -13,9 +13,9 @@ use crate::progress;
 /// An unpacked kernel.
 #[derive(Debug)]
 pub struct Kernel {
-    /// What was asked for, such as `6.1`.
+    /// The series that was asked for, such as `6.1`.
     pub series: String,
-    /// What `uname -r` will say.
+    /// The answer that `uname -r` will give.
     pub release: String,
     folder: PathBuf,
 }

@@ -27,23 +27,23 @@ const KERNEL_LINES: usize = 60;
 
 /// A machine to be.
 pub struct Machine<'a> {
-    /// What the names of its files begin with: its file system, and what it and its kernel said.
+    /// The beginning of the names of its files: its file system, its log, and its kernel's.
     pub name: String,
-    /// What it boots.
+    /// The kernel that it boots.
     pub kernel: &'a Kernel,
-    /// What it has on every kernel; see [`initramfs::common`].
+    /// Its files on every kernel; see [`initramfs::common`].
     pub files: &'a Files,
-    /// How many it has.
+    /// The number of its processors.
     pub processors: u8,
     /// The network interfaces that it has, for a lab each.
     pub nics: &'a [Nic],
-    /// What its time goes by.
+    /// Its clock.
     pub clock: Clock,
     /// When it has not powered off by then, it hangs.
     pub limit: Duration,
 }
 
-/// What the time of a guest goes by.
+/// The clock of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// The host's clock.
@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-/// Who understands what a guest says on its second serial port.
+/// The reader of a guest's second serial port.
 pub trait Listener {
     /// Takes a line, without its end.
     fn hear(&mut self, line: &str);
@@ -70,15 +70,15 @@ pub trait Listener {
     /// True if the guest's first process has said something.
     fn has_booted(&self) -> bool;
 
-    /// What is going on, for people who wait.
+    /// The progress, for people who wait.
     fn doing(&self) -> String;
 }
 
-/// What is left of a machine.
+/// The remains of a machine.
 pub struct Outcome<L> {
-    /// What it said, understood.
+    /// Its output, understood.
     pub console: L,
-    /// Whether it powered off by itself; else why it did not.
+    /// Ok if it powered off by itself; else the reason.
     pub ended: Result<()>,
     /// For those who look for a reason.
     pub words: Words,

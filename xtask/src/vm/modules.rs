@@ -1,4 +1,4 @@
-//! Which of a kernel's modules the guest gets: those of networking, with all that they need. There the
+//! The modules of a kernel that the guest gets: the networking ones, with all that they need. There the
 //! kernel loads them when they are needed, as on an installed system.
 
 use std::collections::{BTreeMap, BTreeSet};

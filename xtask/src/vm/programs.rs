@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::cpio::Files;
 use super::shared_libraries;
 
-/// What labs and the guest's scripts call, and what the kernel calls: `modprobe`.
+/// The programs that labs and the guest's scripts call, and the one that the kernel calls: `modprobe`.
 pub const COMMON: &[&str] = &[
     "bash",
     "bpftool",
@@ -51,7 +51,7 @@ pub const COMMON: &[&str] = &[
     "wg",
 ];
 
-/// What programs read or load that nothing says they need.
+/// Files that programs read or load without a word of it in their headers.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
 /// Adds [`COMMON`], and more of them.

@@ -1,4 +1,4 @@
-//! What tc can do without a program: both addresses replaced by its own action for stateless NAT.
+//! The way of tc without a program: both addresses replaced by its own action for stateless NAT.
 
 use std::net::Ipv4Addr;
 
@@ -27,7 +27,7 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
 /// The command that sets a filter at a hook: a source and a destination, and what takes their place.
 fn filter(hook: &str, source: [Ipv4Addr; 2], destination: [Ipv4Addr; 2]) -> String {
     let ([src, new_src], [dst, new_dst]) = (source, destination);
-    // What tc calls `nat egress` replaces sources at either hook, and `nat ingress` destinations.
+    // In tc, `nat egress` replaces sources at either hook, and `nat ingress` destinations.
     format!(
         "tc filter add dev {PUBLIC_INTERFACE} {hook} protocol ip prio 1 \
          u32 match ip src {src}/32 match ip dst {dst}/32 \

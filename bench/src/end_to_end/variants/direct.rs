@@ -4,7 +4,7 @@ use testkit::lab::{A_PUBLIC, B_PUBLIC};
 
 use super::Way;
 
-/// What a lab has anyway.
+/// The routes that a lab has anyway.
 pub fn way() -> Way {
     Way { a: A_PUBLIC, b: B_PUBLIC, _running: None }
 }

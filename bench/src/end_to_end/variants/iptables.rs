@@ -1,4 +1,4 @@
-//! What people do without rewrite: routes, and NAT by conntrack.
+//! The usual way without rewrite: routes, and NAT by conntrack.
 
 use std::net::IpAddr;
 

@@ -6,7 +6,7 @@ use testkit::lab::Lab;
 use super::{Side, Way, sides};
 
 const INTERFACE: &str = "l2tp0";
-/// Of the tunnel, and of the session in it, at both ends.
+/// The number of the tunnel, and of the session in it, at both ends.
 const ID: &str = "1";
 
 /// From host to host, with the private addresses inside.

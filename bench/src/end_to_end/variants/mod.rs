@@ -1,4 +1,4 @@
-//! What carries the traffic of two hosts.
+//! The carrier of the traffic of two hosts.
 
 mod act_nat;
 mod direct;
@@ -76,14 +76,14 @@ impl Variant {
         Self::WireGuard,
     ];
 
-    /// Those that are tried: where the processor is emulated, which takes its time, none that needs a
+    /// The cases that are tried: where the processor is emulated, which takes its time, none that needs a
     /// program to run.
     pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
     }
 
-    /// What a table calls it.
+    /// Its name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -139,7 +139,7 @@ pub struct Way {
     pub a: Ipv4Addr,
     /// B's address, as A dials it.
     pub b: Ipv4Addr,
-    /// What runs for it, and ends when it is dropped.
+    /// The processes that run for it, and end when it is dropped.
     _running: Option<Box<dyn Send>>,
 }
 

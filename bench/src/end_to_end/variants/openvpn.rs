@@ -11,7 +11,7 @@ use super::{Side, Way, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
-/// What it says when packets pass.
+/// Its words when packets pass.
 const READY: &str = "Initialization Sequence Completed";
 
 /// One on each host, with the cipher that both prefer, which is AES-256-GCM.

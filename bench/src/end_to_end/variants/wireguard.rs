@@ -65,7 +65,7 @@ impl Tunnel {
     }
 }
 
-/// What wireguard-go leaves behind if it has to be killed. Dropping it removes it.
+/// The remains of a wireguard-go that has to be killed. Dropping it removes it.
 struct Socket(PathBuf);
 
 impl Drop for Socket {

@@ -1,4 +1,4 @@
-//! What both ends of WireGuard have to be told, whoever runs it: keys, and the other end.
+//! The settings of both ends of WireGuard, whoever runs it: keys, and the other end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ impl Keys {
     }
 }
 
-/// What `wg` makes of an input.
+/// The output of `wg` for an input.
 fn wg(word: &str, input: &str) -> Result<String> {
     let mut child = Command::new("wg")
         .arg(word)

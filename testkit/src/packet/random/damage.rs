@@ -1,4 +1,4 @@
-//! What happens to packets that were built right, or wrong on purpose.
+//! The outcomes of packets that were built right, or wrong on purpose.
 
 use super::making::Making;
 use crate::packet::IpPacket;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 /// One thing to say of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// That.
+    /// A word.
     Word(&'static str),
     /// A number, and of what.
     Number(&'static str, usize),
@@ -14,13 +14,13 @@ pub enum Note {
     Range(&'static str, usize, usize),
     /// Source and destination.
     Ends(IpAddr, IpAddr),
-    /// What follows is said of a packet within it.
+    /// The rest is said of a packet within it.
     Open,
-    /// That is all of the packet within it.
+    /// The packet within it has nothing more.
     Close,
 }
 
-/// What a packet is.
+/// The kind of a packet.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     notes: Vec<Note>,
@@ -30,7 +30,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// Of a packet that nothing is known of yet.
+    /// The facts of a packet before it is read.
     #[must_use]
     pub(super) fn new() -> Self {
         Self { notes: Vec::with_capacity(16), honest: true }

@@ -71,7 +71,7 @@ impl Making<'_> {
         }
     }
 
-    /// Which of `whole` bytes a fragment carries.
+    /// The part of `whole` bytes that a fragment carries.
     pub fn fragment(&mut self, whole: usize) -> Range<usize> {
         let eighths = whole / 8;
         let start = match self.random.below(100) {

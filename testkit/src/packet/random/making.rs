@@ -67,7 +67,7 @@ impl<'a> Making<'a> {
         self.dishonest();
     }
 
-    /// Not all of the packet is right.
+    /// A part of the packet is wrong.
     pub fn dishonest(&mut self) {
         if self.depth == 0 {
             self.description.honest = false;

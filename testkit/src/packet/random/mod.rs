@@ -36,7 +36,7 @@ pub enum Direction {
     Ingress,
 }
 
-/// What every frame starts with.
+/// The beginning of every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// Ethernet, sometimes with VLAN tags.
@@ -47,12 +47,12 @@ pub enum LinkType {
     None,
 }
 
-/// What packets are made of.
+/// The parts of packets.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Which way they go: which addresses are where in most of them.
+    /// Their direction: it says where most of them have which addresses.
     pub direction: Direction,
-    /// What they start with.
+    /// The link header.
     pub link: LinkType,
     /// IPv4 addresses.
     pub ipv4: Pool<Ipv4Addr>,

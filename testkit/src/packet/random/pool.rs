@@ -14,9 +14,9 @@ pub struct Identity<A> {
 /// The addresses of one family. Without peers, no packet of the family is made.
 #[derive(Clone, Debug)]
 pub struct Pool<A> {
-    /// Those of self: one, or those that a gateway stands for.
+    /// The entries of self: one, or all that a gateway stands for.
     pub selves: Vec<Identity<A>>,
-    /// Those of the peers.
+    /// The entries of the peers.
     pub peers: Vec<Identity<A>>,
     /// Routers, which send errors.
     pub routers: Vec<A>,
@@ -33,11 +33,11 @@ pub struct Ends<A> {
     pub destination: A,
     /// Between which it goes once it is rewritten, if it is one to be.
     pub rewritten: Option<(A, A)>,
-    /// What that is.
+    /// A name for people.
     pub what: &'static str,
 }
 
-/// What the addresses of a packet have to do with each other.
+/// The relation between the addresses of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     PrivateOut,
@@ -69,7 +69,7 @@ const INWARD: [(usize, Relation); 7] = [
 ];
 
 impl<A: Copy> Pool<A> {
-    /// Of a family of which no packet is to be made.
+    /// The parts for a family without packets.
     #[must_use]
     pub const fn empty() -> Self {
         Self { selves: Vec::new(), peers: Vec::new(), routers: Vec::new(), strangers: Vec::new() }

@@ -1,4 +1,4 @@
-//! What the packets of a seed are, over many of them.
+//! The mixture of the packets of a seed, over many of them.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ fn what_is_said_to_be_right_is_right() {
     for direction in BOTH {
         for packet in packets(3, direction, LinkType::None, 20_000) {
             let description = &packet.description;
-            // Of these, etherparse does not know what the checksum covers, or where it is.
+            // The protocols whose checksum etherparse does not know: its cover, or its place.
             let unknown = ["segments left", "icmp type", "fragment", "at 0", "later"];
             if !description.honest || unknown.iter().any(|what| description.says(what)) {
                 continue;

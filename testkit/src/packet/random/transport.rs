@@ -61,7 +61,7 @@ const NOTICE_MARKS: [[u8; 4]; 4] = [
     [0xff, 0x00, 0x00, 0xff],
 ];
 
-/// How deep errors about errors go.
+/// The depth of errors about errors.
 const MAXIMUM_DEPTH: usize = 3;
 
 impl Making<'_> {
@@ -106,7 +106,7 @@ impl Making<'_> {
             Kind::Unknown => {
                 let protocol = self.random.bits8();
                 self.number("protocol", usize::from(protocol));
-                // Whatever that is, its checksum is not right.
+                // Its checksum is wrong in any case.
                 self.dishonest();
                 Transport::Raw { protocol, bytes: self.payload() }
             }
@@ -296,7 +296,7 @@ impl Making<'_> {
         }
     }
 
-    /// How much a checksum is to be off.
+    /// The wanted error of a checksum.
     pub fn checksum_error(&mut self) -> u16 {
         let error = self.random.bits16().max(1);
         self.lie("checksum off by", usize::from(error));
@@ -317,7 +317,7 @@ impl Making<'_> {
         }
     }
 
-    /// What stands behind a header.
+    /// The bytes behind a header.
     pub fn payload(&mut self) -> Vec<u8> {
         let (low, high) = self.random.weighted(&[
             (10, (0, 0)),

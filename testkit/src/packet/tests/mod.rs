@@ -1,4 +1,4 @@
-//! What is built here, read by etherparse.
+//! The packets that are built here, read by etherparse.
 
 pub mod decoder;
 mod extensions;

@@ -1,4 +1,4 @@
-//! What has to be true between the steps of the migration, and in the end.
+//! The requirements between the steps of the migration, and in the end.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ impl Migration {
         Ok(counted)
     }
 
-    /// What was not rewritten are resets by a server that was not attached yet, and nothing else.
+    /// Only resets by a server that was not attached yet were not rewritten.
     pub(super) fn require_counted_well(&self) -> Result<()> {
         for host in self.hosts() {
             let stats = self.json(host, &["stats", "--json"])?;

@@ -41,7 +41,7 @@ impl Family {
     }
 }
 
-/// Which part of its datagram a packet is.
+/// The part of its datagram that a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it.
@@ -52,10 +52,10 @@ pub enum Part {
     Later,
 }
 
-/// What the headers say. All offsets count from the start of the frame.
+/// The content of the headers. All offsets count from the start of the frame.
 #[derive(Clone, Debug)]
 pub struct Headers {
-    /// Of the IP header.
+    /// The version of the IP header.
     pub family: Family,
     /// Where the IP header starts.
     pub start: usize,
@@ -63,13 +63,13 @@ pub struct Headers {
     pub source: IpAddr,
     /// Where it goes.
     pub destination: IpAddr,
-    /// What follows options and extension headers.
+    /// The part behind options and extension headers.
     pub payload: Range<usize>,
     /// The payload's protocol; unknown where a quote ends before it.
     pub protocol: Option<u8>,
-    /// Whether it is a fragment.
+    /// The part of its datagram that it is.
     pub part: Part,
-    /// What fragments of a datagram share; IPv4's is in the first two bytes.
+    /// The identification that fragments of a datagram share; IPv4's is in the first two bytes.
     pub identification: [u8; 4],
 }
 

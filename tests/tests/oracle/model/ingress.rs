@@ -87,7 +87,7 @@ fn from_peer(
     if entry.role == Role::Public && is_unsettled_reset(model, seen, &headers) {
         return Err(Reason::StrayReset);
     }
-    // What arrives rewritten is no longer plain.
+    // A peer whose packets arrive rewritten does not send private addresses any more.
     if model.marks(source).plain {
         model.marks(source).plain = false;
         model.marks(private).plain = false;
@@ -138,7 +138,7 @@ fn received(
     model.memory.marks(entry.range).awaited = !is_settled;
 }
 
-/// How the flow is treated that the packet replies to. Later fragments follow the first one.
+/// The action for the flow that the packet replies to. Later fragments follow the first one.
 fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
     let datagram = datagram(headers, headers.destination, headers.source);
     if headers.part == Part::Later {

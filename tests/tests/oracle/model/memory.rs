@@ -1,4 +1,4 @@
-//! What the programs remember from packet to packet. Time is not modelled: no run lasts as long as
+//! The memory of the programs from packet to packet. Time is not modelled: no run lasts as long as
 //! the shortest memory.
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::headers::{Headers, Part};
 use crate::cluster::{Cluster, Pair, Range, Role};
 
-/// What has been noted about one of a peer's entries.
+/// The notes about one of a peer's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// There are flows with the peer in which this host's public address is an end point.
@@ -22,7 +22,7 @@ pub struct Marks {
     pub awaited: bool,
 }
 
-/// How what belongs to something remembered is treated.
+/// The action for packets of something remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// Both ends are public addresses.
@@ -47,7 +47,7 @@ pub struct Key {
     pub peer_port: [u8; 2],
     /// The IP protocol number.
     pub protocol: u8,
-    /// Which of the two it is.
+    /// True if it is a datagram, and no flow.
     pub is_datagram: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// That of a host which has not seen a packet.
+    /// The memory of a host which has not seen a packet.
     pub fn of(cluster: &Cluster) -> Self {
         let marks = cluster.entries().map(|entry| {
             let until = match entry.role {

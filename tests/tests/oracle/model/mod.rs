@@ -26,7 +26,7 @@ pub use headers::{Family, of_packet, of_quote};
 pub use link::network;
 pub use memory::{FlowAction, Key, Marks, Memory};
 
-/// What becomes of a packet.
+/// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It concerns no peer, and is not counted.
@@ -36,12 +36,12 @@ pub enum Fate {
         /// The peer's.
         slot: u32,
     },
-    /// Not rewritten, and counted by reason.
+    /// The packet is not rewritten, and counted by reason.
     Kept(Reason),
 }
 
 impl Fate {
-    /// What the network stack is told.
+    /// The verdict for the network stack.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Kept(Reason::Spoofed | Reason::StrayReset | Reason::PrivateDestination) => {
@@ -52,10 +52,10 @@ impl Fate {
     }
 }
 
-/// What the programs are to make of a frame.
+/// The wanted outcome of a frame.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// What becomes of it, which is verdict and counter.
+    /// Its outcome, which is verdict and counter.
     pub fate: Fate,
     /// The frame that comes out.
     pub after: Readdressed,
@@ -65,7 +65,7 @@ pub struct Prediction {
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     cluster: &'a Cluster,
-    /// What it remembers.
+    /// Its memory.
     pub memory: Memory,
     /// Seconds since the machine started.
     now: u32,
@@ -77,14 +77,14 @@ impl<'a> Model<'a> {
         Self { cluster, memory: Memory::of(cluster), now }
     }
 
-    /// What becomes of a frame on its way out; `segments` is not 0 for one that will be segmented.
+    /// The outcome of a frame on its way out; `segments` is not 0 for one that will be segmented.
     pub fn egress(&mut self, frame: &[u8], segments: u32) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
             egress::packet(model, &Seen { frame, start, family, segments }, change)
         })
     }
 
-    /// What becomes of a frame on its way in.
+    /// The outcome of a frame on its way in.
     pub fn ingress(&mut self, frame: &[u8], segments: u32) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
             ingress::packet(model, &Seen { frame, start, family, segments }, change)

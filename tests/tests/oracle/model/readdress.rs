@@ -9,7 +9,7 @@ use std::slice::from_ref;
 
 use super::headers::{Family, Headers, Part};
 
-/// What 0 means in a checksum.
+/// The meaning of 0 in a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Zero {
     /// A sum like any other.
@@ -28,7 +28,7 @@ pub struct Readdressing<'a> {
     is_segmented: bool,
 }
 
-/// What became of the frame.
+/// The outcome of the frame.
 #[derive(Clone, Debug)]
 pub struct Readdressed {
     /// All of it.
@@ -42,7 +42,7 @@ pub struct Readdressed {
 }
 
 impl<'a> Readdressing<'a> {
-    /// Of a frame as it came.
+    /// The rewriting of a frame, which is still as it came.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
         Self { old: frame, new, doubtful, has_quote: false, is_marked: false, is_segmented }

@@ -106,7 +106,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// What the programs have noted in the entry of an address.
+    /// The notes of the programs in the entry of an address.
     pub fn noted(&self, family: Option<Family>, address: Dual, note: Note) -> Result<u32> {
         macro_rules! noted {
             ($octets:ty) => {{

@@ -67,7 +67,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// What is wrong with a row: nothing if the text is empty. None if the kernel does not run the
+    /// The fault of a row: nothing if the text is empty. None if the kernel does not run the
     /// program.
     fn run_row(&mut self, row: &Row, ingress: Ingress) -> Result<Option<String>> {
         let mut faults = String::new();

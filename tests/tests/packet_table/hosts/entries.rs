@@ -1,4 +1,4 @@
-//! What stands in the maps of a host.
+//! The content of a host's maps.
 
 use aya::Pod;
 use aya::maps::lpm_trie::Key;

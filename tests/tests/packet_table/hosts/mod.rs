@@ -80,7 +80,7 @@ pub const STRANGER: Dual = Dual::new([192, 0, 2, 200], [0x2001, 0xdb8, 0x2, 0, 0
 /// The address of srva's interface where a 1:1 NAT stands in front of it.
 pub const UNDERLAY_BEHIND_NAT: Dual = Dual::new([172, 31, 0, 5], [0xfd00, 0x31, 0, 0, 0, 0, 0, 5]);
 
-/// What this host is itself.
+/// This host itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own {
     /// Its private addresses.
@@ -99,13 +99,13 @@ impl Own {
 /// A peer as a host is told about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPeer {
-    /// Who.
+    /// The member.
     pub member: Member,
     /// Its slot.
     pub slot: u32,
     /// True if packets from its private address may arrive.
     pub direct: bool,
-    /// Which bypass rules are asked.
+    /// The bypass rules that are asked.
     pub bypass: u8,
 }
 
@@ -137,18 +137,18 @@ pub struct Rule {
     pub port: u16,
 }
 
-/// How a host is configured.
+/// The configuration of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Who it is.
+    /// Its name.
     pub member: Member,
-    /// What the programs are loaded with.
+    /// The settings of the programs.
     pub settings: Settings,
     /// Its own addresses: several on a gateway only.
     pub selves: &'static [Own],
     /// The others.
     pub peers: &'static [KnownPeer],
-    /// What is left alone.
+    /// The packets that are left alone.
     pub rules: &'static [Rule],
     /// Until when the peers may not be attached themselves yet, in seconds since this host booted.
     pub settled_at: u32,

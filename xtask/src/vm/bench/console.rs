@@ -1,4 +1,4 @@
-//! What the guest says: the tables, and lines of `init.sh` and `guest.sh` that begin with `@vm`.
+//! The output of the guest: the tables, and lines of `init.sh` and `guest.sh` that begin with `@vm`.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::vm::machine::Listener;
 
-/// What has been understood so far.
+/// The part that has been understood so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
-    /// What the measurements said.
+    /// The output of the measurements.
     pub said: String,
     files: BTreeMap<String, String>,
     part: Part,
@@ -17,7 +17,7 @@ pub struct Console {
     faults: Vec<String>,
 }
 
-/// What comes now.
+/// The next step.
 #[derive(Debug, Default, PartialEq)]
 enum Part {
     #[default]
@@ -107,7 +107,7 @@ impl Console {
     }
 }
 
-/// What has to be among the files.
+/// The files that have to be there.
 const REPORT: &str = "report.json";
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::workspace;
 use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
-/// What the measurements call beside [`super::programs::COMMON`].
+/// The programs of the measurements beside [`super::programs::COMMON`].
 const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset"];
 /// Client, server and all that lies between them share one in any case.
 const PROCESSORS: u8 = 1;
@@ -92,7 +92,7 @@ fn lines(words: &[impl AsRef<str>]) -> String {
     words.iter().map(|word| format!("{}\n", word.as_ref())).collect()
 }
 
-/// What is measured, and what made it: the guest has neither git nor rustc.
+/// The subject of the measurements, and its tools: the guest has neither git nor rustc.
 fn origin() -> String {
     let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
     let rustc = said(Command::new("rustc").arg("--version"));
@@ -102,7 +102,7 @@ fn origin() -> String {
     export("BENCH_COMMIT", commit) + &export("BENCH_RUSTC", rustc)
 }
 
-/// What a program prints; none if it can't be run, which is no reason not to measure.
+/// The output of a program; none if it can't be run, which is no reason not to measure.
 fn said(command: &mut Command) -> Option<String> {
     let said = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
     (!said.contains('\'')).then_some(said)

@@ -34,7 +34,7 @@ fn binary(message: &str) -> Option<(String, PathBuf)> {
     is_test.then_some((target["name"].as_str()?.to_owned(), path.into()))
 }
 
-/// What the compiler said, as a terminal would show it.
+/// The compiler's words, as a terminal would show them.
 fn rendered(messages: &str) -> String {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages

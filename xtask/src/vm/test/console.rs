@@ -1,4 +1,4 @@
-//! What the guest says: the output of the tests, and lines of `init.sh` and `guest.sh` that begin with
+//! The output of the guest: that of the tests, and lines of `init.sh` and `guest.sh` that begin with
 //! `@vm`.
 
 use std::collections::BTreeSet;
@@ -7,10 +7,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::vm::machine::Listener;
 
-/// What has been understood so far.
+/// The part that has been understood so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
-    /// What `uname -r` says.
+    /// The answer of `uname -r`.
     pub release: Option<String>,
     /// The hook that `rewrite attach` chose.
     pub hook: Option<String>,
@@ -18,7 +18,7 @@ pub struct Console {
     pub passed: u32,
     /// Why some of them tested less than they could.
     pub skipped: BTreeSet<String>,
-    /// What went wrong.
+    /// The fault.
     pub faults: Vec<String>,
     /// Runs that have ended.
     pub runs: Vec<Ended>,

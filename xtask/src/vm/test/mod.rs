@@ -76,7 +76,7 @@ fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
     todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// What the guest has on every kernel.
+/// The guest's files on every kernel.
 ///
 /// # Errors
 /// When something is missing, or the suite names tests that there are not.

@@ -1,14 +1,14 @@
-//! What is run on each kernel: one line a run. A test that takes the hook of the kernel runs where its twin by clsact
+//! The runs on each kernel: one line a run. A test that takes the hook of the kernel runs where its twin by clsact
 //! does not say the same.
 
 use testkit::lab::Nic;
 
 use crate::vm::package::Flavour;
 
-/// What a machine is booted for.
+/// The purpose of a machine.
 #[derive(Debug)]
 pub struct Suite {
-    /// What the names of the machine's files end with.
+    /// The end of the names of the machine's files.
     pub suffix: &'static str,
     /// The runs, in this order.
     pub runs: &'static [Run],
@@ -18,10 +18,10 @@ pub struct Suite {
     pub nics: &'static [Nic],
 }
 
-/// What must hold on every kernel.
+/// The suite for every kernel.
 pub const KERNELS: Suite = Suite { suffix: "", runs: RUNS, flavour: Flavour::Cloud, nics: &[] };
 
-/// What must hold with the drivers of real devices.
+/// The suite for the drivers of real devices.
 pub const DRIVERS: Suite =
     Suite { suffix: "-drivers", runs: DRIVER_RUNS, flavour: Flavour::Generic, nics: &Nic::ALL };
 
@@ -34,13 +34,13 @@ pub struct Run {
     pub tests: &'static [&'static str],
     /// The number of them that run at once. The machine has two processors.
     pub threads: u8,
-    /// Which of them.
+    /// The usual tests, or the ignored ones.
     pub which: Which,
-    /// What the kernel must have for it.
+    /// The ability that the kernel must have for it.
     pub needs: Ability,
 }
 
-/// What a kernel may lack.
+/// The abilities that a kernel may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
     /// Every kernel has what it takes.
@@ -62,12 +62,12 @@ impl Ability {
     }
 }
 
-/// Which tests of a binary a run means.
+/// The tests of a binary that a run means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those that run everywhere.
+    /// The tests that run everywhere.
     Usual,
-    /// Those marked `#[ignore]`, which take modules that the kernel of the host may lack.
+    /// The tests marked `#[ignore]`, which take modules that the kernel of the host may lack.
     Ignored,
 }
 
