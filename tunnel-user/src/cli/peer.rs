@@ -100,7 +100,7 @@ pub struct Properties {
     /// Where it is reached from now on; that of the other family stays
     #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
     public: Vec<Public>,
-    /// True if plain packets from its private addresses are let through as well
+    /// Accept packets that arrive from its private addresses as well
     #[arg(long, value_name = "true|false")]
     direct: Option<bool>,
     /// Packets of this protocol and port are left alone, in place of its present rules
