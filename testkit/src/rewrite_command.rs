@@ -13,7 +13,7 @@ use crate::process;
 
 const BPFFS: &str = "/sys/fs/bpf";
 /// A command that takes longer than this many seconds hangs.
-const LIMIT: &str = "60";
+const LIMIT: &str = "240";
 
 /// The binary `rewrite`, ready to be run.
 #[derive(Clone, Debug)]

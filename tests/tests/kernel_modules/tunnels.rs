@@ -108,7 +108,8 @@ fn ipip_gre_sit_and_esp_between_private_addresses_take_packets_at_once() -> Resu
 const WIREGUARD_PORT: u16 = 51820;
 
 /// A's end and B's end of a WireGuard tunnel that both know the other's public address for.
-fn dig_wireguard(a: &Namespace, b: &Namespace) -> Result<[IpAddr; 2]> {
+fn dig_wireguard(hosts: &TwoHosts) -> Result<[IpAddr; 2]> {
+    let (a, b) = (&hosts.lab.a, &hosts.lab.b);
     let inner: [IpAddr; 2] = ["172.30.3.1".parse()?, "172.30.3.2".parse()?];
     let key = || -> Result<(String, String)> {
         let private = a.run(&["wg", "genkey"])?.trim().to_owned();
@@ -125,8 +126,8 @@ fn dig_wireguard(a: &Namespace, b: &Namespace) -> Result<[IpAddr; 2]> {
         host.sysctl("net.ipv6.conf.wg-b.disable_ipv6", "1")?;
         let port = WIREGUARD_PORT;
         let peer = format!("peer {peer} allowed-ips {remote} endpoint {endpoint}:{port}");
-        let set = format!("wg set wg-b listen-port {port} private-key /dev/stdin {peer}");
-        host.run(&["sh", "-c", &format!("echo {private} | {set}")])?;
+        let key = hosts.file("wireguard.key", &private)?;
+        run(host, &format!("wg set wg-b listen-port {port} private-key {key} {peer}"))?;
         run(host, &format!("ip address add {local}/24 dev wg-b"))?;
         run(host, "ip link set wg-b mtu 1380 up")?;
     }
@@ -141,7 +142,7 @@ fn wireguard_between_public_addresses_goes_on_with_the_private_one() -> Result<(
     for host in [a, b] {
         hosts.attach(host, PUBLIC_INTERFACE, &[])?;
     }
-    let [at_a, at_b] = dig_wireguard(a, b)?;
+    let [at_a, at_b] = dig_wireguard(&hosts)?;
     ensure!(answers(a, at_b)?, "B does not take what A sends first");
     ensure!(answers(b, at_a)?, "A does not take what B sends");
     let endpoint = |host: &Namespace| host.run(&["wg", "show", "wg-b", "endpoints"]);

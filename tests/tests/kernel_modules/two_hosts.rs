@@ -37,6 +37,13 @@ impl TwoHosts {
         self.rewrite.run(host, &[&["attach", interface, "--config", &file], more].concat())
     }
 
+    /// Writes a file beside the cluster file, and returns its path.
+    pub fn file(&self, name: &str, content: &str) -> Result<String> {
+        let file = self.folder.path().join(name);
+        fs::write(&file, content).with_context(|| format!("write {}", file.display()))?;
+        Ok(file.to_str().context("the path of a file")?.to_owned())
+    }
+
     /// The path of the file.
     pub fn config(&self) -> Result<String> {
         let file = self.folder.path().join("cluster.toml");
