@@ -65,7 +65,7 @@ fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn
         .arg("--target-dir")
         .arg(target_dir)
         .env("RUSTC_BOOTSTRAP", "1");
-    // What cargo tells this script about the host's build must not reach the other target's.
+    // Cargo's variables for the host's build must not reach the other target's.
     for inherited in [
         "CARGO_ENCODED_RUSTFLAGS",
         "RUSTFLAGS",

@@ -1,4 +1,4 @@
-//! What tests, measurements and the demonstration share: the lab of network namespaces, captures, packets.
+//! The common part of tests, measurements and the demonstration: the lab of network namespaces, captures, packets.
 
 pub mod capture;
 pub mod frame;

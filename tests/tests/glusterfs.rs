@@ -26,7 +26,7 @@ const DISCONNECTED: Duration = Duration::from_secs(60);
 /// The longest time that an operator may wait, here, between the two.
 const PAUSE: Duration = Duration::from_secs(5);
 const HEALED: Duration = Duration::from_secs(60);
-/// How many files, of a megabyte each, are written at a time.
+/// The number of files, of a megabyte each, that are written at a time.
 const FILES: u32 = 20;
 
 /// A cluster with data, on a lab whose public side is captured.

@@ -190,14 +190,8 @@ const fn remedy(errno: Option<Errno>) -> &'static str {
 /// True if an error comes down to this I/O error.
 #[must_use]
 pub fn is_io(error: &(dyn std::error::Error + 'static), kind: io::ErrorKind) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == kind) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    anyhow::Chain::new(error)
+        .any(|link| link.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == kind))
 }
 
 #[cfg(test)]

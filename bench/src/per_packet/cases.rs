@@ -53,7 +53,7 @@ pub enum Whose {
     Hot,
     /// All, in an order without locality.
     Cold,
-    /// None.
+    /// The address of no member.
     Nobody,
 }
 

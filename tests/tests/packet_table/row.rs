@@ -13,7 +13,7 @@ use crate::hosts::{AT_SRVA, AT_SRVB, Host, Member, SRVA, SRVB};
 /// The counter that has to count the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// None.
+    /// No counter.
     Nowhere,
     /// The counter of the peer in this slot.
     ForPeer(u32),

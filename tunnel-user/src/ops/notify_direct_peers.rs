@@ -13,9 +13,8 @@ use tokio::time::timeout;
 use crate::dataplane::maps::Maps;
 use crate::error::Error;
 use crate::model::MemberName;
-use crate::plan::direct_notices::{DirectNotice, direct_notices};
-use crate::plan::peer_tables::Change;
-use crate::plan::range::Address;
+use crate::plan::direct_notices::direct_notices;
+use crate::plan::range::Address as _;
 
 /// A peer's packet that was under way has this host rewrite again, until it is notified again.
 const ROUNDS: usize = 5;
@@ -23,7 +22,7 @@ const ROUNDS: usize = 5;
 /// Notifies the direct peers, and returns their names.
 ///
 /// # Errors
-/// If the maps can't be read or changed. That a peer does not answer is no error.
+/// If the maps can't be read or changed. A peer without an answer is no error.
 pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberName>, Error> {
     let mut notified = BTreeSet::new();
     for _ in 0..ROUNDS {
@@ -35,12 +34,12 @@ pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberNam
         let mut probes = JoinSet::new();
         for notice in v4 {
             notified.insert(notice.slot);
-            send_native(maps, &notice, Maps::change_v4)?;
+            maps.change_v4(&notice.changes)?;
             probes.spawn(send_probe(Probe { own: notice.own.ip(), peer: notice.peer.ip() }));
         }
         for notice in v6 {
             notified.insert(notice.slot);
-            send_native(maps, &notice, Maps::change_v6)?;
+            maps.change_v6(&notice.changes)?;
             probes.spawn(send_probe(Probe { own: notice.own.ip(), peer: notice.peer.ip() }));
         }
         probes.join_all().await;
@@ -49,31 +48,23 @@ pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberNam
     Ok(notified.iter().filter_map(|slot| names.get(slot).cloned()).collect())
 }
 
-fn send_native<A: Address>(
-    maps: &mut Maps,
-    notice: &DirectNotice<A>,
-    change: fn(&mut Maps, &[Change<A>]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    change(maps, &notice.changes)
-}
-
 /// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
 /// the port is closed.
 const DISCARD: u16 = 9;
 /// The longest wait for the peer's answer.
 const ANSWER: Duration = Duration::from_millis(200);
 
-/// From whom to whom: two private addresses.
+/// A datagram without data between two private addresses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
+struct Probe {
     /// This host's.
-    pub own: IpAddr,
+    own: IpAddr,
     /// The peer's.
-    pub peer: IpAddr,
+    peer: IpAddr,
 }
 
-/// Sends one, and waits for what comes of it.
-pub(crate) async fn send_probe(probe: Probe) {
+/// Sends a probe, and waits for the answer of the peer's kernel.
+async fn send_probe(probe: Probe) {
     let exchange = async {
         let socket = UdpSocket::bind((probe.own, 0)).await?;
         socket.connect((probe.peer, DISCARD)).await?;

@@ -1,4 +1,4 @@
-//! What the file says is to be left alone.
+//! The bypass rules of a file.
 
 use std::collections::BTreeSet;
 

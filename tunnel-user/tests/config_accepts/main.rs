@@ -52,7 +52,7 @@ fn member(name: &str, v4: Mapping, line: usize) -> Member {
     }
 }
 
-/// What the second member's interface has, in IPv4.
+/// The IPv4 address of the second member's interface.
 fn second_underlay(cluster: &Cluster) -> String {
     cluster.members()[1].v4.expect("an IPv4 address").underlay().to_string()
 }

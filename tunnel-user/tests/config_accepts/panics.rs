@@ -6,7 +6,7 @@ use tunnel_user::config::parse;
 
 use super::EXAMPLE;
 
-/// Whatever stands in a file, the answer is a cluster or an error.
+/// Any file gets an answer: a cluster or an error.
 #[test]
 fn no_text_makes_it_panic() {
     let pieces = [

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 
 /// Refuses an ABI that differs from `tunnel-common/abi/VERSION.txt`.
 pub fn check(workspace: &Path) -> Result<()> {
@@ -23,14 +23,12 @@ pub fn check(workspace: &Path) -> Result<()> {
     let new = workspace.join("target/abi.txt");
     fs::write(&new, &text).with_context(|| format!("writing {}", new.display()))?;
     let difference = written.lines().find(|line| !text.lines().any(|other| other == *line));
-    ensure!(
-        false,
+    bail!(
         "the ABI differs from {}{}\n  help: where hosts run ABI {version} already, raise ABI_VERSION and add the way \
          from {version} (tunnel-user/src/dataplane/upgrade); then copy target/abi.txt to tunnel-common/abi/VERSION.txt",
         path.display(),
         difference.map_or_else(String::new, |line| format!(": it has `{}`", line.trim())),
-    );
-    Ok(())
+    )
 }
 
 /// All that both sides of the ABI must agree on, without comments, by file.
