@@ -11,7 +11,7 @@ use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
 use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab, LabOptions};
 use testkit::netns::Namespace;
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use crate::attaching::attach_both;
 use crate::chapter::Setting;

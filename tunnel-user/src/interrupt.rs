@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Context as _, Error};
 
-/// Tells when SIGINT or SIGTERM has come.
+/// Tells when SIGINT or SIGTERM has come. The default never tells.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     came: Arc<AtomicBool>,

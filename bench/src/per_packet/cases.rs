@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use testkit::packet::ethernet::ETHERTYPE_ARP;
 use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Transport, Udp};
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use super::cycle::Members;
 use super::octets::Octets;

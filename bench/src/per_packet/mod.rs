@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use anyhow::{Context as _, Result, ensure};
 use testkit::packet::hex;
 use testkit::test_run::{self, Type, Way};
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use self::bare_lookup::BareLookup;
 use self::cases::{Case, Families, Version, Whose};

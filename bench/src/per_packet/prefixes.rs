@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use testkit::test_run::{self, Way};
 use tunnel_common::peers::Peer;
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use super::cases::{Carries, Families, ipv4, ipv6};
 use super::host::{Host, entries, type_of};

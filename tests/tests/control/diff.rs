@@ -77,6 +77,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
         told,
         json!({
             "interface": "eth0",
+            "attached": true,
             "same": false,
             "local_members": null,
             "peers": {
@@ -97,6 +98,39 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
     scenario.attach_by(host, "new.toml", NOTHING_MORE)?;
     let told = difference(&scenario, "new.toml")?;
     ensure!(told.contains("is what runs"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    let path = scenario.path("cluster.toml");
+    let words = ["diff", "--interface", "eth0", "--config", &path];
+    let told = scenario.rewrite.run(host, &words)?;
+    let wanted = format!(
+        "eth0: with {path}\n\
+         \x20 + this host: srva, 10.0.0.1 as 198.51.100.2\n\
+         \x20 + peer srvb  10.0.0.2 at 203.0.113.2\n\
+         \x20 + address 10.0.0.1/32 on lo\n\
+         \x20 + route 10.0.0.2 via 198.51.100.1 src 10.0.0.1\n\
+         \x20 nothing is changed yet: rewrite attach eth0 --config {path}\n"
+    );
+    assert_eq!(told, wanted);
+    let json = scenario.json(host, &[&words[..], &["--json"]].concat())?;
+    assert_eq!((&json["attached"], &json["same"]), (&json!(false), &json!(false)));
+    assert_eq!(json["local_members"]["from"], json!([]));
+    let checked = scenario.rewrite.run(host, &["check", "--config", &path])?;
+    let plan = "rewrite attach eth0 changes: addresses on lo +1, peers +1, \
+                routes +1; rewrite diff --interface eth0";
+    ensure!(checked.contains(plan), "{checked}");
+    before.assert_unchanged(host, "after diff and check");
+
+    scenario.attach(host, NOTHING_MORE)?;
+    assert_eq!(scenario.rewrite.run(host, &words)?, format!("eth0: {path} is what runs\n"));
+    let checked = scenario.rewrite.run(host, &["check", "--config", &path])?;
+    ensure!(checked.contains(&format!("eth0 runs what {path} says")), "{checked}");
     Ok(())
 }
 

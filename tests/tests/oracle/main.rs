@@ -26,7 +26,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 use tunnel_common::outcome::{Direction, Reason};
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use cluster::{Cluster, Link};
 use episode::Hosts;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use tunnel_common::outcome::{Direction, Verdict};
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use crate::cluster::{Cluster, Own, Peer, Role};
 use crate::difference::{self, Difference};

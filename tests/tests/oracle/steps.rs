@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use testkit::packet::random::{
     Direction, Generator, Identity, LinkType, Packet, Pool, Profile, SplitMix,
 };
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use crate::cluster::{Cluster, Link, Range};
 use crate::programs::{self, Abilities};

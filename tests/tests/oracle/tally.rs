@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tunnel_user::dataplane::attach_point::Program;
+use tunnel_user::plan::attach_point::Program;
 
 use crate::model::{Fate, Prediction};
 

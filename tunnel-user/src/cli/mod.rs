@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tunnel_user::config::NetworkName;
-use tunnel_user::dataplane::attach_point::{Hook, Ingress};
 use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::ops::attach::request::Request;
+use tunnel_user::plan::attach_point::{Hook, Ingress};
 use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 
@@ -140,6 +140,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
 
     /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
+        rewrite diff --interface eth0           before the first attach\n  \
         rewrite diff --config new.toml --json\n\n\
         `+` comes, `-` goes, `~` is another way. Refused like attach, if attach would be.")]
     Diff {

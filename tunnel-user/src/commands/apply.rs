@@ -66,7 +66,7 @@ pub async fn run(
     let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
     let options = difference::request(&running, &request.config, &request.self_names);
     let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
-    let difference = difference::between(&running, &plan, &netlink).await?;
+    let difference = difference::between(Some(&running), &plan)?;
     tell(&difference)?;
 
     let state = State::of(&folder);

@@ -4,8 +4,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::config::{Cluster, Clusters, NetworkName};
-use crate::dataplane::attach_point::{AttachPoint, Hook, Ingress};
+use crate::config::{Cluster, Clusters};
 use crate::dataplane::bpffs::{self, BPFFS};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::{hook, in_front, load};
@@ -20,10 +19,12 @@ use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::model::Family;
 use crate::model::text::list;
+use crate::ops::attach::plan;
 use crate::ops::attach::request::Request;
-use crate::ops::attach::{host_steps, plan};
 use crate::ops::attached::Running;
+use crate::ops::difference::{self, Difference};
 use crate::ops::{load_file, routing};
+use crate::plan::attach_point::{AttachPoint, Hook, Ingress};
 use crate::plan::find_self::{self, HostAddresses};
 use crate::plan::identity::Identity;
 use crate::plan::membership::Membership;
@@ -114,47 +115,66 @@ pub async fn run(
             let is_right = findings[count..].iter().all(|finding| finding.level != Level::Bad);
             if let Some(link) = link.filter(|_| is_right && privileged) {
                 let network = cluster.network().map(|network| network.name.clone());
-                let options = attaching(link.name, config, self_names, ingress, network);
-                findings.extend(refusal(&options, clusters).await.err().map(bad));
+                let request = Request {
+                    ingress: Some(ingress),
+                    network,
+                    ..Request::first(&link.name, config, self_names)
+                };
+                findings.push(match changes_of_attach(&request, clusters).await {
+                    Ok(difference) => Finding::new(Level::Good, described_changes(&difference)),
+                    Err(refusal) => bad(refusal),
+                });
             }
         }
     }
     Ok(findings)
 }
 
-/// The attach that is asked about.
-fn attaching(
-    interface: String,
-    config: &Path,
-    self_names: &[String],
-    ingress: Ingress,
-    network: Option<NetworkName>,
-) -> Request {
-    Request {
-        interface,
-        config: config.to_owned(),
-        self_names: self_names.to_vec(),
-        no_routes: false,
-        hook: None,
-        ingress: Some(ingress),
-        verbose: false,
-        drain: None,
-        network,
-        vlan: None,
+/// The changes that attach itself would make, by its own plan, or its refusal in its own words. It comes behind the
+/// looks that say all that they find at once.
+async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
+    let netlink = Netlink::connect()?;
+    let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
+    trial::require_none(&folder)?;
+    let plan = plan::plan(request, folder.clone(), clusters, &netlink).await?;
+    if hook::best() == Hook::Clsact {
+        netlink.clsact_of(&plan.link).await?;
     }
+    let running = Running::open(folder.clone()).ok().filter(|_| folder.exists());
+    difference::between(running.as_ref(), &plan)
 }
 
-/// The refusal that attach itself would give before its first change, in its own words. It comes behind the looks that
-/// say all that they find at once.
-async fn refusal(options: &Request, clusters: &Clusters) -> Result<(), Error> {
-    let netlink = Netlink::connect()?;
-    let folder = Folder::of(NetworkNamespace::current()?, &options.interface);
-    trial::require_none(&folder)?;
-    let plan = plan::plan(options, folder, clusters, &netlink).await?;
-    if hook::best() == Hook::Clsact {
-        host_steps::has_clsact(&plan, &netlink).await?;
+/// `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that lists them.
+fn described_changes(difference: &Difference) -> String {
+    let Difference { interface, config, changes, .. } = difference;
+    let config = config.display();
+    if changes.is_empty() {
+        return format!("{interface} runs what {config} says");
     }
-    Ok(())
+    let (peers, routes) = (&changes.peers, &changes.routes);
+    let (added, removed) = (&changes.added_addresses, &changes.removed_addresses);
+    let counts = [
+        ("addresses on lo", [('+', added.len()), ('~', 0), ('-', removed.len())]),
+        (
+            "peers",
+            [('+', peers.added.len()), ('~', peers.changed.len()), ('-', peers.removed.len())],
+        ),
+        ("routes", [('+', routes.set.len()), ('~', 0), ('-', routes.remove.len())]),
+    ];
+    let described = |(what, counts): (&str, [(char, usize); 3])| {
+        let some = counts.iter().filter(|(_, count)| *count > 0);
+        let some: String = some.map(|(sign, count)| format!(" {sign}{count}")).collect();
+        (!some.is_empty()).then(|| format!("{what}{some}"))
+    };
+    let mut described: Vec<_> = counts.into_iter().filter_map(described).collect();
+    if changes.local_members.as_ref().is_some_and(|(from, _)| !from.is_empty()) {
+        described.insert(0, "the identity of this host".to_owned());
+    }
+    format!(
+        "rewrite attach {interface} changes: {}; rewrite diff --interface {interface} --config {config} lists \
+         them",
+        described.join(", ")
+    )
 }
 
 fn described(clusters: &Clusters) -> String {

@@ -1,19 +1,23 @@
-//! `rewrite diff`: what attach would change on an interface that is attached. Changes nothing.
+//! `rewrite diff`: the changes that attach would make. Changes nothing.
 
 use std::path::Path;
 
+use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::ops::attach::plan::plan;
+use crate::ops::attach::request::Request;
 use crate::ops::attached::{self, Running};
 use crate::ops::difference::{Difference, between, request};
 use crate::ops::load_file;
 
-/// Compares what is attached to `interface`, or to the only one, with the file. Without
-/// `self_names`, a gateway stays who it is.
+/// Compares what is attached to `interface`, or to the only one, with the file. Where nothing is attached to it,
+/// all that a first attach brings is a change. Without `self_names`, a gateway stays who it is.
 ///
 /// # Errors
-/// The errors of an attach with this file, which would be refused then; and if nothing is attached.
+/// The errors of an attach with this file, which would be refused then; and if nothing is attached and no
+/// interface is named.
 pub async fn run(
     config: &Path,
     self_names: &[String],
@@ -21,11 +25,19 @@ pub async fn run(
 ) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     attached::undisturbed(async |folders| {
-        let running = Running::open(attached::choose(folders, interface)?)?;
+        let first = interface.filter(|name| folders.iter().all(|f| f.interface() != *name));
+        let running = match first {
+            Some(_) => None,
+            None => Some(Running::open(attached::choose(folders, interface)?)?),
+        };
         let (cluster, _) = load_file::load(config, None).await?;
-        let request = request(&running, config, self_names);
-        let plan = plan(&request, running.folder.clone(), &cluster, &netlink).await?;
-        between(&running, &plan, &netlink).await
+        let request = match (&running, first) {
+            (Some(running), _) => request(running, config, self_names),
+            (None, name) => Request::first(name.unwrap_or_default(), config, self_names),
+        };
+        let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
+        let plan = plan(&request, folder, &cluster, &netlink).await?;
+        between(running.as_ref(), &plan)
     })
     .await
 }

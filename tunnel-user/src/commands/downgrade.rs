@@ -13,13 +13,13 @@ use crate::dataplane::upgrade::change::change;
 use crate::dataplane::upgrade::convert::reasons_lost;
 use crate::dataplane::upgrade::{Abi, Found, find};
 use crate::error::Error;
-use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::ops::attached::{self, Running};
 use crate::ops::{private_in_arp, upgrade};
+use crate::plan::arp::Sysctl;
 use crate::plan::vlan::Vlan;
 use crate::trial;
 

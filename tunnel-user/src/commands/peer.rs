@@ -2,33 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::bpffs;
-use crate::dataplane::in_flight::{self, Change};
-use crate::dataplane::load::LoadOptions;
-use crate::dataplane::lock;
 use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
+use crate::host::link::Link;
 use crate::host::netlink::Netlink;
-use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
 use crate::ops::attached::{self, Running};
+use crate::ops::execute::Executor;
 use crate::ops::lock_attached::lock_attached;
-use crate::ops::membership::{self, ChangeOptions};
 use crate::ops::move_notices::{self, Behind};
-use crate::ops::rollback::{Undo, undo};
-use crate::ops::{other_networks, private_in_arp, program_swap, route_changes, routing};
+use crate::ops::{other_networks, routing};
+use crate::plan::arp;
+use crate::plan::attach_point::{AttachPoint, LoadOptions};
+use crate::plan::change::{PeerChange, PeerOptions, change_peers, local};
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::selves;
-use crate::plan::settings::{InterfaceSettings, both, settings};
+use crate::plan::settings::{InterfaceSettings, settings};
 
 /// The state after the command.
 #[derive(Clone, Debug)]
@@ -67,23 +65,23 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> 
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
-    let (_lock, mut running) = lock_attached(interface, &netlink, &interrupt).await?;
+    let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
 
-    let shared = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
-    let routes = routes(&running, &edited.membership, &netlink).await?;
-    let mut steps = vec![Undo::Release(shared)];
-    in_flight::begin(&running.folder, Change::Update)?;
-    steps.push(Undo::EndChange(running.folder.clone()));
     let drain = edit.drain().unwrap_or_else(|| Drain::from_seconds(running.attachment.drain));
-    let result =
-        apply(&mut running, &edited, drain, &routes, &netlink, &interrupt, &mut steps).await;
-    if let Err(failure) = result {
-        undo(&netlink, Some(&mut running.maps), steps).await;
-        return Err(failure);
-    }
-    in_flight::end(&running.folder)?;
-    drop(steps);
+    let snapshot = Snapshot::take(&netlink).await?;
+    let link = snapshot.find(running.folder.interface());
+    let (folder, record) = (running.folder.clone(), running.attachment);
+    let mut executor = Executor::new(&folder, link, None, record, &netlink, &interrupt)
+        .with_maps(Maps::open(&folder)?);
+    let routes = match change(&running, &edited, drain, link, &netlink, &mut executor).await {
+        Ok(routes) => routes,
+        Err(failure) => {
+            executor.undo().await;
+            return Err(failure);
+        }
+    };
+    drop(executor);
     move_notices::exchange(&running.folder, Behind::Change, drain).await?;
     let awaited = awaited(&running, edited.after.as_ref())?;
     let interface = running.folder.interface().into();
@@ -112,46 +110,61 @@ async fn routes(
     routing::plan(netlink, link, &snapshot.names(), wanted, &elsewhere).await
 }
 
-async fn apply(
-    running: &mut Running,
+/// Plans the change under the lock of what interfaces share, and executes it: the routes that changed.
+async fn change(
+    running: &Running,
     edited: &Edited,
     drain: Drain,
-    routes: &RouteChanges,
+    link: Option<&Link>,
     netlink: &Netlink,
-    interrupt: &Interrupt,
-    steps: &mut Vec<Undo>,
-) -> Result<(), Error> {
-    let wanted = &edited.membership;
+    executor: &mut Executor<'_>,
+) -> Result<RouteChanges, Error> {
     let Running { folder, maps, attachment, .. } = running;
-    // The programs may keep settings that are no longer needed.
-    let has_moved = attachment.settings.moved == 1;
-    let needed = settings(wanted, &InterfaceSettings::from(&attachment.settings), has_moved);
-    let needed = both(&attachment.settings, &needed);
+    executor.share().await?;
+    let routes = routes(running, &edited.membership, netlink).await?;
     let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
-    let unseen = map_use::unseen(folder, place, attachment.ifindex, netlink).await?;
-    if !unseen.is_empty() {
-        tracing::warn!(
-            "the programs of {} look into other maps than the pinned ones ({}), as a command that made larger \
-             ones was killed: loading programs that look into these",
-            folder.interface(),
-            unseen.join(", ")
-        );
+    let has_moved = attachment.settings.moved == 1;
+    let interface = InterfaceSettings::from(&attachment.settings);
+    let own_formers = local::former_addresses(&selves::formers(&maps.self_tables()?));
+    let (ended, own) = (ended(edited, maps)?, local::unmoved(has_moved));
+    let steps = change_peers(&PeerChange {
+        running: LoadOptions {
+            place,
+            settings: attachment.settings,
+            verbose: attachment.verbose == 1,
+        },
+        is_stale: is_stale(folder, place, attachment.ifindex, netlink).await?,
+        needed: settings(&edited.membership, &interface, has_moved),
+        membership: &edited.membership,
+        options: PeerOptions { drain, ended, own, own_formers },
+        sysctls: arp::wanted(
+            link.is_some_and(|link| link.has_hardware_addresses),
+            &edited.membership,
+        ),
+        routes: routes.clone(),
+    });
+    executor.execute(&steps).await?;
+    Ok(routes)
+}
+
+/// True if the programs look into other maps than the pinned ones.
+async fn is_stale(
+    folder: &Folder,
+    place: AttachPoint,
+    ifindex: u32,
+    netlink: &Netlink,
+) -> Result<bool, Error> {
+    let unseen = map_use::unseen(folder, place, ifindex, netlink).await?;
+    if unseen.is_empty() {
+        return Ok(false);
     }
-    if needed != attachment.settings || !unseen.is_empty() {
-        let verbose = attachment.verbose == 1;
-        let purpose = LoadOptions { place, settings: needed, verbose };
-        program_swap::replace(folder, &purpose, maps, attachment, steps)?;
-    }
-    let snapshot = Snapshot::take(netlink).await?;
-    if let Some(link) = snapshot.find(folder.interface()) {
-        let sysctls = private_in_arp::wanted(link, wanted);
-        private_in_arp::set(folder.interface(), &sysctls, maps, attachment, steps)?;
-    }
-    let own_formers = membership::former_addresses(&selves::formers(&maps.self_tables()?));
-    let (ended, own) = (ended(edited, maps)?, membership::unmoved(has_moved));
-    let options = ChangeOptions { drain, ended, own, own_formers };
-    membership::change(maps, wanted, &options, interrupt, steps).await?;
-    route_changes::execute(netlink, folder, routes, interrupt, steps).await
+    tracing::warn!(
+        "the programs of {} look into other maps than the pinned ones ({}), as a command that made larger \
+         ones was killed: loading programs that look into these",
+        folder.interface(),
+        unseen.join(", ")
+    );
+    Ok(true)
 }
 
 /// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to

@@ -6,7 +6,6 @@ use serde::Serialize;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
 
-use crate::dataplane::attach_point::{Hook, Ingress};
 use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::clock::monotonic;
@@ -16,6 +15,7 @@ use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
+use crate::plan::attach_point::{Hook, Ingress};
 use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
 use crate::plan::running_peers::{Awaited, RunningPeer};

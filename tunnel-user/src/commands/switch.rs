@@ -12,9 +12,10 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
 use crate::ops::attached::{self, Running};
-use crate::ops::rollback::{Undo, undo};
+use crate::ops::execute::Executor;
 use crate::ops::routing::{self, all_ours};
-use crate::ops::{route_changes, upgrade};
+use crate::ops::upgrade;
+use crate::plan::change::Step;
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes;
@@ -84,11 +85,10 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Error> 
     // The routes of the others stay: only the wanted ones here are set.
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
-    let mut steps: Vec<Undo> = Vec::new();
-    if let Err(failure) =
-        route_changes::execute(&netlink, folder, &changes, &interrupt, &mut steps).await
-    {
-        undo(&netlink, None, steps).await;
+    let record = running.attachment;
+    let mut executor = Executor::new(folder, Some(link), None, record, &netlink, &interrupt);
+    if let Err(failure) = executor.execute(&[Step::ChangeRoutes(changes.clone())]).await {
+        executor.undo().await;
         return Err(failure);
     }
     Ok(Report {

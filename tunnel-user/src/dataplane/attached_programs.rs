@@ -13,13 +13,13 @@ use aya::programs::{ProgramInfo, loaded_links, loaded_programs};
 use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
-use super::attach_point::{AttachPoint, BOTH, Hook, Program};
 use super::bpf_link::BpfLink;
 use super::pins::{Folder, MAPS};
 use super::{tc, tcx_query};
 use crate::error::{Context as _, Error, is_io};
 use crate::host::netlink::Netlink;
 use crate::host::qdiscs::FilterProgram;
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 
 /// The longest wait for a program to go whose link is gone, and the pause between two looks.
 const PATIENCE: Duration = Duration::from_secs(2);

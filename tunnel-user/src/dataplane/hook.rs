@@ -8,7 +8,6 @@ use aya_obj::programs::XdpAttachType;
 use nix::net::if_::if_nametoindex;
 use tunnel_common::outcome::Direction;
 
-use super::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 use super::load::Loaded;
 use super::pins::Folder;
 use super::{attached_programs, tc, tcx_query, xdp};
@@ -16,6 +15,7 @@ use crate::error::{Context as _, Error};
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 
 /// The best of tc's hooks that this kernel has: asked, and not guessed from its version. Kernels
 /// without tcx do not know the attach type (bpf_prog_query: EINVAL).

@@ -9,30 +9,15 @@ use std::os::unix::fs::MetadataExt as _;
 use super::lock;
 use super::pins::Folder;
 use crate::error::{Context as _, Error};
+use crate::plan::change::Kind;
 
-/// A command's work on an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It attaches.
-    Attach,
-    /// It detaches.
-    Detach,
-    /// It changes what is attached.
-    Update,
-}
-
-impl Change {
-    /// All of them; of two, the first one counts.
-    pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
-
-    /// The name of the folder that tells of it.
-    #[must_use]
-    pub const fn marker(self) -> &'static str {
-        match self {
-            Self::Attach => "attaching",
-            Self::Detach => "detaching",
-            Self::Update => "updating",
-        }
+/// The name of the folder that tells of a change.
+#[must_use]
+pub const fn marker(change: Kind) -> &'static str {
+    match change {
+        Kind::Attach => "attaching",
+        Kind::Detach => "detaching",
+        Kind::Update => "updating",
     }
 }
 
@@ -42,9 +27,9 @@ pub enum Seen {
     /// It is not attached.
     Nothing,
     /// A command is at work.
-    InFlight(Change),
+    InFlight(Kind),
     /// A command was at work, and was killed or failed halfway.
-    Killed(Change),
+    Killed(Kind),
     /// It is attached.
     Attached,
 }
@@ -53,8 +38,8 @@ pub enum Seen {
 ///
 /// # Errors
 /// If bpffs refuses.
-pub fn begin(folder: &Folder, change: Change) -> Result<(), Error> {
-    match fs::create_dir(folder.within(change.marker()).path()) {
+pub fn begin(folder: &Folder, change: Kind) -> Result<(), Error> {
+    match fs::create_dir(folder.within(marker(change)).path()) {
         // A command that was killed has left it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result.context(|| format!("marking the pins of {}", folder.interface())),
@@ -66,8 +51,8 @@ pub fn begin(folder: &Folder, change: Change) -> Result<(), Error> {
 /// # Errors
 /// If bpffs refuses.
 pub fn end(folder: &Folder) -> Result<(), Error> {
-    for change in Change::ALL {
-        match fs::remove_dir(folder.within(change.marker()).path()) {
+    for change in Kind::ALL {
+        match fs::remove_dir(folder.within(marker(change)).path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result.context(|| format!("unmarking the pins of {}", folder.interface()))?,
         }
@@ -93,9 +78,9 @@ pub fn seen(folder: &Folder) -> Result<Seen, Error> {
     Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
 }
 
-fn marked(folder: &Folder) -> Option<(Change, u64)> {
-    Change::ALL.into_iter().find_map(|change| {
-        let metadata = fs::metadata(folder.within(change.marker()).path()).ok()?;
+fn marked(folder: &Folder) -> Option<(Kind, u64)> {
+    Kind::ALL.into_iter().find_map(|change| {
+        let metadata = fs::metadata(folder.within(marker(change)).path()).ok()?;
         Some((change, metadata.ino()))
     })
 }
@@ -134,8 +119,8 @@ impl Version {
     #[must_use]
     pub const fn visible(&self) -> Option<&Folder> {
         match self.seen {
-            Seen::Nothing | Seen::InFlight(Change::Attach | Change::Detach) => None,
-            Seen::Attached | Seen::Killed(_) | Seen::InFlight(Change::Update) => Some(&self.folder),
+            Seen::Nothing | Seen::InFlight(Kind::Attach | Kind::Detach) => None,
+            Seen::Attached | Seen::Killed(_) | Seen::InFlight(Kind::Update) => Some(&self.folder),
         }
     }
 }

@@ -7,12 +7,12 @@ use std::fmt;
 use aya::programs::loaded_programs;
 use tunnel_common::outcome::Direction;
 
-use super::attach_point::{AttachPoint, BOTH, Hook, Program};
 use super::attached_programs::{AttachedProgram, By, by_filters, by_tcx, is_at};
 use super::pins::Folder;
 use super::tc;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 
 /// A program that runs before ours in its direction.
 #[derive(Clone, Debug, PartialEq, Eq)]

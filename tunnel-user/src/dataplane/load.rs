@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS};
 
-use super::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 use super::loader::loader;
 use super::object::{EBPF_OBJECT, PREVIOUS_OBJECT};
 use super::pins::{Folder, MAPS};
 use super::upgrade::Abi;
 use super::upgrade::convert::settings_back;
 use crate::error::{Context as _, Error, is_io};
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
 
@@ -72,25 +72,14 @@ impl Loaded {
     }
 }
 
-/// The options of a load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// Where they are to run.
-    pub place: AttachPoint,
-    /// The settings of the programs.
-    pub settings: Settings,
-    /// True if they log every packet that concerns a peer and that they do not rewrite.
-    pub verbose: bool,
-}
-
 /// Loads the programs of both directions. Maps that are not pinned yet are made with `capacity`.
 ///
 /// # Errors
 /// [`Error::Kernel`] with the verifier's last lines if it refuses, [`Error::Host`] if the
 /// kernel lacks the privilege, a map type or, for XDP, a helper.
-pub fn load(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<Loaded, Error> {
+pub fn load(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<Loaded, Error> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
-    load_with(Abi::Current, &pins, capacity, purpose)
+    load_with(Abi::Current, &pins, capacity, options)
 }
 
 /// Like [`load`], the programs of either ABI over the maps that `folder` has for them.
@@ -101,10 +90,10 @@ pub(super) fn load_of(
     abi: Abi,
     folder: &Folder,
     capacity: &Capacity,
-    purpose: &LoadOptions,
+    options: &LoadOptions,
 ) -> Result<Loaded, Error> {
     let pins: Vec<_> = abi.maps().into_iter().map(|name| (name, folder.map(name))).collect();
-    load_with(abi, &pins, capacity, purpose)
+    load_with(abi, &pins, capacity, options)
 }
 
 /// Like [`load`], over maps that are all made with `capacity` and pinned beside those that are there.
@@ -114,10 +103,10 @@ pub(super) fn load_of(
 pub(super) fn load_into_new(
     folder: &Folder,
     capacity: &Capacity,
-    purpose: &LoadOptions,
+    options: &LoadOptions,
 ) -> Result<Loaded, Error> {
     let pins = MAPS.map(|name| (name, folder.new_map(name)));
-    load_with(Abi::Current, &pins, capacity, purpose)
+    load_with(Abi::Current, &pins, capacity, options)
 }
 
 /// Loads the programs of both directions over maps that nobody sees, with all that they can do, and
@@ -128,17 +117,17 @@ pub(super) fn load_into_new(
 pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
-    let purpose = LoadOptions { place, settings, verbose: false };
-    load_with(Abi::Current, &[], &Capacity::least(), &purpose).map(|_| ())
+    let options = LoadOptions { place, settings, verbose: false };
+    load_with(Abi::Current, &[], &Capacity::least(), &options).map(|_| ())
 }
 
 fn load_with(
     abi: Abi,
     pins: &[(&str, PathBuf)],
     capacity: &Capacity,
-    purpose: &LoadOptions,
+    options: &LoadOptions,
 ) -> Result<Loaded, Error> {
-    let LoadOptions { place, settings, verbose } = *purpose;
+    let LoadOptions { place, settings, verbose } = *options;
     let log_level = if verbose { LOG_DEBUG } else { LOG_OFF };
     let mut loader = loader();
     let previous = settings_back(&settings);

@@ -9,12 +9,12 @@ use std::path::Path;
 use aya::maps::MapInfo;
 use tunnel_common::maps;
 
-use super::attach_point::{AttachPoint, BOTH};
 use super::bpf_call::{info, open_pinned};
 use super::hook;
 use super::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
+use crate::plan::attach_point::{AttachPoint, BOTH};
 
 /// The maps that commands write and every program looks into.
 const OF_PROGRAMS: [&str; 8] = [

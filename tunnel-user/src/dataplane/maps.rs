@@ -21,23 +21,14 @@ use super::shapes;
 use super::table::Table;
 use super::upgrade;
 use crate::error::{Context as _, Error, is_io};
-use crate::model::{MemberName, NameProblem, Private};
+use crate::model::{MemberName, NameProblem};
 use crate::plan::bypass::{self, BypassTable};
-use crate::plan::identity::Identity;
+use crate::plan::identity::{Identity, LocalMembers};
 use crate::plan::peer_tables::{Change, PeerTables};
 use crate::plan::selves::SelfTables;
 
 /// An update with it fails where the entry is there (Linux, include/uapi/linux/bpf.h).
 const BPF_NOEXIST: u64 = 1;
-
-/// The members that this host is, as they are recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedSelves {
-    /// The members.
-    pub identity: Identity,
-    /// The private addresses that attach added to the loopback interface.
-    pub added: BTreeSet<Private>,
-}
 
 /// The number of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +163,7 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses, or a name is not one.
-    pub fn selves(&self) -> Result<RecordedSelves, Error> {
+    pub fn selves(&self) -> Result<LocalMembers, Error> {
         let what = || format!("reading {}", maps::LOCAL_MEMBERS);
         let records: BTreeMap<u32, LocalMember> =
             self.selves.iter().collect::<Result<_, _>>().context(what)?;
@@ -182,14 +173,14 @@ impl Maps {
             selves.push(own);
             added.extend(its_added);
         }
-        Ok(RecordedSelves { identity: Identity::new(selves), added })
+        Ok(LocalMembers { identity: Identity::new(selves), added })
     }
 
     /// Records who this host is.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_selves(&mut self, wanted: &RecordedSelves) -> Result<(), Error> {
+    pub fn set_selves(&mut self, wanted: &LocalMembers) -> Result<(), Error> {
         let mut count = 0;
         for own in wanted.identity.selves() {
             let record = encode_self(own, &wanted.added);

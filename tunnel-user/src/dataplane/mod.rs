@@ -1,6 +1,5 @@
 //! The kernel's side: the object, its pins, its maps and the hooks that run it.
 
-pub mod attach_point;
 pub mod attached_programs;
 mod batch;
 mod bpf_call;

@@ -13,8 +13,8 @@ mod tests {
     use aya_obj::Object;
 
     use super::*;
-    use crate::dataplane::attach_point::Program;
     use crate::dataplane::upgrade::previous_abi::{SHAPES, Settings};
+    use crate::plan::attach_point::Program;
 
     #[test]
     fn the_object_of_the_version_before_has_its_shapes() {

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::attach_point::BOTH;
 use super::bpf_link::BpfLink;
 use super::pins::{self, Folder};
 use super::upgrade::Abi;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::runtime_folder::RUNTIME;
+use crate::plan::attach_point::BOTH;
 
 /// The inodes of the network namespaces, other than the host's own, that have pins, or files in /run/rewrite.
 ///

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use tunnel_common::outcome::Direction;
 use tunnel_common::{ABI_VERSION, maps};
 
-use super::attach_point::{BOTH, Program};
 use super::bpffs::BPFFS;
 use super::brought;
-use super::in_flight::Change;
+use super::in_flight::marker;
 use super::upgrade::Abi;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
+use crate::plan::attach_point::{BOTH, Program};
+use crate::plan::change::Kind;
 
 const OURS: &str = "rewrite";
 
@@ -267,7 +268,7 @@ impl Folder {
             .map(OsString::from)
             .chain(maps.iter().map(|name| new_map_name(name).into()))
             .chain(Abi::ALL.map(|abi| abi.unfinished().into()))
-            .chain(Change::ALL.map(|change| change.marker().into()))
+            .chain(Kind::ALL.map(|change| marker(change).into()))
             .collect();
         let names = self.entries()?.into_iter().map(|(name, _)| name);
         let others = names.filter(|name| !known.contains(name));
@@ -288,7 +289,7 @@ impl Folder {
     /// If bpffs refuses.
     pub fn remove(&self) -> Result<(), Error> {
         let what = || format!("removing {}", self.path.display());
-        let markers = Change::ALL.map(Change::marker);
+        let markers = Kind::ALL.map(marker);
         // Killed in between, maps without programs are what an attach leaves that is killed early.
         let programs = Program::ALL.into_iter().map(Program::name).map(OsString::from);
         let first = programs.chain(BOTH.map(link_name).map(OsString::from));

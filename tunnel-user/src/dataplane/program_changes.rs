@@ -13,11 +13,11 @@ use nix::net::if_::if_nametoindex;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tunnel_common::outcome::Direction;
 
-use super::attach_point::BOTH;
 use super::bpf_link::{BpfLink, LinkInfo};
 use super::pins::Folder;
 use super::tcx_query::{self, TcxProgram};
-use crate::host::arp::Sysctl;
+use crate::plan::arp::Sysctl;
+use crate::plan::attach_point::BOTH;
 
 /// The pause between two looks, each of which is some twenty system calls.
 const INTERVAL: Duration = Duration::from_millis(500);

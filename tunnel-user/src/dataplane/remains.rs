@@ -7,11 +7,10 @@ use tunnel_common::attachment::Attachment;
 use tunnel_common::local_members::LocalMember;
 use tunnel_common::maps;
 
-use super::maps::RecordedSelves;
 use super::pins::Folder;
 use super::record::decode_self;
 use crate::error::{Context as _, Error};
-use crate::plan::identity::Identity;
+use crate::plan::identity::{Identity, LocalMembers};
 
 /// The record of what is attached; nothing if its pin is gone.
 ///
@@ -33,7 +32,7 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Error> {
 ///
 /// # Errors
 /// If the kernel refuses, or a name is not one.
-pub fn selves(folder: &Folder) -> Result<RecordedSelves, Error> {
+pub fn selves(folder: &Folder) -> Result<LocalMembers, Error> {
     let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
     let pin = folder.map(maps::LOCAL_MEMBERS);
     if pin.exists() {
@@ -49,5 +48,5 @@ pub fn selves(folder: &Folder) -> Result<RecordedSelves, Error> {
             added.extend(its_added);
         }
     }
-    Ok(RecordedSelves { identity: Identity::new(selves), added })
+    Ok(LocalMembers { identity: Identity::new(selves), added })
 }

@@ -21,13 +21,15 @@ use tunnel_common::outcome::{Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 
 use super::hook;
-use super::in_flight::{self, Change};
-use super::load::{LoadOptions, Loaded, load_into_new};
+use super::in_flight;
+use super::load::{Loaded, load_into_new};
 use super::peer_filter::PeerFilter;
 use super::pins::{Folder, MAPS};
 use super::table::Table;
 use crate::error::{Context as _, Error};
+use crate::plan::attach_point::LoadOptions;
 use crate::plan::capacity::Capacity;
+use crate::plan::change::Kind;
 
 type A4 = [u8; 4];
 type A6 = [u8; 16];
@@ -55,12 +57,12 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
 }
 
 /// Makes the maps anew, with `capacity`, fills them with what those of now hold, and has programs for
-/// `purpose` look into them.
+/// `options` look into them.
 ///
 /// # Errors
 /// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
 /// look into the new maps.
-pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Error> {
+pub fn remake(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
@@ -68,7 +70,7 @@ pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Re
             fs::remove_file(&path).context(|| format!("removing {}", path.display()))?;
         }
     }
-    let result = remade(folder, capacity, purpose);
+    let result = remade(folder, capacity, options);
     if result.is_err() {
         for name in MAPS {
             let _ = fs::remove_file(folder.new_map(name));
@@ -77,11 +79,11 @@ pub fn remake(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Re
     result
 }
 
-fn remade(folder: &Folder, capacity: &Capacity, purpose: &LoadOptions) -> Result<(), Error> {
-    let mut loaded: Loaded = load_into_new(folder, capacity, purpose)?;
+fn remade(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
+    let mut loaded: Loaded = load_into_new(folder, capacity, options)?;
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
-    in_flight::begin(folder, Change::Update)?;
+    in_flight::begin(folder, Kind::Update)?;
     // A failure halfway leaves the mark: the programs look into maps that are not pinned any more.
     exchange(folder, &mut loaded, &mut pairs)?;
     in_flight::end(folder)

@@ -10,11 +10,11 @@ use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError
 use aya::programs::{Link as _, LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 use tunnel_common::outcome::Direction;
 
-use super::attach_point::Hook;
 use super::bpf_link::BpfLink;
 use super::hook::unusable;
 use super::pins::Folder;
 use crate::error::{Context as _, Error, is_io};
+use crate::plan::attach_point::Hook;
 
 /// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they
 /// see private addresses, and at egress behind them, for the same reason.

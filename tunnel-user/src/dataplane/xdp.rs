@@ -6,11 +6,10 @@ use std::os::fd::AsFd as _;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
-use aya::programs::{Xdp, loaded_links, loaded_programs};
+use aya::programs::{Xdp, XdpMode, loaded_links, loaded_programs};
 use tunnel_common::outcome::Direction;
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
-use super::attach_point::{Ingress, Program};
 use super::hook::unusable;
 use super::load::Loaded;
 use super::pins::Folder;
@@ -18,6 +17,7 @@ use super::xdp_reason;
 use crate::error::{Context as _, Error, is_io};
 use crate::host::link::Link;
 use crate::host::{software_checksums, virtio, vlan_tags};
+use crate::plan::attach_point::{Ingress, Program};
 
 const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at the same time";
 
@@ -117,10 +117,19 @@ fn described(id: u32) -> String {
     name.map_or_else(|| format!("id {id}"), |name| format!("id {id}, {name}"))
 }
 
+/// The mode of XDP, if it is one.
+const fn mode(ingress: Ingress) -> Option<XdpMode> {
+    match ingress {
+        Ingress::Tc => None,
+        Ingress::Xdp => Some(XdpMode::Driver),
+        Ingress::XdpGeneric => Some(XdpMode::Skb),
+    }
+}
+
 /// Attaches the program by a link, and pins the link.
 pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let ingress = loaded.place().ingress;
-    let Some(mode) = ingress.xdp_mode() else { return Ok(()) };
+    let Some(mode) = mode(ingress) else { return Ok(()) };
     let program = loaded.xdp(Program::Xdp)?;
     let what = || format!("attaching to {} by {}", link.name, ingress.name());
     let id = match program.attach_to_if_index(link.index, mode) {

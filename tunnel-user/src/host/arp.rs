@@ -11,38 +11,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Context as _, Error};
-
-/// A sysctl of an interface, of the two that keep a private address out of ARP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sysctl {
-    /// The address that requests come from.
-    Announce,
-    /// The addresses that are answered for.
-    Ignore,
-}
+use crate::plan::arp::Sysctl;
 
 impl Sysctl {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Announce, Self::Ignore];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Announce => "arp_announce",
-            Self::Ignore => "arp_ignore",
-        }
-    }
-
-    /// The least value that keeps a private address out of ARP.
-    #[must_use]
-    pub const fn wanted(self) -> u8 {
-        match self {
-            Self::Announce => 2,
-            Self::Ignore => 1,
-        }
-    }
-
     /// The value that counts for `interface`: the larger of its own and that for all.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use tunnel_common::outcome::Direction;
 
+use super::link::Link;
 use super::netlink::Netlink;
 use crate::error::{Context as _, Error};
 
@@ -74,6 +75,25 @@ impl Netlink {
     /// If the kernel refuses.
     pub async fn has_clsact(&self, link: u32) -> Result<bool, Error> {
         Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
+    }
+
+    /// True if the interface has clsact already, which an attach by filters needs.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if another qdisc has its place.
+    pub async fn clsact_of(&self, link: &Link) -> Result<bool, Error> {
+        let name = &link.name;
+        match self.ingress_qdisc(link.index).await?.as_deref() {
+            None => Ok(false),
+            Some(CLSACT) => Ok(true),
+            Some(kind) => Err(Error::refused(
+                format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
+                format!(
+                    "attach by tcx (leave --hook out; Linux 6.6), or have its owner move its filters to \
+                     clsact: tc filter show dev {name} ingress"
+                ),
+            )),
+        }
     }
 
     /// The programs that filters of the interface run in a direction.

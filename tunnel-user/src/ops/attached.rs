@@ -6,19 +6,21 @@ use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::CLUSTER;
 
 use super::gone_namespaces;
-use crate::dataplane::attach_point::{AttachPoint, BOTH};
 use crate::dataplane::attached_programs::{self, AttachedProgram};
 use crate::dataplane::bpffs;
 use crate::dataplane::hook;
-use crate::dataplane::in_flight::{Change, Seen, Version};
-use crate::dataplane::maps::{Maps, RecordedSelves};
+use crate::dataplane::in_flight::{Seen, Version};
+use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
+use crate::plan::attach_point::{AttachPoint, BOTH};
 use crate::plan::bypass::BypassTable;
+use crate::plan::change::Kind;
+use crate::plan::identity::LocalMembers;
 use crate::plan::membership::Membership;
 use crate::plan::running_peers::{self, RunningPeer};
 
@@ -31,7 +33,7 @@ pub struct Running {
     /// The record of `attach`.
     pub attachment: Attachment,
     /// The identity of this host.
-    pub selves: RecordedSelves,
+    pub selves: LocalMembers,
 }
 
 impl Running {
@@ -145,7 +147,7 @@ pub async fn undisturbed<T>(
     let start = Instant::now();
     loop {
         let before = versions()?;
-        let is_updated = |version: &Version| *version.seen() == Seen::InFlight(Change::Update);
+        let is_updated = |version: &Version| *version.seen() == Seen::InFlight(Kind::Update);
         if before.iter().any(is_updated) && start.elapsed() < PATIENCE {
             tokio::time::sleep(INTERVAL).await;
             continue;

@@ -1,27 +1,24 @@
 //! Takes away all that attach brought.
 
-use std::collections::BTreeSet;
-
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::attach_point::{AttachPoint, Hook};
 use crate::dataplane::attached_programs;
-use crate::dataplane::hook;
-use crate::dataplane::in_flight::{self, Change};
 use crate::dataplane::lock::{self, Lock};
-use crate::dataplane::maps::{Maps, RecordedSelves};
-use crate::dataplane::pins::{self, Folder};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{MemberName, Private};
-use crate::ops::attached::Running;
-use crate::ops::failover::FailoverRoutes;
+use crate::ops::execute::Executor;
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::notify_direct_peers::notify_direct_peers;
 use crate::ops::{private_in_arp, routing, upgrade};
+use crate::plan::attach_point::AttachPoint;
+use crate::plan::change::{self, Keep};
+use crate::plan::identity::LocalMembers;
 use crate::plan::route::PeerRoute;
 
 /// The things that were taken away from one interface.
@@ -92,11 +89,11 @@ async fn detach(
     interrupt: &Interrupt,
 ) -> Result<Option<Report>, Error> {
     interrupt.check().await?;
-    let leave = Keep { interrupt: Some(interrupt.clone()), ..Keep::default() };
+    let keep = Keep::default();
     if lost_pins::are_lost(folder)? {
         return match lost_pins::find(folder, netlink).await? {
             Some(Left { attachment, selves }) => {
-                remove(folder, &attachment, &selves, netlink, &leave).await.map(Some)
+                remove(folder, &attachment, &selves, &keep, netlink, interrupt).await.map(Some)
             }
             None if folder.exists() => {
                 folder.remove()?;
@@ -113,97 +110,48 @@ async fn detach(
     interrupt.check().await?;
     let told = notify_direct_peers(&mut maps).await?;
     drop(maps);
-    let report = remove(folder, &attachment, &recorded, netlink, &leave).await?;
+    let report = remove(folder, &attachment, &recorded, &keep, netlink, interrupt).await?;
     Ok(Some(Report { told, ..report }))
 }
 
-/// The things that [`remove`] keeps on the host, for the attach that follows.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Keep {
-    /// The routes.
-    pub routes: bool,
-    /// Private addresses on the loopback interface.
-    pub addresses: BTreeSet<Private>,
-    /// The rest, after a signal, as far as it is not gone yet; nothing if there is none.
-    pub interrupt: Option<Interrupt>,
-}
-
-/// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
-/// programs, and last the pins, which say what is still to be done. A program that can't be taken away
-/// is found before the first step. The caller holds the lock of what interfaces share.
+/// Takes away all but what `keep` says. A program that can't be taken away is found before the first step. The
+/// caller holds the lock of what interfaces share.
 pub(crate) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
-    recorded: &RecordedSelves,
+    recorded: &LocalMembers,
+    keep: &Keep,
     netlink: &Netlink,
-    leave: &Keep,
+    interrupt: &Interrupt,
 ) -> Result<Report, Error> {
-    folder.create()?;
-    in_flight::begin(folder, Change::Detach)?;
     let snapshot = Snapshot::take(netlink).await?;
     // It may have got another name since.
     let link = snapshot.link(attachment.ifindex);
-    let same_name = link.is_some_and(|link| link.name == folder.interface());
-    if same_name {
+    let interface = folder.interface().to_owned();
+    if link.is_some_and(|link| link.name == interface) {
         remove_strays(folder, attachment, netlink).await?;
     }
-    let (mut routes, mut moved_routes) = (Vec::new(), Vec::new());
-    if !leave.routes {
-        let failover = FailoverRoutes::of(folder, &snapshot, netlink).await?;
-        for route in routing::ours(netlink, attachment.ifindex).await? {
-            // A million routes take their time, and the next detach goes on with those that are left.
-            if let Some(interrupt) = &leave.interrupt
-                && interrupt.check().await.is_err()
-            {
-                let interface = folder.interface();
-                return Err(Error::Stopped {
-                    what: format!("{interface} is detached by half"),
-                    help: format!("go on: rewrite detach {interface}"),
-                });
-            }
-            match failover.take_over(&route, netlink).await? {
-                Some((new, interface)) => moved_routes.push((new, interface)),
-                None => {
-                    netlink.remove_route(&route).await?;
-                    routes.push(route);
-                }
-            }
+    let loopback = snapshot.find(LOOPBACK).map(|link| link.index);
+    let mut executor = Executor::new(folder, link, loopback, *attachment, netlink, interrupt);
+    let routes = routing::ours(netlink, attachment.ifindex).await?;
+    // A million routes take their time, and the next detach goes on with those that are left.
+    match executor.execute(&change::detach(&recorded.added, routes, keep)).await {
+        Err(Error::Interrupted) if folder.exists() => {
+            return Err(Error::Stopped {
+                what: format!("{interface} is detached by half"),
+                help: format!("go on: rewrite detach {interface}"),
+            });
         }
+        result => result?,
     }
-    let mut addresses = Vec::new();
-    if let Some(loopback) = snapshot.find(LOOPBACK) {
-        for private in recorded.added.difference(&leave.addresses) {
-            if !hand_over(folder, *private)? {
-                netlink.remove_loopback_address(loopback.index, *private).await?;
-                addresses.push(*private);
-            }
-        }
-    }
-    // No hook is recorded yet of an attach that was killed: it may have come to either. With XDP,
-    // there is a link beside clsact's filter.
-    let hook = Hook::from_code(attachment.hook);
-    hook::detach_links(folder)?;
-    let index = attachment.ifindex;
-    let has_clsact = hook != Some(Hook::Tcx) && link.is_some() && netlink.has_clsact(index).await?;
-    if let Some(link) = link.filter(|_| has_clsact) {
-        hook::detach_filters(&link.name)?;
-    }
-    // The pins tell which programs are ours: they stay for as long as one of them runs.
-    if same_name {
-        attached_programs::remove_strays(folder, None, netlink).await?;
-    }
-    if has_clsact && attachment.clsact_added == 1 {
-        netlink.remove_unused_clsact(index).await?;
-    }
-    // A value that somebody else has set since stays.
-    let sysctls = match link {
-        Some(link) => private_in_arp::restore(&link.name, attachment)?,
-        None => Vec::new(),
-    };
-    folder.remove()?;
-    let interface = folder.interface().to_owned();
-    let nothing = Report::nothing(interface);
-    Ok(Report { addresses, sysctls, routes, moved_routes, ..nothing })
+    let done = executor.finish();
+    Ok(Report {
+        addresses: done.removed_addresses,
+        sysctls: done.restored_sysctls,
+        routes: done.removed_routes,
+        moved_routes: done.moved_routes,
+        ..Report::nothing(interface)
+    })
 }
 
 /// Takes away the programs of ours that run beside the recorded ones. An attach that was killed has not
@@ -217,22 +165,4 @@ async fn remove_strays(
         Some(place) => attached_programs::remove_strays(folder, Some(place), netlink).await,
         None => Ok(()),
     }
-}
-
-/// Leaves a private address to another attached interface that needs it, which then removes it
-/// when it is detached.
-fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
-    for other in pins::folders(NetworkNamespace::current()?)? {
-        if other == *folder {
-            continue;
-        }
-        // Pins that are not ours, or of another version, have no claim and are no reason to stop halfway.
-        let Ok(mut heir) = Running::open(other) else { continue };
-        if heir.selves.identity.on_loopback().any(|own| own == private) {
-            heir.selves.added.insert(private);
-            heir.maps.set_selves(&heir.selves)?;
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

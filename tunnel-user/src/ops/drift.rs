@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use super::attach::plan::{Plan, plan};
 use super::attach::request::Request;
 use super::attached::Running;
-use super::membership::NewSelves;
-use super::{difference, load_file, move_notices, private_in_arp};
-use crate::dataplane::attach_point::AttachPoint;
+use super::{difference, load_file, move_notices};
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::map_use;
@@ -20,12 +18,14 @@ use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::model::text::list;
+use crate::plan::attach_point::AttachPoint;
 use crate::plan::awaited::settled;
 use crate::plan::bypass::BypassTable;
+use crate::plan::change::difference::Changes;
 use crate::plan::follow::{Drift, Problem, Standing};
 use crate::plan::peer_tables::PeerTables;
 use crate::plan::peers::NamedPeer;
-use crate::plan::{peer_tables, selves, slots};
+use crate::plan::{arp, peer_tables, selves, slots};
 
 use tunnel_common::bypass::CLUSTER;
 
@@ -146,7 +146,7 @@ async fn compare(
         )]));
     }
     let mut differences = records(&running, &plan)?;
-    for sysctl in private_in_arp::wanted(&plan.link, &plan.membership) {
+    for sysctl in arp::wanted(plan.link.has_hardware_addresses, &plan.membership) {
         if sysctl.effective(interface)? < sysctl.wanted() {
             let name = sysctl.name();
             differences.push(format!("ARP on {interface} may name the private address ({name})"));
@@ -154,7 +154,7 @@ async fn compare(
     }
     let (_, bypass) = running.peers()?;
     differences.extend(cluster_bypass(&bypass, &plan));
-    differences.extend(describe(&difference::between(&running, &plan, netlink).await?));
+    differences.extend(describe(&difference::between(Some(&running), &plan)?.changes));
     let (tables, now) = (running.maps.peers()?, monotonic()?);
     let unsettled = settled(&tables.v4, now, 0).len() + settled(&tables.v6, now, 0).len();
     if unsettled > 0 {
@@ -191,14 +191,7 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
         let who = if plan.request.no_routes { "the operator" } else { "rewrite" };
         differences.push(format!("the routes are to be those of {who}"));
     }
-    let selves = NewSelves::following(
-        &running.maps,
-        &running.selves.identity,
-        &plan.membership.identity,
-        running.selves.added.clone(),
-        &plan.held,
-    )?;
-    if attachment.settings.moved == 1 && !selves.has_moved() {
+    if attachment.settings.moved == 1 && !plan.local(true)?.has_moved() {
         differences.push("the address from before this host moved is gone".to_owned());
     }
     let settings = plan.settings_over(&attachment.settings, attachment.settings.moved == 1);
@@ -242,7 +235,7 @@ fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
     (!same).then(|| format!("bypass for all traffic with peers is to be {}", list(wanted)))
 }
 
-fn describe(difference: &difference::Difference) -> Vec<String> {
+fn describe(difference: &Changes) -> Vec<String> {
     let mut words = Vec::new();
     if let Some((from, to)) = &difference.local_members {
         words.push(format!("this host was {}, and is {}", list(from), list(to)));

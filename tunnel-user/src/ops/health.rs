@@ -7,15 +7,13 @@ use serde::Serialize;
 use tunnel_common::outcome::Direction;
 
 use super::attached::Running;
-use super::{other_networks, private_in_arp, routing};
-use crate::dataplane::attach_point::AttachPoint;
+use super::{other_networks, routing};
 use crate::dataplane::hook;
-use crate::dataplane::in_flight::{self, Change, Seen};
+use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::in_front;
 use crate::dataplane::instance;
 use crate::dataplane::map_use;
 use crate::error::Error;
-use crate::host::arp::Sysctl;
 use crate::host::bridge_netfilter;
 use crate::host::forwarding;
 use crate::host::link::Link;
@@ -23,6 +21,9 @@ use crate::host::netlink::Netlink;
 use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Family, Private};
+use crate::plan::arp::{self, Sysctl};
+use crate::plan::attach_point::AttachPoint;
+use crate::plan::change::Kind;
 use crate::plan::running_peers::RunningPeer;
 
 /// One thing that has to be as it should.
@@ -111,9 +112,9 @@ fn killed(running: &Running, findings: &mut Findings) -> Result<(), Error> {
     let name = running.folder.interface();
     if let Seen::Killed(change) = in_flight::seen(&running.folder)? {
         let (noun, help) = match change {
-            Change::Attach => ("an attach", "attach"),
-            Change::Detach => ("a detach", "detach"),
-            Change::Update => ("a change", "attach"),
+            Kind::Attach => ("an attach", "attach"),
+            Kind::Detach => ("a detach", "detach"),
+            Kind::Update => ("a change", "attach"),
         };
         let wrong = format!("{noun} was killed or failed halfway: rewrite {help} {name}");
         findings.look(false, String::new(), wrong);
@@ -207,7 +208,9 @@ fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: 
     let name = running.folder.interface();
     let own = running.selves.identity.on_loopback();
     let has_direct = peers.iter().any(|running| running.peer.direct);
-    let Some(wanted) = link.map(|link| private_in_arp::wanted_for(link, own, has_direct)) else {
+    let Some(wanted) =
+        link.map(|link| arp::wanted_for(link.has_hardware_addresses, own, has_direct))
+    else {
         return;
     };
     let is_set =

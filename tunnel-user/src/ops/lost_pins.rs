@@ -10,7 +10,6 @@ use super::routing;
 use crate::dataplane::attached_programs;
 use crate::dataplane::brought::{self, Brought};
 use crate::dataplane::lock;
-use crate::dataplane::maps::RecordedSelves;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::remains;
 use crate::error::Error;
@@ -18,6 +17,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::model::Private;
+use crate::plan::identity::LocalMembers;
 
 /// The remains of an attach, in the words of the records that are gone.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Left {
     /// The attachment, as far as it is known.
     pub attachment: Attachment,
     /// The members that this host is, as far as they are known; and the addresses that attach added.
-    pub selves: RecordedSelves,
+    pub selves: LocalMembers,
 }
 
 /// True if the pins in `folder` do not tell what attach brought: none is there, or some are gone.

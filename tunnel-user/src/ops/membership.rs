@@ -1,69 +1,22 @@
 //! Brings this host's identity and its peers into the maps, in the order that loses no packet.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
 use super::rollback::Undo;
-use crate::dataplane::maps::{Maps, RecordedSelves};
+use crate::dataplane::maps::Maps;
 use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::interrupt::Interrupt;
-use crate::model::{Drain, MemberName, Private};
-use crate::plan::former::{self, Before, Formers};
-use crate::plan::handover::{Handover, Moved, OwnMove};
-use crate::plan::identity::Identity;
+use crate::model::MemberName;
+use crate::plan::change::{LocalChange, PeerOptions};
+use crate::plan::handover::Handover;
+use crate::plan::identity::LocalMembers;
 use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, AppliedChanges, Change, PeerTable, SETTLING, changes};
-use crate::plan::{bypass, selves, slots};
+use crate::plan::{bypass, slots};
 
 /// As many entries are changed between two looks for a signal: some milliseconds.
 const AT_ONCE: usize = 8192;
-
-/// The new identity of this host.
-#[derive(Clone, Debug)]
-pub struct NewSelves {
-    /// The members.
-    pub identity: Identity,
-    /// The private addresses that attach added to the loopback interface.
-    pub added: BTreeSet<Private>,
-    /// The underlay addresses from before it moved that it still has.
-    pub formers: Formers,
-    /// The move of this host, which peers have to learn of.
-    pub own_move: OwnMove,
-}
-
-impl NewSelves {
-    /// First attach: no previous identity.
-    #[must_use]
-    pub fn first(identity: &Identity, added: BTreeSet<Private>) -> Self {
-        let identity = identity.clone();
-        Self { identity, added, formers: Formers::new(), own_move: OwnMove::default() }
-    }
-
-    /// Attach again: the identity was `before`; `held` are the addresses of the interface.
-    ///
-    /// # Errors
-    /// If the maps can't be read.
-    pub fn following(
-        maps: &Maps,
-        before: &Identity,
-        identity: &Identity,
-        added: BTreeSet<Private>,
-        held: &[IpAddr],
-    ) -> Result<Self, Error> {
-        let earlier = selves::formers(&maps.self_tables()?);
-        let formers =
-            former::former(Before { identity: before, formers: &earlier }, identity, held);
-        let own_move = former::own_move(before, identity, &formers);
-        Ok(Self { identity: identity.clone(), added, formers, own_move })
-    }
-
-    /// True if there are former addresses to look for.
-    #[must_use]
-    pub fn has_moved(&self) -> bool {
-        !self.formers.is_empty()
-    }
-}
 
 /// Records who this host is, and adds the ranges at which the programs of a gateway and of a host that has
 /// moved accept packets. What is there under private ranges stays for now: packets are sent from the
@@ -72,73 +25,32 @@ impl NewSelves {
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn set_selves(maps: &mut Maps, wanted: &NewSelves, steps: &mut Vec<Undo>) -> Result<(), Error> {
+pub fn record_local(
+    maps: &mut Maps,
+    wanted: &LocalChange,
+    steps: &mut Vec<Undo>,
+) -> Result<(), Error> {
     steps.push(Undo::RestoreSelves(Box::new(maps.selves()?)));
     let (identity, added) = (wanted.identity.clone(), wanted.added.clone());
-    maps.set_selves(&RecordedSelves { identity, added })?;
+    maps.set_selves(&LocalMembers { identity, added })?;
     let current = maps.self_tables()?;
-    let next = selves::tables(&wanted.identity, &wanted.formers);
-    maps.set_self_tables(&next.still_sending_as(&current))?;
+    let next = wanted.tables().still_sending_as(&current);
     steps.push(Undo::RestoreSelfTables(Box::new(current)));
-    Ok(())
+    maps.set_self_tables(&next)
 }
 
-/// Has packets be sent from the underlay addresses of now, to peers that know them.
-///
-/// # Errors
-/// If the kernel refuses.
-pub fn switch_source(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Error> {
-    maps.set_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
-}
-
-/// Removes the ranges that are no longer wanted.
-///
-/// # Errors
-/// If the kernel refuses.
-pub fn forget_selves(maps: &mut Maps, wanted: &NewSelves) -> Result<(), Error> {
-    maps.retain_self_tables(&selves::tables(&wanted.identity, &wanted.formers))
-}
-
-/// The options of a change.
-#[derive(Clone, Debug)]
-pub struct ChangeOptions {
-    /// The time for which packets from peers' former addresses are accepted.
-    pub drain: Drain,
-    /// Slots of peers that are no longer accepted from where they were.
-    pub ended: BTreeSet<u32>,
-    /// The state of this host itself.
-    pub own: OwnMove,
-    /// Its underlay addresses from before it moved.
-    pub own_formers: Vec<IpAddr>,
-}
-
-impl ChangeOptions {
-    /// The options of a change to a file. The file says that this host is `selves`.
-    #[must_use]
-    pub fn of_file(drain: Drain, selves: &NewSelves) -> Self {
-        let own_formers = former_addresses(&selves.formers);
-        Self { drain, ended: BTreeSet::new(), own: selves.own_move, own_formers }
-    }
-}
-
-/// The changes that were made.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// The entries of the maps of peers that were set or removed.
-    pub entries: usize,
-}
-
-/// Brings names, slots, bypass rules and peers to `wanted`, and notes how to take that back.
+/// Brings names, slots, bypass rules and peers to `wanted`, and notes how to take that back: the number of
+/// entries of peers that were set or removed.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.
 pub async fn change(
     maps: &mut Maps,
     wanted: &Membership,
-    options: &ChangeOptions,
+    options: &PeerOptions,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<Changed, Error> {
+) -> Result<usize, Error> {
     let names = maps.names()?;
     let slots = slots::assign(&names, wanted.peers.iter().map(|peer| &peer.name));
     let new: Vec<_> = slots.new.iter().map(|(slot, name)| (*slot, name)).collect();
@@ -158,7 +70,7 @@ pub async fn change(
     let now = monotonic()?;
     let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(SETTLING));
     let current = maps.peers()?;
-    let ChangeOptions { drain, own, .. } = *options;
+    let PeerOptions { drain, own, .. } = *options;
     let (ended, own_formers) = (options.ended.clone(), options.own_formers.clone());
     let handover = Handover { now, drain: drain.seconds(), ended, own, own_formers };
     let tables = handover.successor(&current, &tables);
@@ -180,7 +92,7 @@ pub async fn change(
         steps.push(names_back(&names, freed));
         maps.remove_names(freed)?;
     }
-    Ok(Changed { entries })
+    Ok(entries)
 }
 
 /// Makes `changes` of one family, in their order, and tells which were begun.
@@ -208,18 +120,4 @@ async fn make<A>(
 
 fn names_back(names: &BTreeMap<u32, MemberName>, slots: &[u32]) -> Undo {
     Undo::Names(slots.iter().map(|slot| (*slot, names.get(slot).cloned())).collect())
-}
-
-/// The addresses of `formers`, those of each member with the latest first.
-#[must_use]
-pub fn former_addresses(formers: &Formers) -> Vec<IpAddr> {
-    let single = formers.values().flatten().filter(|former| former.0.is_single());
-    single.map(|former| former.0.address()).collect()
-}
-
-/// The state of a host that stays where it is.
-#[must_use]
-pub fn unmoved(has_moved: bool) -> OwnMove {
-    let moved = if has_moved { Moved::Before } else { Moved::No };
-    OwnMove { v4: moved, v6: moved }
 }

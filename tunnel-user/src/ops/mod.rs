@@ -1,4 +1,4 @@
-//! The steps that verbs share: what is attached, how it is changed, and how a change is taken back.
+//! What verbs share: what is attached, what shall be, and the executor that gets from the one to the other.
 
 pub mod attach;
 pub mod attached;
@@ -8,6 +8,7 @@ pub mod drift;
 pub mod health;
 pub mod private_in_arp;
 
+pub(crate) mod execute;
 pub(crate) mod failover;
 pub(crate) mod gone_namespaces;
 pub(crate) mod load_file;
@@ -17,7 +18,6 @@ pub(crate) mod membership;
 pub(crate) mod move_notices;
 pub(crate) mod notify_direct_peers;
 pub(crate) mod other_networks;
-pub(crate) mod program_swap;
 pub(crate) mod rollback;
 pub(crate) mod route_changes;
 pub(crate) mod routing;

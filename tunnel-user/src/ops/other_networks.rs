@@ -39,3 +39,24 @@ pub async fn reached_by<'a>(
     let ours = all_ours(netlink).await?;
     Ok(ours.values().filter(|route| links.contains(&route.link)).map(|r| r.destination).collect())
 }
+
+/// Leaves a private address to another attached interface that needs it, which then removes it
+/// when it is detached. True if there is one.
+///
+/// # Errors
+/// If the pins can't be looked at, or its maps changed.
+pub fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
+    for other in pins::folders(NetworkNamespace::current()?)? {
+        if other == *folder {
+            continue;
+        }
+        // Pins that are not ours, or of another version, have no claim and are no reason to stop halfway.
+        let Ok(mut heir) = Running::open(other) else { continue };
+        if heir.selves.identity.on_loopback().any(|own| own == private) {
+            heir.selves.added.insert(private);
+            heir.maps.set_selves(&heir.selves)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -6,10 +6,7 @@ use tunnel_common::attachment::Attachment;
 use super::rollback::Undo;
 use crate::dataplane::maps::Maps;
 use crate::error::Error;
-use crate::host::arp::Sysctl;
-use crate::host::link::Link;
-use crate::model::{Family, Private};
-use crate::plan::membership::Membership;
+use crate::plan::arp::Sysctl;
 
 /// A sysctl of an interface, with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,31 +15,6 @@ pub struct Set {
     pub sysctl: Sysctl,
     /// The value that it has now.
     pub value: u8,
-}
-
-/// ARP on `link` could name one of this host's private addresses. Those of a gateway are other
-/// hosts', and the kernel does not take them for its own.
-fn is_possible(link: &Link, mut own: impl Iterator<Item = Private>) -> bool {
-    link.has_hardware_addresses && own.any(|private| private.0.family() == Family::Ipv4)
-}
-
-/// The sysctls that `membership` takes on `link`.
-pub(crate) fn wanted(link: &Link, membership: &Membership) -> Vec<Sysctl> {
-    let has_direct = membership.peers.iter().any(|peer| peer.direct);
-    wanted_for(link, membership.identity.on_loopback(), has_direct)
-}
-
-/// The sysctls of a host with these private addresses. A direct peer asks for the private address.
-pub(crate) fn wanted_for(
-    link: &Link,
-    own: impl Iterator<Item = Private>,
-    has_direct: bool,
-) -> Vec<Sysctl> {
-    if !is_possible(link, own) {
-        return Vec::new();
-    }
-    let is_wanted = |sysctl: &Sysctl| *sysctl != Sysctl::Ignore || !has_direct;
-    Sysctl::ALL.into_iter().filter(is_wanted).collect()
 }
 
 /// Sets those of `wanted` that are not set yet, and puts back what is no longer wanted. Each is recorded

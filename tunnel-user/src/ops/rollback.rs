@@ -2,19 +2,19 @@
 
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::attach_point::Hook;
 use crate::dataplane::hook;
 use crate::dataplane::in_flight;
-use crate::dataplane::load::{LoadOptions, load};
-use crate::dataplane::lock::Lock;
-use crate::dataplane::maps::{Maps, RecordedSelves};
+use crate::dataplane::load::load;
+use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
-use crate::host::arp::Sysctl;
 use crate::host::netlink::Netlink;
 use crate::model::{MemberName, Private};
+use crate::plan::arp::Sysctl;
+use crate::plan::attach_point::{Hook, LoadOptions};
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
+use crate::plan::identity::LocalMembers;
 use crate::plan::peer_tables::AppliedChanges;
 use crate::plan::route::PeerRoute;
 use crate::plan::selves::SelfTables;
@@ -22,8 +22,6 @@ use crate::plan::selves::SelfTables;
 /// The inverse of one step.
 #[derive(Debug)]
 pub enum Undo {
-    /// Let other commands change what interfaces share.
-    Release(Lock),
     /// Tell those who look that what is there is whole.
     EndChange(Folder),
     /// Remove the pins, and with them the maps.
@@ -51,7 +49,7 @@ pub enum Undo {
     /// Set the bypass rules as they were.
     RestoreBypass(BypassTable),
     /// Record who this host was.
-    RestoreSelves(Box<RecordedSelves>),
+    RestoreSelves(Box<LocalMembers>),
     /// Set the ranges of this host's members as they were.
     RestoreSelfTables(Box<SelfTables>),
     /// Set the record as it was.
@@ -70,10 +68,6 @@ pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Und
 
 async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Result<(), Error> {
     match step {
-        Undo::Release(lock) => {
-            drop(lock);
-            Ok(())
-        }
         Undo::EndChange(folder) => in_flight::end(&folder),
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, Hook::Tcx) => hook::detach_links(&folder),
@@ -83,8 +77,8 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
             hook::detach_filters(folder.interface())
         }
         Undo::RemoveClsact(link) => netlink.remove_unused_clsact(link).await,
-        Undo::ReplacePrograms(folder, purpose) => {
-            let mut loaded = load(&folder, &Capacity::least(), &purpose)?;
+        Undo::ReplacePrograms(folder, options) => {
+            let mut loaded = load(&folder, &Capacity::least(), &options)?;
             hook::replace(&mut loaded, &folder)
         }
         Undo::RemoveAddress(link, address) => netlink.remove_loopback_address(link, address).await,

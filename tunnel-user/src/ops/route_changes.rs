@@ -10,7 +10,8 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::route::{PeerRoute, RouteChanges};
 
-/// Executes `changes`, and notes how to take them back.
+/// Executes `changes`, and notes how to take them back: the routes that were removed, and those that go by
+/// another attached interface from now on, with its name.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.
@@ -20,31 +21,36 @@ pub async fn execute(
     changes: &RouteChanges,
     interrupt: &Interrupt,
     steps: &mut Vec<Undo>,
-) -> Result<(), Error> {
+) -> Result<(Vec<PeerRoute>, Vec<(PeerRoute, String)>), Error> {
+    let (mut removed, mut moved) = (Vec::new(), Vec::new());
     if changes.set.is_empty() && changes.remove.is_empty() {
-        return Ok(());
+        return Ok((removed, moved));
     }
     let previous = all_ours(netlink).await?;
     for route in &changes.set {
         interrupt.check().await?;
-        netlink.set_route(route).await?;
         let old = previous.get(&route.destination);
         steps.push(old.map_or(Undo::RemoveRoute(*route), |old| Undo::RestoreRoute(*old)));
+        netlink.set_route(route).await?;
     }
     require_taken(netlink, &changes.set).await?;
     if changes.remove.is_empty() {
-        return Ok(());
+        return Ok((removed, moved));
     }
     // To another network, if the peer is on one that is attached.
     let failover = FailoverRoutes::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
     for route in &changes.remove {
         interrupt.check().await?;
-        if failover.take_over(route, netlink).await?.is_none() {
-            netlink.remove_route(route).await?;
-        }
         steps.push(Undo::RestoreRoute(*route));
+        match failover.take_over(route, netlink).await? {
+            Some(other) => moved.push(other),
+            None => {
+                netlink.remove_route(route).await?;
+                removed.push(*route);
+            }
+        }
     }
-    Ok(())
+    Ok((removed, moved))
 }
 
 /// Refuses if the kernel sends packets past a route that was just set.

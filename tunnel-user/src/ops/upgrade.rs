@@ -16,6 +16,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::plan::arp;
 use crate::trial::{self, State};
 
 /// Takes over all interfaces of this network namespace but `folder`'s that the version before has attached:
@@ -105,7 +106,7 @@ async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error
     let snapshot = Snapshot::take(netlink).await?;
     match snapshot.find(interface).filter(|link| link.index == attachment.ifindex) {
         Some(link) => {
-            let wanted = private_in_arp::wanted(link, &membership);
+            let wanted = arp::wanted(link.has_hardware_addresses, &membership);
             private_in_arp::set(interface, &wanted, &mut maps, &mut attachment, &mut Vec::new())
         }
         None => Ok(()),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::dataplane::attach_point::Ingress;
 use tunnel_user::ops::attach::report::Report;
+use tunnel_user::plan::attach_point::Ingress;
 
 use super::text::{noun, routes, sysctl, with_length};
 

@@ -13,7 +13,7 @@ use super::text::{named, with_length};
 pub fn text(difference: &Difference) -> String {
     let Difference { interface, config, .. } = difference;
     let mut text = changes(difference);
-    if !difference.is_empty() {
+    if !difference.changes.is_empty() {
         let config = config.display();
         let _ = writeln!(
             text,
@@ -25,14 +25,20 @@ pub fn text(difference: &Difference) -> String {
 
 /// Line by line: `+` comes, `-` goes, `~` is another way.
 pub fn changes(difference: &Difference) -> String {
-    let Difference { interface, config, peers, .. } = difference;
-    let config = config.display();
-    if difference.is_empty() {
+    let Difference { interface, config, changes, .. } = difference;
+    let (config, peers) = (config.display(), &changes.peers);
+    if changes.is_empty() {
         return format!("{interface}: {config} is what runs\n");
     }
     let mut text = format!("{interface}: with {config}\n");
-    if let Some((from, to)) = &difference.local_members {
-        let _ = writeln!(text, "  ~ this host: {}, now {}", to.join("; "), from.join("; "));
+    match &changes.local_members {
+        Some((from, to)) if from.is_empty() => {
+            let _ = writeln!(text, "  + this host: {}", to.join("; "));
+        }
+        Some((from, to)) => {
+            let _ = writeln!(text, "  ~ this host: {}, now {}", to.join("; "), from.join("; "));
+        }
+        None => {}
     }
     for peer in &peers.added {
         let _ = writeln!(text, "  + peer {}", named(peer));
@@ -43,16 +49,16 @@ pub fn changes(difference: &Difference) -> String {
     for peer in &peers.removed {
         let _ = writeln!(text, "  - peer {}", named(peer));
     }
-    for address in &difference.added_addresses {
+    for address in &changes.added_addresses {
         let _ = writeln!(text, "  + address {} on lo", with_length(*address));
     }
-    for address in &difference.removed_addresses {
+    for address in &changes.removed_addresses {
         let _ = writeln!(text, "  - address {} on lo", with_length(*address));
     }
-    for route in &difference.routes.set {
+    for route in &changes.routes.set {
         let _ = writeln!(text, "  + route {route}");
     }
-    for route in &difference.routes.remove {
+    for route in &changes.routes.remove {
         let _ = writeln!(text, "  - route {route}");
     }
     for left_out in &difference.left_out {
@@ -97,6 +103,7 @@ impl From<&NamedPeer> for Peer {
 #[derive(Serialize)]
 struct Json {
     interface: String,
+    attached: bool,
     same: bool,
     local_members: Option<Both<Vec<String>>>,
     peers: Change<Peer>,
@@ -107,27 +114,30 @@ struct Json {
 
 /// The value that `--json` prints (docs/json.md).
 pub fn json(difference: &Difference) -> impl Serialize + use<> {
-    let peers = &difference.peers;
-    let changed = peers.changed.iter();
+    let Difference { changes, .. } = difference;
+    let peers = &changes.peers;
     let lengths = |addresses: &[Private]| addresses.iter().map(|own| with_length(*own)).collect();
     Json {
         interface: difference.interface.clone(),
-        same: difference.is_empty(),
-        local_members: difference.local_members.clone().map(|(from, to)| Both { from, to }),
+        attached: difference.is_attached,
+        same: changes.is_empty(),
+        local_members: changes.local_members.clone().map(|(from, to)| Both { from, to }),
         peers: Change {
             added: peers.added.iter().map(Peer::from).collect(),
             removed: peers.removed.iter().map(Peer::from).collect(),
         },
-        changed_peers: changed
+        changed_peers: peers
+            .changed
+            .iter()
             .map(|(from, to)| Both { from: from.into(), to: to.into() })
             .collect(),
         addresses: Change {
-            added: lengths(&difference.added_addresses),
-            removed: lengths(&difference.removed_addresses),
+            added: lengths(&changes.added_addresses),
+            removed: lengths(&changes.removed_addresses),
         },
         routes: Change {
-            added: texts(&difference.routes.set),
-            removed: texts(&difference.routes.remove),
+            added: texts(&changes.routes.set),
+            removed: texts(&changes.routes.remove),
         },
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use aya_log::EbpfLogger;
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel_user::commands::stats;
-use tunnel_user::dataplane::attach_point::Program;
 use tunnel_user::dataplane::hook;
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::ops::attached;
+use tunnel_user::plan::attach_point::Program;
 
 use super::as_json;
 use super::bpf_log::InWords;

@@ -1,5 +1,6 @@
 //! The member that this host is, or the members that it stands in front of.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::Member;
@@ -35,6 +36,15 @@ impl fmt::Display for OwnMember {
         let as_ = |mapping: Mapping| format!("{} as {}", mapping.private(), mapping.underlay());
         write!(f, "{}, {}", self.name, list(self.mappings().map(as_)))
     }
+}
+
+/// The members that this host is, as they are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMembers {
+    /// The members.
+    pub identity: Identity,
+    /// The private addresses that attach added to the loopback interface.
+    pub added: BTreeSet<Private>,
 }
 
 /// This host, as one or several members of the cluster.

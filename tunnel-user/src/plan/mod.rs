@@ -1,10 +1,12 @@
 //! The wanted state, worked out from the file and the state that is. Pure: nothing here asks the kernel.
 
+pub mod arp;
+pub mod attach_point;
 pub mod awaited;
 pub mod bypass;
 pub mod capacity;
+pub mod change;
 pub mod cluster_file;
-pub mod difference;
 pub mod direct_notices;
 pub mod find_self;
 pub mod follow;

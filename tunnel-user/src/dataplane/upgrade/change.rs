@@ -16,12 +16,12 @@ use super::convert::caught_up;
 use super::pinned::Pinned;
 use super::previous_abi::{self as previous, SHARED};
 use super::{Abi, pin_again, remove, under_way};
-use crate::dataplane::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
-use crate::dataplane::load::{LoadOptions, load_of};
+use crate::dataplane::load::load_of;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::{hook, remake};
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
 use crate::plan::range::Address;
 
 /// The counts of each reason when the counters were copied, by direction and CPU.

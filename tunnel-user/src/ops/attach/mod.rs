@@ -1,20 +1,15 @@
-//! From what runs to what a file says: [`plan`](plan::plan), then [`execute`], which takes back its steps if one fails.
+//! From what runs to what a file says: [`request`](request::Request), [`plan`](plan::plan), [`execute`].
 
 pub mod plan;
 pub mod report;
 pub mod request;
 
-mod fresh;
-pub(crate) mod host_steps;
-mod update;
-
 use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::attach_point::AttachPoint;
 use crate::dataplane::attached_programs;
-use crate::dataplane::load::LoadOptions;
+use crate::dataplane::hook;
 use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::remake;
@@ -25,15 +20,18 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Private;
 use crate::ops::attached::{self, Running};
-use crate::ops::detach::{self, Keep};
+use crate::ops::detach;
+use crate::ops::execute::Executor;
 use crate::ops::lost_pins::{self, Left};
 use crate::ops::move_notices::{self, Behind};
-use crate::ops::rollback::undo;
+use crate::ops::routing;
+use crate::plan::attach_point::{AttachPoint, LoadOptions};
 use crate::plan::capacity::{Capacity, Usage};
-use plan::Plan;
+use crate::plan::change::{self, Attached, Keep, Step, preparation};
+use plan::{Plan, now};
 use report::Report;
 
-/// Executes the plan. The caller holds the lock of the interface. That of what interfaces share is held
+/// Executes the plan. The caller holds the lock of the interface. The lock of what interfaces share is held
 /// behind the kernel's look at the programs, which takes most of the time.
 ///
 /// # Errors
@@ -43,56 +41,75 @@ pub(crate) async fn execute(
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<Report, Error> {
-    let before = existing(plan, netlink, interrupt).await?;
-    let mut steps = Vec::new();
-    let (result, mut maps) = match before {
-        Existing::Nothing { left } => {
-            (fresh::attach(plan, netlink, interrupt, left, &mut steps).await, None)
-        }
-        Existing::Running { mut maps, attachment, place } => {
-            let result =
-                update::update(plan, &mut maps, &attachment, place, netlink, interrupt, &mut steps)
-                    .await;
-            (result, Some(maps))
-        }
-    };
-    let mut report = match result {
+    let (attached, left) = existing(plan, netlink, interrupt).await?;
+    let record = attached.as_ref().map_or_else(|| plan.record(now()), |was| was.attachment);
+    let (folder, link) = (plan.folder.clone(), plan.link.clone());
+    let loopback = Some(plan.loopback);
+    let mut executor = Executor::new(&folder, Some(&link), loopback, record, netlink, interrupt);
+    let was_attached = attached.is_some();
+    let mut report = match change(plan, attached, left, netlink, &mut executor).await {
         Ok(report) => report,
         Err(failure) => {
-            undo(netlink, maps.as_deref_mut(), steps).await;
+            executor.undo().await;
             return Err(failure);
         }
     };
     // Other interfaces need not wait for it.
-    drop(steps);
-    let behind = if report.was_attached { Behind::Change } else { Behind::FirstAttach };
-    if move_notices::exchange(&plan.folder, behind, plan.drain).await? {
-        let (peers, _) = Running::open(plan.folder.clone())?.peers()?;
+    report.changed_entries = executor.finish().entries;
+    let behind = if was_attached { Behind::Change } else { Behind::FirstAttach };
+    if move_notices::exchange(&folder, behind, plan.drain).await? {
+        let (peers, _) = Running::open(folder)?.peers()?;
         let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
         report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
     }
     Ok(report)
 }
 
-enum Existing {
-    Nothing {
-        /// The private addresses on the loopback interface that are left from an attach of ours.
-        left: BTreeSet<Private>,
-    },
-    Running {
-        maps: Box<Maps>,
-        attachment: Box<Attachment>,
-        place: AttachPoint,
-    },
+/// `left` are the private addresses that are there from an attach that was killed.
+async fn change(
+    plan: &mut Plan<'_>,
+    mut attached: Option<Attached>,
+    left: BTreeSet<Private>,
+    netlink: &Netlink,
+    executor: &mut Executor<'_>,
+) -> Result<Report, Error> {
+    if attached.is_none() {
+        let routes = routing::ours(netlink, plan.link.index).await?;
+        executor.execute(&[Step::TakeOver { routes, addresses: left.clone() }]).await?;
+    }
+    let mut local = plan.local(attached.is_some())?;
+    let programs = plan.programs(attached.as_ref(), &local)?;
+    if attached.is_none() {
+        // Asked anew: a program that an attach that was killed has left is gone by now.
+        let snapshot = Snapshot::take(netlink).await?;
+        let (link, header_len) = snapshot.attachable(&plan.link.name)?;
+        hook::require_ingress(programs.place.ingress, link, header_len, snapshot.links())?;
+    }
+    let steps = preparation(attached.as_ref(), &plan.membership, programs);
+    executor.execute(&steps).await?;
+
+    executor.share().await?;
+    plan.renew(netlink).await?;
+    if let Some(attached) = &mut attached {
+        // Another command may have left this interface an address meanwhile.
+        attached.added = Maps::open(&plan.folder)?.selves()?.added;
+    }
+    let added = attached.as_ref().map_or(&left, |attached| &attached.added);
+    local.added = plan.added_addresses(added);
+    let wanted = plan.wanted(programs, &local);
+    executor.execute(&change::attach(attached.as_ref(), &wanted)).await?;
+    let was_attached = attached.is_some();
+    Ok(report::report(plan, executor.attachment(), programs.place, &local, was_attached))
 }
 
 /// Looks at what is pinned, and clears away what is left of an interface that is gone or of an
-/// attach that was killed.
+/// attach that was killed: the attachment, or the private addresses on the loopback interface that are left
+/// from one of ours.
 async fn existing(
     plan: &Plan<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
-) -> Result<Existing, Error> {
+) -> Result<(Option<Attached>, BTreeSet<Private>), Error> {
     let folder = &plan.folder;
     let name = folder.interface();
     let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
@@ -110,19 +127,17 @@ async fn existing(
                 folder.remove()?;
                 let left = lost_pins::unclaimed(Some(folder), &Snapshot::take(netlink).await?)?;
                 let left = left.intersection(&wanted).copied().collect();
-                return Ok(Existing::Nothing { left });
+                return Ok((None, left));
             }
         }
     } else {
-        let mut maps = Maps::open(folder)?;
+        let maps = Maps::open(folder)?;
         let attachment = maps.attachment()?;
         if let Some(place) = attached::place(folder, plan.link.index, &attachment, netlink).await {
             attached_programs::remove_strays(folder, Some(place), netlink).await?;
-            if make_room(plan, &maps, &attachment, place)? {
-                maps = Maps::open(folder)?;
-            }
-            let (maps, attachment) = (Box::new(maps), Box::new(attachment));
-            return Ok(Existing::Running { maps, attachment, place });
+            make_room(plan, &maps, &attachment, place)?;
+            let added = maps.selves()?.added;
+            return Ok((Some(Attached { attachment, place, added }), BTreeSet::new()));
         }
         tracing::warn!(
             "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
@@ -137,25 +152,27 @@ async fn existing(
         false => Left { selves: Maps::open(folder)?.selves()?, ..left },
     };
     let left: BTreeSet<_> = selves.added.intersection(&wanted).copied().collect();
-    let leave = Keep { routes: true, addresses: left.clone(), interrupt: None };
-    detach::remove(folder, &attachment, &selves, netlink, &leave).await?;
-    Ok(Existing::Nothing { left })
+    let keep = Keep { routes: true, addresses: left.clone() };
+    // Nobody wants this half done.
+    let until_done = Interrupt::default();
+    detach::remove(folder, &attachment, &selves, &keep, netlink, &until_done).await?;
+    Ok((None, left))
 }
 
 /// Makes the maps anew if they have no room for the members of the file: they were made for fewer, or
-/// for a host that had no address of a family. Whether they had none.
+/// for a host that had no address of a family.
 fn make_room(
     plan: &Plan<'_>,
     maps: &Maps,
     attachment: &Attachment,
     place: AttachPoint,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let pinned = remake::pinned(&plan.folder)?;
     // Comparing a million entries with the file takes long.
     let counts = maps.counts()?;
     let at_most = Capacity::at_most(&plan.membership, counts.names, counts.ranges, counts.rules);
     if pinned.holds(&at_most) {
-        return Ok(false);
+        return Ok(());
     }
     let tables = maps.peers()?;
     let ranges = tables.v4.keys().map(|range| range.prefix());
@@ -166,11 +183,10 @@ fn make_room(
     };
     let required = Capacity::required(&plan.membership, &held);
     if pinned.holds(&required) {
-        return Ok(false);
+        return Ok(());
     }
     let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
-    let purpose = LoadOptions { place, settings, verbose };
+    let options = LoadOptions { place, settings, verbose };
     let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
-    remake::remake(&plan.folder, &capacity, &purpose)?;
-    Ok(true)
+    remake::remake(&plan.folder, &capacity, &options)
 }

@@ -10,6 +10,8 @@ use tunnel_common::settings::Settings;
 
 use super::request::Request;
 use crate::config::{Cluster, Clusters, NetworkName};
+use crate::dataplane::hook;
+use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::record::padded;
 use crate::error::Error;
@@ -21,6 +23,9 @@ use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Drain, Family, Private};
 use crate::ops::attached::Running;
 use crate::ops::{other_networks, routing};
+use crate::plan::arp;
+use crate::plan::attach_point::{AttachPoint, Hook, LoadOptions};
+use crate::plan::change::{Attached, LocalChange, Wanted};
 use crate::plan::find_self::{self, HostAddresses};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
@@ -222,9 +227,93 @@ impl Plan<'_> {
     }
 
     /// The private addresses that the loopback interface lacks.
-    pub fn missing_addresses(&self) -> BTreeSet<Private> {
+    fn missing_addresses(&self) -> BTreeSet<Private> {
         let own = self.membership.identity.on_loopback();
         own.filter(|own| !self.on_loopback.contains(own)).collect()
+    }
+
+    /// The private addresses that are there by attach: those that are missing, and those of `added` that stay.
+    pub fn added_addresses(&self, added: &BTreeSet<Private>) -> BTreeSet<Private> {
+        let mut addresses = self.missing_addresses();
+        addresses.extend(self.membership.identity.on_loopback().filter(|own| added.contains(own)));
+        addresses
+    }
+
+    /// The change of who this host is, on an interface that is attached or not. The added addresses are known
+    /// later.
+    ///
+    /// # Errors
+    /// If the maps can't be read.
+    pub fn local(&self, is_attached: bool) -> Result<LocalChange, Error> {
+        let identity = &self.membership.identity;
+        if !is_attached {
+            return Ok(LocalChange::first(identity));
+        }
+        let maps = Maps::open(&self.folder)?;
+        let (before, tables) = (maps.selves()?.identity, maps.self_tables()?);
+        Ok(LocalChange::following(&before, &tables, identity, &self.held))
+    }
+
+    /// The programs that are to run. Where and by which hook they run stays as it is.
+    ///
+    /// # Errors
+    /// If another place is asked for, or the kernel has no such hook.
+    pub fn programs(
+        &self,
+        attached: Option<&Attached>,
+        local: &LocalChange,
+    ) -> Result<LoadOptions, Error> {
+        let Request { hook, ingress, verbose, .. } = *self.request;
+        let (place, settings) = match attached {
+            None => {
+                let place =
+                    AttachPoint { hook: available(hook)?, ingress: ingress.unwrap_or_default() };
+                (place, self.settings)
+            }
+            Some(attached) => {
+                self.require_place(attached.place)?;
+                let running = &attached.attachment.settings;
+                (attached.place, self.settings_over(running, local.has_moved()))
+            }
+        };
+        Ok(LoadOptions { place, settings, verbose })
+    }
+
+    fn require_place(&self, running: AttachPoint) -> Result<(), Error> {
+        let name = &self.link.name;
+        if let Some(wanted) = self.request.hook.filter(|wanted| *wanted != running.hook) {
+            return Err(Error::refused(
+                format!("{name} is attached by {} already", running.hook.name()),
+                format!(
+                    "detach first to attach by {}; attach without --hook keeps what runs",
+                    wanted.name()
+                ),
+            ));
+        }
+        if let Some(wanted) = self.request.ingress.filter(|wanted| *wanted != running.ingress) {
+            return Err(Error::refused(
+                format!("{name} is attached with ingress by {} already", running.ingress.name()),
+                format!(
+                    "detach first to attach with --ingress {}; attach without --ingress keeps what runs",
+                    wanted.name()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The wanted state, for the steps that lead there.
+    pub fn wanted<'p>(&'p self, programs: LoadOptions, local: &'p LocalChange) -> Wanted<'p> {
+        Wanted {
+            membership: &self.membership,
+            local,
+            programs,
+            record: Attachment { settings: programs.settings, ..self.record(now()) },
+            sysctls: arp::wanted(self.link.has_hardware_addresses, &self.membership),
+            missing: self.missing_addresses(),
+            routes: self.routes.clone(),
+            drain: self.drain,
+        }
     }
 
     /// The settings on top of `running`: tagged frames are handled as they are, unless asked for otherwise.
@@ -237,13 +326,13 @@ impl Plan<'_> {
     }
 
     /// The record of an attach that has not attached anything yet.
-    pub fn attachment(&self, attached_at: u64, settings: Settings) -> Attachment {
+    pub fn record(&self, attached_at: u64) -> Attachment {
         Attachment {
             abi_version: ABI_VERSION,
             ifindex: self.link.index,
             attached_at,
             changed_at: now(),
-            settings,
+            settings: self.settings,
             hook: 0,
             ingress: 0,
             clsact_added: 0,
@@ -258,6 +347,18 @@ impl Plan<'_> {
             version: padded(env!("CARGO_PKG_VERSION")),
             network: padded(self.network.as_ref().map_or("", NetworkName::as_str)),
         }
+    }
+}
+
+/// The hook that is asked for, or the best that the kernel has.
+fn available(wanted: Option<Hook>) -> Result<Hook, Error> {
+    match (wanted, hook::best()) {
+        (Some(Hook::Tcx), Hook::Clsact) => Err(Error::host(
+            "this kernel has no tcx, which mainline has since Linux 6.6",
+            "attach with --hook clsact, or leave --hook out",
+        )),
+        (Some(wanted), _) => Ok(wanted),
+        (None, best) => Ok(best),
     }
 }
 

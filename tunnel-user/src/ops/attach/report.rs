@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use tunnel_common::attachment::Attachment;
 
 use super::plan::Plan;
-use crate::dataplane::attach_point::AttachPoint;
 use crate::model::{MemberName, Private, Underlay};
-use crate::ops::membership::NewSelves;
 use crate::ops::private_in_arp;
+use crate::plan::attach_point::AttachPoint;
+use crate::plan::change::LocalChange;
 use crate::plan::identity::Identity;
 use crate::plan::membership::LeftOut;
 use crate::plan::route::RouteChanges;
@@ -47,9 +47,8 @@ pub(crate) fn report(
     plan: &Plan<'_>,
     attachment: &Attachment,
     place: AttachPoint,
-    selves: &NewSelves,
+    local: &LocalChange,
     was_attached: bool,
-    changed_entries: usize,
 ) -> Report {
     Report {
         interface: plan.link.name.clone(),
@@ -58,11 +57,11 @@ pub(crate) fn report(
         peers: plan.membership.peers.len(),
         left_out: plan.left_out.clone(),
         place,
-        loopback_addresses: selves.added.clone(),
-        formers: selves.formers.values().flatten().copied().collect(),
+        loopback_addresses: local.added.clone(),
+        formers: local.formers.values().flatten().copied().collect(),
         sysctls: private_in_arp::all_set(attachment),
         routes: plan.routes.clone(),
-        changed_entries,
+        changed_entries: 0,
         awaited: Vec::new(),
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::NetworkName;
-use crate::dataplane::attach_point::{Hook, Ingress};
 use crate::model::Drain;
+use crate::plan::attach_point::{Hook, Ingress};
 use crate::plan::vlan::Vlan;
 use crate::trial::RollbackOptions;
 
@@ -34,21 +34,34 @@ pub struct Request {
 }
 
 impl Request {
+    /// An attach by the file alone.
+    #[must_use]
+    pub fn first(interface: &str, config: &Path, self_names: &[String]) -> Self {
+        Self {
+            interface: interface.into(),
+            config: config.into(),
+            self_names: self_names.to_vec(),
+            no_routes: false,
+            hook: None,
+            ingress: None,
+            verbose: false,
+            drain: None,
+            network: None,
+            vlan: None,
+        }
+    }
+
     /// The attach that takes a trial back, by the file `before`.
     #[must_use]
     pub fn back(way_back: &RollbackOptions, interface: &str, before: &Path) -> Self {
         Self {
-            interface: interface.into(),
-            config: before.into(),
-            self_names: way_back.self_names.clone(),
             no_routes: way_back.no_routes,
             hook: Hook::from_code(way_back.hook),
             ingress: Ingress::from_code(way_back.ingress),
             verbose: way_back.verbose,
             // The trial's addresses may be the reason that the operator is cut off.
             drain: Some(Drain::NONE),
-            network: None,
-            vlan: None,
+            ..Self::first(interface, before, &way_back.self_names)
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Where the programs can run, and which program runs there.
 
-use aya::programs::XdpMode;
 use tunnel_common::attachment::{
     HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
 };
 use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
+use tunnel_common::settings::Settings;
 
 /// Both directions.
 pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
@@ -92,16 +92,6 @@ impl Ingress {
             Self::XdpGeneric => "xdp-generic",
         }
     }
-
-    /// The mode of XDP, if it is one.
-    #[must_use]
-    pub const fn xdp_mode(self) -> Option<XdpMode> {
-        match self {
-            Self::Tc => None,
-            Self::Xdp => Some(XdpMode::Driver),
-            Self::XdpGeneric => Some(XdpMode::Skb),
-        }
-    }
 }
 
 /// Where both programs run.
@@ -130,6 +120,17 @@ impl AttachPoint {
             (Direction::Ingress, Ingress::Xdp | Ingress::XdpGeneric) => Program::Xdp,
         }
     }
+}
+
+/// The options of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Where the programs are to run.
+    pub place: AttachPoint,
+    /// Their settings.
+    pub settings: Settings,
+    /// True if they log every packet that concerns a peer and that they do not rewrite.
+    pub verbose: bool,
 }
 
 /// A program of the object.

@@ -1,8 +1,62 @@
-//! The changes of a file in the peers that run.
+//! A plan for people: what its steps change.
 
 use std::collections::BTreeMap;
 
+use super::Step;
+use crate::model::Private;
+use crate::plan::identity::{Identity, OwnMember};
 use crate::plan::peers::NamedPeer;
+use crate::plan::route::RouteChanges;
+
+/// The changes that a plan makes, apart from its own programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The names of this host now and after the change, where they differ.
+    pub local_members: Option<(Vec<String>, Vec<String>)>,
+    /// The peers.
+    pub peers: PeerDifference,
+    /// Private addresses that the loopback interface gets.
+    pub added_addresses: Vec<Private>,
+    /// Private addresses that are taken from it.
+    pub removed_addresses: Vec<Private>,
+    /// The routes.
+    pub routes: RouteChanges,
+}
+
+impl Changes {
+    /// The changes by `steps`, where this host is `identity` and has `peers` now.
+    #[must_use]
+    pub fn of(identity: Option<&Identity>, peers: &[NamedPeer], steps: &[Step<'_>]) -> Self {
+        let mut changes = Self::default();
+        for step in steps {
+            match step {
+                Step::RecordLocal(local) => {
+                    let now = identity.map(|identity| texts(identity.selves()));
+                    let both = (now.unwrap_or_default(), texts(local.identity.selves()));
+                    changes.local_members = (both.0 != both.1).then_some(both);
+                }
+                Step::ChangePeers(membership, _) => {
+                    changes.peers = PeerDifference::between(peers, &membership.peers);
+                }
+                Step::AddAddresses(addresses) => changes.added_addresses.extend(addresses),
+                Step::RemoveAddresses(addresses) => changes.removed_addresses.extend(addresses),
+                Step::ChangeRoutes(routes) => changes.routes = routes.clone(),
+                _ => {}
+            }
+        }
+        changes
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn texts(members: &[OwnMember]) -> Vec<String> {
+    members.iter().map(ToString::to_string).collect()
+}
 
 /// From the peers that run to those of a file, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,12 +88,6 @@ impl PeerDifference {
         difference.removed.extend(running.into_values());
         difference
     }
-
-    /// True if all peers stay as they are.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -68,7 +116,6 @@ mod tests {
         let [(old, new)] = &difference.changed[..] else { panic!("{difference:?}") };
         assert_eq!(old.addresses[0].to_string(), "10.0.0.3 at 203.0.113.3");
         assert_eq!(new.addresses[0].to_string(), "10.0.0.3 at 192.0.2.3");
-        assert!(!difference.is_empty());
     }
 
     #[test]
@@ -86,6 +133,6 @@ mod tests {
     fn the_order_in_the_file_is_no_difference() {
         let running = peers("a 10.0.0.2 203.0.113.2\nb 10.0.0.3 203.0.113.3");
         let wanted = peers("b 10.0.0.3 203.0.113.3\na 10.0.0.2 203.0.113.2");
-        assert!(PeerDifference::between(&running, &wanted).is_empty());
+        assert_eq!(PeerDifference::between(&running, &wanted), PeerDifference::default());
     }
 }

@@ -1,0 +1,316 @@
+//! Executes the steps of a plan. The inverse of each is recorded before it is done; a failure or a signal takes
+//! them back in reverse.
+
+use std::collections::BTreeSet;
+
+use tunnel_common::attachment::Attachment;
+
+use super::rollback::{Undo, undo};
+use super::{membership, other_networks, private_in_arp, route_changes};
+use crate::dataplane::attached_programs;
+use crate::dataplane::hook;
+use crate::dataplane::in_flight;
+use crate::dataplane::load::{Loaded, load};
+use crate::dataplane::lock::{self, Lock};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Folder;
+use crate::error::Error;
+use crate::host::link::Link;
+use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::privileges::{self, Task};
+use crate::host::snapshot::Snapshot;
+use crate::interrupt::Interrupt;
+use crate::model::Private;
+use crate::plan::attach_point::{AttachPoint, Hook, LoadOptions};
+use crate::plan::capacity::Capacity;
+use crate::plan::change::Step;
+use crate::plan::route::PeerRoute;
+
+/// The changes that were made, as far as the host alone tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Executed {
+    /// The entries of the maps of peers that were set or removed.
+    pub entries: usize,
+    /// The routes that were removed.
+    pub removed_routes: Vec<PeerRoute>,
+    /// The routes that go by another attached interface from now on, and its name.
+    pub moved_routes: Vec<(PeerRoute, String)>,
+    /// The private addresses that were taken from the loopback interface.
+    pub removed_addresses: Vec<Private>,
+    /// The sysctls that were put back.
+    pub restored_sysctls: Vec<private_in_arp::Set>,
+}
+
+/// The changes of one interface, under its lock.
+pub(crate) struct Executor<'a> {
+    folder: Folder,
+    netlink: &'a Netlink,
+    interrupt: &'a Interrupt,
+    /// The interface, for steps that attach to it.
+    link: Option<&'a Link>,
+    /// The index of the loopback interface, if there is one.
+    loopback: Option<u32>,
+    /// The maps, once they are there.
+    maps: Option<Maps>,
+    /// The record of what is attached.
+    attachment: Attachment,
+    /// Programs that are loaded and not attached yet.
+    loaded: Option<(LoadOptions, Loaded)>,
+    undo: Vec<Undo>,
+    /// The lock of what interfaces share: held until the steps are done or undone.
+    shared: Option<Lock>,
+    executed: Executed,
+}
+
+impl<'a> Executor<'a> {
+    /// For an interface whose maps are not there, or are not looked at.
+    pub fn new(
+        folder: &Folder,
+        link: Option<&'a Link>,
+        loopback: Option<u32>,
+        attachment: Attachment,
+        netlink: &'a Netlink,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self {
+            folder: folder.clone(),
+            netlink,
+            interrupt,
+            link,
+            loopback,
+            maps: None,
+            attachment,
+            loaded: None,
+            undo: Vec::new(),
+            shared: None,
+            executed: Executed::default(),
+        }
+    }
+
+    /// The same for an interface that is attached, with its maps.
+    pub fn with_maps(self, maps: Maps) -> Self {
+        Self { maps: Some(maps), ..self }
+    }
+
+    /// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
+    /// done or undone.
+    ///
+    /// # Errors
+    /// If the lock can't be had, or a signal comes.
+    pub async fn share(&mut self) -> Result<(), Error> {
+        self.shared = Some(lock::shared(NetworkNamespace::current()?, self.interrupt).await?);
+        Ok(())
+    }
+
+    /// Executes `steps`.
+    ///
+    /// # Errors
+    /// If one fails, or a signal comes before the last that can be taken back. [`Self::undo`] takes back those
+    /// that were begun.
+    pub async fn execute(&mut self, steps: &[Step<'_>]) -> Result<(), Error> {
+        for step in steps {
+            if step.is_reversible() {
+                self.interrupt.check().await?;
+            }
+            tracing::debug!("{}: {step}", self.folder.interface());
+            self.one(step).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back all steps that were begun.
+    pub async fn undo(mut self) {
+        // New maps go as a whole.
+        let is_new = self.undo.iter().any(|undo| matches!(undo, Undo::RemoveFolder(_)));
+        let maps = self.maps.as_mut().filter(|_| !is_new);
+        undo(self.netlink, maps, self.undo).await;
+    }
+
+    /// The record of what is attached, as it is now.
+    pub const fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    /// Ends the change: other commands may go on.
+    pub fn finish(self) -> Executed {
+        self.executed
+    }
+
+    async fn one(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        let Self { folder, netlink, undo, .. } = self;
+        match step {
+            Step::CreatePins => {
+                undo.push(Undo::RemoveFolder(folder.clone()));
+                folder.create()
+            }
+            Step::Begin(kind) => {
+                undo.push(Undo::EndChange(folder.clone()));
+                in_flight::begin(folder, *kind)
+            }
+            Step::Load(options, capacity) => {
+                self.loaded = Some((*options, load(folder, capacity, options)?));
+                if self.maps.is_none() {
+                    self.maps = Some(Maps::open(folder)?);
+                }
+                Ok(())
+            }
+            Step::TakeOver { routes, addresses } => {
+                undo.extend(routes.iter().map(|route| Undo::RemoveRoute(*route)));
+                let addresses = addresses.iter().copied();
+                undo.extend(addresses.filter_map(|a| Some(Undo::RemoveAddress(self.loopback?, a))));
+                Ok(())
+            }
+            Step::AddAddresses(addresses) => {
+                for (address, loopback) in addresses.iter().zip(self.loopback.iter().cycle()) {
+                    undo.push(Undo::RemoveAddress(*loopback, *address));
+                    netlink.add_loopback_address(*loopback, *address).await?;
+                }
+                Ok(())
+            }
+            Step::AttachPrograms(place) => self.attach_programs(*place).await,
+            Step::ReplacePrograms(options) => self.replace_programs(options),
+            Step::ChangeRoutes(changes) => {
+                let (removed, moved) =
+                    route_changes::execute(netlink, folder, changes, self.interrupt, undo).await?;
+                self.executed.removed_routes.extend(removed);
+                self.executed.moved_routes.extend(moved);
+                Ok(())
+            }
+            Step::RemoveAddresses(addresses) => self.remove_addresses(addresses).await,
+            Step::DetachPrograms => self.detach_programs().await,
+            Step::RestoreSysctls => self.restore_sysctls().await,
+            Step::RemovePins => folder.remove(),
+            Step::End => in_flight::end(folder),
+            Step::RecordLocal(_)
+            | Step::Record(_)
+            | Step::SetSysctls(_)
+            | Step::RecordSettings(_)
+            | Step::ChangePeers(..)
+            | Step::SwitchSource(_)
+            | Step::ForgetLocal(_) => self.one_in_maps(step).await,
+        }
+    }
+
+    /// A step that changes the maps.
+    async fn one_in_maps(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        let Self { folder, maps, attachment, undo, .. } = self;
+        let maps = maps.as_mut().ok_or_else(|| not_prepared(folder))?;
+        let before = *attachment;
+        match step {
+            Step::RecordLocal(local) => membership::record_local(maps, local, undo),
+            Step::SwitchSource(local) => maps.set_self_tables(&local.tables()),
+            Step::ForgetLocal(local) => maps.retain_self_tables(&local.tables()),
+            Step::Record(record) => {
+                undo.push(Undo::RestoreAttachment(Box::new(before)));
+                *attachment = **record;
+                maps.set_attachment(attachment)
+            }
+            Step::RecordSettings(settings) => {
+                undo.push(Undo::RestoreAttachment(Box::new(before)));
+                attachment.settings = *settings;
+                maps.set_attachment(attachment)
+            }
+            Step::SetSysctls(wanted) => {
+                undo.push(Undo::RestoreAttachment(Box::new(before)));
+                private_in_arp::set(folder.interface(), wanted, maps, attachment, undo)
+            }
+            Step::ChangePeers(wanted, options) => {
+                let changed =
+                    membership::change(maps, wanted, options, self.interrupt, undo).await?;
+                self.executed.entries = self.executed.entries.saturating_add(changed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Recorded before it is done, so that a detach after a kill in between undoes it.
+    async fn attach_programs(&mut self, place: AttachPoint) -> Result<(), Error> {
+        let Self { folder, maps, attachment, undo, link, loaded, netlink, .. } = self;
+        let gone = || not_prepared(folder);
+        let (maps, link) = (maps.as_mut().ok_or_else(gone)?, link.ok_or_else(gone)?);
+        let (_, mut loaded) = loaded.take().ok_or_else(gone)?;
+        attachment.ingress = place.ingress.code();
+        if place.hook == Hook::Clsact {
+            attachment.clsact_added = u8::from(!netlink.clsact_of(link).await?);
+        }
+        maps.set_attachment(attachment)?;
+        if attachment.clsact_added == 1 {
+            undo.push(Undo::RemoveClsact(link.index));
+        }
+        undo.push(Undo::Detach(folder.clone(), place.hook));
+        hook::attach(&mut loaded, folder, link)?;
+        attachment.hook = place.hook.code();
+        maps.set_attachment(attachment)
+    }
+
+    fn replace_programs(&mut self, options: &LoadOptions) -> Result<(), Error> {
+        privileges::require(Task::LoadPrograms)?;
+        let running = LoadOptions {
+            place: options.place,
+            settings: self.attachment.settings,
+            verbose: self.attachment.verbose == 1,
+        };
+        let mut loaded = match self.loaded.take_if(|(of, _)| of == options) {
+            Some((_, loaded)) => loaded,
+            None => load(&self.folder, &Capacity::least(), options)?,
+        };
+        self.undo.push(Undo::ReplacePrograms(self.folder.clone(), running));
+        hook::replace(&mut loaded, &self.folder)
+    }
+
+    async fn remove_addresses(&mut self, addresses: &BTreeSet<Private>) -> Result<(), Error> {
+        let Some(loopback) = self.loopback else { return Ok(()) };
+        for private in addresses {
+            if !other_networks::hand_over(&self.folder, *private)? {
+                self.netlink.remove_loopback_address(loopback, *private).await?;
+                self.executed.removed_addresses.push(*private);
+            }
+        }
+        Ok(())
+    }
+
+    /// No hook is recorded yet of an attach that was killed: it may have come to either. With XDP, there is a
+    /// link beside clsact's filter.
+    async fn detach_programs(&mut self) -> Result<(), Error> {
+        let Self { folder, netlink, attachment, .. } = self;
+        let index = attachment.ifindex;
+        let snapshot = Snapshot::take(netlink).await?;
+        // It may have got another name since.
+        let link = snapshot.link(index);
+        let hook = Hook::from_code(attachment.hook);
+        hook::detach_links(folder)?;
+        let has_clsact =
+            hook != Some(Hook::Tcx) && link.is_some() && netlink.has_clsact(index).await?;
+        if let Some(link) = link.filter(|_| has_clsact) {
+            hook::detach_filters(&link.name)?;
+        }
+        // The pins tell which programs are ours: they stay for as long as one of them runs.
+        if link.is_some_and(|link| link.name == folder.interface()) {
+            attached_programs::remove_strays(folder, None, netlink).await?;
+        }
+        if has_clsact && attachment.clsact_added == 1 {
+            netlink.remove_unused_clsact(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore_sysctls(&mut self) -> Result<(), Error> {
+        let snapshot = Snapshot::take(self.netlink).await?;
+        if let Some(link) = snapshot.link(self.attachment.ifindex) {
+            let restored = private_in_arp::restore(&link.name, &self.attachment)?;
+            self.executed.restored_sysctls.extend(restored);
+        }
+        Ok(())
+    }
+}
+
+/// A step came before the one that it takes.
+fn not_prepared(folder: &Folder) -> Error {
+    let interface = folder.interface();
+    Error::refused(
+        format!("{interface} is not attached"),
+        format!("attach it: rewrite attach {interface}"),
+    )
+}

@@ -1,0 +1,137 @@
+//! The steps of an attach: of an interface that is not attached, and of one that is.
+
+use std::collections::BTreeSet;
+
+use tunnel_common::attachment::Attachment;
+
+use super::{Kind, LocalChange, PeerOptions, Step};
+use crate::model::{Drain, Private};
+use crate::plan::arp::Sysctl;
+use crate::plan::attach_point::{AttachPoint, LoadOptions};
+use crate::plan::capacity::Capacity;
+use crate::plan::membership::Membership;
+use crate::plan::route::RouteChanges;
+use crate::plan::settings::both;
+
+/// What runs on an interface.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The record of it.
+    pub attachment: Attachment,
+    /// Where its programs run.
+    pub place: AttachPoint,
+    /// The private addresses that attach added to the loopback interface.
+    pub added: BTreeSet<Private>,
+}
+
+impl Attached {
+    /// Its record over `new`: the attach that is there stays, with all that it has set on the host.
+    fn record_over(&self, new: Attachment) -> Attachment {
+        let Attachment { attached_at, settings, hook, ingress, clsact_added, .. } = self.attachment;
+        let Attachment { arp_announce_set, arp_announce_before, .. } = self.attachment;
+        let Attachment { arp_ignore_set, arp_ignore_before, .. } = self.attachment;
+        Attachment {
+            attached_at,
+            settings,
+            hook,
+            ingress,
+            clsact_added,
+            arp_announce_set,
+            arp_announce_before,
+            arp_ignore_set,
+            arp_ignore_before,
+            ..new
+        }
+    }
+}
+
+/// What shall be, and what of it the host lacks.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The peers.
+    pub membership: &'a Membership,
+    /// This host.
+    pub local: &'a LocalChange,
+    /// The programs.
+    pub programs: LoadOptions,
+    /// The record of an attach that has not attached anything yet.
+    pub record: Attachment,
+    /// The sysctls that keep the private address out of ARP.
+    pub sysctls: Vec<Sysctl>,
+    /// The private addresses that the loopback interface lacks.
+    pub missing: BTreeSet<Private>,
+    /// The routes.
+    pub routes: RouteChanges,
+    /// The time for which packets from peers' former addresses are accepted.
+    pub drain: Drain,
+}
+
+/// The steps before [`attach`]: they take most of the time, and packets notice none of them.
+#[must_use]
+pub fn preparation<'a>(
+    attached: Option<&Attached>,
+    membership: &Membership,
+    programs: LoadOptions,
+) -> Vec<Step<'a>> {
+    let load = Step::Load(programs, Capacity::of(membership));
+    match attached {
+        None => vec![Step::CreatePins, Step::Begin(Kind::Attach), load],
+        Some(_) => vec![load],
+    }
+}
+
+/// The steps from `attached` to `wanted`.
+#[must_use]
+pub fn attach<'a>(attached: Option<&Attached>, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
+    match attached {
+        None => first(wanted),
+        Some(attached) => again(attached, wanted),
+    }
+}
+
+/// Programs before address and routes: no packet with private addresses gets past them.
+fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
+    let Wanted { membership, local, programs, .. } = *wanted;
+    vec![
+        Step::RecordLocal(local),
+        Step::Record(Box::new(wanted.record)),
+        Step::SetSysctls(wanted.sysctls.clone()),
+        Step::ChangePeers(membership, PeerOptions::of_file(wanted.drain, local)),
+        Step::AttachPrograms(programs.place),
+        Step::AddAddresses(wanted.missing.clone()),
+        Step::ChangeRoutes(wanted.routes.clone()),
+        Step::End,
+    ]
+}
+
+/// Where neither the programs of before nor those of after do right by the entries of both, others stand in
+/// between. The record never promises more than the programs that run can do.
+fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
+    let Wanted { membership, local, programs, .. } = *wanted;
+    let running = attached.attachment.settings;
+    let record = attached.record_over(wanted.record);
+    let mut steps = vec![
+        Step::Begin(Kind::Update),
+        Step::RecordLocal(local),
+        Step::Record(Box::new(record)),
+        Step::SetSysctls(wanted.sysctls.clone()),
+        Step::AddAddresses(wanted.missing.clone()),
+    ];
+    let between = LoadOptions { settings: both(&running, &programs.settings), ..programs };
+    let widens = between.settings != running;
+    if widens {
+        steps.push(Step::ReplacePrograms(between));
+        steps.push(Step::RecordSettings(between.settings));
+    }
+    steps.push(Step::ChangePeers(membership, PeerOptions::of_file(wanted.drain, local)));
+    steps.push(Step::SwitchSource(local));
+    steps.push(Step::ChangeRoutes(wanted.routes.clone()));
+    if !widens || between != programs {
+        steps.push(Step::RecordSettings(programs.settings));
+        steps.push(Step::ReplacePrograms(programs));
+    }
+    steps.push(Step::ForgetLocal(local));
+    steps.push(Step::RemoveAddresses(&attached.added - &local.added));
+    steps.push(Step::End);
+    steps
+}

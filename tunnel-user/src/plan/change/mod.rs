@@ -1,0 +1,151 @@
+//! One plan for every change: the steps from what is attached to what shall be, in the order that loses no
+//! packet. Nothing here touches the host: `ops::execute` executes the steps, records the inverse of each
+//! before it is done, and takes them back in reverse if one fails.
+
+pub mod difference;
+pub mod local;
+
+mod attach;
+mod detach;
+mod peers;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tunnel_common::attachment::Attachment;
+use tunnel_common::settings::Settings;
+
+use crate::model::Private;
+use crate::plan::arp::Sysctl;
+use crate::plan::attach_point::{AttachPoint, LoadOptions};
+use crate::plan::capacity::Capacity;
+use crate::plan::membership::Membership;
+use crate::plan::route::{PeerRoute, RouteChanges};
+
+pub use attach::{Attached, Wanted, attach, preparation};
+pub use detach::{Keep, detach};
+pub use local::LocalChange;
+pub use peers::{PeerChange, PeerOptions, change_peers};
+
+/// A command's work on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It attaches.
+    Attach,
+    /// It detaches.
+    Detach,
+    /// It changes what is attached.
+    Update,
+}
+
+impl Kind {
+    /// All of them; of two, the first one counts.
+    pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
+}
+
+/// One step of a change: a state of one thing, which the executor brings about from whatever it finds.
+#[derive(Clone, Debug)]
+pub enum Step<'a> {
+    /// Create the folder of the pins.
+    CreatePins,
+    /// Tell those who look that a command is at work.
+    Begin(Kind),
+    /// Create the maps that are not pinned yet, and have the kernel verify programs. Packets meet none of
+    /// them yet.
+    Load(LoadOptions, Capacity),
+    /// Take over what an attach that was killed has left, and remove it if this one fails.
+    TakeOver {
+        /// Its routes.
+        routes: Vec<PeerRoute>,
+        /// Its private addresses on the loopback interface.
+        addresses: BTreeSet<Private>,
+    },
+    /// Record who this host is, and accept packets at its addresses. It still sends from those before.
+    RecordLocal(&'a LocalChange),
+    /// Record the attachment. The record of what attach has set on the host stays.
+    Record(Box<Attachment>),
+    /// Set these sysctls of the interface, and put back those that are no longer wanted.
+    SetSysctls(Vec<Sysctl>),
+    /// Add private addresses to the loopback interface.
+    AddAddresses(BTreeSet<Private>),
+    /// Attach the loaded programs.
+    AttachPrograms(AttachPoint),
+    /// Put programs in the place of those that run.
+    ReplacePrograms(LoadOptions),
+    /// Record the settings of the programs.
+    RecordSettings(Settings),
+    /// Change names, bypass rules and entries of peers.
+    ChangePeers(&'a Membership, PeerOptions),
+    /// Send from the underlay addresses of now, to peers that know them.
+    SwitchSource(&'a LocalChange),
+    /// Set and remove routes. A peer that another attached network reaches gets a route there.
+    ChangeRoutes(RouteChanges),
+    /// Remove the ranges that this host no longer has.
+    ForgetLocal(&'a LocalChange),
+    /// Remove private addresses from the loopback interface, but for those that another attached interface
+    /// needs.
+    RemoveAddresses(BTreeSet<Private>),
+    /// Detach the programs.
+    DetachPrograms,
+    /// Put back the sysctls that attach has set, and nobody has changed since.
+    RestoreSysctls,
+    /// Remove the pins, and with them the maps.
+    RemovePins,
+    /// Tell those who look that what is there is whole.
+    End,
+}
+
+impl Step<'_> {
+    /// True if a failure or a signal behind it can take it back. The others come last.
+    #[must_use]
+    pub const fn is_reversible(&self) -> bool {
+        !matches!(
+            self,
+            Self::RemoveAddresses(_)
+                | Self::DetachPrograms
+                | Self::RestoreSysctls
+                | Self::RemovePins
+                | Self::End
+        )
+    }
+}
+
+/// For logs.
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreatePins => f.write_str("create the folder of the pins"),
+            Self::Begin(kind) => write!(f, "mark the pins: {kind:?}"),
+            Self::Load(..) => f.write_str("load programs"),
+            Self::TakeOver { routes, addresses } => write!(
+                f,
+                "take over {} routes and {} addresses of an attach that was killed",
+                routes.len(),
+                addresses.len()
+            ),
+            Self::RecordLocal(_) => f.write_str("record who this host is"),
+            Self::Record(_) => f.write_str("record the attachment"),
+            Self::SetSysctls(wanted) => write!(f, "set {} sysctls", wanted.len()),
+            Self::AddAddresses(addresses) => write!(f, "add {} private addresses", addresses.len()),
+            Self::AttachPrograms(_) => f.write_str("attach the programs"),
+            Self::ReplacePrograms(_) => f.write_str("replace the programs"),
+            Self::RecordSettings(_) => f.write_str("record the settings"),
+            Self::ChangePeers(membership, _) => write!(f, "set {} peers", membership.peers.len()),
+            Self::SwitchSource(_) => f.write_str("send from the addresses of now"),
+            Self::ChangeRoutes(changes) => {
+                write!(f, "set {} routes, remove {}", changes.set.len(), changes.remove.len())
+            }
+            Self::ForgetLocal(_) => f.write_str("forget the ranges of before"),
+            Self::RemoveAddresses(addresses) => {
+                write!(f, "remove {} private addresses", addresses.len())
+            }
+            Self::DetachPrograms => f.write_str("detach the programs"),
+            Self::RestoreSysctls => f.write_str("put the sysctls back"),
+            Self::RemovePins => f.write_str("remove the pins"),
+            Self::End => f.write_str("unmark the pins"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The steps of a change of peers, apart from the file.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use tunnel_common::settings::Settings;
+
+use super::local::former_addresses;
+use super::{Kind, LocalChange, Step};
+use crate::model::Drain;
+use crate::plan::arp::Sysctl;
+use crate::plan::attach_point::LoadOptions;
+use crate::plan::handover::OwnMove;
+use crate::plan::membership::Membership;
+use crate::plan::route::RouteChanges;
+use crate::plan::settings::both;
+
+/// The options of a change of peers.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    /// The time for which packets from peers' former addresses are accepted.
+    pub drain: Drain,
+    /// Slots of peers that are no longer accepted from where they were.
+    pub ended: BTreeSet<u32>,
+    /// The state of this host itself.
+    pub own: OwnMove,
+    /// Its underlay addresses from before it moved.
+    pub own_formers: Vec<IpAddr>,
+}
+
+impl PeerOptions {
+    /// The options of a change to a file, which says that this host is `local`.
+    #[must_use]
+    pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
+        let own_formers = former_addresses(&local.formers);
+        Self { drain, ended: BTreeSet::new(), own: local.own_move, own_formers }
+    }
+}
+
+/// A change of peers, and what it takes.
+#[derive(Clone, Debug)]
+pub struct PeerChange<'a> {
+    /// The programs that run.
+    pub running: LoadOptions,
+    /// True if they look into other maps than the pinned ones.
+    pub is_stale: bool,
+    /// The settings without which programs do wrong.
+    pub needed: Settings,
+    /// The peers.
+    pub membership: &'a Membership,
+    /// How they change.
+    pub options: PeerOptions,
+    /// The sysctls that keep the private address out of ARP.
+    pub sysctls: Vec<Sysctl>,
+    /// The routes.
+    pub routes: RouteChanges,
+}
+
+/// The steps of `change`. The programs keep settings that nobody needs any more.
+#[must_use]
+pub fn change_peers<'a>(change: &PeerChange<'a>) -> Vec<Step<'a>> {
+    let PeerChange { running, is_stale, needed, membership, .. } = *change;
+    let mut steps = vec![Step::Begin(Kind::Update)];
+    let wider = LoadOptions { settings: both(&running.settings, &needed), ..running };
+    if wider != running || is_stale {
+        steps.push(Step::ReplacePrograms(wider));
+        steps.push(Step::RecordSettings(wider.settings));
+    }
+    steps.extend([
+        Step::SetSysctls(change.sysctls.clone()),
+        Step::ChangePeers(membership, change.options.clone()),
+        Step::ChangeRoutes(change.routes.clone()),
+        Step::End,
+    ]);
+    steps
+}

@@ -1,0 +1,239 @@
+//! The order of the steps, which is what no kernel can test.
+
+use std::collections::BTreeSet;
+
+use tunnel_common::ABI_VERSION;
+use tunnel_common::attachment::{Attachment, HOOK_TCX, INGRESS_TC, VERSION_LEN};
+use tunnel_common::members::NAME_LEN;
+use tunnel_common::settings::Settings;
+
+use super::difference::Changes;
+use super::*;
+use crate::model::Drain;
+use crate::plan::attach_point::{Hook, Ingress};
+use crate::plan::settings::{InterfaceSettings, both, settings};
+
+const PLACE: AttachPoint = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
+
+fn record(settings: Settings) -> Attachment {
+    Attachment {
+        abi_version: ABI_VERSION,
+        ifindex: 7,
+        attached_at: 1,
+        changed_at: 1,
+        settings,
+        hook: HOOK_TCX,
+        ingress: INGRESS_TC,
+        clsact_added: 0,
+        routes_managed: 1,
+        arp_announce_set: 1,
+        arp_announce_before: 0,
+        verbose: 0,
+        arp_ignore_set: 0,
+        drain: 0,
+        arp_ignore_before: 0,
+        reserved: [0; 3],
+        version: [0; VERSION_LEN],
+        network: [0; NAME_LEN],
+    }
+}
+
+fn programs(settings: Settings) -> LoadOptions {
+    LoadOptions { place: PLACE, settings, verbose: false }
+}
+
+fn of(membership: &Membership) -> Settings {
+    settings(membership, &InterfaceSettings::default(), false)
+}
+
+fn private(address: &str) -> Private {
+    Private(address.parse().unwrap())
+}
+
+/// A plan's steps, from what runs for `before`, or from nothing, to `after`.
+fn with_plan<T>(
+    before: Option<&Membership>,
+    after: &Membership,
+    see: impl FnOnce(&[Step<'_>]) -> T,
+) -> T {
+    let attached = before.map(|before| Attached {
+        attachment: record(of(before)),
+        place: PLACE,
+        added: BTreeSet::from([private("10.0.0.1"), private("10.0.0.9")]),
+    });
+    let mut local = LocalChange::first(&after.identity);
+    local.added = BTreeSet::from([private("10.0.0.1")]);
+    let wanted = Wanted {
+        membership: after,
+        local: &local,
+        programs: programs(of(after)),
+        record: Attachment { hook: 0, attached_at: 9, arp_announce_set: 0, ..record(of(after)) },
+        sysctls: Vec::new(),
+        missing: BTreeSet::new(),
+        routes: RouteChanges::default(),
+        drain: Drain::NONE,
+    };
+    let mut steps = preparation(attached.as_ref(), after, wanted.programs);
+    steps.extend(attach(attached.as_ref(), &wanted));
+    see(&steps)
+}
+
+fn position(steps: &[Step<'_>], wanted: impl Fn(&Step<'_>) -> bool) -> usize {
+    steps.iter().position(wanted).unwrap_or_else(|| panic!("no such step in {steps:?}"))
+}
+
+fn replaced(steps: &[Step<'_>]) -> Vec<Settings> {
+    let settings = |step: &Step<'_>| match step {
+        Step::ReplacePrograms(options) => Some(options.settings),
+        _ => None,
+    };
+    steps.iter().filter_map(settings).collect()
+}
+
+fn v4() -> Membership {
+    Membership::of_lines("b 10.0.0.2 203.0.113.2")
+}
+
+fn prefix() -> Membership {
+    Membership::of_lines("b 10.0.2.0/24 203.0.2.0/24")
+}
+
+#[test]
+fn a_first_attach_has_its_programs_before_its_address_and_its_routes() {
+    with_plan(None, &v4(), |steps| {
+        let programs = position(steps, |step| matches!(step, Step::AttachPrograms(_)));
+        assert!(position(steps, |step| matches!(step, Step::ChangePeers(..))) < programs);
+        assert!(programs < position(steps, |step| matches!(step, Step::AddAddresses(_))));
+        assert!(programs < position(steps, |step| matches!(step, Step::ChangeRoutes(_))));
+        assert!(matches!(steps[..2], [Step::CreatePins, Step::Begin(Kind::Attach)]));
+        assert!(matches!(steps.last(), Some(Step::End)));
+    });
+}
+
+#[test]
+fn programs_do_right_by_the_entries_of_before_and_after_while_these_change() {
+    for (before, after) in [(v4(), prefix()), (prefix(), v4()), (v4(), v4())] {
+        with_plan(Some(&before), &after, |steps| {
+            let change = position(steps, |step| matches!(step, Step::ChangePeers(..)));
+            let running = *replaced(&steps[..change]).last().unwrap_or(&of(&before));
+            assert_eq!(both(&running, &of(&before)), running);
+            assert_eq!(both(&running, &of(&after)), running);
+            assert_eq!(replaced(steps).last(), Some(&of(&after)));
+        });
+    }
+}
+
+#[test]
+fn programs_are_replaced_once_where_the_new_ones_serve_both() {
+    with_plan(Some(&v4()), &v4(), |steps| assert_eq!(replaced(steps).len(), 1));
+    with_plan(Some(&v4()), &prefix(), |steps| assert_eq!(replaced(steps).len(), 1));
+    with_plan(Some(&prefix()), &v4(), |steps| assert_eq!(replaced(steps), [of(&v4())]));
+    let v6 = Membership::of_text(
+        "[[member]]\nname = \"own\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
+         [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::2\"\n",
+        &["own"],
+    );
+    with_plan(Some(&v4()), &v6, |steps| {
+        assert_eq!(replaced(steps), [both(&of(&v4()), &of(&v6)), of(&v6)]);
+    });
+}
+
+#[test]
+fn the_record_never_promises_more_than_the_programs_can_do() {
+    for (before, after) in [(v4(), prefix()), (prefix(), v4()), (v4(), v4())] {
+        with_plan(Some(&before), &after, |steps| {
+            let (mut running, mut recorded) = (of(&before), of(&before));
+            for step in steps {
+                match step {
+                    Step::ReplacePrograms(options) => running = options.settings,
+                    Step::RecordSettings(settings) => recorded = *settings,
+                    Step::Record(record) => recorded = record.settings,
+                    _ => {}
+                }
+                assert_eq!(both(&running, &recorded), running, "behind {step:?}");
+            }
+            assert_eq!(recorded, of(&after));
+        });
+    }
+}
+
+#[test]
+fn an_attach_again_keeps_the_record_of_what_the_first_one_has_set_on_the_host() {
+    with_plan(Some(&v4()), &prefix(), |steps| {
+        let recorded = steps.iter().find_map(|step| match step {
+            Step::Record(record) => Some(**record),
+            _ => None,
+        });
+        let record = recorded.unwrap();
+        assert_eq!((record.attached_at, record.hook, record.arp_announce_set), (1, HOOK_TCX, 1));
+    });
+}
+
+#[test]
+fn the_address_of_a_member_that_this_host_is_no_longer_goes_last() {
+    with_plan(Some(&v4()), &v4(), |steps| {
+        let [.., Step::RemoveAddresses(removed), Step::End] = steps else { panic!("{steps:?}") };
+        assert_eq!(*removed, BTreeSet::from([private("10.0.0.9")]));
+    });
+}
+
+#[test]
+fn what_can_not_be_taken_back_comes_behind_all_that_can() {
+    let is_in_order = |steps: &[Step<'_>]| steps.is_sorted_by_key(|step| !step.is_reversible());
+    assert!(with_plan(None, &v4(), is_in_order));
+    assert!(with_plan(Some(&v4()), &prefix(), is_in_order));
+    assert!(is_in_order(&detach(&BTreeSet::new(), Vec::new(), &Keep::default())));
+}
+
+#[test]
+fn a_change_of_peers_replaces_programs_that_lack_something_or_look_elsewhere() {
+    let steps_to = |running: &Membership, wanted: &Membership, is_stale: bool| {
+        let change = PeerChange {
+            running: programs(of(running)),
+            is_stale,
+            needed: of(wanted),
+            membership: wanted,
+            options: PeerOptions::of_file(Drain::NONE, &LocalChange::first(&wanted.identity)),
+            sysctls: Vec::new(),
+            routes: RouteChanges::default(),
+        };
+        replaced(&change_peers(&change))
+    };
+    assert_eq!(steps_to(&prefix(), &v4(), false), [], "they can do more than they need");
+    assert_eq!(steps_to(&v4(), &prefix(), false), [of(&prefix())]);
+    assert_eq!(steps_to(&v4(), &v4(), true), [of(&v4())]);
+}
+
+#[test]
+fn a_detach_has_routes_go_before_programs_and_pins_last() {
+    let added = BTreeSet::from([private("10.0.0.1"), private("10.0.0.9")]);
+    let keep = Keep { routes: false, addresses: BTreeSet::from([private("10.0.0.1")]) };
+    let steps = detach(&added, Vec::new(), &keep);
+    let routes = position(&steps, |step| matches!(step, Step::ChangeRoutes(_)));
+    assert!(routes < position(&steps, |step| matches!(step, Step::DetachPrograms)));
+    assert!(matches!(steps.last(), Some(Step::RemovePins)));
+    let gone = steps.iter().find_map(|step| match step {
+        Step::RemoveAddresses(addresses) => Some(addresses.clone()),
+        _ => None,
+    });
+    assert_eq!(gone, Some(BTreeSet::from([private("10.0.0.9")])));
+    let keep = Keep { routes: true, ..Keep::default() };
+    let kept = detach(&added, Vec::new(), &keep);
+    assert!(!kept.iter().any(|step| matches!(step, Step::ChangeRoutes(_))));
+}
+
+#[test]
+fn for_people_a_first_attach_is_all_that_it_brings() {
+    with_plan(None, &v4(), |steps| {
+        let changes = Changes::of(None, &[], steps);
+        let (before, after) = changes.local_members.unwrap();
+        assert_eq!((before.len(), after.len()), (0, 1));
+        assert_eq!(changes.peers.added.len(), 1);
+    });
+    let (before, after) = (v4(), v4());
+    with_plan(Some(&before), &after, |steps| {
+        let changes = Changes::of(Some(&before.identity), &before.peers, steps);
+        assert_eq!(changes.removed_addresses, [private("10.0.0.9")]);
+        assert_eq!(changes.peers, Default::default());
+    });
+}
