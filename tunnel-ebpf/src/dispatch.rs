@@ -4,10 +4,13 @@
 //! pay for nothing that others need; what the loader has switched off, the verifier removes.
 
 use tunnel_ebpf::family::{V4, V6};
+use tunnel_ebpf::pipeline::{self, Path};
 
+use crate::hook::{Hook, verdict};
 use crate::link::{NextHeader, Version, VlanInfo, next};
 use crate::log::Logged;
 use crate::maps::FamilyMaps;
+use crate::pinned_maps::PinnedMaps;
 use crate::settings::{handles, has_vlan};
 
 /// A version of IP that the programs handle.
@@ -51,65 +54,58 @@ impl Tags for Vlan {
     }
 }
 
-/// The work of a program on its packets.
-pub trait Handler {
-    /// The verdict on a packet of this version of IP behind these tags.
-    fn handle<F: Supported, T: Tags>(&self, tags: T) -> i32;
-
-    /// The verdict on all others.
-    fn pass(&self) -> i32;
-
-    /// The VLAN of a frame, as far as the kernel keeps its tag beside it.
-    fn outer_vlan(&self) -> u32;
-
-    /// Finds the IP header of a frame with tags.
-    fn behind_tags(&self) -> Option<VlanInfo>;
-}
-
-/// Lets `handler` handle what follows `ethertype`, in network order.
+/// The verdict on a frame whose `ethertype` is in network order.
 #[inline(always)]
-pub fn dispatch<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
+pub fn dispatch<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     if has_vlan() {
-        return dispatch_tagged(handler, ethertype);
+        return dispatch_tagged::<H, D>(ctx, ethertype);
     }
     match next(ethertype) {
-        NextHeader::Ip(version) if handles(handler.outer_vlan()) => {
-            handle(handler, version, Untagged)
+        NextHeader::Ip(version) if handles(H::outer_vlan(ctx)) => {
+            ip::<H, D, _>(ctx, version, Untagged)
         }
-        NextHeader::Ip(_) | NextHeader::Tag | NextHeader::Other => handler.pass(),
+        NextHeader::Ip(_) | NextHeader::Tag | NextHeader::Other => H::PASS,
     }
 }
 
 /// The same where frames with tags are handled. Those without take this way too: with both kinds of functions
 /// in a program, the verifier reaches its limit of instructions.
 #[inline(always)]
-fn dispatch_tagged<H: Handler>(handler: &H, ethertype: [u8; 2]) -> i32 {
+fn dispatch_tagged<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     let found = match next(ethertype) {
         NextHeader::Ip(version) => Some(VlanInfo::none(version)),
-        NextHeader::Tag => handler.behind_tags(),
+        NextHeader::Tag => H::behind_tags(ctx),
         NextHeader::Other => None,
     };
     match found {
-        Some(tagged) if handles(tagged.vlan(handler.outer_vlan())) => {
-            handle(handler, tagged.version, Vlan(tagged.tags_len))
+        Some(tagged) if handles(tagged.vlan(H::outer_vlan(ctx))) => {
+            ip::<H, D, _>(ctx, tagged.version, Vlan(tagged.tags_len))
         }
-        _ => handler.pass(),
+        _ => H::PASS,
     }
 }
 
 #[inline(always)]
-fn handle<H: Handler, T: Tags>(handler: &H, version: Version, tags: T) -> i32 {
+fn ip<H: Hook, D: Path, T: Tags>(ctx: &H::Context, version: Version, tags: T) -> i32 {
     match version {
-        Version::V4 if V4::is_used() => handler.handle::<V4, T>(tags),
-        Version::V6 if V6::is_used() => handler.handle::<V6, T>(tags),
-        Version::V4 | Version::V6 => handler.pass(),
+        Version::V4 if V4::is_used() => handle::<H, D, V4, T>(ctx, tags),
+        Version::V6 if V6::is_used() => handle::<H, D, V6, T>(ctx, tags),
+        Version::V4 | Version::V6 => H::PASS,
     }
+}
+
+#[inline(always)]
+fn handle<H: Hook, D: Path, F: Supported, T: Tags>(ctx: &H::Context, tags: T) -> i32 {
+    let (packet, maps) = (H::packet(ctx, tags), PinnedMaps::<F>::new());
+    let is_inline = inline_fast_path::<F, T>();
+    let outcome = pipeline::handle::<D, F, H::Packet<T>, PinnedMaps<F>>(packet, maps, is_inline);
+    verdict::<H, F, T>(packet, D::DIRECTION, outcome)
 }
 
 /// True if the packets of this version of IP are to be handled within the entry point itself: a call
 /// costs some nanoseconds. Only those of IPv4 without tags where there is no IPv6, since the stack
 /// that this takes is missing for the functions of IPv6.
 #[inline(always)]
-pub fn inline_fast_path<F: Supported, T: Tags>() -> bool {
+fn inline_fast_path<F: Supported, T: Tags>() -> bool {
     T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()
 }

@@ -1,4 +1,4 @@
-//! The path of a packet: [`parse`], [`decide`], [`rewrite`], and in the binary: count.
+//! The path of a packet: [`pipeline`], [`parse`], [`decide`], [`rewrite`], and in the binary: count.
 //!
 //! Nothing here touches the kernel: packets and tables are traits, implemented over an skb or an
 //! XDP buffer and BPF maps by the binary, and over slices by the tests.
@@ -13,5 +13,7 @@ pub mod family;
 pub mod packet;
 pub mod parse;
 pub mod peer_entry;
+pub mod pipeline;
 pub mod rewrite;
+pub mod shared_packet;
 pub mod tables;

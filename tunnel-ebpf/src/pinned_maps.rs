@@ -24,6 +24,14 @@ use crate::{count, peer_notes};
 /// The tables behind the decisions.
 pub struct PinnedMaps<F>(core::marker::PhantomData<F>);
 
+impl<F> Clone for PinnedMaps<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for PinnedMaps<F> {}
+
 impl<F: FamilyMaps> PinnedMaps<F> {
     /// All of this family's maps.
     pub const fn new() -> Self {

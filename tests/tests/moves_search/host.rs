@@ -14,9 +14,9 @@ use tunnel_common::outcome::{Direction, Outcome, Verdict};
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_ebpf::address::{Address as _, Words};
 use tunnel_ebpf::conditions::Conditions;
-use tunnel_ebpf::decide::handle;
 use tunnel_ebpf::family::V4;
 use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
+use tunnel_ebpf::pipeline::handle_in_place;
 use tunnel_ebpf::tables::{FlowAction, Tables};
 use tunnel_user::config;
 use tunnel_user::plan::awaited::settled;
@@ -239,7 +239,7 @@ impl Host {
             has_moved: !self.formers.is_empty(),
             shown: RefCell::new(None),
         };
-        let outcome = handle::<V4, _, _>(direction, packet, &tables);
+        let outcome = handle_in_place::<V4, _, _>(direction, packet, &tables);
         if let Some((agreed, peer_sends)) = tables.shown.take() {
             self.peers.insert(Range { address: agreed.private, length: 32 }, agreed);
             let public = Range { address: agreed.public, length: 32 };
@@ -279,7 +279,7 @@ struct HostTables<'a> {
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 
-impl Tables<Words<1>> for HostTables<'_> {
+impl Tables<Words<1>> for &HostTables<'_> {
     fn peer(&self, address: Words<1>) -> PeerLookup<'_, Words<1>> {
         let look = || self.peers.get(&address.octets()).map(|place| place.shared());
         let Some(shared) = look() else { return PeerLookup::none() };

@@ -24,8 +24,6 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 pub use self::step::Step;
 
-use self::error_rewrite::IcmpErrorRewrite;
-
 use crate::address::Addresses;
 use crate::checksum::{delta, pseudo_header};
 use crate::family::Family;
@@ -35,50 +33,6 @@ use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_update;
 use crate::rewrite::{self, NewPacket};
 use crate::tables::Tables;
-
-/// Handles a packet in all steps, as the programs do it.
-#[inline(always)]
-pub fn handle<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    direction: Direction,
-    packet: &mut P,
-    tables: &T,
-) -> Outcome {
-    let step = match direction {
-        Direction::Egress => egress::packet::<F, P, T>(packet, tables),
-        Direction::Ingress => ingress::packet::<F, P, T>(packet, tables),
-    };
-    let step = match (step, direction) {
-        (Step::Unknown, Direction::Egress) => egress::unknown::<F, P, T>(packet, tables),
-        (Step::Unknown, Direction::Ingress) => ingress::unknown::<F, P, T>(packet, tables),
-        (Step::IcmpQuery, _) => icmp_query::ingress::<F, P, T>(packet, tables),
-        (step, _) => step,
-    };
-    let step = match step {
-        Step::Shown { peer_sends } => icmp_query::shown::<F, P, T>(packet, tables, peer_sends),
-        step => step,
-    };
-    let mut new = IcmpErrorRewrite::none();
-    let step = match (step, direction) {
-        (Step::IcmpError, Direction::Egress) => {
-            icmp_error::egress::<F, P, T>(packet, tables, &mut new)
-        }
-        (Step::IcmpError, Direction::Ingress) => {
-            icmp_error::ingress::<F, P, T>(packet, tables, &mut new)
-        }
-        (step, _) => step,
-    };
-    match step {
-        Step::Done(outcome) => outcome,
-        Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => Outcome::NotOurs,
-        Step::IcmpError if new.has_quote => {
-            let outcome = icmp_error::rewrite_with_quote::<F, P>(packet, &new);
-            icmp_error::count_with_quote::<F, P, T>(packet, tables, direction, outcome)
-        }
-        Step::IcmpError => {
-            icmp_error::rewrite_without_quote::<F, P, T>(packet, tables, direction, &new)
-        }
-    }
-}
 
 /// Rewrites a packet without a quote, and counts it for the peer in `slot`.
 #[inline(always)]

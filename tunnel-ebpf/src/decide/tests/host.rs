@@ -9,9 +9,9 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 use super::slice::Slice;
 use super::tables::HostTables;
 use super::version::{Member, Version};
-use crate::decide::handle;
 use crate::family::Octets;
 use crate::packet::Packet as _;
+use crate::pipeline;
 use crate::tables::FlowAction;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -77,6 +77,11 @@ impl<F: Version> Host<F> {
         self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }
 
+    /// Handles a packet.
+    pub fn run(&self, direction: Direction, packet: &mut Slice) -> Outcome {
+        pipeline::handle_in_place::<F, _, _>(direction, packet, &self.tables)
+    }
+
     /// Handles a packet, and sees to it that, whatever becomes of it:
     /// - nothing is read once something is written;
     /// - no write goes behind the packet's own length;
@@ -85,7 +90,7 @@ impl<F: Version> Host<F> {
     /// - it is counted, once, if it is rewritten and not otherwise.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
-        let outcome = handle::<F, _, _>(direction, packet, &self.tables);
+        let outcome = self.run(direction, packet);
         // A notice is marked for the kernel to echo, and is no packet of a peer's otherwise.
         let is_notice = before.windows(MAGIC.len()).any(|bytes| bytes == MAGIC);
         let is_passed_or_contended =

@@ -61,7 +61,8 @@ fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
     let mut host = with_a_moved_peer::<F>(Some(DRAIN));
     let over = u32::try_from(UPTIME).expect("short");
     host.tables.change(0, |peer| peer.grace_until = over);
-    let former = host.tables.peer(F::Address::from_octets(F::STRANGER)).found();
+    let tables = &host.tables;
+    let former = tables.peer(F::Address::from_octets(F::STRANGER)).found();
     former.ok().flatten().expect("an entry").shared().end_grace_period();
     assert!(host.has_settled(F::STRANGER));
     let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());

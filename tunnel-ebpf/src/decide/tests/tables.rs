@@ -274,7 +274,7 @@ fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option
     found.map(|(_, value)| value)
 }
 
-impl<F: Version> Tables<F::Address> for HostTables<F> {
+impl<F: Version> Tables<F::Address> for &HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let is_missed = self.is_missed(address);
         let look = || self.single.get(&address.octets()).map(Entry::shared);

@@ -1,0 +1,221 @@
+//! The steps of a packet through the decisions: the same at tc, at XDP and in the tests on the host.
+//!
+//! Most steps are functions of their own, since together they take more than a program's 512 bytes of stack. What
+//! goes from one step of an ICMP error to the next lies in a frame of its own, which other packets do without.
+
+use core::cell::RefCell;
+
+use tunnel_common::outcome::{Direction, Outcome};
+
+use crate::decide::error_rewrite::IcmpErrorRewrite;
+use crate::decide::{Step, egress, icmp_error, icmp_query, ingress};
+use crate::family::Family;
+use crate::packet::{Packet, PacketMut};
+use crate::shared_packet::SharedPacket;
+use crate::tables::Tables;
+
+/// One of the two ways of packets, and the decisions on it.
+pub trait Path {
+    /// Its direction.
+    const DIRECTION: Direction;
+
+    /// Handles a packet, but for an ICMP error.
+    fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step;
+
+    /// Goes on with a packet of an address that no peer was found under.
+    fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step;
+
+    /// Goes on with what may be an ICMP error, and fills in `new` for one of a peer's.
+    fn icmp_error<F: Family, P: Packet, T: Tables<F::Address>>(
+        packet: &P,
+        tables: &T,
+        new: &mut IcmpErrorRewrite<F::Address>,
+    ) -> Step;
+}
+
+/// The way out.
+pub struct Egress;
+
+/// The way in.
+pub struct Ingress;
+
+impl Path for Egress {
+    const DIRECTION: Direction = Direction::Egress;
+
+    #[inline(always)]
+    fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+        egress::packet::<F, P, T>(packet, tables)
+    }
+
+    #[inline(always)]
+    fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
+        egress::unknown::<F, P, T>(packet, tables)
+    }
+
+    #[inline(always)]
+    fn icmp_error<F: Family, P: Packet, T: Tables<F::Address>>(
+        packet: &P,
+        tables: &T,
+        new: &mut IcmpErrorRewrite<F::Address>,
+    ) -> Step {
+        icmp_error::egress::<F, P, T>(packet, tables, new)
+    }
+}
+
+impl Path for Ingress {
+    const DIRECTION: Direction = Direction::Ingress;
+
+    #[inline(always)]
+    fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+        ingress::packet::<F, P, T>(packet, tables)
+    }
+
+    #[inline(always)]
+    fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
+        ingress::unknown::<F, P, T>(packet, tables)
+    }
+
+    #[inline(always)]
+    fn icmp_error<F: Family, P: Packet, T: Tables<F::Address>>(
+        packet: &P,
+        tables: &T,
+        new: &mut IcmpErrorRewrite<F::Address>,
+    ) -> Step {
+        icmp_error::ingress::<F, P, T>(packet, tables, new)
+    }
+}
+
+/// Handles a packet in all its steps. The first one runs within the caller if `is_inline`: a call costs some
+/// nanoseconds.
+#[inline(always)]
+pub fn handle<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
+    packet: P,
+    tables: T,
+    is_inline: bool,
+) -> Outcome {
+    let step = if is_inline {
+        let mut packet = packet;
+        D::packet::<F, P, T>(&mut packet, &tables)
+    } else {
+        Step::from_bits(first::<D, F, P, T>(packet, tables))
+    };
+    let step = match (step, D::DIRECTION) {
+        (Step::Unknown, _) => Step::from_bits(unknown::<D, F, P, T>(packet, tables)),
+        (Step::IcmpQuery, Direction::Ingress) => {
+            Step::from_bits(query_in_steps::<F, P, T>(packet, tables))
+        }
+        (step, _) => step,
+    };
+    let step = match step {
+        Step::IcmpError => Step::from_bits(error_in_steps::<D, F, P, T>(packet, tables)),
+        step => step,
+    };
+    outcome(step)
+}
+
+/// The same for a packet that can't be copied: the tests on the host.
+pub fn handle_in_place<F: Family, P: PacketMut, T: Tables<F::Address> + Copy>(
+    direction: Direction,
+    packet: &mut P,
+    tables: T,
+) -> Outcome {
+    let cell = RefCell::new(packet);
+    let packet = SharedPacket(&cell);
+    match direction {
+        Direction::Egress => handle::<Egress, F, _, T>(packet, tables, false),
+        Direction::Ingress => handle::<Ingress, F, _, T>(packet, tables, false),
+    }
+}
+
+/// The result of the last step.
+#[inline(always)]
+fn outcome(step: Step) -> Outcome {
+    match step {
+        Step::Done(outcome) => outcome,
+        Step::IcmpError | Step::IcmpQuery | Step::Shown { .. } | Step::Unknown => Outcome::NotOurs,
+    }
+}
+
+#[inline(never)]
+fn first<D: Path, F: Family, P: PacketMut, T: Tables<F::Address>>(mut packet: P, tables: T) -> u64 {
+    D::packet::<F, P, T>(&mut packet, &tables).to_bits()
+}
+
+#[inline(never)]
+fn unknown<D: Path, F: Family, P: Packet, T: Tables<F::Address>>(packet: P, tables: T) -> u64 {
+    D::unknown::<F, P, T>(&packet, &tables).to_bits()
+}
+
+#[inline(never)]
+fn query_in_steps<F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
+    packet: P,
+    tables: T,
+) -> u64 {
+    match Step::from_bits(query::<F, P, T>(packet, tables)) {
+        Step::Shown { peer_sends } => shown::<F, P, T>(packet, tables, peer_sends),
+        step => step.to_bits(),
+    }
+}
+
+#[inline(never)]
+fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(mut packet: P, tables: T) -> u64 {
+    icmp_query::ingress::<F, P, T>(&mut packet, &tables).to_bits()
+}
+
+#[inline(never)]
+fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: P,
+    tables: T,
+    peer_sends: bool,
+) -> u64 {
+    icmp_query::shown::<F, P, T>(&packet, &tables, peer_sends).to_bits()
+}
+
+#[inline(never)]
+fn error_in_steps<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
+    packet: P,
+    tables: T,
+) -> u64 {
+    let mut new = IcmpErrorRewrite::none();
+    let step = error::<D, F, P, T>(packet, tables, &mut new);
+    match Step::from_bits(step) {
+        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
+        Step::IcmpError if new.has_quote => {
+            let outcome = outcome(Step::from_bits(with_quote::<F, P>(packet, &new)));
+            let (packet, tables) = (&packet, &tables);
+            Step::Done(icmp_error::count_with_quote::<F, P, T>(
+                packet,
+                tables,
+                D::DIRECTION,
+                outcome,
+            ))
+            .to_bits()
+        }
+        Step::IcmpError => without_quote::<D, F, P, T>(packet, tables, &new),
+    }
+}
+
+#[inline(never)]
+fn error<D: Path, F: Family, P: Packet, T: Tables<F::Address>>(
+    packet: P,
+    tables: T,
+    new: &mut IcmpErrorRewrite<F::Address>,
+) -> u64 {
+    D::icmp_error::<F, P, T>(&packet, &tables, new).to_bits()
+}
+
+#[inline(never)]
+fn with_quote<F: Family, P: PacketMut>(mut packet: P, new: &IcmpErrorRewrite<F::Address>) -> u64 {
+    Step::Done(icmp_error::rewrite_with_quote::<F, P>(&mut packet, new)).to_bits()
+}
+
+#[inline(never)]
+fn without_quote<D: Path, F: Family, P: PacketMut, T: Tables<F::Address>>(
+    mut packet: P,
+    tables: T,
+    new: &IcmpErrorRewrite<F::Address>,
+) -> u64 {
+    let (packet, tables) = (&mut packet, &tables);
+    let outcome = icmp_error::rewrite_without_quote::<F, P, T>(packet, tables, D::DIRECTION, new);
+    Step::Done(outcome).to_bits()
+}
