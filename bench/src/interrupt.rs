@@ -1,4 +1,4 @@
-//! A signal ends a chapter at its next step, and what the chapter had made is taken down.
+//! A signal ends a suite at its next step, and what the suite had made is taken down.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ impl Interrupt {
     }
 }
 
-/// The listener for signals, once for all chapters.
+/// The listener for signals, once for all suites.
 static LISTENING: Mutex<Option<Listening>> = Mutex::new(None);
 
 #[derive(Clone)]

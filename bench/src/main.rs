@@ -1,19 +1,18 @@
 //! `cargo xtask bench`: what rewrite costs, beside what one would take in its place, in one run.
 //!
-//! A chapter measures one thing and gives tables; the report prints them as they come, and writes
+//! A suite measures one thing and gives tables; the report prints them as they come, and writes
 //! them as JSON and as a plot.
 
 mod attaching;
-mod chapter;
+mod cpu_noise;
 mod daemon;
 mod empty_program;
 mod end_to_end;
 mod growth;
+mod idle_peers;
 mod interrupt;
 mod load;
 mod loader;
-mod others;
-mod pace;
 mod per_packet;
 mod processor;
 mod progress;
@@ -21,6 +20,7 @@ mod raw_program;
 mod real_path;
 mod report;
 mod rounds;
+mod suite;
 mod text_file;
 
 use std::path::PathBuf;
@@ -30,9 +30,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use chapter::{Chapter, Effort, Setting};
-use pace::Pace;
+use cpu_noise::CpuNoise;
 use report::{Report, machine, plot, print};
+use suite::{Effort, Setting, Suite};
 use testkit::rewrite_command::Rewrite;
 
 /// Measures rewrite beside its alternatives.
@@ -43,12 +43,12 @@ use testkit::rewrite_command::Rewrite;
     after_help = "\
 Of cargo xtask's own:
       --vm <KERNEL>   Boot a series of Debian's own kernels in a virtual machine, and measure the
-                      chapter end-to-end there, with tunnels of the kernel's that this host's may lack
+                      suite end-to-end there, with tunnels of the kernel's that this host's may lack
 
 Examples:
   cargo xtask bench                      everything, in less than five minutes
   cargo xtask bench --full               more rounds, and longer ones
-  cargo xtask bench --only per-packet    one chapter
+  cargo xtask bench --only per-packet    one suite
   cargo xtask bench --patient 30         on a machine that is shared: up to half an hour longer
   cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: a few minutes"
 )]
@@ -60,9 +60,9 @@ struct Cli {
     /// disturbed, for so many minutes more than the run takes otherwise
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     patient: u32,
-    /// Only these chapters
+    /// Only these suites
     #[arg(long, value_name = "CHAPTER", value_enum)]
-    only: Vec<Chapter>,
+    only: Vec<Suite>,
     /// Where report.json and plot.svg go
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
@@ -83,16 +83,16 @@ fn run(cli: &Cli) -> Result<()> {
     let machine = machine::describe()?;
     let (rewrite, emulated) = (Rewrite::locate()?, machine.is_emulated());
     println!("{machine}");
-    let pace = Pace::find(Duration::from_mins(cli.patient.into()))?;
-    let setting = Setting { effort, rewrite, emulated, pace };
+    let cpu_noise = CpuNoise::find(Duration::from_mins(cli.patient.into()))?;
+    let setting = Setting { effort, rewrite, emulated, cpu_noise };
     let mut tables = Vec::new();
-    for chapter in Chapter::chosen(&cli.only) {
-        for table in chapter.run(&setting).with_context(|| format!("chapter {chapter:?}"))? {
+    for suite in Suite::chosen(&cli.only) {
+        for table in suite.run(&setting).with_context(|| format!("suite {suite:?}"))? {
             println!("\n{}", print::table(&table));
             tables.push(table);
         }
     }
-    let report = Report { machine, disturbance: setting.pace.disturbance(), tables };
+    let report = Report { machine, disturbance: setting.cpu_noise.disturbance(), tables };
     println!("\n{}", report.disturbance);
     std::fs::create_dir_all(&cli.out).with_context(|| format!("make {}", cli.out.display()))?;
     let json = cli.out.join("report.json");

@@ -14,13 +14,13 @@ use testkit::netns::Namespace;
 use tunnel_user::plan::attach_point::Program;
 
 use crate::attaching::attach_both;
-use crate::chapter::Setting;
 use crate::empty_program::{self, Place};
 use crate::end_to_end::{PREFIX, carries};
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
+use crate::suite::Setting;
 use crate::text_file::TextFile;
 
 /// The payload, and its port.
@@ -60,7 +60,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
             rewritten("rewrite, XDP", Program::Xdp, &["--ingress", "xdp"], setting, interrupt)?,
         ];
         let _stats = enable_stats(Stats::RunTime).context("have the kernel measure programs")?;
-        let sampler = setting.pace.sampler([processor], interrupt);
+        let sampler = setting.cpu_noise.sampler([processor], interrupt);
         let rounds = setting.effort.choose(5, 15);
         let duration = Duration::from_millis(setting.effort.choose(300, 1000));
         let mut samples: Vec<Samples> = variants.iter().map(|_| Default::default()).collect();

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use fuzz::told::assert_refusal;
-use fuzz::written;
+use fuzz::expect::assert_refusal;
+use fuzz::render;
 use libfuzzer_sys::fuzz_target;
-use tunnel_user::config::{Claim, Cluster, check_members, parse};
+use tunnel_user::config::{AddressClaims, Cluster, check_members, parse};
 
 fuzz_target!(|text: &str| {
     match parse(Path::new("cluster.toml"), text) {
@@ -19,10 +19,10 @@ fuzz_target!(|text: &str| {
 fn assert_sound(cluster: &Cluster) {
     assert!(cluster.members().len() >= 2);
     assert!(cluster.into_iter().all(|member| member.mappings().next().is_some()));
-    let claims: Vec<Claim> = cluster.into_iter().map(Claim::from).collect();
+    let claims: Vec<AddressClaims> = cluster.into_iter().map(AddressClaims::from).collect();
     assert_eq!(check_members(&claims), []);
 
-    let text = written::file(cluster);
+    let text = render::file(cluster);
     let again = parse(Path::new("again.toml"), &text).expect("it was right before");
     let [again] = again.all() else { panic!("one network") };
     assert_eq!(again.bypass(), cluster.bypass());

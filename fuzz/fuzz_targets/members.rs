@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use fuzz::expect::assert_refusal;
 use fuzz::expected::{Entry, Range, is_right};
 use fuzz::maps;
-use fuzz::told::assert_refusal;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use tunnel_user::config::{Member, parse};
@@ -106,7 +106,7 @@ fuzz_target!(|file: File| {
         Ok(clusters) => {
             let [cluster] = clusters.all() else { panic!("one network") };
             assert!(is_right(&file.members, &file.bypass), "taken:\n{text}");
-            maps::assert_told_back(cluster);
+            maps::assert_same_after_reading(cluster);
             assert_eq!(cluster.bypass().len(), file.bypass.len());
             assert_eq!(cluster.members().len(), file.members.len());
             for (member, entry) in cluster.members().iter().zip(&file.members) {

@@ -10,19 +10,19 @@ use tunnel_common::bypass::CLUSTER;
 use tunnel_common::local_members::LocalMember;
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
-use tunnel_user::dataplane::record::{decode_self, encode_self, padded, text};
+use tunnel_user::dataplane::record::{decode_local, encode_local, padded, text};
 use tunnel_user::model::MemberName;
 use tunnel_user::plan::bypass::{self, BypassTable};
-use tunnel_user::plan::former::Formers;
 use tunnel_user::plan::handover::Handover;
 use tunnel_user::plan::identity::{Identity, OwnMember};
 use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{Change, PeerTable, PeerTables, changes, tables};
+use tunnel_user::plan::previous_underlays::PreviousUnderlays;
 use tunnel_user::plan::range::Address;
 use tunnel_user::plan::running_peers::{RunningPeer, running};
 use tunnel_user::plan::settings::{InterfaceSettings, settings};
 use tunnel_user::plan::vlan::Vlan;
-use tunnel_user::plan::{selves, slots};
+use tunnel_user::plan::{local_tables, slots};
 
 fuzz_target!(|pinned: Pinned| {
     let names: BTreeMap<u32, MemberName> =
@@ -31,15 +31,15 @@ fuzz_target!(|pinned: Pinned| {
     let peers = running(&pinned.peers, &names, &rules);
     assert_all_shown(&peers, &pinned.peers, &names, &rules);
 
-    let selves = pinned.selves.iter().filter_map(own_member).collect();
+    let local = pinned.local.iter().filter_map(own_member).collect();
     let membership = Membership {
-        identity: Identity::new(selves),
+        identity: Identity::new(local),
         peers: peers.into_iter().map(|running| running.peer).collect(),
         bypass: rules.get(&CLUSTER).cloned().unwrap_or_default(),
     };
     let interface = InterfaceSettings::of(&membership, 14, Vlan::None, &[]);
     let _ = settings(&membership, &interface, true);
-    let _ = selves::tables(&membership.identity, &Formers::new());
+    let _ = local_tables::tables(&membership.identity, &PreviousUnderlays::new());
     let slots = slots::assign(&names, membership.peers.iter().map(|peer| &peer.name));
     let handover = Handover { now: 1_000, drain: 30, ..Handover::default() };
     let wanted = tables(&membership, &slots.by_name, 1);
@@ -60,17 +60,17 @@ fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
             Some(name)
         }
         Err(problem) => {
-            fuzz::told::assert_told(&problem, &problem.help());
+            fuzz::expect::assert_explained(&problem, &problem.help());
             None
         }
     }
 }
 
 fn own_member(record: &LocalMember) -> Option<OwnMember> {
-    let (own, added) = decode_self(record).ok()?;
+    let (own, added) = decode_local(record).ok()?;
     assert!(added.iter().all(|private| own.mappings().any(|m| m.private() == *private)));
     let added: BTreeSet<_> = added.into_iter().collect();
-    let (again, added_again) = decode_self(&encode_self(&own, &added)).expect("a right name");
+    let (again, added_again) = decode_local(&encode_local(&own, &added)).expect("a right name");
     assert_eq!(again, own);
     assert_eq!(added_again.into_iter().collect::<BTreeSet<_>>(), added);
     Some(own)

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use fuzz::told::assert_told;
+use fuzz::expect::assert_explained;
 use libfuzzer_sys::fuzz_target;
 use tunnel_user::model::{
     BypassRule, Family, MemberName, Prefix, parse_private, parse_public, parse_underlay,
@@ -34,7 +34,7 @@ fn prefix(text: &str) {
             assert_eq!(Prefix::new(address, prefix.length()), Ok(prefix));
         }
         Err(problem) => {
-            assert_told(&problem, &problem.help());
+            assert_explained(&problem, &problem.help());
             assert!(address.is_err() || text.contains('/'), "{text:?}: {problem}");
         }
     }
@@ -55,7 +55,7 @@ fn in_a_role(text: &str) {
                 assert!(!address.is_loopback() && !address.is_multicast());
                 assert!(!address.is_unspecified() && range.length() >= 8);
             }
-            Err(problem) => assert_told(&problem, &problem.help()),
+            Err(problem) => assert_explained(&problem, &problem.help()),
         }
     }
 }
@@ -72,7 +72,7 @@ fn bypass_rule(text: &str) {
         }
         Err(problem) => {
             assert!(!is_right, "{text:?}: {problem}");
-            assert_told(&problem, &problem.help());
+            assert_explained(&problem, &problem.help());
         }
     }
 }
@@ -88,7 +88,7 @@ fn member_name(text: &str) {
         }
         Err(problem) => {
             assert!(!is_right, "{text:?}: {problem}");
-            assert_told(&problem, &problem.help());
+            assert_explained(&problem, &problem.help());
         }
     }
 }

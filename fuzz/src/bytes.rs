@@ -20,8 +20,8 @@ pub struct Pinned {
     pub names: BTreeMap<u32, [u8; NAME_LEN]>,
     /// The keys of `bypass`.
     pub bypass: Vec<BypassKey>,
-    /// `selves`.
-    pub selves: Vec<LocalMember>,
+    /// `local`.
+    pub local: Vec<LocalMember>,
 }
 
 impl<'a> Arbitrary<'a> for Pinned {
@@ -31,7 +31,7 @@ impl<'a> Arbitrary<'a> for Pinned {
             peers: PeerTables { v4: table(input)?, v6: table(input)? },
             names: names.into_iter().collect(),
             bypass: some(input, key)?,
-            selves: some(input, own_member)?,
+            local: some(input, own_member)?,
         })
     }
 }

@@ -2,7 +2,7 @@
 //! broken: that is how it tells the fuzzer.
 
 pub mod bytes;
+pub mod expect;
 pub mod expected;
 pub mod maps;
-pub mod told;
-pub mod written;
+pub mod render;

@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 use tunnel_user::config::{Cluster, Member};
 use tunnel_user::plan::identity::{Identity, OwnMember};
 use tunnel_user::plan::membership::Membership;
-use tunnel_user::plan::peer_tables::{self, SETTLING};
+use tunnel_user::plan::peer_tables::{self, GRACE_PERIOD};
 use tunnel_user::plan::{bypass, running_peers, slots};
 
 /// The maps tell of the peers that they were made from, whichever member this host is.
 ///
 /// # Panics
 /// If it is not.
-pub fn assert_told_back(cluster: &Cluster) {
+pub fn assert_same_after_reading(cluster: &Cluster) {
     for own in cluster.members() {
-        assert_told_back_to(cluster, own);
+        assert_same_after_reading_to(cluster, own);
     }
 }
 
-fn assert_told_back_to(cluster: &Cluster, own: &Member) {
+fn assert_same_after_reading_to(cluster: &Cluster, own: &Member) {
     let identity = Identity::new(vec![OwnMember::from(own)]);
     // Refused where a peer has no family in common with this host.
     let Ok((membership, _)) = Membership::of(cluster, identity) else { return };
     let slots = slots::assign(&BTreeMap::new(), membership.peers.iter().map(|peer| &peer.name));
-    let tables = peer_tables::tables(&membership, &slots.by_name, SETTLING);
+    let tables = peer_tables::tables(&membership, &slots.by_name, GRACE_PERIOD);
     let rules = bypass::table(&membership, &slots.by_name);
     let names = slots.by_name.into_iter().map(|(name, slot)| (slot, name)).collect();
     let found = running_peers::running(&tables, &names, &rules);

@@ -25,7 +25,7 @@ pub enum Mark {
     /// To who answers, one of them is a former address.
     ShownFormer,
     /// Its sender holds both addresses to be the current ones, and sends between them. Nobody answers that.
-    Settled,
+    Announced,
 }
 
 impl Mark {
@@ -37,7 +37,7 @@ impl Mark {
             Self::Asked => [0x00, 0x00, 0xff, 0xff],
             Self::Shown => [0xff, 0xff, 0x00, 0x00],
             Self::ShownFormer => [0x00, 0xff, 0xff, 0x00],
-            Self::Settled => [0xff, 0x00, 0x00, 0xff],
+            Self::Announced => [0xff, 0x00, 0x00, 0xff],
         }
     }
 
@@ -49,7 +49,7 @@ impl Mark {
             [0x00, 0x00, 0xff, 0xff] => Some(Self::Asked),
             [0xff, 0xff, 0x00, 0x00] => Some(Self::Shown),
             [0x00, 0xff, 0xff, 0x00] => Some(Self::ShownFormer),
-            [0xff, 0x00, 0x00, 0xff] => Some(Self::Settled),
+            [0xff, 0x00, 0x00, 0xff] => Some(Self::Announced),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ pub const fn is_magic(octets: [u8; MAGIC.len()]) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Settled];
+    const ALL: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Announced];
 
     /// The sum of RFC 1071.
     fn sum(octets: &[u8]) -> u16 {

@@ -28,10 +28,10 @@ pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bo
     }
 }
 
-/// [`tunnel_ebpf::tables::Tables::settle`]. The loader finds an entry that it replaces meanwhile awaited at its next
+/// [`tunnel_ebpf::tables::Tables::note_shown`]. The loader finds an entry that it replaces meanwhile awaited at its next
 /// look.
 #[inline(never)]
-pub fn settle<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
+pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     let address = F::Address::from_octets(*public);
     let Some(shared) = PinnedMaps::<F>::single(address) else { return false };
     // SAFETY: as in [`PinnedMaps`], of all entries.

@@ -240,8 +240,8 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
-    fn settle(&self, public: F::Address, peer_sends: bool) -> bool {
-        peer_notes::settle::<F>(&public.octets(), peer_sends)
+    fn note_shown(&self, public: F::Address, peer_sends: bool) -> bool {
+        peer_notes::note_shown::<F>(&public.octets(), peer_sends)
     }
 
     #[inline(always)]

@@ -69,7 +69,7 @@ pub trait Tables<A: Address> {
     /// The peer that has the single public address `public` has shown that it holds the pair of addresses of the
     /// entry there: from now on, packets to it go between them. If the peer sends between them, it is awaited no
     /// longer. False if the entry could not be written.
-    fn settle(&self, public: A, peer_sends: bool) -> bool;
+    fn note_shown(&self, public: A, peer_sends: bool) -> bool;
 
     /// Notes in the peer's entries under both its addresses that there are such flows with it.
     fn set_public_flows(&self, private: A, public: A);

@@ -24,8 +24,8 @@ use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::Held;
 
-use cli::peer::{By, PeerCommand};
-use cli::{ApplyArgs, Cli, Command};
+use cli::peer::{NetworkArg, PeerCommand};
+use cli::{ApplyArgs, Cli, Command, IngressArg};
 use output::{as_json, progress, say, watch};
 
 /// Something is not as it should be, though the command did its work.
@@ -173,7 +173,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             say(&output::trial::confirmed(&trial))?;
         }
         Command::Check { config, self_names, ingress } => {
-            let checking = check::run(&config, &self_names, ingress.wanted());
+            let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
@@ -216,8 +216,8 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
             let bypass = bypass.into_iter().collect();
             (Edit::Add { name, private, public, direct, bypass }, on)
         }
-        PeerCommand::Set { peer, by: By { network: Some(network), .. }, .. } => {
-            let which = peer.map_or(switch::Which::All, switch::Which::One);
+        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
+            let which = peer.map_or(switch::Selection::All, switch::Selection::One);
             let switching = switch::run(&which, &network);
             return say(&output::peers::switched(&progress::during("switching", switching).await?));
         }

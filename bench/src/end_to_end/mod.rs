@@ -11,12 +11,12 @@ mod variants;
 
 use anyhow::{Context as _, Result};
 
-use crate::chapter::Setting;
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::Table;
 use crate::rounds::{Samples, Turn, interleave};
+use crate::suite::Setting;
 use place::Place;
 use traffic::Traffic;
 use variants::Variant;
@@ -57,7 +57,7 @@ fn measure(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let effort = setting.effort;
-    let sampler = setting.pace.sampler([processor], interrupt);
+    let sampler = setting.cpu_noise.sampler([processor], interrupt);
     let rounds = if setting.emulated { effort.choose(3, 9) } else { effort.choose(5, 15) };
     interleave(rounds, Traffic::ALL.len(), places.len(), |Turn { round, case, variant }| {
         let (traffic, place) = (Traffic::ALL[case], &places[variant]);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::chapter::Effort;
 use crate::load::{Link, bulk, connections, datagrams, request_response};
+use crate::suite::Effort;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::chapter::Setting;
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::rounds::{Samples, Turn, interleave, ratios};
+use crate::suite::Setting;
 use place::{Place, Way};
 
 /// Numbers of peers; the others are compared with the first.
@@ -48,7 +48,7 @@ fn connect(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let processor = Processor::choose()?;
-    let sampler = setting.pace.sampler([processor], interrupt);
+    let sampler = setting.cpu_noise.sampler([processor], interrupt);
     let (rounds, time) = setting.effort.choose((7, 400), (20, 1000));
     interleave(rounds, places.len(), PEERS.len(), |Turn { round, case, variant }| {
         let place = &places[case][variant];
@@ -66,7 +66,7 @@ fn attach(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Samples>> {
-    let sampler = setting.pace.sampler(Processor::all()?, interrupt);
+    let sampler = setting.cpu_noise.sampler(Processor::all()?, interrupt);
     let rounds = setting.effort.choose(5, 20);
     let attached: Vec<_> =
         places.iter().flatten().filter(|place| place.way == Way::Rewrite).collect();

@@ -9,8 +9,8 @@ use testkit::rewrite_command::Rewrite;
 use super::trick;
 use crate::attaching::{attach, attach_both, detach};
 use crate::end_to_end::{PREFIX, carries, iptables};
+use crate::idle_peers;
 use crate::load::{Link, connections};
-use crate::others;
 use crate::processor::Processor;
 use crate::text_file::TextFile;
 
@@ -50,7 +50,7 @@ impl Place {
     /// Sets it up on both hosts and tries it out.
     pub fn new(way: Way, peers: u32, rewrite: &Rewrite) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
-        let cluster = TextFile::with(&(lab.cluster_toml() + &others::members(peers)))?;
+        let cluster = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(peers)))?;
         match way {
             Way::Rewrite => attach_both(rewrite, &lab, &cluster, &[])?,
             Way::Iptables => trick::set_up(&lab, peers)?,

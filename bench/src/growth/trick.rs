@@ -7,7 +7,7 @@ use testkit::iptables_trick::{self, Host};
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
 use crate::end_to_end::iptables;
-use crate::others::{Other, others};
+use crate::idle_peers::{IdlePeer, idle_peers};
 use crate::text_file::TextFile;
 
 /// Sets it up on both hosts, with the rules for each other behind those for all other peers.
@@ -26,7 +26,7 @@ pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
 
 /// The input of iptables-restore.
 fn rules(own: &Host, peers: u32) -> String {
-    let rules = others(peers).flat_map(|Other { private, public }| {
+    let rules = idle_peers(peers).flat_map(|IdlePeer { private, public }| {
         let [private, public] = [private, public].map(IpAddr::V4);
         // By which router the peer is reached, nobody asks.
         iptables_trick::rules(own, &Host { private, public, gateway: public })
@@ -38,10 +38,10 @@ fn rules(own: &Host, peers: u32) -> String {
 /// The input of `ip -batch`.
 fn routes(own: &Host, peers: u32) -> String {
     let Host { private: src, gateway, .. } = own;
-    let route = |Other { private, .. }| {
+    let route = |IdlePeer { private, .. }| {
         format!("route add {private} via {gateway} dev {PUBLIC_INTERFACE} src {src}\n")
     };
-    others(peers).map(route).collect()
+    idle_peers(peers).map(route).collect()
 }
 
 #[cfg(test)]

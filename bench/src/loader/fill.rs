@@ -11,11 +11,11 @@ use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 use tunnel_user::dataplane::table::{BatchSupport, Table as Entries};
 
-use crate::chapter::Setting;
 use crate::interrupt::Interrupt;
 use crate::per_packet::{Octets as _, entries};
 use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
+use crate::suite::Setting;
 
 /// The ways, and what the table calls them.
 const WAYS: [(BatchSupport, &str); 2] =
@@ -28,7 +28,7 @@ pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Tab
         (0..count).flat_map(of_peer).map(|(address, peer)| (PeerKey { address }, peer)).collect();
     let members: Vec<_> = (0..count).map(|slot| (slot, member(slot))).collect();
     let mut samples: [Vec<f64>; 2] = Default::default();
-    let sampler = setting.pace.sampler(Processor::all()?, interrupt);
+    let sampler = setting.cpu_noise.sampler(Processor::all()?, interrupt);
     for _ in 0..setting.effort.choose(3, 11) {
         for ((way, _), samples) in WAYS.iter().zip(&mut samples) {
             let measure = || fill(*way, &entries, &members);

@@ -11,14 +11,14 @@ use testkit::netns::Namespace;
 use testkit::rewrite_command::Rewrite;
 
 use crate::attaching::{attach, detach};
-use crate::chapter::Setting;
+use crate::cpu_noise::Sampler;
 use crate::end_to_end::PREFIX;
+use crate::idle_peers;
 use crate::interrupt::cleanly;
-use crate::others;
-use crate::pace::Sampler;
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
+use crate::suite::Setting;
 use crate::text_file::TextFile;
 
 /// A large number of peers.
@@ -35,16 +35,16 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         progress.at("making a lab");
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let few = TextFile::with(&lab.cluster_toml())?;
-        let many = TextFile::with(&(lab.cluster_toml() + &others::members(MANY)))?;
+        let many = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(MANY)))?;
         let (rewrite, host) = (&setting.rewrite, &lab.a);
-        let sampler = setting.pace.sampler(Processor::all()?, interrupt);
+        let sampler = setting.cpu_noise.sampler(Processor::all()?, interrupt);
         progress.at("attaching with one peer");
         let rounds = setting.effort.choose(9, 31);
         let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
         // Too long for a moment in which nothing disturbs it: no processor is looked at.
-        let sampler = setting.pace.sampler([], interrupt);
+        let sampler = setting.cpu_noise.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("looking at the maps of a million peers");
         attach(rewrite, host, &many, &["--no-routes"])?;

@@ -11,7 +11,7 @@ use tunnel_common::maps;
 use tunnel_user::dataplane::object::EBPF_OBJECT;
 
 use super::{Empty, RUNS, nanoseconds};
-use crate::pace::Sampler;
+use crate::cpu_noise::Sampler;
 use crate::raw_program::{self, Instruction};
 use crate::report::{Better, Row, Spread, Table};
 

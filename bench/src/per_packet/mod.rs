@@ -20,13 +20,13 @@ use self::cycle::Members;
 pub use self::host::entries;
 use self::host::{Host, type_of};
 pub use self::octets::Octets;
-use crate::chapter::{Effort, Setting};
+use crate::cpu_noise::Sampler;
 use crate::empty_program;
 use crate::interrupt::cleanly;
-use crate::pace::Sampler;
 use crate::processor::Processor;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
+use crate::suite::{Effort, Setting};
 
 /// Runs of one sample: an odd number, so that the hot cycle does not end where it began. A cold one goes
 /// on where the one before ended, so that no member comes twice before all have come.
@@ -39,7 +39,7 @@ const RUNS: u32 = 100_001;
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
-        let sampler = setting.pace.sampler([processor], interrupt);
+        let sampler = setting.cpu_noise.sampler([processor], interrupt);
         processor.run(|| measure(setting.effort, &sampler))
     })
 }

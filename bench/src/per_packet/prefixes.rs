@@ -15,10 +15,10 @@ use super::cases::{Carries, Families, ipv4, ipv6};
 use super::host::{Host, entries, type_of};
 use super::octets::Octets;
 use super::{Empty, columns, nanoseconds};
-use crate::chapter::Effort;
-use crate::pace::Sampler;
+use crate::cpu_noise::Sampler;
 use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
+use crate::suite::Effort;
 
 /// Calls of one sample, which is their median.
 const CALLS: usize = 2_000;

@@ -8,7 +8,7 @@ mod sample;
 
 use serde::Serialize;
 
-use crate::pace::Disturbance;
+use crate::cpu_noise::Disturbance;
 
 pub use machine::Machine;
 

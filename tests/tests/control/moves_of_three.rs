@@ -46,7 +46,7 @@ fn attach(rewrite: &Rewrite, host: &Namespace, file: &Path) -> Result<String> {
 }
 
 /// Waits until `host` has seen each of its peers where the file says.
-fn wait_until_settled(rewrite: &Rewrite, host: &Namespace) -> Result<()> {
+fn wait_until_all_have_shown(rewrite: &Rewrite, host: &Namespace) -> Result<()> {
     wait_until("the hosts to see each other there", PATIENCE, || {
         let status: Value = serde_json::from_str(&rewrite.run(host, &["status", "--json"])?)?;
         let peers = status["interfaces"][0]["peers"].as_array().cloned().unwrap_or_default();
@@ -87,7 +87,7 @@ fn three_hosts_move_in_one_revision_in_each_order() -> Result<()> {
             thread::sleep(apart);
         }
         for host in hosts {
-            wait_until_settled(&rewrite, host)?;
+            wait_until_all_have_shown(&rewrite, host)?;
         }
         // All that was under way between the former addresses has arrived.
         traffic.require_progress("all have seen each other")?;

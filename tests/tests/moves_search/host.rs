@@ -19,15 +19,15 @@ use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::pipeline::handle_in_place;
 use tunnel_ebpf::tables::{FlowAction, Tables};
 use tunnel_user::config;
-use tunnel_user::plan::awaited::settled;
-use tunnel_user::plan::former::{self, Before, Formers};
+use tunnel_user::plan::awaited::shown;
 use tunnel_user::plan::handover::Handover;
 use tunnel_user::plan::identity::Identity;
+use tunnel_user::plan::local_tables::{self, LocalTables};
 use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::move_notices::{To, notices};
 use tunnel_user::plan::peer_tables::{self, Change, PeerTable, PeerTables, changes};
+use tunnel_user::plan::previous_underlays::{self, Before, PreviousUnderlays};
 use tunnel_user::plan::range::{Address, Range};
-use tunnel_user::plan::selves::{self, SelfTables};
 use tunnel_user::plan::slots::ByName;
 
 use crate::packet::{Frame, Octets};
@@ -64,8 +64,8 @@ pub fn membership(file: &[u8], own: usize) -> Membership {
     let clusters = config::parse(Path::new("file"), &text).expect("a file");
     let [cluster] = clusters.all() else { panic!("one cluster") };
     let name = format!("h{own}");
-    let selves = cluster.members().iter().filter(|member| member.name.as_str() == name);
-    let identity = Identity::new(selves.map(Into::into).collect());
+    let local = cluster.members().iter().filter(|member| member.name.as_str() == name);
+    let identity = Identity::new(local.map(Into::into).collect());
     Membership::of(cluster, identity).expect("peers").0
 }
 
@@ -80,8 +80,8 @@ pub struct Host {
     pub held: Vec<u8>,
     identity: Identity,
     peers: PeerTable<Octets>,
-    selves: SelfTables,
-    formers: Formers,
+    local: LocalTables,
+    previous_underlays: PreviousUnderlays,
     /// The changes of the peers' entries that the loader has yet to make.
     pending: Vec<Change<Octets>>,
 }
@@ -91,10 +91,10 @@ impl Host {
     pub fn new(file: &[u8], own: usize) -> Self {
         let membership = membership(file, own);
         let peers = peer_tables::tables(&membership, &slots(&membership), 0).v4;
-        let (identity, formers) = (membership.identity, Formers::new());
-        let selves = selves::tables(&identity, &formers);
+        let (identity, previous_underlays) = (membership.identity, PreviousUnderlays::new());
+        let local = local_tables::tables(&identity, &previous_underlays);
         let (held, pending) = (vec![file[own]], Vec::new());
-        Self { own, file: 0, held, identity, peers, selves, formers, pending }
+        Self { own, file: 0, held, identity, peers, local, previous_underlays, pending }
     }
 
     /// Begins to go by a file: its own addresses count, and its peers' entries are to follow.
@@ -110,12 +110,15 @@ impl Host {
 
     fn follow(&mut self, membership: &Membership, fault: Option<Fault>) {
         let held: Vec<IpAddr> = self.held.iter().map(|last| public(*last).into()).collect();
-        let before = Before { identity: &self.identity, formers: &self.formers };
-        let formers = former::former(before, &membership.identity, &held);
-        let own = former::own_move(&self.identity, &membership.identity, &formers);
-        let single = formers.values().flatten();
-        let own_formers = single.map(|former| former.0.address()).collect();
-        let handover = Handover { now: NOW, drain: DRAIN, own, own_formers, ..Handover::default() };
+        let before =
+            Before { identity: &self.identity, previous_underlays: &self.previous_underlays };
+        let previous_underlays = previous_underlays::find(before, &membership.identity, &held);
+        let own =
+            previous_underlays::own_move(&self.identity, &membership.identity, &previous_underlays);
+        let single = previous_underlays.values().flatten();
+        let own_previous = single.map(|former| former.0.address()).collect();
+        let handover =
+            Handover { now: NOW, drain: DRAIN, own, own_previous, ..Handover::default() };
         let wanted = peer_tables::tables(membership, &slots(membership), 0);
         let current = PeerTables { v4: self.peers.clone(), ..PeerTables::default() };
         let mut next = handover.successor(&current, &wanted).v4;
@@ -131,8 +134,8 @@ impl Host {
         self.pending = changes(&self.peers, &next);
         self.pending.reverse();
         self.identity = membership.identity.clone();
-        self.selves = selves::tables(&self.identity, &formers);
-        self.formers = formers;
+        self.local = local_tables::tables(&self.identity, &previous_underlays);
+        self.previous_underlays = previous_underlays;
     }
 
     /// The loader has changes to make.
@@ -146,13 +149,13 @@ impl Host {
             self.make(change);
         }
         if self.pending.is_empty() {
-            self.settle();
+            self.note_shown();
         }
     }
 
     /// The loader gives an end to what peers have shown to need no longer.
-    pub fn settle(&mut self) {
-        for change in settled(&self.peers, NOW, DRAIN) {
+    pub fn note_shown(&mut self) {
+        for change in shown(&self.peers, NOW, DRAIN) {
             self.make(change);
         }
     }
@@ -170,7 +173,7 @@ impl Host {
     }
 
     /// The interface loses all addresses but that of the file, and the loader follows.
-    pub fn lose_formers(&mut self, file: &[u8]) {
+    pub fn lose_previous_underlays(&mut self, file: &[u8]) {
         self.held = vec![file[self.own]];
         self.follow(&membership(file, self.own), None);
         while self.is_changing() {
@@ -188,11 +191,11 @@ impl Host {
             let all = notices(to, &tables, &self.identity).into_iter();
             all.map(move |notice| ([notice.from, notice.to].map(|at| octets(at).address), mark))
         };
-        of(To::Awaited, Mark::Asked).chain(of(To::Settled, Mark::Settled)).collect()
+        of(To::Awaited, Mark::Asked).chain(of(To::Shown, Mark::Announced)).collect()
     }
 
     /// Packets to each peer go between the addresses of this file, and former addresses are over.
-    pub fn is_settled(&self, file: &[u8]) -> bool {
+    pub fn is_at_rest(&self, file: &[u8]) -> bool {
         let is_current = |peer: &Peer<Octets>| {
             peer.public == public(file[usize::from(peer.private[3])])
                 && peer.local_underlay == public(file[self.own])
@@ -221,7 +224,7 @@ impl Host {
                 Change::Remove(range) => key.extend(range.address),
             }
         }
-        for former in self.formers.values().flatten() {
+        for former in self.previous_underlays.values().flatten() {
             key.extend(former.0.to_string().bytes());
         }
         key
@@ -235,8 +238,8 @@ impl Host {
                 .iter()
                 .map(|(range, peer)| (range.address, Place::new(*peer)))
                 .collect(),
-            selves: &self.selves,
-            has_moved: !self.formers.is_empty(),
+            local: &self.local,
+            has_moved: !self.previous_underlays.is_empty(),
             shown: RefCell::new(None),
         };
         let outcome = handle_in_place::<V4, _, _>(direction, packet, &tables);
@@ -273,7 +276,7 @@ impl Place {
 
 struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
-    selves: &'a SelfTables,
+    local: &'a LocalTables,
     has_moved: bool,
     /// The entry that a notice asks for, and true if the peer sends so.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
@@ -311,7 +314,7 @@ impl Tables<Words<1>> for &HostTables<'_> {
     }
 
     fn local_range(&self, address: Words<1>) -> Option<&LocalRange<Octets>> {
-        self.selves.v4.get(&Range { address: address.octets(), length: 32 })
+        self.local.v4.get(&Range { address: address.octets(), length: 32 })
     }
 
     fn guarded(&self) -> Words<1> {
@@ -337,7 +340,7 @@ impl Tables<Words<1>> for &HostTables<'_> {
         panic!("single peers are told by notices");
     }
 
-    fn settle(&self, public: Words<1>, peer_sends: bool) -> bool {
+    fn note_shown(&self, public: Words<1>, peer_sends: bool) -> bool {
         let Ok(Some(shown)) = self.peer(public).found() else { return false };
         if shown.role() == ROLE_PUBLIC && shown.is_awaited() {
             *self.shown.borrow_mut() = Some((shown.agreed(public), peer_sends));

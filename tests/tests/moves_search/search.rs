@@ -255,7 +255,7 @@ impl Search<'_> {
         }
     }
 
-    /// A notice of a host that is settled changes something where its peer waits for it.
+    /// A notice of a host at rest changes something where its peer waits for it.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -284,7 +284,7 @@ impl Search<'_> {
                 if !matches!(sent, Some((false, _))) {
                     self.tell(state, format!("the answer {route:?} becomes {sent:?}"));
                 }
-                if mark == Mark::Settled {
+                if mark == Mark::Announced {
                     return next;
                 }
                 let (is_request, mark) = (false, number(mark));
@@ -328,16 +328,16 @@ impl Search<'_> {
             }
             let drained = self.with(state, index, Host::drain);
             self.reach(drained);
-            let settled = self.with(state, index, Host::settle);
-            self.reach(settled);
+            let rested = self.with(state, index, Host::note_shown);
+            self.reach(rested);
         }
         let last = self.scenario.files.len() - 1;
         let file = self.scenario.files[last].clone();
         let is_at_rest =
-            |host: &Host| host.file == last && !host.is_changing() && host.is_settled(&file);
+            |host: &Host| host.file == last && !host.is_changing() && host.is_at_rest(&file);
         if state.notices.is_empty() && state.hosts.iter().all(|id| is_at_rest(self.host(*id))) {
             for index in 0..state.hosts.len() {
-                let next = self.with(state, index, |host| host.lose_formers(&file));
+                let next = self.with(state, index, |host| host.lose_previous_underlays(&file));
                 self.reach(next);
             }
         }
@@ -365,11 +365,11 @@ impl Search<'_> {
         }
         for index in 0..at.hosts.len() {
             at = self.with(&at, index, |host| {
-                host.settle();
+                host.note_shown();
                 host.drain();
             });
         }
-        let rests = at.hosts.iter().all(|id| self.host(*id).is_settled(&file));
+        let rests = at.hosts.iter().all(|id| self.host(*id).is_at_rest(&file));
         self.rests.insert(state.hosts.clone(), rests);
         if !rests {
             self.tell(&at, "it does not come to rest".into());
@@ -377,7 +377,7 @@ impl Search<'_> {
     }
 }
 
-const MARKS: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Settled];
+const MARKS: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Announced];
 
 /// The place in [`MARKS`].
 fn number(mark: Mark) -> u8 {

@@ -103,7 +103,7 @@ pub struct Peer {
     /// True if packets from its private address are let through.
     pub is_direct: bool,
     /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
-    pub settled_at: u32,
+    pub grace_until: u32,
     /// Its own bypass rules: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
 }
@@ -119,7 +119,7 @@ impl Peer {
             is_unaware: false,
             awaited: None,
             is_direct: false,
-            settled_at: 0,
+            grace_until: 0,
             bypass: Vec::new(),
         }
     }
@@ -183,7 +183,7 @@ pub struct Cluster {
     /// The link that the programs are on.
     pub link: Link,
     /// One in each family, unless it is a gateway.
-    pub selves: Vec<Own>,
+    pub local: Vec<Own>,
     /// True if the programs look for this host's ranges in maps of their own.
     pub is_gateway: bool,
     /// All others.
@@ -197,7 +197,7 @@ pub struct Cluster {
 impl Cluster {
     /// The private addresses that no packet from outside has. A gateway looks for its own in maps.
     pub fn guarded(&self) -> impl Iterator<Item = IpAddr> {
-        let own = self.selves.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
+        let own = self.local.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
         own.map(|own| own.private.first)
     }
 
@@ -242,7 +242,7 @@ impl Cluster {
     }
 
     /// True if `underlay` is one of this host's underlay addresses of now.
-    pub fn is_of_now(&self, underlay: IpAddr) -> bool {
+    pub fn is_current(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
 
@@ -253,7 +253,7 @@ impl Cluster {
 
     /// True if this host has underlay addresses from before it moved.
     pub fn has_moved(&self) -> bool {
-        self.selves.iter().any(|own| own.former.is_some())
+        self.local.iter().any(|own| own.former.is_some())
     }
 
     /// The addresses between which packets to the single `peer` go at the start.
@@ -265,7 +265,7 @@ impl Cluster {
     pub fn current_pair(&self, peer: &Peer) -> Pair {
         let public = peer.public.first;
         let is_family = |own: &&Own| own.private.first.is_ipv4() == public.is_ipv4();
-        let own = self.selves.iter().filter(|_| !self.is_gateway).find(is_family);
+        let own = self.local.iter().filter(|_| !self.is_gateway).find(is_family);
         Pair { underlay: own.map(|own| own.underlay.first), public }
     }
 
@@ -275,7 +275,7 @@ impl Cluster {
             let mut ranges = own.underlay_ranges().chain([own.private]);
             ranges.any(|range| range.contains(address))
         };
-        self.selves.iter().filter(of_self).max_by_key(|own| own.private.length)
+        self.local.iter().filter(of_self).max_by_key(|own| own.private.length)
     }
 
     /// The public address of `private`, which is the peer's; nothing if another member has it.

@@ -58,9 +58,9 @@ fn one_host() -> Vec<Own> {
 }
 
 fn cluster(name: &'static str, peers: Vec<Peer>) -> Cluster {
-    let (link, selves) = (Link::Ethernet, one_host());
+    let (link, local) = (Link::Ethernet, one_host());
     let (is_gateway, handles_tags, bypass) = (false, true, Vec::new());
-    Cluster { name, link, selves, is_gateway, handles_tags, peers, bypass }
+    Cluster { name, link, local, is_gateway, handles_tags, peers, bypass }
 }
 
 fn three_hosts() -> Vec<Peer> {
@@ -100,7 +100,7 @@ fn prefixes() -> Cluster {
 
 /// A gateway for two hosts, a network, and one that has its public address for itself.
 fn gateway() -> Cluster {
-    let selves = vec![
+    let local = vec![
         own("10.0.0.1", "198.51.100.1"),
         own("10.0.0.9", "198.51.100.9"),
         own("10.0.8.0/22", "198.51.96.0/22"),
@@ -113,9 +113,9 @@ fn gateway() -> Cluster {
     peers[3].bypass = vec![(UDP, 50001)];
     peers[4].is_direct = true;
     peers[3].former = draining("203.0.113.99");
-    peers[3].settled_at = u32::MAX;
+    peers[3].grace_until = u32::MAX;
     peers[9].bypass = vec![(UDP_LITE, 53)];
-    Cluster { selves, is_gateway: true, ..cluster("gateway", peers) }
+    Cluster { local, is_gateway: true, ..cluster("gateway", peers) }
 }
 
 /// Rules for all and rules for one.
@@ -134,12 +134,12 @@ fn moving() -> Cluster {
     peers.push(Peer::new(4, "fd00::5", "2001:db8:b::5"));
     peers[0].is_direct = true;
     peers[1].is_direct = true;
-    peers[1].settled_at = u32::MAX;
+    peers[1].grace_until = u32::MAX;
     peers[2].former = lasting("203.0.113.33");
-    peers[2].settled_at = u32::MAX;
+    peers[2].grace_until = u32::MAX;
     peers[2].awaited = between("198.51.100.2", "203.0.113.33");
-    peers[3].settled_at = 1;
-    peers[4].settled_at = 1;
+    peers[3].grace_until = 1;
+    peers[4].grace_until = 1;
     peers[4].is_direct = true;
     peers[4].former = drained("203.0.113.55");
     peers[5].former = lasting("2001:db8:b::55");
@@ -150,7 +150,7 @@ fn moving() -> Cluster {
 
 /// This host has moved, and some of its peers may not know it yet.
 fn moved() -> Cluster {
-    let selves = vec![
+    let local = vec![
         moved_own("10.0.0.1", "192.0.2.2", "198.51.100.2"),
         moved_own("fd00::1", "2001:db8:e::2", "2001:db8:a::2"),
     ];
@@ -161,14 +161,14 @@ fn moved() -> Cluster {
     peers[1].is_direct = true;
     peers[2].awaited = between("198.51.100.2", "203.0.113.33");
     peers[2].former = lasting("203.0.113.33");
-    peers[3].settled_at = u32::MAX;
+    peers[3].grace_until = u32::MAX;
     peers[4].is_unaware = true;
-    Cluster { selves, ..cluster("moved", peers) }
+    Cluster { local, ..cluster("moved", peers) }
 }
 
 /// So have some of the hosts behind this one.
 fn moved_gateway() -> Cluster {
-    let selves = vec![
+    let local = vec![
         moved_own("10.0.0.1", "198.51.100.1", "192.0.2.1"),
         own("10.0.0.9", "198.51.100.9"),
         moved_own("10.0.8.0/22", "198.51.96.0/22", "198.51.104.0/22"),
@@ -182,15 +182,15 @@ fn moved_gateway() -> Cluster {
     peers[3].former = lasting("203.0.113.99");
     peers[3].awaited = Some(Pair { underlay: None, public: Range::of("203.0.113.99").first });
     peers[3].bypass = vec![(TCP, 22)];
-    Cluster { selves, is_gateway: true, ..cluster("moved gateway", peers) }
+    Cluster { local, is_gateway: true, ..cluster("moved gateway", peers) }
 }
 
 /// Behind a 1:1 NAT, and one family only.
 fn nat() -> Cluster {
-    let selves = vec![own("10.0.0.1", "172.31.0.5")];
+    let local = vec![own("10.0.0.1", "172.31.0.5")];
     let peers =
         vec![Peer::new(1, "10.0.0.2", "203.0.113.2"), Peer::new(2, "10.0.0.3", "203.0.113.3")];
-    Cluster { selves, ..cluster("nat", peers) }
+    Cluster { local, ..cluster("nat", peers) }
 }
 
 /// The longer link header.
@@ -205,10 +205,10 @@ fn all_at_once() -> Cluster {
     let mut peers = nested();
     peers[0].is_direct = true;
     peers[1].former = draining("203.0.115.0/24");
-    peers[1].settled_at = u32::MAX;
+    peers[1].grace_until = u32::MAX;
     peers[2].bypass = vec![(TCP, 24007)];
-    peers[4].settled_at = 1;
-    peers[5].settled_at = u32::MAX;
+    peers[4].grace_until = 1;
+    peers[5].grace_until = u32::MAX;
     peers[6].is_direct = true;
     peers[7].former = drained("2001:db8:d::1");
     peers[8].bypass = vec![(UDP, 24007)];

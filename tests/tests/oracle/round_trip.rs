@@ -18,12 +18,12 @@ use testkit::test_run::Way;
 
 /// All peers of a host in one, with that host as theirs: a gateway.
 pub fn other_side(cluster: &Cluster) -> Cluster {
-    let selves = cluster.peers.iter();
-    let peers = cluster.selves.iter().filter(|own| own.private != own.underlay).enumerate();
+    let local = cluster.peers.iter();
+    let peers = cluster.local.iter().filter(|own| own.private != own.underlay).enumerate();
     Cluster {
         name: "the other side",
         link: cluster.link,
-        selves: selves
+        local: local
             .map(|peer| Own { private: peer.private, underlay: peer.public, former: None })
             .collect(),
         is_gateway: true,
@@ -37,7 +37,7 @@ pub fn other_side(cluster: &Cluster) -> Cluster {
                 is_unaware: false,
                 awaited: None,
                 is_direct: false,
-                settled_at: 0,
+                grace_until: 0,
                 bypass: Vec::new(),
             })
             .collect(),
@@ -110,7 +110,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     let came_from_now = match programs::direction(step.program) {
         Direction::Egress => is_now_at(cluster, after.destination),
         Direction::Ingress => {
-            is_now_at(cluster, before.source) && cluster.is_of_now(before.destination)
+            is_now_at(cluster, before.source) && cluster.is_current(before.destination)
         }
     };
     if !is_private || !came_from_now {

@@ -168,12 +168,12 @@ fn pool<A: Copy>(
     if peers.is_empty() {
         return Pool::empty();
     }
-    let own = cluster.selves.iter().flat_map(|own| {
+    let own = cluster.local.iter().flat_map(|own| {
         let underlays = [own.underlay].into_iter().chain(own.former);
         underlays.map(|underlay| (own.private, underlay)).collect::<Vec<_>>()
     });
-    let selves = own.flat_map(|(private, underlay)| hosts(private, underlay)).collect();
-    Pool { selves, peers, routers, strangers }
+    let local = own.flat_map(|(private, underlay)| hosts(private, underlay)).collect();
+    Pool { local, peers, routers, strangers }
 }
 
 /// An address with the place of some host of `range`: often one that nested ranges have as well.

@@ -53,20 +53,20 @@ pub fn settings(cluster: &Cluster) -> Settings {
 struct Names {
     peers: &'static str,
     prefixes: &'static str,
-    selves: &'static str,
+    local: &'static str,
     flows: &'static str,
 }
 
 const V4: Names = Names {
     peers: maps::PEERS_V4,
     prefixes: maps::PREFIXES_V4,
-    selves: maps::LOCAL_V4,
+    local: maps::LOCAL_V4,
     flows: maps::FLOWS_V4,
 };
 const V6: Names = Names {
     peers: maps::PEERS_V6,
     prefixes: maps::PREFIXES_V6,
-    selves: maps::LOCAL_V6,
+    local: maps::LOCAL_V6,
     flows: maps::FLOWS_V6,
 };
 
@@ -118,13 +118,13 @@ where
     for entry in entries().filter(|entry| !entry.range.is_single()) {
         prefixes.insert(&prefix_key(entry.range)?, value(cluster, &entry)?, 0)?;
     }
-    let mut selves: LpmTrie<_, [u8; N], LocalRange<[u8; N]>> =
-        map_mut(ebpf, names.selves)?.try_into()?;
-    for key in selves.keys().collect::<Result<Vec<_>, _>>()? {
-        selves.remove(&key)?;
+    let mut local: LpmTrie<_, [u8; N], LocalRange<[u8; N]>> =
+        map_mut(ebpf, names.local)?.try_into()?;
+    for key in local.keys().collect::<Result<Vec<_>, _>>()? {
+        local.remove(&key)?;
     }
     let is_asked = cluster.is_gateway || cluster.has_moved();
-    let asked = cluster.selves.iter().filter(|_| is_asked);
+    let asked = cluster.local.iter().filter(|_| is_asked);
     for own in asked.filter(|own| of_family(&own.private)) {
         let both = own.private == own.underlay;
         let former = own.former.map(|range| (range, LOCAL_FORMER));
@@ -138,7 +138,7 @@ where
                 role: if both { LOCAL_PRIVATE + LOCAL_UNDERLAY } else { role },
                 reserved: [0; 2],
             };
-            selves.insert(&prefix_key(range)?, value, 0)?;
+            local.insert(&prefix_key(range)?, value, 0)?;
         }
     }
     let mut flows: BpfHashMap<_, Flow<[u8; N]>, FlowState> =
@@ -151,7 +151,7 @@ where
 
 fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[u8; N]>> {
     let peer = entry.peer;
-    let own = cluster.selves.iter().find(|own| octets::<N>(own.private.first).is_some());
+    let own = cluster.local.iter().find(|own| octets::<N>(own.private.first).is_some());
     let own = own.filter(|_| !cluster.is_gateway);
     let of_self = |address: Option<IpAddr>| address.map_or(Ok([0; N]), required);
     let is_sent_to = entry.role == Role::Private && entry.range.is_single();
@@ -184,7 +184,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
         replies_native: 0,
         use_former_source: u8::from(peer.is_unaware),
         awaited: u8::from(entry.role == Role::Public && peer.awaited.is_some()),
-        grace_until: if entry.role == Role::Public { peer.settled_at } else { 0 },
+        grace_until: if entry.role == Role::Public { peer.grace_until } else { 0 },
         expires_at: match (entry.role, peer.former) {
             (Role::Former, Some((_, until))) => until,
             _ => 0,

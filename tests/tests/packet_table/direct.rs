@@ -7,7 +7,7 @@ use tunnel_common::outcome::{Direction, Reason};
 use crate::addresses::last_fragment;
 use crate::errors::{from_to, unreachable};
 use crate::family::{Packet, packet, payload};
-use crate::hosts::{AT_SRVA, AT_SRVA_SETTLING, AT_SRVC, SRVA, SRVB, SRVC, STRANGER};
+use crate::hosts::{AT_SRVA, AT_SRVA_IN_GRACE_PERIOD, AT_SRVC, SRVA, SRVB, SRVC, STRANGER};
 use crate::row::{Note, Row, private, public};
 
 /// The rows.
@@ -119,10 +119,10 @@ fn switches<P: Packet>() -> Vec<Row> {
             .after_rewriting(Direction::Ingress, &rewritten_in, &plain_in)
             .after(Direction::Ingress, &plain_in)
             .left_alone_as(Reason::Direct),
-        Row::new(Direction::Ingress, "plain from a direct peer that settles", &plain_in)
-            .at(AT_SRVA_SETTLING)
+        Row::new(Direction::Ingress, "plain from a direct peer in its grace period", &plain_in)
+            .at(AT_SRVA_IN_GRACE_PERIOD)
             .left_alone_as(Reason::Direct)
-            .leaving(SRVC.public, Note::SettledAt, AT_SRVA_SETTLING.settled_at),
+            .leaving(SRVC.public, Note::GraceUntil, AT_SRVA_IN_GRACE_PERIOD.grace_until),
         Row::new(
             Direction::Ingress,
             "broken from a direct peer that sent plainly",

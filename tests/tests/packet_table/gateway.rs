@@ -40,10 +40,10 @@ const GATEWAY: Settings =
 const AT_GATEWAY: Host = Host {
     member: SRVA,
     settings: GATEWAY,
-    selves: &[Own::of(SRVA), Own::of(SRVC), Own::of(NETWORK), Own::of(WITHIN)],
+    local: &[Own::of(SRVA), Own::of(SRVC), Own::of(NETWORK), Own::of(WITHIN)],
     peers: &[KnownPeer::new(0, SRVB).direct(), KnownPeer::new(1, REMOTE)],
     rules: &[],
-    settled_at: 0,
+    grace_until: 0,
 };
 
 /// srvb, which knows all of them.

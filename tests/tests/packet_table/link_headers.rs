@@ -32,13 +32,13 @@ const BARE_B: Member = Member::new(
 const AT_BARE_A: Host = Host {
     member: BARE_A,
     settings: Settings { link_header_len: 0, ..ETHERNET },
-    selves: &[Own::of(BARE_A)],
+    local: &[Own::of(BARE_A)],
     peers: &[KnownPeer::new(0, BARE_B)],
     ..AT_SRVA
 };
 const AT_BARE_B: Host = Host {
     member: BARE_B,
-    selves: &[Own::of(BARE_B)],
+    local: &[Own::of(BARE_B)],
     peers: &[KnownPeer::new(0, BARE_A)],
     ..AT_BARE_A
 };

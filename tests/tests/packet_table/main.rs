@@ -21,6 +21,7 @@ mod family;
 mod flows;
 mod fragments;
 mod gateway;
+mod grace_period;
 mod harness;
 mod hosts;
 mod left_alone;
@@ -31,7 +32,6 @@ mod prefixes;
 mod protocols;
 mod row;
 mod segments;
-mod settling;
 mod several_buffers;
 mod truncated;
 mod underlay_flows;
@@ -83,7 +83,7 @@ topics! {
     a_gateway_rewrites_for_the_hosts_behind_it: gateway;
     every_link_header_is_known: link_headers;
     a_family_that_is_off_is_left_alone: families_off;
-    resets_from_a_peer_that_may_not_be_attached_yet_are_dropped: settling;
+    resets_from_a_peer_that_may_not_be_attached_yet_are_dropped: grace_period;
 }
 
 #[test]

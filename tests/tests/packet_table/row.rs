@@ -25,7 +25,7 @@ pub enum Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// `until`.
-    SettledAt,
+    GraceUntil,
     /// `plain`.
     Plain,
     /// `public_flows`.

@@ -235,7 +235,7 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut>(
     let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let header = F::header::<P>(&own);
     let quoted = F::quoted_header(packet, offset).ok_or(Reason::MalformedQuote)?;
-    let checksums = quote::mended_checksums::<F, P>(packet, &header, &quoted, new)?;
+    let checksums = quote::updated_checksums::<F, P>(packet, &header, &quoted, new)?;
     let new_quote = NewQuote { offset, header: F::new_header(&quoted, new.quoted), checksums };
     let new_header = F::new_header(&header, new.wire);
     rewrite::icmp_error::<F, P>(packet, &own, &new_header, &new_quote)

@@ -91,7 +91,7 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
             false
         }
         // The peer sends between them: this host has told it, or it has been told.
-        (true, Mark::Settled) | (false, Mark::Shown) => true,
+        (true, Mark::Announced) | (false, Mark::Shown) => true,
         _ => return Ok(Step::Done(Outcome::NotOurs)),
     };
     let is_single = peer.length() == F::Address::BITS;
@@ -111,7 +111,7 @@ pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
     peer_sends: bool,
 ) -> Step {
     match F::header_ref(packet) {
-        Some(own) if tables.settle(F::source::<P>(&own), peer_sends) => {
+        Some(own) if tables.note_shown(F::source::<P>(&own), peer_sends) => {
             Step::Done(Outcome::NotOurs)
         }
         _ => Step::Done(Outcome::NotRewritten(Reason::Contended)),

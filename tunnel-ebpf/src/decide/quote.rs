@@ -48,7 +48,7 @@ pub fn parse<F: Family, P: Packet>(
 /// # Errors
 /// If the packet ends before them.
 #[inline(always)]
-pub fn mended_checksums<F: Family, P: Packet>(
+pub fn updated_checksums<F: Family, P: Packet>(
     packet: &P,
     header: &F::Header,
     quoted_header: &F::Header,

@@ -152,7 +152,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         self_names: Vec<String>,
         /// The interface.
         #[command(flatten)]
-        on: On,
+        on: InterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -178,7 +178,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
     Confirm {
         /// The interface.
         #[command(flatten)]
-        on: On,
+        on: InterfaceArg,
     },
 
     /// Is the file right, can this host run it, and what will be in the way; changes nothing
@@ -191,9 +191,9 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
         /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
-        /// Where packets are to meet the program on the way in
-        #[arg(long, value_enum, default_value = "tc")]
-        ingress: IngressArg,
+        /// Where packets are to meet the program on the way in; as they do, or by tc otherwise
+        #[arg(long, value_enum)]
+        ingress: Option<IngressArg>,
     },
 }
 
@@ -308,7 +308,7 @@ pub struct ApplyArgs {
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface.
     #[command(flatten)]
-    pub on: On,
+    pub on: InterfaceArg,
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -346,7 +346,7 @@ pub struct DetachArgs {
 
 /// The interface of the peers.
 #[derive(Args, Debug)]
-pub struct On {
+pub struct InterfaceArg {
     /// The interface, where more than one is attached
     #[arg(long, value_name = "IFACE")]
     pub interface: Option<String>,

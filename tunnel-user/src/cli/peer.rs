@@ -9,7 +9,7 @@ use tunnel_user::model::{
 };
 use tunnel_user::plan::peer_edit::Edit;
 
-use super::{On, drain};
+use super::{InterfaceArg, drain};
 
 /// The words behind `peer`.
 #[derive(Debug, Subcommand)]
@@ -49,7 +49,7 @@ Examples:
         #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
         bypass: Vec<BypassRule>,
         #[command(flatten)]
-        on: On,
+        on: InterfaceArg,
     },
     /// Another public address, other bypass rules, or plain packets let through or not
     #[command(after_help = "\
@@ -68,9 +68,9 @@ Examples:
         #[command(flatten)]
         properties: Properties,
         #[command(flatten)]
-        by: By,
+        by: NetworkArg,
         #[command(flatten)]
-        on: On,
+        on: InterfaceArg,
     },
     /// One peer less
     #[command(after_help = "Example:\n  rewrite peer remove srvc")]
@@ -78,15 +78,15 @@ Examples:
         /// Its name, or a private address
         peer: String,
         #[command(flatten)]
-        on: On,
+        on: InterfaceArg,
     },
 }
 
 /// The network for the traffic.
 #[derive(Args, Debug)]
-pub struct By {
+pub struct NetworkArg {
     /// Have the traffic go by this network of the file, of which an interface is attached
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "On"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "InterfaceArg"])]
     pub network: Option<NetworkName>,
     /// The traffic with all peers
     #[arg(long, requires = "network", conflicts_with = "peer")]

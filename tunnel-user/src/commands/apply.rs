@@ -126,7 +126,7 @@ fn begin(
         content: ContentHash::of(content),
         deadline: began.after(time.seconds()),
         way_back: RollbackOptions {
-            self_names: running.selves.identity.names().map(ToString::to_string).collect(),
+            self_names: running.local.identity.names().map(ToString::to_string).collect(),
             no_routes: attachment.routes_managed == 0,
             hook: attachment.hook,
             ingress: attachment.ingress,
@@ -163,7 +163,7 @@ fn membership(running: &Running) -> Result<RunningMembership, Error> {
     Ok(RunningMembership {
         membership: running.membership()?,
         peers: running.maps.peers()?,
-        selves: running.maps.self_tables()?,
+        local: running.maps.local_tables()?,
         names: running.maps.names()?,
         bypass: running.maps.bypass()?,
         drain: Drain::from_seconds(running.attachment.drain),

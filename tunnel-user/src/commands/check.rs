@@ -65,15 +65,16 @@ impl Finding {
     }
 }
 
-/// Looks at the file, the kernel and the network.
+/// Looks at the file, the kernel and the network, for an attach with ingress at `wanted`, or where it is, or at tc.
 ///
 /// # Errors
 /// Only if the kernel can't be asked; everything else is a finding.
 pub async fn run(
     config: &Path,
     self_names: &[String],
-    ingress: Ingress,
+    wanted: Option<Ingress>,
 ) -> Result<Vec<Finding>, Error> {
+    let ingress = wanted.unwrap_or_default();
     let mut findings = Vec::new();
     let cluster = match load_file::load(config, None).await {
         Ok((cluster, _)) => {
@@ -116,7 +117,7 @@ pub async fn run(
             if let Some(link) = link.filter(|_| is_right && privileged) {
                 let network = cluster.network().map(|network| network.name.clone());
                 let request = Request {
-                    ingress: Some(ingress),
+                    ingress: wanted,
                     network,
                     ..Request::first(&link.name, config, self_names)
                 };

@@ -20,12 +20,12 @@ use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
 use crate::plan::change::{PeerChange, PeerOptions, change_peers, local};
+use crate::plan::local_tables;
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::{Awaited, RunningPeer};
-use crate::plan::selves;
 use crate::plan::settings::{InterfaceSettings, settings};
 
 /// The state after the command.
@@ -125,7 +125,8 @@ async fn change(
     let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
     let has_moved = attachment.settings.moved == 1;
     let interface = InterfaceSettings::from(&attachment.settings);
-    let own_formers = local::former_addresses(&selves::formers(&maps.self_tables()?));
+    let own_previous =
+        local::addresses_of(&local_tables::previous_underlays(&maps.local_tables()?));
     let (ended, own) = (ended(edited, maps)?, local::unmoved(has_moved));
     let steps = change_peers(&PeerChange {
         running: LoadOptions {
@@ -136,7 +137,7 @@ async fn change(
         is_stale: is_stale(folder, place, attachment.ifindex, netlink).await?,
         needed: settings(&edited.membership, &interface, has_moved),
         membership: &edited.membership,
-        options: PeerOptions { drain, ended, own, own_formers },
+        options: PeerOptions { drain, ended, own, own_previous },
         sysctls: arp::wanted(
             link.is_some_and(|link| link.has_hardware_addresses),
             &edited.membership,

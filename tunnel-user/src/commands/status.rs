@@ -16,10 +16,10 @@ use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
 use crate::plan::attach_point::{Hook, Ingress};
-use crate::plan::former::Formers;
 use crate::plan::identity::OwnMember;
+use crate::plan::local_tables;
+use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::plan::running_peers::{Awaited, RunningPeer};
-use crate::plan::selves;
 use crate::trial::{self, Phase, State};
 
 /// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
@@ -99,8 +99,9 @@ pub struct LocalMember {
 }
 
 impl LocalMember {
-    fn of(own: &OwnMember, formers: &Formers) -> Self {
-        let former = own.mappings().flat_map(|m| formers.get(&m.private()).into_iter().flatten());
+    fn of(own: &OwnMember, previous_underlays: &PreviousUnderlays) -> Self {
+        let former =
+            own.mappings().flat_map(|m| previous_underlays.get(&m.private()).into_iter().flatten());
         Self {
             former_underlay: words(former),
             name: own.name.to_string(),
@@ -301,10 +302,10 @@ async fn interface(
     netlink: &Netlink,
     snapshot: &Snapshot,
 ) -> Result<Interface, Error> {
-    let Running { folder, attachment, selves: recorded, .. } = running;
+    let Running { folder, attachment, local: recorded, .. } = running;
     let (peers, bypass) = running.peers()?;
     let now = monotonic()?;
-    let formers = selves::formers(&running.maps.self_tables()?);
+    let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
     let mut health = health::look(running, &peers, netlink, snapshot).await?;
     let state = State::of(folder);
     // A damaged file in /run hides nothing else.
@@ -330,9 +331,9 @@ async fn interface(
         pins: folder.path().display().to_string(),
         local_members: recorded
             .identity
-            .selves()
+            .members()
             .iter()
-            .map(|own| LocalMember::of(own, &formers))
+            .map(|own| LocalMember::of(own, &previous_underlays))
             .collect(),
         gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),

@@ -22,7 +22,7 @@ use crate::plan::routes;
 
 /// Whose traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Selection {
     /// The peer of this name or private address.
     One(String),
     /// All peers on the network.
@@ -49,7 +49,7 @@ pub struct Report {
 /// # Errors
 /// [`Error::Refused`] if no interface of that network is attached, its routes are the operator's, or a
 /// peer has no address there. Nothing has changed then.
-pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Error> {
+pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -78,7 +78,7 @@ pub async fn run(which: &Which, network: &NetworkName) -> Result<Report, Error> 
     let policy = netlink.policy().await?;
     let mut wanted = Vec::new();
     for addresses in peers.iter().flat_map(|peer| &peer.addresses) {
-        let identity = &running.selves.identity;
+        let identity = &running.local.identity;
         wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
     }
     let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
@@ -124,10 +124,14 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Erro
     Ok(running)
 }
 
-fn peers(running: &Running, which: &Which, network: &NetworkName) -> Result<Vec<NamedPeer>, Error> {
+fn peers(
+    running: &Running,
+    which: &Selection,
+    network: &NetworkName,
+) -> Result<Vec<NamedPeer>, Error> {
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
-    let Which::One(wanted) = which else { return Ok(all.collect()) };
+    let Selection::One(wanted) = which else { return Ok(all.collect()) };
     all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
         Error::refused(
             format!("there is no peer {wanted:?} on the network {network}"),

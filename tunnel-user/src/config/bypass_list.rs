@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::problem::Problem;
-use super::raw_file::{Given, Texts};
+use super::raw_file::{Field, Texts};
 use crate::model::BypassRule;
 
 /// The right rules of a list; what is wrong with the others goes to `problems`.
 pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {
-    let Given::Right(list) = list else { return BTreeSet::new() };
+    let Field::Right(list) = list else { return BTreeSet::new() };
     let mut lines = BTreeMap::new();
     for text in &list.value {
         let rule: BypassRule = match text.value.parse() {

@@ -5,7 +5,7 @@ use crate::model::{Mapping, MemberName, Prefix, Role};
 
 /// The claims of one member, from a file or from a running map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claim {
+pub struct AddressClaims {
     /// Its name, if it is known.
     pub name: Option<MemberName>,
     /// Its private ranges.
@@ -16,7 +16,7 @@ pub struct Claim {
     pub underlay: Vec<Prefix>,
 }
 
-impl Claim {
+impl AddressClaims {
     /// The ranges that it has in a role.
     #[must_use]
     pub fn ranges(&self, role: Role) -> &[Prefix] {
@@ -28,7 +28,7 @@ impl Claim {
     }
 }
 
-impl From<&Member> for Claim {
+impl From<&Member> for AddressClaims {
     fn from(member: &Member) -> Self {
         let differs = |mapping: &Mapping| mapping.underlay().0 != mapping.public().0;
         Self {
@@ -69,7 +69,7 @@ mod tests {
             bypass: BTreeSet::new(),
             line: 1,
         };
-        let claim = Claim::from(&member);
+        let claim = AddressClaims::from(&member);
         assert_eq!(claim.ranges(Role::Private), [range("10.0.0.1"), range("fd00::1")]);
         assert_eq!(claim.ranges(Role::Public), [range("192.0.2.1"), range("2001:db8::1")]);
         assert_eq!(claim.ranges(Role::Underlay), [range("172.31.0.5")]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::claim::Claim;
+use super::claim::AddressClaims;
 use super::overlap::{Claimed, Rule, overlaps, shared};
 use crate::model::{MemberName, Prefix, Role};
 
@@ -122,7 +122,7 @@ impl fmt::Display for Named<'_> {
 /// part in at most one conflict per rule as the one at fault, so the answer grows with the members
 /// and not with their square; so does the time, but for the sorting.
 #[must_use]
-pub fn check_members(members: &[Claim]) -> Vec<Conflict> {
+pub fn check_members(members: &[AddressClaims]) -> Vec<Conflict> {
     let mut conflicts = same_names(members);
     let of_one_role = [Role::Private, Role::Public].into_iter();
     let found = of_one_role
@@ -138,7 +138,7 @@ const ACROSS_ROLES: [Rule; 3] = [
     Rule::between_members(Role::Public, Role::Underlay),
 ];
 
-fn same_names(members: &[Claim]) -> Vec<Conflict> {
+fn same_names(members: &[AddressClaims]) -> Vec<Conflict> {
     let mut first = HashMap::with_capacity(members.len());
     let mut conflicts = Vec::new();
     for (member, claim) in members.iter().enumerate() {
@@ -151,7 +151,7 @@ fn same_names(members: &[Claim]) -> Vec<Conflict> {
     conflicts
 }
 
-fn range_conflict(members: &[Claim], a: Claimed, b: Claimed) -> Conflict {
+fn range_conflict(members: &[AddressClaims], a: Claimed, b: Claimed) -> Conflict {
     let place = |claimed: Claimed| Place {
         member: claimed.member,
         name: members.get(claimed.member).and_then(|claim| claim.name.clone()),
@@ -169,11 +169,11 @@ fn range_conflict(members: &[Claim], a: Claimed, b: Claimed) -> Conflict {
 mod tests {
     use super::*;
 
-    fn claim(name: &str, private: &str, public: &str, underlay: &str) -> Claim {
+    fn claim(name: &str, private: &str, public: &str, underlay: &str) -> AddressClaims {
         let ranges = |text: &str| -> Vec<Prefix> {
             text.split_whitespace().map(|text| text.parse().expect(text)).collect()
         };
-        Claim {
+        AddressClaims {
             name: name.parse().ok(),
             private: ranges(private),
             public: ranges(public),
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    fn told(members: &[Claim]) -> Vec<(usize, String)> {
+    fn told(members: &[AddressClaims]) -> Vec<(usize, String)> {
         let conflicts = check_members(members);
         assert!(conflicts.iter().all(|conflict| !conflict.help().is_empty()));
         conflicts.iter().map(|conflict| (conflict.member(), conflict.to_string())).collect()
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn each_of_many_duplicates_is_told_once_and_against_the_first() {
-        let members: Vec<Claim> =
+        let members: Vec<AddressClaims> =
             (1..=4).map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), "")).collect();
         let ends: Vec<(usize, usize)> = check_members(&members)
             .iter()
@@ -270,12 +270,12 @@ mod tests {
 
     #[test]
     fn many_members_are_checked_in_no_time() {
-        let members: Vec<Claim> = (0..100_000u32)
-            .map(|n| Claim {
+        let members: Vec<AddressClaims> = (0..100_000u32)
+            .map(|n| AddressClaims {
                 private: vec![std::net::Ipv4Addr::from(0x0a00_0000 + n).into()],
                 public: vec![std::net::Ipv4Addr::from(0xc000_0000 + n / 2).into()],
                 underlay: vec![std::net::Ipv4Addr::new(172, 31, 0, 5).into()],
-                ..Claim::default()
+                ..AddressClaims::default()
             })
             .collect();
         assert_eq!(check_members(&members).len(), 50_000);

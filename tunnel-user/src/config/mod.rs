@@ -5,6 +5,7 @@
 //! `conflict` at all of them. `validate` calls them in that order and gives each problem its line.
 
 mod bypass_list;
+mod chunks;
 mod claim;
 mod clusters;
 mod conflict;
@@ -14,7 +15,6 @@ mod load;
 mod network;
 mod overlap;
 mod pairing;
-mod pieces;
 mod problem;
 mod raw;
 mod raw_file;
@@ -25,7 +25,7 @@ use std::path::Path;
 
 use crate::model::{BypassRule, Drain, Family, Mapping, MemberName};
 
-pub use claim::Claim;
+pub use claim::AddressClaims;
 pub use clusters::{Clusters, NoNetwork};
 pub use conflict::{Conflict, Place, check_members};
 pub use load::{load, load_with_text};

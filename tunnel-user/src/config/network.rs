@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::problem::Problem;
-use super::raw_file::{Given, RawFile, RawMember, RawNetwork, Texts};
+use super::raw_file::{Field, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 use crate::model::{MemberName, NameProblem};
 
@@ -68,13 +68,13 @@ pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Netwo
 
 fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
     let name = match &raw.name {
-        Given::Wrong => return None,
-        Given::Missing => {
+        Field::Wrong => return None,
+        Field::Missing => {
             let help = "add it on a line of its own: name = \"internet\"";
             problems.push(Problem::at(raw.line, "the network has no name", help));
             return None;
         }
-        Given::Right(text) => match text.value.parse() {
+        Field::Right(text) => match text.value.parse() {
             Ok(name) => name,
             Err(problem) => {
                 let problem: NameProblem = problem;
@@ -84,10 +84,10 @@ fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
         },
     };
     let interfaces = match &raw.interface {
-        Given::Wrong | Given::Missing => Vec::new(),
-        Given::Right(list) => list.value.iter().map(|text| text.value.clone()).collect(),
+        Field::Wrong | Field::Missing => Vec::new(),
+        Field::Right(list) => list.value.iter().map(|text| text.value.clone()).collect(),
     };
-    if interfaces.is_empty() && raw.interface != Given::Wrong {
+    if interfaces.is_empty() && raw.interface != Field::Wrong {
         let help =
             "say which interface is on it: interface = \"eth0\", or a list where hosts differ";
         problems.push(Problem::at(raw.line, format!("the network {name} has no interface"), help));
@@ -111,7 +111,7 @@ fn require_known(member: &RawMember, networks: &[Network], problems: &mut Vec<Pr
     }
     for underlay in &member.underlay_in {
         let name = &underlay.network.value;
-        let is_public = |public: &Texts| !matches!(public, Given::Missing);
+        let is_public = |public: &Texts| !matches!(public, Field::Missing);
         let has_public = member.public_in.iter().any(|public| public.network.value == *name)
             || is_public(&member.public)
                 && networks.first().is_some_and(|n| n.name.as_str() == name);

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::claim::Claim;
+use super::claim::AddressClaims;
 use crate::model::{Prefix, Role};
 
 /// Whose ranges must not overlap.
@@ -39,7 +39,7 @@ pub(super) struct Claimed {
 
 /// The pairs that break the rule, which is about two roles: each range at most once with one that
 /// holds it.
-pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)> {
+pub(super) fn overlaps(members: &[AddressClaims], rule: Rule) -> Vec<(Claimed, Claimed)> {
     let mut found = Vec::new();
     // Few files have an underlay.
     if [rule.a, rule.b].into_iter().any(|role| of_role(members, role).next().is_none()) {
@@ -69,7 +69,7 @@ pub(super) fn overlaps(members: &[Claim], rule: Rule) -> Vec<(Claimed, Claimed)>
 
 /// The pairs of members that have the same range in a role: each range at most once, with the first
 /// member that has it; in the order of the members.
-pub(super) fn shared(members: &[Claim], role: Role) -> Vec<(Claimed, Claimed)> {
+pub(super) fn shared(members: &[AddressClaims], role: Role) -> Vec<(Claimed, Claimed)> {
     let mut all: Vec<Claimed> = of_role(members, role).collect();
     // Stable: of those who have the same, the first member stays first.
     all.sort_by_key(|claimed| claimed.range);
@@ -83,7 +83,7 @@ pub(super) fn shared(members: &[Claim], role: Role) -> Vec<(Claimed, Claimed)> {
     found
 }
 
-fn of_role(members: &[Claim], role: Role) -> impl Iterator<Item = Claimed> {
+fn of_role(members: &[AddressClaims], role: Role) -> impl Iterator<Item = Claimed> {
     members.iter().enumerate().flat_map(move |(member, claim)| {
         claim.ranges(role).iter().map(move |range| Claimed { range: *range, member, role })
     })
@@ -91,7 +91,7 @@ fn of_role(members: &[Claim], role: Role) -> impl Iterator<Item = Claimed> {
 
 /// The ranges that the rule is about: by their first address, the wider before the narrower, and
 /// equal ones in the order of the members.
-fn sorted(members: &[Claim], rule: Rule) -> Vec<Claimed> {
+fn sorted(members: &[AddressClaims], rule: Rule) -> Vec<Claimed> {
     let roles = Role::ALL.into_iter().filter(|role| *role == rule.a || *role == rule.b);
     let mut claims: Vec<Claimed> = roles.flat_map(|role| of_role(members, role)).collect();
     claims.sort_by_key(|claimed| {
@@ -105,16 +105,18 @@ fn sorted(members: &[Claim], rule: Rule) -> Vec<Claimed> {
 mod tests {
     use super::*;
 
-    fn private(ranges: &[&str]) -> Vec<Claim> {
-        let claim =
-            |range: &&str| Claim { private: vec![range.parse().expect(range)], ..Claim::default() };
+    fn private(ranges: &[&str]) -> Vec<AddressClaims> {
+        let claim = |range: &&str| AddressClaims {
+            private: vec![range.parse().expect(range)],
+            ..AddressClaims::default()
+        };
         ranges.iter().map(claim).collect()
     }
 
-    fn public(ranges: &[&str]) -> Vec<Claim> {
+    fn public(ranges: &[&str]) -> Vec<AddressClaims> {
         private(ranges)
             .into_iter()
-            .map(|claim| Claim { public: claim.private, ..Claim::default() })
+            .map(|claim| AddressClaims { public: claim.private, ..AddressClaims::default() })
             .collect()
     }
 
@@ -125,7 +127,7 @@ mod tests {
         pairs
     }
 
-    fn pairs(members: &[Claim], rule: Rule) -> Vec<(usize, usize)> {
+    fn pairs(members: &[AddressClaims], rule: Rule) -> Vec<(usize, usize)> {
         sorted_pairs(&overlaps(members, rule))
     }
 

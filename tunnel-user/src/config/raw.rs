@@ -6,20 +6,20 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::chunks;
 use super::keys;
 use super::lines::Lines;
-use super::pieces;
 use super::problem::{Problem, are_enough};
-use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
+use super::raw_file::{Field, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 
 /// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
 ///
 /// Fails with one problem if `text` is not TOML.
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
-    match pieces::read(text) {
+    match chunks::read(text) {
         Some(file) => Ok((file, Vec::new())),
-        None if text.len() > pieces::WHOLE_MAX => pieces::read_long(text),
+        None if text.len() > chunks::WHOLE_MAX => chunks::read_long(text),
         None => read_whole(text),
     }
 }
@@ -74,9 +74,9 @@ impl Reader {
         }
     }
 
-    fn wrong<T>(&mut self, line: usize, message: String, help: &str) -> Given<T> {
+    fn wrong<T>(&mut self, line: usize, message: String, help: &str) -> Field<T> {
         self.note(Problem::at(line, message, help));
-        Given::Wrong
+        Field::Wrong
     }
 
     fn file(&mut self, root: &DeTable<'_>) -> RawFile {
@@ -93,8 +93,8 @@ impl Reader {
         let mut file = RawFile {
             networks: Vec::new(),
             members: Vec::new(),
-            bypass: Given::Missing,
-            drain: Given::Missing,
+            bypass: Field::Missing,
+            drain: Field::Missing,
         };
         for (key, value) in root {
             match key.get_ref().as_ref() {
@@ -129,19 +129,19 @@ impl Reader {
         let line = self.line_of(value);
         let DeValue::Array(elements) = value.get_ref() else {
             let message = format!("network is {}, not a list of tables", kind(value));
-            let _: Given<()> = self.wrong(line, message, HELP);
+            let _: Field<()> = self.wrong(line, message, HELP);
             return Vec::new();
         };
         let mut networks = Vec::new();
         for element in elements {
             let line = self.line_of(element);
-            let mut network = RawNetwork { line, name: Given::Missing, interface: Given::Missing };
+            let mut network = RawNetwork { line, name: Field::Missing, interface: Field::Missing };
             match element.get_ref() {
                 DeValue::Table(table) => self.network(table, &mut network),
                 _ => {
                     let message = format!("a network is {}, not a table", kind(element));
                     network.name = self.wrong(line, message, HELP);
-                    network.interface = Given::Wrong;
+                    network.interface = Field::Wrong;
                 }
             }
             networks.push(network);
@@ -165,8 +165,8 @@ impl Reader {
                     let message = format!("unknown key {} in a network", quoted(unknown));
                     self.note(Problem::at(self.line_of(key), message, help));
                     match meant {
-                        Some(keys::NAME) => network.name = Given::Wrong,
-                        Some(keys::INTERFACE) => network.interface = Given::Wrong,
+                        Some(keys::NAME) => network.name = Field::Wrong,
+                        Some(keys::INTERFACE) => network.interface = Field::Wrong,
                         _ => {}
                     }
                 }
@@ -180,7 +180,7 @@ impl Reader {
         match value.get_ref() {
             DeValue::String(text) => {
                 let value = vec![Located { value: text.to_string(), line }];
-                Given::Right(Located { value, line })
+                Field::Right(Located { value, line })
             }
             DeValue::Array(elements) => self.texts(keys::INTERFACE, elements, line, HELP),
             _ => {
@@ -200,7 +200,7 @@ impl Reader {
             network: Located { value: network.get_ref().to_string(), line: self.line_of(network) },
             texts: self.addresses(key, value),
         });
-        (Given::Missing, named.collect())
+        (Field::Missing, named.collect())
     }
 
     fn members(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawMember> {
@@ -208,7 +208,7 @@ impl Reader {
         let line = self.line_of(value);
         let DeValue::Array(elements) = value.get_ref() else {
             let message = format!("member is {}, not a list of tables", kind(value));
-            let _: Given<()> = self.wrong(line, message, HELP);
+            let _: Field<()> = self.wrong(line, message, HELP);
             return Vec::new();
         };
         let mut members = Vec::new();
@@ -226,7 +226,7 @@ impl Reader {
     }
 
     fn member(&mut self, table: &DeTable<'_>, line: usize) -> RawMember {
-        let mut member = RawMember::all(line, Given::Missing);
+        let mut member = RawMember::all(line, Field::Missing);
         let mut meant = Vec::new();
         for (key, value) in table {
             match key.get_ref().as_ref() {
@@ -246,9 +246,9 @@ impl Reader {
         // A misspelt key has been told; that the right one is missing follows from it.
         for key in meant {
             match key {
-                keys::NAME if member.name == Given::Missing => member.name = Given::Wrong,
-                keys::PRIVATE if member.private == Given::Missing => member.private = Given::Wrong,
-                keys::PUBLIC if member.public == Given::Missing => member.public = Given::Wrong,
+                keys::NAME if member.name == Field::Missing => member.name = Field::Wrong,
+                keys::PRIVATE if member.private == Field::Missing => member.private = Field::Wrong,
+                keys::PUBLIC if member.public == Field::Missing => member.public = Field::Wrong,
                 _ => {}
             }
         }
@@ -266,10 +266,10 @@ impl Reader {
         meant
     }
 
-    fn name(&mut self, value: &Spanned<DeValue<'_>>) -> Given<String> {
+    fn name(&mut self, value: &Spanned<DeValue<'_>>) -> Field<String> {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Given::Right(Located { value: text.to_string(), line }),
+            DeValue::String(text) => Field::Right(Located { value: text.to_string(), line }),
             _ => {
                 let message = format!("name is {}, not a string", kind(value));
                 self.wrong(line, message, "write it in quotes: name = \"srva\"")
@@ -277,10 +277,10 @@ impl Reader {
         }
     }
 
-    fn drain(&mut self, value: &Spanned<DeValue<'_>>) -> Given<String> {
+    fn drain(&mut self, value: &Spanned<DeValue<'_>>) -> Field<String> {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Given::Right(Located { value: text.to_string(), line }),
+            DeValue::String(text) => Field::Right(Located { value: text.to_string(), line }),
             _ => {
                 let message = format!("drain is {}, not a string", kind(value));
                 self.wrong(line, message, "write a time in quotes: drain = \"30s\"")
@@ -288,10 +288,10 @@ impl Reader {
         }
     }
 
-    fn direct(&mut self, value: &Spanned<DeValue<'_>>) -> Given<bool> {
+    fn direct(&mut self, value: &Spanned<DeValue<'_>>) -> Field<bool> {
         let line = self.line_of(value);
         match value.get_ref() {
-            DeValue::Boolean(value) => Given::Right(Located { value: *value, line }),
+            DeValue::Boolean(value) => Field::Right(Located { value: *value, line }),
             _ => {
                 let message = format!("direct is {}, not a boolean", kind(value));
                 let help = "write direct = true or direct = false, without quotes";
@@ -305,7 +305,7 @@ impl Reader {
         match value.get_ref() {
             DeValue::String(text) => {
                 let value = vec![Located { value: text.to_string(), line }];
-                Given::Right(Located { value, line })
+                Field::Right(Located { value, line })
             }
             DeValue::Array(elements) => {
                 let help = format!("write each address in quotes: {key} = [\"10.0.0.1\"]");
@@ -347,11 +347,11 @@ impl Reader {
                 texts.push(Located { value: text.to_string(), line });
             } else {
                 let message = format!("{key} lists {}, not a string", kind(element));
-                let _: Given<()> = self.wrong(line, message, help);
+                let _: Field<()> = self.wrong(line, message, help);
                 is_right = false;
             }
         }
-        if is_right { Given::Right(Located { value: texts, line }) } else { Given::Wrong }
+        if is_right { Field::Right(Located { value: texts, line }) } else { Field::Wrong }
     }
 }
 

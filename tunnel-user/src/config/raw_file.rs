@@ -11,7 +11,7 @@ pub(super) struct Located<T> {
 
 /// The value of a member under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given<T> {
+pub(super) enum Field<T> {
     /// Nothing.
     Missing,
     /// Something of which a [`Problem`](super::problem::Problem) was made.
@@ -21,19 +21,19 @@ pub(super) enum Given<T> {
 }
 
 /// One text or several.
-pub(super) type Texts = Given<Vec<Located<String>>>;
+pub(super) type Texts = Field<Vec<Located<String>>>;
 
 /// A `[[member]]` whose values have the right types and may say anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawMember {
     pub(super) line: usize,
-    pub(super) name: Given<String>,
+    pub(super) name: Field<String>,
     pub(super) private: Texts,
     /// In the network that is looked at, or in the only one.
     pub(super) public: Texts,
     /// Likewise.
     pub(super) underlay: Texts,
-    pub(super) direct: Given<bool>,
+    pub(super) direct: Field<bool>,
     pub(super) bypass: Texts,
     /// `public` by network.
     pub(super) public_in: Vec<InNetwork>,
@@ -50,15 +50,15 @@ pub(super) struct InNetwork {
 
 impl RawMember {
     pub(super) fn all(line: usize, given: Texts) -> Self {
-        let is_missing = given == Given::Missing;
+        let is_missing = given == Field::Missing;
         Self {
             line,
-            name: if is_missing { Given::Missing } else { Given::Wrong },
+            name: if is_missing { Field::Missing } else { Field::Wrong },
             private: given.clone(),
             public: given.clone(),
             underlay: given,
-            direct: Given::Missing,
-            bypass: Given::Missing,
+            direct: Field::Missing,
+            bypass: Field::Missing,
             public_in: Vec::new(),
             underlay_in: Vec::new(),
         }
@@ -71,7 +71,7 @@ impl RawMember {
             match named {
                 Some(named) => named.texts.clone(),
                 None if is_first => plain.clone(),
-                None => Given::Missing,
+                None => Field::Missing,
             }
         };
         let public = of(&self.public, &self.public_in);
@@ -93,7 +93,7 @@ impl RawMember {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawNetwork {
     pub(super) line: usize,
-    pub(super) name: Given<String>,
+    pub(super) name: Field<String>,
     pub(super) interface: Texts,
 }
 
@@ -105,5 +105,5 @@ pub(super) struct RawFile {
     /// The rules of the whole cluster.
     pub(super) bypass: Texts,
     /// The time for which packets from a peer's former address are accepted.
-    pub(super) drain: Given<String>,
+    pub(super) drain: Field<String>,
 }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::bypass_list;
-use super::claim::Claim;
+use super::claim::AddressClaims;
 use super::conflict::{Conflict, Place, check_members};
 use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::problem::{PROBLEMS_MAX, Problem, are_enough};
-use super::raw_file::{Given, InNetwork, Located, RawFile, RawMember, Texts};
+use super::raw_file::{Field, InNetwork, Located, RawFile, RawMember, Texts};
 use super::{Cluster, Clusters, Member};
 use crate::model::text::quoted;
 use crate::model::{
@@ -59,7 +59,7 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
     if networks.is_empty() {
         // The missing network has been reported.
         let given = |plain: Texts, named: &[InNetwork]| {
-            if named.is_empty() { plain } else { Given::Wrong }
+            if named.is_empty() { plain } else { Field::Wrong }
         };
         let alone = |raw: RawMember| RawMember {
             public: given(raw.public, &raw.public_in),
@@ -81,7 +81,7 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
                 let on_it = raw.in_network(network.name.as_str(), is_first);
                 // One that is on no network at all is told so once.
                 let is_nowhere = is_first && raw.public_in.is_empty();
-                let is_there = on_it.public != Given::Missing || is_nowhere;
+                let is_there = on_it.public != Field::Missing || is_nowhere;
                 if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
@@ -113,7 +113,7 @@ fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
         views => brought_together(views),
     };
     let members: Vec<&Checked> = members.iter().map(AsRef::as_ref).collect();
-    let claims: Vec<Claim> = members.iter().map(|member| member.claim()).collect();
+    let claims: Vec<AddressClaims> = members.iter().map(|member| member.claim()).collect();
     let more = (PROBLEMS_MAX + 1).saturating_sub(problems.len());
     for conflict in check_members(&claims).into_iter().take(more) {
         problems.push(conflict_problem(&conflict, &members));
@@ -147,8 +147,8 @@ fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
     told
 }
 
-fn drain(given: &Given<String>, problems: &mut Vec<Problem>) -> Drain {
-    let Given::Right(text) = given else { return Drain::default() };
+fn drain(given: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
+    let Field::Right(text) = given else { return Drain::default() };
     text.value.parse().unwrap_or_else(|problem: DrainProblem| {
         problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
         Drain::default()
@@ -194,12 +194,17 @@ impl Checked {
         self.ranges(role).iter().map(|range| range.value).collect()
     }
 
-    fn claim(&self) -> Claim {
+    fn claim(&self) -> AddressClaims {
         let public = self.plain(Role::Public);
         let mut underlay = self.plain(Role::Underlay);
         // An underlay that is written out equals the one that is left out.
         underlay.retain(|range| !public.contains(range));
-        Claim { name: self.name.clone(), private: self.plain(Role::Private), public, underlay }
+        AddressClaims {
+            name: self.name.clone(),
+            private: self.plain(Role::Private),
+            public,
+            underlay,
+        }
     }
 
     fn line_of(&self, place: &Place) -> usize {
@@ -238,25 +243,25 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
         line: raw.line,
         name: name(raw, problems),
         name_line: match &raw.name {
-            Given::Right(name) => name.line,
-            Given::Missing | Given::Wrong => raw.line,
+            Field::Right(name) => name.line,
+            Field::Missing | Field::Wrong => raw.line,
         },
         private: ranges(raw, Role::Private, problems),
         public: ranges(raw, Role::Public, problems),
         underlay: ranges(raw, Role::Underlay, problems),
-        direct: matches!(&raw.direct, Given::Right(direct) if direct.value),
+        direct: matches!(&raw.direct, Field::Right(direct) if direct.value),
         bypass: bypass_list::rules(&raw.bypass, problems),
     };
     let has_all = [Role::Private, Role::Public]
         .into_iter()
-        .all(|role| matches!(raw.addresses(role), Given::Right(_)));
+        .all(|role| matches!(raw.addresses(role), Field::Right(_)));
     // Lists with a wrong address in them would seem to lack its family.
     if has_all && problems.len() == before {
         let [private, public, underlay] = Role::ALL.map(|role| checked.plain(role));
         for mismatch in check_pairing(&private, &public, &underlay) {
             let line = match raw.addresses(mismatch.role()) {
-                Given::Right(list) => list.line,
-                Given::Missing | Given::Wrong => raw.line,
+                Field::Right(list) => list.line,
+                Field::Missing | Field::Wrong => raw.line,
             };
             problems.push(Problem::at(line, mismatch.to_string(), mismatch.help()));
         }
@@ -266,8 +271,8 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
 
 fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
     match &raw.name {
-        Given::Wrong => None,
-        Given::Missing => {
+        Field::Wrong => None,
+        Field::Missing => {
             problems.push(Problem::at(
                 raw.line,
                 "the member has no name",
@@ -275,7 +280,7 @@ fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
             ));
             None
         }
-        Given::Right(text) => MemberName::try_from(text.value.as_str())
+        Field::Right(text) => MemberName::try_from(text.value.as_str())
             .map_err(|problem| {
                 problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
             })
@@ -286,12 +291,12 @@ fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
 /// The first right range of each family in the role.
 fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Located<Prefix>> {
     let list = match raw.addresses(role) {
-        Given::Wrong => return Vec::new(),
-        Given::Missing => {
+        Field::Wrong => return Vec::new(),
+        Field::Missing => {
             problems.extend(missing(raw, role));
             return Vec::new();
         }
-        Given::Right(list) => list,
+        Field::Right(list) => list,
     };
     if list.value.is_empty() {
         let help = match role {
@@ -333,8 +338,8 @@ fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
         Role::Underlay => return None,
     };
     let who = match &raw.name {
-        Given::Right(name) => format!("the member {}", quoted(&name.value)),
-        Given::Missing | Given::Wrong => "the member".into(),
+        Field::Right(name) => format!("the member {}", quoted(&name.value)),
+        Field::Missing | Field::Wrong => "the member".into(),
     };
     Some(Problem::at(
         raw.line,

@@ -33,12 +33,12 @@ pub struct AttachedProgram {
     /// Its id, as in `bpftool prog show id`.
     pub id: u32,
     /// The kind of its attachment.
-    pub by: By,
+    pub by: AttachedBy,
 }
 
 /// The kinds of attachment of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum AttachedBy {
     /// By a link of tcx; of id 0 if there is none.
     Tcx(u32),
     /// By a filter of a clsact qdisc, with its priority, its handle and its name.
@@ -55,12 +55,12 @@ impl fmt::Display for AttachedProgram {
         };
         write!(f, "at {direction}: program id {}", self.id)?;
         match &self.by {
-            By::Tcx(0) => f.write_str(" by tcx without a link"),
-            By::Tcx(link) => write!(f, " by tcx link id {link}"),
-            By::Filter(priority, handle, _) => {
+            AttachedBy::Tcx(0) => f.write_str(" by tcx without a link"),
+            AttachedBy::Tcx(link) => write!(f, " by tcx link id {link}"),
+            AttachedBy::Filter(priority, handle, _) => {
                 write!(f, " by a filter of clsact, pref {priority} handle {handle:#x}")
             }
-            By::Xdp => f.write_str(" by XDP"),
+            AttachedBy::Xdp => f.write_str(" by XDP"),
         }
     }
 }
@@ -126,14 +126,14 @@ pub async fn remove_strays(
 /// Detaches one program.
 fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Error> {
     match program.by {
-        By::Tcx(0) => anyhow::bail!("it has no link that could be detached"),
-        By::Tcx(link) => Ok(BpfLink::by_id(link)?.detach()?),
-        By::Filter(priority, handle, _) => {
+        AttachedBy::Tcx(0) => anyhow::bail!("it has no link that could be detached"),
+        AttachedBy::Tcx(link) => Ok(BpfLink::by_id(link)?.detach()?),
+        AttachedBy::Filter(priority, handle, _) => {
             let handle = TcHandle::from(handle);
             let options = NlOptions { priority, handle, classid: None };
             tc::detach_filter(interface, program.direction, &options)
         }
-        By::Xdp => {
+        AttachedBy::Xdp => {
             for link in loaded_links() {
                 let link = match link {
                     // Somebody's, that went meanwhile.
@@ -152,18 +152,20 @@ fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Erro
 fn how_to_remove(interface: &str, program: &AttachedProgram) -> String {
     let id = program.id;
     match (&program.by, program.direction) {
-        (By::Tcx(0), Direction::Egress) => format!("bpftool net detach tcx_egress dev {interface}"),
-        (By::Tcx(0), Direction::Ingress) => {
+        (AttachedBy::Tcx(0), Direction::Egress) => {
+            format!("bpftool net detach tcx_egress dev {interface}")
+        }
+        (AttachedBy::Tcx(0), Direction::Ingress) => {
             format!("bpftool net detach tcx_ingress dev {interface}")
         }
-        (By::Tcx(link), _) => format!("bpftool link detach id {link}"),
-        (By::Filter(priority, ..), Direction::Egress) => {
+        (AttachedBy::Tcx(link), _) => format!("bpftool link detach id {link}"),
+        (AttachedBy::Filter(priority, ..), Direction::Egress) => {
             format!("tc filter del dev {interface} egress pref {priority}")
         }
-        (By::Filter(priority, ..), Direction::Ingress) => {
+        (AttachedBy::Filter(priority, ..), Direction::Ingress) => {
             format!("tc filter del dev {interface} ingress pref {priority}")
         }
-        (By::Xdp, _) => format!(
+        (AttachedBy::Xdp, _) => format!(
             "ip link set dev {interface} xdp off, or bpftool link detach id of the link that \
              bpftool link show names for prog {id}"
         ),
@@ -185,13 +187,15 @@ pub(super) fn is_at(folder: &Folder, place: AttachPoint, program: &AttachedProgr
     let direction = program.direction;
     let link = || BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info());
     match (place.program(direction), place.hook, &program.by) {
-        (Program::Xdp, _, By::Xdp) => link().is_ok_and(|link| link.program == program.id),
-        (Program::Egress | Program::Ingress, Hook::Tcx, By::Tcx(id)) => {
+        (Program::Xdp, _, AttachedBy::Xdp) => link().is_ok_and(|link| link.program == program.id),
+        (Program::Egress | Program::Ingress, Hook::Tcx, AttachedBy::Tcx(id)) => {
             link().is_ok_and(|link| link.id == *id)
         }
-        (Program::Egress | Program::Ingress, Hook::Clsact, By::Filter(priority, handle, _)) => {
-            is_our_place(direction, *priority, *handle)
-        }
+        (
+            Program::Egress | Program::Ingress,
+            Hook::Clsact,
+            AttachedBy::Filter(priority, handle, _),
+        ) => is_our_place(direction, *priority, *handle),
         _ => false,
     }
 }
@@ -221,11 +225,13 @@ async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>
         pinned.contains(&program.id)
             || known.is_some_and(|known| known.uses_our_maps)
             || match &program.by {
-                By::Tcx(link) => *link != 0 && known.is_some_and(|known| is_called(&known.name)),
-                By::Filter(priority, handle, name) => {
+                AttachedBy::Tcx(link) => {
+                    *link != 0 && known.is_some_and(|known| is_called(&known.name))
+                }
+                AttachedBy::Filter(priority, handle, name) => {
                     is_our_place(program.direction, *priority, *handle) && is_called(name)
                 }
-                By::Xdp => false,
+                AttachedBy::Xdp => false,
             }
     };
     Ok(programs.into_iter().filter(is_ours).collect())
@@ -281,7 +287,7 @@ pub(super) async fn by_xdp(link: u32, netlink: &Netlink) -> Result<Vec<AttachedP
     // More than one mode may name the same program.
     let ids: BTreeSet<u32> = found.flat_map(|link| link.xdp_programs.iter().copied()).collect();
     let direction = Direction::Ingress;
-    Ok(ids.into_iter().map(|id| AttachedProgram { direction, id, by: By::Xdp }).collect())
+    Ok(ids.into_iter().map(|id| AttachedProgram { direction, id, by: AttachedBy::Xdp }).collect())
 }
 
 /// The programs that filters of the interface's clsact qdisc run.
@@ -294,7 +300,7 @@ pub(super) async fn by_filters(
     let attached = |FilterProgram { id, priority, handle, name }| AttachedProgram {
         direction,
         id,
-        by: By::Filter(priority, handle, name),
+        by: AttachedBy::Filter(priority, handle, name),
     };
     Ok(filters.into_iter().map(attached).collect())
 }
@@ -304,7 +310,11 @@ pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProg
     match tcx_query::programs(link, direction) {
         Ok(programs) => Ok(programs
             .into_iter()
-            .map(|program| AttachedProgram { direction, id: program.id, by: By::Tcx(program.link) })
+            .map(|program| AttachedProgram {
+                direction,
+                id: program.id,
+                by: AttachedBy::Tcx(program.link),
+            })
             .collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
         Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(Vec::new()),

@@ -11,16 +11,16 @@ use super::maps::full;
 use super::peer_filter::PeerFilter;
 use super::table::{Table, if_there};
 use crate::error::{Context as _, Error};
+use crate::plan::local_tables::LocalTable;
 use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::{Address, Range};
-use crate::plan::selves::SelfTable;
 
 /// The names of a family's maps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
     pub peers: &'static str,
     pub prefixes: &'static str,
-    pub selves: &'static str,
+    pub local_ranges: &'static str,
 }
 
 /// The maps of one family.
@@ -29,7 +29,7 @@ pub(super) struct FamilyMaps<A> {
     pub peers: Table<PeerKey<A>, Peer<A>>,
     pub filter: PeerFilter,
     pub prefixes: LpmTrie<MapData, A, Peer<A>>,
-    pub selves: LpmTrie<MapData, A, LocalRange<A>>,
+    pub local_ranges: LpmTrie<MapData, A, LocalRange<A>>,
 }
 
 impl<A: Address + Pod> FamilyMaps<A>
@@ -95,30 +95,30 @@ where
     }
 
     /// All entries of `local_*`.
-    pub fn self_table(&self) -> Result<SelfTable<A>, Error> {
-        self.selves
+    pub fn local_table(&self) -> Result<LocalTable<A>, Error> {
+        self.local_ranges
             .iter()
             .map(|entry| entry.map(|(key, own)| (range(&key), own)))
             .collect::<Result<_, _>>()
-            .context(|| format!("reading {}", self.names.selves))
+            .context(|| format!("reading {}", self.names.local_ranges))
     }
 
     /// Adds or replaces entries of `local_*`.
-    pub fn set_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Error> {
+    pub fn set_local_ranges(&mut self, wanted: &LocalTable<A>) -> Result<(), Error> {
         for (range, own) in wanted {
-            self.selves
+            self.local_ranges
                 .insert(&key(range), own, 0)
-                .map_err(|error| full(error, self.names.selves))?;
+                .map_err(|error| full(error, self.names.local_ranges))?;
         }
         Ok(())
     }
 
     /// Removes all other entries of `local_*`.
-    pub fn retain_selves(&mut self, wanted: &SelfTable<A>) -> Result<(), Error> {
-        for range in self.self_table()?.keys().filter(|range| !wanted.contains_key(range)) {
-            self.selves
+    pub fn retain_local_ranges(&mut self, wanted: &LocalTable<A>) -> Result<(), Error> {
+        for range in self.local_table()?.keys().filter(|range| !wanted.contains_key(range)) {
+            self.local_ranges
                 .remove(&key(range))
-                .context(|| format!("removing from {}", self.names.selves))?;
+                .context(|| format!("removing from {}", self.names.local_ranges))?;
         }
         Ok(())
     }

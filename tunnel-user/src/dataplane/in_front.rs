@@ -7,7 +7,7 @@ use std::fmt;
 use aya::programs::loaded_programs;
 use tunnel_common::outcome::Direction;
 
-use super::attached_programs::{AttachedProgram, By, by_filters, by_tcx, is_at};
+use super::attached_programs::{AttachedBy, AttachedProgram, by_filters, by_tcx, is_at};
 use super::pins::Folder;
 use super::tc;
 use crate::error::Error;
@@ -65,8 +65,9 @@ pub async fn of_next_attach(
     let mut found = Vec::new();
     for direction in BOTH {
         let is_behind = |program: &AttachedProgram| match (direction, place.hook, &program.by) {
-            (Direction::Egress, Hook::Tcx, By::Tcx(_)) | (_, Hook::Clsact, By::Tcx(_)) => false,
-            (_, Hook::Clsact, By::Filter(priority, ..)) => {
+            (Direction::Egress, Hook::Tcx, AttachedBy::Tcx(_))
+            | (_, Hook::Clsact, AttachedBy::Tcx(_)) => false,
+            (_, Hook::Clsact, AttachedBy::Filter(priority, ..)) => {
                 *priority >= tc::filter(direction).priority
             }
             _ => true,
@@ -90,8 +91,8 @@ async fn chain(
     if netlink.has_clsact(link).await? {
         let mut filters = by_filters(link, direction, netlink).await?;
         filters.sort_by_key(|program| match program.by {
-            By::Filter(priority, ..) => priority,
-            By::Tcx(_) | By::Xdp => 0,
+            AttachedBy::Filter(priority, ..) => priority,
+            AttachedBy::Tcx(_) | AttachedBy::Xdp => 0,
         });
         chain.extend(filters);
     }
@@ -120,8 +121,8 @@ fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
     };
     let named = programs.into_iter().map(|program| {
         let name = match &program.by {
-            By::Filter(.., name) => Some(name.clone()),
-            By::Tcx(_) | By::Xdp => names.get(&program.id).cloned(),
+            AttachedBy::Filter(.., name) => Some(name.clone()),
+            AttachedBy::Tcx(_) | AttachedBy::Xdp => names.get(&program.id).cloned(),
         };
         InFront { program, name }
     });
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     fn by_link(id: u32) -> AttachedProgram {
-        AttachedProgram { direction: Direction::Egress, id, by: By::Tcx(id) }
+        AttachedProgram { direction: Direction::Egress, id, by: AttachedBy::Tcx(id) }
     }
 
     fn ids(programs: &[AttachedProgram]) -> Vec<u32> {

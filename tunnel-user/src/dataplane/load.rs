@@ -143,7 +143,7 @@ fn load_with(
         }
     };
     size(&mut loader, capacity);
-    let ebpf = made(&mut loader, object, pins)?;
+    let ebpf = create_maps(&mut loader, object, pins)?;
     let mut loaded = Loaded { ebpf, place };
     verify(&mut loaded)?;
     Ok(loaded)
@@ -179,14 +179,14 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
     match name {
         Program::Egress | Program::Ingress => {
             let program = as_kind::<SchedClassifier>(name, program)?;
-            uninterrupted(|| program.load())
+            retry_eagain(|| program.load())
                 .map_err(|error| Error::kernel(loading(name), refusal(error)))
         }
         // The kernel's answer tells whether it has what the program needs: the version does not, as
         // features are ported back.
         Program::Xdp => {
             let program = as_kind::<Xdp>(name, program)?;
-            uninterrupted(|| program.load()).map_err(|error| {
+            retry_eagain(|| program.load()).map_err(|error| {
                 Error::host(
                     format!("{}: {:#}", loading(name), refusal(error)),
                     "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out \
@@ -200,7 +200,7 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
 /// Calls `load` again for as long as signals interrupt it: the verifier gives up with EAGAIN when one is
 /// pending (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), as it is when the process
 /// is stopped and goes on.
-fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+fn retry_eagain(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     let start = Instant::now();
     loop {
         match load() {
@@ -228,7 +228,7 @@ fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
 }
 
 /// Makes the maps, but for those that are pinned already, which it takes over.
-fn made<'a>(
+fn create_maps<'a>(
     loader: &mut EbpfLoader<'a>,
     object: &[u8],
     pins: &'a [(&str, PathBuf)],

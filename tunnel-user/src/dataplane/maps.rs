@@ -16,7 +16,7 @@ use tunnel_common::outcome::ReasonCounters;
 use super::brought;
 use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
-use super::record::{decode_self, encode_self, padded, text};
+use super::record::{decode_local, encode_local, padded, text};
 use super::shapes;
 use super::table::Table;
 use super::upgrade;
@@ -24,8 +24,8 @@ use crate::error::{Context as _, Error, is_io};
 use crate::model::{MemberName, NameProblem};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::{Identity, LocalMembers};
+use crate::plan::local_tables::LocalTables;
 use crate::plan::peer_tables::{Change, PeerTables};
-use crate::plan::selves::SelfTables;
 
 /// An update with it fails where the entry is there (Linux, include/uapi/linux/bpf.h).
 const BPF_NOEXIST: u64 = 1;
@@ -46,7 +46,7 @@ pub struct Maps {
     folder: Folder,
     v4: FamilyMaps<[u8; 4]>,
     v6: FamilyMaps<[u8; 16]>,
-    selves: HashMap<MapData, u32, LocalMember>,
+    local_members: HashMap<MapData, u32, LocalMember>,
     members: Table<u32, Member>,
     bypass: HashMap<MapData, BypassKey, BypassValue>,
     attachment: Array<MapData, Attachment>,
@@ -63,10 +63,16 @@ impl Maps {
         upgrade::require_current(folder)?;
         folder.require_ours()?;
         shapes::require(folder)?;
-        let v4 =
-            Names { peers: maps::PEERS_V4, prefixes: maps::PREFIXES_V4, selves: maps::LOCAL_V4 };
-        let v6 =
-            Names { peers: maps::PEERS_V6, prefixes: maps::PREFIXES_V6, selves: maps::LOCAL_V6 };
+        let v4 = Names {
+            peers: maps::PEERS_V4,
+            prefixes: maps::PREFIXES_V4,
+            local_ranges: maps::LOCAL_V4,
+        };
+        let v6 = Names {
+            peers: maps::PEERS_V6,
+            prefixes: maps::PREFIXES_V6,
+            local_ranges: maps::LOCAL_V6,
+        };
         let maps = Self {
             folder: folder.clone(),
             v4: FamilyMaps {
@@ -74,16 +80,16 @@ impl Maps {
                 peers: open(folder, v4.peers, Map::HashMap)?,
                 filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v4.prefixes, Map::LpmTrie)?,
-                selves: open(folder, v4.selves, Map::LpmTrie)?,
+                local_ranges: open(folder, v4.local_ranges, Map::LpmTrie)?,
             },
             v6: FamilyMaps {
                 names: v6,
                 peers: open(folder, v6.peers, Map::HashMap)?,
                 filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v6.prefixes, Map::LpmTrie)?,
-                selves: open(folder, v6.selves, Map::LpmTrie)?,
+                local_ranges: open(folder, v6.local_ranges, Map::LpmTrie)?,
             },
-            selves: open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
+            local_members: open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: open(folder, maps::MEMBERS, Map::HashMap)?,
             bypass: open(folder, maps::BYPASS, Map::HashMap)?,
             attachment: open(folder, maps::ATTACHMENT, Map::Array)?,
@@ -137,62 +143,62 @@ impl Maps {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn self_tables(&self) -> Result<SelfTables, Error> {
-        Ok(SelfTables { v4: self.v4.self_table()?, v6: self.v6.self_table()? })
+    pub fn local_tables(&self) -> Result<LocalTables, Error> {
+        Ok(LocalTables { v4: self.v4.local_table()?, v6: self.v6.local_table()? })
     }
 
     /// Adds or replaces entries of `local_v4` and `local_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Error> {
-        self.v4.set_selves(&wanted.v4)?;
-        self.v6.set_selves(&wanted.v6)
+    pub fn set_local_tables(&mut self, wanted: &LocalTables) -> Result<(), Error> {
+        self.v4.set_local_ranges(&wanted.v4)?;
+        self.v6.set_local_ranges(&wanted.v6)
     }
 
     /// Removes all other entries of `local_v4` and `local_v6`.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn retain_self_tables(&mut self, wanted: &SelfTables) -> Result<(), Error> {
-        self.v4.retain_selves(&wanted.v4)?;
-        self.v6.retain_selves(&wanted.v6)
+    pub fn retain_local_tables(&mut self, wanted: &LocalTables) -> Result<(), Error> {
+        self.v4.retain_local_ranges(&wanted.v4)?;
+        self.v6.retain_local_ranges(&wanted.v6)
     }
 
     /// The identity of this host; no member after an attach that was killed early.
     ///
     /// # Errors
     /// If the kernel refuses, or a name is not one.
-    pub fn selves(&self) -> Result<LocalMembers, Error> {
+    pub fn local_members(&self) -> Result<LocalMembers, Error> {
         let what = || format!("reading {}", maps::LOCAL_MEMBERS);
         let records: BTreeMap<u32, LocalMember> =
-            self.selves.iter().collect::<Result<_, _>>().context(what)?;
-        let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
+            self.local_members.iter().collect::<Result<_, _>>().context(what)?;
+        let (mut members, mut added) = (Vec::new(), BTreeSet::new());
         for record in records.values() {
-            let (own, its_added) = decode_self(record).context(what)?;
-            selves.push(own);
+            let (own, its_added) = decode_local(record).context(what)?;
+            members.push(own);
             added.extend(its_added);
         }
-        Ok(LocalMembers { identity: Identity::new(selves), added })
+        Ok(LocalMembers { identity: Identity::new(members), added })
     }
 
     /// Records who this host is.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn set_selves(&mut self, wanted: &LocalMembers) -> Result<(), Error> {
+    pub fn set_local_members(&mut self, wanted: &LocalMembers) -> Result<(), Error> {
         let mut count = 0;
-        for own in wanted.identity.selves() {
-            let record = encode_self(own, &wanted.added);
-            self.selves
+        for own in wanted.identity.members() {
+            let record = encode_local(own, &wanted.added);
+            self.local_members
                 .insert(count, record, 0)
                 .map_err(|error| full(error, maps::LOCAL_MEMBERS))?;
             count += 1;
         }
         let what = || format!("removing from {}", maps::LOCAL_MEMBERS);
-        let keys: Vec<u32> = self.selves.keys().collect::<Result<_, _>>().context(what)?;
+        let keys: Vec<u32> = self.local_members.keys().collect::<Result<_, _>>().context(what)?;
         for key in keys.into_iter().filter(|key| *key >= count) {
-            self.selves.remove(&key).context(what)?;
+            self.local_members.remove(&key).context(what)?;
         }
         brought::note(&self.folder, &self.attachment()?, &wanted.added);
         Ok(())
@@ -289,7 +295,7 @@ impl Maps {
         self.attachment
             .set(0, attachment, 0)
             .context(|| format!("writing {}", maps::ATTACHMENT))?;
-        brought::note(&self.folder, attachment, &self.selves()?.added);
+        brought::note(&self.folder, attachment, &self.local_members()?.added);
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub mod pins;
 pub mod program_changes;
 pub mod record;
 pub mod remains;
-pub mod remake;
+pub mod resize;
 mod shapes;
 pub mod table;
 mod tc;

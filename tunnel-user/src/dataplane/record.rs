@@ -29,7 +29,7 @@ pub fn padded<const N: usize>(text: &str) -> [u8; N] {
 /// The record of a member that this host is; `added` are the private addresses that attach added to
 /// the loopback interface.
 #[must_use]
-pub fn encode_self(own: &OwnMember, added: &BTreeSet<Private>) -> LocalMember {
+pub fn encode_local(own: &OwnMember, added: &BTreeSet<Private>) -> LocalMember {
     LocalMember {
         name: padded::<NAME_LEN>(own.name.as_str()),
         v4: encode_addresses(own.v4, added),
@@ -59,7 +59,7 @@ fn encode_addresses<A: Address>(
 ///
 /// # Errors
 /// If the name is not one.
-pub fn decode_self(record: &LocalMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
+pub fn decode_local(record: &LocalMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
     let name = text(&record.name).parse()?;
     let (v4, v4_added) = decode_addresses(&record.v4);
     let (v6, v6_added) = decode_addresses(&record.v6);
@@ -95,10 +95,10 @@ mod tests {
             v6: mapping("fd00::1", "2001:db8::2", "2001:db8::2"),
         };
         let added: BTreeSet<_> = own.v6.map(|mapping| mapping.private()).into_iter().collect();
-        let record = encode_self(&own, &added);
+        let record = encode_local(&own, &added);
         assert_eq!((record.v4.length, record.v4.underlay), (32, [172, 31, 0, 5]));
         assert_eq!((record.v4.loopback_address_added, record.v6.loopback_address_added), (0, 1));
-        assert_eq!(decode_self(&record), Ok((own, added.into_iter().collect())));
+        assert_eq!(decode_local(&record), Ok((own, added.into_iter().collect())));
     }
 
     #[test]
@@ -108,15 +108,15 @@ mod tests {
             v4: None,
             v6: mapping("fd00:1::/64", "2001:db8:1::/64", "2001:db8:1::/64"),
         };
-        let record = encode_self(&own, &BTreeSet::new());
+        let record = encode_local(&own, &BTreeSet::new());
         assert_eq!((record.v4.length, record.v6.length), (0, 64));
-        assert_eq!(decode_self(&record), Ok((own, Vec::new())));
+        assert_eq!(decode_local(&record), Ok((own, Vec::new())));
     }
 
     #[test]
     fn a_record_without_a_name_is_refused() {
         let own = OwnMember { name: "a".parse().expect("a name"), v4: None, v6: None };
-        let record = LocalMember { name: [0; NAME_LEN], ..encode_self(&own, &BTreeSet::new()) };
-        assert_eq!(decode_self(&record), Err(NameProblem::Empty));
+        let record = LocalMember { name: [0; NAME_LEN], ..encode_local(&own, &BTreeSet::new()) };
+        assert_eq!(decode_local(&record), Err(NameProblem::Empty));
     }
 }

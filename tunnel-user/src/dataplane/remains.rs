@@ -8,7 +8,7 @@ use tunnel_common::local_members::LocalMember;
 use tunnel_common::maps;
 
 use super::pins::Folder;
-use super::record::decode_self;
+use super::record::decode_local;
 use crate::error::{Context as _, Error};
 use crate::plan::identity::{Identity, LocalMembers};
 
@@ -32,8 +32,8 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Error> {
 ///
 /// # Errors
 /// If the kernel refuses, or a name is not one.
-pub fn selves(folder: &Folder) -> Result<LocalMembers, Error> {
-    let (mut selves, mut added) = (Vec::new(), BTreeSet::new());
+pub fn local_members(folder: &Folder) -> Result<LocalMembers, Error> {
+    let (mut members, mut added) = (Vec::new(), BTreeSet::new());
     let pin = folder.map(maps::LOCAL_MEMBERS);
     if pin.exists() {
         let read = || -> Result<Vec<(u32, LocalMember)>, anyhow::Error> {
@@ -43,10 +43,10 @@ pub fn selves(folder: &Folder) -> Result<LocalMembers, Error> {
         };
         let what = || format!("reading {}", pin.display());
         for (_, record) in read().context(what)? {
-            let (own, its_added) = decode_self(&record).context(what)?;
-            selves.push(own);
+            let (own, its_added) = decode_local(&record).context(what)?;
+            members.push(own);
             added.extend(its_added);
         }
     }
-    Ok(LocalMembers { identity: Identity::new(selves), added })
+    Ok(LocalMembers { identity: Identity::new(members), added })
 }

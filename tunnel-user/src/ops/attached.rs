@@ -33,7 +33,7 @@ pub struct Running {
     /// The record of `attach`.
     pub attachment: Attachment,
     /// The identity of this host.
-    pub selves: LocalMembers,
+    pub local: LocalMembers,
 }
 
 impl Running {
@@ -44,8 +44,8 @@ impl Running {
     pub fn open(folder: Folder) -> Result<Self, Error> {
         let maps = Maps::open(&folder)?;
         let attachment = maps.attachment()?;
-        let selves = maps.selves()?;
-        Ok(Self { folder, maps, attachment, selves })
+        let local = maps.local_members()?;
+        Ok(Self { folder, maps, attachment, local })
     }
 
     /// The peers, sorted by name, and the bypass rules by slot.
@@ -65,7 +65,7 @@ impl Running {
     pub fn membership(&self) -> Result<Membership, Error> {
         let (peers, mut bypass) = self.peers()?;
         Ok(Membership {
-            identity: self.selves.identity.clone(),
+            identity: self.local.identity.clone(),
             peers: peers.into_iter().map(|running| running.peer).collect(),
             bypass: bypass.remove(&CLUSTER).unwrap_or_default(),
         })

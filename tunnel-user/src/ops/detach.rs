@@ -92,8 +92,8 @@ async fn detach(
     let keep = Keep::default();
     if lost_pins::are_lost(folder)? {
         return match lost_pins::find(folder, netlink).await? {
-            Some(Left { attachment, selves }) => {
-                remove(folder, &attachment, &selves, &keep, netlink, interrupt).await.map(Some)
+            Some(Left { attachment, local }) => {
+                remove(folder, &attachment, &local, &keep, netlink, interrupt).await.map(Some)
             }
             None if folder.exists() => {
                 folder.remove()?;
@@ -104,7 +104,7 @@ async fn detach(
         };
     }
     let mut maps = Maps::open(folder)?;
-    let (attachment, recorded) = (maps.attachment()?, maps.selves()?);
+    let (attachment, recorded) = (maps.attachment()?, maps.local_members()?);
     // The peers hear of it only if the programs can be taken away.
     remove_strays(folder, &attachment, netlink).await?;
     interrupt.check().await?;

@@ -30,7 +30,7 @@ pub struct Difference {
 
 /// An attach with the file that leaves everything as it runs that the file does not say.
 pub(crate) fn request(running: &Running, config: &Path, self_names: &[String]) -> Request {
-    let identity = &running.selves.identity;
+    let identity = &running.local.identity;
     let names = || identity.names().map(ToString::to_string).collect();
     let self_names =
         if self_names.is_empty() && identity.is_gateway() { names() } else { self_names.to_vec() };
@@ -50,7 +50,7 @@ pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Diff
     let attached = running.and_then(|running| {
         let attachment = running.attachment;
         let place = AttachPoint::from_codes(attachment.hook, attachment.ingress)?;
-        Some(Attached { attachment, place, added: running.selves.added.clone() })
+        Some(Attached { attachment, place, added: running.local.added.clone() })
     });
     let added = attached.as_ref().map_or_else(BTreeSet::new, |attached| attached.added.clone());
     let mut local = plan.local(attached.is_some())?;
@@ -62,7 +62,7 @@ pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Diff
         Some(running) => running.peers()?.0.into_iter().map(|running| running.peer).collect(),
         None => Vec::new(),
     };
-    let identity = running.map(|running| &running.selves.identity);
+    let identity = running.map(|running| &running.local.identity);
     Ok(Difference {
         interface: plan.request.interface.clone(),
         is_attached: running.is_some(),

@@ -19,13 +19,13 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::model::text::list;
 use crate::plan::attach_point::AttachPoint;
-use crate::plan::awaited::settled;
+use crate::plan::awaited::shown;
 use crate::plan::bypass::BypassTable;
 use crate::plan::change::difference::Changes;
 use crate::plan::follow::{Drift, Problem, Standing};
 use crate::plan::peer_tables::PeerTables;
 use crate::plan::peers::NamedPeer;
-use crate::plan::{arp, peer_tables, selves, slots};
+use crate::plan::{arp, local_tables, peer_tables, slots};
 
 use tunnel_common::bypass::CLUSTER;
 
@@ -82,7 +82,7 @@ async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, E
         return Ok(Standing::NotAttached);
     };
     let held = snapshot.all_addresses();
-    let identity = &running.selves.identity;
+    let identity = &running.local.identity;
     let has_private = identity.on_loopback().all(|own| held.contains(&own.0.address()));
     if !has_private || !running.runs_on(link.index, netlink).await {
         return Ok(Standing::NotAttached);
@@ -156,11 +156,10 @@ async fn compare(
     differences.extend(cluster_bypass(&bypass, &plan));
     differences.extend(describe(&difference::between(Some(&running), &plan)?.changes));
     let (tables, now) = (running.maps.peers()?, monotonic()?);
-    let unsettled = settled(&tables.v4, now, 0).len() + settled(&tables.v6, now, 0).len();
-    if unsettled > 0 {
-        differences.push(format!(
-            "peers have shown where they are: {unsettled} entries are to be settled"
-        ));
+    let unrecorded = shown(&tables.v4, now, 0).len() + shown(&tables.v6, now, 0).len();
+    if unrecorded > 0 {
+        differences
+            .push(format!("peers have shown where they are: {unrecorded} entries get their end"));
     }
     if differences.is_empty() {
         // A peer that is new is a difference already, and lacks entries as well.
@@ -169,7 +168,7 @@ async fn compare(
     if !differences.is_empty() {
         return Ok(Drift::Found(differences));
     }
-    move_notices::ask_again(&tables, &running.selves.identity);
+    move_notices::ask_again(&tables, &running.local.identity);
     let peers = plan.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Drift::None(format!(
@@ -207,18 +206,19 @@ fn missing_entries(
     peers: &PeerTables,
     plan: &Plan<'_>,
 ) -> Result<Vec<String>, Error> {
-    let Running { maps, selves, .. } = running;
+    let Running { maps, local, .. } = running;
     let names = maps.names()?;
     let slots = slots::assign(&names, plan.membership.peers.iter().map(|peer| &peer.name));
     let wanted = peer_tables::tables(&plan.membership, &slots.by_name, 0);
-    let local = maps.self_tables()?;
-    let wanted_locally = selves::tables(&selves.identity, &selves::formers(&local));
+    let held = maps.local_tables()?;
+    let wanted_locally =
+        local_tables::tables(&local.identity, &local_tables::previous_underlays(&held));
     let counts = [
         ("peers", lacking(&peers.v4, &wanted.v4) + lacking(&peers.v6, &wanted.v6)),
         ("names of peers", slots.new.len()),
         (
             "this host's addresses",
-            lacking(&local.v4, &wanted_locally.v4) + lacking(&local.v6, &wanted_locally.v6),
+            lacking(&held.v4, &wanted_locally.v4) + lacking(&held.v6, &wanted_locally.v6),
         ),
     ];
     let missing = counts.into_iter().filter(|(_, count)| *count > 0);

@@ -199,8 +199,8 @@ impl<'a> Executor<'a> {
         let before = *attachment;
         match step {
             Step::RecordLocal(local) => membership::record_local(maps, local, undo),
-            Step::SwitchSource(local) => maps.set_self_tables(&local.tables()),
-            Step::ForgetLocal(local) => maps.retain_self_tables(&local.tables()),
+            Step::SwitchSource(local) => maps.set_local_tables(&local.tables()),
+            Step::ForgetLocal(local) => maps.retain_local_tables(&local.tables()),
             Step::Record(record) => {
                 undo.push(Undo::RestoreAttachment(Box::new(before)));
                 *attachment = **record;

@@ -49,7 +49,7 @@ impl FailoverRoutes {
             let addresses = peers.iter().flat_map(|running| &running.peer.addresses);
             networks.push(OtherNetwork {
                 link: link.clone(),
-                identity: other.selves.identity,
+                identity: other.local.identity,
                 peers: addresses.map(|addresses| (addresses.private, *addresses)).collect(),
             });
         }

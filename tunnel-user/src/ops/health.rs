@@ -206,7 +206,7 @@ fn network_manager(running: &Running, link: Option<&Link>, findings: &mut Findin
 
 fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: &mut Findings) {
     let name = running.folder.interface();
-    let own = running.selves.identity.on_loopback();
+    let own = running.local.identity.on_loopback();
     let has_direct = peers.iter().any(|running| running.peer.direct);
     let Some(wanted) =
         link.map(|link| arp::wanted_for(link.has_hardware_addresses, own, has_direct))
@@ -231,7 +231,7 @@ fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: 
 }
 
 fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
-    let (name, identity) = (running.folder.interface(), &running.selves.identity);
+    let (name, identity) = (running.folder.interface(), &running.local.identity);
     guard(running, findings);
     let held = snapshot.all_addresses();
     for own in identity.on_loopback() {
@@ -272,9 +272,9 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
 
 /// Packets to the private address itself, from the network outside.
 fn guard(running: &Running, findings: &mut Findings) {
-    let Running { folder, attachment, selves, .. } = running;
+    let Running { folder, attachment, local, .. } = running;
     let settings = &attachment.settings;
-    for own in selves.identity.on_loopback() {
+    for own in local.identity.on_loopback() {
         let is_guarded = match own.0.address() {
             IpAddr::V4(address) => settings.guarded_v4 == address.octets(),
             IpAddr::V6(address) => settings.guarded_v6 == address.octets(),
@@ -295,7 +295,7 @@ async fn routes(
     snapshot: &Snapshot,
     findings: &mut Findings,
 ) -> Result<(), Error> {
-    let Running { folder, attachment, selves, .. } = running;
+    let Running { folder, attachment, local, .. } = running;
     let name = folder.interface();
     if attachment.routes_managed == 0 {
         if !routing::ours(netlink, attachment.ifindex).await?.is_empty() {
@@ -332,7 +332,7 @@ async fn routes(
         }
         let Some(link) = link else { continue };
         let attached = routing::attached(link, &names);
-        let identity = &selves.identity;
+        let identity = &local.identity;
         let wanted = routing::to_peer(netlink, &attached, &policy, identity, addresses).await;
         let wrong = match wanted {
             Ok(wanted) if routes.iter().any(|existing| existing.route.leads_as(&wanted)) => {

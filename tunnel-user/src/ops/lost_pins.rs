@@ -25,7 +25,7 @@ pub(crate) struct Left {
     /// The attachment, as far as it is known.
     pub attachment: Attachment,
     /// The members that this host is, as far as they are known; and the addresses that attach added.
-    pub selves: LocalMembers,
+    pub local: LocalMembers,
 }
 
 /// True if the pins in `folder` do not tell what attach brought: none is there, or some are gone.
@@ -56,13 +56,13 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
     if !is_trace {
         return Ok(None);
     }
-    let mut selves = remains::selves(folder)?;
-    selves.added.extend(brought.iter().flat_map(Brought::private_addresses));
-    selves.added.extend(unclaimed(Some(folder), &snapshot)?);
+    let mut local = remains::local_members(folder)?;
+    local.added.extend(brought.iter().flat_map(Brought::private_addresses));
+    local.added.extend(unclaimed(Some(folder), &snapshot)?);
     // Without a record, a filter of ours is told by its name: that at our place may be somebody's.
     let unknown = Brought { interface_index: index, hook: HOOK_TCX, ..Brought::default() };
     let attachment = pinned.unwrap_or_else(|| brought.unwrap_or(unknown).attachment());
-    Ok(Some(Left { attachment, selves }))
+    Ok(Some(Left { attachment, local }))
 }
 
 /// The addresses on the loopback interface with the mark of attach that no interface but that of `folder` needs
@@ -82,19 +82,21 @@ pub(crate) fn unclaimed(
     let mut others = pins::folders(namespace)?;
     others.extend(brought::folders(namespace).into_iter().filter(|other| !other.exists()));
     for other in others.iter().filter(|other| Some(*other) != folder) {
-        let selves = match Running::open(other.clone()) {
-            Ok(running) => Some(running.selves),
-            Err(_) => remains::selves(other).ok().filter(|left| !left.identity.selves().is_empty()),
+        let local = match Running::open(other.clone()) {
+            Ok(running) => Some(running.local),
+            Err(_) => remains::local_members(other)
+                .ok()
+                .filter(|left| !left.identity.members().is_empty()),
         };
         let brought = Brought::of(other).map(|brought| brought.private_addresses());
-        if selves.is_none() && brought.is_none() {
+        if local.is_none() && brought.is_none() {
             // Nobody can tell what it needs.
             return Ok(BTreeSet::new());
         }
         let mut claimed = brought.unwrap_or_default();
-        if let Some(selves) = selves {
-            claimed.extend(selves.identity.on_loopback());
-            claimed.extend(selves.added);
+        if let Some(local) = local {
+            claimed.extend(local.identity.on_loopback());
+            claimed.extend(local.added);
         }
         marked.retain(|address| !claimed.contains(address));
     }

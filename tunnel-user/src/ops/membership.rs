@@ -12,7 +12,7 @@ use crate::plan::change::{LocalChange, PeerOptions};
 use crate::plan::handover::Handover;
 use crate::plan::identity::LocalMembers;
 use crate::plan::membership::Membership;
-use crate::plan::peer_tables::{self, AppliedChanges, Change, PeerTable, SETTLING, changes};
+use crate::plan::peer_tables::{self, AppliedChanges, Change, GRACE_PERIOD, PeerTable, changes};
 use crate::plan::{bypass, slots};
 
 /// As many entries are changed between two looks for a signal: some milliseconds.
@@ -30,13 +30,13 @@ pub fn record_local(
     wanted: &LocalChange,
     steps: &mut Vec<Undo>,
 ) -> Result<(), Error> {
-    steps.push(Undo::RestoreSelves(Box::new(maps.selves()?)));
+    steps.push(Undo::RestoreLocalMembers(Box::new(maps.local_members()?)));
     let (identity, added) = (wanted.identity.clone(), wanted.added.clone());
-    maps.set_selves(&LocalMembers { identity, added })?;
-    let current = maps.self_tables()?;
+    maps.set_local_members(&LocalMembers { identity, added })?;
+    let current = maps.local_tables()?;
     let next = wanted.tables().still_sending_as(&current);
-    steps.push(Undo::RestoreSelfTables(Box::new(current)));
-    maps.set_self_tables(&next)
+    steps.push(Undo::RestoreLocalTables(Box::new(current)));
+    maps.set_local_tables(&next)
 }
 
 /// Brings names, slots, bypass rules and peers to `wanted`, and notes how to take that back: the number of
@@ -68,11 +68,11 @@ pub async fn change(
     maps.set_bypass(&rules)?;
 
     let now = monotonic()?;
-    let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(SETTLING));
+    let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(GRACE_PERIOD));
     let current = maps.peers()?;
     let PeerOptions { drain, own, .. } = *options;
-    let (ended, own_formers) = (options.ended.clone(), options.own_formers.clone());
-    let handover = Handover { now, drain: drain.seconds(), ended, own, own_formers };
+    let (ended, own_previous) = (options.ended.clone(), options.own_previous.clone());
+    let handover = Handover { now, drain: drain.seconds(), ended, own, own_previous };
     let tables = handover.successor(&current, &tables);
     tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
     let v4 = changes(&current.v4, &tables.v4);

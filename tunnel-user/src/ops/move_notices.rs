@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::echo_socket::EchoSocket;
 use crate::model::Drain;
-use crate::plan::awaited::settled;
+use crate::plan::awaited::shown;
 use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
 use crate::plan::peer_tables::PeerTables;
@@ -38,14 +38,14 @@ pub(crate) enum Behind {
     Change,
 }
 
-/// Asks those that are awaited, tells those that have answered, and settles what they have shown. True if somebody is
+/// Asks those that are awaited, tells those that have answered, and records what they have shown. True if somebody is
 /// still awaited.
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.
 pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> Result<bool, Error> {
     let mut maps = Maps::open(folder)?;
-    let identity = maps.selves()?.identity;
+    let identity = maps.local_members()?.identity;
     let tables = maps.peers()?;
     let mut awaited = notices(To::Awaited, &tables, &identity);
     let asked = awaited.clone();
@@ -58,11 +58,11 @@ pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> R
         awaited = notices(To::Awaited, &maps.peers()?, &identity);
     }
     match behind {
-        Behind::FirstAttach => send(&notices(To::Settled, &tables, &identity), Mark::Settled, 0),
-        Behind::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Settled, 0),
+        Behind::FirstAttach => send(&notices(To::Shown, &tables, &identity), Mark::Announced, 0),
+        Behind::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Announced, 0),
     }
     if !asked.is_empty() {
-        settle(&mut maps, drain)?;
+        record_shown(&mut maps, drain)?;
     }
     Ok(!awaited.is_empty())
 }
@@ -72,10 +72,10 @@ pub(crate) fn ask_again(tables: &PeerTables, identity: &Identity) {
     send(&notices(To::Awaited, tables, identity), Mark::Asked, 0);
 }
 
-fn settle(maps: &mut Maps, drain: Drain) -> Result<(), Error> {
+fn record_shown(maps: &mut Maps, drain: Drain) -> Result<(), Error> {
     let (tables, now) = (maps.peers()?, monotonic()?);
-    maps.change_v4(&settled(&tables.v4, now, drain.seconds()))?;
-    maps.change_v6(&settled(&tables.v6, now, drain.seconds()))
+    maps.change_v4(&shown(&tables.v4, now, drain.seconds()))?;
+    maps.change_v6(&shown(&tables.v6, now, drain.seconds()))
 }
 
 fn send(notices: &BTreeSet<MoveNotice>, mark: Mark, round: usize) {

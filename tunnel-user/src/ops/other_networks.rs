@@ -52,9 +52,9 @@ pub fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
         }
         // Pins that are not ours, or of another version, have no claim and are no reason to stop halfway.
         let Ok(mut heir) = Running::open(other) else { continue };
-        if heir.selves.identity.on_loopback().any(|own| own == private) {
-            heir.selves.added.insert(private);
-            heir.maps.set_selves(&heir.selves)?;
+        if heir.local.identity.on_loopback().any(|own| own == private) {
+            heir.local.added.insert(private);
+            heir.maps.set_local_members(&heir.local)?;
             return Ok(true);
         }
     }

@@ -15,9 +15,9 @@ use crate::plan::attach_point::{Hook, LoadOptions};
 use crate::plan::bypass::BypassTable;
 use crate::plan::capacity::Capacity;
 use crate::plan::identity::LocalMembers;
+use crate::plan::local_tables::LocalTables;
 use crate::plan::peer_tables::AppliedChanges;
 use crate::plan::route::PeerRoute;
-use crate::plan::selves::SelfTables;
 
 /// The inverse of one step.
 #[derive(Debug)]
@@ -49,9 +49,9 @@ pub enum Undo {
     /// Set the bypass rules as they were.
     RestoreBypass(BypassTable),
     /// Record who this host was.
-    RestoreSelves(Box<LocalMembers>),
+    RestoreLocalMembers(Box<LocalMembers>),
     /// Set the ranges of this host's members as they were.
-    RestoreSelfTables(Box<SelfTables>),
+    RestoreLocalTables(Box<LocalTables>),
     /// Set the record as it was.
     RestoreAttachment(Box<Attachment>),
 }
@@ -103,10 +103,10 @@ fn take_back_in_maps(maps: &mut Maps, step: Undo) -> Result<(), Error> {
             maps.set_bypass(&rules)?;
             maps.retain_bypass(&rules)
         }
-        Undo::RestoreSelves(selves) => maps.set_selves(&selves),
-        Undo::RestoreSelfTables(tables) => {
-            maps.set_self_tables(&tables)?;
-            maps.retain_self_tables(&tables)
+        Undo::RestoreLocalMembers(local) => maps.set_local_members(&local),
+        Undo::RestoreLocalTables(tables) => {
+            maps.set_local_tables(&tables)?;
+            maps.retain_local_tables(&tables)
         }
         Undo::RestoreAttachment(attachment) => maps.set_attachment(&attachment),
         _ => Ok(()),

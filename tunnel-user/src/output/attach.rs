@@ -15,7 +15,7 @@ pub fn text(report: &Report) -> String {
     let Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();
     let done = if report.was_attached { "updated" } else { "attached" };
-    let who: Vec<_> = identity.selves().iter().map(ToString::to_string).collect();
+    let who: Vec<_> = identity.members().iter().map(ToString::to_string).collect();
     let ingress = match place.ingress {
         Ingress::Tc => String::new(),
         xdp => format!(", ingress by {}", xdp.name()),
@@ -33,7 +33,7 @@ pub fn text(report: &Report) -> String {
     if report.was_attached {
         let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
     }
-    for former in &report.formers {
+    for former in &report.previous_underlays {
         let _ = writeln!(
             text,
             "  moved: still reached at {former}, and sends from there to peers that do not know yet"

@@ -55,7 +55,7 @@ impl Handover {
 
     /// The address that packets to an awaited peer leave from.
     fn source<A: Address>(&self, next: &Peer<A>, old: &Peer<A>) -> A {
-        let mut formers = self.own_formers.iter().filter_map(|former| A::of(*former));
+        let mut formers = self.own_previous.iter().filter_map(|former| A::of(*former));
         let used = match old.use_former_source {
             // Programs of the version before followed this.
             1 => formers.clone().next(),
@@ -70,7 +70,7 @@ impl Handover {
 /// The changes that are left for the peers in `table` that have shown where they are: their former addresses get an
 /// end, and packets go where the peer is, which a change that was under way meanwhile may have undone.
 #[must_use]
-pub fn settled<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
+pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
     let expires_at = now.saturating_add(drain);
     let awaited = table.values().filter(|peer| peer.awaited == 1);
     let awaited: BTreeSet<_> = awaited.map(|peer| (peer.slot, peer.private)).collect();
@@ -139,9 +139,9 @@ mod tests {
         peer_tables::tables(&Membership::of_text(&text, &["own"]), &slots, 0)
     }
 
-    fn at(seconds: u32, own_formers: &[&str]) -> Handover {
-        let own_formers = own_formers.iter().map(|own| own.parse().unwrap()).collect();
-        Handover { now: NOW + seconds, drain: 30, own_formers, ..Handover::default() }
+    fn at(seconds: u32, own_previous: &[&str]) -> Handover {
+        let own_previous = own_previous.iter().map(|own| own.parse().unwrap()).collect();
+        Handover { now: NOW + seconds, drain: 30, own_previous, ..Handover::default() }
     }
 
     /// The entry under each address, in words: from where to where packets go, or who is there and until when.
@@ -173,11 +173,11 @@ mod tests {
         let awaited = ["198.51.100.2 > 203.0.113.2", "192.0.2.2 awaited", "203.0.113.2 until 0"];
         assert_eq!(told(&next), awaited);
         assert_eq!(told(&at(1_000, &[]).successor(&next, &wanted)), awaited, "it takes its time");
-        assert_eq!(settled(&next.v4, NOW, 30), []);
+        assert_eq!(shown(&next.v4, NOW, 30), []);
         show(&mut next, [192, 0, 2, 2]);
-        let shown = ["198.51.100.2 > 192.0.2.2", "192.0.2.2", "203.0.113.2 until 1030"];
-        assert_eq!(told(&at(0, &[]).successor(&next, &wanted)), shown);
-        let [Change::Set(range, former)] = settled(&next.v4, NOW, 30)[..] else { panic!("one") };
+        let expected = ["198.51.100.2 > 192.0.2.2", "192.0.2.2", "203.0.113.2 until 1030"];
+        assert_eq!(told(&at(0, &[]).successor(&next, &wanted)), expected);
+        let [Change::Set(range, former)] = shown(&next.v4, NOW, 30)[..] else { panic!("one") };
         assert_eq!((range.prefix().to_string().as_str(), former.expires_at), ("203.0.113.2", 1030));
     }
 
@@ -219,8 +219,7 @@ mod tests {
         let mut next = at(0, &[]).successor(&current, &wanted);
         next.v4.get_mut(&Range::single([192, 0, 2, 2])).unwrap().awaited = 0;
         assert_eq!(told(&next)[0], "198.51.100.2 > 203.0.113.2");
-        let [Change::Set(_, private), Change::Set(_, former)] = settled(&next.v4, NOW, 30)[..]
-        else {
+        let [Change::Set(_, private), Change::Set(_, former)] = shown(&next.v4, NOW, 30)[..] else {
             panic!("two")
         };
         assert_eq!((private.public, private.role), ([192, 0, 2, 2], ROLE_PRIVATE));
@@ -235,7 +234,7 @@ mod tests {
         for public in [[192, 0, 2, 2], [203, 0, 113, 9]] {
             tables.v4.insert(Range::single(public), tied(Peer { public, ..first }));
         }
-        assert_eq!(settled(&tables.v4, NOW, 30), []);
+        assert_eq!(shown(&tables.v4, NOW, 30), []);
     }
 
     #[test]

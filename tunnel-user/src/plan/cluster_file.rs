@@ -10,10 +10,10 @@ use crate::config;
 use crate::model::{BypassRule, Drain, Mapping, MemberName, Prefix};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::Identity;
+use crate::plan::local_tables::{self, LocalTables};
 use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};
-use crate::plan::selves::{self, SelfTables};
 use crate::plan::slots::ByName;
 
 /// Everything that the maps say of who is a member.
@@ -24,7 +24,7 @@ pub struct RunningMembership {
     /// The entries of the peers.
     pub peers: PeerTables,
     /// The ranges of the members that this host is.
-    pub selves: SelfTables,
+    pub local: LocalTables,
     /// The names of the slots.
     pub names: BTreeMap<u32, MemberName>,
     /// The bypass rules by slot.
@@ -58,7 +58,7 @@ pub enum Inexpressible {
 /// The part of it that no file says.
 pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> {
     let membership = &running.membership;
-    if membership.identity.selves().is_empty() {
+    if membership.identity.members().is_empty() {
         return Err(Inexpressible::NoSelf);
     }
     if membership.peers.is_empty() {
@@ -91,8 +91,8 @@ fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible>
         return Err(Inexpressible::Entry(format!("the entry of {range}")));
     }
     // Where this host was before it moved, its interface tells.
-    let formers = selves::formers(&running.selves);
-    if running.selves != selves::tables(&running.membership.identity, &formers) {
+    let previous_underlays = local_tables::previous_underlays(&running.local);
+    if running.local != local_tables::tables(&running.membership.identity, &previous_underlays) {
         return Err(Inexpressible::Entry("an entry of this host's own ranges".into()));
     }
     if running.bypass != bypass::table(&running.membership, &slots) {
@@ -149,7 +149,7 @@ fn text(running: &RunningMembership) -> String {
     if let Some((name, interface)) = network {
         let _ = write!(text, "\n[[network]]\nname = \"{name}\"\ninterface = \"{interface}\"\n");
     }
-    for own in membership.identity.selves() {
+    for own in membership.identity.members() {
         let list =
             |role: fn(&Mapping) -> Prefix| quoted(own.mappings().map(|mapping| role(&mapping)));
         let _ = write!(
@@ -188,18 +188,18 @@ fn quoted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 mod tests {
     use super::*;
     use crate::model::Family;
-    use crate::plan::former::Formers;
+    use crate::plan::previous_underlays::PreviousUnderlays;
 
     /// The result of an attach with the file.
-    fn running(file: &str, selves: &[&str]) -> RunningMembership {
-        let mut membership = Membership::of_text(file, selves);
+    fn running(file: &str, local: &[&str]) -> RunningMembership {
+        let mut membership = Membership::of_text(file, local);
         membership.peers.sort_by(|a, b| a.name.cmp(&b.name));
         let names: BTreeMap<_, _> =
             (0..).zip(membership.peers.iter().map(|peer| peer.name.clone())).collect();
         let slots = names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
         RunningMembership {
             peers: peer_tables::tables(&membership, &slots, 60),
-            selves: selves::tables(&membership.identity, &Formers::new()),
+            local: local_tables::tables(&membership.identity, &PreviousUnderlays::new()),
             drain: Drain::default(),
             network: None,
             bypass: bypass::table(&membership, &slots),
@@ -240,16 +240,16 @@ mod tests {
 
     #[test]
     fn what_runs_is_read_again_from_its_file() {
-        for selves in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
+        for local in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
             // A host of one family leaves the other's peers out of its file.
-            let file = match selves {
+            let file = match local {
                 ["cell"] => OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next(),
                 _ => Some(OF_ALL_KINDS),
             };
-            let running = running(file.unwrap(), selves);
+            let running = running(file.unwrap(), local);
             let text = of_running(&running).unwrap();
-            let again = Membership::of_text(&text, selves);
-            assert_eq!(again, running.membership, "{selves:?}: {text}");
+            let again = Membership::of_text(&text, local);
+            assert_eq!(again, running.membership, "{local:?}: {text}");
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
         rules.bypass.clear();
         assert!(matches!(of_running(&rules), Err(Inexpressible::Entry(_))));
         let mut own = whole;
-        own.selves.v4.clear();
+        own.local.v4.clear();
         assert!(matches!(of_running(&own), Err(Inexpressible::Entry(_))));
     }
 

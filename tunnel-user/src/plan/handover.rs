@@ -23,7 +23,7 @@ pub struct Handover {
     /// The state of this host in each family.
     pub own: OwnMove,
     /// The underlay addresses from before it moved that it still has, the latest one first.
-    pub own_formers: Vec<IpAddr>,
+    pub own_previous: Vec<IpAddr>,
 }
 
 /// The state of this host in each family.
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_peers_change_nothing_and_stay_settled() {
+    fn the_same_peers_change_nothing_and_begin_no_grace_period() {
         let earlier = members("b 10.0.0.2 203.0.113.2");
         let mut later = earlier.clone();
         later.values_mut().for_each(|peer| peer.grace_until += 1_000);

@@ -50,25 +50,25 @@ pub struct LocalMembers {
 /// This host, as one or several members of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    selves: Vec<OwnMember>,
+    members: Vec<OwnMember>,
 }
 
 impl Identity {
     /// The members that this host is.
     #[must_use]
-    pub const fn new(selves: Vec<OwnMember>) -> Self {
-        Self { selves }
+    pub const fn new(members: Vec<OwnMember>) -> Self {
+        Self { members }
     }
 
     /// The members that this host is; none after an attach that was killed early.
     #[must_use]
-    pub fn selves(&self) -> &[OwnMember] {
-        &self.selves
+    pub fn members(&self) -> &[OwnMember] {
+        &self.members
     }
 
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &MemberName> {
-        self.selves.iter().map(|own| &own.name)
+        self.members.iter().map(|own| &own.name)
     }
 
     /// True if the member of this name is this host.
@@ -81,12 +81,12 @@ impl Identity {
     /// a whole network.
     #[must_use]
     pub fn is_gateway(&self) -> bool {
-        self.selves.len() > 1 || self.mappings().any(|mapping| !mapping.is_single())
+        self.members.len() > 1 || self.mappings().any(|mapping| !mapping.is_single())
     }
 
     /// All addresses of all members.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
-        self.selves.iter().flat_map(OwnMember::mappings)
+        self.members.iter().flat_map(OwnMember::mappings)
     }
 
     /// True if this host has addresses of the family.

@@ -87,9 +87,9 @@ pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Error {
 
 #[cfg(test)]
 impl Membership {
-    /// The cluster of a file as the members `selves` see it.
-    pub(crate) fn of_text(text: &str, selves: &[&str]) -> Self {
-        Self::try_of_text(text, selves).unwrap().0
+    /// The cluster of a file as the members `local` see it.
+    pub(crate) fn of_text(text: &str, local: &[&str]) -> Self {
+        Self::try_of_text(text, local).unwrap().0
     }
 
     /// As the member `own` (10.0.0.1 at 198.51.100.2) sees the others, each a line of name, private and
@@ -106,10 +106,10 @@ impl Membership {
         Self::of_text(&members.map(member).collect::<String>(), &["own"])
     }
 
-    fn try_of_text(text: &str, selves: &[&str]) -> Result<(Self, Vec<LeftOut>), Error> {
+    fn try_of_text(text: &str, local: &[&str]) -> Result<(Self, Vec<LeftOut>), Error> {
         let clusters = crate::config::parse(std::path::Path::new("cluster.toml"), text).unwrap();
         let cluster = &clusters.all()[0];
-        let members = cluster.members().iter().filter(|m| selves.contains(&m.name.as_str()));
+        let members = cluster.members().iter().filter(|m| local.contains(&m.name.as_str()));
         let identity = Identity::new(members.map(Into::into).collect());
         Self::of(cluster, identity)
     }

@@ -26,7 +26,7 @@ pub enum To {
     /// Peers that have yet to show that they send between a pair: they are asked.
     Awaited,
     /// The others, which may wait for this host.
-    Settled,
+    Shown,
 }
 
 /// The notices to peers that are single hosts: from this host, or from each host that this gateway stands for.
@@ -80,8 +80,8 @@ mod tests {
         [[member]]\nname = \"c\"\nprivate = \"10.0.0.3\"\npublic = \"203.0.113.3\"\n\
         [[member]]\nname = \"net\"\nprivate = \"10.3.0.0/24\"\npublic = \"198.18.0.0/24\"\n";
 
-    fn told(who: To, text: &str, selves: &[&str], awaited: [u8; 4]) -> Vec<String> {
-        let membership = Membership::of_text(text, selves);
+    fn told(who: To, text: &str, local: &[&str], awaited: [u8; 4]) -> Vec<String> {
+        let membership = Membership::of_text(text, local);
         let slots = [("b", 0), ("c", 1), ("net", 2)];
         let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).into();
         let mut tables = peer_tables::tables(&membership, &slots, 0);
@@ -97,7 +97,7 @@ mod tests {
         let text = format!("{HOST}{PEERS}");
         let [b, c] = ["198.51.100.2 > 203.0.113.2", "198.51.100.2 > 203.0.113.3"];
         assert_eq!(told(To::Awaited, &text, &["own"], [203, 0, 113, 2]), [b]);
-        assert_eq!(told(To::Settled, &text, &["own"], [203, 0, 113, 2]), [c]);
+        assert_eq!(told(To::Shown, &text, &["own"], [203, 0, 113, 2]), [c]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Claim, check_members, check_pairing};
+use crate::config::{AddressClaims, check_members, check_pairing};
 use crate::error::Error;
 use crate::model::{BypassRule, Drain, Family, MemberName, Prefix, Private, Public};
 use crate::plan::identity::OwnMember;
@@ -185,8 +185,8 @@ fn require_common_family(membership: &Membership, peer: &NamedPeer) -> Result<()
 }
 
 fn require_no_conflict(membership: &Membership) -> Result<(), Error> {
-    let own = membership.identity.selves().iter().map(own_claim);
-    let peers = membership.peers.iter().map(|peer| Claim {
+    let own = membership.identity.members().iter().map(own_claim);
+    let peers = membership.peers.iter().map(|peer| AddressClaims {
         name: Some(peer.name.clone()),
         private: peer.private().collect(),
         public: peer.public().collect(),
@@ -199,9 +199,9 @@ fn require_no_conflict(membership: &Membership) -> Result<(), Error> {
     }
 }
 
-fn own_claim(own: &OwnMember) -> Claim {
+fn own_claim(own: &OwnMember) -> AddressClaims {
     let differs = own.mappings().filter(|m| m.underlay().0 != m.public().0);
-    Claim {
+    AddressClaims {
         name: Some(own.name.clone()),
         private: own.mappings().map(|mapping| mapping.private().0).collect(),
         public: own.mappings().map(|mapping| mapping.public().0).collect(),

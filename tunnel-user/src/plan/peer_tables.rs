@@ -28,19 +28,19 @@ pub struct PeerTables {
 
 /// Seconds for which a peer that is new or has moved may not be attached itself yet: the time that
 /// an operator takes to attach on one host after the other.
-pub const SETTLING: u32 = 60;
+pub const GRACE_PERIOD: u32 = 60;
 
-/// The entries for the peers that have a slot: two for each peer and family. New ones are settled
-/// at `settled_at`, in seconds of CLOCK_MONOTONIC.
+/// The entries for the peers that have a slot: two for each peer and family. The grace period of new ones
+/// ends at `grace_until`, in seconds of CLOCK_MONOTONIC.
 #[must_use]
-pub fn tables(membership: &Membership, slots: &ByName, settled_at: u32) -> PeerTables {
+pub fn tables(membership: &Membership, slots: &ByName, grace_until: u32) -> PeerTables {
     PeerTables {
-        v4: table(membership, slots, settled_at),
-        v6: table(membership, slots, settled_at),
+        v4: table(membership, slots, grace_until),
+        v6: table(membership, slots, grace_until),
     }
 }
 
-fn table<A: Address>(membership: &Membership, slots: &ByName, settled_at: u32) -> PeerTable<A> {
+fn table<A: Address>(membership: &Membership, slots: &ByName, grace_until: u32) -> PeerTable<A> {
     // All at once: a tree that is made of sorted entries takes a fraction of the time.
     let mut table = Vec::new();
     for peer in &membership.peers {
@@ -48,7 +48,7 @@ fn table<A: Address>(membership: &Membership, slots: &ByName, settled_at: u32) -
             let ranges = (Range::of(addresses.private.0), Range::of(addresses.public.0));
             let (Some(private), Some(public)) = ranges else { continue };
             let Some(slot) = slots.get(&peer.name) else { continue };
-            let entry = entry(membership, peer, *slot, private, public, settled_at);
+            let entry = entry(membership, peer, *slot, private, public, grace_until);
             table.push((private, Peer { role: ROLE_PRIVATE, ..entry }));
             table.push((public, Peer { role: ROLE_PUBLIC, ..entry }));
         }
@@ -62,7 +62,7 @@ fn entry<A: Address>(
     slot: u32,
     private: Range<A>,
     public: Range<A>,
-    settled_at: u32,
+    grace_until: u32,
 ) -> Peer<A> {
     let own = membership.identity.single(A::FAMILY);
     let own_address = |prefix| Range::of(prefix).map_or_else(A::default, |range| range.address);
@@ -83,7 +83,7 @@ fn entry<A: Address>(
         use_former_source: 0,
         awaited: 0,
         tie: A::default(),
-        grace_until: settled_at,
+        grace_until,
         expires_at: 0,
     })
 }
@@ -219,11 +219,11 @@ mod tests {
     }
 
     fn of(text: &str) -> PeerTables {
-        of_selves(text, &["srva"])
+        of_local(text, &["srva"])
     }
 
-    fn of_selves(text: &str, selves: &[&str]) -> PeerTables {
-        let membership = Membership::of_text(text, selves);
+    fn of_local(text: &str, local: &[&str]) -> PeerTables {
+        let membership = Membership::of_text(text, local);
         tables(&membership, &[("srvb".parse().unwrap(), 3)].into(), 60)
     }
 
@@ -305,7 +305,7 @@ mod tests {
             "{SRVA}[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"198.51.100.3\"\n\
              [[member]]\nname = \"srvb\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n"
         );
-        let tables = of_selves(&text, &["srva", "srvc"]);
+        let tables = of_local(&text, &["srva", "srvc"]);
         let entry = tables.v4[&Range::single([10, 0, 0, 2])];
         assert_eq!((entry.local_private, entry.local_underlay), ([0; 4], [0; 4]));
     }

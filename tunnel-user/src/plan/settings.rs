@@ -134,9 +134,9 @@ pub const fn everything(link_header_len: u8) -> Settings {
 mod tests {
     use super::*;
 
-    fn of(text: &str, selves: &[&str]) -> Settings {
+    fn of(text: &str, local: &[&str]) -> Settings {
         let interface = InterfaceSettings { link_header_len: 14, ..InterfaceSettings::default() };
-        settings(&Membership::of_text(text, selves), &interface, false)
+        settings(&Membership::of_text(text, local), &interface, false)
     }
 
     const IPV4: &str = r#"
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn the_private_address_is_guarded_unless_the_interface_holds_it() {
-        let of = |selves: &[&str], held: &[IpAddr]| {
-            let membership = Membership::of_text(IPV4, selves);
+        let of = |local: &[&str], held: &[IpAddr]| {
+            let membership = Membership::of_text(IPV4, local);
             InterfaceSettings::of(&membership, 14, Vlan::None, held).guarded_v4
         };
         assert_eq!(of(&["a"], &["198.51.100.2".parse().unwrap()]), [10, 0, 0, 1]);

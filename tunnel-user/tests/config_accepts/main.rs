@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tunnel_user::config::{Claim, Cluster, Conflict, Member, check_members, load, parse};
+use tunnel_user::config::{AddressClaims, Cluster, Conflict, Member, check_members, load, parse};
 use tunnel_user::model::{Mapping, Prefix, Private, Public, Role, Underlay};
 
 const EXAMPLE: &str = r#"# /etc/rewrite/cluster.toml
@@ -257,13 +257,13 @@ fn members_stay_in_the_order_of_the_file() {
 
 #[test]
 fn a_member_to_add_is_checked_against_the_running_ones() {
-    let mut claims: Vec<Claim> = example().iter().map(Claim::from).collect();
+    let mut claims: Vec<AddressClaims> = example().iter().map(AddressClaims::from).collect();
     let added = member("srvc", mapping("10.0.0.3", "192.0.2.9", "192.0.2.9"), 0);
-    claims.push(Claim::from(&added));
+    claims.push(AddressClaims::from(&added));
     assert_eq!(check_members(&claims), []);
 
     let added = member("srvc", mapping("203.0.113.2", "198.51.100.2", "198.51.100.2"), 0);
-    claims[2] = Claim::from(&added);
+    claims[2] = AddressClaims::from(&added);
     let told: Vec<(usize, String)> = check_members(&claims)
         .iter()
         .map(|conflict| (conflict.member(), conflict.to_string()))

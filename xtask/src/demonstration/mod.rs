@@ -2,8 +2,8 @@
 //! but public ones on the wire between them.
 
 mod interrupt;
+mod progress;
 mod steps;
-mod story;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 use testkit::lab::{Lab, LabOptions};
 use testkit::rewrite_command::Rewrite;
 
-use story::Story;
+use progress::Progress;
 
 /// The first part of the names of the lab's namespaces.
 const PREFIX: &str = "rwdemo";
@@ -35,11 +35,11 @@ pub fn run(binary: &Path) -> Result<()> {
     interrupt::clean_up_when_it_comes(Arc::clone(&lab))?;
     let rewrite = Rewrite::at(binary)?;
 
-    let mut story = Story::default();
-    steps::tell(&mut story, &lab, &rewrite);
+    let mut progress = Progress::default();
+    steps::tell(&mut progress, &lab, &rewrite);
     interrupt::stand_still_if_it_came();
     lab.cleanup().context("taking the lab down")?;
-    story.end()
+    progress.end()
 }
 
 const INTRODUCTION: &str = "\

@@ -14,7 +14,7 @@ use testkit::netns::Namespace;
 use testkit::rewrite_command::Rewrite;
 use testkit::traffic::{BRIEFLY, checksum_errors, ping, ping_with, tcp_transfer, udp_exchange};
 
-use super::story::Story;
+use super::progress::Progress;
 
 const PRIVATE_A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PRIVATE_B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
@@ -29,30 +29,33 @@ const PINGS: u32 = 3;
 const PING_SIZE: u16 = 1_000;
 
 /// Tells them.
-pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
+pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
     let hosts = [("srva", &lab.a), ("srvb", &lab.b)];
     let before = hosts.map(|(_, host)| state(host));
 
-    story.step("before: the private addresses can't reach each other, the public ones can", || {
-        let private = ping_with(&lab.a, &BRIEFLY, PRIVATE_B, 1, PING_SIZE)?;
-        ensure!(private.returned == 0, "{PRIVATE_B} answered already");
-        let public = ping(&lab.a, PUBLIC_B, 1, PING_SIZE)?;
-        ensure!(public.returned == 1, "{PUBLIC_B} does not answer: the lab does not work");
-        Ok(format!("ping {PRIVATE_B}: no answer; ping {PUBLIC_B}: an answer"))
-    });
-    story
+    progress.step(
+        "before: the private addresses can't reach each other, the public ones can",
+        || {
+            let private = ping_with(&lab.a, &BRIEFLY, PRIVATE_B, 1, PING_SIZE)?;
+            ensure!(private.returned == 0, "{PRIVATE_B} answered already");
+            let public = ping(&lab.a, PUBLIC_B, 1, PING_SIZE)?;
+            ensure!(public.returned == 1, "{PUBLIC_B} does not answer: the lab does not work");
+            Ok(format!("ping {PRIVATE_B}: no answer; ping {PUBLIC_B}: an answer"))
+        },
+    );
+    progress
         .step("rewrite attach eth0, on both hosts, with one file", || attach(lab, rewrite, &hosts));
-    story.step("ping crosses", || {
+    progress.step("ping crosses", || {
         let report = ping(&lab.a, PRIVATE_B, PINGS, PING_SIZE)?;
         ensure!(report.returned == PINGS, "{} of {PINGS} came back", report.returned);
         Ok(format!("{PINGS} of {PINGS} answers from {PRIVATE_B}"))
     });
-    story.step("TCP crosses, both ways, and every byte of it", || {
+    progress.step("TCP crosses, both ways, and every byte of it", || {
         let there = tcp(&lab.a, &lab.b, PRIVATE_B, TRANSFER)?;
         let back = tcp(&lab.b, &lab.a, PRIVATE_A, TRANSFER)?;
         Ok(format!("{there}\n{back}"))
     });
-    story.step("UDP crosses", || {
+    progress.step("UDP crosses", || {
         let dst = SocketAddrV4::new(PRIVATE_B, PORT);
         let report = udp_exchange(&lab.a, &lab.b, None, dst, DATAGRAMS, DATAGRAM_SIZE)?;
         ensure!(report.returned == DATAGRAMS, "{} of {DATAGRAMS} came back", report.returned);
@@ -60,11 +63,11 @@ pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
         ensure!(seen.ip() == PRIVATE_A, "srvb saw {seen} as the sender");
         Ok(format!("{DATAGRAMS} of {DATAGRAMS} echoed; srvb saw them come from {seen}"))
     });
-    story.step(
+    progress.step(
         "the router's wire sees public addresses only, no added byte, no bad checksum",
         || wire(lab),
     );
-    story.step("the receivers' kernels counted no checksum error", || {
+    progress.step("the receivers' kernels counted no checksum error", || {
         for (name, host) in hosts {
             let errors: Vec<_> =
                 checksum_errors(host)?.into_iter().filter(|(_, count)| *count != 0).collect();
@@ -72,8 +75,8 @@ pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
         }
         Ok("Ip, Tcp, Udp, Icmp InCsumErrors: 0 on both hosts")
     });
-    story.step("bpftool shows the peers as text", || bpftool(&lab.a));
-    story.step("rewrite stats counts per peer and direction", || {
+    progress.step("bpftool shows the peers as text", || bpftool(&lab.a));
+    progress.step("rewrite stats counts per peer and direction", || {
         let text = rewrite.run(&lab.a, &["stats"])?;
         let line = text.lines().find(|line| line.contains("srvb")).context("no line of srvb")?;
         let counts: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
@@ -84,8 +87,8 @@ pub fn tell(story: &mut Story, lab: &Lab, rewrite: &Rewrite) {
         ensure!(!others, "{text}");
         Ok(text)
     });
-    story.step("rewrite status says that it works", || rewrite.run(&lab.a, &["status"]));
-    story.step("after detach everything is as it was", || {
+    progress.step("rewrite status says that it works", || rewrite.run(&lab.a, &["status"]));
+    progress.step("after detach everything is as it was", || {
         let mut said = String::new();
         for ((name, host), before) in hosts.iter().zip(before) {
             let _ = write!(said, "{name}: {}", rewrite.run(host, &["detach", "eth0"])?);

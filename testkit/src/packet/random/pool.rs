@@ -15,7 +15,7 @@ pub struct Identity<A> {
 #[derive(Clone, Debug)]
 pub struct Pool<A> {
     /// The entries of self: one, or all that a gateway stands for.
-    pub selves: Vec<Identity<A>>,
+    pub local: Vec<Identity<A>>,
     /// The entries of the peers.
     pub peers: Vec<Identity<A>>,
     /// Routers, which send errors.
@@ -72,14 +72,14 @@ impl<A: Copy> Pool<A> {
     /// The parts for a family without packets.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { selves: Vec::new(), peers: Vec::new(), routers: Vec::new(), strangers: Vec::new() }
+        Self { local: Vec::new(), peers: Vec::new(), routers: Vec::new(), strangers: Vec::new() }
     }
 
     /// # Panics
     /// If there are peers, but nothing for one of the other ends.
     pub(super) fn assert_usable(&self) {
         let usable =
-            !self.selves.is_empty() && !self.routers.is_empty() && !self.strangers.is_empty();
+            !self.local.is_empty() && !self.routers.is_empty() && !self.strangers.is_empty();
         assert!(usable || self.peers.is_empty(), "peers, but no self, router or stranger");
     }
 
@@ -110,7 +110,7 @@ impl<A: Copy> Pool<A> {
     }
 
     fn related(&self, random: &mut SplitMix, relation: Relation, direction: Direction) -> Ends<A> {
-        let us = random.one_of(&self.selves);
+        let us = random.one_of(&self.local);
         let peer = random.one_of(&self.peers);
         let private_out = (us.private, peer.private);
         let public_out = (us.public, peer.public);
@@ -148,7 +148,7 @@ impl<A: Copy> Pool<A> {
     /// Some address that is no peer's.
     fn other(&self, random: &mut SplitMix) -> A {
         match random.below(4) {
-            0 => random.one_of(&self.selves).public,
+            0 => random.one_of(&self.local).public,
             1 => random.one_of(&self.routers),
             _ => random.one_of(&self.strangers),
         }
@@ -157,8 +157,8 @@ impl<A: Copy> Pool<A> {
     /// Any address.
     pub(super) fn any(&self, random: &mut SplitMix) -> A {
         match random.below(8) {
-            0 => random.one_of(&self.selves).private,
-            1 => random.one_of(&self.selves).public,
+            0 => random.one_of(&self.local).private,
+            1 => random.one_of(&self.local).public,
             2 | 3 => random.one_of(&self.peers).private,
             4 | 5 => random.one_of(&self.peers).public,
             6 => random.one_of(&self.routers),

@@ -20,7 +20,7 @@ fn profile(direction: Direction, link: LinkType) -> Profile {
         direction,
         link,
         ipv4: Pool {
-            selves: vec![Identity { private: Ipv4Addr::new(10, 0, 0, 1), public: v4(1) }],
+            local: vec![Identity { private: Ipv4Addr::new(10, 0, 0, 1), public: v4(1) }],
             peers: vec![
                 Identity { private: Ipv4Addr::new(10, 0, 0, 2), public: v4(2) },
                 Identity { private: Ipv4Addr::new(10, 0, 0, 3), public: v4(3) },
@@ -29,7 +29,7 @@ fn profile(direction: Direction, link: LinkType) -> Profile {
             strangers: vec![v4(77), Ipv4Addr::BROADCAST],
         },
         ipv6: Pool {
-            selves: vec![Identity { private: v6(0xa001), public: v6(1) }],
+            local: vec![Identity { private: v6(0xa001), public: v6(1) }],
             peers: vec![Identity { private: v6(0xa002), public: v6(2) }],
             routers: vec![v6(99)],
             strangers: vec![v6(77), Ipv6Addr::LOCALHOST],

@@ -118,7 +118,7 @@ impl Headers {
             [0x00, 0x00, 0xff, 0xff] => Mark::Asked,
             [0xff, 0xff, 0x00, 0x00] => Mark::Shown,
             [0x00, 0xff, 0xff, 0x00] => Mark::ShownFormer,
-            [0xff, 0x00, 0x00, 0xff] => Mark::Settled,
+            [0xff, 0x00, 0x00, 0xff] => Mark::Announced,
             _ => return None,
         };
         Some(Notice { is_request, mark, mark_at })

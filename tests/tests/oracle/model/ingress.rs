@@ -84,7 +84,7 @@ fn from_peer(
             Some(FlowAction::Bypassed) | None => {}
         }
     }
-    if entry.role == Role::Public && is_unsettled_reset(model, seen, &headers) {
+    if entry.role == Role::Public && is_stray_reset(model, seen, &headers) {
         return Err(Reason::StrayReset);
     }
     // A peer whose packets arrive rewritten does not send private addresses any more.
@@ -97,7 +97,7 @@ fn from_peer(
     let is_error = headers.is_error(seen.frame);
     let is_followed = model.cluster.is_gateway || !entry.range.is_single();
     if model.cluster.is_moved(destination) && !is_error && is_followed {
-        let use_former_source = !model.cluster.is_of_now(destination);
+        let use_former_source = !model.cluster.is_current(destination);
         if model.marks(source).use_former_source != use_former_source {
             model.marks(source).use_former_source = use_former_source;
             model.marks(private).use_former_source = use_former_source;
@@ -117,14 +117,14 @@ fn received(
     notice: Notice,
     change: &mut Readdressing,
 ) {
-    let is_current = entry.role == Role::Public && model.cluster.is_of_now(headers.destination);
-    let is_settled = match (notice.is_request, notice.mark) {
+    let is_current = entry.role == Role::Public && model.cluster.is_current(headers.destination);
+    let is_shown = match (notice.is_request, notice.mark) {
         (true, Mark::Asked) => {
             let mark = if is_current { [0xff, 0xff, 0, 0] } else { [0, 0xff, 0xff, 0] };
             change.mark(notice.mark_at, mark);
             false
         }
-        (true, Mark::Settled) | (false, Mark::Shown) => true,
+        (true, Mark::Announced) | (false, Mark::Shown) => true,
         _ => return,
     };
     let shown = *model.memory.marks(entry.range);
@@ -135,7 +135,7 @@ fn received(
     model.memory.pairs.insert(private, model.cluster.current_pair(entry.peer));
     let (until, awaited) = (0, false);
     *model.memory.marks(private) = Marks { until, awaited, use_former_source: false, ..shown };
-    model.memory.marks(entry.range).awaited = !is_settled;
+    model.memory.marks(entry.range).awaited = !is_shown;
 }
 
 /// The action for the flow that the packet replies to. Later fragments follow the first one.
@@ -157,7 +157,7 @@ const ACK: u8 = 0x10;
 
 /// True if this is a reset of a connection that the peer does not know, while it may not be attached
 /// itself. Its first SYN shows that it is.
-fn is_unsettled_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
+fn is_stray_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
     let now = model.now;
     let marks = model.marks(headers.source);
     if marks.until <= now {

@@ -67,7 +67,7 @@ impl Memory {
     pub fn of(cluster: &Cluster) -> Self {
         let marks = cluster.entries().map(|entry| {
             let until = match entry.role {
-                Role::Public => entry.peer.settled_at,
+                Role::Public => entry.peer.grace_until,
                 Role::Former => entry.peer.former.map_or(0, |(_, until)| until),
                 Role::Private => 0,
             };

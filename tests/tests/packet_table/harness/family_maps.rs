@@ -48,11 +48,11 @@ where
                 prefixes.insert(key, *peer, 0)?;
             }
         }
-        let map = ebpf.map_mut(Self::LOCAL_MEMBERS).context("no selves")?;
-        let mut selves: LpmTrie<_, Self, LocalRange<Self>> = LpmTrie::try_from(map)?;
-        empty_trie(&mut selves)?;
+        let map = ebpf.map_mut(Self::LOCAL_MEMBERS).context("no local")?;
+        let mut local: LpmTrie<_, Self, LocalRange<Self>> = LpmTrie::try_from(map)?;
+        empty_trie(&mut local)?;
         for (key, range) in host.own_ranges::<Self>() {
-            selves.insert(&key, range, 0)?;
+            local.insert(&key, range, 0)?;
         }
         let map = ebpf.map_mut(Self::FLOWS).context("no flows")?;
         let mut flows: HashMap<_, Flow<Self>, FlowState> = HashMap::try_from(map)?;

@@ -112,7 +112,7 @@ impl Loaded {
             ($octets:ty) => {{
                 let peer = <$octets>::peer(&self.ebpf, <$octets>::of(address))?;
                 match note {
-                    Note::SettledAt => peer.grace_until,
+                    Note::GraceUntil => peer.grace_until,
                     Note::Plain => peer.replies_native.into(),
                     Note::PublicFlows => peer.public_flows.into(),
                 }

@@ -67,7 +67,7 @@ impl Host {
         let member = known.member;
         [(member.private, ROLE_PRIVATE), (member.public, ROLE_PUBLIC)].map(|(first, role)| {
             let length = A::bits(member.range(first));
-            let (local_private, local_underlay) = match self.selves {
+            let (local_private, local_underlay) = match self.local {
                 [own] if self.settings.gateway == 0 => {
                     (A::of(own.private.first), A::of(own.underlay.first))
                 }
@@ -88,7 +88,7 @@ impl Host {
                 use_former_source: 0,
                 awaited: 0,
                 tie: A::default(),
-                grace_until: if role == ROLE_PUBLIC { self.settled_at } else { 0 },
+                grace_until: if role == ROLE_PUBLIC { self.grace_until } else { 0 },
                 expires_at: 0,
             };
             let address = A::of(first);
@@ -106,7 +106,7 @@ impl Host {
         if self.settings.gateway == 0 {
             return Vec::new();
         }
-        self.selves.iter().flat_map(own_ranges).collect()
+        self.local.iter().flat_map(own_ranges).collect()
     }
 
     /// The keys of the bypass rules.

@@ -145,13 +145,13 @@ pub struct Host {
     /// The settings of the programs.
     pub settings: Settings,
     /// Its own addresses: several on a gateway only.
-    pub selves: &'static [Own],
+    pub local: &'static [Own],
     /// The others.
     pub peers: &'static [KnownPeer],
     /// The packets that are left alone.
     pub rules: &'static [Rule],
     /// Until when the peers may not be attached themselves yet, in seconds since this host booted.
-    pub settled_at: u32,
+    pub grace_until: u32,
 }
 
 impl Host {
@@ -183,31 +183,31 @@ pub const ETHERNET: Settings = Settings {
 pub const AT_SRVA: Host = Host {
     member: SRVA,
     settings: ETHERNET,
-    selves: &[Own::of(SRVA)],
+    local: &[Own::of(SRVA)],
     peers: &[KnownPeer::new(0, SRVB), KnownPeer::new(1, SRVC).direct()],
     rules: &[],
-    settled_at: 0,
+    grace_until: 0,
 };
 /// The same behind a 1:1 NAT.
 pub const AT_SRVA_BEHIND_NAT: Host = Host {
-    selves: &[Own { underlay: SRVA.range(UNDERLAY_BEHIND_NAT), ..Own::of(SRVA) }],
+    local: &[Own { underlay: SRVA.range(UNDERLAY_BEHIND_NAT), ..Own::of(SRVA) }],
     ..AT_SRVA
 };
 /// srva, whose peers may not be attached yet.
-pub const AT_SRVA_SETTLING: Host = Host { settled_at: u32::MAX, ..AT_SRVA };
+pub const AT_SRVA_IN_GRACE_PERIOD: Host = Host { grace_until: u32::MAX, ..AT_SRVA };
 /// The same later: the time is over, but no packet has told the programs.
-pub const AT_SRVA_LATER: Host = Host { settled_at: 1, ..AT_SRVA };
+pub const AT_SRVA_LATER: Host = Host { grace_until: 1, ..AT_SRVA };
 /// srvb, with srva in slot 0.
 pub const AT_SRVB: Host = Host {
     member: SRVB,
-    selves: &[Own::of(SRVB)],
+    local: &[Own::of(SRVB)],
     peers: &[KnownPeer::new(0, SRVA), KnownPeer::new(1, SRVC).direct()],
     ..AT_SRVA
 };
 /// srvc, with srva in slot 0.
 pub const AT_SRVC: Host = Host {
     member: SRVC,
-    selves: &[Own::of(SRVC)],
+    local: &[Own::of(SRVC)],
     peers: &[KnownPeer::new(0, SRVA), KnownPeer::new(1, SRVB)],
     ..AT_SRVA
 };

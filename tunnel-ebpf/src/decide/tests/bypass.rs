@@ -150,13 +150,13 @@ fn a_bypassed_packet_is_no_flow_and_ends_none<F: Version>() {
     assert_eq!(host.flows(), flows);
 }
 
-fn a_bypassed_packet_says_nothing_about_settling<F: Version>() {
+fn a_bypassed_packet_ends_no_grace_period<F: Version>() {
     let mut host = with_a_rule::<F>(TCP);
     host.tables.change(0, |peer| peer.grace_until = u32::MAX);
     let mut opening = Datagram::<F>::tcp(b"").with_ports(PORT, OTHER_PORT);
     opening.payload[13] = 0x02;
     assert_eq!(host.receive(&opening.bytes(F::PUBLIC.back())), BYPASSED);
-    assert!(!host.has_settled(F::SRVB.public));
+    assert!(!host.is_past_grace(F::SRVB.public));
 }
 
 /// Foreign sources and destinations are found first.
@@ -182,6 +182,6 @@ in_both_versions! {
     a_peer_has_the_rules_that_its_entry_names,
     what_is_too_short_for_its_ports_is_not_bypassed,
     a_bypassed_packet_is_no_flow_and_ends_none,
-    a_bypassed_packet_says_nothing_about_settling,
+    a_bypassed_packet_ends_no_grace_period,
     only_packets_between_the_right_addresses_are_bypassed,
 }

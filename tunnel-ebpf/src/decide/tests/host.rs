@@ -67,8 +67,8 @@ impl<F: Version> Host<F> {
         self.tables.value(address).is_some_and(|peer| peer.public_flows == 1)
     }
 
-    /// True if the entry under `address` says that the peer has settled.
-    pub fn has_settled(&self, address: Octets<F>) -> bool {
+    /// True if the entry under `address` says that the grace period of the peer is over.
+    pub fn is_past_grace(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.grace_until == 0)
     }
 

@@ -51,15 +51,15 @@ fn a_request_between_the_current_addresses_is_marked_and_moves_the_traffic<F: Ve
     becomes(&host, &request(Mark::Asked), F::PUBLIC.back(), Mark::Shown);
     sends(&host, F::PUBLIC);
     assert_eq!(awaited(&host), Some(1), "it may send from where it was until the answer is there");
-    becomes(&host, &request(Mark::Settled), F::PUBLIC.back(), Mark::Settled);
+    becomes(&host, &request(Mark::Announced), F::PUBLIC.back(), Mark::Announced);
     assert_eq!(awaited(&host), Some(0));
 }
 
 fn who_sends_between_the_current_addresses_is_awaited_no_longer<F: Version>() {
-    for notice in [request(Mark::Settled), reply(Mark::Shown)] {
+    for notice in [request(Mark::Announced), reply(Mark::Shown)] {
         let host = awaiting::<F>();
-        let mark = if notice.payload == request::<F>(Mark::Settled).payload {
-            Mark::Settled
+        let mark = if notice.payload == request::<F>(Mark::Announced).payload {
+            Mark::Announced
         } else {
             Mark::Shown
         };
@@ -88,7 +88,7 @@ fn an_answer_that_shows_the_pair_moves_the_traffic<F: Version>() {
 
 fn other_answers_move_nothing<F: Version>() {
     let host = awaiting::<F>();
-    for mark in [Mark::Asked, Mark::ShownFormer, Mark::Settled] {
+    for mark in [Mark::Asked, Mark::ShownFormer, Mark::Announced] {
         becomes(&host, &reply(mark), F::PUBLIC.back(), mark);
         sends(&host, before::<F>());
     }
@@ -107,7 +107,7 @@ fn a_request_from_or_to_a_former_address_is_told_so<F: Version>() {
         Route::new(F::STRANGER, F::SRVA.public),
     ] {
         becomes(&host, &request(Mark::Asked), route, Mark::ShownFormer);
-        becomes(&host, &request(Mark::Settled), route, Mark::Settled);
+        becomes(&host, &request(Mark::Announced), route, Mark::Announced);
         becomes(&host, &reply(Mark::Shown), route, Mark::Shown);
         sends(&host, before::<F>());
     }

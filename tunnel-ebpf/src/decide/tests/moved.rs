@@ -64,7 +64,7 @@ fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
     let tables = &host.tables;
     let former = tables.peer(F::Address::from_octets(F::STRANGER)).found();
     former.ok().flatten().expect("an entry").shared().end_grace_period();
-    assert!(host.has_settled(F::STRANGER));
+    assert!(host.is_past_grace(F::STRANGER));
     let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());
     assert_eq!(host.receive(&packet), REWRITTEN);
     host.wait(DRAIN * SECOND);
@@ -91,7 +91,7 @@ fn a_router_may_still_tell_of_a_packet_to_the_former_address<F: Version>() {
     }
 }
 
-fn a_reset_from_a_former_address_is_no_sign_of_settling<F: Version>() {
+fn a_reset_from_a_former_address_ends_no_grace_period<F: Version>() {
     let host = with_a_moved_peer::<F>(Some(DRAIN));
     let mut reset = Datagram::<F>::tcp(b"");
     reset.payload[13] = 0x04;
@@ -227,7 +227,7 @@ in_both_versions! {
     the_end_of_a_grace_period_leaves_the_end_of_a_former_address,
     without_a_time_the_former_address_counts_until_it_is_removed,
     a_router_may_still_tell_of_a_packet_to_the_former_address,
-    a_reset_from_a_former_address_is_no_sign_of_settling,
+    a_reset_from_a_former_address_ends_no_grace_period,
     flows_over_the_former_address_are_still_left_alone,
     a_host_that_has_moved_is_reached_at_both_addresses,
     each_peer_is_sent_to_from_the_former_address_until_it_knows_the_new_one,

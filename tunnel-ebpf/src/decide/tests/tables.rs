@@ -349,7 +349,7 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
         self.note(public, |peer| peer.set_use_former_source(uses_former));
     }
 
-    fn settle(&self, public: F::Address, peer_sends: bool) -> bool {
+    fn note_shown(&self, public: F::Address, peer_sends: bool) -> bool {
         let Ok(Some(shown)) = self.peer(public).found() else { return false };
         let agreed = shown.agreed(public);
         // SAFETY: all places are aligned.

@@ -18,7 +18,7 @@ use super::previous_abi::{self as previous, SHARED};
 use super::{Abi, pin_again, remove, under_way};
 use crate::dataplane::load::load_of;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::{hook, remake};
+use crate::dataplane::{hook, resize};
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
@@ -74,9 +74,9 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     }
     let old = Pinned::of(folder, abi.other());
     let attachment = old.attachment()?;
-    let purpose = purpose(&attachment);
-    let mut loaded = load_of(abi, &unfinished, &remake::pinned(folder)?, &purpose)?;
-    for program in BOTH.map(|direction| purpose.place.program(direction)) {
+    let options = options(&attachment);
+    let mut loaded = load_of(abi, &unfinished, &resize::pinned(folder)?, &options)?;
+    for program in BOTH.map(|direction| options.place.program(direction)) {
         hook::pin_to(&mut loaded, program, &unfinished.program(program))?;
     }
     let new = Pinned::of(&unfinished, abi);
@@ -96,7 +96,7 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
 
 /// For what the programs that run were loaded. Those of an attach that was killed run nowhere, or will be
 /// taken away.
-fn purpose(attachment: &Attachment) -> LoadOptions {
+fn options(attachment: &Attachment) -> LoadOptions {
     let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
     LoadOptions {
         place: AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
@@ -130,7 +130,7 @@ async fn complete(
     let next = folder.within(abi.next());
     let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
     let attachment = Pinned::of(record, abi).attachment()?;
-    let place = purpose(&attachment).place;
+    let place = options(&attachment).place;
     // The programs' pins move first: one that is gone from here runs, and so does the other.
     let has_switched = BOTH.into_iter().any(|d| !next.program(place.program(d)).exists());
     if !has_switched {

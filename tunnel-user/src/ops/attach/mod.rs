@@ -12,7 +12,7 @@ use crate::dataplane::attached_programs;
 use crate::dataplane::hook;
 use crate::dataplane::lock;
 use crate::dataplane::maps::Maps;
-use crate::dataplane::remake;
+use crate::dataplane::resize;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
@@ -92,7 +92,7 @@ async fn change(
     plan.renew(netlink).await?;
     if let Some(attached) = &mut attached {
         // Another command may have left this interface an address meanwhile.
-        attached.added = Maps::open(&plan.folder)?.selves()?.added;
+        attached.added = Maps::open(&plan.folder)?.local_members()?.added;
     }
     let added = attached.as_ref().map_or(&left, |attached| &attached.added);
     local.added = plan.added_addresses(added);
@@ -136,26 +136,26 @@ async fn existing(
         if let Some(place) = attached::place(folder, plan.link.index, &attachment, netlink).await {
             attached_programs::remove_strays(folder, Some(place), netlink).await?;
             make_room(plan, &maps, &attachment, place)?;
-            let added = maps.selves()?.added;
+            let added = maps.local_members()?.added;
             return Ok((Some(Attached { attachment, place, added }), BTreeSet::new()));
         }
         tracing::warn!(
             "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
              programs that somebody detached: starting anew"
         );
-        Left { attachment, selves: maps.selves()? }
+        Left { attachment, local: maps.local_members()? }
     };
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     // Another command may have left this interface an address meanwhile.
-    let Left { attachment, selves } = match lost_pins::are_lost(folder)? {
+    let Left { attachment, local } = match lost_pins::are_lost(folder)? {
         true => lost_pins::find(folder, netlink).await?.unwrap_or(left),
-        false => Left { selves: Maps::open(folder)?.selves()?, ..left },
+        false => Left { local: Maps::open(folder)?.local_members()?, ..left },
     };
-    let left: BTreeSet<_> = selves.added.intersection(&wanted).copied().collect();
+    let left: BTreeSet<_> = local.added.intersection(&wanted).copied().collect();
     let keep = Keep { routes: true, addresses: left.clone() };
     // Nobody wants this half done.
     let until_done = Interrupt::default();
-    detach::remove(folder, &attachment, &selves, &keep, netlink, &until_done).await?;
+    detach::remove(folder, &attachment, &local, &keep, netlink, &until_done).await?;
     Ok((None, left))
 }
 
@@ -167,7 +167,7 @@ fn make_room(
     attachment: &Attachment,
     place: AttachPoint,
 ) -> Result<(), Error> {
-    let pinned = remake::pinned(&plan.folder)?;
+    let pinned = resize::pinned(&plan.folder)?;
     // Comparing a million entries with the file takes long.
     let counts = maps.counts()?;
     let at_most = Capacity::at_most(&plan.membership, counts.names, counts.ranges, counts.rules);
@@ -188,5 +188,5 @@ fn make_room(
     let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
     let options = LoadOptions { place, settings, verbose };
     let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
-    remake::remake(&plan.folder, &capacity, &options)
+    resize::resize(&plan.folder, &capacity, &options)
 }

@@ -250,7 +250,7 @@ impl Plan<'_> {
             return Ok(LocalChange::first(identity));
         }
         let maps = Maps::open(&self.folder)?;
-        let (before, tables) = (maps.selves()?.identity, maps.self_tables()?);
+        let (before, tables) = (maps.local_members()?.identity, maps.local_tables()?);
         Ok(LocalChange::following(&before, &tables, identity, &self.held))
     }
 

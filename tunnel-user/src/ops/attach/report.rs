@@ -32,7 +32,7 @@ pub struct Report {
     /// The private addresses that were added to the loopback interface, now or before.
     pub loopback_addresses: BTreeSet<Private>,
     /// Underlay addresses from before this host moved, at which it is still reached.
-    pub formers: Vec<Underlay>,
+    pub previous_underlays: Vec<Underlay>,
     /// The interface's sysctls that were set, now or before.
     pub sysctls: Vec<private_in_arp::Set>,
     /// The routes that were set and removed.
@@ -58,7 +58,7 @@ pub(crate) fn report(
         left_out: plan.left_out.clone(),
         place,
         loopback_addresses: local.added.clone(),
-        formers: local.formers.values().flatten().copied().collect(),
+        previous_underlays: local.previous_underlays.values().flatten().copied().collect(),
         sysctls: private_in_arp::all_set(attachment),
         routes: plan.routes.clone(),
         changed_entries: 0,

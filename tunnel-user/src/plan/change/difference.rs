@@ -31,8 +31,8 @@ impl Changes {
         for step in steps {
             match step {
                 Step::RecordLocal(local) => {
-                    let now = identity.map(|identity| texts(identity.selves()));
-                    let both = (now.unwrap_or_default(), texts(local.identity.selves()));
+                    let now = identity.map(|identity| texts(identity.members()));
+                    let both = (now.unwrap_or_default(), texts(local.identity.members()));
                     changes.local_members = (both.0 != both.1).then_some(both);
                 }
                 Step::ChangePeers(membership, _) => {

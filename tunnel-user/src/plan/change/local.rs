@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::Private;
-use crate::plan::former::{self, Before, Formers};
 use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
-use crate::plan::selves::{self, SelfTables};
+use crate::plan::local_tables::{self, LocalTables};
+use crate::plan::previous_underlays::{self, Before, PreviousUnderlays};
 
 /// The new identity of this host, and its move.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct LocalChange {
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
     /// The underlay addresses from before it moved that it still has.
-    pub formers: Formers,
+    pub previous_underlays: PreviousUnderlays,
     /// The move of this host, which peers have to learn of.
     pub own_move: OwnMove,
 }
@@ -29,7 +29,7 @@ impl LocalChange {
         Self {
             identity: identity.clone(),
             added: BTreeSet::new(),
-            formers: Formers::new(),
+            previous_underlays: PreviousUnderlays::new(),
             own_move: OwnMove::default(),
         }
     }
@@ -39,34 +39,37 @@ impl LocalChange {
     #[must_use]
     pub fn following(
         before: &Identity,
-        tables: &SelfTables,
+        tables: &LocalTables,
         identity: &Identity,
         held: &[IpAddr],
     ) -> Self {
-        let earlier = selves::formers(tables);
-        let formers =
-            former::former(Before { identity: before, formers: &earlier }, identity, held);
-        let own_move = former::own_move(before, identity, &formers);
-        Self { identity: identity.clone(), added: BTreeSet::new(), formers, own_move }
+        let earlier = local_tables::previous_underlays(tables);
+        let previous_underlays = previous_underlays::find(
+            Before { identity: before, previous_underlays: &earlier },
+            identity,
+            held,
+        );
+        let own_move = previous_underlays::own_move(before, identity, &previous_underlays);
+        Self { identity: identity.clone(), added: BTreeSet::new(), previous_underlays, own_move }
     }
 
     /// True if there are former addresses to look for.
     #[must_use]
     pub fn has_moved(&self) -> bool {
-        !self.formers.is_empty()
+        !self.previous_underlays.is_empty()
     }
 
     /// The entries of `local_v4` and `local_v6`.
     #[must_use]
-    pub fn tables(&self) -> SelfTables {
-        selves::tables(&self.identity, &self.formers)
+    pub fn tables(&self) -> LocalTables {
+        local_tables::tables(&self.identity, &self.previous_underlays)
     }
 }
 
-/// The addresses of `formers`, those of each member with the latest first.
+/// The addresses of `previous_underlays`, those of each member with the latest first.
 #[must_use]
-pub fn former_addresses(formers: &Formers) -> Vec<IpAddr> {
-    let single = formers.values().flatten().filter(|former| former.0.is_single());
+pub fn addresses_of(previous_underlays: &PreviousUnderlays) -> Vec<IpAddr> {
+    let single = previous_underlays.values().flatten().filter(|former| former.0.is_single());
     single.map(|former| former.0.address()).collect()
 }
 

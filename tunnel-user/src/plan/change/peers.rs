@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tunnel_common::settings::Settings;
 
-use super::local::former_addresses;
+use super::local::addresses_of;
 use super::{Kind, LocalChange, Step};
 use crate::model::Drain;
 use crate::plan::arp::Sysctl;
@@ -25,15 +25,15 @@ pub struct PeerOptions {
     /// The state of this host itself.
     pub own: OwnMove,
     /// Its underlay addresses from before it moved.
-    pub own_formers: Vec<IpAddr>,
+    pub own_previous: Vec<IpAddr>,
 }
 
 impl PeerOptions {
     /// The options of a change to a file, which says that this host is `local`.
     #[must_use]
     pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
-        let own_formers = former_addresses(&local.formers);
-        Self { drain, ended: BTreeSet::new(), own: local.own_move, own_formers }
+        let own_previous = addresses_of(&local.previous_underlays);
+        Self { drain, ended: BTreeSet::new(), own: local.own_move, own_previous }
     }
 }
 

@@ -10,7 +10,7 @@ use super::keys;
 use super::lines::Lines;
 use super::problem::{Problem, are_enough};
 use super::raw::{Reader, syntax};
-use super::raw_file::{Given, RawFile};
+use super::raw_file::{Field, RawFile};
 
 /// Bytes of a piece, at least: so few that its tree stays in the processor's cache.
 const LENGTH: usize = 64 << 10;
@@ -53,8 +53,8 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
     let mut file = RawFile {
         networks: Vec::new(),
         members: Vec::new(),
-        bypass: Given::Missing,
-        drain: Given::Missing,
+        bypass: Field::Missing,
+        drain: Field::Missing,
     };
     let mut problems = Vec::new();
     let (mut rest, mut line) = (text, 1);
@@ -223,7 +223,7 @@ mod tests {
             (file.networks.len(), file.members.len()),
             (1, long(member).len() / member.len())
         );
-        assert!(matches!(file.drain, Given::Right(_)));
+        assert!(matches!(file.drain, Field::Right(_)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Other {
+pub struct IdlePeer {
     /// Its identity.
     pub private: Ipv4Addr,
     /// Where nobody is.
@@ -17,19 +17,19 @@ pub struct Other {
 }
 
 /// All peers but the one that is there.
-pub fn others(peers: u32) -> impl Iterator<Item = Other> {
+pub fn idle_peers(peers: u32) -> impl Iterator<Item = IdlePeer> {
     let after = |first: Ipv4Addr, n: u32| Ipv4Addr::from_bits(first.to_bits() + n);
-    (1..peers).map(move |n| Other { private: after(PRIVATE, n), public: after(PUBLIC, n) })
+    (1..peers).map(move |n| IdlePeer { private: after(PRIVATE, n), public: after(PUBLIC, n) })
 }
 
 /// They as members, for the end of the file.
 pub fn members(peers: u32) -> String {
-    let member = |(n, Other { private, public })| {
+    let member = |(n, IdlePeer { private, public })| {
         format!(
             "\n[[member]]\nname = \"other{n}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
         )
     };
-    others(peers).enumerate().map(member).collect()
+    idle_peers(peers).enumerate().map(member).collect()
 }
 
 #[cfg(test)]
@@ -38,14 +38,14 @@ mod tests {
 
     #[test]
     fn one_peer_is_there_and_the_others_follow_each_other() {
-        assert_eq!(others(1).count(), 0);
-        let last = others(10_000).last().unwrap();
-        let wanted = Other {
+        assert_eq!(idle_peers(1).count(), 0);
+        let last = idle_peers(10_000).last().unwrap();
+        let wanted = IdlePeer {
             private: Ipv4Addr::new(10, 64, 39, 15),
             public: Ipv4Addr::new(198, 18, 39, 15),
         };
         assert_eq!(last, wanted);
-        assert_eq!(others(10_000).count(), 9_999);
+        assert_eq!(idle_peers(10_000).count(), 9_999);
     }
 
     #[test]

@@ -17,10 +17,10 @@ const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
 /// srva, a moment after it was attached.
 fn just_attached<F: Version>() -> Host<F> {
-    let Ok(settled_at) = u32::try_from(UPTIME + MINUTE) else { panic!("an uptime of ages") };
+    let Ok(grace_until) = u32::try_from(UPTIME + MINUTE) else { panic!("an uptime of ages") };
     let mut host = Host::srva();
-    host.tables.change(0, |peer| peer.grace_until = settled_at);
-    host.tables.change(1, |peer| peer.grace_until = settled_at);
+    host.tables.change(0, |peer| peer.grace_until = grace_until);
+    host.tables.change(1, |peer| peer.grace_until = grace_until);
     host
 }
 
@@ -34,35 +34,35 @@ fn from_srvb<F: Version>(datagram: &Datagram<F>) -> Vec<u8> {
     datagram.bytes(F::PUBLIC.back())
 }
 
-fn a_reset_of_an_unknown_connection_is_dropped_until_the_peer_has_settled<F: Version>() {
+fn a_reset_of_an_unknown_connection_is_dropped_in_the_grace_period_of_the_peer<F: Version>() {
     let host = just_attached::<F>();
     let reset = from_srvb(&segment::<F>(RST));
     for _ in 0..MINUTE {
         let outcome = host.receive(&reset);
         assert_eq!((outcome, outcome.verdict()), (DROPPED, Verdict::Drop));
-        assert!(!host.has_settled(F::SRVB.public));
+        assert!(!host.is_past_grace(F::SRVB.public));
         host.wait(SECOND);
     }
     assert_eq!(host.receive(&reset), REWRITTEN);
-    assert!(host.has_settled(F::SRVB.public));
-    assert!(!host.has_settled(F::SRVC.public), "nothing came from it");
+    assert!(host.is_past_grace(F::SRVB.public));
+    assert!(!host.is_past_grace(F::SRVC.public), "nothing came from it");
 }
 
-fn any_packet_of_the_peer_ends_its_settling_when_it_is_time<F: Version>() {
+fn any_packet_of_the_peer_ends_its_grace_period_when_it_is_time<F: Version>() {
     let host = just_attached::<F>();
     let ping = from_srvb(&Datagram::<F>::echo_request(1, b""));
     host.wait(MINUTE * SECOND - 1);
     assert_eq!(host.receive(&ping), REWRITTEN);
-    assert!(!host.has_settled(F::SRVB.public));
+    assert!(!host.is_past_grace(F::SRVB.public));
     host.wait(1);
     assert_eq!(host.receive(&ping), REWRITTEN);
-    assert!(host.has_settled(F::SRVB.public));
+    assert!(host.is_past_grace(F::SRVB.public));
 }
 
 fn only_a_reset_that_acknowledges_nothing_is_dropped<F: Version>() {
     for options in [0, 12, 40] {
         for flags in 0..=255 {
-            // A SYN would end the settling.
+            // A SYN would end the grace period.
             let host = just_attached::<F>();
             let packet = segment::<F>(flags).with_options(options);
             let is_dropped = flags & RST != 0 && flags & ACK == 0;
@@ -72,18 +72,18 @@ fn only_a_reset_that_acknowledges_nothing_is_dropped<F: Version>() {
     }
 }
 
-fn a_peer_that_dials_has_settled<F: Version>() {
-    for (flags, settles) in [(SYN, true), (SYN | ACK, false), (FIN | ACK, false), (ACK, false)] {
+fn a_peer_that_dials_is_past_its_grace_period<F: Version>() {
+    for (flags, ends_it) in [(SYN, true), (SYN | ACK, false), (FIN | ACK, false), (ACK, false)] {
         let host = just_attached::<F>();
         assert_eq!(host.receive(&from_srvb(&segment::<F>(flags))), REWRITTEN);
-        assert_eq!(host.has_settled(F::SRVB.public), settles, "{flags:#04x}");
-        assert!(!host.has_settled(F::SRVC.public), "nothing came from it");
-        let expected = if settles { REWRITTEN } else { DROPPED };
+        assert_eq!(host.is_past_grace(F::SRVB.public), ends_it, "{flags:#04x}");
+        assert!(!host.is_past_grace(F::SRVC.public), "nothing came from it");
+        let expected = if ends_it { REWRITTEN } else { DROPPED };
         assert_eq!(host.receive(&from_srvb(&segment::<F>(RST))), expected, "{flags:#04x}");
     }
 }
 
-fn a_settled_peers_resets_arrive<F: Version>() {
+fn resets_arrive_from_a_peer_past_its_grace_period<F: Version>() {
     let host = Host::<F>::srva();
     for flags in [RST, RST | ACK, SYN, FIN | ACK] {
         let reset = segment::<F>(flags);
@@ -134,36 +134,36 @@ fn what_only_looks_like_a_reset_is_none<F: Version>() {
     assert_eq!(host.receive(&cut[0]), DROPPED, "the first fragment of one that is");
 }
 
-fn any_error_of_the_peer_ends_its_settling_when_it_is_time<F: Version>() {
+fn any_error_of_the_peer_ends_its_grace_period_when_it_is_time<F: Version>() {
     let host = just_attached::<F>();
     let error = from_srvb(&Datagram::<F>::error(&Datagram::udp(b""), 8));
     host.wait(MINUTE * SECOND - 1);
     assert_eq!(host.receive(&error), REWRITTEN);
-    assert!(!host.has_settled(F::SRVB.public));
+    assert!(!host.is_past_grace(F::SRVB.public));
     host.wait(1);
     assert_eq!(host.receive(&error), REWRITTEN);
-    assert!(host.has_settled(F::SRVB.public));
+    assert!(host.is_past_grace(F::SRVB.public));
 }
 
 /// A SYN to a service of this host's public address is no sign of an attached peer.
-fn what_is_left_alone_says_nothing_about_settling<F: Version>() {
+fn what_is_left_alone_ends_no_grace_period<F: Version>() {
     let host = just_attached::<F>();
     host.send(&segment::<F>(ACK).bytes(F::PUBLIC));
     let opening = segment::<F>(SYN).answering();
     let left_alone = Outcome::NotRewritten(Reason::PublicFlow);
     assert_eq!(host.receive(&from_srvb(&opening)), left_alone);
-    assert!(!host.has_settled(F::SRVB.public));
+    assert!(!host.is_past_grace(F::SRVB.public));
 }
 
 in_both_versions! {
-    a_reset_of_an_unknown_connection_is_dropped_until_the_peer_has_settled,
-    any_packet_of_the_peer_ends_its_settling_when_it_is_time,
+    a_reset_of_an_unknown_connection_is_dropped_in_the_grace_period_of_the_peer,
+    any_packet_of_the_peer_ends_its_grace_period_when_it_is_time,
     only_a_reset_that_acknowledges_nothing_is_dropped,
-    a_peer_that_dials_has_settled,
-    a_settled_peers_resets_arrive,
+    a_peer_that_dials_is_past_its_grace_period,
+    resets_arrive_from_a_peer_past_its_grace_period,
     resets_of_this_host_leave,
     resets_of_a_flow_with_public_addresses_arrive,
     what_only_looks_like_a_reset_is_none,
-    any_error_of_the_peer_ends_its_settling_when_it_is_time,
-    what_is_left_alone_says_nothing_about_settling,
+    any_error_of_the_peer_ends_its_grace_period_when_it_is_time,
+    what_is_left_alone_ends_no_grace_period,
 }

@@ -7,8 +7,8 @@ use tunnel_common::outcome::{Direction, Reason};
 
 use crate::family::{Packet, packet, payload, ports, raw};
 use crate::hosts::{
-    AT_SRVA, AT_SRVA_BEHIND_NAT, AT_SRVA_LATER, AT_SRVA_SETTLING, Host, ROUTER, SRVA, SRVB, SRVC,
-    STRANGER, UNDERLAY_BEHIND_NAT,
+    AT_SRVA, AT_SRVA_BEHIND_NAT, AT_SRVA_IN_GRACE_PERIOD, AT_SRVA_LATER, Host, ROUTER, SRVA, SRVB,
+    SRVC, STRANGER, UNDERLAY_BEHIND_NAT,
 };
 use crate::row::{
     Note, Row, private, private_out, public, public_in, public_out, rewritten_both_ways,
@@ -38,14 +38,14 @@ fn reset<P: Packet>() -> P {
 /// Comes in from srvb, which may not be attached yet.
 fn dropped<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
-        .at(AT_SRVA_SETTLING)
+        .at(AT_SRVA_IN_GRACE_PERIOD)
         .dropped_as(Reason::StrayReset)
-        .leaving(SRVB.public, Note::SettledAt, AT_SRVA_SETTLING.settled_at)
+        .leaving(SRVB.public, Note::GraceUntil, AT_SRVA_IN_GRACE_PERIOD.grace_until)
 }
 
 /// Comes in from srvb, which may not be attached yet.
 fn accepted<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
-    rewritten_in(what, packet).at(AT_SRVA_SETTLING)
+    rewritten_in(what, packet).at(AT_SRVA_IN_GRACE_PERIOD)
 }
 
 /// The rows.
@@ -62,10 +62,11 @@ fn in_family<P: Packet>() -> Vec<Row> {
     let mut rows = by_flags::<P>();
     rows.extend(in_other_shapes::<P>());
     rows.extend(no_resets_of_this_peer::<P>());
-    rows.extend(settled::<P>());
-    rows.extend(rewritten_both_ways("tcp, a reset between settled hosts", &reset::<P>()));
+    rows.extend(past_it::<P>());
+    rows.extend(rewritten_both_ways("tcp, a reset past the grace period", &reset::<P>()));
     rows.push({
-        rewritten_out("tcp, a reset to a peer that settles", &reset::<P>()).at(AT_SRVA_SETTLING)
+        rewritten_out("tcp, a reset to a peer in its grace period", &reset::<P>())
+            .at(AT_SRVA_IN_GRACE_PERIOD)
     });
     rows
 }
@@ -92,18 +93,21 @@ fn by_flags<P: Packet>() -> Vec<Row> {
         ("ece, cwr and ack", ECE | CWR | ACK),
         ("no flag", 0),
     ] {
-        let what = format!("tcp, {what} from a peer that settles");
+        let what = format!("tcp, {what} from a peer in its grace period");
         let row = accepted(what, &segment::<P>(flags, vec![]));
-        rows.push(row.leaving(SRVB.public, Note::SettledAt, AT_SRVA_SETTLING.settled_at));
+        rows.push(row.leaving(SRVB.public, Note::GraceUntil, AT_SRVA_IN_GRACE_PERIOD.grace_until));
     }
     for (what, packet) in [
-        ("tcp, syn from a peer that settles", packet::<P>(Tcp::syn())),
-        ("tcp, syn with ece and cwr from a peer that settles", segment(SYN | ECE | CWR, vec![])),
+        ("tcp, syn from a peer in its grace period", packet::<P>(Tcp::syn())),
+        (
+            "tcp, syn with ece and cwr from a peer in its grace period",
+            segment(SYN | ECE | CWR, vec![]),
+        ),
     ] {
-        rows.push(accepted(what, &packet).leaving(SRVB.public, Note::SettledAt, 0).leaving(
+        rows.push(accepted(what, &packet).leaving(SRVB.public, Note::GraceUntil, 0).leaving(
             SRVC.public,
-            Note::SettledAt,
-            AT_SRVA_SETTLING.settled_at,
+            Note::GraceUntil,
+            AT_SRVA_IN_GRACE_PERIOD.grace_until,
         ));
     }
     rows
@@ -144,7 +148,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
         let frame = public_in(&raw::<P>(PROTOCOL, &header)).to_frame();
         for (padding, frame) in [("", frame.clone()), (", padded", frame.trailer(payload(20)))] {
             let what = format!("tcp, a reset with {len} bytes of its header{padding}");
-            let row = Row::new(Direction::Ingress, what, &frame).at(AT_SRVA_SETTLING);
+            let row = Row::new(Direction::Ingress, what, &frame).at(AT_SRVA_IN_GRACE_PERIOD);
             rows.push(row.left_alone_as(Reason::Truncated));
         }
     }
@@ -158,10 +162,10 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::new(vec![])), 50_001, 22);
     let answer: P = ports(reset(), 22, 50_001);
     let coming = |what: &str, packet: P| {
-        Row::new(Direction::Ingress, what, &packet.to_frame()).at(AT_SRVA_SETTLING)
+        Row::new(Direction::Ingress, what, &packet.to_frame()).at(AT_SRVA_IN_GRACE_PERIOD)
     };
     let reset = reset::<P>;
-    let behind_nat = Host { selves: AT_SRVA_BEHIND_NAT.selves, ..AT_SRVA_SETTLING };
+    let behind_nat = Host { local: AT_SRVA_BEHIND_NAT.local, ..AT_SRVA_IN_GRACE_PERIOD };
     vec![
         accepted("udp like a reset", &packet::<P>(Udp::new(bytes[8..].to_vec()))),
         accepted("gre like a reset", &raw::<P>(47, &bytes)),
@@ -176,7 +180,7 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
             )
             .dropped_as(Reason::StrayReset),
         coming("tcp, a reset of a stranger", reset().addressed(STRANGER, SRVA.public)),
-        coming("tcp, a reset to another host, at one that settles", {
+        coming("tcp, a reset to another host, at one in its grace period", {
             reset().addressed(SRVB.public, ROUTER)
         })
         .left_alone_as(Reason::ForeignDestination),
@@ -195,25 +199,28 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
 }
 
 /// The time is over: the first packet from the peer clears it.
-fn settled<P: Packet>() -> Vec<Row> {
+fn past_it<P: Packet>() -> Vec<Row> {
     let clears = |what: &str, packet: &P| {
-        rewritten_in(what, packet).at(AT_SRVA_LATER).leaving(SRVB.public, Note::SettledAt, 0)
+        rewritten_in(what, packet).at(AT_SRVA_LATER).leaving(SRVB.public, Note::GraceUntil, 0)
     };
     let data: P = packet(Tcp::new(payload(5)));
     vec![
-        clears("tcp, a reset from a peer that has settled since", &reset()),
-        clears("tcp, data from a peer that has settled since", &data),
-        clears("udp from a peer that has settled since", &packet(Udp::new(payload(5)))),
-        rewritten_in("tcp, a reset from a peer that had settled before", &reset::<P>())
-            .at(AT_SRVA)
-            .leaving(SRVB.public, Note::SettledAt, 0),
+        clears("tcp, a reset from a peer past its grace period", &reset()),
+        clears("tcp, data from a peer past its grace period", &data),
+        clears("udp from a peer past its grace period", &packet(Udp::new(payload(5)))),
+        rewritten_in(
+            "tcp, a reset from a peer that was past its grace period before",
+            &reset::<P>(),
+        )
+        .at(AT_SRVA)
+        .leaving(SRVB.public, Note::GraceUntil, 0),
         Row::new(
             Direction::Egress,
-            "tcp, data to a peer that has settled since",
+            "tcp, data to a peer past its grace period",
             &private_out(&data).to_frame(),
         )
         .at(AT_SRVA_LATER)
         .rewritten(&public_out(&data).to_frame(), 0)
-        .leaving(SRVB.public, Note::SettledAt, AT_SRVA_LATER.settled_at),
+        .leaving(SRVB.public, Note::GraceUntil, AT_SRVA_LATER.grace_until),
     ]
 }

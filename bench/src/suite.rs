@@ -1,14 +1,14 @@
-//! The chapters of a run.
+//! The suites of a run.
 
 use anyhow::Result;
 use clap::ValueEnum;
 use testkit::rewrite_command::Rewrite;
 
-use crate::pace::Pace;
+use crate::cpu_noise::CpuNoise;
 use crate::report::Table;
 use crate::{end_to_end, growth, loader, per_packet, real_path};
 
-/// The tools of a chapter.
+/// The tools of a suite.
 pub struct Setting {
     /// The longest time that it may take.
     pub effort: Effort,
@@ -17,13 +17,13 @@ pub struct Setting {
     /// True if software plays the processor.
     pub emulated: bool,
     /// The speed of the processors while samples are taken.
-    pub pace: Pace,
+    pub cpu_noise: CpuNoise,
 }
 
 /// The longest time that a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// All chapters together less than five minutes.
+    /// All suites together less than five minutes.
     Short,
     /// More rounds, and longer ones.
     Full,
@@ -41,7 +41,7 @@ impl Effort {
 
 /// One thing to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Chapter {
+pub enum Suite {
     /// Nanoseconds per packet of each program.
     PerPacket,
     /// Nanoseconds of a run under load.
@@ -54,11 +54,11 @@ pub enum Chapter {
     Loader,
 }
 
-impl Chapter {
+impl Suite {
     /// The ones that are asked for; all of them if none is.
     pub fn chosen(only: &[Self]) -> impl Iterator<Item = Self> {
         let all = Self::value_variants().iter().copied();
-        all.filter(|chapter| only.is_empty() || only.contains(chapter))
+        all.filter(|suite| only.is_empty() || only.contains(suite))
     }
 
     /// Measures, and shows how far it is on a terminal.

@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
 
 use crate::model::{Private, Underlay};
-use crate::plan::former::Formers;
 use crate::plan::identity::Identity;
+use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::plan::range::{Address, Range};
 
 /// All entries of one family.
-pub type SelfTable<A> = BTreeMap<Range<A>, LocalRange<A>>;
+pub type LocalTable<A> = BTreeMap<Range<A>, LocalRange<A>>;
 
 /// All entries of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SelfTables {
+pub struct LocalTables {
     /// The entries of IPv4.
-    pub v4: SelfTable<[u8; 4]>,
+    pub v4: LocalTable<[u8; 4]>,
     /// The entries of IPv6.
-    pub v6: SelfTable<[u8; 16]>,
+    pub v6: LocalTable<[u8; 16]>,
 }
 
-impl SelfTables {
+impl LocalTables {
     /// The same for the time in which it is being told to peers' entries who may not know the underlay
     /// addresses of now: until then, packets to all of them are sent from those in `current`.
     #[must_use]
@@ -34,7 +34,7 @@ impl SelfTables {
     }
 }
 
-fn still_sending_as<A: Address>(wanted: &SelfTable<A>, current: &SelfTable<A>) -> SelfTable<A> {
+fn still_sending_as<A: Address>(wanted: &LocalTable<A>, current: &LocalTable<A>) -> LocalTable<A> {
     let still = |range: &Range<A>, entry: &LocalRange<A>| match current.get(range) {
         Some(old) if old.role & entry.role & LOCAL_PRIVATE != 0 => {
             LocalRange { underlay: old.underlay, previous_underlay: old.underlay, ..*entry }
@@ -47,21 +47,24 @@ fn still_sending_as<A: Address>(wanted: &SelfTable<A>, current: &SelfTable<A>) -
 /// The entries for all members that this host is: one under the private range, one under the
 /// underlay range, and one under each former underlay range.
 #[must_use]
-pub fn tables(identity: &Identity, formers: &Formers) -> SelfTables {
-    SelfTables { v4: table(identity, formers), v6: table(identity, formers) }
+pub fn tables(identity: &Identity, previous_underlays: &PreviousUnderlays) -> LocalTables {
+    LocalTables { v4: table(identity, previous_underlays), v6: table(identity, previous_underlays) }
 }
 
-fn table<A: Address>(identity: &Identity, formers: &Formers) -> SelfTable<A> {
-    let mut table = SelfTable::new();
-    for mapping in identity.selves().iter().flat_map(|own| own.mappings()) {
+fn table<A: Address>(identity: &Identity, previous_underlays: &PreviousUnderlays) -> LocalTable<A> {
+    let mut table = LocalTable::new();
+    for mapping in identity.members().iter().flat_map(|own| own.mappings()) {
         let ranges = (Range::of(mapping.private().0), Range::of(mapping.underlay().0));
         let (Some(private), Some(underlay)) = ranges else { continue };
-        let of_self = formers.get(&mapping.private()).into_iter().flatten();
-        let formers: Vec<Range<A>> = of_self.filter_map(|former| Range::of(former.0)).collect();
+        let of_member = previous_underlays.get(&mapping.private()).into_iter().flatten();
+        let previous_underlays: Vec<Range<A>> =
+            of_member.filter_map(|former| Range::of(former.0)).collect();
         let entry = LocalRange {
             private: private.address,
             underlay: underlay.address,
-            previous_underlay: formers.first().map_or_else(A::default, |former| former.address),
+            previous_underlay: previous_underlays
+                .first()
+                .map_or_else(A::default, |former| former.address),
             length: private.length,
             role: 0,
             reserved: [0; 2],
@@ -69,7 +72,7 @@ fn table<A: Address>(identity: &Identity, formers: &Formers) -> SelfTable<A> {
         for (range, role) in [(private, LOCAL_PRIVATE), (underlay, LOCAL_UNDERLAY)] {
             table.entry(range).or_insert(entry).role |= role;
         }
-        for former in formers {
+        for former in previous_underlays {
             table.entry(former).or_insert(entry).role |= LOCAL_FORMER;
         }
     }
@@ -78,23 +81,23 @@ fn table<A: Address>(identity: &Identity, formers: &Formers) -> SelfTable<A> {
 
 /// The underlay ranges that this host had before it moved, from the entries that [`tables`] made.
 #[must_use]
-pub fn formers(tables: &SelfTables) -> Formers {
-    let mut formers = Formers::new();
-    collect(&tables.v4, &mut formers);
-    collect(&tables.v6, &mut formers);
-    formers
+pub fn previous_underlays(tables: &LocalTables) -> PreviousUnderlays {
+    let mut previous_underlays = PreviousUnderlays::new();
+    collect(&tables.v4, &mut previous_underlays);
+    collect(&tables.v6, &mut previous_underlays);
+    previous_underlays
 }
 
-fn collect<A: Address>(table: &SelfTable<A>, formers: &mut Formers) {
+fn collect<A: Address>(table: &LocalTable<A>, previous_underlays: &mut PreviousUnderlays) {
     for (range, entry) in table.iter().filter(|(_, entry)| entry.role & LOCAL_FORMER != 0) {
         let length = entry.length;
         let private = Private(Range { address: entry.private, length }.prefix());
-        let of_self = formers.entry(private).or_default();
+        let of_member = previous_underlays.entry(private).or_default();
         let former = Underlay(range.prefix());
         if range.address == entry.previous_underlay {
-            of_self.insert(0, former);
+            of_member.insert(0, former);
         } else {
-            of_self.push(former);
+            of_member.push(former);
         }
     }
 }
@@ -104,8 +107,8 @@ mod tests {
     use super::*;
     use crate::plan::membership::Membership;
 
-    fn tables_of(text: &str, selves: &[&str]) -> SelfTables {
-        tables(&Membership::of_text(text, selves).identity, &Formers::new())
+    fn tables_of(text: &str, names: &[&str]) -> LocalTables {
+        tables(&Membership::of_text(text, names).identity, &PreviousUnderlays::new())
     }
 
     const CLUSTER: &str = r#"
@@ -142,7 +145,7 @@ mod tests {
         let identity = Membership::of_text(CLUSTER, &["a", "b"]).identity;
         let list =
             |texts: &[&str]| texts.iter().map(|text| Underlay(text.parse().unwrap())).collect();
-        let former = Formers::from([
+        let former = PreviousUnderlays::from([
             (Private("10.0.0.1".parse().unwrap()), list(&["192.0.2.9", "192.0.2.1", "192.0.2.5"])),
             (Private("fd00:1::/64".parse().unwrap()), list(&["2001:db8:77::/64"])),
         ]);
@@ -150,7 +153,7 @@ mod tests {
         let entry = tables.v4[&Range::single([192, 0, 2, 1])];
         assert_eq!((entry.role, entry.private), (LOCAL_FORMER, [10, 0, 0, 1]));
         assert_eq!(tables.v4[&Range::single([10, 0, 0, 1])].previous_underlay, [192, 0, 2, 9]);
-        assert_eq!(formers(&tables), former);
+        assert_eq!(previous_underlays(&tables), former);
     }
 
     #[test]
@@ -162,7 +165,7 @@ mod tests {
         let entry = between.v4[&private];
         assert_eq!((entry.underlay, entry.previous_underlay), ([172, 31, 0, 5], [172, 31, 0, 5]));
         assert!(between.v4.contains_key(&Range::single([172, 31, 0, 9])), "reached there already");
-        assert_eq!(moved.still_sending_as(&SelfTables::default()), moved);
+        assert_eq!(moved.still_sending_as(&LocalTables::default()), moved);
     }
 
     #[test]

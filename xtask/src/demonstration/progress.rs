@@ -8,7 +8,7 @@ use super::interrupt;
 
 /// The steps so far.
 #[derive(Default)]
-pub struct Story {
+pub struct Progress {
     steps: Vec<Step>,
 }
 
@@ -17,7 +17,7 @@ struct Step {
     held: bool,
 }
 
-impl Story {
+impl Progress {
     /// Takes a step: what it found is shown, and whether it held. Later steps are taken anyway.
     pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
         println!("{:>2}. {title}", self.steps.len() + 1);

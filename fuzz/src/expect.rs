@@ -5,7 +5,7 @@ use std::error::Error;
 use tunnel_user::config::ConfigError;
 
 /// A message and its remedy: neither empty, each on one line, without control characters.
-pub fn assert_told(problem: &dyn Error, help: &str) {
+pub fn assert_explained(problem: &dyn Error, help: &str) {
     let message = problem.to_string();
     assert!(!message.is_empty() && !help.is_empty(), "{problem:?}");
     for text in [message.as_str(), help] {

@@ -8,7 +8,7 @@ use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
 
 /// By the private range of the member that this host is; the latest one first.
-pub type Formers = BTreeMap<Private, Vec<Underlay>>;
+pub type PreviousUnderlays = BTreeMap<Private, Vec<Underlay>>;
 
 /// The former identity of this host.
 #[derive(Clone, Copy, Debug)]
@@ -16,13 +16,13 @@ pub struct Before<'a> {
     /// The members.
     pub identity: &'a Identity,
     /// Where it had been before that.
-    pub formers: &'a Formers,
+    pub previous_underlays: &'a PreviousUnderlays,
 }
 
 /// The former underlay ranges of `now`: those that the interface still has an address of, `held`, and
 /// that are not in use otherwise. Of a network, nobody can tell, and it stays.
 #[must_use]
-pub fn former(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> Formers {
+pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnderlays {
     let in_use = |range: Underlay| {
         let mut ranges = now.mappings().flat_map(|m| [m.underlay().0, m.private().0]);
         ranges.any(|used| used.overlaps(&range.0))
@@ -30,10 +30,11 @@ pub fn former(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> Formers {
     let is_held = |range: Underlay| {
         !range.0.is_single() || held.iter().any(|address| range.0.contains(*address))
     };
-    let mut formers = Formers::new();
+    let mut previous_underlays = PreviousUnderlays::new();
     for mapping in now.mappings() {
         let was = before.identity.mappings().find(|old| old.private() == mapping.private());
-        let earlier = before.formers.get(&mapping.private()).into_iter().flatten().copied();
+        let earlier =
+            before.previous_underlays.get(&mapping.private()).into_iter().flatten().copied();
         let mut list: Vec<Underlay> = Vec::new();
         for range in was.map(|old| old.underlay()).into_iter().chain(earlier) {
             if is_held(range) && !in_use(range) && !list.contains(&range) {
@@ -41,19 +42,23 @@ pub fn former(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> Formers {
             }
         }
         if !list.is_empty() {
-            formers.insert(mapping.private(), list);
+            previous_underlays.insert(mapping.private(), list);
         }
     }
-    formers
+    previous_underlays
 }
 
-/// The move of this host in each family, with `formers` as [`former`] gives them.
+/// The move of this host in each family, with `previous_underlays` as [`find`] gives them.
 #[must_use]
-pub fn own_move(before: &Identity, now: &Identity, formers: &Formers) -> OwnMove {
+pub fn own_move(
+    before: &Identity,
+    now: &Identity,
+    previous_underlays: &PreviousUnderlays,
+) -> OwnMove {
     let of = |family| {
         let mut moved = Moved::No;
         for mapping in now.mappings().filter(|m| m.family() == family) {
-            if !formers.contains_key(&mapping.private()) {
+            if !previous_underlays.contains_key(&mapping.private()) {
                 continue;
             }
             let was = before.mappings().find(|old| old.private() == mapping.private());
@@ -88,30 +93,36 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn told(formers: &Formers) -> Vec<String> {
-        formers
+    fn told(previous_underlays: &PreviousUnderlays) -> Vec<String> {
+        previous_underlays
             .iter()
             .flat_map(|(private, list)| list.iter().map(move |own| format!("{private}: {own}")))
             .collect()
     }
 
-    fn moved(from: &Identity, formers: &Formers, to: &Identity, has: &[&str]) -> Formers {
-        former(Before { identity: from, formers }, to, &held(has))
+    fn moved(
+        from: &Identity,
+        previous_underlays: &PreviousUnderlays,
+        to: &Identity,
+        has: &[&str],
+    ) -> PreviousUnderlays {
+        find(Before { identity: from, previous_underlays }, to, &held(has))
     }
 
     #[test]
     fn the_address_before_counts_as_long_as_the_interface_has_it() {
         let (here, there) = (at("198.51.100.2"), at("192.0.2.2"));
-        let formers = moved(&here, &Formers::new(), &there, &["198.51.100.2", "192.0.2.2"]);
-        assert_eq!(told(&formers), ["10.0.0.1: 198.51.100.2"]);
-        assert_eq!(own_move(&here, &there, &formers).v4, Moved::Now);
-        let again = moved(&there, &formers, &there, &["198.51.100.2", "192.0.2.2"]);
-        assert_eq!(again, formers);
+        let previous_underlays =
+            moved(&here, &PreviousUnderlays::new(), &there, &["198.51.100.2", "192.0.2.2"]);
+        assert_eq!(told(&previous_underlays), ["10.0.0.1: 198.51.100.2"]);
+        assert_eq!(own_move(&here, &there, &previous_underlays).v4, Moved::Now);
+        let again = moved(&there, &previous_underlays, &there, &["198.51.100.2", "192.0.2.2"]);
+        assert_eq!(again, previous_underlays);
         assert_eq!(own_move(&there, &there, &again).v4, Moved::Before);
-        let gone = moved(&there, &formers, &there, &["192.0.2.2"]);
+        let gone = moved(&there, &previous_underlays, &there, &["192.0.2.2"]);
         assert_eq!(told(&gone), Vec::<String>::new());
         assert_eq!(own_move(&there, &there, &gone), OwnMove::default());
-        let cut = moved(&here, &Formers::new(), &there, &["192.0.2.2"]);
+        let cut = moved(&here, &PreviousUnderlays::new(), &there, &["192.0.2.2"]);
         assert_eq!(own_move(&here, &there, &cut).v4, Moved::No, "nothing to send from");
     }
 
@@ -119,11 +130,11 @@ mod tests {
     fn twice_moved_the_latest_is_first_and_back_again_it_is_none() {
         let all = ["198.51.100.2", "192.0.2.2", "192.0.2.3"];
         let (first, second, third) = (at(all[0]), at(all[1]), at(all[2]));
-        let formers = moved(&first, &Formers::new(), &second, &all);
-        let formers = moved(&second, &formers, &third, &all);
-        assert_eq!(told(&formers), ["10.0.0.1: 192.0.2.2", "10.0.0.1: 198.51.100.2"]);
-        let formers = moved(&third, &formers, &first, &all);
-        assert_eq!(told(&formers), ["10.0.0.1: 192.0.2.3", "10.0.0.1: 192.0.2.2"]);
+        let previous_underlays = moved(&first, &PreviousUnderlays::new(), &second, &all);
+        let previous_underlays = moved(&second, &previous_underlays, &third, &all);
+        assert_eq!(told(&previous_underlays), ["10.0.0.1: 192.0.2.2", "10.0.0.1: 198.51.100.2"]);
+        let previous_underlays = moved(&third, &previous_underlays, &first, &all);
+        assert_eq!(told(&previous_underlays), ["10.0.0.1: 192.0.2.3", "10.0.0.1: 192.0.2.2"]);
     }
 
     #[test]
@@ -132,9 +143,9 @@ mod tests {
         let here = own(private, "[\"198.51.100.2\", \"2001:db8::1\"]");
         let there = own(private, "[\"198.51.100.2\", \"2001:db8::2\"]");
         let has = ["198.51.100.2", "2001:db8::1", "2001:db8::2"];
-        let formers = moved(&here, &Formers::new(), &there, &has);
-        assert_eq!(told(&formers), ["fd00::1: 2001:db8::1"]);
-        let own_move = own_move(&here, &there, &formers);
+        let previous_underlays = moved(&here, &PreviousUnderlays::new(), &there, &has);
+        assert_eq!(told(&previous_underlays), ["fd00::1: 2001:db8::1"]);
+        let own_move = own_move(&here, &there, &previous_underlays);
         assert_eq!((own_move.v4, own_move.v6), (Moved::No, Moved::Now));
     }
 
@@ -149,7 +160,7 @@ mod tests {
         let own = |a, b| Membership::of_text(&text(a, b), &["a", "b"]).identity;
         let has = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
         let (before, now) = (own("192.0.2.1", "192.0.2.2"), own("192.0.2.3", "192.0.2.1"));
-        let formers = moved(&before, &Formers::new(), &now, &has);
-        assert_eq!(told(&formers), ["10.0.0.2: 192.0.2.2"]);
+        let previous_underlays = moved(&before, &PreviousUnderlays::new(), &now, &has);
+        assert_eq!(told(&previous_underlays), ["10.0.0.2: 192.0.2.2"]);
     }
 }

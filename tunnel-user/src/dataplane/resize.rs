@@ -62,7 +62,7 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
 /// # Errors
 /// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
 /// look into the new maps.
-pub fn remake(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
+pub fn resize(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
@@ -70,7 +70,7 @@ pub fn remake(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Re
             fs::remove_file(&path).context(|| format!("removing {}", path.display()))?;
         }
     }
-    let result = remade(folder, capacity, options);
+    let result = resized(folder, capacity, options);
     if result.is_err() {
         for name in MAPS {
             let _ = fs::remove_file(folder.new_map(name));
@@ -79,7 +79,7 @@ pub fn remake(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Re
     result
 }
 
-fn remade(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
+fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     let mut loaded: Loaded = load_into_new(folder, capacity, options)?;
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
@@ -145,7 +145,7 @@ impl<A: Pod, V: Pod> Trie<A, V> {
 struct OfFamily<A> {
     peers: Hash<PeerKey<A>, Peer<A>>,
     prefixes: Trie<A, Peer<A>>,
-    selves: Trie<A, LocalRange<A>>,
+    local_ranges: Trie<A, LocalRange<A>>,
     flows: Hash<Flow<A>, FlowState>,
 }
 
@@ -159,7 +159,7 @@ where
     fn copy(&mut self) -> Result<(), Error> {
         self.peers.copy()?;
         self.prefixes.copy()?;
-        self.selves.copy()?;
+        self.local_ranges.copy()?;
         self.flows.copy()
     }
 
@@ -190,7 +190,7 @@ struct Pairs {
     v4: OfFamily<A4>,
     v6: OfFamily<A6>,
     filter: Pair<PeerFilter>,
-    selves: Hash<u32, LocalMember>,
+    local_members: Hash<u32, LocalMember>,
     members: Hash<u32, Member>,
     bypass: Hash<BypassKey, BypassValue>,
     attachment: Pair<Array<MapData, Attachment>>,
@@ -204,17 +204,17 @@ impl Pairs {
             v4: OfFamily {
                 peers: Pair::open(folder, maps::PEERS_V4, Map::HashMap)?,
                 prefixes: Pair::open(folder, maps::PREFIXES_V4, Map::LpmTrie)?,
-                selves: Pair::open(folder, maps::LOCAL_V4, Map::LpmTrie)?,
+                local_ranges: Pair::open(folder, maps::LOCAL_V4, Map::LpmTrie)?,
                 flows: Pair::open(folder, maps::FLOWS_V4, Map::LruHashMap)?,
             },
             v6: OfFamily {
                 peers: Pair::open(folder, maps::PEERS_V6, Map::HashMap)?,
                 prefixes: Pair::open(folder, maps::PREFIXES_V6, Map::LpmTrie)?,
-                selves: Pair::open(folder, maps::LOCAL_V6, Map::LpmTrie)?,
+                local_ranges: Pair::open(folder, maps::LOCAL_V6, Map::LpmTrie)?,
                 flows: Pair::open(folder, maps::FLOWS_V6, Map::LruHashMap)?,
             },
             filter: Pair::open(folder, maps::PEER_FILTER, Map::Array)?,
-            selves: Pair::open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
+            local_members: Pair::open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: Pair::open(folder, maps::MEMBERS, Map::HashMap)?,
             bypass: Pair::open(folder, maps::BYPASS, Map::HashMap)?,
             attachment: Pair::open(folder, maps::ATTACHMENT, Map::Array)?,
@@ -228,7 +228,7 @@ impl Pairs {
         new.add_all_of(old).context(|| format!("copying {name}"))?;
         self.v4.copy()?;
         self.v6.copy()?;
-        self.selves.copy()?;
+        self.local_members.copy()?;
         self.members.copy()?;
         self.bypass.copy()?;
         let Pair { name, old, new } = &mut self.attachment;

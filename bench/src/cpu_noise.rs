@@ -27,8 +27,8 @@ const SEARCH_SHARE: u32 = 60;
 /// From one look to the next while the processor is slow.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The pace of the samples of a run.
-pub struct Pace(Mutex<Seen>);
+/// The noise around the samples of a run.
+pub struct CpuNoise(Mutex<Seen>);
 
 struct Seen {
     /// Seconds of the fastest look.
@@ -42,7 +42,7 @@ struct Seen {
 
 /// Takes samples on some of the processors.
 pub struct Sampler<'a> {
-    pace: &'a Pace,
+    cpu_noise: &'a CpuNoise,
     processors: Vec<Processor>,
     interrupt: &'a Interrupt,
 }
@@ -58,7 +58,7 @@ pub struct Disturbance {
     pub again: usize,
 }
 
-impl Pace {
+impl CpuNoise {
     /// Looks how fast the processors can be. All samples together may take `patience` longer for being
     /// taken while nothing disturbs them.
     pub fn find(patience: Duration) -> Result<Self> {
@@ -79,7 +79,7 @@ impl Pace {
         processors: impl Into<Vec<Processor>>,
         interrupt: &'a Interrupt,
     ) -> Sampler<'a> {
-        Sampler { pace: self, processors: processors.into(), interrupt }
+        Sampler { cpu_noise: self, processors: processors.into(), interrupt }
     }
 
     /// The fate of the samples, now that the fastest look is known.
@@ -129,22 +129,22 @@ impl Sampler<'_> {
     /// # Errors
     /// The errors of `measure`, and an error if a signal came.
     pub fn sample<T>(&self, mut measure: impl FnMut() -> Result<T>) -> Result<T> {
-        let Self { pace, processors, interrupt } = self;
+        let Self { cpu_noise, processors, interrupt } = self;
         loop {
             interrupt.stop_if_it_came()?;
             let start = Instant::now();
-            let before = pace.look_at(processors)?;
-            if pace.is_slow(before) && pace.spend(PAUSE) {
+            let before = cpu_noise.look_at(processors)?;
+            if cpu_noise.is_slow(before) && cpu_noise.spend(PAUSE) {
                 thread::sleep(PAUSE);
                 continue;
             }
             let measured = measure()?;
-            let slower = pace.look_at(processors)?.max(before);
-            if pace.is_slow(slower) && pace.spend(start.elapsed()) {
-                pace.seen().again += 1;
+            let slower = cpu_noise.look_at(processors)?.max(before);
+            if cpu_noise.is_slow(slower) && cpu_noise.spend(start.elapsed()) {
+                cpu_noise.seen().again += 1;
                 continue;
             }
-            pace.seen().kept.push(slower);
+            cpu_noise.seen().kept.push(slower);
             return Ok(measured);
         }
     }
@@ -179,8 +179,8 @@ fn look() -> f64 {
 mod tests {
     use super::*;
 
-    fn pace(patience: Duration, fastest: f64) -> Pace {
-        Pace(Mutex::new(Seen { fastest, patience, kept: Vec::new(), again: 0 }))
+    fn cpu_noise(patience: Duration, fastest: f64) -> CpuNoise {
+        CpuNoise(Mutex::new(Seen { fastest, patience, kept: Vec::new(), again: 0 }))
     }
 
     #[test]
@@ -192,20 +192,20 @@ mod tests {
             Ok(taken)
         };
         // No processor to look at is never slow, whatever is the fastest.
-        let quiet = pace(Duration::from_secs(1), 1.0);
+        let quiet = cpu_noise(Duration::from_secs(1), 1.0);
         assert_eq!(quiet.sampler([], &never).sample(&mut measure).unwrap(), 1);
         assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, again: 0 });
         // One that was infinitely fast once is always slow.
         let processor = [Processor::choose().unwrap()];
-        let busy = pace(5 * PAUSE, 0.0);
+        let busy = cpu_noise(5 * PAUSE, 0.0);
         assert_eq!(busy.sampler(processor, &never).sample(&mut measure).unwrap(), 2);
         assert_eq!(busy.disturbance(), Disturbance { kept: 1, disturbed: 1, again: 0 });
     }
 
     #[test]
     fn patience_is_spent_once() {
-        let pace = pace(Duration::from_secs(3), 1.0);
-        let spent = [2, 2, 1, 1].map(|seconds| pace.spend(Duration::from_secs(seconds)));
+        let cpu_noise = cpu_noise(Duration::from_secs(3), 1.0);
+        let spent = [2, 2, 1, 1].map(|seconds| cpu_noise.spend(Duration::from_secs(seconds)));
         assert_eq!(spent, [true, false, true, false]);
     }
 }
