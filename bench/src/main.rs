@@ -61,7 +61,7 @@ struct Cli {
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     patient: u32,
     /// Only these suites
-    #[arg(long, value_name = "CHAPTER", value_enum)]
+    #[arg(long, value_name = "SUITE", value_enum)]
     only: Vec<Suite>,
     /// Where report.json and plot.svg go
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]

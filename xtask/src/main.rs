@@ -100,7 +100,7 @@ enum Task {
     /// Measure what rewrite costs beside its alternatives, in less than five minutes; see --help behind --
     #[command(disable_help_flag = true)]
     Bench {
-        /// The words of the measurements: --full, --only CHAPTER, --vm KERNEL, --help
+        /// The words of the measurements: --full, --only SUITE, --vm KERNEL, --help
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

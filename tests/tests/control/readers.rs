@@ -100,6 +100,31 @@ fn they_see_an_interface_that_comes_and_goes_by_clsact_whole_or_not_at_all() -> 
 }
 
 #[test]
+fn they_see_nothing_of_an_attach_that_fails() -> Result<()> {
+    let scenario = prepared()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    // In the place of clsact, which is found out once the maps are pinned.
+    host.run(&["tc", "qdisc", "add", "dev", SECOND, "ingress"])?;
+    let path = scenario.path("cluster.toml");
+    let words = ["attach", SECOND, "--hook", "clsact", "--config", &path];
+    let judge = |ended: &Ended| {
+        ended.require(0, &[])?;
+        let seen = interfaces(ended)?;
+        ensure!(seen == ["eth0"], "{seen:?}");
+        Ok(())
+    };
+    let count = read_beside(&scenario, host, judge, || {
+        for _ in 0..12 {
+            scenario.try_run(host, &words)?.require(4, &["qdisc of the kind ingress"])?;
+        }
+        Ok(())
+    })?;
+    println!("{count} answers");
+    Ok(())
+}
+
+#[test]
 fn they_see_the_peers_of_one_file_or_of_the_other() -> Result<()> {
     const PEERS: usize = 100;
     let scenario = Scenario::new()?;

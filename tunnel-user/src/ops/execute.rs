@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::model::Private;
 use crate::plan::attach_point::{AttachPoint, Hook, LoadOptions};
 use crate::plan::capacity::Capacity;
-use crate::plan::change::Step;
+use crate::plan::change::{Kind, Step};
 use crate::plan::route::PeerRoute;
 
 /// The changes that were made, as far as the host alone tells.
@@ -145,7 +145,10 @@ impl<'a> Executor<'a> {
                 folder.create()
             }
             Step::Begin(kind) => {
-                undo.push(Undo::EndChange(folder.clone()));
+                // The mark of a first attach goes with its pins: nobody is to see what is left of them till then.
+                if *kind == Kind::Update {
+                    undo.push(Undo::EndChange(folder.clone()));
+                }
                 in_flight::begin(folder, *kind)
             }
             Step::Load(options, capacity) => {

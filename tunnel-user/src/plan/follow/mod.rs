@@ -149,8 +149,8 @@ pub struct Follow {
     reloading: bool,
     /// True if the next attach is made even if the same one has failed.
     try_anyway: bool,
-    /// The differences that the last attaches were made for, until a look has found them mended; and their number.
-    mending: Option<(Vec<String>, u32)>,
+    /// The differences that the last attaches were made for, until a look has found them gone; and their number.
+    repairing: Option<(Vec<String>, u32)>,
     /// The differences that a failed attach was made for.
     failed: Option<Vec<String>>,
     /// Since when something is missing that the host brings by itself.
@@ -201,7 +201,7 @@ impl Follow {
                 self.look(now)
             }
             Event::Attached(Err(problem)) => {
-                self.failed = self.mending.take().map(|(differences, _)| differences);
+                self.failed = self.repairing.take().map(|(differences, _)| differences);
                 self.eager.failed(now);
                 self.problem(now, problem)
             }
@@ -224,8 +224,8 @@ impl Follow {
             Drift::Found(differences) => differences,
         };
         let try_anyway = std::mem::take(&mut self.try_anyway);
-        let made = match &self.mending {
-            Some((mending, made)) if *mending == differences => *made,
+        let made = match &self.repairing {
+            Some((repairing, made)) if *repairing == differences => *made,
             _ => 0,
         };
         let has_failed = self.failed.as_ref() == Some(&differences);
@@ -237,7 +237,7 @@ impl Follow {
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
         if made >= in_a_row && !try_anyway {
             let why = format!(
-                "attach has not mended this: {}; help: look into it with rewrite status",
+                "attach has not repaired this: {}; help: look into it with rewrite status",
                 differences.join("; ")
             );
             self.failed = Some(differences);
@@ -245,13 +245,13 @@ impl Follow {
             let standing = Standing::AsItWas;
             return self.problem(now, Problem { why, standing, awaited: false });
         }
-        self.mending = Some((differences.clone(), made + 1));
+        self.repairing = Some((differences.clone(), made + 1));
         vec![Action::Attach(differences)]
     }
 
     fn settled(&mut self, summary: String) -> Vec<Action> {
         self.backoff.succeeded();
-        self.mending = None;
+        self.repairing = None;
         self.failed = None;
         (self.awaited_since, self.awaited_told) = (None, false);
         self.try_anyway = false;
@@ -266,7 +266,7 @@ impl Follow {
 
     fn problem(&mut self, now: Duration, problem: Problem) -> Vec<Action> {
         self.backoff.failed(now);
-        self.mending = None;
+        self.repairing = None;
         self.try_anyway = false;
         let mut actions = Vec::new();
         let since = problem.awaited.then(|| *self.awaited_since.get_or_insert(now));

@@ -164,7 +164,7 @@ fn what_an_attach_sets_off_ends_in_a_look() {
 }
 
 #[test]
-fn the_same_difference_again_after_it_was_mended_is_mended_again() {
+fn the_same_difference_again_after_it_was_repaired_is_repaired_again() {
     let mut host = Host::settled();
     for round in 1..=3 {
         host.found = differs("a route is gone");
@@ -187,7 +187,7 @@ fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
     // Three in a row; then those that the backoff and the events allow, in a minute.
     let most = 3 + 6 + 2 * TRIES;
     assert!((8..=most).contains(&host.attaches.len()), "{}", host.attaches.len());
-    assert!(host.status().contains("not mended this: odd"), "{}", host.status());
+    assert!(host.status().contains("not repaired this: odd"), "{}", host.status());
     assert_eq!(host.reports.len(), 1);
 }
 

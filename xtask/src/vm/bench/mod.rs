@@ -30,7 +30,7 @@ const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);
 const FULL_LIMIT: Duration = Duration::from_secs(3600);
 /// The chapter that is about other kernels.
-const CHAPTER: [&str; 2] = ["--only", "end-to-end"];
+const SUITE: [&str; 2] = ["--only", "end-to-end"];
 /// Asks for more than the usual time.
 const FULL: &str = "--full";
 
@@ -82,8 +82,8 @@ fn words(arguments: &[OsString]) -> Result<Vec<&str>> {
         ensure!(!word.contains('\n'), "{word:?} is more than a line");
         words.push(word);
     }
-    if !words.iter().any(|word| word.split('=').next() == Some(CHAPTER[0])) {
-        words.extend(CHAPTER);
+    if !words.iter().any(|word| word.split('=').next() == Some(SUITE[0])) {
+        words.extend(SUITE);
     }
     Ok(words)
 }
