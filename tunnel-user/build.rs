@@ -16,7 +16,7 @@ const BINARY: &str = "rewrite-ebpf";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none";
 
-/// Where `core` for the target comes from.
+/// The origin of `core` for the target.
 enum Core {
     /// The toolchain's component rust-src, compiled along.
     Source,
@@ -37,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The object without what only a debugger of the host's reads. The kernel has its own, .BTF and .BTF.ext;
-/// and a loader goes through all sections' relocations, of which DWARF has nearly all.
+/// The object without DWARF, which only a debugger on the host reads. The kernel has its own debug data, .BTF and
+/// .BTF.ext; and a loader walks all sections' relocations, nearly all of which are DWARF's.
 fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
     let mut elf = Builder::read(object)?;
     for section in &mut elf.sections {
@@ -46,7 +46,7 @@ fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
         section.delete = name.strip_prefix(b".rel").unwrap_or(name).starts_with(b".debug_");
     }
     elf.delete_orphans();
-    // LLVM writes the sections' names to the symbols'; they get a table of their own.
+    // LLVM puts the sections' names into the symbols' string table: give them their own.
     let names = elf.sections.add();
     names.name = b".shstrtab".as_slice().into();
     names.sh_type = SHT_STRTAB;

@@ -1,4 +1,4 @@
-//! rewrite, attached to hosts of a lab and detached from them, and how long that takes.
+//! Attaches rewrite to a lab's hosts, detaches it, and measures the time of both.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use testkit::rewrite_command::Rewrite;
 
 use crate::text_file::TextFile;
 
-/// Attaches it to both hosts.
+/// Attaches rewrite to both hosts.
 pub fn attach_both(
     rewrite: &Rewrite,
     lab: &Lab,
@@ -23,7 +23,7 @@ pub fn attach_both(
     Ok(())
 }
 
-/// Attaches it to a host; returns how long the command took, from its start to its end.
+/// Attaches rewrite to a host; returns the command's duration.
 pub fn attach(
     rewrite: &Rewrite,
     host: &Namespace,
@@ -34,7 +34,7 @@ pub fn attach(
     run(rewrite, host, &[&words, options].concat())
 }
 
-/// Detaches it from a host; returns how long the command took.
+/// Detaches rewrite from a host; returns the command's duration.
 pub fn detach(rewrite: &Rewrite, host: &Namespace) -> Result<Duration> {
     run(rewrite, host, &["detach", PUBLIC_INTERFACE])
 }

@@ -1,5 +1,5 @@
-//! The speed of the processors just now. Others that share them without being seen, as other virtual machines
-//! do, makes everything on them slower by half: a look before and after each sample tells.
+//! The processors' momentary speed. Invisible load, such as other virtual machines, can slow the
+//! processors by half: a short timed computation, a look, before and after each sample shows such noise.
 
 use std::fmt;
 use std::hint::black_box;
@@ -14,53 +14,54 @@ use crate::interrupt::Interrupt;
 use crate::processor::Processor;
 use crate::progress::Progress;
 
-/// The numbers that a look adds up, again and again: they stay in the nearest cache.
+/// The numbers that a look adds up repeatedly; few enough for the L1 cache.
 const WORDS: usize = 1024;
 const TIMES: usize = 400;
-/// Looks in a row, of which the fastest counts: an interrupt makes one slower, not all.
+/// The number of consecutive looks. The fastest counts: an interrupt slows one look, but not all.
 const LOOKS: usize = 5;
-/// A sample is disturbed if a look beside it took this many times as long as the fastest of all.
+/// A sample is disturbed if a look before or after it took more than this multiple of the fastest look.
 const DISTURBED: f64 = 1.1;
-/// The least time of the search for the fastest before the first sample; and its share of the patience.
+/// The minimum duration of the initial search for the fastest look, and the divisor of the patience that
+/// lengthens the search.
 const SEARCH_MIN: Duration = Duration::from_secs(2);
 const SEARCH_SHARE: u32 = 60;
-/// From one look to the next while the processor is slow.
+/// The pause between two looks while the processor is slow.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The noise around the samples of a run.
 pub struct CpuNoise(Mutex<Seen>);
 
 struct Seen {
-    /// Seconds of the fastest look.
+    /// The duration of the fastest look in seconds.
     fastest: f64,
-    /// The time that is left for waiting, and for samples that are taken again.
+    /// The remaining time for waiting and for repeated samples.
     patience: Duration,
-    /// For each sample that was kept, seconds of the slower look beside it.
+    /// For each kept sample, the duration in seconds of the slower of its two looks.
     kept: Vec<f64>,
     again: usize,
 }
 
-/// Takes samples on some of the processors.
+/// Takes samples on these processors.
 pub struct Sampler<'a> {
     cpu_noise: &'a CpuNoise,
     processors: Vec<Processor>,
     interrupt: &'a Interrupt,
 }
 
-/// The fate of the samples of a run.
+/// The numbers of good, disturbed and repeated samples of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Disturbance {
-    /// All that count.
+    /// The kept samples, disturbed ones included.
     pub kept: usize,
-    /// The samples beside which the processor was slow.
+    /// The kept samples during which the processor was slow.
     pub disturbed: usize,
-    /// The samples that do not count, because another was taken in their place.
+    /// The discarded samples: another sample replaced each of them.
     pub again: usize,
 }
 
 impl CpuNoise {
-    /// Looks how fast the processors can be. All samples together may take `patience` longer for being
-    /// taken while nothing disturbs them.
+    /// Measures the processors' top speed. In order to take undisturbed samples, all samples together
+    /// may take `patience` longer.
     pub fn find(patience: Duration) -> Result<Self> {
         let _progress = Progress::start("looking how fast the processors can be");
         let mut fastest = f64::INFINITY;
@@ -73,7 +74,7 @@ impl CpuNoise {
         Ok(Self(Mutex::new(Seen { fastest, patience, kept: Vec::new(), again: 0 })))
     }
 
-    /// For samples on `processors`, until a signal comes.
+    /// A sampler for `processors`, which stops at a signal.
     pub fn sampler<'a>(
         &'a self,
         processors: impl Into<Vec<Processor>>,
@@ -82,14 +83,14 @@ impl CpuNoise {
         Sampler { cpu_noise: self, processors: processors.into(), interrupt }
     }
 
-    /// The fate of the samples, now that the fastest look is known.
+    /// The numbers of samples, judged by the fastest look of the whole run.
     pub fn disturbance(&self) -> Disturbance {
         let Seen { fastest, ref kept, again, .. } = *self.seen();
         let disturbed = kept.iter().filter(|&&look| look > fastest * DISTURBED).count();
         Disturbance { kept: kept.len(), disturbed, again }
     }
 
-    /// Seconds of a look at the slowest of them.
+    /// The duration in seconds of a look at the slowest processor.
     fn look_at(&self, processors: &[Processor]) -> Result<f64> {
         let mut slowest = 0.0_f64;
         for processor in processors {
@@ -105,7 +106,7 @@ impl CpuNoise {
         look > self.seen().fastest * DISTURBED
     }
 
-    /// True if there is so much patience left; if so, it is less now.
+    /// Takes `time` from the remaining patience; false if less than `time` remains.
     fn spend(&self, time: Duration) -> bool {
         let mut seen = self.seen();
         match seen.patience.checked_sub(time) {
@@ -123,11 +124,11 @@ impl CpuNoise {
 }
 
 impl Sampler<'_> {
-    /// Takes a sample: as long as there is patience, when the processors are not slow, and again if they
-    /// have become so in the meantime.
+    /// Takes a sample. While patience remains, waits for the processors to be fast, and repeats the
+    /// sample if they were slow after it.
     ///
     /// # Errors
-    /// The errors of `measure`, and an error if a signal came.
+    /// The errors of `measure`, and an error after a signal.
     pub fn sample<T>(&self, mut measure: impl FnMut() -> Result<T>) -> Result<T> {
         let Self { cpu_noise, processors, interrupt } = self;
         loop {
@@ -161,8 +162,8 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// Seconds that a fixed amount of work takes: additions without a dependency from one to the next, so that
-/// they are as fast as the processor's units are free.
+/// The duration in seconds of a fixed amount of work: independent additions, whose speed depends on the
+/// processor's free execution units.
 fn look() -> f64 {
     let words = [1_u64; WORDS];
     let once = || {
@@ -191,11 +192,11 @@ mod tests {
             thread::sleep(PAUSE);
             Ok(taken)
         };
-        // No processor to look at is never slow, whatever is the fastest.
+        // Without a processor to look at, no sample is disturbed.
         let quiet = cpu_noise(Duration::from_secs(1), 1.0);
         assert_eq!(quiet.sampler([], &never).sample(&mut measure).unwrap(), 1);
         assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, again: 0 });
-        // One that was infinitely fast once is always slow.
+        // With an infinitely fast look, every sample is disturbed.
         let processor = [Processor::choose().unwrap()];
         let busy = cpu_noise(5 * PAUSE, 0.0);
         assert_eq!(busy.sampler(processor, &never).sample(&mut measure).unwrap(), 2);

@@ -11,10 +11,10 @@ use nix::unistd::Pid;
 use testkit::process::command_line;
 use testkit::wait::wait_until;
 
-/// The longest time that one may take to be ready, or to end.
+/// The time limit for a program to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One of them. Dropping it ends it.
+/// A running program. Dropping it ends the program.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -23,7 +23,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it; what it says goes to the file `log`.
+    /// Starts the program, with its output in the file `log`.
     pub fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
         let line = command_line(command);
         let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
@@ -32,7 +32,7 @@ impl Daemon {
         Ok(Self { child: child.with_context(|| format!("start `{line}`"))?, line, log })
     }
 
-    /// Waits until `ready` says so of all that it has said.
+    /// Waits until `ready` is true for the program's whole output.
     pub fn wait_until(&mut self, ready: impl Fn(&str) -> bool) -> Result<()> {
         let line = self.line.clone();
         wait_until(&format!("`{line}` is ready"), PATIENCE, || {

@@ -1,4 +1,4 @@
-//! The program that does nothing: what is left when it is subtracted is rewrite's own.
+//! A program that does nothing: a measurement minus this program's is rewrite's own cost.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -28,19 +28,19 @@ struct LinkAttributes {
     flags: u32,
 }
 
-/// Where a program is attached.
+/// A program's attach point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// tc, on the way out.
+    /// tcx at egress.
     TcxEgress,
-    /// tc, on the way in.
+    /// tcx at ingress.
     TcxIngress,
-    /// XDP, in the driver or not, as the kernel likes.
+    /// XDP, in native or generic mode as the kernel chooses.
     Xdp,
 }
 
 impl Place {
-    /// The type of the programs there.
+    /// The type of the programs at this place.
     const fn of(self) -> Type {
         match self {
             Self::TcxEgress | Self::TcxIngress => Type::Tc,
@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-/// Loads one.
+/// Loads an empty program.
 ///
 /// # Errors
 /// If the kernel refuses, or the name does not fit.
@@ -57,16 +57,16 @@ pub fn load(of: Type, name: &str) -> io::Result<OwnedFd> {
     raw_program::load(of, name, &[])
 }
 
-/// Loads one and attaches it to a host's public interface, until the link is dropped.
+/// Attaches an empty program to a host's public interface, until the link is dropped.
 ///
 /// # Errors
-/// If the kernel refuses: it has tcx since Linux 6.6.
+/// If the kernel refuses: tcx exists since Linux 6.6.
 pub fn attach(host: &Namespace, place: Place, name: &str) -> Result<OwnedFd> {
     host.enter(|| link(&load(place.of(), name)?, if_nametoindex(PUBLIC_INTERFACE)?, place))?
         .context("attach the empty program (tcx: Linux 6.6)")
 }
 
-/// In this thread's network namespace.
+/// Attaches a program to an interface of this thread's network namespace.
 fn link(program: &OwnedFd, interface: u32, place: Place) -> io::Result<OwnedFd> {
     let attributes = LinkAttributes {
         prog_fd: program.as_raw_fd().cast_unsigned(),
@@ -78,6 +78,6 @@ fn link(program: &OwnedFd, interface: u32, place: Place) -> io::Result<OwnedFd> 
         },
         flags: 0,
     };
-    // SAFETY: it points to nothing.
+    // SAFETY: the attributes contain no pointer.
     unsafe { raw_program::bpf(BPF_LINK_CREATE, &attributes) }
 }

@@ -1,28 +1,29 @@
-//! The peers that nobody talks to.
+//! Peers without traffic.
 
 use std::net::Ipv4Addr;
 
-/// Their private addresses follow this one, beside those of the lab.
+/// The address before the first idle peer's private address, outside of the lab's networks.
 const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
-/// Their public addresses follow this one: RFC 2544 sets the network aside for measurements.
+/// The address before the first idle peer's public address. RFC 2544 reserves the network for
+/// benchmarks.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
-/// One of them.
+/// A peer without traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdlePeer {
-    /// Its identity.
+    /// Its private address.
     pub private: Ipv4Addr,
-    /// Where nobody is.
+    /// Its public address, which no host has.
     pub public: Ipv4Addr,
 }
 
-/// All peers but the one that is there.
+/// All of `peers` peers except for the lab's other host.
 pub fn idle_peers(peers: u32) -> impl Iterator<Item = IdlePeer> {
     let after = |first: Ipv4Addr, n: u32| Ipv4Addr::from_bits(first.to_bits() + n);
     (1..peers).map(move |n| IdlePeer { private: after(PRIVATE, n), public: after(PUBLIC, n) })
 }
 
-/// They as members, for the end of the file.
+/// The idle peers as members in the cluster file's syntax.
 pub fn members(peers: u32) -> String {
     let member = |(n, IdlePeer { private, public })| {
         format!(

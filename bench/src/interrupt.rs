@@ -1,4 +1,4 @@
-//! A signal ends a suite at its next step, and what the suite had made is taken down.
+//! A signal ends a suite at its next step, after the suite has taken its labs down.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,18 +11,18 @@ use signal_hook::flag;
 /// The exit code of a shell after SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// True once a signal has come.
+/// A flag that a signal sets.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// One that never comes.
+    /// A flag that stays unset.
     #[cfg(test)]
     pub fn none() -> Self {
         Self(Arc::default())
     }
 
-    /// Fails if one came.
+    /// Fails after a signal.
     pub fn stop_if_it_came(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted");
@@ -31,13 +31,13 @@ impl Interrupt {
     }
 }
 
-/// The listener for signals, once for all suites.
+/// The signal listener, shared by all suites.
 static LISTENING: Mutex<Option<Listening>> = Mutex::new(None);
 
 #[derive(Clone)]
 struct Listening {
     came: Interrupt,
-    /// True while a signal ends the process at once: there is nothing to take down.
+    /// True while a signal ends the process at once, because no lab is up.
     at_once: Arc<AtomicBool>,
 }
 
@@ -53,8 +53,8 @@ impl Listening {
     }
 }
 
-/// Measures. A signal does not end the process before what `measure` has made is dropped; what waits
-/// for a child, or for traffic, ends by itself soon.
+/// Runs `measure`. A signal ends the process only after `measure` has dropped its labs; pending waits
+/// for a child or for traffic end soon.
 pub fn cleanly<T>(measure: impl FnOnce(&Interrupt) -> Result<T>) -> Result<T> {
     let listening = {
         let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what rewrite costs, beside what one would take in its place, in one run.
+//! `cargo xtask bench`: rewrite's cost, compared with the alternatives' cost in the same run.
 //!
 //! A suite measures one thing and gives tables; the report prints them as they come, and writes
 //! them as JSON and as a plot.

@@ -1,5 +1,5 @@
-//! The one processor that client, server and what lies between them share: scheduling over several
-//! differs from run to run by more than what is to be seen.
+//! The single processor that client, server and router share: with several processors, the scheduler's
+//! variation between runs exceeds the differences to measure.
 
 use std::panic::resume_unwind;
 use std::process::Command;
@@ -13,24 +13,24 @@ use testkit::netns::Namespace;
 /// The calling thread.
 const SELF: Pid = Pid::from_raw(0);
 
-/// A processor, by its number.
+/// A processor's number.
 #[derive(Clone, Copy, Debug)]
 pub struct Processor(usize);
 
 impl Processor {
-    /// The last one that this process may run on: the first has most of the interrupts.
+    /// The last processor that this process may use: the first one handles most interrupts.
     pub fn choose() -> Result<Self> {
         Self::all()?.pop().context("there is no processor to run on")
     }
 
-    /// The processors that this process may run on.
+    /// The processors that this process may use.
     pub fn all() -> Result<Vec<Self>> {
         let allowed = sched_getaffinity(SELF).context("ask for the processors")?;
         let all = (0..CpuSet::count()).filter(|&n| allowed.is_set(n).unwrap_or(false));
         Ok(all.map(Self).collect())
     }
 
-    /// Does something on it, in a thread of its own.
+    /// Runs `work` on this processor, in a new thread.
     pub fn run<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         thread::scope(|scope| {
             let worker = scope.spawn(|| {
@@ -41,7 +41,7 @@ impl Processor {
         })
     }
 
-    /// Keeps the calling thread on it.
+    /// Pins the calling thread to this processor.
     pub fn keep_thread(self) -> Result<()> {
         let mut only = CpuSet::new();
         only.set(self.0)

@@ -1,16 +1,16 @@
-//! The progress: a moving line on a terminal, silence in a pipe.
+//! Progress output: a spinner on a terminal, nothing in a pipe.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The line, until it is dropped.
+/// The progress line, until it is dropped.
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Begins, with what is done first.
+    /// Starts the progress line with the first step.
     pub fn start(what: &str) -> Self {
-        // Draws nothing where standard error is not a terminal.
+        // Draws nothing if standard error is not a terminal.
         let bar = ProgressBar::new_spinner().with_message(what.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
@@ -19,7 +19,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// The present step.
+    /// Shows the current step.
     pub fn at(&self, what: &str) {
         self.0.set_message(what.to_owned());
     }

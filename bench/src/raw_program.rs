@@ -1,4 +1,4 @@
-//! Programs of a few instructions, written down as such.
+//! Programs of a few instructions, given as machine code.
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -10,26 +10,27 @@ use testkit::test_run::Type;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
-/// Bytes of a program's name, with a zero at the end.
+/// Bytes of a program's name, including the zero at its end.
 const NAME_LEN: usize = 16;
-/// `TC_ACT_UNSPEC` and `XDP_PASS`: what rewrite's programs return for what they leave alone.
+/// `TC_ACT_UNSPEC` and `XDP_PASS`: the return values of rewrite's programs for packets that they do not
+/// change.
 const TC_ACT_UNSPEC: i32 = -1;
 const XDP_PASS: i32 = 2;
 /// `BPF_ALU64 | BPF_MOV | BPF_K` and `BPF_JMP | BPF_EXIT`.
 const MOVE: u8 = 0xb7;
 const EXIT: u8 = 0x95;
 
-/// `struct bpf_insn`, its two registers in one byte: the destination in the lower half.
+/// `struct bpf_insn`. Both registers share one byte: the destination is in the lower half.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Instruction {
-    /// The steps so far.
+    /// The opcode.
     pub code: u8,
-    /// With what.
+    /// The source and the destination register.
     pub registers: u8,
-    /// Where in memory.
+    /// The memory offset.
     pub offset: i16,
-    /// And with which number.
+    /// The immediate operand.
     pub immediate: i32,
 }
 
@@ -49,7 +50,7 @@ struct Attributes {
     prog_name: [u8; NAME_LEN],
 }
 
-/// Loads a program that runs these and leaves its packet alone.
+/// Loads a program that runs these instructions and leaves its packet unchanged.
 ///
 /// # Errors
 /// If the kernel refuses, or the name does not fit.
@@ -75,20 +76,20 @@ pub fn load(of: Type, name: &str, instructions: &[Instruction]) -> io::Result<Ow
         prog_name,
         ..Attributes::default()
     };
-    // SAFETY: it points to instructions and a string that outlive the call.
+    // SAFETY: the attributes point to instructions and a string that outlive the call.
     unsafe { bpf(BPF_PROG_LOAD, &attributes) }
 }
 
-/// A command that makes a descriptor.
+/// Runs a bpf command that returns a new descriptor.
 ///
 /// # Safety
-/// The memory behind the attributes' pointers outlives the call.
+/// The memory behind the attributes' pointers must outlive the call.
 pub unsafe fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
-    // SAFETY: the struct is as long as said; the caller answers for what it points to.
+    // SAFETY: the length is the struct's; the caller guarantees that its pointers are valid.
     let fd = unsafe {
         libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>())
     };
     let Ok(fd @ 0..) = i32::try_from(fd) else { return Err(io::Error::last_os_error()) };
-    // SAFETY: the kernel has just made it, and nobody else has it.
+    // SAFETY: the kernel has just made the descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

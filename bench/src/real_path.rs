@@ -1,5 +1,5 @@
-//! Nanoseconds of a run on the real path: what the kernel counts of each program under load
-//! (`kernel.bpf_stats_enabled`), beside an empty program at the same place.
+//! Nanoseconds of a run on the real path: the kernel's statistics of each program under load
+//! (`kernel.bpf_stats_enabled`), compared with an empty program at the same place.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -23,10 +23,10 @@ use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Setting;
 use crate::text_file::TextFile;
 
-/// The payload, and its port.
+/// The payload of the datagrams, and their port.
 const PAYLOAD: [u8; 64] = [7; 64];
 const PORT: u16 = 9;
-/// Fewer runs than these are no load.
+/// The minimum number of runs for a valid measurement.
 const RUNS_MIN: u64 = 1_000;
 /// The empty programs' names.
 const EMPTY_EGRESS: &str = "empty_egress";
@@ -39,16 +39,16 @@ struct Variant {
     to: SocketAddr,
     /// The names of A's egress program, and of B's ingress program.
     names: [&'static str; 2],
-    /// The end of the datagrams: nobody reads it.
+    /// The datagrams' receiving socket, which is never read.
     _sink: UdpSocket,
-    /// Links of programs that nobody else holds.
+    /// The links of the empty programs, held only here.
     _links: Vec<OwnedFd>,
 }
 
-/// Measures rewrite by tc, by XDP, and nothing at the same places.
+/// Measures rewrite with tc and with XDP, and empty programs at the same places.
 ///
 /// # Errors
-/// If a lab can't be made, or the kernel has no tcx to attach the empty program with.
+/// If a lab can't be made, or the kernel lacks tcx for the empty program.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
@@ -158,7 +158,7 @@ impl Variant {
     }
 }
 
-/// The kernel's counts of every program: its name, runs and time, by id.
+/// The kernel's statistics of every program: its name, number of runs and time, by ID.
 struct Counted(BTreeMap<u32, (String, u64, Duration)>);
 
 impl Counted {
@@ -171,8 +171,8 @@ impl Counted {
         Ok(Self(each.collect::<Result<_>>()?))
     }
 
-    /// Nanoseconds of a run since then, of the program of that name that ran most: other hosts have one
-    /// as well, through which only answers go.
+    /// Nanoseconds of a run since `before`, for the busiest program with this name: the other hosts'
+    /// programs have the same name, but see only answers.
     fn busiest(&self, before: &Self, name: &str) -> Result<f64> {
         let since = self.0.iter().filter(|(_, (found, ..))| found == name).map(|(id, now)| {
             let (_, runs, time) = before.0.get(id).cloned().unwrap_or_default();
@@ -184,7 +184,7 @@ impl Counted {
     }
 }
 
-/// Sends as fast as it goes, from the processor on which the receiving kernel then works as well.
+/// Sends at full speed from the processor on which the receiving kernel then works as well.
 fn send(from: &Namespace, to: SocketAddr, duration: Duration, processor: Processor) -> Result<()> {
     from.enter(|| {
         processor.keep_thread()?;

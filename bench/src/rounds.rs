@@ -1,5 +1,4 @@
-//! The cases that take turns, round by round: a change on the machine in the meantime changes all of
-//! it.
+//! The variants take turns, round by round, so that a change on the machine affects all variants alike.
 
 use anyhow::Result;
 
@@ -8,19 +7,19 @@ use crate::report::Spread;
 /// The samples of one variant, in the order of the rounds.
 pub type Samples = Vec<f64>;
 
-/// One measurement of many.
+/// One measurement of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// From 0.
+    /// The number of the round, from 0.
     pub round: usize,
-    /// The measurement that all variants take before the next.
+    /// The number of the case. All variants measure a case before the next case begins.
     pub case: usize,
-    /// The turns: A B C, B C A.
+    /// The number of the variant. The rounds' orders are A B C, B C A and so on.
     pub variant: usize,
 }
 
-/// Has each variant take its turn for each case in each round, and another one begin in each: the first
-/// one suffers from what was measured before. What comes is indexed by case, then by variant.
+/// Measures each variant for each case in each round. Each round begins with another variant, because
+/// the first one suffers from the measurement before. The result is indexed by case, then by variant.
 pub fn interleave(
     rounds: usize,
     cases: usize,
@@ -39,7 +38,7 @@ pub fn interleave(
     Ok(samples)
 }
 
-/// The spread of the ratios of samples to those of the same rounds of another variant.
+/// The spread of the ratios between a variant's samples and the base's samples of the same rounds.
 pub fn ratios(samples: &[f64], base: &[f64]) -> Option<Spread> {
     let ratios: Vec<_> = samples.iter().zip(base).map(|(sample, base)| sample / base).collect();
     Spread::of(&ratios)
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_one_of_the_same_round() {
-        // A machine that was half as fast in the second round.
+        // The machine was half as fast in the second round.
         let spread = ratios(&[90.0, 45.0, 88.0], &[100.0, 50.0, 100.0]).unwrap();
         assert_eq!((spread.min, spread.median, spread.max), (0.88, 0.9, 0.9));
         assert_eq!(spread.samples, 3);

@@ -8,29 +8,29 @@ use crate::cpu_noise::CpuNoise;
 use crate::report::Table;
 use crate::{end_to_end, growth, loader, per_packet, real_path};
 
-/// The tools of a suite.
+/// The shared settings of all suites.
 pub struct Setting {
-    /// The longest time that it may take.
+    /// The time to spend.
     pub effort: Effort,
-    /// The product.
+    /// The product under test.
     pub rewrite: Rewrite,
-    /// True if software plays the processor.
+    /// True if software emulates the processor.
     pub emulated: bool,
-    /// The speed of the processors while samples are taken.
+    /// The monitor of the processors' speed during samples.
     pub cpu_noise: CpuNoise,
 }
 
-/// The longest time that a run may take.
+/// The time to spend on a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// All suites together less than five minutes.
+    /// Less than five minutes for all suites together.
     Short,
-    /// More rounds, and longer ones.
+    /// More and longer rounds.
     Full,
 }
 
 impl Effort {
-    /// One of two numbers: of rounds, of milliseconds.
+    /// Chooses between two numbers, for example of rounds or milliseconds.
     pub const fn choose<T: Copy>(self, short: T, full: T) -> T {
         match self {
             Self::Short => short,
@@ -46,22 +46,22 @@ pub enum Suite {
     PerPacket,
     /// Nanoseconds of a run under load.
     RealPath,
-    /// Traffic from host to host, beside the alternatives.
+    /// Traffic between two hosts, compared with the alternatives.
     EndToEnd,
-    /// The same with more and more peers.
+    /// New connections and attaching, with more and more peers.
     Growth,
-    /// Attaching, and a million members.
+    /// Attaching, also with a million members.
     Loader,
 }
 
 impl Suite {
-    /// The ones that are asked for; all of them if none is.
+    /// The chosen suites; all suites if `only` is empty.
     pub fn chosen(only: &[Self]) -> impl Iterator<Item = Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|suite| only.is_empty() || only.contains(suite))
     }
 
-    /// Measures, and shows how far it is on a terminal.
+    /// Runs the suite, with its progress on a terminal.
     pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
         match self {
             Self::PerPacket => per_packet::run(setting),

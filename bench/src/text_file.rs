@@ -1,15 +1,15 @@
-//! A text that a command reads from a file.
+//! A temporary file with a text for a command.
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
-/// Such a file, which its owner alone may read. Dropping it deletes it.
+/// A temporary file that only its owner can read. Dropping it deletes it.
 pub struct TextFile(NamedTempFile);
 
 impl TextFile {
-    /// Writes one.
+    /// Writes a text into a new file.
     pub fn with(text: &str) -> Result<Self> {
         let mut file = NamedTempFile::new().context("make a temporary file")?;
         file.write_all(text.as_bytes())
@@ -17,7 +17,7 @@ impl TextFile {
         Ok(Self(file))
     }
 
-    /// Its path, as a word of a command.
+    /// The file's path, as a word of a command.
     pub fn word(&self) -> Result<&str> {
         self.0.path().to_str().context("a temporary folder that is not UTF-8")
     }

@@ -1,5 +1,5 @@
-//! Any text as a cluster file: it is refused in right words, or it becomes a cluster that fits
-//! together and that is the same when it is written out and read again.
+//! Parses any text as a cluster file. A refusal explains each problem; an accepted cluster is consistent and
+//! survives a round trip through its text.
 #![no_main]
 
 use std::path::Path;

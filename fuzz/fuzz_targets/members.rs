@@ -1,5 +1,5 @@
-//! Members of a few addresses, so that they often get into each other's way: a file is refused if
-//! and only if comparing each member with each other one says so, and else holds what was written.
+//! Members with few distinct addresses, so that they often conflict. The parser refuses a file if and only if a
+//! pairwise comparison of its members does. An accepted cluster holds the file's values.
 #![no_main]
 
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ fn entry(input: &mut Unstructured<'_>, index: u8) -> Result<Entry> {
     })
 }
 
-/// Mostly one range of each of the families, and mostly right.
+/// Mostly one range per family in `families`, and mostly a valid one.
 fn ranges(input: &mut Unstructured<'_>, families: &[bool], host_bits: u8) -> Result<Vec<Range>> {
     let mut ranges = Vec::new();
     for is_v6 in families {

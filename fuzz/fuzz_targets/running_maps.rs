@@ -1,5 +1,5 @@
-//! Values of pinned maps, which anybody with `bpftool` can change: what they say is shown in full,
-//! can be written back, and can be changed to what a command wants.
+//! Values of pinned maps, which anybody can change with `bpftool`. The peers are shown in full, and a command
+//! can write them back or change them to a wanted state.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ fuzz_target!(|pinned: Pinned| {
     assert_keeps(&wanted.v6, &next.v6);
 });
 
-/// The name in a field of a map. What is no name is refused in words.
+/// The name in a field of a map. An invalid name gets an explained refusal.
 fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
     match text(field).parse::<MemberName>() {
         Ok(name) => {
@@ -125,7 +125,7 @@ fn count<A: Address>(table: &PeerTable<A>, role: u8, slot: Option<u32>) -> usize
     entries.filter(|entry| slot.is_none_or(|slot| entry.slot == slot)).count()
 }
 
-/// All that is wanted is there, but for what the programs note; and beside it only former addresses.
+/// Every wanted entry is there, apart from the programs' notes. All other entries are former addresses.
 fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
     for (range, wanted) in wanted {
         let entry = next[range];
@@ -138,7 +138,7 @@ fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
             ..*wanted
         };
         let noted = match awaits(next, &entry) {
-            // Packets go between the addresses of before.
+            // Packets still go between the previous addresses.
             true => {
                 let Peer { public, local_underlay, tie, .. } = entry;
                 Peer { public, local_underlay, tie, ..noted }
@@ -151,14 +151,13 @@ fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
     assert!(others.into_iter().all(|(_, entry)| entry.role == ROLE_FORMER));
 }
 
-/// The entry is the private one of a single peer that has yet to show where it is.
+/// True for a private entry whose peer has an awaited entry.
 fn awaits<A: Address>(table: &PeerTable<A>, private: &Peer<A>) -> bool {
     let is_its = |entry: &&Peer<A>| (entry.slot, entry.private) == (private.slot, private.private);
     private.role == ROLE_PRIVATE && table.values().filter(is_its).any(|entry| entry.awaited == 1)
 }
 
-/// The changes, made one after the other, lead from one table to the other; taken back, they lead
-/// back.
+/// The changes lead from `current` to `wanted`. Their inverses, in reverse order, lead back.
 fn assert_changed_to<A: Address>(current: &PeerTable<A>, wanted: &PeerTable<A>) {
     let changes = changes(current, wanted);
     let mut table = current.clone();

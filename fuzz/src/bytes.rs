@@ -1,5 +1,5 @@
-//! Values of pinned maps, made from the fuzzer's bytes: mostly of few addresses and slots, so that
-//! they have to do with each other, and otherwise anything.
+//! Values of pinned maps, made from the fuzzer's bytes. Most addresses and slots come from a small set, so that
+//! entries relate to each other; the others are arbitrary.
 
 use std::collections::BTreeMap;
 

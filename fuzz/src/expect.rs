@@ -1,10 +1,10 @@
-//! The demand on every refusal: text that can go to a terminal.
+//! Checks of refusals: the text is safe for a terminal.
 
 use std::error::Error;
 
 use tunnel_user::config::ConfigError;
 
-/// A message and its remedy: neither empty, each on one line, without control characters.
+/// Asserts that a message and its remedy are not empty and have no control characters.
 pub fn assert_explained(problem: &dyn Error, help: &str) {
     let message = problem.to_string();
     assert!(!message.is_empty() && !help.is_empty(), "{problem:?}");
@@ -13,8 +13,8 @@ pub fn assert_explained(problem: &dyn Error, help: &str) {
     }
 }
 
-/// A refused file: at least one problem, each with a line of `text`, in the order of the lines, and
-/// two printed lines for each.
+/// Asserts that a refused file has at least one problem, in the order of the lines, each on a line of `text`
+/// and printed as two lines.
 pub fn assert_refusal(error: &ConfigError, text: &str) {
     assert!(!error.problems().is_empty());
     let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -1,33 +1,33 @@
-//! The members that fit together, by comparing each with each: the slow and plain way to the answer
-//! that the configuration finds by sorting.
+//! The members that fit together, found by comparing every pair: the slow and plain way to the answer that the
+//! configuration finds by sorting.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Addresses whose first bits are alike.
+/// Addresses that share their first bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// Any of its addresses: 10.0.0.0 or fd00:: with these as its last 16 bits.
+    /// The last 16 bits of any of its addresses, in 10.0.0.0 or fd00::.
     pub low: u16,
-    /// The number of last bits that tell its addresses apart, 16 at most.
+    /// The number of host bits, 16 at most.
     pub host_bits: u8,
     /// True if it is IPv6.
     pub is_v6: bool,
 }
 
 impl Range {
-    /// Its first address among those with the same bits before.
+    /// The last 16 bits of its first address.
     #[must_use]
     pub fn first(self) -> u32 {
         u32::from(self.low) >> self.host_bits << self.host_bits
     }
 
-    /// Behind its last address.
+    /// The last 16 bits of its last address, plus one.
     #[must_use]
     pub fn end(self) -> u32 {
         self.first() + (1 << self.host_bits)
     }
 
-    /// True if the address that is written is not the first one.
+    /// True if the file's address is not the range's first one.
     #[must_use]
     pub fn has_host_bits(self) -> bool {
         self.first() != u32::from(self.low)
@@ -37,7 +37,7 @@ impl Range {
         self.is_v6 == other.is_v6 && self.first() < other.end() && other.first() < self.end()
     }
 
-    /// The address that is written.
+    /// The address as the file has it.
     #[must_use]
     pub fn address(self) -> IpAddr {
         let low = u32::from(self.low);
@@ -55,22 +55,22 @@ impl Range {
     }
 }
 
-/// A member whose values are right each by itself, but for host bits.
+/// A member with individually valid values, apart from host bits.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name, which others may have.
+    /// Its name, possibly another member's too.
     pub name: String,
-    /// At most one of each family, as for the next two.
+    /// At most one range per family, as in `public` and `underlay`.
     pub private: Vec<Range>,
-    /// Where it is reached.
+    /// Its public ranges.
     pub public: Vec<Range>,
-    /// Empty where the key is left out.
+    /// Its underlay ranges; empty if the file omits the key.
     pub underlay: Vec<Range>,
     /// Protocol and port.
     pub bypass: Vec<(&'static str, u16)>,
 }
 
-/// True if the file with these members and rules is right.
+/// True if a file with these members and rules is valid.
 #[must_use]
 pub fn is_right(members: &[Entry], bypass: &[(&'static str, u16)]) -> bool {
     members.len() >= 2
@@ -115,7 +115,7 @@ fn fit(a: &Entry, b: &Entry) -> bool {
         })
 }
 
-/// Its underlay ranges that are not simply the public ones.
+/// Its underlay ranges that differ from its public ones.
 fn underlay_of_its_own(member: &Entry) -> Vec<Range> {
     let is_own = |range: &Range| !member.public.contains(range);
     member.underlay.iter().copied().filter(is_own).collect()

@@ -1,5 +1,5 @@
-//! The expectations that several fuzz targets share. A target panics where a property is
-//! broken: that is how it tells the fuzzer.
+//! The expectations that several fuzz targets share. A panic of a target reports a broken property to the
+//! fuzzer.
 
 pub mod bytes;
 pub mod expect;

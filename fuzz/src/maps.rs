@@ -1,4 +1,4 @@
-//! From a cluster to the values of the maps, and from them back.
+//! A round trip from a cluster to the values of the maps and back.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use tunnel_user::plan::membership::Membership;
 use tunnel_user::plan::peer_tables::{self, GRACE_PERIOD};
 use tunnel_user::plan::{bypass, running_peers, slots};
 
-/// The maps tell of the peers that they were made from, whichever member this host is.
+/// Asserts that the maps give back the peers they were made from, with each member in turn as this host.
 ///
 /// # Panics
-/// If it is not.
+/// If the peers differ.
 pub fn assert_same_after_reading(cluster: &Cluster) {
     for own in cluster.members() {
         assert_same_after_reading_to(cluster, own);
@@ -20,7 +20,7 @@ pub fn assert_same_after_reading(cluster: &Cluster) {
 
 fn assert_same_after_reading_to(cluster: &Cluster, own: &Member) {
     let identity = Identity::new(vec![OwnMember::from(own)]);
-    // Refused where a peer has no family in common with this host.
+    // `Membership::of` refuses a peer that has no family in common with this host.
     let Ok((membership, _)) = Membership::of(cluster, identity) else { return };
     let slots = slots::assign(&BTreeMap::new(), membership.peers.iter().map(|peer| &peer.name));
     let tables = peer_tables::tables(&membership, &slots.by_name, GRACE_PERIOD);

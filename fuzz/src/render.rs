@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use tunnel_user::config::Cluster;
 use tunnel_user::model::{BypassRule, Prefix};
 
-/// A file that says what `cluster` is.
+/// The text of a file that describes `cluster`.
 #[must_use]
 pub fn file(cluster: &Cluster) -> String {
     let mut text = rules(cluster.bypass());

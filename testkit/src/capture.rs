@@ -1,4 +1,4 @@
-//! Captures: what really went over an interface.
+//! Packet captures of an interface, taken by tcpdump.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,9 +15,9 @@ use crate::netns::Namespace;
 use crate::process::command_line;
 use crate::wait::wait_until;
 
-/// As much of each packet as the kernel's snap length allows: all of it.
+/// tcpdump's snap length 0: the kernel's maximum, which covers the whole packet.
 const WHOLE_PACKETS: u32 = 0;
-/// Enough for the headers of a packet, and of the one that it quotes.
+/// The snap length for a packet's headers and the headers of a packet that it quotes.
 const HEADERS: u32 = 160;
 /// The longest time that a packet may be on its way from the kernel to tcpdump.
 const LAG: Duration = Duration::from_secs(60);
@@ -27,16 +27,17 @@ const LAG: Duration = Duration::from_secs(60);
 pub struct Capture {
     tcpdump: Child,
     messages: BufReader<ChildStderr>,
-    /// Collects what tcpdump writes. That goes through a pipe: a run that is killed leaves no file,
-    /// and its tcpdump ends with the next packet.
+    /// Collects tcpdump's output from a pipe. A killed run leaves no file, and its tcpdump ends with the
+    /// next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// The number of packets that the kernel had counted before the filter was there, that tcpdump will never see.
+    /// The number of packets that the kernel counted before tcpdump set its filter. tcpdump never sees
+    /// these packets.
     unseen: u64,
 }
 
 impl Capture {
-    /// Starts a capture of whole packets, and returns when it sees every packet from now on. An
-    /// empty filter lets every packet through.
+    /// Starts a capture of whole packets, and returns when tcpdump sees every further packet. An empty
+    /// filter lets every packet through.
     ///
     /// # Errors
     /// When tcpdump can't be started, or refuses the interface or the filter.
@@ -44,7 +45,7 @@ impl Capture {
         Self::with_length(namespace, interface, filter, WHOLE_PACKETS)
     }
 
-    /// Like [`Capture::start`], with the headers of the packets alone, for much traffic.
+    /// Like [`Capture::start`], but captures only the packets' headers, for heavy traffic.
     ///
     /// # Errors
     /// As [`Capture::start`].
@@ -81,18 +82,20 @@ impl Capture {
         capture
             .read_message("listening on")
             .with_context(|| format!("capture on {interface} of {}", namespace.name()))?;
-        // Before it has its filter, it throws away what it receives, and counts it as received.
+        // tcpdump discards the packets that arrive before it has its filter, but counts them as
+        // received.
         let counts = capture.counts().context("ask tcpdump what it has counted")?;
         capture.unseen = counts.received.saturating_sub(counts.captured + counts.dropped);
         Ok(capture)
     }
 
-    /// Ends the capture and returns what it caught.
+    /// Ends the capture and returns its frames.
     ///
     /// # Errors
     /// When the kernel dropped packets that the filter let through, or tcpdump fails.
     pub fn stop(mut self) -> Result<Vec<Frame>> {
-        // tcpdump writes what it has read from the kernel: it must have read all.
+        // tcpdump writes the packets that it has read from the kernel. Wait until it has read all of
+        // them.
         wait_until("tcpdump to write all that it received", LAG, || {
             let counts = self.counts()?;
             let seen = counts.captured + counts.dropped + self.unseen;
@@ -116,7 +119,7 @@ impl Capture {
         parse_pcap(&file).context("parse what tcpdump captured")
     }
 
-    /// Its counts until now.
+    /// tcpdump's current counts.
     fn counts(&mut self) -> Result<Counts> {
         self.signal(Signal::SIGUSR1)?;
         Counts::parse(&self.read_message("dropped by kernel")?)

@@ -1,5 +1,5 @@
-//! The usual way without `rewrite`: the private address on `lo`, a route to the peer's by the gateway,
-//! and four rules that translate by way of conntrack.
+//! The usual setup without `rewrite`: the private address on `lo`, a route to the peer's private address
+//! through the gateway, and four NAT rules that use conntrack.
 
 use std::net::IpAddr;
 
@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use crate::lab::PUBLIC_INTERFACE;
 use crate::netns::Namespace;
 
-/// The addresses of a host, of one family.
+/// A host's addresses of one family.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
-    /// Its identity.
+    /// The private address.
     pub private: IpAddr,
-    /// Where the other reaches it.
+    /// The public address.
     pub public: IpAddr,
-    /// By which router the other is reached.
+    /// The router to the peer.
     pub gateway: IpAddr,
 }
 
@@ -25,7 +25,7 @@ impl Host {
     }
 }
 
-/// Sets the trick up on `own`, for its traffic with `peer`.
+/// Sets the trick up on `host`, whose addresses are `own`, for its traffic with `peer`.
 ///
 /// # Errors
 /// When an address, the route or a rule is refused.
@@ -40,16 +40,16 @@ pub fn set_up(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
     change_rules(host, own, peer, "-A")
 }
 
-/// Takes the four rules away. What conntrack has learnt of open flows stays.
+/// Removes the four rules. conntrack keeps its entries of open flows.
 ///
 /// # Errors
-/// When one of them is not there.
+/// When a rule is missing.
 pub fn remove_rules(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
     change_rules(host, own, peer, "-D")
 }
 
-/// The four rules of the table `nat` on `own`, for its traffic with `peer`: each a chain, and what
-/// follows.
+/// The four rules of the table `nat` for the traffic between `own` and `peer`, each a chain and a rule
+/// specification.
 #[must_use]
 pub fn rules(own: &Host, peer: &Host) -> [String; 4] {
     let Host { private, public, .. } = own;
@@ -69,8 +69,8 @@ fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Resu
     Ok(())
 }
 
-/// Has conntrack pass over packets from the peer's private address, or to it: whoever translates them
-/// has done so already, or will.
+/// Excludes packets from or to the peer's private address from conntrack: `rewrite` has translated them
+/// already, or still will.
 ///
 /// # Errors
 /// When the rule is refused.
@@ -83,12 +83,12 @@ pub fn untrack(host: &Namespace, own: &Host, peer: &Host, chain: Untracked) -> R
     rule_of(host, own, "raw", "-I", &rule)
 }
 
-/// The packets that conntrack passes over.
+/// The packets that conntrack ignores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untracked {
     /// The packets that arrive from the peer.
     Arriving,
-    /// The packets that leave for it.
+    /// The packets that leave for the peer.
     Leaving,
 }
 

@@ -1,4 +1,4 @@
-//! The counts of a namespace's kernel.
+//! The counters of a namespace's kernel.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::netns::Namespace;
 
-/// The kernel's counters of a namespace, from `/proc/net/snmp`, `netstat` and `snmp6`, by names such
-/// as `Tcp.InCsumErrors`, `IpExt.InCsumErrors` and `Udp6InCsumErrors`. TCP has one for both families.
+/// A namespace's kernel counters from `/proc/net/snmp`, `netstat` and `snmp6`, under names such as
+/// `Tcp.InCsumErrors`, `IpExt.InCsumErrors` and `Udp6InCsumErrors`. TCP's counters cover both families.
 ///
 /// # Errors
-/// When they can't be read.
+/// When the counters can't be read.
 pub fn snmp(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     let mut counters = BTreeMap::new();
     for file in ["snmp", "netstat"] {
@@ -29,21 +29,21 @@ pub fn snmp(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     Ok(counters)
 }
 
-/// The counters of packets that were dropped for a wrong checksum, and that are not 0.
+/// The nonzero counters of packets that the kernel dropped for a wrong checksum.
 ///
 /// # Errors
-/// When they can't be read.
+/// When the counters can't be read.
 pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     let mut counters = snmp(namespace)?;
     counters.retain(|name, count| name.ends_with("InCsumErrors") && *count != 0);
     Ok(counters)
 }
 
-/// Requires that what was tried went well, and that no kernel of these has met a wrong checksum since its
-/// namespace was made. The error says both.
+/// Requires that `tried` succeeded and that no namespace has counted a wrong checksum since its
+/// creation. The error reports both.
 ///
 /// # Errors
-/// When one of the two is not so.
+/// When `tried` is an error, or a namespace has counted a wrong checksum.
 pub fn require_right_checksums(tried: Result<()>, namespaces: &[&Namespace]) -> Result<()> {
     let mut counted = Vec::new();
     for namespace in namespaces {
@@ -61,7 +61,7 @@ pub fn require_right_checksums(tried: Result<()>, namespaces: &[&Namespace]) -> 
     tried.context(counted)
 }
 
-/// A line for each counter.
+/// Parses one counter a line.
 fn parse_snmp6(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
     for line in text.lines() {
         let (name, value) = line.split_once(char::is_whitespace).context("a line of one word")?;
@@ -71,7 +71,7 @@ fn parse_snmp6(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
     Ok(())
 }
 
-/// Pairs of lines: the names of a protocol's counters, then their values.
+/// Parses pairs of lines: the names of a protocol's counters, then their values.
 fn parse_snmp(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {

@@ -1,4 +1,5 @@
-//! The common part of tests, measurements and the demonstration: the lab of network namespaces, captures, packets.
+//! Shared code of the tests, the measurements and the demonstration: labs of network namespaces,
+//! captures, packets.
 
 pub mod capture;
 pub mod frame;

@@ -15,11 +15,11 @@ use nix::unistd::Pid;
 
 use crate::process;
 
-/// Where iproute2 keeps the namespaces that have a name.
+/// iproute2's folder of named namespaces.
 pub const NAMED: &str = "/run/netns";
-/// Where `rewrite` pins what it attached in a namespace that is not the one of the host.
+/// `rewrite`'s folder of pins for namespaces other than the host's.
 const PINS: &str = "/sys/fs/bpf/rewrite";
-/// Where it writes down what is on trial there.
+/// `rewrite`'s folder of trial records for such namespaces.
 const STATE: &str = "/run/rewrite";
 
 /// A network namespace of a lab. Dropping it deletes it.
@@ -32,17 +32,17 @@ impl Namespace {
     /// Makes a new namespace, with `lo` up.
     ///
     /// # Errors
-    /// When the name is taken, or without the right to make one.
+    /// When the name is taken, or the caller lacks the right to create a namespace.
     pub fn create(name: &str) -> Result<Self> {
         process::run(Command::new("ip").args(["netns", "add", name]))?;
         let namespace = Self::existing(name);
-        // A run that was killed may have left some for one that had the same number.
+        // A killed run may have left pins for an earlier namespace with the same inode number.
         namespace.remove_pins()?;
         namespace.run(&["ip", "link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
-    /// Takes charge of a namespace that is there already, for deleting it.
+    /// Takes over an existing namespace, in order to delete it.
     pub(crate) fn existing(name: &str) -> Self {
         Self { name: name.to_owned() }
     }
@@ -53,13 +53,13 @@ impl Namespace {
         &self.name
     }
 
-    /// The file that stands for the namespace.
+    /// The namespace's file.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         Path::new(NAMED).join(&self.name)
     }
 
-    /// The number by which the kernel, and the path of the pins, tell it from others.
+    /// The inode number, which identifies the namespace to the kernel and in the pins' path.
     ///
     /// # Errors
     /// When the namespace is gone.
@@ -69,8 +69,8 @@ impl Namespace {
         Ok(metadata.ino())
     }
 
-    /// A command that will run inside the network namespace, with everything else the host's: also
-    /// its `/sys/fs/bpf`, which `ip netns exec` would hide.
+    /// A command that runs inside the network namespace, and otherwise on the host: it sees the host's
+    /// `/sys/fs/bpf`, which `ip netns exec` would hide.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
@@ -78,20 +78,20 @@ impl Namespace {
         command
     }
 
-    /// Runs a program with arguments inside and returns what it printed.
+    /// Runs a program with arguments inside and returns its output.
     ///
     /// # Errors
-    /// When it fails; the error holds the command, the status and its standard error.
+    /// When the command fails; the error contains the command, its status and its standard error.
     pub fn run(&self, words: &[&str]) -> Result<String> {
         let (program, arguments) = words.split_first().context("no program to run was named")?;
         process::run(self.command(program).args(arguments))
     }
 
-    /// Calls a closure on a thread of its own that is inside, and returns what it returned. A
-    /// socket that was opened there stays there, whichever thread uses it later.
+    /// Calls a closure on a new thread inside the namespace, and returns the closure's result. A socket
+    /// opened there stays in the namespace, whichever thread uses it later.
     ///
     /// # Errors
-    /// When the thread can't enter the namespace. A panic of the closure goes on in the caller.
+    /// When the thread can't enter the namespace. A panic of the closure continues in the caller.
     pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
         let path = self.path();
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
@@ -108,7 +108,7 @@ impl Namespace {
     /// Sets a sysctl of the namespace, for example `net.ipv4.ip_forward`.
     ///
     /// # Errors
-    /// When there is no such sysctl, or it refuses the value.
+    /// When the sysctl does not exist, or refuses the value.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = sysctl_path(key);
         self.enter(|| fs::write(&path, value))?
@@ -124,7 +124,7 @@ impl Namespace {
         self.enter(|| path.exists())
     }
 
-    /// Kills whatever still runs inside, except for this process.
+    /// Kills every process inside, except for this process.
     ///
     /// # Errors
     /// When the processes can't be listed, or one can't be killed.
@@ -147,7 +147,7 @@ impl Namespace {
         Ok(())
     }
 
-    /// Deletes the namespace and what `rewrite` pinned for it. One that is gone already is fine.
+    /// Deletes the namespace and `rewrite`'s pins for it. A missing namespace is not an error.
     ///
     /// # Errors
     /// When it can't be deleted.
@@ -156,13 +156,13 @@ impl Namespace {
         if !path.exists() {
             return Ok(());
         }
-        // The number of a namespace is given again to a later one, which must find nothing.
+        // The kernel reuses a namespace's inode number: the next namespace must not find these pins.
         self.remove_pins()?;
         process::run(Command::new("ip").args(["netns", "delete", &self.name]))?;
         Ok(())
     }
 
-    /// Removes what `rewrite` pinned and wrote down for this namespace's number.
+    /// Removes `rewrite`'s pins and trial records for this namespace's inode number.
     fn remove_pins(&self) -> Result<()> {
         let inode = self.inode()?;
         for folder in [PINS, STATE] {

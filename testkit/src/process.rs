@@ -1,14 +1,15 @@
-//! Child processes: what they printed, or an error that says which command failed, how, and why.
+//! Child processes: their output, or an error with the failed command, its status and its standard
+//! error.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs a command to its end and returns what it wrote to its standard output.
+/// Runs a command to its end and returns its standard output.
 ///
 /// # Errors
-/// When it can't be started, or ends with another status than 0; the error holds the command, the
-/// status and its standard error.
+/// When the command can't be started, or its status is not 0. The error contains the command, the status
+/// and its standard error.
 pub fn run(command: &mut Command) -> Result<String> {
     let line = command_line(command);
     let output =
@@ -21,7 +22,7 @@ pub fn run(command: &mut Command) -> Result<String> {
     Ok(stdout)
 }
 
-/// The command as one would type it.
+/// The command as typed in a shell.
 #[must_use]
 pub fn command_line(command: &Command) -> String {
     std::iter::once(command.get_program())

@@ -1,4 +1,4 @@
-//! Sends frames as they are, link header and VLAN tags included.
+//! Sends frames unchanged, with link header and VLAN tags.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socket
 
 use crate::netns::Namespace;
 
-/// A packet socket (packet(7)) on one interface. What it sends passes tc like all other traffic.
+/// A packet socket (packet(7)) on one interface. Its frames pass tc like all other traffic.
 #[derive(Debug)]
 pub struct RawLink(OwnedFd);
 
@@ -18,7 +18,7 @@ impl RawLink {
     /// Opens a packet socket on an interface of a namespace.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// When the interface does not exist.
     pub fn open(namespace: &Namespace, interface: &str) -> Result<Self> {
         namespace.enter(|| open(interface))?
     }
@@ -26,7 +26,7 @@ impl RawLink {
     /// Sends a frame.
     ///
     /// # Errors
-    /// When the interface does not take it.
+    /// When the interface refuses the frame.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         let sent = send(self.0.as_raw_fd(), frame, MsgFlags::empty()).context("send a frame")?;
         ensure!(sent == frame.len(), "only {sent} of {} bytes were sent", frame.len());
@@ -35,11 +35,11 @@ impl RawLink {
 }
 
 fn open(interface: &str) -> Result<RawLink> {
-    // No protocol: it receives nothing.
+    // Protocol 0: the socket receives nothing.
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
         .context("open a packet socket")?;
     let index = if_nametoindex(interface).with_context(|| format!("find {interface}"))?;
-    // SAFETY: all of a sockaddr_ll may be zero.
+    // SAFETY: an all-zero sockaddr_ll is valid.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET)?;
     address.sll_ifindex = libc::c_int::try_from(index)?;

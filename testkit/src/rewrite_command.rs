@@ -12,21 +12,21 @@ use crate::netns::Namespace;
 use crate::process;
 
 const BPFFS: &str = "/sys/fs/bpf";
-/// A command that takes longer than this many seconds hangs.
+/// The time limit in seconds: a slower command hangs.
 const LIMIT: &str = "240";
 
-/// The binary `rewrite`, ready to be run.
+/// The binary `rewrite`, ready to run.
 #[derive(Clone, Debug)]
 pub struct Rewrite {
     binary: PathBuf,
 }
 
 impl Rewrite {
-    /// The binary that `REWRITE_BIN` names, else the workspace's `target/release/rewrite`; and
-    /// makes sure that there is a BPF file system for its pins.
+    /// The binary that `REWRITE_BIN` names, otherwise the workspace's `target/release/rewrite`. Mounts a
+    /// BPF file system for the pins, if there is none.
     ///
     /// # Errors
-    /// When there is no such binary, or the file system can't be mounted.
+    /// When the binary does not exist, or the file system can't be mounted.
     pub fn locate() -> Result<Self> {
         let binary = env::var_os("REWRITE_BIN").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/rewrite"),
@@ -35,7 +35,7 @@ impl Rewrite {
         Self::at(&binary)
     }
 
-    /// The binary at a path; else like [`Rewrite::locate`].
+    /// Like [`Rewrite::locate`], with the binary at this path.
     ///
     /// # Errors
     /// As [`Rewrite::locate`].
@@ -51,13 +51,13 @@ impl Rewrite {
         Ok(Self { binary })
     }
 
-    /// Where the binary is.
+    /// The binary's path.
     #[must_use]
     pub fn binary(&self) -> &Path {
         &self.binary
     }
 
-    /// A command, from the host, that works inside a namespace: `rewrite --netns NAME …`.
+    /// A command on the host that acts on a namespace: `rewrite --netns NAME …`.
     #[must_use]
     pub fn command(&self, namespace: &Namespace, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
@@ -69,21 +69,21 @@ impl Rewrite {
         command
     }
 
-    /// Runs `rewrite --netns NAME …` and returns what it printed.
+    /// Runs `rewrite --netns NAME …` and returns its output.
     ///
     /// # Errors
-    /// When it fails, or takes longer than a minute; the error holds its standard error.
+    /// When the command fails or exceeds the time limit; the error contains its standard error.
     pub fn run(&self, namespace: &Namespace, arguments: &[&str]) -> Result<String> {
         process::run(&mut self.command(namespace, arguments))
     }
 }
 
-/// Mounts a BPF file system at its usual place, where there is none yet.
+/// Mounts a BPF file system at its usual path, unless one is mounted there.
 ///
 /// # Errors
-/// When it can't be mounted.
+/// When the mount fails.
 pub fn mount_bpffs() -> Result<()> {
-    // Two that mount at once would hide each other's pins.
+    // The lock keeps two processes from mounting at once: their mounts would hide each other's pins.
     let lock_path = env::temp_dir().join("rewrite-bpffs.lock");
     let lock =
         File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;

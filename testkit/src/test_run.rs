@@ -1,5 +1,5 @@
-//! BPF_PROG_TEST_RUN of any program, with what aya does not hand on: the flag that has the kernel check
-//! the skb's checksum state, and the size of the first fragment.
+//! BPF_PROG_TEST_RUN of any program, with two settings that aya does not offer: the flag that makes the
+//! kernel check the skb's checksum state, and the size of the first fragment.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -9,16 +9,16 @@ use nix::libc;
 
 /// `enum bpf_cmd` (include/uapi/linux/bpf.h).
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
-/// The skb has CHECKSUM_COMPLETE, and the kernel fails the run if its sum does not follow what the
-/// program writes (Linux 6.16, net/bpf/test_run.c, commit a3cfe84cca28).
+/// Gives the skb CHECKSUM_COMPLETE. The kernel fails the run if the skb's sum does not follow the
+/// program's writes (Linux 6.16, net/bpf/test_run.c, commit a3cfe84cca28).
 const BPF_F_TEST_SKB_CHECKSUM_COMPLETE: u32 = 1 << 2;
 
-/// Bytes of `struct __sk_buff`, and where fields stand in it.
+/// The size of `struct __sk_buff` and the offsets of its fields, in bytes.
 const SKB_LEN: usize = 192;
 const SKB_DATA_END: usize = 80;
 const SKB_GSO_SEGS: usize = 164;
 const SKB_GSO_SIZE: usize = 176;
-/// The same of `struct xdp_md`.
+/// The size of `struct xdp_md` and the offset of its field, in bytes.
 const XDP_LEN: usize = 24;
 const XDP_DATA_END: usize = 4;
 
@@ -44,49 +44,49 @@ struct Attributes {
     padding: u32,
 }
 
-/// The way of a frame to a program.
+/// The state in which a frame reaches a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Way {
-    /// The segments that it will become, or came from, if not 0. Of an skb only.
+    /// The number of GSO segments, if not 0. For an skb only.
     pub segments: u32,
-    /// The kernel keeps a sum over the packet and checks it. Of an skb only.
+    /// True if the kernel keeps a sum over the packet and checks it. For an skb only.
     pub has_sum: bool,
-    /// Bytes of the frame that a program can see directly; all of them, if none.
+    /// The number of the frame's bytes that a program can access directly; all bytes if `None`.
     pub linear: Option<u32>,
 }
 
 /// The type of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// It gets an skb.
+    /// A tc program: its context is an skb.
     Tc,
-    /// It gets an XDP buffer.
+    /// An XDP program: its context is an XDP buffer.
     Xdp,
 }
 
 /// The outcome of a program's run on a frame.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// The program's verdict.
+    /// The program's return value.
     pub returned: u32,
-    /// The frame that came out.
+    /// The output frame.
     pub frame: Vec<u8>,
 }
 
 /// Runs a program once.
 ///
 /// # Errors
-/// EINVAL for a frame or a way that the kernel does not take; EBADMSG if the sum over the packet is
-/// wrong in the end.
+/// EINVAL if the kernel does not accept the frame or its way; EBADMSG if the sum over the packet is
+/// wrong after the run.
 pub fn run(program: BorrowedFd<'_>, of: Type, frame: &[u8], way: Way) -> io::Result<Ran> {
     repeat(program, of, frame, way, 1).map(|(ran, _)| ran)
 }
 
-/// Runs a program again and again, each time on what it made of the frame before: what it made of it
-/// last, and how long a run took, as the kernel measured it.
+/// Runs a program repeatedly, each time on the output frame of the run before. Returns the last run's
+/// outcome, and the mean time of a run as the kernel measured it.
 ///
 /// # Errors
-/// The same as for [`run`].
+/// The errors of [`run`].
 pub fn repeat(
     program: BorrowedFd<'_>,
     of: Type,
@@ -108,8 +108,8 @@ pub fn repeat(
         flags: if way.has_sum { BPF_F_TEST_SKB_CHECKSUM_COMPLETE } else { 0 },
         ..Attributes::default()
     };
-    // SAFETY: the struct is as long as said, and it points to buffers that are as long as it says
-    // and outlive the call.
+    // SAFETY: the length is the struct's, and the struct points to buffers that have the lengths given
+    // in it and outlive the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -126,8 +126,8 @@ pub fn repeat(
     Ok((ran, Duration::from_nanos(attributes.duration.into())))
 }
 
-/// The context of a frame of `len` bytes; empty where the kernel's own is right, since older kernels
-/// take none for XDP.
+/// The context of a frame of `len` bytes. Empty if the kernel's default is right, since older kernels
+/// accept no context for XDP.
 fn context(of: Type, len: u32, way: Way) -> Vec<u8> {
     let mut fields = Vec::new();
     let context_len = match of {

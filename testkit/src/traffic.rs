@@ -1,4 +1,4 @@
-//! Traffic of the tests' own between two namespaces.
+//! The tests' traffic between two namespaces.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{
@@ -22,13 +22,13 @@ use crate::wait::uninterrupted;
 
 pub use crate::kernel_counters::{checksum_errors, snmp};
 
-/// The longest time that one read, write, connect or accept may take.
+/// The time limit of one read, write, connect or accept.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
-/// Where a receiver listens: the address of a family that is known, or of either one.
+/// A receiver's address, whose family is known at compile time or not.
 pub trait Destination: Into<SocketAddr> {
-    /// The addresses that a sender to it can be bound to.
+    /// The addresses that a sender to this destination can bind to.
     type Source: Into<IpAddr>;
 }
 
@@ -45,7 +45,7 @@ impl Destination for SocketAddr {
 pub struct TransferReport {
     /// The number of bytes that arrived.
     pub bytes: u64,
-    /// From connecting until the receiver had told that it has everything.
+    /// The time from the connect to the receiver's confirmation of the last byte.
     pub elapsed: Duration,
     /// The sender's address, as the sender sees it.
     pub sender: SocketAddr,
@@ -57,7 +57,7 @@ pub struct TransferReport {
 /// listens on `dst`; the sender is bound to `src`, or leaves its address to the kernel.
 ///
 /// # Errors
-/// When the connection can't be made or stalls, or other bytes arrive than were sent.
+/// When the connection fails or stalls, or the arriving bytes differ from the sent ones.
 pub fn tcp_transfer<D: Destination>(
     from: &Namespace,
     to: &Namespace,
@@ -69,7 +69,7 @@ pub fn tcp_transfer<D: Destination>(
     let listener = to
         .enter(|| TcpListener::bind(dst))?
         .with_context(|| format!("listen on {dst} in {}", to.name()))?;
-    // A time limit of a listener is one of accept.
+    // A listener's time limit applies to accept.
     limit(&listener)?;
     thread::scope(|scope| {
         let receiver = scope.spawn(|| receive(&listener));
@@ -98,7 +98,7 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
         digest.add(chunk);
     }
     stream.shutdown(Shutdown::Write).context("end the stream")?;
-    // The receiver closes when it has everything.
+    // The receiver closes the connection after the last byte.
     let end = uninterrupted(|| stream.read(&mut [0])).context("wait for the receiver")?;
     ensure!(end == 0, "the receiver sent something back");
     Ok((stream.local_addr().context("ask for the address")?, digest))
@@ -123,16 +123,16 @@ fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
 /// Connects from a given address, or from the one that the kernel chooses, within a time limit.
 ///
 /// # Errors
-/// When the address is not one of this host, or nobody answers.
+/// When the source address is not an address of this host, or the destination does not answer.
 pub fn dial<D: Destination>(src: Option<D::Source>, dst: D) -> Result<TcpStream> {
     let dst = dst.into();
     dial_from(src.map(|src| SocketAddr::new(src.into(), 0)), dst)
 }
 
-/// Like [`dial`], from a given port as well.
+/// Like [`dial`], with a source port as well.
 ///
 /// # Errors
-/// When the address or the port can't be had, or nobody answers.
+/// When the address or the port is not available, or the destination does not answer.
 pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> {
     let family = if dst.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
@@ -146,7 +146,7 @@ pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> 
     loop {
         match connect(fd, &dst_storage) {
             Err(Errno::EINTR) => {}
-            // One that was interrupted goes on, and may be over before it is asked for again.
+            // An interrupted connect continues in the kernel, and may be complete before the next call.
             Ok(()) | Err(Errno::EISCONN) => break,
             Err(errno) => return Err(errno).with_context(|| format!("connect to {dst}")),
         }
@@ -154,10 +154,10 @@ pub fn dial_from(src: Option<SocketAddr>, dst: SocketAddr) -> Result<TcpStream> 
     Ok(TcpStream::from(socket))
 }
 
-/// Sets a time limit on each read, write, connect and accept; what is accepted inherits it.
+/// Sets a time limit on each read, write, connect and accept; accepted sockets inherit it.
 ///
 /// # Errors
-/// When it is no socket.
+/// When `socket` is not a socket.
 pub fn limit(socket: &impl AsFd) -> Result<()> {
     let seconds = i64::try_from(PATIENCE.as_secs()).context("seconds")?;
     let time = TimeVal::seconds(seconds);
@@ -165,22 +165,22 @@ pub fn limit(socket: &impl AsFd) -> Result<()> {
     setsockopt(socket, sockopt::SendTimeout, &time).context("limit the time to send")
 }
 
-/// Datagrams that were sent and came back.
+/// The result of [`udp_exchange`].
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeReport {
-    /// The number sent.
+    /// The number of datagrams sent.
     pub sent: u32,
-    /// The number that came back, as they were sent.
+    /// The number of datagrams that came back unchanged.
     pub returned: u32,
-    /// The sender's address, as the other side saw it last.
+    /// The sender's address in the last datagram that the receiver got.
     pub sender_seen: Option<SocketAddr>,
 }
 
-/// The longest time that a datagram, or its echo, may be on its way.
+/// The time limit for a datagram, or its echo, to arrive.
 const DATAGRAM_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Sends numbered datagrams, one after the other, each of which the receiver on `dst` sends back.
-/// One that does not come back within three seconds is lost; so is one with other bytes.
+/// Sends numbered datagrams one after the other; the receiver on `dst` sends each back. A datagram
+/// counts as lost if it does not come back within three seconds, or comes back with other bytes.
 ///
 /// # Errors
 /// When the sockets can't be made or used.
@@ -200,7 +200,7 @@ pub fn udp_exchange<D: Destination>(
     let sender = from
         .enter(|| UdpSocket::bind(own))?
         .with_context(|| format!("bind to {own} in {}", from.name()))?;
-    // The route is looked up on the socket's own namespace.
+    // connect looks the route up in the socket's own namespace.
     sender.connect(dst).with_context(|| format!("choose a way to {dst}"))?;
     for socket in [&echo, &sender] {
         socket.set_read_timeout(Some(DATAGRAM_PATIENCE)).context("limit the time to receive")?;
@@ -215,7 +215,7 @@ pub fn udp_exchange<D: Destination>(
         report.sent += 1;
         match sender.send(&datagram) {
             Ok(_) => {}
-            // The error that an ICMP message had reported about an earlier one.
+            // An ICMP error about an earlier datagram.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
         }
@@ -233,7 +233,7 @@ pub fn udp_exchange<D: Destination>(
     Ok(report)
 }
 
-/// The address of `dst`'s family that leaves the choice to the kernel.
+/// The unspecified address of `dst`'s family: the kernel chooses the address.
 #[must_use]
 pub const fn unspecified(dst: SocketAddr) -> IpAddr {
     match dst {
@@ -242,7 +242,7 @@ pub const fn unspecified(dst: SocketAddr) -> IpAddr {
     }
 }
 
-/// The packet that arrived; nothing, when the time is over or an ICMP error came instead.
+/// The received value; nothing if the time limit passed or an ICMP error came instead.
 fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -258,22 +258,22 @@ fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// The counts of `ping`.
+/// The counts of [`ping`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingReport {
-    /// Echo requests that were sent.
+    /// The number of echo requests sent.
     pub sent: u32,
-    /// Replies that came back.
+    /// The number of replies that came back.
     pub returned: u32,
 }
 
-/// Options of a ping that is expected to stay without a reply.
+/// Options of a ping that expects no reply.
 pub const BRIEFLY: [&str; 2] = ["-W", "0.5"];
 
 /// Pings `dst` with `count` packets that carry `size` bytes, and waits long for each reply.
 ///
 /// # Errors
-/// When `ping` fails for another reason than that no reply came.
+/// When `ping` fails, except for a missing reply.
 pub fn ping(from: &Namespace, dst: impl Into<IpAddr>, count: u32, size: u16) -> Result<PingReport> {
     ping_with(from, &[], dst, count, size)
 }
@@ -291,8 +291,8 @@ pub fn ping_with(
 ) -> Result<PingReport> {
     let (size, dst) = (size.to_string(), dst.into().to_string());
     let mut total = PingReport { sent: 0, returned: 0 };
-    // One by one: a ping of several that has got one reply waits 50 ms for the last, whatever -W
-    // says, and a machine can stand still for longer than that.
+    // Run one ping per packet: after its first reply, a ping of several packets waits only 50 ms for the
+    // last reply, whatever -W says, and a machine can stand still for longer.
     for _ in 0..count {
         let mut command = from.command("ping");
         command.args(["-n", "-c", "1", "-W", "10", "-s", &size]).args(options).arg(&dst);
@@ -318,7 +318,7 @@ fn parse_ping(text: &str) -> Option<PingReport> {
     Some(PingReport { sent: numbers.next()??, returned: numbers.next()?? })
 }
 
-/// FNV-1a over a stream, and its length.
+/// FNV-1a of a stream, and the stream's length.
 #[derive(Debug, PartialEq, Eq)]
 struct Digest {
     bytes: u64,
@@ -340,7 +340,7 @@ impl Digest {
     }
 }
 
-/// Pseudo-random bytes (xorshift64), the same ones every time.
+/// Pseudo-random bytes (xorshift64), identical in every run.
 struct Noise(u64);
 
 impl Default for Noise {

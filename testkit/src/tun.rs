@@ -17,11 +17,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::frame::Frame;
 use crate::netns::Namespace;
 
-/// The longest time until the relay notices that it is to end, in milliseconds.
+/// The relay's poll timeout in milliseconds: the longest delay until it notices its end.
 const TICK: u16 = 50;
 const LONGEST_PACKET: usize = 65_536;
 
-/// The relay between two tun devices. Dropping it ends it, and with it the devices.
+/// The relay between two tun devices. Dropping it ends the relay and deletes the devices.
 #[derive(Debug)]
 pub struct TunLink {
     stop: Arc<AtomicBool>,
@@ -30,10 +30,10 @@ pub struct TunLink {
 }
 
 impl TunLink {
-    /// Makes a tun device with this name in both namespaces, and carries packets between them.
+    /// Makes a tun device with this name in both namespaces, and relays packets between them.
     ///
     /// # Errors
-    /// When one of them has such a device already.
+    /// When a namespace has such a device already.
     pub fn join(near: &Namespace, far: &Namespace, interface: &str) -> Result<Self> {
         let open = |namespace: &Namespace| -> Result<File> {
             let device = namespace.enter(|| open_tun(interface))??;
@@ -52,8 +52,8 @@ impl TunLink {
         Ok(Self { stop, relayed, threads })
     }
 
-    /// Ends the relay and returns what it carried, each packet behind an Ethernet header that it
-    /// never had, so that it is read like other captures.
+    /// Ends the relay and returns the relayed packets, each behind an artificial Ethernet header, so
+    /// that the tests can read them like other captures.
     ///
     /// # Errors
     /// When the relay failed.
@@ -110,7 +110,7 @@ fn behind_ethernet(packet: &[u8]) -> Result<Frame> {
     Ok(Frame { length: bytes.len(), bytes, timestamp })
 }
 
-/// Makes a tun device in the namespace of this thread.
+/// Makes a tun device in this thread's namespace.
 fn open_tun(interface: &str) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -119,7 +119,7 @@ fn open_tun(interface: &str) -> Result<File> {
         .open("/dev/net/tun")
         .context("open /dev/net/tun")?;
     ensure!(interface.len() < libc::IFNAMSIZ, "{interface} is too long a name");
-    // SAFETY: all of an ifreq may be zero.
+    // SAFETY: an all-zero ifreq is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *to = from.cast_signed();

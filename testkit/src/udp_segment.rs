@@ -10,30 +10,29 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::netns::Namespace;
 use crate::wait::uninterrupted;
 
-/// Bytes of a datagram.
+/// The length of a datagram's payload in bytes.
 pub const SEGMENT: u16 = 1200;
-/// Datagrams of a message.
+/// The number of datagrams in a message.
 pub const SEGMENTS: usize = 20;
 
-/// The longest time that the next datagram may be on its way: a machine that is emulated, and shared, stands still for
-/// seconds.
+/// The time limit for the next datagram: a shared, emulated machine can stand still for seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// So many of its [`SEGMENTS`] datagrams arrived, as they were sent.
+    /// The number of the message's [`SEGMENTS`] datagrams that arrived unchanged.
     Sent(usize),
-    /// The kernel refuses it: before Linux 6.11 (net/ipv4/udp.c, udp_send_skb, commit 10154dbded6d) the
-    /// interface has to have checksum offload.
+    /// The kernel refused the message: before Linux 6.11 (net/ipv4/udp.c, udp_send_skb, commit
+    /// 10154dbded6d) the interface needs checksum offload.
     Refused,
 }
 
 /// Sends one message of [`SEGMENTS`] datagrams of [`SEGMENT`] bytes from `src` to `dst`.
 ///
 /// # Errors
-/// When the sockets can't be made or used, or something else arrives.
+/// When the sockets can't be made or used, or an unexpected datagram arrives.
 pub fn send(from: &Namespace, to: &Namespace, src: IpAddr, dst: SocketAddr) -> Result<Message> {
     let bind = |host: &Namespace, address: SocketAddr| {
         host.enter(|| UdpSocket::bind(address))?

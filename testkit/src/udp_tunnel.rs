@@ -9,13 +9,13 @@ use crate::netns::Namespace;
 
 /// The interface of a tunnel.
 const INTERFACE: &str = "tunnel";
-/// Room for the outer headers of both families in packets of 1500 bytes.
+/// The tunnel's MTU: leaves room for the outer headers of both families in packets of 1500 bytes.
 const MTU: &str = "1400";
-/// The addresses in the tunnel: A's and B's.
+/// The addresses inside the tunnel: A's and B's.
 pub const INNER: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(172, 30, 0, 1)), IpAddr::V4(Ipv4Addr::new(172, 30, 0, 2))];
 
-/// The kinds of tunnels.
+/// The kind of tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// RFC 7348.
@@ -27,16 +27,16 @@ pub enum Kind {
 /// The checksum of the outer UDP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outer {
-    /// It is there.
+    /// A valid checksum.
     Checksum,
-    /// It is 0, which says that there is none.
+    /// 0, which means no checksum.
     Zero,
 }
 
-/// Makes both ends of a tunnel between `a`, which has the address `a_outer`, and `b`.
+/// Makes both ends of a tunnel between `a`, which has the outer address `a_outer`, and `b`.
 ///
 /// # Errors
-/// When the kernel lacks the module, or one of the hosts has a tunnel already.
+/// When the kernel lacks the module, or a host has a tunnel already.
 pub fn dig(
     kind: Kind,
     outer: Outer,
@@ -49,7 +49,7 @@ pub fn dig(
     {
         let (kind, local) = match kind {
             Kind::Vxlan => ("vxlan", format!("local {local}")),
-            // It takes the source of the route.
+            // geneve uses the route's source address.
             Kind::Geneve => ("geneve", String::new()),
         };
         let checksum = match (outer, remote.is_ipv4()) {
@@ -63,8 +63,8 @@ pub fn dig(
         run(host, &format!("ip link add {INTERFACE} type {kind} {outer}"))?;
         run(host, &format!("ip link set {INTERFACE} mtu {MTU}"))?;
         run(host, &format!("ip address add {inner}/24 dev {INTERFACE}"))?;
-        // Nothing but the test's own packets. A host that has no end of the tunnel counts those over IPv6
-        // without a checksum as wrong.
+        // Keep the kernel's own IPv6 packets out of the tunnel. A host without the tunnel's other end
+        // counts its UDP packets over IPv6 without a checksum as checksum errors.
         host.sysctl(&format!("net.ipv6.conf.{INTERFACE}.disable_ipv6"), "1")?;
     }
     set([a, b], "up")
@@ -73,7 +73,7 @@ pub fn dig(
 /// Removes both ends.
 ///
 /// # Errors
-/// When one is gone.
+/// When an end is missing.
 pub fn fill(hosts: [&Namespace; 2]) -> Result<()> {
     set(hosts, "down")?;
     hosts.iter().try_for_each(|host| run(host, &format!("ip link delete {INTERFACE}")))

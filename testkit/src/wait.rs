@@ -1,6 +1,6 @@
-//! Waiting for what announces itself in no other way than by being looked at.
+//! Polling for a state.
 //!
-//! Only for states that the kernel, or a daemon of somebody else, gives no event for.
+//! Use this only for states that have no event from the kernel, or from a foreign daemon.
 
 use std::io;
 use std::thread;
@@ -10,10 +10,10 @@ use anyhow::{Result, bail};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Calls `poll` until it returns something, at most for `deadline`.
+/// Calls `poll` until it returns a value, for at most `deadline`.
 ///
 /// # Errors
-/// When `poll` fails, or when the deadline has passed; the error names `what` was waited for.
+/// When `poll` fails, or the deadline has passed; the error contains `what`.
 pub fn wait_until<T>(
     what: &str,
     deadline: Duration,
@@ -31,8 +31,9 @@ pub fn wait_until<T>(
     }
 }
 
-/// Calls a socket that has a time limit, again if it was interrupted: other than one without a limit, it
-/// is when the process is stopped and goes on (signal(7)), as it is when a whole machine is frozen.
+/// Calls a socket function, and again after each EINTR. A socket with a time limit gets EINTR when its
+/// process stops and continues (signal(7)), for example when a whole machine is frozen; a socket without
+/// a limit does not.
 ///
 /// # Errors
 /// The errors of `call`.

@@ -1,5 +1,5 @@
-//! A GlusterFS cluster whose cable is cut goes on over the public network, and back again, without
-//! a word to GlusterFS.
+//! A GlusterFS cluster with a cut cable goes on over the public network, and back again, without any
+//! change to GlusterFS.
 //!
 //! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
@@ -19,11 +19,11 @@ use testkit::netns::Namespace;
 use testkit::rewrite_command::Rewrite;
 use testkit::wait::wait_until;
 
-/// Within this the peers must be connected after the second `attach`.
+/// The longest time for the peers to connect after the second `attach`.
 const CONNECTED: Duration = Duration::from_secs(10);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
-/// The longest time that an operator may wait, here, between the two.
+/// The operator's longest pause between the two `attach` commands.
 const PAUSE: Duration = Duration::from_secs(5);
 const HEALED: Duration = Duration::from_secs(60);
 /// The number of files, of a megabyte each, that are written at a time.
@@ -77,8 +77,7 @@ impl Scene {
         self.attach(&self.lab.b)
     }
 
-    /// Attaches on A, and on B only when B has answered a packet of a connection that it knows by
-    /// other addresses.
+    /// Attaches on A, and on B only after B has reset a connection that it knows by other addresses.
     fn attach_with_a_pause(&self) -> Result<()> {
         self.attach(&self.lab.a)?;
         let attached = Instant::now();
@@ -138,7 +137,7 @@ impl Scene {
         self.compare(2)
     }
 
-    /// Goes back to the cable, and writes the last of so many rounds of files.
+    /// Goes back to the cable, and writes the last of `rounds` rounds of files.
     fn plug_then_detach(&self, rounds: u32) -> Result<()> {
         self.lab.plug_cable()?;
         let start = Instant::now();
@@ -149,13 +148,13 @@ impl Scene {
         let connected = self.cluster.wait_connected(CONNECTED)?;
         self.say("peers connected over the cable", connected);
         self.cluster.write("back", FILES)?;
-        // Hosts that detach one after the other reset connections, and a write may meet that.
+        // Hosts that detach one after the other reset connections, which may disturb a write.
         let healed = self.cluster.heal(HEALED)?;
         self.say("written and healed over the cable", healed);
         self.compare(rounds)
     }
 
-    /// Both bricks hold the same files, as many as were written in so many rounds.
+    /// Both bricks hold the same files: all files of `rounds` rounds.
     fn compare(&self, rounds: u32) -> Result<()> {
         let files = self.cluster.compare_bricks()?;
         ensure!(
@@ -186,7 +185,7 @@ fn between_publics(frame: &Frame) -> bool {
     })
 }
 
-/// Plays a scene; when it fails, shows what the daemons logged.
+/// Plays a scene. On failure, it shows the daemons' logs.
 fn play(
     name: &'static str,
     firewall: Firewall,
@@ -238,7 +237,7 @@ fn keep_connections(
         })?;
         scene.cluster.write("over", FILES)?;
         scene.compare(3)?;
-        // A connection that is open but dead would be given up within this time.
+        // GlusterFS would give up an open but dead connection within this time.
         thread::sleep((PING_TIMEOUT + Duration::from_secs(2)).saturating_sub(cut.elapsed()));
         scene.cluster.write("later", FILES)?;
         scene.compare(4)?;

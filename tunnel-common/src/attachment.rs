@@ -1,5 +1,5 @@
-//! `attachment`: one record that says what is attached and what `attach` brought to the host, so
-//! that any later command can tell and can take it away again.
+//! `attachment`: one record of the attachment and of the changes that `attach` made to the host. Later commands
+//! read it, and undo the changes from it.
 
 use crate::members::NAME_LEN;
 use crate::settings::Settings;
@@ -23,13 +23,13 @@ pub const INGRESS_XDP_GENERIC: u8 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// [`crate::ABI_VERSION`] of the loader that made the pins. Stays the first field for ever.
+    /// The [`crate::ABI_VERSION`] of the loader that made the pins. Always the first field.
     pub abi_version: u32,
-    /// The interface's index when it was attached: a new interface of the same name has another.
+    /// The interface's index at attach time. A new interface of the same name has a different index.
     pub ifindex: u32,
-    /// When it was first attached: seconds since the Unix epoch.
+    /// The time of the first attach: seconds since the Unix epoch.
     pub attached_at: u64,
-    /// When `attach` last changed it: seconds since the Unix epoch.
+    /// The time of the last change by `attach`: seconds since the Unix epoch.
     pub changed_at: u64,
     /// The settings of the programs.
     pub settings: Settings,
@@ -39,13 +39,13 @@ pub struct Attachment {
     pub ingress: u8,
     /// 1 if `attach` added the clsact qdisc.
     pub clsact_added: u8,
-    /// 1 if routes to the peers' private addresses are ours to keep.
+    /// 1 if `rewrite` manages the routes to the peers' private addresses.
     pub routes_managed: u8,
     /// 1 if `attach` set the interface's sysctl arp_announce.
     pub arp_announce_set: u8,
-    /// Its value before.
+    /// The value of arp_announce before.
     pub arp_announce_before: u8,
-    /// 1 if the programs were loaded such that they log what they do not rewrite.
+    /// 1 if the loaded programs log the peers' packets that they do not rewrite.
     pub verbose: u8,
     /// 1 if `attach` set the interface's sysctl arp_ignore.
     pub arp_ignore_set: u8,
@@ -55,10 +55,10 @@ pub struct Attachment {
     pub arp_ignore_before: u8,
     /// Always 0.
     pub reserved: [u8; 3],
-    /// The version of `rewrite` that last changed it: ASCII, padded with zeros.
+    /// The version of `rewrite` that last changed this record: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],
-    /// The network of the file that the interface is on: ASCII, padded with zeros; all zeros where the
-    /// file has none.
+    /// The name of the interface's network in the file: ASCII, padded with zeros; all zeros if the file has no
+    /// networks.
     pub network: [u8; NAME_LEN],
 }
 

@@ -1,4 +1,4 @@
-//! `bypass`: what is left alone although it is a packet to or from a peer.
+//! `bypass`: the packets to and from peers that the programs leave alone.
 
 /// The slot of the rules that the whole cluster has.
 pub const CLUSTER: u32 = u32::MAX;
@@ -9,7 +9,7 @@ pub const CLUSTER: u32 = u32::MAX;
 pub struct BypassKey {
     /// The peer's slot, or [`CLUSTER`].
     pub slot: u32,
-    /// The IP protocol number: one with ports.
+    /// The number of an IP protocol with ports.
     pub protocol: u8,
     /// Always 0.
     pub reserved: u8,

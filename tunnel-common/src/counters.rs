@@ -1,4 +1,4 @@
-//! `peer_counters`: what was rewritten, per peer and direction, one value per CPU.
+//! `peer_counters`: the rewritten packets, per peer and direction, one value per CPU.
 
 /// Packets and bytes.
 #[repr(C)]
@@ -6,8 +6,8 @@
 pub struct Count {
     /// Packets as they are on the wire: a GSO or GRO packet counts as its segments.
     pub packets: u64,
-    /// Bytes of the packets as the program saw them, link header included; the headers that
-    /// segmentation repeats are not counted again.
+    /// Bytes of the packets as the program saw them, link header included. Headers that segmentation repeats count
+    /// once.
     pub bytes: u64,
 }
 

@@ -1,6 +1,6 @@
-//! `flows_v4` and `flows_v6`: flows in which this host's public address is an end point, so that
-//! their replies are not taken for those of private ones. Remembered at egress, looked up at
-//! ingress; the least recently used are forgotten first.
+//! `flows_v4` and `flows_v6`: flows in which this host's public address is an end point, so that the programs leave
+//! their replies alone. Egress remembers a flow, ingress looks it up. A full map forgets the least recently used
+//! flow first.
 
 /// The key of `flows_v4` and `flows_v6`, as the flow is on the wire. `A` is an address in network
 /// order.
@@ -27,8 +27,8 @@ pub struct Flow<A> {
 
 /// The key is a flow.
 pub const FLOW: u8 = 0;
-/// The key is a datagram whose fragments are to be treated alike: the ports hold its
-/// identification, and the addresses are those of its fragments as they arrive.
+/// The key is a datagram whose fragments get the same treatment: the port fields hold its identification, the
+/// address fields the fragments' addresses.
 pub const DATAGRAM: u8 = 1;
 
 /// The value of `flows_v4` and `flows_v6`.
@@ -41,16 +41,15 @@ pub struct FlowState {
     pub action: u8,
     /// Always 0.
     pub reserved: [u8; 3],
-    /// A number made of the key. The kernel may give an entry's slot to another flow while a program
-    /// reads it: `action` counts if it stands beside the number of the right flow. Odd; 0 in an entry that
-    /// programs of ABI 2 wrote.
+    /// A hash of the key: always odd, or 0 in an entry that programs of ABI 2 wrote. The kernel may give the
+    /// entry's slot to another flow during a read: `action` is valid beside the tag of the flow that was looked up.
     pub tag: u32,
 }
 
 /// Both ends are public addresses.
 pub const LEFT_ALONE: u8 = 1;
-/// This host's end is its underlay address, the other a peer's private one: only the peer's address
-/// is replaced.
+/// This host's end is its underlay address, the peer's end a private address: the programs replace only the peer's
+/// address.
 pub const FROM_UNDERLAY: u8 = 2;
 /// A datagram on the bypass list.
 pub const BYPASSED: u8 = 3;

@@ -18,8 +18,8 @@ pub mod peer_filter;
 pub mod peers;
 pub mod settings;
 
-/// The version of the maps' shapes. A loader takes over the pins of the version before it, and recognises
-/// and refuses all others.
+/// The version of the maps' shapes. A loader takes over the pins of the previous version, and recognises and
+/// refuses the pins of all others.
 pub const ABI_VERSION: u32 = 3;
 
 /// Marks ABI structs as plain old data for aya.

@@ -1,5 +1,5 @@
-//! `local_members`, `local_v4` and `local_v6`: which members this host is. More than one, or a member
-//! that is a whole network, makes it a gateway.
+//! `local_members`, `local_v4` and `local_v6`: the members that this host is. A host that is several members, or a
+//! whole network, is a gateway.
 
 use crate::members::NAME_LEN;
 
@@ -7,15 +7,15 @@ use crate::members::NAME_LEN;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalMember {
-    /// Its name in the file: ASCII, padded with zeros.
+    /// The member's name in the file: ASCII, padded with zeros.
     pub name: [u8; NAME_LEN],
-    /// Its IPv4 addresses, if `v4.length` is not 0.
+    /// The member's IPv4 addresses, if `v4.length` is not 0.
     pub v4: LocalAddresses<[u8; 4]>,
-    /// Its IPv6 addresses, if `v6.length` is not 0.
+    /// The member's IPv6 addresses, if `v6.length` is not 0.
     pub v6: LocalAddresses<[u8; 16]>,
 }
 
-/// The addresses of one family, in network order; of a prefix, the first one.
+/// A member's addresses of one family, in network order; for a prefix, its first addresses.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalAddresses<A> {
@@ -25,8 +25,8 @@ pub struct LocalAddresses<A> {
     pub public: A,
     /// The underlay address.
     pub underlay: A,
-    /// The bits that the addresses of the prefix have in common; 32 or 128 for a single address, 0
-    /// where the member has none of this family.
+    /// The number of bits that the prefix's addresses have in common; 32 or 128 for a single address, 0 if the
+    /// member has no address of this family.
     pub length: u8,
     /// 1 if `attach` added the private address to the loopback interface.
     pub loopback_address_added: u8,
@@ -38,13 +38,13 @@ pub struct LocalAddresses<A> {
 pub const LOCAL_PRIVATE: u8 = 1;
 /// The key is an underlay address or prefix of this host.
 pub const LOCAL_UNDERLAY: u8 = 2;
-/// The key is an underlay address or prefix that this host had before it moved, and still has beside
-/// the new one: packets to it are accepted.
+/// The key is an underlay address or prefix from before this host's move. The host still has it beside the new one,
+/// and the programs accept packets to it.
 pub const LOCAL_FORMER: u8 = 4;
 
-/// The value of `local_v4` and `local_v6`, longest-prefix-match tries with two entries for each
-/// of this host's members: under its private and under its underlay range; and one under each former
-/// underlay range. Only the programs of a gateway, and of a host that has moved, look into them.
+/// The value of `local_v4` and `local_v6`, longest-prefix-match tries. Each of this host's members has two entries,
+/// under its private and under its underlay range. Each former underlay range has one entry. Only the programs of a
+/// gateway, and of a host that has moved, look into these maps.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalRange<A> {
@@ -52,12 +52,12 @@ pub struct LocalRange<A> {
     pub private: A,
     /// The underlay address; of a prefix, its first one.
     pub underlay: A,
-    /// The underlay address before that one, from which packets are sent to peers that may not know
-    /// it yet; 0 if there is none.
+    /// The previous underlay address: the source of packets to peers that may not know `underlay` yet; 0 if there
+    /// is none.
     pub previous_underlay: A,
-    /// The bits that the addresses of the prefix have in common; the host part is kept.
+    /// The number of bits that the prefix's addresses have in common. A rewrite keeps the host part.
     pub length: u8,
-    /// [`LOCAL_PRIVATE`], [`LOCAL_UNDERLAY`], [`LOCAL_FORMER`], or a sum of them: what the key is.
+    /// The key's role: [`LOCAL_PRIVATE`], [`LOCAL_UNDERLAY`], [`LOCAL_FORMER`], or a sum of them.
     pub role: u8,
     /// Always 0.
     pub reserved: [u8; 2],

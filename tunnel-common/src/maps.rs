@@ -3,11 +3,11 @@
 
 /// [`crate::peers::PeerKey`] to [`crate::peers::Peer`], a hash: single IPv4 addresses.
 pub const PEERS_V4: &str = "peers_v4";
-/// The same for single IPv6 addresses.
+/// [`crate::peers::PeerKey`] to [`crate::peers::Peer`], a hash: single IPv6 addresses.
 pub const PEERS_V6: &str = "peers_v6";
 /// Prefix to [`crate::peers::Peer`], a longest-prefix-match trie of IPv4.
 pub const PREFIXES_V4: &str = "prefixes_v4";
-/// The same of IPv6.
+/// Prefix to [`crate::peers::Peer`], a longest-prefix-match trie of IPv6.
 pub const PREFIXES_V6: &str = "prefixes_v6";
 /// Words of a Bloom filter of single addresses, an array: see [`crate::peer_filter`].
 pub const PEER_FILTER: &str = "peer_filter";
@@ -15,7 +15,7 @@ pub const PEER_FILTER: &str = "peer_filter";
 pub const LOCAL_MEMBERS: &str = "local_members";
 /// Prefix to [`crate::local_members::LocalRange`], a longest-prefix-match trie of IPv4.
 pub const LOCAL_V4: &str = "local_v4";
-/// The same of IPv6.
+/// Prefix to [`crate::local_members::LocalRange`], a longest-prefix-match trie of IPv6.
 pub const LOCAL_V6: &str = "local_v6";
 /// Slot to [`crate::members::Member`], a hash.
 pub const MEMBERS: &str = "members";
@@ -29,7 +29,7 @@ pub const PEER_COUNTERS: &str = "peer_counters";
 pub const REASON_COUNTERS: &str = "reason_counters";
 /// [`crate::flows::Flow`] to [`crate::flows::FlowState`], a least-recently-used hash of IPv4.
 pub const FLOWS_V4: &str = "flows_v4";
-/// The same of IPv6.
+/// [`crate::flows::Flow`] to [`crate::flows::FlowState`], a least-recently-used hash of IPv6.
 pub const FLOWS_V6: &str = "flows_v6";
 
 /// The program on the way out.
@@ -44,9 +44,9 @@ pub const XDP_PROGRAM: &str = "rewrite_xdp";
 pub const PEERS_CAPACITY: usize = 1024;
 /// Slots, for `members` and `peer_counters`, where the loader does not ask for another size.
 pub const SLOTS_CAPACITY: usize = 512;
-/// Flows with public addresses that are remembered at most, of each family.
+/// The most flows with public addresses that the programs remember, per family.
 pub const FLOWS_CAPACITY: usize = 16_384;
-/// Members that one host can be.
+/// The most members that one host can be.
 pub const LOCAL_MEMBERS_CAPACITY: usize = 1024;
 /// Bypass rules where the loader does not ask for another size.
 pub const BYPASS_CAPACITY: usize = 1024;

@@ -1,9 +1,9 @@
-//! Move notices: echo requests from a host's underlay address to a peer's public one, by which each finds out
-//! whether the other holds the same pair of addresses.
+//! Move notices: echo requests from a host's underlay address to a peer's public address. Each side learns from
+//! them if the other side holds the same pair of addresses.
 //!
-//! The ingress program of a host that knows both addresses replaces the mark of a host that asks, and its kernel
-//! echoes the request; the kernel of any other host echoes it as it is. Each mark has the same sum, so that the
-//! checksum stays.
+//! The ingress program of a host that knows both addresses replaces the request's mark, and the host's kernel
+//! echoes the request. The kernel of any other host echoes the request unchanged. All marks have the same sum, so
+//! that the checksum stays.
 
 /// The identifier of a notice's echo messages (RFC 792). The kernel gives it to no socket (Linux, net/ipv4/ping.c,
 /// ping_get_port).
@@ -12,19 +12,19 @@ pub const IDENTIFIER: [u8; 2] = [0; 2];
 /// The first bytes behind the header of the echo message.
 pub const MAGIC: [u8; 8] = *b"rewrite\x01";
 
-/// Bytes behind the header of the echo message: the magic, and the mark behind it.
+/// Payload bytes of the echo message: the magic, then the mark.
 pub const PAYLOAD_LEN: usize = MAGIC.len() + size_of::<u32>();
 
 /// The message of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Its sender holds both addresses to be the current ones, and asks.
+    /// A question: the sender considers both addresses current.
     Asked,
-    /// So does who answers, and sends between them.
+    /// The answer of a host that considers both addresses current and sends between them.
     Shown,
-    /// To who answers, one of them is a former address.
+    /// The answer of a host for which one of the addresses is a former one.
     ShownFormer,
-    /// Its sender holds both addresses to be the current ones, and sends between them. Nobody answers that.
+    /// An announcement: the sender considers both addresses current and sends between them. No host answers it.
     Announced,
 }
 
@@ -41,7 +41,7 @@ impl Mark {
         }
     }
 
-    /// The mark with these octets, if it is one.
+    /// The mark with these octets, if there is one.
     #[must_use]
     #[inline(always)]
     pub const fn from_octets(octets: [u8; 4]) -> Option<Self> {
@@ -74,7 +74,7 @@ pub const fn mark(payload: [u8; PAYLOAD_LEN]) -> Option<Mark> {
     Mark::from_octets([i, j, k, l])
 }
 
-/// These are the first bytes behind the header of a notice's echo message. One comparison.
+/// True if `octets` are [`MAGIC`], the first payload bytes of a notice's echo message. One comparison.
 #[must_use]
 #[inline(always)]
 pub const fn is_magic(octets: [u8; MAGIC.len()]) -> bool {

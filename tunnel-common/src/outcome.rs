@@ -1,9 +1,8 @@
-//! The outcomes of a packet: one variant each, which is at once the verdict, the counter and
-//! the printed name.
+//! The outcomes of a packet. Each has one variant, which determines the verdict, the counter and the printed name.
 
 use crate::counters::Count;
 
-/// Seen from this host's interface. The value is the index in `reason_counters`.
+/// The direction of a packet, seen from this host's interface. The value is the index in `reason_counters`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -24,7 +23,7 @@ pub enum Verdict {
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident, $field:ident, $name:literal, $verdict:ident;)+) => {
-        /// Why a packet was not rewritten, for packets that concern a peer or claim to.
+        /// The reason why a packet that concerns a peer, or claims to, was not rewritten.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])+ $variant,)+
@@ -38,10 +37,10 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// All of them, in the order of [`ReasonCounters`].
+            /// All reasons, in the order of [`ReasonCounters`].
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The one whose place in [`Self::ALL`] this is, and whose number in the logs.
+            /// The reason at this index of [`Self::ALL`]. The index is also its number in the logs.
             #[must_use]
             #[inline(always)]
             pub const fn from_index(index: u32) -> Option<Self> {
@@ -132,7 +131,7 @@ crate::plain_old_data!(ReasonCounters);
 /// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It concerns no peer. Not counted: all other traffic of the host comes this way.
+    /// The packet concerns no peer. Not counted: this is all other traffic of the host.
     NotOurs,
     /// Both addresses were replaced; counted for the peer in this slot.
     Rewritten {

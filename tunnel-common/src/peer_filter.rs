@@ -1,16 +1,15 @@
-//! `peer_filter`: which addresses may be those of single peers. A Bloom filter of one hash, for both
-//! versions of IP.
+//! `peer_filter`: a Bloom filter of single peers' addresses, with one hash, for both versions of IP.
 //!
-//! A lookup in `peers_*` can miss an entry that is replaced at that moment (docs/decisions/0030). So a
-//! program looks once more for an address that it did not find and whose bit is set: for a peer's, and for
-//! few others. The loader sets the bits before it adds entries, and takes none back.
+//! A lookup in `peers_*` can miss an entry during its replacement (docs/decisions/0030). So a program repeats a
+//! failed lookup if the filter has the address's bit: it has the bits of all single peers, and of few other
+//! addresses. The loader sets the bits before it adds entries, and clears no bit.
 
 use crate::peers::mark;
 
 /// Words of 64 bits in the filter.
 pub const WORDS: usize = 1024;
 
-/// Where the bit of an address is.
+/// The position of an address's bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The index of its word, less than [`WORDS`].
@@ -20,12 +19,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of an address in network order, read as words of the host's order: an IPv4 address is
-    /// half of the first one.
+    /// The bit's position for an address in network order, given as words in the host's order. An IPv4 address is
+    /// half of the first word.
     #[must_use]
     #[inline(always)]
     pub const fn of_words(words: [u64; 2]) -> Self {
-        // An odd number without a pattern: marks that differ in any bit differ in the upper ones.
+        // An odd multiplier without a pattern: marks that differ in any bit give hashes that differ in the upper
+        // bits.
         let hash = mark(words).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         Self { word: (hash >> 54) as u32, bit: 1 << (hash >> 48 & 63) }
     }

@@ -1,11 +1,9 @@
-//! `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: who is a peer, looked up once per packet
-//! and direction.
+//! `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: the peers, looked up once per packet and direction.
 //!
-//! A peer has two entries of the same value: one under its private address (looked up by the
-//! destination at egress, and by the source at ingress to tell spoofed packets) and one under its
-//! public address (looked up by the source at ingress). A peer that has just moved may have more
-//! than one entry under public addresses. A peer that is a whole network has its entries in the
-//! prefix maps, which are only looked into for addresses that no single peer has.
+//! A peer has two entries of the same value. One is under its private address: egress looks up the destination, and
+//! ingress looks up the source to tell spoofed packets. The other is under its public address: ingress looks up the
+//! source. A peer that has just moved may have several entries under public addresses. A peer that is a whole
+//! network has its entries in the prefix maps. The programs look there only for addresses that no single peer has.
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
 //!
@@ -28,13 +26,12 @@ pub struct PeerKey<A> {
 pub const ROLE_PRIVATE: u8 = 1;
 /// The key is the public address or prefix of the peer.
 pub const ROLE_PUBLIC: u8 = 2;
-/// The key is a public address or prefix that the peer had before it moved: packets from there are
-/// still accepted.
+/// The key is a public address or prefix from before the peer's move: the programs still accept packets from it.
 pub const ROLE_FORMER: u8 = 3;
 
-/// In [`Peer::bypass`]: the rules of the whole cluster are to be asked.
+/// In [`Peer::bypass`]: the programs check the whole cluster's rules.
 pub const BYPASS_CLUSTER: u8 = 1;
-/// In [`Peer::bypass`]: the peer has rules of its own.
+/// In [`Peer::bypass`]: the programs check the peer's own rules.
 pub const BYPASS_MEMBER: u8 = 2;
 
 /// One lookup gives all that a program needs to rewrite a packet to or from a peer.
@@ -45,58 +42,54 @@ pub const BYPASS_MEMBER: u8 = 2;
 pub struct Peer<A> {
     /// The peer's identity, which this host's software dials. Of a prefix, its first address.
     pub private: A,
-    /// Where packets to the peer are sent: its former address until it has shown that it is at the current one.
-    /// In an entry under a public address, that address. Of a prefix, its first address.
+    /// The destination of packets to the peer: its former address until the peer has shown that it is at the
+    /// current one. In an entry under a public address, that public address. For a prefix, its first address.
     pub public: A,
-    /// This host's private address towards the peer. A gateway asks `local_v4` or `local_v6` instead.
+    /// This host's private address towards the peer. A gateway looks into `local_v4` or `local_v6` instead.
     pub local_private: A,
-    /// The address of this host's interface: the source on the way out. In an entry under a private address,
-    /// the former one until the peer has shown that it knows the current one. Not used on a gateway.
+    /// The address of this host's interface: the source on the way out. In an entry under a private address, the
+    /// former address until the peer has shown that it knows the current one. Unused on a gateway.
     pub local_underlay: A,
-    /// For a single IPv6 address, [`tie`] of `private` and `public`; of all others, 0.
+    /// For a single IPv6 address, [`tie`] of `private` and `public`; 0 for all others.
     pub tie: A,
     /// The peer's index in `peer_counters` and its key in `members`.
     pub slot: u32,
-    /// [`ROLE_PRIVATE`], [`ROLE_PUBLIC`] or [`ROLE_FORMER`]: which of the peer's addresses the key
-    /// is.
+    /// The key's role among the peer's addresses: [`ROLE_PRIVATE`], [`ROLE_PUBLIC`] or [`ROLE_FORMER`].
     pub role: u8,
-    /// The bits that the addresses of the key's prefix have in common; 32 or 128 for a single
-    /// address. The others, the host part, are kept when an address is replaced.
+    /// The number of bits that the addresses of the key's prefix have in common; 32 or 128 for a single address. A
+    /// rewrite keeps the other bits, the host part.
     pub length: u8,
-    /// 1 while the peer may not know this host's current underlay address, on a gateway and of a peer that is
-    /// a prefix: packets to it leave from the one before. The ingress program clears it, in both entries, when
-    /// one of the peer's packets arrives at the current one.
+    /// On a gateway, and for a peer that is a prefix: 1 while the peer may not know this host's current underlay
+    /// address. Packets to the peer then leave from the previous one. The ingress program clears this field in both
+    /// entries when a packet of the peer arrives at the current underlay address.
     pub use_former_source: u8,
     /// Under a public address: 1 until the peer has shown that it sends between this pair of addresses, `public`
-    /// and `local_underlay`. The ingress program clears it; it has packets to the peer go between them as soon as
-    /// the peer has shown that it holds them. 0 under all other addresses.
+    /// and `local_underlay`. The ingress program clears it. Packets to the peer go between the pair as soon as the
+    /// peer has shown that it holds both addresses. 0 under all other addresses.
     pub awaited: u8,
-    /// 1 if packets that arrive with the peer's private address as source are let through.
+    /// 1 if packets that arrive with the peer's private address as their source pass.
     pub direct: u8,
     /// 1 while packets of a direct peer arrive with its private address: packets to it then leave as
     /// they are. The ingress program sets and clears it, in both entries.
     pub replies_native: u8,
-    /// Set to 1 by the egress program, in both entries, when this host has flows with the peer in
-    /// which its own public address is an end point, so that `flows_v4` or `flows_v6` is looked
-    /// into.
+    /// 1 if this host has flows with the peer in which its own public address is an end point: the programs then
+    /// look into `flows_v4` or `flows_v6`. The egress program sets it in both entries.
     pub public_flows: u8,
-    /// [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], added up: which rules of `bypass` to ask.
+    /// The rules of `bypass` to check: the sum of [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], either or 0.
     pub bypass: u8,
-    /// Under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC, within which
-    /// the peer may lack its own attach and its resets of unknown connections are dropped. The ingress
-    /// program sets it to 0 when the period is over. 0 under a former address, of no meaning under a private
-    /// one.
+    /// Under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then, the peer may
+    /// lack its own attach, and the ingress program drops its resets of unknown connections. The ingress program
+    /// sets this field to 0 when the period is over. 0 under a former address, without meaning under a private one.
     pub grace_until: u32,
-    /// Under a former address: when packets from there are no longer accepted, in seconds of
-    /// CLOCK_MONOTONIC; 0 for as long as the entry exists, as while the peer is awaited. No program writes it.
-    /// 0 under all other addresses.
+    /// Under a former address: the time from which the programs no longer accept packets from it, in seconds of
+    /// CLOCK_MONOTONIC. 0 means no end while the entry exists, for example while the peer is awaited. No program
+    /// writes this field. 0 under all other addresses.
     pub expires_at: u32,
 }
 
-/// Binds `public` to `private`, of IPv6: a program that reads the words of two entries finds that they do
-/// not agree.
+/// Binds an IPv6 `public` to its `private`: a program that reads words of two different entries finds a mismatch.
 ///
-/// Each word of 8 bytes is a word of `public`, combined with a number that stands for all of `private`.
+/// Each word of 8 bytes is a word of `public` XOR the [`mark`] of `private`.
 #[must_use]
 pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
     let [private, public] = [words(private), words(public)];
@@ -111,13 +104,13 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
     tied
 }
 
-/// The number that stands for an address, given as two words in memory's order. Addresses with
-/// the same first word never share one.
+/// A hash of an address, given as two words in memory's order. Addresses with the same first word never share a
+/// hash.
 #[must_use]
 #[inline(always)]
 pub const fn mark(private: [u64; 2]) -> u64 {
-    // An odd number whose bits are those of the golden ratio: each bit of the word reaches all above it. Swapped,
-    // the lowest are those in which networks differ, at the end of the first half.
+    // An odd multiplier with the bits of the golden ratio: each bit of the word reaches all bits above it. After
+    // the swap, the lowest bits are the end of the first half, where networks differ.
     private[0].swap_bytes().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
 }
 
@@ -166,7 +159,7 @@ mod tests {
         assert_eq!(hosts.map(mark_of).collect::<HashSet<_>>().len(), 1 << 16);
     }
 
-    /// Numbered as people number them.
+    /// Networks and hosts with the numbers that people choose.
     #[test]
     fn hosts_with_the_same_numbers_in_other_networks_have_marks_of_their_own() {
         let networks = (0..64).flat_map(|i| [[i, 0, 0], [0, i << 8, 0], [0, 0, i], [0, 0, i << 8]]);

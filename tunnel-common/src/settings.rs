@@ -1,20 +1,20 @@
-//! The settings that the loader writes into the programs before it loads them, so that the verifier removes all
-//! that an interface or a cluster has no use for.
+//! The settings that the loader writes into the programs before it loads them. The verifier then removes all code
+//! that the interface or the cluster does not need.
 
 /// The name of the programs' constant.
 pub const SETTINGS: &str = "SETTINGS";
 
 /// Bytes before the network header on Ethernet; VLAN tags may follow.
 pub const ETHERNET_HEADER_LEN: u8 = 14;
-/// The same with IP over InfiniBand (Linux, include/linux/if_infiniband.h and
+/// Bytes before the network header with IP over InfiniBand (Linux, include/linux/if_infiniband.h and
 /// drivers/infiniband/ulp/ipoib/ipoib.h, IPOIB_HARD_LEN).
 pub const INFINIBAND_HEADER_LEN: u8 = 24;
 
 /// In [`Settings::vlan`]: a tagged frame belongs to another network and is left alone.
 pub const VLAN_NONE: u8 = 0;
-/// In [`Settings::vlan`]: a frame is handled whatever its tags.
+/// In [`Settings::vlan`]: the programs handle frames with any tags.
 pub const VLAN_ANY: u8 = 1;
-/// In [`Settings::vlan`]: a frame is handled if [`Settings::vlan_id`] is its only tag.
+/// In [`Settings::vlan`]: the programs handle a frame if [`Settings::vlan_id`] is its only tag.
 pub const VLAN_ONE: u8 = 2;
 
 /// A constant of the programs, and part of the pinned record. Each of the switches is 0 or 1.
@@ -28,16 +28,16 @@ pub struct Settings {
     pub ipv4: u8,
     /// There are peers with IPv6 addresses.
     pub ipv6: u8,
-    /// There are peers that are IPv4 prefixes: `prefixes_v4` is looked into.
+    /// There are peers that are IPv4 prefixes: the programs look into `prefixes_v4`.
     pub prefixes_v4: u8,
-    /// There are peers that are IPv6 prefixes: `prefixes_v6` is looked into.
+    /// There are peers that are IPv6 prefixes: the programs look into `prefixes_v6`.
     pub prefixes_v6: u8,
-    /// This host is several members, or a prefix: `local_v4` and `local_v6` are looked into.
+    /// This host is several members, or a prefix: the programs look into `local_v4` and `local_v6`.
     pub gateway: u8,
     /// There are bypass rules.
     pub bypass: u8,
-    /// This host has an underlay address from before it moved: `local_v4` and `local_v6` are looked
-    /// into for packets to it.
+    /// This host has an underlay address from before it moved: the programs look into `local_v4` and `local_v6` for
+    /// packets to it.
     pub moved: u8,
     /// [`VLAN_NONE`], [`VLAN_ANY`] or [`VLAN_ONE`].
     pub vlan: u8,
@@ -45,10 +45,10 @@ pub struct Settings {
     pub reserved: u8,
     /// The VLAN, with [`VLAN_ONE`]: 0 to 4094, in the byte order of the machine.
     pub vlan_id: u16,
-    /// This host's private IPv4 address, which no packet from outside has: neither one from a peer nor
-    /// one from a stranger; 0 where such packets pass.
+    /// This host's guarded private IPv4 address: no packet from outside, from a peer or a stranger, has this
+    /// address. 0 if such packets pass.
     pub guarded_v4: [u8; 4],
-    /// The same for IPv6.
+    /// This host's guarded private IPv6 address: see `guarded_v4`.
     pub guarded_v6: [u8; 16],
 }
 

@@ -7,32 +7,32 @@ use crate::peer_entry::SharedPeer;
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///
-/// Words, and not the bytes of the maps, because that is what the programs' instructions load,
-/// compare and add.
+/// Words instead of the maps' bytes, because the programs' instructions load, compare and add words.
 pub trait Address: Copy + Eq {
     /// The address as the maps hold it: bytes in network order.
     type Octets: Copy + 'static;
 
-    /// Its bits: 32 or 128.
+    /// The number of bits: 32 or 128.
     const BITS: u8;
 
     /// All bits zero.
     const NONE: Self;
 
-    /// From the maps.
+    /// The address from the maps' bytes.
     fn from_octets(octets: Self::Octets) -> Self;
 
-    /// For the maps.
+    /// The address as the maps' bytes.
     fn octets(self) -> Self::Octets;
 
-    /// The address that lies in memory that others write: each word is read whole, at once.
+    /// Reads an address from memory that others write: each word in one access.
     ///
     /// # Safety
-    /// It lies there, at a multiple of 4 bytes.
+    /// `place` points to an address, at a multiple of 4 bytes.
     unsafe fn load(place: *const Self::Octets) -> Self;
 
-    /// A peer's other address, read from an entry that others write meanwhile; and whether this address, the
-    /// private or a public one, stands in that entry with it. Where it does not, the other one is anything.
+    /// Reads the peer's other address from an entry that others may write meanwhile. The second value is true if
+    /// the entry also holds this address, the private or a public one. If it is false, the other address is
+    /// arbitrary.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -54,16 +54,16 @@ pub trait Address: Copy + Eq {
     /// Its words of 8 bytes as they stand in memory: an IPv4 address is half of the first one.
     fn long_words(self) -> [u64; 2];
 
-    /// Back from them.
+    /// The inverse of [`Self::long_words`].
     fn from_long_words(words: [u64; 2]) -> Self;
 
-    /// Writes its words into `words`, from the one with the index `first` on.
+    /// Writes the address's words into `words`, from index `first` on.
     fn write_to(self, words: &mut [u32; 9], first: usize);
 
-    /// True if `words` begin with its own.
+    /// True if `words` begin with the address's words.
     fn is_words(self, words: &[u32; 4]) -> bool;
 
-    /// The address whose first `length` bits are those of `network`, and the others its own.
+    /// The address with its first `length` bits from `network`.
     #[must_use]
     fn in_network(self, network: Self, length: u8) -> Self;
 }
@@ -73,7 +73,7 @@ pub trait Address: Copy + Eq {
 pub struct Words<const N: usize>(pub [u32; N]);
 
 impl<const N: usize> PartialEq for Words<N> {
-    /// In the programs' own instructions: a comparison of arrays would call a function.
+    /// Compares with the programs' own instructions: a comparison of arrays would call a function.
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         let mut different = 0;
@@ -141,7 +141,7 @@ macro_rules! address {
             unsafe fn load(place: *const Self::Octets) -> Self {
                 let mut words = [0; $words];
                 for (index, word) in words.iter_mut().enumerate() {
-                    // SAFETY: the caller says so, of all words.
+                    // SAFETY: the caller says so, for all words.
                     *word = unsafe { place.cast::<u32>().add(index).read_volatile() };
                 }
                 Self(words)
@@ -215,7 +215,7 @@ macro_rules! address {
 address!(1, counterpart_of_v4, untied);
 address!(4, counterpart_of_v6, tie);
 
-/// The tie of IPv4 addresses, which one word holds.
+/// The tie of IPv4 addresses, always 0: one word holds both addresses.
 #[inline(always)]
 const fn untied(_: [u8; 4], _: [u8; 4]) -> [u8; 4] {
     [0; 4]
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes the first bits of the one and the others of the other, bit by bit.
+    /// Takes the first `length` bits from `network` and the others from `address`, bit by bit.
     fn bit_by_bit<const N: usize>(address: [u8; N], network: [u8; N], length: usize) -> [u8; N] {
         let mut expected = [0; N];
         for bit in 0..8 * N {
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// A sum and its inverse are 32 ones for each word.
+    /// A sum and its inverse add up to 32 ones for each word.
     #[test]
     fn the_sums_of_an_address_are_those_of_its_words() {
         for (address, sum) in [

@@ -5,7 +5,7 @@
 
 use crate::address::{Address, Addresses};
 
-/// The one's complement sum of `new` minus that of `old`, as the kernel's `__wsum`.
+/// The one's complement sum of `new` minus the sum of `old`, as the kernel's `__wsum`.
 #[must_use]
 #[inline(always)]
 pub fn delta<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
@@ -17,14 +17,14 @@ pub fn delta<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
     (sum as u32).wrapping_add((sum >> 32) as u32)
 }
 
-/// The same for one 16-bit field.
+/// The one's complement sum of `new` minus `old`, for one 16-bit field.
 #[must_use]
 #[inline(always)]
 pub const fn delta16(old: [u8; 2], new: [u8; 2]) -> u32 {
     u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
 }
 
-/// Two differences together.
+/// The sum of two differences.
 #[must_use]
 #[inline(always)]
 pub const fn add(a: u32, b: u32) -> u32 {
@@ -48,8 +48,8 @@ pub const fn update(checksum: [u8; 2], delta: u32) -> [u8; 2] {
     (!fold(sum)).to_ne_bytes()
 }
 
-/// A checksum in which zero means that there is none, after the data it covers changed by `delta`: zero
-/// stays, and a computed zero is 0xffff (RFC 768, RFC 3828, RFC 6935).
+/// A checksum field in which zero means "no checksum", after the data under it changed by `delta`: zero stays, and
+/// a computed zero becomes 0xffff (RFC 768, RFC 3828, RFC 6935).
 #[must_use]
 #[inline(always)]
 pub const fn update_optional(checksum: [u8; 2], delta: u32) -> [u8; 2] {
@@ -62,8 +62,8 @@ pub const fn update_optional(checksum: [u8; 2], delta: u32) -> [u8; 2] {
     }
 }
 
-/// The sum over a pseudo-header, folded (RFC 768; RFC 8200, section 8.1): what the checksum field of a packet
-/// holds that is to be summed later (Linux, net/ipv4/udp.c, udp4_hwcsum). `len` is that of the payload.
+/// The folded sum over a pseudo-header (RFC 768; RFC 8200, section 8.1). The checksum field of a packet holds this
+/// sum until the checksum is completed (Linux, net/ipv4/udp.c, udp4_hwcsum). `len` counts the payload.
 #[must_use]
 #[inline(always)]
 pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32) -> [u8; 2] {
@@ -75,26 +75,26 @@ pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32
     fold((sum as u32).wrapping_add((sum >> 32) as u32)).to_ne_bytes()
 }
 
-/// Such a sum after the pseudo-header changed by `delta`.
+/// A sum of [`pseudo_header`] after the pseudo-header changed by `delta`.
 #[must_use]
 #[inline(always)]
 pub const fn update_partial(partial: [u8; 2], delta: u32) -> [u8; 2] {
     fold(add(delta, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
 }
 
-/// The kinds of checksum field that a datagram can have, told by the sum over its pseudo-header. The state of the
-/// packet does not tell: a datagram that the sender has yet to segment holds the pseudo-header's sum in
-/// whatever state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram is whole while the
-/// state is that of the inner packet (Documentation/networking/checksum-offloads.rst, LCO).
+/// The kinds of a datagram's checksum field, told apart by the sum over its pseudo-header. The packet's checksum
+/// state does not tell them apart: a datagram that the sender has yet to segment holds the pseudo-header's sum in
+/// any state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram has a whole checksum while the
+/// state is the inner packet's (Documentation/networking/checksum-offloads.rst, LCO).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionalField {
-    /// Zero: there is none.
+    /// Zero: no checksum.
     None,
     /// The sum over the pseudo-header.
     Partial,
     /// The checksum.
     Whole,
-    /// The sum over the pseudo-header, or a checksum that is the same by chance: the state tells.
+    /// The sum over the pseudo-header, or a checksum that equals it by chance: the packet's state decides.
     ByState,
 }
 
@@ -124,7 +124,7 @@ mod tests {
     fn the_sum_over_a_pseudo_header_is_that_of_its_words() {
         let ends = addresses::<Words<1>>([10, 0, 0, 1], [10, 0, 0, 2]);
         assert_eq!(pseudo_header(ends, 17, 16), [0x14, 0x24]);
-        // 0xffff + 0xffff + ... folds, and never to zero.
+        // 0xffff + 0xffff + ... never folds to zero.
         let ends = addresses::<Words<1>>([255; 4], [255; 4]);
         assert_eq!(pseudo_header(ends, 255, 65_280), [0xff, 0xff]);
         // A length of more than 16 bits adds its high half: 0x0003 + 0x0d40 for 200,000.
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(update_optional([0x12, 0x34], delta), [0xff, 0xff]);
     }
 
-    /// RFC 1071 as it reads: add up the words, fold, complement.
+    /// The algorithm of RFC 1071: add up the words, fold, complement.
     fn full(data: &[u8]) -> [u8; 2] {
         let mut sum: u64 = 0;
         for pair in data.chunks(2) {
@@ -233,8 +233,8 @@ mod tests {
         }
     }
 
-    /// The example of RFC 1624, section 4: a field changes from 0x5555 to 0x3285 under a checksum
-    /// of 0xdd2f, and the sum that equation 2 gets wrong is 0x0000.
+    /// The example of RFC 1624, section 4: a field changes from 0x5555 to 0x3285 under a checksum of 0xdd2f. The
+    /// correct result, which equation 2 misses, is 0x0000.
     #[test]
     fn the_example_of_rfc_1624_gives_zero_and_not_0xffff() {
         let delta = delta16([0x55, 0x55], [0x32, 0x85]);

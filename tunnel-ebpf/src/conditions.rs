@@ -1,11 +1,11 @@
 //! The rare conditions of a peer, in one word.
 
-/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word: of most peers all are 0.
+/// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word. All are 0 for most peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions(pub u32);
 
 impl Conditions {
-    /// One of them is not 0.
+    /// True if at least one condition is not 0.
     #[must_use]
     #[inline(always)]
     pub const fn any(self) -> bool {

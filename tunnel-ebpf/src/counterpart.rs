@@ -1,4 +1,4 @@
-//! The other address of an entry, and the proof that the entry is still that of the address looked up.
+//! The other address of an entry, and the proof that the entry still belongs to the address looked up.
 
 use core::mem::offset_of;
 
@@ -25,8 +25,8 @@ pub(crate) unsafe fn counterpart_of_v4(
     (Words([other]), own == address)
 }
 
-/// The same for IPv6, where [`tunnel_common::peers::tie`] says which words belong together: with the words that
-/// tie both addresses, this one does not have to be read.
+/// [`crate::address::Address::counterpart`] of IPv6. The words of [`tunnel_common::peers::tie`] prove that the
+/// entry holds both addresses, without a read of `address` itself from the entry.
 ///
 /// # Safety
 /// The entry lies at a multiple of 8 bytes.
@@ -50,7 +50,7 @@ pub(crate) unsafe fn counterpart_of_v6(
     (Words(quarters(other)), untied == 0)
 }
 
-/// The words of 4 bytes of one of 8, in memory's order.
+/// The two 4-byte words of an 8-byte word, in memory's order.
 #[inline(always)]
 pub(crate) const fn halves(pair: u64) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();

@@ -1,7 +1,7 @@
-//! From an ethertype to the functions for the version of IP and the kind of frame that it leads to.
+//! Dispatches a frame by its ethertype to the functions for its version of IP and its kind of frame.
 //!
-//! Each combination has functions of its own, so that the frames that nearly all are, without tags,
-//! pay for nothing that others need; what the loader has switched off, the verifier removes.
+//! Each combination has functions of its own, so that frames without tags, nearly all frames, pay for nothing that
+//! others need. The verifier removes all code that the loader has switched off.
 
 use tunnel_ebpf::family::{V4, V6};
 use tunnel_ebpf::pipeline::{self, Path};
@@ -21,14 +21,15 @@ impl Supported for V6 {}
 
 /// Bytes of VLAN tags in a frame.
 pub trait Tags: Copy {
-    /// True if there are none, which is known when the program is compiled.
+    /// True if there are no tags. Known at compile time.
     const NONE: bool;
 
-    /// Their number.
+    /// The number of bytes.
     fn len(self) -> usize;
 }
 
-/// No tags, or one that the kernel keeps beside the frame: where frames with tags are left alone.
+/// No tags in the frame, but possibly one that the kernel keeps beside it. For programs that leave frames with tags
+/// alone.
 #[derive(Clone, Copy)]
 pub struct Untagged;
 
@@ -41,7 +42,7 @@ impl Tags for Untagged {
     }
 }
 
-/// Up to two tags, of so many bytes.
+/// Up to two tags; the number is their length in bytes.
 #[derive(Clone, Copy)]
 pub struct Vlan(pub usize);
 
@@ -68,8 +69,8 @@ pub fn dispatch<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     }
 }
 
-/// The same where frames with tags are handled. Those without take this way too: with both kinds of functions
-/// in a program, the verifier reaches its limit of instructions.
+/// [`dispatch`] for programs that handle frames with tags. Untagged frames take this path too: with both kinds of
+/// functions in a program, the verifier reaches its limit of instructions.
 #[inline(always)]
 fn dispatch_tagged<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     let found = match next(ethertype) {
@@ -102,9 +103,8 @@ fn handle<H: Hook, D: Path, F: Supported, T: Tags>(ctx: &H::Context, tags: T) ->
     verdict::<H, F, T>(packet, D::DIRECTION, outcome)
 }
 
-/// True if the packets of this version of IP are to be handled within the entry point itself: a call
-/// costs some nanoseconds. Only those of IPv4 without tags where there is no IPv6, since the stack
-/// that this takes is missing for the functions of IPv6.
+/// True if the entry point itself handles the packets of this version of IP, since a call costs some nanoseconds.
+/// It does so for IPv4 packets without tags, if IPv6 is unused: the IPv6 functions need the stack that this takes.
 #[inline(always)]
 fn inline_fast_path<F: Supported, T: Tags>() -> bool {
     T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()

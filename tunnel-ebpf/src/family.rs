@@ -18,36 +18,36 @@ pub type Octets<F> = <<F as Family>::Address as Address>::Octets;
 pub trait Family {
     /// Its addresses.
     type Address: Address;
-    /// The header of a packet where it lies.
+    /// The packet's own header, in place.
     type HeaderRef<P: Packet>: Copy;
     /// Its header, without options and extension headers: words as they stand in memory.
     type Header: Copy;
-    /// The part of the header that changes with its addresses: words side by side.
+    /// The part of the header that a change of the addresses changes: adjacent words.
     type NewHeader: Copy;
 
     /// The protocol number of its control messages.
     const ICMP: u8;
     /// True if the sum over a pseudo-header is part of its control messages' checksum.
     const ICMP_HAS_PSEUDO_HEADER: bool;
-    /// True if the kernel drops what it receives from one of its own addresses, on every interface: IPv4's
-    /// does (Linux, net/ipv4/fib_frontend.c, fib_validate_source), IPv6's does not.
+    /// True if the kernel drops packets that arrive, on any interface, from one of its own addresses. True for IPv4
+    /// (Linux, net/ipv4/fib_frontend.c, fib_validate_source), false for IPv6.
     const DROPS_LOCAL_SOURCES: bool;
-    /// True if its header has a checksum, which makes up for what changes in its addresses.
+    /// True if the header has a checksum, which compensates for a change of its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 
     /// The packet's own header, if all of it is there.
     fn header_ref<P: Packet>(packet: &P) -> Option<Self::HeaderRef<P>>;
 
-    /// Its source address; the header need not be valid otherwise.
+    /// The header's source address. The header's other fields may be invalid.
     fn source<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
-    /// Its destination address, in the same way.
+    /// The header's destination address. The header's other fields may be invalid.
     fn destination<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
     /// True if the packet may hold a control message, as far as this header says.
     fn may_hold_icmp<P: Packet>(own: &Self::HeaderRef<P>) -> bool;
 
-    /// All of its words.
+    /// All words of the header.
     fn header<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Header;
 
     /// The quoted header at `offset`.
@@ -63,12 +63,10 @@ pub trait Family {
     /// [`Reason::TooManyHeaders`].
     fn parse<P: Packet>(packet: &P, header: &Self::Header) -> Result<Ip<Self::Address>, Reason>;
 
-    /// The headers of a packet that an ICMP error quotes at `offset`, of which `extent` bytes are
-    /// there.
+    /// The headers of a packet that an ICMP error quotes at `offset`. `extent` bytes of the packet are present.
     ///
-    /// The quote may end anywhere behind the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443
-    /// section 2.4): its payload is what is there of it. Where its own length says that it ends before
-    /// `extent`, padding follows.
+    /// The quote may end anywhere behind the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 section 2.4):
+    /// the payload is the part that is present. If the quoted length ends before `extent`, padding follows.
     ///
     /// # Errors
     /// [`Reason::MalformedQuote`], [`Reason::SourceRouted`] or [`Reason::TooManyHeaders`].
@@ -79,20 +77,20 @@ pub trait Family {
         extent: u32,
     ) -> Result<Ip<Self::Address>, Reason>;
 
-    /// Bytes of the packet that the ICMP error quotes which begins with `message`, as far as the error
-    /// itself says (RFC 4884, section 4); 0 if it does not.
+    /// The length in bytes of the packet that an ICMP error quotes, as stated in the error's first bytes, `message`
+    /// (RFC 4884, section 4); 0 if the error states none.
     fn quote_len(message: [u8; 8]) -> u32;
 
     /// The kind of an ICMP message of this type.
     fn message(message_type: u8) -> Message;
 
-    /// The checksum over a pseudo-header that a protocol has.
+    /// A protocol's checksum over a pseudo-header.
     fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum;
 
-    /// The words of a header with these addresses.
+    /// The [`Self::NewHeader`] of a header with these addresses.
     fn new_header(header: &Self::Header, new: Addresses<Self::Address>) -> Self::NewHeader;
 
-    /// Replaces that part of the packet's own header.
+    /// Writes a [`Self::NewHeader`] to the packet's own header.
     ///
     /// # Errors
     /// If the write is refused.
@@ -102,7 +100,7 @@ pub trait Family {
         header: &Self::NewHeader,
     ) -> Result<(), WriteFailed>;
 
-    /// The same for a quoted header at `offset`.
+    /// Writes a [`Self::NewHeader`] to a quoted header at `offset`.
     ///
     /// # Errors
     /// If the write is refused.

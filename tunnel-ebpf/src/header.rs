@@ -1,4 +1,4 @@
-//! A packet's own IP header: where it lies in memory, or copied from behind the tags of a frame.
+//! A packet's own IP header: in place, or as a copy from behind a frame's tags.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -8,11 +8,11 @@ use tunnel_ebpf::packet::HeaderRef;
 use crate::dispatch::Tags;
 use crate::unaligned;
 
-/// `N` words of a header in a frame with such tags. The verifier follows a place that is known when the
-/// program is loaded, which one behind tags is not.
+/// `N` words of a header in a frame with tags `T`. The verifier can follow an offset that is known at load time;
+/// the offset behind tags is not known then.
 #[derive(Clone, Copy)]
 pub struct Header<T, const N: usize> {
-    /// The words of a frame without tags: all lie within the packet.
+    /// The words in a frame without tags: all lie within the packet.
     place: *mut u32,
     /// The words of all other frames.
     copy: [u32; N],
@@ -32,7 +32,7 @@ impl<T: Tags, const N: usize> Header<T, N> {
         Self { place: ptr::null_mut(), copy, tags: PhantomData }
     }
 
-    /// Replaces words of a frame without tags, from the one with the index `FIRST` on.
+    /// Replaces words of a frame without tags, from index `FIRST` on.
     ///
     /// # Safety
     /// The frame has no tags, and the program may write to it.

@@ -12,7 +12,7 @@ use crate::link::VlanInfo;
 
 /// The differences between tc and XDP.
 pub trait Hook {
-    /// The kernel's argument of a program.
+    /// The kernel's argument to a program.
     type Context: EbpfContext;
     /// A packet behind `T` bytes of tags.
     type Packet<T: Tags>: PacketMut + Copy;
@@ -22,23 +22,23 @@ pub trait Hook {
     /// The verdict that ends a packet.
     const DROP: i32;
 
-    /// The packet of a program.
+    /// The packet in a program's context.
     fn packet<T: Tags>(ctx: &Self::Context, tags: T) -> Self::Packet<T>;
 
-    /// The context that it was made of.
+    /// The context of a packet.
     fn context<T: Tags>(packet: Self::Packet<T>) -> Self::Context;
 
     /// The bytes of the frame, for the log.
     fn len<T: Tags>(packet: Self::Packet<T>) -> u32;
 
-    /// The VLAN of a frame, as far as the kernel keeps its tag beside it.
+    /// The VLAN of the tag that the kernel keeps beside a frame.
     fn outer_vlan(ctx: &Self::Context) -> u32;
 
     /// Finds the IP header of a frame with tags.
     fn behind_tags(ctx: &Self::Context) -> Option<VlanInfo>;
 }
 
-/// The verdict on a packet. One that concerns a peer and is not rewritten is counted, and logged.
+/// The verdict on a packet. Counts and logs a packet that concerns a peer and was not rewritten.
 #[inline(always)]
 pub fn verdict<H: Hook, F: Supported, T: Tags>(
     packet: H::Packet<T>,
@@ -50,8 +50,8 @@ pub fn verdict<H: Hook, F: Supported, T: Tags>(
         Outcome::NotOurs | Outcome::Rewritten { .. } => H::PASS,
         Outcome::NotRewritten(reason) => {
             cold_path();
-            // All that depends on the reason, before the call that follows: old verifiers forget that
-            // it matters (docs/decisions/0017-verifiers-before-6-8.md).
+            // All uses of the reason come before the next call: after it, old verifiers forget that the reason
+            // matters (docs/decisions/0017-verifiers-before-6-8.md).
             let action = not_rewritten::<H, T>(packet, direction, reason);
             F::log(&H::context(packet), &packet, direction, reason, H::len(packet));
             action

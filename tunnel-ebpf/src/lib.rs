@@ -1,7 +1,7 @@
 //! The path of a packet: [`pipeline`], [`parse`], [`decide`], [`rewrite`], and in the binary: count.
 //!
-//! Nothing here touches the kernel: packets and tables are traits, implemented over an skb or an
-//! XDP buffer and BPF maps by the binary, and over slices by the tests.
+//! This library does not touch the kernel. Packets and tables are traits: the binary implements them over an skb or
+//! an XDP buffer and over BPF maps, the tests over slices.
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;

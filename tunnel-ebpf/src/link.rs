@@ -29,7 +29,7 @@ const CUSTOMER_TAG: u16 = EtherType::Ieee8021q as u16;
 /// IEEE 802.1ad: a provider's tag.
 const PROVIDER_TAG: u16 = EtherType::Ieee8021ad as u16;
 
-/// Bytes of a tag: its control information, and the ethertype of what follows.
+/// Bytes of a tag: its control information, and the ethertype of the next header.
 const TAG_LEN: usize = 4;
 /// IEEE 802.1ad: a provider's tag and a customer's.
 const TAGS_MAX: usize = 2;
@@ -45,8 +45,8 @@ pub fn next(ethertype: [u8; 2]) -> NextHeader {
     }
 }
 
-/// In a tag's control information: the VLAN identifier (IEEE 802.1Q, section 9.6). 0 is a tag that tells the
-/// priority alone: the frame belongs to no VLAN.
+/// The VLAN identifier in a tag's control information (IEEE 802.1Q, section 9.6). 0 marks a tag with a priority
+/// alone: the frame belongs to no VLAN.
 const VLAN_ID: u32 = 0x0fff;
 
 /// The VLAN of a frame with one tag that has this control information.
@@ -60,14 +60,14 @@ pub const NO_VLAN: u32 = 0;
 /// A VLAN within another one.
 const NESTED: u32 = u32::MAX;
 
-/// Where a frame has its IP header.
+/// The place of a frame's IP header.
 #[derive(Clone, Copy)]
 pub struct VlanInfo {
-    /// Its version.
+    /// The version of IP.
     pub version: Version,
-    /// Bytes of tags before it; 0 without any.
+    /// Bytes of tags before the IP header; 0 without tags.
     pub tags_len: usize,
-    /// The VLAN that the first tag tells.
+    /// The VLAN in the first tag.
     first_id: u32,
 }
 
@@ -78,7 +78,7 @@ impl VlanInfo {
         Self { version, tags_len: 0, first_id: NO_VLAN }
     }
 
-    /// Follows the tags of a frame; `tag` is the one behind so many bytes of tags.
+    /// Follows the tags of a frame. `tag` reads the tag behind the given number of bytes of tags.
     #[inline(always)]
     pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
         let (mut tags_len, mut first_id) = (0, 0);
@@ -97,7 +97,7 @@ impl VlanInfo {
         None
     }
 
-    /// The VLAN of the frame, which the kernel may keep another tag beside.
+    /// The frame's VLAN. `outer` is the VLAN of a tag that the kernel keeps beside the frame.
     #[inline(always)]
     pub const fn vlan(self, outer: u32) -> u32 {
         match (outer, self.tags_len) {
@@ -107,8 +107,8 @@ impl VlanInfo {
         }
     }
 
-    /// As a number: what a function that the kernel verifies by itself can return. Its ways would
-    /// otherwise be multiplied with those through all that follows.
+    /// The result as a number, which a separately verified function can return. Without such a function, the
+    /// verifier would multiply the paths through it by all paths that follow.
     #[inline(always)]
     pub fn to_bits(found: Option<Self>) -> u64 {
         match found {
@@ -123,7 +123,7 @@ impl VlanInfo {
         }
     }
 
-    /// From [`Self::to_bits`].
+    /// The inverse of [`Self::to_bits`].
     #[inline(always)]
     pub fn from_bits(bits: u64) -> Option<Self> {
         let version = match bits >> 8 & 0xff {

@@ -1,4 +1,4 @@
-//! For `attach --verbose`. The loader sets the level otherwise so that the verifier removes it.
+//! Logging for `attach --verbose`. Otherwise, the loader sets a level with which the verifier removes this code.
 
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::debug;

@@ -85,8 +85,8 @@ pub trait FamilyMaps: Family {
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
-    /// 1 if an address that was not found, given by its long words, is that of a single peer all the same.
-    /// Most that are not are known by the filter.
+    /// 1 if a single peer has `address`, given by its long words, although a lookup did not find it; otherwise 0.
+    /// The filter alone decides for most other addresses.
     fn is_missed(address: [u64; 2]) -> u64;
 
     /// True if there are peers with addresses of this version.
@@ -95,7 +95,7 @@ pub trait FamilyMaps: Family {
     /// True if there are peers that are prefixes.
     fn has_prefixes() -> bool;
 
-    /// This host's private address, where it is guarded; or none.
+    /// This host's guarded private address, or none.
     fn guarded() -> Self::Address;
 }
 

@@ -1,4 +1,4 @@
-//! Single peers whose entries a lookup missed: those whose addresses the filter knows are looked up again.
+//! Single peers whose entries a lookup missed. The programs repeat a lookup if the filter knows the address.
 
 use aya_ebpf::btf_maps::Array;
 use aya_ebpf::macros::btf_map;
@@ -12,15 +12,15 @@ use crate::pinned_maps::PinnedMaps;
 #[btf_map(name = "peer_filter")]
 static PEER_FILTER: Array<u64, WORDS> = Array::new();
 
-/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1), which is verified
-/// once and not for each way on which it is called.
+/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1): the kernel verifies it
+/// once, and not for each path to a call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_missed_v4(first: u64) -> u64 {
     is_missed::<V4>([first, 0])
 }
 
-/// The same of IPv6.
+/// [`FamilyMaps::is_missed`] of IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_missed_v6(first: u64, second: u64) -> u64 {

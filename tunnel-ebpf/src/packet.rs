@@ -10,41 +10,40 @@ use crate::parse::extension::{Chain, walk};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
 
-/// A packet's own IP header of `N` words where it lies, checked to be there whole. A word is read when it is
-/// asked for: most packets of a host are of no peer, and one address tells.
+/// A packet's own IP header of `N` words, in place and checked to be complete. Words are read on demand: most
+/// packets of a host concern no peer, and one address shows that.
 ///
-/// Until something changes where the packet lies in memory, as helpers that write to it may; the verifier
-/// refuses a program that reads on then (kernel/bpf/verifier.c, clear_all_pkt_pointers).
+/// Valid until the packet moves in memory: helpers that write to it may move it. The verifier refuses a program
+/// that reads on then (kernel/bpf/verifier.c, clear_all_pkt_pointers).
 pub trait HeaderRef<const N: usize>: Copy {
-    /// `M` words from the one with the index `FIRST` on, as they stand in memory.
+    /// `M` words from index `FIRST` on, as they stand in memory.
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M];
 }
 
 /// A packet, seen from its network header: all offsets count from there, in bytes.
 ///
-/// Other reads than those of its own header return copies of bytes that were checked to lie within the
-/// packet, or nothing.
+/// A read outside its own header returns a copy of bytes that lie within the packet, or nothing.
 pub trait Packet {
     /// Its own IP header, of `N` words without options.
     type Header<const N: usize>: HeaderRef<N>;
 
-    /// Bytes from the network header to the end of the packet, trailing padding included. Of a packet
-    /// whose header was read, and so is there.
+    /// Bytes from the network header to the end of the packet, trailing padding included. The caller has read the
+    /// packet's header, so that the header is present.
     fn extent(&self) -> u32;
 
     /// The packets and bytes that this packet adds to a counter.
     fn count(&self) -> Count;
 
-    /// True if it becomes several packets on the wire (GSO), or came from several (GRO).
+    /// True if the packet becomes several packets on the wire (GSO), or came from several (GRO).
     fn is_segmented(&self) -> bool;
 
-    /// True if it was forwarded: it came in by an interface.
+    /// True if the packet was forwarded: it came in through an interface.
     fn is_forwarded(&self) -> bool {
         false
     }
 
-    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`,
-    /// this host's and the other's. No where the kernel can't tell.
+    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`, this
+    /// host's and the peer's. False where the kernel can't tell.
     fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         false
     }
@@ -58,8 +57,8 @@ pub trait Packet {
     /// `N` bytes at `offset`.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Walks past the IPv6 extension headers from `start` on, of which `first` is the first one's
-    /// number, within the `available` bytes there.
+    /// Walks past the IPv6 extension headers from `start` on, within the `available` bytes there. `first` is the
+    /// first header's number.
     fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain
     where
         Self: Sized,
@@ -70,7 +69,7 @@ pub trait Packet {
 
 /// A packet that can be changed. A failed call has changed nothing.
 pub trait PacketMut: Packet {
-    /// Replaces `M` words of the packet's own IP header, from the one with the index `FIRST` on.
+    /// Replaces `M` words of the packet's own IP header, from index `FIRST` on.
     ///
     /// # Errors
     /// If the packet can't be made writable.
@@ -80,26 +79,25 @@ pub trait PacketMut: Packet {
         words: &[u32; M],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces `N` words at `offset`. The caller's replacements add up to the same sum.
+    /// Replaces `N` words at `offset`. All replacements of the caller together keep the sum.
     ///
     /// # Errors
-    /// If they do not lie within the packet, or as for [`Self::store_header`].
+    /// If the words do not lie within the packet, or as for [`Self::store_header`].
     fn store_words<const N: usize>(
         &mut self,
         offset: usize,
         words: &[u32; N],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces a checksum at `offset`. The caller's replacements add up to the same sum.
+    /// Replaces a checksum at `offset`. All replacements of the caller together keep the sum.
     ///
     /// # Errors
     /// The same as for [`Self::store_words`].
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
-    /// Mends the checksum at `offset`, which covers a pseudo-header that changed by `delta`
-    /// (see [`crate::checksum::delta`]), as the packet's checksum state asks for. `partial` is the
-    /// folded sum over the pseudo-header before it changed, in network order: the field of a packet that is
-    /// to be summed later holds it.
+    /// Updates the checksum at `offset` by the packet's checksum state. The checksum covers a pseudo-header that
+    /// changed by `delta` (see [`crate::checksum::delta`]). `partial` is the folded sum over the pseudo-header
+    /// before the change, in network order: the field holds this sum until the checksum is completed.
     ///
     /// # Errors
     /// The same as for [`Self::store_words`].
@@ -121,9 +119,9 @@ pub trait PacketMut: Packet {
 pub enum ChecksumKind {
     /// No checksum.
     None,
-    /// One in which zero is a sum like any other.
+    /// A checksum in which zero is an ordinary value.
     Always,
-    /// One in which zero means "not computed": it stays zero, and a computed zero is sent as 0xffff
-    /// (RFC 768, RFC 3828, for IPv6 RFC 6935).
+    /// A checksum in which zero means "not computed": zero stays, and a computed zero becomes 0xffff (RFC 768, RFC
+    /// 3828, for IPv6 RFC 6935).
     Optional,
 }

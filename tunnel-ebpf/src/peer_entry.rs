@@ -1,4 +1,4 @@
-//! A peer's entry in a map: memory that the kernel, the loader and other processors write meanwhile.
+//! A peer's entry in a map: memory that the kernel, the loader and other processors may write at any time.
 
 use core::cell::UnsafeCell;
 use core::hint::cold_path;
@@ -11,24 +11,24 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 use crate::address::Address;
 use crate::conditions::Conditions;
 
-/// A [`Peer`] where it lies. Each read and each write is one access to one field or word.
+/// A [`Peer`] in place. Each read and each write is one access to one field or word.
 #[repr(transparent)]
 pub struct SharedPeer<O>(UnsafeCell<Peer<O>>);
 
 /// Reads a field of a shared peer.
 macro_rules! load {
     ($shared:expr, $field:ident) => {
-        // SAFETY: the pointer is that of a live entry. Volatile: the field may change at any time, and is
-        // made of integers, so that whatever is there is a value.
+        // SAFETY: the pointer is a live entry's. Volatile: the field may change at any time, and is made of
+        // integers, for which every bit pattern is a value.
         unsafe { (&raw const (*$shared.0.get()).$field).read_volatile() }
     };
 }
 
-/// Reads an address of a shared peer: word by word, where a read of its octets would be one of each.
+/// Reads an address of a shared peer word by word; a read of its octets would be one access per byte.
 macro_rules! load_address {
     ($shared:expr, $field:ident) => {
-        // SAFETY: the pointer is that of a live entry, whose addresses lie at multiples of 4 bytes, as
-        // tunnel-common asserts.
+        // SAFETY: the pointer is a live entry's. Its addresses lie at multiples of 4 bytes, as tunnel-common
+        // asserts.
         unsafe { A::load(&raw const (*$shared.0.get()).$field) }
     };
 }
@@ -45,7 +45,7 @@ impl<O> SharedPeer<O> {
     /// The entry at `place`.
     ///
     /// # Safety
-    /// An entry stays there for as long as `'a`. It may change, and become that of another key.
+    /// An entry stays there for as long as `'a`. It may change, and may become another key's.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn at<'a>(place: *mut Peer<O>) -> &'a Self {
@@ -63,12 +63,12 @@ impl<O> SharedPeer<O> {
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
 
-    /// `direct`, `replies_native`, `public_flows` and `bypass`, in this order, in one word: of most peers all
-    /// are 0.
+    /// `direct`, `replies_native`, `public_flows` and `bypass`, in this order, in one word. All are 0 for most
+    /// peers.
     #[must_use]
     #[inline(always)]
     pub fn conditions(&self) -> u32 {
-        // SAFETY: the four stand side by side where an u32 may, as tunnel-common asserts.
+        // SAFETY: the four fields are adjacent and aligned for a u32, as tunnel-common asserts.
         unsafe { self.0.get().byte_add(offset_of!(Peer<O>, direct)).cast::<u32>().read_volatile() }
     }
 
@@ -78,7 +78,7 @@ impl<O> SharedPeer<O> {
         store!(self, public_flows, 1);
     }
 
-    /// Notes from which of this host's underlay addresses packets to the peer leave.
+    /// Sets the source of packets to the peer: this host's former underlay address or its current one.
     #[inline(always)]
     pub fn set_use_former_source(&self, uses_former: bool) {
         store!(self, use_former_source, u8::from(uses_former));
@@ -90,7 +90,7 @@ impl<O> SharedPeer<O> {
         store!(self, awaited, 0);
     }
 
-    /// Notes whether packets to the peer leave as they are.
+    /// Notes if packets to the peer leave unchanged.
     #[inline(always)]
     pub fn set_replies_native(&self, is_native: bool) {
         store!(self, replies_native, u8::from(is_native));
@@ -105,13 +105,13 @@ impl<O> SharedPeer<O> {
 
 /// In place of a role: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: each look found an entry that had become another key's.
+/// In place of a role: each lookup found an entry that had become another key's.
 const CONTENDED: u8 = u8::MAX;
 
-/// The find under an address: an entry, or none.
+/// The result of a lookup by address: an entry, or none.
 ///
-/// One struct whose fields are all set, whatever was found: of an enum, the optimiser copies fields that a
-/// branch left unset, and the verifier refuses that.
+/// A struct whose fields are always set: from an enum, the optimiser copies fields that a branch left unset, and
+/// the verifier refuses that.
 pub struct PeerLookup<'a, A: Address>(PeerEntry<'a, A>);
 
 impl<'a, A: Address> PeerLookup<'a, A> {
@@ -138,8 +138,8 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry of a single `address`, which a look found: `shared`. The kernel may give it to another key at any
-    /// moment; `again` is the second look then.
+    /// The entry `shared` that a lookup of a single `address` found. The kernel may give the entry to another key
+    /// at any moment: `again` is the second lookup in that case.
     ///
     /// # Safety
     /// Entries lie at multiples of 8 bytes.
@@ -198,7 +198,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self { place, role, counterpart, lifetime }
     }
 
-    /// The entry of a single `address`, if it is still that.
+    /// The entry of a single `address`, if it still belongs to that address.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -213,7 +213,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self::of(shared, role, counterpart)
     }
 
-    /// The entry of a prefix. The kernel keeps those of a trie for as long as a program may hold them
+    /// The entry of a prefix. The kernel keeps the entries of a trie for as long as a program may hold them
     /// (Linux, kernel/bpf/lpm_trie.c, trie_update_elem: kfree_rcu; since 6.14 bpf_mem_cache_free_rcu).
     #[inline(always)]
     fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
@@ -225,11 +225,11 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self::of(shared, role, counterpart)
     }
 
-    /// The entry where it lies, to note something in.
+    /// The entry in place, to write notes to.
     #[must_use]
     #[inline(always)]
     pub const fn shared(&self) -> &'a SharedPeer<A::Octets> {
-        // SAFETY: only an entry that was found is handed out, and it stays where it is.
+        // SAFETY: callers only get an entry that was found, and the entry stays in place.
         unsafe { &*self.place }
     }
 
@@ -240,7 +240,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         self.role
     }
 
-    /// The peer's other address: the public one under the private, the private one under a public. Of a
+    /// The peer's other address: the public address in an entry under the private one, and vice versa. For a
     /// prefix, its first address.
     #[must_use]
     #[inline(always)]
@@ -276,21 +276,21 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         load!(self.shared(), length)
     }
 
-    /// Packets to the peer leave from this host's former underlay address.
+    /// True if packets to the peer leave from this host's former underlay address.
     #[must_use]
     #[inline(always)]
     pub fn uses_former_source(&self) -> bool {
         load!(self.shared(), use_former_source) == 1
     }
 
-    /// The peer has not shown yet that it holds the entry's pair of addresses.
+    /// True if the peer has not yet shown that it holds the entry's pair of addresses.
     #[must_use]
     #[inline(always)]
     pub fn is_awaited(&self) -> bool {
         load!(self.shared(), awaited) == 1
     }
 
-    /// The entry is still that of the single `address`, under which it was found.
+    /// True if the entry still belongs to the single `address` under which it was found.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -302,8 +302,9 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         is_its
     }
 
-    /// The entry of the peer's private address by which packets to it go between the pair of addresses of this one,
-    /// found under its single public `address`. Of the peer, if the entry is still that of `address` afterwards.
+    /// A new entry for the peer's private address, with which packets to the peer go between this entry's pair of
+    /// addresses. `address` is the single public address of this entry. The result is valid if this entry still
+    /// belongs to `address` afterwards.
     #[must_use]
     #[inline(always)]
     pub fn agreed(&self, address: A) -> Peer<A::Octets> {

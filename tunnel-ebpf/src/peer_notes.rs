@@ -1,5 +1,4 @@
-//! Notes of the programs in peers' entries. Functions of the programs with a stack frame of their own, as in
-//! [`crate::maps`].
+//! The programs' notes in peers' entries. Each function has a stack frame of its own, as in [`crate::pinned_maps`].
 
 use aya_ebpf::bindings::BPF_EXIST;
 use tunnel_common::peers::{PeerKey, ROLE_PUBLIC};
@@ -14,7 +13,7 @@ use crate::pinned_maps::PinnedMaps;
 #[inline(never)]
 pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The loader's 0 of a replaced entry is put right by the flow's next packet.
+        // If the loader replaces the entry with a 0 in this field, the flow's next packet sets it again.
         peer.set_public_flows();
     }
 }
@@ -23,18 +22,18 @@ pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
 #[inline(never)]
 pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet puts right what a race leaves wrong.
+        // The next packet corrects the result of a race.
         peer.set_use_former_source(uses_former);
     }
 }
 
-/// [`tunnel_ebpf::tables::Tables::note_shown`]. The loader finds an entry that it replaces meanwhile awaited at its next
-/// look.
+/// [`tunnel_ebpf::tables::Tables::note_shown`]. If the loader replaces the entry meanwhile, its next look finds the
+/// entry still awaited.
 #[inline(never)]
 pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     let address = F::Address::from_octets(*public);
     let Some(shared) = PinnedMaps::<F>::single(address) else { return false };
-    // SAFETY: as in [`PinnedMaps`], of all entries.
+    // SAFETY: all entries are aligned, as in [`PinnedMaps`].
     let lookup = unsafe { PeerLookup::single(address, shared, || None) };
     let Ok(Some(shown)) = lookup.found() else { return false };
     if shown.role() != ROLE_PUBLIC {
@@ -62,7 +61,7 @@ pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
 #[inline(never)]
 pub fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet puts right what a race leaves wrong.
+        // The next packet corrects the result of a race.
         peer.set_replies_native(is_native);
     }
 }

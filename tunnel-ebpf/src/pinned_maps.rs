@@ -38,8 +38,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Self(core::marker::PhantomData)
     }
 
-    /// The single peer that has `address`, as far as the map says: the kernel may give the entry to another
-    /// key at any moment.
+    /// The single peer under `address` in the map. The kernel may give the entry to another key at any moment.
     #[inline(always)]
     pub fn single(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         let place = F::PEERS.get_ptr_mut(PeerKey { address: address.octets() })?;
@@ -47,7 +46,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Some(unsafe { SharedPeer::at(place) })
     }
 
-    /// The peer that has `address`; `again` is the second look at the entry of a single one.
+    /// The peer that has `address`. `again` is the second lookup of a single peer's entry.
     #[inline(always)]
     fn look_up(
         address: F::Address,
@@ -64,7 +63,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         unsafe { PeerLookup::single(address, single, again) }
     }
 
-    /// The entry that [`Tables::peer`] finds, to note something in.
+    /// The entry that [`Tables::peer`] finds, to write notes to.
     #[inline(always)]
     pub fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         if let Some(peer) = Self::single(address) {
@@ -77,18 +76,18 @@ impl<F: FamilyMaps> PinnedMaps<F> {
     }
 }
 
-// The functions below have a stack frame of their own: the decisions ask for
-// them in several places, and have 512 bytes for all that they keep.
+// The functions below have a stack frame of their own: the decisions call them in several places, and have 512
+// bytes of stack in all.
 
-/// The peer that is the longest prefix of `address`; none where a single peer's entry was missed.
+/// The peer with the longest prefix of `address`. None if the lookup missed a single peer's entry.
 #[inline(never)]
 fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
     if F::is_missed(F::Address::from_octets(*address).long_words()) == 1 {
         return None;
     }
     let key = Key::new(u32::from(F::Address::BITS), *address);
-    // SAFETY: the map is one, and the key is its key. By the helper itself, since the map's own method gives
-    // a reference, through which nothing may be written.
+    // SAFETY: the pointers are a map and a key of it. The helper is called directly, since the map's own method
+    // returns a reference that permits no writes.
     let place = unsafe {
         bpf_map_lookup_elem(ptr::from_ref(F::PREFIXES).cast_mut().cast(), (&raw const key).cast())
     };
@@ -96,7 +95,7 @@ fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedP
     (!place.is_null()).then(|| unsafe { SharedPeer::at(place.cast()) })
 }
 
-/// [`PinnedMaps::single`], where few packets come.
+/// [`PinnedMaps::single`] for rare packets.
 #[inline(never)]
 fn single_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
     PinnedMaps::<F>::single(*address)
@@ -108,7 +107,7 @@ fn conditions<F: FamilyMaps>(address: &Octets<F>) -> u32 {
     PinnedMaps::<F>::noted(F::Address::from_octets(*address)).map_or(0, SharedPeer::conditions)
 }
 
-/// The longest range of this host's own that holds `address`.
+/// This host's own range with the longest prefix of `address`.
 #[inline(never)]
 fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange<Octets<F>>> {
     F::LOCAL.get(&Key::new(u32::from(F::Address::BITS), *address))
@@ -122,15 +121,15 @@ fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
     let tag = flow_tag::<F::Address>(flow);
     let state = FlowState { last_sent, action, reserved: [0; 3], tag };
     match F::FLOWS.get_ptr_mut(flow) {
-        // SAFETY: the entry stays allocated while the map is there; the writes are volatile, since others
-        // write it too. Where it is another flow's by now, that one's action no longer has its tag.
+        // SAFETY: the entry stays allocated while the map is there. The writes are volatile, since others write it
+        // too. If the entry is another flow's by now, the new tag does not match that flow.
         Some(place) => unsafe {
             let [time, decision] = words(state);
             let place = place.cast::<u64>();
             place.write_volatile(time);
             place.add(1).write_volatile(decision);
         },
-        // Full tables forget their oldest flow: nothing to do about a failure.
+        // A full table forgets its oldest flow. There is no remedy for a failure.
         None => {
             let _ = F::FLOWS.insert(flow, state, BPF_ANY.into());
         }
@@ -143,7 +142,7 @@ const fn words(state: FlowState) -> [u64; 2] {
     unsafe { core::mem::transmute(state) }
 }
 
-/// Back from [`words`].
+/// The inverse of [`words`].
 const fn state(words: [u64; 2]) -> FlowState {
     // SAFETY: as above.
     unsafe { core::mem::transmute(words) }

@@ -1,7 +1,7 @@
 //! The steps of a packet through the decisions: the same at tc, at XDP and in the tests on the host.
 //!
-//! Most steps are functions of their own, since together they take more than a program's 512 bytes of stack. What
-//! goes from one step of an ICMP error to the next lies in a frame of its own, which other packets do without.
+//! Most steps are functions of their own, since together they take more than a program's 512 bytes of stack. The
+//! data between the steps of an ICMP error lies in a separate stack frame, which other packets do without.
 
 use core::cell::RefCell;
 
@@ -14,18 +14,18 @@ use crate::packet::{Packet, PacketMut};
 use crate::shared_packet::SharedPacket;
 use crate::tables::Tables;
 
-/// One of the two ways of packets, and the decisions on it.
+/// One of the two directions of packets, and its decisions.
 pub trait Path {
     /// Its direction.
     const DIRECTION: Direction;
 
-    /// Handles a packet, but for an ICMP error.
+    /// Handles a packet. A later step handles an ICMP error.
     fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step;
 
-    /// Goes on with a packet of an address that no peer was found under.
+    /// Continues with a packet whose address has no peer.
     fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step;
 
-    /// Goes on with what may be an ICMP error, and fills in `new` for one of a peer's.
+    /// Continues with a possible ICMP error, and fills in `new` if the error concerns a peer.
     fn icmp_error<F: Family, P: Packet, T: Tables<F::Address>>(
         packet: &P,
         tables: &T,
@@ -85,7 +85,7 @@ impl Path for Ingress {
     }
 }
 
-/// Handles a packet in all its steps. The first one runs within the caller if `is_inline`: a call costs some
+/// Handles a packet in all its steps. The first step runs within the caller if `is_inline`: a call costs some
 /// nanoseconds.
 #[inline(always)]
 pub fn handle<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
@@ -113,7 +113,7 @@ pub fn handle<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address> + C
     outcome(step)
 }
 
-/// The same for a packet that can't be copied: the tests on the host.
+/// [`handle`] for a packet that can't be copied, in the tests on the host.
 pub fn handle_in_place<F: Family, P: PacketMut, T: Tables<F::Address> + Copy>(
     direction: Direction,
     packet: &mut P,

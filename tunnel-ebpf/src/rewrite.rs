@@ -8,33 +8,33 @@ use crate::packet::{ChecksumKind, PacketMut, WriteFailed};
 pub struct NewPacket<H> {
     /// Its new header.
     pub header: H,
-    /// Where the checksum over the pseudo-header stands, if there is one.
+    /// The offset of the checksum over the pseudo-header, if there is one.
     pub checksum_offset: usize,
-    /// Its kind: none, or the meaning of zero in it.
+    /// The checksum's kind: none, or the meaning of zero in it.
     pub checksum_kind: ChecksumKind,
-    /// By how much the addresses, and with them the pseudo-header, change.
+    /// The change of the addresses' sum, and so of the pseudo-header's.
     pub delta: u32,
-    /// Where zero means that there is none, the folded sum over the pseudo-header before it changes.
+    /// For [`ChecksumKind::Optional`], the folded sum over the pseudo-header before the change.
     pub partial: [u8; 2],
 }
 
 /// The changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewQuote<H> {
-    /// Where the quoted packet starts.
+    /// The quoted packet's offset.
     pub offset: usize,
     /// Its new header.
     pub header: H,
-    /// Its transport checksum and that of the ICMP message, which makes up for all that changes. A
-    /// quote without a transport checksum has the latter twice: a value that is always whole, and
-    /// not an option, since the verifier refuses to copy fields that a branch left unset.
+    /// The quoted transport checksum and the ICMP checksum, which compensates for all changes. A quote without a
+    /// transport checksum has the ICMP checksum twice: both elements are always set, since the verifier refuses to
+    /// copy fields that a branch left unset.
     pub checksums: [NewChecksum; 2],
 }
 
 /// A checksum's place and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewChecksum {
-    /// From the start of the packet.
+    /// The offset from the start of the packet.
     pub offset: usize,
     /// The value to store.
     pub checksum: [u8; 2],
@@ -43,7 +43,7 @@ pub struct NewChecksum {
 /// Writes the new addresses and updates the checksums over them.
 ///
 /// # Errors
-/// When a write is refused. Earlier ones may have been made: the packet must be dropped.
+/// If the kernel refuses a write. Earlier writes may have succeeded: the caller must drop the packet.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut>(
     packet: &mut P,
@@ -61,8 +61,8 @@ pub fn packet<F: Family, P: PacketMut>(
     packet.update_l4_checksum(checksum_offset, delta, checksum_kind, partial)
 }
 
-/// Writes the new header of an ICMP error, and to the packet that it quotes. The sum over all of
-/// it stays the same: the ICMP checksum makes up for what no IPv4 header checksum does.
+/// Writes the new headers of an ICMP error and of its quote, and their checksums. The sum over the packet stays the
+/// same: the ICMP checksum compensates for all changes that no IPv4 header checksum compensates for.
 ///
 /// # Errors
 /// The same as for [`packet`].

@@ -3,8 +3,7 @@
 use crate::link::NO_VLAN;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
 
-/// The values that stand in the object, for who loads it without setting them: Ethernet and both
-/// versions of IP.
+/// The object's defaults, for a loader that does not set them: Ethernet and both versions of IP.
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
     link_header_len: ETHERNET_HEADER_LEN,
@@ -22,8 +21,8 @@ static SETTINGS: Settings = Settings {
     guarded_v6: [0; 16],
 };
 
-/// A constant to the verifier, which removes what depends on a switch that is off: it is in a frozen
-/// map (Linux 5.5, kernel/bpf/verifier.c, bpf_map_direct_read, commit a23740ec43ba).
+/// Reads a setting. It is a constant to the verifier, which removes all code behind a switch that is off: the
+/// settings are in a frozen map (Linux 5.5, kernel/bpf/verifier.c, bpf_map_direct_read, commit a23740ec43ba).
 macro_rules! setting {
     ($field:ident) => {
         // SAFETY: it is initialised and never written to by a program. Volatile, since the loader
@@ -35,7 +34,7 @@ macro_rules! setting {
 /// A word of a guarded address, as it stands in memory.
 macro_rules! guarded {
     ($field:ident, $word:literal) => {
-        // SAFETY: the field is initialised, holds that many words, and lies where an u32 may.
+        // SAFETY: the field is initialised, holds that many words, and is aligned for a u32.
         unsafe { (&raw const SETTINGS.$field).cast::<u32>().add($word).read_volatile() }
     };
 }
@@ -56,7 +55,7 @@ pub fn handles(vlan: u32) -> bool {
     }
 }
 
-/// Frames may have tags that are looked at.
+/// True if the programs handle frames with tags.
 #[inline(always)]
 pub fn has_vlan() -> bool {
     setting!(link_header_len) == ETHERNET_HEADER_LEN && setting!(vlan) != VLAN_NONE
@@ -68,7 +67,7 @@ pub fn guarded_v4() -> [u32; 1] {
     [guarded!(guarded_v4, 0)]
 }
 
-/// The same for IPv6.
+/// This host's private IPv6 address, which no packet from outside has; 0 if none is guarded.
 #[inline(always)]
 pub fn guarded_v6() -> [u32; 4] {
     [

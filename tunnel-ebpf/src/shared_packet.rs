@@ -1,5 +1,5 @@
-//! A packet that can't be copied, for the pipeline, which hands packets from step to step by value: what the tests on
-//! the host and a search hold in a vector.
+//! A packet that can't be copied. The pipeline hands packets from step to step by value, and the tests on the host
+//! hold their packets in a vector.
 
 use core::cell::RefCell;
 

@@ -1,5 +1,5 @@
-//! A socket buffer as a packet: direct access to the IP header of an untagged frame, which every
-//! packet pays for, and the kernel's helpers for what lies at offsets that only the packet knows.
+//! A socket buffer as a packet. The IP header of an untagged frame, a cost of every packet, has direct access; the
+//! kernel's helpers serve offsets that depend on the packet.
 
 use core::hint::cold_path;
 use core::mem::{MaybeUninit, offset_of};
@@ -48,7 +48,7 @@ pub fn behind_tags(ctx: &TcContext) -> Option<VlanInfo> {
 /// A packet that tc hands to a program.
 #[derive(Clone, Copy)]
 pub struct Skb<T> {
-    /// And not a reference to a TcContext, which would have to lie in memory.
+    /// A pointer instead of a reference to a TcContext, which would have to lie in memory.
     skb: *mut __sk_buff,
     tags: T,
 }
@@ -60,7 +60,7 @@ impl<T: Tags> Skb<T> {
         Self { skb: ctx.skb.skb, tags }
     }
 
-    /// The context that it was made of.
+    /// The context of the packet.
     #[inline(always)]
     pub const fn context(&self) -> TcContext {
         TcContext::new(self.skb)
@@ -74,8 +74,8 @@ impl<T: Tags> Skb<T> {
     /// A pointer to a `V` in the IP header of a frame without tags, if the linear part holds all of
     /// it.
     ///
-    /// Only for offsets that are known when the program is loaded: with others, LLVM may add them up
-    /// in another order than the check did, and the verifier does not follow.
+    /// Only for offsets that are known at load time: LLVM may add up others in a different order than the check
+    /// did, and the verifier does not follow.
     #[inline(always)]
     fn pointer<V>(&self, offset: usize) -> Option<*mut V> {
         // SAFETY: these are the bounds.
@@ -105,19 +105,19 @@ impl<T: Tags> Skb<T> {
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
-    /// Replaces what is made of bytes or words at `offset` from the network header on.
+    /// Replaces a `V` of bytes or words at `offset` from the network header on.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
-        // No flags: as the sum over all stores is the same, so is that of a CHECKSUM_COMPLETE skb.
+        // No flags: all stores together keep the sum, and so the sum of a CHECKSUM_COMPLETE skb.
         self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
 
-    /// A checksum field that is updated as the kernel knows the skb's state: PARTIAL holds the sum of the
-    /// pseudo-header and not its complement, and COMPLETE has a sum over the packet that must follow
-    /// (Linux, net/core/utils.c, inet_proto_csum_replace_by_diff).
+    /// Updates a checksum field by the skb's state, which the kernel knows. With PARTIAL, the field holds the sum
+    /// of the pseudo-header and not its complement; with COMPLETE, a sum over the packet must follow (Linux,
+    /// net/core/utils.c, inet_proto_csum_replace_by_diff).
     #[inline(always)]
     fn update_by_state(&self, offset: usize, delta: u32, flags: u32) -> Result<(), WriteFailed> {
-        // From 0 to a delta, with a size of 0 in the flags: the helper adds it as it is.
+        // A change from 0 to `delta`, with a size of 0 in the flags: the helper adds `delta` unchanged.
         let flags = u64::from(BPF_F_PSEUDO_HDR | flags);
         self.context()
             .l4_csum_replace(self.network() + offset, 0, u64::from(delta), flags)
@@ -134,7 +134,7 @@ impl<T: Tags> Skb<T> {
             _ => None,
         };
         match usual {
-            // SAFETY: the pointer is only there if all of it lies within the packet.
+            // SAFETY: a pointer exists only if the whole field lies within the packet.
             Some(place) => Some(unsafe { *place }),
             None => {
                 cold_path();
@@ -144,8 +144,8 @@ impl<T: Tags> Skb<T> {
     }
 }
 
-/// Where UDP has its checksum behind a header without options, from the network header on: in nearly all
-/// datagrams. At offsets that are known, it takes no helper to load.
+/// The offset of UDP's checksum from the network header, behind a header without options: nearly all datagrams have
+/// it there. At a known offset, a load takes no helper.
 const USUAL_IN_V4: usize = Ipv4Hdr::LEN + offset_of!(UdpHdr, check);
 const USUAL_IN_V6: usize = Ipv6Hdr::LEN + offset_of!(UdpHdr, check);
 
@@ -172,8 +172,8 @@ impl<T: Tags> Packet for Skb<T> {
         Count { packets, bytes: u64::from(self.context().len()) }
     }
 
-    /// By the size of a segment: those who hand a packet to the kernel by a tap or virtio leave the number of
-    /// segments to it (Linux, include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
+    /// Checks the segment size: senders through a tap or virtio leave the number of segments to the kernel (Linux,
+    /// include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
     #[inline(always)]
     fn is_segmented(&self) -> bool {
         // SAFETY: as above.
@@ -200,7 +200,7 @@ impl<T: Tags> Packet for Skb<T> {
             return Some(Header::at(header));
         }
         cold_path();
-        // A failure is found by the next look.
+        // The next check detects a failure.
         let _ = self.context().pull_data((link_header_len() + size_of::<[u32; N]>()) as u32);
         self.pointer(0).map(Header::at)
     }
@@ -215,8 +215,8 @@ impl<T: Tags> Packet for Skb<T> {
         self.load(offset)
     }
 
-    /// Through a function that the kernel verifies by itself: the ways through the walk would
-    /// otherwise be multiplied with those through all that follows.
+    /// Calls a separately verified function. Otherwise, the verifier would multiply the paths through the walk by
+    /// all paths that follow.
     #[inline(always)]
     fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
         let (tags_len, start) = (self.tags.len() as u32, start as u32);
@@ -234,8 +234,7 @@ extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
     VlanInfo::to_bits(VlanInfo::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
 }
 
-/// The number of packets in a segmented one that the kernel has not counted. A global function, as
-/// above.
+/// The number of segments in a packet, where the kernel has not counted them. A global function, as above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn skb_segments(ctx: *mut __sk_buff, tags_len: u32) -> u32 {
@@ -255,7 +254,7 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    // From the first extension header on: one offset takes less stack than two.
+    // The offset counts from the first extension header: one offset takes less stack than two.
     let packet = Skb::new(&TcContext::new(ctx), Vlan((tags_len + start) as usize));
     walk(&packet, 0, first as u8, available).to_bits()
 }
@@ -310,16 +309,16 @@ impl<T: Tags> PacketMut for Skb<T> {
             OptionalField::Partial => update_partial(field, delta),
             OptionalField::Whole => update_optional(field, delta),
         };
-        // The sum of a CHECKSUM_COMPLETE skb follows by the flag.
+        // The flag updates the sum of a CHECKSUM_COMPLETE skb.
         self.context()
             .store(self.network() + offset, &new, BPF_F_RECOMPUTE_CSUM.into())
             .map_err(|_| WriteFailed)
     }
 
-    /// For CHECKSUM_COMPLETE, where [`Self::update_l4_checksum`] takes the change of the
-    /// transport checksum from the sum over the packet, as IPv4 wants it. With the change of the
-    /// addresses added here, the sum is right for IPv6 too, on kernels with and without BPF_F_IPV6
-    /// (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
+    /// For CHECKSUM_COMPLETE: [`Self::update_l4_checksum`] subtracts the change of the transport checksum from the
+    /// sum over the packet, as IPv4 needs it. This adds the change of the addresses. The sum is then right for IPv6
+    /// too, on kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a
+    /// checksum.
     #[inline(always)]
     fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.

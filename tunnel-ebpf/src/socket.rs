@@ -1,4 +1,4 @@
-//! Sockets of this host, asked for by their two ends.
+//! Sockets of this host, looked up by their two ends.
 
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_CURRENT_NETNS, BPF_TCP_LISTEN, bpf_sock, bpf_sock_tuple,
@@ -9,15 +9,16 @@ use tunnel_ebpf::address::{Address, Addresses};
 use tunnel_ebpf::parse::transport::TCP;
 
 const V4_BITS: u8 = 32;
-/// Bytes of a tuple of IPv4, and of IPv6.
+/// Bytes of a socket tuple of IPv4, and of IPv6.
 const V4_LEN: u32 = 12;
 const V6_LEN: u32 = 36;
 
-/// True if a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound
-/// to exactly the local one. A socket that is bound to all addresses counts as none: whoever sends from another
-/// address of this host may own it.
+/// True if a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound to
+/// exactly the local one. A socket that is bound to all addresses does not count: the sender, which uses another
+/// address of this host, may own it.
 ///
-/// The connection does not count where the packet's own socket has that local address: the packet is of such a connection, and
+/// The connection does not count if the packet's own socket has that local address. The packet then belongs to such
+/// a connection, and address translation (iptables) has given it public addresses.
 /// address translation (iptables) has made it one between public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
@@ -31,7 +32,7 @@ pub fn is_there<A: Address>(
     let mut tuple = [0_u32; 9];
     let ([r0, r1], [l0, l1]) = (flow.peer_port, flow.local_port);
     let ports = u32::from_ne_bytes([r0, r1, l0, l1]);
-    // As a packet to the socket has them: from the remote end to the local one.
+    // The order in a packet to the socket: from the remote end to the local one.
     ends.destination.write_to(&mut tuple, 0);
     let len = if A::BITS == V4_BITS {
         ends.source.write_to(&mut tuple, 1);
@@ -45,7 +46,7 @@ pub fn is_there<A: Address>(
     let is_tcp = flow.protocol == TCP;
     let place = (&raw mut tuple).cast::<bpf_sock_tuple>();
     let namespace = BPF_F_CURRENT_NETNS as u64;
-    // A TCP connection in TIME_WAIT, or one that is still opening, has no socket to these helpers.
+    // These helpers find no socket for a TCP connection in TIME_WAIT, or for one that is still opening.
     // SAFETY: the tuple lies on the stack, whole; the context is a valid `__sk_buff`.
     let socket = unsafe {
         if is_tcp {
@@ -64,7 +65,7 @@ pub fn is_there<A: Address>(
     is_taken
 }
 
-/// True if the socket that the packet is from has this address.
+/// True if the packet's own socket has this address.
 #[inline(always)]
 fn is_sent_from<A: Address>(skb: *mut __sk_buff, local: A) -> bool {
     // SAFETY: the context is a valid `__sk_buff`. The kernel turns the read into one of `skb->sk`, which the

@@ -13,22 +13,21 @@ use crate::peer_entry::{PeerEntry, PeerLookup};
 /// The peers, this host, and the flows in which its public address is an end point, in one version
 /// of IP.
 pub trait Tables<A: Address> {
-    /// The peer that `address` is a private or public address of: a single one, or else the longest
-    /// prefix.
+    /// The peer with the private or public address `address`: a single peer, or else the longest prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
-    /// The same where few packets come, without a second look at an entry that became another key's: each look
-    /// multiplies the ways on which the verifier goes.
+    /// [`Self::peer`] for rare packets, without a second look at an entry that became another key's: each look
+    /// multiplies the verifier's paths.
     fn peer_once(&self, address: A) -> PeerLookup<'_, A> {
         self.peer(address)
     }
 
-    /// A single peer has `address` all the same, although the lookup found none: it may miss an entry that is
-    /// replaced at that moment.
+    /// True if a single peer has `address` although the lookup found none: a lookup may miss an entry during its
+    /// replacement.
     fn is_missed(&self, address: A) -> bool;
 
-    /// The conditions of the peer that `address` is an address of, looked up anew: those that were read with an
-    /// entry may be those of the key that it went to. None where it is contended.
+    /// The conditions of the peer with `address`, looked up anew: the kernel may have given the entry to another
+    /// key meanwhile. No conditions if the entry is contended.
     fn conditions(&self, address: A) -> Conditions;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
@@ -43,20 +42,20 @@ pub trait Tables<A: Address> {
     /// True if this host has an underlay address from before it moved.
     fn has_moved(&self) -> bool;
 
-    /// The longest range of this host's own that holds `address`. Only asked on a gateway, and on a
-    /// host that has moved.
+    /// This host's own range with the longest prefix of `address`. Only for a gateway, and for a host that has
+    /// moved.
     fn local_range(&self, address: A) -> Option<&LocalRange<A::Octets>>;
 
-    /// This host's private address, where no packet from outside may have it; or none.
+    /// This host's guarded private address, which no packet from outside may have; or none.
     fn guarded(&self) -> A;
 
-    /// True if there is such a bypass rule.
+    /// True if `rule` is a bypass rule.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
-    /// True if the time is over in which packets from a former address of the peer are accepted.
+    /// True if a peer's former address has drained: packets from it are no longer accepted.
     fn has_drained(&self, former: &PeerEntry<'_, A>) -> bool;
 
-    /// True if the grace period of a peer that has one goes on. Ends it when its time is over.
+    /// True if the peer's grace period goes on. Ends a period whose time is over.
     fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
     /// Notes in the peer's entries under both its addresses whether its packets arrive native.
@@ -66,22 +65,22 @@ pub trait Tables<A: Address> {
     /// current underlay address.
     fn set_use_former_source(&self, private: A, public: A, uses_former: bool);
 
-    /// The peer that has the single public address `public` has shown that it holds the pair of addresses of the
-    /// entry there: from now on, packets to it go between them. If the peer sends between them, it is awaited no
-    /// longer. False if the entry could not be written.
+    /// Notes that the peer with the single public address `public` has shown that it holds the entry's pair of
+    /// addresses: from now on, packets to the peer go between them. If the peer sends between them, it is no longer
+    /// awaited. False if the entry could not be written.
     fn note_shown(&self, public: A, peer_sends: bool) -> bool;
 
-    /// Notes in the peer's entries under both its addresses that there are such flows with it.
+    /// Notes in the peer's entries under both its addresses that there are flows with public addresses.
     fn set_public_flows(&self, private: A, public: A);
 
-    /// Remembers that this host has sent a packet of `flow` just now, or has seen the first fragment
-    /// of a datagram, and how the ones that belong to it are treated.
+    /// Remembers the action for packets of `flow`: this host has just sent a packet of it, or has seen the first
+    /// fragment of a datagram.
     fn insert_flow(&self, flow: &Flow<A::Octets>, action: FlowAction);
 
     /// Forgets `flow`.
     fn delete_flow(&self, flow: &Flow<A::Octets>);
 
-    /// The action for packets of `flow`, if it was inserted lately enough for its protocol.
+    /// The action for packets of `flow`, if the lifetime for its protocol is not over.
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
@@ -97,7 +96,7 @@ pub enum FlowAction {
 }
 
 impl FlowAction {
-    /// As the map holds it.
+    /// The map's code of the action.
     #[must_use]
     #[inline(always)]
     pub const fn code(self) -> u8 {
@@ -108,7 +107,7 @@ impl FlowAction {
         }
     }
 
-    /// From the map.
+    /// The action with the map's code.
     #[must_use]
     #[inline(always)]
     pub const fn from_code(code: u8) -> Option<Self> {
@@ -121,14 +120,13 @@ impl FlowAction {
     }
 }
 
-/// A number that stands for `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`]. Never
-/// [`NO_TAG`].
+/// A hash of `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`]. Never [`NO_TAG`].
 #[must_use]
 #[inline(always)]
 pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     let [[l0, l1], [p0, p1]] = [flow.local_port, flow.peer_port];
     let rest = u64::from_ne_bytes([l0, l1, p0, p1, flow.protocol, flow.kind, 0, 0]);
-    // Odd numbers without a pattern, one for each part, so that parts that change places make another.
+    // Odd multipliers without a pattern, one for each part: swapped parts give another tag.
     let (local, peer) = (A::from_octets(flow.local).sum(), A::from_octets(flow.peer).sum());
     let mixed = local.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ peer.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
@@ -139,7 +137,7 @@ pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
 /// The tag of an entry that programs of ABI 2 wrote, into a map that both versions share during an upgrade.
 pub const NO_TAG: u32 = 0;
 
-/// The entry under the key `flow`, which has this tag, is the flow's own.
+/// True if an entry with this tag under the key `flow` belongs to the flow.
 #[must_use]
 #[inline(always)]
 pub fn is_of_flow<A: Address>(tag: u32, flow: &Flow<A::Octets>) -> bool {
@@ -148,10 +146,9 @@ pub fn is_of_flow<A: Address>(tag: u32, flow: &Flow<A::Octets>) -> bool {
 
 /// Nanoseconds after which a flow is forgotten when this host is silent.
 ///
-/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram whose
-/// fragments follow its first one: half a minute, as long as Linux waits for them (sysctl
-/// net.ipv4.ipfrag_time; for IPv6 it is a minute, RFC 8200 section 4.5), since its identification
-/// soon stands for another.
+/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram with fragments: half
+/// a minute, as long as Linux waits for fragments (sysctl net.ipv4.ipfrag_time; for IPv6 it is a minute, RFC 8200
+/// section 4.5), since another datagram soon has its identification.
 #[must_use]
 #[inline(always)]
 pub const fn flow_lifetime<O>(flow: &Flow<O>) -> u64 {

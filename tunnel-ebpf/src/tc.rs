@@ -28,8 +28,8 @@ impl Hook for Tc {
     type Context = TcContext;
     type Packet<T: Tags> = Skb<T>;
 
-    // On to the next tcx program or clsact filter, and from the last to the stack: TC_ACT_UNSPEC is TCX_NEXT
-    // (Linux 6.6, include/uapi/linux/bpf.h).
+    // Continue with the next tcx program or clsact filter, and after the last one with the stack: TC_ACT_UNSPEC is
+    // TCX_NEXT (Linux 6.6, include/uapi/linux/bpf.h).
     const PASS: i32 = TC_ACT_UNSPEC;
     const DROP: i32 = TC_ACT_SHOT;
 

@@ -1,14 +1,14 @@
-//! Words of a packet where it lies in memory.
+//! Access to a packet's words in place.
 //!
-//! A network header behind an Ethernet header is on no multiple of four, and Rust would take a word
-//! there apart into bytes. The kernel lets programs load and store such words on the processors that
-//! can (kernel/bpf/verifier.c, check_pkt_ptr_alignment, CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS), so
-//! that is asked for in the machine's own instructions.
+//! A network header behind an Ethernet header is not aligned to four bytes, and Rust would split its words into
+//! bytes. The kernel lets programs load and store such words on processors with efficient unaligned access
+//! (kernel/bpf/verifier.c, check_pkt_ptr_alignment, CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS), so this module does it
+//! in the machine's own instructions.
 
 use core::arch::asm;
 
-/// Does something with the index of each word that there can be: written out, since LLVM leaves a loop
-/// over ten words one, with a comparison for each offset that an instruction can hold.
+/// Invokes a macro with the index of each possible word. Written out, since LLVM does not unroll a loop over ten
+/// words, and adds a comparison for each offset that an instruction can hold.
 macro_rules! each_index {
     ($of:ident) => {
         $of!(0);
@@ -24,12 +24,12 @@ macro_rules! each_index {
     };
 }
 
-/// Loads one of a packet's bounds, which `context` has as 32 bits at `OFFSET` and the verifier makes a
-/// pointer of (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). LLVM would go on with it in
-/// 32 bits, and what comes of that is no pointer.
+/// Loads one of a packet's bounds: a 32-bit field of `context` at `OFFSET`, which the verifier turns into a pointer
+/// (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). LLVM would compute with it in 32 bits, and
+/// the result would be no pointer.
 ///
 /// # Safety
-/// The context has a bound there.
+/// `context` has a bound at `OFFSET`.
 #[inline(always)]
 pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
     let bound: usize;
@@ -52,7 +52,7 @@ pub fn within<V>(start: usize, end: usize) -> Option<*mut V> {
     (start + size_of::<V>() <= end).then_some(start as *mut V)
 }
 
-/// Loads `N` words from the one with the index `FIRST` on, at most 10, of those at `place`.
+/// Loads `N` words, at most 10, from index `FIRST` of `place` on.
 ///
 /// # Safety
 /// All of them lie within the packet.
@@ -82,7 +82,7 @@ pub unsafe fn load<const FIRST: usize, const N: usize>(place: *const u32) -> [u3
     words
 }
 
-/// Replaces `N` words from the one with the index `FIRST` on, at most 10, of those at `place`.
+/// Replaces `N` words, at most 10, from index `FIRST` of `place` on.
 ///
 /// # Safety
 /// All of them lie within the packet, which the program may write to.

@@ -44,7 +44,7 @@ impl Hook for Xdp {
         packet.count().bytes as u32
     }
 
-    /// A tag that the driver has taken out of the frame is not to be seen here.
+    /// XDP does not show a tag that the driver has taken out of the frame.
     #[inline(always)]
     fn outer_vlan(_: &XdpContext) -> u32 {
         NO_VLAN

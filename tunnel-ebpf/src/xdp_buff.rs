@@ -1,6 +1,5 @@
-//! An XDP buffer as a packet: direct access to the headers at offsets that are known when the
-//! program is loaded, and the kernel's helpers for all others, which know of fragments (Linux 5.18,
-//! commit 3f364222d032).
+//! An XDP buffer as a packet: direct access to the headers at offsets that are known at load time. The kernel's
+//! helpers, which know of fragments (Linux 5.18, commit 3f364222d032), serve all other offsets.
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes};
@@ -19,7 +18,7 @@ use crate::link::VlanInfo;
 use crate::settings::link_header_len;
 use crate::unaligned;
 
-/// Where Ethernet has its ethertype.
+/// The offset of Ethernet's ethertype.
 const ETHERTYPE_OFFSET: usize = offset_of!(EthHdr, ether_type);
 
 /// The ethertype of a frame, in network order.
@@ -64,7 +63,7 @@ impl<T: Tags> XdpBuff<T> {
         Self { xdp: ctx.ctx, tags }
     }
 
-    /// The context that it was made of.
+    /// The context of the packet.
     #[inline(always)]
     pub const fn context(&self) -> XdpContext {
         XdpContext::new(self.xdp)
@@ -98,7 +97,7 @@ impl<T: Tags> XdpBuff<T> {
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
-    /// Replaces what is made of bytes or words at `offset` from the network header on.
+    /// Replaces a `V` of bytes or words at `offset` from the network header on.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
         // SAFETY: the helper only reads the value; it copies it into the packet, or fails.
@@ -114,8 +113,8 @@ impl<T: Tags> XdpBuff<T> {
     }
 }
 
-/// Where the checksums of TCP and UDP stand behind headers without options, from the network header on:
-/// in nearly all packets. At offsets that are known, it takes no helper to load and to store.
+/// The offsets of TCP's and UDP's checksums from the network header, behind headers without options: nearly all
+/// packets have them there. At known offsets, a load or store takes no helper.
 const USUAL_CHECKSUMS: [usize; 4] = [20 + 16, 20 + 6, 40 + 16, 40 + 6];
 
 impl<T: Tags> XdpBuff<T> {
@@ -168,8 +167,7 @@ impl<T: Tags> Packet for XdpBuff<T> {
         if !T::NONE {
             return self.load(self.network()).map(Header::copied);
         }
-        // A driver that splits an IP header between buffers is not known: such a packet counts as
-        // truncated.
+        // No known driver splits an IP header between buffers: such a packet counts as truncated.
         pointer(&self.context(), link_header_len()).map(Header::at)
     }
 
@@ -183,8 +181,8 @@ impl<T: Tags> Packet for XdpBuff<T> {
         self.load(self.network() + offset)
     }
 
-    /// Through a function that the kernel verifies by itself: the ways through the walk would
-    /// otherwise be multiplied with those through all that follows.
+    /// Calls a separately verified function. Otherwise, the verifier would multiply the paths through the walk by
+    /// all paths that follow.
     #[inline(always)]
     fn past_extensions(&self, start: usize, first: u8, available: u32) -> Chain {
         let (tags_len, start) = (self.tags.len() as u32, start as u32);
@@ -210,7 +208,7 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    // From the first extension header on, as for an skb.
+    // The offset counts from the first extension header, as for an skb.
     let packet = XdpBuff { xdp: ctx, tags: Vlan((tags_len + start) as usize) };
     walk(&packet, 0, first as u8, available).to_bits()
 }
@@ -244,9 +242,9 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         self.store(offset, &checksum)
     }
 
-    /// By arithmetic: what comes from a NIC has its whole checksum in the packet. In the kernel's generic
-    /// path, the packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses
-    /// that path where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
+    /// Updates by arithmetic: a packet from a NIC holds its whole checksum. In the kernel's generic path, the
+    /// packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses that path
+    /// where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
     #[inline(always)]
     fn update_l4_checksum(
         &mut self,
@@ -256,7 +254,7 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         _: [u8; 2],
     ) -> Result<(), WriteFailed> {
         if let Some(place) = self.usual_checksum(offset) {
-            // SAFETY: the pointer is only there if all of it lies within the packet.
+            // SAFETY: a pointer exists only if the whole field lies within the packet.
             let old = unsafe { *place };
             // SAFETY: as above, and the packet is the program's own.
             unsafe { *place = new_checksum(old, delta, kind) };

@@ -1,4 +1,4 @@
-//! Why a command failed: what happened, to what, and the remedy.
+//! The failure of a command: the event, its object, and the remedy.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use nix::errno::Errno;
 
 use crate::config::{ConfigError, NoNetwork};
 
-/// Why a command failed: what happened, to what, and what to do about it.
+/// The failure of a command: the event, its object, and the remedy.
 #[derive(Debug)]
 pub enum Error {
     /// The file, or the addresses on the command line, can't be used.
     Configuration(ConfigError),
-    /// The command does not fit what is: a name, an interface, an address that is not there.
+    /// The command does not fit the host: a name, an interface or an address is missing.
     Refused {
         /// The event, and its object.
         what: String,
@@ -35,16 +35,16 @@ pub enum Error {
     },
     /// The kernel refused a step that should have worked.
     Kernel {
-        /// The step, and on what.
+        /// The step, and its object.
         what: String,
         /// The kernel's answer.
         source: anyhow::Error,
     },
-    /// A signal came; what had been done was undone.
+    /// A signal came; all finished steps were undone.
     Interrupted,
-    /// A signal came; what had been done stays, as a detach is never undone.
+    /// A signal came; the finished steps stay, since a detach is never undone.
     Stopped {
-        /// The things that are done, and those that are not.
+        /// The finished steps, and the missing ones.
         what: String,
         /// The remedy.
         help: String,
@@ -125,12 +125,12 @@ impl From<NoNetwork> for Error {
     }
 }
 
-/// Says on what an I/O operation failed.
+/// Names the step at which an operation failed.
 pub trait Context<T> {
     /// Turns the error into [`Error::Kernel`].
     ///
     /// # Errors
-    /// The error itself, with what was tried.
+    /// The error itself, with the step that failed.
     fn context(self, what: impl FnOnce() -> String) -> Result<T, Error>;
 }
 
@@ -187,7 +187,7 @@ const fn remedy(errno: Option<Errno>) -> &'static str {
     }
 }
 
-/// True if an error comes down to this I/O error.
+/// True if the error's chain contains an I/O error of this kind.
 #[must_use]
 pub fn is_io(error: &(dyn std::error::Error + 'static), kind: io::ErrorKind) -> bool {
     anyhow::Chain::new(error)

@@ -1,4 +1,4 @@
-//! A signal stops a command between two steps, so that it can undo what it did.
+//! A signal stops a command between two steps, so that it can undo the steps before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Context as _, Error};
 
-/// Tells when SIGINT or SIGTERM has come. The default never tells.
+/// Reports an arrived SIGINT or SIGTERM. The default listens to no signal.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     came: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Stops a command that was interrupted; lets the listeners run.
+    /// Fails if a signal has come. Yields first, so that the listeners run.
     ///
     /// # Errors
     /// [`Error::Interrupted`].

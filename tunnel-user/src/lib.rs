@@ -1,8 +1,8 @@
-//! The control of the dataplane: what the binary `rewrite` is made of.
+//! The control plane: the library of the binary `rewrite`.
 //!
-//! The path of a command: `cli` (its words), [`commands`] (its verb), [`ops`] (its steps, in
-//! order), [`config`] (the file), [`plan`] (what shall be, pure), [`host`] and [`dataplane`] (what is, and its change),
-//! [`trial`] (the way back of a change that is to be confirmed).
+//! The path of a command: `cli` (its arguments), [`commands`] (its verb), [`ops`] (its steps, in order), [`config`]
+//! (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (the present state, and its
+//! change), [`trial`] (the way back of an unconfirmed change).
 
 pub mod commands;
 pub mod config;

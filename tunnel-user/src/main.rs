@@ -1,5 +1,4 @@
-//! The binary `rewrite`: from the command line to a command, and from its result to words and an
-//! exit code.
+//! The binary `rewrite`: turns the command line into a command, and the command's result into text and an exit code.
 
 mod cli;
 mod output;
@@ -28,16 +27,16 @@ use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg};
 use output::{as_json, progress, say, watch};
 
-/// Something is not as it should be, though the command did its work.
+/// The command worked, and found a fault.
 const EXIT_UNHEALTHY: u8 = 1;
-/// `check` found what would make `attach` fail.
+/// `check` found an obstacle that would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
 
 /// The log without --verbose.
 const QUIET: &str = "warn,tunnel_user::ops::upgrade=info";
-/// The log of a daemon: also its steps, and their reasons.
+/// The log of a daemon: its steps and their reasons too.
 const DAEMON: &str = "warn,tunnel_user=info";
-/// With it: also what this program and the programs in the kernel do, and not what libraries do.
+/// The log with --verbose: debug messages of this program and of the programs in the kernel, without libraries'.
 const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";
 
 fn main() -> ExitCode {
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Error> {
-    // Before the runtime: a thread's network namespace is its own.
+    // Before the runtime, because a network namespace applies to one thread.
     if let Some(name) = &cli.netns {
         network_namespace::enter(name)?;
     }
@@ -72,7 +71,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         .build()
         .context(|| "starting the runtime".into())?;
     let result = runtime.block_on(command(cli));
-    // A thread that reads from a file system that hangs is not waited for.
+    // Do not wait for a thread whose read hangs in a file system.
     runtime.shutdown_background();
     result
 }
@@ -114,7 +113,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             for failure in &detached.failures {
                 eprintln!("rewrite: {failure}");
             }
-            // The worst of them: the codes rise with what it takes to put it right.
+            // The worst failure: higher codes need more work from the operator.
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
         Command::Downgrade { interface, json } => {
@@ -156,7 +155,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             };
             let outcome = progress::during("going back", revert::run(&asker)).await?;
             let said = say(&output::trial::reverted(&outcome));
-            // The guard's log may be full, and would be no reason to go back again.
+            // A full log of the guard is no reason to go back again.
             if !is_guards {
                 said?;
             }

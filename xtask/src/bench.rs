@@ -1,4 +1,4 @@
-//! The cost of rewrite, measured by the package `bench` against the release binary: on this host, or in a
+//! Measures rewrite's cost: runs the package `bench` with the release binary, on this host or in a
 //! virtual machine.
 
 use std::ffi::OsString;
@@ -9,23 +9,23 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{build, cargo, vm};
 
-/// Where to measure, and what.
+/// The place of the measurement, and the options of `bench`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The series of the kernel to boot; none to measure on this host.
+    /// The series of the kernel to boot; `None` measures on this host.
     pub kernel: Option<String>,
-    /// The words of the package `bench`.
+    /// The arguments for the package `bench`.
     words: Vec<OsString>,
 }
 
-/// The one option that is not the package's own. Its help tells of it all the same.
+/// xtask's own option, which the package `bench` does not parse but describes in its help.
 const VM: &str = "--vm";
 
 impl Request {
-    /// Takes the option out of the words, wherever it is.
+    /// Parses the arguments, and removes `--vm` from them, at any position.
     ///
     /// # Errors
-    /// When it has no kernel, or more than one.
+    /// When `--vm` has no kernel, or occurs more than once.
     pub fn parse(arguments: Vec<OsString>) -> Result<Self> {
         let (mut kernel, mut words) = (None, Vec::new());
         let mut arguments = arguments.into_iter();
@@ -59,7 +59,7 @@ pub fn run(binary: &Path, request: &Request) -> Result<()> {
     }
 }
 
-/// Becomes the measurements, so that a shell that is interrupted waits until the labs are down.
+/// Replaces this process with `bench`: after an interrupt, the shell then waits until the labs are down.
 fn here(binary: &Path, words: &[OsString]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),

@@ -1,4 +1,4 @@
-//! Release binaries.
+//! Builds release binaries.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 
 use crate::{cargo, workspace};
 
-/// Builds the product, with the eBPF object in it, and says where it is.
+/// Builds the product with the eBPF object in it, and returns its path.
 pub fn release() -> Result<PathBuf> {
     release_of("tunnel-user", "rewrite")
 }
 
-/// Builds a package and says where its binary is.
+/// Builds a package and returns its binary's path.
 pub fn release_of(package: &str, binary: &str) -> Result<PathBuf> {
     let mut build = cargo::command();
     build.args(["build", "--locked", "--release", "--package", package]);

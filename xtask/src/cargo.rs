@@ -1,4 +1,4 @@
-//! Cargo, run in the workspace.
+//! Runs cargo in the workspace.
 
 use std::env;
 use std::process::Command;
@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::workspace;
 
-/// The cargo that runs this, in the workspace's root.
+/// The cargo that runs this program, in the workspace's root.
 pub fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace());
-    // Values of this process's own build, without meaning to another.
+    // These variables belong to xtask's own build.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
             command.env_remove(name);
@@ -20,7 +20,7 @@ pub fn command() -> Command {
     command
 }
 
-/// Runs it to its end, its output on this terminal.
+/// Runs a command to its end, with its output on this terminal.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");

@@ -1,4 +1,4 @@
-//! Fuzzing of what userspace reads from others: each target of `fuzz`, one after the other. See
+//! Fuzzes userspace's parsers of foreign input: runs each target of `fuzz`, one after the other. See
 //! docs/decisions/0011.
 
 use std::ffi::OsStr;
@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{cargo, workspace};
 
-/// The demands of libFuzzer on the compiler: counters at every branch, comparisons reported, and memory
-/// errors as crashes. `cargo fuzz` sets the same.
+/// The compiler flags for libFuzzer: counters at every branch, reports of comparisons, and crashes at
+/// memory errors. `cargo fuzz` sets the same flags.
 const FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -22,19 +22,19 @@ const FLAGS: &[&str] = &[
     "--cfg=fuzzing",
 ];
 
-/// An input that takes longer is a finding.
+/// The time limit for one input; a slower input is a finding.
 const SECONDS_PER_INPUT: u32 = 10;
 
-/// The longest input in bytes.
+/// The maximum length of an input in bytes.
 const INPUT_LEN_MAX: u32 = 4096;
 
-/// Runs the targets of these names, all if there are none, each for so many seconds. What is
-/// found in one does not keep the others from being run.
+/// Runs the targets with these names, or all targets if there are none, for `seconds` each. After a
+/// finding, the next targets still run.
 ///
 /// # Errors
-/// If something was found, or a target can't be built.
+/// If a target has a finding, or can't be built.
 pub fn run(seconds: u64, wanted: &[String]) -> Result<()> {
-    // libFuzzer takes 0 for "without end".
+    // For libFuzzer, 0 means no limit.
     ensure!(seconds > 0, "--seconds takes a number from 1");
     let targets = select(targets()?, wanted)?;
     let folder = build()?;
@@ -78,7 +78,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Builds all targets, and says in which folder they are.
+/// Builds all targets, and returns their folder.
 fn build() -> Result<PathBuf> {
     let compiler = Command::new("c++").arg("--version").stdout(Stdio::null()).status();
     ensure!(
@@ -90,7 +90,7 @@ fn build() -> Result<PathBuf> {
     build
         .args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"])
         .args(["--target-dir", "target/fuzz/build"])
-        // With a target named, build scripts and macros do without the flags.
+        // With an explicit target, cargo does not apply the flags to build scripts and macros.
         .args(["--target", &host])
         .env("RUSTFLAGS", FLAGS.join(" "))
         .env("RUSTC_BOOTSTRAP", "1");
@@ -108,7 +108,7 @@ fn host() -> Result<String> {
     Ok(String::from_utf8(output.stdout).context("reading rustc's host")?.trim().to_owned())
 }
 
-/// Runs one target. Whether nothing was found.
+/// Runs one target; true without a finding.
 fn fuzz(binary: &Path, target: &str, seconds: u64) -> Result<bool> {
     let corpus = folder("corpus", target)?;
     let findings = folder("findings", target)?;
@@ -133,7 +133,7 @@ fn fuzz(binary: &Path, target: &str, seconds: u64) -> Result<bool> {
     Ok(status.success())
 }
 
-/// A folder of the target's own, below the workspace.
+/// A folder for this target, below the workspace.
 fn folder(kind: &str, target: &str) -> Result<PathBuf> {
     let folder = Path::new("target/fuzz").join(kind).join(target);
     let path = workspace().join(&folder);

@@ -1,4 +1,4 @@
-//! The version before, from this repository's own history: what tests of an upgrade begin with.
+//! The previous version from this repository's history: the start of upgrade tests.
 
 use std::env;
 use std::fs;
@@ -12,19 +12,19 @@ use crate::{cargo, workspace};
 /// The last commit of ABI 2.
 const COMMIT: &str = "052c937901c896ff647b4985a067192b5a3bcef7";
 
-/// Builds its binary, unless that was done before, and says where it is.
+/// Builds the previous version's binary, unless it exists, and returns its path.
 pub fn binary() -> Result<PathBuf> {
     let folder = workspace().join("target/previous");
     let binary = folder.join(format!("rewrite-{}", &COMMIT[..7]));
     if !binary.exists() {
         require_commit()?;
         println!("building the version before, {}, for the tests of an upgrade", &COMMIT[..7]);
-        // Outside of the workspace, whose .cargo/config.toml would count for it as well.
+        // Build outside of the workspace, whose .cargo/config.toml would otherwise apply.
         let source = env::temp_dir().join(format!("rewrite-previous-{}", process::id()));
         let build = folder.join("build");
         let built = export(&source).and_then(|()| compile(&source, &build));
         let copied = built.and_then(|()| {
-            // At its place at once, so that a build that was killed is not taken for one that is done.
+            // Rename atomically, so that a killed build leaves no incomplete binary.
             let new = folder.join("rewrite.new");
             fs::copy(build.join("debug/rewrite"), &new).context("copying the binary")?;
             fs::rename(&new, &binary).context("moving the binary")
@@ -76,8 +76,8 @@ fn export(source: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Without optimisation and debug information: the programs are optimised all the same, and the loader's
-/// own speed is of no interest here.
+/// Builds without optimisation and debug information: the eBPF programs are optimised anyway, and the
+/// loader's speed does not matter here.
 fn compile(source: &Path, build: &Path) -> Result<()> {
     let mut command = cargo::command();
     command

@@ -1,4 +1,4 @@
-//! Long commands: a moving line on a terminal, silence in a pipe, and the whole output if one fails.
+//! Long commands: a spinner on a terminal, nothing in a pipe, and the whole output after a failure.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Runs `command` to its end. `what` names it in the meantime.
+/// Runs `command` to its end. The progress line shows `what`.
 pub fn run(what: &str, command: &mut Command) -> Result<()> {
-    // Draws nothing where standard error is not a terminal.
+    // Draws nothing if standard error is not a terminal.
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
     bar.enable_steady_tick(Duration::from_millis(120));

@@ -1,4 +1,4 @@
-//! All tests: those that need no kernel, and those that load the programs and build labs.
+//! Runs all tests: those without the kernel, and those that load the programs and build labs.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 
 use crate::{cargo, previous};
 
-/// Two labs at a time: each has its own names, and more would compete for the processors that the
-/// paced streams need.
+/// Two labs at a time: the labs have unique names, but more labs would compete for the processors that
+/// the paced streams need.
 const THREADS: &str = "2";
 
-/// Runs them against `binary`. The words go to cargo test; with none, all tests run.
+/// Runs the tests against `binary`. `arguments` go to cargo test; without arguments, all tests run.
 pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
@@ -32,7 +32,8 @@ pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
     cargo::run(&mut test)
 }
 
-/// The words let tests run that begin with the version before: those of `control`.
+/// True if the arguments select upgrade tests, which are in `control` and begin with the previous
+/// version.
 fn upgrades(arguments: &[OsString]) -> bool {
     let is_named = |name: &str| arguments.iter().any(|word| word == name);
     !is_named("--test") || is_named("control")

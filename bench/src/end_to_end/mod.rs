@@ -1,8 +1,6 @@
-//! Traffic from host to host by way of a router: what rewrite leaves of it, beside what its alternatives
-//! do.
+//! Traffic between two hosts through a router: its rates with rewrite and with the alternatives.
 //!
-//! Each variant has a lab of its own, and all of them are there from the beginning to the end: what is
-//! not measured just now is idle, and costs nothing.
+//! Each variant has its own lab. All labs exist for the whole run: idle labs cost no processor time.
 
 mod place;
 mod tables;
@@ -24,7 +22,7 @@ use variants::Variant;
 pub use place::{PREFIX, carries};
 pub use variants::iptables;
 
-/// Measures.
+/// Runs the suite.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
@@ -48,7 +46,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// The samples for each kind of traffic, in the order of [`Traffic::ALL`], of each place.
+/// The samples for each kind of traffic, in the order of [`Traffic::ALL`], and for each place.
 fn measure(
     setting: &Setting,
     places: &[Place],

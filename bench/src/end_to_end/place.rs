@@ -1,4 +1,4 @@
-//! A variant in a lab of its own.
+//! A variant in its own lab.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use super::variants::{Variant, Way};
 use crate::load::Link;
 use crate::processor::Processor;
 
-/// The first part of the names of the labs' namespaces.
+/// The prefix of the labs' namespaces' names.
 pub const PREFIX: &str = "be";
-/// The traffic that a lab has to carry before it is measured.
+/// The port of the test traffic that a lab must carry before the measurement.
 const TRIAL_PORT: u16 = 7000;
 const TRIAL_BYTES: u64 = 300_000;
 
-/// A variant that works.
+/// A variant that is set up and works.
 pub struct Place {
     /// The variant.
     pub variant: Variant,
-    // Before the lab, which can't be deleted while something runs in it.
+    // This field precedes the lab, because a lab can't be deleted while programs run in it.
     way: Way,
     lab: Lab,
 }
 
 impl Place {
-    /// Sets it up in a new lab and tries it out.
+    /// Sets the variant up in a new lab and tests it.
     pub fn new(variant: Variant, rewrite: &Rewrite, processor: Processor) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let way = variant.set_up(&lab, rewrite, processor)?;
@@ -37,7 +37,7 @@ impl Place {
         Ok(Self { variant, way, lab })
     }
 
-    /// Measures the traffic from A to B, in its unit per second.
+    /// Measures the traffic from A to B, per second in the traffic's unit.
     pub fn measure(&self, traffic: Traffic, time: Duration, processor: Processor) -> Result<f64> {
         let Self { way, lab, .. } = self;
         let link = Link { client: &lab.a, server: &lab.b, address: way.b, processor };
@@ -47,9 +47,10 @@ impl Place {
     }
 }
 
-/// Makes sure that B is reached at `b` and sees A as `a`, and the other way round. The router has no way
-/// for a private address: if they are private, what was set up is in effect. And each host has dialled
-/// then, so that rewrite takes it for attached, and no longer looks at the clock for its packets.
+/// Checks that A reaches B at `b` and B sees A as `a`, and the same in the other direction. The router
+/// has no route to private addresses: if `a` and `b` are private, the check proves that the variant
+/// works. Both hosts dial, so rewrite considers both hosts attached and stops reading the clock for
+/// their packets.
 pub fn carries(lab: &Lab, a: Ipv4Addr, b: Ipv4Addr) -> Result<()> {
     for (from, own, to, other) in [(&lab.a, a, &lab.b, b), (&lab.b, b, &lab.a, a)] {
         let address = SocketAddrV4::new(other, TRIAL_PORT);

@@ -1,4 +1,4 @@
-//! The result: each variant compared with plain traffic, and the size of that.
+//! The result tables: each variant's ratio to plain traffic, and plain traffic's rates.
 
 use super::traffic::Traffic;
 use super::variants::Variant;
@@ -10,11 +10,11 @@ const EMULATED_TITLE: &str = " The processor is emulated by software.";
 const EMULATED_NOTE: &str = "Figures of an emulated processor mean nothing by themselves, and are left \
     out. With `cargo xtask bench --vm`, time is the number of instructions that it has run: ratios \
     compare those, and not what they would cost on a real one, nor its caches.";
-/// The base that the others are compared with.
+/// The base of the comparison.
 const BASE: Variant = Variant::Direct;
 
-/// The tables of samples for each of [`Traffic::ALL`] and each of the variants that were to be had.
-/// Where the processor is `emulated`, there is nothing that is not a ratio.
+/// The tables for the samples of each of [`Traffic::ALL`] and each available variant. For an `emulated`
+/// processor, only the table of ratios.
 pub fn of(
     variants: &[Variant],
     measured: &[Vec<Samples>],
@@ -95,7 +95,7 @@ fn absolute(variants: &[Variant], measured: &[Vec<Samples>]) -> Table {
     }
 }
 
-/// Nothing if it was not to be had.
+/// The variant's samples; nothing for an unavailable variant.
 fn of_variant<'a>(
     variants: &[Variant],
     samples: &'a [Samples],

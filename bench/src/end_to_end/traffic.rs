@@ -7,10 +7,10 @@ use anyhow::Result;
 use crate::load::{Link, bulk, connections, datagrams, request_response};
 use crate::suite::Effort;
 
-/// One of them.
+/// A kind of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// One byte to and fro on one TCP connection.
+    /// One byte in each direction at a time on one TCP connection.
     RequestResponse,
     /// TCP connections one after the other.
     Connections,
@@ -21,7 +21,7 @@ pub enum Traffic {
 }
 
 impl Traffic {
-    /// All of them.
+    /// All kinds of traffic.
     pub const ALL: [Self; 4] =
         [Self::RequestResponse, Self::Connections, Self::Bulk, Self::Datagrams];
 
@@ -35,7 +35,7 @@ impl Traffic {
         }
     }
 
-    /// The unit that is counted in a second.
+    /// The unit of the rate per second.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::RequestResponse => "transactions",
@@ -45,17 +45,17 @@ impl Traffic {
         }
     }
 
-    /// The time of one measurement.
+    /// The duration of one measurement.
     pub const fn time(self, effort: Effort) -> Duration {
         let (short, full) = match self {
-            // iperf3 knows whole seconds.
+            // iperf3 accepts only whole seconds.
             Self::Bulk => (1000, 2000),
             Self::RequestResponse | Self::Connections | Self::Datagrams => (400, 1000),
         };
         Duration::from_millis(effort.choose(short, full))
     }
 
-    /// In [`Traffic::unit`] per second.
+    /// Measures the rate per second, in [`Traffic::unit`].
     pub fn measure(self, link: &Link<'_>, time: Duration) -> Result<f64> {
         match self {
             Self::RequestResponse => request_response::measure(link, time),

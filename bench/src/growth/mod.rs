@@ -1,5 +1,5 @@
-//! The cost of more peers: new connections, for which the iptables trick goes through all of its rules, and
-//! `rewrite attach`.
+//! The cost of more peers, for new connections and for `rewrite attach`. With the iptables trick, each
+//! new connection passes through all rules.
 
 mod place;
 mod trick;
@@ -16,10 +16,10 @@ use crate::rounds::{Samples, Turn, interleave, ratios};
 use crate::suite::Setting;
 use place::{Place, Way};
 
-/// Numbers of peers; the others are compared with the first.
+/// The numbers of peers. The first is the base of the comparison.
 const PEERS: [u32; 4] = [1, 100, 1_000, 10_000];
 
-/// Measures.
+/// Runs the suite.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let progress = Progress::start("growth");
@@ -40,7 +40,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// Connections per second, by way and number of peers.
+/// Connections per second, for each way and number of peers.
 fn connect(
     setting: &Setting,
     places: &[Vec<Place>],
@@ -59,7 +59,7 @@ fn connect(
     })
 }
 
-/// Milliseconds of `rewrite attach`, by number of peers.
+/// Milliseconds of `rewrite attach`, for each number of peers.
 fn attach(
     setting: &Setting,
     places: &[Vec<Place>],
@@ -142,7 +142,7 @@ fn ways() -> Vec<String> {
     Way::ALL.map(|way| way.name().to_owned()).into()
 }
 
-/// Such as `1 peer` or `10,000 peers`.
+/// A number of peers as text, such as `1 peer` or `10,000 peers`.
 fn count(peers: u32) -> String {
     match peers {
         1 => "1 peer".to_owned(),

@@ -1,4 +1,4 @@
-//! Two hosts of a cluster of many: the others are in all files and rules, and nowhere else.
+//! Two hosts of a large cluster. All other members exist only in the files and rules.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::load::{Link, connections};
 use crate::processor::Processor;
 use crate::text_file::TextFile;
 
-/// The replacement of the cluster's addresses.
+/// The kind of address rewriting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// By rewrite.
@@ -36,18 +36,18 @@ impl Way {
     }
 }
 
-/// A lab in which it is set up.
+/// A lab with one kind of address rewriting.
 pub struct Place {
-    /// The kind of rewriting.
+    /// The kind of address rewriting.
     pub way: Way,
-    /// The peers of each host.
+    /// The number of each host's peers.
     pub peers: u32,
     lab: Lab,
     cluster: TextFile,
 }
 
 impl Place {
-    /// Sets it up on both hosts and tries it out.
+    /// Sets the rewriting up on both hosts and tests it.
     pub fn new(way: Way, peers: u32, rewrite: &Rewrite) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let cluster = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(peers)))?;
@@ -70,7 +70,7 @@ impl Place {
         Ok(rate)
     }
 
-    /// Detaches A; then how long it takes to attach it.
+    /// Detaches A; returns the duration of attaching it again.
     pub fn attach_again(&self, rewrite: &Rewrite) -> Result<Duration> {
         detach(rewrite, &self.lab.a)?;
         attach(rewrite, &self.lab.a, &self.cluster, &[])

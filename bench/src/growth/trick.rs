@@ -1,4 +1,4 @@
-//! The iptables trick with more peers: four rules and a route for each.
+//! The iptables trick with more peers: four rules and a route for each peer.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,8 @@ use crate::end_to_end::iptables;
 use crate::idle_peers::{IdlePeer, idle_peers};
 use crate::text_file::TextFile;
 
-/// Sets it up on both hosts, with the rules for each other behind those for all other peers.
+/// Sets the trick up on both hosts, with the rules for the other host behind the rules for all idle
+/// peers.
 pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
     for (host, own) in iptables::hosts(lab) {
         let file = TextFile::with(&rules(&own, peers))?;
@@ -28,7 +29,7 @@ pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
 fn rules(own: &Host, peers: u32) -> String {
     let rules = idle_peers(peers).flat_map(|IdlePeer { private, public }| {
         let [private, public] = [private, public].map(IpAddr::V4);
-        // By which router the peer is reached, nobody asks.
+        // The rules do not contain the gateway.
         iptables_trick::rules(own, &Host { private, public, gateway: public })
     });
     let lines: String = rules.map(|rule| format!("-A {rule}\n")).collect();

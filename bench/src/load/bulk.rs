@@ -1,4 +1,4 @@
-//! One TCP stream as fast as it goes, by iperf3.
+//! One TCP stream at full speed, by iperf3.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use testkit::process::command_line;
 use super::Link;
 use crate::daemon::Daemon;
 
-/// The words of iperf3's server when it can be dialed.
+/// The message of iperf3's server when it accepts connections.
 const READY: &str = "Server listening";
 
-/// Bits per second that arrived. iperf3 wants whole seconds: `time` is rounded up.
+/// The receiver's bits per second. `time` is rounded up to whole seconds for iperf3.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let folder = tempfile::tempdir().context("make a folder for iperf3's log")?;
     let address = link.address.to_string();
@@ -28,7 +28,7 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     run(&mut client)
 }
 
-/// Errors are in the JSON, not on standard error.
+/// Runs iperf3, which reports errors in its JSON and not on standard error.
 fn run(client: &mut Command) -> Result<f64> {
     let line = command_line(client);
     let output = client.output().with_context(|| format!("start `{line}`"))?;

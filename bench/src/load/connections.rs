@@ -1,4 +1,4 @@
-//! TCP connections one after the other: connect, one byte to and fro, close.
+//! TCP connections one after the other: connect, one byte in each direction, close.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -12,10 +12,10 @@ use testkit::wait::uninterrupted;
 
 use super::{Link, per_second};
 
-/// The byte of a connection, and that of the last one.
+/// The byte sent on each connection, and the byte sent on the last one.
 const NEXT: u8 = 1;
 const LAST: u8 = 0;
-/// Nothing is waited for when a socket is closed.
+/// Linger 0: closing the socket sends a reset at once.
 const RESET: linger = linger { l_onoff: 1, l_linger: 0 };
 
 /// Connections per second.
@@ -41,8 +41,8 @@ fn answer(listener: &TcpListener) -> Result<()> {
     Ok(())
 }
 
-/// The server closes first, and the client answers with a reset: nobody keeps the port, and no timer
-/// runs off within a later measurement.
+/// Makes one connection. The server closes first and the client answers with a reset: no port stays in
+/// TIME_WAIT, and no timer expires during a later measurement.
 fn connect(address: SocketAddr, byte: u8) -> Result<()> {
     let mut stream = traffic::dial(None, address)?;
     setsockopt(&stream, sockopt::Linger, &RESET).context("close with a reset")?;

@@ -1,7 +1,7 @@
 //! Small UDP datagrams, in bursts.
 //!
-//! A burst begins when the one before has arrived, or is lost: a sender that never waits would, on one
-//! processor, fill the receiver's buffer and measure how fast datagrams are thrown away.
+//! A burst begins when the previous burst has arrived or is lost. On one processor, a sender that never
+//! waits would fill the receiver's buffer, and the result would be the rate of dropped datagrams.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,14 +14,14 @@ use testkit::wait::uninterrupted;
 
 use super::{Link, per_second};
 
-/// Bytes of UDP's payload.
+/// Bytes of each datagram's UDP payload.
 pub const SIZE: usize = 64;
-/// Datagrams in a burst: few enough for every queue on the way.
+/// Datagrams in a burst: few enough for every queue on the path.
 pub const BURST: u64 = 64;
-/// A datagram that does not arrive for as long is lost.
+/// A burst's missing datagrams are lost after this time without an arrival.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Datagrams per second that arrived.
+/// The datagrams that arrive per second.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let address = link.any_port();
     let receiver = link
@@ -38,7 +38,7 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     Ok(rate)
 }
 
-/// Counts what arrives of each burst, until no more are sent.
+/// Counts the arriving datagrams of each burst, until the sender stops.
 fn receive(socket: &UdpSocket, bursts: Receiver<()>, arrived: Sender<u64>) -> Result<()> {
     let mut datagram = [0; SIZE];
     for () in bursts {
@@ -55,7 +55,7 @@ fn receive(socket: &UdpSocket, bursts: Receiver<()>, arrived: Sender<u64>) -> Re
             }
         }
         if arrived.send(count).is_err() {
-            // The sender has failed, and says why.
+            // The sender has failed and reports its own error.
             break;
         }
     }
@@ -75,7 +75,7 @@ fn send(
         for _ in 0..BURST {
             socket.send(&[0; SIZE]).with_context(|| format!("send to {address}"))?;
         }
-        // Only now, so that the receiver is not woken for each of them.
+        // Notify the receiver after the burst, so that it does not wake up for each datagram.
         sent.send(()).ok().context("the receiver has failed")?;
         counts.recv().context("the receiver has failed")
     })

@@ -1,4 +1,4 @@
-//! Traffic, and how much of it there is in a second.
+//! Traffic and its rates per second.
 
 pub mod bulk;
 pub mod connections;
@@ -15,22 +15,22 @@ use testkit::traffic;
 
 use crate::processor::Processor;
 
-/// Where traffic goes.
+/// The two ends of the traffic.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// Where the client is.
+    /// The client's namespace.
     pub client: &'a Namespace,
-    /// Where the server is.
+    /// The server's namespace.
     pub server: &'a Namespace,
-    /// The address that the server listens on, and that the client dials.
+    /// The server's address.
     pub address: Ipv4Addr,
-    /// Both run on it.
+    /// The processor for both ends.
     pub processor: Processor,
 }
 
 impl Link<'_> {
-    /// Calls `server` on the server and `client` on the client at the same time; returns what the
-    /// client returned. The server has to end when the client does, or by a time limit.
+    /// Runs `server` and `client` at the same time in their namespaces; returns the client's result. The
+    /// server must end when the client ends, or by a time limit.
     fn run<T: Send>(
         &self,
         server: impl FnOnce() -> Result<()> + Send,
@@ -57,14 +57,14 @@ impl Link<'_> {
         })?
     }
 
-    /// A port that is free, so that what earlier connections left behind is in nobody's way.
+    /// Listens on a free port: the remains of earlier connections are on other ports.
     fn listen(&self) -> Result<(TcpListener, SocketAddr)> {
         let address = self.any_port();
         let listener = self
             .server
             .enter(|| TcpListener::bind(address))?
             .with_context(|| format!("listen on {address} in {}", self.server.name()))?;
-        // The limit of accept, and of the accepted connection.
+        // The time limit applies to accept, and accepted connections inherit it.
         traffic::limit(&listener)?;
         let address = listener.local_addr().context("ask for the port")?;
         Ok((listener, address))
@@ -75,7 +75,7 @@ impl Link<'_> {
     }
 }
 
-/// The rate in a second of what `step` does and counts, after a tenth of `time` to warm up.
+/// The rate per second of the units that `step` returns, after a warm-up of a tenth of `time`.
 fn per_second(time: Duration, mut step: impl FnMut() -> Result<u64>) -> Result<f64> {
     let start = Instant::now();
     while start.elapsed() < time / 10 {

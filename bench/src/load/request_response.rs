@@ -1,4 +1,4 @@
-//! One TCP connection, and one byte to and fro on it.
+//! One byte in each direction at a time on one TCP connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! The time that it takes to fill the maps alone: what the kernel and its system calls take.
+//! The time to fill the maps: the share of the kernel and its system calls.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Setting;
 
-/// The ways, and what the table calls them.
+/// The ways to fill a map, with their names in the table.
 const WAYS: [(BatchSupport, &str); 2] =
     [(BatchSupport::Batches, "by batches"), (BatchSupport::OneByOne, "one by one")];
 
-/// Fills the maps with `count` peers, in both ways in turn.
+/// Fills the maps with `count` peers, alternating between the two ways.
 pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Table> {
     let of_peer = |slot| entries(slot, slot, <[u8; 4]>::BITS);
     let entries: Vec<_> =

@@ -1,4 +1,4 @@
-//! The loader: how long it takes to attach, with two members and with a million, and what the maps take.
+//! The loader: the time to attach with two members and with a million, and the memory of the maps.
 
 mod fill;
 mod memory;
@@ -24,7 +24,7 @@ use crate::text_file::TextFile;
 /// A large number of peers.
 const MANY: u32 = 1_000_000;
 
-/// Measures.
+/// Runs the suite.
 ///
 /// # Errors
 /// If a command fails, or the kernel refuses.
@@ -43,7 +43,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
-        // Too long for a moment in which nothing disturbs it: no processor is looked at.
+        // A sample takes too long for an undisturbed moment: look at no processor.
         let sampler = setting.cpu_noise.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("looking at the maps of a million peers");
@@ -82,7 +82,7 @@ fn commands_table(rows: &[(&str, Commands)]) -> Table {
     }
 }
 
-/// Attaches, attaches again and detaches, round by round.
+/// Attaches, attaches again and detaches in each round.
 fn measure(
     rewrite: &Rewrite,
     host: &Namespace,

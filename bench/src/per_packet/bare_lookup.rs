@@ -1,5 +1,5 @@
-//! Nanoseconds of a program that does nothing but look up an address that is nobody's: what a packet that
-//! concerns no peer can't be had for less.
+//! Nanoseconds of a program that only looks up an absent address: the minimum cost of a packet that
+//! concerns no peer.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -15,11 +15,11 @@ use crate::cpu_noise::Sampler;
 use crate::raw_program::{self, Instruction};
 use crate::report::{Better, Row, Spread, Table};
 
-/// Room in the maps, as for one member.
+/// The maps' capacity, as for one member.
 const ENTRIES: u32 = 2;
-/// Bytes of the packet, of which the programs see nothing.
+/// The packet, whose content the programs ignore.
 const FRAME: [u8; 64] = [0; 64];
-/// Any address that is not in an empty map.
+/// An address word; the map is empty, so any address is absent.
 const NOBODY: i32 = 1;
 
 /// `BPF_LD | BPF_IMM | BPF_DW`, two instructions long, with BPF_PSEUDO_MAP_FD for the source; `BPF_ST |
@@ -32,19 +32,19 @@ const ADD: u8 = 0x07;
 const CALL: u8 = 0x85;
 const PSEUDO_MAP_FD: u8 = 1;
 const MAP_LOOKUP: i32 = 1;
-/// The registers with a function's first two arguments, and the one with the stack's end.
+/// The registers of a function's first two arguments, and the frame pointer.
 const MAP: u8 = 1;
 const KEY: u8 = 2;
 const STACK: u8 = 10;
 
-/// A map of peers, and what looks into it.
+/// A map of peers, and the programs that look addresses up in it.
 pub struct BareLookup {
     name: &'static str,
     programs: [(Type, OwnedFd, Vec<f64>); 2],
 }
 
 impl BareLookup {
-    /// The parts for each version of IP.
+    /// The lookups for IPv4 and IPv6.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -77,7 +77,7 @@ impl BareLookup {
     }
 }
 
-/// The table of them.
+/// The table of all lookups.
 pub fn table(lookups: &[BareLookup]) -> Table {
     let row = |lookup: &BareLookup| Row {
         what: format!("{}, nobody's address", lookup.name),
@@ -97,7 +97,7 @@ pub fn table(lookups: &[BareLookup]) -> Table {
     }
 }
 
-/// A program that looks up an address of so many words.
+/// Loads a program that looks up an address of `words` 32-bit words.
 fn load(of: Type, map: &Map, words: u8) -> Result<OwnedFd> {
     let Map::HashMap(map) = map else { anyhow::bail!("the map of peers is no hash") };
     let key = |word: u8| -i16::from(word) * size_of::<u32>() as i16;

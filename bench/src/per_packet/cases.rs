@@ -1,4 +1,4 @@
-//! The measured cases: the packets, and the number of members.
+//! The measured cases: the packets and the numbers of members.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use tunnel_user::plan::attach_point::Program;
 use super::cycle::Members;
 use super::octets::Octets;
 
-/// Bytes of the payload of each packet.
+/// Bytes of each packet's payload.
 pub const PAYLOAD: usize = 64;
 
 /// A version of IP.
@@ -21,17 +21,17 @@ pub enum Version {
     V6,
 }
 
-/// The families that a cluster's members have addresses of: the programs leave out what is not needed.
+/// The members' address families. The programs leave out the code for an unused family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Families {
-    /// One.
+    /// One family.
     Only(Version),
-    /// Both.
+    /// Both families.
     Both,
 }
 
 impl Families {
-    /// True if it is among them.
+    /// True if `version` is one of the families.
     pub fn include(self, version: Version) -> bool {
         self == Self::Both || self == Self::Only(version)
     }
@@ -46,27 +46,27 @@ pub enum Carries {
     Udp,
 }
 
-/// The members that the packets concern.
+/// The members whose packets a program gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Two, in turn.
+    /// Two members in turn.
     Hot,
-    /// All, in an order without locality.
+    /// All members, in an order without locality.
     Cold,
-    /// The address of no member.
+    /// An address that belongs to no member.
     Nobody,
 }
 
-/// One row.
+/// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The number of members.
     pub members: Members,
-    /// Their families.
+    /// The members' address families.
     pub families: Families,
-    /// The packet that is sent; nothing if it is no packet of IP.
+    /// The packet; nothing for a packet other than IP.
     pub packet: Option<(Version, Carries)>,
-    /// To whom, or from whom.
+    /// The member of the packet's peer address.
     pub whose: Whose,
 }
 
@@ -79,7 +79,7 @@ pub const SIZES: [Members; 4] = [
 ];
 const FEW: Members = SIZES[0];
 
-/// The hosts that are needed.
+/// The needed hosts.
 pub fn hosts() -> impl Iterator<Item = (Members, Families)> {
     let of_one = |version| SIZES.map(|members| (members, Families::Only(version)));
     let both = [(FEW, Families::Both)];
@@ -152,13 +152,13 @@ impl Case {
     }
 }
 
-/// A packet as a program gets it, to or from the address `other`.
+/// A program's input packet, to or from the address `other`.
 pub fn ipv4(program: Program, carries: Carries, other: [u8; 4]) -> Vec<u8> {
     let [source, destination] = ends(program, other).map(Ipv4Addr::from);
     Ipv4::new(source, destination, carries.transport()).to_frame().to_bytes()
 }
 
-/// The same with IPv6.
+/// Like [`ipv4`], for IPv6.
 pub fn ipv6(program: Program, carries: Carries, other: [u8; 16]) -> Vec<u8> {
     let [source, destination] = ends(program, other).map(Ipv6Addr::from);
     Ipv6::new(source, destination, carries.transport()).to_frame().to_bytes()

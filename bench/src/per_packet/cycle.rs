@@ -1,8 +1,8 @@
 //! Members whose rewritten packets are packets to other members.
 //!
-//! BPF_PROG_TEST_RUN feeds a program what it made of the packet before. So the public address of each
-//! member here is the private address of another one, and every run is a hit: of two members in turn
-//! (hot), or of all of them in an order without locality (cold).
+//! BPF_PROG_TEST_RUN gives each run the output of the run before. Here each member's public address is
+//! another member's private address, so that every run is a hit: for two members in turn (hot), or for
+//! all members in an order without locality (cold).
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
 use super::host::peer;
 use super::octets::Octets;
 
-/// The number of members: a power of two, which the order without locality takes.
+/// The number of members in the cold cycle: a power of two, as its order demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Members(u32);
 
@@ -21,17 +21,17 @@ impl Members {
         Self(1 << exponent)
     }
 
-    /// The number of members.
+    /// The number of members in the cold cycle.
     pub const fn count(self) -> u32 {
         self.0
     }
 
-    /// The two members of the hot cycle; the others are those of the cold one.
+    /// The two members of the hot cycle; all others are in the cold cycle.
     pub const fn hot(self) -> [u32; 2] {
         [self.0, self.0 + 1]
     }
 
-    /// All of them, with those of the hot cycle.
+    /// All members, the hot cycle's included.
     pub const fn all(self) -> Range<u32> {
         0..self.0 + 2
     }
@@ -52,7 +52,8 @@ impl Members {
     }
 }
 
-/// The entries of all members: where each one's packets lead is the next one of its cycle.
+/// The entries of all members: the rewrite of a member's packet gives a packet of the cycle's next
+/// member.
 pub fn entries<A: Octets>(members: Members) -> impl Iterator<Item = (A, Peer<A>)> {
     members.all().flat_map(move |member| {
         let next = members.after(member);

@@ -1,4 +1,4 @@
-//! A host's programs, and the maps that they look into.
+//! A host's programs and their maps.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -33,7 +33,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Loads them, with room for peers in so many slots.
+    /// Loads the programs, with capacity for peers in this number of slots.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -76,7 +76,7 @@ impl Host {
     /// A program.
     ///
     /// # Errors
-    /// If the object does not hold it.
+    /// If the object does not contain the program.
     pub fn program(&self, program: Program) -> Result<BorrowedFd<'_>> {
         let name = program.name();
         let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
@@ -87,8 +87,8 @@ impl Host {
         Ok(fd.as_fd())
     }
 
-    /// Puts a peer's addresses into the maps: a single one where `length` is all of an address's bits,
-    /// else a prefix.
+    /// Puts the peers' addresses into the maps: a single address if `length` covers all bits of an
+    /// address, otherwise a prefix.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -117,14 +117,14 @@ impl Host {
     }
 }
 
-/// Both entries of a peer whose addresses, or prefixes, have the number `place` among all.
+/// Both entries of a peer; its addresses, or prefixes, have the number `place`.
 pub fn entries<A: Octets>(slot: u32, place: u32, length: u8) -> [(A, Peer<A>); 2] {
     let (private, public) = (A::private(place), A::public(place));
     [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]
         .map(|(key, role)| (key, peer(slot, role, length, private, public)))
 }
 
-/// An entry of a peer.
+/// One entry of a peer.
 pub fn peer<A: Octets>(slot: u32, role: u8, length: u8, private: A, public: A) -> Peer<A> {
     Peer {
         private,

@@ -28,14 +28,14 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::{Effort, Setting};
 
-/// Runs of one sample: an odd number, so that the hot cycle does not end where it began. A cold one goes
-/// on where the one before ended, so that no member comes twice before all have come.
+/// Runs of one sample: an odd number, so that the hot cycle does not end where it began. A cold sample
+/// continues where the last one ended, so that no member repeats before all members have had a turn.
 const RUNS: u32 = 100_001;
 
-/// Measures all cases, interleaved: in each round, each case once, and the empty program before it.
+/// Measures all cases, interleaved: each round runs each case once, with the empty program before it.
 ///
 /// # Errors
-/// If the kernel refuses, or a program does not do what its case says.
+/// If the kernel refuses, or a program's output is not the case's.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
@@ -130,7 +130,7 @@ impl Empty {
 struct Measured<'a> {
     host: &'a Host,
     case: Case,
-    /// The place of each program in its cycle, and its samples.
+    /// Each program's next member in its cycle, and its samples.
     programs: [(Program, u32, Vec<f64>); 3],
 }
 
@@ -157,7 +157,7 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// A sample that begins with `member`, and leaves there whose turn it is then.
+/// Takes a sample that begins with `member`, and sets `member` to the next sample's first member.
 fn over_empty(
     host: &Host,
     case: Case,

@@ -1,25 +1,25 @@
-//! The hosts of the measurements.
+//! The addresses of the measurements' members, in both families.
 
 use aya::Pod;
 use tunnel_common::maps;
 
-/// The addresses of members, in network order.
+/// An address in network byte order.
 pub trait Octets: Pod + Default + PartialEq + AsRef<[u8]> {
-    /// A member's address in the cycles of private addresses, on the way out.
+    /// A member's private address: the egress cycles consist of these.
     fn private(member: u32) -> Self;
-    /// The same of public ones, on the way in.
+    /// A member's public address: the ingress cycles consist of these.
     fn public(member: u32) -> Self;
-    /// This host's private address, and its underlay address.
+    /// This host's address, private and underlay alike.
     fn own() -> Self;
-    /// Nobody's address.
+    /// An address that belongs to no member.
     fn stranger() -> Self;
     /// The words that bind a peer's addresses to each other.
     fn tie(private: Self, public: Self) -> Self;
-    /// Bits of an address.
+    /// The number of bits in an address.
     const BITS: u8;
-    /// The map of single peers.
+    /// The name of the map of single peers.
     const PEERS: &'static str;
-    /// The map of peers that are prefixes.
+    /// The name of the map of peers that are prefixes.
     const PREFIXES: &'static str;
 }
 

@@ -1,7 +1,7 @@
 //! Nanoseconds per packet to and from peers that are prefixes.
 //!
-//! A rewritten packet is none to rewrite again there, since the programs look whether the way back leads
-//! to the same peer. So each run is one call, and the single address beside them is measured alike.
+//! The programs check that the way back leads to the same peer, so a rewritten packet can't be rewritten
+//! again here. Each run is therefore a call of its own, also for the single address in the comparison.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Effort;
 
-/// Calls of one sample, which is their median.
+/// Calls of one sample, which is the calls' median.
 const CALLS: usize = 2_000;
-/// Addresses of a prefix, as bits.
+/// The number of host bits in a prefix.
 const HOST_BITS: u8 = 8;
-/// A host of a prefix.
+/// The number of a host in its prefix.
 const HOST: u32 = 5;
 
-/// One row.
+/// One row of the table.
 struct Case {
     name: &'static str,
     peers: u32,
@@ -40,7 +40,7 @@ const CASES: [Case; 3] = [
     Case { name: "1024 prefixes", peers: 1024, host_bits: HOST_BITS },
 ];
 
-/// Measures them, interleaved.
+/// Measures all cases, interleaved.
 ///
 /// # Errors
 /// If the kernel refuses, or a packet is not rewritten.
@@ -105,7 +105,7 @@ impl Case {
         (0..self.peers).flat_map(move |slot| entries(slot, slot << host_bits, length))
     }
 
-    /// An address of a peer in the middle.
+    /// An address of the peer in the middle of the list.
     fn address<A: Octets>(&self, program: Program) -> A {
         let host = if self.host_bits == 0 { 0 } else { HOST };
         let address = ((self.peers / 2) << self.host_bits) + host;

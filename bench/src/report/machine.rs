@@ -1,4 +1,4 @@
-//! Where it was measured: figures of different machines do not compare.
+//! The measuring machine: figures of different machines are not comparable.
 
 use std::env;
 use std::fmt;
@@ -10,31 +10,31 @@ use nix::sys::utsname::uname;
 use serde::Serialize;
 use testkit::process;
 
-/// Where the caller says what a virtual machine has no means to find out: [`Machine::commit`] and
-/// [`Machine::rustc`].
+/// The environment variables for [`Machine::commit`] and [`Machine::rustc`], which a virtual machine
+/// can't find out.
 const COMMIT: &str = "BENCH_COMMIT";
 const RUSTC: &str = "BENCH_RUSTC";
-/// The name of the processor of qemu's software emulation.
+/// The processor's name in qemu's software emulation.
 const EMULATED: &str = "QEMU TCG";
 
-/// The machine, and the versions of what had a part.
+/// The machine and the versions of its software.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// The processor's name.
     pub processor: String,
-    /// Their number.
+    /// The number of processors.
     pub processors: usize,
-    /// Megabytes.
+    /// The memory in megabytes.
     pub memory: u64,
     /// The kernel's release.
     pub kernel: String,
-    /// The commit of rewrite, with `-dirty` if files had changed since.
+    /// The commit of rewrite, with `-dirty` after local changes.
     pub commit: String,
     /// The version of rustc.
     pub rustc: String,
 }
 
-/// Describes this one.
+/// Describes this machine.
 pub fn describe() -> Result<Machine> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
     let processors: Vec<_> = values(&cpuinfo, "model name").collect();
@@ -53,8 +53,8 @@ pub fn describe() -> Result<Machine> {
 }
 
 impl Machine {
-    /// True if software plays the processor: one instruction then costs about what another does, and
-    /// all of them far too much.
+    /// True if software emulates the processor: then all instructions cost about the same, and far more
+    /// than on a real processor.
     pub fn is_emulated(&self) -> bool {
         self.processor.contains(EMULATED)
     }
@@ -71,7 +71,7 @@ fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// The output of a command; `unknown` if it can't be run, which is no reason not to measure.
+/// The output of a command; `unknown` if it fails, which does not stop the measurement.
 fn said(program: &str, arguments: &[&str]) -> String {
     let said = process::run(Command::new(program).args(arguments));
     said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())

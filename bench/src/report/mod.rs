@@ -12,27 +12,27 @@ use crate::cpu_noise::Disturbance;
 
 pub use machine::Machine;
 
-/// One run.
+/// The report of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Where.
+    /// The measuring machine.
     pub machine: Machine,
-    /// The load that slowed its processors.
+    /// The foreign load on the processors during the run.
     pub disturbance: Disturbance,
-    /// The measurement.
+    /// The results.
     pub tables: Vec<Table>,
 }
 
-/// One quantity, in one unit.
+/// A table of one quantity in one unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
     /// The name for scripts, such as `per-packet`.
     pub name: &'static str,
-    /// The measurement and its method, in a line.
+    /// The measured quantity and the method, in a line.
     pub title: String,
-    /// Such as `ns` or `ratio`.
+    /// The unit, such as `ns` or `ratio`.
     pub unit: &'static str,
-    /// The number of digits behind the point that mean anything.
+    /// The number of significant digits behind the decimal point.
     pub digits: usize,
     /// The direction in which a figure is better.
     pub better: Better,
@@ -40,16 +40,16 @@ pub struct Table {
     pub columns: Vec<String>,
     /// The cases.
     pub rows: Vec<Row>,
-    /// The facts needed to read it.
+    /// Explanations for the reader.
     pub notes: Vec<String>,
 }
 
-/// One case.
+/// A row of a table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// The case.
+    /// The case's name.
     pub what: String,
-    /// A spread for each column; none where it was not measured.
+    /// A spread for each column; `None` without a measurement.
     pub cells: Vec<Option<Spread>>,
 }
 
@@ -57,27 +57,27 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
-    /// Nanoseconds, bytes.
+    /// For nanoseconds and bytes.
     Less,
-    /// Ratios to the direct way, connections per second.
+    /// For ratios to plain traffic, and connections per second.
     More,
 }
 
 /// The spread of the samples of one figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The least.
+    /// The smallest sample.
     pub min: f64,
-    /// The middle one, or the mean of the two middle ones.
+    /// The median: the middle sample, or the mean of the two middle ones.
     pub median: f64,
-    /// The most.
+    /// The largest sample.
     pub max: f64,
     /// The number of samples.
     pub samples: usize,
 }
 
 impl Spread {
-    /// The spread of these samples; none if there is none.
+    /// The spread of these samples; `None` without samples.
     pub fn of(samples: &[f64]) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! The report as a picture: a panel for each table, a bar for each median, a line from the least to the
-//! most.
+//! The report as a picture: a panel for each table, a bar for each median, and a line from the smallest
+//! to the largest sample.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{Better, Report, Row, Spread, Table};
 
 const WIDTH: u32 = 1000;
-/// Pixels of a bar, of what is around the bars of a case, and of a panel's head.
+/// Heights in pixels: a bar, the gap around a case's bars, and a panel's head.
 const BAR: u32 = 14;
 const GAP: u32 = 10;
 const HEAD: u32 = 44;
-/// Pixels for the names of the cases, and behind the longest bar for its figure.
+/// Widths in pixels: the cases' names, and the figure behind the longest bar.
 const NAMES: u32 = 330;
 const FIGURE: u32 = 150;
 
-/// Writes it.
+/// Writes the picture.
 ///
 /// # Errors
 /// When the file can't be written.
@@ -91,7 +91,7 @@ fn panel<'a>(
     Ok(())
 }
 
-/// Sizes here are far below what does not fit.
+/// Converts a size, which is always far below i32's maximum.
 fn pixel(size: u32) -> i32 {
     i32::try_from(size).unwrap_or(i32::MAX)
 }

@@ -1,8 +1,8 @@
-//! Tables as text, which is Markdown as well.
+//! Tables as text, in Markdown.
 
 use super::{Row, Spread, Table};
 
-/// A table: the median of each cell, and from where to where the samples go.
+/// Formats a table: each cell has the median and the range of its samples.
 pub fn table(table: &Table) -> String {
     let head = std::iter::once(format!("{} ({})", table.name, table.unit));
     let head: Vec<_> = head.chain(table.columns.iter().cloned()).collect();

@@ -1,8 +1,8 @@
-//! A table for the tests of what shows tables.
+//! A sample table for the tests of printing and plotting.
 
 use super::{Better, Row, Spread, Table};
 
-/// With a cell of several samples, one of a single one, and one that is empty.
+/// A table with a cell of several samples, a cell of one sample, and an empty cell.
 pub fn table() -> Table {
     let row = |what: &str, cells| Row { what: what.to_owned(), cells };
     Table {

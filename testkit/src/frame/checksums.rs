@@ -4,12 +4,12 @@ use anyhow::{Result, ensure};
 
 use super::Frame;
 
-/// A checksum that is not what the packet's bytes add up to.
+/// A checksum that does not match the packet's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadChecksum {
     /// The number of the frame, from 0.
     pub frame: usize,
-    /// The one of its checksums that is meant.
+    /// The wrong checksum.
     pub of: Checksum,
 }
 
@@ -20,7 +20,7 @@ pub enum Checksum {
     Ipv4,
     /// The checksum of TCP, with the addresses.
     Tcp,
-    /// The checksum of UDP, with the addresses; over IPv4, 0 says that there is none.
+    /// The checksum of UDP, with the addresses. Over IPv4, 0 means that the sender computed no checksum.
     Udp,
     /// The checksum of ICMP.
     Icmp,
@@ -32,9 +32,10 @@ pub enum Checksum {
     QuotedPayload,
 }
 
-/// The checksums that are wrong. A fragment has none but that of its header. With transmit
-/// checksum offload a sender leaves TCP and UDP checksums unfinished, and veth never finishes
-/// them: this is for a lab without.
+/// The wrong checksums. A fragment is checked for its header's checksum alone.
+///
+/// With transmit checksum offload a sender leaves TCP and UDP checksums unfinished, and veth never
+/// completes them. Use this only in a lab without checksum offload.
 ///
 /// # Errors
 /// When a frame was not captured whole.
@@ -68,7 +69,7 @@ pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
     Ok(found)
 }
 
-/// True if bytes that hold their own checksum add up to what RFC 1071 says they must. Every part
+/// True if bytes that contain their own checksum add up to the value that RFC 1071 demands. Every part
 /// but the last has an even length.
 pub(super) fn sums_up(parts: &[&[u8]]) -> bool {
     let mut sum: u64 = 0;

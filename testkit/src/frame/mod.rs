@@ -1,6 +1,6 @@
-//! The reading of a captured frame: the addresses that it names, and the state of its checksums.
+//! Reads a captured frame: the addresses that it names, and the state of its checksums.
 //!
-//! The sums are computed over the whole packet: nothing here shares arithmetic with the product.
+//! The sums are computed over the whole packet, with no code shared with the product.
 
 mod checksums;
 mod packet;
@@ -20,9 +20,9 @@ pub use self::packet::Packet;
 pub struct Frame {
     /// The captured part of it, from its Ethernet header on.
     pub bytes: Vec<u8>,
-    /// The time that it was on the interface.
+    /// The frame's length on the interface.
     pub length: usize,
-    /// When, since the epoch.
+    /// The time of capture, since the epoch.
     pub timestamp: Duration,
 }
 
@@ -34,14 +34,14 @@ pub struct Ipv4Packet<'a> {
 }
 
 impl Frame {
-    /// The packet of IPv4 or IPv6 in the frame, if it holds one, without the padding of the frame.
+    /// The frame's IPv4 or IPv6 packet, if there is one, without the frame's padding.
     #[must_use]
     pub fn packet(&self) -> Option<Packet<'_>> {
         let (kind, payload) = self.split()?;
         matches!(kind, EtherType::IPV4 | EtherType::IPV6).then(|| Packet::parse(payload))?
     }
 
-    /// The IPv4 packet in the frame, if it holds one.
+    /// The frame's IPv4 packet, if there is one.
     #[must_use]
     pub fn ipv4(&self) -> Option<Ipv4Packet<'_>> {
         let (kind, payload) = self.split()?;
@@ -54,7 +54,7 @@ impl Frame {
         Some((ethernet.ether_type(), &self.bytes[ethernet.slice().len()..]))
     }
 
-    /// Every address of IPv4 or IPv6 that the frame names, with the place where it does.
+    /// Every IPv4 or IPv6 address in the frame, with its place.
     #[must_use]
     pub fn addresses(&self) -> Vec<(Place, IpAddr)> {
         match self.split() {
@@ -64,7 +64,7 @@ impl Frame {
     }
 }
 
-/// Where a frame names an address.
+/// The place of an address in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The source of a packet.
@@ -75,35 +75,35 @@ pub enum Place {
     QuotedSource,
     /// The destination of a packet that an ICMP error quotes.
     QuotedDestination,
-    /// The asker, or the answerer, by ARP.
+    /// The sender of an ARP request or reply.
     ArpSender,
-    /// Whom ARP asks for.
+    /// The target of an ARP request or reply.
     ArpTarget,
-    /// Whom IPv6's neighbour discovery asks for, or speaks of.
+    /// The target of an IPv6 neighbour discovery message.
     Neighbor,
 }
 
 impl Place {
-    /// True if this is what a router acts on, not what an ICMP error quotes.
+    /// True if a router acts on this address. False for the addresses in an ICMP error's quote.
     #[must_use]
     pub const fn is_outer(self) -> bool {
         !matches!(self, Self::QuotedSource | Self::QuotedDestination)
     }
 }
 
-/// A private address in a capture, which no public network should see.
+/// A private address in a capture. No public network should see one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrivateAddress {
     /// The number of the frame, from 0.
     pub frame: usize,
-    /// Where the frame names it.
+    /// The address's place in the frame.
     pub place: Place,
     /// The address.
     pub address: IpAddr,
 }
 
-/// Every mention of an address in 10.0.0.0/8 or fd00::/8: source and destination, also of what ICMP
-/// errors quote, ARP and neighbour discovery.
+/// Every occurrence of an address in 10.0.0.0/8 or fd00::/8: sources, destinations, ICMP errors' quotes,
+/// ARP and neighbour discovery.
 #[must_use]
 pub fn private_addresses(frames: &[Frame]) -> Vec<PrivateAddress> {
     let mut found = Vec::new();
@@ -121,7 +121,7 @@ pub fn private_addresses(frames: &[Frame]) -> Vec<PrivateAddress> {
     found
 }
 
-/// The lengths of the packets among the frames, without their Ethernet headers.
+/// The lengths of the frames' packets, without their Ethernet headers.
 #[must_use]
 pub fn lengths(frames: &[Frame]) -> Vec<usize> {
     frames.iter().filter_map(|frame| Some(frame.packet()?.length)).collect()

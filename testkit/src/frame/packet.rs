@@ -6,24 +6,24 @@ use etherparse::{IpNumber, LaxIpSlice, ip_number};
 
 use super::checksums::{Checksum, sums_up};
 
-/// A packet of IPv4 or IPv6, or the beginning of one, as an ICMP error quotes it.
+/// A packet of IPv4 or IPv6, or its beginning in an ICMP error's quote.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
-    /// Where it says that it comes from.
+    /// The source address.
     pub source: IpAddr,
-    /// Where it goes.
+    /// The destination address.
     pub destination: IpAddr,
-    /// Its length in bytes from the IP header on, as that says.
+    /// The length in bytes from the IP header on, according to that header.
     pub length: usize,
     /// The kind of the payload, behind all extension headers.
     pub protocol: IpNumber,
-    /// True if it is a part of a longer one.
+    /// True if the packet is a fragment.
     pub is_fragment: bool,
-    /// The bytes behind the headers, as much as there is.
+    /// The available bytes behind the headers.
     pub payload: &'a [u8],
-    /// The IPv4 header, which alone has a checksum.
+    /// The IPv4 header. IPv6's has no checksum.
     ipv4_header: Option<&'a [u8]>,
-    /// True if the payload ends before the length says so.
+    /// True if the payload is shorter than the header says.
     is_cut: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Packet<'a> {
 const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 /// The ICMPv6 messages that quote a packet (RFC 4443, section 2.1).
 const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
-/// Where an ICMP error's quoted packet begins, and a neighbour discovery message's target.
+/// The offset of an ICMP error's quoted packet, and of a neighbour discovery message's target.
 const BEHIND_ICMP: usize = 8;
 /// Neighbor solicitation and advertisement (RFC 4861, sections 4.3 and 4.4).
 const NEIGHBOR: [u8; 2] = [135, 136];
@@ -59,7 +59,7 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// The packet that this one quotes, if it is an ICMP or ICMPv6 error.
+    /// The quoted packet, if this packet is an ICMP or ICMPv6 error.
     #[must_use]
     pub fn quoted(&self) -> Option<Self> {
         let errors: &[u8] = match self.protocol {
@@ -67,14 +67,14 @@ impl<'a> Packet<'a> {
             ip_number::IPV6_ICMP => &ICMPV6_ERRORS,
             _ => return None,
         };
-        // No error is so long that it comes in fragments.
+        // ICMP errors are too short for fragmentation.
         if self.is_fragment || !errors.contains(self.payload.first()?) {
             return None;
         }
         Self::parse(self.payload.get(BEHIND_ICMP..)?)
     }
 
-    /// The neighbour that this packet asks for, or speaks of.
+    /// The target of this packet, if it is a neighbour solicitation or advertisement.
     pub(super) fn neighbor(&self) -> Option<IpAddr> {
         let discovery = self.protocol == ip_number::IPV6_ICMP
             && !self.is_fragment
@@ -88,8 +88,8 @@ impl<'a> Packet<'a> {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }
 
-    /// The checksum of the payload, right or wrong; none for a fragment, for a packet
-    /// that isn't all here, and for protocols without one.
+    /// The payload's checksum, and true if it is right. Nothing for a fragment, for an incomplete
+    /// packet, and for protocols without a checksum.
     pub(super) fn payload_is_right(&self) -> Option<(Checksum, bool)> {
         if self.is_cut || self.is_fragment {
             return None;
@@ -99,7 +99,7 @@ impl<'a> Packet<'a> {
             ip_number::UDP => {
                 let length = u16::from_be_bytes([*self.payload.get(4)?, *self.payload.get(5)?]);
                 let datagram = self.payload.get(..usize::from(length));
-                // RFC 8200, section 8.1: over IPv6 it is never left out.
+                // UDP over IPv6 always has a checksum (RFC 8200, section 8.1).
                 let unused = self.ipv4_header.is_some() && self.payload.get(6..8)? == [0, 0];
                 let right = unused || datagram.is_some_and(|d| self.sums_up_with_addresses(d));
                 Some((Checksum::Udp, right))
@@ -116,7 +116,8 @@ impl<'a> Packet<'a> {
         let Ok(length) = u16::try_from(segment.len()) else {
             return false;
         };
-        // The longer length and the padding of the pseudo-header of IPv6 add nothing to the sum.
+        // IPv6's pseudo-header has a longer length field and padding, but their extra bytes are zeros
+        // here.
         let numbers = [0, self.protocol.0, length.to_be_bytes()[0], length.to_be_bytes()[1]];
         let octets = |address| match address {
             IpAddr::V4(address) => address.octets().to_vec(),

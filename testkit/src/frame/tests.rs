@@ -1,4 +1,4 @@
-//! Frames that are right, and frames with one thing wrong.
+//! Tests with correct frames, and with frames that have one fault each.
 
 use etherparse::PacketBuilder;
 
@@ -40,7 +40,8 @@ fn right_checksums_are_no_finding() {
 fn every_wrong_checksum_is_found() {
     let packet = udp([192, 0, 2, 1], [192, 0, 2, 2]);
     let error = error_about(&packet);
-    // A change of the TTL breaks the header alone, one of the payload the payload alone.
+    // A changed TTL breaks only the header's checksum; a changed payload breaks only the payload's
+    // checksum.
     let cases: [(&Frame, usize, &[Checksum]); 4] = [
         (&packet, 14 + 8, &[Checksum::Ipv4]),
         (&packet, 14 + 28, &[Checksum::Udp]),
@@ -99,7 +100,8 @@ fn ipv6_is_checked_in_its_quotes_as_well() {
     let private: Vec<Place> =
         private_addresses(std::slice::from_ref(&error)).iter().map(|found| found.place).collect();
     assert_eq!(private, [Place::QuotedSource]);
-    // The outer hop limit is in no sum; the source is, and the quoted payload.
+    // No checksum covers the outer hop limit. The ICMPv6 checksum covers the source and the quoted
+    // payload.
     let cases: [(usize, &[Checksum]); 4] = [
         (14 + 7, &[]),
         (14 + 8, &[Checksum::Icmpv6]),

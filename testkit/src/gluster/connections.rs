@@ -1,4 +1,5 @@
-//! The TCP connections between the machines of a cluster, and when they are the lasting ones.
+//! The TCP connections between the machines of a cluster, and the check that only lasting connections
+//! are open.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,10 +17,10 @@ const GLUSTERD: u16 = 24007;
 pub struct Connection {
     /// This machine's address and port.
     pub local: SocketAddr,
-    /// The other end's.
+    /// The other end's address and port.
     pub remote: SocketAddr,
-    /// The kernel's name for the socket, which no later one gets: a connection that was opened anew
-    /// between the same ports is another one.
+    /// The kernel's cookie of the socket. The kernel never reuses a cookie, so a new connection between
+    /// the same ports differs from the old one.
     pub cookie: String,
 }
 
@@ -33,23 +34,23 @@ impl Connection {
     }
 }
 
-/// The number of connections that last between the machines of a cluster at rest.
+/// The number of lasting connections between the machines of a cluster at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
-    /// To a glusterd: each dials each other one.
+    /// Connections to a glusterd: each glusterd dials every other glusterd.
     pub to_glusterds: usize,
-    /// To a brick, by a healer or a client of the volume on another machine.
+    /// Connections to a brick, from a healer or a client of the volume on another machine.
     pub to_bricks: usize,
 }
 
 impl Lasting {
-    /// The ends of the lasting connections among `open`, which lists them one machine after the other; nothing
-    /// while some are to come.
+    /// The ends of the lasting connections among `open`, which lists the machines' connections one
+    /// machine after the other. Nothing if the connections are not exactly the lasting ones.
     ///
-    /// An end counts with its other one. One alone is of a connection that the other machine has given up, and
-    /// lasts until a packet arrives from there, or was seen at another instant. A client asks the glusterd
-    /// first for the port of a brick, over a connection of its own: meanwhile there are as many ends as later,
-    /// but not the same.
+    /// An end counts only together with its other end. A single end is either seen at another instant,
+    /// or belongs to a connection that the other machine has given up: it then lasts until a packet
+    /// arrives from there. A client first asks the glusterd for the brick's port over a connection of
+    /// its own: meanwhile the number of ends is the same as later, but the ends differ.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&[&AT_REST[..], &[more]].concat())), None);
     }
 
-    /// A server was cut off, and its client gave the connection up meanwhile.
+    /// A server was cut off, and meanwhile its client gave the connection up.
     #[test]
     fn an_end_whose_other_end_was_given_up_is_no_lasting_connection() {
         let at_rest = both_ends(&AT_REST);
@@ -126,8 +127,8 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&asking)), None);
     }
 
-    /// A healer's question was seen on the machine that was asked first, and its connection to the
-    /// brick on the other: ten ends, as at rest.
+    /// The first machine was listed during a healer's port query, and the second after the healer had
+    /// connected to the brick: ten ends, as at rest.
     #[test]
     fn ends_that_were_seen_at_two_instants_are_not_lasting() {
         let mut seen = both_ends(&AT_REST);
@@ -135,7 +136,7 @@ mod tests {
         seen.insert(end("10.0.0.1:49138", "10.0.0.2:24007"));
         assert_eq!(seen.len(), 10);
         assert_eq!(TWO_MACHINES.of(&seen), None);
-        // A healer's question that ended before the glusterd's own connection was there.
+        // A healer's port query ended before the glusterd's own connection was open.
         seen.remove(&end("10.0.0.1:49151", "10.0.0.2:24007"));
         seen.insert(end("10.0.0.1:49137", "10.0.0.2:53229"));
         assert_eq!(seen.len(), 10);

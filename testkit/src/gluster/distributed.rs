@@ -15,29 +15,29 @@ use super::{OPTIONS, PING_TIMEOUT, START, VOLUME, parse_unhealed};
 use crate::lab::FourHosts;
 use crate::wait::wait_until;
 
-/// The connections that last with no client: each glusterd dials each other one, and each healer
-/// each brick on another machine.
+/// The lasting connections without clients: each glusterd dials every other glusterd, and each healer
+/// dials every brick on another machine.
 const WITHOUT_CLIENTS: Lasting = Lasting { to_glusterds: 4 * 3, to_bricks: 4 * 3 };
 /// A client dials the bricks on the other machines.
 const BRICKS_OF_A_CLIENT: usize = 3;
-/// Where a glusterd writes its process id.
+/// The file with glusterd's process ID.
 const PID_FILE: &str = "/run/glusterd.pid";
 
 /// The cluster. Dropping it ends it, with all its data.
 #[derive(Debug)]
 pub struct Distributed {
-    /// The machines srva to srvd. The volume is mounted on the first; the first and the second hold
-    /// the same, and so do the third and the fourth.
+    /// The machines srva to srvd. The volume is mounted on the first. The first and the second replicate
+    /// each other, and so do the third and the fourth.
     pub machines: Vec<Host>,
     known_as: [String; 4],
 }
 
 impl Distributed {
-    /// Boots machines on the hosts of a lab, whose software reaches them at `addresses`, makes them
-    /// peers by these, and starts and mounts a volume.
+    /// Boots machines on the lab's hosts. GlusterFS reaches them at `addresses` and knows its peers by
+    /// these addresses. Starts and mounts a volume.
     ///
     /// # Errors
-    /// When a step of that fails.
+    /// When a step fails.
     pub fn start_by_address(lab: &FourHosts, addresses: [Ipv4Addr; 4]) -> Result<Self> {
         let cluster = Self {
             machines: boot(lab, addresses)?,
@@ -47,11 +47,11 @@ impl Distributed {
         Ok(cluster)
     }
 
-    /// The same with peers that know each other by the names of the hosts, of which the machines
-    /// have a list.
+    /// Like [`Self::start_by_address`], but the peers know each other by the hosts' names, which each
+    /// machine's `/etc/hosts` lists.
     ///
     /// # Errors
-    /// When a step of that fails.
+    /// When a step fails.
     pub fn start_by_name(lab: &FourHosts, addresses: [Ipv4Addr; 4]) -> Result<Self> {
         let machines = boot(lab, addresses)?;
         let mut list = "127.0.0.1 localhost\n".to_owned();
@@ -59,7 +59,7 @@ impl Distributed {
             list += &format!("{address} {name}\n");
         }
         for machine in &machines {
-            // Over the file, since it is mounted.
+            // Overwrite the file in place, since it is a bind mount.
             fs::write(machine.path("/etc/hosts"), &list).context("write the list of names")?;
         }
         let cluster = Self { machines, known_as: FourHosts::NAMES.map(str::to_owned) };
@@ -107,19 +107,19 @@ impl Distributed {
         self.wait_healed(START)
     }
 
-    /// Where the mounted volume is found from outside of the machines.
+    /// The mounted volume's path outside of the machines.
     #[must_use]
     pub fn volume(&self) -> PathBuf {
         self.machines[0].path(MOUNT_POINT)
     }
 
-    /// The name of a file of the volume for qemu.
+    /// qemu's URL of a file in the volume.
     #[must_use]
     pub fn url(&self, file: &str) -> String {
         format!("gluster://{}/{VOLUME}/{file}", self.known_as[0])
     }
 
-    /// The name of the volume for mount, asked for at one machine.
+    /// The volume's source for mount, served by one machine.
     #[must_use]
     pub fn source(&self, machine: usize) -> String {
         format!("{}:/{VOLUME}", self.known_as[machine])
@@ -141,8 +141,8 @@ impl Distributed {
         })
     }
 
-    /// Waits until every brick is reached, and none has anything to give to another. What is being
-    /// written right now is counted until it is on both.
+    /// Waits until every brick is reachable and has nothing to heal. A file that is being written counts
+    /// as unhealed until both bricks have it.
     ///
     /// # Errors
     /// When it takes longer than `deadline`.
@@ -152,19 +152,19 @@ impl Distributed {
         })
     }
 
-    /// The number of files that each brick has to give; nothing for a brick that can't be reached.
+    /// The number of files that each brick has to heal; nothing for an unreachable brick.
     ///
     /// # Errors
-    /// When the volume can't be asked.
+    /// When the volume does not answer.
     pub fn unhealed(&self) -> Result<Vec<Option<u32>>> {
         parse_unhealed(&self.machines[0].gluster(&["volume", "heal", VOLUME, "info"])?)
     }
 
-    /// The ends of all connections between the machines, once they are those of a cluster at rest
-    /// with so many clients.
+    /// The ends of all connections between the machines, once exactly the lasting connections of a
+    /// cluster with this number of clients are open.
     ///
     /// # Errors
-    /// When they are not within `deadline`.
+    /// When other connections are still open after `deadline`.
     pub fn lasting_connections(
         &self,
         clients: usize,
@@ -175,10 +175,10 @@ impl Distributed {
         lasting.wait(deadline, || self.open_connections())
     }
 
-    /// The ends of all connections between the machines that are open.
+    /// The ends of all open connections between the machines.
     ///
     /// # Errors
-    /// When a machine can't be asked.
+    /// When a machine does not answer.
     pub fn open_connections(&self) -> Result<BTreeSet<Connection>> {
         let mut open = BTreeSet::new();
         for machine in &self.machines {
@@ -191,10 +191,10 @@ impl Distributed {
         Ok(open)
     }
 
-    /// The heals that the logs of all daemons and clients tell of.
+    /// The heals in the logs of all daemons and clients.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When the logs can't be read.
     pub fn heals(&self) -> Result<Vec<String>> {
         let mut heals = Vec::new();
         for machine in &self.machines {
@@ -205,13 +205,13 @@ impl Distributed {
         Ok(heals)
     }
 
-    /// Compares every file on the bricks of each pair by its SHA-256 sum; returns how many there
-    /// are on both pairs.
+    /// Compares every file on the bricks of each pair by its SHA-256 sum; returns each pair's number of
+    /// files.
     ///
     /// # Errors
     /// When a file is missing, or different, on one of a pair.
     pub fn compare_bricks(&self) -> Result<[usize; 2]> {
-        // Files of mode 1000 say that a file is on the other pair.
+        // Files of mode 1000 are link files: the file itself is on the other pair.
         let list = "cd \"$1/data\"; find . -path ./.glusterfs -prune -o \
                     -type f ! -perm 1000 -exec sha256sum {} +";
         let mut files = [0; 2];
@@ -235,7 +235,7 @@ impl Distributed {
         let pid = machine.run(&["cat", PID_FILE])?;
         let pid = pid.trim();
         machine.run(&["kill", "-KILL", pid])?;
-        // One that nobody has waited for yet is still listed, without its arguments.
+        // A killed process stays in /proc without arguments until its parent waits for it.
         let arguments = machine.path(&format!("/proc/{pid}/cmdline"));
         wait_until("glusterd to end", START, || {
             let ended = fs::read(&arguments).map_or(true, |arguments| arguments.is_empty());

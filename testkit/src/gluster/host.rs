@@ -1,5 +1,5 @@
-//! One machine of a GlusterFS cluster: a process tree with namespaces, file systems and a name of
-//! its own, on a network namespace of the lab.
+//! One machine of a GlusterFS cluster: a process tree in a network namespace of the lab, with its own
+//! namespaces, file systems and host name.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
@@ -17,20 +17,20 @@ use crate::wait::wait_until;
 /// A command that takes longer than this many seconds hangs. GlusterFS's own limit is 120.
 const LIMIT: &str = "60";
 
-/// Where the file system of the brick is mounted.
+/// The mount point of the brick's file system.
 pub const BRICK: &str = "/mnt/brick";
-/// Where the volume is to be mounted.
+/// The mount point of the volume.
 pub const VOLUME: &str = "/mnt/volume";
-/// Where the daemons log.
+/// The daemons' log folder.
 pub const LOGS: &str = "/var/log/glusterfs";
 
-/// The first process of a machine. It says its process id, makes the machine, says that it is
-/// ready, and ends when its standard input does: when the test is over, or was killed. With it end
-/// all other processes of the machine, and with them its mounts, loop devices and files, which are
-/// all in memory.
+/// The first process of a machine. It prints its process ID, sets the machine up, prints "ready", and
+/// exits when its standard input closes: at the test's end, or when the test is killed. All other
+/// processes of the machine end with it, and so do its mounts, loop devices and files, which are all in
+/// memory.
 ///
-/// The resolver asks a name server that refuses at once: GlusterFS looks every address up, and
-/// would wait for one that is silent. Daemons that end stay zombies until it ends: dash can't ignore
+/// The name server refuses queries at once: GlusterFS looks every address up, and would wait for a
+/// silent server. Daemons that end stay zombies until this process ends, because dash can't ignore
 /// SIGCHLD.
 const INIT: &str = r#"
 set -e
@@ -63,8 +63,8 @@ for log in $(find "$1" -name '*.log'); do
 done
 "#;
 
-/// Hands the process ids of all daemons, whose binary is one, to what follows. Zombies have none,
-/// and the machine sees its own processes only.
+/// Pipes the process IDs of all daemons into the next command. All daemons are the same binary. Zombies
+/// have no `exe` link, and the machine sees only its own processes.
 const DAEMONS: &str = r#"
 cd /proc
 for process in [0-9]*; do
@@ -73,13 +73,13 @@ for process in [0-9]*; do
     esac
 done |"#;
 
-/// The longest time that daemons may take to start or to end.
+/// The time limit for daemons to start or to end.
 pub(super) const START: Duration = Duration::from_secs(20);
 
-/// A machine that runs. Dropping it ends everything that runs on it.
+/// A running machine. Dropping it ends all its processes.
 #[derive(Debug)]
 pub struct Host {
-    /// Its private address.
+    /// The machine's private address.
     pub private: Ipv4Addr,
     init: Child,
     pid: u32,
@@ -89,7 +89,7 @@ impl Host {
     /// Boots a machine on a network namespace.
     ///
     /// # Errors
-    /// When a step of that fails, for example when there is no loop device left.
+    /// When a step fails, for example because no loop device is left.
     pub fn boot(network: &Namespace, name: &str, private: Ipv4Addr) -> Result<Self> {
         let mut command = network.command("unshare");
         command
@@ -124,7 +124,7 @@ impl Host {
         Ok(line.trim().to_owned())
     }
 
-    /// A command that will run on the machine, and be ended when it takes too long.
+    /// A command on the machine, with a time limit.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.command_without_limit("timeout");
@@ -132,7 +132,7 @@ impl Host {
         command
     }
 
-    /// A command that will run on the machine for as long as that runs.
+    /// A command on the machine without a time limit: it ends with the machine at the latest.
     #[must_use]
     pub fn command_without_limit(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
@@ -142,7 +142,7 @@ impl Host {
         command
     }
 
-    /// Runs a program with arguments on the machine and returns what it printed.
+    /// Runs a program with arguments on the machine and returns its output.
     ///
     /// # Errors
     /// When it fails, or takes too long; the error holds its standard error.
@@ -151,7 +151,7 @@ impl Host {
         process::run(self.command(program).args(arguments))
     }
 
-    /// Runs a line of shell on the machine; `$1` and so on are the further arguments.
+    /// Runs a shell script on the machine; the arguments are `$1` and so on.
     ///
     /// # Errors
     /// As [`Host::run`].
@@ -159,13 +159,13 @@ impl Host {
         process::run(self.command("sh").args(["-e", "-c", script, "sh"]).args(arguments))
     }
 
-    /// Where a file of the machine is found from outside.
+    /// The path of a machine's file outside of the machine.
     #[must_use]
     pub fn path(&self, inside: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
     }
 
-    /// Runs `gluster` without its questions.
+    /// Runs `gluster` without its interactive questions.
     ///
     /// # Errors
     /// As [`Host::run`].
@@ -177,18 +177,18 @@ impl Host {
     /// until it answers.
     ///
     /// # Errors
-    /// When it does not.
+    /// When glusterd does not answer.
     pub fn start_glusterd(&self) -> Result<()> {
         self.run(&["glusterd"])?;
         wait_until("glusterd to answer", START, || Ok(self.gluster(&["peer", "status"]).ok()))?;
         Ok(())
     }
 
-    /// Ends glusterd, the bricks and the healer, and waits until they are gone, and what they have in
-    /// /run: as when the machine is shut down. One on which the volume is mounted loses it.
+    /// Ends glusterd, the bricks and the healer as a shutdown does: waits for them to end, and removes
+    /// their files in /run. A machine that has the volume mounted loses it.
     ///
     /// # Errors
-    /// When they do not end.
+    /// When the daemons do not end.
     pub fn stop_glusterd(&self) -> Result<()> {
         self.shell(&format!("{DAEMONS} xargs -r kill -TERM"), &[])?;
         wait_until("the daemons to end", START, || {
@@ -199,16 +199,16 @@ impl Host {
         Ok(())
     }
 
-    /// True if it says that it is connected to its peer.
+    /// True if glusterd reports a connection to its peer.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When glusterd does not answer.
     pub fn is_connected(&self) -> Result<bool> {
         let status = self.gluster(&["peer", "status"])?;
         Ok(status.contains("State: Peer in Cluster (Connected)"))
     }
 
-    /// The TCP connections to a peer that are open.
+    /// The open TCP connections to a peer.
     ///
     /// # Errors
     /// As [`Host::run`].
@@ -223,8 +223,8 @@ impl Host {
             .with_context(|| format!("`ss` printed {listed:?}"))
     }
 
-    /// Lets in, from the network, only what a peer begins by its private address, and what belongs
-    /// to that. The kernel tracks every connection from then on.
+    /// Accepts only connections that the peer opens between the private addresses, and their established
+    /// and related packets. The kernel tracks every connection from then on.
     ///
     /// # Errors
     /// As [`Host::run`].
@@ -276,7 +276,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // The end of its standard input is the end of the first process, and so of all others.
+        // The first process exits when its standard input closes, and all other processes end with it.
         drop(self.init.stdin.take());
         if let Err(error) = self.init.wait() {
             eprintln!("wait for a machine to end: {error}");

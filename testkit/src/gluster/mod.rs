@@ -1,5 +1,5 @@
-//! A GlusterFS cluster of two machines, with one replicated volume made over the cable; and one of
-//! four.
+//! A GlusterFS cluster of two machines with one replicated volume, set up over the cable; and a cluster
+//! of four machines.
 
 mod connections;
 mod distributed;
@@ -23,20 +23,20 @@ use crate::wait::wait_until;
 
 /// The name of the volume.
 const VOLUME: &str = "gv0";
-/// After this the volume gives up a brick that does not answer: not 42 s, which is the default.
+/// The time after which the volume gives up a silent brick. GlusterFS's default is 42 s.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Both glusterds dial each other; both healers and the mounted volume dial a brick.
+/// Each glusterd dials the other. Both healers and the mounted volume dial a brick.
 const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
-/// A further setting of the volume: it goes on with one brick alone.
+/// Further settings of the volume: it keeps working with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
     [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
 
-/// The filter of the machines for packets from the network.
+/// The machines' filter for packets from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firewall {
-    /// They let everything in.
+    /// Accepts every packet.
     Open,
-    /// They track connections, and let in only those of the peer's private address.
+    /// Tracks connections, and accepts only connections with the peer's private address.
     Stateful,
 }
 
@@ -54,7 +54,7 @@ impl Cluster {
     /// starts and mounts a volume with a brick on each.
     ///
     /// # Errors
-    /// When a step of that fails.
+    /// When a step fails.
     pub fn start(lab: &Lab, firewall: Firewall) -> Result<Self> {
         let cluster = Self {
             a: Host::boot(&lab.a, "srva", A_PRIVATE)?,
@@ -98,17 +98,16 @@ impl Cluster {
         [&self.a, &self.b]
     }
 
-    /// Where the mounted volume is found from outside of the machines.
+    /// The mounted volume's path outside of the machines.
     #[must_use]
     pub fn volume(&self) -> PathBuf {
         self.a.path(host::VOLUME)
     }
 
-    /// Writes `count` files of a megabyte through the mounted volume, with names that begin with
-    /// `name`.
+    /// Writes `count` files of a megabyte through the mounted volume. Their names begin with `name`.
     ///
     /// # Errors
-    /// When a write fails, or all of them take too long.
+    /// When a write fails, or all writes together take too long.
     pub fn write(&self, name: &str, count: u32) -> Result<()> {
         self.a
             .shell(
@@ -120,10 +119,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// For each machine, true if it says that it is connected to its peer.
+    /// For each machine, true if it reports a connection to its peer.
     ///
     /// # Errors
-    /// When one can't be asked.
+    /// When a machine does not answer.
     pub fn connected(&self) -> Result<[bool; 2]> {
         let [a, b] = self.hosts().map(Host::is_connected);
         a.and_then(|a| Ok([a, b?]))
@@ -137,8 +136,7 @@ impl Cluster {
         self.wait_connections("both peers to be connected", [true, true], deadline)
     }
 
-    /// Waits until both machines have noticed that they are not connected; returns how long that
-    /// took.
+    /// Waits until both machines have noticed the lost connection; returns how long that took.
     ///
     /// # Errors
     /// When it takes longer than `deadline`.
@@ -156,24 +154,22 @@ impl Cluster {
         wait_until(what, deadline, || Ok((self.connected()? == wanted).then(|| start.elapsed())))
     }
 
-    /// The number of files that each brick still has to give to the other, A's first; nothing for a brick
-    /// that can't be reached.
+    /// The number of files that each brick has to heal, A's first; nothing for an unreachable brick.
     ///
     /// # Errors
-    /// When the volume can't be asked.
+    /// When the volume does not answer.
     pub fn unhealed(&self) -> Result<Vec<Option<u32>>> {
         let information = self.a.gluster(&["volume", "heal", VOLUME, "info"])?;
         parse_unhealed(&information)
     }
 
-    /// Starts the healing, and waits until no brick has anything left to give; returns how long
-    /// that took.
+    /// Starts the healing, and waits until no brick has files left to heal; returns how long that took.
     ///
     /// # Errors
     /// When it takes longer than `deadline`.
     pub fn heal(&self, deadline: Duration) -> Result<Duration> {
         let start = Instant::now();
-        // The bricks' reconnection comes after the daemons', and healing is refused until then.
+        // The daemons reconnect before the bricks, and `heal` fails until the bricks have reconnected.
         wait_until("the healing to begin", deadline, || {
             Ok(self.a.gluster(&["volume", "heal", VOLUME]).ok())
         })?;
@@ -183,10 +179,10 @@ impl Cluster {
         })
     }
 
-    /// The ends of all connections between the machines, once they are those of a cluster at rest.
+    /// The ends of all connections between the machines, once exactly the lasting connections are open.
     ///
     /// # Errors
-    /// When they are not within `deadline`.
+    /// When other connections are still open after `deadline`.
     pub fn lasting_connections(&self, deadline: Duration) -> Result<BTreeSet<Connection>> {
         LASTING.wait(deadline, || self.open_connections())
     }
@@ -194,7 +190,7 @@ impl Cluster {
     /// The ends of all TCP connections between the private addresses, on both machines.
     ///
     /// # Errors
-    /// When one can't be asked.
+    /// When a machine does not answer.
     pub fn open_connections(&self) -> Result<BTreeSet<Connection>> {
         let mut open = BTreeSet::new();
         open.extend(self.a.connections(self.b.private)?);
@@ -205,7 +201,7 @@ impl Cluster {
     /// Compares every file on both bricks by its SHA-256 sum; returns how many there are.
     ///
     /// # Errors
-    /// When a file is missing, or different, on one of them.
+    /// When a file is missing on one brick, or differs.
     pub fn compare_bricks(&self) -> Result<usize> {
         let brick = format!("{}/data", host::BRICK);
         let (on_a, on_b) = (sums(&self.a, &brick)?, sums(&self.b, &brick)?);
@@ -217,7 +213,7 @@ impl Cluster {
     /// are.
     ///
     /// # Errors
-    /// When a file is missing, or different, in one place.
+    /// When a file is missing in one place, or differs.
     pub fn compare_bricks_and_mount(&self) -> Result<usize> {
         let files = self.compare_bricks()?;
         let through_mount = sums(&self.a, host::VOLUME)?;
@@ -234,7 +230,7 @@ impl Cluster {
     }
 }
 
-/// The SHA-256 sums and names of all files of a user in a folder.
+/// The SHA-256 sums and names of all user files in a folder.
 fn sums(host: &Host, folder: &str) -> Result<BTreeSet<String>> {
     let list = "cd \"$1\"; find . -path ./.glusterfs -prune -o -type f -exec sha256sum {} +";
     Ok(host.shell(list, &[folder])?.lines().map(str::to_owned).collect())

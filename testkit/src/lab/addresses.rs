@@ -1,4 +1,4 @@
-//! The addresses of the lab, of both families.
+//! The lab's addresses, of both families.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ pub const ROUTER_A_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The address of the router on B's side.
 pub const ROUTER_B_ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
-/// The addresses of the lab that are of one family.
+/// The lab's addresses of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// A's private address.

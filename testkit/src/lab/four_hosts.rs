@@ -1,5 +1,4 @@
-//! Four hosts on two networks, each of which is a switch: one as most have it, and one with a larger
-//! MTU, which stands for InfiniBand.
+//! Four hosts on two networks with a switch each. The second network has a larger MTU, like InfiniBand.
 //!
 //! ```text
 //!   A, B, C, D  eth0 192.0.2.1 to .4    MTU 1500 ---- switch
@@ -18,9 +17,9 @@ use crate::netns::Namespace;
 /// The hosts' interface on the second network.
 pub const SECOND_INTERFACE: &str = "ib0";
 
-/// The names of every host: the last part of its addresses, and of its namespace's name.
+/// Each host's last address byte, and the last part of its namespace's name.
 const HOSTS: [(u8, &str); 4] = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
-/// The networks: the interface on it, its MTU, and the namespace that is its switch.
+/// Each network's interface on the hosts, its MTU, and its switch's namespace.
 const NETWORKS: [(&str, &str, &str); 2] =
     [(PUBLIC_INTERFACE, "1500", "switch"), (SECOND_INTERFACE, "4000", "switch-ib")];
 
@@ -37,7 +36,7 @@ impl FourHosts {
     pub const FIRST: [Ipv4Addr; 4] = numbered([192, 0, 2]);
     /// The addresses of the hosts on the second network.
     pub const SECOND: [Ipv4Addr; 4] = numbered([172, 16, 0]);
-    /// Addresses on neither network.
+    /// Addresses outside of both networks.
     pub const PRIVATE: [Ipv4Addr; 4] = numbered([10, 0, 0]);
     /// The names of the hosts.
     pub const NAMES: [&str; 4] = ["srva", "srvb", "srvc", "srvd"];
@@ -45,7 +44,7 @@ impl FourHosts {
     /// Builds the lab, after deleting what killed runs left behind.
     ///
     /// # Errors
-    /// When a command to build it fails; nothing is left behind then.
+    /// When a command fails; nothing is left behind then.
     pub fn new(prefix: &str) -> Result<Self> {
         Lab::sweep(prefix)?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
@@ -58,10 +57,10 @@ impl FourHosts {
         Ok(lab)
     }
 
-    /// Has the hosts lose the carrier on the first network, or find it again.
+    /// Takes the hosts' carrier on the first network away, or gives it back.
     ///
     /// # Errors
-    /// When a command for it fails.
+    /// When a command fails.
     pub fn set_first_network(&self, up: bool) -> Result<()> {
         let [first, _] = &self.switches;
         for (_, role) in HOSTS {
@@ -91,7 +90,7 @@ impl FourHosts {
             }
         }
         for host in &self.hosts {
-            // Packets may come by the one network and be answered by the other.
+            // Packets may arrive on one network while their answers leave on the other.
             for scope in ["all", PUBLIC_INTERFACE, SECOND_INTERFACE] {
                 host.sysctl(&format!("net.ipv4.conf.{scope}.rp_filter"), "2")?;
             }
@@ -100,7 +99,7 @@ impl FourHosts {
     }
 }
 
-/// The interface of a switch that leads to a host.
+/// A switch's interface to a host.
 fn port(role: &str) -> String {
     format!("port-{role}")
 }

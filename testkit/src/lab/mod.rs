@@ -6,7 +6,7 @@
 //!   A cable 10.0.0.1 ------------------ bridge ----------------- 10.0.0.2 cable B
 //! ```
 //!
-//! The same with IPv6: 2001:db8:a::/64 and 2001:db8:b::/64 on the sides of the router, fd00::1 and
+//! IPv6 has the same layout: 2001:db8:a::/64 and 2001:db8:b::/64 on the sides of the router, fd00::1 and
 //! fd00::2 as private addresses. The router forwards no packet to or from a private address.
 
 mod addresses;
@@ -34,41 +34,40 @@ pub use self::wiring::{add_address, join};
 use self::wiring::{limit_route, option, set_offloads};
 use crate::netns::{NAMED, Namespace};
 
-/// The interface of a host that leads to the router, and that `rewrite` is attached to.
+/// A host's interface to the router. `rewrite` attaches to it.
 pub const PUBLIC_INTERFACE: &str = "eth0";
-/// The interface of a host that the cable is plugged into.
+/// A host's interface to the cable.
 pub const CABLE_INTERFACE: &str = "cable";
 /// The router's interface on A's side.
 pub const ROUTER_A: &str = "eth-a";
 /// The router's interface on B's side.
 pub const ROUTER_B: &str = "eth-b";
 
-/// The roles of the namespaces of a lab, which are the last part of their names. C is a third host
-/// that some tests add, and so are those inside of a site; D and the switches are those of
-/// [`FourHosts`].
+/// The last parts of the names of a lab's namespaces. `c` is a third host, which some tests add, and
+/// `inside-a` and `inside-b` are hosts inside a site; `d` and the switches belong to [`FourHosts`].
 const ROLES: [&str; 10] =
     ["a", "b", "c", "d", "inside-a", "inside-b", "router", "cable", "switch", "switch-ib"];
-/// The ends of the cable that are plugged into the bridge.
+/// The bridge's interfaces to the cable.
 const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 
-/// Tells the labs of one process apart.
+/// The number of the process's next lab, for unique names.
 static LABS: AtomicU32 = AtomicU32::new(0);
 
 /// The options of a lab.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
-    /// The first part of the names of the namespaces.
+    /// The prefix of the namespaces' names.
     pub prefix: String,
-    /// True if the hosts are also joined by a cable, on which they have their private addresses.
+    /// True if a cable also joins the hosts, with their private addresses on it.
     pub cable: bool,
-    /// True if checksums are left to the interfaces (`ethtool -K tx on`); veth never fills them in.
+    /// True if the interfaces compute checksums (`ethtool -K tx on`); veth never fills them in.
     pub checksum_offload: bool,
     /// True if the interfaces take packets larger than their MTU (GSO, TSO) and merge them (GRO).
     pub segmentation_offload: bool,
-    /// The largest packet that the router forwards, where that is less than the hosts' MTU.
+    /// The router's path MTU, if it is smaller than the hosts' MTU.
     pub path_mtu: Option<u32>,
-    /// The interfaces that take the place of veth, in a machine that has them. With both kinds of offload
-    /// on they are as their driver has them, else all that is left to them is off.
+    /// The interfaces that replace veth, in a machine that has them. With both kinds of offload on, the
+    /// driver's own settings stay; otherwise all offloads are off.
     pub nic: Option<Nic>,
 }
 
@@ -95,7 +94,7 @@ pub struct Lab {
     /// The router between them.
     pub router: Namespace,
     cable: Option<Namespace>,
-    /// The beginning of the names of its namespaces.
+    /// The prefix of the namespaces' names, with the lab's number.
     name: String,
 }
 
@@ -103,7 +102,7 @@ impl Lab {
     /// Builds a lab, after deleting what killed runs left behind.
     ///
     /// # Errors
-    /// When a command to build it fails; nothing is left behind then.
+    /// When a command fails; nothing is left behind then.
     pub fn new(options: &LabOptions) -> Result<Self> {
         Self::sweep(&options.prefix)?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
@@ -136,8 +135,8 @@ impl Lab {
         for family in ["ipv4", "ipv6"] {
             self.router.sysctl(&format!("net.{family}.conf.all.forwarding"), "1")?;
         }
-        // The routes stop packets to private addresses, the reverse path filter those from them;
-        // IPv6 has none, and has a rule instead.
+        // Blackhole routes stop packets to private addresses. The reverse path filter stops IPv4 packets
+        // from them, and a rule stops IPv6 packets, because IPv6 has no such filter.
         for network in ["10.0.0.0/8", "fd00::/8"] {
             self.router.run(&["ip", "route", "add", "blackhole", network])?;
         }
@@ -177,10 +176,10 @@ impl Lab {
         Ok(())
     }
 
-    /// One more host: `c`, `inside-a` or `inside-b`. Dropping it deletes it.
+    /// Adds a host: `c`, `inside-a` or `inside-b`. Dropping it deletes it.
     ///
     /// # Errors
-    /// When it is there already, or the role is not one of these.
+    /// When the host is there already, or `role` is another name.
     pub fn add_host(&self, role: &str) -> Result<Namespace> {
         ensure!(ROLES.contains(&role), "nothing would sweep a namespace {role} away");
         Namespace::create(&format!("{}-{role}", self.name))
@@ -245,14 +244,13 @@ impl Lab {
         Ok(())
     }
 
-    /// The file that `rewrite` wants, for the members srva and srvb, with their IPv4 addresses.
+    /// The cluster file for the members srva and srvb, with their IPv4 addresses.
     #[must_use]
     pub fn cluster_toml(&self) -> String {
         self.cluster_toml_of(&[IPV4])
     }
 
-    /// The file that `rewrite` wants, for the members srva and srvb with their addresses of these
-    /// families.
+    /// The cluster file for the members srva and srvb, with their addresses of these families.
     #[must_use]
     pub fn cluster_toml_of(&self, families: &[Addresses]) -> String {
         let list = |of: fn(&Addresses) -> IpAddr| {
@@ -274,10 +272,10 @@ impl Lab {
         [&self.a, &self.b, &self.router].into_iter().chain(&self.cable)
     }
 
-    /// Deletes the lab with all that runs in it, for a caller that is interrupted.
+    /// Deletes the lab and kills its processes, for an interrupted caller.
     ///
     /// # Errors
-    /// When something can't be deleted; the rest is deleted all the same.
+    /// When a part of the lab can't be deleted; the rest is deleted all the same.
     pub fn cleanup(&self) -> Result<()> {
         let mut result = Ok(());
         for namespace in self.namespaces() {
@@ -286,14 +284,13 @@ impl Lab {
         result
     }
 
-    /// Deletes the namespaces, and kills what runs in them, of labs with this prefix whose process
-    /// has died.
+    /// Deletes this prefix's labs whose owner process has died, and kills the processes in them.
     ///
     /// # Errors
-    /// When something can't be deleted.
+    /// When a lab can't be deleted.
     pub fn sweep(prefix: &str) -> Result<()> {
         let Ok(names) = fs::read_dir(NAMED) else {
-            // There never was a named namespace on this host.
+            // Without the folder, this host has never had a named namespace.
             return Ok(());
         };
         for entry in names {
@@ -303,7 +300,8 @@ impl Lab {
                 continue;
             };
             if !Path::new(&format!("/proc/{owner}")).exists() {
-                // Two processes may sweep at once: what the other one deleted is no fault.
+                // Two processes may sweep at once: a namespace that the other process deleted is no
+                // error.
                 let namespace = Namespace::existing(name);
                 if let Err(error) = clear(&namespace)
                     && namespace.path().exists()
@@ -324,7 +322,7 @@ fn clear(namespace: &Namespace) -> Result<()> {
     namespace.delete()
 }
 
-/// The process that made a namespace, if its name is that of a lab with this prefix.
+/// The process that made a namespace, if the name belongs to a lab with this prefix.
 fn owner(prefix: &str, name: &str) -> Option<u32> {
     let mut parts = name.strip_prefix(prefix)?.splitn(3, '-');
     let pid = parts.next()?.parse().ok()?;

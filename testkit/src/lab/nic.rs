@@ -1,7 +1,7 @@
-//! Network interfaces with drivers of real devices, which a virtual machine has (`cargo xtask vm
-//! --drivers`), in place of veth. Each is told by its hardware address.
+//! Network interfaces with drivers of real devices in place of veth, in a virtual machine
+//! (`cargo xtask vm --drivers`). Their hardware addresses identify them.
 //!
-//! Two wires join the hosts of a lab to the router; each ends in an interface of its own.
+//! Two wires join the hosts of a lab to the router; each wire has an interface at both ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::netns::Namespace;
 use crate::wait::wait_until;
 
-/// The network interfaces that the kernel has in the first namespace.
+/// The first namespace's network interfaces.
 const INTERFACES: &str = "/sys/class/net";
 /// The carrier of an emulated e1000e takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Nic {
     /// Intel 82574L.
     E1000e,
-    /// The one of VMware.
+    /// VMware vmxnet3.
     Vmxnet3,
     /// virtio, which receives a long packet in several buffers (VIRTIO_NET_F_MRG_RXBUF).
     VirtioMerging,
@@ -33,21 +33,21 @@ pub enum Nic {
 /// The ends of the two wires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Host A's.
+    /// The end at host A.
     A,
-    /// The router's, on A's side.
+    /// The router's end on A's side.
     RouterA,
-    /// Host B's.
+    /// The end at host B.
     B,
-    /// The router's, on B's side.
+    /// The router's end on B's side.
     RouterB,
 }
 
 impl End {
-    /// The two wires, and their ends.
+    /// The two wires as pairs of ends.
     pub const WIRES: [[Self; 2]; 2] = [[Self::A, Self::RouterA], [Self::B, Self::RouterB]];
 
-    /// It is one of the router's.
+    /// True if the end is the router's.
     #[must_use]
     pub const fn is_router(self) -> bool {
         matches!(self, Self::RouterA | Self::RouterB)
@@ -55,7 +55,7 @@ impl End {
 }
 
 impl Nic {
-    /// All of them.
+    /// All devices.
     pub const ALL: [Self; 4] =
         [Self::E1000e, Self::Vmxnet3, Self::VirtioMerging, Self::VirtioWhole];
 
@@ -75,9 +75,8 @@ impl Nic {
         format!("52:54:00:0d:{:02x}:{:02x}", self as u8, end as u8)
     }
 
-    /// Moves the interface at an end into a namespace, under a name, and waits for its carrier. Before
-    /// that its driver lets go of the device and takes it again, so that all settings are the driver's
-    /// own.
+    /// Moves an end's interface into a namespace under a name, and waits for its carrier. First rebinds
+    /// the driver to the device, so that all settings are the driver's defaults.
     ///
     /// # Errors
     /// When this machine has no such interface.
@@ -99,14 +98,14 @@ impl Nic {
         crate::process::run(std::process::Command::new(words[0]).args(&words[1..]))?;
         namespace.run(&["ip", "link", "set", name, "addrgenmode", "none", "up"])?;
         if end.is_router() {
-            // The other end of the wire shows this one whole checksums: what a sender's interface makes
-            // of an unfinished one would go unseen.
+            // With receive offload off, this end gets complete checksums. They show how the sender's
+            // interface completed an unfinished checksum.
             namespace.run(&["sh", "-c", &format!("ethtool -K {name} rx off || true")])?;
         }
         Ok(())
     }
 
-    /// Waits until an interface that was plugged has a carrier.
+    /// Waits until a plugged interface has a carrier.
     pub(super) fn wait_for_carrier(namespace: &Namespace, name: &str) -> Result<()> {
         wait_until(&format!("{name} of {} has a carrier", namespace.name()), PATIENCE, || {
             let link = namespace.run(&["ip", "link", "show", "dev", name])?;
@@ -114,7 +113,8 @@ impl Nic {
         })
     }
 
-    /// The interface at an end: it comes back to the first namespace some time after another is gone.
+    /// The interface at an end. It returns to the first namespace some time after its old namespace is
+    /// gone.
     fn find(self, end: End) -> Result<PathBuf> {
         let wanted = self.hardware_address(end);
         let what = format!(
@@ -132,18 +132,18 @@ impl Nic {
     }
 }
 
-/// An interface has a hardware address. One may go while it is looked at.
+/// True if an interface has this hardware address; false if the interface has gone meanwhile.
 fn has_address(interface: &Path, wanted: &str) -> bool {
     fs::read_to_string(interface.join("address")).is_ok_and(|address| address.trim() == wanted)
 }
 
-/// Turns off all that is left to an interface, as far as its driver allows.
+/// Turns an interface's offloads off, as far as its driver allows.
 ///
 /// # Errors
-/// When checksums or segments that it could leave to the kernel are still left to it.
+/// When a checksum or segmentation offload is still on although the driver could turn it off.
 pub(super) fn turn_offloads_off(namespace: &Namespace, interface: &str) -> Result<()> {
     for offload in ["tx", "rx", "tso", "gso", "gro", "lro", "txvlan", "rxvlan", "sg"] {
-        // An offload that a driver can't turn off is fixed, and ethtool fails.
+        // ethtool fails for a fixed offload, which the driver can't turn off.
         let command = format!("ethtool -K {interface} {offload} off || true");
         namespace.run(&["sh", "-c", &command])?;
     }

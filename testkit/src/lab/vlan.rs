@@ -1,21 +1,21 @@
-//! A VLAN that joins the hosts directly, on the same interfaces and wires as the network with the router:
-//! the router is its switch.
+//! A VLAN that joins the hosts directly, on the interfaces and wires that lead to the router. The router
+//! is the VLAN's switch.
 
 use anyhow::{Context, Result};
 
 use super::{A_PRIVATE, B_PRIVATE, Lab, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
 
-/// The hosts' interface of the VLAN.
+/// The hosts' VLAN interface.
 pub const VLAN_INTERFACE: &str = "eth0.100";
-/// The switch's own interface, where frames have no tag.
+/// The switch's bridge, where frames have no tag.
 pub const VLAN_SWITCH: &str = "vlan-switch";
 const ID: &str = "100";
 
 impl Lab {
-    /// Joins the hosts by a VLAN, on which they have their private addresses.
+    /// Joins the hosts by a VLAN with their private addresses.
     ///
     /// # Errors
-    /// When the kernel lacks the module 8021q, or there is one already.
+    /// When the kernel lacks the module 8021q, or the lab has a VLAN already.
     pub fn lay_vlan(&self) -> Result<()> {
         let Self { a, b, router, .. } = self;
         for (namespace, below) in
@@ -40,7 +40,7 @@ impl Lab {
             router.run(&["ip", "link", "set", &port, "master", VLAN_SWITCH])?;
         }
         for (host, address) in [(a, A_PRIVATE), (b, B_PRIVATE)] {
-            // The name has a dot, as the path of a sysctl can't say.
+            // The interface's name contains a dot, so this sysctl's path needs slashes as separators.
             host.run(&["sysctl", "-w", &format!("net/ipv4/conf/{VLAN_INTERFACE}/rp_filter=0")])?;
             add_address(host, VLAN_INTERFACE, address.into())?;
         }

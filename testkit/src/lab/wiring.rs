@@ -9,10 +9,10 @@ use super::{LabOptions, network};
 use crate::netns::Namespace;
 use crate::wait::wait_until;
 
-/// Joins two namespaces by a pair of interfaces, both up, and without IPv6 addresses of their own.
+/// Joins two namespaces by a veth pair: both interfaces up, and without automatic IPv6 addresses.
 ///
 /// # Errors
-/// When one of the interfaces is there already.
+/// When one of the interfaces exists already.
 pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &str) -> Result<()> {
     near.run(&[
         "ip",
@@ -33,12 +33,12 @@ pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &
     Ok(())
 }
 
-/// Gives an interface an address of the lab, with the rest of its [`network`] on the same link.
-/// One of IPv6 comes with a link-local one, from which a host asks for its neighbours when a packet
-/// has a source that is not the interface's.
+/// Gives an interface an address of the lab, with the rest of its [`network`] on-link. An IPv6 address
+/// comes with a link-local address: a host solicits neighbours from it when a packet's source is not an
+/// address of the interface.
 ///
 /// # Errors
-/// When it has it already.
+/// When the interface has the address already.
 pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> Result<()> {
     let add = |address: String, options: &[&str]| {
         let words = [&["ip", "address", "add", &address, "dev", interface], options].concat();
@@ -49,12 +49,12 @@ pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> R
             add(format!("{address}/24"), &[])?;
         }
         IpAddr::V6(address) => {
-            // Nobody announces a router here; and nobody else can have the addresses.
+            // The lab has no router advertisements, and its addresses are unique.
             namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
             let [.., host] = address.segments();
             add(format!("fe80::{host:x}/64"), &["nodad"])?;
             add(format!("{address}/64"), &["nodad"])?;
-            // The kernel takes an address into use on its own time (addrconf_dad_work).
+            // The kernel adds the address's local route asynchronously (addrconf_dad_work).
             let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
             let wanted = format!("local {address} ");
             wait_until(&format!("{address} is in use"), Duration::from_secs(20), || {
@@ -65,7 +65,7 @@ pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> R
     Ok(())
 }
 
-/// The option of `ip` that says which family is meant.
+/// The option of `ip` for the address's family.
 pub(super) const fn option(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "-4" } else { "-6" }
 }
@@ -78,7 +78,7 @@ pub(super) fn set_offloads(
     let state = |on: bool| if on { "on" } else { "off" };
     let checksum = state(options.checksum_offload);
     let segmentation = state(options.segmentation_offload);
-    // TSO can't be without checksum offload, and would be refused.
+    // TSO needs checksum offload: ethtool would refuse it without.
     let tso = state(options.checksum_offload && options.segmentation_offload);
     namespace.run(&[
         "ethtool",
@@ -96,8 +96,8 @@ pub(super) fn set_offloads(
     Ok(())
 }
 
-/// Makes the route of an interface's own network narrower than the interface: unlike a smaller MTU
-/// of the interface, that still lets it receive full packets, and report them to their senders.
+/// Gives the route to an interface's own network a smaller MTU than the interface's. The interface still
+/// receives full-sized packets and reports them to their senders, unlike with a smaller interface MTU.
 pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
     let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
     let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
@@ -105,8 +105,8 @@ pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: 
     if address.is_ipv4() {
         words.extend(["scope", "link", "src", &address_text, "mtu", &mtu]);
     } else {
-        // In place of the kernel's own route, which has this metric. IPv6 forwards by the MTU of a
-        // route only where that is locked.
+        // Replaces the kernel's own route, which has this metric. IPv6 forwarding respects a route's MTU
+        // only if it is locked.
         words.extend(["metric", "256", "mtu", "lock", &mtu]);
     }
     router.run(&words)?;

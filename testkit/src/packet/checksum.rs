@@ -1,8 +1,8 @@
-//! The Internet checksum ([RFC 1071]), over everything it covers.
+//! The Internet checksum ([RFC 1071]), computed over all bytes that it covers.
 //!
 //! [RFC 1071]: https://www.rfc-editor.org/rfc/rfc1071
 
-/// Adds two 16-bit numbers in ones' complement: a carry out of the top comes back in at the bottom.
+/// Adds two 16-bit numbers in ones' complement, with an end-around carry.
 #[must_use]
 pub fn ones_complement_add(a: u16, b: u16) -> u16 {
     let sum = u32::from(a) + u32::from(b);
@@ -15,8 +15,8 @@ pub fn internet_checksum(bytes: &[u8]) -> u16 {
     !ones_complement_sum(bytes)
 }
 
-/// The sum that [`internet_checksum`] is the complement of; the sums of parts of even length add up
-/// to that of the whole.
+/// The ones' complement sum of `bytes`, whose complement is [`internet_checksum`]. The sum of two parts'
+/// sums is the whole's sum, if the first part has an even length.
 #[must_use]
 pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     let mut pairs = bytes.chunks_exact(2);
@@ -31,7 +31,7 @@ pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-/// The checksum of a packet that was damaged by `error` on its way; 0 damages nothing.
+/// The checksum of a packet with the damage `error`; 0 is no damage.
 #[must_use]
 pub fn damaged(checksum: u16, error: u16) -> u16 {
     ones_complement_add(checksum, error)
@@ -73,7 +73,7 @@ mod tests {
             (0..70_001_u32).map(|index| (index * 89 + index / 251) as u8).collect();
         for len in [0, 1, 2, 3, 39, 40, 1499, 1500, 70_000, 70_001] {
             let theirs = etherparse::checksum::Sum16BitWords::new().add_slice(&bytes[..len]);
-            // Theirs is in the byte order of the machine.
+            // etherparse returns the sum in the machine's byte order.
             assert_eq!(internet_checksum(&bytes[..len]), theirs.ones_complement().to_be(), "{len}");
         }
     }

@@ -21,7 +21,7 @@ pub struct Dccp {
     pub source: u16,
     /// Destination port.
     pub destination: u16,
-    /// Type and flag X, as they stand in the header.
+    /// The type and the flag X, as in the header's byte.
     type_and_x: u8,
     /// The rest of the header.
     rest: Vec<u8>,
@@ -50,7 +50,7 @@ impl Dccp {
 
     port_setter!();
 
-    /// The bytes, between these addresses.
+    /// The bytes of a packet between these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = (9 + self.rest.len()) / 4;

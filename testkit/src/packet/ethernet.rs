@@ -5,25 +5,25 @@
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// EtherType of ARP.
 pub const ETHERTYPE_ARP: u16 = 0x0806;
-/// EtherType of a tag for a customer's VLAN.
+/// EtherType of a customer VLAN's tag (802.1Q).
 pub const ETHERTYPE_VLAN: u16 = 0x8100;
 /// EtherType of IPv6.
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// EtherType of a tag for a provider's VLAN (802.1ad).
+/// EtherType of a provider VLAN's tag (802.1ad).
 pub const ETHERTYPE_PROVIDER_VLAN: u16 = 0x88a8;
-/// Bytes of the header, tags not counted.
+/// The length of the header in bytes, without tags.
 pub const HEADER_LEN: usize = 14;
-/// Bytes of a tag.
+/// The length of a tag in bytes.
 pub const TAG_LEN: usize = 4;
-/// Bytes that a frame has at least on the wire, without the frame check sequence.
+/// The minimum length of a frame in bytes, without the frame check sequence.
 pub const MINIMUM_LEN: usize = 60;
 
 /// A header as fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ethernet {
-    /// To whom.
+    /// The destination's hardware address.
     pub destination: [u8; 6],
-    /// From whom.
+    /// The source's hardware address.
     pub source: [u8; 6],
     /// VLAN tags, the outermost first.
     pub tags: Vec<Tag>,
@@ -32,20 +32,20 @@ pub struct Ethernet {
 /// A VLAN tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The EtherType that announces it.
+    /// The EtherType of the tag.
     pub ethertype: u16,
-    /// Priority, drop eligibility and the number of the VLAN.
+    /// Priority, drop eligibility and VLAN ID.
     pub control: u16,
 }
 
 impl Tag {
-    /// A tag for a customer's VLAN.
+    /// A tag of a customer VLAN.
     #[must_use]
     pub const fn customer(vlan: u16) -> Self {
         Self { ethertype: ETHERTYPE_VLAN, control: vlan }
     }
 
-    /// A tag for a provider's VLAN.
+    /// A tag of a provider VLAN.
     #[must_use]
     pub const fn provider(vlan: u16) -> Self {
         Self { ethertype: ETHERTYPE_PROVIDER_VLAN, control: vlan }
@@ -53,7 +53,7 @@ impl Tag {
 }
 
 impl Default for Ethernet {
-    /// From one host to another, without a tag.
+    /// A header from one host to another, without a tag.
     fn default() -> Self {
         Self {
             destination: [0x02, 0x00, 0x00, 0x00, 0x00, 0x0b],
@@ -64,7 +64,7 @@ impl Default for Ethernet {
 }
 
 impl Ethernet {
-    /// The bytes, before a payload of type `ethertype`.
+    /// The header's bytes, before a payload of type `ethertype`.
     #[must_use]
     pub fn to_bytes(&self, ethertype: u16) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_LEN + TAG_LEN * self.tags.len());

@@ -24,7 +24,7 @@ pub const HOST_IDENTITY: u8 = 139;
 /// Next header: shim6 ([RFC 5533](https://www.rfc-editor.org/rfc/rfc5533)).
 pub const SHIM6: u8 = 140;
 
-/// Routing type 0, which nobody follows any more ([RFC 5095](https://www.rfc-editor.org/rfc/rfc5095)).
+/// Routing type 0, which is deprecated ([RFC 5095](https://www.rfc-editor.org/rfc/rfc5095)).
 pub const SOURCE_ROUTE: u8 = 0;
 /// Routing type 2: to a mobile node's home address.
 pub const HOME_ADDRESS: u8 = 2;
@@ -61,7 +61,7 @@ pub enum Extension {
         /// The bytes behind the checksum: 2 more than a multiple of 8.
         data: Vec<u8>,
     },
-    /// Any header of bytes taken as they are, the first of which becomes the next header.
+    /// A header of arbitrary bytes. The first byte is replaced by the next header's number.
     Raw {
         /// The protocol number of this header.
         protocol: u8,
@@ -75,21 +75,21 @@ pub enum Extension {
 pub enum ExtensionOption {
     /// One byte of padding.
     Pad1,
-    /// So many bytes of padding, 2 to 257.
+    /// This number of padding bytes, 2 to 257.
     PadN(usize),
     /// The router alert ([RFC 2711](https://www.rfc-editor.org/rfc/rfc2711)).
     RouterAlert(u16),
-    /// The length of a jumbogram behind its IPv6 header
-    /// ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675)); first in its header.
+    /// A jumbogram's length behind its IPv6 header ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675));
+    /// the first option of its header.
     Jumbo(u32),
     /// A mobile node's home address, which its transport checksums cover instead of the source
     /// ([RFC 6275, section 6.3](https://www.rfc-editor.org/rfc/rfc6275#section-6.3)).
     HomeAddress(Ipv6Addr),
-    /// Any other.
+    /// Any other option.
     Other {
         /// The type.
         kind: u8,
-        /// The data, 255 bytes at the most.
+        /// The data, at most 255 bytes.
         data: Vec<u8>,
     },
 }
@@ -99,25 +99,25 @@ pub enum ExtensionOption {
 pub struct Routing {
     /// The routing type.
     pub kind: u8,
-    /// The number of addresses that are still to be visited.
+    /// The number of addresses that the packet has yet to visit.
     pub segments_left: u8,
-    /// The addresses, in the order in which the header lists them.
+    /// The addresses in the header's order.
     pub addresses: Vec<Ipv6Addr>,
 }
 
 /// A fragment header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FragmentHeader {
-    /// The identity that the fragments of one packet share.
+    /// The identification that the fragments of one packet share.
     pub identification: u32,
-    /// Where its bytes were, a multiple of 8.
+    /// The fragment's offset in bytes, a multiple of 8.
     pub offset: u16,
-    /// True if there are more behind them.
+    /// True if more fragments follow.
     pub more: bool,
 }
 
 impl Extension {
-    /// Options that are nothing but padding, in a header of `len` bytes, a multiple of 8.
+    /// A header of `len` bytes, a multiple of 8, whose options are all padding.
     #[must_use]
     pub fn padding(protocol: u8, len: usize) -> Self {
         assert!(len >= 8 && len.is_multiple_of(8));
@@ -135,13 +135,13 @@ impl Extension {
         }
     }
 
-    /// Routing by these addresses.
+    /// A routing header with these addresses.
     #[must_use]
     pub fn routing(kind: u8, segments_left: u8, addresses: Vec<Ipv6Addr>) -> Self {
         Self::Routing(Routing { kind, segments_left, addresses })
     }
 
-    /// A fragment header that says what it is told to, whatever follows.
+    /// A fragment header with these values, whatever follows.
     #[must_use]
     pub fn fragment(offset: u16, more: bool) -> Self {
         Self::Fragment(FragmentHeader { offset, more, ..FragmentHeader::default() })
@@ -159,9 +159,9 @@ impl Extension {
         Self::Mobility { kind: 0, data: vec![0; 2] }
     }
 
-    /// A header of any number whose first bytes are next header and length, as those that come one
-    /// day will be ([RFC 6564](https://www.rfc-editor.org/rfc/rfc6564)), with so many bytes of
-    /// `data`: 6 more than a multiple of 8.
+    /// A header with any protocol number, in the uniform format for future extension headers: next
+    /// header and length come first ([RFC 6564](https://www.rfc-editor.org/rfc/rfc6564)). The length of
+    /// `data` is 6 more than a multiple of 8.
     #[must_use]
     pub fn other(protocol: u8, data: &[u8]) -> Self {
         assert!((data.len() + 2).is_multiple_of(8));
@@ -170,7 +170,7 @@ impl Extension {
         Self::Raw { protocol, bytes }
     }
 
-    /// The number by which the header before names this one.
+    /// The protocol number of this header, for the next header field of the header before it.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         match self {
@@ -184,7 +184,8 @@ impl Extension {
         }
     }
 
-    /// The bytes, in a packet from `source` to the final `destination`, with `next` behind them.
+    /// The header's bytes in a packet from `source` to the final `destination`; `next` is the next
+    /// header's number.
     #[must_use]
     pub fn to_bytes(&self, next: u8, source: Ipv6Addr, destination: Ipv6Addr) -> Vec<u8> {
         match self {
@@ -221,8 +222,7 @@ impl Extension {
 }
 
 impl Routing {
-    /// Where the packet is to arrive in the end, if this header says more of it than the IPv6
-    /// header does.
+    /// The packet's final destination, if this header has segments left.
     #[must_use]
     pub fn final_destination(&self) -> Option<Ipv6Addr> {
         let last = match self.kind {
@@ -248,7 +248,7 @@ impl Routing {
 }
 
 impl FragmentHeader {
-    /// The bytes, with `next` behind them.
+    /// The header's bytes; `next` is the next header's number.
     #[must_use]
     pub fn to_bytes(&self, next: u8) -> [u8; 8] {
         assert!(self.offset.is_multiple_of(8));
@@ -258,7 +258,8 @@ impl FragmentHeader {
     }
 }
 
-/// `len` bytes as the second byte of most headers says it: in units of 8, the first not counted.
+/// The length field of most extension headers for `len` bytes: in units of 8 bytes, without the first
+/// unit.
 fn length_field(len: usize) -> u8 {
     assert!(len >= 8 && len.is_multiple_of(8) && len <= 2048);
     (len / 8 - 1) as u8

@@ -1,4 +1,4 @@
-//! A frame on a link: a payload behind the link's header.
+//! A frame on a link: the link's header and a payload.
 
 use super::ethernet::{Ethernet, MINIMUM_LEN, Tag};
 use super::infiniband;
@@ -20,13 +20,13 @@ pub enum Link {
 pub struct Frame {
     /// The link's header.
     pub link: Link,
-    /// The kind of the payload.
+    /// The EtherType of the payload.
     pub ethertype: u16,
     /// The payload.
     pub payload: Vec<u8>,
-    /// Bytes after the payload that do not belong to it.
+    /// Bytes after the payload, which do not belong to it.
     pub trailer: Vec<u8>,
-    /// After how many bytes, link header included, the frame is cut off, if it is.
+    /// The length at which the frame is cut off, link header included; `None` for a whole frame.
     pub cut: Option<usize>,
 }
 
@@ -38,27 +38,27 @@ impl Frame {
         Self { link, ethertype, payload, trailer: Vec::new(), cut: None }
     }
 
-    /// The same, sent to another hardware address.
+    /// Sets the destination's hardware address.
     ///
     /// # Panics
-    /// If it is no Ethernet frame.
+    /// If the frame is not an Ethernet frame.
     #[must_use]
     pub fn to_hardware(mut self, destination: [u8; 6]) -> Self {
         self.ethernet().destination = destination;
         self
     }
 
-    /// The same with one more VLAN tag, inside of those that are there.
+    /// Adds an innermost VLAN tag.
     ///
     /// # Panics
-    /// If it is no Ethernet frame.
+    /// If the frame is not an Ethernet frame.
     #[must_use]
     pub fn tagged(mut self, tag: Tag) -> Self {
         self.ethernet().tags.push(tag);
         self
     }
 
-    /// The same over another link.
+    /// Sets the link.
     #[must_use]
     pub fn over(mut self, link: Link) -> Self {
         self.link = link;
@@ -66,13 +66,13 @@ impl Frame {
     }
 
     setters! {
-        /// The same, with `trailer` after the payload.
+        /// Sets the bytes after the payload.
         trailer: Vec<u8>;
-        /// The same, cut off after `len` bytes, link header included.
+        /// Cuts the frame off after `cut` bytes, link header included.
         cut: usize;
     }
 
-    /// The same, padded with zeros to the least length that Ethernet takes.
+    /// Pads the frame with zeros to Ethernet's minimum length.
     #[must_use]
     pub fn padded(self) -> Self {
         let missing = MINIMUM_LEN.saturating_sub(self.header().len() + self.payload.len());
@@ -89,7 +89,7 @@ impl Frame {
         }
     }
 
-    /// The bytes.
+    /// The frame's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.header();

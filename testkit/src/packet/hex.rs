@@ -1,8 +1,8 @@
-//! Packets as text, for the reports of failed tests.
+//! Hex dumps of packets, for the reports of failed tests.
 
 use std::fmt::Write as _;
 
-/// Sixteen bytes a line, each line with its offset.
+/// A hex dump with an offset and sixteen bytes a line.
 #[must_use]
 pub fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
@@ -16,8 +16,8 @@ pub fn dump(bytes: &[u8]) -> String {
     text
 }
 
-/// The offset of the first byte in which two packets differ, if they do; the end of the shorter one
-/// where that is a prefix of the other.
+/// The offset of the first difference between two packets, if they differ. If one packet is a prefix of
+/// the other, its length.
 #[must_use]
 pub fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
     let common = one.iter().zip(other).position(|(a, b)| a != b);

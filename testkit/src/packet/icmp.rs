@@ -56,7 +56,7 @@ impl IcmpEcho {
         Self { kind: ECHO_REPLY, ..Self::request(identifier, payload) }
     }
 
-    /// The bytes.
+    /// The message's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let [a, b] = self.identifier.to_be_bytes();
@@ -74,7 +74,7 @@ pub struct IcmpError {
     pub code: u8,
     /// The four bytes between the checksum and the quote.
     pub rest_of_header: [u8; 4],
-    /// The packet that the error is about, or its beginning, and what follows that.
+    /// The packet that the error is about, or its beginning, and the bytes behind the quoted packet.
     pub quote: Body,
     /// The error of the checksum, in ones' complement.
     pub checksum_error: u16,
@@ -87,7 +87,7 @@ impl IcmpError {
         Self { kind, code, rest_of_header: [0; 4], quote: quote.into(), checksum_error: 0 }
     }
 
-    /// Fragmentation is needed and DF is set; the next hop takes `mtu` bytes.
+    /// A "fragmentation needed and DF set" error; the next hop's MTU is `mtu`.
     #[must_use]
     pub fn fragmentation_needed(mtu: u16, quote: impl Into<Body>) -> Self {
         let [a, b] = mtu.to_be_bytes();
@@ -95,20 +95,20 @@ impl IcmpError {
     }
 
     setters! {
-        /// The same with other four bytes between the checksum and the quote.
+        /// Sets the four bytes between the checksum and the quote.
         rest_of_header: [u8; 4];
-        /// The same with a checksum that is off by so much, in ones' complement.
+        /// Sets the checksum's error, in ones' complement.
         checksum_error: u16;
     }
 
-    /// The same about another packet.
+    /// Replaces the quoted packet.
     #[must_use]
     pub fn quoting(mut self, quote: impl Into<Body>) -> Self {
         self.quote = quote.into();
         self
     }
 
-    /// The same, the two bytes behind the checksum chosen so that it is 0.
+    /// Sets the two bytes behind the checksum so that the checksum is 0.
     #[must_use]
     pub fn summing_to_zero(mut self) -> Self {
         self.rest_of_header[..2].fill(0);
@@ -117,7 +117,7 @@ impl IcmpError {
         self
     }
 
-    /// The bytes.
+    /// The message's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let quote = self.quote.to_bytes();

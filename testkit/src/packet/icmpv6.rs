@@ -33,7 +33,7 @@ pub const ROUTER_ADVERTISEMENT: u8 = 134;
 pub const NEIGHBOUR_SOLICITATION: u8 = 135;
 /// Type: neighbour advertisement.
 pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// Type: redirect, which is no error here and names two addresses and, in an option, a packet.
+/// Type: redirect. It is not an error message; it names two addresses and, in an option, a packet.
 pub const REDIRECT: u8 = 137;
 /// Code of [`UNREACHABLE`]: port unreachable.
 pub const PORT: u8 = 4;
@@ -71,31 +71,31 @@ impl Icmpv6 {
         Self::new(ECHO_REQUEST, 0, payload).rest_of_header([a, b, 0, 1])
     }
 
-    /// The reply to such a request.
+    /// The reply to [`Self::echo_request`].
     #[must_use]
     pub fn echo_reply(identifier: u16, payload: Vec<u8>) -> Self {
         Self { kind: ECHO_REPLY, ..Self::echo_request(identifier, payload) }
     }
 
-    /// The next hop takes `mtu` bytes.
+    /// A "packet too big" error; the next hop's MTU is `mtu`.
     #[must_use]
     pub fn packet_too_big(mtu: u32, quote: impl Into<Body>) -> Self {
         Self::new(PACKET_TOO_BIG, 0, quote).rest_of_header(mtu.to_be_bytes())
     }
 
-    /// The fault of the quoted packet stands at `pointer` in it.
+    /// A "parameter problem" error; `pointer` is the fault's offset in the quoted packet.
     #[must_use]
     pub fn parameter_problem(code: u8, pointer: u32, quote: impl Into<Body>) -> Self {
         Self::new(PARAMETER_PROBLEM, code, quote).rest_of_header(pointer.to_be_bytes())
     }
 
-    /// Asks for the hardware address of `target` and names its own.
+    /// A solicitation for the hardware address of `target`, with the sender's own hardware address.
     #[must_use]
     pub fn neighbour_solicitation(target: Ipv6Addr, hardware: [u8; 6]) -> Self {
         Self::new(NEIGHBOUR_SOLICITATION, 0, neighbour(target, SOURCE_HARDWARE, hardware))
     }
 
-    /// Says, having been asked, that `target` has a hardware address.
+    /// A solicited advertisement: `target` has this hardware address.
     #[must_use]
     pub fn neighbour_advertisement(target: Ipv6Addr, hardware: [u8; 6]) -> Self {
         Self::new(NEIGHBOUR_ADVERTISEMENT, 0, neighbour(target, TARGET_HARDWARE, hardware))
@@ -103,23 +103,22 @@ impl Icmpv6 {
     }
 
     setters! {
-        /// The same with other four bytes behind the checksum.
+        /// Sets the four bytes behind the checksum.
         rest_of_header: [u8; 4];
-        /// The same with another type.
+        /// Sets the type.
         kind: u8;
-        /// The same with a checksum that is off by so much, in ones' complement.
+        /// Sets the checksum's error, in ones' complement.
         checksum_error: u16;
     }
 
-    /// The same about another packet.
+    /// Replaces the quoted packet.
     #[must_use]
     pub fn quoting(mut self, quote: impl Into<Body>) -> Self {
         self.body = quote.into();
         self
     }
 
-    /// The same, the last two bytes of the header chosen so that the checksum is 0 between these
-    /// addresses.
+    /// Sets the header's last two bytes so that the checksum is 0 between these addresses.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.rest_of_header[2..].fill(0);
@@ -128,7 +127,7 @@ impl Icmpv6 {
         self
     }
 
-    /// The bytes, between these addresses.
+    /// The message's bytes between these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let mut bytes = vec![self.kind, self.code, 0, 0];

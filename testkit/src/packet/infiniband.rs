@@ -4,22 +4,23 @@
 //!
 //! [RFC 4391, section 6]: https://www.rfc-editor.org/rfc/rfc4391#section-6
 
-/// Bytes of the header (`IPOIB_HARD_LEN`).
+/// The length of the header in bytes (`IPOIB_HARD_LEN`).
 pub const HEADER_LEN: usize = 24;
-/// Where the EtherType stands.
+/// The offset of the EtherType.
 pub const ETHERTYPE: usize = 20;
-/// Where `BPF_PROG_TEST_RUN` takes the protocol of a packet from, which it believes to be Ethernet
-/// (`bpf_prog_test_run_skb` calls `eth_type_trans`): in the middle of the hardware address.
+/// The offset from which `BPF_PROG_TEST_RUN` takes the packet's protocol. It treats every frame as
+/// Ethernet (`bpf_prog_test_run_skb` calls `eth_type_trans`), so the offset is in the middle of the
+/// hardware address.
 pub const TEST_RUN_ETHERTYPE: usize = 12;
 
-/// The bytes, before a payload of type `ethertype`.
+/// The header's bytes, before a payload of type `ethertype`.
 ///
-/// The hardware address (flags, queue pair and GID) is one that holds the EtherType where a test run
-/// looks for it, so that the program sees the protocol that it would see on such a device.
+/// The hardware address (flags, queue pair and GID) contains the EtherType at the test run's offset, so
+/// that the program sees the same protocol as on a real device.
 #[must_use]
 pub fn header(ethertype: u16) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
-    // An unconnected datagram to queue pair 0x48, at a GID that starts as link-local ones do.
+    // An unconnected datagram to queue pair 0x48; the GID starts like a link-local one.
     bytes[..6].copy_from_slice(&[0, 0, 0, 0x48, 0xfe, 0x80]);
     bytes[14..20].copy_from_slice(&[0xc9, 0x03, 0x00, 0x12, 0x34, 0x56]);
     for at in [TEST_RUN_ETHERTYPE, ETHERTYPE] {

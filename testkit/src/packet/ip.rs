@@ -13,7 +13,7 @@ pub enum IpPacket {
 }
 
 impl IpPacket {
-    /// Its ethertype in the link header.
+    /// The packet's EtherType.
     #[must_use]
     pub fn ethertype(&self) -> u16 {
         match self {
@@ -22,7 +22,7 @@ impl IpPacket {
         }
     }
 
-    /// Bytes before the transport header.
+    /// The length in bytes of all headers before the transport header.
     #[must_use]
     pub fn header_len(&self) -> usize {
         match self {
@@ -31,7 +31,7 @@ impl IpPacket {
         }
     }
 
-    /// The bytes.
+    /// The packet's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {

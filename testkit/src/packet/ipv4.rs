@@ -32,15 +32,15 @@ pub struct Ipv4 {
     pub ttl: u8,
     /// Options, a multiple of four bytes.
     pub options: Vec<u8>,
-    /// The bytes of the transport header and payload that this fragment carries; all of them if none.
+    /// The bytes of the transport header and payload that this fragment carries; all of them if `None`.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,
     /// The version, if not 4.
     pub version: Option<u8>,
-    /// The header length in words, if it is to be wrong.
+    /// A wrong header length in 32-bit words, if any.
     pub header_words: Option<u8>,
-    /// The total length, if it is to be wrong.
+    /// A wrong total length, if any.
     pub total_length: Option<u16>,
     /// The error of the header checksum, in ones' complement.
     pub checksum_error: u16,
@@ -67,7 +67,7 @@ impl Ipv4 {
         }
     }
 
-    /// The same packet between two other addresses.
+    /// Sets source and destination.
     #[must_use]
     pub fn between(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
         self.source = source;
@@ -75,7 +75,7 @@ impl Ipv4 {
         self
     }
 
-    /// The same, the IPv4 packet that it quotes between two other addresses.
+    /// Sets source and destination of the quoted IPv4 packet.
     #[must_use]
     pub fn quoting_between(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
         let quoted = self.transport.quoted_ipv4().expect("an error that quotes an IPv4 packet");
@@ -85,30 +85,30 @@ impl Ipv4 {
     }
 
     setters! {
-        /// The same with another TTL.
+        /// Sets the TTL.
         ttl: u8;
-        /// The same with DSCP and ECN.
+        /// Sets DSCP and ECN.
         traffic_class: u8;
-        /// The same with another identification.
+        /// Sets the identification.
         identification: u16;
-        /// The same with a wrong version.
+        /// Sets a wrong version.
         version: u8;
-        /// The same with a wrong header length, in words.
+        /// Sets a wrong header length, in 32-bit words.
         header_words: u8;
-        /// The same with a wrong total length.
+        /// Sets a wrong total length.
         total_length: u16;
-        /// The same with a header checksum that is off by so much, in ones' complement.
+        /// Sets the header checksum's error, in ones' complement.
         checksum_error: u16;
     }
 
-    /// The same with DF.
+    /// Sets DF.
     #[must_use]
     pub fn dont_fragment(mut self) -> Self {
         self.dont_fragment = true;
         self
     }
 
-    /// The same with header options, a multiple of four bytes.
+    /// Sets the header options, a multiple of four bytes.
     #[must_use]
     pub fn options(mut self, options: Vec<u8>) -> Self {
         assert!(options.len() <= 40 && options.len().is_multiple_of(4));
@@ -124,20 +124,20 @@ impl Ipv4 {
         self
     }
 
-    /// The same with another transport header and payload.
+    /// Sets the transport header and payload.
     #[must_use]
     pub fn carrying(mut self, transport: impl Into<Transport>) -> Self {
         self.transport = transport.into();
         self
     }
 
-    /// Bytes before the transport header.
+    /// The length in bytes of everything before the transport header.
     #[must_use]
     pub fn header_len(&self) -> usize {
         20 + self.options.len()
     }
 
-    /// The bytes.
+    /// The packet's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let whole = self.transport.to_bytes(self.source, self.destination);

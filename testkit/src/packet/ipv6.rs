@@ -11,7 +11,7 @@ use super::extension::{Extension, ExtensionOption, FragmentHeader};
 use super::setters::setters;
 use super::transport::Transport;
 
-/// Bytes of the header, extension headers not counted.
+/// The length of the header in bytes, without extension headers.
 pub const HEADER_LEN: usize = 40;
 
 /// A packet, or one fragment of it, as fields.
@@ -29,14 +29,14 @@ pub struct Ipv6 {
     pub hop_limit: u8,
     /// Extension headers, in their order in the packet.
     pub extensions: Vec<Extension>,
-    /// The bytes behind the first fragment header that this packet carries; all of them, and
-    /// that header says what its fields say, if none.
+    /// The range of the bytes behind the first fragment header that this fragment carries. If `None`,
+    /// the packet carries all bytes, and its fragment headers stay as given.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,
     /// The version, if not 6.
     pub version: Option<u8>,
-    /// The payload length, if it is to be wrong.
+    /// A wrong payload length, if any.
     pub payload_length: Option<u16>,
 }
 
@@ -58,7 +58,7 @@ impl Ipv6 {
         }
     }
 
-    /// The same packet between two other addresses.
+    /// Sets source and destination.
     #[must_use]
     pub fn between(mut self, source: Ipv6Addr, destination: Ipv6Addr) -> Self {
         self.source = source;
@@ -66,7 +66,7 @@ impl Ipv6 {
         self
     }
 
-    /// The same, the IPv6 packet that it quotes between two other addresses.
+    /// Sets source and destination of the quoted IPv6 packet.
     #[must_use]
     pub fn quoting_between(mut self, source: Ipv6Addr, destination: Ipv6Addr) -> Self {
         let quoted = self.transport.quoted_ipv6().expect("an error that quotes an IPv6 packet");
@@ -76,19 +76,19 @@ impl Ipv6 {
     }
 
     setters! {
-        /// The same with another hop limit.
+        /// Sets the hop limit.
         hop_limit: u8;
-        /// The same with DSCP and ECN.
+        /// Sets DSCP and ECN.
         traffic_class: u8;
-        /// The same with these extension headers alone.
+        /// Replaces all extension headers.
         extensions: Vec<Extension>;
-        /// The same with a wrong version.
+        /// Sets a wrong version.
         version: u8;
-        /// The same with a wrong payload length.
+        /// Sets a wrong payload length.
         payload_length: u16;
     }
 
-    /// The same with a flow label of 20 bits.
+    /// Sets the flow label, 20 bits.
     #[must_use]
     pub fn flow_label(mut self, flow_label: u32) -> Self {
         assert!(flow_label < 1 << 20);
@@ -96,17 +96,17 @@ impl Ipv6 {
         self
     }
 
-    /// The same with one more extension header, behind those that are there.
+    /// Adds an extension header behind the existing ones.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
         self
     }
 
-    /// The fragment that carries `range` of what follows the fragment header.
+    /// The fragment that carries `range` of the bytes behind the fragment header.
     ///
-    /// Without one, the packet gets one where it belongs: behind hop-by-hop options, and behind a
-    /// routing header with the destination options before it.
+    /// Inserts a missing fragment header at its proper place: behind the hop-by-hop options, or behind
+    /// the routing header and the destination options before it.
     #[must_use]
     pub fn fragment(mut self, range: Range<usize>) -> Self {
         assert!(range.start.is_multiple_of(8));
@@ -124,7 +124,7 @@ impl Ipv6 {
         self
     }
 
-    /// The same with another identification in all fragment headers.
+    /// Sets the identification of all fragment headers.
     #[must_use]
     pub fn identification(mut self, identification: u32) -> Self {
         for extension in &mut self.extensions {
@@ -135,7 +135,8 @@ impl Ipv6 {
         self
     }
 
-    /// The same as a jumbogram: its length in a first hop-by-hop option, and 0 in its header.
+    /// Makes the packet a jumbogram: its length is in a hop-by-hop option, which comes first, and the
+    /// header's payload length is 0.
     #[must_use]
     pub fn jumbo(mut self) -> Self {
         self.extensions.insert(0, Extension::HopByHop(vec![ExtensionOption::Jumbo(0)]));
@@ -144,14 +145,14 @@ impl Ipv6 {
         self.payload_length(0)
     }
 
-    /// The same with another transport header and payload.
+    /// Sets the transport header and payload.
     #[must_use]
     pub fn carrying(mut self, transport: impl Into<Transport>) -> Self {
         self.transport = transport.into();
         self
     }
 
-    /// Bytes before the transport header.
+    /// The length in bytes of everything before the transport header.
     #[must_use]
     pub fn header_len(&self) -> usize {
         let extensions = self.extensions.iter();
@@ -160,7 +161,7 @@ impl Ipv6 {
         HEADER_LEN + lengths.sum::<usize>()
     }
 
-    /// The source that transport checksums cover: the home address, where an option names one.
+    /// The source that transport checksums cover: the home address, if an option has one.
     #[must_use]
     pub fn original_source(&self) -> Ipv6Addr {
         let options = self.extensions.iter().filter_map(|extension| match extension {
@@ -174,7 +175,7 @@ impl Ipv6 {
         home.unwrap_or(self.source)
     }
 
-    /// The destination that transport checksums cover: the last one, where a routing header has
+    /// The destination that transport checksums cover: the final destination, if a routing header has
     /// segments left.
     #[must_use]
     pub fn final_destination(&self) -> Ipv6Addr {
@@ -185,7 +186,7 @@ impl Ipv6 {
         routed.unwrap_or(self.destination)
     }
 
-    /// The bytes.
+    /// The packet's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (source, destination) = (self.original_source(), self.final_destination());
@@ -221,7 +222,8 @@ impl Ipv6 {
         Frame::new(ETHERTYPE_IPV6, self.to_bytes())
     }
 
-    /// The number of the extension header at `index`, or of the transport behind the last one.
+    /// The protocol number of the extension header at `index`, or the transport's number behind the last
+    /// one.
     fn protocol_at(&self, index: usize) -> u8 {
         self.extensions.get(index).map_or(self.transport.protocol(), Extension::protocol)
     }
@@ -234,7 +236,8 @@ impl Ipv6 {
     }
 }
 
-/// Leaves `range` of what follows the fragment header at `header`, and writes it into that.
+/// Keeps only `range` of the bytes behind the fragment header at `header`, and writes the range into
+/// that header.
 fn keep_fragment(packet: &mut Vec<u8>, header: usize, range: &Range<usize>) {
     let start = header + 8;
     let more = start + range.end < packet.len();

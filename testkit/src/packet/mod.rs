@@ -1,8 +1,8 @@
-//! Packets built from their fields, every byte of them, with every checksum computed over the whole
-//! of what it covers.
+//! Builds packets completely from their fields, with every checksum computed over all bytes that it
+//! covers.
 //!
-//! A test that changes an address builds the packet again instead of mending the old one, so that
-//! what the programs do incrementally is compared with arithmetic that shares nothing with theirs.
+//! After an address change, a test builds the packet anew instead of updating the old one. The expected
+//! result therefore shares no arithmetic with the programs' incremental checksum updates.
 
 pub mod checksum;
 pub mod dccp;

@@ -6,7 +6,7 @@ use super::checksum::{ones_complement_add, ones_complement_sum};
 
 /// An address of either family.
 pub trait Address: Copy {
-    /// The bytes of its pseudo-header.
+    /// The type of the family's pseudo-header, in bytes.
     type PseudoHeader: AsRef<[u8]>;
 
     /// The pseudo-header of a packet from `source` to `destination` whose transport header and
@@ -23,7 +23,7 @@ pub trait Address: Copy {
 impl Address for Ipv4Addr {
     type PseudoHeader = [u8; 12];
 
-    /// As in [RFC 9293, section 3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1).
+    /// The pseudo-header of [RFC 9293, section 3.1](https://www.rfc-editor.org/rfc/rfc9293#section-3.1).
     fn pseudo_header(source: Self, destination: Self, protocol: u8, length: usize) -> [u8; 12] {
         let mut bytes = [0; 12];
         bytes[..4].copy_from_slice(&source.octets());
@@ -37,7 +37,7 @@ impl Address for Ipv4Addr {
 impl Address for Ipv6Addr {
     type PseudoHeader = [u8; 40];
 
-    /// As in [RFC 8200, section 8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1);
+    /// The pseudo-header of [RFC 8200, section 8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1);
     /// `destination` is the final one.
     fn pseudo_header(source: Self, destination: Self, protocol: u8, length: usize) -> [u8; 40] {
         let mut bytes = [0; 40];

@@ -1,12 +1,12 @@
-//! The part behind the header of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
+//! The body of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
 
 use super::IpPacket;
 use super::setters::setters;
 
-/// The bytes behind the eight of the header.
+/// The bytes behind the eight-byte header.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// Bytes, taken as they are.
+    /// Arbitrary bytes.
     Bytes(Vec<u8>),
     /// A packet, or the beginning of one.
     Quote(Quote),
@@ -35,34 +35,34 @@ impl From<Quote> for Body {
     }
 }
 
-/// A quoted packet as a value, so that it is built anew for other addresses, checksums and all,
-/// before it is cut.
+/// A quoted packet as fields. A test can change its addresses: the packet with all checksums is built
+/// anew, and then cut.
 #[derive(Clone, Debug)]
 pub struct Quote {
     /// The packet that the error is about.
     pub packet: Box<IpPacket>,
-    /// The number of its bytes that are there, from its IP header on; all of them if none.
+    /// The number of quoted bytes, from the packet's IP header on; all of them if `None`.
     pub kept: Option<usize>,
-    /// The rest of the message: padding, and extensions of
+    /// The bytes behind the quoted packet: padding, and extensions of
     /// [RFC 4884](https://www.rfc-editor.org/rfc/rfc4884).
     pub extension: Vec<u8>,
 }
 
 impl Quote {
-    /// The whole of `packet`.
+    /// A quote of the whole `packet`.
     #[must_use]
     pub fn of(packet: impl Into<IpPacket>) -> Self {
         Self { packet: Box::new(packet.into()), kept: None, extension: Vec::new() }
     }
 
-    /// The same, cut after `kept` bytes, IP header included.
+    /// Cuts the quoted packet after `kept` bytes, IP header included.
     #[must_use]
     pub fn cut(mut self, kept: usize) -> Self {
         self.kept = Some(kept);
         self
     }
 
-    /// The same, cut `kept` bytes behind the IP header and its options or extension headers.
+    /// Cuts the quoted packet `kept` bytes behind its IP header and its options or extension headers.
     #[must_use]
     pub fn cut_behind_header(self, kept: usize) -> Self {
         let header_len = self.packet.header_len();
@@ -70,11 +70,11 @@ impl Quote {
     }
 
     setters! {
-        /// The same, with `extension` between the quoted bytes and the end of the message.
+        /// Sets the bytes behind the quoted packet.
         extension: Vec<u8>;
     }
 
-    /// The bytes.
+    /// The quote's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.packet.to_bytes();

@@ -29,7 +29,7 @@ impl Sctp {
 
     port_setter!();
 
-    /// The bytes.
+    /// The packet's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(12 + self.chunks.len());
@@ -44,10 +44,10 @@ impl Sctp {
     }
 }
 
-/// CRC32c's polynomial, its lowest bit first.
+/// The polynomial of CRC32c, in reversed bit order.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// The remainder after each byte.
+/// The CRC of each single byte.
 const BY_BYTE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -71,7 +71,7 @@ const fn divided(mut remainder: u32) -> u32 {
     remainder
 }
 
-/// CRC32c.
+/// The CRC32c of `bytes`.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step =
         |remainder: u32, byte: &u8| remainder >> 8 ^ BY_BYTE[usize::from(remainder as u8 ^ byte)];

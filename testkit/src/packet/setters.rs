@@ -1,6 +1,6 @@
-//! Variants of packets: the same value with another field.
+//! Setters that return a packet's changed value.
 
-/// Methods that take a value and give it back with one field changed, named as the field.
+/// Methods that take a value and return it with one field changed. Each has its field's name.
 macro_rules! setters {
     ($($(#[doc = $doc:literal])+ $field:ident: $type:ty;)+) => {$(
         $(#[doc = $doc])+
@@ -15,7 +15,7 @@ macro_rules! setters {
 /// The method that sets both ports of a transport.
 macro_rules! port_setter {
     () => {
-        /// The same with other ports.
+        /// Sets both ports.
         #[must_use]
         pub fn ports(mut self, source: u16, destination: u16) -> Self {
             self.source = source;

@@ -63,12 +63,11 @@ impl Tcp {
     port_setter!();
 
     setters! {
-        /// The same with a checksum that is off by so much, in ones' complement.
+        /// Sets the checksum's error, in ones' complement.
         checksum_error: u16;
     }
 
-    /// The same, the first two bytes of the payload chosen so that the checksum is 0 between these
-    /// addresses.
+    /// Sets the first two bytes of the payload so that the checksum is 0 between these addresses.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
@@ -77,7 +76,7 @@ impl Tcp {
         self
     }
 
-    /// The bytes, between these addresses.
+    /// The segment's bytes between these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = 5 + self.options.len() / 4;

@@ -8,7 +8,7 @@ use super::{dccp, icmp, icmpv6, sctp, tcp, udp, udplite};
 /// The IP protocol number of an encapsulating security payload
 /// ([RFC 4303](https://www.rfc-editor.org/rfc/rfc4303)).
 pub const ESP: u8 = 50;
-/// The next header of a packet that carries nothing
+/// The next header number of a packet without a payload
 /// ([RFC 8200, section 4.7](https://www.rfc-editor.org/rfc/rfc8200#section-4.7)).
 pub const NO_NEXT_HEADER: u8 = 59;
 
@@ -31,7 +31,7 @@ pub enum Transport {
     IcmpError(IcmpError),
     /// ICMPv6.
     Icmpv6(Icmpv6),
-    /// Bytes of any protocol, taken as they are.
+    /// Arbitrary bytes of any protocol.
     Raw {
         /// The IP protocol number.
         protocol: u8,
@@ -49,7 +49,7 @@ impl Transport {
         Self::Raw { protocol: ESP, bytes }
     }
 
-    /// Nothing, and `bytes` that nobody is to look at.
+    /// No next header, followed by `bytes`, which receivers ignore.
     #[must_use]
     pub fn no_next_header(bytes: Vec<u8>) -> Self {
         Self::Raw { protocol: NO_NEXT_HEADER, bytes }
@@ -70,7 +70,7 @@ impl Transport {
         }
     }
 
-    /// The packet that it quotes, if it is an error that quotes one as a value.
+    /// The quoted packet, if the transport is an error that quotes a packet as fields.
     pub fn quoted(&mut self) -> Option<&mut IpPacket> {
         match self {
             Self::IcmpError(IcmpError { quote: Body::Quote(Quote { packet, .. }), .. })
@@ -79,7 +79,7 @@ impl Transport {
         }
     }
 
-    /// The same, if it is an IPv4 packet.
+    /// The quoted packet, if it is an IPv4 packet.
     pub fn quoted_ipv4(&mut self) -> Option<&mut Ipv4> {
         match self.quoted()? {
             IpPacket::V4(packet) => Some(packet),
@@ -87,7 +87,7 @@ impl Transport {
         }
     }
 
-    /// The same, if it is an IPv6 packet.
+    /// The quoted packet, if it is an IPv6 packet.
     pub fn quoted_ipv6(&mut self) -> Option<&mut Ipv6> {
         match self.quoted()? {
             IpPacket::V6(packet) => Some(packet),
@@ -95,8 +95,7 @@ impl Transport {
         }
     }
 
-    /// The bytes of header and payload, in a packet whose transport checksum covers these
-    /// addresses.
+    /// The bytes of header and payload, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         match self {

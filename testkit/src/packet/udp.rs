@@ -21,12 +21,12 @@ pub enum UdpChecksum {
     Absent,
     /// The checksum, off by this much in ones' complement.
     Damaged(u16),
-    /// These two bytes, whatever the checksum computes to.
+    /// These two bytes, whatever the computed checksum is.
     Given(u16),
 }
 
 impl UdpChecksum {
-    /// The field's value where the checksum computes to `computed`.
+    /// The field's value for the checksum `computed`.
     #[must_use]
     pub fn field(self, computed: u16) -> u16 {
         let sent = if computed == 0 { 0xffff } else { computed };
@@ -62,12 +62,12 @@ impl Udp {
     port_setter!();
 
     setters! {
-        /// The same with something else in the checksum field.
+        /// Sets the checksum field.
         checksum: UdpChecksum;
     }
 
-    /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
-    /// between these addresses, and so is sent as 0xffff.
+    /// Sets the first two bytes of the payload so that the checksum between these addresses computes to
+    /// 0, which is sent as 0xffff.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
@@ -76,7 +76,7 @@ impl Udp {
         self
     }
 
-    /// The bytes, between these addresses.
+    /// The datagram's bytes between these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let field = self.checksum.field(self.computed(source, destination));

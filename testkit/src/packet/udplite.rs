@@ -1,4 +1,4 @@
-//! UDP-Lite ([RFC 3828]): UDP whose checksum covers a part of the payload only.
+//! UDP-Lite ([RFC 3828]): UDP whose checksum may cover only a part of the payload.
 //!
 //! [RFC 3828]: https://www.rfc-editor.org/rfc/rfc3828
 
@@ -42,16 +42,16 @@ impl UdpLite {
     }
 
     setters! {
-        /// The same with a checksum over fewer bytes.
+        /// Sets the checksum's coverage in bytes.
         coverage: u16;
-        /// The same with something else in the checksum field.
+        /// Sets the checksum field.
         checksum: UdpChecksum;
     }
 
     port_setter!();
 
-    /// The same, the first two bytes of the payload chosen so that the checksum computes to 0
-    /// between these addresses, and so is sent as 0xffff.
+    /// Sets the first two bytes of the payload so that the checksum between these addresses computes to
+    /// 0, which is sent as 0xffff.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);
@@ -60,7 +60,7 @@ impl UdpLite {
         self
     }
 
-    /// The bytes, between these addresses.
+    /// The datagram's bytes between these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let field = self.checksum.field(self.computed(source, destination));

@@ -1,4 +1,4 @@
-//! `rewrite apply`, `confirm` and `apply --revert`: what is told, what stays, what is refused.
+//! `rewrite apply`, `confirm` and `apply --revert`: their output, their changes and their refusals.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::host_state::HostState;
 use crate::scenario::{Ended, NOTHING_MORE, Scenario};
 use crate::trial_state::{Guard, record, require_nothing_left, state_file};
 
-/// Another member, and srvb elsewhere.
+/// A new file: one more member, and srvb at another address.
 const NEW: &str = "\
 [[member]]
 name    = \"srva\"
@@ -38,7 +38,7 @@ public  = \"192.0.2.4\"
 const CONFIRM: &[&str] = &["confirm"];
 const REVERT: &[&str] = &["apply", "--revert"];
 
-/// A host that is attached, and the new file.
+/// A scenario with A attached, and the file `new.toml`.
 fn attached() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
@@ -132,7 +132,7 @@ fn what_is_confirmed_stays() -> Result<()> {
     assert_eq!(told, format!("eth0: confirmed, {path} stays\n"));
     guard.wait()?;
     require_nothing_left(host)?;
-    // The work of a guard that was not ended in time.
+    // A guard that did not end in time would run this command.
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &guard.trial];
     let told = scenario.rewrite.run(host, &late)?;
     ensure!(told.contains("nothing to take back"), "{told}");
@@ -261,11 +261,10 @@ fn what_is_refused_leaves_nothing_pending() -> Result<()> {
     Ok(())
 }
 
-/// So many that apply is at work for longer than a busy machine keeps a test from its processor.
+/// Enough members that apply works for longer than a busy machine can delay a test.
 const MEMBERS: u32 = 24_000;
 
-/// A file with so many members that apply is long at work; their public addresses are in
-/// 172.NETWORK.0.0/16.
+/// A file with so many members that apply takes a while. Their public addresses are in 172.NETWORK.0.0/16.
 pub fn crowd(network: u8) -> String {
     let member = |n: u32| {
         let (high, low) = (n / 250, 1 + n % 250);
@@ -304,7 +303,7 @@ fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> R
     let scenario = attached()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    // In the place of a program's new pin, which is found out when the programs are exchanged.
+    // A folder takes the place of a program's new pin: apply fails when it exchanges the programs.
     let in_the_way = scenario.pin(host, "rewrite_egress_new")?;
     fs::create_dir(&in_the_way).context("put something in the way")?;
     let ended = try_apply(&scenario, "new.toml", &["--confirm-within", "1h"])?;
@@ -335,7 +334,7 @@ fn what_only_bpftool_made_can_not_come_back_and_is_refused() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
     let pin = scenario.pin(host, "peers_v4")?.display().to_string();
-    // As the README has it: srvb is sent to 192.0.2.9, and still accepted from where it was.
+    // The README's example: packets to srvb go to 192.0.2.9, and its former address is still accepted.
     let value =
         "10 0 0 2 192 0 2 9 10 0 0 1 198 51 100 2 0 0 0 0 0 0 0 0 1 32 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
     let key = ["map", "update", "pinned", &pin, "key", "10", "0", "0", "2", "value"];

@@ -1,4 +1,4 @@
-//! A change that nobody confirms goes back by itself, to any state before and past any death.
+//! An unconfirmed change reverts by itself to any earlier state, even if processes are killed on the way.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::trial_state::{Guard, kill_rewrite, require_nothing_left, state_file};
 
 type Entry = [u8; size_of::<Peer<[u8; 4]>>()];
 
-/// A cluster that B is no member of: it is where the operator sits.
+/// A cluster without B, the operator's host.
 pub const CLUSTER: &str = "\
 [[member]]
 name    = \"srva\"
@@ -36,7 +36,7 @@ public  = \"192.0.2.3\"
 /// The longest time that a dial may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The operator's own address has become a private one: what comes from there is spoofed.
+/// The operator's own address becomes a member's private address: packets from it count as spoofed.
 const CUTS_OFF: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -44,7 +44,7 @@ private = \"203.0.113.2\"
 public  = \"192.0.2.4\"
 ";
 
-/// The operator's own address has become a peer's public one: what comes from there is rewritten.
+/// The operator's own address becomes a peer's public address: ingress rewrites packets from it.
 const REWRITES: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -52,7 +52,7 @@ private = \"10.0.0.4\"
 public  = \"203.0.113.2\"
 ";
 
-/// The running peers, as fast as they can be looked at.
+/// The map of running peers, opened directly for fast lookups.
 fn peers_v4(scenario: &Scenario) -> Result<HashMap<MapData, [u8; 4], Entry>> {
     let pin = scenario.pin(&scenario.lab.a, "peers_v4")?;
     let map = Map::HashMap(MapData::from_pin(pin).context("open the map of peers")?);
@@ -63,7 +63,7 @@ pub fn apply<'a>(path: &'a str, time: &'a str) -> [&'a str; 5] {
     ["apply", "--config", path, "--confirm-within", time]
 }
 
-/// The number of the operator's packets that have been dropped.
+/// The number of the operator's packets dropped as spoofed.
 fn spoofed(scenario: &Scenario) -> Result<u64> {
     let stats = scenario.json(&scenario.lab.a, &["stats", "--json"])?;
     let reasons = stats["interfaces"][0]["not_rewritten"].as_array().context("no reasons")?;
@@ -71,7 +71,7 @@ fn spoofed(scenario: &Scenario) -> Result<u64> {
     Ok(counted.filter_map(|reason| reason["packets"].as_u64()).sum())
 }
 
-/// All that says who the peers are, in an order that the maps do not have.
+/// All entries and routes that describe the peers, sorted: the maps have no fixed order.
 pub fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
     let host = &scenario.lab.a;
     let mut lines = BTreeSet::new();
@@ -87,7 +87,7 @@ pub fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
     Ok(lines)
 }
 
-/// Requires that the peers are those of `before` again.
+/// Requires the same peers as in `before`.
 pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result<()> {
     let now = members(scenario)?;
     let differs: Vec<_> = before.symmetric_difference(&now).take(10).collect();
@@ -95,7 +95,7 @@ pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result
     Ok(())
 }
 
-/// A is attached by the file, and the operator is connected to it.
+/// A attached by `file`, with an operator's connection to it.
 fn connected(file: &str) -> Result<(Scenario, Session)> {
     let scenario = Scenario::new()?;
     scenario.file("before.toml", file)?;
@@ -158,13 +158,13 @@ fn an_operator_whose_address_became_a_peers_public_one_gets_in_again() -> Result
 fn it_comes_back_with_all_processes_of_rewrite_killed_in_the_middle_of_the_change() -> Result<()> {
     let (scenario, session) = connected(&crowd(20))?;
     let host = &scenario.lab.a;
-    // One by one, all members move.
+    // The change moves all members, one by one.
     scenario.file("moved.toml", format!("{}\n{CUTS_OFF}", crowd(21)))?;
     let before = members(&scenario)?;
     let path = scenario.path("moved.toml");
     let process = scenario.start(host, &apply(&path, "3s"))?;
     let guard = Guard::wait_until_recorded(host, &process)?;
-    // The new public addresses come first.
+    // Apply writes the new public addresses first.
     let table = peers_v4(&scenario)?;
     while table.get(&[172, 21, 0, 1], 0).is_err() {
         ensure!(process.runs(), "apply has ended and changed nothing");
@@ -210,7 +210,7 @@ fn what_comes_back_is_what_ran_and_not_the_file() -> Result<()> {
     scenario.rewrite.run(host, &apply(&path, "8s"))?;
     let guard = Guard::of(host)?;
     ensure!(members(&scenario)? != before, "nothing was applied");
-    // A change made meanwhile goes as well.
+    // The revert also undoes a change made in the meantime.
     let add = "peer add late --private 10.0.0.9 --public 192.0.2.99";
     scenario.rewrite.run(host, &add.split(' ').collect::<Vec<_>>())?;
     guard.wait()?;

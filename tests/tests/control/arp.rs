@@ -40,7 +40,7 @@ fn attach_sets_both_and_detach_sets_back_what_was_there() -> Result<()> {
         require(host, attached, "after attach")?;
         let is_told = said.contains("sysctl net.ipv4.conf.eth0.arp_ignore=1");
         ensure!(is_told == (ignore == "0"), "{said}");
-        // Attached again, it still knows what was there.
+        // A second attach keeps the recorded former values.
         scenario.attach(host, NOTHING_MORE)?;
         let said = scenario.detach(host)?;
         let is_told = said.contains("set back: sysctl net.ipv4.conf.eth0.arp_ignore=0");
@@ -80,7 +80,7 @@ fn what_is_missing_is_found_and_put_right() -> Result<()> {
     Ok(())
 }
 
-/// It asks for the private address, and is answered.
+/// A direct peer sends ARP requests for the private address and needs an answer.
 #[test]
 fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -92,7 +92,7 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
         require(host, ["2", ignore], &format!("direct is {direct}"))?;
         scenario.require_healthy(host)?;
     }
-    // The file knows nothing of it.
+    // The file does not set `direct`.
     scenario.attach(host, NOTHING_MORE)?;
     require(host, ["2", "1"], "by the file")?;
     scenario.file("direct.toml", scenario.lab.cluster_toml() + "direct = true\n")?;
@@ -103,8 +103,8 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
     Ok(())
 }
 
-/// It is killed behind the first step of a detach, or before the last of an attach: what attach has set is
-/// recorded before it is done.
+/// The state after a detach killed behind its first step, or an attach killed before its last one: attach records each
+/// setting before it makes it.
 #[test]
 fn what_a_killed_attach_has_set_and_not_set_is_put_back() -> Result<()> {
     let scenario = Scenario::new()?;

@@ -1,4 +1,4 @@
-//! More entries than one system call takes: by batches, and as on a kernel that has none.
+//! More entries than one system call takes: by batches, and one by one as on a kernel without batches.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use tunnel_user::dataplane::table::{BatchSupport, Table};
 
 use crate::scenario::Scenario;
 
-/// Entries for several batches, the last one not full.
+/// Entries for several batches; the last batch is not full.
 const MANY: u32 = 20_001;
 
 fn entries(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
@@ -34,14 +34,14 @@ fn filled_read_and_emptied(way: BatchSupport) -> Result<()> {
     table.set(&[(5, 1), (6, 2)])?;
     ensure!((table.get(&5)?, table.get(&6)?) == (1, 2), "they were not replaced");
     table.set(&entries(0..MANY))?;
-    // One that is not there does not keep those behind it.
+    // `remove` skips a missing key and removes the keys after it.
     let odd: Vec<u32> = (0..MANY + 10).filter(|number| number % 2 == 1).rev().collect();
     table.remove(&odd)?;
     ensure!(sorted(&table)? == entries((0..MANY).filter(|n| n % 2 == 0)), "not what was left");
     let full = table.set(&entries(0..2 * MANY));
     let Err(MapError::SyscallError(error)) = full else { anyhow::bail!("{full:?}") };
     ensure!(error.io_error.raw_os_error() == Some(E2BIG), "{error}");
-    // Else the kernel refused the one way, and this was the other.
+    // Otherwise, the kernel refused `way`, and the table fell back to the other one.
     ensure!(table.batch_support() == way, "{:?} it became", table.batch_support());
     Ok(())
 }
@@ -56,7 +56,7 @@ fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
     filled_read_and_emptied(BatchSupport::OneByOne)
 }
 
-/// The members of the lab, and many more of the given numbers, at public addresses of the given net.
+/// The lab's members, and members `numbers` with public addresses in `net`.
 fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
     let mut text = cluster.to_owned();
     for number in numbers {
@@ -103,7 +103,7 @@ fn tens_of_thousands_of_members_come_and_move_and_go() -> Result<()> {
     ensure!(publics(&scenario, host)? == wanted(0..MANY, "172.20"), "not those of the file");
     attach("fewer.toml")?;
     ensure!(publics(&scenario, host)? == wanted(9_000..MANY, "172.21"), "not where they moved");
-    // The slots of those that went are free for those that come.
+    // New members take the slots of the members that left.
     attach("all.toml")?;
     ensure!(publics(&scenario, host)? == wanted(0..MANY, "172.20"), "not where they came back");
     scenario.detach(host)?;

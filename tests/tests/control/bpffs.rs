@@ -22,7 +22,7 @@ pub const ATTACHMENT_ATTACHED_AT: usize = offset_of!(Attachment, attached_at);
 pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
-/// The notes of the programs in the entries of peers, at any moment.
+/// The fields of peer entries that the programs write at any moment.
 const NOTES: [&str; 4] = ["public_flows", "replies_native", "use_former_source", "grace_until"];
 
 /// The folder of a namespace's pins.
@@ -30,7 +30,7 @@ pub fn pins(host: &Namespace) -> Result<PathBuf> {
     Ok(Path::new(BPFFS).join("rewrite").join(format!("netns-{}", host.inode()?)))
 }
 
-/// Everything below a folder, sorted; nothing if it is not there.
+/// Everything below a folder, sorted. A missing folder has no entries.
 pub fn tree(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -60,7 +60,7 @@ pub fn dump(pin: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("no JSON from bpftool: {text}"))
 }
 
-/// Like [`dump`], without what the programs note in the entries.
+/// Like [`dump`], without the fields that the programs write.
 pub fn dump_without_notes(pin: &Path) -> Result<Value> {
     let mut dumped = dump(pin)?;
     remove_notes(&mut dumped);
@@ -71,7 +71,7 @@ fn remove_notes(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(remove_notes),
         Value::Object(fields) => {
-            // The bytes of the entry, which hold the notes as well, beside the text.
+            // Keep the text alone: the entry's raw bytes hold the notes as well.
             if fields.contains_key("formatted") {
                 fields.retain(|name, _| name == "formatted");
             }
@@ -97,7 +97,7 @@ pub fn update(pin: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Requires that the filter whose pin it is knows addresses: a peer's entry may be missed otherwise.
+/// Requires that the filter at `pin` contains `addresses`: otherwise the programs may miss a peer's entry.
 pub fn require_in_filter(pin: &Path, addresses: &[IpAddr]) -> Result<()> {
     for address in addresses {
         let Position { word, bit } = match address {

@@ -1,4 +1,4 @@
-//! bpftool is an interface: what it prints of our pins, and what it changes in them.
+//! bpftool as an interface: its output for our pins, and its changes to them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -26,15 +26,15 @@ const MAPS: [&str; 15] = [
     "flows_v4",
     "flows_v6",
 ];
-/// Where `public` is in the value of `peers_v4`.
+/// The offset of `public` in the value of `peers_v4`.
 const PUBLIC: usize = 4;
 
-/// A dumped entry by what its key's address is.
+/// The dumped entry with this address in its key.
 fn entry(dumped: &Value, address: [u8; 4]) -> Result<&Value> {
     let entries = dumped.as_array().context("no list of entries")?;
     entries
         .iter()
-        // Older releases of bpftool put the text under a name of its own.
+        // Older releases of bpftool put the text under `formatted`.
         .map(|entry| entry.get("formatted").unwrap_or(entry))
         .find(|entry| entry["key"]["address"] == json!(address))
         .with_context(|| format!("no entry of {address:?} in {dumped}"))
@@ -74,7 +74,7 @@ fn every_map_has_named_fields() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_traffic()?;
-    // One that this host starts with public addresses, to be remembered.
+    // This host starts a flow by public addresses, so the programs remember it.
     ping(host, testkit::lab::B_PUBLIC, 1, 8)?;
     for (map, fields) in [
         ("peers_v4", &["private", "local_underlay"][..]),
@@ -183,7 +183,7 @@ fn the_pins_are_where_status_says() -> Result<()> {
     Ok(())
 }
 
-/// A program may miss an entry that is replaced, be it by the same one.
+/// A program may miss an entry during its replacement, even by an equal entry.
 #[test]
 fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     let scenario = Scenario::new()?;

@@ -13,7 +13,7 @@ use crate::scenario::{NOTHING_MORE, Scenario, XDP};
 
 const PORT: u16 = 7022;
 
-/// The view of B's socket on its public address of a connection from A.
+/// The source address that B's socket sees for a connection from A to B's public address.
 fn seen_by_b(scenario: &Scenario) -> Result<Ipv4Addr> {
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let listener = b
@@ -37,7 +37,7 @@ fn seen_by_b(scenario: &Scenario) -> Result<Ipv4Addr> {
     })
 }
 
-/// With A not attached, B takes A's packets for private ones unless a rule says otherwise.
+/// A is not attached: B would rewrite A's packets to private addresses unless a rule says otherwise.
 fn left_alone_on_both_sides(file: &str, more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", file.replace("PORT", &PORT.to_string()))?;

@@ -1,4 +1,4 @@
-//! `rewrite check`: what attach would say, without attaching.
+//! `rewrite check`: attach's findings, without an attach.
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::FAMILIES;

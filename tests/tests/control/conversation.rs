@@ -1,4 +1,4 @@
-//! A TCP connection over which data goes there and back all the time, and is compared.
+//! A TCP connection that sends data back and forth all the time and compares it.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,12 +13,12 @@ use testkit::traffic::dial_from;
 use testkit::wait::{uninterrupted, wait_until};
 
 const CHUNK: usize = 32 << 10;
-/// Between an answer and the next chunk: without it, some connections take all of the machine.
+/// The pause between an answer and the next chunk: without it, some connections use the whole machine.
 const PAUSE: Duration = Duration::from_millis(1);
-/// A connection that stands still for longer is taken for broken.
+/// A connection that stands still for longer counts as broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One connection, from a client to a server that sends back what it gets.
+/// One connection from a client to an echo server.
 pub struct Conversation {
     stop: Arc<AtomicBool>,
     exchanged: Arc<AtomicU64>,
@@ -27,12 +27,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// With a server that is bound to `dst`.
+    /// Starts a conversation with a server that listens at `dst`.
     pub fn start(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result<Self> {
         Self::start_with(from, to, src, dst, dst)
     }
 
-    /// With a server that is bound to no address, as that of ssh is.
+    /// Starts a conversation with a server that listens at any address, like an ssh server.
     pub fn start_at_any(
         from: &Namespace,
         to: &Namespace,
@@ -66,10 +66,10 @@ impl Conversation {
         Ok(Self { stop, exchanged, client, server })
     }
 
-    /// Requires that it goes on: that more comes back from now on.
+    /// Requires progress: more answers arrive from now on.
     pub fn require_progress(&self) -> Result<()> {
         let exchanged = || self.exchanged.load(Ordering::Relaxed);
-        // One may have been on its way back.
+        // One answer may already be on its way.
         let wanted = exchanged() + 2;
         wait_until(
             "the connection to go on",
@@ -78,7 +78,7 @@ impl Conversation {
         )
     }
 
-    /// Ends it, and requires that nothing went wrong on either side.
+    /// Ends the conversation, and requires that nothing went wrong on either side.
     pub fn require_unharmed(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for (side, thread) in [("client", self.client), ("server", self.server)] {

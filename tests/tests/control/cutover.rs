@@ -14,7 +14,7 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const CUTOVERS: usize = 100;
 
-/// One family's addresses of B, beside the private ones of both.
+/// One family's private addresses of A and B, and B's two public addresses.
 struct Family {
     a: &'static str,
     b: &'static str,
@@ -60,7 +60,7 @@ fn addresses(family: &Family) -> Result<(IpAddr, IpAddr)> {
     Ok((family.a.parse()?, family.b.parse()?))
 }
 
-/// Packets that a host counted for its peer, egress and ingress; and whether it left none of them alone.
+/// A host's packet counts for its peer, egress and ingress, and its reasons with packets left alone.
 fn counted(scenario: &Scenario, host: &Namespace) -> Result<(u64, u64, Vec<String>)> {
     let stats = scenario.json(host, &["stats", "--json"])?["interfaces"][0].clone();
     let packets = |direction: &str| stats["peers"][0][direction]["packets"].as_u64();
@@ -79,7 +79,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
     scenario.attach_by(a, "here.toml", more)?;
     scenario.attach_by(b, "here.toml", more)?;
     let (a_private, b_private) = addresses(family)?;
-    // The host that was attached first has notified the other, which was not yet.
+    // The counts so far: the host attached first sent a notice before the other host was attached.
     let first = [counted(&scenario, a)?, counted(&scenario, b)?];
     let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
     for number in 0..count {
@@ -87,7 +87,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
             0 => ("there.toml", family.there),
             _ => ("here.toml", family.here),
         };
-        // The host that moves comes first, and then its followers, in either order.
+        // B, the moving host, gets the file first. Then A follows, by a command or by the file.
         scenario.attach_by(b, file, NOTHING_MORE)?;
         if number % 4 < 2 {
             scenario.rewrite.run(a, &["peer", "set", "srvb", "--public", public])?;

@@ -1,4 +1,4 @@
-//! `rewrite run` as a process, with the test in the service manager's place.
+//! `rewrite run` as a process; the test plays the service manager.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -16,10 +16,10 @@ use crate::process::Process;
 use crate::scenario::Scenario;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The line of the daemon before each attach.
+/// The daemon's line before each attach.
 const ATTACHING: &str = "attaching eth0: ";
 
-/// Tells the sockets of one process apart.
+/// The number of the next notify socket in this test process.
 static SOCKETS: AtomicU32 = AtomicU32::new(0);
 
 /// A running daemon. Dropping it kills it.
@@ -29,14 +29,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it for eth0 of a host, by cluster.toml.
+    /// Starts the daemon for a host's eth0, by cluster.toml.
     pub fn start(scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<Self> {
         let mut command = Command::new(scenario.rewrite.binary());
         command.args(["--netns", host.name()]);
         Self::start_command(scenario, &mut command, more)
     }
 
-    /// Starts it as `command`, which lacks its words.
+    /// Starts the daemon as `command` with the arguments of `run` added.
     pub fn start_command(
         scenario: &Scenario,
         command: &mut Command,
@@ -52,7 +52,7 @@ impl Daemon {
         Ok(Self { process: Process::start(command)?, socket })
     }
 
-    /// Starts it, and waits until it is ready.
+    /// Starts the daemon, and waits until it is ready.
     pub fn ready(scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<Self> {
         let daemon = Self::start(scenario, host, more)?;
         daemon.wait_for("READY=1")?;
@@ -64,7 +64,7 @@ impl Daemon {
         &self.process
     }
 
-    /// The next message to the service manager that holds `wanted`, and those before it.
+    /// The next messages to the service manager, up to the first one that contains `wanted`.
     pub fn wait_for(&self, wanted: &str) -> Result<Vec<String>> {
         self.look_for(wanted, PATIENCE)?.with_context(|| {
             let said = self.process.unread();
@@ -72,7 +72,7 @@ impl Daemon {
         })
     }
 
-    /// Like [`Self::wait_for`], or nothing if it has not come by then.
+    /// Like [`Self::wait_for`] with another patience. Returns `None` if no such message comes in time.
     pub fn look_for(&self, wanted: &str, patience: Duration) -> Result<Option<Vec<String>>> {
         let deadline = Instant::now() + patience;
         let mut messages: Vec<String> = Vec::new();
@@ -95,15 +95,15 @@ impl Daemon {
         }
     }
 
-    /// Forgets what the service manager has heard so far.
+    /// Discards the messages to the service manager so far.
     pub fn forget(&self) -> Result<()> {
         self.socket.set_nonblocking(true).context("do not wait")?;
         while self.socket.recv(&mut [0; 4096]).is_ok() {}
         self.socket.set_nonblocking(false).context("wait again")
     }
 
-    /// Has it look now, and waits until it has found nothing more to do. A status from before may be on its way still:
-    /// those behind the word of the reload count.
+    /// Makes the daemon look now, and waits until it finds nothing more to do. An older status may still arrive: only
+    /// messages after RELOADING=1 count.
     pub fn reload(&self) -> Result<()> {
         self.forget()?;
         self.process.signal(Signal::SIGHUP)?;
@@ -111,13 +111,13 @@ impl Daemon {
         self.wait_for("STATUS=eth0 is as").map(drop)
     }
 
-    /// Sends SIGTERM; how it ended, and what it had said that nobody has read.
+    /// Sends SIGTERM. Returns the exit status and the unread output.
     pub fn terminate(self) -> Result<(ExitStatus, Vec<String>)> {
         self.process.signal(Signal::SIGTERM)?;
         self.process.end()
     }
 
-    /// Ends it, and requires that it attached so many times.
+    /// Ends the daemon, and requires that it attached `wanted` times.
     pub fn require_attaches(self, wanted: usize) -> Result<()> {
         let (status, lines) = self.terminate()?;
         ensure!(status.success(), "{status}: {lines:#?}");

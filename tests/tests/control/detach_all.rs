@@ -1,4 +1,4 @@
-//! Detach of several interfaces, of which one can't be detached, and detach that is interrupted.
+//! Detach of several interfaces when one of them refuses, and an interrupted detach.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::bpffs::{bpftool, pins};
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// So many that their routes take a moment to remove.
+/// Enough peers that removing their routes takes a moment.
 const PEERS: usize = 4_000;
 
 #[test]
@@ -20,7 +20,7 @@ fn an_interface_that_can_not_be_detached_keeps_no_other_attached() -> Result<()>
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
     scenario.attach(host, NOTHING_MORE)?;
-    // One is looked at before eth0 and one behind it, whatever the order.
+    // In either order, detach meets one of these before eth0 and the other one after it.
     for name in ["aaa0", "zzz0"] {
         let folder = pins(host)?.join(name);
         fs::create_dir_all(&folder)?;

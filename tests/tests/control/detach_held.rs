@@ -1,5 +1,4 @@
-//! Detach while somebody else holds the links: the programs go all the same, or detach says that they do
-//! not.
+//! Detach while another process holds the links: detach removes the programs, or reports those that still run.
 
 use std::fs;
 
@@ -23,7 +22,7 @@ fn detach_takes_programs_away_whose_links_a_process_holds() -> Result<()> {
         let held = hold_both(&scenario, host)?;
         scenario.detach(host)?;
         before.assert_unchanged(host, &format!("{hook:?}, with held links"));
-        // The next attach takes away a held program as well.
+        // The next attach also removes a held program.
         scenario.attach_both(hook)?;
         require_one_each(host, "attached again")?;
         scenario.require_healthy(host)?;
@@ -58,7 +57,7 @@ fn detach_takes_programs_away_whose_links_have_another_pin() -> Result<()> {
     Ok(())
 }
 
-/// The link's pin is gone and a process holds it: it takes CAP_SYS_ADMIN to find it.
+/// The link's pin is gone and a process holds the link: finding the link takes CAP_SYS_ADMIN.
 #[test]
 fn a_program_that_detach_can_not_take_away_is_named() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -78,7 +77,7 @@ fn a_program_that_detach_can_not_take_away_is_named() -> Result<()> {
         ended.require(5, &[&wanted, "help: ", &format!("bpftool link detach id {id}")])?;
         ensure!(!ended.stdout.contains("detached"), "{ended:?}");
         attached.assert_unchanged(host, "after a detach that was refused");
-        // Once that is done, it goes on; and so does one that may find the link.
+        // Detach succeeds after that command, or with the privilege to find the link.
         if program == 0 {
             bpftool(&["link", "detach", "id", &id.to_string()])?;
             run(&scenario, host, &capabilities()?, &detach)?.require(0, &[])?;
@@ -96,7 +95,7 @@ fn attach_takes_away_what_goes_on_though_its_pins_were_removed() -> Result<()> {
         let scenario = Scenario::new()?;
         let host = &scenario.lab.a;
         scenario.attach_both(hook)?;
-        // By clsact, nobody need hold anything: the filters stay.
+        // With clsact, the filters stay without a holder.
         let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
         let folder = scenario.pin(host, "")?;
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
@@ -117,7 +116,7 @@ fn an_xdp_program_whose_pins_were_removed_is_named() -> Result<()> {
     scenario.attach(host, XDP_AND_CLSACT)?;
     let held = hold(&scenario.pin(host, "ingress_link")?)?;
     fs::remove_file(scenario.pin(host, "ingress_link")?).context("unpin")?;
-    // The program's own pin tells whose it is.
+    // The program's own pin shows that it is ours.
     scenario.attach_both(XDP_AND_CLSACT)?;
     require_one_each(host, "attached anew")?;
     scenario.require_healthy(host)?;
@@ -151,9 +150,9 @@ fn a_second_program_is_found_and_taken_away() -> Result<()> {
         require_one_each(host, "after attach")?;
         scenario.require_healthy(host)?;
         scenario.require_traffic()?;
-        // Detach takes it away as well.
         drop(second);
     }
+    // Detach also removes a second program.
     let second = run_second(&scenario, TcAttachType::Egress)?;
     scenario.detach(host)?;
     ensure!(programs(host)?.iter().all(Vec::is_empty), "{:?}", programs(host)?);

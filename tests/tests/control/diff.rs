@@ -1,4 +1,4 @@
-//! `rewrite diff`: what an attach would change is told, and nothing is changed by telling.
+//! `rewrite diff` prints an attach's changes and makes none of them.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -25,7 +25,7 @@ private = \"10.0.0.4\"
 public  = \"192.0.2.4\"
 ";
 
-/// The difference between the two files on A.
+/// The output of `diff` for a file on A.
 fn difference(scenario: &Scenario, file: &str) -> Result<String> {
     let path = scenario.path(file);
     scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])

@@ -1,4 +1,4 @@
-//! An interface with a dot in its name, as those of VLANs have.
+//! An interface with a dot in its name, like a VLAN's.
 
 use anyhow::{Result, ensure};
 

@@ -36,8 +36,8 @@ private = [\"10.0.0.2\", \"fd00::2\"]
 public  = [\"203.0.113.2\", \"2001:db8:b::2\"]
 ";
 
-/// Has the hosts of the lab reach IPv6 by link-local gateways, as routers announce them; and gives
-/// the files `ipv6.toml`, and `cluster.toml` with both families.
+/// Routes the hosts' IPv6 by link-local gateways, as router advertisements do. Writes the files `ipv6.toml`, and
+/// `cluster.toml` with both families.
 pub fn prepare(scenario: &Scenario) -> Result<()> {
     for host in [&scenario.lab.a, &scenario.lab.b] {
         host.run(&["ip", "-6", "route", "replace", "default", "via", "fe80::1", "dev", "eth0"])?;
@@ -47,7 +47,7 @@ pub fn prepare(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Requires that an address answers, of whatever family.
+/// Requires that an address of either family answers.
 pub fn require_answer(host: &Namespace, address: &str) -> Result<()> {
     let report = ping(host, address.parse::<IpAddr>()?, 2, 56)?;
     ensure!(report.returned == 2, "{} to {address}: {report:?}", host.name());
@@ -197,7 +197,7 @@ fn a_host_that_gains_a_family_serves_it_at_the_next_attach() -> Result<()> {
     require_answer(host, "fd00::2")
 }
 
-/// The obstacles for an attach of both families, after `commands`.
+/// Requires that an attach of both families fails after `commands`.
 fn refused(commands: &[&str], on_stderr: &[&str]) -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;

@@ -1,4 +1,4 @@
-//! A failed attach leaves nothing behind: what is in the way on the host.
+//! A failed attach leaves nothing behind: obstacles on the host.
 
 use anyhow::{Context, Result};
 use testkit::lab::PUBLIC_INTERFACE;
@@ -6,7 +6,7 @@ use testkit::lab::PUBLIC_INTERFACE;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// Prepares A by `commands`, and tries `words` there.
+/// Prepares A by `commands`, and requires that `words` fails there and changes nothing.
 fn refused(commands: &[&str], words: &[&str], code: i32, on_stderr: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

@@ -68,13 +68,13 @@ fn the_example_of_a_firewall_lets_peers_in_and_nobody_with_their_addresses_elsew
     );
 
     a.run(&["nft", "-f", RULES])?;
-    // Peers, both ways.
+    // Peers reach each other in both directions.
     scenario.require_traffic()?;
     let service = SocketAddrV4::new(A_PRIVATE, PORT);
     tcp_transfer(&scenario.lab.b, a, Some(B_PRIVATE), service, 1 << 16)?;
-    // The peer's private address on the wire of another interface.
+    // The firewall drops the peer's private address on another interface.
     ensure!(!arrives(&scenario, peer, inside)?, "a peer's address came in by another interface");
-    // Others, who had the public address answer before.
+    // Before the rules, the public address answered everybody.
     let report = ping(&scenario.lab.router, A_PUBLIC, 1, 56)?;
     ensure!(report.returned == 0, "{report:?}");
     Ok(())
@@ -95,7 +95,7 @@ fn a_firewall_that_names_public_addresses_keeps_peers_out() -> Result<()> {
     let path = scenario.file("naive.nft", rules)?.display().to_string();
     a.run(&["nft", "-f", &path])?;
     scenario.require_traffic()?;
-    // Each hook, netdev ingress and egress included, has seen private addresses alone.
+    // Each hook, netdev ingress and egress included, saw private addresses only.
     let counted = a.run(&["nft", "list", "ruleset"])?;
     ensure!(counted.matches("counter packets 0").count() == 3, "{counted}");
     Ok(())

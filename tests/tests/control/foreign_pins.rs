@@ -1,4 +1,4 @@
-//! Pins that are not ours, or not of this version, where ours would be.
+//! Foreign pins, or pins of another version, in the place of ours.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn foreign_map(pin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every command that would use the pins refuses to, and touches nothing.
+/// Every command that would use the pins refuses, and touches nothing.
 fn all_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
     let path = scenario.path("cluster.toml");
     for words in [
@@ -36,7 +36,7 @@ fn all_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Res
     uses_refused(scenario, host, on_stderr)
 }
 
-/// So does every command that neither puts all in place nor takes all away.
+/// Every command except attach and detach refuses, and touches nothing.
 fn uses_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
     for words in [&["status"][..], &["stats"], &["peer", "list"], &["peer", "remove", "srvb"]] {
         refused(scenario, host, words, on_stderr)?;

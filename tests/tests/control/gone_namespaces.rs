@@ -1,5 +1,5 @@
-//! A network namespace is deleted while an interface in it is attached: its pins are told of and cleared away, and
-//! those of one that something keeps alive are left alone.
+//! Somebody deletes a network namespace with an attached interface: `status` reports its pins and `detach --gone`
+//! removes them. A namespace that something keeps alive keeps its pins.
 
 use std::fs::{self, File};
 use std::panic::resume_unwind;
@@ -23,10 +23,10 @@ use crate::trial_state::state;
 
 const REMEDY: &str = "rewrite detach --gone";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Locked by the test whose pins a command may clear away.
+/// The lock of a test whose pins another test's command could remove.
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 
-/// One scenario at a time on this machine: `detach --gone` clears away for all network namespaces.
+/// One scenario at a time on this machine: `detach --gone` removes pins of all network namespaces.
 fn alone() -> Result<File> {
     let file = File::create(ALONE).with_context(|| format!("open {ALONE}"))?;
     file.lock().with_context(|| format!("lock {ALONE}"))?;
@@ -38,7 +38,7 @@ fn outside(scenario: &Scenario, words: &[&str]) -> Result<Ended> {
     end(Command::new(scenario.rewrite.binary()).args(words))
 }
 
-/// True if `status` outside tells that the pins in `folder` are left.
+/// True if `status` outside of all labs reports that the pins in `folder` are left.
 fn is_told(scenario: &Scenario, folder: &Path) -> Result<bool> {
     let status = outside(scenario, &["status"])?;
     let path = folder.display().to_string();
@@ -47,12 +47,12 @@ fn is_told(scenario: &Scenario, folder: &Path) -> Result<bool> {
     Ok(line.is_some())
 }
 
-/// Deletes the name of a network namespace; the kernel deletes what has no name and no user a moment later.
+/// Deletes the name of a network namespace. The kernel deletes a namespace without a name and a user a moment later.
 fn delete_name(host: &Namespace) -> Result<()> {
     process::run(Command::new("ip").args(["netns", "delete", host.name()])).map(drop)
 }
 
-/// The folder of the pins of A, which is attached and then loses its name.
+/// Attaches A and deletes its name. Returns the folders of its pins and of its state.
 fn attached_and_deleted(scenario: &Scenario, hook: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let host = &scenario.lab.a;
     scenario.attach(host, hook)?;
@@ -68,7 +68,7 @@ fn wait_until_told(scenario: &Scenario, folder: &Path) -> Result<()> {
     })
 }
 
-/// True if no process hides its namespaces, and open files tell their inodes (Linux 5.14).
+/// True if the test can read each process's namespaces, and the inodes of open files (Linux 5.14).
 fn can_look_everywhere() -> Result<bool> {
     let file = fs::read_to_string("/proc/self/fdinfo/0").context("look at an open file")?;
     let can_look = fs::read_link("/proc/1/ns/net").is_ok() && file.contains("ino:");
@@ -172,7 +172,7 @@ fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
     let folder = pins(host)?;
-    // Its links run on no interface any more: they do not tell that the namespace is alive.
+    // Without the interface, the links no longer show that the namespace is alive.
     host.run(&["ip", "link", "delete", "eth0"])?;
     delete_name(host)?;
     ensure!(!is_told(&scenario, &folder)?, "it is alive");
@@ -200,7 +200,7 @@ fn a_namespace_that_a_mount_elsewhere_keeps_alive_keeps_its_pins() -> Result<()>
     kept_alive(|scenario| {
         let file = scenario.file("namespace", "")?;
         let (file, name) = (file.display(), scenario.lab.a.path());
-        // In a mount namespace of its own, which knows the other name no more.
+        // The holder's own mount namespace has the bind mount and no longer has the original name.
         let script = format!(
             "mount --make-rprivate / && mount --bind {0} {file} && umount {0} && echo mounted && exec \
              sleep 600",
@@ -213,7 +213,7 @@ fn a_namespace_that_a_mount_elsewhere_keeps_alive_keeps_its_pins() -> Result<()>
     })
 }
 
-/// The pins are there, and the network namespace of the same inode is another one.
+/// The pins of a deleted network namespace are there, and a new namespace has its inode.
 #[test]
 fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -226,7 +226,7 @@ fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> 
     host.sysctl("net.ipv4.conf.eth0.arp_announce", "0")?;
     for words in [&["attach"][..], &["detach", "eth0"], &["detach", "--all"], &["status"]] {
         scenario.attach(host, NOTHING_MORE)?;
-        // The addresses in the namespace of now are its operator's.
+        // In the new namespace, the addresses belong to the operator.
         host.run(&["ip", "route", "flush", "proto", "114"])?;
         host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
         host.run(&["ip", "address", "add", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;

@@ -1,4 +1,4 @@
-//! The script that network managers call when they have set an interface up: packaging/hooks/attach-again.
+//! The script that network managers call after they set an interface up: packaging/hooks/attach-again.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,7 +30,7 @@ fn the_hook_puts_back_the_routes_of_an_attached_interface() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
-    // As a manager sets it up again: the last address takes all routes along.
+    // A manager sets the interface up again: with the last address, all routes go.
     host.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "address", "add", "198.51.100.2/24", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "route", "add", "default", "via", "198.51.100.1"])?;

@@ -1,5 +1,4 @@
-//! The programs of ours that eth0 runs, counted at every hook without the code under test; and more of them
-//! than there should be.
+//! Our programs on eth0, counted at every hook without the code under test; and surplus programs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +19,7 @@ pub const LINKS: [&str; 2] = ["egress_link", "ingress_link"];
 const OURS: &str = "rewrite_";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Our programs on eth0, on the way out and on the way in, as `NAME by HOOK`.
+/// Our programs on eth0, egress and ingress, as `NAME by HOOK`.
 pub fn programs(host: &Namespace) -> Result<[Vec<String>; 2]> {
     let mut egress = filters(host, "egress")?;
     egress.extend(host.enter(|| by_tcx(TcAttachType::Egress))??);
@@ -43,7 +42,7 @@ fn by_tcx(attach_type: TcAttachType) -> Result<Vec<String>> {
 
 fn filters(host: &Namespace, hook: &str) -> Result<Vec<String>> {
     let shown = host.run(&["tc", "-json", "filter", "show", "dev", PUBLIC_INTERFACE, hook]);
-    // Without a clsact qdisc, there is nowhere to look.
+    // A host without a clsact qdisc has no filters.
     let Ok(shown) = shown else { return Ok(Vec::new()) };
     let filters: Value = serde_json::from_str(&shown)?;
     let names = filters.as_array().into_iter().flatten().filter_map(|filter| {
@@ -78,8 +77,8 @@ pub fn hold_both(scenario: &Scenario, host: &Namespace) -> Result<Vec<FdLink>> {
     LINKS.iter().map(|name| hold(&scenario.pin(host, name)?)).collect()
 }
 
-/// Has A's eth0 run B's program as well, by a link of its own, until it is dropped. Its maps are not A's:
-/// it is as what is left of pins that somebody removed.
+/// Runs B's program on A's eth0 as well, by a link of its own, until the link is dropped. The program uses B's maps,
+/// like a leftover whose pins somebody removed.
 pub fn run_second(scenario: &Scenario, attach_type: TcAttachType) -> Result<FdLink> {
     let (host, other) = (&scenario.lab.a, &scenario.lab.b);
     let name = match attach_type {
@@ -97,7 +96,7 @@ pub fn run_second(scenario: &Scenario, attach_type: TcAttachType) -> Result<FdLi
     })?
 }
 
-/// A place for another pin, that no other test has.
+/// A path for another pin, unique to this host.
 pub fn foreign_pin(host: &Namespace, name: &str) -> Result<PathBuf> {
     Ok(Path::new(BPFFS).join(format!("somebodys-{}-{name}", host.inode()?)))
 }

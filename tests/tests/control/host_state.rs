@@ -1,4 +1,4 @@
-//! All that attach might change on a host, for comparing it before and after.
+//! All host state that attach might change, for a comparison before and after.
 
 use std::io;
 
@@ -36,7 +36,7 @@ impl HostState {
         }
         for hook in FILTERS {
             let words = ["tc", "filter", "show", "dev", PUBLIC_INTERFACE, hook];
-            // Without a clsact qdisc, there is nowhere to look.
+            // A host without a clsact qdisc has no filters.
             looks.push((words.join(" "), host.run(&words).unwrap_or_default()));
         }
         // Debian's bpftool does not know tcx.
@@ -50,12 +50,12 @@ impl HostState {
         Ok(Self { looks })
     }
 
-    /// The answer of one look.
+    /// The output of one look.
     pub fn look(&self, words: &str) -> &str {
         self.looks.iter().find(|(look, _)| look == words).map_or("", |(_, said)| said)
     }
 
-    /// The looks that say something else now.
+    /// The looks whose output differs now.
     pub fn changes(&self, later: &Self) -> Vec<String> {
         self.looks
             .iter()
@@ -65,7 +65,7 @@ impl HostState {
             .collect()
     }
 
-    /// Panics with what changed on the host since.
+    /// Panics with the host's changes since then.
     #[track_caller]
     pub fn assert_unchanged(&self, host: &Namespace, when: &str) {
         match Self::of(host) {

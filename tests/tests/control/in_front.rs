@@ -1,4 +1,4 @@
-//! A program of somebody else that packets meet before ours, and that ends their way.
+//! Somebody else's program in front of ours that ends each packet's way through the hook.
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -15,7 +15,7 @@ use testkit::wait::uninterrupted;
 use crate::passing_program::load_passing;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Has eth0 of a host pass every packet, at `order` among the others, until it is dropped.
+/// Attaches a program that passes every packet to a host's eth0, at `order`. Dropping the link detaches it.
 fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
     let pin = load_passing(host)?;
     let link = host.enter(|| -> Result<FdLink> {

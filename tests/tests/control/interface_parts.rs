@@ -1,4 +1,4 @@
-//! An interface that is a part of another one, which has its packets.
+//! An interface that is part of another one, such as a bridge port: the other one gets its packets.
 
 use anyhow::{Result, ensure};
 
@@ -19,7 +19,7 @@ fn a_port_of_a_bridge_is_refused_and_the_bridge_is_attached() -> Result<()> {
     run("ip link set br0 up")?;
     wait_until_up(host, "br0")?;
     let path = scenario.path("cluster.toml");
-    // The address and the routes are still the port's.
+    // The address and the routes are still on the port.
     for more in [NOTHING_MORE, &["--no-routes"], &["--ingress", "xdp"]] {
         let ended = scenario.try_attach(host, more)?;
         ended.require(4, &["eth0 is a port of the bridge br0", "help: attach br0 instead"])?;

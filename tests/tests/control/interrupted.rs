@@ -1,4 +1,4 @@
-//! Interrupted by SIGINT or SIGTERM: what had been done is undone.
+//! A command that SIGINT or SIGTERM interrupts undoes its changes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-/// As a shell does it on Ctrl-Z and `fg`, again and again while the kernel verifies the programs.
+/// Stops and continues an attach, like Ctrl-Z and `fg` in a shell, while the kernel verifies the programs.
 fn attaches_while_it_is_stopped(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -78,7 +78,7 @@ fn an_attach_that_waits_for_another_command_can_be_interrupted() -> Result<()> {
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
-    // At the beginning, and with its pins made.
+    // The attach waits at its beginning, and then after it has made its pins.
     for lock in [interface_lock(host, PUBLIC_INTERFACE)?, shared_lock(host)?] {
         let other_command = hold(&lock)?;
         let mut process = scenario.start(host, &words)?;

@@ -1,4 +1,4 @@
-//! Killed by SIGKILL at any moment: traffic goes on, and the next command puts all right.
+//! SIGKILL at any moment of a command: traffic goes on, and the next command puts all right.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::stream::Streams;
 
 const KILLS: u32 = 20;
 
-/// The time of a command that nobody kills.
+/// The duration of an undisturbed command.
 fn duration(scenario: &Scenario, host: &Namespace, words: &[&str]) -> Result<Duration> {
     let start = Instant::now();
     scenario.rewrite.run(host, words)?;
     Ok(start.elapsed())
 }
 
-/// Starts a command and kills it at a moment of its life, of which there are [`KILLS`].
+/// Starts a command and kills it after `moment` of the [`KILLS`] parts of its life.
 fn kill(
     scenario: &Scenario,
     host: &Namespace,
@@ -53,7 +53,7 @@ fn killed_while_attached(hook: &[&str]) -> Result<()> {
 
     let streams = Streams::start(&scenario.lab)?;
     for moment in 0..KILLS {
-        // Each time it has something to change.
+        // The file alternates, so each attach has something to change.
         let path = &paths[usize::from(moment % 2 == 0)];
         kill(&scenario, host, &attach_words(path), life, moment)?;
     }
@@ -134,7 +134,7 @@ fn first_attach_killed(hook: &[&str]) -> Result<()> {
     for moment in 0..KILLS {
         let when = format!("killed at {moment} of {KILLS}");
         kill(&scenario, host, &words, life, moment)?;
-        // As many are put right by detach as by attach.
+        // Attach and detach take turns in putting the host right.
         if moment % 2 == 0 {
             scenario.attach(host, hook).with_context(|| when.clone())?;
             scenario.require_healthy(host)?;

@@ -1,4 +1,4 @@
-//! A path MTU that the kernel has learnt about the way to a peer is no route: changes are made while it lasts.
+//! A path MTU that the kernel has learnt for the way to a peer is not a route: commands work while it lasts.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use testkit::wait::wait_until;
 
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Sends packets that are too large for the path until the kernel has heard of it.
+/// Sends packets that are too large for the path until the kernel has learnt its MTU.
 fn learn(host: &Namespace, family: &Addresses) -> Result<()> {
     let (option, size) = if family.b_private.is_ipv4() { ("-4", "1472") } else { ("-6", "1452") };
     let (from, to) = (family.a_private.to_string(), family.b_private.to_string());
     let route = ["ip", "-d", option, "route", "get", &to, "from", &from];
     wait_until("the MTU of the path", Duration::from_secs(20), || {
         let ping = ["-n", option, "-c", "1", "-W", "1", "-M", "do", "-s", size, "-I", &from, &to];
-        // It fails: the packet is too large.
+        // The ping fails: its packet is too large.
         host.command("ping").args(ping).output()?;
         Ok(host.run(&route)?.contains("mtu 1400").then_some(()))
     })

@@ -1,4 +1,4 @@
-//! Commands at once: those that wait for each other, and the changes that come in between.
+//! Commands at the same time: they wait for each other, and see the changes made in between.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use crate::scenario::{NOTHING_MORE, Scenario};
 use crate::trial_state::{require_nothing_left, state};
 use crate::two_networks::{SECOND, attach_second, goes_by, prepared};
 
-/// The words in a lock that a test holds.
+/// The holder's name in a lock file that a test holds.
 const HOLDER: &str = "4711 rewrite of a test";
 
 /// The lock of a command that changes an interface.
@@ -30,7 +30,7 @@ pub fn shared_lock(host: &Namespace) -> Result<PathBuf> {
     Ok(state(host)?.join(".shared.lock"))
 }
 
-/// Holds a lock, as a command does that takes its time.
+/// Holds a lock, like a slow command.
 pub fn hold(path: &Path) -> Result<File> {
     let folder = path.parent().context("no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -45,7 +45,7 @@ pub fn hold(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Starts an attach, and waits until it waits for what the interfaces share.
+/// Starts an attach, and waits until it waits for the shared lock.
 fn wait_at_shared(scenario: &Scenario, host: &Namespace, interface: &str) -> Result<Process> {
     let path = scenario.path("cluster.toml");
     let process = scenario.start(host, &["attach", interface, "--config", &path])?;
@@ -64,7 +64,7 @@ fn whoever_can_open_the_bpf_file_system_holds_nobody_up() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    // Any user can, where it has its usual mode.
+    // With the file system's usual mode, any user can open it.
     let somebody = File::open(BPFFS).context("open the file system")?;
     somebody.lock().context("lock it")?;
     scenario.attach(host, NOTHING_MORE)?;
@@ -86,7 +86,7 @@ fn a_command_waits_for_none_on_another_interface_or_in_another_network_namespace
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let path = scenario.path("cluster.toml");
     let slow = scenario.start(a, &["attach", PUBLIC_INTERFACE, "--config", &path])?;
-    // The folder comes just before the verifier's work, which takes most of the time.
+    // Attach makes the folder just before the verifier's work, which takes most of the time.
     let folder = scenario.pin(a, "")?;
     while !folder.exists() {
         ensure!(slow.runs(), "it has ended without pins");
@@ -133,7 +133,7 @@ fn an_attach_sees_what_another_one_has_changed_while_it_waited() -> Result<()> {
     require_success(second)?;
     scenario.require_healthy(host)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "the file prefers it");
-    // The second one needs the address, and takes it away in the end.
+    // The second attach needs the address, and its detach removes the address in the end.
     scenario.detach(host)?;
     scenario.require_healthy(host)?;
     scenario.rewrite.run(host, &["detach", SECOND])?;

@@ -1,5 +1,5 @@
-//! Somebody removes pins of what is attached: detach and attach undo what attach has brought all the same, by its
-//! copy in /run and by the marks of addresses and routes.
+//! Somebody removes pins of an attached interface: detach and attach still undo the attach's changes, by the copy of
+//! its record in /run and by the marks on addresses and routes.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ const HOOKS: [&[&str]; 3] = [NOTHING_MORE, CLSACT, XDP];
 
 type Loss = fn(&Path) -> Result<()>;
 
-/// The pins whose names are wanted by `is_lost`.
+/// Removes the pins whose names `is_lost` selects.
 fn remove(folder: &Path, is_lost: impl Fn(&str) -> bool) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -48,7 +48,7 @@ fn lose(host: &Namespace, loss: Loss) -> Result<()> {
     loss(&pins(host)?.join(PUBLIC_INTERFACE))
 }
 
-/// The copy of what attach brought to eth0.
+/// The path of the copy in /run of attach's changes to eth0.
 fn copy(host: &Namespace) -> Result<std::path::PathBuf> {
     Ok(state(host)?.join(format!("{PUBLIC_INTERFACE}.brought.json")))
 }
@@ -116,7 +116,7 @@ fn an_address_that_attach_added_is_known_by_its_mark_without_any_record() -> Res
             (on_loopback(host)?, host.run(&["ip", "route", "show", "proto", "114"])?);
         ensure!(address == before && routes.is_empty(), "{words:?}: {address}{routes}");
     }
-    // Without a route, nothing tells which interface it was.
+    // Without a route, nothing names the interface.
     scenario.attach(host, NOTHING_MORE)?;
     lose(host, LOSSES[0].1)?;
     fs::remove_file(copy(host)?)?;

@@ -1,5 +1,5 @@
-//! The control side, with the real binary in network namespaces: what attach brings and detach
-//! takes away, what is refused, what survives, and what the commands say.
+//! The control side, with the real binary in network namespaces: attach's changes and their removal by detach,
+//! refusals, survival, and the commands' output.
 
 mod apply;
 mod apply_comes_back;

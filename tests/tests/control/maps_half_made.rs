@@ -1,5 +1,5 @@
-//! Larger maps took the place of the pins, and the command was killed before the programs looked into them: what is
-//! written there would change no packet.
+//! A command is killed after larger maps took the pins' places and before the programs use them: a write to the pinned
+//! maps would change no packet.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::bpffs::bpftool;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::unit;
 
-/// Puts a copy in the place of a pinned map, as remake does.
+/// Replaces a pinned map by a copy, as remake does.
 fn exchange(pin: &Path) -> Result<()> {
     let (path, new) = (pin.display().to_string(), format!("{}_new", pin.display()));
     let shown: serde_json::Value =
@@ -47,7 +47,7 @@ fn sees(host: &Namespace) -> Result<bool> {
     Ok(report.returned == report.sent)
 }
 
-/// Changes a peer there and back by commands, which run with `capabilities`.
+/// Changes a peer there and back by commands with the unit's capabilities.
 fn a_change_is_seen(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let a = &scenario.lab.a;
@@ -58,7 +58,7 @@ fn a_change_is_seen(more: &[&str]) -> Result<()> {
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("other maps than the pinned ones (peers_v4)"), "{status:?}");
     scenario.require_traffic()?;
-    // No more than the unit has.
+    // The unit's capabilities, and no more.
     let capabilities = unit::capabilities()?;
     let set = |public: &str| -> Result<_> {
         let words = ["peer", "set", "srvb", "--public", public, "--drain", "0s"];

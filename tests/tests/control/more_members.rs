@@ -1,5 +1,5 @@
-//! More members than the maps were made for: larger ones take their place under open connections and
-//! numbered datagrams, with all that they hold.
+//! More members than the maps have room for: larger maps take over all entries under open connections and numbered
+//! datagrams.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::conversation::Conversation;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
-/// More than any map is made for at first.
+/// More members than any new map has room for.
 const MANY: usize = 3_000;
 
 /// The members of the lab, and many more.
@@ -48,7 +48,7 @@ fn grow(more: &[&str]) -> Result<()> {
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.file("many.toml", many(&scenario.lab.cluster_toml()))?;
     scenario.attach_both(more)?;
-    // A flow that the programs remember, and would rewrite if they forgot it.
+    // The programs remember this flow. Without its entry, they would rewrite its packets.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
     let private = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;
     let streams = Streams::start(&scenario.lab)?;
@@ -70,7 +70,7 @@ fn grow(more: &[&str]) -> Result<()> {
     private.require_unharmed()?;
     let sent = u64::from(streams.sent());
     streams.require_none_lost()?;
-    // Counts in the moment of the exchange may be missing.
+    // Packets in the moment of the exchange may be missing from the counter.
     let counted = counted(&scenario, a)?;
     ensure!(counted + 100 > sent, "{counted} packets are counted, and {sent} datagrams were sent");
     scenario.require_healthy(a)

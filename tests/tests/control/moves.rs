@@ -1,5 +1,5 @@
-//! Both hosts move in one revision of the file, while each still has its former address: whichever gets the file
-//! first, nothing is lost and nothing is reset. Then the former addresses go.
+//! Both hosts move in one revision of the file, while each still has its former address: in either order, nothing is
+//! lost and nothing is reset. Then the former addresses go.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::dual_stack::{MIXED, prepare};
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
-/// One family's public addresses of both, before and after, beside the private ones.
+/// One family's private addresses of A and B, and their public addresses before and after the move.
 struct Move {
     private: [&'static str; 2],
     here: [&'static str; 2],
@@ -43,7 +43,7 @@ enum First {
     B,
 }
 
-/// The pairs of addresses for which `host` still waits.
+/// The awaited address pairs of `host`.
 pub fn awaited(scenario: &Scenario, host: &Namespace) -> Result<Vec<String>> {
     let status = scenario.json(host, &["status", "--json"])?;
     let peers = status["interfaces"][0]["peers"].as_array().cloned().unwrap_or_default();
@@ -82,7 +82,7 @@ fn both_move(family: &Move, first: First, more: &[&str]) -> Result<()> {
             Ok(awaited(&scenario, host)?.is_empty().then_some(()))
         })?;
     }
-    // All that was under way between the former addresses has arrived.
+    // By now, all packets between the former addresses have arrived.
     traffic.require_progress("both have seen each other")?;
     for (host, before) in hosts.iter().zip(family.here) {
         change_address(host, "delete", before, family.length)?;
@@ -120,7 +120,7 @@ fn both_hosts_move_with_clsact_and_with_xdp() -> Result<()> {
     both_move(&IPV6, First::B, XDP)
 }
 
-/// Neither knows of the other's move, and the kernel of each answers at each of its addresses.
+/// Only A has the new file, and B's kernel answers at both of B's addresses.
 #[test]
 fn a_host_that_does_not_know_the_file_is_sent_to_where_it_was() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -146,8 +146,8 @@ fn a_host_that_does_not_know_the_file_is_sent_to_where_it_was() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Without a drain, packets go to the new address at once: to a host that shows nothing, such as one with the
-/// iptables trick.
+/// Without a drain, packets go to the new address at once. A host that never shows its new address needs this, such as
+/// one with the iptables trick.
 #[test]
 fn without_a_drain_packets_go_to_the_new_address_at_once() -> Result<()> {
     let scenario = Scenario::new()?;

@@ -1,5 +1,5 @@
-//! Three hosts that all move in one revision of the file, which reaches them in each order, at any distance in time:
-//! nothing is lost and nothing is reset.
+//! Three hosts move in one revision of the file, which reaches them in each order, at any distance in time: nothing is
+//! lost and nothing is reset.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,7 +22,7 @@ const ORDERS: [[usize; HOSTS]; 6] =
     [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [2, 0, 1], [1, 0, 2]];
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The addresses of the hosts: those that the lab gives them, or others.
+/// The hosts' public addresses: the lab's, or the new ones after a move.
 fn public(is_moved: bool) -> [Ipv4Addr; HOSTS] {
     std::array::from_fn(|host| {
         let [a, b, c, last] = FourHosts::FIRST[host].octets();
@@ -45,7 +45,7 @@ fn attach(rewrite: &Rewrite, host: &Namespace, file: &Path) -> Result<String> {
     rewrite.run(host, &["attach", PUBLIC_INTERFACE, "--config", &file])
 }
 
-/// Waits until `host` has seen each of its peers where the file says.
+/// Waits until each peer has shown itself to `host` at its address in the file.
 fn wait_until_all_have_shown(rewrite: &Rewrite, host: &Namespace) -> Result<()> {
     wait_until("the hosts to see each other there", PATIENCE, || {
         let status: Value = serde_json::from_str(&rewrite.run(host, &["status", "--json"])?)?;
@@ -89,7 +89,7 @@ fn three_hosts_move_in_one_revision_in_each_order() -> Result<()> {
         for host in hosts {
             wait_until_all_have_shown(&rewrite, host)?;
         }
-        // All that was under way between the former addresses has arrived.
+        // By now, all packets between the former addresses have arrived.
         traffic.require_progress("all have seen each other")?;
         change_addresses(hosts, "delete", !is_moved)?;
         traffic.require_progress("the former addresses went")?;

@@ -1,5 +1,4 @@
-//! Open TCP connections and numbered datagrams in both directions, and the proof that nothing was lost
-//! or reset.
+//! Open TCP connections and numbered datagrams in both directions, with a check that nothing was lost or reset.
 
 use std::net::IpAddr;
 
@@ -18,7 +17,7 @@ const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"]
 /// A host, and the address at which others talk to it.
 pub type Talker<'a> = (&'a Namespace, IpAddr);
 
-/// Traffic of some hosts, each with each.
+/// Traffic between each two of some hosts.
 pub struct OpenTraffic<'a> {
     hosts: Vec<&'a Namespace>,
     pairs: Vec<(Conversation, Streams)>,
@@ -26,17 +25,17 @@ pub struct OpenTraffic<'a> {
 }
 
 impl<'a> OpenTraffic<'a> {
-    /// Starts it between the private addresses of A and B.
+    /// Starts traffic between the private addresses of A and B.
     pub fn start(scenario: &'a Scenario) -> Result<Self> {
         Self::between(scenario, A_PRIVATE.into(), B_PRIVATE.into())
     }
 
-    /// Starts it between these addresses of A and B.
+    /// Starts traffic between these addresses of A and B.
     pub fn between(scenario: &'a Scenario, a: IpAddr, b: IpAddr) -> Result<Self> {
         Self::among(&[(&scenario.lab.a, a), (&scenario.lab.b, b)])
     }
 
-    /// Starts it between each two of the hosts.
+    /// Starts traffic between each two of the hosts.
     pub fn among(talkers: &[Talker<'a>]) -> Result<Self> {
         let hosts: Vec<_> = talkers.iter().map(|(host, _)| *host).collect();
         let resets = resets(&hosts)?;
@@ -60,7 +59,7 @@ impl<'a> OpenTraffic<'a> {
         Ok(())
     }
 
-    /// Ends it, and requires that all of it arrived and nothing was reset.
+    /// Ends the traffic, and requires that all data arrived and no connection was reset.
     pub fn require_unharmed(self) -> Result<()> {
         for (conversation, streams) in self.pairs {
             conversation.require_unharmed()?;

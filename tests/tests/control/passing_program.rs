@@ -15,7 +15,7 @@ use crate::hooks::foreign_pin;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
-/// `r0 = 0; exit`: `struct bpf_insn` twice. 0 is TCX_PASS.
+/// `r0 = 0; exit` as two `struct bpf_insn`; 0 is TCX_PASS.
 const PASS: [u64; 2] = [0xb7, 0x95];
 
 /// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's name.
@@ -33,7 +33,7 @@ struct Load {
     prog_name: [u8; 16],
 }
 
-/// The part that BPF_OBJ_PIN takes.
+/// The part of `union bpf_attr` that BPF_OBJ_PIN takes.
 #[repr(C)]
 struct Pin {
     pathname: u64,
@@ -41,7 +41,7 @@ struct Pin {
     file_flags: u32,
 }
 
-/// Loads it and pins it, for a test of this host. Its name is `pass_all`.
+/// Loads the program under the name `pass_all`, and pins it for a test of this host.
 pub fn load_passing(host: &Namespace) -> Result<PathBuf> {
     let mut prog_name = [0; 16];
     prog_name[..8].copy_from_slice(b"pass_all");
@@ -58,7 +58,7 @@ pub fn load_passing(host: &Namespace) -> Result<PathBuf> {
         prog_name,
     };
     let fd = i32::try_from(bpf(BPF_PROG_LOAD, &load).context("load a program")?)?;
-    // SAFETY: the kernel has just made it, and nobody else has it.
+    // SAFETY: the kernel has just made the descriptor, and nobody else has it.
     let program = unsafe { OwnedFd::from_raw_fd(fd) };
     let path = foreign_pin(host, "pass_all")?;
     let name = CString::new(path.display().to_string())?;
@@ -72,7 +72,7 @@ pub fn load_passing(host: &Namespace) -> Result<PathBuf> {
 }
 
 fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<libc::c_long> {
-    // SAFETY: the struct is as long as said, and what it points to outlives the call.
+    // SAFETY: the size is the struct's, and the targets of its pointers outlive the call.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>())
     };

@@ -31,7 +31,8 @@ fn settings(scenario: &Scenario, host: &Namespace) -> Result<Value> {
     Ok(dumped[0]["formatted"]["value"]["settings"].clone())
 }
 
-/// Adds a peer, follows the line that takes it back, and finds the host as it was.
+/// Adds a peer, removes it, adds it again by the printed `back:` line, and removes it: addresses and routes are as
+/// before.
 fn comes_and_goes(add: &str, wanted: &Value, routes: &[(&str, &str)]) -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;
@@ -52,7 +53,7 @@ fn comes_and_goes(add: &str, wanted: &Value, routes: &[(&str, &str)]) -> Result<
 
     let said = peer(&scenario, host, "remove srvc")?;
     let back = said.lines().find_map(|line| line.trim().strip_prefix("back: rewrite peer "));
-    // The programs were exchanged for ones that can do more, and those may stay.
+    // The peer's more capable programs may stay: the checks below compare addresses and routes only.
     peer(&scenario, host, back.unwrap_or_default())?;
     assert_eq!(listed(&scenario, host, "srvc")?, found, "{said}");
     peer(&scenario, host, "remove srvc")?;

@@ -1,4 +1,4 @@
-//! Changes of peers that are refused, and touch nothing.
+//! Refused changes of peers touch nothing.
 
 use anyhow::{Context, Result};
 

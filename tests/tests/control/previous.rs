@@ -1,4 +1,4 @@
-//! The version before, a real binary of ABI 2, and what is compared across a change of the ABI.
+//! The previous version, a real binary of ABI 2, and the counts that tests compare across a change of the ABI.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,10 +12,10 @@ use testkit::rewrite_command::Rewrite;
 
 use crate::scenario::{Ended, Scenario, end};
 
-/// The binary.
+/// The environment variable with the binary's path.
 const BINARY: &str = "REWRITE_PREVIOUS_BIN";
 
-/// The binary of the version before.
+/// The previous version's binary.
 pub struct Previous(Rewrite);
 
 impl Previous {
@@ -37,7 +37,7 @@ impl Previous {
         end(&mut self.0.command(host, words))
     }
 
-    /// Attaches by the file that is right.
+    /// Attaches by cluster.toml.
     pub fn attach(&self, scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<String> {
         let path = scenario.path("cluster.toml");
         let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
@@ -54,7 +54,7 @@ impl Previous {
         self.run(host, &["detach", PUBLIC_INTERFACE])
     }
 
-    /// Requires that its `status` finds everything as it should be.
+    /// Requires that the previous version's `status` finds everything as it should be.
     pub fn require_healthy(&self, host: &Namespace) -> Result<()> {
         let ended = self.try_run(host, &["status"])?;
         ensure!(ended.code == Some(0) && ended.stdout.contains("works"), "status: {ended:?}");
@@ -86,7 +86,7 @@ impl Counts {
         }
         for reason in list(&interface["not_rewritten"])? {
             let name = match reason["reason"].as_str().context("no reason")? {
-                // Its name in the version before.
+                // The reason's name in the previous version.
                 "unsettled-reset" => "stray-reset",
                 name => name,
             };
@@ -105,7 +105,7 @@ impl Counts {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// Requires that none of `before` is smaller now. Reasons that only one version has do not count.
+    /// Requires that no count fell below `before`. Reasons that only one version has do not count.
     pub fn require_no_less_than(&self, before: &Self) -> Result<()> {
         for (name, before) in &before.0 {
             let Some(now) = self.0.get(name) else { continue };

@@ -41,7 +41,7 @@ impl Process {
         self.child.id()
     }
 
-    /// True if it has not ended, nor become a zombie.
+    /// True while the process runs. A zombie does not count.
     pub fn runs(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, behind)| !behind.starts_with('Z'))
@@ -52,7 +52,7 @@ impl Process {
         kill(pid, signal).with_context(|| format!("send {signal} to `{}`", self.line))
     }
 
-    /// The next line of its output that holds `wanted`, and those before it.
+    /// The next lines of output, up to the first one that contains `wanted`.
     pub fn wait_for_line(&self, wanted: &str) -> Result<Vec<String>> {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = Vec::new();
@@ -68,24 +68,24 @@ impl Process {
         }
     }
 
-    /// Its output until now that nobody has read yet.
+    /// The unread output so far.
     pub fn unread(&self) -> Vec<String> {
         self.output.try_iter().collect()
     }
 
-    /// Its exit status, if it ends within `patience`.
+    /// The exit status, if the process ends within `patience`.
     pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
         let what = format!("the end of `{}`", self.line);
         wait_until(&what, patience, || self.child.try_wait().context("wait for a process"))
     }
 
-    /// Its end, and its output that nobody has read yet.
+    /// The exit status and the unread output.
     pub fn end(mut self) -> Result<(ExitStatus, Vec<String>)> {
         let status = self.ends_within(PATIENCE)?;
         Ok((status, self.output.iter().collect()))
     }
 
-    /// Kills it, wherever it is.
+    /// Kills the process. Returns the signal that ended it.
     pub fn kill(mut self) -> Result<Option<i32>> {
         self.child.kill().context("kill a process")?;
         Ok(self.child.wait().context("wait for a process")?.signal())
@@ -94,7 +94,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is the usual case.
+        // Both calls fail if the process has already ended, the usual case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Commands that only look, while others change: each interface is seen as it was before or as it is after.
+//! Read-only commands beside changes: each sees an interface as it was before a change or as it is after it.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::two_networks::{SECOND, attach_second, prepared};
 const READERS: [&[&str]; 3] =
     [&["status", "--json"], &["stats", "--json"], &["peer", "list", "--json"]];
 
-/// The names of what a reader has seen.
+/// The names of the interfaces in a reader's answer.
 fn interfaces(ended: &Ended) -> Result<Vec<String>> {
     let said: Value =
         serde_json::from_str(&ended.stdout).with_context(|| format!("not JSON: {ended:?}"))?;
@@ -27,7 +27,7 @@ fn interfaces(ended: &Ended) -> Result<Vec<String>> {
     interfaces.iter().map(name).collect::<Option<_>>().context("an interface without a name")
 }
 
-/// Runs all readers again and again beside `work`, and has `judge` look at what each has said; how often.
+/// Runs all readers again and again beside `work`; `judge` checks each answer. Returns the number of answers.
 fn read_beside(
     scenario: &Scenario,
     host: &Namespace,
@@ -104,7 +104,7 @@ fn they_see_nothing_of_an_attach_that_fails() -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
-    // In the place of clsact, which is found out once the maps are pinned.
+    // An ingress qdisc takes clsact's place: attach meets it after it has pinned the maps.
     host.run(&["tc", "qdisc", "add", "dev", SECOND, "ingress"])?;
     let path = scenario.path("cluster.toml");
     let words = ["attach", SECOND, "--hook", "clsact", "--config", &path];
@@ -183,7 +183,7 @@ fn they_do_not_see_an_attach_that_waits_and_say_of_one_that_was_killed() -> Resu
     ended.require(1, &[])?;
     let said = "an attach was killed or failed halfway: rewrite attach eth0";
     ensure!(ended.stdout.contains(said), "{ended:?}");
-    // Before all maps were there, nothing can be shown.
+    // Without all of its maps, no reader can show the interface.
     fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
     for words in READERS {
         let ended = scenario.try_run(host, words)?;

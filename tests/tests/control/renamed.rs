@@ -7,7 +7,7 @@ use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::status::wrong;
 
-/// Without the routes that go with an interface that is down.
+/// Renames an interface while it is up: taking it down would remove its routes.
 fn rename(host: &Namespace, from: &str, to: &str) -> Result<()> {
     host.run(&["ip", "link", "set", from, "name", to])?;
     Ok(())

@@ -25,7 +25,7 @@ fn it_waits_for_the_underlay_address_and_is_ready_when_the_private_one_works() -
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // The last address of an interface takes the routes through it along.
+    // Deleting an interface's last address also removes its routes.
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
     let mut told = daemon.wait_for("STATUS=not attached, waiting: this host is no member")?;
@@ -79,7 +79,8 @@ fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
     }
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // Each call of bpf(2) takes as long as a large program on a slow host. The daemon stays the child (-D).
+    // strace delays each bpf(2) call by 50 ms, like a large program on a slow host. With -D, the daemon stays our
+    // child.
     let slow = "-D -f -o /dev/null -e trace=bpf -e inject=bpf:delay_enter=50000";
     let mut command = Command::new("strace");
     command.args(slow.split(' ')).arg(scenario.rewrite.binary());
@@ -105,7 +106,7 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // In a mount namespace of its own, where something else is in its place at first.
+    // The daemon has a mount namespace of its own, at first with a tmpfs in the BPF file system's place.
     let script = "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());

@@ -1,4 +1,4 @@
-//! `rewrite run` ends, is killed, or is one too many: the dataplane does not notice.
+//! `rewrite run` ends, is killed, or starts a second time: the dataplane does not notice.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -88,7 +88,7 @@ fn killed(hook: &[&str]) -> Result<()> {
     let right = scenario.lab.cluster_toml();
     let more = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
     let traffic = OpenTraffic::start(&scenario)?;
-    // The time that it takes to be ready beside that traffic.
+    // The daemon's time from its start until it is ready, beside that traffic.
     let mut life = Duration::ZERO;
     for _ in 0..3 {
         let start = Instant::now();
@@ -97,7 +97,7 @@ fn killed(hook: &[&str]) -> Result<()> {
     }
     let mut ready = 0;
     for kill in 0..KILLS {
-        // Each has something to change.
+        // The file alternates, so each daemon has something to change.
         let more = if kill % 2 == 0 { more } else { "" };
         scenario.file("cluster.toml", format!("{right}{more}"))?;
         let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;

@@ -1,4 +1,4 @@
-//! `rewrite run` follows its file, however it is written, and no file that is wrong.
+//! `rewrite run` follows its file, however it is written, and ignores a wrong file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,13 +17,13 @@ use crate::stream::Streams;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The right file with a third member, reached at `public`.
+/// cluster.toml with a third member at `public`.
 fn with_third(scenario: &Scenario, public: &str) -> String {
     let right = scenario.lab.cluster_toml();
     format!("{right}[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"{public}\"\n")
 }
 
-/// Waits until A's list of peers has an address, and until the daemon has settled.
+/// Waits until A's list of peers contains an address, and until the daemon has settled.
 fn wait_until_followed(scenario: &Scenario, daemon: &Daemon, address: &str) -> Result<()> {
     let what = format!("{address} to be followed");
     wait_until(&what, PATIENCE, || {
@@ -48,7 +48,7 @@ fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
     fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
     wait_until_followed(&scenario, &daemon, "192.0.2.4")?;
 
-    // As Kubernetes does: the file is a link through a folder that is exchanged.
+    // As in Kubernetes, the file is a link through a folder link that is exchanged.
     for (folder, public) in [("1", "192.0.2.5"), ("2", "192.0.2.6")] {
         fs::create_dir(scenario.path(folder)).context("make a folder")?;
         let file = format!("{folder}/cluster.toml");
@@ -64,7 +64,7 @@ fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
 
     streams.require_none_lost()?;
     scenario.require_healthy(&scenario.lab.a)?;
-    // The first, and one for each of the four.
+    // The first attach, and one for each of the four changes.
     daemon.require_attaches(5)
 }
 
@@ -160,7 +160,7 @@ fn what_peer_changed_by_hand_goes_by_the_file_again() -> Result<()> {
 
 #[test]
 fn a_service_manager_that_does_not_read_holds_nothing_up() -> Result<()> {
-    /// Its socket holds ten messages (net.unix.max_dgram_qlen), and a change has at least one.
+    /// The service manager's socket holds ten messages (net.unix.max_dgram_qlen), and each change sends at least one.
     const CHANGES: u8 = 14;
     let scenario = Scenario::new()?;
     let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;

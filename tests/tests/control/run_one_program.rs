@@ -1,5 +1,5 @@
-//! `rewrite run` keeps one program in each direction and no descriptors, whatever it changes, and whatever
-//! somebody takes away.
+//! `rewrite run` keeps one program in each direction and leaks no descriptors, whatever it changes and whatever
+//! somebody removes.
 
 use std::env;
 use std::fs;
@@ -22,17 +22,17 @@ use crate::hooks::{LINKS, hold_both, require_one_each, run_second, wait_for_one_
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::unit::{capabilities, limited};
 
-/// For one change, on a machine that has other things to do.
+/// The longest time for one change on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The number of changes that the daemon follows in CI, and the variable that asks for others.
+/// The number of changes that the daemon follows in CI, and the variable that sets another number.
 const CHANGES: usize = 200;
 const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
-/// Changes before the first count: the allocator and tokio have made themselves at home by then.
+/// Changes before the first count: by then, the allocator and tokio have settled.
 const WARM_UP: usize = 20;
-/// Behind how many looks the daemon is asked what it holds.
+/// The number of looks, each with a sample of the daemon's descriptors and memory after it.
 const LOOKS: usize = 10;
-/// The allocator may keep that much after 200 changes or 1,000: a descriptor of a program or a map that stayed
-/// would show among the descriptors.
+/// The memory that the allocator may keep, after 200 or 1,000 changes alike. A leaked program or map would show among
+/// the descriptors.
 const MEMORY_MAX: u64 = 6 << 20;
 
 /// The maps whose entries an attach makes, and bpftool can delete.
@@ -48,7 +48,7 @@ const ENTRIES: [&str; 9] = [
     "bypass",
 ];
 
-/// The open files of a process, and the memory that no file holds.
+/// A process's number of open files, and its anonymous memory in bytes.
 #[derive(Debug)]
 struct Held {
     descriptors: usize,
@@ -65,8 +65,8 @@ impl Held {
         Ok(Self { descriptors, memory: kilobytes.parse::<u64>()? << 10 })
     }
 
-    /// The least of some looks: one that is under way holds more, and what is freed late is given back behind the
-    /// next one.
+    /// The minimum over some looks: a look in progress holds more, and the allocator returns some memory only behind
+    /// the next look.
     fn at_rest(scenario: &Scenario, daemon: &Daemon) -> Result<Self> {
         let mut least = Self::by(daemon.process().id())?;
         for _ in 0..LOOKS {
@@ -79,8 +79,8 @@ impl Held {
     }
 }
 
-/// Has the daemon follow one change after the other, each by an attach of its own, which replaces the
-/// programs once: the two files ask for the same of them.
+/// Makes `changes` changes of the file. The daemon follows each by one attach, which replaces the programs once: the
+/// two files need the same programs.
 fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
     let right = scenario.lab.cluster_toml();
     let pin = scenario.pin(&scenario.lab.a, "rewrite_egress")?;
@@ -93,12 +93,12 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
         let more = format!(
             "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
         );
-        // All at once: a daemon that is told reads a file that is half written.
+        // Replaces the file at once: on SIGHUP, the daemon would also read a half-written file.
         let new = scenario.file("cluster.toml.new", format!("{right}{more}"))?;
         fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
         // The service manager's socket holds ten messages (net.unix.max_dgram_qlen).
         daemon.forget()?;
-        // A daemon that is told does not wait until the file is left alone.
+        // On SIGHUP, the daemon does not wait until the file is quiet.
         daemon.process().signal(Signal::SIGHUP)?;
         wait_until(&format!("change {number}"), PATIENCE, || {
             Ok(id().filter(|id| Some(*id) != before).map(drop))
@@ -119,7 +119,7 @@ fn descriptors_stay(hook: &[&str], changes: usize) -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, hook)?;
-    // The first may replace the programs twice: there were fewer members before.
+    // The first change may replace the programs twice: the file had fewer members before.
     change(&scenario, &daemon, 1)?;
     change(&scenario, &daemon, WARM_UP + 1)?;
     let before = Held::at_rest(&scenario, &daemon)?;
@@ -151,11 +151,11 @@ fn the_daemon_keeps_no_descriptors_by_clsact_or_with_xdp() -> Result<()> {
     descriptors_stay(XDP, 20)
 }
 
-/// Less than the time until a look that nothing has called for.
+/// Less than the 30 s until the regular look.
 const HEALED: Duration = Duration::from_secs(20);
 
-/// Waits until what somebody did is put right, which is before a look that nothing has called for: that comes
-/// after 30 s. `pins` are all there again then.
+/// Waits until the daemon has put somebody's change right, before the regular look after 30 s. By then, all `pins`
+/// exist again.
 fn healed(scenario: &Scenario, pins: &[PathBuf], start: Instant, what: &str) -> Result<()> {
     let host = &scenario.lab.a;
     wait_until(what, HEALED, || {
@@ -168,10 +168,10 @@ fn healed(scenario: &Scenario, pins: &[PathBuf], start: Instant, what: &str) -> 
     scenario.require_traffic().with_context(|| what.to_owned())
 }
 
-/// `daemon` has just become ready.
+/// Takes a daemon that has just become ready.
 fn detached_by_somebody(scenario: &Scenario, daemon: Daemon) -> Result<()> {
     let host = &scenario.lab.a;
-    // It has replaced the programs since it attached them.
+    // First, the daemon replaces the programs that it attached.
     change(scenario, &daemon, 2)?;
     for link in LINKS {
         let start = Instant::now();
@@ -222,7 +222,7 @@ fn a_second_program_is_seen_by_the_daemon_and_taken_away() -> Result<()> {
     daemon.require_attaches(3)
 }
 
-/// Every pin, one after the other, and then all of them; somebody holds the links.
+/// Removes every pin, one after the other, and then all of them, while somebody holds the links.
 fn pins_removed(hook: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -231,7 +231,7 @@ fn pins_removed(hook: &[&str]) -> Result<()> {
     let folder = scenario.pin(host, "")?;
     let pins = tree(&folder)?;
     ensure!(pins.len() > 15, "{pins:?}");
-    // The first is the folder itself, which goes last.
+    // The first entry is the folder itself, which goes last.
     for pin in pins.iter().rev() {
         let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
         let start = Instant::now();
@@ -296,8 +296,8 @@ fn keys(dumped: &Value) -> Result<Vec<Vec<String>>> {
     entries.iter().map(bytes).collect()
 }
 
-/// The entries as text. A record that is gone takes along who added the private address: the one that is
-/// put back leaves the address to the operator.
+/// The entries as text, with `loopback_address_added` cleared: the flag is lost with its record, and the new record
+/// leaves the address to the operator.
 fn sorted(dumped: &Value) -> Vec<String> {
     let text = |entry: &Value| {
         entry.to_string().replace("\"loopback_address_added\":1", "\"loopback_address_added\":0")

@@ -1,5 +1,5 @@
-//! `rewrite run` where the host lacks something that can still come: inotify instances and watches, a /run that can be
-//! written to, a file system that answers.
+//! `rewrite run` on a host that lacks something for a while: inotify instances and watches, a writable /run, or a file
+//! system that answers.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -19,7 +19,7 @@ use testkit::netns::Namespace;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// A daemon to which the kernel refuses this call when it makes it for the first time.
+/// A daemon whose first `call` fails with `error`.
 fn refused_once(scenario: &Scenario, host: &Namespace, call: &str, error: &str) -> Result<Daemon> {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-o", "/dev/null", "-e", &format!("trace={call}")]);
@@ -39,7 +39,7 @@ fn it_waits_for_inotify_and_follows_the_file_as_soon_as_there_is_room() -> Resul
         let host = &scenario.lab.a;
         let daemon = refused_once(&scenario, host, call, error)?;
         daemon.wait_for("READY=1").context(call)?;
-        // Until then, this would have been seen after up to 30 seconds.
+        // Until this status, the daemon would see a change only after up to 30 seconds.
         let path = scenario.path("cluster.toml");
         let text = fs::read(&path)?;
         daemon.wait_for("eth0 is as ").context(call)?;
@@ -59,7 +59,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // In a mount namespace of its own, which sees the host's /run behind it.
+    // The daemon has a mount namespace of its own, with a read-only mount over the host's /run/rewrite.
     let script = "mount -t tmpfs -o ro tmpfs /run/rewrite && exec \"$@\"";
     let daemon = |stop_early: bool| -> Result<Daemon> {
         let mut command = Command::new("unshare");
@@ -83,7 +83,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
     daemon.require_attaches(1)
 }
 
-/// A file system that answers to nothing but its mount.
+/// A file system that answers nothing but its mount request.
 struct Hung {
     path: PathBuf,
     device: File,
@@ -118,7 +118,7 @@ impl Hung {
         self.device.write_all(&answer).context("answer to FUSE_INIT")
     }
 
-    /// Waits until somebody asks something, and waits for the answer.
+    /// Waits until a process has sent a request, which never gets an answer.
     fn wait_until_asked(&self) -> Result<()> {
         let mut files = [PollFd::new(self.device.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut files, PollTimeout::from(20_000_u16))?;

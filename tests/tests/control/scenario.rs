@@ -1,4 +1,4 @@
-//! A lab with the binary and the cluster's file: what every test begins with.
+//! A lab with the binary and the cluster's file: every test's start.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Scenario {
     files: TempDir,
 }
 
-/// The end of a command.
+/// A command's exit code and output.
 #[derive(Debug)]
 pub struct Ended {
     pub line: String,
@@ -63,12 +63,12 @@ impl Scenario {
         Ok(path)
     }
 
-    /// The path of a file that was written, or was not.
+    /// The path of a file, which need not exist.
     pub fn path(&self, name: &str) -> String {
         self.files.path().join(name).display().to_string()
     }
 
-    /// Attaches by the file that is right.
+    /// Attaches by cluster.toml.
     pub fn attach(&self, host: &Namespace, more: &[&str]) -> Result<String> {
         self.attach_by(host, "cluster.toml", more)
     }
@@ -94,14 +94,14 @@ impl Scenario {
         end(&mut self.rewrite.command(host, arguments))
     }
 
-    /// Tries to attach by the file that is right.
+    /// Tries to attach by cluster.toml.
     pub fn try_attach(&self, host: &Namespace, more: &[&str]) -> Result<Ended> {
         let path = self.path("cluster.toml");
         let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
         self.try_run(host, &[&words, more].concat())
     }
 
-    /// Starts `rewrite` as the process that a signal will go to.
+    /// Starts `rewrite` as a direct child, which gets the test's signals.
     pub fn start(&self, host: &Namespace, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(self.rewrite.binary());
         command.args(["--netns", host.name()]).args(arguments);
@@ -113,7 +113,7 @@ impl Scenario {
         serde_json::from_str(&ended.stdout).with_context(|| format!("not JSON: {ended:?}"))
     }
 
-    /// The path of one of A's or B's pins.
+    /// The path of a pin of eth0.
     pub fn pin(&self, host: &Namespace, name: &str) -> Result<PathBuf> {
         Ok(pins(host)?.join(PUBLIC_INTERFACE).join(name))
     }
@@ -143,7 +143,7 @@ pub fn wait_until_up(host: &Namespace, interface: &str) -> Result<()> {
     })
 }
 
-/// Runs a command to its end, whatever that is.
+/// Runs a command to its end, successful or not.
 pub fn end(command: &mut Command) -> Result<Ended> {
     let line = command_line(command);
     let output = command.output().with_context(|| format!("run `{line}`"))?;

@@ -17,7 +17,7 @@ fn run(host: &Namespace, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Enough peers for each interface to be the way to one of them.
+/// Enough peers that each interface is the way to at least one of them.
 const OTHER_PEERS: std::ops::RangeInclusive<u8> = 10..=17;
 
 #[test]

@@ -1,4 +1,4 @@
-//! `rewrite stats`, once and again and again.
+//! `rewrite stats`, once and repeatedly.
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -26,7 +26,7 @@ fn the_json_has_the_documented_shape_and_counts() -> Result<()> {
         let counter = &peer[direction];
         assert_eq!(keys(counter), ["bytes", "packets"]);
         assert_eq!(counter["packets"], 3);
-        // Ethernet, IPv4, ICMP, and what ping was told to carry.
+        // Ethernet header, IPv4 header, ICMP header, and ping's payload.
         assert_eq!(counter["bytes"], 3 * (14 + 20 + 8 + 100));
     }
     let reasons = interface["not_rewritten"].as_array().context("no list")?;

@@ -1,4 +1,4 @@
-//! `rewrite status`: what is attached, and what is wrong with it.
+//! `rewrite status`: the attached interfaces, and their faults.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

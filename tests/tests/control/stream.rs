@@ -1,4 +1,4 @@
-//! A numbered stream of datagrams at a steady rate, in which no loss goes unseen.
+//! A numbered stream of datagrams at a steady rate, which shows every loss.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -17,12 +17,11 @@ use testkit::wait::uninterrupted;
 const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };
 /// 10,000 datagrams a second.
 const INTERVAL: Duration = Duration::from_micros(100);
-/// A sender that was kept from running for longer does not catch up: a burst would be lost for
-/// other reasons than those that a test is about.
+/// A sender that lags more does not catch up: a burst would be lost for reasons that no test is about.
 const LAG_MAX: Duration = Duration::from_millis(5);
 const SIZE: usize = 100;
 const RECEIVE_BUFFER: usize = 64 << 20;
-/// The longest time that the last datagrams may be on their way.
+/// The longest time that the last datagrams may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NOT_YET: u32 = u32::MAX;
 
@@ -33,7 +32,7 @@ struct Ports {
     sending: u16,
 }
 
-/// One of some pairs of hosts. All pairs together send as many datagrams as one alone would.
+/// One pair's share of the traffic: all pairs together send as many datagrams as a single pair would.
 #[derive(Clone, Copy)]
 pub struct Share {
     pub pair: u16,
@@ -51,12 +50,12 @@ impl Streams {
         Self::between(lab, A_PRIVATE.into(), B_PRIVATE.into())
     }
 
-    /// Between other private addresses of A and B.
+    /// Starts streams between these addresses of A and B.
     pub fn between(lab: &Lab, a: IpAddr, b: IpAddr) -> Result<Self> {
         Self::between_hosts([&lab.a, &lab.b], [a, b], Share { pair: 0, pairs: 1 })
     }
 
-    /// Between addresses of two hosts.
+    /// Starts streams between addresses of two hosts.
     pub fn between_hosts(
         [a, b]: [&Namespace; 2],
         [at_a, at_b]: [IpAddr; 2],
@@ -71,12 +70,12 @@ impl Streams {
         })
     }
 
-    /// The number of datagrams that have been sent in the direction that is behind.
+    /// The number of sent datagrams in the slower direction.
     pub fn sent(&self) -> u32 {
         self.a_to_b.sent().min(self.b_to_a.sent())
     }
 
-    /// Ends them, and requires that every datagram arrived.
+    /// Ends the streams, and requires that every datagram arrived.
     pub fn require_none_lost(self) -> Result<()> {
         for (direction, stream) in [("A to B", self.a_to_b), ("B to A", self.b_to_a)] {
             let (sent, lost) = stream.end()?;
@@ -134,7 +133,7 @@ impl Stream {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// The number sent, and the ones that did not arrive.
+    /// The number of sent datagrams, and the numbers of the lost ones.
     fn end(self) -> Result<(u32, Vec<RangeInclusive<u32>>)> {
         drop(self.stop);
         let join = std::panic::resume_unwind;
@@ -144,7 +143,7 @@ impl Stream {
     }
 }
 
-/// A test that has failed does not go on sending.
+/// Stops a failed test's sender when dropped.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -153,7 +152,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Sends until it is stopped. What can't be sent will be missed by the receiver.
+/// Sends until `stop` is set. The receiver reports unsent datagrams as lost.
 fn send(
     socket: &UdpSocket,
     to: SocketAddr,
@@ -180,7 +179,7 @@ fn send(
     number
 }
 
-/// Receives until all that was sent is there, or nothing comes any more.
+/// Receives until all sent datagrams are there, or no more come.
 fn receive(
     socket: &UdpSocket,
     from: SocketAddr,

@@ -1,4 +1,4 @@
-//! Where a command runs: with which privileges, mounts and network namespaces.
+//! A command's surroundings: privileges, mounts and network namespaces.
 
 use std::process::Command;
 
@@ -17,10 +17,10 @@ const UNPRIVILEGED: &[&str] = &[
     "--inh-caps=-all",
     "--bounding-set=-all",
 ];
-/// In a mount namespace of its own, where something else is on /sys/fs/bpf.
+/// A mount namespace of its own, with a tmpfs on /sys/fs/bpf.
 const WITHOUT_BPFFS: &[&str] =
     &["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"", "sh"];
-/// As systemd mounts it.
+/// The BPF file system as systemd mounts it.
 pub const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "unshare",
     "--mount",
@@ -30,7 +30,7 @@ pub const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "sh",
 ];
 
-/// As `mount -t bpf` mounts it.
+/// The BPF file system as `mount -t bpf` mounts it.
 const WITH_BPFFS_FOR_ALL: &[&str] =
     &["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && exec \"$@\"", "sh"];
 
@@ -149,7 +149,7 @@ fn nsenter_and_the_option_are_the_same() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
-    // Attached by one, detached by the other.
+    // `nsenter` attaches and `--netns` detaches, then the other way round.
     scenario.detach(host)?;
     before.assert_unchanged(host, "after detach with --netns");
     scenario.attach(host, NOTHING_MORE)?;

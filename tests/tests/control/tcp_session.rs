@@ -1,4 +1,4 @@
-//! The operator's connection, like an ssh: from B, which is no member, to A's public address.
+//! The operator's connection, like ssh: from B, which is no member, to A's public address.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -13,9 +13,9 @@ use testkit::netns::Namespace;
 use testkit::wait::wait_until;
 
 const PORT: u16 = 22;
-/// Between two keystrokes.
+/// The time between two keystrokes.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// A connection that was cut for some seconds is silent for as long again, and longer.
+/// After a cut of some seconds, the connection stays silent for at least as long again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One connection on which every number is echoed before the next is sent.
@@ -31,7 +31,7 @@ impl Session {
         Self::between(&lab.b, &lab.a, A_PUBLIC)
     }
 
-    /// From one host to an address of another.
+    /// Starts a session from one host to an address of another.
     pub fn between(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> Result<Self> {
         let listener = to
             .enter(|| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT)))?
@@ -71,7 +71,7 @@ impl Session {
         })
     }
 
-    /// Ends it; nothing must have been lost or changed on the way.
+    /// Ends the session, and requires that nothing was lost or changed on the way.
     pub fn end(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in [self.client, self.server] {

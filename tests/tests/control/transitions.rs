@@ -1,5 +1,5 @@
-//! From what was before to rewrite, from one version of it to another, and back, under open connections
-//! and numbered datagrams: nothing is lost, and nothing is reset.
+//! From the former setup to rewrite, from one version of rewrite to another, and back, under open connections and
+//! numbered datagrams: nothing is lost, and nothing is reset.
 
 use anyhow::{Context, Result, ensure};
 use testkit::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
@@ -11,8 +11,8 @@ use crate::conversation::Conversation;
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Both hosts accept before either sends: the programs run with --no-routes, and the routes come then,
-/// or go before the programs do.
+/// Both hosts accept before either sends: the programs run with --no-routes first, and attach adds the routes then. On
+/// the way back, the routes go before the programs.
 #[test]
 fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
     let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
@@ -44,8 +44,8 @@ fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// conntrack would go on translating the flows that it knows, and refuse those that rewrite has
-/// translated as doubles of them: it is told to pass over the one direction, and then the other.
+/// conntrack would keep translating its known flows, and refuse flows translated by rewrite as duplicates. The test
+/// exempts arriving packets from conntrack, and then leaving packets.
 #[test]
 fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -68,7 +68,7 @@ fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Has the pins be those of another version, older or younger, whose maps have the same shape.
+/// Gives the pins another version, older or newer, with maps of the same shape.
 fn pretend(scenario: &Scenario, host: &Namespace, version: &str) -> Result<()> {
     let record = scenario.pin(host, "attachment")?;
     for (place, byte) in version.bytes().enumerate() {

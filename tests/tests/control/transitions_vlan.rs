@@ -1,9 +1,9 @@
-//! From a direct network that is a VLAN on the very interface that rewrite is attached to, and back to it,
-//! under an open connection and numbered datagrams.
+//! From a direct network on a VLAN of the very interface that rewrite is attached to, and back to it, under an open
+//! connection and numbered datagrams.
 //!
-//! It takes tcx: while the kernel adds or removes clsact, it throws away what the interface sends, for some
-//! milliseconds (net/sched/sch_api.c, qdisc_graft, which calls dev_deactivate). vmxnet3 is missing: the
-//! emulated one loses datagrams in bursts, and nobody has found out why.
+//! The test needs tcx: adding or removing clsact makes the kernel drop the interface's outgoing packets for some
+//! milliseconds (net/sched/sch_api.c, qdisc_graft, which calls dev_deactivate). vmxnet3 is missing: the emulated card
+//! loses datagrams in bursts, for an unknown reason.
 
 use anyhow::{Result, ensure};
 use testkit::lab::{LabOptions, Nic, VLAN_INTERFACE};
@@ -30,7 +30,7 @@ fn from_a_vlan_to_rewrite_and_back_to_the_vlan_on_virtio() -> Result<()> {
     there_and_back(LabOptions { nic: Some(Nic::VirtioMerging), ..LabOptions::default() })
 }
 
-/// Both hosts accept before either sends, as from a cable (`transitions.rs`).
+/// Both hosts accept before either sends, as in the cable's test (`transitions.rs`).
 fn there_and_back(options: LabOptions) -> Result<()> {
     let scenario = Scenario::with(options)?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
@@ -61,7 +61,7 @@ fn there_and_back(options: LabOptions) -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Requires that packets to the peer leave by an interface.
+/// Requires that packets to the peer leave by this interface.
 fn require_way(host: &Namespace, interface: &str) -> Result<()> {
     let peer = if host.name().ends_with("-a") { "10.0.0.2" } else { "10.0.0.1" };
     let route = host.run(&["ip", "route", "get", peer])?;

@@ -1,5 +1,5 @@
-//! Trials in a /run that is full, or whose files are damaged: a change that can't be taken back is not
-//! made, and one that was made is taken back.
+//! Trials with a full /run, or with damaged files in it: apply refuses a change that it could not take back, and takes
+//! back a change that it made.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -17,7 +17,7 @@ use crate::process::Process;
 use crate::scenario::{Ended, Scenario, end};
 use crate::trial_state::{Guard, state};
 
-/// A mount namespace in which the state of one host lies in a file system of its own, with little room.
+/// A mount namespace with one host's state on a small file system of its own.
 struct SmallRun<'a> {
     scenario: &'a Scenario,
     host: &'a Namespace,
@@ -38,7 +38,7 @@ impl<'a> SmallRun<'a> {
         Ok(Self { scenario, host, folder, holder })
     }
 
-    /// One in which A is attached, with the file of another cluster to try.
+    /// A mount namespace with A attached, and another cluster's file `other.toml` to try.
     fn attached(scenario: &'a Scenario) -> Result<Self> {
         let run = Self::mount(scenario, &scenario.lab.a)?;
         run.attach()?;
@@ -46,13 +46,13 @@ impl<'a> SmallRun<'a> {
         Ok(run)
     }
 
-    /// Begins a trial of that file.
+    /// Begins a trial of `other.toml`.
     fn try_other(&self, time: &str) -> Result<Guard> {
         self.run(&apply(&self.scenario.path("other.toml"), time))?;
         self.guard()
     }
 
-    /// A path of it, as the test sees it.
+    /// A path in the host's state, as the test sees it.
     fn path(&self, name: &str) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.folder.strip_prefix("/").unwrap_or(&self.folder)).join(name)
@@ -89,7 +89,7 @@ impl<'a> SmallRun<'a> {
         Guard::in_record(&serde_json::from_slice(&text)?)?.context("no guard is recorded")
     }
 
-    /// Takes all the room that is left.
+    /// Fills the file system.
     fn fill(&self) -> Result<()> {
         let mut file = File::create(self.path("filling"))?;
         loop {
@@ -191,7 +191,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     ensure!(status.stdout.contains("trial.json is not what apply wrote"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
     run.attach()?;
-    // Within the same second.
+    // The new attach gets the same second as the trial's.
     let second = record["attached_at"].as_u64().context("no time")?;
     for (place, byte) in (ATTACHMENT_ATTACHED_AT..).zip(second.to_ne_bytes()) {
         set_attachment_byte(&scenario.pin(run.host, "attachment")?, place, byte)?;

@@ -12,15 +12,15 @@ use testkit::wait::wait_until;
 
 use crate::process::Process;
 
-/// As long as the tries after a first failure take, and more.
+/// Longer than all retries after a first failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where a namespace's state is.
+/// The folder of a namespace's state.
 pub fn state(host: &Namespace) -> Result<PathBuf> {
     Ok(Path::new("/run/rewrite").join(format!("netns-{}", host.inode()?)))
 }
 
-/// A file of the state of eth0.
+/// A file of eth0's state.
 pub fn state_file(host: &Namespace, name: &str) -> Result<PathBuf> {
     Ok(state(host)?.join(PUBLIC_INTERFACE).join(name))
 }
@@ -31,7 +31,7 @@ pub fn record(host: &Namespace) -> Result<Option<Value>> {
     serde_json::from_str(&text).map(Some).context("the record of a trial")
 }
 
-/// The process that goes back in time.
+/// The process that reverts the trial at its deadline.
 #[derive(Clone, Debug)]
 pub struct Guard {
     pid: u64,
@@ -56,20 +56,19 @@ impl Guard {
         Ok(Some(Self { pid, trial }))
     }
 
-    /// Waits until the command that begins the trial has told who waits for its end; the change
-    /// follows at once.
+    /// Waits until apply has recorded its guard. The change follows at once.
     pub fn wait_until_recorded(host: &Namespace, apply: &Process) -> Result<Self> {
         loop {
             if let Some(guard) = Self::recorded(host)? {
                 return Ok(guard);
             }
             ensure!(apply.runs(), "apply has ended without a trial");
-            // The moment is short: it is not to be slept through.
+            // Poll without sleeping; the window is short.
             std::thread::yield_now();
         }
     }
 
-    /// A field of proc_pid_stat(5) behind the name, from 0, while it runs.
+    /// A field of proc_pid_stat(5), counted from 0 after the name, while the guard runs.
     fn stat(&self, field: usize) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         let (_, behind) = stat.rsplit_once(") ")?;
@@ -81,8 +80,7 @@ impl Guard {
         self.stat(0).is_some()
     }
 
-    /// Requires that it is no child of a command that waits for it, leads a session of its own,
-    /// and is no process of rewrite.
+    /// Requires that the guard leads a session of its own, apart from the command, and is no process of rewrite.
     pub fn require_detached(&self) -> Result<()> {
         let session = self.stat(3).context("the guard does not run")?;
         ensure!(session == self.pid.to_string(), "the guard {self:?} is in the session {session}");
@@ -91,15 +89,14 @@ impl Guard {
         Ok(())
     }
 
-    /// Waits until it has ended.
+    /// Waits until the guard has ended.
     pub fn wait(&self) -> Result<()> {
         let what = format!("the end of the guard {}", self.pid);
         wait_until(&what, PATIENCE, || Ok((!self.runs()).then_some(())))
     }
 }
 
-/// Requires that nothing is written down of this namespace, but what attach has brought to the interfaces that
-/// are attached.
+/// Requires that /run holds nothing of this namespace, except the records of attach's changes to attached interfaces.
 pub fn require_nothing_left(host: &Namespace) -> Result<()> {
     let (folder, pins) = (state(host)?, crate::bpffs::pins(host)?);
     let is_needed = |path: &PathBuf| {
@@ -116,7 +113,7 @@ pub fn require_nothing_left(host: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// Kills every process of rewrite in a namespace; how many there were.
+/// Kills every process of rewrite in a namespace. Returns their number.
 pub fn kill_rewrite(host: &Namespace, binary: &Path) -> Result<usize> {
     let listed = testkit::process::run(std::process::Command::new("ip").args([
         "netns",

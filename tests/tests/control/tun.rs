@@ -13,7 +13,7 @@ use crate::dual_stack::require_answer;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
-/// Members whose public addresses are those of an interface that a test adds.
+/// Members whose public addresses are on an interface that a test adds.
 pub const CLUSTER: &str = "\
 [[member]]
 name    = \"srva\"
@@ -26,7 +26,7 @@ private = [\"10.0.0.2\", \"fd00::2\"]
 public  = [\"192.0.2.2\", \"2001:db8:7::2\"]
 ";
 
-/// Linux, include/uapi/linux/if_tun.h.
+/// Requests and flags from Linux, include/uapi/linux/if_tun.h.
 const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
 const TUNSETLINK: libc::Ioctl = 0x4004_54cd;
 const IFF_TUN: u16 = 1;
@@ -40,14 +40,14 @@ struct InterfaceRequest {
     reserved: [u8; 22],
 }
 
-/// Makes tun0 on a host: what is read from the file is what the interface sends.
+/// Makes tun0 on a host. Reads from the file return the packets that the interface sends.
 fn tun(host: &Namespace) -> Result<File> {
     let file = host.enter(|| -> Result<File> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
         let mut request =
             InterfaceRequest { name: [0; 16], flags: IFF_TUN | IFF_NO_PI, reserved: [0; 22] };
         request.name[..4].copy_from_slice(b"tun0");
-        // SAFETY: the file is open, and the request is as long as the kernel reads.
+        // SAFETY: the file is open, and the request has the length that the kernel reads.
         let done = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, &raw mut request) };
         ensure!(done == 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
         Ok(file)
@@ -55,7 +55,7 @@ fn tun(host: &Namespace) -> Result<File> {
     Ok(file)
 }
 
-/// Carries packets from one interface to the other, until they are gone.
+/// Carries packets from one interface to the other, until one of them is gone.
 fn carry(mut from: File, mut to: File) {
     thread::spawn(move || {
         let mut packet = vec![0; 65_536];
@@ -108,7 +108,7 @@ fn packets_without_a_link_header(more: &[&str]) -> Result<()> {
         (&counted["egress"]["packets"], &counted["ingress"]["packets"]),
         (&4.into(), &4.into())
     );
-    // No link header counts.
+    // The byte counters include no link header.
     assert_eq!(counted["egress"]["bytes"], 2 * (20 + 64) + 2 * (40 + 64));
     scenario.require_healthy(a)?;
     scenario.rewrite.run(a, &["detach", "tun0"])?;
@@ -144,7 +144,7 @@ fn a_type_that_is_not_known_is_refused_by_its_number() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let file = tun(host)?;
-    // Frame relay: net/core would take the interface for one of that type.
+    // The type of frame relay: net/core treats the interface as one of that type.
     let dlci: libc::c_int = 15;
     // SAFETY: the file is open, and the argument is a number.
     let done = unsafe {

@@ -1,5 +1,5 @@
-//! Two networks at once: an uplink over a router, and a second one with a larger MTU. The traffic goes
-//! from one to the other and back while it flows, on one host after the other.
+//! Two networks at once: an uplink over a router, and a second network with a larger MTU. Open traffic moves from one
+//! to the other and back, on one host after the other.
 
 use std::net::IpAddr;
 
@@ -91,7 +91,7 @@ fn traffic_moves_between_networks_of_two_mtus_and_back_without_a_loss() -> Resul
         let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
         for round in 0..10 {
             for (network, interface) in [("ib", SECOND), ("internet", "eth0")] {
-                // On one host after the other, in either order.
+                // One host after the other, in either order.
                 let both = [(a, "srvb", b_private), (b, "srva", a_private)];
                 let order: Vec<_> = if round % 2 == 0 {
                     both.to_vec()
@@ -155,7 +155,7 @@ fn who_stands_first_in_the_file_gets_the_traffic_whoever_is_attached_first() -> 
     scenario.attach(host, NOTHING_MORE)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "the file prefers it");
     switch(&scenario, host, "srvb", "ib")?;
-    // Attached already: what the operator has chosen stays.
+    // A second attach keeps the operator's choice.
     scenario.attach(host, NOTHING_MORE)?;
     attach_second(&scenario, host)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, SECOND);
@@ -174,7 +174,7 @@ fn what_was_attached_by_a_file_without_networks_keeps_its_traffic() -> Result<()
         attach_second(&scenario, host)?;
         assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "{time}");
     }
-    // To be moved on purpose only: by the file that says which of the two it prefers.
+    // Traffic moves only on purpose, by a file that states the preferred network.
     scenario.attach(host, NOTHING_MORE)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0");
     scenario.detach(host)?;
@@ -230,5 +230,26 @@ fn what_can_not_be_switched_is_refused() -> Result<()> {
     let words = ["attach", SECOND, "--config", &path, "--network", "ib"];
     scenario.rewrite.run(host, &words)?;
     switch(&scenario, host, "srvb", "ib")?;
+    Ok(())
+}
+
+#[test]
+fn an_address_that_one_interface_gives_up_stays_for_the_other() -> Result<()> {
+    let scenario = prepared()?;
+    let host = &scenario.lab.a;
+    scenario.attach(host, NOTHING_MORE)?;
+    attach_second(&scenario, host)?;
+    let renumbered = FILE.replace("10.0.0.1", "10.0.0.9").replace("fd00::1", "fd00::9");
+    scenario.file("renumbered.toml", renumbered)?;
+    scenario.attach_by(host, "renumbered.toml", NOTHING_MORE)?;
+    let on_loopback = || host.run(&["ip", "-o", "address", "show", "dev", "lo"]);
+    let addresses = on_loopback()?;
+    for held in ["10.0.0.1/32", "10.0.0.9/32", "fd00::1/128", "fd00::9/128"] {
+        ensure!(addresses.contains(held), "{held} is not in {addresses}");
+    }
+    scenario.rewrite.run(host, &["detach", SECOND])?;
+    let addresses = on_loopback()?;
+    ensure!(!addresses.contains("10.0.0.1/32"), "{addresses}");
+    ensure!(addresses.contains("10.0.0.9/32"), "{addresses}");
     Ok(())
 }

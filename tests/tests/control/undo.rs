@@ -1,4 +1,4 @@
-//! Detach takes away exactly what attach brought.
+//! Detach undoes exactly attach's changes.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn a_private_address_that_was_on_lo_before_stays() -> Result<()> {
     let address = format!("{A_PRIVATE}/32");
     scenario.lab.a.run(&["ip", "address", "add", &address, "dev", "lo"])?;
     comes_and_goes(&scenario, NOTHING_MORE)?;
-    // As often as one likes: what was found attached is not taken for what attach brought.
+    // Repeated attaches do not claim an address that was there before.
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
     scenario.detach(&scenario.lab.a)?;
@@ -83,7 +83,7 @@ fn a_private_address_on_a_cable_without_carrier_stays_with_its_route() -> Result
     let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
     scenario.lab.cut_cable()?;
     for host in [&scenario.lab.a, &scenario.lab.b] {
-        // The kernel notes it a moment later.
+        // The kernel notes the cut a moment later.
         wait_until("the cable to be without carrier", Duration::from_secs(10), || {
             let link = host.run(&["ip", "link", "show", CABLE_INTERFACE])?;
             Ok((!link.contains("LOWER_UP")).then_some(()))

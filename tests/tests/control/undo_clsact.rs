@@ -7,7 +7,7 @@ use testkit::netns::Namespace;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// Matches no packet, in the code of socket filters: the filters behind it have their turn.
+/// A classic BPF program that matches no packet: the filters behind it run next.
 const MATCH_NONE: &str = "1,6 0 0 0";
 
 fn add_clsact(host: &Namespace) -> Result<()> {
@@ -81,7 +81,7 @@ fn a_filter_added_later_to_our_qdisc_keeps_it() -> Result<()> {
 fn an_ingress_qdisc_is_not_taken_for_a_clsact_qdisc() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // It is where a clsact qdisc would be, and has no egress: filters for that end up at ingress.
+    // The ingress qdisc is in clsact's place and has no egress: egress filters end up at ingress.
     host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "ingress"])?;
     let before = HostState::of(host)?;
     let ended = scenario.try_attach(host, CLSACT)?;

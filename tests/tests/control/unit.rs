@@ -1,4 +1,4 @@
-//! The systemd unit: what it may do is what it takes, and no more.
+//! The systemd unit grants the privileges that rewrite needs, and no more.
 
 use std::fs;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
 const UNIT: &str = include_str!("../../../packaging/systemd/rewrite@.service");
 const BOUNDING_SET: &str = "CapabilityBoundingSet=";
 
-/// LimitMEMLOCK of the unit, where it is ours to set: maps are locked memory before Linux 5.11.
+/// The unit's LimitMEMLOCK, if the test may set it: before Linux 5.11, maps are locked memory.
 const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimited; exec \"$@\"";
 
 /// The unit's capabilities.
@@ -24,7 +24,7 @@ pub fn capabilities() -> Result<Vec<&'static str>> {
     Ok(line.context("the unit has no bounding set")?.split(' ').collect())
 }
 
-/// A process that has these capabilities and no other, in the network namespace of a host.
+/// A process with these capabilities and no others, in a host's network namespace.
 pub fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     let names = capabilities.iter().filter_map(|name| name.strip_prefix("CAP_"));
     let set = names.fold("-all".to_owned(), |set, name| format!("{set},+{}", name.to_lowercase()));
@@ -55,7 +55,7 @@ fn all_commands(hook: &[&str]) -> Result<()> {
     run(&scenario, host, &capabilities, &attach)?.require(0, &[])?;
     let again = run(&scenario, host, &capabilities, &attach)?;
     again.require(0, &[])?;
-    // The running programs were found, and not made anew.
+    // The second attach found the running programs and did not make them anew.
     ensure!(again.stdout.contains("updated") && again.stderr.is_empty(), "{again:?}");
 
     let binary = scenario.rewrite.binary().display().to_string();
@@ -125,7 +125,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() -> Result<()> {
     }
     let scenario = Scenario::new()?;
     let binary = scenario.rewrite.binary().display().to_string();
-    // The programs that it runs have to be there.
+    // systemd-analyze requires that the unit's programs exist.
     let unit = UNIT.replace("/usr/bin/rewrite", &binary);
     let path = scenario.file("rewrite@.service", unit)?;
     let mut command = Command::new("systemd-analyze");
@@ -150,7 +150,7 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
     let trace = scenario.path("trace");
     for hook in [NOTHING_MORE, CLSACT, XDP] {
         let mut command = scenario.lab.a.command("strace");
-        // -D: the daemon is the process that is started.
+        // With -D, the started process is the daemon itself.
         command.args(["-D", "-f", "--signal=none", "-o", &trace]).arg(scenario.rewrite.binary());
         let more = [hook, &["--detach-on-exit"]].concat();
         let daemon = Daemon::start_command(&scenario, &mut command, &more)?;

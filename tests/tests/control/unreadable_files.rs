@@ -1,5 +1,5 @@
-//! Files that `run` can't read, or could not stop reading: it says so, and goes on to hear signals and the
-//! change that puts the file right.
+//! Files that `run` can't read, or whose read would never end: `run` reports them, and still reacts to signals and to
+//! the corrected file.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
@@ -12,9 +12,10 @@ use nix::unistd::mkfifo;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario, end};
 
-/// The most that a check of a wrong file may take: it took 2.2 GB of a file of newlines.
+/// The most bytes for a check of a wrong file: a file of newlines once took 2.2 GB.
 const MEMORY_MAX: u64 = 300 << 20;
-/// And half a minute of one with 40,000 unknown keys. In seconds of a processor: others may have it meanwhile.
+/// The most seconds for a check, in CPU time because other processes run as well: a file with 40,000 unknown keys once
+/// took half a minute.
 const TIME_MAX: u64 = 8;
 
 #[test]
@@ -49,7 +50,7 @@ fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
     Ok(())
 }
 
-/// Checks a file with little memory and time; what it said.
+/// Checks a file with little memory and time. Returns the output.
 fn check(scenario: &Scenario, name: &str, text: String) -> Result<String> {
     let path = scenario.file(name, text)?;
     let limits = [format!("--as={MEMORY_MAX}"), format!("--cpu={TIME_MAX}")];

@@ -1,4 +1,4 @@
-//! From the version before to this one and back, under traffic.
+//! From the previous version to this one and back, under traffic.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 use crate::tcp_session::Session;
 
-/// Half a second's worth, between two steps.
+/// Half a second's worth of datagrams, between two steps.
 const DATAGRAMS: u32 = 5_000;
 
 fn wait_for_more(streams: &Streams) {
@@ -24,7 +24,7 @@ fn wait_for_more(streams: &Streams) {
     }
 }
 
-/// All the way: the version before attaches, this one takes over, and goes back.
+/// The whole way: the previous version attaches, this version takes over, and `downgrade` goes back.
 fn there_and_back(hook: &[&str]) -> Result<()> {
     let previous = Previous::locate()?;
     let scenario = Scenario::new()?;
@@ -32,7 +32,7 @@ fn there_and_back(hook: &[&str]) -> Result<()> {
     let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
     previous.attach_both(&scenario, hook)?;
 
-    // The one by private addresses, the other by A's public one, which B remembers.
+    // One session uses private addresses, and the other one A's public address, which B remembers.
     let private = Session::between(&lab.a, &lab.b, B_PRIVATE)?;
     let public = Session::between(&lab.b, &lab.a, A_PUBLIC)?;
     private.wait_for_more()?;
@@ -97,7 +97,7 @@ fn an_upgrade_and_the_way_back_with_xdp_lose_nothing() -> Result<()> {
     there_and_back(XDP)
 }
 
-/// To and fro as quickly as it goes.
+/// Upgrades and downgrades in quick succession.
 #[test]
 fn many_upgrades_and_downgrades_lose_nothing() -> Result<()> {
     let previous = Previous::locate()?;
@@ -114,7 +114,7 @@ fn many_upgrades_and_downgrades_lose_nothing() -> Result<()> {
     streams.require_none_lost()
 }
 
-/// B remembers the flow, and says nothing that would remind it.
+/// B remembers the flow, and its client sends no data that would renew the entry.
 #[test]
 fn a_silent_connection_by_public_addresses_lives_on() -> Result<()> {
     let previous = Previous::locate()?;

@@ -1,4 +1,4 @@
-//! The work of each command on an attach of the version before.
+//! Each command on an attach of the previous version.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ fn a_daemon_takes_over() -> Result<()> {
     daemon.wait_for_line(TOOK_OVER)?;
     daemon.wait_for_line("is as")?;
     scenario.require_healthy(host)?;
-    // It would take over again at once.
+    // The daemon would take over again at once.
     let ended = scenario.try_run(host, &["downgrade", PUBLIC_INTERFACE])?;
     ended.require(4, &["daemon"])?;
     daemon.kill()?;
@@ -105,7 +105,7 @@ fn a_trial_that_the_version_before_began_comes_back_by_itself() -> Result<()> {
     previous.run(host, &["apply", "--config", &path, "--confirm-within", "15s"])?;
     let guard = Guard::of(host)?;
 
-    // Refused, and nothing is touched.
+    // Attach refuses, and touches nothing.
     let ended = scenario.try_attach(host, NOTHING_MORE)?;
     ended.require(4, &["on trial"])?;
     previous.require_healthy(host)?;

@@ -1,4 +1,4 @@
-//! Entries of all kinds go along, from the version before to this one and back.
+//! Entries of all kinds survive the change from the previous version to this one and back.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
@@ -13,9 +13,9 @@ use crate::previous::{Counts, Previous};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 use crate::stream::Streams;
 
-/// The reasons of ABI 2.
+/// The number of reasons in ABI 2.
 const REASONS: usize = 15;
-/// Packets and bytes of each.
+/// Packets and bytes of each reason.
 type OldCounts = [u64; 2 * REASONS];
 
 const MORE: &str = "\
@@ -33,13 +33,13 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
-/// Takes over, and changes nothing else: no trial is pending.
+/// Takes over by `confirm`, which changes nothing else: no trial is pending.
 fn take_over(scenario: &Scenario, host: &Namespace) -> Result<()> {
     let ended = scenario.try_run(host, &["confirm"])?;
     ended.require(4, &["took over", "no trial is pending"])
 }
 
-/// The identities of `status --json`, without the drain of peers.
+/// The members in `status --json`, without the remaining seconds of drains.
 fn members(json: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
     let interface = &status["interfaces"][0];
@@ -48,7 +48,7 @@ fn members(json: &str) -> Result<Value> {
         members.insert(field.to_owned(), interface[field].clone());
     }
     for peer in members["peers"].as_array_mut().into_iter().flatten() {
-        // The version before knows none that is awaited.
+        // The previous version has no awaited addresses.
         if let Some(awaited) = peer.as_object_mut().and_then(|peer| peer.remove("awaited")) {
             ensure!(awaited == Value::Array(Vec::new()), "{awaited}");
         }
@@ -74,7 +74,7 @@ fn members_go_along(hook: &[&str]) -> Result<()> {
     scenario.file("cluster.toml", format!("{MIXED}{MORE}"))?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     previous.attach_both(&scenario, hook)?;
-    // One that has moved, and drains.
+    // This peer has moved, and drains.
     previous.run(a, &["peer", "set", "srvc", "--public", "192.0.2.33", "--drain", "1h"])?;
     for address in ["10.0.0.2", "fd00::2"] {
         require_answer(a, address)?;
@@ -141,7 +141,7 @@ fn each_count_stays_with_its_reason() -> Result<()> {
     Ok(())
 }
 
-/// As it is on two networks: a command for one interface looks at the other one as well.
+/// On a host with two networks, a command for one interface looks at the other one as well.
 #[test]
 fn all_interfaces_are_taken_over_together() -> Result<()> {
     let previous = Previous::locate()?;

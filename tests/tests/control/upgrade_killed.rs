@@ -1,5 +1,4 @@
-//! A change of the ABI that is killed at each of its steps: traffic goes on, and the next command puts all
-//! right.
+//! A kill at each step of a change of the ABI: traffic goes on, and the next command puts all right.
 
 use std::path::Path;
 use std::thread;
@@ -18,7 +17,7 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
 const KILLS: u32 = 20;
-/// On a host with more to do than it has processors for, an attach takes its time.
+/// On an overloaded host, an attach takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A step, seen by a pin that comes or goes.
@@ -28,7 +27,7 @@ enum Moment {
     Goes(&'static str),
 }
 
-/// In the order of the steps to ABI 3.
+/// The steps to ABI 3, in order.
 const UPGRADE: [Moment; 9] = [
     Moment::Comes("next_abi3_new"),
     Moment::Comes("next_abi3_new/peers_v4"),
@@ -41,7 +40,7 @@ const UPGRADE: [Moment; 9] = [
     Moment::Goes("next_abi3"),
 ];
 
-/// In the order of the steps back to ABI 2.
+/// The steps back to ABI 2, in order.
 const DOWNGRADE: [Moment; 6] = [
     Moment::Comes("next_abi2_new"),
     Moment::Comes("next_abi2"),
@@ -51,7 +50,7 @@ const DOWNGRADE: [Moment; 6] = [
     Moment::Goes("next_abi2"),
 ];
 
-/// Waits for the moment without sleeping, as it is short, and kills the command.
+/// Polls for the short moment without sleeping, and kills the command.
 fn kill_at(moment: Moment, folder: &Path, process: Process) -> Result<()> {
     let (pin, wanted) = match moment {
         Moment::Comes(pin) => (folder.join(pin), true),
@@ -66,7 +65,7 @@ fn kill_at(moment: Moment, folder: &Path, process: Process) -> Result<()> {
     process.kill().map(drop)
 }
 
-/// Until a pin is there, or is not; or the command has ended, if the moment was missed.
+/// Waits until a pin is there, or is gone. The end of the command, after a missed moment, also ends the wait.
 fn wait(pin: &Path, wanted: bool, process: &Process) -> Result<()> {
     let start = Instant::now();
     let mut looks = 0_u32;
@@ -86,7 +85,7 @@ fn attach_words(path: &str) -> [&str; 4] {
     ["attach", PUBLIC_INTERFACE, "--config", path]
 }
 
-/// The files in the folder of the pins besides the pins of this version.
+/// Requires that the folder of the pins holds only this version's pins.
 fn require_nothing_between(scenario: &Scenario, host: &Namespace) -> Result<()> {
     let pins = tree(&scenario.pin(host, "")?)?;
     let left = pins.iter().filter(|pin| {
@@ -198,7 +197,7 @@ fn a_downgrade_that_is_killed_at_each_step_is_put_right() -> Result<()> {
     Ok(())
 }
 
-/// The version before leaves alone what it does not know.
+/// The previous version leaves unknown pins alone.
 #[test]
 fn the_version_before_does_not_touch_what_a_killed_upgrade_left() -> Result<()> {
     let previous = Previous::locate()?;
@@ -207,7 +206,7 @@ fn the_version_before_does_not_touch_what_a_killed_upgrade_left() -> Result<()> 
     previous.attach_both(&scenario, NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
     let folder = scenario.pin(host, "")?;
-    // It may be killed too late.
+    // A kill may come too late.
     for _ in 0..KILLS {
         let process = scenario.start(host, &attach_words(&path))?;
         kill_at(Moment::Comes("next_abi3"), &folder, process)?;

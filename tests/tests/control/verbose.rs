@@ -1,4 +1,4 @@
-//! `--verbose`: the programs say which packets they do not rewrite.
+//! `--verbose`: the programs report the packets that they do not rewrite.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;

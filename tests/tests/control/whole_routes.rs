@@ -1,5 +1,5 @@
-//! The routes to private addresses are the whole of the way to the public ones: a gateway that no route
-//! says to be on the link, and the metrics.
+//! Routes to private addresses copy the whole route to the public ones, including the metrics and a gateway that no
+//! other route puts on the link.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,7 +33,7 @@ fn require_answers(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// As hosters with one address for each server have it.
+/// The setup of hosting providers with a single address for each server.
 #[test]
 fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     let scenario = dual_stack(LabOptions::default())?;
@@ -56,7 +56,7 @@ fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     require_answers(&scenario)?;
-    // Attached again, there is nothing to change.
+    // A further attach would change nothing.
     let said = scenario.rewrite.run(host, &["diff", "--config", &path])?;
     ensure!(!said.contains("route"), "{said}");
     scenario.attach(host, NOTHING_MORE)?;

@@ -1,4 +1,4 @@
-//! A wrong file is refused with its line and a remedy, and what runs is not touched.
+//! A wrong file is refused with its line and a remedy, and the running state stays untouched.
 
 use anyhow::{Result, ensure};
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
@@ -7,10 +7,10 @@ use testkit::netns::Namespace;
 use crate::bpffs::dump_without_notes;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// The fault, the line that is to be named, and the file.
+/// The fault, the line that the error must name, and the file.
 type Wrong = (&'static str, usize, Vec<u8>);
 
-/// The right file, in which srvb is the member of lines 6 to 9, with one line replaced.
+/// cluster.toml with one line replaced; lines 6 to 9 are the member srvb.
 fn with_line(lab: &Lab, line: usize, text: &str) -> Vec<u8> {
     let right = lab.cluster_toml();
     let mut lines: Vec<&str> = right.lines().collect();
@@ -86,7 +86,7 @@ fn wholes(lab: &Lab) -> Vec<Wrong> {
     ]
 }
 
-/// All that packets depend on.
+/// All state that packets depend on.
 fn running(scenario: &Scenario, host: &Namespace) -> Result<Vec<String>> {
     let mut state = Vec::new();
     for pin in ["peers_v4", "attachment", "members"] {

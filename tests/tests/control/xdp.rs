@@ -1,4 +1,4 @@
-//! The program on the way in at XDP.
+//! The ingress program at XDP.
 
 use anyhow::{Result, ensure};
 use testkit::lab::LabOptions;
@@ -21,7 +21,7 @@ fn attached_by(more: &[&str], mode: &str) -> Result<()> {
     assert_eq!(stats["interfaces"][0]["peers"][0]["ingress"]["packets"], 4);
     scenario.require_healthy(host)?;
 
-    // Kept without --ingress, and replaced in place.
+    // Without --ingress, attach keeps XDP and replaces the program in place.
     scenario.attach(host, NOTHING_MORE)?;
     let said = scenario.rewrite.run(host, &["status"])?;
     ensure!(said.contains(&format!("by tcx, ingress by {},", more[1])), "{said}");
@@ -31,7 +31,7 @@ fn attached_by(more: &[&str], mode: &str) -> Result<()> {
 
 #[test]
 fn a_driver_runs_the_program() -> Result<()> {
-    // " xdp/" would be the driver's in newer releases of iproute2 as well.
+    // Releases of iproute2 differ in the text after " xdp".
     attached_by(XDP, " xdp")
 }
 
@@ -72,7 +72,7 @@ fn another_place_takes_a_detach_first() -> Result<()> {
 fn another_program_on_the_interface_is_named_and_left_alone() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // Somebody else's, for what B can tell: the one that A runs, on another interface.
+    // A's program on another interface, which B takes for somebody else's.
     scenario.attach(host, XDP)?;
     let pin = scenario.pin(host, "rewrite_xdp")?.display().to_string();
     let b = &scenario.lab.b;
@@ -87,7 +87,7 @@ fn another_program_on_the_interface_is_named_and_left_alone() -> Result<()> {
         ended.require(4, &[&named, "ip link set dev eth0 xdp off", "xdp-loader"])?;
         before.assert_unchanged(b, "after a refused attach");
     }
-    // By tc, both can be there.
+    // With tc, both programs can run.
     scenario.attach(b, NOTHING_MORE)?;
     scenario.require_healthy(b)?;
     scenario.detach(b)?;

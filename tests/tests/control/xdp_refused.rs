@@ -1,4 +1,4 @@
-//! XDP where the driver refuses the program, or the kernel's own sums make it harmful.
+//! XDP where the driver refuses the program, or the kernel's checksum handling makes it harmful.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::tun::CLUSTER;
 
 const DATAGRAMS: u32 = 50;
 const PORT: u16 = 5000;
-/// The kernel sums up datagrams of at most 68 bytes anew (Linux, CHECKSUM_BREAK), and trusts its
-/// former sum of longer ones.
+/// The kernel recomputes the sum of datagrams of at most 68 bytes (Linux, CHECKSUM_BREAK), and trusts its former sum of
+/// longer ones.
 const LONGER: usize = 1000;
 
 fn run(host: &Namespace, words: &str) -> Result<String> {
     host.run(&words.split(' ').collect::<Vec<_>>())
 }
 
-/// A and B with an interface `over0` each that is stacked upon a vxlan interface. Without offloads, the
-/// kernel computes what it compares with the checksum around a frame.
+/// A and B, each with an interface `over0` on top of a vxlan interface. Without offloads, the kernel itself computes
+/// the sum that it compares with the checksum around a frame.
 fn on_vxlan(stack: &str) -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", CLUSTER)?;
@@ -47,12 +47,12 @@ fn on_vxlan(stack: &str) -> Result<Scenario> {
             run(host, &format!("ip link add link vxlan0 name over0 type {stack}"))?;
             run(host, "ip link set over0 addrgenmode none")?;
             run(host, "ip link set over0 up")?;
-            // The tunnel would answer for the address of `over0` with a hardware address of its own.
+            // The tunnel would answer ARP for the address of `over0` with a hardware address of its own.
             host.sysctl("net.ipv4.conf.vxlan0.arp_ignore", "1")?;
         }
         run(host, &format!("ip address add 192.0.2.{last}/24 dev over0"))?;
         run(host, &format!("ip address add 2001:db8:7::{last}/64 dev over0 nodad"))?;
-        // From here it asks for neighbors.
+        // Neighbor solicitations leave from this address.
         run(host, &format!("ip address add fe80::{last}/64 dev over0 nodad"))?;
         host.sysctl("net.ipv4.conf.over0.rp_filter", "0")?;
     }

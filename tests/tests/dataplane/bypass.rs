@@ -19,10 +19,10 @@ use crate::third_host;
 const PATIENCE: Duration = Duration::from_secs(5);
 const SSH: u16 = 22;
 const WIREGUARD: u16 = 51_820;
-/// The last ones are fragments, of which the first alone has the ports.
+/// Payload sizes in bytes. The last two need fragments, and only the first fragment has the ports.
 const DATAGRAMS: [usize; 4] = [1, 1400, 4000, 30_000];
 
-/// Both hosts are attached, with a line in front of the members and one behind the last.
+/// Attaches both hosts. The file has the line `first` before the members and the line `last` after them.
 fn attached(first: &str, last: &str) -> Result<Cluster> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let members = cluster.lab.cluster_toml_of(&FAMILIES);
@@ -33,7 +33,7 @@ fn attached(first: &str, last: &str) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// A TCP conversation, and who took part in it to the server's mind.
+/// Holds a TCP conversation. Returns its ends as the server sees them.
 fn tcp(from: &Namespace, to: &Namespace, dst: IpAddr, port: u16) -> Result<Ends> {
     let server = echo::tcp(to, port, 1)?;
     let there = SocketAddr::new(dst, port);
@@ -48,7 +48,7 @@ fn tcp(from: &Namespace, to: &Namespace, dst: IpAddr, port: u16) -> Result<Ends>
     server.join()?.first().copied().context("one connection")
 }
 
-/// Datagrams there and back, and whom they came from to the server's mind.
+/// Sends datagrams there and back. Returns their sources as the server sees them.
 fn udp(from: &Namespace, to: &Namespace, dst: IpAddr, port: u16) -> Result<Vec<IpAddr>> {
     let server = echo::udp(to, port, DATAGRAMS.len())?;
     let there = SocketAddr::new(dst, port);
@@ -82,7 +82,7 @@ fn bypassed_flows_of_the_cluster_stay_between_public_addresses() -> Result<()> {
         let Addresses { b_public, b_private, a_public, a_private, .. } = *family;
         assert_eq!(tcp(a, b, b_public, SSH)?, public_ends(family));
         assert_eq!(udp(a, b, b_public, WIREGUARD)?, [a_public; DATAGRAMS.len()]);
-        // The same ports of other protocols, and other ports.
+        // A listed port of another protocol, and an unlisted port, are rewritten.
         assert_eq!(tcp(a, b, b_private, WIREGUARD)?, private_ends(family));
         assert_eq!(udp(a, b, b_private, SSH)?, [a_private; DATAGRAMS.len()]);
         assert_eq!(tcp(a, b, b_public, PORT)?, private_ends(family));
@@ -106,7 +106,7 @@ fn no_memory_is_needed_for_a_bypassed_flow() -> Result<()> {
     let server = echo::tcp(b, SSH, FAMILIES.len())?;
     let mut streams = Vec::new();
     for family in FAMILIES {
-        // Open before anything could have been remembered.
+        // The connections open before the attach, so the programs remember no flow.
         streams.push(a.enter(|| dial(None, SocketAddr::new(family.b_public, SSH)))??);
     }
     for host in [a, b] {

@@ -1,5 +1,5 @@
-//! Labs in which the hosts, the router, both, or none leave checksums to their interfaces. veth fills none
-//! in; the kernel does, in front of the first interface without the offload.
+//! Labs with checksum offload at the hosts, the router, both, or neither. veth fills in no checksum;
+//! the kernel fills it in before the first interface without the offload.
 
 use anyhow::Result;
 use testkit::kernel_counters::require_right_checksums;
@@ -27,7 +27,7 @@ pub fn cluster(hook: &str, hosts: bool, router: bool) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Requires that what was tried went well, and that no kernel has met a wrong checksum.
+/// Requires that `tried` succeeded, and that no kernel has met a wrong checksum.
 pub fn require(tried: Result<()>, cluster: &Cluster) -> Result<()> {
     let lab = &cluster.lab;
     require_right_checksums(tried, &[&lab.a, &lab.b, &lab.router])

@@ -22,8 +22,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A lab in which nothing is attached yet, and private addresses don't reach each other. The
-    /// file names the two hosts with their addresses of these families.
+    /// A lab with nothing attached, in which private addresses don't reach each other. The file
+    /// names the two hosts with their addresses of these families.
     pub fn new(families: &[Addresses], options: LabOptions) -> Result<Self> {
         let cluster = Self::unconnected(options)?;
         cluster.write_file(&cluster.lab.cluster_toml_of(families))?;
@@ -67,12 +67,12 @@ impl Cluster {
         self.folder.path().join("cluster.toml")
     }
 
-    /// Puts another text into the file. What runs is not touched.
+    /// Replaces the file's text. The running programs stay unchanged.
     pub fn write_file(&self, text: &str) -> Result<()> {
         fs::write(self.file(), text).context("write the file")
     }
 
-    /// Adds lines to what the file says about its last member, or whole members.
+    /// Appends lines to the file: for its last member, or whole members.
     pub fn append_to_file(&self, lines: &str) -> Result<()> {
         let mut text = fs::read_to_string(self.file()).context("read the file")?;
         write!(text, "\n{lines}\n")?;
@@ -84,7 +84,7 @@ impl Cluster {
         self.attach_to(PUBLIC_INTERFACE, host, arguments)
     }
 
-    /// The same on another interface.
+    /// `rewrite attach` of `interface`, with more arguments.
     pub fn attach_to(&self, interface: &str, host: &Namespace, arguments: &[&str]) -> Result<()> {
         let file = self.file();
         let file = file.to_str().context("the path of the file")?;
@@ -94,7 +94,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `rewrite detach`.
+    /// `rewrite detach` of `interface`.
     pub fn detach_from(&self, interface: &str, host: &Namespace) -> Result<()> {
         self.rewrite.run(host, &["detach", interface])?;
         Ok(())
@@ -107,7 +107,7 @@ impl Cluster {
     }
 }
 
-/// True if one ping is answered, without much patience: a lab has no delay.
+/// True if the address answers one ping. The timeout is short, since a lab has no delay.
 fn is_reached(host: &Namespace, address: IpAddr) -> Result<bool> {
     let address = address.to_string();
     let status = host

@@ -8,33 +8,34 @@ use testkit::lab::{Addresses, Lab};
 use testkit::netns::Namespace;
 use testkit::traffic::{checksum_errors, ping, tcp_transfer, udp_exchange};
 
-/// Where a receiver listens, where there is one in a lab.
+/// The port of a lab's only receiver.
 pub const PORT: u16 = 5000;
-/// Where the first of several receivers listens. See [`next_port`].
+/// The port of the next receiver, where a lab has several. See [`next_port`].
 static NEXT_PORT: AtomicU16 = AtomicU16::new(6000);
 
-/// A port that nothing in this process has listened on yet. A port is not free at once when its
-/// socket is closed: a program that another test starts just then has it too, until it is executed.
+/// A port that nothing in this process has listened on yet. A closed socket's port is not free at
+/// once: a child process that another test starts at that moment holds a copy of the socket until
+/// exec.
 pub fn next_port() -> u16 {
     NEXT_PORT.fetch_add(1, Ordering::Relaxed)
 }
 
 pub const MEGABYTE: u64 = 1 << 20;
 
-/// Datagrams: small, of an odd length, as long as a packet can be, and longer.
+/// Datagram sizes: small, odd, nearly a full packet, and more than a packet.
 const DATAGRAMS: [usize; 4] = [4, 333, 1400, 4000];
 const DATAGRAM_COUNT: u32 = 5;
-/// Pings: usual, and longer than a packet can be.
+/// Ping sizes: the default, and more than a packet.
 const PINGS: [u16; 2] = [56, 4000];
 const PING_COUNT: u32 = 3;
 
-/// Everything arrives, both ways, and each host sees the other's private address. No socket is told
-/// which address to use: that is up to the routes.
+/// Requires that everything arrives both ways, and that each host sees the other's private address.
+/// The sockets bind to no source address: the routes choose it.
 pub fn holds(lab: &Lab, family: &Addresses, tcp_bytes: u64) -> Result<()> {
     both_ways(&lab.a, &lab.b, family.a_private, family.b_private, tcp_bytes)
 }
 
-/// The same between any two hosts.
+/// [`holds`] between any two hosts.
 pub fn both_ways(
     one: &Namespace,
     other: &Namespace,
@@ -93,7 +94,7 @@ pub fn bulk(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr, bytes: u
     Ok(())
 }
 
-/// No kernel has met a wrong checksum.
+/// Requires that no kernel has met a wrong checksum.
 pub fn checksums_were_right(lab: &Lab) -> Result<()> {
     for host in [&lab.a, &lab.b, &lab.router] {
         let errors = checksum_errors(host)?;

@@ -25,9 +25,9 @@ const PUBLIC_V6: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 2)),
 ];
 const INTERVAL: Duration = Duration::from_millis(2);
-/// The longest time that a flow may stand still when a host is switched.
+/// The longest pause of a flow while a host is switched.
 const STALL: Duration = Duration::from_secs(5);
-/// The number of further messages by which a flow has gone on.
+/// The number of further messages that show a live flow.
 const GOES_ON: u32 = 100;
 
 /// Numbered messages from one socket to another.
@@ -37,7 +37,7 @@ struct Flow {
     threads: [JoinHandle<Result<()>>; 2],
 }
 
-/// Four flows: UDP and TCP, both ways, the two of TCP on one connection.
+/// Four flows: UDP and TCP, both ways. The two TCP flows share one connection.
 struct Flows {
     stop: Arc<AtomicBool>,
     flows: Vec<Flow>,
@@ -68,7 +68,7 @@ impl Flows {
         Ok(Self { stop, flows })
     }
 
-    /// Waits until every flow has gone on from now.
+    /// Waits until every flow has received [`GOES_ON`] more messages.
     fn go_on(&self) -> Result<()> {
         for flow in &self.flows {
             let before = flow.received.load(Ordering::Acquire);
@@ -102,7 +102,7 @@ impl Flow {
     ) -> Result<Self> {
         let (from, receiver) = (from.try_clone()?, receiver.try_clone()?);
         let sender = sender(stop, move |number| {
-            // An ICMP error about an earlier one is no fault of this one.
+            // Ignore the error: it may be an ICMP error about an earlier datagram.
             let _ = from.send_to(&number.to_be_bytes(), to);
             Ok(())
         });
@@ -164,7 +164,7 @@ fn sender(
             number += 1;
             thread::sleep(INTERVAL);
         }
-        // The receiver may wait for one more.
+        // Send one last message: the receiver may still be waiting for one.
         send(number)
     })
 }
@@ -193,10 +193,10 @@ fn hosts_are_switched_one_at_a_time(family: &Addresses, public: [IpAddr; 2]) -> 
         }
         flows.go_on().with_context(switch)?;
         if step == "attach" && host.name() == b.name() {
-            // Now that both can, they do.
+            // Both hosts are attached, so both rewrite.
             let rewritten = cluster.stats(b)?.peer("srva")?;
             ensure!(rewritten.egress.packets + rewritten.ingress.packets > 0, "{rewritten:?}");
-            // Connections that begin now end the time in which resets are held back.
+            // New connections end the grace period.
             for (from, to, dst) in [(a, b, family.b_private), (b, a, family.a_private)] {
                 let there = SocketAddr::new(dst, conversation::next_port());
                 tcp_transfer(from, to, None, there, 1)?;
@@ -251,7 +251,7 @@ fn outlives_the_detach_of_one_side(family: &Addresses, public: [IpAddr; 2]) -> R
     near.write_all(&[1])?;
     far.read_exact(&mut [0])?;
     cluster.detach_from(CABLE_INTERFACE, a)?;
-    // The side that still rewrites is the first to say something.
+    // The side that still rewrites sends first.
     far.write_all(&[2])?;
     near.read_exact(&mut [0]).context("from the attached side")?;
     near.write_all(&[3])?;

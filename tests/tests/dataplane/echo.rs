@@ -1,4 +1,4 @@
-//! Servers on every address of a host, as most software is: they say back what they hear.
+//! Echo servers that listen on every address of their host, like most software.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
@@ -11,10 +11,10 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use testkit::netns::Namespace;
 use testkit::wait::{uninterrupted, wait_until};
 
-/// Also while a test attaches on a busy machine.
+/// Long enough for an attach on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Every address of a host: those of IPv4 are within those of IPv6.
+/// Every address of a host. The IPv6 wildcard includes IPv4.
 const fn any_address(port: u16) -> SocketAddrV6 {
     SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0)
 }
@@ -23,7 +23,7 @@ const fn any_address(port: u16) -> SocketAddrV6 {
 pub struct Echo<T>(JoinHandle<Result<Vec<T>>>);
 
 impl<T> Echo<T> {
-    /// Waits until it has heard as much as it was told to expect, and returns whom from.
+    /// Waits until the server has served the expected number of clients or datagrams, and returns their addresses.
     pub fn join(self) -> Result<Vec<T>> {
         joined(self.0)
     }
@@ -39,7 +39,7 @@ pub struct Ends {
 /// Serves this many TCP connections at once, each until its client ends it.
 pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>> {
     let listener = once_free(|| Ok(host.enter(|| TcpListener::bind(any_address(port)))??))?;
-    // The limit of the time to receive is also that to accept.
+    // The receive timeout also limits the time to accept.
     let limit = TimeVal::seconds(i64::try_from(PATIENCE.as_secs())?);
     setsockopt(&listener, sockopt::ReceiveTimeout, &limit).context("limit the time to accept")?;
     Ok(Echo(thread::spawn(move || {
@@ -52,8 +52,8 @@ pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>
     })))
 }
 
-/// Binds. A socket that was closed before may be there for a moment more: a process that another test
-/// starts has a copy of it until it calls exec.
+/// Binds, once the port is free. A closed socket may linger for a moment: a child process that
+/// another test starts has a copy of it until exec.
 fn once_free<T>(bind: impl Fn() -> Result<T>) -> Result<T> {
     wait_until("the port is free", PATIENCE, || match bind() {
         Ok(socket) => Ok(Some(socket)),

@@ -1,4 +1,4 @@
-//! A cluster of one family alone, whose programs know nothing of the other.
+//! A cluster with a single family. Its programs don't handle the other one.
 
 use anyhow::Result;
 use testkit::capture::Capture;

@@ -40,7 +40,7 @@ fn a_packet_from_a_foreign_source_is_left_alone_and_counted() -> Result<()> {
         let wanted = [(Place::Source, foreign), (Place::Destination, family.b_private)];
         assert_eq!(frame.addresses(), wanted);
     }
-    // The router has no way to it.
+    // The router has no route to the private address.
     assert!(far.stop()?.is_empty());
     let stats = cluster.stats(&lab.a)?;
     assert_eq!(stats.not_rewritten(), [("egress foreign-source", 6)]);

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const SIZE: usize = 30_000;
-/// Fragments of 1480 bytes each, the UDP header among them; of 1448 in IPv6.
+/// The fragments of one datagram: 1480 bytes each in IPv4 and 1448 bytes in IPv6, including the UDP header.
 const FRAGMENTS: u64 = 21;
 const DATAGRAMS: u32 = 3;
 
@@ -31,7 +31,7 @@ fn a_datagram_of_many_fragments_arrives_both_ways() -> Result<()> {
             }
         }
         checksums_were_right(lab)?;
-        // There and back, started from either side, in both families.
+        // Each datagram goes there and back, from either side, in both families.
         let fragments = 4 * u64::from(DATAGRAMS) * FRAGMENTS;
         for (host, peer) in [(&lab.a, "srvb"), (&lab.b, "srva")] {
             let stats = cluster.stats(host)?;

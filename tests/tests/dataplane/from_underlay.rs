@@ -63,7 +63,7 @@ fn tcp_from_the_public_address_works_beside_tcp_from_the_private_one() -> Result
             }
         }
         drop(streams);
-        // To B, both come from A's identity.
+        // B sees A's private address as the source of both connections.
         let ends = Ends { client: family.a_private, server: family.b_private };
         assert_eq!(server.join()?, [ends; 2]);
         for capture in captures {

@@ -1,4 +1,4 @@
-//! Packets that nobody outside may send: to this host's private address itself, and from it.
+//! Packets that no outside host may send: to this host's private address itself, and from it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::conversation::PORT;
 use crate::inside::host_behind;
 
-/// The wait for a datagram that shall not arrive: a lab has no delay.
+/// The wait for a datagram that must not arrive. It is short, since a lab has no delay.
 const BRIEF: Duration = Duration::from_millis(300);
 const DATAGRAMS: u64 = 3;
 
@@ -78,7 +78,7 @@ fn nobody_outside_has_this_hosts_private_address() -> Result<()> {
     Ok(())
 }
 
-/// Another interface of a host that forwards brings packets with the host's own address as their source.
+/// A forwarding host receives, on another interface, packets with its own private address as their source.
 #[test]
 fn a_host_that_forwards_sends_no_packet_of_others_as_its_own() -> Result<()> {
     let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
@@ -99,7 +99,7 @@ fn a_host_that_forwards_sends_no_packet_of_others_as_its_own() -> Result<()> {
     }
     assert!(capture.stop()?.is_empty(), "a forged request left");
     let after = [cluster.stats(&lab.a)?, cluster.stats(&lab.b)?];
-    // The kernel drops those of IPv4 where they come in (net/ipv4/fib_frontend.c, fib_validate_source).
+    // The kernel drops the IPv4 packets on arrival (net/ipv4/fib_frontend.c, fib_validate_source).
     assert_eq!(after[0].not_rewritten(), [("egress spoofed", 3)]);
     assert_eq!(after[0].peer("srvb")?, before[0].peer("srvb")?);
     assert_eq!(after[1].peer("srva")?, before[1].peer("srva")?);
@@ -116,14 +116,14 @@ fn hardware_address(host: &Namespace, interface: &str) -> Result<String> {
     Ok(words.nth(1).context("no hardware address")?.to_owned())
 }
 
-/// Lets the router send to an address of A as to a neighbour's.
+/// Gives the router an on-link route to an address of A.
 fn lead_to_the_neighbour(lab: &Lab, address: IpAddr) -> Result<()> {
     let address = address.to_string();
     lab.router.run(&["ip", "route", "replace", &address, "dev", ROUTER_A])?;
     Ok(())
 }
 
-/// Tells the router A's hardware address, so that it asks for none.
+/// Adds A's hardware address to the router's neighbour table, so that the router does not ask for it.
 fn tell_the_neighbour(lab: &Lab, address: IpAddr) -> Result<()> {
     let hardware = hardware_address(&lab.a, PUBLIC_INTERFACE)?;
     let address = address.to_string();
@@ -132,7 +132,7 @@ fn tell_the_neighbour(lab: &Lab, address: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// The router gets an answer when it asks its link for the hardware address of `address`.
+/// True if the router gets an answer when it asks its link for the hardware address of `address`.
 fn is_answered_for(lab: &Lab, from: IpAddr, address: IpAddr) -> Result<bool> {
     let text = address.to_string();
     let from = from.to_string();
@@ -152,8 +152,8 @@ fn a_neighbour_does_not_reach_the_private_address() -> Result<()> {
         let own = format!("{}/{length}", family.a_private);
         lab.a.run(&["ip", "address", "add", &own, "dev", "lo"])?;
     }
-    // On the loopback interface, IPv4's is answered for and IPv6's is not (net/ipv6/ndisc.c,
-    // ndisc_recv_ns, asks for an address of the interface).
+    // The kernel answers for an IPv4 address on the loopback interface, and not for an IPv6 address
+    // (net/ipv6/ndisc.c, ndisc_recv_ns, requires an address of the receiving interface).
     assert!(is_answered_for(lab, IPV4.router_a, IPV4.a_private)?, "with nothing attached");
     assert!(!is_answered_for(lab, IPV6.router_a, IPV6.a_private)?);
     lab.router.run(&["ip", "neigh", "flush", "dev", ROUTER_A])?;
@@ -186,12 +186,12 @@ fn a_direct_peer_on_the_link_reaches_the_private_address() -> Result<()> {
     cluster.append_to_file("direct = true")?;
     cluster.attach(&lab.a, &[])?;
     for family in FAMILIES {
-        // The router is srvb here.
+        // The router plays srvb here.
         hold_on_the_router(lab, family.b_private)?;
         lead_to_the_neighbour(lab, family.a_private)?;
     }
     assert!(is_answered_for(lab, IPV4.b_private, IPV4.a_private)?);
-    // IPv6 asks from an address of the link, and the kernel answers for those of the interface alone.
+    // IPv6 asks from an address of the link, and the kernel answers only for the interface's own addresses.
     assert!(!is_answered_for(lab, IPV6.b_private, IPV6.a_private)?);
     tell_the_neighbour(lab, IPV6.a_private)?;
     for family in FAMILIES {

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Errors, and no neighbour discovery.
+/// ICMP errors, without neighbour discovery.
 const ERRORS: &str = "icmp or (icmp6 and ip6[40] < 128)";
 
 fn connected(cluster: &Cluster, family: &Addresses) -> Result<UdpSocket> {
@@ -36,7 +36,7 @@ fn a_closed_udp_port_of_the_peer_refuses() -> Result<()> {
         let captures = [ROUTER_A, ROUTER_B]
             .map(|interface| Capture::start(&cluster.lab.router, interface, ERRORS));
         let socket = connected(&cluster, &family)?;
-        // A quote that is whole, and one that is cut.
+        // The first error quotes the whole datagram, the second one only a part.
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
             let error =

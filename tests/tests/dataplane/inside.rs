@@ -1,4 +1,4 @@
-//! A host inside of a site: it has private addresses alone, and a gateway in front of it.
+//! A host inside a site. It has only private addresses, and a gateway in front of it.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use testkit::netns::Namespace;
 const GATEWAY: &str = "169.254.0.1";
 const GATEWAY_V6: &str = "fe80::1";
 
-/// Adds a host with these private addresses behind `gateway`, on an interface of it with the name
-/// of the role, and makes the gateway forward.
+/// Adds a host with these private addresses behind `gateway`. The gateway's interface has the name
+/// of the role, and the gateway forwards.
 pub fn host_behind(
     lab: &Lab,
     gateway: &Namespace,

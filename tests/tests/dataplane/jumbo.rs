@@ -26,7 +26,7 @@ fn jumbo_frames_pass_generic_xdp() -> Result<()> {
 }
 
 fn jumbo_frames_pass(ingress: &str) -> Result<()> {
-    // Without offloads: what the interface sees is what is on the wire.
+    // Without offloads, the interface sees packets as they are on the wire.
     let options = LabOptions {
         checksum_offload: false,
         segmentation_offload: false,

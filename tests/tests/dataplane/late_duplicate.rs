@@ -1,5 +1,6 @@
-//! A segment that the network delivers twice, the second time to a socket that has closed: TCP itself
-//! answers with a reset (RFC 9293, section 3.10.7.1), which the grace period keeps from its host.
+//! The network delivers a segment twice, the second time to a closed socket. TCP itself answers the
+//! duplicate with a reset (RFC 9293, section 3.10.7.1), and the grace period keeps that reset from
+//! its host.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,7 +36,7 @@ fn its_reset_is_dropped_in_the_grace_period_and_counted_as_stray() -> Result<()>
         let link = RawLink::open(&lab.router, ROUTER_B)?;
         let before = cluster.stats(&lab.a)?.packets(STRAY_RESET)?;
         wait_until("a reset that answers a late duplicate is counted", PATIENCE, || {
-            // The socket may not be gone yet: then it answers with an acknowledgement.
+            // A socket that still exists answers with an acknowledgement instead.
             link.send(duplicate)?;
             Ok((cluster.stats(&lab.a)?.packets(STRAY_RESET)? > before).then_some(()))
         })?;

@@ -10,13 +10,13 @@ use testkit::traffic::ping;
 
 use crate::cluster::Cluster;
 
-/// Bytes that a ping carries: none, odd, usual, as many as fit behind IPv6, behind IPv4, and more.
+/// Ping payloads in bytes: empty, odd, the default, a full IPv6 packet, a full IPv4 packet, and more.
 const SIZES: [u16; 6] = [0, 1, 56, 1452, 1472, 4000];
 
 #[test]
 fn a_packet_to_a_private_address_is_no_longer_than_one_to_a_public_address() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
-    // Before anything is attached: what the network itself makes of it.
+    // The lengths on the network itself, with nothing attached.
     let lengths = |dst| lengths_of_pings(&cluster.lab, dst);
     let plain: Vec<_> =
         FAMILIES.iter().map(|family| lengths(family.b_public)).collect::<Result<_>>()?;
@@ -31,7 +31,7 @@ fn a_packet_to_a_private_address_is_no_longer_than_one_to_a_public_address() -> 
     Ok(())
 }
 
-/// Echo messages and all fragments, and no neighbour discovery.
+/// Echo messages and all fragments, without neighbour discovery.
 const ECHO: &str = "icmp or ip6[6] = 44 or (icmp6 and (ip6[40] = 128 or ip6[40] = 129))";
 
 fn lengths_of_pings(lab: &Lab, dst: IpAddr) -> Result<Vec<usize>> {

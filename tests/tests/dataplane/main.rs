@@ -1,7 +1,7 @@
 //! The dataplane at work: two hosts, a router, and the sockets of their kernels. Needs root.
 //!
-//! Each test builds a lab of its own, attaches as an operator would, and believes nothing but what
-//! sockets say, what the kernel counts, and what the router sees.
+//! Each test builds its own lab, attaches as an operator would, and trusts only the sockets'
+//! results, the kernel's counters and the router's captures.
 
 mod bypass;
 mod checksum_offload;

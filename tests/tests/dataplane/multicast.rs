@@ -1,4 +1,5 @@
-//! Multicast on the attached interface, such as the adverts of VRRP: no member's packets, and left alone.
+//! Multicast on the attached interface, such as VRRP adverts. The packets belong to no member, so
+//! the programs leave them alone.
 
 use std::net::{IpAddr, Ipv4Addr};
 

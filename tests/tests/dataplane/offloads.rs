@@ -1,5 +1,4 @@
-//! With all offloads and none, and by each hook, all arrives, and is right,
-//! in both families at once.
+//! Everything arrives intact with all offloads and with none, at each hook, in both families at once.
 
 use anyhow::Result;
 use testkit::capture::Capture;
@@ -98,8 +97,8 @@ fn everything_arrives(
         cluster.attach(host, arguments)?;
     }
 
-    // GRO leaves the checksum of what it has merged unfinished, and the router captures after it.
-    // A packet behind the router, with one hop less, is in segments again.
+    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO.
+    // Packets that have left the router, with one hop less, are in segments again.
     let merged = !checksum_offload && segmentation_offload;
     let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {
@@ -121,7 +120,7 @@ fn everything_arrives(
         }
         longest = longest.max(lengths(&frames).into_iter().max().unwrap_or(0));
     }
-    // The offloads are what the name of the test says, or it would prove nothing.
+    // Check the premise: the offloads are as the test's name says.
     assert_eq!(longest > 1500, checksum_offload && segmentation_offload, "{longest}");
 
     for Addresses { a_private, b_private, .. } in FAMILIES {

@@ -1,5 +1,4 @@
-//! A member behind a cloud's 1:1 NAT: its interface has another address than the one that the
-//! others send to.
+//! A member behind a cloud's 1:1 NAT: its interface's address differs from its public address.
 
 use anyhow::Result;
 use testkit::capture::Capture;
@@ -9,7 +8,7 @@ use testkit::lab::{IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};
 
-/// Stateless, in both directions.
+/// A stateless NAT, in both directions.
 const NAT: &str = "
     table ip nat11 {
         chain in {

@@ -1,4 +1,4 @@
-//! A router in between that forwards no full packet: its errors quote rewritten packets, and reach
+//! A router on the path that forwards no full packet. Its errors quote rewritten packets, and reach
 //! the sockets that sent them.
 
 use std::io::ErrorKind;
@@ -18,12 +18,12 @@ use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Without the MTU of the path, a transfer stands still after its first packets.
+/// The limit for a transfer. Without the path MTU, a transfer stalls after its first packets.
 const BULK_LIMIT: Duration = Duration::from_secs(20);
 /// "Fragmentation needed", and IPv6's "packet too big".
 const ERRORS: &str = "(icmp[0] = 3 and icmp[1] = 4) or (icmp6 and ip6[40] = 2)";
 
-/// A datagram that is, with its headers, a packet of 1500 bytes.
+/// A datagram that makes a packet of 1500 bytes with its headers.
 fn full_datagram(family: &Addresses) -> Vec<u8> {
     vec![7; if family.a_private.is_ipv4() { 1472 } else { 1452 }]
 }
@@ -91,7 +91,7 @@ fn a_ping_that_must_not_be_fragmented_is_told_the_mtu() -> Result<()> {
         let told = String::from_utf8_lossy(&output.stdout);
         let from_router = format!("From {} icmp_seq=1 {words}", family.router_a);
         assert!(told.contains(&from_router), "{told}");
-        // The kernel has learned from it: the second one does not leave the host.
+        // The kernel has learned the MTU: the second ping does not leave the host.
         let refused = String::from_utf8_lossy(&output.stderr).to_lowercase();
         assert!(refused.contains("message too long, mtu"), "{refused}");
     }
@@ -112,16 +112,16 @@ fn a_datagram_that_is_too_long_for_the_path_is_reported_to_its_socket() -> Resul
             socket.set_read_timeout(Some(PATIENCE))?;
         }
         let datagram = full_datagram(&family);
-        // Sent whole, as it fits the interface.
+        // The datagram fits the interface, so the kernel sends it whole.
         sender.send(&datagram)?;
         let error = uninterrupted(|| sender.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.raw_os_error(), Some(Errno::EMSGSIZE as i32), "{error}");
-        // Now that the MTU is known, in fragments.
+        // The kernel knows the path MTU now, so it sends fragments.
         sender.send(&datagram)?;
         let mut received = [0; 2048];
         assert_eq!(uninterrupted(|| receiver.recv(&mut received))?, datagram.len());
         assert_eq!(received[..datagram.len()], datagram);
-        // The first one has never arrived.
+        // The first datagram has never arrived.
         receiver.set_nonblocking(true)?;
         let nothing =
             uninterrupted(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");

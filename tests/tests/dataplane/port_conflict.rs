@@ -1,5 +1,5 @@
-//! A local user binds this host's public address with the port of another's private connection, and sends
-//! to the peer: on the wire both would be one flow.
+//! A local user binds this host's public address with the port of another user's private connection,
+//! and sends to the peer. On the wire, both would be one flow.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 use crate::echo;
 
-/// As GlusterFS has it, which counts down from there.
+/// A port as GlusterFS takes it: GlusterFS counts down from here.
 const TAKEN: u16 = 49_151;
 const PATIENCE: Duration = Duration::from_secs(5);
 const BRIEF: Duration = Duration::from_millis(500);

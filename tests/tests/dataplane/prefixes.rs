@@ -1,4 +1,4 @@
-//! Sites that are prefixes, each behind a gateway; and a host of one of them that is elsewhere.
+//! Sites with prefixes, each behind a gateway, and one host of a site at another place.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -61,7 +61,7 @@ fn hosts_of_two_sites_and_a_single_member_talk_to_each_other() -> Result<()> {
     for number in 0..FAMILIES.len() {
         let [one, two, single] = [host(1, 7), host(2, 200), host(2, 9)].map(|ips| ips[number]);
         conversation::both_ways(&in_site1, &in_site2, one, two, MEGABYTE / 8)?;
-        // It is not where the rest of its network is.
+        // The moved host is outside its site.
         conversation::both_ways(&in_site1, &moved, one, single, MEGABYTE / 8)?;
         conversation::both_ways(&in_site2, &moved, two, single, MEGABYTE / 8)?;
     }

@@ -1,5 +1,5 @@
-//! Flows that a host starts with a peer's public address, beside those with private addresses. The
-//! peer cannot tell them apart and rewrites both; the host that started them has to.
+//! A host's flows to a peer's public address, beside flows between private addresses. The peer
+//! cannot tell the two apart and rewrites both; the host that started them must tell them apart.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
@@ -17,18 +17,18 @@ use crate::echo::{self, Ends};
 const PATIENCE: Duration = Duration::from_secs(5);
 const MESSAGE: usize = 32 * 1024;
 
-/// The address that A dials, and the one that it has then: the public ones first.
+/// The addresses that A dials, each with A's source address. The public pair comes first.
 fn dialled(family: &Addresses) -> [(SocketAddr, SocketAddr); 2] {
     [(family.b_public, family.a_public), (family.b_private, family.a_private)]
         .map(|(to, own)| (SocketAddr::new(to, PORT), SocketAddr::new(own, 0)))
 }
 
-/// B rewrites what comes from A, whatever it was sent to.
+/// The ends as B sees them: B rewrites all packets from A, whatever address A has dialled.
 const fn as_b_sees_it(family: &Addresses) -> Ends {
     Ends { client: family.a_private, server: family.b_private }
 }
 
-/// Tells rounds and streams apart.
+/// A message that differs by round and stream.
 fn message(round: u8, stream: u8) -> [u8; MESSAGE] {
     let mut message = [round; MESSAGE];
     message[..MESSAGE / 2].fill(stream);
@@ -41,7 +41,7 @@ fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()>
     let lab = &cluster.lab;
     let server = echo::tcp(&lab.b, PORT, 4)?;
     let mut streams = Vec::new();
-    // Nothing is known of the public ones yet.
+    // The public addresses come first, while the programs remember no flow.
     for (to, own) in FAMILIES.iter().flat_map(dialled) {
         let stream = lab.a.enter(|| dial(None, to))??;
         assert_eq!(stream.local_addr()?.ip(), own.ip());
@@ -68,7 +68,7 @@ fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()>
 fn udp_to_the_public_address_works_beside_udp_to_the_private_one() -> Result<()> {
     let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
     let lab = &cluster.lab;
-    // 4000 and 30 000: the first fragment alone has the ports.
+    // 4000 and 30 000 bytes need fragments, and only the first fragment has the ports.
     let sizes = [1, 1400, 4000, 30_000];
     for family in &FAMILIES {
         let server = echo::udp(&lab.b, PORT, 2 * sizes.len())?;

@@ -1,4 +1,4 @@
-//! Packets that arrive with a peer's private address as their source, which nobody has rewritten.
+//! Packets that arrive with a peer's private address as their source, although no host has rewritten them.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use crate::cluster::Cluster;
 
 const PINGS: u32 = 3;
 
-/// Pings an address of B from the router with A's private address, and returns how many of the
-/// requests B's kernel has got, and how many replies came back.
+/// Pings an address of B from the router with A's private address. Returns the number of requests
+/// that B's kernel has received, and the number of replies.
 fn ping_from_the_router(
     cluster: &Cluster,
     more: &[&str],
@@ -30,11 +30,11 @@ fn ping_from_the_router(
     Ok((u32::try_from(requests()? - before)?, returned))
 }
 
-/// A lab whose router has A's private addresses, and a way to B's.
+/// A lab whose router has A's private addresses, and routes to B's.
 fn with_the_addresses_on_the_router() -> Result<Cluster> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let router = &cluster.lab.router;
-    // The replies come from where the router sends to.
+    // Turn off the source check: the replies' source is the address that the router pings.
     router.sysctl(&format!("net.ipv4.conf.{ROUTER_B}.rp_filter"), "0")?;
     router.run(&["ip", "-6", "rule", "del", "from", "fd00::/8", "blackhole"])?;
     for Addresses { a_private, b_private, b_public, .. } in FAMILIES {

@@ -54,8 +54,8 @@ impl Stats {
         self.peers.get(name).copied().with_context(|| format!("no peer {name} in {self:?}"))
     }
 
-    /// The reasons that counted anything, such as `ingress spoofed`, and how many packets. Stray resets are
-    /// left out: TCP draws them by itself when a segment arrives late (`late_duplicate`).
+    /// The reasons with packets, such as `ingress spoofed`, and their counts. Leaves out stray
+    /// resets: TCP itself draws them when a segment arrives late (`late_duplicate`).
     pub fn not_rewritten(&self) -> Vec<(&str, u64)> {
         self.not_rewritten
             .iter()

@@ -60,7 +60,7 @@ fn give(host: &Namespace, own: IpAddr, peer: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the kernel has seen that the device works, and with it the route that it brings.
+/// Waits until the kernel has brought the device up, and its route with it.
 fn reaches(host: &Namespace, peer: IpAddr) -> Result<()> {
     let peer = peer.to_string();
     wait_until(&format!("{peer} by {TUN}"), PATIENCE, || {

@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::conversation::next_port;
 
 const DATAGRAMS: u8 = 40;
-/// Bytes of a datagram, each of which is its number.
+/// Bytes of a datagram. Each byte is the datagram's number.
 const LENGTH: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(15);
 

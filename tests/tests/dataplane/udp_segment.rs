@@ -1,5 +1,5 @@
-//! Messages that the sender's kernel splits into many datagrams (UDP_SEGMENT), as QUIC sends them. The
-//! program sees the whole message, and its checksum is unfinished whatever the skb says of it.
+//! Messages that the sender's kernel splits into many datagrams (UDP_SEGMENT), as QUIC sends them.
+//! The program sees the whole message. Its checksum is unfinished, whatever the skb says of it.
 
 use std::net::SocketAddr;
 

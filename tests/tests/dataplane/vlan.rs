@@ -1,5 +1,4 @@
-//! Frames with VLAN tags in them: they belong to another network, and are left alone unless the attach asks
-//! for them.
+//! Frames with VLAN tags belong to another network. The programs leave them alone unless the attach asks for them.
 
 use std::net::IpAddr;
 
@@ -16,7 +15,7 @@ const HARDWARE: [u8; 6] = [2; 6];
 const FROM_THERE: &str = "ether src 02:02:02:02:02:02";
 const TAGS: usize = 3;
 
-/// A UDP datagram behind so many tags, with checksums that are right.
+/// A UDP datagram behind `tags` tags, with correct checksums.
 fn datagram(tags: usize, source: IpAddr, destination: IpAddr) -> Result<Vec<u8>> {
     let link = PacketBuilder::ethernet2(HARDWARE, [4; 6]);
     let ip = match (source, destination) {
@@ -51,7 +50,7 @@ fn datagram(tags: usize, source: IpAddr, destination: IpAddr) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// One of each family and number of tags.
+/// One datagram for each family and number of tags.
 fn datagrams(
     source: fn(&Addresses) -> IpAddr,
     destination: fn(&Addresses) -> IpAddr,
@@ -72,7 +71,7 @@ const HANDLED: [(&[&str], [bool; TAGS]); 3] = [
     (&["--vlan", "7"], [false, true, false]),
 ];
 
-/// The frames `before`, with those of `after` in the place of all that are handled.
+/// The frames `before`, with each handled frame replaced by its counterpart in `after`.
 fn expected(handled: [bool; TAGS], before: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let handled = handled.into_iter().cycle();
     let frames = before.iter().zip(after).zip(handled);
@@ -107,7 +106,7 @@ fn tagged_frames_are_rewritten_on_the_way_out_where_asked_for() -> Result<()> {
     Ok(())
 }
 
-/// XDP comes before captures, and shows what it made of a frame.
+/// XDP runs before the capture, so the capture shows the rewritten frames.
 #[test]
 fn tagged_frames_are_rewritten_on_the_way_in_by_xdp_where_asked_for() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
@@ -126,7 +125,7 @@ fn tagged_frames_are_rewritten_on_the_way_in_by_xdp_where_asked_for() -> Result<
     Ok(())
 }
 
-/// By then the kernel has taken the outer tag out of the frame.
+/// The kernel takes the outer tag out of the frame before tc.
 #[test]
 fn tagged_frames_are_rewritten_on_the_way_in_by_tc_where_asked_for() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;

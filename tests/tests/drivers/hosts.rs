@@ -14,7 +14,7 @@ use testkit::traffic::{ping, tcp_transfer, udp_exchange};
 
 /// Bytes of TCP each way.
 const BULK: u64 = 256 << 10;
-/// Datagrams and pings: small, of an odd length, as long as a packet can be, and longer.
+/// Sizes of datagrams and pings: small, odd, nearly a full packet, and more than a packet.
 const DATAGRAMS: [usize; 4] = [4, 333, 1300, 4000];
 const PINGS: [u16; 2] = [56, 4000];
 const COUNT: u32 = 2;
@@ -25,7 +25,7 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 pub enum Offloads {
     /// The offloads that the driver turns on.
     OfTheDriver,
-    /// Nothing that the driver can be without.
+    /// Every offload off that the driver can turn off.
     Off,
 }
 
@@ -78,8 +78,8 @@ impl Hosts {
         Ok(())
     }
 
-    /// Requires that TCP, UDP and ping arrive both ways between these addresses of A and B, and that each
-    /// sees the other by them.
+    /// Requires that TCP, UDP and ping arrive both ways between these addresses of A and B, and that
+    /// each host sees the other's address.
     pub fn talk(&self, [a_address, b_address]: [IpAddr; 2]) -> Result<()> {
         let Lab { a, b, .. } = &self.lab;
         for (from, to, src, dst) in [(a, b, a_address, b_address), (b, a, b_address, a_address)] {
@@ -88,14 +88,14 @@ impl Hosts {
         Ok(())
     }
 
-    /// Requires that what was tried went well, and that no kernel has met a wrong checksum.
+    /// Requires that `tried` succeeded, and that no kernel has met a wrong checksum.
     pub fn require(&self, tried: Result<()>) -> Result<()> {
         let Lab { a, b, router, .. } = &self.lab;
         require_right_checksums(tried, &[a, b, router])
     }
 }
 
-/// A port that nothing in this process has listened on yet, far from those of tunnels.
+/// A port that nothing in this process has listened on yet, far from the tunnels' ports.
 pub fn next_port() -> u16 {
     NEXT_PORT.fetch_add(1, Ordering::Relaxed)
 }
@@ -118,7 +118,7 @@ fn one_way(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr) -> Result
     Ok(())
 }
 
-/// All that failed, as one error.
+/// All failures as one error.
 pub fn all_of(tried: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     let failed: Vec<_> =
         tried.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();

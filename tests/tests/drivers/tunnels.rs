@@ -1,5 +1,5 @@
-//! Tunnels over UDP, with outer headers of either family, between the private addresses; and before,
-//! between the public ones, where nothing is attached: the devices themselves carry them.
+//! Tunnels over UDP between the private addresses, with outer headers of either family. First, with
+//! nothing attached, they run between the public addresses: the devices themselves carry them.
 
 use anyhow::{Context, Result};
 use testkit::lab::{FAMILIES, Nic};

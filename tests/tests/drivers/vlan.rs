@@ -1,5 +1,5 @@
-//! A direct network that comes back as a VLAN on the interface that is attached: frames with a tag are
-//! left alone.
+//! A direct network that comes back as a VLAN on the attached interface. The programs leave its
+//! tagged frames alone.
 
 use anyhow::{Context, Result, ensure};
 use testkit::capture::Capture;
@@ -8,7 +8,7 @@ use testkit::lab::{IPV4, Nic, PUBLIC_INTERFACE, VLAN_SWITCH};
 
 use crate::hosts::{Hosts, Offloads};
 
-/// Everything that is said over the VLAN arrives as it was sent, before an attach and after it.
+/// All traffic over the VLAN arrives unchanged, before an attach and after it.
 pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     let hosts = Hosts::new(nic, offloads)?;
     hosts.lab.lay_vlan()?;
@@ -21,7 +21,7 @@ pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     Ok(())
 }
 
-/// The same at XDP, which sees the tags that the interface leaves in the frames.
+/// [`is_left_alone`] at XDP, which sees the tags that the interface leaves in the frames.
 pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
     const WORDS: &[&str] = &["--no-routes", "--ingress", "xdp-generic"];
     let hosts = Hosts::new(nic, Offloads::OfTheDriver)?;
@@ -40,14 +40,14 @@ pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
     Ok(())
 }
 
-/// All that is said over the VLAN arrives, and has private addresses on the way.
+/// All traffic over the VLAN arrives, with private addresses on the way.
 fn all_arrives_as_it_is(hosts: &Hosts) -> Result<()> {
     let capture = Capture::start_headers(&hosts.lab.router, VLAN_SWITCH, "tcp or udp or icmp")?;
     let tried = hosts.talk([IPV4.a_private, IPV4.b_private]);
     let frames = capture.stop()?;
     hosts.require(tried)?;
     let private = private_addresses(&frames).len();
-    // Source and destination of each.
+    // A source and a destination for each frame.
     let all = 2 * frames.len();
     ensure!(private > 0 && private == all, "of {all} addresses on the VLAN {private} are private");
     Ok(())

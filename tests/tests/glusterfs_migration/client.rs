@@ -1,5 +1,5 @@
-//! A client that writes to the mounted volume without a pause: numbered records, whose bytes follow
-//! from their number. It measures for how long it was kept waiting.
+//! A client that writes numbered records to the mounted volume without a pause, and measures its
+//! longest wait. A record's number determines its bytes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -17,11 +17,11 @@ use testkit::wait::wait_until;
 const RECORD: usize = 4096;
 /// The number of records that a file has.
 const RECORDS: u64 = 128;
-/// After so many records, they have to be on the bricks.
+/// The number of records between two syncs to the bricks.
 const RECORDS_BETWEEN_SYNCS: u64 = 16;
 /// The pause of the client between two records.
 const PACE: Duration = Duration::from_millis(5);
-/// So many more records, and one sync at least, mean that the client goes on.
+/// The number of further records, with at least one sync, that show a live client.
 const GOES_ON: u64 = 2 * RECORDS_BETWEEN_SYNCS;
 
 /// The client. Dropping it ends it.
@@ -33,11 +33,11 @@ pub struct Client {
     writer: Option<JoinHandle<()>>,
 }
 
-/// The progress of an episode.
+/// The client's progress.
 #[derive(Debug)]
 struct Progress {
     records: u64,
-    /// When the last record was written.
+    /// The time of the last record.
     last: Instant,
     longest_wait: Duration,
     failure: Option<String>,
@@ -64,8 +64,8 @@ impl Client {
             let (folder, stop, progress) =
                 (folder.clone(), Arc::clone(&stop), Arc::clone(&progress));
             move || {
-                // A child process of the test would have a copy of the open file, and wait for the
-                // volume when it closes that.
+                // Otherwise, a child process of the test would have a copy of the open file, and its
+                // close would wait for the volume.
                 let own_files = unshare(CloneFlags::CLONE_FILES).context("have files of its own");
                 let _ = began.send(());
                 if let Err(error) = own_files.and_then(|()| write(&folder, &stop, &progress)) {
@@ -73,12 +73,12 @@ impl Client {
                 }
             }
         });
-        // Until it has, it would get copies of the pipes to child processes that start meanwhile.
+        // Wait for the unshare: a later one would copy the pipes to child processes that start meanwhile.
         begins.recv().context("the client did not start")?;
         Ok(Self { folder, stop, progress, writer: Some(writer) })
     }
 
-    /// Waits until it has written more, and made sure of it, from now on.
+    /// Waits until the client has written and synced more records.
     ///
     /// # Errors
     /// When a write has failed, or nothing was written for longer than `deadline`.
@@ -93,7 +93,7 @@ impl Client {
         })
     }
 
-    /// The longest time from one record to the next since this was asked the last time.
+    /// The longest time from one record to the next since the last call.
     pub fn longest_wait(&self) -> Duration {
         let mut progress = locked(&self.progress);
         let longest = progress.longest_wait.max(progress.last.elapsed());
@@ -101,7 +101,7 @@ impl Client {
         longest
     }
 
-    /// Ends it; returns how many records it has written.
+    /// Ends the client. Returns the number of records that it has written.
     ///
     /// # Errors
     /// When a write has failed.
@@ -117,7 +117,7 @@ impl Client {
     /// Reads every record back. Returns the number of files.
     ///
     /// # Errors
-    /// When one is missing, or has other bytes than were written.
+    /// When a record is missing or has other bytes.
     pub fn read_back(&self, records: u64) -> Result<u64> {
         let files = records.div_ceil(RECORDS);
         let listed = fs::read_dir(&self.folder).context("list the files")?.count();
@@ -143,7 +143,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // One that panicked has said so.
+        // A thread that panicked has already reported it.
         let _ = self.writer.take().map(JoinHandle::join);
     }
 }
@@ -189,7 +189,7 @@ fn write_record(file: &mut File, number: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The bytes of a record: its number, and what follows from that (splitmix64).
+/// The bytes of a record: its number, and the splitmix64 sequence from that number.
 fn record(number: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(RECORD);
     bytes.extend(number.to_be_bytes());

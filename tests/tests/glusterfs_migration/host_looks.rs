@@ -15,17 +15,17 @@ const LOOKS: [&[&str]; 7] = [
     &["sysctl", "-a", "-r", "^net[.]ipv[46][.]conf[.]"],
 ];
 
-/// A host, as it looked at one moment.
+/// A host's state at one moment.
 #[derive(Debug)]
 pub struct HostLooks(Vec<String>);
 
 impl HostLooks {
-    /// Looks at it.
+    /// Reads the state of `host`.
     pub fn of(host: &Namespace) -> Result<Self> {
         LOOKS.iter().map(|words| host.run(words)).collect::<Result<_>>().map(Self)
     }
 
-    /// Fails with what is not as it was. Programs by tcx are there only as long as their pins are.
+    /// Fails with the differences. Programs attached by tcx last only as long as their pins, so it checks the pins.
     pub fn require_unchanged(&self, host: &Namespace) -> Result<()> {
         let now = Self::of(host)?;
         for ((was, is), words) in self.0.iter().zip(&now.0).zip(LOOKS) {

@@ -1,6 +1,6 @@
-//! A whole migration, as docs/migrate-glusterfs.md tells it: of two GlusterFS servers that know each
-//! other by 10.0.0.1 and 10.0.0.2 over a cable, B moves, then A, and then they get a cable again; and
-//! a client writes all the while.
+//! A whole migration, as docs/migrate-glusterfs.md describes it. Two GlusterFS servers know each
+//! other by 10.0.0.1 and 10.0.0.2 over a cable: B moves, then A, and then they get a cable again. A
+//! client writes all the while.
 //!
 //! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
@@ -18,10 +18,10 @@ use testkit::gluster::PING_TIMEOUT;
 use crate::migration::Migration;
 use crate::sites::{A_FIRST, A_SECOND, B_SECOND};
 
-/// The longest time that a write may be kept waiting when a server goes away without a word: up to twice the
-/// time after which the volume gives a brick up. No write may fail.
+/// The longest wait of a write when a server vanishes: up to twice the time after which the volume
+/// gives up a brick. No write may fail.
 const AN_OUTAGE: Duration = Duration::from_secs(2 * PING_TIMEOUT.as_secs() + 5);
-/// The same when none does. It is less than it takes to give up a connection.
+/// The longest wait of a write when no server vanishes. It is shorter than the time to give up a connection.
 const NO_OUTAGE: Duration = Duration::from_secs(PING_TIMEOUT.as_secs() / 2);
 
 #[test]

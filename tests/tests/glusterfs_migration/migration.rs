@@ -1,4 +1,4 @@
-//! The steps of the migration, and what has to be true after each.
+//! The steps of the migration, and the conditions after each step.
 
 mod requirements;
 
@@ -23,19 +23,19 @@ use crate::client::Client;
 use crate::host_looks::HostLooks;
 use crate::sites::{self, A_FIRST, B_SECOND, Site};
 
-/// The longest time that the servers may take to be connected when they can reach each other.
+/// The longest time for the servers to connect once they can reach each other.
 const CONNECTED: Duration = Duration::from_secs(20);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
 const HEALED: Duration = Duration::from_secs(60);
-/// The client goes on within this, or something is wrong.
+/// The longest time for the client to go on.
 const GOES_ON: Duration = Duration::from_secs(60);
-/// Cases that concern the kernel alone.
+/// The longest time for an event in the kernel alone.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Two servers, their volume, and a client that writes to it.
 pub struct Migration {
-    // Each needs those behind it, and ends first.
+    // Each field needs the fields after it, so it is dropped first.
     client: Client,
     cluster: Cluster,
     captures: Vec<Capture>,
@@ -56,7 +56,7 @@ impl Migration {
             cable: true,
             ..LabOptions::default()
         })?;
-        // As they are in the end: A where it was, B where it moved to.
+        // The final state: A at its first site, B at its new one.
         let before = [HostLooks::of(&lab.a)?, HostLooks::of(&lab.b)?];
         sites::leave(&lab.b, &B_SECOND)?;
         let captures = [ROUTER_A, ROUTER_B]
@@ -71,7 +71,7 @@ impl Migration {
         Ok(migration)
     }
 
-    /// Plays a part of the migration, in which no write is kept waiting for longer than `allowed`.
+    /// Plays a phase of the migration. No write may wait longer than `allowed`.
     pub fn phase(
         &mut self,
         name: &str,
@@ -96,8 +96,8 @@ impl Migration {
         Ok(())
     }
 
-    /// Looks whether the servers can be attached, long before they are: of B, all that is wrong is
-    /// that it is not yet where it moves to.
+    /// Checks in advance that the servers can be attached. B's only fault is that it does not have
+    /// its new public address yet.
     pub fn prepare(&self) -> Result<()> {
         self.write_file(&A_FIRST)?;
         self.require_ready(&self.lab.a)?;
@@ -124,8 +124,7 @@ impl Migration {
         sites::arrive(&self.lab.b, to)
     }
 
-    /// Attaches for the first time, one server after the other; B's daemons start when it has its
-    /// private address.
+    /// Attaches for the first time, one server after the other. B's daemons start once B has its private address.
     pub fn attach_both(&self) -> Result<()> {
         for host in self.hosts() {
             self.require_ready(host)?;
@@ -136,7 +135,8 @@ impl Migration {
         self.wait_healed()
     }
 
-    /// A goes from one site to another, without a network in between. Neither server knows yet.
+    /// A goes from one site to another, with no network in between. Neither server's `rewrite` knows
+    /// the new address yet.
     pub fn move_a(&self, from: &Site, to: &Site) -> Result<()> {
         sites::unplug_a(&self.lab)?;
         let cut = Instant::now();
@@ -150,19 +150,19 @@ impl Migration {
         sites::arrive(&self.lab.a, to)
     }
 
-    /// A attaches with the file that says where it is now; on B, it is a peer that is set.
+    /// A attaches with the file that has its new address. B learns the address by `peer set`.
     pub fn follow_a(&self, to: &Site) -> Result<()> {
         self.write_file(to)?;
         self.attach(&self.lab.a, &[])?;
         self.rewrite
             .run(&self.lab.b, &["peer", "set", "srva", "--public", &to.public.to_string()])?;
-        // And the file of B says the same, for its next attach.
+        // B's file has the same address, for its next attach.
         let diff = self.json(&self.lab.b, &["diff", "--json", "--config", &self.config()])?;
         ensure!(diff["same"] == true, "B's file is not what runs: {diff}");
         self.wait_healed()
     }
 
-    /// A goes to another address, and has both while B does not know yet. It is tried for a while.
+    /// A goes to another address, and keeps the old one until B knows the new one. A starts with a trial.
     pub fn renumber_a(&self, from: &Site, to: &Site) -> Result<()> {
         let (a, b) = (&self.lab.a, &self.lab.b);
         let before = self.connections()?;
@@ -188,15 +188,15 @@ impl Migration {
         self.require_healed()
     }
 
-    /// The servers have a cable again, and send by it: first the one, then the other. (`direct` is not
-    /// for this: it is about packets that arrive on the attached interface.)
+    /// The servers get a cable again, and switch to it one after the other. (`direct` does not apply
+    /// here: it concerns packets that arrive on the attached interface.)
     pub fn plug_cable(&self) -> Result<()> {
         let before = self.connections()?;
         self.lab.plug_cable()?;
         wait_until("B to answer on the cable", AT_ONCE, || {
             self.on_the_cable(&self.lab.a, &B_PRIVATE.to_string())
         })?;
-        // There, back, and there again.
+        // To the cable, back, and to the cable again.
         for (words, by_cable) in
             [(&["--no-routes"][..], true), (&[], false), (&["--no-routes"], true)]
         {
@@ -214,7 +214,7 @@ impl Migration {
         self.require_healed()
     }
 
-    /// Rewriting is taken out of one server after the other.
+    /// Detaches one server after the other.
     pub fn detach_both(&self) -> Result<()> {
         self.require_counted_well()?;
         let before = self.connections()?;
@@ -227,7 +227,7 @@ impl Migration {
         self.require_healed()
     }
 
-    /// Ends the client, and compares what it wrote with what is there.
+    /// Ends the client, and compares its records with the bricks and the mount.
     pub fn end(&mut self) -> Result<()> {
         let records = self.client.stop()?;
         self.wait_healed()?;
@@ -245,7 +245,7 @@ impl Migration {
         Ok(())
     }
 
-    /// Shows what the daemons logged.
+    /// Shows the daemons' logs.
     pub fn complain(&self) {
         eprintln!("{}", self.cluster.complaints());
     }
@@ -267,7 +267,7 @@ impl Migration {
         self.config_path().display().to_string()
     }
 
-    /// The file, the same for both servers, with A at a site.
+    /// Writes the file, which both servers share, with A at this site.
     fn write_file(&self, a: &Site) -> Result<()> {
         let text = self.lab.cluster_toml().replace(&A_PUBLIC.to_string(), &a.public.to_string());
         fs::write(self.config_path(), text).context("write the file")
@@ -289,9 +289,9 @@ impl Migration {
         Ok(())
     }
 
-    /// Something if a host has found an address on the cable, which it asks for by a ping.
+    /// Pings an address on the cable. Returns `Some` once the host has found the address there.
     fn on_the_cable(&self, host: &Namespace, address: &str) -> Result<Option<()>> {
-        // The answer may come by another way, which the ping does not hear.
+        // Ignore the result: the answer may arrive on another interface, where the ping misses it.
         let _ = host.run(&["ping", "-c", "1", "-W", "1", "-I", CABLE_INTERFACE, address]);
         let known = host.run(&["ip", "neigh", "show", address, "dev", CABLE_INTERFACE])?;
         Ok(known.contains("lladdr").then_some(()))

@@ -1,5 +1,5 @@
-//! Where the servers stand: which networks their uplinks are on. Moves them, as people with cables
-//! and consoles do; nothing here knows of `rewrite`.
+//! The servers' sites: the networks that their uplinks are on. Moves the servers as people with
+//! cables and consoles do, without `rewrite`.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use testkit::lab::{
 };
 use testkit::netns::Namespace;
 
-/// Where an uplink leads to.
+/// A site: the network at the end of an uplink.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     /// The server's public address there.
@@ -17,12 +17,12 @@ pub struct Site {
     gateway: Ipv4Addr,
 }
 
-/// Where A is from the beginning.
+/// A's first site.
 pub const A_FIRST: Site = Site { public: A_PUBLIC, gateway: ROUTER_A_ADDRESS };
-/// Where A moves to.
+/// A's second site.
 pub const A_SECOND: Site =
     Site { public: Ipv4Addr::new(192, 0, 2, 2), gateway: Ipv4Addr::new(192, 0, 2, 1) };
-/// Where B moves to. Before, it has no uplink.
+/// B's new site. Before the move, B has no uplink.
 pub const B_SECOND: Site = Site { public: B_PUBLIC, gateway: ROUTER_B_ADDRESS };
 
 /// Gives a server its address of a site, and the way out.
@@ -37,7 +37,7 @@ pub fn leave(host: &Namespace, site: &Site) -> Result<()> {
     remove_address(host, PUBLIC_INTERFACE, site.public)
 }
 
-/// Has a server that is on two sites send by this one.
+/// Makes a server that is on two sites send by this one.
 pub fn go_by(host: &Namespace, site: &Site) -> Result<()> {
     host.run(&["ip", "route", "replace", "default", "via", &site.gateway.to_string()])?;
     Ok(())
@@ -54,7 +54,7 @@ pub fn unplug_a(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Plugs A's uplink in where it leads to another site.
+/// Plugs A's uplink into another site.
 pub fn plug_a_in(lab: &Lab, from: &Site, to: &Site) -> Result<()> {
     close(lab, from)?;
     open(lab, to)?;
@@ -62,12 +62,12 @@ pub fn plug_a_in(lab: &Lab, from: &Site, to: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Has A's uplink lead to one more site.
+/// Connects A's uplink to one more site.
 pub fn open(lab: &Lab, site: &Site) -> Result<()> {
     add_address(&lab.router, ROUTER_A, site.gateway)
 }
 
-/// Has A's uplink no longer lead to a site.
+/// Disconnects A's uplink from a site.
 pub fn close(lab: &Lab, site: &Site) -> Result<()> {
     remove_address(&lab.router, ROUTER_A, site.gateway)
 }

@@ -16,7 +16,7 @@ const BLOCK: u64 = 64 * 1024;
 /// The number of blocks that the disk has.
 const BLOCKS: u64 = 2048;
 const FILE: &str = "disk.qcow2";
-/// The image before it comes to the volume.
+/// The image's path before its copy to the volume.
 const EMPTY: &str = "/mnt/empty.qcow2";
 /// The wanted content of the disk, on the machine, outside of the volume.
 const EXPECTED: &str = "/mnt/expected.img";
@@ -26,13 +26,13 @@ const PROMPT: &[u8] = b"qemu-io> ";
 /// Makes the image and begins to write to it.
 ///
 /// # Errors
-/// When it can't be made or opened.
+/// When the image can't be made or opened.
 pub fn start(cluster: &Distributed) -> Result<Worker<QemuIo>> {
     let (machine, url) = (&cluster.machines[0], cluster.url(FILE));
     let size = (BLOCK * BLOCKS).to_string();
-    // To create it in the volume takes qemu 20 s: libgfapi takes 10 s each time.
+    // qemu takes 20 s to create the image in the volume: libgfapi takes 10 s each time.
     machine.run(&["qemu-img", "create", "-q", "-f", "qcow2", EMPTY, &size])?;
-    // And it can't read a file whose last block is not whole.
+    // qemu can't read a file whose last block is partial.
     machine.run(&["truncate", "--size", "%65536", EMPTY])?;
     machine.run(&["cp", EMPTY, &format!("{MOUNT_POINT}/{FILE}")])?;
     let qemu_io = QemuIo::open(machine, &url)?;
@@ -45,10 +45,10 @@ pub fn start(cluster: &Distributed) -> Result<Worker<QemuIo>> {
     }))
 }
 
-/// Closes the image to which so many blocks were written, and looks whether it is intact.
+/// Closes the image after `blocks` written blocks, and checks that it is intact.
 ///
 /// # Errors
-/// When its structure is damaged, or it has other bytes than were written.
+/// When the image's structure is damaged, or its bytes differ from the written ones.
 pub fn require_intact(cluster: &Distributed, mut qemu_io: QemuIo, blocks: u64) -> Result<()> {
     qemu_io.command("flush")?;
     qemu_io.close()?;
@@ -67,7 +67,7 @@ pub fn require_intact(cluster: &Distributed, mut qemu_io: QemuIo, blocks: u64) -
     Ok(())
 }
 
-/// The filling of a block: never 0, which a hole is read as.
+/// A block's fill byte: never 0, since a hole reads as 0.
 fn pattern(number: u64) -> u8 {
     // The remainder is less than 251.
     u8::try_from(number % 251).map_or(u8::MAX, |rest| rest + 1)
@@ -96,7 +96,7 @@ impl QemuIo {
         Ok(qemu_io)
     }
 
-    /// Gives a command, and returns what qemu-io said to it.
+    /// Gives a command, and returns qemu-io's answer.
     fn command(&mut self, line: &str) -> Result<String> {
         writeln!(self.stdin, "{line}").with_context(|| format!("tell qemu-io to {line}"))?;
         self.answer().with_context(|| format!("qemu-io, told to {line}"))
@@ -125,7 +125,7 @@ impl QemuIo {
 
 impl Drop for QemuIo {
     fn drop(&mut self) {
-        // Both fail when it has ended.
+        // Both calls fail when the process has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -11,8 +11,8 @@ use crate::worker::Worker;
 /// The number of bytes that a file has.
 const SIZE: usize = 64 * 1024;
 
-/// Begins to write files with known content to a new folder of the volume, each of which is on the
-/// bricks before the next.
+/// Begins to write files with known content to a new folder of the volume. Each file is on the
+/// bricks before the next one.
 ///
 /// # Errors
 /// When the folder can't be made.
@@ -30,10 +30,10 @@ pub fn start(volume: &Path) -> Result<Worker<PathBuf>> {
     }))
 }
 
-/// Reads so many files back.
+/// Reads `files` files back.
 ///
 /// # Errors
-/// When one is missing, or has other bytes than were written.
+/// When a file is missing or has other bytes.
 pub fn read_back(folder: &Path, files: u64) -> Result<()> {
     let listed = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let listed = listed.count();
@@ -50,7 +50,7 @@ fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:06}"))
 }
 
-/// Eight bytes for each place, which tell the file and the place.
+/// A file's content: the eight bytes at each place encode the file's number and the place.
 fn content(number: u64) -> Vec<u8> {
     let words = (0..SIZE as u64 / 8).map(|place| number << 32 | place);
     words.flat_map(u64::to_be_bytes).collect()

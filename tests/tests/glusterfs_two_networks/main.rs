@@ -18,7 +18,7 @@ use testkit::lab::FourHosts;
 
 use crate::scene::{ON_THE_FIRST, ON_THE_SECOND, Scene, Stage};
 
-/// The private addresses are on neither network: what goes by the first one is rewritten as well.
+/// The private addresses are on neither network, so packets over the first network are rewritten, too.
 const BOTH_ATTACHED: &str = "\
 [[network]]
 name      = \"ethernet\"
@@ -62,7 +62,7 @@ fn peers_known_by_private_address_move_to_the_second_network_and_back() -> Resul
         stage.require_traffic(ON_THE_FIRST)?;
         scene.write_file(&both_attached())?;
         stage.on_each(&["check"])?;
-        // Without it, nobody knows which network eth0 is on, and ib0 would get the traffic at once.
+        // Without this attach, eth0's network is unknown, and ib0 would get the traffic at once.
         stage.on_each(&["attach", "eth0"])?;
         stage.on_each(&["attach", "ib0"])?;
         stage.require_traffic(ON_THE_FIRST)?;
@@ -73,7 +73,7 @@ fn peers_known_by_private_address_move_to_the_second_network_and_back() -> Resul
         stage.require_traffic(ON_THE_SECOND)?;
         stage.on_each(&["peer", "set", "--all", "--network", "ethernet"])?;
         stage.require_traffic(ON_THE_FIRST)?;
-        // Nothing goes by it any more, so that no host has to wait for the others.
+        // ib0 carries no traffic any more, so no host has to wait for the others.
         stage.on_each(&["detach", "ib0"])?;
         scene.write_file(&before)?;
         stage.on_each(&["attach", "eth0"])?;
@@ -90,7 +90,7 @@ fn peers_known_by_name_move_to_the_second_network_and_back() -> Result<()> {
     stage.play(|stage| {
         stage.require_traffic(ON_THE_FIRST)?;
         stage.on_each(&["check"])?;
-        // All hosts have to know what comes in before the first one sends.
+        // All hosts must handle incoming packets before the first host sends.
         stage.on_each(&["attach", "ib0", "--no-routes"])?;
         stage.require_traffic(ON_THE_FIRST)?;
         stage.on_each(&["attach", "ib0"])?;

@@ -20,16 +20,16 @@ use crate::disk_image::{self, QemuIo};
 use crate::files;
 use crate::worker::Worker;
 
-/// The longest time that a client may be kept waiting: less than it takes to give up a connection.
+/// The longest wait of a client: less than the time to give up a connection.
 const ALLOWED: Duration = PING_TIMEOUT;
-/// The longest time that the volume's own processes may take to be connected.
+/// The longest time for the volume's own processes to connect.
 const CONNECTED: Duration = Duration::from_secs(30);
-/// Where the volume is mounted once more, on another server.
+/// The volume's second mount point, on another server.
 const SECOND_MOUNT: &str = "/mnt/second";
 /// The number of clients that the volume has: its mount, and qemu-io.
 const CLIENTS: usize = 2;
 
-/// Where the volume's traffic has to be: on which interface, and between which addresses.
+/// The expected place of the volume's traffic: the interface, and the addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
     interface: &'static str,
@@ -74,7 +74,7 @@ impl Scene {
         self.lab.hosts.iter().try_for_each(|host| self.on(host, words))
     }
 
-    /// Runs `rewrite` on a host; attach and check with the file.
+    /// Runs `rewrite` on a host. attach, check and diff get the file.
     fn on(&self, host: &Namespace, words: &[&str]) -> Result<()> {
         let config = self.config.path().to_str().context("the file's name")?;
         let with_file: &[&str] = match words.first() {
@@ -114,8 +114,7 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Starts the clients on a volume. `never` are packets that there must not be: on these
-    /// interfaces, by this filter of tcpdump.
+    /// Starts the clients on a volume. `never` describes forbidden packets: the interfaces, and a tcpdump filter.
     pub fn enter(scene: &'a Scene, cluster: Distributed, never: (&[&str], &str)) -> Result<Self> {
         scene.say("volume made and mounted");
         let (interfaces, filter) = never;
@@ -133,8 +132,8 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    /// Plays the move, and looks at what has become of everything; when it fails, shows what the
-    /// daemons logged.
+    /// Plays the move, and checks connections, files and disk image afterwards. On failure, it shows
+    /// the daemons' logs.
     pub fn play(mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         act(&mut self)
             .and_then(|()| self.require_unharmed())
@@ -176,7 +175,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The clients go on, and all that is said to the peers goes by one network.
+    /// The clients go on, and all traffic between the servers uses one network.
     pub fn require_traffic(&self, on: Network) -> Result<()> {
         let Network { interface, other, addresses } = on;
         let silent = self.scene.lab.hosts.iter();
@@ -206,8 +205,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// A new connection finds its way as well: the glusterd of one server that starts again,
-    /// and one more mount, from another server.
+    /// New connections work, too: the glusterd of one server restarts, and another server mounts the
+    /// volume once more.
     pub fn connect_anew(&mut self) -> Result<()> {
         self.require_connections()?;
         self.cluster.restart_glusterd(3)?;
@@ -235,7 +234,7 @@ impl<'a> Stage<'a> {
         self.image.goes_on(ALLOWED)
     }
 
-    /// No connection was lost, and no client kept waiting.
+    /// No connection was lost, and no client waited too long.
     fn require_unharmed(&self) -> Result<()> {
         self.goes_on()?;
         self.require_connections()?;

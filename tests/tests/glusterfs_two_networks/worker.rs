@@ -1,5 +1,4 @@
-//! A client that does one thing after the other on a thread of its own, and is measured: for how
-//! long was it kept waiting?
+//! A client that does one step after the other on its own thread, and measures its longest wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use testkit::wait::wait_until;
 
-/// The pause of the client between two things.
+/// The client's pause between two steps.
 const PACE: Duration = Duration::from_millis(5);
-/// So many more things done mean that the client goes on.
+/// The number of further steps that show a live client.
 const GOES_ON: u64 = 10;
 
 /// The client. Dropping it ends it.
@@ -23,11 +22,11 @@ pub struct Worker<S> {
     thread: Option<JoinHandle<S>>,
 }
 
-/// The progress of an episode.
+/// The client's progress.
 #[derive(Debug)]
 struct Progress {
     done: u64,
-    /// When the last thing was done.
+    /// The time of the last step.
     last: Instant,
     longest_wait: Duration,
     failure: Option<String>,
@@ -59,10 +58,10 @@ impl<S: Send + 'static> Worker<S> {
         Self { what, stop, progress, thread: Some(thread) }
     }
 
-    /// Waits until it has done more from now on.
+    /// Waits until the client has done more steps.
     ///
     /// # Errors
-    /// When it has failed, or was kept waiting for longer than `allowed`.
+    /// When the client has failed, or has waited longer than `allowed`.
     pub fn goes_on(&self, allowed: Duration) -> Result<()> {
         let before = locked(&self.progress).done;
         wait_until(self.what, allowed, || {
@@ -79,15 +78,15 @@ impl<S: Send + 'static> Worker<S> {
         Ok(())
     }
 
-    /// The longest time from one thing to the next.
+    /// The longest time from one step to the next.
     pub fn longest_wait(&self) -> Duration {
         locked(&self.progress).longest_wait
     }
 
-    /// Ends it; returns its state, and how many things it has done.
+    /// Ends the client. Returns its state, and the number of steps done.
     ///
     /// # Errors
-    /// When it has failed.
+    /// When the client has failed.
     pub fn stop(mut self) -> Result<(S, u64)> {
         self.stop.store(true, Ordering::Release);
         let thread = self.thread.take().context("it has ended already")?;
@@ -103,7 +102,7 @@ impl<S: Send + 'static> Worker<S> {
 impl<S> Drop for Worker<S> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // One that panicked has said so.
+        // A thread that panicked has already reported it.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

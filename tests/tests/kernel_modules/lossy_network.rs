@@ -1,4 +1,4 @@
-//! A network that delays, loses and reorders: what arrives in the end is what was sent.
+//! A network that delays, loses and reorders packets. The data arrives intact in the end.
 
 use std::net::SocketAddrV4;
 
@@ -14,7 +14,7 @@ const BULK: u64 = 2 << 20;
 const NETEM: &str = "netem limit 10000 delay 3ms reorder 25% 50% loss 2%";
 const PORT: u16 = 5000;
 
-/// Packets that netem has thrown away behind an interface.
+/// The number of packets that netem has dropped behind an interface.
 fn lost(namespace: &Namespace, interface: &str) -> Result<u64> {
     let said = namespace.run(&["tc", "-s", "-json", "qdisc", "show", "dev", interface])?;
     let qdiscs: Value = serde_json::from_str(&said).with_context(|| format!("not JSON: {said}"))?;
@@ -24,7 +24,7 @@ fn lost(namespace: &Namespace, interface: &str) -> Result<u64> {
 #[test]
 #[ignore = "takes the module sch_netem: cargo xtask vm"]
 fn bulk_tcp_arrives_whole_through_loss_and_reordering() -> Result<()> {
-    // Many small packets: of the few large ones that segmentation leaves, none may be reordered.
+    // Send many small packets: segmentation offload leaves few large ones, and netem might reorder none of them.
     let options = LabOptions { segmentation_offload: false, ..LabOptions::default() };
     let hosts = TwoHosts::new(options)?;
     let lab = &hosts.lab;
@@ -39,7 +39,7 @@ fn bulk_tcp_arrives_whole_through_loss_and_reordering() -> Result<()> {
         let report = tcp_transfer(from, to, None, SocketAddrV4::new(dst, PORT), BULK)?;
         assert_eq!(report.bytes, BULK);
     }
-    // The network was what the name of the test says, or it would prove nothing.
+    // Check the premise: the network has lost and reordered packets.
     for (port, receiver) in [(ROUTER_A, &lab.a), (ROUTER_B, &lab.b)] {
         assert!(lost(&lab.router, port)? > 0, "nothing was lost on {port}");
         let counters = snmp(receiver)?;

@@ -1,5 +1,5 @@
-//! Interfaces whose packets the programs do not see, or not as they expect: refused by attach and by
-//! check, and what is named instead works.
+//! Interfaces whose packets the programs do not see, or see in an unexpected form. attach and check
+//! refuse them, and the interface named instead works.
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::{A_PUBLIC, LabOptions, PUBLIC_INTERFACE, ROUTER_A_ADDRESS};

@@ -1,5 +1,6 @@
-//! SCTP lists the addresses of an endpoint in its first packets (RFC 9260, section 3.3.2.1), where rewrite does not
-//! change them: an endpoint that is bound to the private address alone lists none, one that is bound to none lists the public one as well.
+//! SCTP lists an endpoint's addresses in its first packets (RFC 9260, section 3.3.2.1), and rewrite
+//! does not change them there. An endpoint that is bound to the private address alone lists none; an
+//! unbound endpoint lists the public address, too.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,8 +32,8 @@ fn socket(host: &Namespace, bound_to: Ipv4Addr, port: u16) -> Result<Socket> {
     Ok(socket)
 }
 
-/// The addresses that the INIT in `frame` lists, if it is one. Behind the headers of Ethernet, IP and SCTP is the first
-/// chunk; its parameters follow 20 bytes, each at a multiple of 4.
+/// The addresses in the INIT, if `frame` has one. The first chunk follows the headers of Ethernet,
+/// IP and SCTP; its parameters start after 20 bytes, each at a multiple of 4.
 fn listed(frame: &Frame) -> Option<Vec<IpAddr>> {
     let packet = frame.bytes.get(14..)?;
     let header_len = usize::from(packet.first()? & 0x0f) * 4;
@@ -53,7 +54,7 @@ fn listed(frame: &Frame) -> Option<Vec<IpAddr>> {
     Some(addresses)
 }
 
-/// Connects from A, bound to `bound_to`, to B, and sends a word there and back. The addresses in the INIT.
+/// Connects from A, bound to `bound_to`, to B, and sends a word there and back. Returns the addresses in the INIT.
 fn talk(hosts: &TwoHosts, bound_to: Ipv4Addr, port: u16) -> Result<Vec<IpAddr>> {
     let lab = &hosts.lab;
     let capture = Capture::start(&lab.router, ROUTER_A, "ip proto 132")?;

@@ -1,5 +1,6 @@
-//! Tunnels between attached hosts. Between public addresses, a tunnel that compares the outer addresses with its own
-//! drops what arrives before its host has sent: it arrives with the private ones. WireGuard takes it, and answers there.
+//! Tunnels between attached hosts. A tunnel between public addresses that compares the outer
+//! addresses with its own drops packets until its own host has sent one: until then, packets arrive
+//! with the private addresses. WireGuard accepts such packets, and answers to the private address.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +11,7 @@ use testkit::traffic::ping;
 
 use crate::two_hosts::TwoHosts;
 
-/// The kinds of interfaces, each with the addresses in the tunnel, of A and of B.
+/// The kinds of tunnel interfaces, each with the inner addresses of A and of B.
 const KINDS: [(&str, [&str; 2]); 3] = [
     ("ipip", ["172.30.1.1", "172.30.1.2"]),
     ("gre", ["172.30.2.1", "172.30.2.2"]),
@@ -23,7 +24,7 @@ fn run(host: &Namespace, line: &str) -> Result<()> {
     host.run(&words.collect::<Vec<_>>()).map(|_| ())
 }
 
-/// The end of a tunnel of each kind at the host that has the first of both addresses.
+/// Makes the end of a tunnel of each kind at `host`, which has the address `local`.
 fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Result<()> {
     for (kind, inner) in KINDS {
         let (name, inner) = (format!("{kind}-b"), inner[number]);
@@ -31,7 +32,7 @@ fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Resul
         let prefix = if inner.contains(':') {
             "64 nodad"
         } else {
-            // Nothing but the test's own packets.
+            // Keep out all packets but the test's own.
             host.sysctl(&format!("net.ipv6.conf.{name}.disable_ipv6"), "1")?;
             "24"
         };
@@ -41,7 +42,7 @@ fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Resul
     Ok(())
 }
 
-/// ESP in transport mode for pings between both addresses, at the host that has the first.
+/// Sets up ESP in transport mode for pings between both addresses, at `host`, which has the address `local`.
 fn protect(host: &Namespace, [local, remote]: [Ipv4Addr; 2]) -> Result<()> {
     const KEYS: &str =
         "enc cipher_null \"\" auth hmac(sha1) 0x000102030405060708090a0b0c0d0e0f10111213";
@@ -57,7 +58,7 @@ fn protect(host: &Namespace, [local, remote]: [Ipv4Addr; 2]) -> Result<()> {
     Ok(())
 }
 
-/// Two attached hosts with all tunnels between two addresses of theirs.
+/// Two attached hosts with all tunnels between the addresses `a_end` and `b_end`.
 fn dug(a_end: Ipv4Addr, b_end: Ipv4Addr) -> Result<TwoHosts> {
     let hosts = TwoHosts::new(LabOptions::default())?;
     let (a, b) = (&hosts.lab.a, &hosts.lab.b);
@@ -73,7 +74,7 @@ fn answers(from: &Namespace, to: IpAddr) -> Result<bool> {
     Ok(ping(from, to, 2, 56)?.returned == 2)
 }
 
-/// The addresses that A and B reach each other at by each of the tunnels.
+/// The addresses of A and B in each of the tunnels.
 fn ways(a_end: Ipv4Addr, b_end: Ipv4Addr) -> Result<Vec<(&'static str, [IpAddr; 2])>> {
     let mut ways = vec![("esp", [a_end.into(), b_end.into()])];
     for (kind, [a, b]) in KINDS {
@@ -107,7 +108,7 @@ fn ipip_gre_sit_and_esp_between_private_addresses_take_packets_at_once() -> Resu
 
 const WIREGUARD_PORT: u16 = 51820;
 
-/// A's end and B's end of a WireGuard tunnel that both know the other's public address for.
+/// Makes a WireGuard tunnel whose ends know each other's public address. Returns the inner addresses of A and B.
 fn dig_wireguard(hosts: &TwoHosts) -> Result<[IpAddr; 2]> {
     let (a, b) = (&hosts.lab.a, &hosts.lab.b);
     let inner: [IpAddr; 2] = ["172.30.3.1".parse()?, "172.30.3.2".parse()?];

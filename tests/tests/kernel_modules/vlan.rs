@@ -1,5 +1,5 @@
-//! A host whose uplink is a VLAN: its interface of the VLAN is attached, or the one below it, where
-//! packets have a tag.
+//! A host whose uplink is a VLAN. The tests attach the VLAN's interface, or the interface below it,
+//! where packets have a tag.
 
 use anyhow::{Context, Result};
 use testkit::capture::Capture;
@@ -16,7 +16,7 @@ const MEGABYTE: u64 = 1 << 20;
 const VLAN: &str = "eth0.100";
 const ROUTER_VLAN: &str = "eth-a.100";
 
-/// The writer of the tag of A's frames: with offload the frame has none yet when the programs see it.
+/// The writer of the tag in A's frames. With offload, a frame has no tag yet when the programs see it.
 #[derive(Clone, Copy)]
 enum Tag {
     Offloaded,
@@ -90,8 +90,8 @@ fn the_interface_below_a_vlan_is_attached_and_the_tag_is_in_the_frame() -> Resul
     the_interface_below_is_attached(Tag::InTheFrame, "100")
 }
 
-/// The interface below has no address and no route: the operator says who the host is, and brings
-/// both.
+/// The interface below has no address and no route: the operator names the host, and adds the
+/// address and the route.
 fn the_interface_below_is_attached(tag: Tag, vlan: &str) -> Result<()> {
     let hosts = uplink_in_a_vlan(tag)?;
     let a = &hosts.lab.a;

@@ -54,7 +54,7 @@ pub const fn public(last: u8) -> Octets {
     [192, 0, 2, last]
 }
 
-/// The members that a host and its peers are, by one file.
+/// The membership of a host and its peers in one file.
 pub fn membership(file: &[u8], own: usize) -> Membership {
     let member = |(host, last): (usize, &u8)| {
         let [private, public] = [private(host), public(*last)].map(IpAddr::from);
@@ -74,7 +74,7 @@ pub fn membership(file: &[u8], own: usize) -> Membership {
 pub struct Host {
     /// Its number.
     pub own: usize,
-    /// The index of the file that it goes by.
+    /// The index of the file that the host follows.
     pub file: usize,
     /// The last parts of the public addresses that its interface has.
     pub held: Vec<u8>,
@@ -87,7 +87,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host that is attached by the first file.
+    /// A host attached with the first file.
     pub fn new(file: &[u8], own: usize) -> Self {
         let membership = membership(file, own);
         let peers = peer_tables::tables(&membership, &slots(&membership), 0).v4;
@@ -97,7 +97,8 @@ impl Host {
         Self { own, file: 0, held, identity, peers, local, previous_underlays, pending }
     }
 
-    /// Begins to go by a file: its own addresses count, and its peers' entries are to follow.
+    /// Begins to follow a file: the host's own addresses change at once, and the changes of its
+    /// peers' entries become pending.
     pub fn begin(&mut self, index: usize, file: &[u8], fault: Option<Fault>) {
         let membership = membership(file, self.own);
         if !self.held.contains(&file[self.own]) {
@@ -138,12 +139,13 @@ impl Host {
         self.previous_underlays = previous_underlays;
     }
 
-    /// The loader has changes to make.
+    /// True if the loader has changes to make.
     pub fn is_changing(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// The loader makes its next change, and at the end what the programs have left to it.
+    /// The loader makes its next change. After the last one, it also makes the changes that the
+    /// programs have left to it.
     pub fn step(&mut self) {
         if let Some(change) = self.pending.pop() {
             self.make(change);
@@ -153,7 +155,7 @@ impl Host {
         }
     }
 
-    /// The loader gives an end to what peers have shown to need no longer.
+    /// The loader sets an expiry on the former addresses that peers no longer need, as the peers have shown.
     pub fn note_shown(&mut self) {
         for change in shown(&self.peers, NOW, DRAIN) {
             self.make(change);
@@ -167,12 +169,12 @@ impl Host {
         }
     }
 
-    /// The former addresses that have an end are over.
+    /// The former addresses with an expiry expire.
     pub fn drain(&mut self) {
         self.peers.retain(|_, peer| peer.role != ROLE_FORMER || peer.expires_at == 0);
     }
 
-    /// The interface loses all addresses but that of the file, and the loader follows.
+    /// The interface loses all addresses except the file's, and the loader follows.
     pub fn lose_previous_underlays(&mut self, file: &[u8]) {
         self.held = vec![file[self.own]];
         self.follow(&membership(file, self.own), None);
@@ -181,8 +183,8 @@ impl Host {
         }
     }
 
-    /// The pairs of addresses of its peers, and the mark of the notice that goes between them: to those that are
-    /// awaited, and to those that may wait for this host.
+    /// The notices of this host, each with its pair of addresses and its mark: to awaited peers, and
+    /// to peers that may be waiting for this host.
     pub fn notices(&self) -> Vec<([Octets; 2], Mark)> {
         let tables = PeerTables { v4: self.peers.clone(), ..PeerTables::default() };
         let octets =
@@ -194,7 +196,7 @@ impl Host {
         of(To::Awaited, Mark::Asked).chain(of(To::Shown, Mark::Announced)).collect()
     }
 
-    /// Packets to each peer go between the addresses of this file, and former addresses are over.
+    /// True if packets to each peer go between the addresses of this file, and no former address is left.
     pub fn is_at_rest(&self, file: &[u8]) -> bool {
         let is_current = |peer: &Peer<Octets>| {
             peer.public == public(file[usize::from(peer.private[3])])
@@ -205,7 +207,7 @@ impl Host {
         self.peers.values().all(is_current)
     }
 
-    /// Everything that counts for what comes.
+    /// Everything that affects the host's future.
     pub fn key(&self) -> Vec<u8> {
         let mut key = vec![self.own as u8, self.file as u8, self.pending.len() as u8];
         key.extend(&self.held);
@@ -230,7 +232,7 @@ impl Host {
         key
     }
 
-    /// Has the programs handle a packet: nothing if they drop it. Its host's entries may change.
+    /// Runs the programs on a packet. Returns `None` if they drop it. The host's entries may change.
     pub fn handle(&mut self, direction: Direction, packet: &mut Frame) -> Option<Outcome> {
         let tables = HostTables {
             peers: self
@@ -259,7 +261,7 @@ fn slots(membership: &Membership) -> ByName {
     membership.peers.iter().map(|peer| (peer.name.clone(), of(&peer.name))).collect()
 }
 
-/// At a multiple of 8 bytes, as the kernel has it.
+/// Aligned to 8 bytes, as in the kernel.
 #[repr(align(8))]
 struct Place(UnsafeCell<Peer<Octets>>);
 
@@ -278,7 +280,7 @@ struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
     local: &'a LocalTables,
     has_moved: bool,
-    /// The entry that a notice asks for, and true if the peer sends so.
+    /// The entry that a notice asks for, and true if the peer sends between its addresses.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 
@@ -326,7 +328,7 @@ impl Tables<Words<1>> for &HostTables<'_> {
     }
 
     fn has_drained(&self, _: &PeerEntry<'_, Words<1>>) -> bool {
-        // The search takes away what has.
+        // The search itself removes drained entries.
         false
     }
 

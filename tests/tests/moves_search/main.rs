@@ -1,9 +1,10 @@
-//! Hosts that move, searched in full: whatever the order in which a file reaches them and packets and notices
-//! arrive, no packet is lost or goes to another host.
+//! A full search over hosts that move. In every order of files, packets and notices, no packet is
+//! lost or reaches another host.
 //!
-//! The programs' decisions run over the loader's plans. The search takes two things for granted: no notice is on its
-//! way for longer than its sender goes by one file, and no packet for longer than the drain takes. One packet is on its
-//! way, since packets change nothing; up to four notices are between two hosts, and up to two between three.
+//! The programs' decisions run over the loader's plans. The search assumes that a notice arrives or
+//! is lost while its sender still follows the same file, and that a packet arrives within the drain.
+//! At most one packet is in flight, since packets change nothing. At most four notices are in flight
+//! between two hosts, and at most two between three.
 
 mod host;
 mod packet;
@@ -12,7 +13,7 @@ mod search;
 use host::Fault;
 use search::{Found, Scenario, Steps};
 
-/// For each file, the public address of each host: its last part.
+/// A scenario. `files` has, for each file, the last byte of each host's public address.
 fn scenario<const H: usize>(files: &[[u8; H]], steps: Steps) -> Scenario {
     let files = files.iter().map(|file| file.to_vec()).collect();
     Scenario { files, steps, fault: None, notices: if H == 2 { 4 } else { 2 } }
@@ -64,7 +65,7 @@ fn two_of_three_hosts_move_twice() {
     require_none_bad("two of three, twice", &scenario(&files, Steps::AtOnce));
 }
 
-/// A fault in the plans that the search is to find.
+/// Requires that the search finds this fault in the plans.
 fn require_found(fault: Fault) {
     let scenario = scenario(&[[1, 2], [11, 12]], Steps::AtOnce);
     let Found { states, bad } = search::search(&Scenario { fault: Some(fault), ..scenario });

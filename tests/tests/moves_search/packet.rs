@@ -13,7 +13,7 @@ const UDP: u8 = 17;
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST: u8 = 8;
 
-/// A packet from its IPv4 header on. Its checksums are not looked at.
+/// A packet from its IPv4 header on. Nothing checks its checksums.
 #[derive(Clone, Debug)]
 pub struct Frame(pub Vec<u8>);
 
@@ -31,7 +31,7 @@ impl Frame {
         Self::new(UDP, route, &[0x13, 0x89, 0x13, 0x8a, 0, 12, 0, 0, 1, 2, 3, 4])
     }
 
-    /// A move notice: a request, or what a kernel answers.
+    /// A move notice: a request, or the kernel's answer.
     pub fn notice(is_request: bool, route: [Octets; 2], mark: Mark) -> Self {
         let message_type = if is_request { ECHO_REQUEST } else { ECHO_REPLY };
         let message = [&[message_type, 0, 0, 0, 0, 0, 0, 1][..], &payload(mark)].concat();

@@ -8,25 +8,25 @@ use tunnel_common::outcome::{Direction, Outcome};
 use crate::host::{Fault, Host, private};
 use crate::packet::{Frame, Octets};
 
-/// The way in which a host takes a file.
+/// The way in which a host applies a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     /// All entries change at once.
     AtOnce,
-    /// One by one, and packets arrive in between.
+    /// Entries change one by one, and packets arrive in between.
     OneByOne,
 }
 
 /// The input of a search.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// One after the other: for each host, the last part of its public address.
+    /// The files in their order. Each has the last byte of every host's public address.
     pub files: Vec<Vec<u8>>,
-    /// The pace at which they are followed.
+    /// The way in which hosts apply the files.
     pub steps: Steps,
     /// The fault of the loader, if it has one.
     pub fault: Option<Fault>,
-    /// So many notices are on their way at most.
+    /// The most notices in flight.
     pub notices: usize,
 }
 
@@ -35,14 +35,14 @@ pub struct Scenario {
 pub struct Found {
     /// The states that can be reached.
     pub states: u64,
-    /// The faults of some of them, in words.
+    /// The faults of some reachable states, in words.
     pub bad: Vec<String>,
 }
 
-/// A host's state, by its number among all that were met.
+/// The number of a host's state among all states met.
 type Id = u32;
 
-/// A notice on its way: a request, or the answer to it.
+/// A notice in flight: a request, or the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Notice {
     /// The host that has asked.
@@ -52,7 +52,7 @@ struct Notice {
     mark: u8,
 }
 
-/// A packet of data on its way.
+/// A packet of data in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Data {
     from: u8,
@@ -60,16 +60,16 @@ struct Data {
     route: [Octets; 2],
 }
 
-/// All hosts, and what is on its way.
+/// All hosts, and the notices and data in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     hosts: Vec<Id>,
-    /// Sorted: one at most from each host to each address.
+    /// Sorted. Each host has at most one notice to each address.
     notices: Vec<Notice>,
     data: Option<Data>,
 }
 
-/// The state of a host behind a packet; and the packet, unless it was dropped.
+/// The host's state after a packet, and the packet unless the host dropped it.
 type Handled = (Id, Option<(IsRewritten, Frame)>);
 
 struct Search<'a> {
@@ -78,19 +78,19 @@ struct Search<'a> {
     numbers: HashMap<Vec<u8>, Id>,
     seen: HashSet<State>,
     queue: VecDeque<State>,
-    /// The state of each host behind each packet, and the packet behind the host.
+    /// The results so far, by the host's state, the direction and the packet.
     handled: HashMap<(Id, Leaves, Vec<u8>), Handled>,
     /// True where hosts in these states come to rest if no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
 }
 
-/// True if a packet leaves: a direction that can be a key.
+/// True if a packet leaves. It stands for the direction in a key.
 type Leaves = bool;
 /// True if a packet was rewritten.
 type IsRewritten = bool;
 
-/// Searches in full.
+/// Searches all reachable states.
 pub fn search(scenario: &Scenario) -> Found {
     let mut search = Search {
         scenario,
@@ -136,7 +136,7 @@ impl Search<'_> {
         &self.hosts[id as usize]
     }
 
-    /// The state in which the host of this index has changed.
+    /// The state after a change of the host with this index.
     fn with(&mut self, state: &State, index: usize, change: impl FnOnce(&mut Host)) -> State {
         let mut host = self.host(state.hosts[index]).clone();
         change(&mut host);
@@ -180,7 +180,7 @@ impl Search<'_> {
         self.bad.push(format!("{what}: {state:?} {hosts:#?}"));
     }
 
-    /// The data that is on its way arrives if it arrives now.
+    /// Checks that the data in flight arrives if it arrives now.
     fn check(&mut self, state: &State) {
         let Some(Data { from, to, route }) = state.data else { return };
         let to = usize::from(to);
@@ -197,8 +197,8 @@ impl Search<'_> {
         }
     }
 
-    /// A file reaches a host, or the loader there makes its next change. No notice is on its way for longer than its
-    /// sender goes by one file.
+    /// A file reaches a host, or the loader there makes its next change. A new file ends the host's
+    /// notices in flight: no notice outlasts its sender's file.
     fn files_arrive(&mut self, state: &State) {
         let (fault, steps) = (self.scenario.fault, self.scenario.steps);
         for index in 0..state.hosts.len() {
@@ -255,7 +255,7 @@ impl Search<'_> {
         }
     }
 
-    /// A notice of a host at rest changes something where its peer waits for it.
+    /// True if the notice of a host at rest can change something: it asks, or its peer waits for it.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -264,7 +264,7 @@ impl Search<'_> {
         mark == Mark::Asked || state.hosts.iter().any(waits)
     }
 
-    /// The state behind the arrival of a notice, which is not in `state` any more.
+    /// The state after the arrival of a notice. `state` no longer contains the notice.
     fn notice_arrives(&mut self, state: &State, notice: Notice) -> State {
         let [source, destination] = notice.route;
         let Some(to) = self.holder(state, destination) else { return state.clone() };
@@ -273,10 +273,10 @@ impl Search<'_> {
         let mut next = state.clone();
         next.hosts[to] = id;
         match passed {
-            // The programs would not hold what they answer.
+            // The programs drop the notice, so the kernel answers nothing.
             None => {}
             Some((false, packet)) if notice.is_request => {
-                // The kernel echoes it.
+                // The kernel echoes the notice.
                 let mark = packet.mark();
                 let route = [destination, source];
                 let reply = Frame::notice(false, route, mark);
@@ -297,7 +297,7 @@ impl Search<'_> {
         next
     }
 
-    /// A host sends a packet to another: it is on its way.
+    /// A host sends a packet to another host, and the packet is in flight.
     fn data_leaves(&mut self, state: &State) {
         for from in 0..state.hosts.len() {
             for to in (0..state.hosts.len()).filter(|to| *to != from) {
@@ -318,8 +318,8 @@ impl Search<'_> {
         }
     }
 
-    /// The drain is over on one host; a loader gives ends; the operator takes former addresses away once all have
-    /// come to rest.
+    /// The drain ends on one host, or a loader sets expiries. Once all hosts are at rest, the
+    /// operator removes former addresses.
     fn time_goes(&mut self, state: &State) {
         for index in 0..state.hosts.len() {
             let host = self.host(state.hosts[index]);
@@ -343,7 +343,7 @@ impl Search<'_> {
         }
     }
 
-    /// Hosts that all go by the last file come to rest, once no notice is lost.
+    /// Checks that hosts on the last file come to rest once no notice is lost.
     fn check_rest(&mut self, state: &State) {
         let last = self.scenario.files.len() - 1;
         let is_last = |id: &Id| self.host(*id).file == last && !self.host(*id).is_changing();
@@ -379,7 +379,7 @@ impl Search<'_> {
 
 const MARKS: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Announced];
 
-/// The place in [`MARKS`].
+/// The mark's index in [`MARKS`].
 fn number(mark: Mark) -> u8 {
     MARKS.iter().position(|known| *known == mark).unwrap_or(0) as u8
 }

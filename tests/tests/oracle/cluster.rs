@@ -1,5 +1,5 @@
-//! The addresses of all, as the loader tells the programs: the model decides from them, and the maps
-//! are filled with.
+//! The addresses of this host and its peers, as the loader gives them to the programs. The model
+//! decides from them, and the test fills the maps with them.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use std::net::IpAddr;
 pub struct Range {
     /// The first address.
     pub first: IpAddr,
-    /// The bits that all have in common.
+    /// The number of leading bits that all addresses share.
     pub length: u8,
 }
 
 impl Range {
-    /// From its text, with or without a length.
+    /// Parses a range, with or without a length.
     pub fn of(text: &str) -> Self {
         let (first, length) = match text.split_once('/') {
             Some((first, length)) => (first, Some(length.parse().expect("a length"))),
@@ -23,29 +23,29 @@ impl Range {
         Self { first, length: length.unwrap_or(width(first)) }
     }
 
-    /// True if it is one address.
+    /// True if the range is one address.
     pub fn is_single(self) -> bool {
         self.length == width(self.first)
     }
 
-    /// True if `address` is one of them.
+    /// True if `address` is in the range.
     pub fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4()
             && bits(address) & !self.host_bits() == bits(self.first)
     }
 
-    /// The address that has the place in this range that `address` has in another of its length.
+    /// The address at the same place in this range as `address` in another range of this length.
     pub fn at_place_of(self, address: IpAddr) -> IpAddr {
         from_bits(bits(self.first) | bits(address) & self.host_bits(), self.first)
     }
 
-    /// The bits that tell its addresses apart.
+    /// The mask of the bits that tell the range's addresses apart.
     fn host_bits(self) -> u128 {
         1_u128.checked_shl(u32::from(width(self.first) - self.length)).unwrap_or(0).wrapping_sub(1)
     }
 }
 
-/// Bits of an address.
+/// The number of bits of an address.
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -57,7 +57,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The address of the same family as `like`.
+/// The address with these bits, in the family of `like`.
 fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => IpAddr::from((bits as u32).to_be_bytes()),
@@ -65,51 +65,52 @@ fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
     }
 }
 
-/// The ranges of one member that this host is, in one family.
+/// This host's ranges as one member, in one family.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
     /// Its private addresses.
     pub private: Range,
-    /// Its underlay addresses, as many.
+    /// Its underlay addresses, as many as the private ones.
     pub underlay: Range,
-    /// The addresses that it had before it moved, and still has.
+    /// Its underlay addresses from before it moved, if it still has them.
     pub former: Option<Range>,
 }
 
 impl Own {
-    /// Its underlay addresses of now and before.
+    /// Its current and former underlay addresses.
     fn underlay_ranges(&self) -> impl Iterator<Item = Range> {
         [self.underlay].into_iter().chain(self.former)
     }
 }
 
-/// A peer in one family. A member with both families is two of them, with the same slot.
+/// A peer in one family. A member with both families is two peers, with the same slot.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The index of its counters.
     pub slot: u32,
     /// Its private addresses.
     pub private: Range,
-    /// Its public addresses, as many.
+    /// Its public addresses, as many as the private ones.
     pub public: Range,
-    /// Where it was before it moved, if packets may still come from there, and until when, in seconds
-    /// since the machine started; 0 for ever.
+    /// Its public addresses from before it moved, if packets may still come from there, and their
+    /// expiry in seconds since the machine started; 0 for no expiry.
     pub former: Option<(Range, u32)>,
-    /// It may not know this host's underlay address of now. A single peer of a single host is awaited instead.
+    /// True if it may not know this host's current underlay address. A single peer of a single host
+    /// is awaited instead.
     pub is_unaware: bool,
-    /// It has yet to show that it holds its public address and this host's underlay address of now: until then, packets
-    /// to it go between these.
+    /// The addresses for packets to an awaited peer, until it shows that it holds its public address
+    /// and this host's current underlay address.
     pub awaited: Option<Pair>,
     /// True if packets from its private address are let through.
     pub is_direct: bool,
-    /// Until when, in seconds since the machine started, it may not be attached; 0 for long since.
+    /// The end of its grace period, in seconds since the machine started; 0 for long over.
     pub grace_until: u32,
     /// Its own bypass rules: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
 }
 
 impl Peer {
-    /// An ordinary one.
+    /// A peer without anything special.
     pub fn new(slot: u32, private: &str, public: &str) -> Self {
         Self {
             slot,
@@ -128,36 +129,36 @@ impl Peer {
 /// The addresses between which packets to a single peer go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// This host's underlay address. A gateway's peers have none: it has many itself.
+    /// This host's underlay address. A gateway's peers have none, since a gateway has many.
     pub underlay: Option<IpAddr>,
-    /// Where the peer is reached.
+    /// The address that reaches the peer.
     pub public: IpAddr,
 }
 
 /// The role of an address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Its identity.
+    /// The peer's identity.
     Private,
-    /// Where it is reached.
+    /// The address that reaches the peer.
     Public,
-    /// Where it was before it moved.
+    /// The peer's address from before it moved.
     Former,
 }
 
-/// The facts under one range of a peer's.
+/// The entry of one of a peer's ranges.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// Whose.
+    /// The peer that has the range.
     pub peer: &'a Peer,
-    /// The one of its ranges that is meant.
+    /// The role of the range.
     pub role: Role,
-    /// The range: what the entry's marks are kept under.
+    /// The range, and the key of the entry's marks.
     pub range: Range,
 }
 
 impl Entry<'_> {
-    /// True if packets from there are no longer accepted.
+    /// True if this host no longer accepts packets from this range.
     pub fn has_drained(&self, now: u32) -> bool {
         match self.peer.former {
             Some((_, until)) => self.role == Role::Former && until != 0 && now >= until,
@@ -166,7 +167,7 @@ impl Entry<'_> {
     }
 }
 
-/// The beginning of frames.
+/// The link header of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// 14 bytes, and VLAN tags.
@@ -178,37 +179,37 @@ pub enum Link {
 /// A host and its peers.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// For reports.
+    /// The name in reports.
     pub name: &'static str,
     /// The link that the programs are on.
     pub link: Link,
-    /// One in each family, unless it is a gateway.
+    /// This host's ranges: one for each family, or several on a gateway.
     pub local: Vec<Own>,
     /// True if the programs look for this host's ranges in maps of their own.
     pub is_gateway: bool,
-    /// All others.
+    /// All peers.
     pub peers: Vec<Peer>,
-    /// The programs handle tagged frames, too.
+    /// True if the programs handle tagged frames, too.
     pub handles_tags: bool,
     /// Bypass rules for all peers: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
 }
 
 impl Cluster {
-    /// The private addresses that no packet from outside has. A gateway looks for its own in maps.
+    /// The private addresses that no packet from outside may have. A gateway looks up its own addresses in maps.
     pub fn guarded(&self) -> impl Iterator<Item = IpAddr> {
         let own = self.local.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
         own.map(|own| own.private.first)
     }
 
-    /// `address` is a private one of this host, or of those behind a gateway.
+    /// True if `address` is a private address of this host, or of a host behind this gateway.
     pub fn is_private(&self, address: IpAddr) -> bool {
         let of_underlay = |own: &Own| own.underlay_ranges().any(|range| range.contains(address));
         self.narrowest(address)
             .is_some_and(|own| own.private.contains(address) && !of_underlay(own))
     }
 
-    /// All entries.
+    /// The entries of all peers.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.peers.iter().flat_map(|peer| {
             let private = [Entry { peer, role: Role::Private, range: peer.private }];
@@ -218,30 +219,29 @@ impl Cluster {
         })
     }
 
-    /// The entry that `address` has: the narrowest range wins.
+    /// The entry of `address`: the narrowest range wins.
     pub fn entry(&self, address: IpAddr) -> Option<Entry<'_>> {
         self.entries()
             .filter(|entry| entry.range.contains(address))
             .max_by_key(|entry| entry.range.length)
     }
 
-    /// The underlay address of `private`, if that is one of this host's private addresses: of now, or
-    /// from before it moved, if there is one.
+    /// The underlay address of `private`, if this host has that private address. It is the current
+    /// one if `of_now`, and otherwise the former one, if there is one.
     pub fn underlay_of(&self, private: IpAddr, of_now: bool) -> Option<IpAddr> {
         let own = self.narrowest(private)?;
         let underlay = own.former.filter(|_| !of_now).unwrap_or(own.underlay);
         own.private.contains(private).then(|| underlay.at_place_of(private))
     }
 
-    /// The private address of `underlay`, if that is one of this host's underlay addresses, of now or
-    /// from before it moved.
+    /// The private address of `underlay`, if that is a current or former underlay address of this host.
     pub fn private_of(&self, underlay: IpAddr) -> Option<IpAddr> {
         let own = self.narrowest(underlay)?;
         let is_own = own.underlay_ranges().any(|range| range.contains(underlay));
         is_own.then(|| own.private.at_place_of(underlay))
     }
 
-    /// True if `underlay` is one of this host's underlay addresses of now.
+    /// True if `underlay` is one of this host's current underlay addresses.
     pub fn is_current(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
@@ -251,7 +251,7 @@ impl Cluster {
         self.narrowest(underlay).is_some_and(|own| own.former.is_some())
     }
 
-    /// True if this host has underlay addresses from before it moved.
+    /// True if this host has former underlay addresses.
     pub fn has_moved(&self) -> bool {
         self.local.iter().any(|own| own.former.is_some())
     }
@@ -269,7 +269,7 @@ impl Cluster {
         Pair { underlay: own.map(|own| own.underlay.first), public }
     }
 
-    /// Whose narrowest range, private or underlay, holds `address`.
+    /// This host's narrowest member that holds `address` in a private or underlay range.
     fn narrowest(&self, address: IpAddr) -> Option<&Own> {
         let of_self = |own: &&Own| {
             let mut ranges = own.underlay_ranges().chain([own.private]);
@@ -278,12 +278,12 @@ impl Cluster {
         self.local.iter().filter(of_self).max_by_key(|own| own.private.length)
     }
 
-    /// The public address of `private`, which is the peer's; nothing if another member has it.
+    /// The public address of the peer's address `private`; `None` if another member has that public address.
     pub fn public_of(&self, peer: &Peer, private: IpAddr) -> Option<IpAddr> {
         self.translated(peer, peer.public, private, Role::Public)
     }
 
-    /// The private address of the peer's address `public`; nothing if another member has it.
+    /// The private address of the peer's address `public`; `None` if another member has that private address.
     pub fn private_of_peer(&self, peer: &Peer, public: IpAddr) -> Option<IpAddr> {
         self.translated(peer, peer.private, public, Role::Private)
     }
@@ -294,7 +294,7 @@ impl Cluster {
         (owner.peer.slot == peer.slot && owner.role == role).then_some(translated)
     }
 
-    /// True if there are rules to ask for this peer.
+    /// True if this peer has bypass rules to check.
     pub fn has_bypass(&self, peer: &Peer) -> bool {
         !self.bypass.is_empty() || !peer.bypass.is_empty()
     }

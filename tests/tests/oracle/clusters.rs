@@ -1,4 +1,4 @@
-//! The clusters that the programs and the model are compared in.
+//! The clusters in which the test compares the programs and the model.
 
 use crate::cluster::{Cluster, Link, Own, Pair, Peer, Range};
 
@@ -28,27 +28,27 @@ fn own(private: &str, underlay: &str) -> Own {
     Own { private: Range::of(private), underlay: Range::of(underlay), former: None }
 }
 
-/// One that was elsewhere before.
+/// A member of this host with a former underlay address.
 fn moved_own(private: &str, underlay: &str, former: &str) -> Own {
     Own { former: Some(Range::of(former)), ..own(private, underlay) }
 }
 
-/// Where a peer was, and is still heard from.
+/// A peer's former range, from which this host still accepts packets.
 fn draining(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), u32::MAX))
 }
 
-/// Where a peer was, and is heard from until it has shown where it is.
+/// A peer's former range, from which this host accepts packets until the peer has shown its new address.
 fn lasting(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), 0))
 }
 
-/// Where a peer was, and is no longer heard from.
+/// A peer's former range, from which this host no longer accepts packets.
 fn drained(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), 1))
 }
 
-/// Where packets go until the peer has shown where it is.
+/// The addresses for packets until the peer has shown its new address.
 fn between(underlay: &str, public: &str) -> Option<Pair> {
     Some(Pair { underlay: Some(Range::of(underlay).first), public: Range::of(public).first })
 }
@@ -77,8 +77,8 @@ fn addresses() -> Cluster {
     Cluster { handles_tags: false, ..cluster("addresses", three_hosts()) }
 }
 
-/// Prefixes in prefixes, and single addresses in those: some hosts are shadowed in one direction or
-/// the other.
+/// Prefixes within prefixes, and single addresses within these. Some hosts are shadowed in one
+/// direction or the other.
 fn nested() -> Vec<Peer> {
     vec![
         Peer::new(1, "10.1.0.0/16", "198.18.0.0/16"),
@@ -98,7 +98,7 @@ fn prefixes() -> Cluster {
     cluster("prefixes", nested())
 }
 
-/// A gateway for two hosts, a network, and one that has its public address for itself.
+/// A gateway for two hosts, a network, and a host whose private and underlay addresses are the same.
 fn gateway() -> Cluster {
     let local = vec![
         own("10.0.0.1", "198.51.100.1"),
@@ -118,7 +118,7 @@ fn gateway() -> Cluster {
     Cluster { local, is_gateway: true, ..cluster("gateway", peers) }
 }
 
-/// Rules for all and rules for one.
+/// Bypass rules for all peers, and rules for single peers.
 fn bypass() -> Cluster {
     let mut peers = three_hosts();
     peers[2].bypass = vec![(DCCP, 24007), (TCP, 50001)];
@@ -127,7 +127,7 @@ fn bypass() -> Cluster {
     Cluster { bypass, ..cluster("bypass", peers) }
 }
 
-/// Hosts that are switched one at a time, that moved, and that are not attached yet.
+/// Peers that are direct, that have moved, or that may not be attached yet.
 fn moving() -> Cluster {
     let mut peers = three_hosts();
     peers.push(Peer::new(4, "10.0.0.5", "203.0.113.5"));
@@ -166,7 +166,7 @@ fn moved() -> Cluster {
     Cluster { local, ..cluster("moved", peers) }
 }
 
-/// So have some of the hosts behind this one.
+/// Some of the hosts behind this gateway have moved.
 fn moved_gateway() -> Cluster {
     let local = vec![
         moved_own("10.0.0.1", "198.51.100.1", "192.0.2.1"),
@@ -185,7 +185,7 @@ fn moved_gateway() -> Cluster {
     Cluster { local, is_gateway: true, ..cluster("moved gateway", peers) }
 }
 
-/// Behind a 1:1 NAT, and one family only.
+/// A host behind a 1:1 NAT, with one family only.
 fn nat() -> Cluster {
     let local = vec![own("10.0.0.1", "172.31.0.5")];
     let peers =
@@ -193,14 +193,14 @@ fn nat() -> Cluster {
     Cluster { local, ..cluster("nat", peers) }
 }
 
-/// The longer link header.
+/// A host on the link with the longer header.
 fn infiniband() -> Cluster {
     let mut peers = three_hosts();
     peers.push(Peer::new(4, "10.1.0.0/16", "198.18.0.0/16"));
     Cluster { link: Link::InfiniBand, ..cluster("infiniband", peers) }
 }
 
-/// All that one host can have.
+/// A host with many features at once.
 fn all_at_once() -> Cluster {
     let mut peers = nested();
     peers[0].is_direct = true;

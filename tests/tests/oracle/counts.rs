@@ -21,7 +21,7 @@ pub enum Counter {
 pub struct Counts(pub BTreeMap<String, Count>);
 
 impl Counts {
-    /// Adds to one of them.
+    /// Adds to one counter.
     pub fn add(&mut self, counter: Counter, count: Count) {
         if count == Count::default() {
             return;
@@ -40,7 +40,7 @@ impl Counts {
         }
     }
 
-    /// Adds up two.
+    /// The sum of two sets of counts.
     pub fn plus(&self, other: &Self) -> Self {
         let mut sum = self.clone();
         for (name, count) in &other.0 {

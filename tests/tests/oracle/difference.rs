@@ -5,12 +5,12 @@ use std::fmt;
 use testkit::packet::hex;
 use tunnel_common::outcome::Verdict;
 
-/// The difference.
+/// The difference between a program's work and the prediction.
 #[derive(Clone, Debug)]
 pub struct Difference(String);
 
 impl Difference {
-    /// From its words.
+    /// A difference in these words.
     pub fn new(words: String) -> Self {
         Self(words)
     }
@@ -22,7 +22,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares verdict and frame. At the offsets `doubtful`, 0x0000 and 0xffff are the same checksum.
+/// Compares verdict and frame. At the offsets in `doubtful`, 0x0000 and 0xffff are the same checksum.
 pub fn find(
     verdict: Option<Verdict>,
     expected_verdict: Verdict,

@@ -1,4 +1,4 @@
-//! One episode: a host from its start on, programs and model side by side.
+//! One episode: the programs and the model side by side, from a host's start on.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,18 +18,18 @@ use crate::steps::{Episode, STEPS, Step};
 use crate::tally::Tally;
 use testkit::test_run::Type;
 
-/// Steps after which counters and memory are compared.
+/// The number of steps between two comparisons of counters and memory.
 const BLOCK: u64 = 250;
 
 /// The programs of a host and of the other side.
 pub struct Hosts<'a> {
     /// The host and its peers.
     pub cluster: &'a Cluster,
-    /// Its programs.
+    /// The host's programs.
     pub programs: &'a mut Programs,
-    /// [`round_trip::other_side`] of it.
+    /// The [`round_trip::other_side`] of the cluster.
     pub other_cluster: &'a Cluster,
-    /// Its programs.
+    /// The other side's programs.
     pub other_programs: &'a mut Programs,
     /// Seconds since the machine started.
     pub now: u32,
@@ -43,8 +43,8 @@ pub enum Fault {
     Block(u64, Difference),
 }
 
-/// An episode that takes longer is run again if something differs: what is remembered shortest, for
-/// half a minute, may have been forgotten.
+/// A longer episode runs again after a difference: the programs may have forgotten the entries with
+/// the shortest lifetime, half a minute.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Runs an episode up to the first difference. Where counters or memory differ, the episode is run
@@ -126,7 +126,7 @@ fn run_step(
     Ok(back.map(|difference| Difference::new(format!("  on the way back:\n{difference}"))))
 }
 
-/// Compares what was counted and what is remembered.
+/// Compares counters and memory.
 fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Option<Difference>> {
     let mut words = String::new();
     let (counts, before) = hosts.programs.counts()?;
@@ -164,7 +164,7 @@ fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Opt
 }
 
 impl Fault {
-    /// For people.
+    /// The fault in words.
     pub fn report(&self) -> String {
         match self {
             Self::Block(end, difference) => {

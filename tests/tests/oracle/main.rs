@@ -1,7 +1,7 @@
 //! A model of the packet table, and random packets through it and the programs. Needs root.
 //!
-//! Verdict, frame, counters and what is remembered are compared, and what was rewritten has to come
-//! back as it was from the programs of the other side.
+//! The test compares verdict, frame, counters and memory. A rewritten frame must come back unchanged
+//! from the programs of the other side.
 //!
 //! - `ORACLE_PACKETS`: frames for each program; some thousands, if unset.
 //! - `ORACLE_SEED`: the seed of an earlier run. Every run prints its own.
@@ -37,7 +37,7 @@ use tally::{NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
 /// Frames for each program in an ordinary run.
 const PACKETS: u64 = 30_000;
 
-/// Frames for each program after which none of them lacks anything but by a fault.
+/// Frames for each program that are enough for every outcome in each program, unless there is a fault.
 const LONG: u64 = 300_000;
 
 #[test]
@@ -81,7 +81,7 @@ struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// The index of the first episode to run in `cluster`, if any is.
+    /// The index of the first episode to run in `cluster`, if there is one.
     fn first_episode(&self, cluster: &Cluster) -> Result<Option<u64>> {
         let Some(only) = self.only else { return Ok(Some(0)) };
         let asked =
@@ -91,7 +91,7 @@ impl Share<'_> {
     }
 }
 
-/// Runs the episodes in `cluster` up to the first that differs: the report on that.
+/// Runs the episodes in `cluster` up to the first difference, and returns the report on it.
 fn run_cluster(
     cluster: &Cluster,
     share: Share,
@@ -140,7 +140,7 @@ fn run_cluster(
     Ok(None)
 }
 
-/// Everything that can become of a packet has become of some; in a long run, in each program.
+/// Requires that every outcome has occurred; in a long run, in each program.
 fn assert_wide(tally: &Tally, packets: u64) {
     for program in Program::ALL {
         let frames = tally.frames(program);
@@ -162,7 +162,7 @@ fn assert_wide(tally: &Tally, packets: u64) {
 /// True if packets that go this way can be counted for `reason`.
 fn concerns(reason: Reason, direction: Direction) -> bool {
     match reason {
-        // They take a kernel that refuses, other sockets, and other processors.
+        // These reasons need a kernel that refuses a write, other sockets, or other processors.
         Reason::WriteFailed | Reason::PortConflict | Reason::Contended => false,
         Reason::ForeignSource => direction == Direction::Egress,
         Reason::ForeignDestination

@@ -20,7 +20,7 @@ use crate::model::Memory;
 use crate::tables;
 use testkit::test_run::{self, Ran, Type, Way};
 
-/// Slots that clusters have at most.
+/// The most slots of a cluster.
 const SLOTS: u32 = 16;
 
 /// The type of a program.
@@ -39,7 +39,7 @@ pub fn direction(program: Program) -> Direction {
     }
 }
 
-/// The verdict that a number is that a program returned.
+/// The verdict of a program's return value.
 pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
     match (type_of(program), returned.cast_signed()) {
         // TC_ACT_UNSPEC and TC_ACT_SHOT.
@@ -50,16 +50,16 @@ pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
     }
 }
 
-/// The programs as one host has them.
+/// The programs of one host.
 pub struct Programs {
     ebpf: Ebpf,
     settings: Settings,
-    /// The counts when the cluster was set.
+    /// The counts at the last start.
     counted: Counts,
 }
 
 impl Programs {
-    /// Loads those that a host with these settings has.
+    /// Loads the programs with these settings.
     pub fn load(settings: Settings) -> Result<Self> {
         let object = match env::var_os("ORACLE_OBJECT") {
             Some(path) => fs::read(&path).with_context(|| format!("cannot read {path:?}"))?,
@@ -86,19 +86,19 @@ impl Programs {
         Ok(Self { ebpf, settings, counted: Counts::default() })
     }
 
-    /// True if that at XDP is among them: it is for Ethernet alone.
+    /// True if the XDP program is loaded: it is for Ethernet alone.
     pub fn has_xdp(&self) -> bool {
         self.settings.link_header_len == ETHERNET_HEADER_LEN
     }
 
-    /// Makes them those of a host that has not seen a packet.
+    /// Resets the programs to a host that has not seen a packet.
     pub fn start(&mut self, cluster: &Cluster) -> Result<()> {
         tables::fill(&mut self.ebpf, cluster)?;
         self.counted = tables::counts(&self.ebpf)?;
         Ok(())
     }
 
-    /// Runs one of them.
+    /// Runs one of the programs.
     pub fn run(&mut self, program: Program, frame: &[u8], way: Way) -> Result<Ran> {
         let name = program.name();
         let loaded = self.ebpf.program(name).with_context(|| format!("no program {name}"))?;
@@ -115,18 +115,18 @@ impl Programs {
         tables::memory(&self.ebpf, cluster)
     }
 
-    /// All that they have counted, and what of it was counted before the start.
+    /// All counts of the programs, and the counts from before the start.
     pub fn counts(&self) -> Result<(Counts, &Counts)> {
         Ok((tables::counts(&self.ebpf)?, &self.counted))
     }
 }
 
-/// The programs of many hosts: to load them takes longer than some thousand frames.
+/// Loaded programs of many hosts, for reuse: loading takes longer than some thousand frames.
 #[derive(Default)]
 pub struct Loaded(Vec<Programs>);
 
 impl Loaded {
-    /// The programs for `cluster`. They have to be given back.
+    /// The programs for `cluster`. The caller must give them back.
     pub fn take(&mut self, cluster: &Cluster) -> Result<Programs> {
         let settings = tables::settings(cluster);
         match self.0.iter().position(|programs| programs.settings == settings) {
@@ -135,7 +135,7 @@ impl Loaded {
         }
     }
 
-    /// For another cluster to take.
+    /// Gives programs back for another cluster.
     pub fn give_back(&mut self, programs: Programs) {
         self.0.push(programs);
     }
@@ -153,7 +153,7 @@ pub struct Abilities {
 }
 
 impl Abilities {
-    /// Finds out by running frames that concern nobody.
+    /// Finds the abilities by running frames that concern no peer.
     pub fn of(programs: &mut Programs) -> Result<Self> {
         let frame = [0; 64];
         let has_xdp = programs.has_xdp();

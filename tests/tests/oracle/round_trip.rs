@@ -1,5 +1,4 @@
-//! There and back: what one host rewrites, the programs of the hosts on the other side make again
-//! what it was.
+//! There and back: the programs on the other side restore a frame that one host has rewritten.
 
 use std::net::IpAddr;
 
@@ -16,7 +15,7 @@ use crate::programs::{self, Programs};
 use crate::steps::Step;
 use testkit::test_run::Way;
 
-/// All peers of a host in one, with that host as theirs: a gateway.
+/// All peers of a host as one gateway, with that host as its peer.
 pub fn other_side(cluster: &Cluster) -> Cluster {
     let local = cluster.peers.iter();
     let peers = cluster.local.iter().filter(|own| own.private != own.underlay).enumerate();
@@ -45,8 +44,8 @@ pub fn other_side(cluster: &Cluster) -> Cluster {
     }
 }
 
-/// Takes the frame that became of `step` back through the programs of the other side, if there is
-/// such a way: what differs then from the frame that it was.
+/// Takes the frame after `step` back through the programs of the other side. Returns the difference
+/// from the original frame. The way back must exist: see [`exists`].
 pub fn back(
     programs: &mut Programs,
     step: &Step,
@@ -54,7 +53,7 @@ pub fn back(
 ) -> Result<Option<Difference>> {
     let is_odd = step.packet.bytes.len() % 2 == 1;
     let program = match step.program {
-        // One half to each, but XDP knows of no segments.
+        // Half of the frames go to each ingress program, but XDP has no segments.
         Program::Egress if is_odd && step.way.segments == 0 && programs.has_xdp() => Program::Xdp,
         Program::Egress => Program::Ingress,
         Program::Ingress | Program::Xdp => Program::Egress,
@@ -73,20 +72,20 @@ pub fn back(
     ))
 }
 
-/// True if what became of `step` has a way back to what it was.
+/// True if the frame after `step` has a way back to the original frame.
 ///
-/// There is none
-/// - for what was not rewritten;
-/// - from or to a socket that is bound to the underlay address: on the wire, that looks like a
-///   packet of the private address;
-/// - for one of this host's members that has one address for both, which a peer can't;
-/// - from where the peer was before it moved: what is sent there goes to its new address; likewise to
-///   where this host was; and to where the peer was, while it is awaited;
-/// - for a ping that is a move notice but for its addresses: the other side takes it for one;
+/// There is no way back
+/// - for a frame that was not rewritten;
+/// - from or to a socket that is bound to the underlay address: on the wire, its packets look like
+///   packets of the private address;
+/// - for a member of this host with one address in both roles, which no peer can have;
+/// - from a peer's former address, since packets to it go to the new address; likewise to this
+///   host's former address, and to the former address of an awaited peer;
+/// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
 /// - for a datagram whose whole checksum looks like a partial one with the other addresses;
-/// - for errors from a router, who has but one address;
-/// - for errors about something else than the packet that came the other way between the same
-///   addresses, and about a packet on the bypass list.
+/// - for errors from a router, which has only one address;
+/// - for errors about another packet than the one that came the other way between the same
+///   addresses, and for errors about a packet on the bypass list.
 pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if !matches!(prediction.fate, Fate::Rewritten { .. }) {
         return false;
@@ -134,7 +133,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
         && !is_listed(cluster, frame, &quoted, entry.peer)
 }
 
-/// True if `public` is where its peer is, and not where it was before.
+/// True if `public` is its peer's current address, and not a former one.
 fn is_now_at(cluster: &Cluster, public: IpAddr) -> bool {
     cluster.entry(public).is_some_and(|entry| entry.role == Role::Public)
 }

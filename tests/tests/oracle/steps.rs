@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Link, Range};
 use crate::programs::{self, Abilities};
 use testkit::test_run::{Type, Way};
 
-/// Steps from a start to the next.
+/// The number of steps from one start to the next.
 pub const STEPS: u64 = 2_000;
 
 /// Bytes that a program always sees directly, if they are there: no driver splits an IP header.
@@ -28,7 +28,7 @@ pub struct Step {
     pub way: Way,
 }
 
-/// The steps of one episode: what a host sees from its start on.
+/// The steps of one episode: the frames that a host sees from its start on.
 pub struct Episode {
     seed: u64,
     programs: Vec<Program>,
@@ -38,7 +38,7 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// The one with this index of all that follow from `seed` in `cluster`.
+    /// The episode with this index in the sequence from `seed` in `cluster`.
     pub fn new(cluster: &Cluster, abilities: Abilities, seed: u64, index: u64) -> Self {
         let mut random = SplitMix::of(seed, index);
         let mut programs = vec![Program::Egress, Program::Ingress];
@@ -134,7 +134,7 @@ fn profile(cluster: &Cluster, direction: Direction, random: &mut SplitMix) -> Pr
     }
 }
 
-/// The addresses of one family in `cluster`; of prefixes, some.
+/// The addresses of one family in `cluster`, with some addresses of each prefix.
 fn pool<A: Copy>(
     cluster: &Cluster,
     random: &mut SplitMix,
@@ -176,7 +176,7 @@ fn pool<A: Copy>(
     Pool { local, peers, routers, strangers }
 }
 
-/// An address with the place of some host of `range`: often one that nested ranges have as well.
+/// An address at a random place in `range`, often at a place that nested ranges have, too.
 fn place(random: &mut SplitMix, range: Range) -> IpAddr {
     let last = match random.below(3) {
         0 => random.bits16(),

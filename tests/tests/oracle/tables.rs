@@ -1,4 +1,4 @@
-//! The maps: filled with a cluster, and read back.
+//! Fills the maps with a cluster, and reads them back.
 
 use std::net::IpAddr;
 
@@ -70,7 +70,7 @@ const V6: Names = Names {
     flows: maps::FLOWS_V6,
 };
 
-/// Fills the maps with `cluster`, and nothing else. Nothing is remembered then.
+/// Fills the maps with `cluster`, and nothing else. The programs' memory is empty afterwards.
 pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
     fill_family::<4>(ebpf, V4, cluster)?;
     fill_family::<16>(ebpf, V6, cluster)?;
@@ -192,7 +192,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     })
 }
 
-/// The tie between a peer's single addresses: IPv6's alone.
+/// The tie between a peer's single addresses. Only IPv6 has one.
 fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
     match (private.as_slice().try_into(), public.as_slice().try_into()) {
         (Ok(private), Ok(public)) => peers::tie(private, public)[..].try_into().expect("16 bytes"),
@@ -229,7 +229,7 @@ where
         let Some(address) = octets::<N>(entry.range.first) else { continue };
         let peer = match entry.range.is_single() {
             true => peers.get(&PeerKey { address }, 0)?,
-            // No longer prefix than the key's own is found.
+            // A lookup finds no prefix that is longer than the key's own.
             false => prefixes.get(&prefix_key(entry.range)?, 0)?,
         };
         let marks = Marks {
@@ -309,7 +309,7 @@ fn required<const N: usize>(address: IpAddr) -> Result<[u8; N]> {
     octets(address).context("an address of the other family")
 }
 
-/// The address as the maps hold it, if it is of that many bytes.
+/// The address as the maps hold it, if it has `N` bytes.
 fn octets<const N: usize>(address: IpAddr) -> Option<[u8; N]> {
     match address {
         IpAddr::V4(address) => address.octets().as_slice().try_into().ok(),

@@ -1,4 +1,4 @@
-//! The tally of what happened: a comparison says nothing of what did not.
+//! The tally of outcomes: a comparison says nothing about outcomes that did not occur.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,13 +7,13 @@ use tunnel_user::plan::attach_point::Program;
 
 use crate::model::{Fate, Prediction};
 
-/// The names of fates that are no reason.
+/// The names of fates without a reason.
 pub const NOT_OURS: &str = "not-ours";
 pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
-/// For each program, the frames by fate, and the number that went back.
+/// For each program, the frames by fate, and the number of frames that went back.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     fates: BTreeMap<Program, BTreeMap<&'static str, u64>>,
@@ -38,7 +38,7 @@ impl Tally {
         *self.ways_back.entry(program).or_default() += 1;
     }
 
-    /// Adds another one.
+    /// Adds another tally.
     pub fn add(&mut self, other: &Self) {
         for (program, fates) in &other.fates {
             for (name, count) in fates {
@@ -55,12 +55,12 @@ impl Tally {
         self.fates.get(&program).map_or(0, |fates| fates.values().sum())
     }
 
-    /// The number of them that had this fate.
+    /// The number of a program's frames with this fate.
     pub fn with_fate(&self, program: Program, name: &str) -> u64 {
         self.fates.get(&program).and_then(|fates| fates.get(name)).copied().unwrap_or(0)
     }
 
-    /// The number of them that went back.
+    /// The number of a program's frames that went back.
     pub fn ways_back(&self, program: Program) -> u64 {
         self.ways_back.get(&program).copied().unwrap_or(0)
     }

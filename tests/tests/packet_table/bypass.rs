@@ -1,4 +1,4 @@
-//! The bypass list: what is left alone on purpose.
+//! The bypass list: packets that are left alone on purpose.
 
 use testkit::packet::{
     Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite, dccp, sctp, tcp, udp, udplite,
@@ -19,17 +19,17 @@ const LISTED: u16 = 7_022;
 const OF_SRVB: u16 = 7_122;
 /// A port on srvc's list.
 const OF_SRVC: u16 = 7_222;
-/// A port on a list that is not asked.
+/// A port on a list that the programs never check.
 const UNASKED: u16 = 7_322;
-/// A port on none.
+/// A port on no list.
 const OTHER: u16 = 40_000;
 
 const fn rule(slot: u32, protocol: u8, port: u16) -> Rule {
     Rule { slot, protocol, port }
 }
 
-/// srva, with rules of the cluster and for both peers; the cluster's are not asked for a third one,
-/// srvc.
+/// srva, with rules for the cluster and for both peers. The programs do not check the cluster's
+/// rules for the third member, srvc.
 const AT_SRVA_WITH_RULES: Host = Host {
     settings: Settings { bypass: 1, prefixes_v4: 1, prefixes_v6: 1, ..ETHERNET },
     peers: &[
@@ -49,7 +49,7 @@ const AT_SRVA_WITH_RULES: Host = Host {
     ..AT_SRVA
 };
 
-/// The same without asking any, though there are some.
+/// srva with the same rules, but no peer for which the programs check them.
 const AT_SRVA_ASKING_NONE: Host = Host { peers: AT_SRVA.peers, ..AT_SRVA_WITH_RULES };
 
 /// The rows.
@@ -252,7 +252,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
                 .rewritten(&new(&tcp_last).to_frame(), 0),
         );
     }
-    // The other direction's datagrams are others.
+    // Datagrams of the other direction are separate.
     rows.push(
         out("a last fragment out, after a first one in", &last)
             .after(Direction::Ingress, &public_in(&first).to_frame())
@@ -265,7 +265,7 @@ fn errors<P: Packet>() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, packet) in [("there", udp::<P>(OTHER, LISTED)), ("here", udp(LISTED, OTHER))] {
         let about = unreachable::<P>("", packet, 8);
-        // At ingress, the quote stands for a packet that left as it was.
+        // At ingress, the quoted packet is one that left unchanged.
         rows.extend(errors_that_arrive(&format!("about a listed port {what}"), &about));
         let what = format!("an error about a listed port {what}");
         rows.push(

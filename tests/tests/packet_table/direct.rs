@@ -1,5 +1,4 @@
-//! A peer that is marked direct: plain packets are let through, and answered plainly while they
-//! come.
+//! A direct peer: its plain packets pass, and get plain answers as long as they come.
 
 use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
@@ -14,7 +13,7 @@ use crate::row::{Note, Row, private, public};
 pub fn rows() -> Vec<Row> {
     let mut rows = in_family::<Ipv4>();
     rows.extend(in_family::<Ipv6>());
-    // A neighbour's solicitation is between the addresses on the link, and says that it is there.
+    // A neighbour solicitation goes between the addresses on the link, and shows that the neighbour is there.
     let solicitation: Ipv6 =
         packet(Icmpv6::neighbour_solicitation(SRVA.private.v6, [2, 0, 0, 0, 0, 0xc]));
     let what = "a direct peer's neighbour solicitation";

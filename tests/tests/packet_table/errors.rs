@@ -1,4 +1,4 @@
-//! ICMP errors about rewritten packets: the quote becomes what the other side knows.
+//! ICMP errors about rewritten packets: the quote gets the addresses that the other side knows.
 
 use testkit::packet::{
     Dccp, Frame, IcmpError, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
@@ -10,18 +10,18 @@ use crate::family::{Dual, Packet, packet, payload, quote, quoting, raw};
 use crate::hosts::{AT_SRVA_BEHIND_NAT, AT_SRVB, ROUTER, SRVA, SRVB, UNDERLAY_BEHIND_NAT};
 use crate::row::{Row, private_in, private_out, public_in, public_out};
 
-/// An error as a shape: no addresses yet.
+/// An error without addresses.
 #[derive(Clone)]
 pub struct Shape<P> {
-    /// A name for people.
+    /// A readable name.
     pub what: String,
     /// The packet with the error, its quote still to be filled in.
     pub outer: P,
     /// The quoted packet.
     pub quoted: P,
-    /// The number of bytes of the quoted packet's transport header and payload that are there.
+    /// The number of quoted bytes of the transport header and payload.
     pub kept: usize,
-    /// After how many bytes the quote is cut, if it is within its headers.
+    /// The length of the quote, if it is cut within its headers.
     pub cut: Option<usize>,
     /// The bytes behind the quote within the message.
     pub extension: Vec<u8>,
@@ -47,13 +47,13 @@ pub fn shape<P: Packet>(
     }
 }
 
-/// The same with "port unreachable".
+/// An unremarkable packet with "port unreachable".
 pub fn unreachable<P: Packet>(what: impl Into<String>, quoted: P, kept: usize) -> Shape<P> {
     shape(what, P::port_unreachable(vec![]), quoted, kept)
 }
 
 impl<P: Packet> Shape<P> {
-    /// The packet with the error, `outer` and `quoted` giving their packet its addresses.
+    /// The packet with the error. `outer` and `quoted` set the addresses of their packets.
     pub fn packet(&self, outer: impl Fn(&P) -> P, quoted: impl Fn(&P) -> P) -> P {
         let mut bytes = quote(&quoted(&self.quoted), self.kept);
         if let Some(len) = self.cut {
@@ -64,7 +64,7 @@ impl<P: Packet> Shape<P> {
         outer(&self.outer.clone().carrying(error))
     }
 
-    /// The same in a frame.
+    /// The packet with the error, in a frame.
     pub fn frame(&self, outer: impl Fn(&P) -> P, quoted: impl Fn(&P) -> P) -> Frame {
         self.packet(outer, quoted).to_frame().trailer(self.trailer.clone())
     }
@@ -100,7 +100,7 @@ impl<P: Packet> Shape<P> {
     }
 }
 
-/// Gives a packet the addresses of these two.
+/// Sets the source and destination of a packet.
 pub fn from_to<P: Packet>(source: Dual, destination: Dual) -> impl Fn(&P) -> P {
     move |packet| packet.clone().addressed(source, destination)
 }
@@ -191,7 +191,7 @@ fn quoted_udp_and_tcp<P: Packet>() -> Vec<Shape<P>> {
     ]
 }
 
-/// A checksum whose lower half is cut off can't be updated: it stays what it was.
+/// A checksum whose lower half is cut off can't be updated: it stays unchanged.
 fn half_checksums<P: Packet>() -> [Shape<P>; 2] {
     let mut half_of_udp =
         unreachable("udp, 7 bytes: half of the checksum", packet(Udp::new(payload(41))), 6);
@@ -270,7 +270,7 @@ fn around_the_quote<P: Packet>() -> Vec<Shape<P>> {
     fragment.outer = fragment.outer.fragment(0..240);
     let mut extended = plain("an error with an extension (rfc 4884)");
     extended.outer = packet(P::extended_error(vec![]));
-    // The quote padded to 128, and an MPLS label in an extension with its own checksum.
+    // The quote is padded to 128 bytes. The extension holds an MPLS label and has its own checksum.
     extended.extension = vec![0; 128 - 12 - P::HEADER_LEN];
     extended.extension.extend([0x20, 0, 0x6e, 0xd9, 0, 8, 1, 1, 0x12, 0x34, 0x51, 1]);
     vec![longer, wrong, trailed, fragment, extended]

@@ -1,4 +1,4 @@
-//! ICMP errors between hosts of the cluster about other packets than those between the two.
+//! ICMP errors between hosts of the cluster about packets that did not go between the two.
 
 use testkit::packet::{Ipv4, Ipv6, Udp};
 use tunnel_common::outcome::Direction;

@@ -1,4 +1,4 @@
-//! IPv6 extension headers: walked past, up to a limit, to the transport header.
+//! IPv6 extension headers: the programs skip them, up to a limit, to reach the transport header.
 
 use testkit::packet::extension::{
     DESTINATION_OPTIONS, HOME_ADDRESS, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, SEGMENTS, SHIM6,
@@ -14,7 +14,7 @@ use crate::family::{packet, payload, raw};
 use crate::hosts::{ROUTER, SRVA, STRANGER};
 use crate::row::{Row, left_alone_both_ways, rewritten_both_ways};
 
-/// The number that is walked past.
+/// The number of extension headers that the programs skip.
 const LIMIT: usize = 8;
 
 /// The rows.
@@ -51,7 +51,7 @@ fn options(protocol: u8, len: usize) -> Extension {
     Extension::padding(protocol, len)
 }
 
-/// Headers that are all walked past.
+/// Chains of headers that the programs skip.
 fn chains() -> Vec<(String, Vec<Extension>)> {
     let alert = Extension::HopByHop(vec![ExtensionOption::RouterAlert(0)]);
     let other = ExtensionOption::Other { kind: 0x1e, data: payload(17) };
@@ -98,7 +98,7 @@ fn transports_behind_options() -> Vec<Row> {
         ("esp", packet(Transport::esp(&payload(16)))),
         ("no next header", packet(Transport::no_next_header(vec![]))),
         ("no next header, and bytes", packet(Transport::no_next_header(payload(9)))),
-        // Any header that is not walked past here is a payload.
+        // Any other header is payload.
         ("ah", unknown(51)),
         ("mobility", unknown(MOBILITY)),
         ("host identity", unknown(HOST_IDENTITY)),
@@ -197,7 +197,7 @@ fn refused() -> Vec<Row> {
     rows
 }
 
-/// Nobody's business where the addresses are no peer's.
+/// Packets between addresses that no peer has: the programs leave them alone.
 fn of_strangers() -> Vec<Row> {
     let udp: Ipv6 = packet(Udp::new(payload(30)));
     let mut rows = Vec::new();

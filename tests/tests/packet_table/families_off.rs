@@ -1,4 +1,4 @@
-//! Programs that are loaded for one family alone leave the other one alone, whatever the maps hold.
+//! Programs that are loaded for a single family leave the other one alone, whatever the maps hold.
 
 use testkit::packet::{Ipv4, Ipv6, Tag, Tcp, Udp};
 use tunnel_common::outcome::Direction;

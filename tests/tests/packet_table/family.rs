@@ -1,4 +1,4 @@
-//! The needs of the rows from packets of both families, so that most rows are written once.
+//! An interface to the packets of both families, so that most rows are written once.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -42,7 +42,7 @@ impl Dual {
         Self { v4: Ipv4Addr::new(a, b, c, d), v6: Ipv6Addr::new(s, t, u, v, w, x, y, z) }
     }
 
-    /// So many addresses behind this one.
+    /// The address `host` places after this one.
     pub fn plus(self, host: u128) -> Self {
         Self {
             v4: Ipv4Addr::from_bits(self.v4.to_bits() + host as u32),
@@ -58,37 +58,37 @@ pub trait Packet: Clone + 'static {
 
     /// Bytes of its header without options and extension headers.
     const HEADER_LEN: usize;
-    /// The other family's ICMP, which means nothing here.
+    /// The protocol number of the other family's ICMP, which means nothing here.
     const FOREIGN_ICMP: u8;
-    /// Bytes that its own ICMP has at the least.
+    /// The minimum length of its own ICMP in bytes.
     const ICMP_LEN_MIN: usize;
 
     /// The address of its family.
     fn address(of: Dual) -> Self::Address;
-    /// `transport` in a packet whose addresses are still to be filled in.
+    /// A packet with `transport`, and without addresses yet.
     fn new(transport: impl Into<Transport>) -> Self;
-    /// The same between these addresses.
+    /// The packet between these addresses.
     fn addressed(self, source: Dual, destination: Dual) -> Self;
-    /// The same with another transport header and payload.
+    /// The packet with another transport header and payload.
     fn carrying(self, transport: impl Into<Transport>) -> Self;
     /// Transport header and payload.
     fn transport(&self) -> &Transport;
-    /// The fragment that carries this range.
+    /// The fragment with this range of the payload.
     fn fragment(self, range: Range<usize>) -> Self;
-    /// The same fragment of another datagram.
+    /// The packet as a fragment of another datagram.
     fn identification(self, identification: u16) -> Self;
-    /// The same with another TTL or hop limit.
+    /// The packet with another TTL or hop limit.
     fn hop_limit(self, hop_limit: u8) -> Self;
-    /// The same with DSCP and ECN.
+    /// The packet with this DSCP and ECN.
     fn traffic_class(self, traffic_class: u8) -> Self;
-    /// The same with a wrong version.
+    /// The packet with a wrong version.
     fn version(self, version: u8) -> Self;
-    /// The same with `len` bytes of options, or a hop-by-hop header of that length: a multiple of 8,
-    /// 40 at the most.
+    /// The packet with `len` bytes of options, or with a hop-by-hop header of that length: a
+    /// multiple of 8, and at most 40.
     fn longer_header(self, len: usize) -> Self;
-    /// The same, whose header says that the packet is `len` bytes long, header included.
+    /// The packet with a header that claims a length of `len` bytes, header included.
     fn claiming(self, len: usize) -> Self;
-    /// The same with 0 as its length.
+    /// The packet with 0 as its length.
     fn without_length(self) -> Self;
     /// Bytes before the transport header.
     fn header_len(&self) -> usize;
@@ -99,17 +99,17 @@ pub trait Packet: Clone + 'static {
 
     /// A ping.
     fn echo_request(identifier: u16, payload: Vec<u8>) -> Transport;
-    /// The answer to it.
+    /// The answer to a ping.
     fn echo_reply(identifier: u16, payload: Vec<u8>) -> Transport;
     /// The error "port unreachable", with these bytes as its quote.
     fn port_unreachable(quote: Vec<u8>) -> Transport;
     /// The error that carries an MTU.
     fn too_big(mtu: u16, quote: Vec<u8>) -> Transport;
-    /// "Time exceeded", whose quote is 128 bytes long, extensions following it (RFC 4884).
+    /// "Time exceeded" with a quote of 128 bytes, and extensions after the quote (RFC 4884).
     fn extended_error(quote: Vec<u8>) -> Transport;
 }
 
-/// The methods that are there already under the same name.
+/// The methods that both types of packets already have under the same name.
 macro_rules! own_methods {
     () => {
         fn carrying(self, transport: impl Into<Transport>) -> Self {
@@ -239,7 +239,7 @@ impl Packet for Ipv6 {
     }
 }
 
-/// `transport` in a packet whose addresses are still to be filled in.
+/// A packet with `transport`, and without addresses yet.
 pub fn packet<P: Packet>(transport: impl Into<Transport>) -> P {
     P::new(transport)
 }
@@ -249,7 +249,7 @@ pub fn raw<P: Packet>(protocol: u8, bytes: &[u8]) -> P {
     P::new(Transport::Raw { protocol, bytes: bytes.to_vec() })
 }
 
-/// The same with these ports, in protocols that have them.
+/// The packet with these ports, if its protocol has ports.
 pub fn ports<P: Packet>(packet: P, source: u16, destination: u16) -> P {
     let transport: Transport = match packet.transport().clone() {
         Transport::Tcp(tcp) => tcp.ports(source, destination).into(),
@@ -262,7 +262,7 @@ pub fn ports<P: Packet>(packet: P, source: u16, destination: u16) -> P {
     packet.carrying(transport)
 }
 
-/// An error with these bytes as its quote.
+/// The error with these bytes as its quote.
 pub fn quoting(error: &Transport, quote: Vec<u8>) -> Transport {
     match error.clone() {
         Transport::IcmpError(error) => error.quoting(quote).into(),

@@ -171,7 +171,7 @@ fn other_ends<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// The same ports, once with public addresses and then with private ones.
+/// One pair of ports, first with public addresses and then with private ones.
 fn taken_over<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
     let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);
@@ -205,7 +205,7 @@ fn taken_over<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// Later fragments have no ports: they go where the first one went.
+/// Later fragments have no ports, so they follow the first fragment.
 fn fragments<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Udp::new(payload(592))), OURS, THEIRS);
     let answer: P = ports(packet(Udp::new(payload(592))), THEIRS, OURS);
@@ -220,7 +220,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
             last.clone().identification(0x7777)
         })),
         unrelated("udp, last fragment before the first one", &sent, &last),
-        // The identification comes round again, in a flow between private addresses.
+        // IP identifications wrap: the same one again, in a flow between private addresses.
         after_first(unrelated(
             "udp, last fragment of a packet with that identification",
             &sent,
@@ -236,7 +236,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// Ports are read from the packet, not from what follows it in the frame.
+/// The programs read ports from the packet, and never from the bytes after it in the frame.
 fn bytes_behind_the_packet<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
     let reply_ports = [THEIRS.to_be_bytes(), OURS.to_be_bytes()].concat();

@@ -25,7 +25,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     let echo: P = packet(P::echo_request(9, payload(592)));
     let without_checksum =
         udp.clone().carrying(Udp::new(payload(592)).checksum(UdpChecksum::Absent));
-    // Its second fragment would be an ICMP error, were it a packet of its own.
+    // Its second fragment looks like an ICMP error.
     let like_an_error: P = packet(P::echo_request(9, {
         let mut payload = payload(592);
         let none = P::address(Dual::UNSPECIFIED);
@@ -77,7 +77,7 @@ fn among_extension_headers() -> Vec<(&'static str, Ipv6)> {
         .extension(options(DESTINATION_OPTIONS))
         .extension(Extension::routing(SOURCE_ROUTE, 0, vec![ROUTER.v6]));
     let with_options = udp.clone().fragment(0..200).extension(options(DESTINATION_OPTIONS));
-    // The fragmentable part of a later one is no header, whatever it says it begins with.
+    // A later fragment's data is no header, whatever its Next Header field says.
     let like_options: Ipv6 =
         packet(Transport::Raw { protocol: DESTINATION_OPTIONS, bytes: vec![0xff; 600] });
     let like_routing: Ipv6 = packet(Transport::Raw { protocol: 43, bytes: vec![0xff; 600] });

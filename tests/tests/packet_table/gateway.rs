@@ -19,7 +19,7 @@ const NETWORK: Member = Member::new(
     Dual::new([198, 51, 101, 0], [0x2001, 0xdb8, 0x51, 0x101, 0, 0, 0, 0]),
 )
 .bits(24, 64);
-/// A single host of the gateway's within that network, with a public address elsewhere.
+/// A single host of the gateway within that network, with a public address elsewhere.
 const WITHIN: Member = Member::new(
     "within",
     Dual::new([10, 9, 0, 80], [0xfd00, 9, 0, 0, 0, 0, 0, 80]),
@@ -36,7 +36,7 @@ const REMOTE: Member = Member::new(
 const GATEWAY: Settings =
     Settings { prefixes_v4: 1, prefixes_v6: 1, bypass: 1, gateway: 1, ..ETHERNET };
 
-/// srva, srvc, a network and one host of it, in front of all of which this host stands.
+/// A gateway in front of srva, srvc, a network and one host of that network.
 const AT_GATEWAY: Host = Host {
     member: SRVA,
     settings: GATEWAY,
@@ -73,7 +73,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// The members that this host is, the host part, and their slots at srvb.
+/// The members that this host is, and hosts within them, each with a name.
 fn own() -> [(&'static str, Member); 6] {
     [
         ("the first self", SRVA),
@@ -138,7 +138,7 @@ fn at_srvb(own: Member) -> crate::row::Counted {
 fn foreign<P: Packet>() -> Vec<Row> {
     let tcp: P = packet(Tcp::new(payload(31)));
     let between = |from, to| tcp.clone().addressed(from, to).to_frame();
-    // The addresses before and behind the network.
+    // The addresses just before and just after the network.
     let (before, behind) = (Dual::new([10, 8, 255, 255], [0xfd00, 8, 9, 9, 9, 9, 9, 9]), {
         Dual::new([10, 9, 1, 0], [0xfd00, 9, 0, 1, 0, 0, 0, 0])
     });

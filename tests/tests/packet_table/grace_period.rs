@@ -1,5 +1,5 @@
-//! Resets from a peer that may not be attached itself yet: those that say no more than that it does
-//! not know the connection are dropped.
+//! Resets from a peer that may not be attached yet. The programs drop a reset that only says that
+//! the peer does not know the connection.
 
 use testkit::packet::tcp::{PROTOCOL, SYN};
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
@@ -22,7 +22,7 @@ const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
 const ECE: u8 = 0x40;
 const CWR: u8 = 0x80;
-/// Where the flags are in a TCP header.
+/// The offset of the flags in a TCP header.
 const FLAGS: usize = 13;
 
 fn segment<P: Packet>(flags: u8, payload: Vec<u8>) -> P {
@@ -35,7 +35,7 @@ fn reset<P: Packet>() -> P {
     segment(RST, vec![])
 }
 
-/// Comes in from srvb, which may not be attached yet.
+/// A packet from srvb in its grace period, which the programs drop.
 fn dropped<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .at(AT_SRVA_IN_GRACE_PERIOD)
@@ -43,7 +43,7 @@ fn dropped<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
         .leaving(SRVB.public, Note::GraceUntil, AT_SRVA_IN_GRACE_PERIOD.grace_until)
 }
 
-/// Comes in from srvb, which may not be attached yet.
+/// A packet from srvb in its grace period, which the programs accept.
 fn accepted<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     rewritten_in(what, packet).at(AT_SRVA_IN_GRACE_PERIOD)
 }
@@ -52,7 +52,8 @@ fn accepted<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
 pub fn rows() -> Vec<Row> {
     let mut rows = in_family::<Ipv4>();
     rows.extend(in_family::<Ipv6>());
-    // The flags are where a header without options, or one with 40 bytes of them, would have them.
+    // RST stands in the places of the flags behind a header without options, and behind one with 40
+    // bytes of options.
     let elsewhere = segment::<Ipv4>(ACK, vec![RST; 100]).options(vec![RST; 20]);
     rows.push(accepted("tcp, ack, with the flag of a reset all around", &elsewhere));
     rows
@@ -119,7 +120,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
     with_options.flags = RST;
     let mut wrong = Tcp::new(vec![]).checksum_error(1);
     wrong.flags = RST;
-    // Its later fragments would be resets, were they packets of their own.
+    // Its later fragments look like resets.
     let like_resets: P = segment(PSH | ACK, {
         let mut payload = payload(580);
         for start in [200, 400] {
@@ -155,7 +156,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Packets that could be taken for one, or come from elsewhere.
+/// Packets that look like a reset, or resets from elsewhere.
 fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     let mut bytes = payload(40);
     bytes[FLAGS] = RST;
@@ -198,7 +199,7 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// The time is over: the first packet from the peer clears it.
+/// After the grace period, the first packet from the peer clears its end.
 fn past_it<P: Packet>() -> Vec<Row> {
     let clears = |what: &str, packet: &P| {
         rewritten_in(what, packet).at(AT_SRVA_LATER).leaving(SRVB.public, Note::GraceUntil, 0)

@@ -61,8 +61,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Frames whose EtherType isn't that of IP, each with what would be a peer's packet behind it, or is
-/// that of the other version.
+/// Frames whose EtherType is not IP's, or is the other IP version's. Most carry a peer's packet.
 fn other_frames() -> Vec<Row> {
     let mut rows = Vec::new();
     let (ipv4, ipv6): (Ipv4, Ipv6) = (packet(Tcp::new(payload(9))), packet(Tcp::new(payload(9))));
@@ -97,7 +96,7 @@ fn strangers<P: Packet>(direction: Direction, packet: &P) -> P {
     }
 }
 
-/// A broken header is nobody's business but the stack's where the addresses are no peer's.
+/// Broken packets between addresses that no peer has: the programs leave them to the network stack.
 fn broken_packets_of_strangers<P: Packet>() -> Vec<Row> {
     let udp: P = packet(Udp::new(payload(6)));
     let mut rows = Vec::new();

@@ -17,8 +17,9 @@ const AT_SRVA_ON_INFINIBAND: Host =
     Host { settings: Settings { link_header_len: INFINIBAND_HEADER_LEN, ..ETHERNET }, ..AT_SRVA };
 const AT_SRVB_ON_INFINIBAND: Host = Host { settings: AT_SRVA_ON_INFINIBAND.settings, ..AT_SRVB };
 
-/// A test run takes a packet's protocol from where Ethernet has it: in packets without a link
-/// header, from the first half of the IPv4 source address, and the third part of the IPv6 one.
+/// Addresses that contain an EtherType. A test run reads the protocol at Ethernet's offset: without
+/// a link header, that is the first half of the IPv4 source address, and the third group of the IPv6
+/// source address.
 const BARE_A: Member = Member::new(
     "bare-a",
     Dual::new([8, 0, 0, 1], [0xfd00, 0xa, 0x86dd, 0, 0, 0, 0, 1]),
@@ -78,12 +79,12 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// A host that handles frames whatever their tags.
+/// A host that handles frames with any tags.
 const fn tagged(host: Host) -> Host {
     Host { settings: Settings { vlan: VLAN_ANY, ..host.settings }, ..host }
 }
 
-/// A tagged frame, where none was asked for: its packets are those of another network.
+/// A tagged frame at a host that handles no tags: its packet belongs to another network.
 fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) -> Vec<Row> {
     let tcp: P = packet(Tcp::new(payload(33)));
     [
@@ -137,7 +138,7 @@ fn tags() -> [(&'static str, Vec<Tag>); 8] {
     ]
 }
 
-/// The kinds of outcome, each over a link.
+/// Each kind of outcome, over one link.
 fn over<P: Packet>(
     link: &str,
     here: Host,
@@ -196,7 +197,7 @@ fn over<P: Packet>(
     rows
 }
 
-/// One more than any network has.
+/// Three tags: one more than any network has.
 fn three_tags<P: Packet>() -> [Row; 2] {
     let tcp: P = packet(Tcp::new(payload(33)));
     let framed = |packet: P| {

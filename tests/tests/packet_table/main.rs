@@ -2,8 +2,8 @@
 //! run through BPF_PROG_TEST_RUN. Needs root.
 //!
 //! Packets in and packets out are built from their fields, with every checksum computed over all
-//! that it covers; nothing here knows how the programs update one. Every rewritten packet then goes
-//! through the other host's program and has to come out as it was.
+//! covered bytes, independently of the programs' updates. Every rewritten packet then goes through
+//! the other host's program and has to come out as it was.
 //!
 //! A row whose packet comes in runs at tc and at XDP, if the kernel takes the program for XDP.
 

@@ -24,27 +24,27 @@ const INNER: Member = Member::new(
     Dual::new([100, 64, 5, 0], [0x2001, 0xdb9, 5, 0, 0, 0, 0, 0]),
 )
 .bits(24, 48);
-/// A single address within that one, whose public address is elsewhere.
+/// A single address within the inner prefix, with a public address elsewhere.
 const SINGLE: Member = Member::new(
     "single",
     Dual::new([10, 20, 5, 7], [0xfd00, 0x20, 5, 0, 0, 0, 0, 7]),
     Dual::new([203, 0, 113, 77], [0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0x77]),
 );
-/// An odd length.
+/// A prefix with an odd length.
 const ODD: Member = Member::new(
     "odd",
     Dual::new([10, 30, 0x48, 0], [0xfd00, 0x30, 0, 0x1234, 0xa800, 0, 0, 0]),
     Dual::new([192, 0, 0x40, 0], [0x2001, 0xdb8, 0x30, 0xffff, 0x5000, 0, 0, 0]),
 )
 .bits(21, 69);
-/// Two addresses.
+/// A prefix of two addresses.
 const PAIR: Member = Member::new(
     "pair",
     Dual::new([10, 40, 0, 4], [0xfd00, 0x40, 0, 0, 0, 0, 0, 4]),
     Dual::new([192, 0, 2, 254], [0x2001, 0xdb8, 0x40, 0, 0xffff, 0xffff, 0xffff, 0xfffe]),
 )
 .bits(31, 127);
-/// One half of all addresses, to the other half's.
+/// A quarter of all addresses, mapped to another quarter.
 const HALF: Member = Member::new(
     "half",
     Dual::new([64, 0, 0, 0], [0x4000, 0, 0, 0, 0, 0, 0, 0]),
@@ -139,23 +139,23 @@ fn translated<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// An address that another member has for itself: the way back would lead to that one.
+/// An address that another member has for itself: the way back would lead to that member.
 fn shadowed<P: Packet>() -> Vec<Row> {
     let tcp = tcp::<P>();
-    // In the range of `inner` on the public side, whose private address is `single`'s.
+    // `seventh` has a public address in `inner`'s range, and `single` has its private address.
     let host = |bytes: (u128, u128)| match P::HEADER_LEN {
         20 => bytes.0,
         _ => bytes.1,
     };
     let seventh = INNER.host(7);
-    // Moves what is in wide's private range into inner's public one.
+    // `private_of_inner` is in wide's private range, and its public address is in inner's public range.
     let crossed = Member { public: WIDE.public, ..WIDE };
     let in_inner = host((0x0509, 5 << 80 | 9));
     let private_of_inner = crossed.host(in_inner);
     let mut rows = vec![
         inward("from a public address whose private one is a single peer's", &tcp, seventh)
             .left_alone_as(Reason::Shadowed),
-        // Both ranges lie alike: the longer prefix has it on both sides.
+        // Both ranges overlap in the same way, so the longer prefix wins on both sides.
         out("to a prefix within a prefix, alike on both sides", &tcp, private_of_inner)
             .rewritten(&public(&tcp, SRVA, private_of_inner).to_frame(), 1),
     ];
@@ -249,7 +249,7 @@ fn misses<P: Packet>() -> Vec<Row> {
                 .left_alone_as(Reason::ForeignDestination),
         );
     }
-    // Prefixes are not looked into where there are none.
+    // With prefixes off, the programs look up no prefix.
     let off = Host { settings: ETHERNET, ..AT_SRVA_WITH_PREFIXES };
     let peer = WIDE.host(5);
     rows.push(out("to a prefix, and prefixes are off", &tcp, peer).at(off));
@@ -296,7 +296,7 @@ fn errors<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// The programs take their notes for the whole prefix.
+/// The programs' notes apply to the whole prefix.
 fn notes<P: Packet>() -> Vec<Row> {
     let sent: P = ports(tcp(), 50_001, 22);
     let answer: P = ports(tcp(), 22, 50_001);

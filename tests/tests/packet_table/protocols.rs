@@ -149,7 +149,7 @@ fn of_ipv6() -> Vec<(&'static str, Ipv6)> {
     ]
 }
 
-/// ICMPv6 of less than eight bytes is no message that there is, but has a checksum.
+/// No ICMPv6 message has less than eight bytes, but such a packet has a checksum.
 fn short_icmpv6() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, len) in [(icmpv6::UNREACHABLE, 4), (icmpv6::NEIGHBOUR_SOLICITATION, 7), (128, 5)] {
@@ -178,8 +178,7 @@ fn short_icmpv6() -> Vec<Row> {
     rows
 }
 
-/// Zero is no checksum that UDP-Lite may have (RFC 3828, section 3.1): nobody may send it, and no
-/// receiver takes it. It is left for them to refuse.
+/// UDP-Lite forbids a checksum of 0 (RFC 3828, section 3.1). The programs leave it for the receiver to refuse.
 fn udplite_with_checksum_zero<P: Packet>() -> [Row; 2] {
     let what = "udp-lite with checksum 0: it stays";
     let zero: P = packet(UdpLite::new(payload(25)).checksum(UdpChecksum::Absent));

@@ -1,4 +1,4 @@
-//! A row of the table, and the few ways in which most of them are written.
+//! A row of the table, and constructors for the most common rows.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum Counted {
     Nowhere,
     /// The counter of the peer in this slot.
     ForPeer(u32),
-    /// It counts as this reason.
+    /// The counter of this reason.
     As(Reason),
 }
 
@@ -32,7 +32,7 @@ pub enum Note {
     PublicFlows,
 }
 
-/// Where a packet that comes in may come in.
+/// The hook where a packet may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingress {
     /// At tc.
@@ -41,10 +41,10 @@ pub enum Ingress {
     Xdp,
 }
 
-/// One way through one host.
+/// One packet's way through one host.
 #[derive(Clone, Debug)]
 pub struct Passage {
-    /// Where.
+    /// The host.
     pub host: Host,
     /// The program.
     pub direction: Direction,
@@ -54,15 +54,15 @@ pub struct Passage {
     pub packet: Vec<u8>,
     /// The number of packets that it stands for on the wire.
     pub segments: u32,
-    /// `gso_size` of a packet whose `gso_segs` nobody has counted.
+    /// `gso_size` of a packet with uncounted `gso_segs`.
     pub uncounted: Option<u32>,
     /// The verdict.
     pub verdict: Verdict,
     /// The frame out.
     pub expected: Vec<u8>,
-    /// The one counter that counts it; all others stay 0.
+    /// The one counter that counts the packet; all others stay 0.
     pub counted: Counted,
-    /// The entries of these addresses after that, where they are looked at.
+    /// The expected notes in the entries of these addresses afterwards, if checked.
     pub leaves: Vec<(Dual, Note, u32)>,
 }
 
@@ -82,14 +82,13 @@ pub struct Before {
 pub struct Row {
     /// The kind of the packet.
     pub what: String,
-    /// Where it may come in.
+    /// The hooks where the packet may come in.
     pub ingress: Vec<Ingress>,
-    /// Frames that go through the same host first and are let through. What they count is not
-    /// looked at.
+    /// Frames that pass through the same host first. Their counters are ignored.
     pub before: Vec<Before>,
     /// The work on the packet.
     pub there: Passage,
-    /// The outcome at the other end, if that is looked at.
+    /// The outcome at the other end, if checked.
     pub back: Option<Passage>,
 }
 
@@ -139,7 +138,7 @@ impl Row {
         }
     }
 
-    /// The host is another one than srva.
+    /// Sets another host than srva.
     pub fn at(mut self, host: Host) -> Self {
         if host.settings.link_header_len != ETHERNET_HEADER_LEN {
             self = self.at_tc_only();
@@ -177,7 +176,7 @@ impl Row {
         self
     }
 
-    /// The packet stands for so many packets on the wire.
+    /// The packet stands for `segments` packets on the wire.
     pub fn segments(mut self, segments: u32) -> Self {
         self.there.segments = segments;
         if let Some(back) = &mut self.back {
@@ -186,7 +185,7 @@ impl Row {
         self.at_tc_only()
     }
 
-    /// The packet stands for so many packets of `len` bytes of payload, which nobody has counted.
+    /// The packet stands for `segments` packets with `len` bytes of payload each, and its `gso_segs` is uncounted.
     pub fn uncounted_segments(mut self, segments: u32, len: u32) -> Self {
         self.there.uncounted = Some(len);
         if let Some(back) = &mut self.back {
@@ -195,38 +194,38 @@ impl Row {
         self.segments(segments)
     }
 
-    /// It is left as it is and counted by reason.
+    /// The packet is left as it is and counted by reason.
     pub fn left_alone_as(mut self, reason: Reason) -> Self {
         self.there.counted = Counted::As(reason);
         self
     }
 
-    /// It is dropped and counted by reason.
+    /// The packet is dropped and counted by reason.
     pub fn dropped_as(mut self, reason: Reason) -> Self {
         self.there.verdict = Verdict::Drop;
         self.left_alone_as(reason)
     }
 
-    /// After it, this stands in the entry of `address`.
+    /// After the packet, the entry of `address` has this note.
     pub fn leaving(mut self, address: Dual, note: Note, value: u32) -> Self {
         self.there.leaves.push((address, note, value));
         self
     }
 
-    /// It is rewritten to `expected` and counted for the peer in `slot`.
+    /// The packet is rewritten to `expected` and counted for the peer in `slot`.
     pub fn rewritten(mut self, expected: &Frame, slot: u32) -> Self {
         self.there.expected = expected.to_bytes();
         self.there.counted = Counted::ForPeer(slot);
         self
     }
 
-    /// At `host`, the other end, the other program makes it again what it was.
+    /// At `host`, the other end, the other program restores the packet.
     pub fn and_back_at(self, host: Host) -> Self {
         let wire = self.there.expected.clone();
         self.and_back_from(host, wire)
     }
 
-    /// The same, where something on the way turned it into `wire`.
+    /// At `host`, the other program restores the packet from `wire`, its form after a change on the way.
     pub fn and_back_from(mut self, host: Host, wire: Vec<u8>) -> Self {
         self.back = Some(Passage {
             host,
@@ -244,7 +243,7 @@ impl Row {
     }
 }
 
-/// `packet`, whatever its addresses, from srva to srvb: as the software of both sees it.
+/// `packet` between the addresses from srva to srvb, as the software of both sees it.
 pub fn private_out<P: Packet>(packet: &P) -> P {
     private(packet, SRVA, SRVB)
 }
@@ -281,7 +280,7 @@ pub fn rewritten_out<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
         .and_back_at(AT_SRVB)
 }
 
-/// A packet that is rewritten on the way in from srvb to srva, and was what it was at srvb.
+/// A packet that is rewritten on the way in from srvb to srva, and back at srvb.
 pub fn rewritten_in<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))

@@ -29,7 +29,7 @@ fn after_sending<P: Packet>(row: Row, sent: &P) -> Row {
     row.after_rewriting(Direction::Egress, &sent_here(sent).to_frame(), &wire)
 }
 
-/// `packet` leaves.
+/// `packet` leaves, and is rewritten.
 fn leaves<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Egress, what, &sent_here(packet).to_frame())
         .rewritten(&public_out(packet).to_frame(), AT_SRVA.slot(SRVB))
@@ -107,7 +107,7 @@ fn about<P: Packet>(packet: &P) -> Shape<P> {
     unreachable("", packet.clone(), 8)
 }
 
-/// About a packet that the socket sent.
+/// Errors about a packet that the socket sent.
 fn errors_that_arrive<P: Packet>() -> Vec<Row> {
     let udp: P = ports(packet(Udp::new(payload(5))), OURS, THEIRS);
     let other: P = ports(packet(Udp::new(payload(5))), OURS + 1, THEIRS);
@@ -141,7 +141,7 @@ fn errors_that_arrive<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// About a packet that the socket received.
+/// Errors about a packet that the socket received.
 fn errors_that_leave<P: Packet>() -> Vec<Row> {
     let udp: P = ports(packet(Udp::new(payload(5))), THEIRS, OURS);
     let error = about(&udp);
@@ -202,7 +202,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// The same ports, with this address and then with another one.
+/// One pair of ports, first with one address and then with another.
 fn handovers<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
     let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);

@@ -6,10 +6,11 @@ use tunnel_user::plan::settings::everything;
 
 use crate::harness::verified_instructions;
 
-/// The verifier goes through 1,000,000 at most (Linux, include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
+/// The most instructions that the test allows. The verifier's own limit is 1,000,000 (Linux,
+/// include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
 const MOST_INSTRUCTIONS: u32 = 700_000;
 
-/// All switched on and off, but for prefixes of a family that is off and for a gateway that is guarded.
+/// All settings on and off, except prefixes of a disabled family and a guarded gateway.
 fn switched(link_header_len: u8, vlan: u8) -> impl Iterator<Item = Settings> {
     let all = everything(link_header_len);
     let families = [(1, 0), (0, 1), (1, 1)];
@@ -52,8 +53,8 @@ fn require_taken(all: impl Iterator<Item = Settings>) -> Result<()> {
     Ok(())
 }
 
-// The verifier may refuse with less what it takes with all switched on: other ways through the programs are
-// left, on which the optimiser has other values in the registers.
+// The verifier may refuse programs with some settings off although it accepts them with all settings
+// on: on the remaining paths, the optimiser has other values in the registers.
 
 #[test]
 fn the_verifier_takes_the_switches_of_an_interface_without_tags() -> Result<()> {

@@ -33,23 +33,23 @@ pub enum Family {
     V6,
 }
 
-/// The last byte of both addresses of a peer.
+/// The last byte of b's private and public address.
 pub const B: u8 = 2;
-/// As above.
+/// The last byte of c's private and public address.
 pub const C: u8 = 3;
-/// As above.
+/// The last byte of d's private and public address.
 pub const D: u8 = 4;
 
 /// Both entries of a peer.
 pub type Entries<A> = [(PeerKey<A>, Peer<A>); 2];
 
-/// The entries of a peer's in IPv4.
+/// A peer's entries in IPv4.
 pub fn v4(last: u8) -> Entries<[u8; 4]> {
     let addresses = [[10, 0, 0, last], [203, 0, 113, last]];
     entries(addresses, [[10, 0, 0, 1], [198, 51, 100, 2]], [0; 4], last)
 }
 
-/// The entries of a peer's in IPv6.
+/// A peer's entries in IPv6.
 pub fn v6(last: u8) -> Entries<[u8; 16]> {
     let mut private = [0; 16];
     private[0] = 0xfd;
@@ -96,7 +96,7 @@ fn entries<A: Copy>(addresses: [A; 2], local: [A; 2], tie: A, slot: u8) -> Entri
 pub struct Host(Ebpf);
 
 impl Host {
-    /// Loads them.
+    /// Loads the programs.
     pub fn new() -> Result<Self> {
         let settings = Settings {
             link_header_len: ETHERNET_HEADER_LEN,
@@ -118,7 +118,7 @@ impl Host {
         Ok(Self(ebpf))
     }
 
-    /// A program, and what it runs on.
+    /// A program's descriptor, and its type.
     pub fn program(&self, program: Program) -> Result<(OwnedFd, Type)> {
         let name = match program {
             Program::Egress => maps::EGRESS_PROGRAM,

@@ -1,10 +1,11 @@
-//! A peer's entry that is replaced while a program reads it: for that, no packet goes to another peer, and none
-//! is left as it is.
+//! A thread replaces a peer's entry while a program reads it. No packet goes to another peer, and no
+//! packet is left unchanged.
 //!
-//! The kernel gives the slot of a replaced entry to the next one that is written, at once. One thread replaces
-//! the entries of b and c, and adds and removes those of d; another one runs the programs on packets of b.
+//! The kernel gives the slot of a replaced entry to the next written entry, at once. One thread
+//! replaces the entries of b and c, and adds and removes d's entries; another thread runs the
+//! programs on packets of b.
 //!
-//! `REPLACED_RUNS` is how often each program runs in each family. Needs root.
+//! `REPLACED_RUNS` is the number of runs of each program in each family. Needs root.
 
 mod host;
 mod writer;
@@ -25,16 +26,16 @@ const RUNS: u64 = 200_000;
 /// The outcome of the packets.
 #[derive(Debug, Default)]
 struct Tally {
-    /// They have b's other address.
+    /// Packets with b's other address.
     rewritten: u64,
-    /// They were dropped: the entry was another peer's at both looks, or was there at the second one alone.
+    /// Dropped packets: the entry was another peer's at both looks, or was there at the second look alone.
     contended: u64,
     left_alone: u64,
-    /// They have any other address.
+    /// Packets with any other address.
     misled: u64,
 }
 
-/// Runs a program on `before`, which is to become `after`.
+/// Runs a program on `before`, and expects `after`.
 fn run(program: Program, family: Family, before: &[u8], after: &[u8]) -> Result<()> {
     let runs = match env::var("REPLACED_RUNS") {
         Ok(text) => text.parse().with_context(|| format!("REPLACED_RUNS={text}"))?,

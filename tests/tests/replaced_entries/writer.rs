@@ -1,4 +1,4 @@
-//! Replaces entries for as long as it runs.
+//! Replaces entries until it is stopped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts it, with all entries in their place.
+    /// Starts the thread, with all entries in place.
     pub fn start(host: &Host, family: Family) -> Result<Self> {
         match family {
             Family::V4 => Self::with(host.peers(family)?, host.filter()?, [B, C, D].map(v4)),
@@ -56,7 +56,7 @@ impl Writer {
         Ok(Self { is_over, thread })
     }
 
-    /// Stops it: how many entries it replaced.
+    /// Stops the thread. Returns the number of entries that it has replaced.
     pub fn stop(self) -> Result<u64> {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the thread panicked"))?

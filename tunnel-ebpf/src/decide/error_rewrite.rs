@@ -5,25 +5,25 @@ use core::hint::black_box;
 use crate::address::{Address, Addresses};
 use crate::packet::ChecksumKind;
 
-/// The addresses that an error and its quote are to have.
+/// The new addresses of an error and its quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpErrorRewrite<A> {
     /// The addresses of the error itself.
     pub wire: Addresses<A>,
     /// The addresses of the quoted packet, if it is rewritten.
     pub quoted: Addresses<A>,
-    /// True if it is.
+    /// True if the quoted packet is rewritten.
     pub has_quote: bool,
-    /// Where the ICMP message begins, in bytes.
+    /// The offset of the ICMP message, in bytes.
     pub header_len: u32,
     /// The quoted transport checksum.
     pub quoted_checksum: QuotedChecksum,
-    /// The slot of the peer that it is counted for.
+    /// The slot of the peer that the error counts for.
     pub slot: u32,
 }
 
 impl<A: Address> IcmpErrorRewrite<A> {
-    /// Something to fill in.
+    /// An empty value to fill in.
     #[must_use]
     #[inline(always)]
     pub fn none() -> Self {
@@ -39,19 +39,19 @@ impl<A: Address> IcmpErrorRewrite<A> {
     }
 }
 
-/// The checksum to update in a quoted packet, if the quote reaches as far. It goes from one function of
-/// the programs to another by way of the stack.
+/// The checksum to update in a quoted packet, if the quote reaches that far. The programs' functions pass it to
+/// each other on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotedChecksum {
-    /// Where it stands, from the start of the packet that quotes it.
+    /// The checksum's offset, from the start of the packet that quotes it.
     pub(super) offset: u32,
-    /// A [`ChecksumKind`], as a number that the verifier does not know.
+    /// A [`ChecksumKind`], as a number whose value the verifier does not know.
     kind: u16,
 }
 
 impl QuotedChecksum {
-    /// Swapped and swapped back: kernels before 6.8 know nothing of what a swap gives. Of a value that
-    /// they know they may forget, behind a call, that another one leads elsewhere
+    /// Swaps the number's bytes and swaps them back: kernels before 6.8 do not know the result of a swap. After a
+    /// call, they may forget that another value of a known number leads to another path
     /// (docs/decisions/0017-verifiers-before-6-8.md).
     #[must_use]
     #[inline(always)]

@@ -1,7 +1,6 @@
-//! Flows in which this host's own public address is an end point, beside the private ones: an ssh
-//! to a peer's public address, say, or a socket that is bound to this host's public address and
-//! dials a peer's private one. The peer rewrites them all alike; only the memory of what was sent
-//! tells their replies apart.
+//! Flows in which this host's own public address is an end point, beside the private ones: for example an ssh
+//! session to a peer's public address, or a socket that is bound to this host's public address and dials a peer's
+//! private one. The peer rewrites all flows alike; only the memory of sent packets tells their replies apart.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
 use tunnel_common::outcome::Reason;
@@ -14,17 +13,17 @@ use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{TCP, UDP, ports};
 use crate::tables::{FlowAction, Tables};
 
-/// Remembers how replies to a packet that is on the wire between the addresses `wire` are treated. `private`
-/// are the private addresses that stand for these.
+/// Remembers the action for replies to a packet. `wire` are the packet's addresses on the wire, `private` the
+/// private addresses that they stand for.
 ///
-/// Without an action, forgets its flow: the packet is from a private address, its ports are now
-/// those of a flow with private addresses, and the replies belong to that one.
+/// Without an action, forgets the packet's flow: the packet is from a private address. Its ports and its replies
+/// now belong to a flow with private addresses.
 ///
-/// Returns whether it is of a flow that can be remembered.
+/// Returns true if the packet is of a flow that can be remembered.
 ///
 /// # Errors
-/// [`Reason::PortConflict`] if the flow is new and a socket has the same ports between the private
-/// addresses: on the wire, both would be one flow, and any local user could have its replies.
+/// [`Reason::PortConflict`] if the flow is new and a socket has the same ports between the private addresses. On
+/// the wire, both would be one flow, and any local user could receive the socket's replies.
 #[inline(always)]
 pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -53,8 +52,8 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
 
 /// The action for a packet that answers a remembered flow; none for any other.
 ///
-/// The first fragment of such a datagram is remembered by its identification, so that the later
-/// ones, which have no ports, follow it.
+/// Remembers the first fragment of such a datagram by its identification, so that the later fragments, which have
+/// no ports, follow it.
 #[inline(always)]
 pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -124,7 +123,7 @@ fn flow<F: Family, P: Packet>(
         if F::message(message_type) != of_a_flow {
             return None;
         }
-        // The answer to a move notice is told by what it holds.
+        // A move notice, which its payload identifies, is of no flow.
         if icmp::is_notice(packet, transport, ip) {
             return None;
         }
@@ -143,7 +142,7 @@ fn flow<F: Family, P: Packet>(
     Some(Flow { local, peer, local_port, peer_port, protocol, kind, reserved })
 }
 
-/// The fragments of a datagram that arrives.
+/// The key of an arriving datagram's fragments.
 #[inline(always)]
 fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
     let [i0, i1, i2, i3] = ip.identification;

@@ -1,9 +1,8 @@
-//! ICMP errors: the packet that they quote is updated so that the socket, or the other side,
-//! recognises the packet that it sent (RFC 5508, REQ-4 and REQ-5).
+//! ICMP errors. The programs update the quoted packet so that the socket, or the other side, recognises the packet
+//! that it sent (RFC 5508, REQ-4 and REQ-5).
 //!
-//! In two functions: the first finds out which addresses there are to be, the second one writes.
-//! Both read the headers anew: errors are few, and what is kept from one function to the next takes
-//! stack, of which the programs have 512 bytes.
+//! Two functions: the first finds the new addresses, the second writes them. Both read the headers anew: errors are
+//! few, and data kept between functions takes stack, of which the programs have 512 bytes.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
@@ -20,7 +19,7 @@ use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
 use crate::tables::{FlowAction, Tables};
 
-/// Finds the addresses of an error that leaves for a peer: about a packet that came from one.
+/// Finds the new addresses of an error that leaves for a peer, about a packet from a peer.
 #[inline(always)]
 pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -34,8 +33,8 @@ pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// An error for a peer; or else nothing, or the reason. One byte says all that, and so no byte of it is undefined,
-/// which the verifier would refuse.
+/// An error for a peer, or else the reason, if any. The result is one byte, so that no byte of it is undefined: the
+/// verifier would refuse that.
 #[inline(always)]
 fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -49,8 +48,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Err(None);
     };
     new.slot = peer.slot();
-    // The address at once, and no more than the reason for later: of a result that is kept, the optimiser reads
-    // what only the other variant has.
+    // Store the address at once, and keep only the reason: from a kept result, the optimiser reads fields that only
+    // the other variant has.
     let foreign = match egress_source(tables, peer, ip.addresses.source) {
         Ok(sender) => {
             new.wire.source = sender.underlay;
@@ -66,7 +65,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
-    // Without a quote to rewrite, it goes on if it is this host's.
+    // Without a quote to rewrite, the error goes on if it is from this host.
     let without_quote = foreign.map_or(Ok(()), |reason| Err(Some(reason)));
     let Addresses { source, destination } = quote.ip.addresses;
     if foreign.is_some() && source != ip.addresses.destination {
@@ -76,13 +75,14 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
-    // To the private address, or to the underlay address that a socket is bound to.
+    // The quoted packet went to the private address, or to the underlay address that a socket is bound to.
     let Ok(to) = egress_source(tables, peer, destination) else { return without_quote };
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
     }
     if foreign.is_some() {
-        // The address that its packet was sent to stands for a router behind the gateway.
+        // The error is from a router behind the gateway: the address that the quoted packet was sent to stands for
+        // the router.
         new.wire.source = to.underlay;
     }
     new.quoted = Addresses {
@@ -93,8 +93,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(())
 }
 
-/// Finds the addresses of an error that arrives, from a peer or from a router in between: about a
-/// packet that this host sent to a peer. Two lookups for an error that concerns no peer.
+/// Finds the new addresses of an error that arrives from a peer or from a router in between, about a packet that
+/// this host sent to a peer. An error that concerns no peer costs two lookups.
 #[inline(always)]
 pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -103,8 +103,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
 ) -> Step {
     let Some(own) = F::header_ref(packet) else { return Step::Done(Outcome::NotOurs) };
     let header = F::header::<P>(&own);
-    // The fault of a packet from a peer was found before; that of any other is not known
-    // whether they concern one.
+    // An earlier step reports the fault of a packet from a peer. Any other packet may concern no peer.
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
     if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
         return Step::Done(Outcome::NotOurs);
@@ -124,7 +123,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// True if the error is from a peer; then it has the private addresses.
+/// True if the error is from a peer; `new` then has the private addresses.
 #[inline(always)]
 fn sender<A: Address, T: Tables<A>>(
     tables: &T,
@@ -146,12 +145,12 @@ fn sender<A: Address, T: Tables<A>>(
     }
 }
 
-/// The packet that an error that arrives is about.
+/// The packet that an arriving error is about.
 enum QuotedFlow {
-    /// One that this host sent to a peer's private address. Its addresses stand in the [`IcmpErrorRewrite`] already:
-    /// here, they would be undefined in all other variants, and the verifier refuses that.
+    /// A packet that this host sent to a peer's private address. The [`IcmpErrorRewrite`] already has its
+    /// addresses: here, they would be undefined in all other variants, and the verifier refuses that.
     Ours,
-    /// One that was not rewritten, for this reason.
+    /// A packet that was not rewritten, for this reason.
     LeftAlone(Reason),
     /// Anything else.
     Other,
@@ -190,7 +189,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     }
     let slot = peer.slot();
     sent.destination = peer_range::private_of(tables, peer, destination)?;
-    // To the address that the packet was sent from.
+    // The error goes to the address that sent the packet.
     new.wire.destination = sent.source;
     new.quoted = sent;
     new.has_quote = true;
@@ -200,7 +199,7 @@ fn about<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(QuotedFlow::Ours)
 }
 
-/// Counts an error that was rewritten with its quote: apart from that, for the sake of the stack.
+/// Counts an error that was rewritten with its quote. A function separate from the rewrite saves stack.
 #[inline(always)]
 pub fn count_with_quote<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -242,7 +241,7 @@ fn try_rewrite_with_quote<F: Family, P: PacketMut>(
         .map_err(|WriteFailed| Reason::WriteFailed)
 }
 
-/// Rewrites an error about something else.
+/// Rewrites an error without its quote.
 #[inline(always)]
 pub fn rewrite_without_quote<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,

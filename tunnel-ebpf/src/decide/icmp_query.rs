@@ -1,5 +1,5 @@
-//! ICMP messages that arrive from a peer and are no errors: pings, and the notices by which hosts that move show
-//! each other where they are.
+//! ICMP messages from a peer that are no errors: pings, and the notices by which hosts that move show each other
+//! their addresses.
 
 use core::hint::cold_path;
 
@@ -32,7 +32,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Some(peer) = &tables.peer_once(ip.addresses.source).found()? else {
         return Err(Reason::Contended);
     };
-    // It was a public address at the look before.
+    // The previous lookup found a public address.
     if peer.role() == ROLE_PRIVATE {
         return Err(Reason::Contended);
     }
@@ -69,7 +69,7 @@ fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notic
     icmp::notice_mark(packet, ip.header_len, ip).map(|mark| Notice { is_request, mark })
 }
 
-/// Marks a request for the kernel to echo, and hears what a notice shows. Notices go between underlay and public
+/// Marks a request for the kernel to echo, and evaluates all other notices. Notices go between underlay and public
 /// addresses, and are not counted.
 #[inline(always)]
 fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
@@ -90,7 +90,7 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
             packet.store_words(offset, &words).map_err(|_| Reason::WriteFailed)?;
             false
         }
-        // The peer sends between them: this host has told it, or it has been told.
+        // The peer sends between these addresses: an announcement or an answer says so.
         (true, Mark::Announced) | (false, Mark::Shown) => true,
         _ => return Ok(Step::Done(Outcome::NotOurs)),
     };
@@ -101,9 +101,9 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     })
 }
 
-/// Goes on with a notice that shows that its sender holds the pair of addresses that it is between. In a step of
-/// its own, for the sake of the stack. An answer says that this host sends between them: it is dropped if this host
-/// does not.
+/// Continues with a notice whose sender has shown that it holds the notice's pair of addresses. A step of its own
+/// saves stack. An answer says that this host sends between the pair: if this host does not, the step drops the
+/// notice.
 #[inline(always)]
 pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

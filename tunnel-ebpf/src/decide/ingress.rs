@@ -1,4 +1,4 @@
-//! On the way in: from a peer's public address to this host's underlay address.
+//! Ingress: packets from a peer's public address to this host's underlay address.
 
 use core::hint::cold_path;
 
@@ -17,14 +17,14 @@ use crate::parse::tcp::{self, Segment};
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// Handles a packet that arrives, but for an ICMP error. One lookup for a packet that comes from no
-/// peer; two where peers are prefixes.
+/// Handles a packet that arrives. A later step handles an ICMP error. A packet from no peer costs one lookup, or
+/// two if there are peers that are prefixes.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
     decide::<F, P, T>(packet, tables).into()
 }
 
-/// Goes on with a packet from an address that no peer was found under, in a step of its own as at egress.
+/// Continues with a packet from an address without a peer. A step of its own, as at egress.
 #[inline(always)]
 pub fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
     decide_unknown::<F, P, T>(packet, tables).into()
@@ -54,8 +54,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let mut conditions = peer.conditions();
     if conditions.any() {
         cold_path();
-        // The words that were read may be those of the key that the entry went to: they count if a second look
-        // finds them as well.
+        // The kernel may have given the entry to another key meanwhile: look the conditions up again.
         conditions = tables.conditions(source);
     }
     let header = F::header::<P>(&own);
@@ -71,14 +70,14 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer, conditions)
 }
 
-/// From an address of no peer's: it may be an error from a router in between.
+/// Handles a packet from an address without a peer: it may be an error from a router in between.
 #[inline(always)]
 fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     own: &F::HeaderRef<P>,
 ) -> Result<Step, Reason> {
     let guarded = tables.guarded();
-    // This host's private address is no address of the network outside.
+    // No packet from outside has this host's private address.
     if guarded != F::Address::NONE {
         if F::destination::<P>(own) == guarded {
             cold_path();
@@ -100,14 +99,14 @@ fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(if F::may_hold_icmp::<P>(own) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) })
 }
 
-/// On a gateway: the address is a private one, and no public one, of the members that it stands for.
+/// True on a gateway if the address is a private one of its members, and not an underlay address.
 #[inline(always)]
 fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address) -> bool {
     const ANY: u8 = LOCAL_PRIVATE | LOCAL_UNDERLAY | LOCAL_FORMER;
     tables.local_range(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
 }
 
-/// From a peer's private address.
+/// The reason for a packet from a peer's private address.
 #[inline(always)]
 fn native<F: Family, T: Tables<F::Address>>(
     tables: &T,
@@ -149,7 +148,7 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Reason::ForeignDestination
         });
     };
-    // On a way of its own: what is known of a message would be carried along by all others.
+    // A separate path: otherwise, all other packets would carry along the verifier's facts about a message.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, ip) {
@@ -157,7 +156,8 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Message::Error) => {
                 let private = peer_range::private_of(tables, peer, source)?;
                 if conditions.has_public_flows() && ip.fragment == Fragment::First {
-                    // IP IDs wrap: an error is of no flow, and neither are its later fragments.
+                    // An error and its later fragments are of no flow. IP IDs wrap: drop the stale entry of a
+                    // reused ID.
                     let _ = flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
                 if peer.grace_until() != 0 {
@@ -201,9 +201,8 @@ pub(super) fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
-/// The new addresses, where few packets come: from a peer with bypass rules or with flows over public
-/// addresses, from one whose packets arrived plain or that may not be attached yet, and all of a host that has
-/// moved.
+/// The new addresses of rare packets: from a peer with bypass rules or with flows over public addresses, from a
+/// peer whose packets arrived plain or that may not be attached yet, and all packets of a host that has moved.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
@@ -231,8 +230,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if peer.role() == ROLE_PUBLIC && peer.grace_until() != 0 && tables.in_grace_period(peer) {
         match tcp::segment(packet, ip) {
             Segment::ResetOfUnknown => return Err(Reason::StrayReset),
-            // An attached host dials. Were its reset dropped that ends an old connection between
-            // the same ports (RFC 9293, section 3.5.1), it would dial in vain.
+            // A peer that opens a connection is attached. The grace period ends, since a dropped reset of an old
+            // connection between the same ports (RFC 9293, section 3.5.1) would make the peer's attempt fail.
             Segment::Opening => peer.shared().end_grace_period(),
             Segment::Other => {}
         }
@@ -240,7 +239,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if conditions.replies_native() {
         tables.set_replies_native(addresses.source, source, false);
     }
-    // Both ways, since a peer may go back: it is answered in kind. A host tells a single peer by a notice.
+    // Either address, since a peer may go back: replies leave from the address that the peer sends to. A host tells
+    // a single peer by a notice.
     if tables.has_moved()
         && (tables.is_gateway() || peer.length() != F::Address::BITS)
         && let Some(is_current) = local_address::is_current(tables, peer, destination)

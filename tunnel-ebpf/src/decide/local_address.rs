@@ -8,8 +8,8 @@ use crate::address::Address;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// The underlay address that packets to `peer` from the private address `private` of this host's are
-/// sent from, if it is one: a peer that may not know a new one yet is sent to from the one before.
+/// The underlay source of packets to `peer` from this host's private address `private`. None if `private` is not
+/// this host's. A peer that may not know a new underlay address yet gets packets from the previous one.
 #[inline(always)]
 pub fn underlay_of<A: Address, T: Tables<A>>(
     tables: &T,
@@ -17,7 +17,7 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     private: A,
 ) -> Option<A> {
     let is_unaware = tables.has_moved() && {
-        // A branch of its own: otherwise the question after a move is asked in any case.
+        // A separate branch: otherwise, the program would read the field even without a move.
         cold_path();
         peer.uses_former_source()
     };
@@ -40,8 +40,8 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     is_private.then(|| private.in_network(underlay, range.length))
 }
 
-/// The private address that belongs to the underlay address `underlay` of this host's, of now or from
-/// before it moved, if it is one.
+/// The private address that belongs to this host's underlay address `underlay`, a current one or one from before a
+/// move. None if `underlay` is not this host's.
 #[inline(always)]
 pub fn private_of<A: Address, T: Tables<A>>(
     tables: &T,
@@ -61,8 +61,8 @@ pub fn private_of<A: Address, T: Tables<A>>(
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
 
-/// `underlay`, which [`private_of`] knows, is this host's current address, and not the one before it
-/// moved; nothing for a member that has not moved.
+/// True if `underlay`, which [`private_of`] knows, is this host's current address, and false if it is from before a
+/// move. On a gateway, none for a member that has not moved.
 #[inline(always)]
 pub fn is_current<A: Address, T: Tables<A>>(
     tables: &T,

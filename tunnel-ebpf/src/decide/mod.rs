@@ -1,9 +1,8 @@
-//! From a packet to what becomes of it: left alone, left alone and counted, or rewritten.
+//! Decides the outcome of a packet: left alone, left alone and counted, or rewritten.
 //!
-//! Each decision ends in the writes it asks for, with every value computed before the first one.
-//! It does not hand them out as a value: the optimiser would merge the branches that fill it, and
-//! the verifier refuses to copy the fields that one of them left unset. What is rewritten is counted there as
-//! well: on a way of its own, which the code of nothing else lies on.
+//! Each decision makes its own writes, with every value computed before the first one. It does not return them as a
+//! value: the optimiser would merge the branches that fill the value, and the verifier refuses to copy fields that
+//! one branch left unset. The same place counts rewritten packets, on a code path that no other packet takes.
 
 mod bypass;
 pub mod egress;

@@ -1,4 +1,4 @@
-//! From one of a peer's addresses to the other. That of a prefix keeps the host part.
+//! From one of a peer's addresses to the other. An address of a prefix keeps its host part.
 
 use tunnel_common::outcome::Reason;
 use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// Where packets to `private`, an address of the peer that it was found under, are sent.
+/// The destination on the wire for `private`, the address that the peer was found under.
 ///
 /// # Errors
 /// [`Reason::Shadowed`] or [`Reason::Contended`].
@@ -33,8 +33,8 @@ pub fn private_of<A: Address, T: Tables<A>>(
     translated(tables, peer, public, peer.counterpart(), ROLE_PRIVATE)
 }
 
-/// `address` in `network`, unless it is another member's there: a longer prefix or a single address
-/// counts before a shorter prefix, and the way back has to lead to the same peer.
+/// `address` in `network`, or an error if the result is another member's: a longer prefix or a single address
+/// counts before a shorter prefix, and the way back must lead to the same peer.
 #[inline(always)]
 fn translated<A: Address, T: Tables<A>>(
     tables: &T,

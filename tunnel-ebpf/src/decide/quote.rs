@@ -12,9 +12,9 @@ use crate::rewrite::NewChecksum;
 
 /// A quoted packet.
 pub struct Quote<A> {
-    /// Where it starts.
+    /// The quoted packet's offset.
     pub offset: usize,
-    /// Its headers, and as much of its payload as is there.
+    /// The quoted packet's headers, and the part of its payload that is present.
     pub ip: Ip<A>,
 }
 
@@ -30,7 +30,7 @@ pub fn parse<F: Family, P: Packet>(
     let Some(mut extent) = ip.payload_len.checked_sub(icmp::HEADER_LEN as u32) else {
         return Err(Reason::MalformedQuote);
     };
-    // Extensions follow a quote whose length the error says (RFC 4884, section 7).
+    // Extensions follow a quote whose length the error states (RFC 4884, section 7).
     let message = packet.bytes(ip.header_len).ok_or(Reason::MalformedQuote)?;
     let said = F::quote_len(message);
     if said >= icmp::QUOTE_LEN_MIN && said < extent {
@@ -42,8 +42,7 @@ pub fn parse<F: Family, P: Packet>(
     Ok(Quote { offset, ip })
 }
 
-/// The quoted transport checksum and that of the ICMP message, when the error has the addresses
-/// `wire` and the quoted packet has `quoted`.
+/// The new checksums of the quoted transport header and of the ICMP message, for the addresses in `new`.
 ///
 /// # Errors
 /// If the packet ends before them.
@@ -57,8 +56,8 @@ pub fn updated_checksums<F: Family, P: Packet>(
     let inner = delta(F::addresses(quoted_header), new.quoted);
     let icmp_offset = new.header_len as usize + icmp::CHECKSUM_OFFSET;
     let icmp = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
-    // The change under the ICMP checksum. A quoted IPv4 header adds none: its checksum makes up for
-    // its addresses.
+    // The change under the ICMP checksum. A quoted IPv4 header adds none: its own checksum compensates for its
+    // addresses.
     let mut changed = if F::HEADER_HAS_CHECKSUM { 0 } else { inner };
     if F::ICMP_HAS_PSEUDO_HEADER {
         changed = add(changed, delta(F::addresses(header), new.wire));

@@ -10,9 +10,10 @@ use crate::tables::Tables;
 
 /// The source of a packet to a peer.
 pub(super) struct EgressSource<A> {
-    /// Its source on the wire: an underlay address.
+    /// The packet's source on the wire: an underlay address.
     pub underlay: A,
-    /// True if it has that already, since its socket is bound to it. Otherwise its source is a private address.
+    /// True if the packet already has the underlay address, since its socket is bound to it. Otherwise, its source
+    /// is a private address.
     pub is_underlay: bool,
 }
 

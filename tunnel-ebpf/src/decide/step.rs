@@ -1,24 +1,23 @@
-//! The result of one function of the programs, and the function that goes on.
+//! The result of one step, and the function that continues.
 
 use tunnel_common::outcome::{Outcome, Reason};
 
-/// The result of one function.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// All there is to do.
+    /// The packet is finished.
     Done(Outcome),
-    /// It is, or may be, an ICMP error: [`super::icmp_error`] goes on.
+    /// The packet is, or may be, an ICMP error: [`super::icmp_error`] continues.
     IcmpError,
-    /// It is an ICMP message of a peer's, and no error: [`super::icmp_query`] goes on.
+    /// The packet is an ICMP message of a peer, and no error: [`super::icmp_query`] continues.
     IcmpQuery,
-    /// It is a notice by which a peer shows that it holds the pair of addresses that it is between:
-    /// [`super::icmp_query::shown`] goes on.
+    /// The packet is a notice by which a peer shows that it holds the notice's pair of addresses:
+    /// [`super::icmp_query::shown`] continues.
     Shown {
-        /// The peer sends between them.
+        /// The peer sends between the pair.
         peer_sends: bool,
     },
-    /// No peer was found under the address that it leaves for or comes from: [`super::egress::unknown`]
-    /// or [`super::ingress::unknown`] goes on.
+    /// The packet's address has no peer: [`super::egress::unknown`] or [`super::ingress::unknown`] continues.
     Unknown,
 }
 
@@ -31,8 +30,8 @@ const ICMP_QUERY: u64 = 5;
 const SHOWN: u64 = 6;
 
 impl Step {
-    /// As a number without a bit that is not set to something: the verifier takes no others from a
-    /// function, and an enum has them in the variants with less data.
+    /// The step as a number whose bits are all defined. The verifier accepts no other result of a function, and an
+    /// enum has undefined bits in its smaller variants.
     #[must_use]
     #[inline(always)]
     pub const fn to_bits(self) -> u64 {
@@ -47,7 +46,7 @@ impl Step {
         }
     }
 
-    /// From [`Self::to_bits`].
+    /// The inverse of [`Self::to_bits`].
     #[must_use]
     #[inline(always)]
     pub const fn from_bits(bits: u64) -> Self {

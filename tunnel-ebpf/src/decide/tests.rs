@@ -1,9 +1,8 @@
-//! Decisions over slices of bytes and tables in the heap: what no frame handed to the kernel can
-//! show, since the kernel takes none that is shorter than a header, longer than a page, or that
-//! refuses a write.
+//! Decisions over byte slices and tables in the heap. They show cases that no frame handed to the kernel can show:
+//! frames shorter than a header, frames longer than a page, and refused writes.
 //!
-//! Packets are built from their fields, each checksum computed over all that it covers. Every
-//! passage through a host is watched (see [`host::Host::pass`]), whatever a test asks beyond that.
+//! The tests build packets from their fields, and compute each checksum over all bytes that it covers.
+//! [`host::Host::pass`] checks every packet's passage through a host, besides the checks of each test.
 
 mod bypass;
 mod bypass_fragments;

@@ -1,12 +1,12 @@
-//! IPv6 extension headers (RFC 8200, section 4): a walk with an end.
+//! IPv6 extension headers (RFC 8200, section 4): a bounded walk.
 
 use network_types::ip::IpProto;
 
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
-/// The most extension headers that are looked at. RFC 8200 section 4.1 has six kinds, the destination
-/// options twice.
+/// The most extension headers that the walk passes. RFC 8200 section 4.1 has six kinds, the destination options
+/// twice.
 pub const HEADERS_MAX: usize = 8;
 
 const HOP_BY_HOP_OPTIONS: u8 = IpProto::HopOpt as u8;
@@ -16,21 +16,21 @@ const DESTINATION_OPTIONS: u8 = IpProto::Ipv6Opts as u8;
 
 const FRAGMENT_OFFSET_MASK: u16 = 0xfff8;
 const MORE_FRAGMENTS: u16 = 0x0001;
-/// The length of the fragment header, and of the shortest other one.
+/// The length of the fragment header, and of the shortest other extension header.
 const UNIT: u32 = 8;
 
-/// The part behind the extension headers.
+/// The result of a walk past extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// Where the walk ended.
     pub end: End,
-    /// Bytes from where the walk began to where it ended: at most 16,384.
+    /// Bytes from the walk's start to its end: at most 16,384.
     pub len: u32,
     /// The payload's protocol number.
     pub protocol: u8,
-    /// The part of its datagram that the packet is.
+    /// The packet's part of its datagram.
     pub fragment: Fragment,
-    /// The identification of its fragments, as it stands in memory: a word, for the sake of the stack.
+    /// The fragments' identification, as it stands in memory. One word saves stack.
     pub identification: u32,
 }
 
@@ -56,7 +56,7 @@ impl Chain {
         Self { end: End::Payload, len: 0, protocol, fragment: Fragment::Whole, identification: 0 }
     }
 
-    /// All of it in one number: what a function that the kernel verifies by itself can return.
+    /// The whole result as one number, which a separately verified function can return.
     #[must_use]
     #[inline(always)]
     pub const fn to_bits(self) -> u64 {
@@ -78,7 +78,7 @@ impl Chain {
             | end
     }
 
-    /// From [`Self::to_bits`].
+    /// The inverse of [`Self::to_bits`].
     #[must_use]
     #[inline(always)]
     pub const fn from_bits(bits: u64) -> Self {
@@ -103,7 +103,7 @@ impl Chain {
 
 const LEN_MASK: u64 = 0xf_ffff;
 
-/// True if the walk has a header of this number to go past.
+/// True if the walk passes a header of this number.
 #[must_use]
 #[inline(always)]
 pub const fn is_extension(next_header: u8) -> bool {
@@ -112,8 +112,8 @@ pub const fn is_extension(next_header: u8) -> bool {
 
 /// Walks from the header `first` at `start` to the payload, within the `available` bytes there.
 ///
-/// The authentication header is not walked past: what is behind it must arrive as it was sent, which
-/// it does, as the other end changes the addresses back.
+/// The walk ends at the authentication header. The bytes behind it must arrive as they were sent, and they do: the
+/// other end restores the addresses.
 #[inline(always)]
 pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> Chain {
     let mut chain = Chain::none(first);

@@ -1,4 +1,4 @@
-//! ICMP messages: those that quote the packet they are about, and pings (RFC 792).
+//! ICMP messages: errors, which quote the packet they are about, and pings (RFC 792).
 
 use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN, is_magic};
 
@@ -9,10 +9,9 @@ use crate::parse::ip::{Fragment, Ip};
 
 /// Bytes before the quoted packet, in ICMPv6 as well.
 pub const HEADER_LEN: usize = 8;
-/// Where the checksum stands, in ICMPv6 as well.
+/// The checksum's offset, in ICMPv6 as well.
 pub const CHECKSUM_OFFSET: usize = 2;
-/// Where an echo message's identifier stands (RFC 792, "Echo or Echo Reply Message"), in ICMPv6 as
-/// well.
+/// The offset of an echo message's identifier (RFC 792, "Echo or Echo Reply Message"), in ICMPv6 as well.
 pub const IDENTIFIER_OFFSET: usize = 4;
 
 const ECHO_REPLY: u8 = 0;
@@ -52,10 +51,11 @@ pub const fn message(message_type: u8) -> Message {
     }
 }
 
-/// Bytes that a quote has at least where the error says its length (RFC 4884, sections 4.1 and 5.3).
+/// The least length in bytes of a quote whose error states the length (RFC 4884, sections 4.1 and 5.3).
 pub const QUOTE_LEN_MIN: u32 = 128;
 
-/// Bytes of the packet that an error quotes, if it says so (RFC 4884, section 4): words of 4 bytes.
+/// The length in bytes of an error's quote, which the error states in words of 4 bytes (RFC 4884, section 4); 0 if
+/// the error states none.
 #[must_use]
 #[inline(always)]
 pub const fn quote_len(message: [u8; 8]) -> u32 {
@@ -84,8 +84,8 @@ pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>)
     Mark::from_octets(packet.bytes(offset + HEADER_LEN + MAGIC.len())?)
 }
 
-/// The echo message at `offset` is a move notice, whatever its mark. A flow asks for that alone: each mark would be a
-/// way of its own to the verifier.
+/// True if the echo message at `offset` is a move notice with any mark. Flows need no more: each mark would add a
+/// path for the verifier.
 #[inline(always)]
 pub fn is_notice<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
     let len = HEADER_LEN + PAYLOAD_LEN;

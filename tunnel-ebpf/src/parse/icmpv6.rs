@@ -17,7 +17,8 @@ const REDIRECT: u8 = 137;
 pub const CHECKSUM: PseudoHeaderChecksum =
     PseudoHeaderChecksum { offset: CHECKSUM_OFFSET, kind: ChecksumKind::Always };
 
-/// Bytes of the packet that an error quotes, if it says so (RFC 4884, section 4): words of 8 bytes.
+/// The length in bytes of an error's quote, which the error states in words of 8 bytes (RFC 4884, section 4); 0 if
+/// the error states none.
 #[must_use]
 #[inline(always)]
 pub const fn quote_len(message: [u8; 8]) -> u32 {

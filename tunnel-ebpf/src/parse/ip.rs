@@ -2,7 +2,7 @@
 
 use crate::address::Addresses;
 
-/// IP headers that agree with themselves and, if they are not quoted, with the packet's length.
+/// Consistent IP headers; unless quoted, they also agree with the packet's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ip<A> {
     /// Bytes before the payload, options and extension headers included.
@@ -11,16 +11,16 @@ pub struct Ip<A> {
     pub payload_len: u32,
     /// The payload's protocol number.
     pub protocol: u8,
-    /// The part of its datagram that this is.
+    /// The packet's part of its datagram.
     pub fragment: Fragment,
-    /// The identification, in network order: what the fragments of a datagram share. IPv4's takes up
-    /// the first two bytes.
+    /// The identification, in network order, which the fragments of a datagram share. IPv4 uses the first two
+    /// bytes.
     pub identification: [u8; 4],
     /// Source and destination.
     pub addresses: Addresses<A>,
 }
 
-/// The part of its datagram that a packet is.
+/// A packet's part of its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
     /// All of it.

@@ -16,14 +16,14 @@ use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without options, in bytes.
 pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
-/// Its words.
+/// The header's length without options, in words.
 const WORDS: usize = HEADER_LEN / size_of::<u32>();
 /// The word with time to live, protocol and checksum.
 const CHECKSUM_WORD: usize = offset_of!(Ipv4Hdr, check) / size_of::<u32>();
 const SOURCE_WORD: usize = offset_of!(Ipv4Hdr, src_addr) / size_of::<u32>();
 const DESTINATION_WORD: usize = offset_of!(Ipv4Hdr, dst_addr) / size_of::<u32>();
 
-/// In the header's second word, as it stands in memory.
+/// Bits of the header's second word, as it stands in memory.
 const FRAGMENT_OFFSET: u32 = u32::from_ne_bytes([0, 0, 0x1f, 0xff]);
 const MORE_FRAGMENTS: u32 = u32::from_ne_bytes([0, 0, 0x20, 0]);
 
@@ -142,8 +142,8 @@ impl Family for V4 {
     }
 }
 
-/// The header of a packet of `extent` bytes. `is_segmented` is asked only where it counts, since it stands
-/// far from all that is looked at otherwise.
+/// Parses the header of a packet of `extent` bytes. Calls `is_segmented` only if its answer matters, since the
+/// answer lies far from all other data in memory.
 #[inline(always)]
 fn parse(
     header: &Header,
@@ -177,7 +177,7 @@ fn parse_quoted(header: &Header, extent: u32) -> Result<Ip<Address>, Reason> {
     }
     let [_, _, l0, l1] = header[0].to_ne_bytes();
     let total_len = u32::from(u16::from_be_bytes([l0, l1]));
-    // A length that its own header contradicts says nothing: 0, or the other byte order.
+    // Ignore a length that contradicts the header, such as 0 or a swapped byte order.
     let is_padded = total_len >= header_len as u32 && total_len < extent;
     let len = if is_padded { total_len } else { extent };
     Ok(ip(header, header_len, len - header_len as u32))
@@ -196,7 +196,7 @@ fn ip(header: &Header, header_len: usize, payload_len: u32) -> Ip<Address> {
     }
 }
 
-/// The usual answer first.
+/// The most common case comes first.
 #[inline(always)]
 const fn fragment(header: &Header) -> Fragment {
     if header[1] & (FRAGMENT_OFFSET | MORE_FRAGMENTS) == 0 {
@@ -214,7 +214,7 @@ const fn protocol(checksum_word: u32) -> u8 {
     protocol
 }
 
-/// Bytes of the header, 20 to 60; nothing if it is not IPv4 or shorter than it can be.
+/// The header's length in bytes, 20 to 60. None if the header is not IPv4 or states a length below 20.
 #[inline(always)]
 fn header_len(header: &Header) -> Option<usize> {
     let [vihl, ..] = header[0].to_ne_bytes();
@@ -283,7 +283,7 @@ mod tests {
             (65_535, 500_000, Ok(65_515)),
             (19, 46, Err(Reason::Malformed)),
             (1, 46, Err(Reason::Malformed)),
-            // Both are wrong: a header that contradicts itself is no better for being cut.
+            // Both faults: a contradictory header is malformed even if it is cut.
             (19, 18, Err(Reason::Malformed)),
         ] {
             for is_segmented in [false, true] {

@@ -16,15 +16,15 @@ use crate::parse::transport::{self, PseudoHeaderChecksum};
 
 /// The header's length without extension headers, in bytes.
 pub const HEADER_LEN: usize = Ipv6Hdr::LEN;
-/// Its words.
+/// The header's length without extension headers, in words.
 const WORDS: usize = HEADER_LEN / size_of::<u32>();
 /// The word with length, next header and hop limit.
 const NEXT_HEADER_WORD: usize = offset_of!(Ipv6Hdr, payload_len) / size_of::<u32>();
-/// The first of the source address; the destination address follows at once.
+/// The index of the source address's first word; the destination address follows directly.
 const SOURCE_WORD: usize = offset_of!(Ipv6Hdr, src_addr) / size_of::<u32>();
 const DESTINATION_WORD: usize = offset_of!(Ipv6Hdr, dst_addr) / size_of::<u32>();
 
-/// The next header where there is none (RFC 8200, section 4.7).
+/// The next-header number for "no next header" (RFC 8200, section 4.7).
 const NO_NEXT_HEADER: u8 = IpProto::Ipv6NoNxt as u8;
 
 /// An address.
@@ -128,7 +128,7 @@ impl Family for V6 {
             return Err(Reason::MalformedQuote);
         }
         let [l0, l1, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
-        // 0: the length of a jumbogram (RFC 2675, section 3) or of BIG TCP says nothing.
+        // Ignore a length of 0, from a jumbogram (RFC 2675, section 3) or BIG TCP.
         let available = match u32::from(u16::from_be_bytes([l0, l1])) {
             said if said != 0 && said < there => said,
             _ => there,
@@ -139,7 +139,7 @@ impl Family for V6 {
         let chain = packet.past_extensions(offset + HEADER_LEN, next_header, available);
         match chain.end {
             End::Payload => Ok(ip(header, &chain, available)),
-            // It ends before the payload: a part without a transport header, and of no flow.
+            // The quote ends before the payload: it counts as a part without a transport header, and of no flow.
             End::Cut => {
                 let fragment = Fragment::Later;
                 let chain = Chain { len: available, fragment, ..Chain::none(NO_NEXT_HEADER) };

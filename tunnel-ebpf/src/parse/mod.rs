@@ -1,4 +1,4 @@
-//! From bytes to what the decision needs, checked against the packet's real length.
+//! Reads the headers that a decision needs, checked against the packet's real length.
 
 pub mod extension;
 pub mod icmp;

@@ -11,11 +11,11 @@ use crate::parse::transport::{TCP, UDP};
 
 const V4_HEADER_LEN: u32 = Ipv4Hdr::LEN as u32;
 const V6_HEADER_LEN: u32 = Ipv6Hdr::LEN as u32;
-/// Where the header's own protocol number stands, in IPv4 and IPv6.
+/// The offset of the header's own protocol number, in IPv4 and IPv6.
 const V4_PROTOCOL: usize = offset_of!(Ipv4Hdr, proto);
 const V6_NEXT_HEADER: usize = offset_of!(Ipv6Hdr, next_hdr);
 const UDP_HEADER_LEN: u32 = UdpHdr::LEN as u32;
-/// Where TCP has the words of its header (RFC 9293, section 3.1).
+/// The offset of TCP's header length in words (RFC 9293, section 3.1).
 const TCP_DATA_OFFSET: usize = offset_of!(TcpHdr, _bitfield_1);
 
 /// A packet that becomes several.
@@ -42,7 +42,7 @@ impl Segmented {
     }
 }
 
-/// Bytes of the headers of a packet of TCP or UDP; of another one, those of its IP header.
+/// Bytes of all headers of a TCP or UDP packet, and of the IP header of any other packet.
 #[inline(always)]
 pub fn header_len<P: Packet>(packet: &P) -> u32 {
     let [first] = packet.bytes(0).unwrap_or([0]);

@@ -10,16 +10,15 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// The flags of a segment, as a sign that its sender knows the connection.
+/// The kind of a segment by its flags, as a sign that its sender knows the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// A SYN without ACK: it opens one.
+    /// A SYN without ACK: it opens a connection.
     Opening,
-    /// A reset without an acknowledgment: what a host answers to a segment of a connection that it
-    /// does not know (RFC 9293, section 3.10.7.1). A refused connection's and an aborted one's
-    /// resets acknowledge.
+    /// A reset without an acknowledgment: a host's answer to a segment of a connection that it does not know (RFC
+    /// 9293, section 3.10.7.1). The resets of refused and of aborted connections have an acknowledgment.
     ResetOfUnknown,
-    /// All others, and what is no TCP segment, or not the beginning of one.
+    /// Any other segment, and any packet without the beginning of a TCP segment.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! The transport header: as much of it as a change of addresses concerns.
+//! The transport header, as far as a change of addresses concerns it.
 
 use core::hint::cold_path;
 
@@ -26,22 +26,22 @@ pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 
 /// A checksum that covers the addresses through a pseudo-header, or none.
 ///
-/// No `Option`: the optimiser would compute with the offset before it looks whether there is
-/// one, and the verifier refuses to read what is not set.
+/// A struct instead of an `Option`: the optimiser would compute with the offset before it checks the variant, and
+/// the verifier refuses to read an unset value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PseudoHeaderChecksum {
-    /// Where it stands, from the start of the transport header; 0 if there is none.
+    /// The checksum's offset from the start of the transport header; 0 if there is none.
     pub offset: usize,
     /// Its kind: none, or the meaning of zero in it.
     pub kind: ChecksumKind,
 }
 
 impl PseudoHeaderChecksum {
-    /// There is none.
+    /// No checksum.
     pub const NONE: Self = Self { offset: 0, kind: ChecksumKind::None };
 }
 
-/// The checksum that `protocol` has over a pseudo-header in IPv4 and IPv6 alike.
+/// The checksum of `protocol` over a pseudo-header, the same in IPv4 and IPv6.
 #[must_use]
 #[inline(always)]
 pub const fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
@@ -53,7 +53,7 @@ pub const fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
     }
 }
 
-/// The shortest header of `protocol`, in bytes; 0 for those that need no mending.
+/// The shortest header of `protocol`, in bytes; 0 for protocols without a checksum to update.
 #[must_use]
 #[inline(always)]
 const fn header_len_min(protocol: u8) -> u32 {
@@ -67,7 +67,7 @@ const fn header_len_min(protocol: u8) -> u32 {
     }
 }
 
-/// The checksum to update in `ip`'s payload: none in a later fragment, nor where the protocol has none.
+/// The checksum to update in `ip`'s payload. None in a later fragment, or for a protocol without one.
 ///
 /// # Errors
 /// [`Reason::Truncated`] if the payload is shorter than the protocol's shortest header.
@@ -76,19 +76,19 @@ pub fn checksum_to_update<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeader
     if matches!(ip.fragment, Fragment::Later) {
         return Ok(PseudoHeaderChecksum::NONE);
     }
-    // Each protocol by itself, so that the packet is asked for it once and all else is known.
+    // One branch per protocol: it reads the protocol once, and all else is constant.
     match ip.protocol {
         TCP => checksum_of::<F>(TCP, ip),
         UDP => checksum_of::<F>(UDP, ip),
         UDP_LITE => checksum_of::<F>(UDP_LITE, ip),
         DCCP => checksum_of::<F>(DCCP, ip),
-        // ICMP and ICMPv6 are only themselves within their own version of IP.
+        // The numbers of ICMP and ICMPv6 mean these protocols only within their own version of IP.
         protocol if protocol == F::ICMP => checksum_of::<F>(F::ICMP, ip),
         _ => Ok(PseudoHeaderChecksum::NONE),
     }
 }
 
-/// The checksum of `protocol`, whose header `ip`'s payload begins with.
+/// The checksum of `protocol`, whose header starts `ip`'s payload.
 ///
 /// # Errors
 /// The same as for [`checksum_to_update`].
@@ -189,7 +189,7 @@ mod tests {
         each_protocol_has_its_checksum::<V6>(&KNOWN_IN_IPV6);
     }
 
-    /// Otherwise a packet that is not truncated would have a checksum outside of it.
+    /// Otherwise, a packet that is not truncated could have a checksum outside of its bytes.
     #[test]
     fn every_checksum_lies_within_the_shortest_header() {
         for (protocol, shortest, checksum) in KNOWN_IN_IPV4.into_iter().chain(KNOWN_IN_IPV6) {

@@ -1,4 +1,4 @@
-//! The words of the command line.
+//! The arguments of the command line.
 
 pub mod peer;
 
@@ -40,7 +40,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "NAME")]
     pub netns: Option<String>,
 
-    /// Say on stderr what is done. With attach, the programs log each packet that concerns a peer
+    /// Log each step to stderr. With attach, the programs log each packet that concerns a peer
     /// and is not rewritten; `rewrite stats --watch --verbose` shows these messages
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -97,7 +97,7 @@ Examples:
 It takes away also what is left of an attach whose pins somebody has removed.")]
     Detach(DetachArgs),
 
-    /// Go back to the programs and maps of the version before, without losing a packet
+    /// Go back to the programs and maps of the previous version, without losing a packet
     #[command(
         after_help = "Examples:\n  rewrite downgrade eth0\n  rewrite downgrade eth0 --json\n\n\
         Then install the version before: its attach, status, stats and detach go on with what runs.\n\
@@ -112,7 +112,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         json: bool,
     },
 
-    /// Show what is attached: hook, version, time, peers; and its health
+    /// Show the attached interfaces: hook, version, time, peers, health
     #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
         Exits with 1 if something is not as it should be.")]
     Status {
@@ -158,7 +158,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
         json: bool,
     },
 
-    /// Make what is attached what the file says; on trial, with --confirm-within
+    /// Change an attached interface to match the file; on trial, with --confirm-within
     #[command(after_help = "\
 Examples:
   rewrite apply --config new.toml                        told, done, final
@@ -172,7 +172,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
 `rewrite peer` are taken back with the rest, and detach forgets the trial.")]
     Apply(ApplyArgs),
 
-    /// Keep what is on trial since apply --confirm-within
+    /// Keep the change that is on trial since apply --confirm-within
     #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
         Exits with 4 if nothing is on trial.")]
     Confirm {
@@ -181,7 +181,7 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
         on: InterfaceArg,
     },
 
-    /// Is the file right, can this host run it, and what will be in the way; changes nothing
+    /// Check the file, this host and the obstacles to an attach; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]
     Check {
@@ -191,13 +191,13 @@ counts from the start of apply. Meanwhile, attach and another apply are refused,
         /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
-        /// Where packets are to meet the program on the way in; as they do, or by tc otherwise
+        /// Where packets shall meet the program on the way in; by default its present place, else tc
         #[arg(long, value_enum)]
         ingress: Option<IngressArg>,
     },
 }
 
-/// The words behind `attach` and `run`.
+/// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]
 pub struct AttachArgs {
     /// The interface that the packets between the public addresses cross
@@ -210,21 +210,21 @@ pub struct AttachArgs {
     /// stands in front of the hosts that have the private addresses
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
-    /// Where packets meet the program on the way in: tc, unless it is attached already
+    /// Where packets shall meet the program on the way in; by default its present place, else tc
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
-    /// Tagged frames to handle: none, since they belong to another network; any, beside those
-    /// without a tag; or those of one VLAN alone. As it is if attached already, else none
+    /// Tagged frames to handle: none, since they belong to another network; any, beside untagged
+    /// frames; or the frames of one VLAN alone. By default the present choice, else none
     #[arg(long, value_name = "none|any|ID")]
     pub vlan: Option<Vlan>,
-    /// Leave the routes to the peers' private addresses to you
+    /// Set no routes to the peers' private addresses: you set them
     #[arg(long)]
     pub no_routes: bool,
     /// The network of the file that the interface is on, where the file does not tell by its name
     #[arg(long, value_name = "NAME")]
     pub network: Option<NetworkName>,
     /// Accept packets from peers' former addresses for this time, such as 30s; in place of
-    /// what the file says
+    /// the file's time
     #[arg(long, value_name = "TIME", value_parser = drain)]
     pub drain: Option<Drain>,
     /// Hook of tc: tcx where the kernel has it, else clsact
@@ -262,7 +262,7 @@ pub enum IngressArg {
 }
 
 impl IngressArg {
-    /// The place that was asked for.
+    /// The requested place.
     pub const fn wanted(self) -> Ingress {
         match self {
             Self::Tc => Ingress::Tc,
@@ -284,7 +284,7 @@ pub enum HookArg {
 }
 
 impl HookArg {
-    /// The hook that was asked for, if one was.
+    /// The requested hook, if there is one.
     pub const fn wanted(self) -> Option<Hook> {
         match self {
             Self::Auto => None,
@@ -294,7 +294,7 @@ impl HookArg {
     }
 }
 
-/// The words behind `apply`.
+/// The arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// The file
@@ -303,7 +303,7 @@ pub struct ApplyArgs {
     /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
-    /// Go back to what ran before after this time (60s, 5m), unless `rewrite confirm` comes
+    /// Go back to the state before after this time (60s, 5m), unless `rewrite confirm` comes
     #[arg(long, value_name = "TIME")]
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface.
@@ -312,13 +312,13 @@ pub struct ApplyArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
-    /// Take back what is on trial, now; if nothing is, that is no error
+    /// Take back the change on trial, now; without one, that is no error
     #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
     pub revert: bool,
-    /// Only the trial with this number: how the one who waits for its end names it
+    /// Take back only the trial with this number; the trial's guard gives it
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub trial: Option<String>,
-    /// Go back by what the guard of a trial holds: the number of its open file
+    /// Go back by the guard's copy of the trial: the number of an open file
     #[arg(long, value_name = "NUMBER", requires_all = ["revert", "trial"], hide = true)]
     pub held: Option<i32>,
     /// Become the guard of the trial
@@ -326,7 +326,7 @@ pub struct ApplyArgs {
     pub guard: bool,
 }
 
-/// The words behind `detach`.
+/// The arguments of `detach`.
 #[derive(Args, Debug)]
 pub struct DetachArgs {
     /// The interface
@@ -336,7 +336,7 @@ pub struct DetachArgs {
         conflicts_with_all = ["all", "gone"]
     )]
     pub interface: Option<String>,
-    /// Every attached interface of this network namespace; on the host itself, also what --gone clears
+    /// Every attached interface of this network namespace; on the host itself, also the remains that --gone clears
     #[arg(long)]
     pub all: bool,
     /// The remains of network namespaces that are gone
@@ -352,7 +352,7 @@ pub struct InterfaceArg {
     pub interface: Option<String>,
 }
 
-/// A time to drain, or what is wrong with it.
+/// Parses a time to drain; the error names the fault.
 pub fn drain(text: &str) -> Result<Drain, String> {
     text.parse().map_err(|problem: DrainProblem| format!("{problem}; {}", problem.help()))
 }

@@ -1,4 +1,4 @@
-//! The words behind `rewrite peer`.
+//! The arguments of `rewrite peer`.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use tunnel_user::plan::peer_edit::Edit;
 
 use super::{InterfaceArg, drain};
 
-/// The words behind `peer`.
+/// The verbs of `peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
-    /// The running peers
+    /// List the running peers
     #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list --json")]
     List {
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
     },
-    /// One more peer
+    /// Add a peer
     #[command(after_help = "\
 Examples:
   rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3
@@ -30,13 +30,13 @@ Examples:
     Add {
         /// Its name
         name: MemberName,
-        /// Its identity: what the software dials; an address or a prefix of one or both families
+        /// Its identity, which the software dials; an address or a prefix of one or both families
         #[arg(
             long, value_name = "ADDRESS", value_parser = private, value_delimiter = ',',
             required = true
         )]
         private: Vec<Private>,
-        /// Where it is reached, of the same families
+        /// Its public address, of the same families
         #[arg(
             long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',',
             required = true
@@ -51,7 +51,7 @@ Examples:
         #[command(flatten)]
         on: InterfaceArg,
     },
-    /// Another public address, other bypass rules, or plain packets let through or not
+    /// Change a peer's public address, bypass rules, network, or treatment of plain packets
     #[command(after_help = "\
 Examples:
   rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
@@ -72,7 +72,7 @@ Examples:
         #[command(flatten)]
         on: InterfaceArg,
     },
-    /// One peer less
+    /// Remove a peer
     #[command(after_help = "Example:\n  rewrite peer remove srvc")]
     Remove {
         /// Its name, or a private address
@@ -85,7 +85,7 @@ Examples:
 /// The network for the traffic.
 #[derive(Args, Debug)]
 pub struct NetworkArg {
-    /// Have the traffic go by this network of the file, of which an interface is attached
+    /// Have the traffic go by this network of the file; one of its interfaces is attached
     #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "InterfaceArg"])]
     pub network: Option<NetworkName>,
     /// The traffic with all peers
@@ -97,7 +97,7 @@ pub struct NetworkArg {
 #[derive(Args, Debug)]
 #[group(multiple = true)]
 pub struct Properties {
-    /// Where it is reached from now on; that of the other family stays
+    /// Its public address from now on; the address of the other family stays
     #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
     public: Vec<Public>,
     /// Accept packets that arrive from its private addresses as well
@@ -106,24 +106,24 @@ pub struct Properties {
     /// Packets of this protocol and port are left alone, in place of its present rules
     #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
     bypass: Vec<BypassRule>,
-    /// It has no bypass rules of its own any more
+    /// Remove its own bypass rules
     #[arg(long, conflicts_with = "bypass")]
     no_bypass: bool,
-    /// Accept packets from its former address for this time, such as 30s; 0s without --public ends
-    /// that now
+    /// Accept packets from its former address for this time, such as 30s; 0s without --public stops
+    /// accepting them now
     #[arg(long, value_name = "TIME", value_parser = drain)]
     drain: Option<Drain>,
 }
 
 impl Properties {
-    /// True if nothing is to be changed.
+    /// True if no property changes.
     pub fn is_empty(&self) -> bool {
         let Self { public, direct, bypass, no_bypass, drain } = self;
         let no_rules = bypass.is_empty() && !no_bypass;
         public.is_empty() && direct.is_none() && no_rules && drain.is_none()
     }
 
-    /// The change of the peer that `peer` names.
+    /// The edit of the peer named `peer`.
     pub fn edit(self, peer: String) -> Edit {
         let rules: BTreeSet<_> = self.bypass.into_iter().collect();
         let bypass = (self.no_bypass || !rules.is_empty()).then_some(rules);

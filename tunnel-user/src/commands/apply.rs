@@ -1,5 +1,5 @@
-//! `rewrite apply`: from what runs to what a file says, told before it is done, and taken back
-//! unless it is confirmed if that is asked for.
+//! `rewrite apply`: prints the changes to a file, applies them, and keeps them; on trial, until they are confirmed
+//! or taken back.
 
 use std::path::{self, PathBuf};
 
@@ -27,9 +27,9 @@ pub struct Request {
     pub config: PathBuf,
     /// The members that this host is, where its addresses do not tell.
     pub self_names: Vec<String>,
-    /// The time of the trial; without, the change is final.
+    /// The time of the trial; without one, the change is final.
     pub confirm_within: Option<ConfirmWithin>,
-    /// The interface, if more than one is attached.
+    /// The interface; required if more than one is attached.
     pub interface: Option<String>,
 }
 
@@ -44,12 +44,11 @@ pub struct Report {
     pub trial: Option<Trial>,
 }
 
-/// Applies the file to the attached interface, or to that of the given name; `tell` hears what will
-/// change.
+/// Applies the file to the only attached interface, or to the named one. Passes the changes to `tell` before making
+/// them.
 ///
 /// # Errors
-/// Nothing has changed then, and nothing is on trial. [`Error::Refused`] also while another trial
-/// is pending.
+/// An error leaves everything unchanged, and nothing on trial. [`Error::Refused`] also while another trial is pending.
 pub async fn run(
     request: &Request,
     tell: impl FnOnce(&Difference) -> Result<(), Error>,
@@ -80,7 +79,7 @@ pub async fn run(
     drop(running);
     match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(attached) => {
-            // After the remains of a killed attach, it is another one now.
+            // An attach that clears the remains of a killed one gets a new ID.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
             let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
             if let Err(failure) = state.record(&trial) {
@@ -98,7 +97,7 @@ pub async fn run(
     }
 }
 
-/// Writes down what runs, and has somebody wait for the deadline.
+/// Records the running state, and starts the guard that waits for the deadline.
 fn begin(
     request: &Request,
     running: &Running,
@@ -152,7 +151,7 @@ fn begin(
     }
 }
 
-/// Ends a trial of which nothing is left to take back.
+/// Ends a trial whose change was not made or is undone.
 fn call_off(state: &State, guard: Option<&Guard>) {
     if let Err(failure) = state.end_trial(guard) {
         tracing::error!("a trial that did not begin could not be forgotten: {failure}");

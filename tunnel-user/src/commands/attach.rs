@@ -1,4 +1,4 @@
-//! `rewrite attach`: address, maps, programs and routes, as the file says; or nothing.
+//! `rewrite attach`: sets address, maps, programs and routes as the file says, or changes nothing.
 
 use crate::dataplane::bpffs;
 use crate::dataplane::loader;
@@ -15,18 +15,18 @@ use crate::ops::attach::request::Request;
 use crate::ops::{attach, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, State};
 
-/// Attaches, or makes what is attached into what the file says.
+/// Attaches an interface as the file says, or changes an attached one to match the file.
 ///
 /// # Errors
-/// Nothing has changed then. [`Error::Refused`] also while a trial is pending.
+/// An error leaves everything unchanged. [`Error::Refused`] also while a trial is pending.
 pub async fn run(request: &Request) -> Result<Report, Error> {
     run_until(request, &Interrupt::listen()?).await
 }
 
-/// Attaches like [`run`], and stops when `interrupt` says so.
+/// Attaches like [`run`], and stops when `interrupt` reports a signal.
 ///
 /// # Errors
-/// Nothing has changed then.
+/// An error leaves everything unchanged.
 pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;

@@ -1,5 +1,4 @@
-//! `rewrite check`: is the file right, can this host run it, and what will be in the way. Changes
-//! nothing.
+//! `rewrite check`: checks the file, this host and the obstacles to an attach. Changes nothing.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -43,7 +42,7 @@ pub enum Level {
     Bad,
 }
 
-/// One thing that was looked at.
+/// The result of one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Its weight.
@@ -65,7 +64,8 @@ impl Finding {
     }
 }
 
-/// Looks at the file, the kernel and the network, for an attach with ingress at `wanted`, or where it is, or at tc.
+/// Looks at the file, the kernel and the network, for an attach with ingress at `wanted`; by default at its present
+/// place, else at tc.
 ///
 /// # Errors
 /// Only if the kernel can't be asked; everything else is a finding.
@@ -131,8 +131,8 @@ pub async fn run(
     Ok(findings)
 }
 
-/// The changes that attach itself would make, by its own plan, or its refusal in its own words. It comes behind the
-/// looks that say all that they find at once.
+/// The changes that attach would make, or its refusal, by attach's own plan. Runs after the other looks, which report
+/// all obstacles at once; a refusal names only the first.
 async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
@@ -201,7 +201,7 @@ async fn network(
     let (membership, left_out) = match membership {
         Ok(found) => found,
         Err(failure) => {
-            // The obstacles for any member.
+            // An obstacle for any member that this host may be.
             findings.extend(snapshot.loopback().err().map(bad));
             findings.push(bad(failure));
             return Ok(None);
@@ -253,7 +253,7 @@ async fn network(
     Ok(Some(link.clone()))
 }
 
-/// Programs of others that run before ours, or will. They may pass everything on, and may not.
+/// Programs of others that run before ours, or will after an attach. Some may end a packet's way before our program.
 async fn programs_in_front(
     link: &Link,
     ingress: Ingress,
@@ -287,8 +287,8 @@ fn bad(failure: Error) -> Finding {
     Finding::new(Level::Bad, failure.to_string())
 }
 
-/// The interface that has an underlay address of this host; else, as with a prefix that is routed
-/// to it, the one that leads to a peer.
+/// The interface that has an underlay address of this host. Without one, as with a prefix that is routed to the host,
+/// the interface that leads to a peer.
 async fn interface<'a>(
     membership: &Membership,
     netlink: &Netlink,

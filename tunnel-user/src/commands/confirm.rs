@@ -1,4 +1,4 @@
-//! `rewrite confirm`: what is on trial stays.
+//! `rewrite confirm`: keeps the change on trial.
 
 use crate::dataplane::bpffs;
 use crate::error::Error;
@@ -7,10 +7,10 @@ use crate::interrupt::Interrupt;
 use crate::ops::lock_attached::lock_attached;
 use crate::trial::{AttachId, Phase, State, Trial};
 
-/// Ends the trial on the attached interface, or on that of the given name, and keeps the change.
+/// Ends the trial on the only attached interface, or on the named one, and keeps the change.
 ///
 /// # Errors
-/// [`Error::Refused`] if no trial is pending, or its change is not whole.
+/// [`Error::Refused`] if no trial is pending, or its change is not complete.
 pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     bpffs::require()?;
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);

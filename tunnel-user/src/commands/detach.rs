@@ -22,21 +22,21 @@ use crate::trial::State;
 pub enum Target {
     /// One.
     Interface(String),
-    /// All that are attached in this network namespace. In the host's own, also what is left of those that are
-    /// gone.
+    /// All that are attached in this network namespace. In the host's own, also the remains of namespaces that
+    /// are gone.
     All,
 }
 
 /// The outcome for each interface.
 #[derive(Debug, Default)]
 pub struct Detached {
-    /// All that was taken away, by interface.
+    /// The removed things, by interface.
     pub reports: Vec<Report>,
-    /// All that could not be taken away, or was not tried after a signal; in the order of the tries.
+    /// The failures, and the interface that a signal stopped, in the order of the tries.
     pub failures: Vec<Error>,
-    /// The private addresses of attaches that nothing else was left of.
+    /// The removed private addresses that were the last remains of an attach.
     pub left_addresses: Vec<Private>,
-    /// The folders of pins, and the files, that were left from network namespaces that are gone.
+    /// The removed folders of pins, and files, of network namespaces that are gone.
     pub gone: Vec<PathBuf>,
 }
 
@@ -61,12 +61,11 @@ impl Detached {
     }
 }
 
-/// Detaches; of several interfaces, also those behind one that fails. A signal ends it before the next step
-/// that takes something away.
+/// Detaches the interfaces of `target`, and goes on with the next one after a failure. A signal stops the command
+/// before the next step that removes something. A second run goes on at the step that failed.
 ///
 /// # Errors
-/// If nothing was tried: [`Error::Refused`] if the interface is not attached. Run again, it goes on where a
-/// failed step left off.
+/// If nothing was tried: [`Error::Refused`] if the interface is not attached.
 pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -84,7 +83,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
     let mut detached = Detached::default();
     if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
         match (target, failure) {
-            // Each is tried again by itself.
+            // The loop below tries each interface again by itself.
             (Target::All, failure @ (Error::Kernel { .. } | Error::Pins { .. })) => {
                 tracing::warn!("{failure}");
             }
@@ -94,7 +93,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
     for folder in folders {
         match one(&folder, &netlink, &interrupt, &mut detached).await {
             Ok(true) => {}
-            // Another command has detached it meanwhile.
+            // Another command has detached the interface meanwhile.
             Ok(false) => match target {
                 Target::All => {}
                 Target::Interface(interface) => {
@@ -125,7 +124,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
     Ok(detached)
 }
 
-/// Clears away what is left of network namespaces that are gone.
+/// Clears away the remains of network namespaces that are gone.
 ///
 /// # Errors
 /// If nothing was tried.
@@ -137,7 +136,7 @@ pub async fn gone() -> Result<Detached, Error> {
     Ok(detached)
 }
 
-/// Takes away the private addresses with the mark of attach that no interface needs any more.
+/// Removes the private addresses that carry attach's mark and that no interface needs any more.
 async fn remove_unclaimed(netlink: &Netlink, interrupt: &Interrupt) -> Result<Vec<Private>, Error> {
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     let snapshot = Snapshot::take(netlink).await?;
@@ -149,8 +148,8 @@ async fn remove_unclaimed(netlink: &Netlink, interrupt: &Interrupt) -> Result<Ve
     Ok(addresses.into_iter().collect())
 }
 
-/// Detaches one interface, and forgets its trial: what is gone has nothing to go back to. False if it is not
-/// attached.
+/// Detaches one interface, and ends its trial: without the attachment there is nothing to take back. False if the
+/// interface is not attached.
 async fn one(
     folder: &Folder,
     netlink: &Netlink,
@@ -163,13 +162,13 @@ async fn one(
         return Ok(false);
     };
     let forgotten = State::of(folder).forget();
-    // All that was taken away is told, whatever became of the rest.
+    // Report the removed things even if the trial's files could not be removed.
     let trial_forgotten = *forgotten.as_ref().unwrap_or(&false);
     detached.reports.push(Report { trial_forgotten, ..report });
     forgotten.map(|_| true)
 }
 
-/// The folder of an interface that is attached, or that an attach has left something of.
+/// The folder of an interface that is attached, or that has remains of an attach.
 async fn known(
     namespace: NetworkNamespace,
     interface: &str,

@@ -12,12 +12,11 @@ use crate::ops::attached::{self, Running};
 use crate::ops::difference::{Difference, between, request};
 use crate::ops::load_file;
 
-/// Compares what is attached to `interface`, or to the only one, with the file. Where nothing is attached to it,
-/// all that a first attach brings is a change. Without `self_names`, a gateway stays who it is.
+/// Compares `interface`, or the only attached interface, with the file. On an interface that is not attached,
+/// everything that a first attach brings is a change. Without `self_names`, a gateway keeps its identity.
 ///
 /// # Errors
-/// The errors of an attach with this file, which would be refused then; and if nothing is attached and no
-/// interface is named.
+/// The errors of an attach with this file; and an error if no interface is attached and none is named.
 pub async fn run(
     config: &Path,
     self_names: &[String],

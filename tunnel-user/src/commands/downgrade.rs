@@ -1,5 +1,5 @@
-//! `rewrite downgrade`: from the pins and programs of this version to those of the version before, under
-//! traffic, so that the version before goes on with them.
+//! `rewrite downgrade`: replaces the pins and programs by the previous version's, under traffic, so that the previous
+//! version goes on with them.
 
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
@@ -30,21 +30,21 @@ pub struct Report {
     pub interface: String,
     /// The ABI that it is on now.
     pub abi_version: u32,
-    /// It was on that one before, and nothing has changed.
+    /// True if the interface was on that ABI already, and nothing has changed.
     pub was_so: bool,
-    /// Tagged frames were left alone, and are handled now.
+    /// True if tagged frames were left alone, and are handled now.
     pub handles_tags: bool,
-    /// Packets to the private address itself are no longer dropped.
+    /// True if packets to the private address itself are no longer dropped.
     pub unguarded: bool,
-    /// Counts that the ABI has no place for: reasons, and packets.
+    /// The lost counts, which the previous ABI has no place for: reason and packets.
     pub dropped_counts: Vec<(Reason, u64)>,
 }
 
-/// Brings an attached interface to the ABI of the version before.
+/// Brings an attached interface to the previous version's ABI.
 ///
 /// # Errors
-/// [`Error::Refused`] if that version can't do what this one does there, a change is on trial, or a daemon
-/// would take it over again. Nothing has changed then.
+/// [`Error::Refused`] if the previous version lacks a feature that the interface uses, a change is on trial, or a
+/// daemon would take the interface over again. Nothing has changed then.
 pub async fn run(interface: &str) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
@@ -67,7 +67,7 @@ pub async fn run(interface: &str) -> Result<Report, Error> {
     let report = Report::of(&running)?;
     forget_arp_ignore(&mut running)?;
     drop(running);
-    // The version before does not know the mark that a command which was killed has left.
+    // The previous version does not know the mark that a killed command leaves.
     in_flight::end(&folder)?;
     change(&folder, Abi::Previous, &netlink).await?;
     Ok(report)
@@ -128,8 +128,8 @@ fn require_expressible(running: &Running) -> Result<(), Error> {
     }
 }
 
-/// Sets arp_ignore back, which the version before would leave behind. Should the change fail, the next attach
-/// sets it again.
+/// Restores arp_ignore, because the previous version would leave it set. If the downgrade fails, the next attach sets
+/// it again.
 fn forget_arp_ignore(running: &mut Running) -> Result<(), Error> {
     let Running { folder, maps, attachment, .. } = running;
     let kept: Vec<Sysctl> = private_in_arp::all_set(attachment)

@@ -1,4 +1,4 @@
-//! `rewrite apply --guard`: becomes who waits for the end of a trial.
+//! `rewrite apply --guard`: becomes the guard, which waits for the deadline of a trial.
 
 use std::convert::Infallible;
 
@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::trial::{State, become_guard};
 
-/// Waits for the end of the trial `id` on the interface, in the place of this process.
+/// Turns this process into the guard of the trial `id` on the interface.
 ///
 /// # Errors
-/// If nobody waits then.
+/// If this process can't become the guard.
 pub fn run(interface: &str, id: &str) -> Result<Infallible, Error> {
     become_guard(&State::of(&Folder::of(NetworkNamespace::current()?, interface)), id)
 }

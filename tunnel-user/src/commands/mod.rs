@@ -1,4 +1,4 @@
-//! One file a verb: privileges, the lock, the work below it in [`ops`](crate::ops), and the answer.
+//! One file per verb: checks privileges, takes the lock, has [`ops`](crate::ops) do the work, and returns the report.
 
 pub mod apply;
 pub mod attach;

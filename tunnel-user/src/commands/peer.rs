@@ -1,4 +1,4 @@
-//! `rewrite peer`: looks at and changes the running peers, at once, and not the file.
+//! `rewrite peer`: lists and changes the running peers, at once; the file stays as it is.
 
 use std::collections::BTreeSet;
 
@@ -33,9 +33,9 @@ use crate::plan::settings::{InterfaceSettings, settings};
 pub struct Report {
     /// The interface whose peers changed.
     pub interface: String,
-    /// The peer as it was, if it was there.
+    /// The peer before the change, if it was there.
     pub before: Option<NamedPeer>,
-    /// The peer as it is, if it is there.
+    /// The peer after the change, if it is there.
     pub after: Option<NamedPeer>,
     /// The time for which packets from the peer's former address are accepted.
     pub drain: Drain,
@@ -57,10 +57,10 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
-/// Makes one change, on the attached interface or on that of the given name.
+/// Makes one change, on the only attached interface or on the named one.
 ///
 /// # Errors
-/// Nothing has changed then.
+/// An error leaves everything unchanged.
 pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -110,7 +110,7 @@ async fn routes(
     routing::plan(netlink, link, &snapshot.names(), wanted, &elsewhere).await
 }
 
-/// Plans the change under the lock of what interfaces share, and executes it: the routes that changed.
+/// Plans and executes the change under the lock of the shared state. Returns the changed routes.
 async fn change(
     running: &Running,
     edited: &Edited,
@@ -148,7 +148,7 @@ async fn change(
     Ok(routes)
 }
 
-/// True if the programs look into other maps than the pinned ones.
+/// True if the programs use other maps than the pinned ones.
 async fn is_stale(
     folder: &Folder,
     place: AttachPoint,
@@ -168,8 +168,7 @@ async fn is_stale(
     Ok(true)
 }
 
-/// The slot of the peer that is no longer to be accepted from where it was, if that is all there is to
-/// do.
+/// The slot of the peer whose drain this edit ends, if the edit does so.
 fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Error> {
     let names = maps.names()?;
     let name = edited.ends_draining.as_ref();

@@ -1,4 +1,4 @@
-//! `rewrite apply --revert`: back to what ran before the change that is on trial.
+//! `rewrite apply --revert`: restores the state before the change on trial.
 
 use super::status;
 use crate::dataplane::bpffs;
@@ -22,21 +22,21 @@ use crate::trial::{
 pub enum Outcome {
     /// The state before the trial is back.
     WentBack(Box<(Trial, Report)>),
-    /// There was nothing to do; why.
+    /// There was nothing to do, for this reason.
     Nothing(String),
 }
 
-/// The one who asks.
+/// The caller that asks for the way back.
 #[derive(Clone, Debug)]
 pub enum Asker {
-    /// The operator: the trial is over with the answer, and its guard has to end.
+    /// The operator: this command ends the trial, and its guard with it.
     Operator {
-        /// The interface, if more than one is attached.
+        /// The interface; required if more than one is attached.
         interface: Option<String>,
-        /// The trial, if it may be only one.
+        /// The only trial that may be taken back, if the operator names one.
         id: Option<String>,
     },
-    /// The guard of a trial, with all that it holds.
+    /// The guard of a trial, with its copy of the trial.
     Guard(Box<Held>),
 }
 
@@ -48,7 +48,7 @@ impl Asker {
         }
     }
 
-    /// The trial alone that may be taken back.
+    /// The ID of the only trial that may be taken back, if there is a limit.
     fn id(&self) -> Option<&str> {
         match self {
             Self::Operator { id, .. } => id.as_deref(),
@@ -57,11 +57,11 @@ impl Asker {
     }
 }
 
-/// Takes back what is on trial. A guard does not need what is written down of it.
+/// Takes back the change on trial. A guard needs no record in /run.
 ///
 /// # Errors
-/// Nothing has changed then, and the trial is still pending; or what ran before runs again, and /run has
-/// no room to say so.
+/// The attach may fail: then everything is unchanged, and the trial still pending. Or the state before is back, and
+/// /run has no room for the record.
 pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
@@ -97,7 +97,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     let report = match attach::execute(&mut plan, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
-            // The steps are undone.
+            // The executor has undone the steps.
             trial.phase = phase;
             record(&state, &trial);
             return Err(failure);
@@ -108,7 +108,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         content: trial.content.clone(),
         at: status::time(now()),
     };
-    // The guard's own call must not end the guard, and so itself.
+    // A call from the guard must not end the guard: that would end the call itself.
     let guard = match asker {
         Asker::Operator { .. } => trial.guard.as_ref(),
         Asker::Guard(_) => None,
@@ -117,7 +117,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     Ok(Outcome::WentBack(Box::new((trial, report))))
 }
 
-/// The trial to take back, or why there is none.
+/// The trial to take back, or the reason why there is none.
 fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Trial, String>, Error> {
     let held = match asker {
         Asker::Operator { id, .. } => {
@@ -142,7 +142,7 @@ fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Tria
     })
 }
 
-/// Writes down how far it has come, for those who look. The way back does not depend on it.
+/// Records the trial's phase, for `status`. The way back does not depend on the record.
 fn record(state: &State, trial: &Trial) {
     if let Err(failure) = state.record(trial) {
         tracing::warn!("going on without a record: {failure}");

@@ -1,5 +1,5 @@
-//! `rewrite run`: keeps an interface as the file says, until a signal comes. It is not the
-//! dataplane, which goes on without it.
+//! `rewrite run`: keeps an interface as the file says, until a signal comes. The dataplane goes on without this
+//! daemon.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,8 +31,7 @@ use crate::trial;
 /// The most differences that a line of the log names.
 const NAMED_MAX: usize = 8;
 
-/// A file that is right may be followed, unless another is on trial, or this one was and nobody
-/// confirmed it.
+/// Permits a valid file, unless a file is on trial, or this file was on trial and nobody confirmed it.
 const MAY_FOLLOW: MayFollow = |folder, content| {
     match trial::require_none(folder) {
         Ok(()) => {}
@@ -50,16 +49,16 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
     Ok(Permission::Given)
 };
 
-/// Keeps the interface as the file says. Returns when SIGTERM or SIGINT comes: the dataplane stays,
-/// or is detached if `detach_on_exit` says so, with what was taken away as the answer.
+/// Keeps the interface as the file says. Returns when SIGTERM or SIGINT comes: the dataplane stays attached, or is
+/// detached if `detach_on_exit` is set, and the answer is the report of the detach.
 ///
 /// # Errors
-/// If this host can't run it, the interface has a daemon already, or the kernel can't be listened
-/// to. A file that can't be followed is none: it is reported, and waited for.
+/// If this host can't run the programs, the interface has a daemon already, or the kernel's events can't be received.
+/// An invalid file is not an error: the daemon reports it, and waits for a valid one.
 pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
-    // A file system that can still be mounted is waited for; one that goes with this process is of no use.
+    // The daemon waits for a later mount of bpffs, but a mount inside `ip netns exec` would go with this process.
     if network_namespace::of_ip_netns_exec().is_some() {
         bpffs::require()?;
     }
@@ -67,7 +66,7 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
     let Some(_instance) = claim(&folder).await? else { return Ok(None) };
     let mut daemon = Daemon::new(request, &folder).await?;
     let ended = daemon.run().await;
-    // A daemon that could not go on is started again by the service manager: nothing is detached.
+    // After a failure, detach nothing: the service manager starts the daemon again.
     ended?;
     if detach_on_exit { detach::as_its_daemon(&folder).await } else { Ok(None) }
 }
@@ -75,12 +74,12 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
 /// The pause between two tries to become the interface's daemon.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Becomes the interface's daemon, as soon as /run can be written to. Nothing if a signal comes before.
+/// Becomes the interface's daemon, as soon as /run is writable. None if a signal comes first.
 async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
     let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let mut terminate = listen(SignalKind::terminate())?;
     let mut stop = listen(SignalKind::interrupt())?;
-    // Nothing to look at yet, and no reason to end.
+    // Catch SIGHUP: there is nothing to reload yet, and the default action would end this process.
     let _reload = listen(SignalKind::hangup())?;
     let mut watchdog = service_manager::watchdog().map(interval);
     let mut told = None;
@@ -167,7 +166,7 @@ impl<'a> Daemon<'a> {
                 _ = self.terminate.recv() => Event::Stop,
                 _ = self.stop.recv() => Event::Stop,
                 _ = self.reload.recv() => Event::Reload,
-                // Before what happens: events that never cease do not put a look off.
+                // Before the events below: a steady stream of events must not delay a look.
                 () = sleep_until(deadline) => Event::Due,
                 changed = self.file.changed() => changed.map(|()| Event::Changed)?,
                 changed = self.network.changed() => changed.map(|()| Event::Changed)?,
@@ -176,16 +175,16 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Does all that follows from an event. True if it is the end.
+    /// Carries out the actions that follow from an event. True if the daemon stops.
     async fn answer(&mut self, event: Event) -> bool {
-        // The kernel verifies programs and hands out maps on this thread, and takes its time.
+        // The kernel verifies programs and reads maps on this thread, which can outlast the watchdog's interval.
         let _feeder = self.watchdog.as_ref().map(|interval| Feeder::start(interval.period()));
         let mut actions = VecDeque::from(self.follow.on(self.now(), event));
         while let Some(action) = actions.pop_front() {
             let event = match action {
                 Action::FindDrift => {
                     let look = drift::find(self.request, self.folder, &self.netlink, MAY_FOLLOW);
-                    // A look changes nothing: it needs no end of its own.
+                    // A look changes nothing, so a signal may cancel it anywhere.
                     tokio::select! {
                         look = look => Event::Compared(look),
                         _ = self.terminate.recv() => Event::Stop,
@@ -204,7 +203,7 @@ impl<'a> Daemon<'a> {
                             self.programs.note();
                             Event::Attached(Ok(()))
                         }
-                        // The signal itself is the next event.
+                        // The main loop receives the signal as the next event.
                         Err(Error::Interrupted) => return false,
                         Err(failure) => {
                             let trouble =
@@ -236,7 +235,7 @@ impl<'a> Daemon<'a> {
         let interface = &self.request.interface;
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
-            // It goes on by itself as soon as the host has what is missing.
+            // The daemon goes on by itself as soon as the missing part of the host is there.
             Report::Problem(problem) if problem.awaited => {
                 tracing::warn!("{interface} is {}", problem.line());
             }
@@ -250,7 +249,7 @@ fn notify_service_manager(notice: Notify) {
     service_manager::notify(notice);
 }
 
-/// Each time the service manager wants to hear of the daemon; never if it does not.
+/// Sends the watchdog's keep-alive at its next interval; without a watchdog, never returns.
 async fn alive(watchdog: Option<&mut Interval>) {
     match watchdog {
         Some(interval) => {

@@ -7,7 +7,7 @@ use tunnel_common::outcome::{Direction, Reason, Verdict};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
 
-/// Everything that `stats` says; with `--json`, as it stands here (docs/json.md).
+/// The output of `stats`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
     /// The attached interfaces.

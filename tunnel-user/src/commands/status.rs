@@ -1,4 +1,4 @@
-//! `rewrite status`: what is attached, to what, since when, by which version; and whether it works.
+//! `rewrite status`: the attached interfaces, their peers, times and versions; and whether they work.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -22,27 +22,27 @@ use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::trial::{self, Phase, State};
 
-/// Everything that `status` says; with `--json`, as it stands here (docs/json.md).
+/// The output of `status`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// The version of this binary.
     pub version: &'static str,
-    /// The version of the maps' shapes.
+    /// The version of the layout of the maps.
     pub abi_version: u32,
     /// The attached interfaces.
     pub interfaces: Vec<Interface>,
-    /// The remains of attaches whose pins are gone, or whose network namespace is.
+    /// The remains of attaches whose pins or network namespace are gone.
     pub left_behind: Vec<LeftBehind>,
 }
 
-/// Something that an attach has left behind.
+/// A remnant of an attach.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeftBehind {
-    /// The thing that is left, and its place.
+    /// The remnant, and its place.
     pub what: String,
     /// The command that clears it away.
     pub remedy: String,
-    /// True if it is in this network namespace, and in the way of packets.
+    /// True if the remnant is in this network namespace, and affects packets.
     pub harms: bool,
 }
 
@@ -55,11 +55,11 @@ pub struct Interface {
     pub network: Option<String>,
     /// The hook of tc: tcx or clsact.
     pub hook: &'static str,
-    /// Where the program on the way in runs: tc, xdp or xdp-generic.
+    /// The place of the ingress program: tc, xdp or xdp-generic.
     pub ingress: &'static str,
-    /// When it was attached (RFC 3339, UTC).
+    /// The time of the attach (RFC 3339, UTC).
     pub attached_at: String,
-    /// When attach last changed it (RFC 3339, UTC).
+    /// The time of the last change by attach (RFC 3339, UTC).
     pub changed_at: String,
     /// The version that last changed it.
     pub attached_by: String,
@@ -67,19 +67,19 @@ pub struct Interface {
     pub pins: String,
     /// The members that this host is.
     pub local_members: Vec<LocalMember>,
-    /// True if it stands in front of them, and they are other hosts.
+    /// True if this host is a gateway in front of other hosts, which are the local members.
     pub gateway: bool,
     /// The bypass rules between this host and any peer.
     pub bypass: Vec<String>,
     /// The peers, sorted by name.
     pub peers: Vec<Peer>,
-    /// The change that is taken back unless it is confirmed.
+    /// The pending trial, if there is one.
     pub trial: Option<Trial>,
-    /// The file whose trial nobody confirmed, if nothing was applied since.
+    /// The last trial that nobody confirmed, if no file was applied since.
     pub rolled_back: Option<RolledBack>,
-    /// The findings: each thing that was looked at, and its state.
+    /// The findings of the health check.
     pub health: Vec<Finding>,
-    /// True if all of it is.
+    /// True if all findings are good.
     pub healthy: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct LocalMember {
     pub public: Vec<String>,
     /// The addresses of its interface.
     pub underlay: Vec<String>,
-    /// The underlay addresses from before it moved, at which it is still reached.
+    /// The underlay addresses from before this member moved, which still receive packets.
     pub former_underlay: Vec<String>,
 }
 
@@ -119,13 +119,13 @@ pub struct Peer {
     pub name: String,
     /// Its private addresses, IPv4 first.
     pub private: Vec<String>,
-    /// Where it is, in the same order.
+    /// Its public addresses, in the same order.
     pub public: Vec<String>,
-    /// Where packets from it are accepted from.
+    /// The public addresses from which packets of this peer are accepted.
     pub accepted_from: Vec<String>,
-    /// Where it was before it moved, and packets from it are still accepted from.
+    /// Public addresses from before the peer moved, from which its packets are still accepted.
     pub draining: Vec<Draining>,
-    /// The pairs of addresses that it has yet to show that it holds.
+    /// The awaited pairs of addresses: the peer has yet to show that it holds them.
     pub awaited: Vec<AwaitedPair>,
     /// True if plain packets from its private addresses are let through.
     pub direct: bool,
@@ -138,7 +138,7 @@ pub struct Peer {
 pub struct Draining {
     /// The address.
     pub public: String,
-    /// The seconds that are left; nothing for as long as nobody changes it.
+    /// The seconds that are left; none if the address is accepted until a later change.
     pub seconds: Option<u32>,
 }
 
@@ -147,13 +147,13 @@ pub struct Draining {
 pub struct AwaitedPair {
     /// The peer's public address.
     pub public: String,
-    /// This host's underlay address; nothing on a gateway.
+    /// This host's underlay address; none on a gateway.
     pub underlay: Option<String>,
     /// The public address that packets are sent to until then.
     pub sent_to: String,
-    /// The underlay address that they leave from until then; nothing on a gateway.
+    /// The underlay address that packets leave from until then; none on a gateway.
     pub sent_from: Option<String>,
-    /// All of it in words.
+    /// The whole entry in words.
     #[serde(skip)]
     pub what: String,
 }
@@ -171,7 +171,7 @@ impl From<&Awaited> for AwaitedPair {
 }
 
 impl Peer {
-    /// As it is `now`, in seconds of CLOCK_MONOTONIC.
+    /// The peer's state at `now`, in seconds of CLOCK_MONOTONIC.
     #[must_use]
     pub fn of(running: &RunningPeer, now: u32) -> Self {
         let draining = running.formers.iter().filter_map(|former| {
@@ -192,24 +192,24 @@ impl Peer {
     }
 }
 
-/// A change that is taken back unless it is confirmed.
+/// A change that the guard takes back unless an operator confirms it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     /// The file that is tried.
     pub config: String,
-    /// When it is taken back (RFC 3339, UTC).
+    /// The deadline, at which the change is taken back (RFC 3339, UTC).
     pub until: String,
-    /// True if that is over, and it could not be taken back yet.
+    /// True if the deadline has passed, and the change is not taken back yet.
     pub overdue: bool,
     /// Its phase.
     pub phase: Phase,
 }
 
 impl Trial {
-    /// The report of a trial that is written down.
+    /// The report of a recorded trial.
     ///
     /// # Errors
-    /// If the kernel does not tell the time.
+    /// If the clock can't be read.
     pub fn of(trial: &trial::Trial) -> Result<Self, Error> {
         Ok(Self {
             config: trial.config.display().to_string(),
@@ -225,7 +225,7 @@ impl Trial {
 pub struct RolledBack {
     /// The file that was tried.
     pub config: String,
-    /// When it was taken back (RFC 3339, UTC).
+    /// The time when the change was taken back (RFC 3339, UTC).
     pub at: String,
 }
 
@@ -234,7 +234,7 @@ fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
 }
 
 impl Status {
-    /// True if nothing is in the way of packets.
+    /// True if all interfaces are healthy, and no remnant affects packets.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.interfaces.iter().all(|interface| interface.healthy)
@@ -308,7 +308,7 @@ async fn interface(
     let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
     let mut health = health::look(running, &peers, netlink, snapshot).await?;
     let state = State::of(folder);
-    // A damaged file in /run hides nothing else.
+    // A damaged file in /run becomes a finding, and the rest of the status stays readable.
     let mut unreadable = |failure: Error| {
         health.push(Finding { ok: false, what: failure.to_string().replace("\n  help:", ";") });
     };

@@ -1,5 +1,5 @@
-//! `rewrite peer set --network`: the traffic with a peer goes by another network, at once. Both hosts
-//! accept on all of theirs, so that each can be switched by itself, in any order.
+//! `rewrite peer set --network`: moves the traffic with a peer to another network, at once. Both hosts accept packets
+//! on all of their networks, so the operator can switch the hosts one at a time, in any order.
 
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
@@ -20,7 +20,7 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes;
 
-/// Whose traffic.
+/// The peers whose traffic moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The peer of this name or private address.
@@ -32,11 +32,11 @@ pub enum Selection {
 /// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The interface that the traffic goes by.
+    /// The interface that carries the traffic now.
     pub interface: String,
     /// Its network.
     pub network: NetworkName,
-    /// The network before, if there was one and all of the traffic went by it.
+    /// The network that carried all of the traffic before, if there was one.
     pub before: Option<String>,
     /// The peers.
     pub peers: Vec<NamedPeer>,
@@ -44,7 +44,7 @@ pub struct Report {
     pub routes: Vec<PeerRoute>,
 }
 
-/// Has the traffic of `which` go by the interface on `network`.
+/// Moves the traffic of `which` to the interface on `network`.
 ///
 /// # Errors
 /// [`Error::Refused`] if no interface of that network is attached, its routes are the operator's, or a
@@ -55,7 +55,7 @@ pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Err
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     upgrade::take_over_others(None, &netlink, &interrupt).await?;
-    // Routes are all that changes here.
+    // Only routes change here, so the shared lock is enough.
     let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let all = attached::all()?;
     let running = on(&all, network)?;
@@ -82,7 +82,7 @@ pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Err
         wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
     }
     let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
-    // The routes of the others stay: only the wanted ones here are set.
+    // Set the wanted routes alone; the other peers' routes stay.
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
     let record = running.attachment;
@@ -140,7 +140,7 @@ fn peers(
     })
 }
 
-/// By which network the traffic went until now, if by one.
+/// The network that carried the traffic until now, if a single one did.
 async fn before(
     all: &[Running],
     netlink: &Netlink,

@@ -1,4 +1,4 @@
-//! From the texts of one `bypass` key to its rules.
+//! Converts the texts of one `bypass` key to its rules.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::raw_file::{Field, Texts};
 use crate::model::BypassRule;
 
-/// The right rules of a list; what is wrong with the others goes to `problems`.
+/// The valid rules of a list. Each invalid rule adds a problem to `problems`.
 pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {
     let Field::Right(list) = list else { return BTreeSet::new() };
     let mut lines = BTreeMap::new();

@@ -1,8 +1,9 @@
-//! A large file in pieces of some members each: the tree of a whole file of a million members takes more
+//! Reads a large file in pieces of a few members each. The tree of a whole file of a million members takes more
 //! than a gigabyte, and most of the time goes into the memory for it.
 //!
-//! The whole file is read for all that a piece by itself does not tell, such as the place of a mistake, unless it is so
-//! long that its tree could take gigabytes: a byte can become a node of the tree.
+//! For everything that a piece alone does not tell, such as the line of a mistake, the reader falls back to the
+//! whole file. A longer file than `WHOLE_MAX` has no such fallback, because its tree could take gigabytes: a
+//! byte can become a node of the tree.
 
 use toml::de::DeTable;
 
@@ -12,29 +13,29 @@ use super::problem::{Problem, are_enough};
 use super::raw::{Reader, syntax};
 use super::raw_file::{Field, RawFile};
 
-/// Bytes of a piece, at least: so few that its tree stays in the processor's cache.
+/// The minimum bytes of a piece: few enough that its tree stays in the processor's cache.
 const LENGTH: usize = 64 << 10;
 
-/// Bytes of a text that is read as a whole, at most. The tree of as many newlines takes 230 MB.
+/// The maximum bytes of a text that is read as a whole. The tree of that many newlines takes 230 MB.
 pub(super) const WHOLE_MAX: usize = 4 << 20;
 
 /// The first line of each member.
 const HEADER: &str = "[[member]]";
 
-/// The pieces of `text`; nothing if it is short, or has to be read as a whole.
+/// Reads `text` in pieces. Returns nothing if the text is short, or has to be read as a whole.
 pub(super) fn read(text: &str) -> Option<RawFile> {
     if text.len() > LENGTH { read_by(text, LENGTH) } else { None }
 }
 
-/// A header that stands in a text over several lines is none: the piece before it does not end then, and is
-/// not TOML. So pieces that are TOML are, one behind the other, what the whole file is, if the parts of the
-/// file other than its members are in the first piece, and no members are there.
+/// A header within a multi-line string is not a header: the piece before it has an open string, so it is not
+/// TOML. If all pieces are TOML, they make up the whole file, provided that everything but the members is in
+/// the first piece, and that the first piece has no members.
 fn read_by(text: &str, length: usize) -> Option<RawFile> {
     let (before, members) = text.split_at(next_header(text, 0)?);
     let mut line = 1;
     let mut file = read_piece(before, &mut line, |key| key != keys::MEMBER)?;
     let mut rest = members;
-    // Without it, all of them would be moved again and again. Too many are no members, or no room.
+    // Reserve once, so that the members do not move again and again. A failed reservation is harmless.
     let _ = file.members.try_reserve_exact(members.matches(HEADER).count());
     while !rest.is_empty() {
         let end = next_header(rest, length.max(HEADER.len())).unwrap_or(rest.len());
@@ -45,10 +46,10 @@ fn read_by(text: &str, length: usize) -> Option<RawFile> {
     Some(file)
 }
 
-/// The contents of a text that is too long to be read as a whole, and the problems of the first pieces that
-/// are not right. Fails with one problem if a piece is not TOML, or too long itself.
+/// Reads a text that is too long to be read as a whole: its contents, and its problems until there are enough.
+/// Fails with one problem if a piece is not TOML, or is itself too long.
 ///
-/// A header that stands in a text over several lines is a problem here.
+/// A header within a multi-line string is a problem here.
 pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let mut file = RawFile {
         networks: Vec::new(),
@@ -97,7 +98,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
     Ok((file, problems))
 }
 
-/// Where the first line behind `from` begins that is a header, or the first line of all.
+/// The offset of the first header line after `from`. With `from` 0, the header may also start the text.
 fn next_header(text: &str, from: usize) -> Option<usize> {
     if from == 0 && text.starts_with(HEADER) {
         return Some(0);
@@ -107,7 +108,7 @@ fn next_header(text: &str, from: usize) -> Option<usize> {
     Some(from + newline + 1)
 }
 
-/// Reads a piece that begins on `line`, and moves `line` to where the next one does.
+/// Reads a piece that begins on `line`, and advances `line` to the next piece's first line.
 fn read_piece(text: &str, line: &mut usize, may_hold: fn(&str) -> bool) -> Option<RawFile> {
     let lines = Lines::of_piece(text, *line);
     *line = lines.last();
@@ -133,7 +134,7 @@ mod tests {
         [member.public]\nn = \"192.0.2.2\"\n\
         [[member]]\nname = \"c\"\nprivate = \"10.0.0.3\"\npublic.n = \"192.0.2.3\"";
 
-    /// The pieces of every length make what the whole makes.
+    /// Asserts that pieces of every length make the same file as the whole text.
     fn is_same(text: &str) {
         let (whole, problems) = read_whole(text).expect("TOML");
         assert_eq!(problems, []);
@@ -153,22 +154,22 @@ mod tests {
     fn what_a_piece_does_not_tell_is_left_to_the_whole() {
         let member = "[[member]]\nname = \"x\"\n";
         for text in [
-            // No header of a line of its own.
+            // No header at the start of a line.
             String::new(),
             "member = []\n".into(),
             " [[member]]\nname = \"a\"\n".into(),
-            // Members of another kind before, which no header can add to.
+            // Members in another form before the first header, which no header can add to.
             format!("member = [{{ name = \"a\" }}]\n{member}"),
             format!("[member]\nname = \"a\"\n{member}"),
             format!("member.name = \"a\"\n{member}"),
-            // A header within a text.
+            // A header within a string.
             format!("drain = \"\"\"\n{member}\"\"\"\n"),
             format!("{member}public = \"\"\"\n{member}\"\"\"\n"),
             format!("{member}public = '''\n{member}'''\n{member}"),
-            // Something else behind.
+            // Other content after the members.
             format!("{member}[[network]]\nname = \"n\"\n"),
             format!("drain = \"1s\"\n{member}[drain]\nx = 1\n"),
-            // Something wrong.
+            // Invalid content.
             format!("{member}name = \"twice\"\n{member}"),
             format!("{member}private = 7\n{member}"),
             format!("{member}other = 7\n{member}"),
@@ -178,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Longer than what is read as a whole.
+    /// A text longer than `WHOLE_MAX`.
     fn long(member: &str) -> String {
         member.repeat(WHOLE_MAX / member.len() + 1)
     }

@@ -4,25 +4,25 @@ use super::Cluster;
 use super::network::NetworkName;
 use crate::model::text::list;
 
-/// The cluster on each of its networks, at least one, in the order of the file: the first one is the
-/// one to prefer.
+/// The cluster on each network of a file, in the file's order. There is at least one, and the first is the
+/// preferred one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clusters(Vec<Cluster>);
 
 impl Clusters {
-    /// An empty list is the caller's fault: a file has at least one.
+    /// The caller provides at least one cluster.
     pub(super) const fn new(clusters: Vec<Cluster>) -> Self {
         Self(clusters)
     }
 
-    /// All of them.
+    /// All clusters.
     #[must_use]
     pub fn all(&self) -> &[Cluster] {
         &self.0
     }
 
-    /// The only one of a file without networks; else that on the network of the interface, or on the
-    /// network that is named.
+    /// The only cluster of a file without networks; else the cluster on the named network, or on the
+    /// interface's network.
     ///
     /// # Errors
     /// [`NoNetwork`] if the file does not say which network the interface is on, or has no such network.
@@ -53,8 +53,7 @@ impl Clusters {
         }
     }
 
-    /// The rank of a network in the file: 0 is the one to prefer. Networks that the file does
-    /// not have come last.
+    /// The rank of a network in the file: 0 is the preferred one. Networks that the file lacks come last.
     #[must_use]
     pub fn rank(&self, name: Option<&str>) -> usize {
         let is_it =

@@ -10,7 +10,7 @@ use crate::model::{MemberName, Prefix, Role};
 /// One end of a conflict: a range in one of a member's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The member's index among those that were checked.
+    /// The member's index in the checked list.
     pub member: usize,
     /// The member's name, if it is known.
     pub name: Option<MemberName>,
@@ -20,29 +20,29 @@ pub struct Place {
     pub range: Prefix,
 }
 
-/// Two claims that can't both be true. It prints as what is wrong.
+/// Two claims that can't both be true. `Display` prints the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// Two members have one name.
+    /// Two members have the same name.
     Name {
-        /// The later member's index among those that were checked.
+        /// The later member's index in the checked list.
         member: usize,
-        /// The earlier one's.
+        /// The earlier member's index.
         with: usize,
         /// The name.
         name: MemberName,
     },
-    /// Two ranges share an address, in roles where that can't be.
+    /// Two ranges share an address, in roles that must not overlap.
     Range {
-        /// The later one: of the later member or, in one member, of the private role.
+        /// The range at fault: the later member's or, within one member, the private one.
         place: Place,
-        /// The earlier one.
+        /// The earlier range.
         with: Place,
     },
 }
 
 impl Conflict {
-    /// The index of the member at fault among those that were checked.
+    /// The index of the member at fault in the checked list.
     #[must_use]
     pub const fn member(&self) -> usize {
         match self {
@@ -113,14 +113,14 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Finds what no two of the members can share: names, private ranges, public ranges; a private
-/// range that overlaps a public one of any member or the underlay of another; and a public range
-/// that overlaps the underlay of another.
+/// Finds the conflicts between members: duplicate names, private ranges or public ranges; a private range that
+/// overlaps any member's public range or another member's underlay; and a public range that overlaps another
+/// member's underlay.
 ///
-/// A private range may lie within another member's, and a public one too: the longer prefix counts.
-/// Two members may have the same underlay address: each is behind a NAT of its own. A range takes
-/// part in at most one conflict per rule as the one at fault, so the answer grows with the members
-/// and not with their square; so does the time, but for the sorting.
+/// A private range may lie within another member's private range, and a public range within another's public
+/// range: the longer prefix counts. Two members may have the same underlay address, each behind its own NAT.
+/// Each range is at fault in at most one conflict per rule, so the result grows linearly with the members. So
+/// does the time, apart from the sorting.
 #[must_use]
 pub fn check_members(members: &[AddressClaims]) -> Vec<Conflict> {
     let mut conflicts = same_names(members);

@@ -1,4 +1,4 @@
-//! The keys that a file can have, and which of them a wrong one was meant to be.
+//! The keys that a file can have, and the most likely correct key for a misspelt one.
 
 use crate::model::Role;
 
@@ -22,7 +22,7 @@ pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT
 /// The keys of a network.
 pub(super) const OF_NETWORK: [&str; 2] = [NAME, INTERFACE];
 
-/// Longer keys than this are not compared: none of them is a slip of the pen.
+/// The longest key to compare: a longer one is not a typo.
 const COMPARED_MAX: usize = 32;
 
 /// The one of `known` that `key` was most likely meant to be.

@@ -1,9 +1,9 @@
-//! From an offset in the text to the number of its line.
+//! Converts an offset in the text to the number of its line.
 
-/// Where each line of a text begins.
+/// The offset of each line's start.
 pub(super) struct Lines {
     starts: Vec<usize>,
-    /// The number of the first one.
+    /// The number of the first line.
     first: usize,
 }
 
@@ -12,7 +12,7 @@ impl Lines {
         Self::of_piece(text, 1)
     }
 
-    /// The lines of a piece of text, which begins on the line `first`.
+    /// The lines of a piece of text whose first line is `first`.
     pub(super) fn of_piece(text: &str, first: usize) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts =

@@ -16,12 +16,12 @@ const SIZE_MAX: u64 = 128 << 20;
 /// Reads the cluster file at `path`.
 ///
 /// # Errors
-/// A [`ConfigError`] if the file can't be read or is not UTF-8, and all those of [`parse`].
+/// A [`ConfigError`] if the file can't be read or is not UTF-8, and all errors of [`parse`].
 pub fn load(path: &Path) -> Result<Clusters, ConfigError> {
     load_with_text(path).map(|(cluster, _)| cluster)
 }
 
-/// Like [`load`], with the very text that it was read from.
+/// Like [`load`], and also returns the file's text.
 ///
 /// # Errors
 /// The errors of [`load`].
@@ -36,9 +36,9 @@ pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
 /// Why a file is not read.
 #[derive(Debug)]
 enum Unreadable {
-    /// The kernel's answer.
+    /// The kernel's error.
     Io(io::Error),
-    /// It is a FIFO, a device or a socket: reading it may wait for ever, or take something away.
+    /// It is a FIFO, a device or a socket: a read may wait for ever, or consume data.
     NotRegular,
 }
 
@@ -49,8 +49,8 @@ impl From<io::Error> for Unreadable {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    // Opening a device can set something in motion, so it is looked at before; and a FIFO that has taken
-    // the file's place since waits for a writer, unless O_NONBLOCK (fifo(7)).
+    // Check first: opening a device can have side effects. `O_NONBLOCK` covers a FIFO that has replaced the
+    // file since: without it, the open waits for a writer (fifo(7)).
     require_regular(&fs::metadata(path)?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
         return Err(io::Error::from(ErrorKind::FileTooLarge).into());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
-    // It may be growing.
+    // The file may grow during the read.
     file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(io::Error::from(ErrorKind::FileTooLarge).into());

@@ -1,8 +1,8 @@
 //! The file that describes the cluster, from text to addresses that are known to fit together.
 //!
-//! Everything here is pure but [`load`](fn@load), which reads the file. The way of the text: `raw` finds the
-//! keys and their types (of `raw_file`), the types of [`crate::model`] look at one value, `pairing` at one member, and
-//! `conflict` at all of them. `validate` calls them in that order and gives each problem its line.
+//! Everything here is pure except [`load`](fn@load), which reads the file. `raw` finds the keys and their types
+//! (see `raw_file`), the types of [`crate::model`] check single values, `pairing` checks one member, and
+//! `conflict` checks all members. `validate` calls them in that order and gives each problem its line.
 
 mod bypass_list;
 mod chunks;
@@ -33,9 +33,9 @@ pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use problem::{ConfigError, Problem};
 
-/// The members of a cluster, known to fit together, and what is left alone between them.
+/// The members of a cluster, known to fit together, and the traffic between them that is left alone.
 ///
-/// Only [`load`](fn@load) and [`parse`] make one, so who holds it needs no further checks.
+/// Only [`load`](fn@load) and [`parse`] make one, so its holder needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     network: Option<Network>,
@@ -45,7 +45,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The network that it is seen on; none where the file has none.
+    /// The network that these members are on; none if the file has no networks.
     #[must_use]
     pub const fn network(&self) -> Option<&Network> {
         self.network.as_ref()
@@ -112,8 +112,7 @@ impl Member {
     }
 }
 
-/// Reads `text` as the cluster file, and gives the cluster on each of its networks; `path` is only named
-/// in errors.
+/// Parses `text` as a cluster file, into the cluster on each of its networks. Only errors use `path`.
 ///
 /// # Errors
 /// A [`ConfigError`] with every problem of the text, each with its line and its remedy.

@@ -7,7 +7,7 @@ use super::raw_file::{Field, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 use crate::model::{MemberName, NameProblem};
 
-/// A network's name: as that of a member.
+/// A network's name, by the rules of a member's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkName(MemberName);
 
@@ -42,7 +42,8 @@ pub struct Network {
     pub interfaces: Vec<String>,
 }
 
-/// The networks of a file, in its order. None for a file without any: all members are on one network.
+/// The networks of a file, in the file's order. Empty for a file without networks, whose members are all on one
+/// network.
 pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Network> {
     let mut networks: Vec<Network> = Vec::new();
     for raw in &file.networks {

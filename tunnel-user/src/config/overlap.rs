@@ -1,14 +1,14 @@
-//! The ranges that share an address, found without comparing each with each.
+//! Finds the ranges that share an address without comparing every pair.
 //!
-//! Two prefixes are disjoint, or one holds the other. So it is enough to walk all ranges by their
-//! first address, the wider before the narrower, with a stack of those that hold the current one.
+//! Two prefixes are either disjoint or nested. So one walk over all ranges is enough: by first address, the
+//! wider before the narrower, with a stack of the ranges around the current one.
 
 use std::cmp::Reverse;
 
 use super::claim::AddressClaims;
 use crate::model::{Prefix, Role};
 
-/// Whose ranges must not overlap.
+/// A rule: ranges in two roles must not overlap.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
     a: Role,
@@ -17,18 +17,19 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// No range of one member in role `a` may overlap one of another member in another role `b`.
+    /// A member's range in role `a` must not overlap another member's range in a different role `b`.
     pub(super) const fn between_members(a: Role, b: Role) -> Self {
         Self { a, b, within_a_member: false }
     }
 
-    /// No range of any member in role `a` may overlap one of any member in another role `b`.
+    /// A member's range in role `a` must not overlap any range in a different role `b`, of the same member or of
+    /// another.
     pub(super) const fn also_within_a_member(a: Role, b: Role) -> Self {
         Self { a, b, within_a_member: true }
     }
 }
 
-/// A range, and whose it is.
+/// A range and its member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claimed {
     pub(super) range: Prefix,
@@ -37,11 +38,10 @@ pub(super) struct Claimed {
     pub(super) role: Role,
 }
 
-/// The pairs that break the rule, which is about two roles: each range at most once with one that
-/// holds it.
+/// The pairs that break `rule`: each range at most once, with a range of the other role that holds it.
 pub(super) fn overlaps(members: &[AddressClaims], rule: Rule) -> Vec<(Claimed, Claimed)> {
     let mut found = Vec::new();
-    // Few files have an underlay.
+    // The fast path: few files have an underlay.
     if [rule.a, rule.b].into_iter().any(|role| of_role(members, role).next().is_none()) {
         return found;
     }
@@ -71,7 +71,7 @@ pub(super) fn overlaps(members: &[AddressClaims], rule: Rule) -> Vec<(Claimed, C
 /// member that has it; in the order of the members.
 pub(super) fn shared(members: &[AddressClaims], role: Role) -> Vec<(Claimed, Claimed)> {
     let mut all: Vec<Claimed> = of_role(members, role).collect();
-    // Stable: of those who have the same, the first member stays first.
+    // The sort is stable: equal ranges stay in the order of their members.
     all.sort_by_key(|claimed| claimed.range);
     let mut found: Vec<(Claimed, Claimed)> = all
         .chunk_by(|a, b| a.range == b.range)
@@ -89,8 +89,8 @@ fn of_role(members: &[AddressClaims], role: Role) -> impl Iterator<Item = Claime
     })
 }
 
-/// The ranges that the rule is about: by their first address, the wider before the narrower, and
-/// equal ones in the order of the members.
+/// The ranges in the rule's two roles: by first address, the wider before the narrower, and equal ones in the
+/// order of the members.
 fn sorted(members: &[AddressClaims], rule: Rule) -> Vec<Claimed> {
     let roles = Role::ALL.into_iter().filter(|role| *role == rule.a || *role == rule.b);
     let mut claims: Vec<Claimed> = roles.flat_map(|role| of_role(members, role)).collect();
@@ -131,7 +131,7 @@ mod tests {
         sorted_pairs(&overlaps(members, rule))
     }
 
-    /// The ranges count as private ones of members 0, 1, ... and as public ones of the members after them.
+    /// The private ranges belong to members 0, 1, ... and the public ranges to the members after them.
     fn across(private_ranges: &[&str], public_ranges: &[&str]) -> Vec<(usize, usize)> {
         let members = [private(private_ranges), public(public_ranges)].concat();
         pairs(&members, Rule::between_members(Role::Private, Role::Public))

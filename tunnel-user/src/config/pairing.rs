@@ -7,22 +7,22 @@ use crate::model::{Family, Prefix, Role};
 /// Why two address lists of one member don't fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// One has a family that the other lacks.
+    /// One list has a family that the other lacks.
     Family {
         /// The private addresses' families.
         private: Vec<Family>,
         /// The role that differs.
         role: Role,
-        /// Its families.
+        /// The other role's families.
         other: Vec<Family>,
     },
-    /// Their prefixes of one family are not equally long.
+    /// Their prefixes of one family differ in length.
     Length {
         /// The private range.
         private: Prefix,
         /// The role that differs.
         role: Role,
-        /// Its range.
+        /// The other role's range.
         other: Prefix,
     },
 }
@@ -72,8 +72,8 @@ fn list(families: &[Family]) -> String {
     words.join(" and ")
 }
 
-/// Checks the address lists of one member, each with at most one range of a family, against each
-/// other: `private` and `public` of the same families, `underlay` of no others, all of a family
+/// Checks the address lists of one member against each other. Each list has at most one range per family.
+/// `private` and `public` have the same families, `underlay` has no others, and all ranges of a family are
 /// equally long. A family that `underlay` lacks has the public address as underlay.
 #[must_use]
 pub fn check_pairing(private: &[Prefix], public: &[Prefix], underlay: &[Prefix]) -> Vec<Mismatch> {

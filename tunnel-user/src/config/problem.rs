@@ -21,11 +21,11 @@ impl Problem {
     }
 }
 
-/// The most problems that are told of a file: nobody mends more before the next look, and a file of a
-/// million members may have millions.
+/// The maximum number of reported problems: nobody fixes more before the next run, and a file of a million
+/// members may have millions.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
-/// True once no more problems need be found: one more than are told says that there are more.
+/// True with one problem beyond the maximum: the report then says that there are more.
 pub(super) const fn are_enough(problems: &[Problem]) -> bool {
     problems.len() > PROBLEMS_MAX
 }
@@ -55,7 +55,7 @@ impl ConfigError {
         &self.file
     }
 
-    /// The fault.
+    /// The problems, in the order of their lines.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -1,7 +1,7 @@
-//! From text to keys and values of the right types, each with its line.
+//! Converts text to keys and values of the right types, each with its line.
 //!
-//! It walks the spanned tree of the TOML parser: serde's derived code would stop at the first
-//! unknown key or wrong type, and would not say where a key stands.
+//! The reader walks the spanned tree of the TOML parser. Serde's derived code would stop at the first unknown
+//! key or wrong type, and would not give the line of a key.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,7 +13,7 @@ use super::problem::{Problem, are_enough};
 use super::raw_file::{Field, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 
-/// Reads the keys and the types of `text`: what it holds, and what is wrong with that so far.
+/// Reads `text`: its keys and values of the right types, and the problems so far.
 ///
 /// Fails with one problem if `text` is not TOML.
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
@@ -24,7 +24,7 @@ pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     }
 }
 
-/// Like [`read`], all at once.
+/// Like [`read`], but never in pieces.
 pub(super) fn read_whole(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let lines = Lines::of(text);
     let root = DeTable::parse(text).map_err(|error| syntax(&error, &lines))?;
@@ -48,7 +48,7 @@ pub(super) fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     )
 }
 
-/// Makes keys and values of the right types of a tree.
+/// Converts a TOML tree to keys and values of the right types.
 pub(super) struct Reader {
     lines: Lines,
     problems: Vec<Problem>,
@@ -59,7 +59,7 @@ impl Reader {
         Self { lines, problems: Vec::new() }
     }
 
-    /// The fault.
+    /// The problems found.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
@@ -191,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// The values of a member under `key`: one for all networks, or one for each that is named.
+    /// The values of a member under `key`: one for all networks, or one for each named network.
     fn by_network(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> (Texts, Vec<InNetwork>) {
         let DeValue::Table(table) = value.get_ref() else {
             return (self.addresses(key, value), Vec::new());
@@ -243,7 +243,7 @@ impl Reader {
                 unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),
             }
         }
-        // A misspelt key has been told; that the right one is missing follows from it.
+        // The misspelt key is already a problem; the missing right key would only repeat it.
         for key in meant {
             match key {
                 keys::NAME if member.name == Field::Missing => member.name = Field::Wrong,

@@ -12,9 +12,9 @@ pub(super) struct Located<T> {
 /// The value of a member under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field<T> {
-    /// Nothing.
+    /// No value.
     Missing,
-    /// Something of which a [`Problem`](super::problem::Problem) was made.
+    /// An invalid value, already reported as a [`Problem`](super::problem::Problem).
     Wrong,
     /// A value of the right type.
     Right(Located<T>),
@@ -23,15 +23,15 @@ pub(super) enum Field<T> {
 /// One text or several.
 pub(super) type Texts = Field<Vec<Located<String>>>;
 
-/// A `[[member]]` whose values have the right types and may say anything.
+/// A `[[member]]` whose values have the right types and are otherwise unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawMember {
     pub(super) line: usize,
     pub(super) name: Field<String>,
     pub(super) private: Texts,
-    /// In the network that is looked at, or in the only one.
+    /// The value on the current network, or on the only one.
     pub(super) public: Texts,
-    /// Likewise.
+    /// The value on the current network, or on the only one.
     pub(super) underlay: Texts,
     pub(super) direct: Field<bool>,
     pub(super) bypass: Texts,
@@ -41,7 +41,7 @@ pub(super) struct RawMember {
     pub(super) underlay_in: Vec<InNetwork>,
 }
 
-/// The value of a member under one key in the network that is named.
+/// The value of a member under one key on the named network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InNetwork {
     pub(super) network: Located<String>,
@@ -64,7 +64,7 @@ impl RawMember {
         }
     }
 
-    /// The member in a network of the given name. What is not said by network counts in the first one.
+    /// The member on the network `name`. A value without a network counts on the first one.
     pub(super) fn in_network(&self, name: &str, is_first: bool) -> Self {
         let of = |plain: &Texts, named: &[InNetwork]| {
             let named = named.iter().find(|named| named.network.value == name);
@@ -97,7 +97,7 @@ pub(super) struct RawNetwork {
     pub(super) interface: Texts,
 }
 
-/// The content of a file, with members of a wrong type.
+/// The content of a file, including members of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawFile {
     pub(super) networks: Vec<RawNetwork>,

@@ -1,4 +1,4 @@
-//! From keys and values of the right types to members that fit together.
+//! Converts keys and values of the right types to members that fit together.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,8 +17,8 @@ use crate::model::{
     Public, Role, Underlay, parse_range,
 };
 
-/// Makes the cluster on each of its networks of what the file gives, or says all that is wrong:
-/// `problems` are those that are already known.
+/// Builds the cluster on each of the file's networks, or returns all problems, including the known ones in
+/// `problems`.
 pub(super) fn validate(
     file: RawFile,
     mut problems: Vec<Problem>,
@@ -49,7 +49,7 @@ pub(super) fn validate(
     Ok(Clusters::new(clusters.collect()))
 }
 
-/// The members on one network, each in its place in the file; none for one that is not on it.
+/// The members on one network, each in its place in the file; none for a member that is not on it.
 struct View {
     network: Option<Network>,
     members: Vec<Option<Checked>>,
@@ -79,13 +79,13 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
             .iter()
             .map(|raw| {
                 let on_it = raw.in_network(network.name.as_str(), is_first);
-                // One that is on no network at all is told so once.
+                // Report a member without any network only once.
                 let is_nowhere = is_first && raw.public_in.is_empty();
                 let is_there = on_it.public != Field::Missing || is_nowhere;
                 if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
-        // Further problems of a wrong network or address would only follow from it.
+        // An invalid network or address would only cause further problems here.
         if problems.is_empty() && members.iter().flatten().count() == 1 {
             let line = members.iter().flatten().map(|member| member.line).next();
             problems.push(Problem::at(
@@ -99,15 +99,15 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
     views
 }
 
-/// The member, unless so much is wrong already that nobody needs to know more.
+/// Checks the member, unless there are enough problems already.
 fn check_unless_enough(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<Checked> {
     (!are_enough(problems)).then(|| check(raw, problems))
 }
 
-/// Addresses are the same ones on all networks: nobody's private address is another's public one on any
-/// of them.
+/// Checks for conflicts across all networks: a private address must not be another member's public address on
+/// any of them.
 fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
-    // Most files have one network or none, and there are no addresses to be brought together.
+    // The fast path: most files have at most one network, and nothing to merge.
     let members = match views {
         [only] => only.members.iter().flatten().map(Cow::Borrowed).collect(),
         views => brought_together(views),
@@ -136,7 +136,7 @@ fn brought_together(views: &[View]) -> Vec<Cow<'_, Checked>> {
     members
 }
 
-/// The faults of a member are found on each of its networks.
+/// Removes duplicates: the checks find a member's fault on each of its networks.
 fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
     let mut told = Vec::new();
     for problem in problems {
@@ -155,7 +155,7 @@ fn drain(given: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
     })
 }
 
-/// As much of a member as is right by itself.
+/// The parts of a member that are valid by themselves.
 #[derive(Clone)]
 struct Checked {
     line: usize,
@@ -197,7 +197,7 @@ impl Checked {
     fn claim(&self) -> AddressClaims {
         let public = self.plain(Role::Public);
         let mut underlay = self.plain(Role::Underlay);
-        // An underlay that is written out equals the one that is left out.
+        // An explicit underlay equal to the public range counts as omitted.
         underlay.retain(|range| !public.contains(range));
         AddressClaims {
             name: self.name.clone(),
@@ -214,7 +214,7 @@ impl Checked {
             .map_or(self.name_line, |range| range.line)
     }
 
-    /// The member, if nothing was found to be wrong with it.
+    /// The member, if it has no problems.
     fn member(self) -> Option<Member> {
         Some(Member {
             v4: self.mapping(Family::Ipv4),
@@ -255,7 +255,7 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
     let has_all = [Role::Private, Role::Public]
         .into_iter()
         .all(|role| matches!(raw.addresses(role), Field::Right(_)));
-    // Lists with a wrong address in them would seem to lack its family.
+    // A list with an invalid address would seem to lack the address's family.
     if has_all && problems.len() == before {
         let [private, public, underlay] = Role::ALL.map(|role| checked.plain(role));
         for mismatch in check_pairing(&private, &public, &underlay) {
@@ -288,7 +288,7 @@ fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
     }
 }
 
-/// The first right range of each family in the role.
+/// The first valid range of each family in the role.
 fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Located<Prefix>> {
     let list = match raw.addresses(role) {
         Field::Wrong => return Vec::new(),

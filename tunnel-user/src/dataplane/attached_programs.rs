@@ -1,5 +1,5 @@
-//! The programs that an interface runs, and which of them are ours. One for each direction is wanted: the
-//! one that is pinned, by the link or at the place that is ours. Two rewrite a packet twice.
+//! The programs that an interface runs, and ours among them. Each direction wants one of ours: the pinned program,
+//! at the pinned link or at our filters' place. Two would rewrite a packet twice.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,7 +39,7 @@ pub struct AttachedProgram {
 /// The kinds of attachment of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachedBy {
-    /// By a link of tcx; of id 0 if there is none.
+    /// By tcx, with the link's id; 0 without a link.
     Tcx(u32),
     /// By a filter of a clsact qdisc, with its priority, its handle and its name.
     Filter(u16, u32, String),
@@ -65,8 +65,7 @@ impl fmt::Display for AttachedProgram {
     }
 }
 
-/// The programs of ours that the interface runs beside those that are wanted at `place`; with no place,
-/// all of them.
+/// Our programs that the interface runs beside the wanted ones at `place`; with no place, all of ours.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -80,11 +79,10 @@ pub async fn strays(
     Ok(ours.into_iter().filter(|program| !wanted(program)).collect())
 }
 
-/// Takes the programs of [`strays`] from the interface, whoever holds their links, and looks that they
-/// are gone.
+/// Takes the programs of [`strays`] from the interface, whoever holds their links, and checks that they are gone.
 ///
 /// # Errors
-/// [`Error::Host`] that names those which go on, and says how to detach them.
+/// [`Error::Host`] that names the programs that still run, and says how to detach them.
 pub async fn remove_strays(
     folder: &Folder,
     place: Option<AttachPoint>,
@@ -136,7 +134,7 @@ fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Erro
         AttachedBy::Xdp => {
             for link in loaded_links() {
                 let link = match link {
-                    // Somebody's, that went meanwhile.
+                    // Somebody else's link went meanwhile.
                     Err(error) if is_io(&error, io::ErrorKind::NotFound) => continue,
                     link => link?,
                 };
@@ -172,8 +170,8 @@ fn how_to_remove(interface: &str, program: &AttachedProgram) -> String {
     }
 }
 
-/// The program that packets are to meet in its direction, by the pinned link or at our place among
-/// clsact's filters.
+/// True if packets should meet the program in its direction: it is pinned, and attached by the pinned link or at
+/// our place among clsact's filters.
 fn is_wanted(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> bool {
     let kind = place.program(program.direction);
     let pins = [folder.program(kind), folder.new_program(kind)];
@@ -205,10 +203,10 @@ fn is_our_place(direction: Direction, priority: u16, handle: u32) -> bool {
     (ours.priority, u32::from(ours.handle)) == (priority, handle)
 }
 
-/// The programs of ours among all that the interface runs: those that are pinned; those that look into
-/// the pinned maps; and those that are called like ours, by a link of tcx or at our place among clsact's
-/// filters, whose pins somebody has removed. Without CAP_SYS_ADMIN the kernel tells neither maps nor names
-/// of a program that is not pinned (Linux, kernel/bpf/syscall.c, bpf_prog_get_fd_by_id).
+/// Our programs on the interface: pinned programs; programs that look into the pinned maps; and programs with our
+/// names at a link of tcx or at our place among clsact's filters, whose pins somebody has removed. Without
+/// CAP_SYS_ADMIN the kernel tells neither the maps nor the name of a program that is not pinned (Linux,
+/// kernel/bpf/syscall.c, bpf_prog_get_fd_by_id).
 async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let programs = all(folder.interface(), netlink).await?;
     let pinned: BTreeSet<u32> = Program::ALL

@@ -1,6 +1,6 @@
 //! Many entries of a map by one system call, which aya 0.14 does not offer: BPF_MAP_LOOKUP_BATCH,
 //! BPF_MAP_UPDATE_BATCH and BPF_MAP_DELETE_BATCH (Linux 5.6, kernel/bpf/syscall.c and hashtab.c, commits
-//! aa2e93b8e58e and 057996380a42; of arrays of each CPU since 5.13, commit f008d732ab18).
+//! aa2e93b8e58e and 057996380a42; for per-CPU arrays since 5.13, commit f008d732ab18).
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -12,10 +12,10 @@ use aya::Pod;
 use aya::maps::{HashMap, IterableMap as _, MapData, PerCpuArray};
 use nix::libc;
 
-/// As many entries go by one call: few enough for a signal to be noticed, and enough that the call
-/// itself costs nothing.
+/// The most entries of one call: few enough to notice a signal in time, and enough to make the cost of the call
+/// itself negligible.
 pub const BATCH: usize = 8192;
-/// As many entries take longer than it takes to start a thread.
+/// The number of entries that takes longer than the start of a thread.
 const WORTH_A_THREAD: usize = 1024;
 
 // enum bpf_cmd (Linux, include/uapi/linux/bpf.h).
@@ -45,8 +45,8 @@ pub fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
 }
 
-/// Adds or replaces the entries, in no order: many of them by two processors, since most of what an entry
-/// takes is waiting for memory.
+/// Adds or replaces the entries, in no order. Two processors share many entries, since an entry mostly waits for
+/// memory.
 ///
 /// # Errors
 /// The kernel's. Some entries may be in the map then.
@@ -66,8 +66,8 @@ pub fn update<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, entries: &[(K, V)]) 
     })
 }
 
-/// Sets values of an array of each CPU: `values` holds those of all possible CPUs for the first key, then
-/// those for the next.
+/// Sets values of a per-CPU array: `values` holds the values of all possible CPUs for the first key, then for the
+/// next.
 ///
 /// # Errors
 /// The kernel's; EINVAL if there are not as many values as keys times CPUs, or if `V` is not as long as
@@ -84,7 +84,7 @@ pub fn update_of_each_cpu<V: Pod>(
     update_by_call(map.map(), keys, values.as_ptr().cast())
 }
 
-/// `values` are as many as `keys`, each as long as the map's, one behind the other.
+/// `values` points to one value for each of `keys`, each as long as the map's values, one behind the other.
 fn update_by_call<K: Pod>(map: &MapData, keys: &[K], values: *const u8) -> io::Result<()> {
     call(BPF_MAP_UPDATE_BATCH, &mut updating(map, keys, values)?)
 }
@@ -110,7 +110,7 @@ pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(
     let mut entries = Vec::new();
     // The kernel hands out whole buckets, and fails with ENOSPC if not even one has room.
     let mut room = BATCH;
-    // Where to go on: the number of a bucket.
+    // The number of the bucket to go on with.
     let mut place: Option<u32> = None;
     loop {
         let mut keys: Vec<K> = Vec::with_capacity(room);
@@ -156,9 +156,9 @@ fn of(map: &MapData, count: usize) -> io::Result<Batch> {
 }
 
 fn call(command: libc::c_long, batch: &mut Batch) -> io::Result<()> {
-    // SAFETY: `batch` is what the commands take, of the size that is given, and has room for as many keys
-    // and values as it says: aya has compared their sizes with the map's when it opened it. All of it
-    // outlives the call.
+    // SAFETY: `batch` is the struct of these commands, of the size that is given, and has room for as many keys and
+    // values as it says: aya compared their sizes with the map's when it opened the map. All of it outlives the
+    // call.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(batch), size_of::<Batch>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -1,5 +1,5 @@
-//! The calls of bpf(2) that aya 0.14 lacks: what is pinned, opened and asked by its own descriptor. By id it
-//! takes CAP_SYS_ADMIN.
+//! The calls of bpf(2) that aya 0.14 lacks: they open a pinned object, and ask about it by its descriptor. A query
+//! by id takes CAP_SYS_ADMIN.
 
 use std::ffi::CString;
 use std::io;
@@ -29,28 +29,29 @@ struct GetInfo {
     info: u64,
 }
 
-/// Opens what is pinned at `path`.
+/// Opens the object that is pinned at `path`.
 ///
 /// # Errors
 /// The kernel's: ENOENT if there is no pin.
 pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-    // SAFETY: `get` is what the command takes; the path is terminated and outlives the call.
+    // SAFETY: `get` is the command's struct; the path is terminated and outlives the call.
     unsafe { open(BPF_OBJ_GET, &mut get) }
 }
 
-/// Has the kernel write what it knows of a link or a program into `info`.
+/// Has the kernel describe a link or a program in `info`.
 ///
 /// # Errors
 /// The kernel's: EINVAL if it is neither.
 ///
 /// # Safety
-/// `info` is, as far as it goes, the struct of what `fd` is; what it points to is valid for the call.
+/// `info` is the kernel's struct for the object behind `fd`, or begins like it; its pointers are valid for the
+/// call.
 pub(super) unsafe fn info<T>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
     let length = size_of::<T>() as u32;
     let mut get = GetInfo { fd: number(fd), length, info: ptr::from_mut(info) as u64 };
-    // SAFETY: `get` is what the command takes; `info` has room for `length` bytes, and outlives the call.
+    // SAFETY: `get` is the command's struct; `info` has room for `length` bytes, and outlives the call.
     unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut get) }.map(drop)
 }
 
@@ -59,7 +60,7 @@ pub(super) fn number(fd: &OwnedFd) -> u32 {
 }
 
 /// # Safety
-/// `attributes` is what `command` takes; what it points to is valid for the call. `command` returns a new
+/// `attributes` is the struct of `command`; its pointers are valid for the call. `command` returns a new
 /// descriptor.
 pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
     // SAFETY: as the caller says.
@@ -70,12 +71,12 @@ pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::R
 }
 
 /// # Safety
-/// `attributes` is what `command` takes; what it points to is valid for the call.
+/// `attributes` is the struct of `command`; its pointers are valid for the call.
 pub(super) unsafe fn call<T>(
     command: libc::c_long,
     attributes: &mut T,
 ) -> io::Result<libc::c_long> {
-    // SAFETY: as the caller says; the size is that of `attributes`.
+    // SAFETY: as the caller says; `attributes` has the size that is passed.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }

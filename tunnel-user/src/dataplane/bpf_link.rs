@@ -1,5 +1,5 @@
-//! Links between programs and interfaces, by pin and by id. aya 0.14 closes links; it can't detach one
-//! that somebody else holds as well.
+//! Links between programs and interfaces, by pin and by id. aya 0.14 closes links; it can't detach a link that
+//! somebody else holds as well.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,8 +16,8 @@ const BPF_LINK_DETACH: libc::c_long = 34;
 /// Words that have room for struct bpf_link_info of every kernel so far (Linux 6.18: 64 bytes).
 const INFO_WORDS: usize = 32;
 
-/// A link. Dropping it closes the descriptor and leaves the program where it is, as long as there is a
-/// pin or another descriptor.
+/// A link. Dropping it closes the descriptor and leaves the program attached, as long as there is a pin or another
+/// descriptor.
 #[derive(Debug)]
 pub struct BpfLink(OwnedFd);
 
@@ -60,7 +60,7 @@ impl BpfLink {
     /// The kernel's: EPERM without CAP_SYS_ADMIN (Linux, kernel/bpf/syscall.c, bpf_link_get_fd_by_id).
     pub fn by_id(id: u32) -> io::Result<Self> {
         let mut get = GetFdById { id, next_id: 0, open_flags: 0 };
-        // SAFETY: `get` is what the command takes, and holds no pointer.
+        // SAFETY: `get` is the command's struct, and holds no pointer.
         unsafe { open(BPF_LINK_GET_FD_BY_ID, &mut get) }.map(Self)
     }
 
@@ -70,21 +70,21 @@ impl BpfLink {
     /// The kernel's: EINVAL if it is no link.
     pub fn info(&self) -> io::Result<LinkInfo> {
         let mut words = [0_u32; INFO_WORDS];
-        // SAFETY: the struct of a link is shorter, and holds no pointer that it would be asked to follow.
+        // SAFETY: the struct of a link is shorter than `words`, and holds no pointer for the kernel to follow.
         unsafe { info(&self.0, &mut words)? };
         // The type, the id, the program's id and, behind a gap, the interface's index.
         let [_, id, program, _, interface, ..] = words;
         Ok(LinkInfo { id, program, interface })
     }
 
-    /// Takes its program from the interface, whoever else holds the link (Linux 5.9, commit
-    /// 73b11c2ab072). One that is detached already stays so.
+    /// Takes its program from the interface, whoever else holds the link (Linux 5.9, commit 73b11c2ab072). A link
+    /// that is detached already stays so.
     ///
     /// # Errors
     /// The kernel's: EINVAL if it is no link.
     pub fn detach(&self) -> io::Result<()> {
         let mut detach = Detach { fd: number(&self.0) };
-        // SAFETY: `detach` is what the command takes, and holds no pointer.
+        // SAFETY: `detach` is the command's struct, and holds no pointer.
         unsafe { call(BPF_LINK_DETACH, &mut detach) }.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! The BPF file system, in which the pins are.
+//! The BPF file system, which holds the pins.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +8,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use crate::error::Error;
 use crate::host::network_namespace;
 
-/// Where it is.
+/// Its mount point.
 pub const BPFFS: &str = "/sys/fs/bpf";
 const MOUNT: &str = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
 

@@ -1,5 +1,5 @@
-//! A copy in /run of what attach brought to the host, beside the records in the pinned maps: where somebody has
-//! removed pins, detach undoes the rest by it.
+//! A copy in /run of the changes that attach made to the host, beside the records in the pinned maps. If somebody
+//! has removed pins, detach undoes the changes by this copy.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,15 +28,15 @@ pub struct Brought {
     pub namespace: Option<u64>,
     /// The interface's index.
     pub interface_index: u32,
-    /// The code of how tc runs the programs; 0 while an attach is under way.
+    /// The code of the hook of tc; 0 while an attach is under way.
     pub hook: u8,
-    /// The code of where the program on the way in runs.
+    /// The code of the ingress program's hook.
     pub ingress: u8,
     /// True if attach added the clsact qdisc.
     pub clsact_added: bool,
     /// The interface's arp_announce before attach set it, if it did.
     pub arp_announce_before: Option<u8>,
-    /// The same of arp_ignore.
+    /// The interface's arp_ignore before attach set it, if it did.
     pub arp_ignore_before: Option<u8>,
     /// The private addresses that attach added to the loopback interface.
     pub addresses: BTreeSet<String>,
@@ -60,8 +60,8 @@ impl Brought {
         }
     }
 
-    /// True if it was written down in another network namespace than this process's, which is gone: the inode
-    /// is this one's now.
+    /// True if an attach in another network namespace wrote it. That namespace is gone: its inode now belongs to
+    /// this process's.
     #[must_use]
     pub fn is_of_another_namespace(&self) -> bool {
         match (self.namespace, network_namespace::cookie()) {
@@ -76,7 +76,7 @@ impl Brought {
         self.addresses.iter().filter_map(|address| address.parse().ok()).map(Private).collect()
     }
 
-    /// The same from the records in the maps, in this process's network namespace.
+    /// The changes from the records in the maps, in this process's network namespace.
     fn recorded(attachment: &Attachment, added: &BTreeSet<Private>) -> Self {
         let before = |is_set: u8, value: u8| (is_set == 1).then_some(value);
         Self {
@@ -94,7 +94,7 @@ impl Brought {
         }
     }
 
-    /// The record of an attach that brought this; the rest of it is not known.
+    /// The record of the attach that made these changes; its other fields are unknown.
     #[must_use]
     pub fn attachment(&self) -> Attachment {
         Attachment {
@@ -120,8 +120,7 @@ impl Brought {
     }
 }
 
-/// Writes down what the records in the maps of an interface say. No attach fails because /run is full: the maps
-/// say the same.
+/// Copies the records in the maps of an interface. A full /run fails no attach: the maps say the same.
 pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Private>) {
     let brought = Brought::recorded(attachment, added);
     if Brought::of(folder).as_ref() == Some(&brought) {
@@ -136,7 +135,7 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
     }
 }
 
-/// Removes what is written down. A file that stays is found to be left over.
+/// Removes the copy. A later command recognises one that stays as left over.
 pub(super) fn forget(folder: &Folder) {
     let path = path(folder);
     match fs::remove_file(&path) {
@@ -149,7 +148,7 @@ pub(super) fn forget(folder: &Folder) {
     }
 }
 
-/// The folders of the interfaces in `namespace` that something is written down for.
+/// The folders of the interfaces in `namespace` that have a copy.
 #[must_use]
 pub fn folders(namespace: NetworkNamespace) -> Vec<Folder> {
     let entries =
@@ -159,7 +158,7 @@ pub fn folders(namespace: NetworkNamespace) -> Vec<Folder> {
     interfaces.map(|interface| Folder::of(namespace, &interface)).collect()
 }
 
-/// All of it or nothing.
+/// Writes all of the file, or leaves the old one.
 fn write(path: &Path, brought: &Brought) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(brought)?;
     let new = path.with_extension("json.new");

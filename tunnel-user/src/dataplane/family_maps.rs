@@ -1,4 +1,4 @@
-//! The maps that are there once for each family, by one code for both.
+//! The maps that exist once for each family, in generic code for both.
 
 use aya::Pod;
 use aya::maps::MapData;
@@ -56,7 +56,7 @@ where
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
     }
 
-    /// Makes changes of them, in their order.
+    /// Makes changes of `peers_*` and `prefixes_*`, in their order.
     pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {
@@ -127,7 +127,7 @@ where
 /// The kind of a change. Changes of one kind go together, in no order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Entries with this role: packets are accepted before they are sent.
+    /// Entries with this role: separate, so that ingress accepts packets before egress sends them.
     SetSingle(u8),
     RemoveSingle,
     Prefix,
@@ -159,6 +159,6 @@ fn key<A: Address + Pod>(range: &Range<A>) -> Key<A> {
 }
 
 fn range<A: Address + Pod>(key: &Key<A>) -> Range<A> {
-    // At most 128: the kernel refuses longer ones.
+    // At most 128: the kernel refuses longer prefixes.
     Range { address: key.data(), length: u8::try_from(key.prefix_len()).unwrap_or(u8::MAX) }
 }

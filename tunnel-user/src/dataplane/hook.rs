@@ -17,8 +17,8 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 
-/// The best of tc's hooks that this kernel has: asked, and not guessed from its version. Kernels
-/// without tcx do not know the attach type (bpf_prog_query: EINVAL).
+/// The best of tc's hooks that this kernel has, from a query, not from its version. Kernels without tcx do not know
+/// the attach type (bpf_prog_query: EINVAL).
 #[must_use]
 pub fn best() -> Hook {
     let loopback = if_nametoindex(LOOPBACK).unwrap_or_default();
@@ -28,11 +28,11 @@ pub fn best() -> Hook {
     }
 }
 
-/// Refuses an interface that can't run the program on the way in there, or runs it in vain. `links` are
-/// all interfaces.
+/// Refuses an interface that can't run the ingress program at `ingress`, or runs it in vain. `links` are all
+/// interfaces.
 ///
 /// # Errors
-/// [`Error::Refused`] that says why and what can be done.
+/// [`Error::Refused`] that names the reason and the remedy.
 pub fn require_ingress(
     ingress: Ingress,
     link: &Link,
@@ -48,7 +48,7 @@ pub fn require_ingress(
 /// The part of [`require_ingress`] that changes while the program is attached.
 ///
 /// # Errors
-/// [`Error::Refused`] that says why and what can be done.
+/// [`Error::Refused`] that names the reason and the remedy.
 pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(), Error> {
     match ingress {
         Ingress::Tc => Ok(()),
@@ -59,7 +59,7 @@ pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(),
 /// Attaches both programs to an interface that has none of ours, and pins them.
 ///
 /// # Errors
-/// If the kernel refuses. What was attached until then stays, for [`detach_links`] and [`detach_filters`].
+/// If the kernel refuses. Programs that were attached until then stay, for [`detach_links`] and [`detach_filters`].
 pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
@@ -93,8 +93,8 @@ fn pin_at(loaded: &mut Loaded, program: Program, path: &Path) -> Result<(), anyh
     Ok(())
 }
 
-/// Puts newly loaded programs in the place of those that run, without a gap: each packet meets the
-/// old program or the new one.
+/// Replaces the running programs with newly loaded ones, without a gap: each packet meets the old program or the
+/// new one.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -102,8 +102,8 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
         let program = place.program(direction);
-        // Killed anywhere in between, the program that runs has a pin: the kernel may take its time
-        // to exchange programs, and does it to the end.
+        // The running program has a pin wherever a kill comes: the kernel may take its time to exchange programs,
+        // but completes the exchange.
         let (path, new) = (folder.program(program), folder.new_program(program));
         if new.exists() {
             fs::remove_file(&new).context(|| format!("removing {}", new.display()))?;
@@ -126,8 +126,7 @@ pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Resu
     pin_at(loaded, program, path).context(|| format!("pinning {}", path.display()))
 }
 
-/// Puts the program that is pinned at `pin` in the place of the one that runs in a direction. The one that
-/// runs may be the same.
+/// Replaces the running program of a direction with the program that is pinned at `pin`. Both may be the same.
 pub(super) fn switch(
     folder: &Folder,
     pin: &Path,
@@ -148,8 +147,7 @@ pub(super) fn switch(
     switch().context(what)
 }
 
-/// Takes the programs that pinned links run from the interface, whoever else holds the links: those of tcx
-/// and XDP. A link that is not pinned is left alone.
+/// Detaches the programs of the pinned tcx and XDP links, whoever else holds the links. A link without a pin stays.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -161,8 +159,8 @@ pub fn detach_links(folder: &Folder) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes the programs that clsact's filters run from the interface, which is called `interface` now. Not
-/// there is as good as taken.
+/// Detaches the programs of our clsact filters from the interface, whose present name is `interface`. A missing
+/// filter is not an error.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -184,8 +182,8 @@ pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
     Ok(info.id())
 }
 
-/// True if packets that cross the interface of index `link` meet a direction's pinned program: that
-/// of the last attach, or of one that was killed while it exchanged them.
+/// True if packets that cross the interface of index `link` meet a direction's pinned program, from the last attach
+/// or from an attach that was killed while it exchanged programs.
 pub async fn runs(
     folder: &Folder,
     place: AttachPoint,
@@ -196,8 +194,8 @@ pub async fn runs(
     running(folder, place, direction, netlink, link).await.is_some()
 }
 
-/// The pin of the program that packets meet in a direction: that of the last attach, or of one that was killed
-/// while it exchanged them.
+/// The pin of the program that packets meet in a direction, from the last attach or from an attach that was killed
+/// while it exchanged programs.
 pub(super) async fn running(
     folder: &Folder,
     place: AttachPoint,
@@ -252,7 +250,7 @@ async fn one_of(
     pins.iter().find(runs).cloned()
 }
 
-/// A link that was made, to be pinned.
+/// The error for a new link that could not be pinned.
 pub(super) fn unusable(error: impl std::fmt::Display) -> ProgramError {
     ProgramError::IOError(std::io::Error::other(format!("pinning the link: {error}")))
 }

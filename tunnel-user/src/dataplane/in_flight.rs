@@ -1,5 +1,5 @@
-//! A mark on the pins of an interface for those who only look: a command is at work. It is a folder within
-//! that of the pins, there from the first step that nobody is to see half of to the last one.
+//! A marker beside the pins of an interface, which tells readers that a command is at work. It is a folder that
+//! exists from the first step that nobody may see half of to the last one.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use super::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::plan::change::Kind;
 
-/// The name of the folder that tells of a change.
+/// The name of a change's marker.
 #[must_use]
 pub const fn marker(change: Kind) -> &'static str {
     match change {
@@ -34,7 +34,7 @@ pub enum Seen {
     Attached,
 }
 
-/// Tells those who look that a command is at work. The caller holds the lock of the interface.
+/// Tells readers that a command is at work. The caller holds the lock of the interface.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -46,7 +46,7 @@ pub fn begin(folder: &Folder, change: Kind) -> Result<(), Error> {
     }
 }
 
-/// Tells them that what is there is whole.
+/// Tells readers that the interface is whole.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -60,7 +60,7 @@ pub fn end(folder: &Folder) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks, without a lock.
+/// Looks at the interface, without a lock.
 ///
 /// # Errors
 /// If the folder can't be read.
@@ -69,12 +69,13 @@ pub fn seen(folder: &Folder) -> Result<Seen, Error> {
         if lock::is_held(folder)? {
             return Ok(Seen::InFlight(change));
         }
-        // The lock goes after the marker: one that is still there was left by a command that has ended.
+        // A command removes its marker before its lock: a marker without a lock is left from a command that has
+        // ended.
         if marked(folder) == Some((change, inode)) {
             return Ok(Seen::Killed(change));
         }
     }
-    // The folder is made before the marker, and removed behind it.
+    // A command makes the folder before the marker, and removes it after the marker.
     Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
 }
 
@@ -85,17 +86,17 @@ fn marked(folder: &Folder) -> Option<(Kind, u64)> {
     })
 }
 
-/// One state of an interface, to be compared with the next one.
+/// One state of an interface, to compare with the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     folder: Folder,
     seen: Seen,
-    /// The pins, as far as they stay while they are looked at.
+    /// The pins; none while a command is at work on them.
     pins: Vec<(OsString, u64)>,
 }
 
 impl Version {
-    /// The one that is there now.
+    /// The present state.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -108,14 +109,14 @@ impl Version {
         Ok(Self { folder, seen, pins })
     }
 
-    /// The look at it.
+    /// The interface, as it looked.
     #[must_use]
     pub const fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// The interface's folder, if there is something to look at in it: what another command attaches is
-    /// not there yet, and what it detaches not any more.
+    /// The interface's folder, if the interface counts as attached: it does not during another command's attach or
+    /// detach.
     #[must_use]
     pub const fn visible(&self) -> Option<&Folder> {
         match self.seen {

@@ -1,5 +1,5 @@
-//! The programs of others that packets meet before ours. One that ends the chain (TCX_PASS, TC_ACT_OK) has
-//! packets go on as they are, and the kernel tells nobody which verdict a program gives.
+//! The programs of others that packets meet before ours. A program that ends the chain (TCX_PASS, TC_ACT_OK) lets
+//! packets go on as they are, and the kernel does not tell which verdict a program gives.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFront {
     program: AttachedProgram,
-    /// Its name; the kernel tells that to CAP_SYS_ADMIN alone.
+    /// Its name, which the kernel tells with CAP_SYS_ADMIN alone.
     name: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub async fn of_next_attach(
     Ok(named(found))
 }
 
-/// The programs of tc in the order in which packets meet them: those of tcx, then the filters (Linux 6.6,
+/// The programs of tc in the order in which packets meet them: tcx first, then the filters (Linux 6.6,
 /// net/core/dev.c, sch_handle_ingress).
 async fn chain(
     link: u32,
@@ -99,7 +99,7 @@ async fn chain(
     Ok(chain)
 }
 
-/// The programs that come before ours; nothing if ours is not there.
+/// The programs that come before ours; none if ours is not there.
 fn before(
     mut chain: Vec<AttachedProgram>,
     is_ours: impl Fn(&AttachedProgram) -> bool,
@@ -109,7 +109,7 @@ fn before(
     chain
 }
 
-/// With their names. Programs of rewrite are none of others, wherever they run.
+/// Adds the programs' names, and leaves out programs of rewrite, wherever they run.
 fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
     let names: BTreeMap<u32, String> = match programs.is_empty() {
         true => BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! One daemon for each interface: it holds a file locked, which the kernel unlocks when it ends,
+//! One daemon for each interface: the daemon holds a file locked, which the kernel unlocks when the daemon ends,
 //! however it ends.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ impl Instance {
     /// Becomes the daemon of an interface.
     ///
     /// # Errors
-    /// [`Error::Refused`] if it has one, with the process's id; [`Error::Host`] if /run can't be
+    /// [`Error::Refused`] if the interface has a daemon, with its process id; [`Error::Host`] if /run can't be
     /// written to.
     pub fn claim(folder: &Folder) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
@@ -46,10 +46,10 @@ pub fn is_there(folder: &Folder) -> bool {
     LockFile::holder(&folder.instance(Path::new(RUNTIME))).is_ok_and(|holder| holder.is_some())
 }
 
-/// Refuses what the interface's daemon would take back at once.
+/// Refuses a change that the interface's daemon would take back at once.
 ///
 /// # Errors
-/// [`Error::Refused`] if there is one, with the process's id.
+/// [`Error::Refused`] if the interface has a daemon, with its process id.
 pub fn require_none(folder: &Folder) -> Result<(), Error> {
     let path = folder.instance(Path::new(RUNTIME));
     let holder = LockFile::holder(&path).context(|| format!("locking {}", path.display()))?;

@@ -20,13 +20,13 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, P
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
 
-/// aya-log's switch within the programs; the verifier removes what is off.
+/// aya-log's switch within the programs; the verifier removes the code of a level that is off.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 const LOG_OFF: u8 = 0;
 /// aya_log::Level::Debug.
 const LOG_DEBUG: u8 = 4;
 
-/// The longest time for which signals may keep a program from being verified.
+/// The longest time for which signals may hold up the verification of a program.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The object, in the kernel.
@@ -36,7 +36,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Where the programs are to run.
+    /// The programs' attach point.
     #[must_use]
     pub const fn place(&self) -> AttachPoint {
         self.place
@@ -82,10 +82,10 @@ pub fn load(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resu
     load_with(Abi::Current, &pins, capacity, options)
 }
 
-/// Like [`load`], the programs of either ABI over the maps that `folder` has for them.
+/// Like [`load`], for the programs of either ABI, over the maps that `folder` has for them.
 ///
 /// # Errors
-/// The same as for [`load`].
+/// The errors of [`load`].
 pub(super) fn load_of(
     abi: Abi,
     folder: &Folder,
@@ -96,10 +96,10 @@ pub(super) fn load_of(
     load_with(abi, &pins, capacity, options)
 }
 
-/// Like [`load`], over maps that are all made with `capacity` and pinned beside those that are there.
+/// Like [`load`], over new maps with `capacity`, which it pins beside the present ones.
 ///
 /// # Errors
-/// The same as for [`load`].
+/// The errors of [`load`].
 pub(super) fn load_into_new(
     folder: &Folder,
     capacity: &Capacity,
@@ -109,11 +109,10 @@ pub(super) fn load_into_new(
     load_with(Abi::Current, &pins, capacity, options)
 }
 
-/// Loads the programs of both directions over maps that nobody sees, with all that they can do, and
-/// lets go of them.
+/// Loads the programs of both directions over maps without pins, with all features on, and unloads them again.
 ///
 /// # Errors
-/// The same as for [`load`].
+/// The errors of [`load`].
 pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
@@ -149,8 +148,8 @@ fn load_with(
     Ok(loaded)
 }
 
-/// Has the kernel verify the programs of both directions, side by side: most of the time that an attach
-/// takes goes into that.
+/// Has the kernel verify the programs of both directions, side by side: verification takes most of an attach's
+/// time.
 fn verify(loaded: &mut Loaded) -> Result<(), Error> {
     let place = loaded.place;
     let wanted = BOTH.map(|direction| place.program(direction));
@@ -182,8 +181,8 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
             retry_eagain(|| program.load())
                 .map_err(|error| Error::kernel(loading(name), refusal(error)))
         }
-        // The kernel's answer tells whether it has what the program needs: the version does not, as
-        // features are ported back.
+        // The kernel's answer tells if it has the features that the program needs. Its version does not: kernels
+        // backport features.
         Program::Xdp => {
             let program = as_kind::<Xdp>(name, program)?;
             retry_eagain(|| program.load()).map_err(|error| {
@@ -227,7 +226,7 @@ fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
     }
 }
 
-/// Makes the maps, but for those that are pinned already, which it takes over.
+/// Makes the maps. Takes over the maps that are pinned already.
 fn create_maps<'a>(
     loader: &mut EbpfLoader<'a>,
     object: &[u8],

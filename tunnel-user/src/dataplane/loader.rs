@@ -1,7 +1,7 @@
-//! aya's loader, begun while an attach is still being planned.
+//! Makes aya's loader while an attach still plans.
 //!
-//! For each loader, aya 0.14 reads and parses the types of the whole kernel, which takes 30 ms or more,
-//! although these programs have nothing to relocate by them; and once, it probes which features there are.
+//! For each loader, aya 0.14 reads and parses the types of the whole kernel, which takes 30 ms or more, although
+//! these programs have nothing to relocate by them. Once per process, aya also probes the kernel's features.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,7 +12,7 @@ type Thread = JoinHandle<EbpfLoader<'static>>;
 
 static BEGUN: Mutex<Option<Thread>> = Mutex::new(None);
 
-/// A loader that is being made. If nobody has taken it when this is dropped, it is let go of: it is large.
+/// A loader in the making. The drop of this value frees the loader if nobody has taken it: it is large.
 #[derive(Debug)]
 pub struct Begun(());
 
@@ -20,7 +20,7 @@ pub struct Begun(());
 #[must_use]
 pub fn begin() -> Begun {
     set(Some(thread::spawn(|| {
-        // The question before each load.
+        // aya probes the features before a load: do it here.
         let _ = aya::features();
         EbpfLoader::new()
     })));
@@ -33,7 +33,7 @@ impl Drop for Begun {
     }
 }
 
-/// The loader that was begun, once it is there; else a new one.
+/// The loader from [`begin`], once it is complete; else a new one.
 pub(super) fn loader<'a>() -> EbpfLoader<'a> {
     set(None).and_then(|thread| thread.join().ok()).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! The locks of commands that change something: one for each interface, and one for what the interfaces of
-//! a network namespace share. Whoever takes both takes that of the interface first, and nobody takes those
+//! The locks of commands that change something: one for each interface, and one for the state that the interfaces
+//! of a network namespace share. A command that takes both takes the interface's first. No command takes the locks
 //! of two interfaces at once (docs/decisions/0036). The daemon's lock is another one (`instance`).
 
 use std::env;
@@ -27,7 +27,7 @@ pub struct Lock {
 
 /// The pause between two tries of a command that waits.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// It waits in silence for so long.
+/// The time for which a command waits in silence.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The longest wait for a command of the version before.
 const PATIENCE_WITH_PREVIOUS: Duration = Duration::from_secs(10);
@@ -41,8 +41,9 @@ pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, E
     wait(&path, folder.interface(), interrupt).await
 }
 
-/// Waits until no other command changes what the interfaces of `namespace` share: the private addresses
-/// on the loopback interface, which of them attach added, and the routes. Or until a signal comes.
+/// Waits until no other command changes the state that the interfaces of `namespace` share, or a signal comes. They
+/// share the private addresses on the loopback interface, the records of the addresses that attach added, and the
+/// routes.
 ///
 /// # Errors
 /// If the file can't be locked, or a signal came.
@@ -53,7 +54,7 @@ pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Resul
 /// True while a command holds the lock of the interface.
 ///
 /// # Errors
-/// If the file can't be asked.
+/// If the lock can't be read.
 pub fn is_held(folder: &Folder) -> Result<bool, Error> {
     let path = folder.change_lock(Path::new(RUNTIME));
     let holder = LockFile::holder(&path).context(|| format!("looking at {}", path.display()))?;
@@ -79,9 +80,8 @@ async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Er
     }
 }
 
-/// Waits until no command of the version before changes anything, which locks the BPF file system itself,
-/// and keeps it away until the answer is dropped. Any user can lock a folder that any user can open, so the
-/// wait ends after a while.
+/// Waits for commands of the version before, which lock the BPF file system itself, and keeps them away until the
+/// result is dropped. Any user can lock a folder that any user can open, so the wait ends after a while.
 ///
 /// # Errors
 /// If the file system can't be locked, or a signal came.

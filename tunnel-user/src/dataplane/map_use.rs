@@ -1,6 +1,6 @@
-//! The maps that the programs which run look into, beside those that are pinned. A command that was killed while it
-//! put larger maps in the place of the pins leaves programs that look into those of before: what is written into the
-//! pinned ones changes no packet.
+//! The maps that the running programs look into, compared with the pinned maps. A command that is killed while it
+//! replaces the maps with larger ones leaves programs that look into the former maps: a write to the pinned ones
+//! changes no packet.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -42,7 +42,7 @@ struct ProgramMaps {
     ids: u64,
 }
 
-/// The pinned maps that a program which runs at `place`, on the interface of index `link`, does not look into.
+/// The pinned maps that a running program at `place`, on the interface of index `link`, does not look into.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -70,8 +70,8 @@ pub async fn unseen(
     Ok(unseen.into_iter().collect())
 }
 
-/// The ids of the maps that a pinned program looks into. Asked by its descriptor, the kernel tells them without a
-/// capability (Linux, kernel/bpf/syscall.c, bpf_prog_get_info_by_fd).
+/// The ids of the maps that a pinned program looks into. A query by the program's descriptor takes no capability
+/// (Linux, kernel/bpf/syscall.c, bpf_prog_get_info_by_fd).
 fn seen_by(pin: &Path) -> io::Result<BTreeSet<u32>> {
     let program = open_pinned(pin)?;
     let mut ids = [0_u32; MAPS_MAX];

@@ -27,7 +27,7 @@ use crate::plan::identity::{Identity, LocalMembers};
 use crate::plan::local_tables::LocalTables;
 use crate::plan::peer_tables::{Change, PeerTables};
 
-/// An update with it fails where the entry is there (Linux, include/uapi/linux/bpf.h).
+/// An update with this flag fails if the entry exists (Linux, include/uapi/linux/bpf.h).
 const BPF_NOEXIST: u64 = 1;
 
 /// The number of entries.
@@ -97,7 +97,7 @@ impl Maps {
             reason_counters: open(folder, maps::REASON_COUNTERS, Map::PerCpuArray)?,
         };
         match maps.attachment()?.abi_version {
-            // 0: an attach that was killed before it got as far.
+            // 0: an attach was killed before it set the version.
             ABI_VERSION | 0 => Ok(maps),
             other => Err(shapes::other_abi(folder, &format!("they are of ABI version {other}"))),
         }
@@ -168,7 +168,7 @@ impl Maps {
     /// The identity of this host; no member after an attach that was killed early.
     ///
     /// # Errors
-    /// If the kernel refuses, or a name is not one.
+    /// If the kernel refuses, or a name is invalid.
     pub fn local_members(&self) -> Result<LocalMembers, Error> {
         let what = || format!("reading {}", maps::LOCAL_MEMBERS);
         let records: BTreeMap<u32, LocalMember> =
@@ -182,7 +182,7 @@ impl Maps {
         Ok(LocalMembers { identity: Identity::new(members), added })
     }
 
-    /// Records who this host is.
+    /// Records the identity of this host.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -219,7 +219,7 @@ impl Maps {
         Ok(table)
     }
 
-    /// Adds bypass rules. Those that are there stay as they are: a program may miss an entry that is replaced.
+    /// Adds bypass rules. Present entries stay untouched: a program may miss an entry during its replacement.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -250,7 +250,7 @@ impl Maps {
     /// The peers' names by slot.
     ///
     /// # Errors
-    /// If the kernel refuses, or a name is not one.
+    /// If the kernel refuses, or a name is invalid.
     pub fn names(&self) -> Result<BTreeMap<u32, MemberName>, Error> {
         let what = || format!("reading {}", maps::MEMBERS);
         let entries = self.members.entries().context(what)?;
@@ -287,7 +287,7 @@ impl Maps {
         self.attachment.get(&0, 0).context(|| format!("reading {}", maps::ATTACHMENT))
     }
 
-    /// Records what is attached.
+    /// Records the attachment.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -316,7 +316,7 @@ pub(super) fn full(error: MapError, map: &str) -> Error {
     let is_full = match &error {
         MapError::SyscallError(error) => matches!(
             error.io_error.raw_os_error(),
-            // A trie gives the latter (Linux, kernel/bpf/lpm_trie.c, trie_update_elem).
+            // A full trie gives ENOSPC (Linux, kernel/bpf/lpm_trie.c, trie_update_elem).
             Some(nix::libc::E2BIG | nix::libc::ENOSPC)
         ),
         MapError::OutOfBounds { .. } => true,

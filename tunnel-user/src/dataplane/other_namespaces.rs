@@ -1,4 +1,4 @@
-//! The pins of other network namespaces, seen from outside: the BPF file system is one for all of them.
+//! The pins of other network namespaces, seen from outside: all of them share the BPF file system.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,8 @@ pub fn inodes() -> Result<BTreeSet<u64>, Error> {
     for top in [pins::namespace_folder(NetworkNamespace::Host), PathBuf::from(RUNTIME)] {
         let names = match fs::read_dir(&top) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            // Root alone reads /run/rewrite, and clears it away. The pins tell others of the permission.
+            // Only root reads /run/rewrite, and clears it away. Other users get the error of permission for the
+            // pins.
             Err(error)
                 if error.kind() == io::ErrorKind::PermissionDenied && top == Path::new(RUNTIME) =>
             {
@@ -40,15 +41,15 @@ fn inode(name: &str) -> Option<u64> {
     name.strip_prefix("netns-")?.parse().ok()
 }
 
-/// True if one of the pinned links runs its program on an interface, in whatever network namespace that is, and
-/// false if none does; nothing if no link is pinned, as with clsact.
+/// True if one of the pinned links runs its program on an interface, in any network namespace; false if none does;
+/// nothing if no link is pinned, as with clsact.
 #[must_use]
 pub fn run_somewhere(folder: &Folder) -> Option<bool> {
     let links = BOTH.into_iter().filter_map(|direction| {
         match BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info()) {
             Ok(link) => Some(link.interface != 0),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // One that can't be asked may run.
+            // A link that can't be read may run its program.
             Err(_) => Some(true),
         }
     });
@@ -58,7 +59,7 @@ pub fn run_somewhere(folder: &Folder) -> Option<bool> {
 /// Refuses a folder with pins that neither this version nor the one before makes.
 ///
 /// # Errors
-/// [`Error::Pins`] that names them.
+/// [`Error::Pins`] that names the foreign pins.
 pub fn require_ours(folder: &Folder) -> Result<(), Error> {
     let maps: Vec<_> = Abi::ALL.into_iter().flat_map(Abi::maps).collect();
     let others = folder.others(&maps)?;

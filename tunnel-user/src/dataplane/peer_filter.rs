@@ -1,4 +1,4 @@
-//! The filter of the addresses that may be those of single peers: see [`tunnel_common::peer_filter`].
+//! The filter of the addresses that single peers may have: see [`tunnel_common::peer_filter`].
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl TryFrom<Map> for PeerFilter {
 }
 
 impl PeerFilter {
-    /// Adds addresses in network order, before they are peers.
+    /// Adds addresses in network byte order, before the maps of peers have them.
     ///
     /// # Errors
     /// If the kernel refuses. Some may be in the filter then.
@@ -32,7 +32,7 @@ impl PeerFilter {
         bits.into_iter().try_for_each(|(word, bits)| self.add_bits(word, bits))
     }
 
-    /// Adds all addresses of another one.
+    /// Adds all addresses of another filter.
     ///
     /// # Errors
     /// If the kernel refuses.

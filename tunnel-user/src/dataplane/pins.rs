@@ -83,7 +83,7 @@ impl Folder {
         self.beside(runtime, ".change.lock")
     }
 
-    /// A file for this interface below `runtime`, with a name that ends in this way.
+    /// A file for this interface below `runtime`, with a name that ends in `ending`.
     pub(super) fn beside(&self, runtime: &Path, ending: &str) -> PathBuf {
         let below = self.path.strip_prefix(Path::new(BPFFS).join(OURS)).unwrap_or(&self.path);
         let mut name = below.as_os_str().to_owned();
@@ -145,12 +145,12 @@ impl Folder {
         self.path.exists()
     }
 
-    /// Tells the attach that made it from every other one until the next boot: its inode, which the BPF file
-    /// system gives once (Linux, kernel/bpf/inode.c, bpf_get_inode; fs/inode.c, get_next_ino). Changes of what is
-    /// attached, of the maps' size and of the ABI leave it.
+    /// The mark of the attach that made the folder, unique until the next boot: the folder's inode, which the BPF
+    /// file system gives once (Linux, kernel/bpf/inode.c, bpf_get_inode; fs/inode.c, get_next_ino). Changes of the
+    /// attachment, of the maps' size and of the ABI keep it.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If the folder does not exist.
     pub fn mark(&self) -> Result<u64, Error> {
         let metadata = fs::metadata(&self.path);
         Ok(metadata.context(|| format!("looking at {}", self.path.display()))?.ino())
@@ -180,7 +180,7 @@ impl Folder {
         fs::create_dir_all(&self.path).context(|| format!("making {}", self.path.display()))
     }
 
-    /// Refuses a folder that holds anything that we do not pin, or not all maps that we do.
+    /// Refuses a folder that holds foreign pins, or lacks some of our maps.
     ///
     /// # Errors
     /// [`Error::Pins`] that names the pins.
@@ -219,7 +219,7 @@ impl Folder {
         Ok(())
     }
 
-    /// True if an attach that was killed left it before all the maps were there.
+    /// True if a killed attach left the folder before it had pinned all maps.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -231,8 +231,8 @@ impl Folder {
             && super::shapes::fit(self))
     }
 
-    /// True if somebody removed pins of maps from what this version attached. Those that are left have the
-    /// shapes of ours.
+    /// True if somebody removed pins of maps from an attachment of this version. The remaining maps have our
+    /// shapes.
     ///
     /// # Errors
     /// If the folder or the record can't be read.
@@ -253,8 +253,8 @@ impl Folder {
         self.others(&MAPS)
     }
 
-    /// The names in it that are none of `maps`, and none of a program, a link, or what takes the place of
-    /// one; sorted.
+    /// The names in the folder that are not in `maps`, and belong to no program, no link and no replacement of a
+    /// pin; sorted.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -282,15 +282,16 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes it and all its pins, the copy of what attach brought, and the folders above it if nothing else
-    /// is in them. What tells that a command is at work goes last.
+    /// Removes the folder and all its pins, the copy of the changes that attach made, and the folders above if they
+    /// are empty then. The marker of a command at work goes last.
     ///
     /// # Errors
     /// If bpffs refuses.
     pub fn remove(&self) -> Result<(), Error> {
         let what = || format!("removing {}", self.path.display());
         let markers = Kind::ALL.map(marker);
-        // Killed in between, maps without programs are what an attach leaves that is killed early.
+        // Programs and links go first: a kill in between leaves maps without programs, like an attach that is
+        // killed early.
         let programs = Program::ALL.into_iter().map(Program::name).map(OsString::from);
         let first = programs.chain(BOTH.map(link_name).map(OsString::from));
         let first: Vec<_> = first.filter(|name| self.path.join(name).exists()).collect();
@@ -310,7 +311,7 @@ impl Folder {
             result => result.context(what)?,
         }
         for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
-            // Another interface's pins are in the folder.
+            // The folder holds another interface's pins.
             if fs::remove_dir(parent).is_err() {
                 break;
             }
@@ -320,7 +321,7 @@ impl Folder {
 }
 
 /// The name of an interface's folder: bpffs refuses names with a dot (Linux, kernel/bpf/inode.c,
-/// bpf_lookup), which those of VLAN interfaces have.
+/// bpf_lookup), and VLAN interfaces have one.
 fn folder_name(interface: &str) -> String {
     interface.replace('%', "%25").replace('.', "%2e")
 }
@@ -334,7 +335,7 @@ pub(super) fn namespace_folder(namespace: NetworkNamespace) -> PathBuf {
     folder_of(namespace, &Path::new(BPFFS).join(OURS))
 }
 
-/// The folder below `top` for what belongs to a network namespace.
+/// The folder of a network namespace below `top`.
 #[must_use]
 pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
     match namespace {
@@ -343,8 +344,8 @@ pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
     }
 }
 
-/// The folders of all interfaces in `namespace`, sorted by name: of those that are attached, and of those
-/// that another command attaches or detaches at this moment.
+/// The folders of all interfaces in `namespace`, sorted by name: attached interfaces, and interfaces that another
+/// command attaches or detaches at this moment.
 ///
 /// # Errors
 /// If a folder can't be read.
@@ -362,7 +363,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     let mut interfaces: Vec<String> = found
         .into_iter()
         .filter_map(|(name, _)| name.into_string().ok())
-        // In the host's own folder, those of the other namespaces are beside the interfaces.
+        // The host's own folder holds the folders of the other namespaces beside the interfaces.
         .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
         .map(|name| interface_name(&name))
         .collect();

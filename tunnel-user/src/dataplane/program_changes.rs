@@ -1,8 +1,7 @@
-//! Tells when an interface may run other programs, pins are gone, or its sysctls for ARP have other values.
-//! The kernel announces neither that a link of tcx or XDP is detached, nor that a program is attached by
-//! one, nor that arp_announce is set: its notices of sysctls (RTM_NEWNETCONF) are of forwarding, rp_filter,
-//! proxy_arp and ignore_routes_with_linkdown alone (Linux 6.12, net/ipv4/devinet.c, devinet_conf_proc),
-//! and inotify does not see writes to /proc/sys.
+//! Tells when an interface may run other programs, pins are gone, or its sysctls for ARP have other values. The
+//! kernel announces no attachment and no detachment of a link of tcx or XDP, and no write to arp_announce: its
+//! notices of sysctls (RTM_NEWNETCONF) cover forwarding, rp_filter, proxy_arp and ignore_routes_with_linkdown alone
+//! (Linux 6.12, net/ipv4/devinet.c, devinet_conf_proc), and inotify does not see writes to /proc/sys.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,7 +18,7 @@ use super::tcx_query::{self, TcxProgram};
 use crate::plan::arp::Sysctl;
 use crate::plan::attach_point::BOTH;
 
-/// The pause between two looks, each of which is some twenty system calls.
+/// The pause between two looks. A look takes some twenty system calls.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Looks at the pins, the programs and the sysctls of one interface, again and again.
@@ -29,7 +28,7 @@ pub struct ProgramChanges {
     interval: Interval,
 }
 
-/// The names of the pins, what runs in each direction, and the values of the sysctls that count.
+/// The names of the pins, the programs in each direction, and the values of the sysctls that count.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     pins: BTreeSet<OsString>,
@@ -46,7 +45,7 @@ impl ProgramChanges {
         Self { folder: folder.clone(), seen: Seen::now(folder), interval }
     }
 
-    /// Waits until there is another pin, program or value than at the last look.
+    /// Waits until a pin, a program or a value differs from the last look.
     pub async fn changed(&mut self) {
         loop {
             self.interval.tick().await;
@@ -58,7 +57,7 @@ impl ProgramChanges {
         }
     }
 
-    /// Takes what is there now as seen: an attach has just made it so.
+    /// Takes the present state as seen: an attach has just made it.
     pub fn note(&mut self) {
         self.seen = Seen::now(&self.folder);
     }

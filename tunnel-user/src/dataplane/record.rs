@@ -1,4 +1,4 @@
-//! From the pinned records to what they say, and back.
+//! Decodes and encodes the pinned records.
 
 use std::collections::BTreeSet;
 
@@ -55,10 +55,10 @@ fn encode_addresses<A: Address>(
     encoded.unwrap_or_default()
 }
 
-/// The member that a record says, and which of its private addresses attach added.
+/// The member in a record, and the private addresses of it that attach added.
 ///
 /// # Errors
-/// If the name is not one.
+/// If the name is invalid.
 pub fn decode_local(record: &LocalMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
     let name = text(&record.name).parse()?;
     let (v4, v4_added) = decode_addresses(&record.v4);

@@ -12,7 +12,7 @@ use super::record::decode_local;
 use crate::error::{Context as _, Error};
 use crate::plan::identity::{Identity, LocalMembers};
 
-/// The record of what is attached; nothing if its pin is gone.
+/// The record of the attachment; nothing if its pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -31,7 +31,7 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Error> {
 /// The members that this host is, and the addresses that attach added; none if the pin is gone.
 ///
 /// # Errors
-/// If the kernel refuses, or a name is not one.
+/// If the kernel refuses, or a name is invalid.
 pub fn local_members(folder: &Folder) -> Result<LocalMembers, Error> {
     let (mut members, mut added) = (Vec::new(), BTreeSet::new());
     let pin = folder.map(maps::LOCAL_MEMBERS);

@@ -1,9 +1,9 @@
-//! Larger maps in the place of those that run, with what they hold, and without losing a packet: no map
+//! Puts larger maps in the place of the running ones, with their entries, and without losing a packet: no map
 //! can grow.
 //!
-//! The order: new maps are made and filled, their pins take the place of the old ones, and then programs
-//! that look into them take the place of those that run. Killed in between, the programs go on with the
-//! old maps, and the next attach lets them look into those that are pinned.
+//! The order: the command makes and fills new maps, moves their pins into the place of the old ones, and then
+//! replaces the running programs with programs that look into the new maps. If it is killed in between, the running
+//! programs go on with the old maps, and the next attach has programs look into the pinned ones.
 
 use std::fs;
 
@@ -56,17 +56,17 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
     })
 }
 
-/// Makes the maps anew, with `capacity`, fills them with what those of now hold, and has programs for
+/// Creates maps with `capacity`, copies the entries of the present ones into them, and has programs with
 /// `options` look into them.
 ///
 /// # Errors
-/// If the kernel refuses. What runs goes on then; past the exchange of the pins, the next attach has it
-/// look into the new maps.
+/// If the kernel refuses. The running programs go on then; after the exchange of the pins, the next attach has
+/// programs look into the new maps.
 pub fn resize(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
-            // A killed attach's.
+            // A killed attach left it.
             fs::remove_file(&path).context(|| format!("removing {}", path.display()))?;
         }
     }
@@ -89,7 +89,7 @@ fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resul
     in_flight::end(folder)
 }
 
-/// The steps that nobody is to see half of: the new counters begin at zero.
+/// The steps that nobody may see half of: the new counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
@@ -163,8 +163,7 @@ where
         self.flows.copy()
     }
 
-    /// Adds what the programs before have remembered since: flows, and first that they are to be asked
-    /// for.
+    /// Adds the notes of the former programs since the copy: first the peers that have flows, then the flows.
     fn catch_up(&mut self) -> Result<(), Error> {
         for (key, old) in self.peers.old.entries().context(|| self.peers.copying())? {
             if old.public_flows == 1
@@ -236,8 +235,8 @@ impl Pairs {
         new.set(0, old.get(&0, 0).context(what)?, 0).context(what)
     }
 
-    /// Brings over what the programs before have noted until they went: flows, and the counters. What
-    /// the programs of now count in the moment in which theirs are added to may be missing.
+    /// Adds the notes of the former programs until their end: flows and counters. The sums may lack packets that
+    /// the present programs count during the addition.
     fn catch_up(&mut self) -> Result<(), Error> {
         self.v4.catch_up()?;
         self.v6.catch_up()?;
@@ -260,7 +259,7 @@ impl Pairs {
     }
 }
 
-/// Adds up the counters at `index`, each CPU's to its own.
+/// Adds the old counters at `index` to the new ones, CPU by CPU.
 fn add<V: Pod>(
     pair: &mut Pair<PerCpuArray<MapData, V>>,
     index: u32,

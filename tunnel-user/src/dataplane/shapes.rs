@@ -23,7 +23,7 @@ use crate::error::{Error, is_io};
 type V4 = [u8; 4];
 type V6 = [u8; 16];
 
-/// True if the maps that are pinned, maybe not all of them, have the shapes of ours.
+/// True if the pinned maps have our shapes. Some maps may be missing.
 pub fn fit(folder: &Folder) -> bool {
     wanted().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
         MapInfo::from_pin(folder.map(wanted.name))
@@ -51,8 +51,7 @@ fn wanted() -> [Shape; 15] {
     ]
 }
 
-/// True if the maps of ABI 2 that are pinned, maybe not all of them, have its shapes, and one of them is none
-/// of ours.
+/// True if the pinned maps of ABI 2 have its shapes, and one of these shapes is not ours. Some maps may be missing.
 pub fn fit_previous(folder: &Folder) -> bool {
     let pinned = SHAPES.into_iter().filter(|(name, ..)| folder.map(name).exists());
     let mut is_other = false;
@@ -67,7 +66,8 @@ pub fn fit_previous(folder: &Folder) -> bool {
     is_other
 }
 
-/// aya takes a pin over without a look at its value's size, and would read past it.
+/// Refuses maps of other shapes: aya opens a pin without a check of its value's size, and would read past the
+/// value.
 pub fn require(folder: &Folder) -> Result<(), Error> {
     for wanted in wanted() {
         let path = folder.map(wanted.name);

@@ -12,7 +12,7 @@ use super::batch::{self, BATCH};
 /// The way in which entries are read and changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchSupport {
-    /// Many by one system call, for as long as the kernel does not refuse to.
+    /// Many by one system call, until the kernel refuses to.
     Batches,
     /// Each by system calls of its own: before Linux 5.6.
     OneByOne,
@@ -78,8 +78,8 @@ impl<K: Pod, V: Pod> Table<K, V> {
         Ok(())
     }
 
-    /// Removes the entries under `keys`, in their order. One that is not there is as good as removed:
-    /// somebody else was quicker.
+    /// Removes the entries under `keys`, in their order. A missing entry is not an error: somebody else was
+    /// quicker.
     ///
     /// # Errors
     /// If the kernel refuses. The first entries may be removed then.
@@ -107,7 +107,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 }
 
-/// The result of a removal: what is not there is as good as removed.
+/// The result of a removal. A missing entry is not an error.
 pub(super) fn if_there(removed: Result<(), MapError>) -> Result<(), MapError> {
     match removed {
         Err(error) if is_not_found(&error) => Ok(()),
@@ -123,11 +123,12 @@ fn is_not_found(error: &MapError) -> bool {
     }
 }
 
-/// The way that is tried first, until the kernel turns out not to know batches.
+/// The way to try first, until the kernel turns out not to know batches.
 struct Probe(Cell<BatchSupport>);
 
 impl Probe {
-    /// The result of `call`, by the name of `name`, by batch; nothing if the kernel can't, which is remembered.
+    /// The result of `call`, the batch call of the name `name`. Nothing if the kernel lacks the call, which the
+    /// probe remembers.
     fn by_batch<T>(
         &self,
         name: &'static str,
@@ -156,7 +157,7 @@ mod tests {
         let probe = Probe(Cell::new(BatchSupport::Batches));
         let code = |code| move || Err::<(), _>(io::Error::from_raw_os_error(code));
         assert!(matches!(probe.by_batch("a call", || Ok(7)), Some(Ok(7))));
-        // E2BIG: the map is full, and would be one by one as well.
+        // E2BIG: the map is full, with batches or one by one.
         let full = probe.by_batch("a call", code(7));
         assert!(matches!(full, Some(Err(MapError::SyscallError(_)))), "{full:?}");
         assert_eq!(probe.0.get(), BatchSupport::Batches);

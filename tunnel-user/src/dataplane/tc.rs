@@ -16,8 +16,8 @@ use super::pins::Folder;
 use crate::error::{Context as _, Error, is_io};
 use crate::plan::attach_point::Hook;
 
-/// Our filters' place among those of a clsact qdisc: at ingress before the others, so that they
-/// see private addresses, and at egress behind them, for the same reason.
+/// Our filters' place in a clsact qdisc: at ingress before all others, so that these see private addresses, and
+/// at egress behind them, for the same reason.
 pub const fn filter(direction: Direction) -> NlOptions {
     let priority = match direction {
         Direction::Egress => 0xc000 - 1,
@@ -26,7 +26,7 @@ pub const fn filter(direction: Direction) -> NlOptions {
     NlOptions { priority, handle: TcHandle::new(0, 0x7277), classid: None }
 }
 
-/// The same places as [`filter`] gives.
+/// The places of [`filter`], in the order of tcx.
 fn order(direction: Direction) -> LinkOrder {
     match direction {
         Direction::Egress => LinkOrder::last(),
@@ -34,7 +34,7 @@ fn order(direction: Direction) -> LinkOrder {
     }
 }
 
-/// As the kernel calls a direction.
+/// The attach type of a direction.
 pub const fn attach_type(direction: Direction) -> TcAttachType {
     match direction {
         Direction::Egress => TcAttachType::Egress,
@@ -59,7 +59,7 @@ pub fn attach_tcx(
     attach().context(|| format!("attaching to {} by tcx", folder.interface()))
 }
 
-/// Attaches a program by a filter of the clsact qdisc, which is added where there is none.
+/// Attaches a program by a filter of the clsact qdisc. Adds the qdisc if it is missing.
 pub fn attach_clsact(
     program: &mut SchedClassifier,
     folder: &Folder,
@@ -78,12 +78,12 @@ pub fn attach_clsact(
         .attach_with_options(interface, attach_type(direction), options)
         .context(|| format!("adding a filter to {interface}"))?;
     let link = program.take_link(id).context(|| format!("keeping the filter of {interface}"))?;
-    // Dropped, it would take the filter away.
+    // The drop of the link would remove the filter.
     mem::forget(link);
     Ok(())
 }
 
-/// Puts `program` in the place of the one that runs.
+/// Replaces the running program with `program`.
 pub fn replace(
     program: &mut SchedClassifier,
     folder: &Folder,
@@ -94,14 +94,13 @@ pub fn replace(
         Hook::Tcx => {
             let link = FdLink::from(PinnedLink::from_pin(folder.link(direction))?);
             let id = program.attach_to_link(link.try_into()?)?;
-            // Its pin holds it: a descriptor that stayed open would keep the program where it is after
-            // the pin is gone.
+            // The pin holds the link: an open descriptor would keep the program attached after the pin is gone.
             drop(program.take_link(id)?);
         }
         Hook::Clsact => {
             let link = existing_filter(folder.interface(), direction, &filter(direction))?;
             let id = program.attach_to_link(link)?;
-            // Dropped, it would take the filter away. It holds no descriptor.
+            // The drop of the link would remove the filter. The link holds no descriptor.
             mem::forget(program.take_link(id)?);
         }
     }

@@ -1,4 +1,4 @@
-//! The programs that an interface runs by tcx: the ids of them and of their links, and nothing else.
+//! The programs that an interface runs by tcx: only their ids and the ids of their links.
 //!
 //! aya's query also opens each program by its id, which takes CAP_SYS_ADMIN (Linux,
 //! kernel/bpf/syscall.c, bpf_prog_get_fd_by_id). The ids take CAP_NET_ADMIN (bpf_prog_query).
@@ -67,8 +67,8 @@ pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<TcxProgram>> 
         link_attach_flags: 0,
         revision: 0,
     };
-    // SAFETY: `query` is what the command takes, of the size that is given; the kernel writes to it,
-    // and at most `count` ids to `ids` and to `links`, which all outlive the call.
+    // SAFETY: `query` is the command's struct, of the size that is given; the kernel writes to it, and at most
+    // `count` ids to `ids` and to `links`, which all outlive the call.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
     if result < 0 {

@@ -117,7 +117,7 @@ fn described(id: u32) -> String {
     name.map_or_else(|| format!("id {id}"), |name| format!("id {id}, {name}"))
 }
 
-/// The mode of XDP, if it is one.
+/// The mode of XDP, if `ingress` is XDP.
 const fn mode(ingress: Ingress) -> Option<XdpMode> {
     match ingress {
         Ingress::Tc => None,
@@ -144,7 +144,7 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
         }
     };
     if !has_link(program).context(what)? {
-        // aya went by netlink instead: the program would stay when the pins go.
+        // aya fell back to netlink: the program would stay when the pins go.
         program.detach(id).context(what)?;
         return Err(Error::host(format!("{}: the kernel has no links for XDP", what()), BY_TC));
     }
@@ -152,8 +152,8 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
     link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).context(what)
 }
 
-/// To list links takes CAP_SYS_ADMIN. Without it, mainline's word has to do: a kernel that loads the
-/// program (Linux 5.18) has links for XDP (Linux 5.9).
+/// Listing links takes CAP_SYS_ADMIN. Without it, rely on mainline: a kernel that loads the program (Linux 5.18)
+/// has links for XDP (Linux 5.9).
 fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
     let id = program.info()?.id();
     Ok(loaded_links().any(|link| match link {
@@ -166,7 +166,7 @@ fn is_taken(error: &(dyn std::error::Error + 'static)) -> bool {
     is_io(error, io::ErrorKind::ResourceBusy) || is_io(error, io::ErrorKind::AlreadyExists)
 }
 
-/// `reason` is the driver's own, if it gave one.
+/// `reason` is the driver's own text, if it gave one.
 fn refusal(
     ingress: Ingress,
     interface: &str,
@@ -202,12 +202,11 @@ fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Puts `program` in the place of the one that runs.
+/// Replaces the running program with `program`.
 pub fn replace(program: &mut Xdp, folder: &Folder) -> Result<(), anyhow::Error> {
     let link = FdLink::from(PinnedLink::from_pin(folder.link(Direction::Ingress))?);
     let id = program.attach_to_link(XdpLink::try_from(link)?)?;
-    // Its pin holds it: a descriptor that stayed open would keep the program where it is after the pin
-    // is gone.
+    // The pin holds the link: an open descriptor would keep the program attached after the pin is gone.
     drop(program.take_link(id)?);
     Ok(())
 }

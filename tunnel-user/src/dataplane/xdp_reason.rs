@@ -24,8 +24,8 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 const HEADER_LEN: usize = 16;
 const NO_PROGRAM: i32 = -1;
 
-/// Tries the program by rtnetlink on the interface of index `link`, to hear why it is refused; nothing
-/// if the driver gives no reason. Should it be accepted, it is taken away again.
+/// Tries the program by rtnetlink on the interface of index `link`, to get the driver's reason for refusing it;
+/// nothing if the driver gives none. If the driver accepts the program, removes it again.
 ///
 /// # Errors
 /// If the kernel gives no socket or no answer.
@@ -37,14 +37,14 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.set_ext_ack(true)?;
-    // The answer without the request in it, so that the attributes follow the header.
+    // Keep the request out of the answer, so that the attributes follow the header.
     socket.set_cap_ack(true)?;
     let program = program.as_raw_fd();
     let try_it = [LinkXdp::Fd(program), LinkXdp::Flags(mode | XDP_FLAGS_UPDATE_IF_NOEXIST)];
     match request(&socket, link, try_it.to_vec())? {
         Answer::Refused(reason) => Ok(reason),
         Answer::Accepted => {
-            // Only if it is still this program, and nobody else's.
+            // Remove only this program, and nobody else's.
             let undo = [
                 LinkXdp::Fd(NO_PROGRAM),
                 LinkXdp::Flags(mode | XDP_FLAGS_REPLACE),

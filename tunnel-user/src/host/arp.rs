@@ -4,7 +4,7 @@
 //! arp_announce at 0 the request for the gateway says "tell" that address: the private address is on
 //! the wire, and a router that filters by reverse path does not answer. With 2, the kernel takes an
 //! address of the interface. With arp_ignore at 0 it answers requests for each address of the host,
-//! the private one on the loopback interface too. With 1, it answers for those of the interface
+//! the private one on the loopback interface too. With 1, it answers for the interface's own
 //! (Linux, Documentation/networking/ip-sysctl.rst).
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::error::{Context as _, Error};
 use crate::plan::arp::Sysctl;
 
 impl Sysctl {
-    /// The value that counts for `interface`: the larger of its own and that for all.
+    /// The effective value for `interface`: the larger of the interface's and `all`'s.
     ///
     /// # Errors
     /// If it can't be read.

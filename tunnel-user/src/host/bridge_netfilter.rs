@@ -1,8 +1,7 @@
-//! A bridge that hands its packets to netfilter. Netfilter then sees what comes in at a port before the
-//! program of the bridge's own interface, with the public addresses, and what this host sends with the
-//! public addresses too, behind the program: a connection that began with private addresses on this host is
-//! another one there, and a stateful firewall drops its packets (Linux, net/bridge/br_netfilter_hooks.c,
-//! br_nf_pre_routing).
+//! A bridge that hands its packets to netfilter. Netfilter then sees public addresses in both directions: a port's
+//! packets reach it before the program of the bridge's own interface, and this host's packets reach it after the
+//! program. A connection that began with private addresses on this host looks like another connection there, and a
+//! stateful firewall drops its packets (Linux, net/bridge/br_netfilter_hooks.c, br_nf_pre_routing).
 
 use std::fs;
 
@@ -10,8 +9,8 @@ use super::link::Link;
 use crate::error::Error;
 use crate::model::Family;
 
-/// The families whose packets go to netfilter on the bridge `link`, and the way out; nothing if it is no
-/// bridge, or hands none on.
+/// The error for a bridge `link` that hands packets to netfilter: it names the families and the way out. Nothing if
+/// `link` is no bridge, or hands none on.
 #[must_use]
 pub fn in_the_way(link: &Link) -> Option<Error> {
     if link.kind.as_deref() != Some("bridge") {

@@ -17,7 +17,7 @@ use crate::plan::move_notices::echo_request;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
-/// Sends requests from one address. Answers are the kernel's and the programs' business.
+/// Sends requests from one address. The kernel and the programs handle the answers.
 pub struct EchoSocket {
     socket: OwnedFd,
     message_type: u8,
@@ -42,7 +42,7 @@ impl EchoSocket {
     /// Sends a move notice with this mark.
     ///
     /// # Errors
-    /// The kernel's: there is no way there, say.
+    /// The kernel's, for example if there is no route to `to`.
     pub fn send_notice(&self, to: IpAddr, sequence: u16, mark: Mark) -> io::Result<()> {
         let message = echo_request(self.message_type, sequence, mark);
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));

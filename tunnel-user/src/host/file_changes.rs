@@ -1,8 +1,8 @@
-//! Tells when a file may be another one: written, renamed over, or reached through a symbolic link
-//! that was set anew.
+//! Tells when a file may have changed: by a write, a rename over it, or a new target of a symbolic link on its
+//! path.
 //!
-//! Editors and configuration management write beside a file and rename, so its folder is watched;
-//! and so are the folders that lead there, and those of every symbolic link on the way.
+//! Editors and configuration management write a new file and rename it. So the watches cover the file's folder, the
+//! folders that lead there, and the folders of every symbolic link on the way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::{Context as _, Error};
 
-/// The events of names in a folder, and of the folder.
+/// The events of a folder and of the names in it.
 const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_ATTRIB)
@@ -31,7 +31,7 @@ const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
-/// A file that is being written. Not asked of the folder: another file in it may be a log.
+/// Writes to the file. The folder's watch leaves them out: another file in it may be a log.
 const OF_FILE: AddWatchFlags = AddWatchFlags::IN_MODIFY;
 
 /// The most symbolic links on the way to a file (Linux, include/linux/namei.h, MAXSYMLINKS).
@@ -42,34 +42,34 @@ type Steps = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
 /// The longest wait for the file systems on the way before the file counts as changed.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause between two tries to watch what the kernel has no room for.
+/// The pause between two tries while the kernel has no room for a watch.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Listens for changes of one file. The way to it is looked up on a thread of its own: on a file system that hangs,
-/// that may never end.
+/// Listens for changes of one file. A separate thread looks up the way to the file: on a file system that hangs,
+/// the look-up may never end.
 pub struct FileChanges {
     path: PathBuf,
-    /// Nothing while the user has too many.
+    /// The inotify instance; none while the user has too many.
     inotify: Option<AsyncFd<Descriptor>>,
     watched: Watched,
     looking: Option<Looking>,
-    /// When the next try is due to watch what is not watched and could be; nothing if all is.
+    /// The time of the next try to close a gap in the watches; nothing if they have no gap.
     tried_at: Option<Instant>,
 }
 
-/// The names that count, by what is watched.
+/// The names that count, by watch.
 type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
 
 /// A look at the way to the file, on its thread.
 struct Looking {
     thread: JoinHandle<(Watched, Option<Error>)>,
-    /// When the caller hears of it though it has not ended; nothing once it has heard.
+    /// The time to report this look to the caller though it has not ended; nothing if no report is due.
     told_at: Option<Instant>,
     /// True if another look is due when it ends.
     again: bool,
 }
 
-/// Lets tokio wait for it.
+/// Lets tokio wait for inotify's events.
 struct Descriptor(Arc<Inotify>);
 
 impl AsRawFd for Descriptor {
@@ -85,9 +85,9 @@ impl AsFd for Descriptor {
 }
 
 impl FileChanges {
-    /// Listens from now on, or as soon as the kernel lets it: it limits instances and watches
-    /// (fs.inotify.max_user_instances and max_user_watches). Neither the file nor its folder need be there.
-    /// Needs a tokio runtime.
+    /// Listens from now on, or as soon as the kernel has room: it limits instances and watches
+    /// (fs.inotify.max_user_instances and max_user_watches). The file and its folder need not exist. Needs a tokio
+    /// runtime.
     ///
     /// # Errors
     /// If there is no current folder for the path.
@@ -104,10 +104,10 @@ impl FileChanges {
         Ok(changes)
     }
 
-    /// Waits until the file may be another one.
+    /// Waits until the file may have changed.
     ///
     /// # Errors
-    /// If the kernel can't be listened to.
+    /// If the kernel refuses to give its events.
     pub async fn changed(&mut self) -> Result<(), Error> {
         loop {
             let told_at = self.looking.as_ref().and_then(|looking| looking.told_at);
@@ -139,13 +139,13 @@ impl FileChanges {
                     None => self.look(Some(PATIENCE)),
                 },
             }
-            // A busy folder leaves the caller's other events their turn.
+            // Yield, so that a busy folder does not starve the caller's other events.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Begins to watch the folders that lead to the file now. The caller hears of it when it ends, and at the
-    /// latest after `told_in`; or only if a gap is closed.
+    /// Begins a look, which watches the folders that lead to the file now. With `told_in`, the caller hears of the
+    /// look when it ends, and at the latest after `told_in`; without, only if the look closes a gap.
     fn look(&mut self, told_in: Option<Duration>) {
         if self.inotify.is_none() {
             match inotify() {
@@ -162,14 +162,14 @@ impl FileChanges {
         });
     }
 
-    /// Takes over what a look has ended with.
+    /// Takes over the result of a look.
     fn take(&mut self, ended: Result<(Watched, Option<Error>), JoinError>) {
         self.looking = None;
         match ended {
             Ok((watched, gap)) => {
                 if let Some(inotify) = &self.inotify {
                     for old in self.watched.keys().filter(|old| !watched.contains_key(old)) {
-                        // The kernel has removed it already where the folder is gone.
+                        // If the folder is gone, the kernel has removed the watch already.
                         let _ = inotify.get_ref().0.rm_watch(*old);
                     }
                 }
@@ -183,7 +183,7 @@ impl FileChanges {
         }
     }
 
-    /// Tells once of a gap.
+    /// Records a gap in the watches, or its end. Warns once of a gap.
     fn note_gap(&mut self, gap: Option<Error>) {
         if let Some(failure) = &gap
             && self.tried_at.is_none()
@@ -204,7 +204,7 @@ fn inotify() -> Result<AsyncFd<Descriptor>, Error> {
     unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.context(what)
 }
 
-/// Watches the folders that lead to the file now; with why something is not watched that could be.
+/// Watches the folders that lead to the file now. The error says why a possible watch is missing.
 fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     let (mut watched, mut gap) = (Watched::new(), None);
     let steps = steps(path, |path| fs::read_link(path));
@@ -213,7 +213,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     for (path, mask, names) in folders.chain([file]) {
         match inotify.add_watch(&path, mask) {
             Ok(descriptor) => drop(watched.insert(descriptor, names)),
-            // The folder that it is in tells when it comes.
+            // The parent folder's watch tells when it appears.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {}
             Err(errno) => {
                 let what = format!("watching {} (fs.inotify.max_user_watches)", path.display());
@@ -224,7 +224,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     (watched, gap)
 }
 
-/// The end of a look; never if there is none.
+/// Waits for the end of a look; without a look, for ever.
 async fn end(looking: Option<&mut Looking>) -> Result<(Watched, Option<Error>), JoinError> {
     match looking {
         Some(looking) => (&mut looking.thread).await,
@@ -239,7 +239,7 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Waits for events; true if one concerns the file. Never ends if there is nothing to listen to.
+/// Waits for events; true if one concerns the file. Without inotify, waits for ever.
 async fn concerning(
     inotify: Option<&AsyncFd<Descriptor>>,
     watched: &Watched,
@@ -257,7 +257,7 @@ async fn concerning(
             Err(errno) => return Err(errno).context(what),
         };
         return Ok(events.iter().any(|event| match &event.name {
-            // The folder itself; or so much has happened that events were dropped.
+            // An event of the folder itself, or the kernel has dropped events.
             None => true,
             Some(name) => watched.get(&event.wd).is_some_and(|names| names.contains(name)),
         }));

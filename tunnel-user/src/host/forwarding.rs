@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::model::Family;
 
-/// True if packets that come in on `interface` are forwarded. IPv6 has a switch for all; a sysctl
-/// that can't be read counts as on.
+/// True if the kernel forwards packets that come in on `interface`. IPv6 has one switch for all interfaces; a
+/// sysctl that can't be read counts as on.
 #[must_use]
 pub fn forwards(family: Family, interface: &str) -> bool {
     let (path, _) = switch(family, interface);
@@ -31,8 +31,8 @@ fn switch(family: Family, interface: &str) -> (String, String) {
     (path, format!("net.{name}"))
 }
 
-/// True if packets on `interface` are dropped if the way back to their source leads elsewhere
-/// (IPv4 alone; Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the two counts).
+/// True if the kernel drops packets on `interface` if the way back to their source leads elsewhere (IPv4 alone;
+/// Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the interface's and `all`'s counts).
 #[must_use]
 pub fn strict_reverse_path(interface: &str) -> bool {
     let value = |name: &str| {

@@ -1,8 +1,8 @@
 //! Memory that this process has freed and its allocator keeps. An attach needs tens of megabytes for a moment, most of it
 //! for the types of the kernel.
 
-/// Has all threads allocate from one arena (mallopt(3)): with more, [`give_back`] leaves some of each. The caller has
-/// started no thread yet.
+/// Makes all threads allocate from one arena (mallopt(3)): with more, [`give_back`] leaves memory in each. The
+/// caller has started no thread yet.
 pub fn allocate_in_one_arena() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it takes two numbers, and sets one of the allocator's parameters under its lock.
@@ -11,7 +11,7 @@ pub fn allocate_in_one_arena() {
     }
 }
 
-/// Gives it back to the kernel (malloc_trim(3)).
+/// Gives the freed memory back to the kernel (malloc_trim(3)).
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it takes a number, locks the allocator, and touches memory that nobody has allocated.

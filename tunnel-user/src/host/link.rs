@@ -26,11 +26,11 @@ pub struct Link {
     pub kind: Option<String>,
     /// True if it is an ipvlan device in mode l3s.
     pub is_ipvlan_l3s: bool,
-    /// The families whose packets a bridge of its own setting hands to netfilter (`nf_call_iptables`).
+    /// The families whose packets a bridge hands to netfilter by its own setting (`nf_call_iptables`).
     pub bridge_netfilter: Vec<Family>,
     /// The index of the bond, bridge or VRF that it is a part of (IFLA_MASTER).
     pub controller: Option<u32>,
-    /// The index of the interface below it in this network namespace (IFLA_LINK): the one of a VLAN.
+    /// The index of the interface below it in this network namespace (IFLA_LINK), for example a VLAN's.
     pub below: Option<u32>,
     /// The largest MTU that it can have.
     pub max_mtu: Option<u32>,
@@ -120,7 +120,7 @@ fn bridge_netfilter<'a>(infos: impl Iterator<Item = &'a LinkInfo>) -> Vec<Family
         .collect()
 }
 
-/// With IFLA_LINK_NETNSID, the index is one of another network namespace. Index 0 is nobody's.
+/// With IFLA_LINK_NETNSID, the index belongs to another network namespace. No interface has the index 0.
 fn below(message: &LinkMessage) -> Option<u32> {
     let attributes = &message.attributes;
     if attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_))) {
@@ -147,7 +147,7 @@ fn device(attributes: &[LinkAttribute]) -> Option<BusDevice> {
     Some(BusDevice { bus, name })
 }
 
-/// With one program, IFLA_XDP_PROG_ID says the same as the attribute of its mode.
+/// With one program, IFLA_XDP_PROG_ID repeats the id in the attribute of its mode.
 fn xdp_programs(attributes: &[LinkAttribute]) -> Vec<u32> {
     let xdp = attributes.iter().filter_map(|attribute| match attribute {
         LinkAttribute::Xdp(xdp) => Some(xdp),
@@ -168,7 +168,7 @@ fn xdp_programs(attributes: &[LinkAttribute]) -> Vec<u32> {
     programs
 }
 
-/// An interface for unit tests: Ethernet without a kind, up, and a part of nothing.
+/// An interface for unit tests: Ethernet without a kind, up, and no part of another interface.
 #[cfg(test)]
 pub(super) fn ethernet(index: u32, name: &str) -> Link {
     Link {

@@ -1,5 +1,5 @@
-//! Interfaces that programs can be attached to, and whose packets they would not see as they expect:
-//! found by the interface's kind, and by what it is a part of.
+//! Interfaces that take programs, but do not show them packets as they expect. The checks go by the interface's
+//! kind, and by the interface that it is a part of.
 
 use rtnetlink::packet_route::link::LinkLayerType;
 
@@ -13,7 +13,7 @@ const ANOTHER: &str = "attach an interface of another kind that the packets betw
 /// interfaces of the network namespace.
 ///
 /// # Errors
-/// [`Error::Refused`] that names what was found.
+/// [`Error::Refused`] that names the obstacle.
 pub fn require(link: &Link, links: &[Link]) -> Result<(), Error> {
     let (what, help) = match trouble(link, links) {
         Some(trouble) => trouble,
@@ -65,8 +65,8 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
     ))
 }
 
-/// ipvlan in mode l3s gets its packets in ip_rcv, behind tc of its parent, and tc of its own is not
-/// asked (Linux 4.9, drivers/net/ipvlan/ipvlan_l3s.c, ipvlan_l3_rcv; include/net/l3mdev.h).
+/// ipvlan in mode l3s gets its packets in ip_rcv, behind its parent's tc, and its own tc does not run (Linux 4.9,
+/// drivers/net/ipvlan/ipvlan_l3s.c, ipvlan_l3_rcv; include/net/l3mdev.h).
 fn mode(link: &Link, links: &[Link]) -> Option<(String, String)> {
     if !link.is_ipvlan_l3s {
         return None;
@@ -94,8 +94,8 @@ fn kind(link: &Link) -> Option<(String, String)> {
         Some(kind @ ("vti" | "vti6" | "xfrm")) => stale_header(name, kind),
         // Until Linux 7.1, commit a200cdbf9593, drivers/net/ovpn/io.c did not set the MAC header.
         Some(kind @ "ovpn") => stale_header(name, kind),
-        // Linux 6.12, drivers/net/wwan: no MAC header is set, and before Linux 6.16, commit
-        // 1e4033b53db4, the kernel took that for a header of 64 KiB.
+        // Linux 6.12, drivers/net/wwan sets no MAC header, and before Linux 6.16, commit 1e4033b53db4, the kernel
+        // took the missing header for a header of 64 KiB.
         Some(kind @ "wwan") => no_header(name, kind),
         // drivers/net/vrf.c: packets go to the VRF's device behind tc of the NIC.
         Some("vrf") => {
@@ -109,8 +109,8 @@ fn kind(link: &Link) -> Option<(String, String)> {
                     .into(),
             ));
         }
-        // Linux 6.12, drivers/net/wan/hdlc_ppp.c has 4 bytes before the IP header, and
-        // net/atm/br2684.c whatever stood there.
+        // Linux 6.12, drivers/net/wan/hdlc_ppp.c has 4 bytes before the IP header, and net/atm/br2684.c has stale
+        // bytes there.
         kind if link.link_type == LinkLayerType::Ppp && kind != Some("ppp") => format!(
             "{name} is of the type PPP and not made by pppd, so that its packets may have a link \
              header, which this version does not know"

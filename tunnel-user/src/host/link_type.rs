@@ -3,11 +3,11 @@
 use rtnetlink::packet_route::link::LinkLayerType;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN};
 
-/// The bytes before the network header, as the programs at tc see it: on interfaces of these types
-/// it is always the same. None for all others: what is not known is not guessed.
+/// The number of bytes before the network header, as the programs at tc see it. It is fixed for these types; None
+/// for all others, without a guess.
 ///
-/// `point_to_point` is the interface's flag: a GRE tunnel without it has many ends, and their
-/// addresses in a link header of its own (Linux, net/ipv4/ip_gre.c, ipgre_tunnel_init).
+/// `point_to_point` is the interface's flag: a GRE tunnel without it has many ends, and its own link header carries
+/// their addresses (Linux, net/ipv4/ip_gre.c, ipgre_tunnel_init).
 #[must_use]
 pub const fn link_header_len(link_type: LinkLayerType, point_to_point: bool) -> Option<u8> {
     match link_type {
@@ -34,7 +34,7 @@ mod tests {
         link_header_len(LinkLayerType::from(number), point_to_point)
     }
 
-    /// The numbers are those of Linux, include/uapi/linux/if_arp.h.
+    /// The numbers come from Linux, include/uapi/linux/if_arp.h.
     #[test]
     fn known_types_have_their_header() {
         for (number, length) in

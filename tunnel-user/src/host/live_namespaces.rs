@@ -16,14 +16,14 @@ const PID_NAMESPACE_INITIAL: u64 = 0xEFFF_FFFC;
 #[derive(Debug, Default)]
 pub struct LiveNamespaces {
     inodes: BTreeSet<u64>,
-    /// True if some process, or some of one, could not be looked at.
+    /// True if a process, or a part of one, could not be read.
     has_gaps: bool,
-    /// A mount namespace is looked at once.
+    /// The mount namespaces that were read already.
     mounts: BTreeSet<PathBuf>,
 }
 
 impl LiveNamespaces {
-    /// Looks at all processes. Nothing from within a container, whose /proc shows only its own.
+    /// Looks at all processes. Nothing inside a container, whose /proc shows only the container's processes.
     ///
     /// # Errors
     /// If /proc can't be read.
@@ -42,7 +42,7 @@ impl LiveNamespaces {
         Ok(Some(found))
     }
 
-    /// False if a process could not be looked at, which takes all the capabilities that it has (ptrace(2)).
+    /// False if a process could not be read: the reader needs all the capabilities of the process (ptrace(2)).
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         !self.has_gaps
@@ -54,14 +54,15 @@ impl LiveNamespaces {
         self.inodes.contains(&inode)
     }
 
-    /// A process that has ended keeps nothing alive.
+    /// Adds the namespaces that a process keeps alive: none if it has ended.
     fn add_process(&mut self, process: &Path) {
         let tasks = self.seen(list(&process.join("task"))).into_iter().flatten();
         for task in tasks {
             let found = self.seen(namespace_of(&task.join("ns/net"), "net"));
             self.inodes.extend(found.flatten());
         }
-        // A file that was opened by another name than its own has that in /proc/PID/fd.
+        // Read the inode from fdinfo: /proc/PID/fd shows the name by which a file was opened, which may be another
+        // one.
         for file in self.seen(list(&process.join("fdinfo"))).into_iter().flatten() {
             let text = self.seen(passed_over(fs::read_to_string(file)));
             if let Some(text) = text.flatten() {
@@ -102,13 +103,13 @@ fn inode(text: &str, kind: &str) -> Option<u64> {
     text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The inode of an open file (proc_pid_fdinfo(5)), a namespace's or another one; nothing before Linux 5.14.
+/// The inode of an open file, a namespace or not (proc_pid_fdinfo(5)); nothing before Linux 5.14.
 fn file_inode(fdinfo: &str) -> Option<u64> {
     fdinfo.lines().find_map(|line| line.strip_prefix("ino:"))?.trim().parse().ok()
 }
 
-/// The mounts that a process sees. Nothing if it has ended: its mount namespace is gone before it is (Linux,
-/// fs/proc_namespace.c, mounts_open_common, EINVAL).
+/// The mounts that a process sees. Nothing if the process has ended: its mount namespace goes before the process
+/// does (Linux, fs/proc_namespace.c, mounts_open_common, EINVAL).
 fn mountinfo(process: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(process.join("mountinfo")) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
@@ -121,7 +122,7 @@ fn mounted(mountinfo: &str) -> impl Iterator<Item = u64> {
     mountinfo.lines().filter_map(|line| inode(line.split(' ').nth(3)?, "net"))
 }
 
-/// Nothing where a process or a thread has ended meanwhile.
+/// Turns the error into nothing if a process or a thread has ended meanwhile.
 fn passed_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_process_that_has_ended_has_no_mounts() {
         let mut child = Command::new("true").spawn().unwrap();
-        // Ended, and still there for its parent to ask.
+        // The child has ended, and stays a zombie until the parent reaps it.
         waitid(
             Id::Pid(Pid::from_raw(child.id().cast_signed())),
             WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,

@@ -1,5 +1,5 @@
-//! A file that a process holds locked, and that says which process that is. The kernel unlocks it when
-//! the process ends, however it ends.
+//! A locked file that names the process that holds the lock. The kernel unlocks it when the process ends, however
+//! it ends.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -27,8 +27,8 @@ pub struct Holder {
 }
 
 impl LockFile {
-    /// Locks the file at `path`, makes it before, and writes down this process: its id, and behind a
-    /// space `command`. Does not wait for a process that holds it.
+    /// Makes and locks the file at `path`, and writes this process's id, a space and `command` into it. Does not
+    /// wait for another holder.
     ///
     /// # Errors
     /// If the file can't be made or locked.
@@ -41,12 +41,12 @@ impl LockFile {
             let file = in_folder(parent, || options.open(path))?;
             match lock(file, FlockArg::LockExclusiveNonblock)? {
                 Ok(mut file) if is_at(&file, path) => {
-                    // The lock is what counts: a full file system has room for it, and none for words.
+                    // Ignore a failure: a full file system has room for the lock, but not for words.
                     let words = format!("{} {command}", std::process::id());
                     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", words.trim_end()));
                     return Ok(Ok(Self { path: path.to_owned(), _file: file }));
                 }
-                // The process that held it has removed it in between.
+                // The previous holder has removed the file in between.
                 Ok(_) => {}
                 Err(holder) => return Ok(Err(holder)),
             }
@@ -59,14 +59,15 @@ impl LockFile {
     /// If the file can't be locked.
     pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
         let Ok(file) = File::open(path) else { return Ok(None) };
-        // Shared: others that ask at the same moment do not see each other.
+        // A shared lock: processes that ask at the same moment do not see each other.
         Ok(lock(file, FlockArg::LockSharedNonblock)?.err())
     }
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // The lock is still held, so the file is nobody else's. A file that stays is in nobody's way.
+        // This process still holds the lock, so the file is its own. Ignore a failure: an unlocked file stops
+        // nobody.
         let _ = fs::remove_file(&self.path);
         if let Some(parent) = self.path.parent() {
             remove_empty(parent, Path::new(RUNTIME));

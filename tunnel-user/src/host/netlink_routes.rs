@@ -33,11 +33,11 @@ const fn default_metric(family: Family) -> u32 {
 }
 
 impl Netlink {
-    /// The ways of packets to `address`, from `source` where that is an address of this host: several,
-    /// where a route has several next hops. A learnt path MTU or redirect is no part of it.
+    /// The ways of packets to `address`, from `source` if this host has that address. A route with several next
+    /// hops has several ways. They contain no learnt path MTU or redirect.
     ///
     /// # Errors
-    /// [`Error::Refused`] if they would not leave.
+    /// [`Error::Refused`] if the packets would not leave.
     pub async fn ways_to(
         &self,
         address: IpAddr,
@@ -76,7 +76,7 @@ impl Netlink {
         if ways.is_empty() { Err(no_route("it has no interface")) } else { Ok(ways) }
     }
 
-    /// Packets to `address` stay on this host.
+    /// True if packets to `address` stay on this host.
     ///
     /// # Errors
     /// If the kernel can't be asked.
@@ -85,7 +85,7 @@ impl Netlink {
         Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))
     }
 
-    /// The kernel's answer to the question for a route: one, none, or why there is none.
+    /// The kernel's answer to a query for a route: a route, none, or the reason for none.
     async fn route_to(
         &self,
         address: IpAddr,
@@ -108,8 +108,8 @@ impl Netlink {
         }
     }
 
-    /// The routes in the main table that no other to the same addresses goes before: those with the
-    /// metric that ours have, or a lower one.
+    /// The routes in the main table that our routes to the same addresses do not override: their metric equals
+    /// ours, or is lower.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -122,9 +122,9 @@ impl Netlink {
         Ok(routes)
     }
 
-    /// The routes of a family in all tables. What the kernel has learnt about single destinations, a path
-    /// MTU or a redirect, comes with them, and is no route: it takes ours for its own while it lasts
-    /// (Linux 5.3, net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
+    /// The routes of a family in all tables, without the kernel's exceptions for single destinations: a learnt path
+    /// MTU or redirect. The kernel lists exceptions among the routes for as long as they last (Linux 5.3,
+    /// net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
     pub(super) async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Error> {
         let listed: Vec<RouteMessage> = self
             .handle()
@@ -159,7 +159,7 @@ impl Netlink {
             .context(|| format!("setting the route {route}"))
     }
 
-    /// Removes one of our routes. Not there is as good as removed: it goes with its interface.
+    /// Removes one of our routes. A missing route is not an error: it goes with its interface.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -175,7 +175,7 @@ impl Netlink {
     }
 }
 
-/// A request that `fill` makes more precise.
+/// A request; `fill` adds the details.
 fn empty(family: Family, fill: impl FnOnce(&mut RouteMessage)) -> RouteMessage {
     let mut message = match family {
         Family::Ipv4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
@@ -228,7 +228,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
     if !of_family || table(message) != MAIN || metric > default_metric(family) {
         return None;
     }
-    // The default route has no destination, and is none to a host.
+    // The default route has no destination: it is no route to a host.
     attributes.iter().find(|a| matches!(a, RouteAttribute::Destination(_)))?;
     Some(HostRoute {
         route: route(family, message)?,
@@ -257,7 +257,7 @@ pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute>
         RouteAttribute::PrefSource(source) => ip(source),
         _ => None,
     });
-    // One that drops, or has several ways, names no interface; no interface has the index 0.
+    // A route that drops packets, or has several ways, names no single interface. No interface has the index 0.
     let way = match &ways(message)[..] {
         [way] => *way,
         _ => NextHop { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
@@ -274,7 +274,7 @@ pub(super) fn table(message: &RouteMessage) -> u32 {
         .unwrap_or_else(|| u32::from(message.header.table))
 }
 
-/// The ways of a route: one for each next hop that can be used, or for each if none can.
+/// The ways of a route: its usable next hops, or all of them if none is usable.
 fn ways(message: &RouteMessage) -> Vec<NextHop> {
     let metrics = metrics(message);
     let found = |link, attributes: &[RouteAttribute], onlink| {

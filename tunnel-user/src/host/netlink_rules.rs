@@ -83,7 +83,7 @@ fn rule(family: Family, message: &RuleMessage) -> Rule {
             RuleAttribute::Destination(to) => rule.to = Prefix::new(*to, header.dst_len).ok(),
             RuleAttribute::Table(number) => table = *number,
             RuleAttribute::Goto(priority) => target = Some(*priority),
-            // -1 says that there is none.
+            // -1: the rule ignores no prefix length.
             RuleAttribute::SuppressPrefixLen(length) => {
                 rule.ignored_length = u8::try_from(*length).ok();
             }

@@ -36,7 +36,7 @@ impl NetworkChanges {
         Ok(Self { messages: messages.map(|_| ()).boxed() })
     }
 
-    /// Waits until something changes; also when so much has that the kernel dropped messages.
+    /// Waits until something changes, or so much has changed that the kernel dropped messages.
     ///
     /// # Errors
     /// If the kernel has closed the connection.

@@ -1,6 +1,6 @@
-//! The program that sets an interface up, apart from the operator: when it sets it up again, it takes away the
-//! routes of others, or the kernel does it as its last address goes (Linux, net/ipv4/devinet.c,
-//! inetdev_destroy).
+//! The program that sets an interface up, other than the operator. When it sets the interface up again, it removes
+//! the routes of other programs, or the kernel removes them with the interface's last address (Linux,
+//! net/ipv4/devinet.c, inetdev_destroy).
 
 use std::fmt;
 use std::fs;
@@ -18,8 +18,8 @@ pub enum NetworkManager {
 }
 
 impl NetworkManager {
-    /// The one that manages the interface of index `index`, by what it keeps in /run. None in another
-    /// network namespace than that of process 1, where none of them works.
+    /// The program that manages the interface of index `index`, by its files in /run. None outside the network
+    /// namespace of process 1, where no manager works.
     #[must_use]
     pub fn of(index: u32, interface: &str) -> Option<Self> {
         let namespace = |process: &str| {
@@ -59,13 +59,14 @@ impl fmt::Display for NetworkManager {
     }
 }
 
-/// NetworkManager 1.42, src/core/nm-config.c, `nm_config_device_state_write`: managed by a profile.
+/// True if a profile manages the device (NetworkManager 1.42, src/core/nm-config.c,
+/// `nm_config_device_state_write`).
 fn nm_manages(state: &str) -> bool {
     state.lines().any(|line| line == "managed=true")
         && state.lines().any(|line| line.starts_with("connection-uuid="))
 }
 
-/// systemd 252, src/network/networkd-state-file.c, `link_save`.
+/// True if networkd manages the link (systemd 252, src/network/networkd-state-file.c, `link_save`).
 fn networkd_manages(state: &str) -> bool {
     let admin = state.lines().find_map(|line| line.strip_prefix("ADMIN_STATE="));
     admin.is_some_and(|admin| !matches!(admin, "unmanaged" | "initialized" | "pending" | "linger"))

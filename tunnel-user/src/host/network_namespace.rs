@@ -12,12 +12,12 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Context as _, Error};
 
-/// Where `ip netns add` puts them.
+/// The folder where `ip netns add` puts network namespaces.
 const NAMED: &str = "/run/netns";
 
-/// A sysctl that only the initial network namespace has (Linux, net/core/sysctl_net_core.c,
-/// net_core_table). /proc shows the reader's own namespace, and unlike /proc/1/ns/net takes no
-/// privilege and means the same inside a container.
+/// A sysctl that only the initial network namespace has (Linux, net/core/sysctl_net_core.c, net_core_table). /proc
+/// shows the sysctls of the reader's own namespace. Unlike /proc/1/ns/net, the look takes no privilege and means
+/// the same inside a container.
 const ONLY_INITIAL: &str = "/proc/sys/net/core/netdev_budget";
 
 /// A network namespace, as the pins tell them apart.
@@ -30,7 +30,7 @@ pub enum NetworkNamespace {
 }
 
 impl NetworkNamespace {
-    /// The one that this process is in.
+    /// The network namespace of this process.
     ///
     /// # Errors
     /// If /proc can't be read.
@@ -44,13 +44,13 @@ impl NetworkNamespace {
     }
 }
 
-/// The number of this process's network namespace that no other gets until the next boot, as it does the inode
+/// The cookie of this process's network namespace. Unlike the inode, no other namespace gets it until the next boot
 /// (SO_NETNS_COOKIE, Linux 5.14; older kernels have none).
 #[must_use]
 pub fn cookie() -> Option<u64> {
     let socket = UnixDatagram::unbound().ok()?;
     let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
-    // SAFETY: the option is as long as `cookie`, and `length` says how long that is; both outlive the call.
+    // SAFETY: the option is as long as `cookie`, `length` is the size of `cookie`, and both outlive the call.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -65,8 +65,8 @@ pub fn cookie() -> Option<u64> {
 
 /// The name of the network namespace whose `ip netns exec` this process runs under.
 ///
-/// It mounts a sysfs over /sys in a mount namespace of its own, with the name as the mount's
-/// source (iproute2, lib/namespace.c, netns_switch).
+/// `ip netns exec` mounts a sysfs over /sys in a mount namespace of its own, with the name as the mount's source
+/// (iproute2, lib/namespace.c, netns_switch).
 #[must_use]
 pub fn of_ip_netns_exec() -> Option<String> {
     private_sysfs(&fs::read_to_string("/proc/self/mountinfo").ok()?)
@@ -81,11 +81,11 @@ fn private_sysfs(mountinfo: &str) -> Option<String> {
     (words.next() == Some("sysfs")).then(|| words.next().map(str::to_owned))?
 }
 
-/// Moves this thread into the network namespace `name` of `ip netns`. The mounts stay, and so do
-/// the pins. To be called before any other thread is started.
+/// Moves this thread into the network namespace `name` of `ip netns`. The mounts stay, and so do the pins. Call it
+/// before starting any other thread.
 ///
 /// # Errors
-/// If there is none of that name, or the privilege is missing.
+/// If no namespace has that name, or the privilege is missing.
 pub fn enter(name: &str) -> Result<(), Error> {
     let path = Path::new(NAMED).join(name);
     if name.is_empty() || name.contains('/') || !path.exists() {

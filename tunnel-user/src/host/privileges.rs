@@ -25,7 +25,7 @@ pub enum Task {
 /// CAP_PERFMON, as in the kernel (include/linux/capability.h, bpf_capable and perfmon_capable).
 ///
 /// # Errors
-/// [`Error::Host`] that names what is missing.
+/// [`Error::Host`] that names the missing privilege.
 pub fn require(task: Task) -> Result<(), Error> {
     let status =
         fs::read_to_string("/proc/self/status").context(|| "reading /proc/self/status".into())?;

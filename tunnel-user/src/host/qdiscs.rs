@@ -1,4 +1,4 @@
-//! The place where clsact's filters are, through rtnetlink.
+//! The clsact qdisc and its filters, through rtnetlink.
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
@@ -49,7 +49,7 @@ impl FilterProgram {
 }
 
 impl Netlink {
-    /// The kind of the qdisc where clsact's place is: `clsact`, `ingress`, or none.
+    /// The kind of the qdisc in clsact's place: `clsact`, `ingress`, or none.
     ///
     /// # Errors
     /// If the kernel refuses.

@@ -1,19 +1,19 @@
-//! `/run/rewrite`: what is written down until the next boot. Commands take the folders in it away
-//! that they leave empty, so none is sure to be there a moment after it was made.
+//! `/run/rewrite`: records until the next boot. Commands remove the folders in it that they leave empty, so a new
+//! folder may vanish at any moment.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-/// The folder itself. Once made it stays: the service manager may have made it, for others as well.
+/// The folder itself. Commands never remove it: the service manager may have made it, for others as well.
 pub const RUNTIME: &str = "/run/rewrite";
 
 /// The most tries to make a folder. Each failed one means that another command came in between.
 const TRIES: u32 = 1_000;
 
-/// Does `work`, which makes a file in `folder`. The folder is made before, and made again if another
-/// command has taken it away in between.
+/// Makes `folder`, and does `work`, which makes a file in it. Does both again if another command has removed the
+/// folder in between.
 ///
 /// # Errors
 /// The errors of `work`, or of making the folder.
@@ -28,12 +28,12 @@ pub fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> i
     make().and_then(|()| work())
 }
 
-/// Gone after it was made; or there when it was to be made, and gone when it was looked at.
+/// True if another command removed the folder after this one made it, or after it was found to exist already.
 fn in_between(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
-/// Takes `folder` and those above it away, up to `top`, which stays, as far as they are empty.
+/// Removes `folder` and the folders above it, as far as they are empty, up to `top`, which stays.
 pub fn remove_empty(folder: &Path, top: &Path) {
     for folder in folder.ancestors().take_while(|path| *path != top) {
         if fs::remove_dir(folder).is_err() && folder.exists() {

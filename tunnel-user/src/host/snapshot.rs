@@ -23,7 +23,7 @@ impl Snapshot {
     /// Asks the kernel.
     ///
     /// # Errors
-    /// If it refuses.
+    /// If the kernel refuses.
     pub async fn take(netlink: &Netlink) -> Result<Self, Error> {
         Ok(Self { links: netlink.links().await?, addresses: netlink.addresses().await? })
     }
@@ -44,8 +44,8 @@ impl Snapshot {
     /// its packets.
     ///
     /// # Errors
-    /// [`Error::Refused`] if there is none, its packets do not look as the programs expect, or they
-    /// are those of another interface.
+    /// [`Error::Refused`] if there is none, or its packets do not look as the programs expect, or belong to another
+    /// interface.
     pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Error> {
         let names = || {
             let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
@@ -80,10 +80,10 @@ impl Snapshot {
         })
     }
 
-    /// The loopback interface, up.
+    /// The loopback interface, which has to be up.
     ///
     /// # Errors
-    /// [`Error::Refused`] if it is not.
+    /// [`Error::Refused`] if it is missing or down.
     pub fn loopback(&self) -> Result<&Link, Error> {
         self.find(LOOPBACK).filter(|link| link.up).ok_or_else(|| {
             Error::refused(
@@ -113,7 +113,7 @@ impl Snapshot {
         self.addresses.iter().map(|a| a.address).collect()
     }
 
-    /// The private addresses on the loopback interface that have the mark of those that attach adds.
+    /// The private addresses on the loopback interface that have the mark that attach sets.
     #[must_use]
     pub fn marked_addresses(&self) -> BTreeSet<Private> {
         let loopback = self.find(LOOPBACK).map(|link| link.index);

@@ -1,8 +1,8 @@
 //! Interfaces that hand on packets with a checksum of the whole packet that the kernel has computed
 //! itself (CHECKSUM_COMPLETE with `csum_complete_sw`), as decapsulation and netfilter leave it.
 //!
-//! XDP programs can change a packet, and not that sum. The kernel trusts a sum of its own: where it
-//! does not fit, UDP is dropped as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
+//! An XDP program can change a packet, but not that sum. The kernel trusts its own sum: where the sum does not fit,
+//! the kernel drops UDP as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
 
 use super::link::Link;
 
@@ -11,12 +11,12 @@ use super::link::Link;
 /// udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset it.
 const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
 
-/// With br_netfilter, conntrack checks the packets of a bridge before the bridge's own interface has
-/// them (Linux 6.12, net/netfilter/utils.c, nf_ip_checksum). Rules and module can come at any time.
+/// With br_netfilter, conntrack checks the packets of a bridge before the bridge's own interface gets them (Linux
+/// 6.12, net/netfilter/utils.c, nf_ip_checksum). Rules and module can come at any time.
 const BRIDGE: &str = "bridge";
 
-/// Kinds whose packets do not come from below as they are: the interface that IFLA_LINK names is the
-/// other end of a pair, or sums are reset.
+/// Kinds that do not take over the sums of the interface below: IFLA_LINK names the other end of a pair, or the
+/// kind resets sums.
 const OF_THEIR_OWN: &[&str] = &["veth", "netkit", "macsec"];
 
 /// The interface that computes such sums: `link` itself, or one that it is stacked upon.

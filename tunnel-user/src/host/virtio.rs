@@ -20,8 +20,8 @@ mod feature {
 /// The longest packet without a frame's header that needs no big buffers.
 const ETH_DATA_LEN: u32 = 1500;
 
-/// True if the interface is a virtio-net device whose driver runs no XDP program. What can't be read
-/// is taken for one that does.
+/// True if the interface is a virtio-net device whose driver runs no XDP program. A device without readable
+/// features counts as one that does.
 #[must_use]
 pub fn ignores_xdp(link: &Link) -> bool {
     let Some(folder) = folder(link) else { return false };
@@ -35,8 +35,8 @@ fn folder(link: &Link) -> Option<PathBuf> {
         Some(BusDevice { bus, name }) => {
             (bus == "virtio").then(|| Path::new("/sys/bus/virtio/devices").join(name))
         }
-        // Linux before 5.14 does not tell, and a network namespace shows its interfaces in a sysfs of
-        // its own: the one that is here has to be of the same namespace.
+        // Linux before 5.14 does not tell. The sysfs that is mounted here may show another network namespace:
+        // compare the interface's index.
         None => {
             let class = Path::new("/sys/class/net").join(&link.name);
             let index = fs::read_to_string(class.join("ifindex")).ok()?;
@@ -52,7 +52,7 @@ fn folder(link: &Link) -> Option<PathBuf> {
 /// buffers, runs no program, while the driver accepts one (Linux 6.12, drivers/net/virtio_net.c:
 /// virtnet_set_big_packets, receive_buf, virtnet_xdp_set).
 ///
-/// `features` are those of sysfs, a digit for each; `max_mtu` is the device's own MTU, if it tells.
+/// `features` is the text in sysfs, a digit for each feature; `max_mtu` is the device's own MTU, if it tells.
 fn receives_big(features: &str, max_mtu: Option<u32>) -> bool {
     use feature::{
         GUEST_ECN, GUEST_TSO4, GUEST_TSO6, GUEST_UFO, GUEST_USO4, GUEST_USO6, MRG_RXBUF, MTU,
@@ -84,7 +84,7 @@ mod tests {
         for numbers in [&[7][..], &[8], &[9], &[10], &[54, 55]] {
             assert!(receives_big(&features(numbers), Some(1500)), "{numbers:?}");
         }
-        // As sysfs of a Firecracker guest has it, with a line's end.
+        // The sysfs text of a Firecracker guest, with its newline.
         let firecracker = "110001011011101100000000000001001000000000000000000000000000000000\n";
         let without = format!("{}0{}", &firecracker[..15], &firecracker[16..]);
         assert!(receives_big(&without, Some(1500)));
@@ -94,7 +94,7 @@ mod tests {
     fn small_packets_run_the_program() {
         assert!(!receives_big(&features(&[0, 1, 5]), Some(1500)));
         assert!(!receives_big(&features(&[54]), Some(1500)));
-        // Without the feature, the largest MTU is the driver's, and not what it has to receive.
+        // Without the MTU feature, the largest MTU is the driver's limit, not the size that it has to receive.
         assert!(!receives_big(&features(&[]), Some(65535)));
     }
 

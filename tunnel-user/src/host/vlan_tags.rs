@@ -29,7 +29,7 @@ pub fn vlan_above<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
         .find(|above| above.kind.as_deref() == Some("vlan") && above.below == Some(link.index))
 }
 
-/// True if the interface takes tags off by itself (`rx-vlan-offload`). No, for one that does not tell.
+/// True if the interface takes tags off (`rx-vlan-offload`); false if it does not tell.
 #[must_use]
 pub fn are_taken_off(link: &Link) -> bool {
     flags(&link.name).is_ok_and(|flags| flags & ETH_FLAG_RXVLAN != 0)
@@ -38,7 +38,7 @@ pub fn are_taken_off(link: &Link) -> bool {
 fn flags(interface: &str) -> io::Result<u32> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut value = EthtoolValue { command: ETHTOOL_GFLAGS, data: 0 };
-    // SAFETY: the struct is made of integers, an array of them and a union of such.
+    // SAFETY: the struct consists of plain C fields and a union of them, which zeros are valid for.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     // The last byte stays 0.
     for (place, byte) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(interface.as_bytes())

@@ -1,5 +1,4 @@
-//! The three roles that an address or a prefix can have, as types: one can't stand where another
-//! belongs.
+//! The three roles of an address or prefix, as distinct types: the compiler rejects a mix-up.
 
 use std::fmt;
 
@@ -24,7 +23,7 @@ role! {
     Private
 }
 role! {
-    /// Where the others reach a member.
+    /// The address at which the others reach a member.
     Public
 }
 role! {
@@ -32,8 +31,8 @@ role! {
     Underlay
 }
 
-/// Where a member is reached, in one family: three ranges of the same family, equally long. The
-/// host part is kept when one is replaced by another.
+/// A member's addresses in one family: a range per role, all of the same length. Replacing one range by another
+/// keeps the host part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mapping {
     private: Private,
@@ -42,7 +41,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The three together, if they are of one family and equally long.
+    /// Combines the three ranges, if they are of one family and equally long.
     #[must_use]
     pub fn new(private: Private, public: Public, underlay: Underlay) -> Option<Self> {
         let alike = |other: Prefix| {
@@ -57,7 +56,7 @@ impl Mapping {
         self.private
     }
 
-    /// Where the others reach it.
+    /// The address at which the others reach it.
     #[must_use]
     pub const fn public(&self) -> Public {
         self.public
@@ -75,7 +74,7 @@ impl Mapping {
         self.private.0.family()
     }
 
-    /// True if it is one address, and not a network.
+    /// True if it is a single address, not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()

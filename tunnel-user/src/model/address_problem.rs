@@ -7,7 +7,7 @@ use super::role::Role;
 use super::text::quoted;
 use super::unicast::Special;
 
-/// Why a text, or an address, is not one that a member can have.
+/// Why a text or an address is invalid for a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressProblem {
     /// The text has no characters.
@@ -36,12 +36,12 @@ pub enum AddressProblem {
     /// The text is something else, a host name perhaps.
     #[error("{} is not an IP address", quoted(.0))]
     NotAnAddress(String),
-    /// The part behind the slash is not a number.
+    /// The part after the slash is not a number.
     #[error("{} is not a prefix: {} is not a number of bits", quoted(.text), quoted(.length))]
     NotALength {
         /// The text.
         text: String,
-        /// The part behind the slash.
+        /// The part after the slash.
         length: String,
     },
     /// The prefix has more bits than an address of its family.
@@ -52,20 +52,20 @@ pub enum AddressProblem {
         /// The family of the address before the slash.
         family: Family,
     },
-    /// Bits behind the prefix are not zero: a host in the network, not the network.
+    /// The host bits are not zero: the text names a host in the network, not the network.
     #[error("{address}/{} has host bits that are not zero", .network.length())]
     HostBits {
         /// The address before the slash.
         address: IpAddr,
-        /// The same with its host bits cleared.
+        /// The prefix with its host bits cleared.
         network: Prefix,
     },
-    /// Some or all of the addresses can't be those of one host.
+    /// Some or all of the addresses can't belong to one host.
     #[error("{}", not_unicast(.range, .special))]
     NotUnicast {
         /// The address or prefix.
         range: Prefix,
-        /// The block in its way.
+        /// The special block that the range overlaps.
         special: Special,
     },
     /// Some or all of the addresses only have a meaning on one link.
@@ -73,12 +73,12 @@ pub enum AddressProblem {
     LinkLocal {
         /// The address or prefix.
         range: Prefix,
-        /// Where it was to be used.
+        /// The role that the member gives it.
         role: Role,
-        /// The block in its way.
+        /// The special block that the range overlaps.
         special: Special,
     },
-    /// Right, but wider than any network of hosts.
+    /// A valid prefix, but wider than any network of hosts.
     #[error("{0} is wider than any network of hosts: fewer than {least} bits", least = .0.family().least_bits())]
     TooWide(Prefix),
 }

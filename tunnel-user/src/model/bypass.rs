@@ -62,7 +62,7 @@ impl fmt::Display for BypassProtocol {
     }
 }
 
-/// Packets of a protocol with a port at either end. It prints as it is written: `tcp/22`.
+/// A rule for packets of a protocol with a port at either end. `Display` prints the file's form: `tcp/22`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BypassRule {
     /// The protocol.
@@ -124,7 +124,7 @@ fn without_protocol(text: &str, before: &str, after: &str) -> BypassProblem {
     }
 }
 
-/// Words for protocols that an operator may want to bypass, and that have no ports.
+/// Words for protocols without ports that an operator may want to bypass.
 const WITHOUT_PORTS: [&str; 14] = [
     "icmp",
     "icmpv6",

@@ -15,7 +15,7 @@ pub enum BypassProblem {
     /// There is nothing before the slash, or the text is a port only.
     #[error("the bypass rule {} has no protocol", quoted(.0))]
     NoProtocol(String),
-    /// The part before the slash is no protocol that is known here.
+    /// The part before the slash is an unknown protocol.
     #[error("the bypass rule {}: {} is not a protocol with ports", quoted(.text), quoted(.protocol))]
     UnknownProtocol {
         /// The text.
@@ -39,15 +39,15 @@ pub enum BypassProblem {
         /// The protocol.
         protocol: BypassProtocol,
     },
-    /// The port stands before the slash, the protocol behind it.
+    /// The port stands before the slash, the protocol after it.
     #[error("the bypass rule {} begins with its port", quoted(.text))]
     Reversed {
         /// The text.
         text: String,
-        /// The same in the right order.
+        /// The rule in the right order.
         right: String,
     },
-    /// There is nothing behind the protocol.
+    /// The protocol has no port after it.
     #[error("the bypass rule {} has no port", quoted(.text))]
     NoPort {
         /// The text.
@@ -55,15 +55,15 @@ pub enum BypassProblem {
         /// The protocol.
         protocol: BypassProtocol,
     },
-    /// The part behind the slash is not a number.
+    /// The part after the slash is not a number.
     #[error("the bypass rule {}: {} is not a port", quoted(.text), quoted(.port))]
     NotAPort {
         /// The text.
         text: String,
-        /// The part behind the slash.
+        /// The part after the slash.
         port: String,
     },
-    /// The part behind the slash is a list or a range of ports.
+    /// The part after the slash is a list or a range of ports.
     #[error("the bypass rule {} has several ports", quoted(.text))]
     SeveralPorts {
         /// The text.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A time in whole seconds, up to a day; none at all is right as well.
+/// A time in whole seconds, from zero to a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drain(u32);
 
@@ -12,10 +12,10 @@ pub struct Drain(u32);
 const LONGEST: u64 = 24 * 60 * 60;
 
 impl Drain {
-    /// No longer than the change takes.
+    /// Zero: no longer than the change takes.
     pub const NONE: Self = Self(0);
 
-    /// From its seconds, as the maps hold it.
+    /// The drain of so many seconds, as the maps hold it.
     #[must_use]
     pub const fn from_seconds(seconds: u32) -> Self {
         Self(seconds)
@@ -29,7 +29,7 @@ impl Drain {
 }
 
 impl Default for Drain {
-    /// 30 seconds: longer than what is under way, and than the pause of a retransmission.
+    /// 30 seconds: longer than packets stay in flight, and longer than the pause before a retransmission.
     fn default() -> Self {
         Self(30)
     }
@@ -41,7 +41,7 @@ impl fmt::Display for Drain {
     }
 }
 
-/// Why a text is no such time.
+/// Why a text is not a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainProblem(String);
 

@@ -1,5 +1,5 @@
-//! The words that everything else uses: addresses in their roles, names, bypass rules and times, each valid from the
-//! moment that it is made. Pure.
+//! The basic types: addresses in their roles, names, bypass rules and times. Every value is valid by
+//! construction. Pure.
 
 mod address;
 mod address_problem;

@@ -1,4 +1,4 @@
-//! From a text to a range of addresses that a member can have in a role.
+//! Parses a text as a range of addresses that a member can have in a role.
 
 use super::address::{Private, Public, Underlay};
 use super::address_problem::AddressProblem;

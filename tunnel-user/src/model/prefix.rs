@@ -28,8 +28,8 @@ impl Family {
         }
     }
 
-    /// The fewest bits of a prefix that a member can have: no network has been given more addresses
-    /// than those of an IPv4 /8 or an IPv6 /16.
+    /// The shortest prefix that a member can have: no network has been given more addresses than an IPv4 /8 or
+    /// an IPv6 /16.
     pub(crate) const fn least_bits(self) -> u8 {
         match self {
             Self::Ipv4 => 8,
@@ -58,7 +58,7 @@ impl fmt::Display for Family {
 
 /// A network whose host bits are zero, or a single address: a prefix of full length.
 ///
-/// It prints as it is written in a file: a single address without its length.
+/// `Display` prints the file's form: a single address without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     address: IpAddr,
@@ -92,7 +92,7 @@ impl Prefix {
         Family::of(self.address)
     }
 
-    /// The bits that all of its addresses have in common.
+    /// The number of leading bits that its addresses share.
     #[must_use]
     pub const fn length(&self) -> u8 {
         self.length
@@ -116,7 +116,7 @@ impl Prefix {
         Family::of(address) == self.family() && network(address, self.length) == self.address
     }
 
-    /// True if an address is in both.
+    /// True if the two share an address.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.family() == other.family()
@@ -187,7 +187,7 @@ impl FromStr for Prefix {
     }
 }
 
-/// The `bits` lowest bits of a number set.
+/// A mask of the `bits` lowest bits.
 fn host_mask(bits: u8) -> u128 {
     match 1u128.checked_shl(bits.into()) {
         Some(above) => above - 1,
@@ -195,7 +195,7 @@ fn host_mask(bits: u8) -> u128 {
     }
 }
 
-/// `address` without the bits of a prefix of `length` bits that tell hosts apart.
+/// `address` with all bits after the first `length` cleared.
 fn network(address: IpAddr, length: u8) -> IpAddr {
     let host = u32::from(Family::of(address).bits().saturating_sub(length));
     match address {
@@ -210,7 +210,7 @@ fn network(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
-/// The number behind the slash of `text`.
+/// The number after the slash of `text`.
 fn length_of(text: &str, length: &str, family: Family) -> Result<u8, AddressProblem> {
     let is_number = !length.is_empty()
         && length.bytes().all(|byte| byte.is_ascii_digit())

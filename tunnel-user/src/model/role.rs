@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Role {
     /// The member's identity.
     Private,
-    /// Where the others reach the member.
+    /// The address at which the others reach the member.
     Public,
     /// The address of the member's own interface.
     Underlay,

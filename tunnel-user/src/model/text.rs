@@ -1,4 +1,4 @@
-//! Text of files and lists of names, as messages have them.
+//! Formats file text and lists of names for messages.
 
 use std::fmt::{self, Write as _};
 

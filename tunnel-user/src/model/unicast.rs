@@ -7,9 +7,9 @@ use super::address_problem::AddressProblem;
 use super::prefix::{Family, Prefix};
 use super::role::Role;
 
-/// A block of addresses that members can't have, out of those that RFC 6890 lists.
+/// A block in RFC 6890 whose addresses members can't have.
 ///
-/// It prints as what it is for and where that is written.
+/// `Display` prints its purpose and its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Special {
     address: IpAddr,
@@ -79,7 +79,7 @@ pub(crate) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> 
     }
 }
 
-/// Accepts a range whose addresses can all be a member's in this role.
+/// Accepts a range if all of its addresses can be a member's in this role.
 ///
 /// An IPv4 link-local address is right as an underlay address: the 1:1 NAT in front of it is on
 /// the same link. An IPv6 one is not: it needs a zone.

@@ -24,9 +24,9 @@ use crate::plan::identity::LocalMembers;
 use crate::plan::membership::Membership;
 use crate::plan::running_peers::{self, RunningPeer};
 
-/// One attached interface, its maps open.
+/// One attached interface, with its maps open.
 pub struct Running {
-    /// Where its pins are.
+    /// The folder of its pins.
     pub folder: Folder,
     /// Its maps.
     pub maps: Maps,
@@ -82,14 +82,14 @@ impl Running {
         attached_programs::strays(&self.folder, place, netlink).await
     }
 
-    /// The network that it is on, if the file says that there is more than one.
+    /// The network that the interface is on, if the file has networks.
     #[must_use]
     pub fn network(&self) -> Option<String> {
         Some(text(&self.attachment.network)).filter(|name| !name.is_empty())
     }
 }
 
-/// Where both programs run on the interface of index `link`, if they do.
+/// The place of the programs on the interface of index `link`, if both run there.
 pub(crate) async fn place(
     folder: &Folder,
     link: u32,
@@ -136,8 +136,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// The longest wait for the end of a change, and for a moment without one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has `read` look at all attached interfaces, without a lock, and once more if a command began or ended
-/// meanwhile: the answer is from before a change or from after it.
+/// Runs `read` on all attached interfaces without a lock, and again if a command began or ended meanwhile: the answer
+/// shows the state before a change or after it, never in between.
 ///
 /// # Errors
 /// The errors of `read`; and an error if the pins can't be looked at.
@@ -159,7 +159,7 @@ pub async fn undisturbed<T>(
     }
 }
 
-/// The folder of the one attached interface, or that of the given name, from all that are `visible`.
+/// The folder of the one attached interface, or of the one with the given name, from all that are `visible`.
 ///
 /// # Errors
 /// [`Error::Refused`] if there is none, or more than one and no name.

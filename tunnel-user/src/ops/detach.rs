@@ -1,4 +1,4 @@
-//! Takes away all that attach brought.
+//! Takes away everything that attach brought.
 
 use tunnel_common::attachment::Attachment;
 
@@ -34,11 +34,11 @@ pub struct Report {
     pub routes: Vec<PeerRoute>,
     /// The routes that go by another attached interface from now on, and its name.
     pub moved_routes: Vec<(PeerRoute, String)>,
-    /// The peers that were told to send plainly from now on.
+    /// The peers that this host told to send plain packets from now on.
     pub told: Vec<MemberName>,
-    /// Only the remains of an attach that was killed were there.
+    /// True if only the remains of a killed attach were there.
     pub unfinished: bool,
-    /// A change was on trial, and will not be taken back any more.
+    /// True if a change was on trial: nothing takes the change back any more.
     pub trial_forgotten: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn locked(
     Ok(report.map(|report| (lock, report)))
 }
 
-/// Detaches an interface whose daemon this process is; nothing if it is not attached.
+/// Detaches an interface whose daemon this process is; none if it is not attached.
 ///
 /// # Errors
 /// [`Error::Pins`] if the pins are not ours to remove.
@@ -81,8 +81,7 @@ pub(crate) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Err
     Ok(locked(folder, &netlink, &interrupt).await?.map(|(_, report)| report))
 }
 
-/// Detaches an interface; nothing if it is not attached. The caller holds its lock, and that of what interfaces
-/// share.
+/// Detaches an interface; none if it is not attached. The caller holds the interface lock and the shared lock.
 async fn detach(
     folder: &Folder,
     netlink: &Netlink,
@@ -105,7 +104,7 @@ async fn detach(
     }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.local_members()?);
-    // The peers hear of it only if the programs can be taken away.
+    // Remove the strays first: the peers get a notice only if the programs can be removed.
     remove_strays(folder, &attachment, netlink).await?;
     interrupt.check().await?;
     let told = notify_direct_peers(&mut maps).await?;
@@ -114,8 +113,8 @@ async fn detach(
     Ok(Some(Report { told, ..report }))
 }
 
-/// Takes away all but what `keep` says. A program that can't be taken away is found before the first step. The
-/// caller holds the lock of what interfaces share.
+/// Takes away everything except the parts in `keep`. Fails before the first step if a stray program can't be removed.
+/// The caller holds the shared lock.
 pub(crate) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
@@ -125,7 +124,7 @@ pub(crate) async fn remove(
     interrupt: &Interrupt,
 ) -> Result<Report, Error> {
     let snapshot = Snapshot::take(netlink).await?;
-    // It may have got another name since.
+    // Look up by index: the interface may have another name now.
     let link = snapshot.link(attachment.ifindex);
     let interface = folder.interface().to_owned();
     if link.is_some_and(|link| link.name == interface) {
@@ -134,7 +133,7 @@ pub(crate) async fn remove(
     let loopback = snapshot.find(LOOPBACK).map(|link| link.index);
     let mut executor = Executor::new(folder, link, loopback, *attachment, netlink, interrupt);
     let routes = routing::ours(netlink, attachment.ifindex).await?;
-    // A million routes take their time, and the next detach goes on with those that are left.
+    // A signal may stop this: a million routes take long, and the next detach goes on with the remaining routes.
     match executor.execute(&change::detach(&recorded.added, routes, keep)).await {
         Err(Error::Interrupted) if folder.exists() => {
             return Err(Error::Stopped {
@@ -154,8 +153,8 @@ pub(crate) async fn remove(
     })
 }
 
-/// Takes away the programs of ours that run beside the recorded ones. An attach that was killed has not
-/// recorded where its own run: they are no strays.
+/// Removes our programs that run beside the recorded ones. A killed attach has not recorded its programs' place: then
+/// this removes nothing, because its programs are no strays.
 async fn remove_strays(
     folder: &Folder,
     attachment: &Attachment,

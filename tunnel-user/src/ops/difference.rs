@@ -1,4 +1,4 @@
-//! The changes that an attach would make, by its own plan.
+//! The changes that an attach would make, by attach's own plan.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct Difference {
     pub changes: Changes,
 }
 
-/// An attach with the file that leaves everything as it runs that the file does not say.
+/// The request of an attach with the file that keeps all options of the running attachment.
 pub(crate) fn request(running: &Running, config: &Path, self_names: &[String]) -> Request {
     let identity = &running.local.identity;
     let names = || identity.names().map(ToString::to_string).collect();
@@ -42,10 +42,10 @@ pub(crate) fn request(running: &Running, config: &Path, self_names: &[String]) -
     }
 }
 
-/// From what runs, if anything does, to what is planned.
+/// The difference between the running state, if there is one, and the plan.
 ///
 /// # Errors
-/// The refusals of the attach; and an error if the maps can't be read.
+/// The refusals of an attach; and an error if the maps can't be read.
 pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Difference, Error> {
     let attached = running.and_then(|running| {
         let attachment = running.attachment;

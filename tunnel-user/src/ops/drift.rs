@@ -1,5 +1,5 @@
-//! The drift of what is attached from the file: `rewrite run` asks for it before it attaches. Changes nothing, and asks
-//! the awaited peers once more.
+//! The drift of an attached interface from the file, which `rewrite run` looks for before it attaches. The look changes
+//! nothing. Without a drift, it sends the awaited peers another move notice.
 
 use std::collections::BTreeMap;
 
@@ -32,17 +32,17 @@ use tunnel_common::bypass::CLUSTER;
 /// The answer to a daemon that wants to follow a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// It may.
+    /// The daemon may follow the file.
     Given,
-    /// It may not; the reason, and the end of that.
+    /// The daemon may not follow the file; the reason, and the way to end the refusal.
     Withheld(String),
 }
 
-/// Permits the daemon of the interface in `folder` to follow a file with this content, which it has
-/// read and found right. The one place that says no to a file that is right.
+/// Permits the daemon of the interface in `folder` to follow a valid file with this content. No other check refuses a
+/// valid file.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
-/// Compares the interface with the file. A failure is an answer as well.
+/// Compares the interface with the file. A failure becomes [`Drift::Unknown`].
 pub(crate) async fn find(
     request: &Request,
     folder: &Folder,
@@ -55,15 +55,15 @@ pub(crate) async fn find(
     }
 }
 
-/// The problem that keeps the file from being followed, and the state of the interface.
+/// The problem that keeps the daemon from following the file, and the state of the interface.
 pub(crate) async fn problem(failure: &Error, folder: &Folder, netlink: &Netlink) -> Problem {
-    // A file that is wrong stays so, and a kernel that refuses as well; the host's state passes.
+    // An invalid file or a refusing kernel needs the operator; the host's state may change by itself.
     let awaited = matches!(failure, Error::Refused { .. } | Error::Host { .. });
     let standing = standing(folder, netlink).await;
     Problem { why: failure.to_string(), standing, awaited }
 }
 
-/// The next attach takes over what is attached, or goes on with that.
+/// True if the next attach will take over the previous version's attachment, or finish a takeover.
 fn is_of_before(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || upgrade::find(folder)? != Found::Nothing)
 }
@@ -87,7 +87,7 @@ async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, E
     if !has_private || !running.runs_on(link.index, netlink).await {
         return Ok(Standing::NotAttached);
     }
-    // A prefix is routed to this host, which need not have any of its addresses.
+    // Single addresses only: a host need not have any address of a prefix that is routed to it.
     let mut underlays =
         identity.mappings().filter(|mapping| mapping.is_single()).map(|m| m.underlay());
     if let Some(missing) = underlays.find(|own| !held.contains(&own.0.address())) {
@@ -162,7 +162,7 @@ async fn compare(
             .push(format!("peers have shown where they are: {unrecorded} entries get their end"));
     }
     if differences.is_empty() {
-        // A peer that is new is a difference already, and lacks entries as well.
+        // Only without other differences: a new peer is a difference already, and its entries are missing too.
         differences = missing_entries(&running, &tables, &plan)?;
     }
     if !differences.is_empty() {
@@ -178,7 +178,7 @@ async fn compare(
     )))
 }
 
-/// The parts of the record that this process would record in another way.
+/// The parts of the record that an attach by this process would change.
 fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();
@@ -200,7 +200,7 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     Ok(differences)
 }
 
-/// The maps that lack an entry which an attach by the file makes: somebody removed it.
+/// The maps that lack entries of an attach by the file, because somebody removed them.
 fn missing_entries(
     running: &Running,
     peers: &PeerTables,

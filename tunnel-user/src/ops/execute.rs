@@ -1,5 +1,5 @@
-//! Executes the steps of a plan. The inverse of each is recorded before it is done; a failure or a signal takes
-//! them back in reverse.
+//! Executes the steps of a plan. The executor records the inverse of each step before the step; after a failure or a
+//! signal, it runs the inverses in reverse order.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use crate::plan::capacity::Capacity;
 use crate::plan::change::{Kind, Step};
 use crate::plan::route::PeerRoute;
 
-/// The changes that were made, as far as the host alone tells.
+/// The changes that only the execution knows, and the plan does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Executed {
     /// The entries of the maps of peers that were set or removed.
@@ -53,18 +53,18 @@ pub(crate) struct Executor<'a> {
     loopback: Option<u32>,
     /// The maps, once they are there.
     maps: Option<Maps>,
-    /// The record of what is attached.
+    /// The record of the attachment.
     attachment: Attachment,
     /// Programs that are loaded and not attached yet.
     loaded: Option<(LoadOptions, Loaded)>,
     undo: Vec<Undo>,
-    /// The lock of what interfaces share: held until the steps are done or undone.
+    /// The shared lock, held until the steps are done or undone.
     shared: Option<Lock>,
     executed: Executed,
 }
 
 impl<'a> Executor<'a> {
-    /// For an interface whose maps are not there, or are not looked at.
+    /// An executor for an interface without maps, or for steps that need no maps.
     pub fn new(
         folder: &Folder,
         link: Option<&'a Link>,
@@ -88,13 +88,12 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// The same for an interface that is attached, with its maps.
+    /// Adds the open maps of an attached interface.
     pub fn with_maps(self, maps: Maps) -> Self {
         Self { maps: Some(maps), ..self }
     }
 
-    /// Waits until no other command changes what interfaces share, and keeps them from it until the steps are
-    /// done or undone.
+    /// Takes the lock of the state that interfaces share, and holds it until the steps are done or undone.
     ///
     /// # Errors
     /// If the lock can't be had, or a signal comes.
@@ -106,8 +105,8 @@ impl<'a> Executor<'a> {
     /// Executes `steps`.
     ///
     /// # Errors
-    /// If one fails, or a signal comes before the last that can be taken back. [`Self::undo`] takes back those
-    /// that were begun.
+    /// If a step fails, or a signal comes before the last reversible step. [`Self::undo`] takes back the steps that
+    /// were begun.
     pub async fn execute(&mut self, steps: &[Step<'_>]) -> Result<(), Error> {
         for step in steps {
             if step.is_reversible() {
@@ -121,18 +120,18 @@ impl<'a> Executor<'a> {
 
     /// Takes back all steps that were begun.
     pub async fn undo(mut self) {
-        // New maps go as a whole.
+        // New maps need no undo of their entries: they are removed as a whole.
         let is_new = self.undo.iter().any(|undo| matches!(undo, Undo::RemoveFolder(_)));
         let maps = self.maps.as_mut().filter(|_| !is_new);
         undo(self.netlink, maps, self.undo).await;
     }
 
-    /// The record of what is attached, as it is now.
+    /// The record of the attachment, as it is now.
     pub const fn attachment(&self) -> &Attachment {
         &self.attachment
     }
 
-    /// Ends the change: other commands may go on.
+    /// Ends the change, and releases the shared lock.
     pub fn finish(self) -> Executed {
         self.executed
     }
@@ -145,7 +144,7 @@ impl<'a> Executor<'a> {
                 folder.create()
             }
             Step::Begin(kind) => {
-                // The mark of a first attach goes with its pins: nobody is to see what is left of them till then.
+                // The mark of a first attach goes with its pins, so other commands never see a part of them.
                 if *kind == Kind::Update {
                     undo.push(Undo::EndChange(folder.clone()));
                 }
@@ -195,7 +194,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// A step that changes the maps.
+    /// Executes a step that changes the maps.
     async fn one_in_maps(&mut self, step: &Step<'_>) -> Result<(), Error> {
         let Self { folder, maps, attachment, undo, .. } = self;
         let maps = maps.as_mut().ok_or_else(|| not_prepared(folder))?;
@@ -228,7 +227,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Recorded before it is done, so that a detach after a kill in between undoes it.
+    /// Attaches the programs. The record comes first, so that a detach after a kill in between undoes the attach.
     async fn attach_programs(&mut self, place: AttachPoint) -> Result<(), Error> {
         let Self { folder, maps, attachment, undo, link, loaded, netlink, .. } = self;
         let gone = || not_prepared(folder);
@@ -274,13 +273,13 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// No hook is recorded yet of an attach that was killed: it may have come to either. With XDP, there is a
-    /// link beside clsact's filter.
+    /// Detaches the links, and clsact's filters unless tcx is on record. A killed attach has recorded no hook and may
+    /// have attached by either, and XDP has a link beside clsact's filter.
     async fn detach_programs(&mut self) -> Result<(), Error> {
         let Self { folder, netlink, attachment, .. } = self;
         let index = attachment.ifindex;
         let snapshot = Snapshot::take(netlink).await?;
-        // It may have got another name since.
+        // Look up by index: the interface may have another name now.
         let link = snapshot.link(index);
         let hook = Hook::from_code(attachment.hook);
         hook::detach_links(folder)?;
@@ -289,7 +288,7 @@ impl<'a> Executor<'a> {
         if let Some(link) = link.filter(|_| has_clsact) {
             hook::detach_filters(&link.name)?;
         }
-        // The pins tell which programs are ours: they stay for as long as one of them runs.
+        // Remove strays while the pins are there: the pins tell which programs are ours.
         if link.is_some_and(|link| link.name == folder.interface()) {
             attached_programs::remove_strays(folder, None, netlink).await?;
         }
@@ -309,7 +308,7 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// A step came before the one that it takes.
+/// The error for a step that came before its prerequisite.
 fn not_prepared(folder: &Folder) -> Error {
     let interface = folder.interface();
     Error::refused(

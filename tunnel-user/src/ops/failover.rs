@@ -15,8 +15,8 @@ use crate::plan::peers::PeerAddresses;
 use crate::plan::policy_routing::Policy;
 use crate::plan::route::PeerRoute;
 
-/// The other attached interfaces whose programs run, and the peers that each of them knows: what the
-/// traffic with a peer can go by when a route to it goes.
+/// The other attached interfaces whose programs run, and the peers that each of them knows. The traffic with a peer
+/// can move there when its route is removed.
 pub struct FailoverRoutes {
     networks: Vec<OtherNetwork>,
     names: BTreeMap<u32, String>,
@@ -56,8 +56,8 @@ impl FailoverRoutes {
         Ok(Self { networks, names: snapshot.names(), policy: netlink.policy().await? })
     }
 
-    /// Has the traffic that `route` is for go by one of them, if one knows the peer and has a way there:
-    /// the new route, and the interface's name.
+    /// Moves the traffic of `route` to the first other network that knows the peer and has a way to it. Returns the new
+    /// route and the interface's name.
     ///
     /// # Errors
     /// If the kernel refuses.

@@ -1,6 +1,5 @@
-//! Pins of network namespaces that are gone: the addresses, routes and programs went with the namespace, and the
-//! maps stay for as long as their pins do. So does the file that says what attach brought, where somebody has removed
-//! the pins.
+//! Pins of network namespaces that are gone. The addresses, routes and programs went with the namespace, but the maps
+//! stay for as long as their pins. Where somebody has removed the pins, the copy of the records in /run stays.
 
 use std::path::PathBuf;
 
@@ -14,29 +13,30 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
 use crate::trial::State;
 
-/// The interfaces whose pins are left from network namespaces that are gone, and those for which this process can't
-/// tell.
+/// The interfaces of network namespaces that are gone, and the interfaces of namespaces that may be gone.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    /// No process, open file or mount has the namespace, and no pinned link runs on an interface.
+    /// The remains of gone namespaces: no process, open file or mount has the namespace, and no pinned link runs on an
+    /// interface.
     pub left: Vec<Left>,
-    /// No pin tells, and a process can't be looked at that may have the namespace.
+    /// The doubtful folders: the pins do not tell, and this process can't inspect another process that may
+    /// have the namespace.
     pub doubtful: Vec<Folder>,
 }
 
-/// The pins of an interface, or the file alone.
+/// The pins of an interface, or the copy in /run alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
     folder: Folder,
     mark: Mark,
 }
 
-/// The inode that tells this attach from any other one.
+/// The inode that identifies an attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// There are pins: see [`Folder::mark`].
+    /// With pins: see [`Folder::mark`].
     Pins(u64),
-    /// There are none: the inode of the file.
+    /// Without pins: the inode of the copy in /run.
     File(u64),
 }
 
@@ -48,13 +48,13 @@ impl Mark {
 }
 
 impl Left {
-    /// Nothing if it is gone.
+    /// The remains in `folder`; none if pins and copy are gone.
     fn of(folder: Folder) -> Option<Self> {
         let mark = Mark::of(&folder)?;
         Some(Self { folder, mark })
     }
 
-    /// The folder of the pins, or the file.
+    /// The path of the folder of pins, or of the copy in /run.
     pub fn path(&self) -> PathBuf {
         match self.mark {
             Mark::Pins(_) => self.folder.path().to_owned(),
@@ -62,11 +62,11 @@ impl Left {
         }
     }
 
-    /// Removes them, with what is written down for them; unless they have been removed already, and another
-    /// attach has made its own there.
+    /// Removes the pins with their records in /run. Does nothing if another command has removed the pins, or another
+    /// attach has replaced them.
     ///
     /// # Errors
-    /// [`Error::Pins`] if others' pins are among them; and if they can't be removed.
+    /// [`Error::Pins`] if the folder has others' pins; and an error if the pins can't be removed.
     pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Error> {
         other_namespaces::require_ours(&self.folder)?;
         let _lock = lock::interface(&self.folder, interrupt).await?;
@@ -78,7 +78,7 @@ impl Left {
     }
 }
 
-/// Looks for them.
+/// Looks for the remains of network namespaces that are gone.
 ///
 /// # Errors
 /// If /proc or the pins can't be read.
@@ -104,14 +104,13 @@ pub(crate) fn find() -> Result<Gone, Error> {
     Ok(gone)
 }
 
-/// Removes the pins of a network namespace that had the inode of this process's one before, with all that is written
-/// down for it: they say nothing about this one.
+/// Removes the pins and records of a former network namespace that had the same inode as this process's namespace now.
 ///
 /// # Errors
 /// If the pins can't be removed.
 pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
-        // Before the look: another command may do the same, and attach.
+        // Note the mark before the look: another command may clear the pins meanwhile, and attach.
         let Some(left) = Left::of(folder) else { continue };
         if is_of_former(&left.folder) {
             tracing::warn!(
@@ -124,7 +123,7 @@ pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     Ok(())
 }
 
-/// True if the pins in `folder` are of a network namespace that had this one's inode before.
+/// True if the pins in `folder` belong to a former network namespace that had this namespace's inode.
 pub(crate) fn is_of_former(folder: &Folder) -> bool {
     Brought::of(folder).is_some_and(|brought| brought.is_of_another_namespace())
 }

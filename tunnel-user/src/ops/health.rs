@@ -26,12 +26,12 @@ use crate::plan::attach_point::AttachPoint;
 use crate::plan::change::Kind;
 use crate::plan::running_peers::RunningPeer;
 
-/// One thing that has to be as it should.
+/// The result of one look.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// True if it is.
+    /// True if the look found no fault.
     pub ok: bool,
-    /// The thing that was looked at, or its fault.
+    /// The good state, or the fault, in words.
     pub what: String,
 }
 
@@ -86,7 +86,7 @@ pub async fn look(
             findings.look(false, String::new(), failure.to_string());
         }
     }
-    // The device that it has become a part of, or its new mode, since it was attached.
+    // Since the attach, the interface may have become a part of another device, or changed its mode.
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
         findings.look(false, String::new(), failure.to_string());
     }
@@ -107,7 +107,7 @@ pub async fn look(
     Ok(findings.0)
 }
 
-/// A command that has ended before its work was done.
+/// Reports a command that ended halfway.
 fn killed(running: &Running, findings: &mut Findings) -> Result<(), Error> {
     let name = running.folder.interface();
     if let Seen::Killed(change) = in_flight::seen(&running.folder)? {
@@ -153,7 +153,7 @@ async fn programs(
     Ok(())
 }
 
-/// Programs of ours that run beside the pinned ones: both rewrite each packet.
+/// Reports our programs that run beside the pinned ones: both would rewrite each packet.
 async fn strays(
     running: &Running,
     link: Option<&Link>,
@@ -171,7 +171,7 @@ async fn strays(
     Ok(())
 }
 
-/// Programs of others that end the way of a packet before ours.
+/// Reports programs of others in front of ours, which can keep packets from our programs.
 async fn in_front(
     running: &Running,
     link: Option<&Link>,
@@ -192,7 +192,7 @@ async fn in_front(
     Ok(())
 }
 
-/// Routes that a network manager takes away stay away, unless somebody puts them back.
+/// Reports a network manager that may remove our routes, unless a daemon of ours restores them.
 fn network_manager(running: &Running, link: Option<&Link>, findings: &mut Findings) {
     let Running { folder, attachment, .. } = running;
     let Some(link) = link else { return };
@@ -245,7 +245,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
             ),
         );
     }
-    // A prefix is routed to this host, which need not have any of its addresses.
+    // Single addresses only: a host need not have any address of a prefix that is routed to it.
     for underlay in identity.mappings().filter(|m| m.is_single()).map(|m| m.underlay()) {
         findings.look(
             held.contains(&underlay.0.address()),
@@ -270,7 +270,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     }
 }
 
-/// Packets to the private address itself, from the network outside.
+/// Reports the private addresses that the programs guard against packets from outside.
 fn guard(running: &Running, findings: &mut Findings) {
     let Running { folder, attachment, local, .. } = running;
     let settings = &attachment.settings;
@@ -304,8 +304,8 @@ async fn routes(
         }
         return Ok(());
     }
-    // Before the interfaces: one that another command attaches or detaches may have its routes already,
-    // or still.
+    // Read the routes before the interfaces: an interface that another command attaches or detaches may have its
+    // routes already, or still.
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;

@@ -1,5 +1,5 @@
-//! Reads the cluster file beside the event loop: a file on a network that hangs, or a million members, keep
-//! neither signals nor the service manager's watchdog waiting.
+//! Reads the cluster file on a thread of its own: a hanging network file system or a million members delay neither
+//! signals nor the service manager's watchdog.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use crate::interrupt::Interrupt;
 
 /// The longest wait for a file.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The time between two looks for a signal meanwhile.
+/// The time between two looks for a signal during the wait.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// True while a thread of this process reads. It may never return: nobody can take back a read of a file
-/// system that hangs.
+/// True while a thread of this process reads. The thread may never return: a read from a hanging file system can't be
+/// cancelled.
 static READS: AtomicBool = AtomicBool::new(false);
 
-/// Ends with the thread, however that ends.
+/// Clears [`READS`] when the thread ends, in whatever way.
 struct Reading;
 
 impl Drop for Reading {
@@ -30,11 +30,10 @@ impl Drop for Reading {
     }
 }
 
-/// Reads the cluster file at `path`, with the very text that it was read from; stops waiting when
-/// `interrupt` says so.
+/// Reads the cluster file at `path`, and returns it with its text. A signal in `interrupt` ends the wait.
 ///
 /// # Errors
-/// If the file is not right; [`Error::Host`] if its file system does not answer; and if a signal came.
+/// If the file is invalid; [`Error::Host`] if its file system does not answer; and an error if a signal came.
 pub(crate) async fn load(
     path: &Path,
     interrupt: Option<&Interrupt>,

@@ -1,4 +1,4 @@
-//! The lock of an interface that is attached.
+//! The lock of an attached interface.
 
 use super::attached::{Running, choose, not_attached, visible};
 use super::{gone_namespaces, upgrade};
@@ -9,8 +9,8 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
 
-/// Takes the lock of the one attached interface, or of that of the given name, and opens it. What the
-/// version before has attached is taken over.
+/// Takes the lock of the only attached interface, or of the named one, and opens the interface. Takes over an
+/// attachment of the previous version.
 ///
 /// # Errors
 /// The errors of [`choose`] and [`Running::open`]; and an error if a signal comes.
@@ -21,7 +21,7 @@ pub(crate) async fn lock_attached(
 ) -> Result<(Lock, Running), Error> {
     gone_namespaces::clear_former(interrupt).await?;
     let folder = match interface {
-        // It may be about to be attached.
+        // Look at all folders: another command may be attaching the interface now.
         Some(interface) => choose(pins::folders(NetworkNamespace::current()?)?, Some(interface))?,
         None => choose(visible()?, None)?,
     };

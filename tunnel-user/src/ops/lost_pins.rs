@@ -1,5 +1,5 @@
-//! The remains of an attach on the host where somebody has removed pins: known by what is pinned still, by the copy
-//! in /run, by the marks of addresses and routes, and by the programs that go on.
+//! The remains of an attach whose pins somebody has removed. The traces are the remaining pins, the copy of the records
+//! in /run, the marks of addresses and routes, and the running programs.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::host::snapshot::Snapshot;
 use crate::model::Private;
 use crate::plan::identity::LocalMembers;
 
-/// The remains of an attach, in the words of the records that are gone.
+/// The remains of an attach, in the form of its lost records.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
     /// The attachment, as far as it is known.
@@ -28,7 +28,7 @@ pub(crate) struct Left {
     pub local: LocalMembers,
 }
 
-/// True if the pins in `folder` do not tell what attach brought: none is there, or some are gone.
+/// True if pins of `folder` are missing: all of them or some.
 ///
 /// # Errors
 /// If the folder can't be read.
@@ -36,8 +36,7 @@ pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Error> {
     Ok(!folder.exists() || folder.is_unfinished()? || folder.lacks_maps()?)
 }
 
-/// Looks for what is left of an attach to the interface of `folder`, whose pins are lost; nothing if there is no
-/// trace of one.
+/// Looks for the remains of an attach to the interface of `folder`, whose pins are lost; none without a trace.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -59,14 +58,14 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
     let mut local = remains::local_members(folder)?;
     local.added.extend(brought.iter().flat_map(Brought::private_addresses));
     local.added.extend(unclaimed(Some(folder), &snapshot)?);
-    // Without a record, a filter of ours is told by its name: that at our place may be somebody's.
+    // Without a record, assume tcx: a clsact filter at our place may be somebody's. Only the name identifies ours.
     let unknown = Brought { interface_index: index, hook: HOOK_TCX, ..Brought::default() };
     let attachment = pinned.unwrap_or_else(|| brought.unwrap_or(unknown).attachment());
     Ok(Some(Left { attachment, local }))
 }
 
-/// The addresses on the loopback interface with the mark of attach that no interface but that of `folder` needs
-/// or has added.
+/// The addresses on the loopback interface that carry attach's mark and that no interface other than `folder`'s has
+/// added or needs.
 ///
 /// # Errors
 /// If the pins can't be looked at.
@@ -90,7 +89,7 @@ pub(crate) fn unclaimed(
         };
         let brought = Brought::of(other).map(|brought| brought.private_addresses());
         if local.is_none() && brought.is_none() {
-            // Nobody can tell what it needs.
+            // The other interface's needs are unknown: leave all addresses.
             return Ok(BTreeSet::new());
         }
         let mut claimed = brought.unwrap_or_default();
@@ -103,8 +102,8 @@ pub(crate) fn unclaimed(
     Ok(marked)
 }
 
-/// The interfaces of this network namespace without pins that an attach has left something of, unless a command is
-/// at work on them.
+/// The interfaces of this network namespace that have remains of an attach and no pins. Leaves out interfaces that a
+/// command is working on.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -119,7 +118,7 @@ pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Error> 
         .map(|existing| existing.route.link)
         .collect();
     for folder in &attached {
-        // Its name may be another one now.
+        // Compare by index: the interface may have another name now.
         if let Ok(Some(attachment)) = remains::attachment(folder) {
             through.remove(&attachment.ifindex);
         }

@@ -1,4 +1,4 @@
-//! Brings this host's identity and its peers into the maps, in the order that loses no packet.
+//! Writes this host's identity and its peers into the maps, in the order that loses no packet.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,12 @@ use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, AppliedChanges, Change, GRACE_PERIOD, PeerTable, changes};
 use crate::plan::{bypass, slots};
 
-/// As many entries are changed between two looks for a signal: some milliseconds.
+/// The number of entries changed between two looks for a signal. A batch takes some milliseconds.
 const AT_ONCE: usize = 8192;
 
-/// Records who this host is, and adds the ranges at which the programs of a gateway and of a host that has
-/// moved accept packets. What is there under private ranges stays for now: packets are sent from the
-/// underlay addresses before until peers are marked as those that may not know others. Notes how to take it
-/// back.
+/// Records this host's identity, and adds the ranges at which the programs of a gateway and of a moved host accept
+/// packets. The entries of private ranges stay for now: packets leave from the former underlay addresses until the
+/// peers' entries say which peers may not know the new ones. Notes the way back in `steps`.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -39,8 +38,8 @@ pub fn record_local(
     maps.set_local_tables(&next)
 }
 
-/// Brings names, slots, bypass rules and peers to `wanted`, and notes how to take that back: the number of
-/// entries of peers that were set or removed.
+/// Brings names, slots, bypass rules and peers to `wanted`, and notes the way back in `steps`. Returns the number of
+/// peers' entries that were set or removed.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.
@@ -62,7 +61,7 @@ pub async fn change(
         maps.set_names(new.iter().copied())?;
     }
     tracing::debug!("{} peers are new", new.len());
-    // New rules before the entries that ask for them, old ones behind.
+    // Add new rules before the entries that use them, and remove old rules after their entries.
     let rules = bypass::table(wanted, &slots.by_name);
     steps.push(Undo::RestoreBypass(maps.bypass()?));
     maps.set_bypass(&rules)?;
@@ -95,7 +94,7 @@ pub async fn change(
     Ok(entries)
 }
 
-/// Makes `changes` of one family, in their order, and tells which were begun.
+/// Makes `changes` of one family, in their order, and returns the changes that were begun.
 async fn make<A>(
     maps: &mut Maps,
     before: PeerTable<A>,

@@ -1,4 +1,4 @@
-//! What verbs share: what is attached, what shall be, and the executor that gets from the one to the other.
+//! The parts that the verbs share: the present state, the wanted state, and the executor of the plan between them.
 
 pub mod attach;
 pub mod attached;

@@ -1,5 +1,5 @@
-//! Behind a change, this host asks its peers whether they hold the same addresses: until a peer has shown it, packets
-//! to it go between those of before (docs/decisions/0040-hosts-show-where-they-are.md).
+//! After a change, this host asks its peers whether they hold the new addresses. Until a peer has shown that, packets
+//! to this peer go between the former addresses (docs/decisions/0040-hosts-show-where-they-are.md).
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -19,26 +19,26 @@ use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
 use crate::plan::peer_tables::PeerTables;
 
-/// The pauses before each look for answers; those who have given none are asked again behind it.
+/// The pauses before each look for answers. After each look, this host asks the remaining peers again.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(5),
     Duration::from_millis(45),
     Duration::from_millis(150),
     Duration::from_millis(100),
 ];
-/// The most notices of a round. Peers beyond that are asked in the next ones.
+/// The most notices of a round. Further peers get theirs in the next rounds.
 const AT_ONCE: usize = 16_384;
 
 /// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behind {
-    /// This host was attached anew: peers may wait for it.
+    /// A first attach of this host: peers may wait for it.
     FirstAttach,
-    /// It was attached before.
+    /// A change of a host that was attached before.
     Change,
 }
 
-/// Asks those that are awaited, tells those that have answered, and records what they have shown. True if somebody is
+/// Asks the awaited peers, notifies the peers that have answered, and records the shown addresses. True if a peer is
 /// still awaited.
 ///
 /// # Errors
@@ -67,7 +67,7 @@ pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> R
     Ok(!awaited.is_empty())
 }
 
-/// Asks once more those who are still awaited. The programs hear the answers.
+/// Asks the awaited peers once more. The programs receive the answers.
 pub(crate) fn ask_again(tables: &PeerTables, identity: &Identity) {
     send(&notices(To::Awaited, tables, identity), Mark::Asked, 0);
 }

@@ -1,6 +1,6 @@
-//! The last step before the programs go: a packet with the private addresses tells each direct peer to answer in kind
-//! (docs/decisions/0018). Otherwise the peer's rewritten packets meet sockets that know no public address, and get
-//! resets.
+//! The last step before the programs are removed: a packet with the private addresses makes each direct peer answer in
+//! kind (docs/decisions/0018). Otherwise the peer's rewritten packets meet sockets that know no public address, and
+//! get resets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::model::MemberName;
 use crate::plan::direct_notices::direct_notices;
 use crate::plan::range::Address as _;
 
-/// A peer's packet that was under way has this host rewrite again, until it is notified again.
+/// The most notices per peer: a peer's packet in flight makes this host rewrite again, and needs another notice.
 const ROUNDS: usize = 5;
 
 /// Notifies the direct peers, and returns their names.
@@ -48,8 +48,8 @@ pub(crate) async fn notify_direct_peers(maps: &mut Maps) -> Result<Vec<MemberNam
     Ok(notified.iter().filter_map(|slot| names.get(slot).cloned()).collect())
 }
 
-/// Nothing listens there, and nothing that does would answer (RFC 863): the peer's kernel says that
-/// the port is closed.
+/// The discard port (RFC 863). Usually nothing listens there, and the peer's kernel answers that the port is closed; a
+/// discard service never answers.
 const DISCARD: u16 = 9;
 /// The longest wait for the peer's answer.
 const ANSWER: Duration = Duration::from_millis(200);
@@ -57,9 +57,9 @@ const ANSWER: Duration = Duration::from_millis(200);
 /// A datagram without data between two private addresses.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
-    /// This host's.
+    /// This host's address.
     own: IpAddr,
-    /// The peer's.
+    /// The peer's address.
     peer: IpAddr,
 }
 
@@ -71,6 +71,6 @@ async fn send_probe(probe: Probe) {
         socket.send(&[]).await?;
         socket.recv(&mut [0]).await
     };
-    // Any answer will do: the peer has heard.
+    // Any answer will do: it shows that the probe has arrived.
     let _ = timeout(ANSWER, exchange).await;
 }

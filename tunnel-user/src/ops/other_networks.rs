@@ -10,8 +10,8 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::model::Private;
 
-/// The other attached interfaces whose routes are ours to keep. What is not ours, or of another version,
-/// has no say and is no reason to stop.
+/// The other attached interfaces whose routes we manage. Skips pins of others, or of another version, without an
+/// error.
 ///
 /// # Errors
 /// If the pins can't be looked at.
@@ -40,17 +40,17 @@ pub async fn reached_by<'a>(
     Ok(ours.values().filter(|route| links.contains(&route.link)).map(|r| r.destination).collect())
 }
 
-/// Leaves a private address to another attached interface that needs it, which then removes it
-/// when it is detached. True if there is one.
+/// Hands over a private address to another attached interface that needs it, whose detach then removes the address.
+/// True if there is such an interface.
 ///
 /// # Errors
-/// If the pins can't be looked at, or its maps changed.
+/// If the pins can't be looked at, or the other interface's maps can't be changed.
 pub fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
     for other in pins::folders(NetworkNamespace::current()?)? {
         if other == *folder {
             continue;
         }
-        // Pins that are not ours, or of another version, have no claim and are no reason to stop halfway.
+        // Skip pins of others, or of another version: they have no claim, and an error would stop a detach halfway.
         let Ok(mut heir) = Running::open(other) else { continue };
         if heir.local.identity.on_loopback().any(|own| own == private) {
             heir.local.added.insert(private);

@@ -17,8 +17,8 @@ pub struct Set {
     pub value: u8,
 }
 
-/// Sets those of `wanted` that are not set yet, and puts back what is no longer wanted. Each is recorded
-/// before it is done, so that a detach after a kill in between undoes it.
+/// Sets the sysctls of `wanted` that are not set yet, and puts back the others. Records each sysctl before setting it,
+/// so that a detach after a kill in between puts the sysctl back.
 pub(crate) fn set(
     interface: &str,
     wanted: &[Sysctl],
@@ -52,7 +52,7 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// Puts back what attach has set, and nobody has changed since.
+/// Puts back the sysctls that attach has set and nobody has changed since.
 pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Error> {
     let mut restored = Vec::new();
     for sysctl in Sysctl::ALL {

@@ -1,4 +1,4 @@
-//! The steps that a command has made, to take them back in reverse if a later one fails.
+//! The inverses of a command's steps. If a later step fails, the command executes the inverses in reverse order.
 
 use tunnel_common::attachment::Attachment;
 
@@ -22,7 +22,7 @@ use crate::plan::route::PeerRoute;
 /// The inverse of one step.
 #[derive(Debug)]
 pub enum Undo {
-    /// Tell those who look that what is there is whole.
+    /// Remove the mark of a change in progress.
     EndChange(Folder),
     /// Remove the pins, and with them the maps.
     RemoveFolder(Folder),
@@ -30,7 +30,7 @@ pub enum Undo {
     Detach(Folder, Hook),
     /// Remove the clsact qdisc of the interface.
     RemoveClsact(u32),
-    /// Put programs that are loaded for this in the place of those that run.
+    /// Replace the running programs by programs with these load options.
     ReplacePrograms(Folder, LoadOptions),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
@@ -48,7 +48,7 @@ pub enum Undo {
     Names(Vec<(u32, Option<MemberName>)>),
     /// Set the bypass rules as they were.
     RestoreBypass(BypassTable),
-    /// Record who this host was.
+    /// Restore the record of this host's former identity.
     RestoreLocalMembers(Box<LocalMembers>),
     /// Set the ranges of this host's members as they were.
     RestoreLocalTables(Box<LocalTables>),
@@ -56,7 +56,7 @@ pub enum Undo {
     RestoreAttachment(Box<Attachment>),
 }
 
-/// Takes back `steps`, the last one first. What can't be taken back is reported and passed over.
+/// Takes back `steps`, the last one first. Logs a step that can't be taken back, and goes on with the next one.
 pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Undo>) {
     for step in steps.into_iter().rev() {
         tracing::debug!("undoing: {step:?}");
@@ -72,7 +72,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, Hook::Tcx) => hook::detach_links(&folder),
         Undo::Detach(folder, Hook::Clsact) => {
-            // With XDP, the way in is by a link all the same.
+            // With XDP, ingress has a link even beside a clsact filter.
             hook::detach_links(&folder)?;
             hook::detach_filters(folder.interface())
         }

@@ -1,4 +1,4 @@
-//! Changes of routes, executed.
+//! Executes changes of routes.
 
 use super::failover::FailoverRoutes;
 use super::rollback::Undo;
@@ -10,8 +10,8 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::route::{PeerRoute, RouteChanges};
 
-/// Executes `changes`, and notes how to take them back: the routes that were removed, and those that go by
-/// another attached interface from now on, with its name.
+/// Executes `changes`, and notes the way back in `steps`. Returns the removed routes, and the routes that moved to
+/// another attached interface, with its name.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.
@@ -37,7 +37,7 @@ pub async fn execute(
     if changes.remove.is_empty() {
         return Ok((removed, moved));
     }
-    // To another network, if the peer is on one that is attached.
+    // Move a route to another attached network that knows the peer, before removing it.
     let failover = FailoverRoutes::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
     for route in &changes.remove {
         interrupt.check().await?;
@@ -53,9 +53,9 @@ pub async fn execute(
     Ok((removed, moved))
 }
 
-/// Refuses if the kernel sends packets past a route that was just set.
+/// Refuses if the kernel does not use a route that was just set.
 async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Error> {
-    // Without rules of somebody's, nothing can come before the longest prefix of the main table.
+    // With the kernel's default policy rules, the longest prefix of the main table always wins.
     if set.is_empty() || netlink.policy().await?.is_usual() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The routes of an attached interface: asked for and compared. Changes nothing.
+//! Looks up and compares the routes of an attached interface. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use crate::plan::policy_routing::Policy;
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes::{self, Attached};
 
-/// The changes by which each peer's private addresses are reached by the way to its public
-/// ones, but for those that are reached by another network, `elsewhere`.
+/// The changes that route each peer's private addresses along the way to its public addresses. Leaves out the private
+/// ranges in `elsewhere`, whose traffic goes by another network.
 ///
 /// # Errors
-/// If there is no such way on the interface, or a route of somebody else's is in it.
+/// If the interface has no way to a public address, or somebody else's route sends a private address elsewhere.
 pub async fn plan(
     netlink: &Netlink,
     link: &Link,
@@ -35,7 +35,7 @@ pub async fn plan(
     routes::changes(&attached, &netlink.host_routes().await?, &wanted)
 }
 
-/// The interface as the plan of routes wants it.
+/// The interface in the form that the plan of routes takes.
 #[must_use]
 pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attached<'a> {
     Attached {
@@ -49,7 +49,7 @@ pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attache
 /// The route to one peer's addresses of one family.
 ///
 /// # Errors
-/// If there is no way to its public ones on the interface, or a rule leads packets past the route.
+/// If the interface has no way to the peer's public addresses, or a policy rule leads packets past the route.
 pub async fn to_peer(
     netlink: &Netlink,
     attached: &Attached<'_>,
@@ -73,7 +73,7 @@ pub async fn to_peer(
 /// The names of the other interfaces that packets to a peer's public addresses are spread over.
 ///
 /// # Errors
-/// If there is no way to them.
+/// If there is no way to the public addresses.
 pub async fn other_links(
     netlink: &Netlink,
     attached: &Attached<'_>,
@@ -87,8 +87,8 @@ pub async fn other_links(
     Ok(others.into_iter().map(|link| attached.name_of(link).to_owned()).collect())
 }
 
-/// The way that packets with the private addresses really go, if it is not by `route`: the kernel's own
-/// answer, in words.
+/// The real way of packets with the private addresses, by the kernel's own answer and in words; none if it is
+/// `route`.
 ///
 /// # Errors
 /// If the kernel can't be asked.

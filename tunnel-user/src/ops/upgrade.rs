@@ -1,5 +1,5 @@
-//! Takes over what the version before has attached, as the first step of every command that changes
-//! something. Commands that only look leave it as it is.
+//! Takes over the attachments of the previous version, as the first step of every command that changes something.
+//! Commands that only read leave the attachments as they are.
 
 use tunnel_common::attachment::Attachment;
 
@@ -19,11 +19,11 @@ use crate::interrupt::Interrupt;
 use crate::plan::arp;
 use crate::trial::{self, State};
 
-/// Takes over all interfaces of this network namespace but `folder`'s that the version before has attached:
-/// a command for one looks at the others as well. The caller holds no lock of an interface.
+/// Takes over all interfaces of this network namespace, except `folder`'s, that the previous version has attached: a
+/// command for one interface looks at the others as well. The caller holds no interface lock.
 ///
 /// # Errors
-/// If the kernel refuses, or a signal comes. What runs goes on then.
+/// If the kernel refuses, or a signal comes. The running programs go on then.
 pub(crate) async fn take_over_others(
     folder: Option<&Folder>,
     netlink: &Netlink,
@@ -38,10 +38,10 @@ pub(crate) async fn take_over_others(
     Ok(())
 }
 
-/// Takes over an interface that the version before has attached. The caller holds its lock.
+/// Takes over an interface that the previous version has attached. The caller holds the interface lock.
 ///
 /// # Errors
-/// If the kernel refuses, or a signal comes. What runs goes on then.
+/// If the kernel refuses, or a signal comes. The running programs go on then.
 pub(crate) async fn take_over(
     folder: &Folder,
     netlink: &Netlink,
@@ -80,7 +80,7 @@ fn is_due(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }
 
-/// Finishes or takes back a change of the ABI that was killed.
+/// Finishes or takes back a killed change of the ABI.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -96,8 +96,8 @@ pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Err
     clear(folder)
 }
 
-/// Sets the sysctls that the version before does not know of, as an attach by this one does. Killed before
-/// that, the next attach does it.
+/// Sets the sysctls that the previous version does not know, as an attach by this version does. If this command is
+/// killed before, the next attach sets them.
 async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error> {
     let running = Running::open(folder.clone())?;
     let membership = running.membership()?;
@@ -113,7 +113,7 @@ async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error
     }
 }
 
-/// Has this version go back at the end of a pending trial: the version before, which waits for it, does not
+/// Starts a guard of this version for a pending trial: the waiting guard is of the previous version, which does not
 /// know these pins.
 fn guard_anew(folder: &Folder, attachment: &Attachment) -> Result<(), Error> {
     let state = State::of(folder);

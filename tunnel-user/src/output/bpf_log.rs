@@ -1,4 +1,4 @@
-//! The messages of the programs in the kernel, which speak in numbers, in words.
+//! Translates the numbers in the messages of the programs in the kernel into words.
 
 use log::{Log, Metadata, Record};
 use tunnel_common::outcome::{Direction, Reason};

@@ -7,10 +7,10 @@ use tunnel_user::ops::detach::Report;
 
 use super::text::{sysctl, with_length};
 
-/// The answer where no network namespace has left anything.
+/// The answer when there are no remains of network namespaces that are gone.
 pub const NOTHING_LEFT: &str = "no network namespace that is gone has left anything\n";
 
-/// All that detach took away.
+/// The things that a detach removed from all interfaces.
 pub fn all(detached: &Detached) -> String {
     let mut text: String = detached.reports.iter().map(one).collect();
     for address in &detached.left_addresses {
@@ -25,7 +25,7 @@ pub fn all(detached: &Detached) -> String {
     text
 }
 
-/// The things that went from one interface.
+/// The things that a detach removed from one interface.
 pub fn one(report: &Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;

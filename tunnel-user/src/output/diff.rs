@@ -9,7 +9,7 @@ use tunnel_user::plan::peers::NamedPeer;
 
 use super::text::{named, with_length};
 
-/// [`changes`], and how to make them.
+/// [`changes`], and the command that makes them.
 pub fn text(difference: &Difference) -> String {
     let Difference { interface, config, .. } = difference;
     let mut text = changes(difference);
@@ -23,7 +23,7 @@ pub fn text(difference: &Difference) -> String {
     text
 }
 
-/// Line by line: `+` comes, `-` goes, `~` is another way.
+/// One change per line: `+` is added, `-` is removed, `~` is changed.
 pub fn changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
     let (config, peers) = (config.display(), &changes.peers);

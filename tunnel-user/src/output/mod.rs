@@ -1,4 +1,4 @@
-//! Everything that is printed: for people a file a command, JSON, progress, and the messages of the programs.
+//! The printed output: one file per command for people, JSON, progress, and the messages of the programs.
 
 pub mod attach;
 mod bpf_log;
@@ -19,14 +19,14 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 use tunnel_user::error::{Context as _, Error};
 
-/// As JSON, for other programs.
+/// Formats a value as JSON, for other programs.
 pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
     let mut text = serde_json::to_string_pretty(value).context(|| "writing JSON".into())?;
     text.push('\n');
     Ok(text)
 }
 
-/// To stdout. A reader that has gone away is not an error: `rewrite stats | head`.
+/// Prints to stdout. A reader that has gone away is not an error: `rewrite stats | head`.
 pub fn say(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A shorter wait needs no word.
+/// The wait before the line appears.
 const PATIENCE: Duration = Duration::from_millis(400);
 const TICK: Duration = Duration::from_millis(120);
 
-/// Waits for `work`, which `what` names.
+/// Waits for `work`, and shows the line `what` meanwhile.
 pub async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
         done = &mut work => return done,
         () = tokio::time::sleep(PATIENCE) => {}
     }
-    // Draws on standard error, and nothing where that is not a terminal.
+    // Draws on stderr, if stderr is a terminal.
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
         bar.set_style(style);
@@ -29,7 +29,7 @@ pub async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Makes room on a terminal for a line on standard output while something is waited for.
+/// Clears the moving line on a terminal, to make room for a line on stdout.
 pub fn make_room() {
     if io::stderr().is_terminal() {
         eprint!("\r\x1b[2K");

@@ -15,7 +15,7 @@ pub fn sysctl(interface: &str, set: &Set) -> String {
     format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
 }
 
-/// The time for which an address is accepted.
+/// The rest of a line about an accepted address: for how long it is accepted.
 pub fn for_now(seconds: u32) -> String {
     match seconds {
         u32::MAX => " as well".into(),
@@ -38,7 +38,7 @@ pub const fn noun(peers: usize) -> &'static str {
     if peers == 1 { "peer" } else { "peers" }
 }
 
-/// Its name, addresses and rules.
+/// The peer's name, addresses and rules.
 pub fn named(peer: &NamedPeer) -> String {
     let addresses: Vec<_> = peer.addresses.iter().map(ToString::to_string).collect();
     let direct = if peer.direct { ", direct" } else { "" };
@@ -55,7 +55,7 @@ pub fn pairs(first: &[String], word: &str, second: &[String]) -> String {
     pairs.join(", ")
 }
 
-/// As a list on the command line.
+/// Joins items with commas, as a list on the command line.
 pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     words.join(",")

@@ -9,7 +9,7 @@ use tunnel_user::trial::{Phase, Trial};
 
 use super::{attach, diff};
 
-/// The work of apply, and the deadline and command to confirm it; the difference was printed before.
+/// The report of apply, and the deadline and command to confirm it. The difference was printed before.
 pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);
     let Some(trial) = &report.trial else { return Ok(text) };
@@ -40,12 +40,12 @@ pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Er
     })
 }
 
-/// The work of confirm.
+/// The report of confirm.
 pub fn confirmed(trial: &Trial) -> String {
     format!("{}: confirmed, {} stays\n", trial.interface, trial.config.display())
 }
 
-/// The work of apply --revert.
+/// The report of apply --revert.
 pub fn reverted(outcome: &revert::Outcome) -> String {
     match outcome {
         revert::Outcome::Nothing(why) => format!("nothing to take back: {why}\n"),

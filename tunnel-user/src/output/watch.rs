@@ -1,4 +1,4 @@
-//! `stats --watch`: the counters every second, with the programs' messages if asked for.
+//! `stats --watch`: prints the counters every second, and the programs' messages with --verbose.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::as_json;
 use super::bpf_log::InWords;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Cursor home, clear to the end: what was there before scrolls away once and is not lost.
+/// Cursor home, clear to the end: the earlier text scrolls away once and is not lost.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Prints until a signal comes or the reader goes away. On a terminal, in place.
+/// Prints until a signal comes or the reader goes away. On a terminal, each output replaces the one before.
 pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
     let mut messages = if verbose { messages()? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;

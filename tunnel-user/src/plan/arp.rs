@@ -3,12 +3,12 @@
 use crate::model::{Family, Private};
 use crate::plan::membership::Membership;
 
-/// A sysctl of an interface, of the two that keep a private address out of ARP.
+/// One of the two sysctls of an interface that keep a private address out of ARP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sysctl {
-    /// The address that requests come from.
+    /// The sender address of ARP requests.
     Announce,
-    /// The addresses that are answered for.
+    /// The addresses that the interface answers for.
     Ignore,
 }
 
@@ -35,16 +35,16 @@ impl Sysctl {
     }
 }
 
-/// The sysctls that `membership` takes on an interface.
+/// The sysctls that `membership` needs on an interface.
 #[must_use]
 pub fn wanted(has_hardware_addresses: bool, membership: &Membership) -> Vec<Sysctl> {
     let has_direct = membership.peers.iter().any(|peer| peer.direct);
     wanted_for(has_hardware_addresses, membership.identity.on_loopback(), has_direct)
 }
 
-/// The sysctls of a host with these private addresses. ARP could name them on an interface with hardware
-/// addresses; those of a gateway are other hosts', and the kernel does not take them for its own. A direct
-/// peer asks for the private address.
+/// The sysctls of a host with the private addresses `own`, which ARP could expose on an interface with hardware
+/// addresses. A gateway needs none: its addresses are other hosts', and the kernel does not treat them as its
+/// own. With a direct peer, `arp_ignore` stays as it is, because the peer asks for the private address.
 pub fn wanted_for(
     has_hardware_addresses: bool,
     mut own: impl Iterator<Item = Private>,

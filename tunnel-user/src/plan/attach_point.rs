@@ -1,4 +1,4 @@
-//! Where the programs can run, and which program runs there.
+//! The places where the programs can run, and the program that runs in each.
 
 use tunnel_common::attachment::{
     HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
@@ -20,7 +20,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// As the pinned record holds it.
+    /// Its value in the pinned record.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -29,7 +29,7 @@ impl Hook {
         }
     }
 
-    /// From the pinned record; nothing if an attach did not get as far.
+    /// The hook in the pinned record; nothing if the attach ended before it recorded one.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -39,7 +39,7 @@ impl Hook {
         }
     }
 
-    /// For people and JSON.
+    /// Its name for people and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,20 +49,20 @@ impl Hook {
     }
 }
 
-/// Where packets meet the program on the way in.
+/// The point where incoming packets meet the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ingress {
-    /// At tc, as on the way out.
+    /// At tc, like outgoing packets.
     #[default]
     Tc,
     /// In the interface's driver.
     Xdp,
-    /// In the kernel's generic path, for drivers that can't.
+    /// In the kernel's generic path, for drivers without XDP.
     XdpGeneric,
 }
 
 impl Ingress {
-    /// As the pinned record holds it.
+    /// Its value in the pinned record.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -72,7 +72,7 @@ impl Ingress {
         }
     }
 
-    /// From the pinned record; nothing if it is none that this version knows.
+    /// The ingress in the pinned record; nothing if this version does not know it.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -83,7 +83,7 @@ impl Ingress {
         }
     }
 
-    /// For people, JSON and the command line.
+    /// Its name for people, JSON and the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Ingress {
     }
 }
 
-/// Where both programs run.
+/// The place of both programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachPoint {
     /// Egress, and ingress at tc.
@@ -104,14 +104,14 @@ pub struct AttachPoint {
 }
 
 impl AttachPoint {
-    /// From the pinned record; nothing if an attach did not get as far, or it is none that this version
-    /// knows.
+    /// The place in the pinned record; nothing if the attach ended before it recorded one, or if this version
+    /// does not know it.
     #[must_use]
     pub fn from_codes(hook: u8, ingress: u8) -> Option<Self> {
         Some(Self { hook: Hook::from_code(hook)?, ingress: Ingress::from_code(ingress)? })
     }
 
-    /// The program that runs there in a direction.
+    /// The program that runs at this place in a direction.
     #[must_use]
     pub const fn program(self, direction: Direction) -> Program {
         match (direction, self.ingress) {
@@ -125,11 +125,11 @@ impl AttachPoint {
 /// The options of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Where the programs are to run.
+    /// The programs' place.
     pub place: AttachPoint,
     /// Their settings.
     pub settings: Settings,
-    /// True if they log every packet that concerns a peer and that they do not rewrite.
+    /// True if they log every packet that concerns a peer and that they leave unrewritten.
     pub verbose: bool,
 }
 
@@ -148,7 +148,7 @@ impl Program {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
 
-    /// Its name, and that of its pin.
+    /// The name of the program and of its pin.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ impl Program {
         }
     }
 
-    /// The name of its pin until it takes the place of the one before.
+    /// The temporary name of its pin, until it replaces the previous pin.
     #[must_use]
     pub const fn new_name(self) -> &'static str {
         match self {

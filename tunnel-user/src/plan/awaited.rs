@@ -1,5 +1,5 @@
-//! Peers that have yet to show that they hold a pair of addresses: until then, packets to them go between the
-//! addresses of before, and their former addresses have no end.
+//! Peers that have yet to show that they hold a pair of addresses. Until then, packets to them go between the
+//! previous addresses, and their former addresses do not expire.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::plan::peer_tables::{Change, PeerTable, tied};
 use crate::plan::range::{Address, Range};
 
 impl Handover {
-    /// The peer of `wanted`, an entry under a public address that had `old`, has yet to show that it holds the pair
-    /// of addresses there.
+    /// True if the peer of `wanted`, an entry under a public address, has yet to show that it holds the pair of
+    /// addresses there. `old` is the previous entry under that address.
     pub(super) fn awaits<A: Address>(
         &self,
         wanted: &Peer<A>,
@@ -35,8 +35,8 @@ impl Handover {
         }
     }
 
-    /// Has packets to an awaited peer, whose entry was `old`, go between the same addresses as before, as far as both
-    /// hosts still accept that.
+    /// Keeps the previous addresses for packets to an awaited peer, as far as both hosts still accept them.
+    /// `old` is the peer's previous entry.
     pub(super) fn go_on_sending<A: Address>(
         &self,
         table: &mut PeerTable<A>,
@@ -53,11 +53,11 @@ impl Handover {
         table.insert(private, tied(Peer { public, local_underlay, ..next }));
     }
 
-    /// The address that packets to an awaited peer leave from.
+    /// The source address of packets to an awaited peer.
     fn source<A: Address>(&self, next: &Peer<A>, old: &Peer<A>) -> A {
         let mut formers = self.own_previous.iter().filter_map(|former| A::of(*former));
         let used = match old.use_former_source {
-            // Programs of the version before followed this.
+            // Programs of the previous version followed this flag.
             1 => formers.clone().next(),
             _ => Some(old.local_underlay),
         };
@@ -67,8 +67,8 @@ impl Handover {
     }
 }
 
-/// The changes that are left for the peers in `table` that have shown where they are: their former addresses get an
-/// end, and packets go where the peer is, which a change that was under way meanwhile may have undone.
+/// The remaining changes for the peers in `table` that have shown where they are. Their former addresses get an
+/// expiry time. Packets to a peer go to its current address again, if a concurrent change has undone that.
 #[must_use]
 pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
     let expires_at = now.saturating_add(drain);
@@ -86,7 +86,7 @@ pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Chan
                 let sent_to = table.get(&Range { address: old.public, length: old.length });
                 let is_former =
                     sent_to.filter(is_same).is_some_and(|peer| peer.role == ROLE_FORMER);
-                // A peer may have more than one public address for good.
+                // A peer may have several public addresses permanently.
                 let is_undone = old.public == peer.public || is_former;
                 if is_undone && agreed != *old {
                     private.push(Change::Set(at, agreed));
@@ -104,12 +104,12 @@ pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Chan
     private
 }
 
-/// The entry is that of one host, and not of a network.
+/// True if the entry belongs to one host, not to a network.
 pub(super) const fn is_single<A: Address>(peer: &Peer<A>) -> bool {
     peer.length == A::FAMILY.bits()
 }
 
-/// The range under which the peer has its private entry.
+/// The range of the peer's private entry.
 pub(super) const fn private_range<A: Address>(peer: &Peer<A>) -> Range<A> {
     Range { address: peer.private, length: peer.length }
 }
@@ -123,7 +123,7 @@ mod tests {
 
     const NOW: u32 = 1_000;
 
-    /// The entries of this host at `own`, of the peers in `lines`.
+    /// The entries of the peers in `lines`, as the host at `own` has them.
     fn members(own: &str, lines: &str) -> PeerTables {
         let mut text =
             format!("[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"{own}\"\n");
@@ -144,7 +144,7 @@ mod tests {
         Handover { now: NOW + seconds, drain: 30, own_previous, ..Handover::default() }
     }
 
-    /// The entry under each address, in words: from where to where packets go, or who is there and until when.
+    /// The entries in words: source and destination of packets, or the range with its state.
     fn told(tables: &PeerTables) -> Vec<String> {
         let address = |octets: [u8; 4]| octets.ip().to_string();
         let entry = |(range, peer): (&Range<[u8; 4]>, &Peer<[u8; 4]>)| match peer.role {
@@ -156,7 +156,7 @@ mod tests {
         tables.v4.iter().map(entry).collect()
     }
 
-    /// The entries as the programs leave them behind a notice that shows the pair.
+    /// Changes the entries as the programs do after a notice that shows the pair.
     fn show(tables: &mut PeerTables, public: [u8; 4]) {
         let shown = tables.v4.get_mut(&Range::single(public)).unwrap();
         shown.awaited = 0;
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(former.expires_at, NOW + 30);
     }
 
-    /// `bpftool` can make it so.
+    /// `bpftool` can create this state.
     #[test]
     fn a_peer_with_two_public_addresses_is_sent_to_where_it_was_put() {
         let mut tables = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");

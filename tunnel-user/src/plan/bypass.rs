@@ -1,4 +1,4 @@
-//! The contents of `bypass`: which packets are left alone although they are a peer's.
+//! The contents of `bypass`: the peers' packets that the programs leave alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -9,7 +9,7 @@ use crate::model::{BypassProtocol, BypassRule};
 use crate::plan::membership::Membership;
 use crate::plan::slots::ByName;
 
-/// The rules by slot; those of the whole cluster under [`CLUSTER`].
+/// The rules by slot; the whole cluster's are under [`CLUSTER`].
 pub type BypassTable = BTreeMap<u32, BTreeSet<BypassRule>>;
 
 /// The key of a rule.
@@ -23,7 +23,7 @@ pub fn key(slot: u32, rule: BypassRule) -> BypassKey {
     }
 }
 
-/// The slot and the rule of a key; nothing if it is none that [`key`] makes.
+/// The slot and the rule of a key; nothing if [`key`] makes no such key.
 #[must_use]
 pub fn rule(key: &BypassKey) -> Option<(u32, BypassRule)> {
     let protocol = BypassProtocol::from_number(key.protocol)?;

@@ -7,7 +7,7 @@ use tunnel_common::maps;
 use crate::model::{Family, MemberName, Prefix};
 use crate::plan::membership::Membership;
 
-/// The most entries of each map. It counts only when the maps are made.
+/// The maximum number of entries of each map. It counts only when the maps are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// The capacity of `members` and `peer_counters`.
@@ -31,26 +31,25 @@ pub struct Capacity {
 pub struct Usage {
     /// The names of the peers that have a slot.
     pub names: BTreeSet<MemberName>,
-    /// The ranges that peers are found under, in all roles and both families.
+    /// The ranges of the peers' entries, in all roles and both families.
     pub ranges: BTreeSet<Prefix>,
     /// The number of bypass rules.
     pub rules: usize,
 }
 
-/// The most peers that there is room for beside those that there are: the kernel keeps memory for every
-/// entry that a map may get, and maps that are full are made anew under way.
+/// The maximum spare room for peers beyond the present ones: the kernel allocates memory for every entry that a
+/// map may get, and a later change recreates full maps.
 const MORE_MAX: usize = 32_768;
 
-/// No map is made for more entries than these.
+/// The maximum number of entries of any map.
 const ENTRIES_MAX: u32 = 1 << 30;
 
-/// The capacity of a map that no packet can need: no map can be empty.
+/// The capacity of an unused map: the kernel needs at least one entry.
 const UNUSED: u32 = 1;
 
 impl Capacity {
-    /// Room for the peers and their rules, and for as many again before the maps have to be made anew, or
-    /// for [`MORE_MAX`] of them. The maps of a family that this host has no address of are as small as
-    /// can be.
+    /// Room for the peers and their rules, and spare room for as many again, at most [`MORE_MAX`], before the
+    /// maps must be recreated. The maps of a family that this host lacks have the minimum size.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
         let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
@@ -71,8 +70,8 @@ impl Capacity {
         }
     }
 
-    /// The room that the maps need on the way from `held`, which runs, to `membership`: new entries are
-    /// added before old ones are removed.
+    /// The room that the maps need during the change from `held`, the running entries, to `membership`: the
+    /// change adds new entries before it removes old ones.
     #[must_use]
     pub fn required(membership: &Membership, held: &Usage) -> Self {
         let is_held = |name: &MemberName| held.names.contains(name);
@@ -83,8 +82,8 @@ impl Capacity {
         Self::for_entries(membership, names, held.ranges.len().saturating_add(added), held.rules)
     }
 
-    /// The most that [`Self::required`] can say if the maps have `names`, `ranges` and `rules` as many as
-    /// these: as if all of `membership` were new.
+    /// An upper bound of [`Self::required`] for maps with `names`, `ranges` and `rules` entries. It counts all
+    /// of `membership` as new.
     #[must_use]
     pub fn at_most(membership: &Membership, names: usize, ranges: usize, rules: usize) -> Self {
         let all = membership.peers.iter().flat_map(|peer| peer.private().chain(peer.public()));
@@ -109,7 +108,7 @@ impl Capacity {
         }
     }
 
-    /// True if maps of this size have room for what `required` says.
+    /// True if maps of this size have room for `required`.
     #[must_use]
     pub fn holds(&self, required: &Self) -> bool {
         self.by_map().into_iter().zip(required.by_map()).all(|((_, has), (_, wants))| has >= wants)
@@ -129,7 +128,7 @@ impl Capacity {
         }
     }
 
-    /// The capacity by map. The others are as large as they stand in the object.
+    /// The capacity by map. The other maps keep the object's size.
     pub fn by_map(&self) -> [(&'static str, u32); 9] {
         [
             (maps::PEERS_V4, self.peers_v4),
@@ -144,7 +143,7 @@ impl Capacity {
         ]
     }
 
-    /// For programs that are only tried out.
+    /// The minimum, for a trial of programs.
     #[must_use]
     pub const fn least() -> Self {
         Self {

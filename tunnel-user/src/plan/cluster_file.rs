@@ -1,4 +1,4 @@
-//! The running state, as a cluster file to come back to.
+//! Writes the running state as a cluster file, to return to it later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use crate::plan::peer_tables::{self, PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};
 use crate::plan::slots::ByName;
 
-/// Everything that the maps say of who is a member.
+/// The membership in the maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningMembership {
     /// The identity of this host and the peers, sorted by name.
@@ -35,27 +35,27 @@ pub struct RunningMembership {
     pub network: Option<(String, String)>,
 }
 
-/// A state that no cluster file can say. It prints as a fault.
+/// A state that no cluster file can express. `Display` prints the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inexpressible {
-    /// Nobody but this host is a member.
+    /// This host is the only member.
     #[error("no peer runs, and a file has two members at least")]
     NoPeer,
-    /// An attach was killed before it had recorded who this host is.
+    /// An attach was killed before it recorded this host's identity.
     #[error("it is not recorded who this host is")]
     NoSelf,
     /// The members do not fit together.
     #[error("the members do not fit together: {0}")]
     NoCluster(String),
-    /// Entries that are not what their members make.
+    /// An entry does not match its members.
     #[error("{0} in the maps is not what attach or peer would write")]
     Entry(String),
 }
 
-/// The file from which an attach makes what runs.
+/// The file from which an attach makes the running state.
 ///
 /// # Errors
-/// The part of it that no file says.
+/// The part that no file can express.
 pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> {
     let membership = &running.membership;
     if membership.identity.members().is_empty() {
@@ -80,8 +80,8 @@ pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> 
     }
 }
 
-/// Refuses maps that hold anything else than what the members make of them: `bpftool`, or a
-/// command that was killed halfway, can have left that.
+/// Refuses maps whose entries do not match the members: `bpftool`, or a command that was killed halfway, can
+/// leave such entries.
 fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible> {
     let slots: ByName = running.names.iter().map(|(slot, name)| (name.clone(), *slot)).collect();
     let wanted = peer_tables::tables(&running.membership, &slots, 0);
@@ -90,7 +90,7 @@ fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible>
     if let Some(range) = odd {
         return Err(Inexpressible::Entry(format!("the entry of {range}")));
     }
-    // Where this host was before it moved, its interface tells.
+    // Accept any previous underlays: an attach finds them on the interface.
     let previous_underlays = local_tables::previous_underlays(&running.local);
     if running.local != local_tables::tables(&running.membership.identity, &previous_underlays) {
         return Err(Inexpressible::Entry("an entry of this host's own ranges".into()));
@@ -105,14 +105,14 @@ fn odd_peer<A: Address + PartialEq>(
     running: &PeerTable<A>,
     wanted: &PeerTable<A>,
 ) -> Option<Prefix> {
-    // While a peer is awaited, packets to it go between the addresses of before.
+    // Packets to an awaited peer still go between the previous addresses.
     let is_former = |peer: &Peer<A>| {
         let range = Range { address: peer.public, length: peer.length };
         running.get(&range).is_some_and(|at| at.slot == peer.slot && at.role == ROLE_FORMER)
     };
     let awaited = running.values().filter(|peer| peer.awaited == 1);
     let awaited: BTreeSet<_> = awaited.map(|peer| (peer.slot, peer.private)).collect();
-    // The notes of the programs are nobody's decision.
+    // Ignore the programs' notes: they are not decisions of the operator.
     let decided = |peer: &Peer<A>| {
         let mut decided = Peer {
             public_flows: 0,
@@ -135,14 +135,14 @@ fn odd_peer<A: Address + PartialEq>(
     let same = |range: &Range<A>| {
         running.get(range).map(decided).as_ref() == wanted.get(range).map(decided).as_ref()
     };
-    // And neither is from where peers that have moved are accepted for a while.
+    // Skip former addresses too: they are temporary.
     let decisions = running.iter().filter(|(_, peer)| peer.role != ROLE_FORMER);
     let decisions = decisions.map(|(range, _)| range);
     decisions.chain(wanted.keys()).find(|range| !same(range)).map(|range| range.prefix())
 }
 
-/// The members as the text of a file, this host's first. The rules for all of this host's traffic
-/// stand for the cluster's: no other host reads it.
+/// The members as the text of a file, this host's first. The rules for all of this host's traffic become the
+/// cluster's rules, because no other host reads the file.
 fn text(running: &RunningMembership) -> String {
     let RunningMembership { membership, drain, network, .. } = running;
     let mut text = format!("drain = \"{drain}\"\n{}", rules(&membership.bypass));
@@ -190,7 +190,7 @@ mod tests {
     use crate::model::Family;
     use crate::plan::previous_underlays::PreviousUnderlays;
 
-    /// The result of an attach with the file.
+    /// The running state after an attach with the file.
     fn running(file: &str, local: &[&str]) -> RunningMembership {
         let mut membership = Membership::of_text(file, local);
         membership.peers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn what_runs_is_read_again_from_its_file() {
         for local in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
-            // A host of one family leaves the other's peers out of its file.
+            // The file of a host of one family has no peers of the other.
             let file = match local {
                 ["cell"] => OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next(),
                 _ => Some(OF_ALL_KINDS),

@@ -1,4 +1,4 @@
-//! The direct peers to notify, before the programs go, that this host sends private addresses from then on.
+//! Notices to direct peers before the programs go: from then on, this host sends private addresses.
 
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
@@ -14,7 +14,7 @@ pub struct DirectNotice<A> {
     pub own: A,
     /// The peer's private address.
     pub peer: A,
-    /// The entries by which this host sends private addresses.
+    /// The changes that make this host send private addresses.
     pub changes: Vec<Change<A>>,
 }
 

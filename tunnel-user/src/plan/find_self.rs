@@ -65,8 +65,8 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
     Ok(members)
 }
 
-/// A prefix may be routed to this host without any of its addresses being here; a single address
-/// that is not here would not be answered for.
+/// A single address must be on this host, or nobody answers for it. A prefix may be routed to this host without
+/// any of its addresses on the host.
 fn require_addresses(member: &Member, held: &HostAddresses<'_>) -> Result<(), Error> {
     let missing = member
         .mappings()
@@ -133,8 +133,8 @@ fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a 
     }
 }
 
-/// The members whose underlay ranges hold an address of the interface; a longer range goes before
-/// a shorter one that holds the same address.
+/// The members whose underlay ranges hold an address of the interface. Among the ranges that hold an address,
+/// the longest counts.
 fn fitting<'a>(cluster: &'a Cluster, on_interface: &[IpAddr]) -> Vec<&'a Member> {
     let longest = |address: &IpAddr| {
         let lengths = cluster.members().iter().filter_map(|m| match_length(m, *address));

@@ -1,5 +1,5 @@
-//! From the entries of now to those that shall be, without losing what is under way: what the
-//! programs have noted is kept, and addresses that a peer or this host had until now still count.
+//! Turns the present entries into the wanted ones without losing a packet in flight: the programs' notes stay,
+//! and former addresses of a peer or of this host still count.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,22 +11,22 @@ use crate::plan::awaited::{is_single, private_range};
 use crate::plan::peer_tables::{PeerTable, PeerTables, merge_join, tied};
 use crate::plan::range::{Address, Range, Taken};
 
-/// When, and how, addresses are handed over.
+/// The time and the options of a handover of addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
-    /// Seconds of CLOCK_MONOTONIC.
+    /// The present time, in seconds of CLOCK_MONOTONIC.
     pub now: u32,
     /// The seconds for which packets from a peer's former address are accepted; 0: none.
     pub drain: u32,
-    /// Slots whose peers are no longer accepted from their former addresses.
+    /// Slots of peers whose former addresses are no longer accepted.
     pub ended: BTreeSet<u32>,
-    /// The state of this host in each family.
+    /// The move of this host in each family.
     pub own: OwnMove,
-    /// The underlay addresses from before it moved that it still has, the latest one first.
+    /// The previous underlay addresses that this host still has, the latest one first.
     pub own_previous: Vec<IpAddr>,
 }
 
-/// The state of this host in each family.
+/// The move of this host in each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMove {
     /// In IPv4.
@@ -36,7 +36,7 @@ pub struct OwnMove {
 }
 
 impl OwnMove {
-    /// Its state in `family`.
+    /// The move in `family`.
     #[must_use]
     pub const fn of(&self, family: Family) -> Moved {
         match family {
@@ -49,18 +49,19 @@ impl OwnMove {
 /// The move of this host's underlay address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Moved {
-    /// It has no other than that of now.
+    /// It has only its present address.
     #[default]
     No,
-    /// It has moved before, and still has the former address: who knows that stays as noted.
+    /// It moved earlier, and still has the former address. Each entry keeps the note that tells if its peer
+    /// knows the move.
     Before,
-    /// It moves with this change, and keeps the former address: no peer knows yet.
+    /// It moves with this change, and keeps the former address. No peer knows the new address yet.
     Now,
 }
 
 impl Handover {
-    /// The entries after the change: `wanted`, as [`peer_tables::tables`] makes them, with what of
-    /// `current` is still true.
+    /// The entries after the change: `wanted`, as [`peer_tables::tables`] makes them, with the parts of
+    /// `current` that are still true.
     ///
     /// [`peer_tables::tables`]: crate::plan::peer_tables::tables
     #[must_use]
@@ -80,7 +81,7 @@ impl Handover {
             };
             let next = match old {
                 Some(old) if old.role != ROLE_FORMER => self.with_notes(peer, old),
-                // It is new there, and may be known.
+                // The entry is new under this range, but its peer may be known.
                 _ => self.moved_there(peer, current),
             };
             let is_awaited = self.awaits(peer, old, current);
@@ -89,7 +90,7 @@ impl Handover {
             }
             table.push((*range, Peer { awaited: u8::from(is_awaited), ..next }));
         }
-        // Sorted as they are, a tree is made of them in no time.
+        // The entries are sorted, so the tree takes no time to build.
         let mut table: PeerTable<A> = table.into_iter().collect();
         let formers = self.formers(&left, &table, wanted);
         table.extend(formers);
@@ -101,12 +102,12 @@ impl Handover {
         table
     }
 
-    /// `wanted` with what the programs have noted in `old`: what they know of the peer is still true.
+    /// `wanted` with the programs' notes in `old`, which are still true.
     fn with_notes<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
         let noted = Peer {
             public_flows: old.public_flows,
             grace_until: old.grace_until,
-            // Only a direct peer's packets are sent as they are.
+            // Only a direct peer gets packets without a rewrite.
             replies_native: if wanted.direct == 1 { old.replies_native } else { 0 },
             use_former_source: self.use_former_source(wanted, old),
             ..*wanted
@@ -118,8 +119,8 @@ impl Handover {
         if is_same { noted } else { Peer { grace_until: wanted.grace_until, ..noted } }
     }
 
-    /// An entry under a range that had none: of a peer that moves there, what was noted under its
-    /// private address is still true.
+    /// An entry under a range without a previous entry. If the peer moved there, the notes under its private
+    /// address are still true.
     fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
         match current.get(&private_range(wanted)) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
@@ -142,8 +143,7 @@ impl Handover {
         }
     }
 
-    /// The ranges of `left` that are still accepted: former public ones, where nothing else
-    /// is now.
+    /// The ranges of `left` that are still accepted: former public ranges that no new entry overlaps.
     fn formers<A: Address>(
         &self,
         left: &[(&Range<A>, &Peer<A>)],
@@ -175,8 +175,8 @@ impl Handover {
             .collect()
     }
 
-    /// When packets from the range of the entry `old` are no longer accepted, if they still are: without an end
-    /// while the peer is awaited, since it may send from there.
+    /// The expiry time of the range of the entry `old`; nothing if packets from there are no longer accepted.
+    /// Without an end (0) while the peer is awaited, since it may send from there.
     fn expires_at<A>(&self, old: &Peer<A>, is_awaited: bool) -> Option<u32> {
         if self.ended.contains(&old.slot) {
             return None;
@@ -193,8 +193,7 @@ impl Handover {
     }
 }
 
-/// The entry under the public range that the peer of `old` has in `table`, if it is still one of the peers in
-/// `wanted`.
+/// The entry under the public range of `old`'s peer in `table`, if the peer is still in `wanted`.
 fn owner<'a, A: Address>(
     table: &'a PeerTable<A>,
     wanted: &PeerTable<A>,

@@ -38,7 +38,7 @@ impl fmt::Display for OwnMember {
     }
 }
 
-/// The members that this host is, as they are recorded.
+/// The record of the members that this host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalMembers {
     /// The members.
@@ -77,8 +77,7 @@ impl Identity {
         self.names().any(|own| own == name)
     }
 
-    /// True if the private addresses are those of hosts behind this one: it is several members, or
-    /// a whole network.
+    /// True if the private addresses belong to hosts behind this one: it is several members, or a whole network.
     #[must_use]
     pub fn is_gateway(&self) -> bool {
         self.members.len() > 1 || self.mappings().any(|mapping| !mapping.is_single())

@@ -1,5 +1,5 @@
-//! The contents of `local_v4` and `local_v6`: by what addresses a gateway's programs know a host
-//! that it stands in front of, and those of a host that has moved know it.
+//! The contents of `local_v4` and `local_v6`: the addresses by which a gateway's programs know a host behind
+//! the gateway, and by which a moved host's programs know the host.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ pub struct LocalTables {
 }
 
 impl LocalTables {
-    /// The same for the time in which it is being told to peers' entries who may not know the underlay
-    /// addresses of now: until then, packets to all of them are sent from those in `current`.
+    /// The tables during the update of the peers' entries, while some peers may not know the current underlay
+    /// addresses. Packets to all peers still leave from the underlay addresses in `current`.
     #[must_use]
     pub fn still_sending_as(&self, current: &Self) -> Self {
         Self {
@@ -79,7 +79,7 @@ fn table<A: Address>(identity: &Identity, previous_underlays: &PreviousUnderlays
     table
 }
 
-/// The underlay ranges that this host had before it moved, from the entries that [`tables`] made.
+/// The previous underlay ranges of this host, from the entries that [`tables`] made.
 #[must_use]
 pub fn previous_underlays(tables: &LocalTables) -> PreviousUnderlays {
     let mut previous_underlays = PreviousUnderlays::new();

@@ -14,14 +14,14 @@ use crate::plan::peers::NamedPeer;
 pub struct Membership {
     /// This host.
     pub identity: Identity,
-    /// The others, each with the families that this host has as well.
+    /// The other members, each with the families that this host also has.
     pub peers: Vec<NamedPeer>,
-    /// The rules that concern all of this host's traffic with peers: the cluster's, and those of
-    /// the members that it is.
+    /// The rules for all of this host's traffic with peers: the cluster's rules, and the rules of this host's
+    /// own members.
     pub bypass: BTreeSet<BypassRule>,
 }
 
-/// Peers whose addresses of one family are of no use, as this host has none of it.
+/// Peers whose addresses of one family are useless, because this host has none of that family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The family.
@@ -30,7 +30,7 @@ pub struct LeftOut {
     pub peers: Vec<MemberName>,
 }
 
-/// As many names as a line of a note has.
+/// The maximum number of names in a line of a note.
 const NAMES_SHOWN: usize = 5;
 
 impl std::fmt::Display for LeftOut {
@@ -45,7 +45,7 @@ impl std::fmt::Display for LeftOut {
 }
 
 impl Membership {
-    /// The cluster as `identity` sees it, and what of it is left out.
+    /// The cluster as `identity` sees it, and the omitted parts.
     ///
     /// # Errors
     /// [`Error::Refused`] if a peer and this host have no family in common.
@@ -92,8 +92,8 @@ impl Membership {
         Self::try_of_text(text, local).unwrap().0
     }
 
-    /// As the member `own` (10.0.0.1 at 198.51.100.2) sees the others, each a line of name, private and
-    /// public address.
+    /// The other members as the member `own` (10.0.0.1 at 198.51.100.2) sees them. Each line has a name, a
+    /// private and a public address.
     pub(crate) fn of_lines(lines: &str) -> Self {
         let member = |line: &str| {
             let words: Vec<_> = line.split(' ').collect();

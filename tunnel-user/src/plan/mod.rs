@@ -1,4 +1,4 @@
-//! The wanted state, worked out from the file and the state that is. Pure: nothing here asks the kernel.
+//! Computes the wanted state from the file and the present state. Pure: nothing here asks the kernel.
 
 pub mod arp;
 pub mod attach_point;

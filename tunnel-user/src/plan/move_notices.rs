@@ -1,4 +1,4 @@
-//! To whom this host sends move notices, and from which of its addresses.
+//! The recipients of this host's move notices, and the source address of each notice.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,13 +23,13 @@ pub struct MoveNotice {
 /// The peers that get a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// Peers that have yet to show that they send between a pair: they are asked.
+    /// Peers that have yet to show that they send between a pair. The notice asks them.
     Awaited,
-    /// The others, which may wait for this host.
+    /// The other peers, which may await this host.
     Shown,
 }
 
-/// The notices to peers that are single hosts: from this host, or from each host that this gateway stands for.
+/// The notices to single-host peers: from this host, or from each host that this gateway stands for.
 #[must_use]
 pub fn notices(to: To, tables: &PeerTables, identity: &Identity) -> BTreeSet<MoveNotice> {
     let mut notices = of_family(to, &tables.v4, identity);
@@ -52,7 +52,7 @@ fn of_family<A: Address>(
     peers.flat_map(|to| own.iter().map(move |from| MoveNotice { from: *from, to })).collect()
 }
 
-/// The echo request that is sent, with a checksum (RFC 792; RFC 1071). The kernel computes that of ICMPv6.
+/// The echo request of a notice, with a checksum (RFC 792; RFC 1071). The kernel computes the ICMPv6 checksum.
 #[must_use]
 pub fn echo_request(message_type: u8, sequence: u16, mark: Mark) -> [u8; 20] {
     let mut message = [0; 20];

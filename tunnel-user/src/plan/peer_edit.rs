@@ -16,7 +16,7 @@ pub enum Edit {
     Add {
         /// Its name.
         name: MemberName,
-        /// Its private addresses, one of a family.
+        /// Its private addresses, one per family.
         private: Vec<Private>,
         /// Its public addresses, of the same families.
         public: Vec<Public>,
@@ -25,18 +25,18 @@ pub enum Edit {
         /// The bypass rules between it and this host.
         bypass: BTreeSet<BypassRule>,
     },
-    /// Other properties of a peer; what is not given stays.
+    /// New properties of a peer. Omitted properties stay.
     Set {
         /// Its name, or one of its private addresses.
         peer: String,
-        /// Where packets to it are sent; that of a family that is not given stays.
+        /// The addresses that packets to it go to. An omitted family keeps its address.
         public: Vec<Public>,
         /// True if plain packets from its private addresses are let through.
         direct: Option<bool>,
         /// The bypass rules between it and this host.
         bypass: Option<BTreeSet<BypassRule>>,
         /// The time for which packets from its former address are accepted, in place of the file's.
-        /// Without a new address, that of a move before is over at once if it is no time at all.
+        /// Without a new address, a time of 0 ends the drain of the last move at once.
         drain: Option<Drain>,
     },
     /// One peer less.
@@ -57,16 +57,16 @@ impl Edit {
     }
 }
 
-/// The members after a change, and the peer that it concerns before and after.
+/// The members after a change, and the changed peer before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// All of them.
+    /// All members.
     pub membership: Membership,
-    /// The peer as it was, if it was there.
+    /// The peer before the change; none if the change adds it.
     pub before: Option<NamedPeer>,
-    /// The peer as it will be, if it will be there.
+    /// The peer after the change; none if the change removes it.
     pub after: Option<NamedPeer>,
-    /// The peer that is no longer to be accepted from where it was.
+    /// The peer whose former addresses are no longer accepted.
     pub ends_draining: Option<MemberName>,
 }
 
@@ -109,7 +109,7 @@ pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Error> {
     Ok(Edited { membership, before, after, ends_draining })
 }
 
-/// Private and public addresses by family.
+/// Pairs private and public addresses by family.
 fn paired(private: &[Private], public: &[Public]) -> Result<Vec<PeerAddresses>, Error> {
     let private: Vec<Prefix> = private.iter().map(|private| private.0).collect();
     let public: Vec<Prefix> = public.iter().map(|public| public.0).collect();
@@ -138,7 +138,7 @@ fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, 
     Ok(found)
 }
 
-/// The peer's addresses with other public ones of the families that are given.
+/// The peer's addresses, with the addresses in `public` in place of the old ones of their families.
 fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Error> {
     let ranges: Vec<Prefix> = public.iter().map(|public| public.0).collect();
     let mut moved = peer.addresses.clone();

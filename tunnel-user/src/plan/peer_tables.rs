@@ -1,4 +1,4 @@
-//! The contents of the maps of peers, and the order in which to get there from what is.
+//! The contents of the maps of peers, and the order of the changes that lead there.
 
 use std::collections::{BTreeMap, btree_map};
 use std::fmt;
@@ -13,8 +13,7 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::range::{Address, Range};
 use crate::plan::slots::ByName;
 
-/// All entries of one family: those of `peers_*` under single addresses, the others those of
-/// `prefixes_*`.
+/// All entries of one family: `peers_*` holds the entries under single addresses, `prefixes_*` the others.
 pub type PeerTable<A> = BTreeMap<Range<A>, Peer<A>>;
 
 /// All entries of both families.
@@ -26,8 +25,8 @@ pub struct PeerTables {
     pub v6: PeerTable<[u8; 16]>,
 }
 
-/// Seconds for which a peer that is new or has moved may not be attached itself yet: the time that
-/// an operator takes to attach on one host after the other.
+/// The grace period in seconds, in which a new or moved peer may still be unattached: the time that an operator
+/// takes to attach on one host after the other.
 pub const GRACE_PERIOD: u32 = 60;
 
 /// The entries for the peers that have a slot: two for each peer and family. The grace period of new ones
@@ -41,7 +40,7 @@ pub fn tables(membership: &Membership, slots: &ByName, grace_until: u32) -> Peer
 }
 
 fn table<A: Address>(membership: &Membership, slots: &ByName, grace_until: u32) -> PeerTable<A> {
-    // All at once: a tree that is made of sorted entries takes a fraction of the time.
+    // Build the tree at once: sorted entries take a fraction of the time.
     let mut table = Vec::new();
     for peer in &membership.peers {
         for addresses in peer.addresses.iter().filter(|own| own.family() == A::FAMILY) {
@@ -88,8 +87,8 @@ fn entry<A: Address>(
     })
 }
 
-/// `peer`, with its addresses bound to each other: programs drop what goes by a single entry whose addresses
-/// are not.
+/// `peer`, with its addresses bound to each other. Programs drop packets of a single-address entry whose
+/// addresses are not bound.
 #[must_use]
 pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
     let is_single = peer.length == A::FAMILY.bits();
@@ -113,7 +112,7 @@ impl<A: Address> Change<A> {
         range
     }
 
-    /// Its inverse, given the entry before.
+    /// Its inverse, given the previous entries.
     #[must_use]
     pub fn back(&self, before: &PeerTable<A>) -> Self {
         let range = self.range();
@@ -121,7 +120,7 @@ impl<A: Address> Change<A> {
     }
 }
 
-/// Changes that were made, and what was before.
+/// Executed changes, and the previous entries.
 pub struct AppliedChanges<A> {
     /// The entries before the first change.
     pub before: PeerTable<A>,
@@ -130,22 +129,22 @@ pub struct AppliedChanges<A> {
 }
 
 impl<A: Address> AppliedChanges<A> {
-    /// Their inverses, the last one first.
+    /// The inverses of the changes, the last one first.
     #[must_use]
     pub fn back(&self) -> Vec<Change<A>> {
         self.changes.iter().rev().map(|change| change.back(&self.before)).collect()
     }
 }
 
-/// There may be millions.
+/// Prints the count only: there may be millions of changes.
 impl<A> fmt::Debug for AppliedChanges<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} changes", self.changes.len())
     }
 }
 
-/// The changes from `current` to `wanted`, in the order that loses no packet: first accept from
-/// new public addresses, then send to them, and last stop to accept from the old ones.
+/// The changes from `current` to `wanted`, in the order that loses no packet: first accept from new public
+/// addresses, then send to them, and finally stop accepting from the old ones.
 #[must_use]
 pub fn changes<A: Address + PartialEq>(
     current: &PeerTable<A>,
@@ -171,8 +170,8 @@ pub fn changes<A: Address + PartialEq>(
     public
 }
 
-/// Every range of either table, in order, with its entries in the one and in the other. Much quicker
-/// than a search for each.
+/// Every range of either table, in order, with its entry in each table. Much quicker than a search for each
+/// range.
 pub fn merge_join<'a, A: Address>(
     one: &'a PeerTable<A>,
     other: &'a PeerTable<A>,

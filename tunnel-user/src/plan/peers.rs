@@ -22,7 +22,7 @@ impl PeerAddresses {
         self.private.0.family()
     }
 
-    /// True if it is one address, and not a network.
+    /// True if it is a single address, not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()

@@ -1,5 +1,5 @@
-//! Policy routing: which table the kernel looks into for the packets between private addresses. A rule
-//! that is asked before the main table can lead them past the routes there.
+//! Policy routing: the tables that the kernel looks into for packets between private addresses. A rule before
+//! the main table can lead the packets past the routes there.
 
 use std::net::IpAddr;
 
@@ -13,20 +13,20 @@ use crate::plan::routes::Attached;
 pub struct Rule {
     /// The version of IP of its packets.
     pub family: Family,
-    /// The rules are asked from the lowest to the highest.
+    /// The kernel asks the rules from the lowest priority value to the highest.
     pub priority: u32,
-    /// It is for the packets that its selectors are not for.
+    /// True if the rule is for the packets that its selectors do not match.
     pub is_inverted: bool,
-    /// The sources that it is for, if not all.
+    /// The matching sources; none for all.
     pub from: Option<Prefix>,
-    /// The destinations that it is for, if not all.
+    /// The matching destinations; none for all.
     pub to: Option<Prefix>,
-    /// It is for packets with a mark, of one protocol, user, port or interface: for some packets between
+    /// True if the rule also selects by mark, protocol, user, port or interface: it is for some packets between
     /// the addresses, and not for all.
     pub is_narrow: bool,
     /// The action that it takes.
     pub action: Action,
-    /// Routes of this length, or of a smaller one, do not count.
+    /// The rule ignores routes of this prefix length or a shorter one.
     pub ignored_length: Option<u8>,
 }
 
@@ -48,9 +48,9 @@ pub enum Action {
 pub struct TableRoute {
     /// Its table.
     pub table: u32,
-    /// It sends the kernel back to the rules (`throw`).
+    /// True if it sends the kernel back to the rules (`throw`).
     pub is_throw: bool,
-    /// Where to, and how.
+    /// The destination and the next hop.
     pub route: PeerRoute,
 }
 
@@ -71,7 +71,7 @@ pub const MAIN: u32 = 254;
 pub const LOCAL: u32 = 255;
 
 impl Rule {
-    /// True for a packet of no particular kind from `source` to one of `destination`.
+    /// True if the rule is for ordinary packets from `source` to an address in `destination`.
     fn meets(&self, source: Option<IpAddr>, destination: &Prefix) -> bool {
         let from = self.from.is_none_or(|from| source.is_some_and(|source| from.contains(source)));
         let to = self.to.is_none_or(|to| to.overlaps(destination));
@@ -80,14 +80,14 @@ impl Rule {
 }
 
 impl Policy {
-    /// True if there are no rules but those that the kernel begins with.
+    /// True if all rules are the kernel's initial ones.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         let usual = |rule: &Rule| matches!(rule.action, Action::LookUp(LOCAL | MAIN | DEFAULT));
         self.rules.iter().all(usual)
     }
 
-    /// Refuses if a rule leads the packets of `wanted`, a route in the main table, elsewhere.
+    /// Refuses a rule that leads the packets of `wanted`, a route in the main table, elsewhere.
     ///
     /// # Errors
     /// [`Error::Refused`] that names the rule.
@@ -138,8 +138,8 @@ impl Policy {
     }
 }
 
-/// The operator's own route, in a table of the operator's. Sockets that are not bound need the source, if
-/// they are not what the rule goes by.
+/// True if the operator's own route, in one of the operator's tables, does the same as `wanted`. Unbound sockets
+/// need the same source, unless the rule selects by source.
 fn does_the_same(rule: &Rule, found: &PeerRoute, wanted: &PeerRoute) -> bool {
     let same_way = (found.link, found.gateway) == (wanted.link, wanted.gateway);
     same_way && (rule.from.is_some() || found.source == wanted.source)
@@ -228,11 +228,11 @@ mod tests {
         assert!(said_of.contains("10.0.0.0/8 leads to mesh0"), "{said_of}");
         let help = "ip rule add pref 5269 to 10.0.0.2/32 lookup main";
         assert!(said_of.contains(help), "{said_of}");
-        // The default table is asked last.
+        // The kernel asks the default table last.
         assert_eq!(said(Vec::new(), vec![in_table(253, route("0.0.0.0", 0, 3))]), "");
         let elsewhere = in_table(52, route("172.16.0.0", 12, 3));
         assert_eq!(said(vec![rule(5270, Action::LookUp(52))], vec![elsewhere]), "");
-        // With the help taken.
+        // The rules after the operator follows the help.
         let before = Rule { to: Some(prefix("10.0.0.2", 32)), ..rule(5269, Action::LookUp(MAIN)) };
         assert_eq!(said(vec![before, rule(5270, Action::LookUp(52))], mesh.to_vec()), "");
     }

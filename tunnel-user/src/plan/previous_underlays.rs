@@ -7,7 +7,7 @@ use crate::model::{Family, Private, Underlay};
 use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
 
-/// By the private range of the member that this host is; the latest one first.
+/// The ranges by the private range of this host's member; the latest one comes first.
 pub type PreviousUnderlays = BTreeMap<Private, Vec<Underlay>>;
 
 /// The former identity of this host.
@@ -15,12 +15,12 @@ pub type PreviousUnderlays = BTreeMap<Private, Vec<Underlay>>;
 pub struct Before<'a> {
     /// The members.
     pub identity: &'a Identity,
-    /// Where it had been before that.
+    /// The previous underlays of that identity.
     pub previous_underlays: &'a PreviousUnderlays,
 }
 
-/// The former underlay ranges of `now`: those that the interface still has an address of, `held`, and
-/// that are not in use otherwise. Of a network, nobody can tell, and it stays.
+/// The former underlay ranges of `now` that have no other use, and that hold one of the interface's addresses
+/// `held`. A network always stays, because the interface's addresses do not tell.
 #[must_use]
 pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnderlays {
     let in_use = |range: Underlay| {
@@ -48,7 +48,7 @@ pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnde
     previous_underlays
 }
 
-/// The move of this host in each family, with `previous_underlays` as [`find`] gives them.
+/// The move of this host in each family, given `previous_underlays` from [`find`].
 #[must_use]
 pub fn own_move(
     before: &Identity,

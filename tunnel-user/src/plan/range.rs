@@ -17,7 +17,7 @@ pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
     /// The address.
     fn ip(self) -> IpAddr;
 
-    /// The address with all bits behind the first `length` cleared.
+    /// The address with all bits after the first `length` cleared.
     fn masked(self, length: u8) -> Self;
 
     /// The tie between a peer's single addresses: see [`tunnel_common::peers::Peer::tie`].
@@ -43,7 +43,7 @@ impl Address for [u8; 4] {
         (u32::from_be_bytes(self) & !host).to_be_bytes()
     }
 
-    /// One word holds both.
+    /// IPv4 needs no tie: one word holds both addresses.
     fn tie(_: Self, _: Self) -> Self {
         [0; 4]
     }
@@ -78,7 +78,7 @@ impl Address for [u8; 16] {
 pub struct Range<A> {
     /// Its first address.
     pub address: A,
-    /// The bits that all of its addresses have in common.
+    /// The number of leading bits that its addresses share.
     pub length: u8,
 }
 
@@ -98,7 +98,7 @@ impl<A: Address> Range<A> {
         self.length == A::FAMILY.bits()
     }
 
-    /// The same without a family. Bits behind the prefix, which only `bpftool` can set, are cleared.
+    /// The range as a prefix of either family. Clears the bits after the prefix, which only `bpftool` can set.
     pub fn prefix(self) -> Prefix {
         match Prefix::new(self.address.ip(), self.length) {
             Ok(prefix) => prefix,
@@ -111,7 +111,7 @@ impl<A: Address> Range<A> {
 /// The ranges that are the keys of a table.
 pub struct Taken<'a, A, V> {
     table: &'a BTreeMap<Range<A>, V>,
-    /// The lengths that there are: few, and each takes a search.
+    /// The lengths in use: there are few, and each takes a search.
     lengths: BTreeSet<u8>,
 }
 
@@ -121,7 +121,7 @@ impl<'a, A: Address, V> Taken<'a, A, V> {
         Self { table, lengths: table.keys().map(|range| range.length).collect() }
     }
 
-    /// True if `range` and one of them have an address in common.
+    /// True if `range` shares an address with a key.
     pub fn overlaps(&self, range: &Range<A>) -> bool {
         let around = self.lengths.range(..=range.length).any(|length| {
             let address = range.address.masked(*length);

@@ -1,4 +1,4 @@
-//! Routes as the kernel has them: to a peer, to anybody, and the changes between two states.
+//! Routes as the kernel has them: to a peer or to any address, and the changes between two states.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,20 +13,19 @@ pub struct PeerRoute {
     pub destination: Private,
     /// The interface's index.
     pub link: u32,
-    /// The gateway to the peer's public address; that address itself if it is on the interface's
-    /// own network, so that its hardware address is the one that is asked for. None on interfaces
-    /// without hardware addresses.
+    /// The gateway to the peer's public address. On the interface's own network, it is that address itself, so
+    /// that the kernel asks for its hardware address. None on interfaces without hardware addresses.
     pub gateway: Option<IpAddr>,
-    /// This host's private address, which a socket that is not bound gets. None on a gateway.
+    /// This host's private address, the source of unbound sockets. None on a gateway.
     pub source: Option<IpAddr>,
-    /// The kernel takes the gateway for one on the link without a route that says so.
+    /// True if the kernel takes the gateway as on-link without a route that says so.
     pub onlink: bool,
-    /// The MTU, and what TCP begins with.
+    /// The MTU and TCP's initial parameters.
     pub metrics: Metrics,
 }
 
 impl PeerRoute {
-    /// Packets that take it fare as with the other one. `onlink` counts only while a route is added.
+    /// True if both routes treat packets alike. `onlink` counts only while a route is added.
     #[must_use]
     pub fn leads_as(&self, other: &Self) -> bool {
         *self == Self { onlink: self.onlink, ..*other }
@@ -56,23 +55,23 @@ pub struct NextHop {
     pub link: u32,
     /// The gateway; none for an address on the interface's own network.
     pub gateway: Option<IpAddr>,
-    /// Only this route, or another table than the main one, tells that the gateway is on the link.
+    /// True if only this route, or a table other than the main one, shows that the gateway is on-link.
     pub onlink: bool,
-    /// The MTU, and what TCP begins with.
+    /// The MTU and TCP's initial parameters.
     pub metrics: Metrics,
 }
 
-/// A route in the main table that no other to the same addresses goes before.
+/// A route in the main table with precedence over all others to the same addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoute {
-    /// Where to, and how.
+    /// The route.
     pub route: PeerRoute,
     /// Its maker.
     pub owner: Owner,
 }
 
 impl HostRoute {
-    /// True if it is one of rewrite.
+    /// True if rewrite made it.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         matches!(self.owner, Owner::Rewrite)
@@ -93,8 +92,8 @@ pub enum Owner {
 /// The changes of routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteChanges {
-    /// To add, or to put in place of one of ours with the same destination.
+    /// Routes to add. Each replaces our own route to the same destination, if any.
     pub set: Vec<PeerRoute>,
-    /// Ours that are no longer wanted.
+    /// Our own routes that are no longer wanted.
     pub remove: Vec<PeerRoute>,
 }

@@ -1,4 +1,4 @@
-//! The metrics of a route: its MTU, and what TCP begins with.
+//! The metrics of a route: its MTU and TCP's initial parameters.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ const CONGESTION_CONTROL: usize = 16;
 /// The longest name of a congestion control, with its end (include/net/tcp.h, TCP_CA_NAME_MAX).
 const NAME_SIZE: usize = 16;
 
-/// The metrics of a route. The kernel takes 0 for a metric that is not there.
+/// The metrics of a route. The kernel takes 0 as an absent metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     values: [u32; KINDS],
@@ -40,7 +40,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sets a metric by its number. A kind that this version does not know is left out.
+    /// Sets a metric by its number. Ignores a kind that this version does not know.
     pub fn set(&mut self, kind: u16, value: u32) {
         if usize::from(kind) != CONGESTION_CONTROL
             && let Some(place) = self.values.get_mut(usize::from(kind))
@@ -70,14 +70,14 @@ impl Metrics {
         numbered.filter(|(_, value)| *value != 0)
     }
 
-    /// True if there are none.
+    /// True if there are no metrics.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// As `ip route` writes them, each behind a space.
+/// Prints them as `ip route` does, each after a space.
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let locked = self.values[LOCK];

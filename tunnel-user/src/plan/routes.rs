@@ -1,5 +1,5 @@
-//! The routes to the peers' private addresses: by the gateway that leads to their public ones,
-//! with this host's private address as source.
+//! The routes to the peers' private addresses: through the gateway to their public addresses, with this host's
+//! private address as source.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use crate::model::{Prefix, Private};
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route::{HostRoute, NextHop, Owner, PeerRoute, RouteChanges};
 
-/// The interface that is attached.
+/// The attached interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached<'a> {
     /// Its index.
@@ -30,8 +30,7 @@ impl Attached<'_> {
     }
 }
 
-/// The addresses whose ways tell the way to all of a range: a prefix's first and last that a host
-/// can have.
+/// The addresses whose next hops stand for a whole range: the first and the last host address of a prefix.
 #[must_use]
 pub fn probes(range: Prefix) -> Vec<IpAddr> {
     let host_bits = range.family().bits() - range.length();
@@ -50,18 +49,18 @@ pub fn probes(range: Prefix) -> Vec<IpAddr> {
     vec![at(margin), at(last - margin)]
 }
 
-/// The way of a route with several that leads through the interface `link`, if one does: packets that the
-/// kernel spreads over several interfaces take the one with the programs.
+/// The next hop of a multipath route: the one through the interface `link` if there is one, else the first.
+/// Packets that the kernel spreads over several interfaces take the interface with the programs.
 #[must_use]
 pub fn through(ways: &[NextHop], link: u32) -> Option<NextHop> {
     ways.iter().find(|way| way.link == link).or_else(|| ways.first()).copied()
 }
 
-/// The route to a peer, given the ways to the [`probes`] of its public range.
+/// The route to a peer, given the next hops to the [`probes`] of its public range.
 ///
 /// # Errors
-/// [`Error::Refused`] if a way leads through another interface: the packets would leave there,
-/// past the programs. And if one route can't lead to all of a prefix.
+/// [`Error::Refused`] if a next hop leads through another interface, where the packets would leave past the
+/// programs, or if one route can't lead to all of a prefix.
 pub fn to_peer(
     attached: &Attached<'_>,
     source: Option<IpAddr>,
@@ -107,9 +106,9 @@ pub fn to_peer(
     Ok(PeerRoute { destination, link: attached.index, gateway, source, onlink, metrics })
 }
 
-/// From the routes that are to those that are wanted on the interface.
+/// The changes from the present routes to the wanted ones on the interface.
 ///
-/// A route of the operator's own that does the same is left to do it.
+/// An equivalent route of the operator stays in place.
 ///
 /// # Errors
 /// [`Error::Refused`] if a route that is not ours sends a peer's private address elsewhere.
@@ -146,7 +145,7 @@ pub fn changes(
     Ok(changes)
 }
 
-/// `more` is the number of such routes to other peers.
+/// The refusal of `foreign`. `more` is the number of such routes to other peers.
 fn in_the_way(
     attached: &Attached<'_>,
     wanted: &PeerRoute,
@@ -165,7 +164,7 @@ fn in_the_way(
             format!("; routes to {more} more peers are in the way, and rewrite check lists them")
         }
     };
-    // Removed, it would not come back before the address is added again.
+    // A removed kernel route returns only when the address is added again.
     if foreign.owner == Owner::Kernel {
         let own = found
             .source
@@ -184,7 +183,7 @@ fn in_the_way(
         );
     }
     let mut exactly = found.gateway.map_or_else(String::new, |gateway| format!(" via {gateway}"));
-    // One that drops, or has several ways, has no interface.
+    // A route that drops packets, or has several next hops, has no interface.
     if let Some(name) = attached.names.get(&found.link) {
         exactly += &format!(" dev {name}");
     }

@@ -18,25 +18,24 @@ pub struct RunningPeer {
     pub slot: u32,
     /// The peer and its addresses.
     pub peer: NamedPeer,
-    /// The public addresses that packets from it are accepted from for as long as it is a peer.
+    /// The public addresses from which its packets are accepted, for as long as it is a peer.
     pub accepted: Vec<Public>,
-    /// The addresses from before it moved.
+    /// Its former addresses.
     pub formers: Vec<Former>,
-    /// The pairs of addresses that it has yet to show that it holds, one of a family.
+    /// The pairs of addresses that it has yet to show, one per family.
     pub awaited: Vec<Awaited>,
 }
 
-/// A pair of addresses that a peer has yet to show that it holds, and the one that packets to it go between until
-/// then.
+/// A pair of addresses that a peer has yet to show, and the pair for packets to it until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awaited {
     /// The peer's public address.
     pub public: Public,
     /// This host's underlay address; none on a gateway.
     pub underlay: Option<Underlay>,
-    /// The public address that packets are sent to.
+    /// The destination of packets to the peer until then.
     pub sent_to: Public,
-    /// The underlay address that they leave from; none on a gateway.
+    /// The source of packets to the peer until then; none on a gateway.
     pub sent_from: Option<Underlay>,
 }
 
@@ -54,19 +53,19 @@ impl fmt::Display for Awaited {
     }
 }
 
-/// A public address from before a peer moved.
+/// A former public address of a peer that has moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Former {
     /// The address or prefix.
     pub public: Public,
-    /// Until when packets from there are accepted, in seconds of CLOCK_MONOTONIC; 0 for as long as the
-    /// entry is there.
+    /// The end of the time in which packets from there are accepted, in seconds of CLOCK_MONOTONIC; 0 for as
+    /// long as the entry exists.
     pub until: u32,
 }
 
 impl Former {
-    /// The seconds from `now` on for which packets from there are accepted: nothing if they no longer
-    /// are, `u32::MAX` for as long as the entry is there.
+    /// The seconds from `now` for which packets from there are accepted: nothing if they no longer are,
+    /// `u32::MAX` for as long as the entry exists.
     #[must_use]
     pub const fn left(&self, now: u32) -> Option<u32> {
         match self.until {
@@ -79,8 +78,8 @@ impl Former {
     }
 }
 
-/// The peers that the maps hold, sorted by name. One whose slot has no name, which only `bpftool`
-/// can make, is called after its slot.
+/// The peers in the maps, sorted by name. A peer without a name, which only `bpftool` can make, is named after
+/// its slot.
 #[must_use]
 pub fn running(
     tables: &PeerTables,
@@ -118,7 +117,7 @@ fn collect<A: Address>(
         let addresses = PeerAddresses { private: Private(range.prefix()), public: Public(public) };
         let direct = entry.direct == 1;
         let of_slot = by_slot.entry(slot).or_default();
-        // A slot that has two of one family, which only `bpftool` can make, is shown as two peers.
+        // A slot with two addresses of one family, which only `bpftool` can make, shows as two peers.
         let lacks_family = |running: &&mut RunningPeer| {
             running.peer.addresses.iter().all(|other| other.family() != A::FAMILY)
         };
@@ -137,8 +136,8 @@ fn collect<A: Address>(
     }
 }
 
-/// Adds the addresses that peers are accepted from. A peer is at the public one, even while packets to it go to a
-/// former one.
+/// Adds the addresses from which peers are accepted. A peer's address is the public one, even while packets to
+/// it go to a former one.
 fn accept<A: Address>(table: &PeerTable<A>, by_slot: &mut BTreeMap<u32, Vec<RunningPeer>>) {
     for (range, entry) in table.iter().filter(|(_, entry)| entry.role == ROLE_PUBLIC) {
         let public = Public(range.prefix());

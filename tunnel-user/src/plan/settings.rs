@@ -1,4 +1,4 @@
-//! The settings of the programs: only what the interface and the members have a use for.
+//! The settings of the programs: the minimum for the interface and the members.
 
 use std::net::IpAddr;
 
@@ -14,17 +14,17 @@ use crate::plan::vlan::Vlan;
 pub struct InterfaceSettings {
     /// Bytes before the network header.
     pub link_header_len: u8,
-    /// The tagged frames that are handled.
+    /// The tagged frames that the programs handle.
     pub vlan: Vlan,
-    /// This host's private address, which no packet from outside has; 0 if such packets pass.
+    /// This host's private address, which no packet from outside may use; 0 if such packets pass.
     pub guarded_v4: [u8; 4],
-    /// The same for IPv6.
+    /// Like `guarded_v4`, for IPv6.
     pub guarded_v6: [u8; 16],
 }
 
 impl InterfaceSettings {
-    /// The settings of an interface that holds the addresses `held`. An address of the interface's own is one of
-    /// the network outside, and is not guarded.
+    /// The settings of an interface that holds the addresses `held`. The interface's own address belongs to the
+    /// outside network, and is not guarded.
     #[must_use]
     pub fn of(membership: &Membership, link_header_len: u8, vlan: Vlan, held: &[IpAddr]) -> Self {
         Self {
@@ -44,7 +44,8 @@ impl From<&Settings> for InterfaceSettings {
     }
 }
 
-/// The private address of a host that is one member; a gateway looks its addresses up.
+/// The guarded address: the private address of a host that is one member. A gateway looks its addresses up
+/// instead.
 fn guarded<A: Address>(membership: &Membership, held: &[IpAddr]) -> A {
     let identity = &membership.identity;
     let single = identity.single(A::FAMILY).filter(|_| !identity.is_gateway());
@@ -53,8 +54,8 @@ fn guarded<A: Address>(membership: &Membership, held: &[IpAddr]) -> A {
     address.filter(|address| !held.contains(address)).and_then(A::of).unwrap_or_default()
 }
 
-/// The settings for `membership` on an interface, of a host that still has addresses from before it
-/// moved, or none.
+/// The settings for `membership` on an interface. `has_moved` is true if this host still has previous underlay
+/// addresses.
 #[must_use]
 pub fn settings(
     membership: &Membership,
@@ -85,8 +86,8 @@ pub fn settings(
     }
 }
 
-/// Settings under which programs do right by the maps of either: what one has a use for, and what
-/// the other has. Link header and tags are those of `wanted`; an address is guarded where both say so.
+/// Settings that suit the maps of both states: everything that either of them needs. Link header and tags come
+/// from `wanted`; an address is guarded only if both agree.
 #[must_use]
 pub fn both(running: &Settings, wanted: &Settings) -> Settings {
     Settings {
@@ -110,7 +111,7 @@ fn agreed<A: Address>(running: A, wanted: A) -> A {
     if running == wanted { wanted } else { A::default() }
 }
 
-/// With all switched on: what is hardest for the kernel's verifier.
+/// Every feature on: the hardest case for the kernel's verifier.
 #[must_use]
 pub const fn everything(link_header_len: u8) -> Settings {
     Settings {

@@ -1,5 +1,5 @@
-//! The slot, and so the counters, of each peer. A peer keeps its slot for as long as it is
-//! attached, whatever else changes, so that its counters go on.
+//! The slot of each peer, and with it the peer's counters. A peer keeps its slot while it is attached, whatever
+//! else changes, so that its counters continue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,14 +13,13 @@ pub type ByName = HashMap<MemberName, u32>;
 pub struct Slots {
     /// Each peer's slot.
     pub by_name: ByName,
-    /// Slots that are given to a peer that had none, and its name: their counters start at zero.
+    /// New slots and the names of their peers. Their counters start at zero.
     pub new: BTreeMap<u32, MemberName>,
     /// Slots that are no longer in use.
     pub freed: BTreeSet<u32>,
 }
 
-/// Gives each of `wanted` the slot it has in `current`, or else the lowest free one, first come, first
-/// served.
+/// Gives each of `wanted` its slot in `current`, or else the lowest free slot, in the order of `wanted`.
 #[must_use]
 pub fn assign<'a>(
     current: &BTreeMap<u32, MemberName>,

@@ -11,7 +11,7 @@ const ID_MAX: u16 = 4094;
 /// The tagged frames of an interface that the programs handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vlan {
-    /// A tagged frame belongs to another network.
+    /// No tagged frames: they belong to other networks.
     #[default]
     None,
     /// Frames with and without tags.
@@ -21,7 +21,7 @@ pub enum Vlan {
 }
 
 impl Vlan {
-    /// As the settings hold it.
+    /// Its codes in the settings.
     #[must_use]
     pub const fn codes(self) -> (u8, u16) {
         match self {
@@ -31,7 +31,7 @@ impl Vlan {
         }
     }
 
-    /// From the settings. What this version does not know counts as none.
+    /// Reads the codes in the settings. An unknown kind counts as none.
     #[must_use]
     pub const fn from_codes(kind: u8, id: u16) -> Self {
         match kind {

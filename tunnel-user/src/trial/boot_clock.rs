@@ -1,5 +1,5 @@
-//! The clock that deadlines go by: it goes on while the host sleeps, nobody sets it, and it begins
-//! anew with the boot, as the state in /run does.
+//! The clock of the deadlines: it runs on while the host is suspended, nobody can set it, and it restarts at boot,
+//! like the state in /run.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ impl BootTime {
     /// This moment.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the clock can't be read.
     pub fn now() -> Result<Self, Error> {
         let what = || "reading the clock".into();
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME).context(what)?;
@@ -29,13 +29,13 @@ impl BootTime {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// The time from `now` until then; nothing if it has passed.
+    /// The time from `now` until this moment; zero if the moment has passed.
     #[must_use]
     pub const fn left(self, now: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(now.0))
     }
 
-    /// The wall clock then, if it shows `wall` at `now`. RFC 3339, UTC.
+    /// The wall-clock time of this moment, given the wall clock's reading `wall` at `now`. RFC 3339, UTC.
     #[must_use]
     pub fn to_wall_clock(self, now: Self, wall: SystemTime) -> String {
         let (later, earlier) = (self.left(now), now.left(self));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const LONGEST: u64 = 24 * 60 * 60;
 
-/// A time in whole seconds, from one to a day's.
+/// A time in whole seconds, from one second to a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfirmWithin {
     seconds: u64,
@@ -26,16 +26,16 @@ impl fmt::Display for ConfirmWithin {
     }
 }
 
-/// Why a text is no time to confirm within.
+/// The reason to refuse a text as a time to confirm within.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfirmWithinProblem {
-    /// It is no time at all.
+    /// The text is no time.
     #[error("{0}; write it like 60s, 5m or 1h 30m")]
     NoTime(#[from] humantime::DurationError),
-    /// It is a time that nobody could confirm within.
+    /// The time is too short to confirm within.
     #[error("less than a second is no time to confirm within; give it 60s, for example")]
     TooShort,
-    /// It is a time after which nobody remembers.
+    /// The time is longer than a day.
     #[error("more than 24h is too long a trial; apply without --confirm-within instead")]
     TooLong,
 }

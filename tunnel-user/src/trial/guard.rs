@@ -1,8 +1,8 @@
-//! The guard waits for the deadline and calls `rewrite apply --revert`: a shell that is nobody's child,
-//! so that it outlives the command, its terminal and its session.
+//! The guard waits for the deadline and calls `rewrite apply --revert`. It is a shell that outlives the command, its
+//! terminal and its session.
 //!
-//! Under systemd it is a transient service: what belongs to an ssh session can end with it. Either way
-//! `rewrite apply --guard` reads the trial into memory, and then becomes the shell.
+//! Under systemd it is a transient service, because the processes of an ssh session can end with the session. Either
+//! way `rewrite apply --guard` reads the trial into memory, and then becomes the shell.
 
 use std::convert::Infallible;
 use std::env;
@@ -28,13 +28,13 @@ use crate::config::Clusters;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 
-/// Where systemd keeps what it runs, if it runs (sd_booted(3)).
+/// A folder that systemd makes when it runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// Its words are the log, the seconds until the deadline, and the command that goes back.
+/// The arguments are the log, the seconds until the deadline, and the command that takes the trial back.
 ///
-/// The binary of the command is an open file: if it is replaced until the deadline, what runs is still the
-/// version that made the change. A command that fails is tried again until it succeeds.
+/// The command's binary is an open file: even if the file on the disk is replaced before the deadline, the version
+/// that made the change runs. The script retries the command until it succeeds.
 const SCRIPT: &str = r#"exec 2>>"$1" || exit
 echo $$
 exec >&2
@@ -49,7 +49,7 @@ until "$@"; do
 done
 "#;
 
-/// Somebody who waits for the deadline.
+/// The process or service that waits for the deadline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
@@ -68,20 +68,20 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// Starts the guard of `trial`, which is written down in `state`.
+    /// Starts the guard of `trial`, whose record is in `state`.
     ///
     /// # Errors
-    /// If nobody waits for the deadline then.
+    /// If the guard did not start.
     pub fn start(trial: &Trial, state: &State) -> Result<Self, Error> {
         if NetworkNamespace::current()? == NetworkNamespace::Host && Path::new(SYSTEMD).exists() {
             let binary = env::current_exe().context(|| "looking for this program's file".into())?;
             return start_unit(trial, &words(&binary, trial), &state.log());
         }
-        // Also found if the file was replaced since this process was started.
+        // This path also works if the file was replaced since this process started.
         start_process(&words(Path::new(&format!("/proc/{}/exe", process::id())), trial))
     }
 
-    /// Ends it, if it is there still. It would find that there is nothing to do. False if it may go on.
+    /// Ends the guard, if it is still there. A guard that stays would find nothing to do. False if it may still run.
     #[must_use]
     pub fn end(&self) -> bool {
         match self {
@@ -108,14 +108,14 @@ impl Guard {
 /// The answer of systemctl(1) to the name of a unit that is not loaded (LSB, "program is not installed").
 const NO_SUCH_UNIT: i32 = 5;
 
-/// Makes this process the guard of the trial `id`: from here on it needs no file in /run. Returns only if
-/// that fails.
+/// Makes this process the guard of the trial `id`, which needs no file in /run from here on. Returns only an
+/// error.
 ///
 /// # Errors
-/// If the trial is not written down, or not whole.
+/// If the trial's record is missing or damaged, or the shell can't be started.
 pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Error> {
     let held = state.held(id)?;
-    // A mistake in it shows before the change is made.
+    // Parse the cluster file now: a mistake in it shows before the change is made.
     let _: Clusters = held.clusters(&state.before())?;
     let what = || "becoming the guard".into();
     let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
@@ -145,7 +145,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(10);
 
 fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Error> {
-    // The guard of the version before may wait beside it.
+    // The ABI version in the name: the previous version's guard may still wait beside this one.
     let name = format!("rewrite-trial-{}-abi{ABI_VERSION}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))
@@ -163,7 +163,7 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Erro
         return Err(refused(&format!("systemd-run failed: {}", said.trim())));
     }
     let guard = Guard::Unit { name };
-    // The script makes it once it has the binary.
+    // The script creates the log once it has the binary.
     let start = Instant::now();
     while !log.exists() {
         if start.elapsed() > PATIENCE {
@@ -201,11 +201,11 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
         .context(what)?;
     let (mut line, mut said) = (String::new(), String::new());
     if let Some(stdout) = child.stdout.take() {
-        // Its own number is the last that it says here, or it ends.
+        // The shell's process ID is the last line on its stdout; without a line, it has ended.
         BufReader::new(stdout).read_line(&mut line).context(what)?;
     }
     if let Some(mut stderr) = child.stderr.take() {
-        // By then it writes to its log.
+        // By now the shell's stderr goes to its log, so this read ends.
         stderr.read_to_string(&mut said).context(what)?;
     }
     child.wait().context(what)?;
@@ -222,12 +222,12 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
     }
 }
 
-/// When the process was started that has this number now, if there is one that has not ended.
+/// The start time of the process with this ID, if it is there and has not ended.
 fn started_at(pid: i32) -> Option<u64> {
     started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The start time of proc_pid_stat(5). Its second field, the name, may hold anything.
+/// The start time in proc_pid_stat(5). The second field, the process's name, may contain any character.
 fn started(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(") ")?;
     let mut fields = behind.split(' ');
@@ -260,7 +260,7 @@ mod tests {
             fs::write(path(name), format!("#!/bin/sh\n{text}")).unwrap();
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o700)).unwrap();
         };
-        // It writes down how long it would take.
+        // The fake sleep records its duration.
         tool("sleep", &format!("echo $1 >> {}\n", path("pauses")));
         tool("command", &format!("echo $1 $2 >> {0}; test $(wc -l < {0}) -gt 20\n", path("calls")));
         let status = Command::new("/bin/sh")

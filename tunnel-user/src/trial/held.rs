@@ -1,5 +1,5 @@
-//! The memory of a trial's guard: the record, and what ran before as a cluster file. With it,
-//! the way back needs nothing that lies in /run.
+//! The memory of a trial's guard: the trial's record, and the state before as a cluster file. With both, the way
+//! back needs no file in /run.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
@@ -14,7 +14,7 @@ use super::record::Trial;
 use crate::config::{self, Clusters};
 use crate::error::{Context as _, Error};
 
-/// A trial with its way back, as they were when the guard began to wait.
+/// A trial with its way back, as of the moment when the guard began to wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The trial.
@@ -27,16 +27,16 @@ impl Held {
     /// The clusters that ran before.
     ///
     /// # Errors
-    /// If the text is no cluster file; `path` is where it was read.
+    /// If the text is no cluster file. The error names `path` as its source.
     pub fn clusters(&self, path: &Path) -> Result<Clusters, Error> {
         Ok(config::parse(path, &self.before)?)
     }
 
-    /// Writes it into memory that nobody can change (memfd_create(2)), and that processes inherit which
-    /// this one becomes or starts.
+    /// Writes the trial into sealed memory (memfd_create(2)), which later programs of this process and its children
+    /// inherit.
     ///
     /// # Errors
-    /// If there is no memory.
+    /// If the memory can't be made.
     pub fn into_memory(self) -> Result<OwnedFd, Error> {
         let what = || "keeping the way back in memory".into();
         let text = serde_json::to_vec(&self).context(what)?;
@@ -49,7 +49,7 @@ impl Held {
         Ok(file.into())
     }
 
-    /// Reads it from this process's file of the given number.
+    /// Reads a trial from the open file of this process with the given number.
     ///
     /// # Errors
     /// [`Error::Refused`] if no guard handed it on.

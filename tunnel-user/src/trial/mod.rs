@@ -1,11 +1,9 @@
-//! A change on trial: `apply --confirm-within` goes back to what ran before, unless `confirm` comes
-//! in time.
+//! A change on trial: `apply --confirm-within` goes back to the state before, unless `confirm` comes in time.
 //!
-//! The way back lies in a folder of [`state`], written before the first change: a
-//! [`record`] of the trial, and what ran as a cluster file. A [`guard`] that is no process of this
-//! program waits for the deadline, and has a copy of both in memory ([`held`]). Who else follows a file, a daemon for example, leaves an
-//! interface alone while a trial is [`pending`], and a file that [`was_rolled_back`] until its
-//! content is another.
+//! The folder of [`state`] holds the way back, written before the first change: a [`record`] of the trial, and the
+//! state before as a cluster file. A [`guard`], a process of its own, waits for the deadline and has a copy of both
+//! in memory ([`held`]). A daemon that follows a file leaves the interface alone while a trial is [`pending`], and
+//! ignores a file that [`was_rolled_back`] until its content changes.
 
 mod boot_clock;
 mod confirm_within;
@@ -27,8 +25,7 @@ pub use held::Held;
 pub use record::{AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Trial};
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
-/// The trial that is pending for what is attached with the pins in `folder` and the record
-/// `attachment`.
+/// The pending trial of the attachment with the pins in `folder` and the record `attachment`.
 ///
 /// # Errors
 /// If the record of the trial can't be read.
@@ -36,12 +33,11 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
     State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
-/// True if a trial of a file with this content was the last that happened to what is attached with
-/// the pins in `folder`, and nobody confirmed it. An attach or apply that succeeds, and a detach,
-/// begin anew.
+/// True if the last change of the attachment in `folder` was a trial of a file with this content, and nobody
+/// confirmed it. A successful attach or apply, and a detach, reset this.
 ///
 /// # Errors
-/// If the record of it can't be read.
+/// If the record of the last trial can't be read.
 pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Error> {
     let rolled_back = State::of(folder).rolled_back()?;
     Ok(rolled_back.is_some_and(|rolled_back| rolled_back.content == ContentHash::of(content)))

@@ -1,4 +1,4 @@
-//! The records of a trial, and of one that nobody confirmed.
+//! The records of a pending trial, and of a trial that nobody confirmed.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,23 +12,23 @@ use super::guard::Guard;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
 
-/// A change that is taken back unless it is confirmed.
+/// A change that the guard takes back unless an operator confirms it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Tells it from others since the boot; the guard names it.
+    /// An identifier that is unique since boot; the guard passes it on.
     pub id: String,
     /// The interface.
     pub interface: String,
-    /// The attach that it is about: a trial is over with it.
+    /// The attach that the trial belongs to: the trial ends with this attach.
     #[serde(flatten)]
     pub attach: AttachId,
     /// The file that is tried, absolute.
     pub config: PathBuf,
     /// Its content.
     pub content: ContentHash,
-    /// When it is taken back.
+    /// The deadline, at which the guard takes the change back.
     pub deadline: BootTime,
-    /// With what it is taken back.
+    /// The options of the attach that takes the change back.
     pub way_back: RollbackOptions,
     /// Its phase.
     pub phase: Phase,
@@ -39,9 +39,9 @@ pub struct Trial {
 /// Tells one attach of an interface from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachId {
-    /// When it was, in seconds since the Unix epoch.
+    /// The time of the attach, in seconds since the Unix epoch.
     pub attached_at: u64,
-    /// The mark of the pins; nothing in a record of the version before.
+    /// The mark of the pins; none in a record of the previous version.
     #[serde(default)]
     pub pins: Option<u64>,
 }
@@ -55,7 +55,7 @@ impl AttachId {
         Ok(Self { attached_at: attachment.attached_at, pins: Some(folder.mark()?) })
     }
 
-    /// True if it may be the same one: the pins count where both know them.
+    /// True if both may be the same attach: the pins count where both records have them.
     #[must_use]
     pub fn is(self, other: Self) -> bool {
         let has_other_pins = matches!((self.pins, other.pins), (Some(a), Some(b)) if a != b);
@@ -71,7 +71,7 @@ pub enum Phase {
     Applying,
     /// The change is made.
     Applied,
-    /// It is being taken back, or was when the command was killed.
+    /// The change is being taken back, or was when the command was killed.
     GoingBack,
 }
 
@@ -82,16 +82,16 @@ pub struct RollbackOptions {
     pub self_names: Vec<String>,
     /// True if the routes were the operator's.
     pub no_routes: bool,
-    /// The code of how tc ran the programs.
+    /// The code of the hook of tc.
     pub hook: u8,
-    /// The code of where the program on the way in ran.
+    /// The code of the ingress program's place.
     pub ingress: u8,
     /// True if the programs logged.
     pub verbose: bool,
 }
 
 impl Trial {
-    /// When it is taken back, on the wall's clock: RFC 3339, UTC.
+    /// The deadline as wall-clock time: RFC 3339, UTC.
     ///
     /// # Errors
     /// If the kernel does not tell the time.
@@ -99,7 +99,7 @@ impl Trial {
         Ok(self.deadline.to_wall_clock(BootTime::now()?, SystemTime::now()))
     }
 
-    /// True if it should have been taken back.
+    /// True if the deadline has passed.
     ///
     /// # Errors
     /// If the kernel does not tell the time.
@@ -107,7 +107,7 @@ impl Trial {
         Ok(self.deadline <= BootTime::now()?)
     }
 
-    /// The refusal of what can't be done while it is pending.
+    /// The refusal of a command that can't run while this trial is pending.
     #[must_use]
     pub fn in_the_way(&self) -> Error {
         let Self { interface, config, .. } = self;
@@ -129,7 +129,7 @@ pub struct RolledBack {
     pub config: PathBuf,
     /// Its content.
     pub content: ContentHash,
-    /// When that was (RFC 3339, UTC).
+    /// The time when the trial was taken back (RFC 3339, UTC).
     pub at: String,
 }
 
@@ -162,7 +162,7 @@ mod tests {
         assert!(attach(1, Some(7)).is(attach(1, Some(7))));
         assert!(!attach(1, Some(7)).is(attach(1, Some(8))));
         assert!(!attach(1, None).is(attach(2, None)));
-        // The version before has written down the second alone.
+        // The previous version recorded the time alone.
         let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
         assert!(before.is(attach(1, Some(7))));
     }

@@ -1,5 +1,5 @@
-//! The folder of what is written down for one interface: `/run/rewrite/IFACE/`, in another network
-//! namespace `/run/rewrite/netns-INODE/IFACE/`. It is gone with the boot, as the pins are.
+//! The folder of one interface's records: `/run/rewrite/IFACE/`, or `/run/rewrite/netns-INODE/IFACE/` in another
+//! network namespace. Like the pins, the folder does not survive a reboot.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -19,31 +19,31 @@ const TRIAL: &str = "trial.json";
 const BEFORE: &str = "before.toml";
 const ROLLED_BACK: &str = "rolled-back.json";
 const LOG: &str = "guard.log";
-/// The mark of a trial that is over, for a guard that could not be ended.
+/// The mark of a trial that is over, for a guard that still runs.
 const ENDED: &str = "ended.json";
-/// The records of later, for a moment when /run has no room for new ones.
+/// Records of the later phases, written in advance in case /run has no room by then.
 const APPLIED: &str = "trial.json.applied";
 const GOING_BACK: &str = "trial.json.going-back";
 const NEXT_ROLLED_BACK: &str = "rolled-back.json.next";
 
-/// Why a guard has nothing to do whose trial is not the one that is pending.
+/// The reason why a guard has nothing to do: another trial than its own is pending.
 pub const ANOTHER_BEGUN: &str = "another trial has begun";
-/// Why there is nothing to do after a trial was confirmed or taken back.
+/// The reason why nothing is to do after a trial was confirmed or taken back.
 pub const NOT_PENDING: &str = "no trial is pending any more";
 const ATTACHED_ANEW: &str = "what was on trial was detached, and attached anew,";
 
-/// The record of the trial that a guard holds.
+/// The state of the record of a guard's trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is pending; so it was written down.
+    /// The trial is pending, with this record.
     Pending(Box<Trial>),
-    /// Its record is gone or damaged, and nobody has ended it.
+    /// The record is gone or damaged, and nobody has ended the trial.
     Lost,
-    /// It is over; why.
+    /// The trial is over, for this reason.
     Over(&'static str),
 }
 
-/// The folder of one interface, whether it is there or not.
+/// The folder of one interface, which need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     path: PathBuf,
@@ -56,7 +56,7 @@ impl State {
         Self { path: Path::new(RUN).join(folder.below_bpffs()) }
     }
 
-    /// The cluster file of what ran before the trial.
+    /// The cluster file of the state before the trial.
     #[must_use]
     pub fn before(&self) -> PathBuf {
         self.path.join(BEFORE)
@@ -68,14 +68,14 @@ impl State {
         self.path.join(LOG)
     }
 
-    /// True if a trial is written down.
+    /// True if there is a record of a trial.
     #[must_use]
     pub fn has_trial(&self) -> bool {
         self.path.join(TRIAL).exists()
     }
 
-    /// The trial of the attach `attach`. One that was killed before it
-    /// had a guard has changed nothing, and is none.
+    /// The pending trial of the attach `attach`. A trial without a guard was killed before its first change, and does
+    /// not count.
     ///
     /// # Errors
     /// If the record can't be read.
@@ -92,20 +92,20 @@ impl State {
         self.read(ROLLED_BACK)
     }
 
-    /// Writes down what ran before, and then the trial.
+    /// Writes the state before, and then the trial's record.
     ///
     /// # Errors
-    /// If that fails.
+    /// If a file can't be written.
     pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Error> {
         self.remove(ENDED)?;
         self.write(BEFORE, before.as_bytes())?;
         self.record(trial)
     }
 
-    /// Writes down what the records will be later, so that these need no room in /run any more.
+    /// Writes the records of the later phases in advance, so that the later phases need no room in /run.
     ///
     /// # Errors
-    /// If that fails.
+    /// If a file can't be written.
     pub fn prepare(&self, trial: &Trial, rolled_back: &RolledBack) -> Result<(), Error> {
         for (name, phase) in [(APPLIED, Phase::Applied), (GOING_BACK, Phase::GoingBack)] {
             self.write_json(name, &Trial { phase, ..trial.clone() })?;
@@ -113,10 +113,10 @@ impl State {
         self.write_json(NEXT_ROLLED_BACK, rolled_back)
     }
 
-    /// All that the guard of the trial `id` has to hold.
+    /// The trial `id` and its way back, for its guard's memory.
     ///
     /// # Errors
-    /// If that trial is not written down, or can't be read.
+    /// If that trial has no record, or a file can't be read.
     pub fn held(&self, id: &str) -> Result<Held, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
         let Some(trial) = trial.filter(|trial| trial.id == id) else {
@@ -130,7 +130,7 @@ impl State {
         Ok(Held { trial, before: fs::read_to_string(&before).context(what)? })
     }
 
-    /// The record of the trial that a guard holds, while `attach` is what is attached.
+    /// The state of the record of the guard's trial `held`, while the interface has the attach `attach`.
     #[must_use]
     pub fn standing(&self, held: &Trial, attach: AttachId) -> Standing {
         if self.is_ended(&held.id) {
@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// A mark that can't be read counts for every trial: what it was made from was damaged.
+    /// A mark that can't be read counts for every trial: it comes from a damaged record.
     fn is_ended(&self, id: &str) -> bool {
         match self.read::<Trial>(ENDED) {
             Ok(ended) => ended.is_some_and(|ended| ended.id == id),
@@ -153,20 +153,20 @@ impl State {
         }
     }
 
-    /// Removes the mark of a trial that is over: its guard has seen it.
+    /// Removes the mark of a trial that is over, after the trial's guard has seen it.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the mark can't be removed.
     pub fn has_seen_end(&self) -> Result<(), Error> {
         self.remove(ENDED)?;
         remove_empty(&self.path, Path::new(RUNTIME));
         Ok(())
     }
 
-    /// Has this version wait for the deadline of `trial`, in the place of the version that began it.
+    /// Starts a guard of this version for `trial`, and ends the guard of the version that began the trial.
     ///
     /// # Errors
-    /// If nobody would go back in time. The guard of before waits on then.
+    /// If the new guard can't be started or recorded. The former guard waits on then.
     pub fn guard_anew(&self, trial: Trial) -> Result<(), Error> {
         let guard = Guard::start(&trial, self)?;
         let before = trial.guard.clone();
@@ -179,10 +179,10 @@ impl State {
         Ok(())
     }
 
-    /// Writes down how far the trial has come.
+    /// Writes the trial's record, with its present phase.
     ///
     /// # Errors
-    /// If that fails, and it was not prepared either.
+    /// If the record can't be written, and [`Self::prepare`] has not written the same one.
     pub fn record(&self, trial: &Trial) -> Result<(), Error> {
         let prepared = match trial.phase {
             Phase::Applying => None,
@@ -200,14 +200,14 @@ impl State {
         })
     }
 
-    /// Writes down that a trial was taken back, and ends it.
+    /// Records that a trial was taken back, and ends the trial.
     ///
     /// # Errors
-    /// If that fails, and it was not prepared either.
+    /// If the record can't be written, and [`Self::prepare`] has not written one for the same file.
     pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Error> {
         self.write_json(ROLLED_BACK, last).or_else(|failure| {
             match self.read::<RolledBack>(NEXT_ROLLED_BACK) {
-                // The moment alone is another.
+                // The prepared record differs in its time alone.
                 Ok(Some(next)) if next.content == last.content => {
                     self.rename(NEXT_ROLLED_BACK, ROLLED_BACK)
                 }
@@ -217,11 +217,11 @@ impl State {
         self.end_trial(guard)
     }
 
-    /// Ends `guard`, and removes what is written down of its trial; what was taken back before stays.
-    /// Needs no room in /run. A guard that goes on finds a mark that tells it that the trial is over.
+    /// Ends `guard`, and removes its trial's files; the record of the last trial that was taken back stays. Needs no
+    /// room in /run. A guard that runs on finds the mark of the ended trial.
     ///
     /// # Errors
-    /// If that fails.
+    /// If a file can't be removed.
     pub fn end_trial(&self, guard: Option<&Guard>) -> Result<(), Error> {
         self.clear()?;
         if guard.is_none_or(Guard::end) {
@@ -231,8 +231,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes what is written down of a trial but the mark that it is over, which takes the record's
-    /// place.
+    /// Turns the trial's record into the mark that the trial is over, and removes the trial's other files.
     fn clear(&self) -> Result<(), Error> {
         if self.has_trial() {
             self.rename(TRIAL, ENDED)?;
@@ -243,11 +242,10 @@ impl State {
         Ok(())
     }
 
-    /// Ends the guard of a trial, if there is one, and removes all that is written down. Whether
-    /// there was a trial.
+    /// Ends the trial's guard, if there is one, and removes all records. True if there was a trial.
     ///
     /// # Errors
-    /// If that fails.
+    /// If a file can't be removed.
     pub fn forget(&self) -> Result<bool, Error> {
         let trial = self.read::<Trial>(TRIAL);
         self.remove(ROLLED_BACK)?;
@@ -258,7 +256,7 @@ impl State {
                 Ok(guard.is_some())
             }
             Err(_) => {
-                // Its guard can't be found, but finds the mark.
+                // A damaged record names no guard to end; the guard itself finds the mark.
                 self.clear()?;
                 Ok(true)
             }
@@ -285,7 +283,7 @@ impl State {
         self.write(name, &text)
     }
 
-    /// All of it or nothing, and on the disk, if it is one, before anything else happens.
+    /// Replaces the file atomically, and syncs it to the disk.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
@@ -297,7 +295,7 @@ impl State {
             File::open(&self.path)?.sync_all()
         };
         in_folder(&self.path, write).map_err(|error| {
-            // A file that there was no room for takes none from others.
+            // Without room for the file, remove its beginning, which takes room from others.
             let _ = fs::remove_file(&new);
             remove_empty(&self.path, Path::new(RUNTIME));
             Error::kernel(format!("writing {}", path.display()), error)

@@ -1,4 +1,4 @@
-//! Right cluster files, and what is made of them.
+//! Valid cluster files and the resulting clusters.
 
 mod bypass;
 mod families;

@@ -1,4 +1,4 @@
-//! Ranges that lie within those of another member.
+//! Ranges that lie within another member's.
 
 use super::right;
 

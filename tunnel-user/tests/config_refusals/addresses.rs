@@ -1,4 +1,4 @@
-//! Values that are no address, or no address that a member can have.
+//! Values that are not addresses, or not addresses that a member can have.
 
 use super::{Case, Expected, assert_refused, case, with};
 

@@ -1,4 +1,4 @@
-//! Bypass rules that are none, in the list of the cluster and in those of members.
+//! Invalid bypass rules, in the lists of the cluster and of members.
 
 use super::{Case, Expected, assert_refused, case, with};
 

@@ -2,8 +2,8 @@
 
 use super::{Case, Expected, assert_refused, case, with};
 
-/// `members` as `name private public` or `name private public underlay`, five lines each: the
-/// name of the first is on line 2, the private address on line 3, public on 4 and underlay on 5.
+/// A file of `members`, each `name private public` or `name private public underlay`, with five lines each. The
+/// first member has its name on line 2, private on line 3, public on line 4 and underlay on line 5.
 fn cluster(members: &[&str]) -> String {
     let mut text = String::new();
     for member in members {

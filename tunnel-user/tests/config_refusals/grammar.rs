@@ -13,7 +13,7 @@ private = "10.0.0.2"
 public = "203.0.113.2"
 "#;
 
-/// The right file, which ends on line 9, with more lines behind it: the first is line 10.
+/// The valid file, which ends on line 9, and `more`, which begins on line 10.
 fn followed_by(more: &str) -> String {
     format!("{RIGHT}{more}")
 }
@@ -219,7 +219,7 @@ fn types() -> Vec<Case> {
     ]
 }
 
-/// Two members on two networks, but for what `change` makes of the text.
+/// Two members on two networks, with the first `from` in the text replaced by `to`.
 fn networks(from: &str, to: &str) -> String {
     let text = "[[network]]\nname = \"lan\"\ninterface = \"eth0\"\n\
                 [[network]]\nname = \"ib\"\ninterface = \"ib0\"\n\

@@ -1,4 +1,4 @@
-//! Lists of addresses, and what those of one member must have in common.
+//! Lists of addresses, and the constraints between the lists of one member.
 
 use super::{Case, Expected, assert_refused, case, with};
 

@@ -1,5 +1,4 @@
-//! Wrong cluster files, each with the problems that it must be refused for: all of them, with the
-//! line, what is wrong and what to do.
+//! Invalid cluster files, each with all of its expected problems: the line, the fault and the remedy.
 
 mod addresses;
 mod bypass;
@@ -14,11 +13,11 @@ use std::path::Path;
 
 use tunnel_user::config::{Problem, parse};
 
-/// A wrong file.
+/// An invalid file.
 struct Case {
     scenario: &'static str,
     text: String,
-    /// The problems in the order of their lines; no others may be found.
+    /// All expected problems, in the order of their lines.
     expected: Vec<Expected>,
 }
 
@@ -30,8 +29,8 @@ fn case(scenario: &'static str, text: &str, expected: &[Expected]) -> Case {
     Case { scenario, text: text.to_owned(), expected: expected.to_vec() }
 }
 
-/// A file that is right, with `value` in place of what `key` has in the second member: on line 8
-/// `private`, on line 9 `public`, on line 10 `underlay`.
+/// A valid file, with `value` in place of the second member's `key`: `private` is on line 8, `public` on line
+/// 9, `underlay` on line 10.
 fn with(key: &str, value: &str) -> String {
     let or = |of: &str, usual: &str| if key == of { value } else { usual }.to_owned();
     format!(
@@ -54,7 +53,7 @@ fn matches(found: &[Problem], expected: &[Expected]) -> bool {
         })
 }
 
-/// Runs a table, and says of all its wrong rows what was found.
+/// Runs a table and reports all failing rows.
 #[track_caller]
 fn assert_refused(cases: &[Case]) {
     let mut wrong = String::new();
@@ -72,7 +71,7 @@ fn assert_refused(cases: &[Case]) {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// `FILE:LINE: what`, then `  help: remedy`, two lines for each problem whatever the file holds.
+/// Asserts the format: `FILE:LINE: what`, then `  help: remedy`, two lines for each problem.
 #[track_caller]
 fn assert_printed(scenario: &str, printed: &str, problems: &[Problem]) {
     let lines: Vec<&str> = printed.lines().collect();

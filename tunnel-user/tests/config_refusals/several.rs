@@ -1,4 +1,4 @@
-//! Files with problems of several kinds: all are told at once.
+//! Files with several kinds of problems, all reported at once.
 
 use super::{Case, Expected, assert_refused, case};
 

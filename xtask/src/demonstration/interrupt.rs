@@ -1,4 +1,4 @@
-//! A signal takes the lab down, whatever step is under way.
+//! Takes the lab down after a signal, whatever step is running.
 
 use std::process;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 static CAME: AtomicBool = AtomicBool::new(false);
 
-/// Waits for a signal beside the steps, and ends the process when the lab is down.
+/// Waits for a signal in the background; then deletes the lab and ends the process.
 pub fn clean_up_when_it_comes(lab: Arc<Lab>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
     thread::spawn(move || {
@@ -31,7 +31,7 @@ pub fn clean_up_when_it_comes(lab: Arc<Lab>) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the steps from telling how they fail in a lab that is being taken down.
+/// Stops the calling thread after a signal: its steps would report failures of a vanishing lab.
 pub fn stand_still_if_it_came() {
     while CAME.load(Ordering::Relaxed) {
         thread::park();

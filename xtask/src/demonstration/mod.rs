@@ -1,5 +1,5 @@
-//! The main job, done in front of the user: two hosts keep their private addresses, with nothing
-//! but public ones on the wire between them.
+//! The demonstration of the main job: two hosts keep their private addresses, while the wire between
+//! them carries only public ones.
 
 mod interrupt;
 mod progress;
@@ -15,10 +15,10 @@ use testkit::rewrite_command::Rewrite;
 
 use progress::Progress;
 
-/// The first part of the names of the lab's namespaces.
+/// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwdemo";
 
-/// Builds the lab, takes every step, and says which held.
+/// Builds the lab, runs every step, and reports the results.
 pub fn run(binary: &Path) -> Result<()> {
     if !geteuid().is_root() {
         bail!("the lab is made of network namespaces: run it as root (sudo -E cargo xtask run)");
@@ -26,7 +26,7 @@ pub fn run(binary: &Path) -> Result<()> {
     println!("{INTRODUCTION}");
     let options = LabOptions {
         prefix: PREFIX.into(),
-        // So that the wire carries what a real one does: whole checksums, and no merged packets.
+        // Like a real wire, carry complete checksums and unmerged packets.
         checksum_offload: false,
         segmentation_offload: false,
         ..LabOptions::default()

@@ -1,4 +1,4 @@
-//! Steps that are told as they are taken, and counted.
+//! Runs, prints and counts the steps.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ struct Step {
 }
 
 impl Progress {
-    /// Takes a step: what it found is shown, and whether it held. Later steps are taken anyway.
+    /// Runs a step and prints its output and its result. Later steps run in any case.
     pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
         println!("{:>2}. {title}", self.steps.len() + 1);
         let result = step();
@@ -38,10 +38,10 @@ impl Progress {
         self.steps.push(Step { title: title.into(), held });
     }
 
-    /// Says what held and what did not.
+    /// Prints the result of each step.
     ///
     /// # Errors
-    /// If any step did not.
+    /// If a step did not hold.
     pub fn end(self) -> Result<()> {
         println!();
         for step in &self.steps {

@@ -21,14 +21,14 @@ const PRIVATE_B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const PUBLIC_B: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const PORT: u16 = 24_007;
 const TRANSFER: u64 = 32 << 20;
-/// Less, so that tcpdump keeps up.
+/// A smaller transfer, so that tcpdump keeps up.
 const CAPTURED_TRANSFER: u64 = 1 << 20;
 const DATAGRAMS: u32 = 200;
 const DATAGRAM_SIZE: usize = 1_000;
 const PINGS: u32 = 3;
 const PING_SIZE: u16 = 1_000;
 
-/// Tells them.
+/// Runs the steps.
 pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
     let hosts = [("srva", &lab.a), ("srvb", &lab.b)];
     let before = hosts.map(|(_, host)| state(host));
@@ -81,7 +81,7 @@ pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
         let line = text.lines().find(|line| line.contains("srvb")).context("no line of srvb")?;
         let counts: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
         ensure!(counts.len() == 4 && counts.iter().all(|n| *n > 0), "{line}");
-        // The ping between the public addresses, whose replies are not to be rewritten.
+        // Ignore public-flow: the ping between the public addresses has replies that stay unrewritten.
         let others =
             text.lines().any(|l| l.contains("not rewritten") && !l.contains("public-flow"));
         ensure!(!others, "{text}");
@@ -125,8 +125,7 @@ fn tcp(from: &Namespace, to: &Namespace, dst: Ipv4Addr, bytes: u64) -> Result<St
     ))
 }
 
-/// Captures pings to the private address and to the public one, and TCP, on both sides of the
-/// router.
+/// Captures pings to the private and the public address, and TCP, on both sides of the router.
 fn wire(lab: &Lab) -> Result<String> {
     let private = on_the_wire(lab, || ping(&lab.a, PRIVATE_B, PINGS, PING_SIZE).map(|_| ()))?;
     let public = on_the_wire(lab, || ping(&lab.a, PUBLIC_B, PINGS, PING_SIZE).map(|_| ()))?;
@@ -169,7 +168,7 @@ fn bpftool(host: &Namespace) -> Result<String> {
     let map = pins(host)?.join("eth0/peers_v4");
     let map = map.to_str().context("a path that is not UTF-8")?;
     let dump = host.run(&["bpftool", "map", "dump", "pinned", map])?;
-    // Version 7 breaks the line behind an array's last number.
+    // bpftool 7 breaks the line after an array's last number.
     let joined = dump.split_whitespace().collect::<String>();
     for field in [r#""private":[10,0,0,2]"#, r#""public":[203,0,113,2]"#] {
         ensure!(joined.contains(field), "no {field} in:\n{dump}");
@@ -177,12 +176,12 @@ fn bpftool(host: &Namespace) -> Result<String> {
     Ok(format!("bpftool map dump pinned {map}\n{dump}"))
 }
 
-/// Where the pins of a namespace go.
+/// The folder of a namespace's pins.
 fn pins(host: &Namespace) -> Result<PathBuf> {
     Ok(PathBuf::from(format!("/sys/fs/bpf/rewrite/netns-{}", host.inode()?)))
 }
 
-/// Everything of a host that attach touches.
+/// All host state that attach changes.
 fn state(host: &Namespace) -> Result<String> {
     let mut text = String::new();
     for command in [

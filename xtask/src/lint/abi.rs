@@ -1,5 +1,5 @@
-//! The ABI as tunnel-common has it is the one that is written down for its version: a change of a map's shape, of a
-//! constant or of the order of reasons takes another version.
+//! Checks that tunnel-common's ABI equals the recorded ABI of its version: a change of a map's shape, a
+//! constant or the order of reasons needs a new version.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,7 +31,7 @@ pub fn check(workspace: &Path) -> Result<()> {
     )
 }
 
-/// All that both sides of the ABI must agree on, without comments, by file.
+/// The ABI's items in all files, without comments.
 fn text(source: &Path) -> Result<String> {
     let mut files: Vec<_> = fs::read_dir(source)
         .with_context(|| format!("reading {}", source.display()))?
@@ -51,7 +51,8 @@ fn text(source: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The constants, the structs with a layout, and the order of reasons. How many entries a map has is the loader's.
+/// The constants, the structs with a fixed layout, and the order of reasons. The loader chooses the
+/// maps' capacities, so they are left out.
 fn items(source: &str) -> String {
     let mut items = String::new();
     let mut lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));

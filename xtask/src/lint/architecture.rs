@@ -1,14 +1,14 @@
-//! ARCHITECTURE.md names files, folders and maps that there are.
+//! Checks that the files, folders and maps in ARCHITECTURE.md exist.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The folders that a path in it may begin in.
+/// The folders that the document's paths are relative to.
 const BELOW: [&str; 3] = ["", "tunnel-ebpf/src", "tunnel-user/src"];
 
-/// Refuses a path of a file that there is none of, and a map that the table leaves out.
+/// Refuses a path without a file, and a map that is missing from the table.
 pub fn check(workspace: &Path) -> Result<()> {
     let read = |name: &str| {
         let path = workspace.join(name);
@@ -29,14 +29,14 @@ fn files(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"))
 }
 
-/// The names that tunnel-common gives the maps; the others are those of programs.
+/// The names of the maps in tunnel-common; programs' names begin with `rewrite_`.
 fn maps_of(source: &str) -> impl Iterator<Item = &str> {
     let lines = source.lines().filter(|line| line.starts_with("pub const "));
     let names = lines.filter_map(|line| line.split('"').nth(1));
     names.filter(|name| !name.starts_with("rewrite_"))
 }
 
-/// `peers_*` stands for `peers_v4`.
+/// True if `text` names the map. `peers_*` stands for `peers_v4` and `peers_v6`.
 fn names(text: &str, map: &str) -> bool {
     let family = map.strip_suffix("_v4").or_else(|| map.strip_suffix("_v6"));
     text.contains(&format!("`{map}`"))

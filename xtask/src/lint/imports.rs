@@ -1,12 +1,12 @@
-//! The folders of tunnel-user import one way: each from those below it alone.
+//! Checks the imports of tunnel-user: each folder imports only from the folders below it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The folders, and the files beside them, from the bottom up. `cli` and `output` are the binary's own, which sees the
-/// rest as a crate.
+/// The folders, and the files beside them, from the bottom up. `cli` and `output` belong to the binary,
+/// which imports the rest as a crate.
 const FROM_THE_BOTTOM: [&str; 10] = [
     "model",
     "config",
@@ -62,7 +62,7 @@ fn folder(within: &Path) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-/// The lines of a file in `folder` that name a folder above it. Comments may.
+/// The lines of a file in `folder` that name a folder above it, without comments.
 fn upward<'a>(folder: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
     let height = |name: &str| FROM_THE_BOTTOM.iter().position(|known| *known == name);
     let own = height(folder);

@@ -1,5 +1,5 @@
-//! Formatting and lints, as errors, for the host's crates and for the eBPF programs; the ABI and its version; the
-//! direction of imports; ARCHITECTURE.md; and the documentation.
+//! All lints, as errors: formatting and clippy for the host's crates and the eBPF programs, the ABI and
+//! its version, the direction of imports, ARCHITECTURE.md, and the documentation.
 
 mod abi;
 mod architecture;
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::cargo;
 
-/// Stops at the first that finds something.
+/// Runs the lints, and stops at the first failure.
 pub fn run() -> Result<()> {
     abi::check(&crate::workspace())?;
     architecture::check(&crate::workspace())?;
@@ -25,7 +25,7 @@ pub fn run() -> Result<()> {
         "--deny",
         "warnings",
     ]))?;
-    // A workspace of its own: its crates are those of the targets alone.
+    // The fuzz targets' crates are a workspace of their own.
     cargo::run(
         cargo::command()
             .args(["clippy", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
@@ -36,8 +36,8 @@ pub fn run() -> Result<()> {
             .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")
             .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]),
     )?;
-    // The toolchain's rust-src may be missing where Debian's core takes its place (see
-    // tunnel-user/build.rs); its compiler has no clippy.
+    // Debian's core may replace the toolchain's rust-src (see tunnel-user/build.rs), but Debian's
+    // compiler has no clippy.
     if !crate::setup::has_rust_src() {
         println!("no rust-src: the eBPF programs were not linted");
         return Ok(());

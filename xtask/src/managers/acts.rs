@@ -1,25 +1,25 @@
-//! The managers, their settings, and what they are told to do.
+//! The managers, their settings, and the acts that test them.
 
 /// A network manager.
 pub struct Manager {
     pub name: &'static str,
     /// Its settings: paths and contents.
     pub files: &'static [(&'static str, &'static str)],
-    /// A DHCP server is there for it.
+    /// True if the manager needs a DHCP server.
     pub lease: bool,
     /// The commands that start it.
     pub start: &'static [&'static str],
-    /// The file of packaging/hooks, and its places.
+    /// The hook's file in packaging/hooks, and its places in the machine.
     pub hook: (&'static str, &'static [&'static str]),
-    /// The command that has the hook called from now on.
+    /// The command that activates the hook.
     pub hook_started: &'static str,
     pub acts: &'static [Act],
 }
 
-/// Something that takes routes away, or might.
+/// An action that may take routes away.
 pub struct Act {
     pub name: &'static str,
-    /// For the shell of the machine.
+    /// The shell command in the machine.
     pub command: &'static str,
 }
 
@@ -39,7 +39,7 @@ const NETWORKD_HOOK: (&str, &[&str]) = (
 );
 const NETWORKD_DISPATCHER: &str = "systemctl restart networkd-dispatcher";
 
-/// All of them.
+/// All managers.
 pub const MANAGERS: &[Manager] = &[
     Manager {
         name: "networkd",
@@ -86,7 +86,7 @@ pub const MANAGERS: &[Manager] = &[
         start: &["netplan generate", "systemctl start systemd-networkd"],
         hook: NETWORKD_HOOK,
         hook_started: NETWORKD_DISPATCHER,
-        // `netplan apply` ends in udevadm, which can't write to /sys in a machine of namespaces.
+        // `netplan apply` ends with udevadm, which can't write to /sys in a container.
         acts: &[
             act(
                 "netplan generate, reconfigure",
@@ -132,7 +132,7 @@ pub const MANAGERS: &[Manager] = &[
         start: &["ifup eth0"],
         hook: ("ifupdown/rewrite", &["/etc/network/if-up.d/rewrite"]),
         hook_started: "true",
-        // It puts nothing back when the link goes down and up, the way out included.
+        // ifupdown restores nothing after the link goes down and up, not even the default route.
         acts: &[act("ifdown, ifup", "ifdown eth0; ifup eth0")],
     },
 ];

@@ -15,15 +15,16 @@ use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A machine that runs. Dropping it ends it.
+/// A running machine. Dropping it ends the machine.
 pub struct Machine {
     nspawn: Child,
-    /// Its process 1.
+    /// The machine's process 1.
     init: Pid,
 }
 
 impl Machine {
-    /// Boots one with the network of A, whose addresses and routes are the manager's from then on.
+    /// Boots a machine in A's network namespace. From then on, the network manager controls the
+    /// addresses and routes.
     pub fn boot(root: &Path, binary: &Path, lab: &Lab) -> Result<Self> {
         lab.a.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
         lab.a.run(&["ip", "link", "set", PUBLIC_INTERFACE, "down"])?;
@@ -34,7 +35,7 @@ impl Machine {
             .arg(root)
             .arg(format!("--network-namespace-path={}", lab.a.path().display()))
             .arg(format!("--machine={}", lab.a.name()))
-            // Managers set sysctls.
+            // Network managers write sysctls.
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -43,7 +44,7 @@ impl Machine {
             .context("starting systemd-nspawn")?;
         let children = format!("/proc/{0}/task/{0}/children", nspawn.id());
         let init = wait_until("a process of the machine", PATIENCE, || {
-            // Before it, there is one that sets it up.
+            // Before systemd, the child is a process that sets the container up.
             let listed = fs::read_to_string(&children).unwrap_or_default();
             let is_init = |pid: &&str| {
                 fs::read_to_string(format!("/proc/{pid}/comm"))
@@ -54,7 +55,7 @@ impl Machine {
         });
         let machine = Self { nspawn, init: init? };
         wait_until("the machine to have booted", PATIENCE, || {
-            // A unit that a machine without devices can't start is of no matter here.
+            // Some units can't start in a machine without devices: a degraded state is fine.
             let state = machine.run("systemctl is-system-running || true").unwrap_or_default();
             Ok(matches!(state.trim(), "running" | "degraded").then_some(()))
         })?;
@@ -73,7 +74,7 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Runs a command in its shell, and returns what it printed.
+    /// Runs a shell command in the machine, and returns its output.
     pub fn run(&self, command: &str) -> Result<String> {
         let target = self.init.to_string();
         let enter = ["--target", &target, "--mount", "--pid", "--net", "--uts", "--ipc"];
@@ -82,7 +83,7 @@ impl Machine {
         process::run(Command::new("nsenter").args(enter).args(inside).args(shell).arg(command))
     }
 
-    /// Writes a file into it.
+    /// Writes a file into the machine.
     pub fn write(&self, path: &str, content: &str, mode: u32) -> Result<()> {
         let path = self.path(path)?;
         fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
@@ -95,7 +96,7 @@ impl Machine {
         fs::set_permissions(&to, Permissions::from_mode(mode)).context("setting its mode")
     }
 
-    /// A path of the machine's, as the host sees it; its folder is made.
+    /// The host's path for a path in the machine; creates its folder.
     fn path(&self, path: &str) -> Result<PathBuf> {
         let path = PathBuf::from(format!("/proc/{}/root{path}", self.init));
         let folder = path.parent().context("a path with a folder")?;
@@ -103,7 +104,7 @@ impl Machine {
         Ok(path)
     }
 
-    /// Waits until the manager has given eth0 its address and the way out.
+    /// Waits until the manager has given eth0 its address and the default route.
     pub fn wait_for_address(&self) -> Result<()> {
         wait_until("an address and a default route", PATIENCE, || {
             let addresses = self.run("ip address show dev eth0")?;
@@ -116,13 +117,13 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // systemd-nspawn ends the machine.
+        // systemd-nspawn then shuts the machine down.
         let _ = kill(Pid::from_raw(self.nspawn.id().cast_signed()), Signal::SIGTERM);
         let _ = self.nspawn.wait();
     }
 }
 
-/// A DHCP server on the router that has one address to give, that of A. Dropping it ends it.
+/// A DHCP server on the router with a single address, A's. Dropping it ends the server.
 pub struct Leases(Child);
 
 impl Leases {

@@ -1,6 +1,6 @@
-//! Real network managers: systemd-networkd, netplan, NetworkManager and ifupdown with a DHCP client, each under
-//! a systemd of its own, do what takes routes away. A table says for how long a numbered stream was not answered,
-//! and what is left at the end.
+//! Tests rewrite with real network managers: systemd-networkd, netplan, NetworkManager and ifupdown with
+//! a DHCP client, each under its own systemd, run acts that take routes away. A table shows how long a
+//! numbered stream had no answers, and the state at the end.
 
 mod acts;
 mod machine;
@@ -20,12 +20,12 @@ use acts::{Act, MANAGERS, Manager};
 use machine::Machine;
 use stream::Stream;
 
-/// The first part of the names of the lab's namespaces.
+/// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwnm";
-/// The time from an act to the end of its stream: the longest lease takes five seconds.
+/// The time from an act to the end of its stream: the longest lease is five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
-/// The way in which the interface is kept attached.
+/// The means that keeps the interface attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// `rewrite attach`, and nothing else.
@@ -36,7 +36,7 @@ enum Way {
     Daemon,
 }
 
-/// Does every act of the managers whose names hold one of `words`; of all, without words.
+/// Runs every act of the managers whose names contain one of `words`; without words, of all managers.
 pub fn run(binary: &Path, words: &[String]) -> Result<()> {
     if !geteuid().is_root() {
         bail!("the machines are made of namespaces: run it as root (sudo -E cargo xtask managers)");
@@ -62,7 +62,8 @@ fn measure(binary: &Path, root: &Path, manager: &Manager, wrong: &mut Vec<String
     let machine = Machine::boot(root, binary, &lab)?;
     let _lease = manager.lease.then(|| machine::Leases::serve(&lab)).transpose()?;
     for (path, content) in manager.files {
-        // networkd reads as a user of its own; NetworkManager takes no profile that others can read.
+        // networkd reads its files as another user; NetworkManager refuses profiles that other users can
+        // read.
         let mode = if path.ends_with(".nmconnection") { 0o600 } else { 0o644 };
         machine.write(path, content, mode)?;
     }
@@ -109,7 +110,7 @@ fn prepare(machine: &Machine, manager: &Manager, way: Way) -> Result<()> {
     Ok(())
 }
 
-/// The last cells of the act's row.
+/// Runs an act; returns the last cells of its row.
 fn one(machine: &Machine, lab: &Lab, act: &Act, way: Way) -> Result<String> {
     if way != Way::Daemon {
         machine.run("rewrite attach eth0")?;
@@ -120,7 +121,7 @@ fn one(machine: &Machine, lab: &Lab, act: &Act, way: Way) -> Result<String> {
     let unanswered = stream.end()?;
     let routes = machine.run("ip route show proto 114")?;
     let route = if routes.is_empty() { "gone" } else { "there" };
-    // It exits with 1 where something is wrong.
+    // `rewrite status` exits with 1 if it finds a fault.
     let status = machine.run("rewrite status || true")?;
     let works = if status.contains("eth0: works") { "works" } else { "does not work" };
     Ok(format!("{:.2} s | {route} | {works}", unanswered.as_secs_f64()))
@@ -132,14 +133,14 @@ fn packaged(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// The cluster's file for host B, which works outside of the machine.
+/// Writes the cluster file for host B, which uses the host's file system; returns its path.
 fn file_of_b(lab: &Lab) -> Result<String> {
     let path = crate::workspace().join("target/managers/cluster.toml").display().to_string();
     fs::write(&path, lab.cluster_toml()).with_context(|| format!("writing {path}"))?;
     Ok(path)
 }
 
-/// Output between the rows of the table.
+/// Wraps output between the table's rows in comments.
 fn commented(text: &str) -> String {
     text.lines().map(|line| format!("<!-- {line} -->\n")).collect()
 }

@@ -1,4 +1,4 @@
-//! The root file system of the machines: Debian 12 from the host's own sources of apt, made once.
+//! The machines' root file system: Debian 12 from the host's apt sources, made once.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,udev,network-manager,ifupdown,isc-dhcp-client,netplan.io,\
                         networkd-dispatcher,iproute2,procps,kmod,python3-minimal";
 
-/// The folder with the root file system. Machines write to a layer of their own.
+/// The folder with the root file system. Each machine writes to its own overlay.
 pub fn folder() -> Result<PathBuf> {
     let folder = crate::workspace().join("target/managers");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
@@ -28,7 +28,7 @@ pub fn folder() -> Result<PathBuf> {
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);
     progress::run("making a root file system of Debian", command.arg(&unfinished))?;
-    // Each machine starts the manager that it is about.
+    // Each machine starts only its own manager.
     for (verb, units) in [
         ("disable", &["NetworkManager", "systemd-networkd", "networking"][..]),
         (

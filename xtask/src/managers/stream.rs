@@ -1,5 +1,5 @@
-//! A numbered stream of datagrams from A to B's private address, each of which B sends back. The kernel chooses
-//! its source, as for most programs.
+//! A numbered stream of datagrams from A to B's private address; B sends each datagram back. The kernel
+//! chooses the source address, as for most programs.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result};
 use testkit::lab::{B_PRIVATE, Lab};
 
 const PORT: u16 = 7000;
-/// Between two datagrams.
+/// The time between two datagrams.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// The last answers may be on their way for so long.
+/// The time that the last answers may take.
 const LAST: Duration = Duration::from_millis(300);
 
 /// A stream that goes on until [`Stream::end`].
@@ -41,7 +41,7 @@ impl Stream {
         })
     }
 
-    /// Ends it. For how long it was not answered.
+    /// Ends the stream; returns the time without answers.
     pub fn end(self) -> Result<Duration> {
         self.stop.store(true, Ordering::Relaxed);
         let unanswered = self.sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?;
@@ -50,8 +50,8 @@ impl Stream {
     }
 }
 
-/// The time from each datagram without an answer to the next one, all together. One that can't be sent is one of
-/// them.
+/// The total time without answers: for each unanswered datagram, the time to the next datagram. A
+/// datagram that can't be sent counts as unanswered.
 fn send(socket: &UdpSocket, stop: &AtomicBool) -> Duration {
     let (mut sent, mut answered) = (Vec::new(), BTreeSet::new());
     let receive = |answered: &mut BTreeSet<usize>| {

@@ -1,4 +1,5 @@
-//! Installs what is missing, and says what and why; without root it prints the commands and stops.
+//! Installs missing requirements, and prints each with its reason. Without root, prints the commands and
+//! stops.
 
 mod requirement;
 
@@ -10,38 +11,38 @@ use nix::unistd::geteuid;
 use crate::progress;
 use requirement::{DEBIAN_PROGRAMS, DebianProgram, Requirement, Source};
 
-/// The version that is known to work with rustc's LLVM; see docs/decisions/0002.
+/// The version that works with rustc's LLVM; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
 
-/// The purpose.
+/// The purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To build the binary, which each of the others includes.
+    /// Building the binary, which every other purpose includes.
     Build,
-    /// To run the demonstration.
+    /// Running the demonstration.
     Demonstrate,
-    /// To run the tests.
+    /// Running the tests.
     Test,
-    /// To run tests on other kernels.
+    /// Running tests on other kernels.
     Vm,
-    /// To measure.
+    /// Running the measurements.
     Bench,
-    /// To boot network managers.
+    /// Running network managers.
     Managers,
 }
 
 impl Purpose {
-    /// All of them.
+    /// All purposes.
     pub const ALL: &[Self] =
         &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench, Self::Managers];
 }
 
-/// Rounds of installing: apt removes a package of another origin that conflicts with a new one, and
-/// the second round installs the archive's own version of it.
+/// Rounds of installing: if a package of another origin conflicts with a new package, apt removes the
+/// former, and the second round installs the archive's own version of it.
 const ROUNDS: usize = 2;
 
-/// Makes sure that everything is there.
+/// Makes sure that all requirements are installed.
 pub fn require(purposes: &[Purpose]) -> Result<()> {
     for _ in 0..ROUNDS {
         let missing = missing(purposes)?;
@@ -71,7 +72,7 @@ fn install_missing(missing: &[Requirement]) -> Result<()> {
     install(missing)
 }
 
-/// True if the toolchain's own source of `core` is there.
+/// True if the toolchain has its source of `core`.
 pub fn has_rust_src() -> bool {
     requirement::rust_src().is_ok_and(|path| path.exists())
 }
@@ -133,7 +134,7 @@ fn packages(missing: &[Requirement]) -> Vec<&'static str> {
     packages
 }
 
-/// The work of [`install`], as one would type it.
+/// The steps of [`install`] as shell commands.
 fn commands(missing: &[Requirement]) -> Vec<String> {
     let mut lines = Vec::new();
     let packages = packages(missing);
@@ -175,7 +176,7 @@ fn install(missing: &[Requirement]) -> Result<()> {
             .args(["install", "--yes", "--quiet", "--no-install-recommends"])
             .args(&packages)
             .env("DEBIAN_FRONTEND", "noninteractive")
-            // invoke-rc.d then starts no service: nobody asked for a running glusterd.
+            // In runlevel 1, invoke-rc.d starts no services: nothing here needs a running glusterd.
             .env("RUNLEVEL", "1");
         progress::run(&format!("apt-get install {}", packages.join(" ")), &mut install)?;
         println!("installed {}", packages.join(", "));
@@ -206,7 +207,7 @@ fn install(missing: &[Requirement]) -> Result<()> {
     Ok(())
 }
 
-/// The fallback that tunnel-user's build script knows: a compiler with a ready-made core.
+/// Installs the fallback of tunnel-user's build script: a compiler with a ready-made core.
 fn install_debian_core() -> Result<()> {
     let mut install = Command::new("apt-get");
     install

@@ -9,35 +9,35 @@ use anyhow::{Context as _, Result};
 
 use super::Purpose;
 
-/// Something that is missing.
+/// A missing requirement.
 #[derive(Clone, Copy, Debug)]
 pub struct Requirement {
     /// Its name for people.
     pub name: &'static str,
     /// Its purpose.
     pub reason: &'static str,
-    /// Where it comes from.
+    /// The requirement's source.
     pub source: Source,
 }
 
-/// Where a requirement comes from.
+/// The source of a requirement.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
-    /// A package of Debian.
+    /// A Debian package.
     Debian(&'static str),
-    /// A component of the toolchain.
+    /// A component of the Rust toolchain.
     Rustup(&'static str),
     /// bpf-linker, compiled by cargo.
     BpfLinker,
 }
 
-/// A program that a package of Debian brings.
+/// A program from a Debian package.
 pub struct DebianProgram {
-    /// Its name in the path.
+    /// The program's name in the path.
     pub name: &'static str,
     /// The package.
     pub package: &'static str,
-    /// Its purpose.
+    /// The program's purpose.
     pub reason: &'static str,
     /// The tasks that require it.
     pub purposes: &'static [Purpose],
@@ -61,7 +61,7 @@ const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
 
-/// The programs that building, demonstrating and testing run.
+/// The programs that the build, the demonstration and the tests run.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("cc", "gcc", Purpose::ALL, "links the binary"),
     program("ip", "iproute2", LABS, "makes the lab's network namespaces"),
@@ -102,7 +102,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("ldd", "libc-bin", VM, "lists what programs need in the virtual machine"),
 ];
 
-/// True if a program is in the path, or where only root has a path to.
+/// True if a program is in the path, or in root's part of the path.
 pub fn in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -110,34 +110,34 @@ pub fn in_path(program: &str) -> bool {
         .any(|folder| folder.join(program).is_file())
 }
 
-/// The version that `program --version` ends its first line with.
+/// The version in the first line of `program --version`, its second word.
 pub fn version_of(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().next()?.split(' ').nth(1).map(str::to_owned)
 }
 
-/// True if the development files of this LLVM are there.
+/// True if this LLVM's development files are installed.
 pub fn has_llvm(version: &str) -> bool {
     Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
 }
 
-/// True if qemu's client of GlusterFS is there, which is no program.
+/// True if qemu's GlusterFS driver is installed; it is a module and not a program.
 pub fn has_gluster_driver() -> bool {
-    // One folder for each architecture, and others.
+    // One of the subfolders is the architecture's.
     let Ok(folders) = fs::read_dir("/usr/lib") else {
         return false;
     };
     folders.flatten().any(|folder| folder.path().join("qemu/block-gluster.so").is_file())
 }
 
-/// True if `core` for the kernel's virtual machine is to be had, from source or ready-made.
+/// True if `core` for the kernel's virtual machine is available, as source or ready-made.
 pub fn has_core() -> Result<bool> {
     let debian = Path::new("/usr/lib/rustlib/bpfel-unknown-none").exists();
     Ok(debian || rust_src()?.exists())
 }
 
-/// Where the toolchain has the source of `core`, if it has it.
+/// The path at which the toolchain has its source of `core`, if it is installed.
 pub fn rust_src() -> Result<PathBuf> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)

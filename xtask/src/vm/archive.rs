@@ -1,5 +1,5 @@
-//! Debian's archive, through Debian's own client, with lists and settings of its own: nothing in the
-//! host's `/etc/apt` and `/var/lib/apt` changes. Where the archive is, the host's sources tell.
+//! Debian's archive, through apt with its own lists and settings: the host's `/etc/apt` and
+//! `/var/lib/apt` stay unchanged. The host's apt sources provide the archive's address.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,32 +11,32 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::package::{self, Flavour, Package};
 use crate::progress;
 
-/// The suites that hold kernels, of the archive itself, oldest first.
+/// The archive's suites with kernels, oldest first.
 const SUITES: &str = "bullseye bookworm bookworm-backports trixie trixie-backports";
-/// The same of the archive of security updates.
+/// The security archive's suites with kernels, oldest first.
 const SECURITY_SUITES: &str = "bullseye-security bookworm-security trixie-security";
-/// With Debian's keys, of the releases that are over as well.
+/// Debian's archive keys, including those of old releases.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The archive's lists, fetched.
+/// The archive with fetched package lists.
 pub struct Archive {
     folder: PathBuf,
-    /// The words of apt about suites that it could not fetch.
+    /// apt's messages about suites that it could not fetch.
     complaints: String,
 }
 
 impl Archive {
-    /// Fetches the lists of packages. A suite that can't be fetched is no error yet.
+    /// Fetches the package lists. A suite that can't be fetched is not an error yet.
     ///
     /// # Errors
-    /// When the host's sources name no archive of Debian.
+    /// When the host's apt sources do not include Debian's archive.
     pub fn fetch_lists(folder: &Path) -> Result<Self> {
         for inner in ["sources", "state/lists/partial", "cache/archives/partial"] {
             let inner = folder.join(inner);
             fs::create_dir_all(&inner).with_context(|| format!("creating {}", inner.display()))?;
         }
         let folder = folder.canonicalize().context("finding the folder of apt's lists")?;
-        // The packages of the host are of no interest, and an empty file says so.
+        // An empty status file hides the host's packages from apt.
         fs::write(folder.join("state/status"), "").context("writing apt's status")?;
         let sources = sources(&indexes()?)?;
         fs::write(folder.join("sources/debian.sources"), sources)
@@ -48,10 +48,10 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The newest kernel of a series, such as `6.1`, and the packages that it comes in.
+    /// The newest kernel of a series, such as `6.1`, and its packages.
     ///
     /// # Errors
-    /// When there is none; the error holds what apt said.
+    /// When the archive has no such kernel; the error contains apt's messages.
     pub fn newest(&self, series: &str, flavour: Flavour) -> Result<Vec<Package>> {
         let names = self.ask(&["pkgnames", &format!("linux-image-{series}")])?;
         let images: Vec<_> = names.lines().filter(|name| flavour.is_image(name, series)).collect();
@@ -68,7 +68,7 @@ impl Archive {
                 self.complaints
             );
         };
-        // From 7.x on the image package only names those with the image and the modules.
+        // From 7.x on, the image package only depends on the packages with the image and the modules.
         let mut packages = Vec::new();
         for part in image.parts() {
             let found = package::parse(&self.ask(&["show", "--no-all-versions", &part])?);
@@ -81,7 +81,7 @@ impl Archive {
     /// Unpacks a package into a folder.
     ///
     /// # Errors
-    /// When it can't be fetched or unpacked.
+    /// When the package can't be fetched or unpacked.
     pub fn unpack(&self, package: &Package, into: &Path) -> Result<()> {
         let folder = self.folder.join("downloads");
         if folder.exists() {
@@ -129,9 +129,9 @@ impl Archive {
             "APT::Architectures=amd64".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            // The lists of a release that is over are signed, and dated.
+            // Old releases' lists are signed, but past their validity date.
             "Acquire::Check-Valid-Until=false".to_owned(),
-            // Another user could not write into a folder of this one.
+            // Fetch as the current user: apt's sandbox user could not write into this folder.
             "APT::Sandbox::User=".to_owned(),
         ] {
             command.args(["--option", &option]);
@@ -140,7 +140,7 @@ impl Archive {
     }
 }
 
-/// The host's indexes of packages: a repository's address and its release, a line.
+/// The host's package indexes, one repository address and release a line.
 fn indexes() -> Result<String> {
     let output = Command::new("apt-get")
         .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])
@@ -154,7 +154,7 @@ fn indexes() -> Result<String> {
     String::from_utf8(output.stdout).context("reading what apt-get said")
 }
 
-/// Sources of the suites that hold kernels, from where the host has its own packages.
+/// apt sources for the suites with kernels, with the host's repository addresses.
 fn sources(indexes: &str) -> Result<String> {
     let repository = |wanted: fn(&str) -> bool| {
         let mut lines = indexes.lines().filter_map(|line| line.split_once(' '));
@@ -178,7 +178,7 @@ fn sources(indexes: &str) -> Result<String> {
     Ok(text)
 }
 
-/// True if a release is one of Debian's main archive.
+/// True if the release belongs to Debian's main archive.
 fn is_main(release: &str) -> bool {
     const NAMES: &[&str] =
         &["bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing"];

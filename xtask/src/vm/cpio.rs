@@ -1,5 +1,5 @@
-//! An archive of files for the kernel's first file system, in the format that it unpacks: the kernel's
-//! Documentation/driver-api/early-userspace/buffer-format.rst.
+//! Writes an archive of files for the kernel's initramfs, in the format of
+//! Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's source.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,27 +14,27 @@ const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const LINK: u32 = 0o120_777;
 
-/// Files by their paths, which begin without a slash. A folder comes before what is in it.
+/// Files by their paths, without a leading slash. Each folder precedes its entries.
 #[derive(Clone, Default)]
 pub struct Files(BTreeMap<PathBuf, Entry>);
 
 #[derive(Clone)]
 enum Entry {
     Folder,
-    /// A file of the host, by its path.
+    /// A copy of the host's file with this path.
     Copy(PathBuf),
-    /// A file of these bytes.
+    /// A file with these bytes.
     Text(Vec<u8>),
     Link(PathBuf),
 }
 
 impl Files {
-    /// Adds a copy of a file of the host.
+    /// Adds a copy of one of the host's files.
     pub fn copy(&mut self, path: impl AsRef<Path>, from: impl Into<PathBuf>) {
         self.insert(path.as_ref(), Entry::Copy(from.into()));
     }
 
-    /// Adds a file with this in it.
+    /// Adds a file with this content.
     pub fn text(&mut self, path: impl AsRef<Path>, text: impl Into<Vec<u8>>) {
         self.insert(path.as_ref(), Entry::Text(text.into()));
     }
@@ -44,7 +44,7 @@ impl Files {
         self.insert(path.as_ref(), Entry::Link(to.into()));
     }
 
-    /// True if there is something under a path.
+    /// True if a path exists in the archive.
     pub fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path)
     }
@@ -59,7 +59,7 @@ impl Files {
     /// Writes the archive.
     ///
     /// # Errors
-    /// When a file of the host can't be read, or the archive not written.
+    /// When a file of the host can't be read, or the archive can't be written.
     pub fn write(&self, mut to: impl Write) -> Result<()> {
         for (number, (path, entry)) in (1..).zip(&self.0) {
             let (mode, content) = match entry {
@@ -139,8 +139,9 @@ mod tests {
         files.text("etc/odd", "12345");
         let mut archive = Vec::new();
         files.write(&mut archive).expect("an archive");
-        // The fields of each entry: number, mode, owner, group, links, time, size, two devices, the length of
-        // the name with its end, checksum. Header and name, and content, are filled up to four bytes.
+        // Each entry's fields are: number, mode, owner, group, links, time, size, two devices, length of
+        // the name with its terminator, checksum. Header with name, and content, are padded to multiples
+        // of four bytes.
         let wanted = [
             "070701000000010000\
              41ed0000000000000000000000010000000000000000000000000000000000000000000000000000000400000000",

@@ -1,4 +1,4 @@
-//! The first and only file system of the guest.
+//! The guest's only file system.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -14,8 +14,8 @@ use crate::cargo;
 
 const INIT: &str = include_str!("init.sh");
 
-/// The guest's files on every kernel: the programs of [`programs::COMMON`] and these, and a script that
-/// `init.sh` runs.
+/// The guest's files on every kernel: the programs of [`programs::COMMON`] and `programs`, and the
+/// script that `init.sh` runs.
 ///
 /// # Errors
 /// When a program is missing.
@@ -27,11 +27,11 @@ pub fn common(script: &str, programs: &[&str]) -> Result<Files> {
     Ok(files)
 }
 
-/// Adds a program that was built here, without what a debugger would want, which is most of it; the
-/// copy is kept in `folder`.
+/// Adds a locally built program without its debug information, which is most of it; keeps the copy in
+/// `folder`.
 ///
 /// # Errors
-/// When there can be no such copy, or one of its libraries is missing.
+/// When strip fails, or one of the program's libraries is missing.
 pub fn add_built(files: &mut Files, folder: &Path, program: &Path, at: &str) -> Result<()> {
     let small = folder.join("stripped").join(at);
     if let Some(folder) = small.parent() {
@@ -43,10 +43,10 @@ pub fn add_built(files: &mut Files, folder: &Path, program: &Path, at: &str) -> 
     programs::add(files, at, &small)
 }
 
-/// Writes the file system for a kernel: the common files, and its modules.
+/// Writes a kernel's file system: the common files and the kernel's modules.
 ///
 /// # Errors
-/// When its modules can't be read, or the file not written.
+/// When the modules can't be read, or the file can't be written.
 pub fn write(common: &Files, kernel: &Kernel, path: &Path) -> Result<()> {
     let mut files = common.clone();
     let folder = kernel.modules();

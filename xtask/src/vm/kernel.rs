@@ -1,4 +1,4 @@
-//! A kernel of Debian's with its modules, unpacked and never installed.
+//! A Debian kernel with its modules, unpacked but not installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::progress;
 /// An unpacked kernel.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The series that was asked for, such as `6.1`.
+    /// The requested series, such as `6.1`.
     pub series: String,
-    /// The answer that `uname -r` will give.
+    /// The kernel's release, as in `uname -r`.
     pub release: String,
     folder: PathBuf,
 }
 
 impl Kernel {
-    /// The kernel of a series that an earlier run has unpacked below `cache`.
+    /// The kernel of a series from an earlier run, unpacked below `cache`.
     pub fn unpacked(cache: &Path, series: &str, flavour: Flavour) -> Result<Option<Self>> {
         let folder = cache.join(folder_name(series, flavour));
         if !folder.exists() {
@@ -34,7 +34,7 @@ impl Kernel {
     /// Fetches the newest kernel of a series, and unpacks it below `cache`.
     ///
     /// # Errors
-    /// When the archive has none, or one of another shape than is known.
+    /// When the archive has no such kernel, or its packages have an unknown layout.
     pub fn fetch(cache: &Path, series: &str, flavour: Flavour, archive: &Archive) -> Result<Self> {
         let whole = cache.join(folder_name(series, flavour));
         let folder = whole.with_added_extension("partial");
@@ -58,13 +58,13 @@ impl Kernel {
         self.folder.join("vmlinuz")
     }
 
-    /// The folder with the modules, as the guest has it at `/lib/modules/RELEASE`.
+    /// The folder with the modules, which is `/lib/modules/RELEASE` in the guest.
     pub fn modules(&self) -> PathBuf {
         self.folder.join("lib/modules").join(&self.release)
     }
 }
 
-/// The folder of a kernel.
+/// The name of a kernel's folder.
 fn folder_name(series: &str, flavour: Flavour) -> String {
     match flavour {
         Flavour::Cloud => series.to_owned(),
@@ -72,8 +72,8 @@ fn folder_name(series: &str, flavour: Flavour) -> String {
     }
 }
 
-/// Puts the image and the modules where every kernel has them, whatever package they came in, and
-/// lists which module needs which: installing the package would have done that.
+/// Moves the image and the modules to common paths, whatever package they came in, and runs depmod, as
+/// installing the package would have done.
 fn arrange(unpacked: &Path, folder: &Path) -> Result<()> {
     let modules = ["lib/modules", "usr/lib/modules"].map(|modules| unpacked.join(modules));
     let Some(modules) = modules.iter().find(|modules| modules.exists()) else {
@@ -94,7 +94,7 @@ fn arrange(unpacked: &Path, folder: &Path) -> Result<()> {
     progress::run("depmod", &mut depmod)
 }
 
-/// The name of the one thing in a folder.
+/// The name of a folder's only entry.
 fn only_entry(folder: &Path) -> Result<String> {
     let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     let mut names = Vec::new();

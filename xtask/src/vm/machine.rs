@@ -1,5 +1,5 @@
-//! A virtual machine of qemu, in software emulation: it boots a kernel, and is listened to until it
-//! powers off, or takes too long.
+//! A virtual machine of qemu in software emulation. It boots a kernel, and its output is read until it
+//! powers off or reaches the time limit.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -20,26 +20,26 @@ use super::kernel::Kernel;
 use super::nics;
 
 const MEMORY: &str = "2G";
-/// A kernel that has not started its first process by then never will.
+/// The time limit for a kernel to start its first process.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
-/// As much of the kernel's own words as is shown when something failed.
+/// The number of the kernel's last messages to show after a failure.
 const KERNEL_LINES: usize = 60;
 
-/// A machine to be.
+/// The settings of a machine.
 pub struct Machine<'a> {
-    /// The beginning of the names of its files: its file system, its log, and its kernel's.
+    /// The prefix of the names of the machine's files: file system, log and kernel log.
     pub name: String,
-    /// The kernel that it boots.
+    /// The kernel to boot.
     pub kernel: &'a Kernel,
-    /// Its files on every kernel; see [`initramfs::common`].
+    /// The common files; see [`initramfs::common`].
     pub files: &'a Files,
-    /// The number of its processors.
+    /// The number of processors.
     pub processors: u8,
-    /// The network interfaces that it has, for a lab each.
+    /// The kinds of network interfaces; each kind has a lab's interfaces.
     pub nics: &'a [Nic],
-    /// Its clock.
+    /// The machine's clock.
     pub clock: Clock,
-    /// When it has not powered off by then, it hangs.
+    /// The time limit: a machine that is still running then hangs.
     pub limit: Duration,
 }
 
@@ -48,8 +48,8 @@ pub struct Machine<'a> {
 pub enum Clock {
     /// The host's clock.
     Host,
-    /// Its own instructions, sixteen nanoseconds each, so that it does not matter to the guest what else
-    /// the host does. Where it would wait, the time to wait for is there at once.
+    /// The count of executed instructions, sixteen nanoseconds each: the host's other load does not
+    /// affect the guest's time. When the guest idles, its clock jumps to the next timer.
     Instructions,
 }
 
@@ -62,29 +62,29 @@ impl Clock {
     }
 }
 
-/// The reader of a guest's second serial port.
+/// The parser of the guest's output on its second serial port.
 pub trait Listener {
-    /// Takes a line, without its end.
+    /// Handles a line, without its newline.
     fn hear(&mut self, line: &str);
 
-    /// True if the guest's first process has said something.
+    /// True after the first output of the guest's first process.
     fn has_booted(&self) -> bool;
 
-    /// The progress, for people who wait.
+    /// The current activity, for the progress line.
     fn doing(&self) -> String;
 }
 
-/// The remains of a machine.
+/// The result of a machine's run.
 pub struct Outcome<L> {
-    /// Its output, understood.
+    /// The parser with the guest's whole output.
     pub console: L,
-    /// Ok if it powered off by itself; else the reason.
+    /// Ok if the machine powered off by itself; otherwise the reason.
     pub ended: Result<()>,
-    /// For those who look for a reason.
+    /// The raw output, for finding the reason of a failure.
     pub words: Words,
 }
 
-/// All that a guest said, and its kernel. Shown is of the kernel's the end.
+/// The whole output of a guest and its kernel. Display shows only the end of the kernel's.
 pub struct Words {
     name: String,
     guest: String,
@@ -105,10 +105,10 @@ impl fmt::Display for Words {
 }
 
 impl Machine<'_> {
-    /// Boots it and listens. Its files are kept in `folder`, `bars` shows what is going on.
+    /// Boots the machine and reads its output. `folder` keeps its files, and `bars` shows the progress.
     ///
     /// # Errors
-    /// When there can't be a machine at all.
+    /// When the machine can't be started.
     pub fn boot<L: Listener>(
         &self,
         folder: &Path,
@@ -127,7 +127,7 @@ impl Machine<'_> {
             BufReader::new(stderr).read_to_string(&mut text).map(|_| text)
         });
 
-        // Draws nothing where standard error is not a terminal.
+        // Draws nothing if standard error is not a terminal.
         let bar = bars.add(ProgressBar::new_spinner());
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -158,14 +158,14 @@ impl Machine<'_> {
         File::create(kernel_log).with_context(|| format!("creating {}", kernel_log.display()))?;
         let mut command = Command::new("setpriv");
         command
-            // Where this process is interrupted or killed, the kernel ends qemu.
+            // The kernel ends qemu if this process ends for any reason.
             .args(["--pdeathsig", "KILL"])
             .args(nics::wires(self.nics))
             .arg("qemu-system-x86_64")
-            // In one thread: with one for each processor, a processor may go on to run what another one
-            // has patched over. Both of a Debian 6.1 then take the same int3 for ever, as the kernel has
-            // them try again an instruction that is none any more (arch/x86/kernel/kprobes/core.c,
-            // kprobe_int3_handler).
+            // Use a single thread: with one thread per processor, a processor may continue to run code
+            // that another one has patched over. Both processors of a Debian 6.1 then take the same int3
+            // forever, because the kernel makes them retry an instruction that is no longer an int3
+            // (arch/x86/kernel/kprobes/core.c, kprobe_int3_handler).
             .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
             .args(["-smp", &self.processors.to_string(), "-m", MEMORY])
             .args(self.clock.options())
@@ -176,7 +176,7 @@ impl Machine<'_> {
             .arg(self.kernel.image())
             .arg("-initrd")
             .arg(initramfs)
-            // A kernel that panics ends the machine, as -no-reboot has it.
+            // The kernel reboots after a panic, and -no-reboot then ends the machine.
             .args(["-append", "console=ttyS0 loglevel=5 oops=panic panic=-1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -185,18 +185,18 @@ impl Machine<'_> {
     }
 }
 
-/// A qemu that ends when it is dropped, and with this process, however that ends.
+/// A running qemu. It ends when this value is dropped, and when this process ends for any reason.
 struct Qemu(Child);
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // Both fail when it has ended, which is the usual case.
+        // Both calls fail if qemu has already ended, which is the usual case.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The lines that come from a pipe, until it is closed.
+/// The lines from a pipe, until it is closed.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -213,17 +213,17 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A guest's serial port, and who listens to it.
+/// A guest's serial port and its parser.
 struct Line<L> {
     lines: Receiver<String>,
     console: L,
     said: String,
-    /// The same for those who can't wait.
+    /// A copy of the output in a file, for reading during the run.
     log: File,
 }
 
 impl<L: Listener> Line<L> {
-    /// Listens until the machine has ended. `told` is called with each line.
+    /// Reads lines until the machine ends. Calls `told` after each line.
     fn listen(&mut self, limit: Duration, told: impl Fn(&L)) -> Result<()> {
         let start = Instant::now();
         loop {

@@ -1,5 +1,5 @@
-//! Other kernels: Debian's own, each booted in a virtual machine with nothing in it but an initial file
-//! system, and listened to until it powers off. What it runs there are the tests, or the measurements.
+//! Other kernels: each Debian kernel boots in a virtual machine with only an initial file system, and
+//! runs the tests or the measurements until it powers off.
 
 mod archive;
 pub mod bench;
@@ -25,10 +25,10 @@ use archive::Archive;
 use kernel::Kernel;
 use package::Flavour;
 
-/// Where all that is fetched and made is kept.
+/// The folder for all downloads and results.
 ///
 /// # Errors
-/// When it can't be made, or this host can't boot these kernels.
+/// When the folder can't be created, or this host can't boot these kernels.
 fn folder() -> Result<PathBuf> {
     ensure!(
         env::consts::ARCH == "x86_64",
@@ -39,7 +39,7 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The kernels of these series and a flavour; the archive is asked for those alone that are not there yet.
+/// The kernels of these series and this flavour. Fetches only the missing kernels from the archive.
 fn kernels(folder: &Path, series: &[String], flavour: Flavour) -> Vec<Result<Kernel>> {
     let cache = folder.join("kernels");
     let mut archive = None;

@@ -1,12 +1,12 @@
-//! The modules of a kernel that the guest gets: the networking ones, with all that they need. There the
-//! kernel loads them when they are needed, as on an installed system.
+//! The kernel modules in the guest: the networking modules and their dependencies. The guest's kernel
+//! loads them on demand, as on an installed system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The beginnings of the paths of modules that the guest gets.
+/// The prefixes of the paths of wanted modules.
 const WANTED: &[&str] = &[
     "kernel/net/",
     "kernel/drivers/net/bonding/",
@@ -24,13 +24,14 @@ const WANTED: &[&str] = &[
     "kernel/drivers/net/vxlan",
     "kernel/drivers/net/wireguard/",
     "kernel/drivers/virtio/virtio_pci.",
-    // Crypto that modules ask for by the name of an algorithm, so that nothing says they need it.
+    // Crypto modules: other modules request them by an algorithm's name, so modules.dep does not list
+    // them.
     "kernel/lib/crypto/",
     "kernel/crypto/",
     "kernel/arch/x86/crypto/",
 ];
 
-/// The beginnings of the paths of those among them that no test will need, and that are large.
+/// The prefixes of the paths of wanted modules that are large and that no test needs.
 const UNWANTED: &[&str] = &[
     "kernel/net/9p/",
     "kernel/net/batman-adv/",
@@ -55,10 +56,10 @@ const LISTS: &[&str] = &[
     "modules.symbols.bin",
 ];
 
-/// The paths, below the folder of modules, of what the guest gets.
+/// The paths of the guest's modules and lists, relative to the folder of modules.
 ///
 /// # Errors
-/// When the list of what needs what can't be read.
+/// When modules.dep can't be read.
 pub fn select(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join("modules.dep");
     let text =
@@ -68,8 +69,8 @@ pub fn select(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(selected)
 }
 
-/// The wanted modules, and those that they need: each line of `modules.dep` names a module, and
-/// behind a colon all that it needs.
+/// The wanted modules and their dependencies: each line of `modules.dep` has a module, a colon, and the
+/// module's dependencies.
 fn closure(modules_dep: &str) -> BTreeSet<&str> {
     let needs: BTreeMap<&str, &str> =
         modules_dep.lines().filter_map(|line| line.split_once(':')).collect();

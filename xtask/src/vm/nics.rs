@@ -1,16 +1,16 @@
-//! The network interfaces of a machine: emulated devices, wired in pairs in a network namespace of
-//! qemu's own, that nothing leads out of.
+//! The network interfaces of a machine: emulated devices, wired in pairs in an isolated network
+//! namespace for qemu.
 //!
-//! A wire is a bridge between two tap devices. qemu's own hubs and sockets know nothing of unfinished
-//! checksums and segments: virtio then has no offloads at all, and qemu 7.2 makes IP fragments of what an
-//! e1000e should send as segments of TCP (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
+//! A wire is a bridge between two tap devices. qemu's own hubs and sockets do not support unfinished
+//! checksums and segments: with them, virtio has no offloads, and qemu 7.2 makes IP fragments of packets
+//! that an e1000e should send as TCP segments (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
 
 use testkit::lab::{End, Nic};
 
-/// Makes the wires, and becomes the program that follows.
+/// Makes the wires, and then executes the program in its arguments.
 const WIRES: &str = include_str!("wires.sh");
 
-/// The words in front of qemu's.
+/// The words to put before qemu's command.
 pub fn wires(nics: &[Nic]) -> Vec<String> {
     if nics.is_empty() {
         return Vec::new();
@@ -23,7 +23,7 @@ pub fn wires(nics: &[Nic]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-/// qemu's options.
+/// qemu's options for the devices.
 pub fn devices(nics: &[Nic]) -> Vec<String> {
     let mut options = Vec::new();
     for nic in nics {
@@ -43,8 +43,8 @@ fn tap(nic: Nic, end: End) -> String {
     format!("tap{}-{}", nic as u8, end as u8)
 }
 
-/// The device of qemu. The router's get whole checksums and single segments: what the host's device made
-/// of unfinished ones is what the router sees.
+/// qemu's option for a device. The router's devices receive only complete checksums and single segments,
+/// so the router sees how the host's device completed unfinished ones.
 fn device(nic: Nic, end: End) -> String {
     let device = match nic {
         Nic::E1000e => "e1000e",

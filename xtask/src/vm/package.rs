@@ -1,4 +1,4 @@
-//! Packages of Debian that hold kernels, as `apt-cache show` describes them.
+//! Debian packages with kernels, parsed from the output of `apt-cache show`.
 
 /// A package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +11,13 @@ pub struct Package {
 }
 
 impl Package {
-    /// The numbers in the version, to compare kernels of one series by.
+    /// The numbers in the version, for comparing kernels of one series.
     pub fn version_numbers(&self) -> Vec<u64> {
         let numbers = self.version.split(|character: char| !character.is_ascii_digit());
         numbers.filter_map(|number| number.parse().ok()).collect()
     }
 
-    /// The packages that the parts of this kernel are in, beside this one.
+    /// The other packages with parts of this kernel.
     pub fn parts(&self) -> Vec<String> {
         let Some(release) = self.name.strip_prefix(IMAGE) else { return Vec::new() };
         let wanted = ["linux-binary-", "linux-modules-"].map(|part| format!("{part}{release}"));
@@ -28,17 +28,17 @@ impl Package {
 
 const IMAGE: &str = "linux-image-";
 
-/// The builds of a kernel, which differ in their drivers.
+/// The builds of a kernel, with different sets of drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// Small, with the drivers of a virtual machine in a cloud.
+    /// Small, with drivers for virtual machines in a cloud.
     Cloud,
-    /// With the drivers of real devices as well.
+    /// With drivers for real devices as well.
     Generic,
 }
 
 impl Flavour {
-    /// The end of the packages' names.
+    /// The suffix of the packages' names.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Cloud => "-cloud-amd64",
@@ -46,8 +46,8 @@ impl Flavour {
         }
     }
 
-    /// True if a package holds a kernel of this flavour and of a series, such as `6.1`: not one of 6.12,
-    /// not unsigned, not for debugging, and not a name for whatever is newest.
+    /// True if a package contains a kernel of this flavour and of a series, such as `6.1`: no kernel of
+    /// 6.12, no unsigned or debug package, and no metapackage of the newest kernel.
     pub fn is_image(self, name: &str, series: &str) -> bool {
         let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(self.suffix()));
         let rest = version.and_then(|version| version.strip_prefix(series));
@@ -56,7 +56,7 @@ impl Flavour {
     }
 }
 
-/// Reads the answers of `apt-cache show`.
+/// Parses the output of `apt-cache show`.
 pub fn parse(described: &str) -> Vec<Package> {
     let stanzas = described.split("\n\n").filter_map(|stanza| {
         let field = |name: &str| {

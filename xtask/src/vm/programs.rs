@@ -1,4 +1,4 @@
-//! The programs of the host that the guest has as well, with their shared libraries.
+//! The host's programs that the guest needs, with their shared libraries.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::cpio::Files;
 use super::shared_libraries;
 
-/// The programs that labs and the guest's scripts call, and the one that the kernel calls: `modprobe`.
+/// The programs that labs and the guest's scripts call, and `modprobe`, which the kernel calls.
 pub const COMMON: &[&str] = &[
     "bash",
     "bpftool",
@@ -51,15 +51,15 @@ pub const COMMON: &[&str] = &[
     "wg",
 ];
 
-/// Files that programs read or load without a word of it in their headers.
+/// Folders of files that programs read or load without a dependency in their ELF headers.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
-/// Adds [`COMMON`], and more of them.
+/// Adds [`COMMON`], and the programs in `more`.
 ///
 /// # Errors
-/// When one is missing on the host.
+/// When a program is missing on the host.
 pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
-    // One tree for what older systems have in two.
+    // Merge /bin and /usr/bin and so on into one tree, which older systems keep apart.
     for folder in ["bin", "sbin", "lib", "lib64"] {
         files.link(folder, format!("usr/{folder}"));
     }
@@ -75,7 +75,7 @@ pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Adds a program of the host at a path of the guest, with its shared libraries.
+/// Adds a host's program at a path in the guest, with its shared libraries.
 ///
 /// # Errors
 /// When one of the libraries is missing.
@@ -110,7 +110,7 @@ fn find(program: &str) -> Result<PathBuf> {
         .with_context(|| format!("{program} is not on this host, and the guest needs it"))
 }
 
-/// Where the guest has a file of the host: without the slash, and in `usr`.
+/// The guest's path of a host's file: without the leading slash, and below `usr`.
 fn in_guest(path: &Path) -> PathBuf {
     let relative: PathBuf =
         path.components().filter(|part| matches!(part, Component::Normal(_))).collect();

@@ -5,13 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Their paths, the loader among them; none for a static program or a script.
+/// The paths of the shared libraries, the loader's included; empty for a static program or a script.
 ///
 /// # Errors
-/// When one of them is missing.
+/// When a library is missing.
 pub fn of(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).output().context("starting ldd")?;
-    // It fails for a static program, and says so.
+    // ldd fails for a static program, and says so in its output.
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).with_context(|| format!("the shared libraries of {}", program.display()))
 }
@@ -22,7 +22,7 @@ fn parse(text: &str) -> Result<Vec<PathBuf>> {
         if line.ends_with("not found") {
             bail!("{}", line.trim());
         }
-        // A name, an arrow and a path, or the loader's path alone; the kernel's own has no path.
+        // A line has a name, an arrow and a path, or only the loader's path. The vDSO has no path.
         let path = line.split_whitespace().find(|word| word.starts_with('/'));
         libraries.extend(path.map(PathBuf::from));
     }

@@ -1,4 +1,4 @@
-//! The way of tc without a program: both addresses replaced by its own action for stateless NAT.
+//! tc without a program: the stateless NAT action replaces both addresses.
 
 use std::net::Ipv4Addr;
 
@@ -7,12 +7,13 @@ use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
 use super::{Side, Way, sides};
 
-/// One filter for each direction on each host.
+/// Adds one filter for each direction on each host.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
         side.add_private()?;
         let Side { host, private, public, peer_private, peer_public, .. } = side;
-        // ARP would ask for the gateway with the private address, and get no answer: filters see IP alone.
+        // By default, ARP asks for the gateway from the private address and gets no answer: the filters
+        // see only IP.
         host.sysctl(&format!("net.ipv4.conf.{PUBLIC_INTERFACE}.arp_announce"), "2")?;
         host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
         let leaving = filter("egress", [private, public], [peer_private, peer_public]);
@@ -24,10 +25,10 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
     Ok(Way::private())
 }
 
-/// The command that sets a filter at a hook: a source and a destination, and what takes their place.
+/// The command for a filter at a hook: each address pair is the old and the new address.
 fn filter(hook: &str, source: [Ipv4Addr; 2], destination: [Ipv4Addr; 2]) -> String {
     let ([src, new_src], [dst, new_dst]) = (source, destination);
-    // In tc, `nat egress` replaces sources at either hook, and `nat ingress` destinations.
+    // In tc, `nat egress` replaces sources and `nat ingress` replaces destinations, at either hook.
     format!(
         "tc filter add dev {PUBLIC_INTERFACE} {hook} protocol ip prio 1 \
          u32 match ip src {src}/32 match ip dst {dst}/32 \

@@ -1,10 +1,10 @@
-//! Public addresses, and nothing set up.
+//! Plain traffic between public addresses, without any setup.
 
 use testkit::lab::{A_PUBLIC, B_PUBLIC};
 
 use super::Way;
 
-/// The routes that a lab has anyway.
+/// The addresses of a plain lab.
 pub fn way() -> Way {
     Way { a: A_PUBLIC, b: B_PUBLIC, _running: None }
 }

@@ -1,4 +1,5 @@
-//! Public addresses, and programs that do nothing where rewrite has its own: what is left to save.
+//! Public addresses, with empty programs in the places of rewrite's programs: the lower bound of
+//! rewrite's cost.
 
 use anyhow::Result;
 use testkit::lab::{A_PUBLIC, B_PUBLIC, Lab};
@@ -6,7 +7,7 @@ use testkit::lab::{A_PUBLIC, B_PUBLIC, Lab};
 use super::Way;
 use crate::empty_program::{self, Place};
 
-/// On both hosts, both ways.
+/// Attaches the programs on both hosts in both directions.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     let mut links = Vec::new();
     for host in [&lab.a, &lab.b] {

@@ -7,7 +7,7 @@ use super::{Side, Way, sides};
 
 const INTERFACE: &str = "ipip0";
 
-/// From host to host, with the private addresses inside.
+/// Makes a tunnel between the hosts, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;

@@ -1,4 +1,4 @@
-//! The usual way without rewrite: routes, and NAT by conntrack.
+//! The usual setup without rewrite: routes, and NAT with conntrack.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use testkit::netns::Namespace;
 
 use super::{Way, sides};
 
-/// Four rules on each host, behind those that are there.
+/// Appends four rules on each host.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     let hosts = hosts(lab);
     let [(_, a), (_, b)] = &hosts;
@@ -19,8 +19,8 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
     Ok(Way::private())
 }
 
-/// Has conntrack forget the connections that are over: it would do so later, within a measurement of
-/// something else.
+/// Flushes conntrack's entries: the timeouts of closed connections would otherwise disturb a later
+/// measurement.
 pub fn forget(lab: &Lab) -> Result<()> {
     for host in [&lab.a, &lab.b] {
         host.run(&["conntrack", "--flush"])?;
@@ -28,7 +28,7 @@ pub fn forget(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Both hosts.
+/// Both hosts with their addresses.
 pub fn hosts(lab: &Lab) -> [(&Namespace, Host); 2] {
     sides(lab).map(|side| {
         let [private, public, gateway] = [side.private, side.public, side.gateway].map(IpAddr::V4);

@@ -6,16 +6,16 @@ use testkit::lab::Lab;
 use super::{Side, Way, sides};
 
 const INTERFACE: &str = "l2tp0";
-/// The number of the tunnel, and of the session in it, at both ends.
+/// The ID of the tunnel and of its session, at both ends.
 const ID: &str = "1";
 
-/// From host to host, with the private addresses inside.
+/// Makes a tunnel between the hosts, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;
         let [local, remote] = [public, peer_public].map(ToString::to_string);
         let tunnel = ["ip", "l2tp", "add", "tunnel", "tunnel_id", ID, "peer_tunnel_id", ID];
-        // Over IP: UDP would add another 12 bytes.
+        // IP encapsulation: UDP would add another 12 bytes.
         host.run(&[&tunnel[..], &["encap", "ip", "local", &local, "remote", &remote]].concat())?;
         let session = ["ip", "l2tp", "add", "session", "name", INTERFACE, "tunnel_id", ID];
         host.run(&[&session[..], &["session_id", ID, "peer_session_id", ID]].concat())?;

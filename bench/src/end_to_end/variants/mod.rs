@@ -1,4 +1,4 @@
-//! The carrier of the traffic of two hosts.
+//! The variants of carrying traffic between two hosts.
 
 mod act_nat;
 mod direct;
@@ -24,14 +24,14 @@ use testkit::rewrite_command::Rewrite;
 use crate::processor::Processor;
 use side::{Side, sides};
 
-/// One way to do it.
+/// A way to connect two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// Public addresses, and nothing set up.
+    /// Plain traffic between public addresses.
     Direct,
-    /// The same again, for the noise.
+    /// A second copy of `Direct`, which shows the noise.
     Control,
-    /// The same, and programs that do nothing.
+    /// `Direct` with empty programs.
     Empty,
     /// `rewrite attach`.
     Rewrite,
@@ -41,24 +41,24 @@ pub enum Variant {
     Iptables,
     /// Addresses replaced by nft, without conntrack.
     Nft,
-    /// Addresses replaced by an action of tc's.
+    /// Addresses replaced by tc's NAT action.
     ActNat,
-    /// A tunnel of the kernel's.
+    /// The kernel's VXLAN tunnel.
     Vxlan,
-    /// Another one, and the smallest there is.
+    /// The kernel's IP-in-IP tunnel, with the smallest header.
     IpIp,
-    /// Another one.
+    /// The kernel's L2TPv3 tunnel.
     L2tp,
-    /// Another one, encrypted.
+    /// The kernel's WireGuard, encrypted.
     WireGuardKernel,
-    /// A tunnel in userspace, encrypted.
+    /// OpenVPN, an encrypted tunnel in userspace.
     OpenVpn,
-    /// Another one.
+    /// WireGuard in userspace, encrypted.
     WireGuard,
 }
 
 impl Variant {
-    /// In the order of their turns.
+    /// All variants, in the order of their turns.
     pub const ALL: [Self; 14] = [
         Self::Direct,
         Self::Control,
@@ -76,8 +76,8 @@ impl Variant {
         Self::WireGuard,
     ];
 
-    /// The cases that are tried: where the processor is emulated, which takes its time, none that needs a
-    /// program to run.
+    /// The variants to try. An emulated processor is slow, so the variants with a program in userspace
+    /// are left out.
     pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
@@ -103,12 +103,12 @@ impl Variant {
         }
     }
 
-    /// True if it needs what a machine may lack, and rewrite does not.
+    /// True if the variant needs features that a machine may lack and rewrite does not need.
     pub const fn is_of_others(self) -> bool {
         !matches!(self, Self::Direct | Self::Control | Self::Rewrite | Self::RewriteXdp)
     }
 
-    /// Sets it up on both hosts. Programs that run for it run on `processor`.
+    /// Sets the variant up on both hosts. Its programs run on `processor`.
     pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Way> {
         match self {
             Self::Direct | Self::Control => Ok(direct::way()),
@@ -127,7 +127,7 @@ impl Variant {
         }
     }
 
-    /// Has it forget the traffic that is over.
+    /// Deletes the variant's state of finished traffic.
     pub fn forget(self, lab: &Lab) -> Result<()> {
         if self == Self::Iptables { iptables::forget(lab) } else { Ok(()) }
     }
@@ -139,17 +139,17 @@ pub struct Way {
     pub a: Ipv4Addr,
     /// B's address, as A dials it.
     pub b: Ipv4Addr,
-    /// The processes that run for it, and end when it is dropped.
+    /// The variant's processes, which end when this field is dropped.
     _running: Option<Box<dyn Send>>,
 }
 
 impl Way {
-    /// One that carries private addresses, by itself.
+    /// A variant that carries private addresses without a process.
     fn private() -> Self {
         Self { a: A_PRIVATE, b: B_PRIVATE, _running: None }
     }
 
-    /// One that carries private addresses as long as this is not dropped.
+    /// A variant that carries private addresses until `running` is dropped.
     fn private_by(running: impl Send + 'static) -> Self {
         Self { _running: Some(Box::new(running)), ..Self::private() }
     }

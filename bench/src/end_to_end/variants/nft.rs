@@ -1,4 +1,4 @@
-//! The best that nft can do: both addresses replaced, and no conntrack.
+//! The cheapest setup with nft: both addresses replaced, without conntrack.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use testkit::lab::Lab;
 
 use super::{Way, sides};
 
-/// One rule for each direction on each host.
+/// Adds one rule for each direction on each host.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
         side.add_private()?;
@@ -18,7 +18,7 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
     Ok(Way::private())
 }
 
-/// An address that is replaced, and the one that takes its place.
+/// An address and its replacement.
 struct Swap {
     private: Ipv4Addr,
     public: Ipv4Addr,

@@ -1,4 +1,4 @@
-//! OpenVPN from peer to peer, each of which knows the other's certificate.
+//! OpenVPN between two peers, which know each other's certificate fingerprint.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,10 +11,10 @@ use super::{Side, Way, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
-/// Its words when packets pass.
+/// OpenVPN's message when the tunnel is up.
 const READY: &str = "Initialization Sequence Completed";
 
-/// One on each host, with the cipher that both prefer, which is AES-256-GCM.
+/// Starts OpenVPN on each host. Both ends prefer the cipher AES-256-GCM.
 pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
     let folder = tempfile::tempdir().context("make a folder for the certificates")?;
     let [a, b] = sides(lab);
@@ -51,7 +51,7 @@ fn start(
     Daemon::start(&mut command, file("log"))
 }
 
-/// Makes one that it has signed itself; returns its fingerprint.
+/// Makes a self-signed certificate; returns its fingerprint.
 fn make_certificate(folder: &Path, side: &Side<'_>) -> Result<String> {
     let [certificate, key] =
         ["crt", "key"].map(|ending| folder.join(format!("{}.{ending}", side.name)));

@@ -8,12 +8,12 @@ use super::Way;
 use crate::attaching::attach_both;
 use crate::text_file::TextFile;
 
-/// Attached as it is by default.
+/// Attaches rewrite with its default options.
 pub fn set_up(lab: &Lab, rewrite: &Rewrite) -> Result<Way> {
     attach(lab, rewrite, &[])
 }
 
-/// With XDP at ingress.
+/// Attaches rewrite with XDP at ingress.
 pub fn set_up_xdp(lab: &Lab, rewrite: &Rewrite) -> Result<Way> {
     let way = attach(lab, rewrite, &["--ingress", "xdp"])?;
     for host in [&lab.a, &lab.b] {

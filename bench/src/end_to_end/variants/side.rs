@@ -1,4 +1,4 @@
-//! The two hosts as each of them sees itself, and what several variants set up on them.
+//! The two hosts from their own points of view, and setup steps that several variants share.
 
 use std::net::Ipv4Addr;
 
@@ -9,26 +9,26 @@ use testkit::lab::{
 };
 use testkit::netns::Namespace;
 
-/// One of them.
+/// One host's point of view.
 pub struct Side<'a> {
-    /// Its namespace.
+    /// The host's namespace.
     pub host: &'a Namespace,
-    /// Tells the two apart.
+    /// The host's short name, for file and interface names.
     pub name: &'static str,
-    /// Its identity.
+    /// The host's private address.
     pub private: Ipv4Addr,
-    /// Where the other reaches it.
+    /// The host's public address.
     pub public: Ipv4Addr,
-    /// The router next to it.
+    /// The host's router.
     pub gateway: Ipv4Addr,
-    /// The other's identity.
+    /// The peer's private address.
     pub peer_private: Ipv4Addr,
-    /// Where it reaches the other.
+    /// The peer's public address.
     pub peer_public: Ipv4Addr,
 }
 
 impl Side<'_> {
-    /// Adds the private address to `lo`, and a route to the peer's by way of the gateway.
+    /// Adds the private address to `lo`, and a route to the peer's private address through the gateway.
     pub fn add_private(&self) -> Result<()> {
         let Self { host, private, gateway, peer_private, .. } = self;
         let [own, peer, via] = [private, peer_private, gateway].map(ToString::to_string);
@@ -38,7 +38,7 @@ impl Side<'_> {
         Ok(())
     }
 
-    /// Adds the private address to the interface of a tunnel that is like a cable, and brings it up.
+    /// Adds the private address to the interface of an Ethernet-like tunnel, and brings it up.
     pub fn bring_up(&self, interface: &str) -> Result<()> {
         let address = format!("{}/24", self.private);
         self.host.run(&["ip", "address", "add", &address, "dev", interface])?;
@@ -46,8 +46,7 @@ impl Side<'_> {
         Ok(())
     }
 
-    /// Adds the private addresses of both ends to the interface of a tunnel from point to point, and
-    /// brings it up.
+    /// Adds the private addresses of both ends to a point-to-point tunnel's interface, and brings it up.
     pub fn bring_up_to_peer(&self, interface: &str) -> Result<()> {
         let (own, peer) = (format!("{}/32", self.private), self.peer_private.to_string());
         self.host.run(&["ip", "address", "add", &own, "peer", &peer, "dev", interface])?;
@@ -56,7 +55,7 @@ impl Side<'_> {
     }
 }
 
-/// Both.
+/// The points of view of both hosts.
 pub fn sides(lab: &Lab) -> [Side<'_>; 2] {
     let a = Side {
         host: &lab.a,

@@ -1,4 +1,4 @@
-//! A tunnel of the kernel's: 50 bytes more in every packet.
+//! The kernel's VXLAN tunnel: 50 bytes more in every packet.
 
 use anyhow::Result;
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
@@ -6,10 +6,10 @@ use testkit::lab::{Lab, PUBLIC_INTERFACE};
 use super::{Side, Way, sides};
 
 const INTERFACE: &str = "vxlan0";
-/// IANA's.
+/// IANA's port for VXLAN.
 const PORT: &str = "4789";
 
-/// From host to host, with the private addresses inside.
+/// Makes a tunnel between the hosts, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;

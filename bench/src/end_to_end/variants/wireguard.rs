@@ -1,4 +1,4 @@
-//! WireGuard in userspace, by wireguard-go: the kernel's own may be missing.
+//! WireGuard in userspace by wireguard-go: the kernel may lack WireGuard.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use super::{Side, Way, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
-/// Where wireguard-go listens to `wg`, whatever network namespace it is in.
+/// The folder of wireguard-go's control sockets, independent of the network namespace.
 const SOCKETS: &str = "/var/run/wireguard";
-/// The longest time that it may take until it can be told something.
+/// The time limit until wireguard-go accepts settings.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One on each host.
+/// Starts wireguard-go on each host.
 pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
     let folder = tempfile::tempdir().context("make a folder for the logs")?;
     let [a, b] = sides(lab);
@@ -32,7 +32,7 @@ pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
     Ok(Way::private_by((tunnels, sockets, folder)))
 }
 
-/// A host's end.
+/// A host's end of the tunnel.
 struct Tunnel {
     _daemon: Daemon,
     _socket: Socket,
@@ -53,7 +53,7 @@ impl Tunnel {
         command.args(["--foreground", &interface]).env("WG_PROCESS_FOREGROUND", "1");
         let mut daemon = Daemon::start(&mut command, folder.join(format!("{name}.log")))?;
         daemon.wait_until(|_| socket.0.exists())?;
-        // The socket is there a moment before somebody listens to it.
+        // The socket file exists shortly before wireguard-go listens on it.
         let mut last = None;
         wait_until("wireguard-go takes its settings", PATIENCE, || {
             last = keys.set(peer, side, &interface).err();
@@ -65,18 +65,18 @@ impl Tunnel {
     }
 }
 
-/// The remains of a wireguard-go that has to be killed. Dropping it removes it.
+/// The socket file that a killed wireguard-go leaves behind. Dropping this removes the file.
 struct Socket(PathBuf);
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // It fails where wireguard-go has done so itself.
+        // This fails if wireguard-go has removed the file itself.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// The folder of the sockets, which wireguard-go makes and leaves behind. Dropping it removes it, unless
-/// it was there before.
+/// The folder of the sockets, which wireguard-go makes and leaves behind. Dropping this removes the
+/// folder, unless it existed before.
 struct SocketFolder {
     was_there: bool,
 }
@@ -90,7 +90,7 @@ impl SocketFolder {
 impl Drop for SocketFolder {
     fn drop(&mut self) {
         if !self.was_there {
-            // It fails where somebody else's socket has come into it since.
+            // This fails if the folder meanwhile contains another process's socket.
             let _ = fs::remove_dir(SOCKETS);
         }
     }

@@ -8,10 +8,10 @@ use super::{Way, sides};
 
 const INTERFACE: &str = "wg0";
 
-/// From host to host, with the private addresses inside.
+/// Makes a tunnel between the hosts, with the private addresses inside.
 pub fn set_up(lab: &Lab) -> Result<Way> {
     let sides = sides(lab);
-    // First of all, since this is what a kernel may not have.
+    // Make the interfaces first: this step fails if the kernel lacks WireGuard.
     for side in &sides {
         side.host.run(&["ip", "link", "add", INTERFACE, "type", "wireguard"])?;
     }

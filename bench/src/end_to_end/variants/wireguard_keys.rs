@@ -1,4 +1,4 @@
-//! The settings of both ends of WireGuard, whoever runs it: keys, and the other end.
+//! Keys and peer settings of both ends of WireGuard, in the kernel or in userspace.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -10,22 +10,21 @@ use crate::text_file::TextFile;
 
 const PORT: &str = "51820";
 
-/// The keys of an end.
+/// The keys of one end.
 pub struct Keys {
     private: TextFile,
     public: String,
 }
 
 impl Keys {
-    /// Makes new ones.
+    /// Makes new keys.
     pub fn make() -> Result<Self> {
         let key = wg("genkey", "")?;
         let public = wg("pubkey", &key)?.trim().to_owned();
         Ok(Self { private: TextFile::with(&key)?, public })
     }
 
-    /// Tells an interface with these keys which private address is behind the keys of its peer, and
-    /// where.
+    /// Sets an interface's keys, and its peer's key, private address and endpoint.
     pub fn set(&self, peer: &Self, side: &Side<'_>, interface: &str) -> Result<()> {
         let Side { host, peer_private, peer_public, .. } = side;
         let (endpoint, allowed) = (format!("{peer_public}:{PORT}"), format!("{peer_private}/32"));
@@ -37,7 +36,7 @@ impl Keys {
     }
 }
 
-/// The output of `wg` for an input.
+/// Runs `wg` with this subcommand and input; returns its output.
 fn wg(word: &str, input: &str) -> Result<String> {
     let mut child = Command::new("wg")
         .arg(word)

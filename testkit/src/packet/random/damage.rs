@@ -1,10 +1,10 @@
-//! The outcomes of packets that were built right, or wrong on purpose.
+//! Random damage to packets: the bytes of correct packets, and of packets with false fields.
 
 use super::making::Making;
 use crate::packet::IpPacket;
 
 impl Making<'_> {
-    /// The bytes of `packet`, sometimes with other ones here and there.
+    /// The bytes of `packet`, sometimes with random changes.
     pub fn damaged(&mut self, packet: &IpPacket) -> Vec<u8> {
         let mut bytes = packet.to_bytes();
         if self.random.per_mille(20) {
@@ -12,7 +12,7 @@ impl Making<'_> {
         }
         if self.random.per_mille(50) {
             let count = self.random.weighted(&[(70, 1), (20, 2), (10, 8)]);
-            // Most of a packet is payload, and nobody minds what that is.
+            // Prefer the headers: most of a packet is payload, whose content does not matter.
             let headers = bytes.len().min(packet.header_len() + 72);
             for _ in 0..count {
                 let at = match self.random.below(4) {
@@ -30,7 +30,7 @@ impl Making<'_> {
         bytes
     }
 
-    /// Where UDP has its length and UDP-Lite its coverage, writes another one.
+    /// Overwrites UDP's length field, or UDP-Lite's coverage field at the same offset.
     fn change_length_of_datagram(&mut self, bytes: &mut [u8], header_len: usize) {
         let at = header_len + 4;
         if at + 2 <= bytes.len() {

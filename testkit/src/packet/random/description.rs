@@ -1,47 +1,47 @@
-//! One line on what a packet is, put into words only when somebody reads it.
+//! The one-line description of a packet, formatted only when it is read.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// One thing to say of a packet.
+/// One fact about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A word.
     Word(&'static str),
-    /// A number, and of what.
+    /// A name and a number.
     Number(&'static str, usize),
-    /// From one byte to another, the latter not included, and of what.
+    /// A name and a range of bytes, without its end.
     Range(&'static str, usize, usize),
-    /// Source and destination.
+    /// The source and the destination.
     Ends(IpAddr, IpAddr),
-    /// The rest is said of a packet within it.
+    /// The following notes describe a packet inside this packet.
     Open,
-    /// The packet within it has nothing more.
+    /// The end of the inner packet's notes.
     Close,
 }
 
-/// The kind of a packet.
+/// The description of a packet.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     notes: Vec<Note>,
-    /// True if every length, version and checksum of the packet itself is right and no byte is
-    /// missing, whatever it quotes.
+    /// True if the packet is complete, and all its own lengths, versions and checksums are right. A
+    /// quoted packet may still have faults.
     pub honest: bool,
 }
 
 impl Description {
-    /// The facts of a packet before it is read.
+    /// An empty description of a packet without faults.
     #[must_use]
     pub(super) fn new() -> Self {
         Self { notes: Vec::with_capacity(16), honest: true }
     }
 
-    /// Says one thing more.
+    /// Adds a note.
     pub(super) fn note(&mut self, note: Note) {
         self.notes.push(note);
     }
 
-    /// True if this is said of the packet or of one within it.
+    /// True if a note about the packet, or about a packet inside it, has this word.
     #[must_use]
     pub fn says(&self, word: &str) -> bool {
         self.notes.iter().any(|note| match note {

@@ -8,7 +8,7 @@ use crate::packet::pseudo_header::Address;
 use crate::packet::{IcmpError, Icmpv6, IpPacket, Quote, Transport};
 
 impl Making<'_> {
-    /// An error of either family about a packet of the same one, nearly always.
+    /// An error of either family. Nearly all errors quote a packet of the same family.
     pub fn error<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
         let (kind, code, rest) = self.kind_of_error(family);
         self.number("error", usize::from(kind));
@@ -29,14 +29,14 @@ impl Making<'_> {
         }
     }
 
-    /// Type, code and the four bytes behind the checksum.
+    /// The type, the code and the four bytes behind the checksum.
     fn kind_of_error(&mut self, family: Family) -> (u8, u8, [u8; 4]) {
         let mtu = self.random.between(68, 1500) as u16;
         let [high, low] = mtu.to_be_bytes();
         let at_mtu = [0, 0, high, low];
         let any = self.random.bits8();
         let at_any = [0, 0, 0, any];
-        // The quote's length, in words or in units of 8 bytes (RFC 4884).
+        // The quoted packet's length, in 32-bit words or in units of 8 bytes (RFC 4884).
         let with_length = [0, 32, 0, 0];
         match family {
             Family::V4 => self.random.weighted(&[
@@ -61,7 +61,7 @@ impl Making<'_> {
         }
     }
 
-    /// A packet or its beginning, or nothing.
+    /// A quote of a packet, which may be cut, even to nothing.
     fn quote(&mut self, family: Family) -> Quote {
         self.description.note(Note::Open);
         self.depth += 1;

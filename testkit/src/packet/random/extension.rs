@@ -34,7 +34,7 @@ const KINDS: [(usize, Kind); 9] = [
 ];
 
 impl Making<'_> {
-    /// Extension headers: none in most packets, more than any walk goes along in some.
+    /// Extension headers: none in most packets, and in some more than the programs' header walk passes.
     pub fn extensions(&mut self) -> Vec<Extension> {
         let (low, high) = self.random.weighted(&[
             (60, (0, 0)),
@@ -50,7 +50,7 @@ impl Making<'_> {
             let first = index == 0 && self.random.per_mille(400);
             let kind = if first { Kind::HopByHop } else { self.random.weighted(&KINDS) };
             let extension = self.extension(kind);
-            // No decoder takes hop-by-hop options anywhere else (RFC 8200, section 4.1).
+            // Decoders accept hop-by-hop options only as the first header (RFC 8200, section 4.1).
             if index > 0 && extension.protocol() == HOP_BY_HOP {
                 self.dishonest();
             }
@@ -85,7 +85,7 @@ impl Making<'_> {
                 Extension::Authentication { spi: 0x1001, sequence: 7, icv: self.random.bytes(icv) }
             }
             Kind::Mobility => {
-                // The checksum of what comes behind it is hidden from those who stop here.
+                // Decoders that stop at this header can't verify the checksum behind it.
                 self.dishonest();
                 let data = 2 + 8 * self.random.between(0, 2);
                 Extension::Mobility { kind: self.random.bits8(), data: self.random.bytes(data) }
@@ -142,7 +142,7 @@ impl Making<'_> {
         Extension::routing(kind, left as u8, addresses)
     }
 
-    /// A header that says that it is longer or shorter than it is.
+    /// A header with a random length field, usually a false one.
     fn lying_extension(&mut self) -> Extension {
         let protocol =
             self.random.one_of(&[HOP_BY_HOP, ROUTING, FRAGMENT, 51, DESTINATION_OPTIONS]);

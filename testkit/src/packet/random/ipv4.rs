@@ -41,7 +41,7 @@ impl Making<'_> {
         packet
     }
 
-    /// One of few, so that fragments belong together, or any.
+    /// An identification, often from a small pool, so that fragments belong together.
     pub fn identification(&mut self) -> u16 {
         match self.random.below(4) {
             0 => self.random.bits16(),
@@ -52,16 +52,16 @@ impl Making<'_> {
     fn ipv4_options(&mut self) -> Vec<u8> {
         let len = 4 * self.random.weighted(&[(30, 1), (30, 2), (15, 3), (10, 6), (15, 10)]);
         match self.random.below(4) {
-            // No operation.
+            // The option "no operation".
             0 => vec![1; len],
-            // Loose source route, with or without an address.
+            // The option "loose source route", with or without an address.
             1 => {
                 let mut options = vec![1, 131, (len - 1) as u8, 4];
                 options.extend(self.profile.ipv4.any(&mut self.random).octets());
                 options.resize(len, 0);
                 options
             }
-            // Router alert, and the end.
+            // The options "router alert" and "end of options".
             2 => {
                 let mut options = vec![148, 4, 0, 0];
                 options.resize(len, 0);
@@ -71,7 +71,7 @@ impl Making<'_> {
         }
     }
 
-    /// The part of `whole` bytes that a fragment carries.
+    /// The range of a packet's `whole` bytes that a fragment carries.
     pub fn fragment(&mut self, whole: usize) -> Range<usize> {
         let eighths = whole / 8;
         let start = match self.random.below(100) {
@@ -108,7 +108,7 @@ impl Making<'_> {
         }
     }
 
-    /// A length that is not `right`, or only by chance, of which `header` bytes are no payload.
+    /// A length that equals `right` only by chance; `header` is the header's length.
     pub fn lying_length(&mut self, right: usize, header: usize) -> u16 {
         let length = match self.random.below(10) {
             0 => 0,

@@ -22,7 +22,7 @@ impl Making<'_> {
         }
         if self.random.per_mille(8) {
             self.word("jumbogram");
-            // Most of what reads it takes the length in the header for what it is.
+            // Most decoders take the header's length field, which is 0, at face value.
             self.dishonest();
             packet = packet.jumbo();
         } else if self.random.per_mille(40) {

@@ -1,4 +1,4 @@
-//! Random link headers, and where frames end.
+//! Random link headers, trailers and cuts of frames.
 
 use super::LinkType;
 use super::making::Making;
@@ -7,11 +7,11 @@ use crate::packet::ethernet::{
 };
 use crate::packet::{Frame, Link, Tag, ipv6};
 
-/// EtherType of a tag, as some switches had it before 802.1ad.
+/// EtherType of a VLAN tag that some switches used before 802.1ad.
 const ETHERTYPE_OLD_PROVIDER_VLAN: u16 = 0x9100;
 
 impl Making<'_> {
-    /// The frame with the packet in `bytes`.
+    /// A frame whose payload is the packet in `bytes`.
     pub fn framed(&mut self, mut ethertype: u16, bytes: Vec<u8>) -> Vec<u8> {
         if self.random.per_mille(10) {
             ethertype = self.random.one_of(&[
@@ -52,7 +52,7 @@ impl Making<'_> {
         frame
     }
 
-    /// Padded, or followed by other bytes.
+    /// Sometimes pads the frame, or appends other bytes.
     fn trailed(&mut self, frame: Frame, header_len: usize) -> Frame {
         let len = header_len + frame.payload.len();
         match self.random.below(100) {
@@ -97,8 +97,8 @@ impl Making<'_> {
     }
 }
 
-/// Bytes of the shortest frame that `bpf_prog_test_run_skb` (net/bpf/test_run.c) takes: it believes
-/// every frame to be Ethernet, and wants the shortest IP header behind that.
+/// The length in bytes of the shortest frame that `bpf_prog_test_run_skb` (net/bpf/test_run.c) accepts.
+/// It treats every frame as Ethernet, and demands the shortest IP header behind the Ethernet header.
 const fn least_in_test_run(ethertype: u16) -> usize {
     match ethertype {
         ETHERTYPE_IPV4 => HEADER_LEN + 20,

@@ -1,4 +1,4 @@
-//! One packet in the making.
+//! The construction of one packet.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,12 @@ use super::pool::Ends;
 use super::{Description, Packet, Pool, Profile, SplitMix};
 use crate::packet::IpPacket;
 
-/// The state while a packet is made.
+/// The state of a packet's construction.
 pub struct Making<'a> {
     pub profile: &'a Profile,
     pub random: SplitMix,
     pub description: Description,
-    /// The number of errors around the packet that is made now.
+    /// The number of packets around the current one: errors that quote it, or tunnels.
     pub depth: usize,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Making<'a> {
         Self { profile, random, description: Description::new(), depth: 0 }
     }
 
-    /// The packet.
+    /// Makes the packet.
     pub fn packet(mut self) -> Packet {
         let ip = self.ip();
         let bytes = self.damaged(&ip);
@@ -29,7 +29,7 @@ impl<'a> Making<'a> {
         Packet { bytes, description: self.description }
     }
 
-    /// An IP packet of either family.
+    /// Makes an IP packet of either family.
     pub fn ip(&mut self) -> IpPacket {
         let (v4, v6) = (&self.profile.ipv4.peers, &self.profile.ipv6.peers);
         if v6.is_empty() || !v4.is_empty() && self.random.per_mille(500) {
@@ -39,7 +39,7 @@ impl<'a> Making<'a> {
         }
     }
 
-    /// The ends of the packet, quoted or not, that is made now.
+    /// The ends of the current packet, quoted or not.
     pub fn ends<A: Copy + Into<IpAddr>>(&mut self, pool: &Pool<A>) -> Ends<A> {
         let direction = self.profile.direction;
         let ends = match self.depth % 2 {
@@ -51,23 +51,23 @@ impl<'a> Making<'a> {
         ends
     }
 
-    /// Says what it is.
+    /// Adds a word to the description.
     pub fn word(&mut self, word: &'static str) {
         self.description.note(Note::Word(word));
     }
 
-    /// Says how much of something there is.
+    /// Adds a name and a number to the description.
     pub fn number(&mut self, of: &'static str, number: usize) {
         self.description.note(Note::Number(of, number));
     }
 
-    /// Says what is wrong with it.
+    /// Adds a fault's name and number to the description.
     pub fn lie(&mut self, of: &'static str, number: usize) {
         self.number(of, number);
         self.dishonest();
     }
 
-    /// A part of the packet is wrong.
+    /// Notes a fault, unless it is inside a quoted packet or a tunnel.
     pub fn dishonest(&mut self) {
         if self.depth == 0 {
             self.description.honest = false;

@@ -1,9 +1,9 @@
 //! Random packets, for comparing the programs with a model of them.
 //!
-//! A packet follows from a seed and its index alone, so that one that made a difference can be made
-//! again without those before it. Addresses, ports and identifications come from small pools: most
-//! packets concern a peer, and many belong to a flow or a datagram of an earlier one. Each is built
-//! right first; some then lie, are damaged or cut.
+//! A packet depends only on its seed and its index, so a test can reproduce a failing packet without the
+//! packets before it. Addresses, ports and identifications come from small pools: most packets concern a
+//! peer, and many belong to an earlier packet's flow or datagram. Each packet is built correctly first;
+//! some are then falsified, damaged or cut.
 
 mod damage;
 mod description;
@@ -27,30 +27,30 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use making::Making;
 
-/// Seen from the host whose program sees the packets.
+/// The packet's direction, as seen from the host that runs the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// On the way out.
+    /// An outgoing packet.
     Egress,
-    /// On the way in.
+    /// An incoming packet.
     Ingress,
 }
 
-/// The beginning of every frame.
+/// The link header of every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// Ethernet, sometimes with VLAN tags.
     Ethernet,
-    /// IP over InfiniBand, as a test run wants it.
+    /// IP over InfiniBand, as `BPF_PROG_TEST_RUN` expects it.
     InfiniBand,
-    /// Nothing.
+    /// No link header.
     None,
 }
 
-/// The parts of packets.
+/// The settings of a generator.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Their direction: it says where most of them have which addresses.
+    /// The packets' direction. It determines the usual addresses of source and destination.
     pub direction: Direction,
     /// The link header.
     pub link: LinkType,
@@ -58,27 +58,28 @@ pub struct Profile {
     pub ipv4: Pool<Ipv4Addr>,
     /// IPv6 addresses.
     pub ipv6: Pool<Ipv6Addr>,
-    /// Ports and ICMP identifiers: those of bypassed services, say. Others occur as well.
+    /// Ports and ICMP identifiers, for example a bypassed service's ports. The packets have other ports
+    /// as well.
     pub ports: Vec<u16>,
-    /// Bytes that a frame is never cut below, nor made without.
+    /// The minimum length of a frame in bytes, also after a cut.
     pub minimum_len: usize,
-    /// Bytes that no frame exceeds: what a test run takes.
+    /// The maximum length of a frame in bytes, which is the test run's limit.
     pub maximum_len: usize,
-    /// True if every frame is to be one that `BPF_PROG_TEST_RUN` takes: it refuses some that end
-    /// within their IP header.
+    /// True if `BPF_PROG_TEST_RUN` must accept every frame: it refuses some frames that end within their
+    /// IP header.
     pub for_test_run: bool,
 }
 
-/// A frame, and what is said of it.
+/// A frame and its description.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// The bytes, from the link header on.
     pub bytes: Vec<u8>,
-    /// One line on what it is.
+    /// The frame's one-line description.
     pub description: Description,
 }
 
-/// Makes packets.
+/// Generates packets.
 #[derive(Clone, Debug)]
 pub struct Generator {
     seed: u64,
@@ -86,10 +87,10 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// The packets of `profile` that follow from `seed`.
+    /// The generator of the packets that `profile` and `seed` determine.
     ///
     /// # Panics
-    /// If a family has peers but no address of self, or no family has peers.
+    /// If a family has peers but no address of self, or if neither family has peers.
     #[must_use]
     pub fn new(seed: u64, profile: Profile) -> Self {
         profile.ipv4.assert_usable();

@@ -1,39 +1,39 @@
-//! The addresses that packets go between.
+//! The source and destination addresses of packets.
 
 use super::{Direction, SplitMix};
 
-/// The two addresses of a member, or of one host within two prefixes.
+/// The two addresses of a member, or of a host within a member's two prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<A> {
     /// Its private address.
     pub private: A,
-    /// Its public address; of self, the underlay address.
+    /// Its public address; for self, the underlay address.
     pub public: A,
 }
 
-/// The addresses of one family. Without peers, no packet of the family is made.
+/// The addresses of one family. Without peers, the generator makes no packet of the family.
 #[derive(Clone, Debug)]
 pub struct Pool<A> {
-    /// The entries of self: one, or all that a gateway stands for.
+    /// The entries of self: one entry, or all entries that a gateway represents.
     pub local: Vec<Identity<A>>,
     /// The entries of the peers.
     pub peers: Vec<Identity<A>>,
     /// Routers, which send errors.
     pub routers: Vec<A>,
-    /// All others: hosts that are no members, multicast, loopback, neighbours of prefixes.
+    /// All other addresses: non-members, multicast, loopback, addresses next to prefixes.
     pub strangers: Vec<A>,
 }
 
-/// Between which two addresses a packet goes.
+/// A packet's source and destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends<A> {
-    /// From there.
+    /// The source.
     pub source: A,
-    /// To there.
+    /// The destination.
     pub destination: A,
-    /// Between which it goes once it is rewritten, if it is one to be.
+    /// The source and destination after the rewrite, if the packet can be rewritten.
     pub rewritten: Option<(A, A)>,
-    /// A name for people.
+    /// The name in the packet's description.
     pub what: &'static str,
 }
 
@@ -69,21 +69,21 @@ const INWARD: [(usize, Relation); 7] = [
 ];
 
 impl<A: Copy> Pool<A> {
-    /// The parts for a family without packets.
+    /// The empty pool of a family without packets.
     #[must_use]
     pub const fn empty() -> Self {
         Self { local: Vec::new(), peers: Vec::new(), routers: Vec::new(), strangers: Vec::new() }
     }
 
     /// # Panics
-    /// If there are peers, but nothing for one of the other ends.
+    /// If the pool has peers, but no self, router or stranger.
     pub(super) fn assert_usable(&self) {
         let usable =
             !self.local.is_empty() && !self.routers.is_empty() && !self.strangers.is_empty();
         assert!(usable || self.peers.is_empty(), "peers, but no self, router or stranger");
     }
 
-    /// The ends of a packet that goes this way.
+    /// The ends of a packet in this direction.
     pub(super) fn ends(&self, random: &mut SplitMix, direction: Direction) -> Ends<A> {
         let relation = match direction {
             Direction::Egress => random.weighted(&OUTWARD),
@@ -92,7 +92,7 @@ impl<A: Copy> Pool<A> {
         self.related(random, relation, direction)
     }
 
-    /// The ends of a packet that an error quotes which goes this way.
+    /// The ends of a quoted packet, if the error that quotes it goes in this direction.
     pub(super) fn quoted_ends(&self, random: &mut SplitMix, direction: Direction) -> Ends<A> {
         let relation = match direction {
             Direction::Egress => random.weighted(&[
@@ -145,7 +145,7 @@ impl<A: Copy> Pool<A> {
         }
     }
 
-    /// Some address that is no peer's.
+    /// A random address that belongs to no peer.
     fn other(&self, random: &mut SplitMix) -> A {
         match random.below(4) {
             0 => random.one_of(&self.local).public,
@@ -154,7 +154,7 @@ impl<A: Copy> Pool<A> {
         }
     }
 
-    /// Any address.
+    /// A random address of the pool.
     pub(super) fn any(&self, random: &mut SplitMix) -> A {
         match random.below(8) {
             0 => random.one_of(&self.local).private,

@@ -18,7 +18,7 @@ impl SplitMix {
         Self { state: seed }
     }
 
-    /// The sequence of the item with this index under a seed: neighbours have nothing in common.
+    /// The sequence of the item `index` under a seed. Neighbouring items have unrelated sequences.
     #[must_use]
     pub const fn of(seed: u64, index: u64) -> Self {
         Self { state: mixed(seed) ^ mixed(index.wrapping_add(GOLDEN_GAMMA)) }
@@ -41,17 +41,17 @@ impl SplitMix {
         low + self.below(high - low + 1)
     }
 
-    /// True in so many of a thousand cases.
+    /// True with a probability of `cases` in a thousand.
     pub const fn per_mille(&mut self, cases: usize) -> bool {
         self.below(1000) < cases
     }
 
-    /// One of several values.
+    /// A random one of several values.
     pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }
 
-    /// One of several values, each as often as its weight says.
+    /// A random one of several values, with a probability proportional to its weight.
     pub fn weighted<T: Copy>(&mut self, values: &[(usize, T)]) -> T {
         let mut left = self.below(values.iter().map(|(weight, _)| weight).sum());
         for (weight, value) in values {
@@ -73,7 +73,7 @@ impl SplitMix {
         (self.next() >> 56) as u8
     }
 
-    /// So many random bytes.
+    /// `len` random bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len + 8);
         while bytes.len() < len {
@@ -94,7 +94,7 @@ const fn mixed(mut value: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// The first outputs that the reference implementation gives for this seed
+    /// The reference implementation's first outputs for this seed
     /// (<https://prng.di.unimi.it/splitmix64.c>).
     #[test]
     fn the_numbers_of_a_known_seed() {

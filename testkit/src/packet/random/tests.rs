@@ -1,4 +1,4 @@
-//! The mixture of the packets of a seed, over many of them.
+//! Tests of the mixture of a seed's packets, over many packets.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,8 @@ fn a_packet_follows_from_seed_and_index_alone() {
     assert_eq!(same.count(), 0);
 }
 
-/// A seed in an old report is worth nothing once this fails: say so where seeds are kept.
+/// A failure means that the seeds in old reports no longer reproduce their packets: say so where seeds
+/// are kept.
 #[test]
 fn the_packets_of_a_seed_stay_what_they_are() {
     let digest = |seed, direction| {
@@ -86,7 +87,8 @@ fn what_is_said_to_be_right_is_right() {
     for direction in BOTH {
         for packet in packets(3, direction, LinkType::None, 20_000) {
             let description = &packet.description;
-            // The protocols whose checksum etherparse does not know: its cover, or its place.
+            // Notes of packets whose checksum etherparse can't verify: it does not know the checksum's
+            // coverage or position.
             let unknown = ["segments left", "icmp type", "fragment", "at 0", "later"];
             if !description.honest || unknown.iter().any(|what| description.says(what)) {
                 continue;
@@ -238,7 +240,7 @@ fn extension_headers_come_alone_in_rows_and_in_every_kind() {
         kinds.insert(decoded.payload_ip_number().0);
     }
     assert!(longest >= 8, "{longest}");
-    // Mobility, HIP and shim6 are payloads to etherparse.
+    // etherparse treats Mobility, HIP and shim6 as payloads.
     for kind in [0, 43, 44, 51, 60, 135, 139, 140] {
         assert!(kinds.contains(&kind), "{kind}");
     }

@@ -9,7 +9,7 @@ use crate::packet::{
     icmpv6,
 };
 
-/// The family of the packet around it.
+/// The IP family of the surrounding packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -53,7 +53,7 @@ const KINDS: [(usize, Kind); 14] = [
     (30, Kind::Unknown),
 ];
 
-/// The messages of move notices (docs/packet-flow.md).
+/// The marks of the move notices' messages (docs/packet-flow.md).
 const NOTICE_MARKS: [[u8; 4]; 4] = [
     [0x00, 0x00, 0xff, 0xff],
     [0xff, 0xff, 0x00, 0x00],
@@ -61,11 +61,11 @@ const NOTICE_MARKS: [[u8; 4]; 4] = [
     [0xff, 0x00, 0x00, 0xff],
 ];
 
-/// The depth of errors about errors.
+/// The maximum nesting depth of errors about errors.
 const MAXIMUM_DEPTH: usize = 3;
 
 impl Making<'_> {
-    /// A transport header and payload between these ends.
+    /// A random transport header and payload between these ends.
     pub fn transport<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
         let by_router = ends.what == "from a router" && self.random.per_mille(700);
         let kind = if by_router { Kind::Error } else { self.random.weighted(&KINDS) };
@@ -106,7 +106,7 @@ impl Making<'_> {
             Kind::Unknown => {
                 let protocol = self.random.bits8();
                 self.number("protocol", usize::from(protocol));
-                // Its checksum is wrong in any case.
+                // A random payload rarely has the right checksum for its protocol.
                 self.dishonest();
                 Transport::Raw { protocol, bytes: self.payload() }
             }
@@ -121,7 +121,7 @@ impl Making<'_> {
             _ => Tcp::new(self.payload()),
         }
         .ports(source, destination);
-        // A reset, an acknowledged one, and SYN and ACK among others.
+        // RST, RST with ACK, SYN with ACK, and others.
         tcp.flags = match self.random.below(8) {
             0 => 0x04,
             1 => 0x14,
@@ -204,7 +204,7 @@ impl Making<'_> {
         }
     }
 
-    /// The payload of a move notice, or nearly.
+    /// The payload of a move notice, or a similar payload.
     fn notice(&mut self) -> Vec<u8> {
         self.word("notice");
         let mark = self.random.one_of(&NOTICE_MARKS);
@@ -220,7 +220,8 @@ impl Making<'_> {
         payload
     }
 
-    /// `message`, sometimes with a checksum that is 0 here or once the packet is rewritten, or wrong.
+    /// `message`, sometimes with a wrong checksum, or with a checksum that is 0 before or after the
+    /// rewrite.
     pub fn icmpv6_sum<A: Address>(&mut self, message: Icmpv6, ends: &Ends<A>) -> Icmpv6 {
         if self.random.per_mille(30) {
             let (from, to) = self.ends_of_zero(ends);
@@ -232,7 +233,7 @@ impl Making<'_> {
         }
     }
 
-    /// Neighbour discovery, multicast listeners, and types that nobody knows.
+    /// Neighbour discovery, multicast listener discovery, and unknown types.
     fn other_icmp(&mut self, family: Family) -> Transport {
         let kind = match family {
             Family::V4 => self.random.one_of(&[9, 10, 13, 14, 17, 18, 40, 41, 42, 255]),
@@ -248,7 +249,8 @@ impl Making<'_> {
         }
     }
 
-    /// In IPv4 this is a transport; in IPv6 it comes as an extension header as well.
+    /// IPv4 has the authentication header only as a transport; IPv6 has it as an extension header as
+    /// well.
     fn authentication<A: Address>(&mut self, ends: &Ends<A>) -> Transport {
         self.word("authentication, then udp");
         let mut bytes = vec![17, 4, 0, 0];
@@ -257,7 +259,7 @@ impl Making<'_> {
         Transport::Raw { protocol: 51, bytes }
     }
 
-    /// A packet of the cluster in a packet.
+    /// A tunnelled packet of the cluster.
     fn tunnel(&mut self) -> Transport {
         self.word("tunnel");
         self.description.note(Note::Open);
@@ -281,7 +283,8 @@ impl Making<'_> {
         Transport::Raw { protocol, bytes }
     }
 
-    /// The ends between which a checksum is to be 0: those that the packet has, or will have.
+    /// The ends for which the checksum must be 0: the packet's present ends, or its ends after the
+    /// rewrite.
     pub fn ends_of_zero<A: Address>(&mut self, ends: &Ends<A>) -> (A, A) {
         let here = (ends.source, ends.destination);
         match ends.rewritten {
@@ -296,14 +299,14 @@ impl Making<'_> {
         }
     }
 
-    /// The wanted error of a checksum.
+    /// A random nonzero error for a checksum, noted as a fault.
     pub fn checksum_error(&mut self) -> u16 {
         let error = self.random.bits16().max(1);
         self.lie("checksum off by", usize::from(error));
         error
     }
 
-    /// Source and destination port.
+    /// A source and a destination port.
     pub fn ports(&mut self) -> (u16, u16) {
         (self.port(), self.port())
     }
@@ -317,7 +320,7 @@ impl Making<'_> {
         }
     }
 
-    /// The bytes behind a header.
+    /// A random payload.
     pub fn payload(&mut self) -> Vec<u8> {
         let (low, high) = self.random.weighted(&[
             (10, (0, 0)),

@@ -1,4 +1,4 @@
-//! Packets as etherparse reads them, and checksums as it computes them.
+//! Decodes packets and verifies their checksums with etherparse.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ const DCCP: IpNumber = ip_number::DCCP;
 const UDP_LITE: IpNumber = ip_number::UDP_LITE;
 const MOBILITY: IpNumber = ip_number::MOBILITY;
 
-/// A packet, whose IPv4 header's checksum is right if it has one.
+/// Decodes a packet. The IPv4 header's checksum, if any, must be right.
 pub fn decode(packet: &[u8]) -> IpSlice<'_> {
     let decoded = IpSlice::from_slice(packet).expect("an IP packet");
     if let Some(ipv4) = decoded.ipv4() {
@@ -21,19 +21,19 @@ pub fn decode(packet: &[u8]) -> IpSlice<'_> {
     decoded
 }
 
-/// The headers between that of IPv6 and the payload.
+/// The extension headers between the IPv6 header and the payload.
 pub fn extensions<'a>(ipv6: &Ipv6Slice<'a>) -> Vec<Ipv6ExtensionSlice<'a>> {
     ipv6.extensions().clone().into_iter().collect()
 }
 
-/// True if the transport checksum of `packet` is right between the addresses in its IP header;
-/// nothing if there is none that etherparse can compute.
+/// True if the transport checksum of `packet` is right between the addresses in its IP header; nothing
+/// if etherparse can't compute the checksum.
 pub fn checksum_is_right(packet: &[u8]) -> Option<bool> {
     let decoded = decode(packet);
     checksum_is_right_between(packet, decoded.source_addr(), decoded.destination_addr())
 }
 
-/// The same between these addresses.
+/// Like [`checksum_is_right`], but between these addresses.
 pub fn checksum_is_right_between(
     packet: &[u8],
     source: IpAddr,
@@ -44,7 +44,7 @@ pub fn checksum_is_right_between(
     payload_is_right(protocol, decoded.payload().payload, source, destination)
 }
 
-/// The same of `payload`, behind all IP headers.
+/// Like [`checksum_is_right`], for `payload`, the bytes behind all IP headers.
 pub fn payload_is_right(
     protocol: IpNumber,
     payload: &[u8],
@@ -55,7 +55,7 @@ pub fn payload_is_right(
         ip_number::TCP => Some(tcp_is_right(payload, source, destination)),
         ip_number::UDP => Some(udp_is_right(payload, source, destination)),
         ip_number::ICMP => {
-            // Icmpv4Type::calc_checksum takes the unused bytes of a header for zeros.
+            // Icmpv4Type::calc_checksum assumes zeros in a header's unused bytes.
             Some(Sum16BitWords::new().add_slice(payload).ones_complement() == 0)
         }
         ip_number::IPV6_ICMP => match (source, destination) {
@@ -102,7 +102,7 @@ fn udp_is_right(datagram: &[u8], source: IpAddr, destination: IpAddr) -> bool {
     udp.checksum == computed.expect("no jumbogram")
 }
 
-/// The complement of the sum over a pseudo-header and `covered`, the beginning of `payload`.
+/// The complement of the sum over a pseudo-header and `covered`, which is the beginning of `payload`.
 fn sum(
     protocol: IpNumber,
     payload: &[u8],

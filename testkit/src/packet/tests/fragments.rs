@@ -1,4 +1,4 @@
-//! Fragments, put together by etherparse.
+//! Tests of fragments, which etherparse reassembles.
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{Ipv6ExtensionSlice, SlicedPacket};
@@ -7,7 +7,7 @@ use super::decoder::{decode, payload_is_right};
 use super::extension::{DESTINATION_OPTIONS, HOP_BY_HOP, SOURCE_ROUTE};
 use super::*;
 
-/// The payload that etherparse puts together, and its number.
+/// etherparse's reassembled payload and its protocol number.
 fn put_together(fragments: &[Vec<u8>]) -> (etherparse::IpNumber, Vec<u8>) {
     let mut pool = IpDefragPool::<(), ()>::new();
     let (last, others) = fragments.split_last().expect("a fragment");
@@ -87,7 +87,7 @@ fn later_fragments_carry_no_header_of_the_first() {
     let (first, last) = (packet.clone().fragment(0..56), packet.clone().fragment(56..116));
     let together = [&first.to_bytes()[56..], &last.to_bytes()[56..]].concat();
     assert_eq!(together, packet.to_bytes()[48..]);
-    // Both name the first header of what was cut up.
+    // Both fragments name the first header of the fragmented part.
     assert_eq!(first.to_bytes()[48], DESTINATION_OPTIONS);
     assert_eq!(last.to_bytes()[48], DESTINATION_OPTIONS);
 }

@@ -1,4 +1,4 @@
-//! Packets added up by hand.
+//! Tests against checksums added up by hand.
 
 use super::*;
 

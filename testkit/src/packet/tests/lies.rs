@@ -1,4 +1,4 @@
-//! Packets that say of themselves what is not so.
+//! Tests of packets with false lengths and versions.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The packets that are built here, read by etherparse.
+//! Tests that etherparse reads the built packets correctly.
 
 pub mod decoder;
 mod extensions;
@@ -19,7 +19,7 @@ const ONE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xa, 0, 0, 0, 0, 0, 1);
 const TWO_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 2, 0xfedc, 0xba98, 0x7654, 0x3210);
 const THREE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 3, 0, 0, 0, 0x8000, 0x33);
 
-/// `transport` in a packet of either family.
+/// Packets of both families with `transport`.
 fn of_both_families(transport: impl Into<Transport>) -> [IpPacket; 2] {
     let transport = transport.into();
     [Ipv4::new(ONE_V4, TWO_V4, transport.clone()).into(), ipv6(transport).into()]

@@ -3,8 +3,8 @@
 use super::decoder::{checksum_is_right, decode};
 use super::*;
 
-/// Every transport with a payload of `len` bytes: its name, the number of its protocol, whether it
-/// has a checksum that etherparse can compute.
+/// Every transport with a payload of `len` bytes: its name, its protocol number, and true if etherparse
+/// can compute its checksum.
 fn transports(len: usize) -> Vec<(&'static str, u8, bool, Transport)> {
     let mut syn = Tcp::syn();
     syn.payload = payload(len);

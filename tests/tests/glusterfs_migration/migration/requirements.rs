@@ -25,7 +25,7 @@ impl Migration {
             .with_context(|| format!("`rewrite {}` printed no JSON", words.join(" ")))
     }
 
-    /// A's brick holds what B's lacks, and B's is away.
+    /// A's brick has files to heal, and B's brick is away.
     pub(super) fn require_unhealed(&self) -> Result<()> {
         let unhealed = self.cluster.unhealed()?;
         ensure!(
@@ -41,7 +41,7 @@ impl Migration {
         Ok(())
     }
 
-    /// Nothing is left to heal, and no brick is away; what is being written right now does not count.
+    /// Nothing is left to heal, and no brick is away. Files that the client is writing right now don't count.
     pub(super) fn require_healed(&self) -> Result<()> {
         self.require_connected()?;
         wait_until("nothing to heal", CONNECTED, || {
@@ -57,7 +57,7 @@ impl Migration {
         Ok(())
     }
 
-    /// The ends of the connections of the servers, once all are there.
+    /// The ends of the servers' connections, once all are open.
     pub(super) fn connections(&self) -> Result<BTreeSet<Connection>> {
         self.cluster.lasting_connections(CONNECTED)
     }
@@ -82,7 +82,7 @@ impl Migration {
         Ok(counted)
     }
 
-    /// Only resets by a server that was not attached yet were not rewritten.
+    /// The only packets that were not rewritten are resets by a server that was not attached yet.
     pub(super) fn require_counted_well(&self) -> Result<()> {
         for host in self.hosts() {
             let stats = self.json(host, &["stats", "--json"])?;

@@ -43,7 +43,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
             model.marks(destination).public_flows = true;
             model.marks(public).public_flows = true;
         }
-        // Its ports are those of a private flow now.
+        // The ports belong to a private flow now.
         if origin.is_private && model.marks(destination).public_flows {
             model.note(flow, None);
         }
@@ -51,7 +51,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     rewrite(change, &headers, origin.underlay, public, peer.slot)
 }
 
-/// From an address that is not this host's: on a gateway, the error of a router behind it.
+/// A packet from an address that this host does not have: on a gateway, the error of a router behind it.
 fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -68,7 +68,7 @@ fn from_behind(
     error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
-/// A packet to a peer's public address: if it is from this host's, so will be the replies.
+/// A packet to a peer's public address. If it comes from this host's underlay address, the replies go there, too.
 fn to_public(model: &mut Model, seen: &Seen) {
     let [source, destination] = seen.addresses();
     let entry = model.cluster.entry(destination).expect("found before");
@@ -78,7 +78,8 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
         model.note(flow, Some(FlowAction::LeftAlone));
-        // Noted under the peer's address already, its private one may lack the note, which only its own flows need.
+        // If the public address has the note already, the private one may lack it: only the private
+        // address's flows need it.
         if !model.marks(destination).public_flows {
             model.marks(destination).public_flows = true;
             model.marks(private).public_flows = true;

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 errors: what they quote is rewritten along.
+//! ICMP and ICMPv6 errors, whose quotes are rewritten, too.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -11,8 +11,7 @@ use super::readdress::Readdressing;
 use super::{Fate, Model, Seen, rewrite};
 use crate::cluster::Role;
 
-/// An error to a peer, which goes between the addresses `wire`. It is the peer's business if it
-/// quotes a packet that came from there.
+/// An error to a peer, between the addresses `wire`. The quote is rewritten if it quotes a packet from a peer.
 pub fn egress(
     model: &mut Model,
     seen: &Seen,
@@ -36,8 +35,9 @@ pub fn egress(
     Ok(Fate::Rewritten { slot })
 }
 
-/// An error of a router behind a gateway, to a peer's address `public`: the gateway's address that
-/// the peer's packet was sent to stands for the router, and nothing does if it was no such packet.
+/// An error of a router behind a gateway, to a peer's address `public`. The gateway's address to
+/// which the peer sent its packet stands for the router. An error about any other packet is left
+/// alone.
 pub fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -79,7 +79,7 @@ pub fn from_peer(
     }
 }
 
-/// A packet from an address that is no peer's: only an error about a packet to a peer concerns one.
+/// A packet from an address that no peer has. Only an error about a packet to a peer is rewritten.
 pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Fate {
     let headers = match seen.headers() {
         Ok(headers) if headers.is_error(seen.frame) => headers,
@@ -92,7 +92,7 @@ pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Readdressing) ->
             Fate::Rewritten { slot: sent.slot }
         }
         Ok(ControlFlow::Break(Some(reason))) => Fate::Kept(reason),
-        // It is not known to be about a packet to a peer.
+        // The error is not known to quote a packet to a peer.
         Ok(ControlFlow::Break(None)) | Err(_) => Fate::NotOurs,
     }
 }
@@ -107,7 +107,7 @@ struct Sent {
     slot: u32,
 }
 
-/// The packet that was sent; or why it was not rewritten then; or nothing, if it is none of ours.
+/// The sent packet, the reason why it was not rewritten, or `None` if this host did not send it to a peer.
 fn sent(
     model: &mut Model,
     seen: &Seen,

@@ -1,4 +1,4 @@
-//! From bytes to what they say: the IP headers of a packet, or of a packet that an error quotes.
+//! Reads the IP headers of a packet, or of a packet that an error quotes.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -32,7 +32,7 @@ impl Family {
         }
     }
 
-    /// Where source and destination stand in its header.
+    /// The range of source and destination in its header.
     pub fn addresses(self) -> Range<usize> {
         match self {
             Self::V4 => 12..20,
@@ -41,14 +41,14 @@ impl Family {
     }
 }
 
-/// The part of its datagram that a packet is.
+/// The part of a datagram that a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// The whole datagram.
     Whole,
     /// The first part, with the transport header.
     First,
-    /// A later part, without one.
+    /// A later part, without the transport header.
     Later,
 }
 
@@ -57,30 +57,30 @@ pub enum Part {
 pub struct Headers {
     /// The version of the IP header.
     pub family: Family,
-    /// Where the IP header starts.
+    /// The offset of the IP header.
     pub start: usize,
-    /// Where it is from.
+    /// The source address.
     pub source: IpAddr,
-    /// Where it goes.
+    /// The destination address.
     pub destination: IpAddr,
     /// The part behind options and extension headers.
     pub payload: Range<usize>,
     /// The payload's protocol; unknown where a quote ends before it.
     pub protocol: Option<u8>,
-    /// The part of its datagram that it is.
+    /// The part of its datagram that the packet carries.
     pub part: Part,
     /// The identification that fragments of a datagram share; IPv4's is in the first two bytes.
     pub identification: [u8; 4],
 }
 
 impl Headers {
-    /// Where source and destination stand in the frame.
+    /// The range of source and destination in the frame.
     pub fn addresses(&self) -> Range<usize> {
         let within = self.family.addresses();
         self.start + within.start..self.start + within.end
     }
 
-    /// Source and destination port, where the protocol starts with them and they are there.
+    /// Source and destination port, if the protocol starts with them and the payload holds them.
     pub fn ports(&self, frame: &[u8]) -> Option<[[u8; 2]; 2]> {
         // TCP, UDP, DCCP, SCTP and UDP-Lite.
         let has_ports = matches!(self.protocol?, 6 | 17 | 33 | 132 | 136);
@@ -107,7 +107,7 @@ impl Headers {
         }
     }
 
-    /// The move notice that this is, if it is one.
+    /// The move notice in this packet, if it is one.
     pub fn notice(&self, frame: &[u8]) -> Option<Notice> {
         if !self.is_notice(frame) {
             return None;
@@ -124,7 +124,7 @@ impl Headers {
         Some(Notice { is_request, mark, mark_at })
     }
 
-    /// True for a move notice, with a mark that there is or another.
+    /// True for a move notice, with a known mark or another one.
     pub fn is_notice(&self, frame: &[u8]) -> bool {
         let is_echo = match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
@@ -148,15 +148,15 @@ impl Headers {
 /// A move notice: an echo message between an underlay and a public address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// It is an echo request.
+    /// True for an echo request.
     pub is_request: bool,
-    /// Its message.
+    /// The notice's mark.
     pub mark: Mark,
-    /// Where that stands in the frame: four bytes.
+    /// The offset of the mark's four bytes in the frame.
     pub mark_at: usize,
 }
 
-/// Source and destination of the header at `start`, all of which is there.
+/// Source and destination of the header at `start`, which must be complete.
 pub fn addresses(frame: &[u8], start: usize, family: Family) -> [IpAddr; 2] {
     let both = &frame[start..][family.addresses()];
     let (source, destination) = both.split_at(both.len() / 2);
@@ -166,8 +166,8 @@ pub fn addresses(frame: &[u8], start: usize, family: Family) -> [IpAddr; 2] {
     })
 }
 
-/// The headers of the packet at `start`, the IP header of which is there. A segmented packet may be
-/// longer than its length can say, and then says 0.
+/// The headers of the packet at `start`, whose IP header must be complete. A segmented packet that
+/// is too long for its length field has 0 there.
 pub fn of_packet(
     frame: &[u8],
     start: usize,
@@ -195,8 +195,8 @@ pub fn of_packet(
     })
 }
 
-/// The headers of the packet that the error with its message at `message` quotes, which ends at `end` or
-/// before: extensions may follow the quote (RFC 4884), and padding a packet that was short itself.
+/// The headers of the packet quoted by the error whose message is at `message`. The quote ends at
+/// `end` or before: extensions may follow it (RFC 4884), and padding may follow a short packet.
 pub fn of_quote(
     frame: &[u8],
     message: usize,
@@ -233,7 +233,7 @@ pub fn of_quote(
     }
 }
 
-/// Bytes of the header with IPv4's options; none if the header can't be one.
+/// The length of the header, including IPv4's options; `None` if the header is invalid.
 fn header_len(header: &[u8], family: Family) -> Option<usize> {
     match (family, header[0] >> 4, usize::from(header[0] & 0x0f)) {
         (Family::V4, 4, words @ 5..) => Some(words * 4),
@@ -242,14 +242,14 @@ fn header_len(header: &[u8], family: Family) -> Option<usize> {
     }
 }
 
-/// Why headers were not read to the end.
+/// The reason to stop before the payload.
 enum Stop {
-    /// The bytes end before the payload: what was said until then.
+    /// The bytes end before the payload. Holds the headers up to there.
     Cut(Headers),
     Reason(Reason),
 }
 
-/// Reads what is between `start` and `end`.
+/// Reads the headers between `start` and `end`.
 fn read(
     frame: &[u8],
     start: usize,
@@ -290,7 +290,7 @@ fn part(offset: u16, is_last: bool) -> Part {
     }
 }
 
-/// The number of extension headers that are looked at.
+/// The most extension headers to go past.
 const EXTENSIONS: usize = 8;
 
 /// Goes past the extension headers of an IPv6 packet: hop-by-hop options, routing, fragment and
@@ -328,7 +328,7 @@ fn extensions(frame: &[u8], mut headers: Headers, first: u8) -> Result<Headers, 
     Ok(headers)
 }
 
-/// Without a payload that is known.
+/// The headers without a known payload.
 fn cut(headers: Headers) -> Headers {
     let end = headers.payload.end;
     Headers { payload: end..end, protocol: None, part: Part::Whole, ..headers }

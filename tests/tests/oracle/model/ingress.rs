@@ -20,7 +20,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     }
 }
 
-/// From an address that is no peer's, where no private address of this host's belongs.
+/// A packet from an address that no peer has. It must not contain a private address of this host.
 fn from_stranger(
     model: &mut Model,
     seen: &Seen,
@@ -36,7 +36,7 @@ fn from_stranger(
     Ok(error::from_router(model, seen, change))
 }
 
-/// From a peer's private address.
+/// A packet from a peer's private address.
 fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     if !entry.peer.is_direct {
         return Reason::Spoofed;
@@ -50,7 +50,7 @@ fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     Reason::Direct
 }
 
-/// From a peer's public address.
+/// A packet from a peer's public address.
 fn from_peer(
     model: &mut Model,
     seen: &Seen,
@@ -92,8 +92,8 @@ fn from_peer(
         model.marks(source).plain = false;
         model.marks(private).plain = false;
     }
-    // It knows where this host is, or not: it has sent there. A single peer of a host that is one member shows that by
-    // notices alone.
+    // The destination shows which underlay address of this host the peer knows. A single peer of a
+    // host that is one member shows this by notices alone.
     let is_error = headers.is_error(seen.frame);
     let is_followed = model.cluster.is_gateway || !entry.range.is_single();
     if model.cluster.is_moved(destination) && !is_error && is_followed {
@@ -109,7 +109,7 @@ fn from_peer(
     rewrite(change, &headers, private, to, peer.slot)
 }
 
-/// A notice from a peer: a host that asks is told, and the peer may have shown where it is.
+/// A notice from a peer: the host answers a request, and the peer may have shown its address.
 fn received(
     model: &mut Model,
     headers: &Headers,
@@ -155,8 +155,8 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// True if this is a reset of a connection that the peer does not know, while it may not be attached
-/// itself. Its first SYN shows that it is.
+/// True if this is a reset of a connection that the peer does not know, in the peer's grace period.
+/// The peer's first SYN shows that the peer is attached.
 fn is_stray_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
     let now = model.now;
     let marks = model.marks(headers.source);

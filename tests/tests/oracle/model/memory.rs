@@ -14,15 +14,15 @@ pub struct Marks {
     pub public_flows: bool,
     /// The peer's packets arrive with its private address.
     pub plain: bool,
-    /// Until when its resets are dropped; or packets from a former address are accepted.
+    /// The end of the grace period, or the expiry of a former address.
     pub until: u32,
-    /// The peer may not know this host's underlay address of now.
+    /// The peer may not know this host's current underlay address.
     pub use_former_source: bool,
-    /// The peer has yet to show that it holds the entry's address and this host's underlay address of now.
+    /// The peer has yet to show that it holds the entry's address and this host's current underlay address.
     pub awaited: bool,
 }
 
-/// The action for packets of something remembered.
+/// The action for packets of a remembered flow or datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// Both ends are public addresses.
@@ -33,30 +33,29 @@ pub enum FlowAction {
     Bypassed,
 }
 
-/// Something remembered: a flow as it is on the wire, or a datagram in fragments, which has its
-/// identification in the place of the ports.
+/// A flow as it is on the wire, or a datagram in fragments, whose identification takes the place of the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// This host's address.
     pub local: IpAddr,
-    /// The peer's.
+    /// The peer's address.
     pub peer: IpAddr,
-    /// In network order.
+    /// This host's port, in network order.
     pub local_port: [u8; 2],
-    /// In network order.
+    /// The peer's port, in network order.
     pub peer_port: [u8; 2],
     /// The IP protocol number.
     pub protocol: u8,
-    /// True if it is a datagram, and no flow.
+    /// True for a datagram, and false for a flow.
     pub is_datagram: bool,
 }
 
-/// All of it.
+/// The whole memory.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Flows and datagrams.
     pub flows: HashMap<Key, FlowAction>,
-    /// By the range of the entry.
+    /// The marks, by the range of the entry.
     pub marks: BTreeMap<Range, Marks>,
     /// The addresses between which packets to single peers go, by the peers' private ranges.
     pub pairs: BTreeMap<Range, Pair>,
@@ -86,8 +85,8 @@ impl Memory {
     }
 }
 
-/// The flow of a packet that goes from this host, as it is on the wire between `local` and `peer`;
-/// none if its replies could not be told from others.
+/// The flow of a packet that this host sends, as it is on the wire between `local` and `peer`;
+/// `None` if its replies look like other packets.
 pub fn flow_sent(frame: &[u8], headers: &Headers, local: IpAddr, peer: IpAddr) -> Option<Key> {
     let [local_port, peer_port] = ends(frame, headers, echo_request(headers))?;
     Some(Key {
@@ -100,12 +99,12 @@ pub fn flow_sent(frame: &[u8], headers: &Headers, local: IpAddr, peer: IpAddr) -
     })
 }
 
-/// The flow that a packet which arrives replies to.
+/// The flow that an arriving packet replies to.
 pub fn flow_received(frame: &[u8], headers: &Headers) -> Option<Key> {
     let (peer, local) = (headers.source, headers.destination);
     let ends = ends(frame, headers, echo_reply(headers))?;
     let is_echo = headers.protocol == Some(headers.family.icmp());
-    // The identifier is this host's in the reply as well.
+    // The identifier belongs to this host in the reply, too.
     let [peer_port, local_port] = if is_echo { [ends[1], ends[0]] } else { ends };
     Some(Key {
         local,

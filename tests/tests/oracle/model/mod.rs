@@ -1,5 +1,4 @@
-//! The packet table of DESIGN.md as plain code: a frame in; verdict, frame, counter and what is
-//! remembered out.
+//! The packet table of DESIGN.md as plain code: it takes a frame, and gives verdict, frame, counter and memory.
 //!
 //! It shares no code with the programs, and is written to be read: it copies frames, goes through
 //! lists, and computes every checksum from whole sums.
@@ -33,7 +32,7 @@ pub enum Fate {
     NotOurs,
     /// Rewritten, and counted for the peer in the slot.
     Rewritten {
-        /// The peer's.
+        /// The peer's slot.
         slot: u32,
     },
     /// The packet is not rewritten, and counted by reason.
@@ -77,14 +76,14 @@ impl<'a> Model<'a> {
         Self { cluster, memory: Memory::of(cluster), now }
     }
 
-    /// The outcome of a frame on its way out; `segments` is not 0 for one that will be segmented.
+    /// The outcome of an outgoing frame. `segments` is nonzero for a frame that will be segmented.
     pub fn egress(&mut self, frame: &[u8], segments: u32) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
             egress::packet(model, &Seen { frame, start, family, segments }, change)
         })
     }
 
-    /// The outcome of a frame on its way in.
+    /// The outcome of an arriving frame.
     pub fn ingress(&mut self, frame: &[u8], segments: u32) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
             ingress::packet(model, &Seen { frame, start, family, segments }, change)
@@ -137,7 +136,7 @@ impl<'a> Model<'a> {
         is_listed(self.cluster, seen.frame, headers, peer)
     }
 
-    /// Remembers how something is treated, or forgets it.
+    /// Remembers the treatment of a flow or datagram, or forgets it.
     fn note(&mut self, key: Option<Key>, treatment: Option<FlowAction>) {
         match (key, treatment) {
             (Some(key), Some(treatment)) => {
@@ -160,8 +159,8 @@ impl<'a> Model<'a> {
         self.memory.marks(entry.range)
     }
 
-    /// The public address that packets to the private address `private` of the peer's go to; nothing if another member
-    /// has it.
+    /// The public address for packets to the peer's address `private`; `None` if another member has
+    /// that public address.
     fn public_of(&self, peer: &Peer, private: IpAddr) -> Option<IpAddr> {
         match self.memory.pairs.get(&peer.private) {
             Some(pair) => Some(pair.public),
@@ -169,8 +168,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The address of this host's that a packet to the address `peer` is from, or is about: the one
-    /// that the peer knows.
+    /// This host's address as the peer knows it, for a packet from `source` to `peer`, or for a
+    /// quote of such a packet.
     fn origin(&mut self, peer: IpAddr, source: IpAddr) -> Option<Origin> {
         let is_unaware = self.marks(peer).use_former_source;
         let of_pair = self
@@ -200,14 +199,14 @@ pub fn is_listed(cluster: &Cluster, frame: &[u8], headers: &Headers, peer: &Peer
     }
 }
 
-/// Where one of this host's addresses is on the wire.
+/// One of this host's addresses on the wire.
 struct Origin {
     underlay: IpAddr,
-    /// Otherwise, it is the underlay address itself: a socket is bound to that.
+    /// False for the underlay address itself, which a socket is bound to.
     is_private: bool,
 }
 
-/// The frame, and where its IP header is; all of that is there.
+/// The frame, and the offset of its complete IP header.
 struct Seen<'a> {
     frame: &'a [u8],
     start: usize,

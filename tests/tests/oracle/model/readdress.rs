@@ -1,7 +1,7 @@
-//! A packet with other addresses, and checksums that are as right, or as wrong, as they were.
+//! A packet with other addresses. Its checksums stay as right, or as wrong, as they were.
 //!
-//! Each checksum is computed from sums over all of what it covers, before and after. No formula of
-//! RFC 1624 is used here: that is what the programs do.
+//! The model computes each checksum from sums over all covered bytes, before and after. Only the
+//! programs use the formulas of RFC 1624.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -18,7 +18,7 @@ enum Zero {
     Absent,
 }
 
-/// A frame that is being changed, and what it was.
+/// A frame under change, and the original.
 pub struct Readdressing<'a> {
     old: &'a [u8],
     new: Vec<u8>,
@@ -28,12 +28,12 @@ pub struct Readdressing<'a> {
     is_segmented: bool,
 }
 
-/// The outcome of the frame.
+/// The changed frame.
 #[derive(Clone, Debug)]
 pub struct Readdressed {
-    /// All of it.
+    /// The whole frame.
     pub frame: Vec<u8>,
-    /// Where in it either of 0x0000 and 0xffff is right.
+    /// The offsets of checksums for which 0x0000 and 0xffff are both right.
     pub doubtful: Vec<usize>,
     /// True if a quote was given other addresses as well.
     pub has_quote: bool,
@@ -42,7 +42,7 @@ pub struct Readdressed {
 }
 
 impl<'a> Readdressing<'a> {
-    /// The rewriting of a frame, which is still as it came.
+    /// Starts with the frame as it came.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
         Self { old: frame, new, doubtful, has_quote: false, is_marked: false, is_segmented }
@@ -69,14 +69,13 @@ impl<'a> Readdressing<'a> {
         }
     }
 
-    /// Replaces four bytes, whose sum stays.
+    /// Replaces four bytes by four others with the same sum.
     pub fn mark(&mut self, at: usize, mark: [u8; 4]) {
         self.is_marked = true;
         self.new[at..at + 4].copy_from_slice(&mark);
     }
 
-    /// Gives the packet that an error quotes other addresses. Its transport checksum need not be
-    /// there.
+    /// Gives the packet that an error quotes other addresses. Its transport checksum may be missing.
     pub fn quote(&mut self, quoted: &Headers, source: IpAddr, destination: IpAddr) {
         self.has_quote = true;
         self.header(quoted, source, destination);
@@ -117,8 +116,8 @@ impl<'a> Readdressing<'a> {
         }
     }
 
-    /// Sets the checksum at `field` such that what it covers, itself included, has the sum that it
-    /// had: a right one stays right, and a wrong one as wrong as it was.
+    /// Sets the checksum at `field` so that the sum over `covered`, including the checksum, stays
+    /// the same. A right checksum stays right, and a wrong one stays as wrong as it was.
     fn keep_sum(&mut self, covered: &[Range<usize>], field: usize, zero: Zero) {
         let bytes = field..field + 2;
         let old = u16::from_be_bytes([self.old[field], self.old[field + 1]]);
@@ -134,7 +133,7 @@ impl<'a> Readdressing<'a> {
             checksum = 0xffff;
         }
         if old == 0xffff && zero == Zero::Sum {
-            // Nobody computes that; where nothing changes that it covers, it may stay.
+            // No sender computes 0xffff. If no covered byte changes, the program may keep it.
             self.doubtful.push(field);
         }
         self.new[bytes].copy_from_slice(&checksum.to_be_bytes());
@@ -150,15 +149,16 @@ fn sum(bytes: &[u8], parts: &[Range<usize>]) -> u64 {
     words.sum::<u64>() % 0xffff
 }
 
-/// The checksum of a datagram that is to be segmented may be left to whoever segments it: then the field
-/// holds the pseudo-header's sum. By chance, that of 1 in 65,536 others does as well.
+/// True if the checksum field holds the pseudo-header's sum: a datagram's sender may leave the
+/// checksum to the segmenter. By chance, the field of 1 in 65,536 other datagrams holds that sum,
+/// too.
 pub fn has_partial_checksum(frame: &[u8], headers: &Headers) -> bool {
     let Some((offset, Zero::Absent)) = transport_checksum(headers) else { return false };
     let field = headers.payload.start + offset;
     frame[field..field + 2] == pseudo_header_sum(frame, headers)
 }
 
-/// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1), of which none is all zeros.
+/// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1). No pseudo-header is all zeros.
 fn pseudo_header_sum(frame: &[u8], headers: &Headers) -> [u8; 2] {
     let protocol = headers.protocol.map_or(0, u64::from);
     let others = headers.payload.len() as u64 + protocol;
@@ -166,7 +166,7 @@ fn pseudo_header_sum(frame: &[u8], headers: &Headers) -> [u8; 2] {
     if sum == 0 { [0xff; 2] } else { (sum as u16).to_be_bytes() }
 }
 
-/// The checksum that covers the addresses: where it stands in the payload, and what 0 means in it.
+/// The checksum that covers the addresses: its offset in the payload, and the meaning of 0 in it.
 fn transport_checksum(headers: &Headers) -> Option<(usize, Zero)> {
     if headers.part == Part::Later {
         return None;
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(sum(&[0xff, 0xff], from_ref(&(0..2))), 0);
     }
 
-    /// RFC 1624, section 4: 0x5555 becomes 0x3285 under the checksum 0xdd2f, and it is 0x0000 then.
+    /// RFC 1624, section 4: 0x5555 becomes 0x3285 under the checksum 0xdd2f, which becomes 0x0000.
     #[test]
     fn the_example_of_rfc_1624() {
         let old = [0x55, 0x55, 0xcd, 0x7a, 0xdd, 0x2f];

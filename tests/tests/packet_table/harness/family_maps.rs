@@ -12,7 +12,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 use crate::hosts::Host;
 use crate::hosts::entries::{Entry, Octets};
 
-/// One family's address, and how its maps are called.
+/// One family's address, and the names of its maps.
 pub trait Maps: Octets
 where
     PeerKey<Self>: Pod,
@@ -29,7 +29,7 @@ where
     /// Remembered flows.
     const FLOWS: &'static str;
 
-    /// Makes the maps what `host` has, and whatever the programs noted undone.
+    /// Fills the maps with `host`'s entries, and undoes the programs' notes.
     fn configure(ebpf: &mut Ebpf, host: &Host) -> Result<()> {
         let entries = host.entries::<Self>();
         let map = ebpf.map_mut(Self::PEERS).context("no peers")?;
@@ -86,7 +86,7 @@ impl Maps for [u8; 16] {
     const FLOWS: &'static str = maps::FLOWS_V6;
 }
 
-/// Deletes all that is in a hash.
+/// Deletes all entries of a hash.
 pub fn empty_hash<K: Pod, V: Pod>(hash: &mut HashMap<&mut MapData, K, V>) -> Result<()> {
     let known: Vec<K> = hash.keys().collect::<Result<_, _>>()?;
     known.iter().try_for_each(|key| hash.remove(key)).map_err(Into::into)

@@ -22,7 +22,7 @@ use crate::hosts::Host;
 use crate::hosts::entries::Octets;
 use crate::row::{Ingress, Note, Passage};
 
-/// Slots of the counters: no host has more peers, and each is read for each row.
+/// The number of counter slots. No host has more peers, and every row reads each slot.
 const SLOTS: u32 = 16;
 /// Bytes of `struct __sk_buff`, the context that a test run may be given.
 const CONTEXT_LEN: usize = 192;
@@ -42,12 +42,12 @@ pub enum Program {
     Xdp,
 }
 
-/// The two fields of an skb that the kernel segments, or has merged; both are 0 in other ones.
+/// Two fields of an skb that the kernel segments or has merged. Both are 0 in any other skb.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segmentation {
-    /// The number of segments that it has; 0 where nobody has counted.
+    /// The number of segments; 0 if uncounted.
     pub segments: u32,
-    /// Bytes of payload in each but the last.
+    /// Bytes of payload in each segment but the last.
     pub len: u32,
 }
 
@@ -69,7 +69,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Loads them.
+    /// Loads the programs.
     pub fn new(settings: &Settings) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &0u8, false)
@@ -93,7 +93,7 @@ impl Loaded {
         }
     }
 
-    /// Makes the maps what `host` has, with nothing remembered.
+    /// Fills the maps with `host`'s entries, and empties the memory.
     pub fn configure(&mut self, host: &Host) -> Result<()> {
         <[u8; 4]>::configure(&mut self.ebpf, host)?;
         <[u8; 16]>::configure(&mut self.ebpf, host)?;
@@ -181,9 +181,9 @@ fn verdict(of: Program, value: u32) -> Result<Verdict> {
     }
 }
 
-/// True if the kernel takes the program: those before Linux 5.18 know neither the flag of a program
-/// that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read those
-/// (commit 3f364222d032).
+/// True if the kernel accepts the program. Kernels before Linux 5.18 know neither the flag of a
+/// program that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read
+/// such packets (commit 3f364222d032).
 fn loads_xdp(program: &mut Xdp) -> Result<bool> {
     let error = match program.load() {
         Ok(()) => return Ok(true),
@@ -210,8 +210,9 @@ where
     Ok(program.try_into()?)
 }
 
-/// The number of instructions that the kernel's verifier goes through for each program with these settings; none where
-/// the kernel does not tell (before Linux 5.16, commit aba64c7da983) or does not run the program.
+/// The number of instructions that the kernel's verifier goes through for each program with these
+/// settings; `None` if the kernel does not report it (before Linux 5.16, commit aba64c7da983) or
+/// does not run the program.
 pub fn verified_instructions(settings: &Settings) -> Result<Vec<(&'static str, Option<u32>)>> {
     let Loaded { mut ebpf, runs_xdp } = Loaded::new(settings)?;
     let mut verified = Vec::new();

@@ -1,4 +1,4 @@
-//! Runs rows against the programs and reports all that went wrong.
+//! Runs rows against the programs and reports all failures.
 
 mod counters;
 mod family_maps;
@@ -20,10 +20,10 @@ pub use self::loaded::verified_instructions;
 use crate::hosts::Host;
 use crate::row::{Counted, Ingress, Passage, Row};
 
-/// Loading takes longer than a hundred rows: what is loaded serves all tests, one after the other.
+/// Loading takes longer than a hundred rows, so all tests share the loaded programs, one test after the other.
 static LAB: Mutex<Lab> = Mutex::new(Lab { loaded: Vec::new() });
 
-/// Runs every row and panics with a report of all that failed.
+/// Runs every row and panics with a report of all failures.
 pub fn check(rows: Vec<Row>) {
     let mut report = String::new();
     let (mut total, mut failed) = (0, 0);
@@ -48,7 +48,7 @@ pub fn check(rows: Vec<Row>) {
 }
 
 impl Row {
-    /// With which ingress program it is run: one without ingress only once.
+    /// The ingress programs to run the row with. A row without ingress runs only once.
     pub fn runs(&self) -> Vec<Ingress> {
         let before = self.before.iter().map(|before| before.direction);
         let passages = [Some(&self.there), self.back.as_ref()];
@@ -67,8 +67,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// The fault of a row: nothing if the text is empty. None if the kernel does not run the
-    /// program.
+    /// The faults of a row, as an empty text if it has none. Returns `None` if the kernel does not run the program.
     fn run_row(&mut self, row: &Row, ingress: Ingress) -> Result<Option<String>> {
         let mut faults = String::new();
         let loaded = self.configured(&row.there.host)?;
@@ -95,13 +94,13 @@ impl Lab {
         Ok(Some(faults))
     }
 
-    /// The programs as `host` has them, with nothing remembered.
+    /// The programs with `host`'s configuration and an empty memory.
     fn configured(&mut self, host: &Host) -> Result<&mut Loaded> {
         let known = self.loaded.iter().position(|(settings, _)| *settings == host.settings);
         let index = match known {
             Some(index) => index,
             None => {
-                // No row can be run without it, and the verifier's log is long.
+                // No row can run without the programs, so panic at once. The verifier's log is long.
                 let loaded =
                     Loaded::new(&host.settings).unwrap_or_else(|error| panic!("{error:#}"));
                 self.loaded.push((host.settings, loaded));

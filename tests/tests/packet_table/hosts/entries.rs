@@ -49,7 +49,7 @@ impl Octets for [u8; 16] {
     }
 }
 
-/// A peer's entry, and where it stands.
+/// A peer's entry, and its map.
 pub enum Entry<A> {
     /// In the hash of single addresses.
     Single(PeerKey<A>, Peer<A>),

@@ -6,7 +6,7 @@ use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_NONE};
 
 use crate::family::Dual;
 
-/// The addresses of a member in one role: a single one, or those that share their first bits.
+/// The addresses of a member in one role: a single address, or a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The first address.
@@ -38,7 +38,7 @@ impl Member {
         Self { name, private, public, bits_v4: 32, bits_v6: 128 }
     }
 
-    /// The same as a network.
+    /// The member as a network.
     pub const fn bits(self, bits_v4: u8, bits_v6: u8) -> Self {
         Self { bits_v4, bits_v6, ..self }
     }
@@ -48,7 +48,7 @@ impl Member {
         Range { first, bits_v4: self.bits_v4, bits_v6: self.bits_v6 }
     }
 
-    /// The host of a network that is so many addresses behind the first one.
+    /// The network's host `host` places after the first one.
     pub fn host(self, host: u128) -> Self {
         let (private, public) = (self.private.plus(host), self.public.plus(host));
         Self { private, public, ..self }
@@ -96,7 +96,7 @@ impl Own {
     }
 }
 
-/// A peer as a host is told about it.
+/// A peer in a host's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPeer {
     /// The member.
@@ -105,7 +105,7 @@ pub struct KnownPeer {
     pub slot: u32,
     /// True if packets from its private address may arrive.
     pub direct: bool,
-    /// The bypass rules that are asked.
+    /// The bypass rules that the programs check.
     pub bypass: u8,
 }
 
@@ -115,12 +115,12 @@ impl KnownPeer {
         Self { member, slot, direct: false, bypass: 0 }
     }
 
-    /// The same, marked direct.
+    /// The peer, marked direct.
     pub const fn direct(self) -> Self {
         Self { direct: true, ..self }
     }
 
-    /// The same, for which these rules are asked.
+    /// The peer, with these bypass rules to check.
     pub const fn bypass(self, bypass: u8) -> Self {
         Self { bypass, ..self }
     }
@@ -146,11 +146,11 @@ pub struct Host {
     pub settings: Settings,
     /// Its own addresses: several on a gateway only.
     pub local: &'static [Own],
-    /// The others.
+    /// The peers.
     pub peers: &'static [KnownPeer],
     /// The packets that are left alone.
     pub rules: &'static [Rule],
-    /// Until when the peers may not be attached themselves yet, in seconds since this host booted.
+    /// The end of the peers' grace period, in seconds since this host booted.
     pub grace_until: u32,
 }
 
@@ -188,14 +188,14 @@ pub const AT_SRVA: Host = Host {
     rules: &[],
     grace_until: 0,
 };
-/// The same behind a 1:1 NAT.
+/// srva behind a 1:1 NAT.
 pub const AT_SRVA_BEHIND_NAT: Host = Host {
     local: &[Own { underlay: SRVA.range(UNDERLAY_BEHIND_NAT), ..Own::of(SRVA) }],
     ..AT_SRVA
 };
 /// srva, whose peers may not be attached yet.
 pub const AT_SRVA_IN_GRACE_PERIOD: Host = Host { grace_until: u32::MAX, ..AT_SRVA };
-/// The same later: the time is over, but no packet has told the programs.
+/// srva after the grace period, before any packet has cleared its end.
 pub const AT_SRVA_LATER: Host = Host { grace_until: 1, ..AT_SRVA };
 /// srvb, with srva in slot 0.
 pub const AT_SRVB: Host = Host {

@@ -1,4 +1,4 @@
-//! Bypass rules: which packets are left alone, by the port at either end.
+//! Bypass rules: the port at either end decides that a packet is left alone.
 
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -11,7 +11,7 @@ use crate::family::Octets;
 pub const BYPASSED: Outcome = Outcome::NotRewritten(Reason::Bypass);
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// The one that the rules are about.
+/// The port in the rules.
 pub const PORT: u16 = 4789;
 const OTHER_PORT: u16 = 40_000;
 
@@ -91,7 +91,7 @@ fn rules_for_protocols_without_ports_are_never_looked_for<F: Version>() {
     }
 }
 
-/// The whole cluster's rules and a member's own, asked for or not.
+/// The whole cluster's rules and a member's own, each with and without the bit in the peer's entry.
 fn a_peer_has_the_rules_that_its_entry_names<F: Version>() {
     let packet = |route| Datagram::<F>::udp(b"x").with_ports(PORT, OTHER_PORT).bytes(route);
     for (rule, cluster, member, is_listed) in [
@@ -118,7 +118,7 @@ fn a_peer_has_the_rules_that_its_entry_names<F: Version>() {
     }
 }
 
-/// Ports that are not there are not taken from the padding.
+/// Never read ports past the payload: padding follows.
 fn what_is_too_short_for_its_ports_is_not_bypassed<F: Version>() {
     for (protocol, datagram) in with_ports::<F>() {
         let host = with_a_rule::<F>(protocol);
@@ -159,7 +159,7 @@ fn a_bypassed_packet_ends_no_grace_period<F: Version>() {
     assert!(!host.is_past_grace(F::SRVB.public));
 }
 
-/// Foreign sources and destinations are found first.
+/// The checks for foreign sources and destinations come before the bypass rules.
 fn only_packets_between_the_right_addresses_are_bypassed<F: Version>() {
     let host = with_a_rule::<F>(UDP);
     let packet = |source, destination| {

@@ -61,7 +61,7 @@ fn fragments_of_other_datagrams_do_not_follow<F: Version>() {
     }
 }
 
-/// Packets out and packets in say nothing about each other.
+/// Egress fragments and ingress fragments do not affect each other.
 fn fragments_of_the_other_direction_do_not_follow<F: Version>() {
     let host = with_a_rule::<F>(UDP);
     assert_eq!(host.send(&cut::<F>(F::PRIVATE, 77, true)[0]), BYPASSED);
@@ -118,7 +118,7 @@ fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     }
 }
 
-/// Without rules, first fragments are not looked at, and nothing is remembered of them.
+/// Without rules, the host remembers nothing of first fragments.
 fn a_peer_without_rules_costs_no_memory<F: Version>() {
     let host = Host::<F>::srva();
     for (direction, route) in ways::<F>() {

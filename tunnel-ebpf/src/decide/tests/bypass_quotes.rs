@@ -7,7 +7,7 @@ use super::bypass::{BYPASSED, PORT, with_a_rule};
 use super::datagram::{Datagram, Route, SCTP, TCP, UDP};
 use super::version::{Version, in_both_versions};
 
-/// Sent by one to the other, with the listed port at either end.
+/// Datagrams with the listed port at either end, with their protocols.
 fn listed<F: Version>() -> [(u8, Datagram<F>); 4] {
     [
         (UDP, Datagram::udp(b"data").with_ports(PORT, 9)),
@@ -17,7 +17,7 @@ fn listed<F: Version>() -> [(u8, Datagram<F>); 4] {
     ]
 }
 
-/// The error itself has no ports: it is rewritten, and what it quotes is left as it was sent.
+/// The error itself has no ports, and so it is rewritten. Its quote stays as the packet was sent.
 fn an_error_that_leaves_keeps_its_quote_of_a_bypassed_packet<F: Version>() {
     for (protocol, quoted) in listed::<F>() {
         for kept in 0..=12 {
@@ -26,7 +26,7 @@ fn an_error_that_leaves_keeps_its_quote_of_a_bypassed_packet<F: Version>() {
             let sent = error.bytes_quoting(F::PRIVATE, F::PRIVATE.back());
             let wire = host.rewritten(Direction::Egress, &sent);
             if kept < 4 {
-                // Its ports are not there to tell.
+                // The quote ends before the ports.
                 assert_eq!(wire, error.bytes_quoting(F::PUBLIC, F::PUBLIC.back()), "{kept}");
             } else {
                 assert_eq!(wire, error.bytes_quoting(F::PUBLIC, F::PRIVATE.back()), "{kept}");
@@ -62,7 +62,7 @@ fn an_error_about_another_port_is_rewritten<F: Version>() {
     }
 }
 
-/// A fragment's ports are in the first one; no error about a later one is told apart.
+/// Only the first fragment has ports: an error about a later one matches no rule.
 fn an_error_about_a_later_fragment_is_rewritten<F: Version>() {
     let host = with_a_rule::<F>(UDP);
     let data = [PORT.to_be_bytes(); 60].concat();
@@ -76,7 +76,7 @@ fn an_error_about_a_later_fragment_is_rewritten<F: Version>() {
     assert_eq!(received, error(&private[1], Route::new(F::ROUTER, F::SRVA.private)));
 }
 
-/// The rules that count are those of the peer that the quoted packet went to.
+/// The rules of the quoted packet's destination apply.
 fn an_error_has_the_rules_of_the_peer_that_it_is_about<F: Version>() {
     let mut host = with_a_rule::<F>(TCP);
     host.tables.add_bypass(1, UDP, PORT);

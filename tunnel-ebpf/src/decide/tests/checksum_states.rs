@@ -1,4 +1,4 @@
-//! Transport checksums: every value that one can take, and the half-done ones of a local sender.
+//! Transport checksums: every value, and the partial checksums of a local sender.
 
 use tunnel_common::outcome::{Direction, Outcome};
 
@@ -7,8 +7,8 @@ use super::host::Host;
 use super::slice::{ChecksumState, Slice};
 use super::version::{Version, in_both_versions};
 
-/// A counter of 16 bits in the data goes through all of them, those that read 0 or 0xffff on
-/// either side among them.
+/// A counter of 16 bits in the data produces every checksum, including the values 0 and 0xffff before and after the
+/// rewrite.
 fn every_value<F: Version>(datagram: impl Fn(&[u8]) -> Datagram<F>) {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for counter in 0..=u16::MAX {
@@ -53,7 +53,7 @@ fn a_checksum_that_the_network_card_is_to_finish<F: Version>() {
             let mut expected = datagram.bytes(F::PUBLIC);
             expected[place].copy_from_slice(&sum(F::PUBLIC));
             let mut packet = Slice::new(&sent).state(ChecksumState::Partial);
-            // The sum over all bytes belongs to packets that arrive: here it has no meaning.
+            // The sum over all bytes belongs to packets that arrive, and has no meaning here: skip its check.
             let outcome = host.run(Direction::Egress, &mut packet);
             assert_eq!(outcome, Outcome::Rewritten { slot: 0 });
             assert_eq!(packet.as_bytes(), expected);

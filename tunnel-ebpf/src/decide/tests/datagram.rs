@@ -13,7 +13,7 @@ pub const GRE: u8 = 47;
 pub const SCTP: u8 = 132;
 pub const UDP_LITE: u8 = 136;
 
-/// From where to where.
+/// A packet's source and destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route<A> {
     pub source: A,
@@ -30,36 +30,36 @@ impl<A: Copy> Route<A> {
     }
 }
 
-/// The checksum of the payload, which stands in it as zero until the bytes are made.
+/// The kind of the payload's checksum. The payload holds zero in its place until the bytes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
     /// A checksum that does not depend on addresses stands in the payload already.
     Without,
     /// Over the payload.
     OfPayload { at: usize },
-    /// Over the pseudo-header and the first bytes of the payload, so many or all there are.
+    /// Over the pseudo-header and the first `covered` bytes of the payload, or all of a shorter payload.
     WithPseudoHeader { at: usize, covered: usize },
 }
 
 #[derive(Clone, Debug)]
 pub struct Datagram<F: Version> {
     pub traffic_class: u8,
-    /// The lower half of it in IPv4, and in IPv6 only in fragments.
+    /// IPv4 uses the lower half; IPv6 uses it only in fragments.
     pub identification: u32,
-    /// In IPv4 only.
+    /// Only IPv4 uses it.
     pub dont_fragment: bool,
     pub time_to_live: u8,
     pub options: F::Options,
     pub protocol: u8,
     pub payload: Vec<u8>,
     pub checksum: Checksum,
-    /// A datagram of whose payload the first bytes, so many, and its header before that, follow the
-    /// payload: the quote of an ICMP error.
+    /// The quote of an ICMP error: a datagram whose header and first payload bytes, in this number, follow the
+    /// payload.
     pub quoted: Option<(Box<Datagram<F>>, usize)>,
 }
 
 impl<F: Version> Datagram<F> {
-    /// The protocol has no checksum over addresses.
+    /// A datagram of a protocol without a checksum over addresses.
     pub fn other(protocol: u8, payload: Vec<u8>) -> Self {
         Self {
             traffic_class: 0,
@@ -74,19 +74,19 @@ impl<F: Version> Datagram<F> {
         }
     }
 
-    /// The same with about so many bytes of options that do nothing.
+    /// Adds about `len` bytes of options that do nothing.
     pub fn with_options(self, len: usize) -> Self {
         Self { options: F::padding_options(len), ..self }
     }
 
-    /// With these ports, source first.
+    /// Sets these ports, source first.
     pub fn with_ports(mut self, source: u16, destination: u16) -> Self {
         self.payload[..2].copy_from_slice(&source.to_be_bytes());
         self.payload[2..4].copy_from_slice(&destination.to_be_bytes());
         self
     }
 
-    /// With its ports turned around.
+    /// Swaps the ports.
     pub fn answering(mut self) -> Self {
         self.payload[..4].rotate_left(2);
         self
@@ -122,7 +122,7 @@ impl<F: Version> Datagram<F> {
         Self { checksum: Checksum::Without, ..Self::udp(data) }
     }
 
-    /// RFC 3828, section 3.1: the length says how much of the datagram is covered.
+    /// RFC 3828, section 3.1: the length field gives the checksum's coverage.
     pub fn udp_lite(data: &[u8], covered: usize) -> Self {
         let mut datagram = Self::udp(data);
         let [high, low] = u16::try_from(covered).unwrap_or(0).to_be_bytes();
@@ -130,7 +130,7 @@ impl<F: Version> Datagram<F> {
         Self::with_pseudo_header(UDP_LITE, 6, covered, datagram.payload)
     }
 
-    /// RFC 4340, section 5.1, with a coverage of everything.
+    /// RFC 4340, section 5.1, with a checksum over the whole packet.
     pub fn dccp(data: &[u8]) -> Self {
         let mut payload = vec![0x9c, 0x40, 0x13, 0x88, 3, 0, 0, 0, 0x04, 0, 0, 9];
         payload.extend(data);
@@ -173,12 +173,12 @@ impl<F: Version> Datagram<F> {
         Self { quoted, ..Self::icmp(F::TOO_BIG, &[]) }
     }
 
-    /// The bytes of the datagram; one that it quotes went the other way.
+    /// The bytes of the datagram. Its quote went the other way.
     pub fn bytes(&self, route: Route<Octets<F>>) -> Vec<u8> {
         self.bytes_quoting(route, route.back())
     }
 
-    /// The bytes of the datagram; one that it quotes went on `quoted_route`.
+    /// The bytes of the datagram. Its quote went on `quoted_route`.
     pub fn bytes_quoting(
         &self,
         route: Route<Octets<F>>,
@@ -253,7 +253,7 @@ pub fn sum(bytes: &[u8]) -> u16 {
     folded(sum)
 }
 
-/// The same sum in 16 bits.
+/// A sum folded to 16 bits.
 pub fn folded(mut sum: u64) -> u16 {
     loop {
         match u16::try_from(sum) {

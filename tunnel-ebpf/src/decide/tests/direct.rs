@@ -57,7 +57,7 @@ fn a_packet_with_public_addresses_ends_that<F: Version>() {
     }
 }
 
-/// An ICMP error is as good as any packet.
+/// An ICMP error counts like any packet.
 fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     let host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -66,8 +66,8 @@ fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     assert!(!host.is_plain(F::SRVB.private));
 }
 
-/// Packets from the peer to this host's public address, its own or those of others, say nothing about how
-/// it would send to the private one.
+/// Packets that this host leaves alone, or that pass to another host, do not show how the peer sends to the private
+/// address.
 fn what_is_left_alone_does_not_end_it<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.tables.add_bypass(0, TCP, 7);
@@ -96,7 +96,7 @@ fn plain_packets_to_others_make_nothing_plain<F: Version>() {
     }
 }
 
-/// As long as the operator's mark is there.
+/// Packets leave plain only while the operator's mark is there.
 fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -108,7 +108,7 @@ fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     assert_eq!(host.receive(&packet::<F>().bytes(F::PRIVATE.back())), spoofed);
 }
 
-/// Nothing of it will be rewritten, so that nothing of it is looked at.
+/// The program rewrites nothing of such a packet, and so does not parse it.
 fn a_private_source_is_told_before_the_packet_is_parsed<F: Version>() {
     for (direct, expected) in [(0, Outcome::NotRewritten(Reason::Spoofed)), (1, DIRECT)] {
         let mut host = Host::<F>::srva();

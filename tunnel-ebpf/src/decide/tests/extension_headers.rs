@@ -1,4 +1,4 @@
-//! IPv6 extension headers: the walk past them, its limits, and what it ends at.
+//! IPv6 extension headers: the walk past them, its limits, and its ends.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -11,7 +11,7 @@ use crate::family::V6;
 
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// One of each kind that is walked past, and of several lengths.
+/// One header of each kind that the walk passes, in several lengths.
 fn headers() -> [Extension; 6] {
     [
         Extension::options(HOP_BY_HOP_OPTIONS, 8),
@@ -74,7 +74,7 @@ fn the_longest_chain_has_its_checksum_mended() {
     }
 }
 
-/// Too early in the frame, or by the length in the IP header.
+/// The frame or the length in the IP header ends too early.
 #[test]
 fn a_chain_cut_anywhere_is_truncated() {
     let host = Host::<V6>::srva();
@@ -114,7 +114,7 @@ fn a_header_that_is_longer_than_its_packet_is_truncated() {
     }
 }
 
-/// The transport checksum is over an address that is not in the IPv6 header.
+/// The transport checksum covers an address that is not in the IPv6 header.
 #[test]
 fn a_routing_header_with_segments_left_is_source_routed() {
     let before = [vec![], vec![Extension::options(HOP_BY_HOP_OPTIONS, 16)]];
@@ -171,7 +171,7 @@ fn an_atomic_fragment_is_a_whole_datagram() {
     assert_eq!(host.flows(), flows, "no fragments will follow it");
 }
 
-/// A later fragment's header is followed by data, whatever its number says.
+/// Data follows the header of a later fragment, whatever its next-header number.
 #[test]
 fn a_later_fragment_is_not_walked_into() {
     let host = Host::<V6>::srva();
@@ -202,14 +202,14 @@ fn fragments_are_told_by_offset_and_more_fragments_alone() {
         let mut after = datagram.bytes(V6::PUBLIC);
         let before = datagram.bytes(V6::PRIVATE);
         if field >> 3 != 0 {
-            // Without a checksum.
+            // A later fragment has no checksum.
             after[48..].copy_from_slice(&before[48..]);
         }
         assert_eq!(host.rewritten(Direction::Egress, &before), after, "{field:#x}");
     }
 }
 
-/// Linux puts a jumbo payload option (RFC 2675) before it (5.19, commit 80e425b61342).
+/// Linux puts a jumbo payload option (RFC 2675) into such a packet (5.19, commit 80e425b61342).
 #[test]
 fn big_tcp_behind_a_hop_by_hop_header_goes_on_to_its_end() {
     let host = Host::<V6>::srva();
@@ -267,7 +267,7 @@ fn a_quote_that_is_cut_within_its_chain_is_of_no_flow() {
     }
 }
 
-/// As much of each header as there is, whatever the quoted length says.
+/// The present part of each header is used, whatever the quoted length says.
 #[test]
 fn a_quote_of_every_length_behind_several_headers() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());

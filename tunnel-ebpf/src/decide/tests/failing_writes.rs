@@ -30,7 +30,7 @@ fn a_packet_is_dropped_whichever_of_its_writes_is_refused<F: Version>() {
     }
 }
 
-/// One for the header, one for a checksum over its addresses; three for what an error quotes.
+/// One write for the header, one for a checksum over its addresses. An error's quote adds up to three writes.
 fn a_packet_takes_two_writes_at_most_and_an_error_four<F: Version>() {
     for passage in passages::<F>() {
         let mut packet = Slice::new(&passage.before);

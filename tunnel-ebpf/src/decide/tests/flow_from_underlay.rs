@@ -11,7 +11,7 @@ use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 use crate::tables::{FlowAction, flow_lifetime};
 
-/// From srvb's private address to srva's underlay address: what such a socket expects.
+/// From srvb's private address to srva's underlay address: the replies that such a socket expects.
 fn to_underlay<F: Version>() -> Route<Octets<F>> {
     F::FROM_UNDERLAY.back()
 }
@@ -34,7 +34,7 @@ fn the_flow_is_remembered_as_it_is_on_the_wire<F: Version>() {
     }
 }
 
-/// The peer knows nothing of it: it sees and answers this host's private address.
+/// The peer sees and answers this host's private address, and knows nothing of the underlay address.
 fn replies_come_back_to_the_underlay_address<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for (sent, reply, _) in remembered_kinds::<F>() {
@@ -74,7 +74,7 @@ fn replies_go_to_the_private_address_once_the_flow_has_expired<F: Version>() {
     }
 }
 
-/// Between the same ports, with three pairs of addresses that are one on the wire.
+/// Three flows with the same ports: their pairs of addresses are one pair on the wire.
 fn the_last_sender_has_the_replies<F: Version>() {
     for (sent, reply, flow) in remembered_kinds::<F>() {
         let host = Host::<F>::srva();
@@ -142,7 +142,7 @@ fn fragments_leave_from_the_underlay_address<F: Version>() {
     assert_eq!(host.flows().len(), 1);
 }
 
-/// From the peer and from a router: to the socket that sent the packet, which it recognises.
+/// Errors from the peer and from a router reach the socket that sent the packet, with a quote that it recognises.
 fn errors_come_back_to_the_underlay_address<F: Version>() {
     for (sent, _, flow) in remembered_kinds::<F>() {
         for (source, private) in [(F::SRVB.public, F::SRVB.private), (F::ROUTER, F::ROUTER)] {
@@ -161,7 +161,7 @@ fn errors_come_back_to_the_underlay_address<F: Version>() {
     }
 }
 
-/// About what the peer sent to the private address, or as it thinks.
+/// The error quotes a packet to the private address, or to the underlay address that the socket sees.
 fn an_error_from_the_underlay_address_is_rewritten_with_its_quote<F: Version>() {
     let host = Host::<F>::srva();
     for quoted_route in [F::PRIVATE.back(), to_underlay::<F>()] {

@@ -1,5 +1,5 @@
-//! A flow with public addresses and one with private ones that are the same on the wire: the
-//! replies belong to the one that this host has sent on last.
+//! A flow with public addresses and a flow with private ones that are the same on the wire: the replies belong to
+//! the flow on which this host sent last.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 

@@ -28,7 +28,7 @@ pub fn flow<F: Version>(protocol: u8, local_port: u16, peer_port: u16) -> Flow<O
 /// A packet, its answer, and the flow in between.
 pub type RememberedKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
 
-/// One of each.
+/// One of each kind.
 pub fn remembered_kinds<F: Version>() -> Vec<RememberedKind<F>> {
     let with_ports = [
         (Datagram::tcp(b"x"), flow::<F>(TCP, 40_000, 24_007)),
@@ -133,7 +133,7 @@ fn only_the_first_fragment_has_a_flow_to_remember<F: Version>() {
     assert_eq!(host.flows(), [flow::<F>(UDP, 40_000, 2049)]);
 }
 
-/// Ports that are not there are not taken from the padding.
+/// Never read ports past the payload: padding follows.
 fn what_is_too_short_for_its_ports_is_not_remembered<F: Version>() {
     for (sent, needed) in [
         (Datagram::<F>::udp(b""), 4),
@@ -207,7 +207,7 @@ fn sending_keeps_a_flow_alive_and_receiving_does_not<F: Version>() {
     assert_eq!(host.receive(&reply), REPLY, "it may come back");
 }
 
-/// It has more than one entry under public addresses for a while.
+/// A peer that has moved has several entries under public addresses for a while.
 fn a_peer_that_has_moved_is_noted_under_the_address_in_use<F: Version>() {
     let mut host = Host::<F>::srva();
     let moved = Member { public: F::STRANGER, ..F::SRVB };

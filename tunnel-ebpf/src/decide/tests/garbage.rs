@@ -17,7 +17,7 @@ use crate::family::{Octets, V4, V6};
 
 const PACKETS: usize = 100_000;
 
-/// Mostly the two addresses that belong together.
+/// Mostly the given route, otherwise one between random addresses.
 fn route<F: Version>(random: &mut Random, route: Route<Octets<F>>) -> Route<Octets<F>> {
     let all =
         [F::SRVA.private, F::SRVA.public, F::SRVB.private, F::SRVB.public, F::ROUTER, F::STRANGER];
@@ -55,13 +55,13 @@ fn almost_a_packet<F: Version>(random: &mut Random, direction: Direction) -> Vec
     bytes
 }
 
-/// Where a packet may change: the part of its header that it writes, and its transport checksum or,
-/// if it is an ICMP error, the same in its quote.
+/// The ranges of a packet that a rewrite may change: the written part of its header and its transport checksum, and
+/// in an ICMP error the same parts of its quote.
 fn may_change<F: Version>(packet: &[u8]) -> Vec<Range<usize>> {
     let header_and_transport = |start: usize| {
         let header = start + F::WRITTEN_FROM..start + F::HEADER_LEN;
         let Some((payload, protocol)) = F::payload(&packet[start..]) else {
-            // A quote that is cut within its headers.
+            // The quote is cut within its headers.
             return (start, vec![header]);
         };
         let payload = start + payload;
@@ -79,27 +79,27 @@ fn may_change<F: Version>(packet: &[u8]) -> Vec<Range<usize>> {
         if is_error && packet.len() >= payload + 8 + F::HEADER_LEN {
             all.extend(header_and_transport(payload + 8).1);
         } else if !is_error && !F::CONTROL_HAS_PSEUDO_HEADER {
-            // Its checksum covers no addresses.
+            // The message's checksum covers no addresses.
             all.pop();
         }
     }
     all
 }
 
-/// Handles random packets, and returns how often each outcome was.
+/// Handles random packets, and counts each outcome.
 fn outcomes_of_random_packets<F: Version>(random: &mut Random) -> HashMap<String, usize> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let host = Host::<F>::srva();
     for number in 0..PACKETS {
         if number % 64 == 0 {
-            // Random packets between private addresses make it forget.
+            // Renew the flow: random packets between private addresses make the host forget it.
             host.send(&Datagram::<F>::other(GRE, Vec::new()).bytes(F::PUBLIC));
         }
         let direction = random.one_of(&[Direction::Egress, Direction::Ingress]);
         let bytes = almost_a_packet::<F>(random, direction);
         let segments = if random.one_in(8) { 3 } else { 0 };
         let mut packet = Slice::new(&bytes).segments(segments);
-        // The watch over each passage sees to it that what is not rewritten stays.
+        // The checks in `pass` make sure that a packet without a rewrite stays unchanged.
         let outcome = host.pass(direction, &mut packet);
         if let Outcome::Rewritten { .. } = outcome {
             assert_eq!(packet.as_bytes().len(), bytes.len());
@@ -145,7 +145,7 @@ fn random_ipv6_bytes_are_left_as_they_are_unless_they_are_rewritten() {
     assert_seen(outcomes_of_random_packets::<V6>(random), &also);
 }
 
-/// The same without any header: next to none of it has to do with a peer.
+/// Random bytes without any header: hardly any of them concern a peer.
 fn noise_is_left_as_it_is<F: Version>() {
     let random = &mut Random::new(0x6e6f_6973_6521);
     let host = Host::<F>::srva();
@@ -164,7 +164,7 @@ fn noise_is_left_as_it_is<F: Version>() {
     }
 }
 
-/// With all that a host can have, and addresses from all of it. The watch sees to the rest.
+/// A host with all features, and addresses of all of them. The checks in `pass` do the rest.
 fn random_bytes_through_a_gateway_with_networks_rules_and_direct_peers<F: Networks>() {
     let random = &mut Random::new(0x6576_6572_7974_6869);
     let mut host = beside_networks::<F>();

@@ -64,7 +64,7 @@ fn errors_from_a_router_reach_the_member_that_sent<F: Networks>() {
     }
 }
 
-/// An error about one member's packet that reaches another is about nothing that was sent.
+/// A router's error to one member about another member's packet matches no sent packet.
 fn an_error_for_one_member_about_another_is_not_ours<F: Networks>() {
     let host = gateway::<F>();
     let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
@@ -72,7 +72,7 @@ fn an_error_for_one_member_about_another_is_not_ours<F: Networks>() {
     assert_eq!(host.receive(&error.bytes_quoting(route, F::PUBLIC)), Outcome::NotOurs);
 }
 
-/// One that another member of this host received may well be answered by this one.
+/// The sender of an error may be another member of this host than the quoted packet's destination.
 fn errors_that_leave_have_each_quote_in_its_own_member<F: Networks>() {
     let host = gateway::<F>();
     let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
@@ -99,7 +99,7 @@ fn what_is_no_member_of_this_host_is_foreign<F: Networks>() {
     for (destination, reason) in [
         (F::STRANGER, Reason::ForeignDestination),
         (F::SRVB.private, Reason::ForeignDestination),
-        // A private address of its own is not an underlay address.
+        // A private address of the gateway is not an underlay address.
         (F::PAIRS[0].1, Reason::PrivateDestination),
         (F::SRVA.private, Reason::PrivateDestination),
     ] {
@@ -152,7 +152,7 @@ fn only_underlay_addresses_start_public_flows<F: Networks>() {
     assert_eq!(host.flows(), []);
 }
 
-/// The two entries of such a member have one key.
+/// A member whose private and underlay addresses are equal has two entries under one key.
 fn a_member_with_one_address_is_both<F: Networks>() {
     let mut host = gateway::<F>();
     let alike = Member::new(F::BEHIND_NAT, F::BEHIND_NAT);

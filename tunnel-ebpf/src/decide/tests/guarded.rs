@@ -46,8 +46,8 @@ fn nobody_outside_has_the_private_address<F: Version>() {
     assert_eq!(guarded::<F>().receive(&received), SPOOFED);
 }
 
-/// IPv4's kernel drops such a packet where it comes in, and one of a container behind a masquerade has such
-/// a source rightly.
+/// IPv4's kernel drops such a packet where it comes in, and the packet of a container behind a masquerade
+/// legitimately has such a source.
 fn what_is_forwarded_is_not_from_this_host<F: Version>() {
     let host = guarded::<F>();
     let sent = Datagram::<F>::udp(b"data").bytes(F::PRIVATE);
@@ -70,7 +70,7 @@ fn a_public_flow_takes_no_ports_of_a_private_connection<F: Version>() {
             assert_eq!(send(ends), PORT_CONFLICT, "{protocol}");
             assert_eq!(host.flows(), [], "nothing is remembered of it");
             assert_ne!(send(other), PORT_CONFLICT, "{protocol}");
-            // The connection that came later is not looked for again.
+            // A remembered flow causes no new lookup of a socket, even if a connection came later.
             assert_ne!(send(ends), PORT_CONFLICT, "{protocol}");
         }
     }

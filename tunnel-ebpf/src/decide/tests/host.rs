@@ -1,4 +1,4 @@
-//! Hosts of a cluster, and a watch over what they do to a packet.
+//! Hosts of a cluster, and checks of every packet's passage.
 
 use std::cell::Cell;
 
@@ -47,7 +47,7 @@ impl<F: Version> Host<F> {
         Self::new(Member { underlay: F::BEHIND_NAT, ..F::SRVA }, &[F::SRVB, F::SRVC])
     }
 
-    /// Lets so many nanoseconds go by.
+    /// Advances the clock by this many nanoseconds.
     pub fn wait(&self, nanoseconds: u64) {
         self.tables.now.set(self.tables.now.get().wrapping_add(nanoseconds));
     }
@@ -82,16 +82,17 @@ impl<F: Version> Host<F> {
         pipeline::handle_in_place::<F, _, _>(direction, packet, &self.tables)
     }
 
-    /// Handles a packet, and sees to it that, whatever becomes of it:
-    /// - nothing is read once something is written;
-    /// - no write goes behind the packet's own length;
-    /// - a packet that is not rewritten is not written to, not even in vain;
+    /// Handles a packet, and checks for every outcome:
+    /// - no read follows a write;
+    /// - no write goes past the packet's own length;
+    /// - a packet without a rewrite gets no write, not even a failed one;
     /// - the sum over all bytes that came with the packet is still right;
-    /// - it is counted, once, if it is rewritten and not otherwise.
+    /// - a rewritten packet is counted once, and any other packet is not counted.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
         let outcome = self.run(direction, packet);
-        // A notice is marked for the kernel to echo, and is no packet of a peer's otherwise.
+        // The program marks a notice for the kernel to echo: one write, although the packet is not a peer's
+        // otherwise.
         let is_notice = before.windows(MAGIC.len()).any(|bytes| bytes == MAGIC);
         let is_passed_or_contended =
             [Outcome::NotOurs, Outcome::NotRewritten(Reason::Contended)].contains(&outcome);
@@ -126,7 +127,7 @@ impl<F: Version> Host<F> {
         outcome
     }
 
-    /// The outcome for these bytes, and the bytes behind it.
+    /// The outcome for these bytes, and the bytes afterwards.
     pub fn handle(&self, direction: Direction, bytes: &[u8]) -> (Outcome, Vec<u8>) {
         let mut packet = Slice::new(bytes);
         let outcome = self.pass(direction, &mut packet);

@@ -1,5 +1,5 @@
-//! ICMPv6, whose checksum covers the addresses (RFC 4443, section 2.3), and the protocols that only
-//! have the number of the other version's control messages.
+//! ICMPv6, whose checksum covers the addresses (RFC 4443, section 2.3), and packets that only have the protocol
+//! number of the other version's control messages.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -10,7 +10,7 @@ use super::ipv6::ICMPV6;
 use super::version::Version;
 use crate::family::{V4, V6};
 
-/// Multicast listener discovery (RFC 2710), node information, and what will be invented.
+/// Multicast listener discovery (RFC 2710), node information, and unassigned types.
 #[test]
 fn every_message_has_its_checksum_mended() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
@@ -54,7 +54,7 @@ fn a_message_of_less_than_four_bytes_is_truncated() {
     }
 }
 
-/// A message without room for a quote, four to seven bytes, is one like any other.
+/// A message of four to seven bytes has no room for a quote, and is a message like any other.
 #[test]
 fn the_beginning_of_an_error_has_its_checksum_mended() {
     let host = Host::<V6>::srva();

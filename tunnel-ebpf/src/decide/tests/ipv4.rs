@@ -76,7 +76,7 @@ impl Version for V4 {
             panic!("{header_len} bytes of header, {part:?}")
         };
         let mut bytes = vec![0x40 | words, datagram.traffic_class];
-        // A length that does not fit is that of a BIG TCP packet, which says 0.
+        // The length of a BIG TCP packet does not fit: the header says 0.
         bytes.extend(u16::try_from(header_len + payload_len).unwrap_or(0).to_be_bytes());
         bytes.extend((datagram.identification as u16).to_be_bytes());
         let flags = u16::from(datagram.dont_fragment) << 14 | u16::from(part.more) << 13;

@@ -79,7 +79,7 @@ impl Version for V6 {
     const SHORTEST_LEN: usize = 40;
     const CUT_HEADER: Reason = Reason::Truncated;
     const LONGEST: usize = 40 + 65_535;
-    /// It has no payload.
+    /// A packet whose header gives no length has no payload.
     const WITHOUT_LEN: Reason = Reason::Truncated;
     const CONTROL: u8 = ICMPV6;
     const CONTROL_HAS_PSEUDO_HEADER: bool = true;
@@ -100,7 +100,7 @@ impl Version for V6 {
         }
     }
 
-    /// An atomic fragment (RFC 6946) among them.
+    /// The options include an atomic fragment (RFC 6946).
     fn long_options() -> Vec<Extension> {
         vec![Extension::options(DESTINATION_OPTIONS, 80)]
     }
@@ -214,7 +214,7 @@ impl Version for V6 {
         if !random.one_in(8) {
             bytes[6] = random.one_of(&protocols);
         }
-        // Short ones, a few of them, and all else in them random.
+        // A few short extension headers, with all other fields random.
         let (mut number, mut start) = (bytes[6], 40);
         while extensions.contains(&number) && start + 8 <= bytes.len() {
             if !random.one_in(8) {

@@ -1,4 +1,4 @@
-//! A peer's entry that the first look misses, as the kernel's lookup may while it is replaced.
+//! A peer's entry that the first lookup misses, as the kernel's lookup may during its replacement.
 
 use tunnel_common::outcome::{Outcome, Reason};
 

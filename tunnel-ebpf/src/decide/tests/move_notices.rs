@@ -1,4 +1,4 @@
-//! Notices by which hosts that move show each other where they are.
+//! Notices by which hosts that move show each other their addresses.
 
 use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -9,7 +9,8 @@ use super::version::{Member, Version, in_both_versions};
 use crate::address::Address as _;
 use crate::family::Octets;
 
-/// srva, which was at `BEHIND_NAT` and sent to srvb at the stranger's address, and is at its own since.
+/// srva after its move from `BEHIND_NAT` to its own address. It still sends to srvb's former address, the
+/// stranger's.
 fn awaiting<F: Version>() -> Host<F> {
     let mut host = Host::<F>::srva();
     host.tables.move_self(&F::SRVA, F::Address::BITS, F::BEHIND_NAT);
@@ -18,7 +19,7 @@ fn awaiting<F: Version>() -> Host<F> {
     host
 }
 
-/// The pair before.
+/// The pair of addresses before the move.
 fn before<F: Version>() -> Route<Octets<F>> {
     Route::new(F::BEHIND_NAT, F::STRANGER)
 }

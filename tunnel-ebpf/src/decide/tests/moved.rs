@@ -1,4 +1,4 @@
-//! A peer that has moved, and this host itself: for a while, both addresses count.
+//! A peer that has moved, and a host that has moved itself: for a while, both addresses count.
 
 use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome};
@@ -15,8 +15,8 @@ const DRAIN: u64 = 30;
 const NOT_OURS: Outcome = Outcome::NotOurs;
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// srvb was at the stranger's address before; packets from there are accepted for so many seconds,
-/// or for ever.
+/// srva, with srvb at the stranger's address before its move. srva accepts packets from there for `seconds`, or for
+/// ever.
 fn with_a_moved_peer<F: Version>(seconds: Option<u64>) -> Host<F> {
     let mut host = Host::<F>::srva();
     let until = seconds.map_or(0, |seconds| u32::try_from(UPTIME + seconds).expect("short"));
@@ -24,7 +24,7 @@ fn with_a_moved_peer<F: Version>(seconds: Option<u64>) -> Host<F> {
     host
 }
 
-/// From srvb's former address, as it is on the wire.
+/// The route from srvb's former address, on the wire.
 fn from_former<F: Version>() -> Route<crate::family::Octets<F>> {
     Route::new(F::STRANGER, F::SRVA.public)
 }
@@ -45,7 +45,7 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     let host = with_a_moved_peer::<F>(Some(DRAIN));
     let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());
     let error = Datagram::<F>::error(&Datagram::tcp(b"data"), 24);
-    // About a packet to nobody, from there.
+    // The quote is of a packet to no peer.
     let error = error.bytes_quoting(from_former::<F>(), from_former::<F>());
     host.wait(DRAIN * SECOND - 1);
     assert_eq!(host.receive(&packet), REWRITTEN);
@@ -56,7 +56,7 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     assert_eq!(host.receive(&Datagram::<F>::tcp(b"data").bytes(F::PUBLIC.back())), REWRITTEN);
 }
 
-/// A program that found the entry while it was the public one ends the grace period after the change.
+/// A program that found the entry under the public role ends the grace period after the entry became a former one.
 fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
     let mut host = with_a_moved_peer::<F>(Some(DRAIN));
     let over = u32::try_from(UPTIME).expect("short");
@@ -108,7 +108,7 @@ fn flows_over_the_former_address_are_still_left_alone<F: Version>() {
     assert!(matches!(host.receive(&reply), Outcome::NotRewritten(_)));
 }
 
-/// srva's address was the public one until now, and it still has it.
+/// srva after a move from its public address, which it still has.
 fn moved<F: Version>() -> Host<F> {
     let now = Member { underlay: F::BEHIND_NAT, ..F::SRVA };
     let mut host = Host::new(now, &[F::SRVB, F::SRVC]);
@@ -119,13 +119,13 @@ fn moved<F: Version>() -> Host<F> {
     host
 }
 
-/// srvb shows that it knows where srva is.
+/// srvb shows that it knows srva's address.
 fn show<F: Version>(host: &Host<F>) {
     let notice = Datagram::<F>::echo_reply(0, &payload(Mark::Shown));
     assert_eq!(host.receive(&notice.bytes(from_now::<F>().back())), NOT_OURS);
 }
 
-/// The wire from the new address.
+/// The route from srva's new address, on the wire.
 fn from_now<F: Version>() -> Route<crate::family::Octets<F>> {
     Route::new(F::BEHIND_NAT, F::SRVB.public)
 }
@@ -150,7 +150,7 @@ fn each_peer_is_sent_to_from_the_former_address_until_it_knows_the_new_one<F: Ve
     sent(F::PUBLIC);
     host.receive(&packet.bytes(F::PUBLIC.back()));
     sent(F::PUBLIC);
-    // The kernel of a host that knows nothing sends that as well.
+    // This packet proves nothing: even the kernel of a host that knows nothing sends it.
     host.receive(&packet.bytes(from_now::<F>().back()));
     sent(F::PUBLIC);
     show(&host);
@@ -211,7 +211,7 @@ fn a_gateway_that_has_moved_does_the_same_for_each_of_its_hosts<F: Networks>() {
     let received = host.rewritten(Direction::Ingress, &packet.bytes(F::PUBLIC.back()));
     assert_eq!(received, packet.bytes(F::PRIVATE.back()));
     sent(F::PUBLIC);
-    // To a host that has not moved.
+    // The packet goes to a member that has not moved.
     host.receive(&packet.bytes(Route::new(F::SRVB.public, F::SRVC.public)));
     sent(F::PUBLIC);
     let from_srvc = Route::new(F::SRVC.private, F::SRVB.private);

@@ -62,7 +62,7 @@ fn a_later_fragment_that_looks_like_one_is_rewritten() {
     }
 }
 
-/// Each of them has at least eight bytes.
+/// Each neighbor discovery message has at least eight bytes.
 #[test]
 fn the_beginning_of_a_message_is_none() {
     let host = Host::<V6>::srva();

@@ -11,11 +11,11 @@ use crate::family::{Octets, V4, V6};
 pub trait Networks: Version {
     /// A network, its prefix's length and its slot.
     const OUTER: (Member<Octets<Self>>, u8, u32);
-    /// One whose private addresses lie within those of the first.
+    /// A network whose private addresses lie within the first one's.
     const INNER: (Member<Octets<Self>>, u8, u32);
-    /// A member whose private address lies there too, and its slot.
+    /// A member whose private address lies within the first network's, and its slot.
     const WITHIN_PRIVATE: (Member<Octets<Self>>, u32);
-    /// One whose public address lies within the first network's public ones.
+    /// A member whose public address lies within the first network's, and its slot.
     const WITHIN_PUBLIC: (Member<Octets<Self>>, u32);
     /// A slot, a private address and the public one that belongs to it, worked out by hand. The
     /// first two are of the first network, the last one of the second.

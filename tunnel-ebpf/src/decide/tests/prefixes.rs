@@ -51,7 +51,7 @@ fn addresses_next_to_a_prefix_are_nobodys<F: Networks>() {
     }
 }
 
-/// Their packets would be answered by, or come from, another member.
+/// Another member would answer or send the packets of such an address.
 fn an_address_that_is_anothers_on_the_other_side_is_shadowed<F: Networks>() {
     let host = beside_networks::<F>();
     for (what, datagram) in kinds::<F>() {
@@ -65,7 +65,7 @@ fn an_address_that_is_anothers_on_the_other_side_is_shadowed<F: Networks>() {
     assert_eq!(host.flows(), []);
 }
 
-/// A packet that could not be answered is not known to have been sent, either.
+/// A packet without a possible answer leaves no flow behind, either.
 fn a_shadowed_address_has_no_flows_with_public_addresses<F: Networks>() {
     let host = beside_networks::<F>();
     for public in F::SHADOWED_PUBLIC {
@@ -91,7 +91,7 @@ fn an_error_that_quotes_a_shadowed_address_is_left_alone<F: Networks>() {
     assert_eq!(host.receive(&received), Outcome::NotOurs, "from a router");
 }
 
-/// A private address of the same member where its public one should be.
+/// The address in the public one's place is a private address of the same member.
 fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     let (slot, private, public) = F::PAIRS[0];
@@ -100,7 +100,7 @@ fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     assert_eq!(host.send(&sent), SHADOWED);
 }
 
-/// Where nobody is a prefix, or the entry is a single address, nothing is looked up again.
+/// Without prefixes, and for a single address, there is no second lookup.
 fn a_single_address_can_not_be_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     host.tables.remove_single(F::SRVB.public);
@@ -127,7 +127,7 @@ fn replies_of_a_public_flow_with_a_prefix_are_left_alone<F: Networks>() {
     }
 }
 
-/// Flows are of one address each, not of the whole prefix.
+/// A flow is of one address, not of the whole prefix.
 fn another_address_of_the_prefix_is_not_of_the_flow<F: Networks>() {
     let host = beside_networks::<F>();
     let [(slot, _, public), (other_slot, _, other), ..] = F::PAIRS;

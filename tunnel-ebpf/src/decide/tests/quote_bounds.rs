@@ -1,4 +1,4 @@
-//! Where a quote ends: before the extensions of RFC 4884, and before padding.
+//! The end of a quote: before the extensions of RFC 4884, and before padding.
 
 use tunnel_common::outcome::Direction;
 
@@ -9,13 +9,13 @@ use super::version::{Part, Version, in_both_versions};
 /// The bytes behind a quote, which stay as they are.
 const BEHIND: [u8; 40] = [0xa5; 40];
 
-/// An error from a router with `header`, about what srva sent, of which it quotes `quote`.
+/// A router's error with `header`, which quotes `quote` of a packet from srva.
 fn error<F: Version>(header: [u8; 8], quote: &[u8]) -> Datagram<F> {
     Datagram::icmp(header, &[quote, &BEHIND].concat())
 }
 
-/// Such an error about `quoted` on the wire arrives at srva about the packet that srva sent; the
-/// quote ends after `kept` bytes, and what stands behind it stays.
+/// Checks srva's rewrite of a router's error about `quoted`. The quote ends after `kept` bytes, and the bytes
+/// behind it stay.
 fn the_quote_alone_changes<F: Version>(
     header: [u8; 8],
     quoted: &Datagram<F>,

@@ -31,7 +31,7 @@ fn error_quoting<F: Version>(route: Route<Octets<F>>, quote: &[u8]) -> Vec<u8> {
     Datagram::<F>::icmp(F::TOO_BIG, quote).bytes(route)
 }
 
-/// `kept` bytes of `there`. A checksum that is cut in half can't be updated: it stays as `here`.
+/// The first `kept` bytes of `there`. A checksum that is cut in half can't be updated: its byte stays as in `here`.
 fn quote_of(there: &[u8], here: &[u8], checksum: Option<usize>, kept: usize) -> Vec<u8> {
     let mut quote = there[..kept].to_vec();
     if let Some(at) = checksum
@@ -130,7 +130,7 @@ fn quoted_fragments_of_every_kind_come_back<F: Version>() {
     }
 }
 
-/// The version of the packet that quotes it does not matter.
+/// A quote of a different IP version than its error is malformed.
 fn a_quote_of_another_version_is_malformed<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     let datagram = Datagram::<F>::udp(&[0; 60]);
@@ -151,8 +151,8 @@ fn a_quote_of_another_version_is_malformed<F: Version>() {
     }
 }
 
-/// A router may have counted the time to live down after it checked the header, or quote a length
-/// in the byte order of its own: what was wrong stays as wrong.
+/// A router may have counted the time to live down after it checked the header, or quote a length in its own byte
+/// order. The checksum stays wrong by the same amount.
 fn a_wrong_checksum_in_a_quote_stays_as_wrong<F: Version>() {
     let host = Host::<F>::srva();
     let datagram = Datagram::<F>::udp(&[0x77; 20]);
@@ -194,7 +194,7 @@ fn a_wrong_checksum_over_the_message_stays_as_wrong<F: Version>() {
     }
 }
 
-/// The sum that is 0xffff in a message with the right checksum.
+/// The sum over a message: 0xffff if the message's checksum is right.
 fn sum_of_message<F: Version>(route: Route<Octets<F>>, packet: &[u8]) -> u16 {
     let message = &packet[F::HEADER_LEN..];
     let pseudo_header = match F::CONTROL_HAS_PSEUDO_HEADER {
@@ -204,7 +204,7 @@ fn sum_of_message<F: Version>(route: Route<Octets<F>>, packet: &[u8]) -> u16 {
     folded(u64::from(pseudo_header) + u64::from(sum(message)))
 }
 
-/// Every way to cut the message itself: what is left of its header, and of the quote's.
+/// Cuts the message at each length within its own header.
 fn a_message_cut_within_its_own_header_is_truncated<F: Version>() {
     let host = Host::<F>::srva();
     let whole = Datagram::<F>::error(&Datagram::tcp(&[]), 20);

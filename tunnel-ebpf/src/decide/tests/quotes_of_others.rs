@@ -1,5 +1,5 @@
-//! ICMP errors between all addresses, about packets between all addresses: which quotes are those
-//! of a rewritten packet.
+//! ICMP errors between all addresses, about packets between all addresses: only the quotes of rewritten packets
+//! change.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -26,7 +26,7 @@ fn routes<F: Version>() -> impl Iterator<Item = Route<Octets<F>>> {
     addresses::<F>().into_iter().flat_map(to_all)
 }
 
-/// The peer of srva whose private or public address this is.
+/// The slot of srva's peer with this private or public address.
 fn slot<F: Version>(address: Octets<F>, is_private: bool) -> Option<u32> {
     let address_of = |member: Member<Octets<F>>| match is_private {
         true => member.private,
@@ -53,7 +53,7 @@ fn both<F: Version>(route: Route<Octets<F>>) -> Route<Octets<F>> {
     Route::new(other::<F>(route.source), other::<F>(route.destination))
 }
 
-/// A socket of srva's is bound to the one or the other.
+/// True if a socket of srva can be bound to the address.
 fn is_own<F: Version>(address: Octets<F>) -> bool {
     address == F::SRVA.private || address == F::SRVA.public
 }

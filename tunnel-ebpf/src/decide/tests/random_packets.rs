@@ -12,7 +12,7 @@ use crate::family::Octets;
 const CLUSTERS: usize = 1000;
 const PACKETS_OF_A_CLUSTER: usize = 100;
 
-/// Two hosts with addresses that have nothing in common with anything.
+/// Two hosts with random addresses.
 struct Cluster<F: Version> {
     a: Host<F>,
     b: Host<F>,
@@ -48,7 +48,7 @@ impl<F: Version> Cluster<F> {
         }
     }
 
-    /// Sends a packet as it is in the one host, on the wire and in the other.
+    /// Sends a packet from one host to the other, and checks it on the wire and at the other end.
     fn carry(&self, what: &dyn std::fmt::Debug, sent: &[u8], on_the_wire: &[u8]) {
         let wire = self.a.rewritten(Direction::Egress, sent);
         assert_eq!(wire, on_the_wire, "on the wire: {what:?}");
@@ -57,8 +57,8 @@ impl<F: Version> Cluster<F> {
     }
 }
 
-/// Changes the last word of the second host's public address such that the sum over all that
-/// changes ends in 32 ones, or nearly: what is carried over then is carried over twice.
+/// Changes the last word of the second host's public address such that the sum over all changes ends in 32 ones, or
+/// nearly: its carry then causes a second carry.
 fn put_a_second_carry<A: AsRef<[u8]> + AsMut<[u8]>>(addresses: &mut [A], below: usize) {
     let words = |address: &A| -> u64 {
         let words = address.as_ref().as_chunks().0;
@@ -91,11 +91,11 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
         11 => Datagram::other(random.one_of(&[2, 4, 41, 47, 50, 51, 89, 103, 253, 59]), data),
         _ => {
             let quoted = random_datagram(random, false);
-            // A cut within the checksum would leave it as it was.
+            // An even length, since a cut within the checksum would leave it unchanged.
             let mut error = Datagram::error(&quoted, random.below(50) * 2);
             error.payload[0] = random.one_of(F::ERRORS);
             error.payload[1] = random.one_of(&[0, 1, 2, 3, 4, 13]);
-            // No length of the quote: where one is said, extensions follow (see quote_bounds).
+            // The length field of the quote stays 0: extensions follow a quote with a length (see quote_bounds).
             error.payload[6..8].copy_from_slice(&random.array::<2>());
             error
         }
@@ -112,10 +112,10 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
     datagram
 }
 
-/// The least bytes of payload with which a first fragment is rewritten as it should be.
+/// The least payload, in bytes, with which a first fragment has its full rewrite.
 fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     match &datagram.quoted {
-        // All of a quoted checksum, or what there is.
+        // The whole quoted checksum, or the part that exists.
         Some((quoted, _)) => (8 + quoted.header_len() + 18).next_multiple_of(8),
         None if datagram.protocol == TCP => 24,
         None if datagram.protocol == DCCP => 16,
@@ -123,8 +123,8 @@ fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     }
 }
 
-/// 100,000 packets, and as many fragments again. What is expected on the wire is built from the
-/// same fields with the other addresses, every checksum anew.
+/// 100,000 packets, and as many fragments again. The expected packets on the wire come from the same fields with
+/// the other addresses, every checksum computed anew.
 fn forward_and_reverse_are_the_identity_on_random_packets<F: Version>() {
     let random = &mut Random::new(0x7265_7772_6974_6531);
     for _ in 0..CLUSTERS {
@@ -156,7 +156,7 @@ fn forward_and_reverse_are_the_identity_on_random_packets<F: Version>() {
     }
 }
 
-/// Two bytes of data that make the checksum over this route read so.
+/// Two bytes of data that give this checksum over this route.
 fn data_for<F: Version>(route: Route<Octets<F>>, checksum: u16) -> [u8; 2] {
     let has = |data: &[u8; 2]| {
         let bytes = Datagram::<F>::udp(data).bytes(route);
@@ -174,7 +174,7 @@ fn there_and_back<F: Version>(datagram: &Datagram<F>) -> Vec<u8> {
     wire
 }
 
-/// 0x0000: none was computed, and none is put in its place.
+/// 0x0000: no checksum was computed, and the rewrite adds none.
 fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000<F: Version>() {
     for data in [[0, 0], data_for::<F>(F::PUBLIC, 0xffff), data_for::<F>(F::PRIVATE, 0xffff)] {
         let wire = there_and_back(&Datagram::<F>::udp_without_checksum(&data));
@@ -182,7 +182,7 @@ fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000<F: Version>() {
     }
 }
 
-/// 0xffff: what a computed 0 is sent as, on either side of a rewrite.
+/// 0xffff: the value sent for a computed 0, on either side of a rewrite.
 fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0xffff<F: Version>() {
     let wire = there_and_back(&Datagram::<F>::udp(&data_for::<F>(F::PUBLIC, 0xffff)));
     assert_eq!(wire[F::HEADER_LEN + 6..F::HEADER_LEN + 8], [0xff, 0xff]);

@@ -34,7 +34,7 @@ fn a_packet_cut_anywhere_is_left_alone_and_counted<F: Version>() {
     }
 }
 
-/// Padding follows, although it looks like the rest of the packet.
+/// Padding follows, and looks like the rest of the packet.
 fn a_packet_ends_where_its_length_says<F: Version>() {
     let host = Host::<F>::srva();
     for passage in passages::<F>() {
@@ -122,24 +122,25 @@ fn every_ipv6_version_with_every_payload_length_in_every_frame() {
     }
 }
 
-/// The part of a packet with a shorter length that is rewritten.
+/// The rewritten part of a packet with a shorter length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// It concerns no peer: what says so is cut off.
+    /// The packet concerns no peer: its quote, which shows the peer, is cut off.
     Nothing,
-    /// All but the packet that it quotes, which is cut off.
+    /// All but the quoted packet, which is cut off.
     WithoutQuote,
-    /// The quoted packet as well.
+    /// All, the quoted packet included.
     All,
 }
 
 impl<F: Version> Passage<F> {
-    /// Nothing is counted for a router's packet: that it concerns a peer was not found out.
+    /// The outcome for a broken packet. A router's packet is not counted, since nothing shows that it concerns a
+    /// peer.
     fn if_broken(&self, reason: Reason) -> Outcome {
         if self.by_router { Outcome::NotOurs } else { Outcome::NotRewritten(reason) }
     }
 
-    /// The rewritten bytes when the header says `len`, or the fault.
+    /// The rewritten part if the header says `len`, or the fault.
     fn outcome_with_len(&self, len: usize) -> Result<Part, Reason> {
         let header_len = self.datagram.header_len();
         let shortest = match self.datagram.protocol {
@@ -157,7 +158,7 @@ impl<F: Version> Passage<F> {
         }
         let Some((quoted, _)) = &self.datagram.quoted else { return Ok(Part::All) };
         if len < header_len + 8 {
-            // The header of the message is cut off: it quotes nothing.
+            // The header of the message is cut off: the message quotes nothing.
             return Ok(if self.by_router { Part::Nothing } else { Part::WithoutQuote });
         }
         if len < header_len + 8 + F::quoted_len_min(quoted) {
@@ -166,8 +167,8 @@ impl<F: Version> Passage<F> {
         Ok(Part::All)
     }
 
-    /// The packet afterwards: a quoted checksum that is not all within the packet is left alone,
-    /// and the one over the ICMP message makes up for what changes within the packet.
+    /// The packet afterwards. A quoted checksum that is cut stays unchanged, and the ICMP checksum compensates for
+    /// the changes within the packet.
     fn after_with_len(&self, len: usize, part: Part) -> Vec<u8> {
         let (mut before, mut after) = (self.before.clone(), self.after.clone());
         F::set_len(&mut before, len);

@@ -1,4 +1,4 @@
-//! A packet over a vector, which keeps a record of what was done to it.
+//! A packet over a vector, which keeps a record of its reads and writes.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -13,8 +13,8 @@ use crate::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
 /// The state of a packet's transport checksum, as the network stack knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumState {
-    /// The checksum stands in the packet. A sum over all bytes is kept as well, as a network card
-    /// hands it in (CHECKSUM_COMPLETE): it has to follow every change.
+    /// The checksum stands in the packet. The slice also keeps a sum over all bytes, as a network card provides it
+    /// (CHECKSUM_COMPLETE): the sum has to follow every change.
     Computed,
     /// The field holds the sum of the pseudo-header, and the network card does the rest.
     Partial,
@@ -54,19 +54,19 @@ impl Slice {
         }
     }
 
-    /// It stands for so many packets on the wire.
+    /// Makes the packet stand for this many packets on the wire.
     pub fn segments(mut self, segments: u32) -> Self {
         self.segments = segments;
         self
     }
 
-    /// Another interface brought it.
+    /// Makes the packet one that another interface brought.
     pub fn forwarded(mut self) -> Self {
         self.is_forwarded = true;
         self
     }
 
-    /// The host that it passes has a socket with these ends.
+    /// Gives the host a socket with these ends.
     pub fn with_socket(mut self, ends: Ends) -> Self {
         self.sockets.push(ends);
         self
@@ -77,7 +77,7 @@ impl Slice {
         self
     }
 
-    /// The write with this number, counted from 0, is refused.
+    /// Refuses the write with this number, counted from 0.
     pub fn refusing(mut self, write: usize) -> Self {
         self.refused_write = Some(write);
         self
@@ -95,12 +95,12 @@ impl Slice {
         &self.written
     }
 
-    /// True if anything was read when something was already written.
+    /// True if a read followed a write.
     pub fn read_after_write(&self) -> bool {
         self.read_after_write.get()
     }
 
-    /// True if the sum that came with the packet is still that of its bytes. Zero has two forms.
+    /// True if the sum that came with the packet still is the sum of its bytes. Zero has two forms.
     pub fn complete_sum_is_right(&self) -> bool {
         self.complete_sum % 0xffff == sum(&self.bytes) % 0xffff
     }
@@ -223,7 +223,7 @@ impl PacketMut for Slice {
         };
         self.write(offset, &new.to_be_bytes())?;
         if !none {
-            // The field went down by what the addresses, which the sum does not see, went up.
+            // The field went down by the increase of the addresses, which the sum does not cover.
             let down = u64::from(!folded(delta));
             self.complete_sum = folded(u64::from(self.complete_sum) + down);
         }
@@ -236,7 +236,7 @@ impl PacketMut for Slice {
     }
 }
 
-/// A delta of sums over words as they stand in memory as one over words in network order.
+/// Converts a delta over words in memory's order to a delta over words in network order.
 fn in_network_order(delta: u32) -> u64 {
     u64::from(u16::from_be_bytes(folded(u64::from(delta)).to_ne_bytes()))
 }

@@ -20,13 +20,13 @@ use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
-/// The entry under one address in the table of peers, and its state before the programs noted something.
+/// The entry under one address in the table of peers, and its state before any notes of the programs.
 struct Entry<A> {
     initial: Peer<A>,
     place: Box<Place<A>>,
 }
 
-/// At a multiple of 8 bytes, as the kernel has it.
+/// Aligned to 8 bytes, as in the kernel.
 #[repr(align(8))]
 struct Place<A>(UnsafeCell<Peer<A>>);
 
@@ -36,7 +36,7 @@ impl<A: Copy> Entry<A> {
     }
 
     fn value(&self) -> Peer<A> {
-        // SAFETY: nothing else has the place while the value is copied.
+        // SAFETY: nothing else accesses the place while the value is copied.
         unsafe { *self.place.0.get() }
     }
 
@@ -46,13 +46,13 @@ impl<A: Copy> Entry<A> {
     }
 }
 
-/// An address and how many bits of it count.
+/// An address and its prefix length.
 type Prefix<A> = (A, u8);
 
 /// The entry under each prefix.
 type Trie<A, V> = Vec<(Prefix<A>, V)>;
 
-/// When each flow was remembered, and how.
+/// The time and the action of each remembered flow.
 type Flows<A> = HashMap<Flow<A>, (u64, FlowAction)>;
 
 /// The tables of a host.
@@ -91,7 +91,7 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// A peer that is one host.
+    /// Adds a peer that is one host.
     pub fn add_peer(&mut self, member: &Member<Octets<F>>, slot: u32, peer: &Member<Octets<F>>) {
         for (address, role) in [(peer.private, ROLE_PRIVATE), (peer.public, ROLE_PUBLIC)] {
             let value = value::<F>(member, slot, peer, role, F::Address::BITS);
@@ -99,7 +99,7 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// A peer whose addresses have `length` bits in common.
+    /// Adds a peer whose addresses have `length` bits in common.
     pub fn add_prefix(
         &mut self,
         member: &Member<Octets<F>>,
@@ -113,14 +113,14 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// One more address, in this role, of the peer in `slot`.
+    /// Adds one more address, in this role, of the peer in `slot`.
     pub fn add_role(&mut self, slot: u32, address: Octets<F>, role: u8) {
         let alike = Member::new(address, address);
         let value = value::<F>(&alike, slot, &alike, role, F::Address::BITS);
         self.single.insert(address, Entry::new(value));
     }
 
-    /// Where the peer in `slot` was before it moved.
+    /// Adds the address of the peer in `slot` from before its move.
     pub fn add_former(
         &mut self,
         member: &Member<Octets<F>>,
@@ -134,18 +134,18 @@ impl<F: Version> HostTables<F> {
         self.single.insert(former, Entry::new(Peer { expires_at, ..value }));
     }
 
-    /// Takes away what is under one address.
+    /// Removes the entry under one address.
     pub fn remove_single(&mut self, address: Octets<F>) {
         self.single.remove(&address);
     }
 
-    /// A member that this host is, which makes it a gateway.
+    /// Adds a member that this host is, which makes the host a gateway.
     pub fn add_self(&mut self, member: &Member<Octets<F>>, length: u8) {
         self.is_gateway = true;
         self.add_own(member, length, F::Address::NONE.octets());
     }
 
-    /// This host has moved, and still has the underlay addresses from `former` on.
+    /// Moves this host, which still has the underlay addresses from `former` on.
     pub fn move_self(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
         self.has_moved = true;
         self.selves.retain(|(_, range)| range.private != member.private);
@@ -180,13 +180,13 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// A bypass rule.
+    /// Adds a bypass rule.
     pub fn add_bypass(&mut self, slot: u32, protocol: u8, port: u16) {
         let port = port.to_be_bytes();
         self.bypass.insert(BypassKey { slot, protocol, reserved: 0, port });
     }
 
-    /// The rules of the whole cluster, of the peer alone, or both are asked for the peer in `slot`.
+    /// Sets the rules to check for the peer in `slot`: the whole cluster's, the peer's own, or both.
     pub fn ask_bypass(&mut self, slot: u32, cluster: bool, member: bool) {
         let asked =
             if cluster { BYPASS_CLUSTER } else { 0 } | if member { BYPASS_MEMBER } else { 0 };
@@ -206,7 +206,8 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// Puts other addresses into the entry of the private `address`, and has the peer awaited at its public one.
+    /// Puts other addresses into the entry of the private `address`, and marks the peer as awaited at its public
+    /// one.
     pub fn await_peer(&mut self, address: Octets<F>, source: Octets<F>, destination: Octets<F>) {
         let Some(entry) = self.single.get_mut(&address) else { panic!("no such peer") };
         let peer = entry.value();
@@ -216,7 +217,7 @@ impl<F: Version> HostTables<F> {
         *entry = Entry::new(Peer { awaited: 1, ..entry.value() });
     }
 
-    /// Puts into the entry under `address` that the peer's packets arrive plain.
+    /// Notes in the entry under `address` that the peer's packets arrive plain.
     pub fn note_plain(&self, address: Octets<F>) {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }
@@ -358,7 +359,7 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
             return true;
         }
         let Some(entry) = self.single.get(&agreed.private) else { return false };
-        // SAFETY: nothing else has the place while it is written.
+        // SAFETY: nothing else accesses the place while it is written.
         unsafe { *entry.place.0.get() = agreed };
         if peer_sends {
             shown.shared().end_waiting();

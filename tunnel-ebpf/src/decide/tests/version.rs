@@ -28,9 +28,9 @@ impl<A: Copy> Member<A> {
 /// The part of a datagram's payload that a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Where it starts, in bytes.
+    /// The part's offset, in bytes.
     pub offset: usize,
-    /// True if it is not the last one.
+    /// True if more parts follow.
     pub more: bool,
 }
 
@@ -70,12 +70,12 @@ pub trait Version:
     const VERSION: u8;
     /// Bytes of the fixed header.
     const HEADER_LEN: usize;
-    /// Bytes that the header of a fragment has beyond that of the whole datagram.
+    /// Bytes that a fragment's header has beyond the whole datagram's.
     const FRAGMENT_HEADER_LEN: usize;
     const TIME_TO_LIVE_OFFSET: usize;
-    /// Where the lower byte of its length stands.
+    /// The offset of the length field's lower byte.
     const LENGTH_OFFSET: usize;
-    /// Where of it a rewrite may write.
+    /// The offset in the header from which a rewrite may write.
     const WRITTEN_FROM: usize;
     /// The shortest length that a header can say, right or not.
     const SHORTEST_LEN: usize;
@@ -83,7 +83,7 @@ pub trait Version:
     const CUT_HEADER: Reason;
     /// The longest packet that is not BIG TCP.
     const LONGEST: usize;
-    /// The outcome for a TCP segment that is not BIG TCP and goes on to its end all the same.
+    /// The fault of a TCP segment whose header gives no length, although the packet is not BIG TCP.
     const WITHOUT_LEN: Reason;
     /// The protocol number of control messages.
     const CONTROL: u8;
@@ -101,19 +101,19 @@ pub trait Version:
     /// Options that do nothing, of about this length.
     fn padding_options(len: usize) -> Self::Options;
 
-    /// Any options that keep a packet from nothing.
+    /// Random options that do not stop a rewrite.
     fn random_options(random: &mut Random) -> Self::Options;
 
     /// Options of 80 bytes, or as many as there can be.
     fn long_options() -> Self::Options;
 
-    /// The header of an error about a packet of which it quotes so many bytes, as it says.
+    /// The header of a "time exceeded" error that states a quote of `len` bytes.
     fn time_exceeded_quoting(len: u8) -> [u8; 8];
 
-    /// Their length.
+    /// The length of options, in bytes.
     fn options_len(options: &Self::Options) -> usize;
 
-    /// The header of `part` of a datagram, with so many bytes behind it.
+    /// The header of `part` of a datagram, with `payload_len` bytes behind it.
     fn packet_header(
         datagram: &Datagram<Self>,
         route: Route<Octets<Self>>,
@@ -124,7 +124,7 @@ pub trait Version:
     /// The shortest quote of a datagram: its whole header in IPv4, the fixed one in IPv6.
     fn quoted_len_min(datagram: &Datagram<Self>) -> usize;
 
-    /// Bytes of the packet, as its header says: none for one that goes on to its end.
+    /// The packet's length by its header. None if the packet goes on to its end.
     fn len(packet: &[u8]) -> Option<usize>;
 
     /// The addresses of a packet.
@@ -133,17 +133,17 @@ pub trait Version:
     /// Makes the header say that the packet goes on to its end.
     fn set_no_len(packet: &mut [u8]);
 
-    /// Makes the header say so many bytes in all.
+    /// Makes the header say `len` bytes in all.
     fn set_len(packet: &mut [u8], len: usize);
 
-    /// Where the payload of a packet starts, and its protocol: as its headers say, however wrong.
+    /// The offset and the protocol of a packet's payload, as its headers say, however wrong.
     fn payload(packet: &[u8]) -> Option<(usize, u8)>;
 
     /// Puts a header over random bytes that is right in most of its fields.
     fn put_header(random: &mut Random, bytes: &mut [u8], route: Route<Octets<Self>>);
 }
 
-/// A test for each version of IP out of one scenario.
+/// Makes a test for each version of IP out of one scenario.
 macro_rules! in_both_versions {
     ($($scenario:ident),+ $(,)?) => {
         $(

@@ -27,10 +27,10 @@ use crate::plan::range::Address;
 /// The counts of each reason when the counters were copied, by direction and CPU.
 type Counted = [Vec<ReasonCounters>; 2];
 
-/// Brings what is pinned in `folder`, and what runs, from the other ABI to `abi`.
+/// Converts the pins in `folder`, and the running programs, from the other ABI to `abi`.
 ///
 /// # Errors
-/// If the kernel refuses. What runs goes on then.
+/// If the kernel refuses. The running programs go on then.
 pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), Error> {
     let counted = match prepare(folder, abi) {
         Ok(counted) => counted,
@@ -42,7 +42,7 @@ pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), 
     complete(folder, abi, Some(&counted), netlink).await
 }
 
-/// Removes what a change that was killed had not prepared to the end.
+/// Removes the incomplete preparation of a killed change.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -50,7 +50,7 @@ pub fn clear(folder: &Folder) -> Result<(), Error> {
     Abi::ALL.into_iter().try_for_each(|abi| remove(&folder.within(abi.unfinished())))
 }
 
-/// Goes on with a change that was killed, to its end. To which ABI, if there was one.
+/// Completes a killed change. Returns the ABI that it leads to; nothing if there was no such change.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -60,7 +60,7 @@ pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Er
     Ok(Some(abi))
 }
 
-/// Makes maps and programs of `abi`, all that takes the place of what is there.
+/// Makes maps and programs of `abi`, which take the place of the present ones.
 fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     clear(folder)?;
     let unfinished = folder.within(abi.unfinished());
@@ -94,8 +94,7 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     Ok(counted)
 }
 
-/// For what the programs that run were loaded. Those of an attach that was killed run nowhere, or will be
-/// taken away.
+/// The options that the running programs were loaded with. A killed attach's programs run nowhere, or do not stay.
 fn options(attachment: &Attachment) -> LoadOptions {
     let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
     LoadOptions {
@@ -120,7 +119,7 @@ where
     new.set_prefixes::<A>(prefixes, &old.prefixes(prefixes)?)
 }
 
-/// Lets the programs of `abi` run, and moves the pins. Each step may have been done already.
+/// Lets the programs of `abi` run, and moves the pins. A killed command may have done any of these steps already.
 async fn complete(
     folder: &Folder,
     abi: Abi,
@@ -131,7 +130,7 @@ async fn complete(
     let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
     let attachment = Pinned::of(record, abi).attachment()?;
     let place = options(&attachment).place;
-    // The programs' pins move first: one that is gone from here runs, and so does the other.
+    // The programs' pins move first: if one has left this folder, both programs run already.
     let has_switched = BOTH.into_iter().any(|d| !next.program(place.program(d)).exists());
     if !has_switched {
         if let Err(failure) = switch(folder, &next, place, attachment.ifindex, netlink).await {
@@ -143,8 +142,7 @@ async fn complete(
     take_place(folder, &next, abi)
 }
 
-/// Exchanges the programs that run. What does not run, on an interface that is gone or was made anew, is
-/// passed over.
+/// Exchanges the running programs. Skips programs that do not run: their interface is gone, or was made anew.
 async fn switch(
     folder: &Folder,
     next: &Folder,
@@ -161,14 +159,15 @@ async fn switch(
     Ok(())
 }
 
-/// Lets those of before run again, and forgets those that could not take their place.
+/// Lets the former programs run again, and drops the new ones that could not take their place.
 async fn back(folder: &Folder, next: &Folder, place: AttachPoint, link: u32, netlink: &Netlink) {
     for direction in BOTH {
         let pin = folder.program(place.program(direction));
         if runs(folder, next, place, direction, link, netlink).await
             && let Err(failure) = hook::switch(folder, &pin, place, direction)
         {
-            // Both versions do the same with a packet: what runs has pins, and the next command goes on.
+            // Leave it so: both versions do the same with a packet, the running programs have pins, and the next
+            // command goes on.
             tracing::error!("could not be undone: {failure}");
             return;
         }
@@ -192,8 +191,8 @@ async fn runs(
     hook::runs_one_of(folder, &pins, place, direction, netlink, link).await
 }
 
-/// Brings over what the programs before have noted since the copy: that flows are to be asked for, and the
-/// counts. Those of a change that was killed are not known: no count falls then, and some may be missing.
+/// Adds the notes of the former programs since the copy: the peers that have flows, and the counts. After a killed
+/// change, the counts at the copy are unknown: no count falls then, and some may be missing.
 fn catch_up(
     folder: &Folder,
     next: &Folder,
@@ -262,7 +261,7 @@ where
     Ok(())
 }
 
-/// Moves the pins of `abi` to where those of the other one are, and removes what is left of it.
+/// Moves the pins of `abi` into the place of the other ABI's, and removes the other ABI's remaining pins.
 fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Error> {
     let attachment = (next.map(maps::ATTACHMENT), folder.map(maps::ATTACHMENT));
     let programs = Program::ALL;

@@ -1,4 +1,4 @@
-//! From the values of ABI 2 to those of this version, and back. Pure.
+//! Converts the values of ABI 2 into this version's, and back. Pure.
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
@@ -56,8 +56,8 @@ pub fn peer_back<A: Address>(new: &Peer<A>) -> previous::Peer<A> {
     }
 }
 
-/// Settings under which the programs of this version do what those of ABI 2 did: they handle every tagged
-/// frame, and guard no address.
+/// Settings under which the programs of this version act like ABI 2: they handle every tagged frame, and guard
+/// no address.
 #[must_use]
 pub const fn settings_forth(old: &previous::Settings) -> Settings {
     let is_ethernet = old.link_header_len == ETHERNET_HEADER_LEN;
@@ -93,7 +93,7 @@ pub const fn settings_back(new: &Settings) -> previous::Settings {
     }
 }
 
-/// The record of ABI 2, as this version has it. That of an attach that was killed early stays one.
+/// The record of ABI 2, as this version has it. The record of an attach that was killed early keeps the version 0.
 #[must_use]
 pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
     Attachment {
@@ -118,8 +118,7 @@ pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
     }
 }
 
-/// The record of this version, as ABI 2 has it. It knows nothing of arp_ignore, which is to be set back
-/// before.
+/// The record of this version, as ABI 2 has it. ABI 2 knows nothing of arp_ignore: the caller sets it back before.
 #[must_use]
 pub const fn attachment_back(new: &Attachment) -> previous::Attachment {
     previous::Attachment {
@@ -181,13 +180,13 @@ mod tests {
 
     fn read<T: Pod>(bytes: &[u8]) -> T {
         assert_eq!(bytes.len(), size_of::<T>());
-        // SAFETY: every bit pattern is a value, and there are as many bytes.
+        // SAFETY: every bit pattern is a value, and `bytes` is as long as `T`.
         unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
     }
 
     fn bytes<T: Pod>(value: &T) -> Vec<u8> {
         let place = std::ptr::from_ref(value).cast::<u8>();
-        // SAFETY: it has no padding.
+        // SAFETY: `T` has no padding.
         unsafe { std::slice::from_raw_parts(place, size_of::<T>()) }.to_vec()
     }
 
@@ -263,7 +262,7 @@ mod tests {
         // Settings: as they were; every tag is handled, no address guarded.
         assert_eq!(new[24..32], [14, 1, 0, 1, 0, 0, 1, 1]);
         assert_eq!(new[32..56], [&[1, 0, 0, 0][..], &[0; 20]].concat());
-        // Hook and what attach brought; arp_ignore was not set; drain.
+        // The hook and the changes of attach; arp_ignore was not set; the drain.
         assert_eq!(new[56..64], [2, 1, 1, 1, 1, 9, 1, 0]);
         assert_eq!(new[64..72], [&number(30)[..], &[0; 4]].concat());
         assert_eq!(new[72..], old[48..]);

@@ -1,10 +1,10 @@
-//! From the pins of the version before to those of this one, and back, under traffic.
+//! Turns the pins of the version before into this version's, and back, under traffic.
 //!
-//! The order: within the folder of the pins a new one is made, `next_abi3_new`, with maps of the other shape,
-//! filled with what the maps hold, with other pins of the maps that both versions share, and with programs
-//! that look into all of them. Its name then becomes `next_abi3`: from here on all is there. The programs are
-//! exchanged, each at once, and the pins move one folder up. Killed before the change of the name, the next
-//! command removes the new folder; killed later, it goes on.
+//! The order: a command makes a new folder within the folder of the pins, `next_abi3_new`. It holds filled maps of
+//! the other shape, additional pins of the maps that both versions share, and programs that look into all of them.
+//! The command renames it to `next_abi3` once it is complete. Then the command exchanges the programs, each at
+//! once, and moves the pins one folder up. After a kill before the renaming, the next command removes the new
+//! folder; after a later kill, the next command goes on.
 
 pub mod change;
 pub mod convert;
@@ -73,7 +73,7 @@ impl Abi {
         }
     }
 
-    /// The same until all are there.
+    /// The name of that folder until all maps and programs are in it.
     pub(super) const fn unfinished(self) -> &'static str {
         match self {
             Self::Previous => "next_abi2_new",
@@ -85,9 +85,9 @@ impl Abi {
 /// The remains of the version before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// Nothing.
+    /// No remains.
     Nothing,
-    /// An attach of it was killed before all maps were there.
+    /// Some of its maps, from an attach that was killed.
     Unfinished,
     /// All of its maps.
     Pins(Box<Attachment>),
@@ -106,7 +106,7 @@ pub fn find(folder: &Folder) -> Result<Found, Error> {
         return Ok(if folder.has_programs() { Found::Nothing } else { Found::Unfinished });
     }
     let attachment = Pinned::of(folder, Abi::Previous).attachment()?;
-    // Only the number tells versions that have the same shapes.
+    // Only the number distinguishes versions that have the same shapes.
     let path = folder.map(tunnel_common::maps::ATTACHMENT);
     let version = Pinned::version(&path)?;
     Ok(match version {
@@ -115,20 +115,20 @@ pub fn find(folder: &Folder) -> Result<Found, Error> {
     })
 }
 
-/// The change that is under way in `folder`, or was when its command was killed.
+/// The ABI that a change in `folder` leads to, if one is under way, or its command was killed.
 #[must_use]
 pub fn under_way(folder: &Folder) -> Option<Abi> {
     Abi::ALL.into_iter().find(|abi| folder.within(abi.next()).exists())
 }
 
-/// True if a change was begun in `folder`, and killed before all was made.
+/// True if a change in `folder` is still making maps and programs, or was killed before it had made all of them.
 #[must_use]
 pub fn is_begun(folder: &Folder) -> bool {
     Abi::ALL.into_iter().any(|abi| folder.within(abi.unfinished()).exists())
 }
 
-/// Refuses pins of the version before, and those of a change that is under way: it is waited for, as it is
-/// short, unless its command was killed.
+/// Refuses pins of the version before. Waits for the end of a change that is under way, which is short, and
+/// refuses its pins if its command was killed.
 ///
 /// # Errors
 /// [`Error::Pins`] that says how to take them over.
@@ -162,10 +162,10 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// The record of what is attached, of either ABI.
+/// The record of the attachment, of either ABI.
 ///
 /// # Errors
-/// If the pins are of neither.
+/// If the pins belong to neither ABI.
 pub fn attachment(folder: &Folder) -> Result<Attachment, Error> {
     match find(folder)? {
         Found::Pins(attachment) => Ok(*attachment),

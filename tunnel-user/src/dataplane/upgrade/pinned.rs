@@ -147,7 +147,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Sets what each CPU has counted.
+    /// Sets the counts of each CPU in a direction.
     pub fn set_reasons(
         &self,
         direction: Direction,

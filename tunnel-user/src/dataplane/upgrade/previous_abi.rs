@@ -1,7 +1,7 @@
 //! ABI 2: the shapes of the maps of the version before.
 //!
-//! Fixed for ever: tests compare them with the object that is carried along. Maps that are not named here
-//! have the shapes of this version.
+//! They never change: tests compare them with the embedded object. Maps that are not named here have the shapes of
+//! this version.
 
 use aya::Pod;
 use aya::maps::MapType;
@@ -87,11 +87,11 @@ pub struct Peer<A> {
     pub direct: u8,
     /// Now `replies_native`.
     pub plain: u8,
-    /// `flows_*` is to be asked.
+    /// The programs look into `flows_*`.
     pub public_flows: u8,
-    /// The rules to ask.
+    /// The bypass rules to look up.
     pub bypass: u8,
-    /// Under a former address now `expires_at`, under all others `grace_until`.
+    /// Now `expires_at` for a former address, and `grace_until` for all others.
     pub until: u32,
 }
 
@@ -121,19 +121,19 @@ pub struct Settings {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// [`VERSION`], or 0 of an attach that was killed.
+    /// [`VERSION`], or 0 after a killed attach.
     pub abi_version: u32,
     /// The interface.
     pub ifindex: u32,
-    /// When it was attached.
+    /// The time of the attach.
     pub attached_at: u64,
-    /// When that was changed.
+    /// The time of the last change.
     pub changed_at: u64,
     /// The settings of the programs.
     pub settings: Settings,
     /// The hook of tc.
     pub hook: u8,
-    /// Where the way in is.
+    /// The hook of the ingress program.
     pub ingress: u8,
     /// attach added the clsact qdisc.
     pub clsact_added: u8,
@@ -141,7 +141,7 @@ pub struct Attachment {
     pub routes_managed: u8,
     /// attach set arp_announce.
     pub arp_announce_set: u8,
-    /// Its value before.
+    /// The value of arp_announce before.
     pub arp_announce_before: u8,
     /// The programs log.
     pub verbose: u8,
@@ -151,17 +151,16 @@ pub struct Attachment {
     pub drain: u32,
     /// Always 0.
     pub reserved_word: u32,
-    /// By which version.
+    /// The version that attached.
     pub version: [u8; VERSION_LEN],
-    /// On which network.
+    /// The network's name.
     pub network: [u8; NAME_LEN],
 }
 
 /// The value of `reason_counters`: a count for each of [`REASONS`].
 pub type ReasonCounters = [Count; REASONS.len()];
 
-/// Its reasons in their order, by the names that this version gives them. What was unsettled-reset is
-/// stray-reset.
+/// The reasons of ABI 2 in their order, by this version's names: unsettled-reset is now stray-reset.
 pub const REASONS: [Reason; 15] = [
     Reason::ForeignSource,
     Reason::ForeignDestination,

@@ -1,4 +1,4 @@
-//! The notices to the service manager: sd_notify(3). Without one, they go nowhere.
+//! The notices to the service manager: sd_notify(3). Without a service manager, they go nowhere.
 
 mod outbox;
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use self::outbox::Message;
 use crate::plan::follow::Notify;
 
-/// Tells the service manager. One that does not read holds nobody up, and a failure is no reason to stop. The last
-/// word of a daemon has a moment to get there.
+/// Sends a notice to the service manager, without waiting for it to read; a failure stops nothing. Only the
+/// daemon's last notice waits a moment for its delivery.
 pub fn notify(notice: Notify) {
     let is_last = notice == Notify::Stopping;
     outbox::put(Message::Notify(notice));
@@ -19,11 +19,11 @@ pub fn notify(notice: Notify) {
     }
 }
 
-/// The time that the last word has.
+/// The longest wait for the delivery of the last notice.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// The interval in which the service manager wants to hear of the daemon, halved so that a late word
-/// is still in time.
+/// Half of the interval that the service manager demands for signs of life, so that a late message is still in
+/// time.
 #[must_use]
 pub fn watchdog() -> Option<Duration> {
     let asked = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())?;
@@ -35,18 +35,18 @@ pub fn alive() {
     outbox::put(Message::Alive);
 }
 
-/// The longest time for which a step that keeps the daemon from speaking for itself counts as alive.
+/// The longest time for which a step that blocks the daemon's own messages counts as alive.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A thread that says that the daemon is alive, until it is dropped, or the step that it is for has hung.
+/// A thread that reports the daemon as alive during a long step, until this value is dropped or the step has hung.
 #[derive(Debug)]
 pub struct Feeder {
-    /// Hangs up when it is dropped.
+    /// Its drop closes the channel, which ends the thread.
     _end: Sender<()>,
 }
 
 impl Feeder {
-    /// Says so every `interval` from now on.
+    /// Reports every `interval` from now on.
     #[must_use]
     pub fn start(interval: Duration) -> Self {
         let (sender, ended) = channel();

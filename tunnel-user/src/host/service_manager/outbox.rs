@@ -1,5 +1,5 @@
-//! Messages on their way to the service manager. Its socket takes ten (net.unix.max_dgram_qlen), and whoever sends one
-//! more waits until it has read: a thread does that.
+//! Messages on their way to the service manager. Its socket queues ten (net.unix.max_dgram_qlen), and a further
+//! send blocks until it reads: a thread sends them.
 
 use std::collections::VecDeque;
 use std::env;
@@ -14,7 +14,7 @@ use crate::plan::follow::Notify;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Something to tell.
+    /// A notice.
     Notify(Notify),
     /// The daemon is alive.
     Alive,
@@ -24,7 +24,7 @@ pub enum Message {
 #[derive(Debug)]
 struct Outbox {
     waiting: VecDeque<Message>,
-    /// The thread has taken one, and waits for the service manager.
+    /// True while the thread sends a message that it has taken from the queue.
     is_sending: bool,
 }
 
@@ -50,7 +50,7 @@ fn outbox() -> MutexGuard<'static, Outbox> {
     OUTBOX.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has a message sent, and does not wait for that.
+/// Queues a message, without waiting for its delivery.
 pub fn put(message: Message) {
     if env::var_os("NOTIFY_SOCKET").is_none() {
         return;
@@ -62,7 +62,7 @@ pub fn put(message: Message) {
     CHANGED.notify_all();
 }
 
-/// Waits until all messages are with the service manager, for so long at most.
+/// Waits until the service manager has all messages, for `patience` at most.
 pub fn wait_until_empty(patience: Duration) {
     let is_full = |outbox: &mut Outbox| outbox.is_sending || !outbox.waiting.is_empty();
     drop(CHANGED.wait_timeout_while(outbox(), patience, is_full));
@@ -91,7 +91,7 @@ fn send(message: &Message) {
         Message::Notify(Notify::Ready) => vec![NotifyState::Ready],
         Message::Notify(Notify::Stopping) => vec![NotifyState::Stopping],
         Message::Notify(Notify::Status(line)) => vec![NotifyState::Status(line)],
-        // systemd wants to know which reload it was, from version 253 on (Type=notify-reload).
+        // systemd 253 and later identifies a reload by its time (Type=notify-reload).
         Message::Notify(Notify::Reloading) => match NotifyState::monotonic_usec_now() {
             Ok(now) => vec![NotifyState::Reloading, now],
             Err(_) => vec![NotifyState::Reloading],

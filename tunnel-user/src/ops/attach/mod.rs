@@ -1,4 +1,5 @@
-//! From what runs to what a file says: [`request`](request::Request), [`plan`](plan::plan), [`execute`].
+//! Attaches an interface, or changes an attached one to a file: [`request`](request::Request), [`plan`](plan::plan),
+//! [`execute`].
 
 pub mod plan;
 pub mod report;
@@ -31,11 +32,11 @@ use crate::plan::change::{self, Attached, Keep, Step, preparation};
 use plan::{Plan, now};
 use report::Report;
 
-/// Executes the plan. The caller holds the lock of the interface. The lock of what interfaces share is held
-/// behind the kernel's look at the programs, which takes most of the time.
+/// Executes the plan. The caller holds the interface lock. This function takes the shared lock only after the kernel
+/// has verified the programs, which takes most of the time.
 ///
 /// # Errors
-/// Nothing has changed then.
+/// An error leaves everything unchanged.
 pub(crate) async fn execute(
     plan: &mut Plan<'_>,
     netlink: &Netlink,
@@ -54,7 +55,7 @@ pub(crate) async fn execute(
             return Err(failure);
         }
     };
-    // Other interfaces need not wait for it.
+    // Release the shared lock before the exchange: other interfaces need not wait for it.
     report.changed_entries = executor.finish().entries;
     let behind = if was_attached { Behind::Change } else { Behind::FirstAttach };
     if move_notices::exchange(&folder, behind, plan.drain).await? {
@@ -65,7 +66,7 @@ pub(crate) async fn execute(
     Ok(report)
 }
 
-/// `left` are the private addresses that are there from an attach that was killed.
+/// Runs the steps of the attach. `left` are the private addresses that a killed attach has left.
 async fn change(
     plan: &mut Plan<'_>,
     mut attached: Option<Attached>,
@@ -80,7 +81,7 @@ async fn change(
     let mut local = plan.local(attached.is_some())?;
     let programs = plan.programs(attached.as_ref(), &local)?;
     if attached.is_none() {
-        // Asked anew: a program that an attach that was killed has left is gone by now.
+        // A new snapshot: the programs that a killed attach left are gone by now.
         let snapshot = Snapshot::take(netlink).await?;
         let (link, header_len) = snapshot.attachable(&plan.link.name)?;
         hook::require_ingress(programs.place.ingress, link, header_len, snapshot.links())?;
@@ -91,7 +92,7 @@ async fn change(
     executor.share().await?;
     plan.renew(netlink).await?;
     if let Some(attached) = &mut attached {
-        // Another command may have left this interface an address meanwhile.
+        // Another command may have handed over an address to this interface meanwhile.
         attached.added = Maps::open(&plan.folder)?.local_members()?.added;
     }
     let added = attached.as_ref().map_or(&left, |attached| &attached.added);
@@ -102,9 +103,8 @@ async fn change(
     Ok(report::report(plan, executor.attachment(), programs.place, &local, was_attached))
 }
 
-/// Looks at what is pinned, and clears away what is left of an interface that is gone or of an
-/// attach that was killed: the attachment, or the private addresses on the loopback interface that are left
-/// from one of ours.
+/// Looks at the pins, and clears away the remains of an interface that is gone or of a killed attach. Returns the
+/// attachment, or the private addresses that an attach has left on the loopback interface.
 async fn existing(
     plan: &Plan<'_>,
     netlink: &Netlink,
@@ -146,21 +146,21 @@ async fn existing(
         Left { attachment, local: maps.local_members()? }
     };
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
-    // Another command may have left this interface an address meanwhile.
+    // Another command may have handed over an address to this interface meanwhile.
     let Left { attachment, local } = match lost_pins::are_lost(folder)? {
         true => lost_pins::find(folder, netlink).await?.unwrap_or(left),
         false => Left { local: Maps::open(folder)?.local_members()?, ..left },
     };
     let left: BTreeSet<_> = local.added.intersection(&wanted).copied().collect();
     let keep = Keep { routes: true, addresses: left.clone() };
-    // Nobody wants this half done.
+    // No signal interrupts this removal halfway.
     let until_done = Interrupt::default();
     detach::remove(folder, &attachment, &local, &keep, netlink, &until_done).await?;
     Ok((None, left))
 }
 
-/// Makes the maps anew if they have no room for the members of the file: they were made for fewer, or
-/// for a host that had no address of a family.
+/// Makes larger maps if the present ones have no room for the file's members: their size was chosen for fewer
+/// members, or for a host without addresses of a family.
 fn make_room(
     plan: &Plan<'_>,
     maps: &Maps,
@@ -168,7 +168,7 @@ fn make_room(
     place: AttachPoint,
 ) -> Result<(), Error> {
     let pinned = resize::pinned(&plan.folder)?;
-    // Comparing a million entries with the file takes long.
+    // First an upper bound from the counts: comparing a million entries with the file takes long.
     let counts = maps.counts()?;
     let at_most = Capacity::at_most(&plan.membership, counts.names, counts.ranges, counts.rules);
     if pinned.holds(&at_most) {

@@ -1,4 +1,4 @@
-//! Everything that an attach knows before the first change.
+//! The plan of an attach, made before the first change.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -40,14 +40,14 @@ pub(crate) struct Plan<'a> {
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
     clusters: &'a Clusters,
-    /// Without regard to whether this host has moved, which only the maps tell.
+    /// The settings as if this host had not moved: only the maps tell a move.
     pub settings: Settings,
     pub routes: RouteChanges,
     /// The addresses of the interface.
     pub held: Vec<IpAddr>,
     /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
-    /// The same for later changes, as the file says.
+    /// The file's time for later changes.
     drain_of_file: Drain,
     /// The network that the interface is on, if the file has any.
     pub network: Option<NetworkName>,
@@ -92,7 +92,7 @@ pub(crate) async fn plan<'a>(
     };
     let ours = routing::ours(netlink, link.index).await?;
     let routes = if request.no_routes {
-        // The routes of an earlier attach without --no-routes.
+        // Remove the routes of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: ours.clone() }
     } else {
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
@@ -133,10 +133,10 @@ fn on_loopback(snapshot: &Snapshot, loopback: u32, membership: &Membership) -> B
     own.filter(|own| held.contains(&own.0.address())).collect()
 }
 
-/// The private ranges whose traffic goes by another attached interface, and stays there. An interface
-/// that is attached anew takes the traffic over from networks that the file prefers less; one that is
-/// attached already leaves it where `rewrite peer set --network` has put it. So does any from an interface
-/// that was attached by a file without networks: this file can't say that it prefers another.
+/// The private ranges whose traffic stays on another attached interface. A first attach takes the traffic over from
+/// networks that the file prefers less. A later attach leaves the traffic where `rewrite peer set --network` has put
+/// it. Any attach leaves it on an interface that was attached by a file without networks: the file gives no
+/// preference against that interface.
 async fn elsewhere(
     folder: &Folder,
     is_attached: bool,
@@ -156,7 +156,7 @@ async fn elsewhere(
     other_networks::reached_by(netlink, others.iter().filter(stays)).await
 }
 
-/// The loopback interface's index; it has to be up only if addresses go there.
+/// The loopback interface's index. The interface has to be up only if it gets addresses (`needed`).
 fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     match snapshot.find(LOOPBACK) {
         Some(link) if !needed => Ok(link.index),
@@ -164,11 +164,11 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     }
 }
 
-/// Refuses an interface that was attached by another name: its programs run on under that one.
+/// Refuses an interface that was renamed while attached: its programs and pins run on under the former name.
 fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
     let name = &link.name;
     for other in pins::folders(NetworkNamespace::current()?)? {
-        // Pins of others, or of another version, have no say.
+        // Skip pins of others, or of another version.
         if other == *folder
             || !Running::open(other.clone())
                 .is_ok_and(|running| running.attachment.ifindex == link.index)
@@ -186,7 +186,8 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
     Ok(())
 }
 
-/// `missing` are private addresses that are to go to the loopback interface.
+/// Refuses if IPv6 is off on the loopback interface and `missing`, the private addresses to add there, has an IPv6
+/// address.
 pub(crate) fn require_ipv6_on_loopback(
     mut missing: impl Iterator<Item = Private>,
 ) -> Result<(), Error> {
@@ -201,8 +202,8 @@ pub(crate) fn require_ipv6_on_loopback(
 }
 
 impl Plan<'_> {
-    /// Looks once more at what other commands may have changed since: the private addresses on the loopback
-    /// interface, and the routes. The caller holds the lock of what interfaces share.
+    /// Updates the parts of the plan that other commands may have changed since: the private addresses on the loopback
+    /// interface, and the routes. The caller holds the shared lock.
     ///
     /// # Errors
     /// If the kernel refuses, or the file has no such network.
@@ -217,7 +218,7 @@ impl Plan<'_> {
         }
         let cluster = clusters.on(&request.interface, request.network.as_ref())?;
         let elsewhere = elsewhere(folder, *is_attached, clusters, cluster, netlink).await?;
-        // The ways to a million peers take their time.
+        // Skip the route look-ups if nothing changed: a million peers take long.
         if (&elsewhere, &ours) != (&self.elsewhere, &self.ours) {
             let (link, names) = (&self.link, snapshot.names());
             self.routes =
@@ -232,15 +233,14 @@ impl Plan<'_> {
         own.filter(|own| !self.on_loopback.contains(own)).collect()
     }
 
-    /// The private addresses that are there by attach: those that are missing, and those of `added` that stay.
+    /// The private addresses that attach adds: the missing ones, and the ones in `added` that stay.
     pub fn added_addresses(&self, added: &BTreeSet<Private>) -> BTreeSet<Private> {
         let mut addresses = self.missing_addresses();
         addresses.extend(self.membership.identity.on_loopback().filter(|own| added.contains(own)));
         addresses
     }
 
-    /// The change of who this host is, on an interface that is attached or not. The added addresses are known
-    /// later.
+    /// The change of this host's identity on the interface. The caller fills in the added addresses later.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -254,10 +254,10 @@ impl Plan<'_> {
         Ok(LocalChange::following(&before, &tables, identity, &self.held))
     }
 
-    /// The programs that are to run. Where and by which hook they run stays as it is.
+    /// The wanted programs. The hook and the place of an attached interface stay.
     ///
     /// # Errors
-    /// If another place is asked for, or the kernel has no such hook.
+    /// If the request names another hook or place, or the kernel has no such hook.
     pub fn programs(
         &self,
         attached: Option<&Attached>,
@@ -316,7 +316,7 @@ impl Plan<'_> {
         }
     }
 
-    /// The settings on top of `running`: tagged frames are handled as they are, unless asked for otherwise.
+    /// The plan's settings, with the handling of tagged frames from `running` unless the request names another.
     pub fn settings_over(&self, running: &Settings, has_moved: bool) -> Settings {
         let mut settings = Settings { moved: u8::from(has_moved), ..self.settings };
         if self.request.vlan.is_none() {
@@ -325,7 +325,7 @@ impl Plan<'_> {
         settings
     }
 
-    /// The record of an attach that has not attached anything yet.
+    /// The record of an attach before its first step.
     pub fn record(&self, attached_at: u64) -> Attachment {
         Attachment {
             abi_version: ABI_VERSION,
@@ -350,7 +350,7 @@ impl Plan<'_> {
     }
 }
 
-/// The hook that is asked for, or the best that the kernel has.
+/// The requested hook, or the best one of the kernel.
 fn available(wanted: Option<Hook>) -> Result<Hook, Error> {
     match (wanted, hook::best()) {
         (Some(Hook::Tcx), Hook::Clsact) => Err(Error::host(

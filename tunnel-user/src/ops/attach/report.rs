@@ -27,11 +27,11 @@ pub struct Report {
     pub peers: usize,
     /// Addresses of peers that are of no use here.
     pub left_out: Vec<LeftOut>,
-    /// Where the programs run.
+    /// The place of the programs.
     pub place: AttachPoint,
     /// The private addresses that were added to the loopback interface, now or before.
     pub loopback_addresses: BTreeSet<Private>,
-    /// Underlay addresses from before this host moved, at which it is still reached.
+    /// The underlay addresses from before this host moved, which still receive packets.
     pub previous_underlays: Vec<Underlay>,
     /// The interface's sysctls that were set, now or before.
     pub sysctls: Vec<private_in_arp::Set>,

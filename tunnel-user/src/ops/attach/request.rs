@@ -19,22 +19,22 @@ pub struct Request {
     pub self_names: Vec<String>,
     /// Leave the routes to the operator.
     pub no_routes: bool,
-    /// The hook of tc; the best that the kernel has otherwise.
+    /// The hook of tc; by default the best one of the kernel.
     pub hook: Option<Hook>,
-    /// Where the program on the way in shall run; as it does, or by tc otherwise.
+    /// The place of the ingress program; by default its present place, else tc.
     pub ingress: Option<Ingress>,
-    /// Load programs that log what they do not rewrite.
+    /// Load programs that log the packets of peers that they do not rewrite.
     pub verbose: bool,
     /// The time for which packets from peers' former addresses are accepted, in place of the file's.
     pub drain: Option<Drain>,
     /// The network that the interface is on, if the file does not tell by its name.
     pub network: Option<NetworkName>,
-    /// The tagged frames to handle; as it is, or none otherwise.
+    /// The tagged frames to handle; by default the present choice, else none.
     pub vlan: Option<Vlan>,
 }
 
 impl Request {
-    /// An attach by the file alone.
+    /// An attach with the file and without further options.
     #[must_use]
     pub fn first(interface: &str, config: &Path, self_names: &[String]) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Request {
             hook: Hook::from_code(way_back.hook),
             ingress: Ingress::from_code(way_back.ingress),
             verbose: way_back.verbose,
-            // The trial's addresses may be the reason that the operator is cut off.
+            // No drain: the trial's addresses may be the reason that the operator is cut off.
             drain: Some(Drain::NONE),
             ..Self::first(interface, before, &way_back.self_names)
         }

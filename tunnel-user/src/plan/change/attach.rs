@@ -1,4 +1,4 @@
-//! The steps of an attach: of an interface that is not attached, and of one that is.
+//! The steps of an attach: the first one on an interface, or another one.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::plan::membership::Membership;
 use crate::plan::route::RouteChanges;
 use crate::plan::settings::both;
 
-/// What runs on an interface.
+/// The existing attach of an interface.
 #[derive(Clone, Debug)]
 pub struct Attached {
-    /// The record of it.
+    /// Its record.
     pub attachment: Attachment,
     /// Where its programs run.
     pub place: AttachPoint,
@@ -25,7 +25,8 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Its record over `new`: the attach that is there stays, with all that it has set on the host.
+    /// The record `new`, except for the existing attach's own fields: its time, settings and place, and its
+    /// changes to the host.
     fn record_over(&self, new: Attachment) -> Attachment {
         let Attachment { attached_at, settings, hook, ingress, clsact_added, .. } = self.attachment;
         let Attachment { arp_announce_set, arp_announce_before, .. } = self.attachment;
@@ -45,7 +46,7 @@ impl Attached {
     }
 }
 
-/// What shall be, and what of it the host lacks.
+/// The wanted state, and the parts that the host lacks.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     /// The peers.
@@ -54,7 +55,7 @@ pub struct Wanted<'a> {
     pub local: &'a LocalChange,
     /// The programs.
     pub programs: LoadOptions,
-    /// The record of an attach that has not attached anything yet.
+    /// The record of an attach that has attached no programs yet.
     pub record: Attachment,
     /// The sysctls that keep the private address out of ARP.
     pub sysctls: Vec<Sysctl>,
@@ -66,7 +67,7 @@ pub struct Wanted<'a> {
     pub drain: Drain,
 }
 
-/// The steps before [`attach`]: they take most of the time, and packets notice none of them.
+/// The steps before [`attach`]. They take most of the time, and packets notice none of them.
 #[must_use]
 pub fn preparation<'a>(
     attached: Option<&Attached>,
@@ -89,7 +90,7 @@ pub fn attach<'a>(attached: Option<&Attached>, wanted: &Wanted<'a>) -> Vec<Step<
     }
 }
 
-/// Programs before address and routes: no packet with private addresses gets past them.
+/// Programs come before the address and the routes: no packet with private addresses gets past them.
 fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
     vec![
@@ -104,8 +105,8 @@ fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     ]
 }
 
-/// Where neither the programs of before nor those of after do right by the entries of both, others stand in
-/// between. The record never promises more than the programs that run can do.
+/// If neither the former nor the new programs suit the entries of both states, other programs run in between.
+/// The record never promises more than the running programs can do.
 fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
     let running = attached.attachment.settings;

@@ -6,7 +6,7 @@ use super::{Kind, Step};
 use crate::model::Private;
 use crate::plan::route::{PeerRoute, RouteChanges};
 
-/// The things that a detach keeps on the host, for the attach that follows.
+/// The state that a detach keeps on the host for the following attach.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
     /// The routes.
@@ -15,9 +15,9 @@ pub struct Keep {
     pub addresses: BTreeSet<Private>,
 }
 
-/// Routes first, so that no packet takes them once the programs are gone; then the addresses, the
-/// programs, and last the pins, which say what is still to be done. `added` are the private addresses that
-/// attach added, `routes` its routes.
+/// Routes go first, so that no packet takes them once the programs are gone. Then go the addresses and the
+/// programs. The pins go last, because the next detach continues from them. `added` are the private addresses
+/// that attach added, `routes` its routes.
 #[must_use]
 pub fn detach<'a>(added: &BTreeSet<Private>, routes: Vec<PeerRoute>, keep: &Keep) -> Vec<Step<'a>> {
     let mut steps = vec![Step::CreatePins, Step::Begin(Kind::Detach)];

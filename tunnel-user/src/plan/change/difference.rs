@@ -1,4 +1,4 @@
-//! A plan for people: what its steps change.
+//! A plan's changes, for people.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use crate::plan::identity::{Identity, OwnMember};
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
 
-/// The changes that a plan makes, apart from its own programs.
+/// The changes that a plan makes, apart from the programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The names of this host now and after the change, where they differ.
     pub local_members: Option<(Vec<String>, Vec<String>)>,
     /// The peers.
     pub peers: PeerDifference,
-    /// Private addresses that the loopback interface gets.
+    /// The private addresses that the loopback interface gets.
     pub added_addresses: Vec<Private>,
-    /// Private addresses that are taken from it.
+    /// The private addresses that the loopback interface loses.
     pub removed_addresses: Vec<Private>,
     /// The routes.
     pub routes: RouteChanges,
 }
 
 impl Changes {
-    /// The changes by `steps`, where this host is `identity` and has `peers` now.
+    /// The changes by `steps`. At present, this host is `identity` and has `peers`.
     #[must_use]
     pub fn of(identity: Option<&Identity>, peers: &[NamedPeer], steps: &[Step<'_>]) -> Self {
         let mut changes = Self::default();
@@ -47,7 +47,7 @@ impl Changes {
         changes
     }
 
-    /// True if there are none.
+    /// True if there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -58,14 +58,14 @@ fn texts(members: &[OwnMember]) -> Vec<String> {
     members.iter().map(ToString::to_string).collect()
 }
 
-/// From the peers that run to those of a file, by their names.
+/// The difference between the running peers and a file's peers, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerDifference {
-    /// Peers that would come.
+    /// The new peers.
     pub added: Vec<NamedPeer>,
-    /// Peers that would go.
+    /// The peers that go.
     pub removed: Vec<NamedPeer>,
-    /// Peers that would be another way, as they are and as they would be.
+    /// The peers that change, before and after.
     pub changed: Vec<(NamedPeer, NamedPeer)>,
 }
 

@@ -1,4 +1,4 @@
-//! The change of who this host is.
+//! The change of this host's identity.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub struct LocalChange {
     pub identity: Identity,
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
-    /// The underlay addresses from before it moved that it still has.
+    /// The previous underlay addresses that it still has.
     pub previous_underlays: PreviousUnderlays,
     /// The move of this host, which peers have to learn of.
     pub own_move: OwnMove,
@@ -53,7 +53,7 @@ impl LocalChange {
         Self { identity: identity.clone(), added: BTreeSet::new(), previous_underlays, own_move }
     }
 
-    /// True if there are former addresses to look for.
+    /// True if this host still has previous underlay addresses.
     #[must_use]
     pub fn has_moved(&self) -> bool {
         !self.previous_underlays.is_empty()
@@ -66,14 +66,14 @@ impl LocalChange {
     }
 }
 
-/// The addresses of `previous_underlays`, those of each member with the latest first.
+/// The single addresses in `previous_underlays`, each member's latest one first.
 #[must_use]
 pub fn addresses_of(previous_underlays: &PreviousUnderlays) -> Vec<IpAddr> {
     let single = previous_underlays.values().flatten().filter(|former| former.0.is_single());
     single.map(|former| former.0.address()).collect()
 }
 
-/// The state of a host that stays where it is.
+/// The move of a host that keeps its address. `has_moved` is true after an earlier move.
 #[must_use]
 pub const fn unmoved(has_moved: bool) -> OwnMove {
     let moved = if has_moved { Moved::Before } else { Moved::No };

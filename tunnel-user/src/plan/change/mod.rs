@@ -1,6 +1,6 @@
-//! One plan for every change: the steps from what is attached to what shall be, in the order that loses no
-//! packet. Nothing here touches the host: `ops::execute` executes the steps, records the inverse of each
-//! before it is done, and takes them back in reverse if one fails.
+//! One plan for every change: the steps from the present state to the wanted one, in the order that loses no
+//! packet. Nothing here touches the host: `ops::execute` executes the steps. It records the inverse of each
+//! step first, and undoes the steps in reverse order if one fails.
 
 pub mod difference;
 pub mod local;
@@ -34,69 +34,70 @@ pub enum Kind {
     Attach,
     /// It detaches.
     Detach,
-    /// It changes what is attached.
+    /// It changes an attached interface.
     Update,
 }
 
 impl Kind {
-    /// All of them; of two, the first one counts.
+    /// All kinds. If several marks exist, the first kind counts.
     pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
 }
 
-/// One step of a change: a state of one thing, which the executor brings about from whatever it finds.
+/// One step of a change: a target state of one thing, which the executor reaches from any other state.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
     /// Create the folder of the pins.
     CreatePins,
-    /// Tell those who look that a command is at work.
+    /// Mark the pins: a command is at work.
     Begin(Kind),
-    /// Create the maps that are not pinned yet, and have the kernel verify programs. Packets meet none of
-    /// them yet.
+    /// Create the maps that are not pinned yet, and have the kernel verify the programs. No packet meets them
+    /// yet.
     Load(LoadOptions, Capacity),
-    /// Take over what an attach that was killed has left, and remove it if this one fails.
+    /// Take over the remains of a killed attach, and remove them if this one fails.
     TakeOver {
         /// Its routes.
         routes: Vec<PeerRoute>,
         /// Its private addresses on the loopback interface.
         addresses: BTreeSet<Private>,
     },
-    /// Record who this host is, and accept packets at its addresses. It still sends from those before.
+    /// Record this host's identity, and accept packets at its addresses. Packets still leave from the previous
+    /// addresses.
     RecordLocal(&'a LocalChange),
     /// Record the attachment. The record of what attach has set on the host stays.
     Record(Box<Attachment>),
-    /// Set these sysctls of the interface, and put back those that are no longer wanted.
+    /// Set these sysctls of the interface, and restore the sysctls that are no longer wanted.
     SetSysctls(Vec<Sysctl>),
     /// Add private addresses to the loopback interface.
     AddAddresses(BTreeSet<Private>),
     /// Attach the loaded programs.
     AttachPrograms(AttachPoint),
-    /// Put programs in the place of those that run.
+    /// Replace the running programs.
     ReplacePrograms(LoadOptions),
     /// Record the settings of the programs.
     RecordSettings(Settings),
     /// Change names, bypass rules and entries of peers.
     ChangePeers(&'a Membership, PeerOptions),
-    /// Send from the underlay addresses of now, to peers that know them.
+    /// Send from the current underlay addresses, to peers that know them.
     SwitchSource(&'a LocalChange),
     /// Set and remove routes. A peer that another attached network reaches gets a route there.
     ChangeRoutes(RouteChanges),
     /// Remove the ranges that this host no longer has.
     ForgetLocal(&'a LocalChange),
-    /// Remove private addresses from the loopback interface, but for those that another attached interface
+    /// Remove private addresses from the loopback interface, except the ones that another attached interface
     /// needs.
     RemoveAddresses(BTreeSet<Private>),
     /// Detach the programs.
     DetachPrograms,
-    /// Put back the sysctls that attach has set, and nobody has changed since.
+    /// Restore the sysctls that attach has set, unless somebody has changed them since.
     RestoreSysctls,
     /// Remove the pins, and with them the maps.
     RemovePins,
-    /// Tell those who look that what is there is whole.
+    /// Remove the mark from the pins: the interface is whole.
     End,
 }
 
 impl Step<'_> {
-    /// True if a failure or a signal behind it can take it back. The others come last.
+    /// True if a later failure or signal can undo it. Irreversible steps come last.
     #[must_use]
     pub const fn is_reversible(&self) -> bool {
         !matches!(

@@ -1,4 +1,4 @@
-//! The steps of a change of peers, apart from the file.
+//! The steps of a change of peers without the file.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,16 +20,16 @@ use crate::plan::settings::both;
 pub struct PeerOptions {
     /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
-    /// Slots of peers that are no longer accepted from where they were.
+    /// Slots of peers whose former addresses are no longer accepted.
     pub ended: BTreeSet<u32>,
-    /// The state of this host itself.
+    /// The move of this host.
     pub own: OwnMove,
-    /// Its underlay addresses from before it moved.
+    /// This host's previous underlay addresses.
     pub own_previous: Vec<IpAddr>,
 }
 
 impl PeerOptions {
-    /// The options of a change to a file, which says that this host is `local`.
+    /// The options of a change to a file's state, with this host's identity in `local`.
     #[must_use]
     pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
         let own_previous = addresses_of(&local.previous_underlays);
@@ -37,18 +37,18 @@ impl PeerOptions {
     }
 }
 
-/// A change of peers, and what it takes.
+/// A change of peers, and its requirements.
 #[derive(Clone, Debug)]
 pub struct PeerChange<'a> {
     /// The programs that run.
     pub running: LoadOptions,
-    /// True if they look into other maps than the pinned ones.
+    /// True if the programs use other maps than the pinned ones.
     pub is_stale: bool,
-    /// The settings without which programs do wrong.
+    /// The settings that the programs need.
     pub needed: Settings,
     /// The peers.
     pub membership: &'a Membership,
-    /// How they change.
+    /// The options of the change.
     pub options: PeerOptions,
     /// The sysctls that keep the private address out of ARP.
     pub sysctls: Vec<Sysctl>,
@@ -56,7 +56,7 @@ pub struct PeerChange<'a> {
     pub routes: RouteChanges,
 }
 
-/// The steps of `change`. The programs keep settings that nobody needs any more.
+/// The steps of `change`. The programs keep settings that are no longer needed.
 #[must_use]
 pub fn change_peers<'a>(change: &PeerChange<'a>) -> Vec<Step<'a>> {
     let PeerChange { running, is_stale, needed, membership, .. } = *change;

@@ -1,4 +1,4 @@
-//! The order of the steps, which is what no kernel can test.
+//! Tests the order of the steps, which no kernel can test.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn private(address: &str) -> Private {
     Private(address.parse().unwrap())
 }
 
-/// A plan's steps, from what runs for `before`, or from nothing, to `after`.
+/// Passes the steps of a plan to `see`: from `before`, or from a detached interface, to `after`.
 fn with_plan<T>(
     before: Option<&Membership>,
     after: &Membership,

@@ -1,4 +1,4 @@
-//! When to try again what has failed.
+//! The time of the next try after a failure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest time between two tries.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
-/// Twice as long after each failure, up to [`LONGEST`].
+/// Doubles the wait after each failure, up to [`LONGEST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     wait: Option<Duration>,
@@ -14,24 +14,24 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// It has failed once more.
+    /// Records a failure.
     pub fn failed(&mut self, now: Duration) {
         let wait = self.wait.map_or(FIRST, |wait| (wait * 2).min(LONGEST));
         self.wait = Some(wait);
         self.due = Some(now + wait);
     }
 
-    /// It is tried again.
+    /// Records the start of a try.
     pub fn tried(&mut self) {
         self.due = None;
     }
 
-    /// It has worked.
+    /// Records a success.
     pub fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// When to try again, if it has failed and is not being tried.
+    /// The time of the next try; none without a failure, or during a try.
     #[must_use]
     pub const fn due(&self) -> Option<Duration> {
         self.due

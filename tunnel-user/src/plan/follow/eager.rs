@@ -1,19 +1,19 @@
-//! Events that let an attach that has failed be tried again before its time.
+//! Events that allow an early new try after a failed attach.
 //!
-//! An attach changes routes and addresses, and the kernel announces that as well: what comes right behind
-//! a failed attach is its own doing. What comes later is somebody else's, and may be what was missing.
+//! An attach changes routes and addresses, and the kernel announces these changes too. Events right after a
+//! failed attach are its own. Later events have another cause, and may bring the missing piece.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Events count as its own for so long after a failed attach.
+/// Events within this time after a failed attach count as its own.
 const OWN: Duration = Duration::from_secs(1);
 /// The most tries within [`PERIOD`].
 pub const TRIES: usize = 5;
-/// The period in which they count.
+/// The period over which the tries count.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
-/// The tries that events have led to.
+/// The tries after events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eager {
     failed_at: Option<Duration>,
@@ -21,12 +21,12 @@ pub struct Eager {
 }
 
 impl Eager {
-    /// An attach has failed.
+    /// Records a failed attach.
     pub fn failed(&mut self, now: Duration) {
         self.failed_at = Some(now);
     }
 
-    /// True if an event that came at `event` lets it be tried again now. That counts as a try.
+    /// True if an event at `event` allows a new try now. A true answer counts as a try.
     pub fn may_try(&mut self, now: Duration, event: Option<Duration>) -> bool {
         let is_foreign =
             event.is_some_and(|event| self.failed_at.is_none_or(|failed| event > failed + OWN));

@@ -1,8 +1,7 @@
 //! The decisions of `rewrite run`: from events to actions. Pure: even the time is an argument.
 //!
-//! Every event on the host or of the file has the same answer: once it is quiet, look
-//! whether what is attached is what the file says, and attach if it is not. So what an attach itself
-//! sets off ends in a look that finds nothing to do.
+//! Every event on the host or of the file has the same answer: once it is quiet, compare the attachment with
+//! the file, and attach if they differ. So the events of an attach end in a comparison without a difference.
 
 pub mod backoff;
 pub mod eager;
@@ -16,15 +15,16 @@ use self::backoff::Backoff;
 use self::eager::Eager;
 use self::quiet::Quiet;
 
-/// Something that the host brings by itself may be missing for so long before the operator is told.
+/// The wait before a report of a missing interface, address or route: the host's network managers may still
+/// bring it.
 pub const AWAITED: Duration = Duration::from_secs(3);
 
-/// An attach is made so often in a row for the same differences before it counts as failed: the host's
-/// network manager may take a route away while an attach goes on.
+/// The maximum number of attaches in a row for the same differences, before they count as failed. The host's
+/// network manager may remove a route during an attach.
 const IN_A_ROW: u32 = 3;
 
-/// The pause between two looks without an event: the kernel does not announce everything, such as
-/// an entry of a map that somebody removed.
+/// The pause between two looks without an event: the kernel does not announce everything, such as the removal
+/// of a map entry.
 pub const REGULARLY: Duration = Duration::from_secs(30);
 
 /// The events.
@@ -32,9 +32,9 @@ pub const REGULARLY: Duration = Duration::from_secs(30);
 pub enum Event {
     /// The daemon has begun.
     Started,
-    /// The file, an interface, an address, a route, a pin or a program may be another one.
+    /// The file, an interface, an address, a route, a pin or a program may have changed.
     Changed,
-    /// The operator wants it to be looked at now, and tried even if it failed before.
+    /// The operator wants a look now, and a try even after a failure.
     Reload,
     /// The moment of [`Follow::deadline`] has come.
     Due,
@@ -42,14 +42,14 @@ pub enum Event {
     Compared(Drift),
     /// [`Action::Attach`] has ended.
     Attached(Result<(), Problem>),
-    /// The daemon is to end.
+    /// The daemon must end.
     Stop,
 }
 
-/// The drift of what is attached from the file.
+/// The drift of an attached interface from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// There is none; a line about what is attached.
+    /// No drift, with a line about the attachment.
     None(String),
     /// The changes that attach would make.
     Found(Vec<String>),
@@ -62,7 +62,7 @@ pub enum Drift {
 pub struct Problem {
     /// The fault and the remedy.
     pub why: String,
-    /// The state of the interface all the same.
+    /// The state of the interface despite the problem.
     pub standing: Standing,
     /// True if the host lacks something that its network managers bring by themselves: an interface, an
     /// address, a route.
@@ -96,7 +96,7 @@ impl Problem {
 /// The actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Compare what is attached with the file.
+    /// Compare the attached interface with the file.
     FindDrift,
     /// Attach, because of these differences.
     Attach(Vec<String>),
@@ -111,7 +111,7 @@ pub enum Action {
 /// The notices to the service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notify {
-    /// The interface is attached; after a reload, that it has ended.
+    /// The interface is attached, or a reload has ended.
     Ready,
     /// A reload has begun.
     Reloading,
@@ -126,11 +126,11 @@ pub enum Notify {
 pub enum Report {
     /// The file is followed.
     Follows(String),
-    /// It is not.
+    /// The file is not followed.
     Problem(Problem),
 }
 
-/// Why the first attach is made, whether anything differs or not.
+/// The reason for the first attach, which happens even without differences.
 const TAKE_OVER: &str = "rewrite run begins";
 
 /// Keeps a host as its file says.
@@ -140,28 +140,29 @@ pub struct Follow {
     backoff: Backoff,
     eager: Eager,
     looked_at: Duration,
-    /// When the last of the events came that led to the look.
+    /// The time of the last event before the look.
     looks_for_event: Option<Duration>,
     /// True if an attach of this process has succeeded.
     taken_over: bool,
-    /// True if the service manager has heard that the interface is attached.
+    /// True if the service manager knows that the interface is attached.
     ready: bool,
     reloading: bool,
-    /// True if the next attach is made even if the same one has failed.
+    /// True if the next attach may repeat a failed one.
     try_anyway: bool,
-    /// The differences that the last attaches were made for, until a look has found them gone; and their number.
+    /// The differences behind the latest attaches, and the number of these attaches, until a look no longer
+    /// finds them.
     repairing: Option<(Vec<String>, u32)>,
-    /// The differences that a failed attach was made for.
+    /// The differences behind a failed attach.
     failed: Option<Vec<String>>,
-    /// Since when something is missing that the host brings by itself.
+    /// The start of the wait for something that the host brings by itself.
     awaited_since: Option<Duration>,
-    /// True if the operator was told of it.
+    /// True after a report of the wait to the operator.
     awaited_told: bool,
     reported: Option<Report>,
 }
 
 impl Follow {
-    /// When [`Event::Due`] has to come.
+    /// The time of the next [`Event::Due`].
     #[must_use]
     pub fn deadline(&self) -> Duration {
         let regular = self.looked_at + REGULARLY;
@@ -197,7 +198,7 @@ impl Follow {
             Event::Compared(drift) => self.compared(now, drift),
             Event::Attached(Ok(())) => {
                 self.taken_over = true;
-                // At once: what is wrong later has come after it.
+                // Look at once: any later difference has another cause.
                 self.look(now)
             }
             Event::Attached(Err(problem)) => {
@@ -231,7 +232,7 @@ impl Follow {
         let has_failed = self.failed.as_ref() == Some(&differences);
         let may_try = |eager: &mut Eager| eager.may_try(now, self.looks_for_event);
         if has_failed && made == 0 && !try_anyway && !may_try(&mut self.eager) {
-            // Nothing has happened that could let it succeed: it waits for its time.
+            // No event could make the attach succeed now: wait for the backoff.
             return self.reload_ended();
         }
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
@@ -274,7 +275,7 @@ impl Follow {
             self.awaited_told = true;
             actions = self.report(Report::Problem(problem.clone()));
         }
-        // A unit that depends on this service wants the interface attached, which it is.
+        // The interface is attached, as the units that depend on this service require.
         let attached = problem.standing != Standing::NotAttached;
         if attached && !std::mem::replace(&mut self.ready, true) {
             actions.push(Action::Notify(Notify::Ready));
@@ -284,7 +285,7 @@ impl Follow {
         actions
     }
 
-    /// To be ready again is what ends a reload.
+    /// Ends a reload with another ready notice.
     fn reload_ended(&mut self) -> Vec<Action> {
         let ended = std::mem::take(&mut self.reloading);
         if ended { vec![Action::Notify(Notify::Ready)] } else { Vec::new() }

@@ -1,10 +1,10 @@
-//! Many events that come together are one occasion to look.
+//! Collects events: many of them in a short time cause one look.
 
 use std::time::Duration;
 
 /// The quiet time before a look.
 pub const QUIET: Duration = Duration::from_millis(200);
-/// The longest time for which events that do not cease put a look off.
+/// The maximum time for which continuous events delay a look.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The events since the last look.
@@ -14,24 +14,24 @@ pub struct Quiet {
 }
 
 impl Quiet {
-    /// Something happened.
+    /// Records an event.
     pub fn note(&mut self, now: Duration) {
         let first = self.first_and_last.map_or(now, |(first, _)| first);
         self.first_and_last = Some((first, now));
     }
 
-    /// A look at all that happened until now follows.
+    /// Forgets the events, because a look follows.
     pub fn forget(&mut self) {
         self.first_and_last = None;
     }
 
-    /// When the last event came since the last look.
+    /// The time of the last event since the last look.
     #[must_use]
     pub fn last(&self) -> Option<Duration> {
         self.first_and_last.map(|(_, last)| last)
     }
 
-    /// When to look, if anything happened.
+    /// The time of the next look; none without an event.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
         self.first_and_last.map(|(first, last)| (last + QUIET).min(first + PATIENCE))

@@ -15,9 +15,9 @@ struct Host {
     told: Vec<Notify>,
     reports: Vec<Report>,
     stopped: bool,
-    /// The finds of the looks.
+    /// The result of the looks.
     found: Drift,
-    /// The end of an attach, and the finds of the looks after it.
+    /// The result of an attach, and the result of the looks after it.
     attach: Result<Drift, Problem>,
 }
 
@@ -34,7 +34,7 @@ fn problem(why: &str, attached: bool) -> Problem {
     Problem { why: why.into(), standing, awaited: false }
 }
 
-/// The time in which the host's network manager has done its work.
+/// A problem that the host's network manager solves by itself.
 fn awaited(why: &str, standing: Standing) -> Problem {
     Problem { why: why.into(), standing, awaited: true }
 }
@@ -54,7 +54,7 @@ impl Host {
         }
     }
 
-    /// One that follows its file.
+    /// A host that follows its file.
     fn settled() -> Self {
         let mut host = Self::new(differs("not attached"));
         host.event(Event::Started);
@@ -159,7 +159,7 @@ fn what_an_attach_sets_off_ends_in_a_look() {
         host.event(Event::Changed);
     }
     host.wait(REGULARLY / 2);
-    // One that starts the attach, one behind it, and one for the events.
+    // One look starts the attach, one follows it, and one answers the events.
     assert_eq!((host.attaches.len(), host.looks), (1, 3));
 }
 
@@ -184,7 +184,7 @@ fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
         host.event(Event::Changed);
         host.wait(Duration::from_millis(100));
     }
-    // Three in a row; then those that the backoff and the events allow, in a minute.
+    // Three attaches in a row; then the attaches that the backoff and the events allow in a minute.
     let most = 3 + 6 + 2 * TRIES;
     assert!((8..=most).contains(&host.attaches.len()), "{}", host.attaches.len());
     assert!(host.status().contains("not repaired this: odd"), "{}", host.status());
@@ -199,7 +199,7 @@ fn what_goes_again_while_an_attach_puts_it_back_is_put_back_again_at_once() {
     host.event(Event::Changed);
     host.wait(QUIET);
     assert_eq!((host.attaches.len(), host.reports.len()), (3, 1), "{:?}", host.reports);
-    // Half a minute is not waited for when the network manager has done its work, which is an event.
+    // The end of the network manager's work is an event, which cuts the wait of half a minute short.
     host.wait(Duration::from_secs(20));
     let attaches = host.attaches.len();
     host.attach = Ok(same());
@@ -234,7 +234,7 @@ fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
     host.wait(AWAITED * 2);
     assert_eq!((host.status(), host.reports.len()), ("srva, 1 peer", 0));
 
-    // One that lasts is reported, once, whatever happens meanwhile.
+    // A lasting loss causes one report, whatever happens meanwhile.
     host.found = Drift::Unknown(lost.clone());
     for _ in 0..10 {
         host.event(Event::Changed);

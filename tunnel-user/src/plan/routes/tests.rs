@@ -1,4 +1,4 @@
-//! The routes to peers, and the changes from those that are there.
+//! The routes to peers, and the changes from the present ones.
 
 use super::*;
 use crate::model::Public;

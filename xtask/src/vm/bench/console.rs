@@ -1,4 +1,5 @@
-//! The output of the guest: the tables, and lines of `init.sh` and `guest.sh` that begin with `@vm`.
+//! Parses the guest's output: the tables, and the lines of `init.sh` and `guest.sh` that begin with
+//! `@vm`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::vm::machine::Listener;
 
-/// The part that has been understood so far.
+/// The output parsed so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
     /// The output of the measurements.
@@ -17,14 +18,14 @@ pub struct Console {
     faults: Vec<String>,
 }
 
-/// The next step.
+/// The part of the guest's run.
 #[derive(Debug, Default, PartialEq)]
 enum Part {
     #[default]
     Boot,
     Between,
     Measurements,
-    /// A file, and what has come of it.
+    /// A file's name, and its text so far.
     File(String, String),
     Done,
 }
@@ -75,7 +76,7 @@ impl Console {
             }
             (Part::Between, ["file", name]) => Part::File((*name).to_owned(), String::new()),
             (Part::File(name, text), ["whole"]) => {
-                // The line of its own that guest.sh puts behind it.
+                // Remove the newline that guest.sh adds behind the text.
                 let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
                 self.files.insert(name, text);
                 Part::Between
@@ -89,10 +90,10 @@ impl Console {
         Some(())
     }
 
-    /// The files that came of it, by their names, if all went well and to the end.
+    /// The result files by name, if the run was complete and without a fault.
     ///
     /// # Errors
-    /// With what did not.
+    /// With the fault.
     pub fn files(&self) -> Result<&BTreeMap<String, String>> {
         if !self.faults.is_empty() {
             bail!("{}", self.faults.join("; "));
@@ -107,7 +108,7 @@ impl Console {
     }
 }
 
-/// The files that have to be there.
+/// The file that must exist.
 const REPORT: &str = "report.json";
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The measurements on another kernel, which has what the host's may lack: in the guest are the release
-//! binary, the package `bench`, and the programs that it calls.
+//! Runs the measurements on another kernel, which has features that the host's kernel may lack. The
+//! guest contains the release binary, the package `bench`, and the programs that `bench` calls.
 //!
-//! Software emulation makes figures of their own meaningless. Ratios of figures of the same round are
-//! something to go by.
+//! Software emulation makes absolute figures meaningless, but ratios between figures of the same round
+//! are useful.
 
 mod console;
 
@@ -23,22 +23,22 @@ use crate::workspace;
 use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
-/// The programs of the measurements beside [`super::programs::COMMON`].
+/// The programs that the measurements need in addition to [`super::programs::COMMON`].
 const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset"];
-/// Client, server and all that lies between them share one in any case.
+/// One processor: client, server and router share it in any case.
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);
 const FULL_LIMIT: Duration = Duration::from_secs(3600);
-/// The chapter that is about other kernels.
+/// The suite that is relevant for other kernels.
 const SUITE: [&str; 2] = ["--only", "end-to-end"];
-/// Asks for more than the usual time.
+/// The option for a longer run.
 const FULL: &str = "--full";
 
-/// Boots the newest kernel of a series, and measures `binary` by `bench` there. What comes of it is
-/// printed, and kept below `target/bench`.
+/// Boots the newest kernel of a series, and measures `binary` with `bench` there. Prints the results,
+/// and keeps them below `target/bench`.
 ///
 /// # Errors
-/// When the kernel can't be had, or the measurements fail.
+/// When the kernel is not available, or the measurements fail.
 pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) -> Result<()> {
     let folder = super::folder()?;
     let words = words(arguments)?;
@@ -74,7 +74,7 @@ pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) ->
     Ok(())
 }
 
-/// The words of the measurements in the guest.
+/// The arguments of `bench` in the guest.
 fn words(arguments: &[OsString]) -> Result<Vec<&str>> {
     let mut words = Vec::new();
     for argument in arguments {
@@ -92,7 +92,7 @@ fn lines(words: &[impl AsRef<str>]) -> String {
     words.iter().map(|word| format!("{}\n", word.as_ref())).collect()
 }
 
-/// The subject of the measurements, and its tools: the guest has neither git nor rustc.
+/// The versions of rewrite and rustc as shell exports, since the guest has neither git nor rustc.
 fn origin() -> String {
     let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
     let rustc = said(Command::new("rustc").arg("--version"));
@@ -102,7 +102,7 @@ fn origin() -> String {
     export("BENCH_COMMIT", commit) + &export("BENCH_RUSTC", rustc)
 }
 
-/// The output of a program; none if it can't be run, which is no reason not to measure.
+/// The output of a program; `None` if the program fails, which does not stop the measurement.
 fn said(command: &mut Command) -> Option<String> {
     let said = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
     (!said.contains('\'')).then_some(said)

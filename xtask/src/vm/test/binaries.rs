@@ -1,4 +1,4 @@
-//! The test binaries: built, found, and asked for their tests.
+//! Builds and finds the test binaries, and lists their tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::runs::{Run, Which};
 use crate::cargo;
 
-/// The binaries by the names of their tests.
+/// The test binaries by name.
 pub type TestBinaries = BTreeMap<String, PathBuf>;
 
 /// Builds the tests of the package `tests`.
@@ -25,7 +25,7 @@ pub fn build() -> Result<TestBinaries> {
     Ok(binaries)
 }
 
-/// A test and its binary, if the message is of one.
+/// A test binary's name and path, if cargo's message contains one.
 fn binary(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let target = &message["target"];
@@ -34,7 +34,7 @@ fn binary(message: &str) -> Option<(String, PathBuf)> {
     is_test.then_some((target["name"].as_str()?.to_owned(), path.into()))
 }
 
-/// The compiler's words, as a terminal would show them.
+/// The compiler's messages, as a terminal would show them.
 fn rendered(messages: &str) -> String {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages
@@ -42,11 +42,10 @@ fn rendered(messages: &str) -> String {
         .collect()
 }
 
-/// Makes sure that there are the tests of a run, so that one with a new name is missed here and not
-/// forgotten.
+/// Makes sure that a run's tests exist, so that a renamed test is an error and not silently left out.
 ///
 /// # Errors
-/// When there is no such test, or none at all.
+/// When a test does not exist, or the binary has no tests.
 pub fn require_tests(binary: &Path, run: &Run) -> Result<()> {
     let mut list = Command::new(binary);
     list.args(["--list", "--format=terse"]);

@@ -1,5 +1,5 @@
-//! The output of the guest: that of the tests, and lines of `init.sh` and `guest.sh` that begin with
-//! `@vm`.
+//! Parses the guest's output: the tests' output, and the lines of `init.sh` and `guest.sh` that begin
+//! with `@vm`.
 
 use std::collections::BTreeSet;
 
@@ -7,35 +7,35 @@ use anyhow::{Result, bail, ensure};
 
 use crate::vm::machine::Listener;
 
-/// The part that has been understood so far.
+/// The output parsed so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
-    /// The answer of `uname -r`.
+    /// The kernel's release, as in `uname -r`.
     pub release: Option<String>,
     /// The hook that `rewrite attach` chose.
     pub hook: Option<String>,
-    /// Tests that passed.
+    /// The number of passed tests.
     pub passed: u32,
-    /// Why some of them tested less than they could.
+    /// The reasons for which tests skipped a part.
     pub skipped: BTreeSet<String>,
-    /// The fault.
+    /// The faults.
     pub faults: Vec<String>,
-    /// Runs that have ended.
+    /// The finished runs.
     pub runs: Vec<Ended>,
-    /// Seconds from the start of the kernel to the end, as the guest's clock has them.
+    /// Seconds on the guest's clock from the start of the kernel to the end.
     pub seconds: f64,
-    /// True if the guest has said that it is done.
+    /// True after the guest's last message.
     pub done: bool,
     running: Option<String>,
     failed: u32,
 }
 
-/// A run that has ended.
+/// A finished run.
 #[derive(Debug, PartialEq)]
 pub struct Ended {
-    /// The test binary.
+    /// The test binary's name.
     pub binary: String,
-    /// The number of seconds that it took.
+    /// The run's duration in seconds.
     pub seconds: f64,
 }
 
@@ -109,10 +109,10 @@ impl Console {
         }
     }
 
-    /// Everything went well, and to the end.
+    /// Checks that the run was complete and without faults.
     ///
     /// # Errors
-    /// With all that did not.
+    /// With all faults.
     pub fn verdict(&self) -> Result<()> {
         if !self.faults.is_empty() {
             bail!("{}", self.faults.join("; "));
@@ -123,7 +123,7 @@ impl Console {
     }
 }
 
-/// The number that stands right before some words.
+/// The number directly before some words.
 fn number_before(text: &str, words: &str) -> Option<u32> {
     let (before, _) = text.split_once(words)?;
     before.rsplit(' ').next()?.parse().ok()

@@ -1,5 +1,5 @@
-//! The product and its tests on other kernels: in the guest are the release binary, the tests, and the
-//! programs that they call.
+//! Runs the product and its tests on other kernels. The guest contains the release binary, the tests,
+//! and the programs that they call.
 
 mod binaries;
 mod console;
@@ -30,11 +30,11 @@ const GUEST: &str = include_str!("guest.sh");
 const PROCESSORS: u8 = 2;
 const LIMIT: Duration = Duration::from_secs(2400);
 
-/// Boots the newest kernel of each series, and runs a suite on it, or the tests of it whose names hold one
-/// of the filters. What is fetched and made is kept below `target/vm`.
+/// Boots the newest kernel of each series, and runs a suite on it, or only the suite's tests whose names
+/// contain one of the filters. Keeps downloads and results below `target/vm`.
 ///
 /// # Errors
-/// When a kernel can't be had, or anything failed on one; the others are tried all the same.
+/// When a kernel is not available, or a test fails on one; the other kernels still run.
 pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) -> Result<()> {
     let folder = super::folder()?;
     let common = common(suite, binary, &folder, filters)?;
@@ -53,11 +53,11 @@ pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) 
                 let _ = writeln!(report, "{series}: FAILED: {error:#}");
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(series.as_str());
             }
-            // As a whole, since others print as well; the bars make room.
+            // Print the report in one piece, since other threads print as well. The bars make room.
             bars.suspend(|| print!("{report}"));
         }
     };
-    // A machine takes one processor of this host.
+    // Each machine takes one of this host's processors.
     let machines = thread::available_parallelism().map_or(1, usize::from).min(series.len());
     thread::scope(|scope| {
         let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
@@ -79,11 +79,11 @@ fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
 /// The guest's files on every kernel.
 ///
 /// # Errors
-/// When something is missing, or the suite names tests that there are not.
+/// When a file is missing, or the suite names a test that does not exist.
 fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Result<Files> {
     let mut files = initramfs::common(GUEST, &[])?;
     initramfs::add_built(&mut files, folder, binary, "usr/bin/rewrite")?;
-    // An upgrade begins with it.
+    // The start of upgrade tests.
     initramfs::add_built(&mut files, folder, &previous::binary()?, "usr/bin/rewrite-previous")?;
     let binaries = binaries::build()?;
     let mut list = String::new();
@@ -106,7 +106,7 @@ fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Re
     Ok(files)
 }
 
-/// Boots a kernel and runs everything; `report` gets how it went.
+/// Boots a kernel and runs the whole suite; `report` gets the result.
 fn test(
     suite: &Suite,
     kernel: &Kernel,

@@ -1,20 +1,20 @@
-//! The runs on each kernel: one line a run. A test that takes the hook of the kernel runs where its twin by clsact
-//! does not say the same.
+//! The runs on each kernel, one line a run. A test with the kernel's preferred hook runs only if its
+//! twin with clsact does not cover the same.
 
 use testkit::lab::Nic;
 
 use crate::vm::package::Flavour;
 
-/// The purpose of a machine.
+/// A set of runs with its machine.
 #[derive(Debug)]
 pub struct Suite {
-    /// The end of the names of the machine's files.
+    /// The suffix of the machine's files.
     pub suffix: &'static str,
-    /// The runs, in this order.
+    /// The runs, in order.
     pub runs: &'static [Run],
-    /// The kernels that have what it takes.
+    /// The flavour of kernels with the necessary drivers.
     pub flavour: Flavour,
-    /// The network interfaces that the machine has beside veth.
+    /// The kinds of network interfaces in addition to veth.
     pub nics: &'static [Nic],
 }
 
@@ -28,31 +28,31 @@ pub const DRIVERS: Suite =
 /// One start of a test binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// The test of the package `tests` that cargo builds.
+    /// The test binary's name in the package `tests`.
     pub binary: &'static str,
-    /// The tests of it that run; none means all of them. One that there is not is an error.
+    /// The tests to run; empty for all. A missing test is an error.
     pub tests: &'static [&'static str],
-    /// The number of them that run at once. The machine has two processors.
+    /// The number of tests that run at once. The machine has two processors.
     pub threads: u8,
-    /// The usual tests, or the ignored ones.
+    /// The kind of tests.
     pub which: Which,
-    /// The ability that the kernel must have for it.
+    /// The kernel's ability that the run needs.
     pub needs: Ability,
 }
 
 /// The abilities that a kernel may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
-    /// Every kernel has what it takes.
+    /// No special ability.
     None,
-    /// Programs at tcx.
+    /// Programs with tcx.
     Tcx,
     /// XDP programs that read beyond the first buffer.
     Xdp,
 }
 
 impl Ability {
-    /// A function that kernels with it have: `guest.sh` looks for it in `/proc/kallsyms`.
+    /// A kernel function that implies the ability: `guest.sh` looks for it in `/proc/kallsyms`.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::None => "-",
@@ -62,12 +62,12 @@ impl Ability {
     }
 }
 
-/// The tests of a binary that a run means.
+/// The kind of tests in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The tests that run everywhere.
+    /// The tests that run on every host.
     Usual,
-    /// The tests marked `#[ignore]`, which take modules that the kernel of the host may lack.
+    /// The tests marked `#[ignore]`, which need kernel modules that the host may lack.
     Ignored,
 }
 
@@ -140,15 +140,15 @@ const RUNS: &[Run] = &[
     Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
-// There is one set of interfaces: no two tests at once.
+// All tests share one set of interfaces, so they run one at a time.
 const DRIVER_RUNS: &[Run] = &[
     Run { which: Which::Ignored, threads: 1, ..run("drivers", &[], Ability::None) },
     Run { which: Which::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
 ];
 
-/// A run as `guest.sh` reads it: what it needs, the test binary, and its arguments. What a test that
-/// passed has said is shown: the reason to skip a part of it. Filters are words in the names of tests: a run
-/// that names none of those is left out.
+/// A run's line for `guest.sh`: the needed kernel function, the test binary, and its arguments. The
+/// output of passed tests is shown, because it contains their reasons for skipping a part. Filters are
+/// parts of tests' names: a run without a matching test is left out.
 pub fn line(run: &Run, filters: &[String]) -> Option<String> {
     let is_wanted =
         |test: &&&str| filters.is_empty() || filters.iter().any(|word| test.contains(word));
