@@ -141,7 +141,7 @@ async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Dif
     if hook::best() == Hook::Clsact {
         netlink.clsact_of(&plan.link).await?;
     }
-    let running = Running::open(folder.clone()).ok().filter(|_| folder.exists());
+    let running = Running::open(folder).ok();
     difference::between(running.as_ref(), &plan)
 }
 

@@ -129,11 +129,7 @@ async fn change(
         local::addresses_of(&local_tables::previous_underlays(&maps.local_tables()?));
     let (ended, own) = (ended(edited, maps)?, local::unmoved(has_moved));
     let steps = change_peers(&PeerChange {
-        running: LoadOptions {
-            place,
-            settings: attachment.settings,
-            verbose: attachment.verbose == 1,
-        },
+        running: LoadOptions::recorded(place, attachment),
         is_stale: is_stale(folder, place, attachment.ifindex, netlink).await?,
         needed: settings(&edited.membership, &interface, has_moved),
         membership: &edited.membership,

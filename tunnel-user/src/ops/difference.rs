@@ -53,7 +53,8 @@ pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Diff
         Some(Attached { attachment, place, added: running.local.added.clone() })
     });
     let added = attached.as_ref().map_or_else(BTreeSet::new, |attached| attached.added.clone());
-    let mut local = plan.local(attached.is_some())?;
+    let maps = running.filter(|_| attached.is_some()).map(|running| &running.maps);
+    let mut local = plan.local(maps)?;
     local.added = plan.added_addresses(&added);
     let programs = plan.programs(attached.as_ref(), &local)?;
     let wanted = plan.wanted(programs, &local);

@@ -190,7 +190,7 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
         let who = if plan.request.no_routes { "the operator" } else { "rewrite" };
         differences.push(format!("the routes are to be those of {who}"));
     }
-    if attachment.settings.moved == 1 && !plan.local(true)?.has_moved() {
+    if attachment.settings.moved == 1 && !plan.local(Some(&running.maps))?.has_moved() {
         differences.push("the address from before this host moved is gone".to_owned());
     }
     let settings = plan.settings_over(&attachment.settings, attachment.settings.moved == 1);

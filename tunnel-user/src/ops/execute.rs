@@ -126,6 +126,11 @@ impl<'a> Executor<'a> {
         undo(self.netlink, maps, self.undo).await;
     }
 
+    /// The maps, once they are there.
+    pub const fn maps(&self) -> Option<&Maps> {
+        self.maps.as_ref()
+    }
+
     /// The record of the attachment, as it is now.
     pub const fn attachment(&self) -> &Attachment {
         &self.attachment
@@ -171,7 +176,7 @@ impl<'a> Executor<'a> {
                 Ok(())
             }
             Step::AttachPrograms(place) => self.attach_programs(*place).await,
-            Step::ReplacePrograms(options) => self.replace_programs(options),
+            Step::ReplacePrograms { from, to } => self.replace_programs(from, to),
             Step::ChangeRoutes(changes) => {
                 let (removed, moved) =
                     route_changes::execute(netlink, folder, changes, self.interrupt, undo).await?;
@@ -247,18 +252,13 @@ impl<'a> Executor<'a> {
         maps.set_attachment(attachment)
     }
 
-    fn replace_programs(&mut self, options: &LoadOptions) -> Result<(), Error> {
+    fn replace_programs(&mut self, from: &LoadOptions, to: &LoadOptions) -> Result<(), Error> {
         privileges::require(Task::LoadPrograms)?;
-        let running = LoadOptions {
-            place: options.place,
-            settings: self.attachment.settings,
-            verbose: self.attachment.verbose == 1,
-        };
-        let mut loaded = match self.loaded.take_if(|(of, _)| of == options) {
+        let mut loaded = match self.loaded.take_if(|(of, _)| of == to) {
             Some((_, loaded)) => loaded,
-            None => load(&self.folder, &Capacity::least(), options)?,
+            None => load(&self.folder, &Capacity::least(), to)?,
         };
-        self.undo.push(Undo::ReplacePrograms(self.folder.clone(), running));
+        self.undo.push(Undo::ReplacePrograms(self.folder.clone(), *from));
         hook::replace(&mut loaded, &self.folder)
     }
 

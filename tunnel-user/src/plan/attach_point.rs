@@ -1,7 +1,7 @@
 //! The places where the programs can run, and the program that runs in each.
 
 use tunnel_common::attachment::{
-    HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
+    Attachment, HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
 };
 use tunnel_common::maps;
 use tunnel_common::outcome::Direction;
@@ -131,6 +131,14 @@ pub struct LoadOptions {
     pub settings: Settings,
     /// True if they log every packet that concerns a peer and that they leave unrewritten.
     pub verbose: bool,
+}
+
+impl LoadOptions {
+    /// The options of the programs that run at `place`, by their record.
+    #[must_use]
+    pub const fn recorded(place: AttachPoint, attachment: &Attachment) -> Self {
+        Self { place, settings: attachment.settings, verbose: attachment.verbose == 1 }
+    }
 }
 
 /// A program of the object.

@@ -97,11 +97,8 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
 /// The options that the running programs were loaded with. A killed attach's programs run nowhere, or do not stay.
 fn options(attachment: &Attachment) -> LoadOptions {
     let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
-    LoadOptions {
-        place: AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none),
-        settings: attachment.settings,
-        verbose: attachment.verbose == 1,
-    }
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none);
+    LoadOptions::recorded(place, attachment)
 }
 
 fn copy_family<A: Address + Pod>(

@@ -48,6 +48,9 @@ pub(crate) async fn execute(
     let loopback = Some(plan.loopback);
     let mut executor = Executor::new(&folder, Some(&link), loopback, record, netlink, interrupt);
     let was_attached = attached.is_some();
+    if was_attached {
+        executor = executor.with_maps(Maps::open(&folder)?);
+    }
     let mut report = match change(plan, attached, left, netlink, &mut executor).await {
         Ok(report) => report,
         Err(failure) => {
@@ -78,7 +81,7 @@ async fn change(
         let routes = routing::ours(netlink, plan.link.index).await?;
         executor.execute(&[Step::TakeOver { routes, addresses: left.clone() }]).await?;
     }
-    let mut local = plan.local(attached.is_some())?;
+    let mut local = plan.local(executor.maps())?;
     let programs = plan.programs(attached.as_ref(), &local)?;
     if attached.is_none() {
         // A new snapshot: the programs that a killed attach left are gone by now.
@@ -93,7 +96,9 @@ async fn change(
     plan.renew(netlink).await?;
     if let Some(attached) = &mut attached {
         // Another command may have handed over an address to this interface meanwhile.
-        attached.added = Maps::open(&plan.folder)?.local_members()?.added;
+        if let Some(maps) = executor.maps() {
+            attached.added = maps.local_members()?.added;
+        }
     }
     let added = attached.as_ref().map_or(&left, |attached| &attached.added);
     local.added = plan.added_addresses(added);
@@ -185,8 +190,7 @@ fn make_room(
     if pinned.holds(&required) {
         return Ok(());
     }
-    let (settings, verbose) = (attachment.settings, attachment.verbose == 1);
-    let options = LoadOptions { place, settings, verbose };
+    let options = LoadOptions::recorded(place, attachment);
     let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
     resize::resize(&plan.folder, &capacity, &options)
 }

@@ -240,16 +240,13 @@ impl Plan<'_> {
         addresses
     }
 
-    /// The change of this host's identity on the interface. The caller fills in the added addresses later.
+    /// The change of this host's identity on the interface, whose `maps` tell the present one. The caller fills in the added addresses later.
     ///
     /// # Errors
     /// If the maps can't be read.
-    pub fn local(&self, is_attached: bool) -> Result<LocalChange, Error> {
+    pub fn local(&self, maps: Option<&Maps>) -> Result<LocalChange, Error> {
         let identity = &self.membership.identity;
-        if !is_attached {
-            return Ok(LocalChange::first(identity));
-        }
-        let maps = Maps::open(&self.folder)?;
+        let Some(maps) = maps else { return Ok(LocalChange::first(identity)) };
         let (before, tables) = (maps.local_members()?.identity, maps.local_tables()?);
         Ok(LocalChange::following(&before, &tables, identity, &self.held))
     }

@@ -109,7 +109,7 @@ fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
 /// The record never promises more than the running programs can do.
 fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
-    let running = attached.attachment.settings;
+    let running = LoadOptions::recorded(attached.place, &attached.attachment);
     let record = attached.record_over(wanted.record);
     let mut steps = vec![
         Step::Begin(Kind::Update),
@@ -118,10 +118,10 @@ fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
         Step::SetSysctls(wanted.sysctls.clone()),
         Step::AddAddresses(wanted.missing.clone()),
     ];
-    let between = LoadOptions { settings: both(&running, &programs.settings), ..programs };
-    let widens = between.settings != running;
+    let between = LoadOptions { settings: both(&running.settings, &programs.settings), ..programs };
+    let widens = between.settings != running.settings;
     if widens {
-        steps.push(Step::ReplacePrograms(between));
+        steps.push(Step::ReplacePrograms { from: running, to: between });
         steps.push(Step::RecordSettings(between.settings));
     }
     steps.push(Step::ChangePeers(membership, PeerOptions::of_file(wanted.drain, local)));
@@ -129,7 +129,8 @@ fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     steps.push(Step::ChangeRoutes(wanted.routes.clone()));
     if !widens || between != programs {
         steps.push(Step::RecordSettings(programs.settings));
-        steps.push(Step::ReplacePrograms(programs));
+        let from = if widens { between } else { running };
+        steps.push(Step::ReplacePrograms { from, to: programs });
     }
     steps.push(Step::ForgetLocal(local));
     steps.push(Step::RemoveAddresses(&attached.added - &local.added));

@@ -72,7 +72,12 @@ pub enum Step<'a> {
     /// Attach the loaded programs.
     AttachPrograms(AttachPoint),
     /// Replace the running programs.
-    ReplacePrograms(LoadOptions),
+    ReplacePrograms {
+        /// The running programs.
+        from: LoadOptions,
+        /// The programs that take their place.
+        to: LoadOptions,
+    },
     /// Record the settings of the programs.
     RecordSettings(Settings),
     /// Change names, bypass rules and entries of peers.
@@ -129,7 +134,7 @@ impl fmt::Display for Step<'_> {
             Self::SetSysctls(wanted) => write!(f, "set {} sysctls", wanted.len()),
             Self::AddAddresses(addresses) => write!(f, "add {} private addresses", addresses.len()),
             Self::AttachPrograms(_) => f.write_str("attach the programs"),
-            Self::ReplacePrograms(_) => f.write_str("replace the programs"),
+            Self::ReplacePrograms { .. } => f.write_str("replace the programs"),
             Self::RecordSettings(_) => f.write_str("record the settings"),
             Self::ChangePeers(membership, _) => write!(f, "set {} peers", membership.peers.len()),
             Self::SwitchSource(_) => f.write_str("send from the addresses of now"),

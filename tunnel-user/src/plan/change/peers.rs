@@ -63,7 +63,7 @@ pub fn change_peers<'a>(change: &PeerChange<'a>) -> Vec<Step<'a>> {
     let mut steps = vec![Step::Begin(Kind::Update)];
     let wider = LoadOptions { settings: both(&running.settings, &needed), ..running };
     if wider != running || is_stale {
-        steps.push(Step::ReplacePrograms(wider));
+        steps.push(Step::ReplacePrograms { from: running, to: wider });
         steps.push(Step::RecordSettings(wider.settings));
     }
     steps.extend([

@@ -84,7 +84,7 @@ fn position(steps: &[Step<'_>], wanted: impl Fn(&Step<'_>) -> bool) -> usize {
 
 fn replaced(steps: &[Step<'_>]) -> Vec<Settings> {
     let settings = |step: &Step<'_>| match step {
-        Step::ReplacePrograms(options) => Some(options.settings),
+        Step::ReplacePrograms { to, .. } => Some(to.settings),
         _ => None,
     };
     steps.iter().filter_map(settings).collect()
@@ -96,6 +96,14 @@ fn v4() -> Membership {
 
 fn prefix() -> Membership {
     Membership::of_lines("b 10.0.2.0/24 203.0.2.0/24")
+}
+
+fn v6() -> Membership {
+    Membership::of_text(
+        "[[member]]\nname = \"own\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
+         [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::2\"\n",
+        &["own"],
+    )
 }
 
 #[test]
@@ -128,13 +136,8 @@ fn programs_are_replaced_once_where_the_new_ones_serve_both() {
     with_plan(Some(&v4()), &v4(), |steps| assert_eq!(replaced(steps).len(), 1));
     with_plan(Some(&v4()), &prefix(), |steps| assert_eq!(replaced(steps).len(), 1));
     with_plan(Some(&prefix()), &v4(), |steps| assert_eq!(replaced(steps), [of(&v4())]));
-    let v6 = Membership::of_text(
-        "[[member]]\nname = \"own\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
-         [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::2\"\n",
-        &["own"],
-    );
-    with_plan(Some(&v4()), &v6, |steps| {
-        assert_eq!(replaced(steps), [both(&of(&v4()), &of(&v6)), of(&v6)]);
+    with_plan(Some(&v4()), &v6(), |steps| {
+        assert_eq!(replaced(steps), [both(&of(&v4()), &of(&v6())), of(&v6())]);
     });
 }
 
@@ -145,7 +148,7 @@ fn the_record_never_promises_more_than_the_programs_can_do() {
             let (mut running, mut recorded) = (of(&before), of(&before));
             for step in steps {
                 match step {
-                    Step::ReplacePrograms(options) => running = options.settings,
+                    Step::ReplacePrograms { to, .. } => running = to.settings,
                     Step::RecordSettings(settings) => recorded = *settings,
                     Step::Record(record) => recorded = record.settings,
                     _ => {}
@@ -153,6 +156,22 @@ fn the_record_never_promises_more_than_the_programs_can_do() {
                 assert_eq!(both(&running, &recorded), running, "behind {step:?}");
             }
             assert_eq!(recorded, of(&after));
+        });
+    }
+}
+
+#[test]
+fn programs_that_are_replaced_can_come_back_as_they_ran() {
+    for (before, after) in [(v4(), prefix()), (prefix(), v4()), (v4(), v6())] {
+        with_plan(Some(&before), &after, |steps| {
+            let mut running = programs(of(&before));
+            for step in steps {
+                if let Step::ReplacePrograms { from, to } = step {
+                    assert_eq!(*from, running);
+                    running = *to;
+                }
+            }
+            assert_eq!(running, programs(of(&after)));
         });
     }
 }
