@@ -27,8 +27,8 @@ pub struct Flow<A> {
 
 /// The key is a flow.
 pub const FLOW: u8 = 0;
-/// The key is a datagram whose fragments get the same treatment: the port fields hold its identification, the
-/// address fields the fragments' addresses.
+/// The key is a datagram whose fragments get the same treatment: `local` holds its source, `peer` its destination,
+/// and the port fields its identification.
 pub const DATAGRAM: u8 = 1;
 
 /// The value of `flows_v4` and `flows_v6`.

@@ -82,6 +82,30 @@ pub const fn update_partial(partial: [u8; 2], delta: u32) -> [u8; 2] {
     fold(add(delta, u16::from_ne_bytes(partial) as u32)).to_ne_bytes()
 }
 
+/// The kind of a packet's checksum over a pseudo-header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumKind {
+    /// No checksum.
+    None,
+    /// A checksum in which zero is an ordinary value.
+    Always,
+    /// A checksum in which zero means "not computed": zero stays, and a computed zero becomes 0xffff (RFC 768, RFC
+    /// 3828, for IPv6 RFC 6935).
+    Optional,
+}
+
+impl ChecksumKind {
+    /// A checksum of this kind after the data it covers changed by `delta`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn update(self, checksum: [u8; 2], delta: u32) -> [u8; 2] {
+        match self {
+            Self::Optional => update_optional(checksum, delta),
+            Self::Always | Self::None => update(checksum, delta),
+        }
+    }
+}
+
 /// The kinds of a datagram's checksum field, told apart by the sum over its pseudo-header. The packet's checksum
 /// state does not tell them apart: a datagram that the sender has yet to segment holds the pseudo-header's sum in
 /// any state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram has a whole checksum while the

@@ -4,6 +4,7 @@ use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
 
 use crate::address::{Address, Addresses};
+use crate::checksum::ChecksumKind;
 use crate::parse::extension::{Chain, walk};
 
 /// The kernel refused to write to the packet.
@@ -112,16 +113,4 @@ pub trait PacketMut: Packet {
     /// Tells the packet's checksum state that the sum over its IP header has changed by
     /// `delta`: IPv6 has no header checksum that makes up for it.
     fn header_sum_changed(&mut self, delta: u32);
-}
-
-/// The kind of a packet's checksum over a pseudo-header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChecksumKind {
-    /// No checksum.
-    None,
-    /// A checksum in which zero is an ordinary value.
-    Always,
-    /// A checksum in which zero means "not computed": zero stays, and a computed zero becomes 0xffff (RFC 768, RFC
-    /// 3828, for IPv6 RFC 6935).
-    Optional,
 }

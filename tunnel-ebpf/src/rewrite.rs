@@ -1,7 +1,8 @@
 //! Carries out a decision. Every value to be written was computed before the first write.
 
+use crate::checksum::ChecksumKind;
 use crate::family::Family;
-use crate::packet::{ChecksumKind, PacketMut, WriteFailed};
+use crate::packet::{PacketMut, WriteFailed};
 
 /// The changes in the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

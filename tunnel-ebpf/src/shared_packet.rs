@@ -7,7 +7,8 @@ use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
 
 use crate::address::{Address, Addresses};
-use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use crate::checksum::ChecksumKind;
+use crate::packet::{Packet, PacketMut, WriteFailed};
 
 /// The packet. No reference into it leaves a call.
 pub struct SharedPacket<'a, 'p, P>(pub &'a RefCell<&'p mut P>);

@@ -12,8 +12,10 @@ use network_types::udp::UdpHdr;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
 use tunnel_ebpf::address::{Address, Addresses};
-use tunnel_ebpf::checksum::{OptionalField, optional_field, update_optional, update_partial};
-use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::checksum::{
+    ChecksumKind, OptionalField, optional_field, update_optional, update_partial,
+};
+use tunnel_ebpf::packet::{Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 use tunnel_ebpf::parse::segments::{Segmented, header_len};
 

@@ -19,7 +19,6 @@ const V6_LEN: u32 = 36;
 ///
 /// The connection does not count if the packet's own socket has that local address. The packet then belongs to such
 /// a connection, and address translation (iptables) has given it public addresses.
-/// address translation (iptables) has made it one between public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
     skb: *mut __sk_buff,

@@ -8,8 +8,8 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use network_types::eth::EthHdr;
 use tunnel_common::counters::Count;
-use tunnel_ebpf::checksum::{update, update_optional};
-use tunnel_ebpf::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::checksum::ChecksumKind;
+use tunnel_ebpf::packet::{Packet, PacketMut, WriteFailed};
 use tunnel_ebpf::parse::extension::{Chain, walk};
 
 use crate::dispatch::{Tags, Untagged, Vlan};
@@ -136,14 +136,6 @@ impl<T: Tags> XdpBuff<T> {
     }
 }
 
-#[inline(always)]
-fn new_checksum(old: [u8; 2], delta: u32, kind: ChecksumKind) -> [u8; 2] {
-    match kind {
-        ChecksumKind::Optional => update_optional(old, delta),
-        ChecksumKind::Always | ChecksumKind::None => update(old, delta),
-    }
-}
-
 impl<T: Tags> Packet for XdpBuff<T> {
     type Header<const N: usize> = Header<T, N>;
 
@@ -257,11 +249,11 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
             // SAFETY: a pointer exists only if the whole field lies within the packet.
             let old = unsafe { *place };
             // SAFETY: as above, and the packet is the program's own.
-            unsafe { *place = new_checksum(old, delta, kind) };
+            unsafe { *place = kind.update(old, delta) };
             return Ok(());
         }
         let old: [u8; 2] = self.bytes(offset).ok_or(WriteFailed)?;
-        self.store_checksum(offset, new_checksum(old, delta, kind))
+        self.store_checksum(offset, kind.update(old, delta))
     }
 
     /// Nothing to do: see [`Self::update_l4_checksum`].

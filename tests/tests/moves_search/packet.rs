@@ -2,7 +2,8 @@
 
 use tunnel_common::counters::Count;
 use tunnel_common::move_notice::{Mark, mark, payload};
-use tunnel_ebpf::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
+use tunnel_ebpf::checksum::ChecksumKind;
+use tunnel_ebpf::packet::{HeaderRef, Packet, PacketMut, WriteFailed};
 
 /// An IPv4 address in network order.
 pub type Octets = [u8; 4];

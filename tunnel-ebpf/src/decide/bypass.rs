@@ -2,9 +2,9 @@
 //! end.
 
 use tunnel_common::bypass::{BypassKey, CLUSTER};
-use tunnel_common::flows::{DATAGRAM, Flow};
 use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER};
 
+use super::flow::datagram;
 use crate::address::Address;
 use crate::conditions::Conditions;
 use crate::packet::Packet;
@@ -62,19 +62,4 @@ pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
         && (listed(CLUSTER, source) || listed(CLUSTER, destination))
         || conditions.bypass() & BYPASS_MEMBER != 0
             && (listed(peer.slot(), source) || listed(peer.slot(), destination))
-}
-
-/// A datagram that is left alone, told apart from the others by its identification.
-#[inline(always)]
-fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
-    let [i0, i1, i2, i3] = ip.identification;
-    Flow {
-        local: ip.addresses.source.octets(),
-        peer: ip.addresses.destination.octets(),
-        local_port: [i0, i1],
-        peer_port: [i2, i3],
-        protocol: ip.protocol,
-        kind: DATAGRAM,
-        reserved: [0; 2],
-    }
 }

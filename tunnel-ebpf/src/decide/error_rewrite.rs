@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use crate::address::{Address, Addresses};
-use crate::packet::ChecksumKind;
+use crate::checksum::ChecksumKind;
 
 /// The new addresses of an error and its quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

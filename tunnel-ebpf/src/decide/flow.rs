@@ -142,13 +142,14 @@ fn flow<F: Family, P: Packet>(
     Some(Flow { local, peer, local_port, peer_port, protocol, kind, reserved })
 }
 
-/// The key of an arriving datagram's fragments.
+/// The key of a datagram's fragments. The order of its addresses is the packet's own, in both directions: an arriving
+/// datagram and a departing one may have the same identification.
 #[inline(always)]
-fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
+pub(super) fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
     let [i0, i1, i2, i3] = ip.identification;
     Flow {
-        local: ip.addresses.destination.octets(),
-        peer: ip.addresses.source.octets(),
+        local: ip.addresses.source.octets(),
+        peer: ip.addresses.destination.octets(),
         local_port: [i0, i1],
         peer_port: [i2, i3],
         protocol: ip.protocol,

@@ -24,9 +24,9 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 pub use self::step::Step;
 
 use crate::address::Addresses;
-use crate::checksum::{delta, pseudo_header};
+use crate::checksum::{ChecksumKind, delta, pseudo_header};
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet, PacketMut, WriteFailed};
+use crate::packet::{Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{Message, starts_message};
 use crate::parse::ip::Ip;
 use crate::parse::transport::checksum_to_update;

@@ -3,9 +3,9 @@
 use tunnel_common::outcome::Reason;
 
 use super::error_rewrite::{IcmpErrorRewrite, QuotedChecksum};
-use crate::checksum::{add, delta, delta16, update, update_optional};
+use crate::checksum::{ChecksumKind, add, delta, delta16, update};
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet};
+use crate::packet::Packet;
 use crate::parse::icmp;
 use crate::parse::ip::{Fragment, Ip};
 use crate::rewrite::NewChecksum;
@@ -67,7 +67,7 @@ pub fn updated_checksums<F: Family, P: Packet>(
     let kind = new.quoted_checksum.kind();
     if kind != ChecksumKind::None {
         let old = packet.bytes(offset).ok_or(Reason::MalformedQuote)?;
-        let updated = update_transport(old, inner, kind);
+        let updated = kind.update(old, inner);
         checksums[0] = NewChecksum { offset, checksum: updated };
         changed = add(changed, delta16(old, updated));
     }
@@ -83,12 +83,4 @@ pub fn checksum_field<F: Family>(quote: &Quote<F::Address>) -> QuotedChecksum {
         return QuotedChecksum::new(0, ChecksumKind::None);
     }
     QuotedChecksum::new(quote.offset + quote.ip.header_len + field.offset, field.kind)
-}
-
-#[inline(always)]
-fn update_transport(old: [u8; 2], delta: u32, kind: ChecksumKind) -> [u8; 2] {
-    match kind {
-        ChecksumKind::Optional => update_optional(old, delta),
-        ChecksumKind::Always | ChecksumKind::None => update(old, delta),
-    }
 }

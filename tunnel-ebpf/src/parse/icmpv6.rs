@@ -1,6 +1,6 @@
 //! ICMPv6 messages (RFC 4443, section 2.1; RFC 4861, section 4).
 
-use crate::packet::ChecksumKind;
+use crate::checksum::ChecksumKind;
 use crate::parse::icmp::{CHECKSUM_OFFSET, Message};
 use crate::parse::transport::PseudoHeaderChecksum;
 

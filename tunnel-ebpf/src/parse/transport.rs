@@ -5,8 +5,9 @@ use core::hint::cold_path;
 use network_types::ip::IpProto;
 use tunnel_common::outcome::Reason;
 
+use crate::checksum::ChecksumKind;
 use crate::family::Family;
-use crate::packet::{ChecksumKind, Packet};
+use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
 
 /// ICMP (RFC 792).

@@ -140,7 +140,7 @@ fn received(
 
 /// The action for the flow that the packet replies to. Later fragments follow the first one.
 fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
-    let datagram = datagram(headers, headers.destination, headers.source);
+    let datagram = datagram(headers);
     if headers.part == Part::Later {
         return model.recall(datagram);
     }

@@ -140,12 +140,12 @@ fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
     }
 }
 
-/// The datagram that a fragment belongs to, seen from `local`, one of its addresses.
-pub fn datagram(headers: &Headers, local: IpAddr, peer: IpAddr) -> Option<Key> {
+/// The datagram that a fragment belongs to.
+pub fn datagram(headers: &Headers) -> Option<Key> {
     let [a, b, c, d] = headers.identification;
     Some(Key {
-        local,
-        peer,
+        local: headers.source,
+        peer: headers.destination,
         local_port: [a, b],
         peer_port: [c, d],
         protocol: headers.protocol?,

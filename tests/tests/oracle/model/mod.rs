@@ -120,7 +120,7 @@ impl<'a> Model<'a> {
         if !self.cluster.has_bypass(peer) {
             return false;
         }
-        let datagram = datagram(headers, headers.source, headers.destination);
+        let datagram = datagram(headers);
         if headers.part == Part::Later {
             return self.recall(datagram) == Some(FlowAction::Bypassed);
         }

@@ -52,7 +52,7 @@ fn addresses_next_to_a_prefix_are_nobodys<F: Networks>() {
 }
 
 /// Another member would answer or send the packets of such an address.
-fn an_address_that_is_anothers_on_the_other_side_is_shadowed<F: Networks>() {
+fn an_address_of_another_member_on_the_other_side_is_shadowed<F: Networks>() {
     let host = beside_networks::<F>();
     for (what, datagram) in kinds::<F>() {
         let sent = datagram.bytes(Route::new(F::SRVA.private, F::SHADOWED_PRIVATE));
@@ -181,7 +181,7 @@ in_both_versions! {
     every_kind_of_packet_keeps_the_host_part_both_ways,
     errors_from_a_router_are_about_the_longest_prefix,
     addresses_next_to_a_prefix_are_nobodys,
-    an_address_that_is_anothers_on_the_other_side_is_shadowed,
+    an_address_of_another_member_on_the_other_side_is_shadowed,
     a_shadowed_address_has_no_flows_with_public_addresses,
     an_error_that_quotes_a_shadowed_address_is_left_alone,
     an_address_in_the_wrong_role_is_shadowed,

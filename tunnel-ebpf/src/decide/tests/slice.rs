@@ -8,7 +8,8 @@ use tunnel_common::flows::Flow;
 
 use super::datagram::{folded, sum};
 use crate::address::{Address, Addresses};
-use crate::packet::{ChecksumKind, HeaderRef, Packet, PacketMut, WriteFailed};
+use crate::checksum::ChecksumKind;
+use crate::packet::{HeaderRef, Packet, PacketMut, WriteFailed};
 
 /// The state of a packet's transport checksum, as the network stack knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
