@@ -168,7 +168,7 @@ fn run(task: Task) -> Result<()> {
             bench::run(&build::release()?, &request)
         }
         Task::Lint => {
-            setup::require(&[Purpose::Build])?;
+            setup::require(&[Purpose::Build, Purpose::Lint])?;
             lint::run()
         }
     }

@@ -1,9 +1,13 @@
 //! All lints, as errors: formatting and clippy for the host's crates and the eBPF programs, the ABI and
-//! its version, the direction of imports, ARCHITECTURE.md, and the documentation.
+//! its version, the direction of imports, the oldest Rust, the dependencies, the spelling, ARCHITECTURE.md, and the
+//! documentation.
 
 mod abi;
 mod architecture;
 mod imports;
+mod rust_version;
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -14,6 +18,12 @@ pub fn run() -> Result<()> {
     abi::check(&crate::workspace())?;
     architecture::check(&crate::workspace())?;
     imports::check(&crate::workspace().join("tunnel-user/src"))?;
+    rust_version::check(&crate::workspace())?;
+    cargo::run(Command::new("typos").current_dir(crate::workspace()))?;
+    cargo::run(cargo::command().arg("machete"))?;
+    cargo::run(
+        cargo::command().args(["deny", "--locked", "check", "licenses", "bans", "sources"]),
+    )?;
     cargo::run(cargo::command().args(["fmt", "--all", "--check"]))?;
     cargo::run(cargo::command().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;
     cargo::run(cargo::command().args([

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::progress;
-use requirement::{DEBIAN_PROGRAMS, DebianProgram, Requirement, Source};
+use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, Source};
 
 /// The version that works with rustc's LLVM; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
@@ -30,12 +30,24 @@ pub enum Purpose {
     Bench,
     /// Running network managers.
     Managers,
+    /// Running the lints.
+    Lint,
+    /// Running the mutation tests.
+    Mutants,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: &[Self] =
-        &[Self::Build, Self::Demonstrate, Self::Test, Self::Vm, Self::Bench, Self::Managers];
+    pub const ALL: &[Self] = &[
+        Self::Build,
+        Self::Demonstrate,
+        Self::Test,
+        Self::Vm,
+        Self::Bench,
+        Self::Managers,
+        Self::Lint,
+        Self::Mutants,
+    ];
 }
 
 /// Rounds of installing: if a package of another origin conflicts with a new package, apt removes the
@@ -107,16 +119,24 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
             source: Source::Debian("qemu-block-extra"),
         });
     }
-    let wanted = |program: &&DebianProgram| {
-        program.purposes.iter().any(|purpose| purposes.contains(purpose))
-    };
-    let programs = DEBIAN_PROGRAMS.iter().filter(wanted);
-    for program in programs.filter(|program| !requirement::in_path(program.name)) {
-        missing.push(Requirement {
-            name: program.name,
-            reason: program.reason,
-            source: Source::Debian(program.package),
-        });
+    let is_required = |of: &[Purpose]| of.iter().any(|purpose| purposes.contains(purpose));
+    for program in CARGO_PROGRAMS.iter().filter(|program| is_required(program.purposes)) {
+        if requirement::version_of(program.name).as_deref() != Some(program.version) {
+            missing.push(Requirement {
+                name: program.name,
+                reason: program.reason,
+                source: Source::Cargo(program),
+            });
+        }
+    }
+    for program in DEBIAN_PROGRAMS.iter().filter(|program| is_required(program.purposes)) {
+        if !requirement::in_path(program.name) {
+            missing.push(Requirement {
+                name: program.name,
+                reason: program.reason,
+                source: Source::Debian(program.package),
+            });
+        }
     }
     Ok(missing)
 }
@@ -126,7 +146,7 @@ fn packages(missing: &[Requirement]) -> Vec<&'static str> {
         .iter()
         .filter_map(|requirement| match requirement.source {
             Source::Debian(package) => Some(package),
-            Source::Rustup(_) | Source::BpfLinker => None,
+            Source::Rustup(_) | Source::BpfLinker | Source::Cargo(_) => None,
         })
         .collect();
     packages.sort_unstable();
@@ -149,10 +169,18 @@ fn commands(missing: &[Requirement]) -> Vec<String> {
                 "LLVM_PREFIX=/usr/lib/llvm-{LLVM} cargo {}",
                 bpf_linker_arguments().join(" ")
             )),
+            Source::Cargo(program) => {
+                lines.push(format!("cargo {}", install_arguments(program).join(" ")));
+            }
             Source::Debian(_) => {}
         }
     }
     lines
+}
+
+/// The dev profile compiles sooner, and these programs run for seconds.
+fn install_arguments(program: &CargoProgram) -> [&'static str; 7] {
+    ["install", "--locked", "--profile", "dev", program.package, "--version", program.version]
 }
 
 fn bpf_linker_arguments() -> [String; 7] {
@@ -199,6 +227,15 @@ fn install(missing: &[Requirement]) -> Result<()> {
                     .env("LLVM_PREFIX", format!("/usr/lib/llvm-{LLVM}"));
                 progress::run("cargo install bpf-linker", &mut cargo)
                     .context("bpf-linker is built from source")?;
+            }
+            Source::Cargo(program) => {
+                let mut cargo = crate::cargo::command();
+                // One folder for all programs: they share dependencies.
+                cargo
+                    .args(install_arguments(program))
+                    .args(["--force", "--target-dir"])
+                    .arg(crate::workspace().join("target/tools"));
+                progress::run(&format!("cargo install {}", program.package), &mut cargo)?;
             }
             Source::Debian(_) => continue,
         }

@@ -29,7 +29,56 @@ pub enum Source {
     Rustup(&'static str),
     /// bpf-linker, compiled by cargo.
     BpfLinker,
+    /// A program that cargo compiles from its registry.
+    Cargo(&'static CargoProgram),
 }
+
+/// A program from cargo's registry.
+#[derive(Debug)]
+pub struct CargoProgram {
+    /// The program's name in the path.
+    pub name: &'static str,
+    /// The crate.
+    pub package: &'static str,
+    /// The exact version, so that a new release finds nothing new in an old commit.
+    pub version: &'static str,
+    /// The program's purpose.
+    pub reason: &'static str,
+    /// The tasks that require it.
+    pub purposes: &'static [Purpose],
+}
+
+/// The programs that the lints and the mutation tests run (docs/decisions/0046-tools-of-the-lint.md).
+pub const CARGO_PROGRAMS: &[CargoProgram] = &[
+    CargoProgram {
+        name: "cargo-deny",
+        package: "cargo-deny",
+        version: "0.20.2",
+        reason: "checks licences, duplicates and sources of the dependencies",
+        purposes: &[Purpose::Lint],
+    },
+    CargoProgram {
+        name: "cargo-machete",
+        package: "cargo-machete",
+        version: "0.9.2",
+        reason: "finds unused dependencies",
+        purposes: &[Purpose::Lint],
+    },
+    CargoProgram {
+        name: "typos",
+        package: "typos-cli",
+        version: "1.52.0",
+        reason: "finds misspelt words",
+        purposes: &[Purpose::Lint],
+    },
+    CargoProgram {
+        name: "cargo-mutants",
+        package: "cargo-mutants",
+        version: "27.1.0",
+        reason: "breaks the pure code, and sees whether a test fails",
+        purposes: &[Purpose::Mutants],
+    },
+];
 
 /// A program from a Debian package.
 pub struct DebianProgram {
@@ -64,6 +113,7 @@ const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
 /// The programs that the build, the demonstration and the tests run.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("cc", "gcc", Purpose::ALL, "links the binary"),
+    program("objcopy", "binutils", Purpose::ALL, "moves the debug information out of the binary"),
     program("ip", "iproute2", LABS, "makes the lab's network namespaces"),
     program("ethtool", "ethtool", LABS, "switches the lab's offloads"),
     program("ping", "iputils-ping", LABS, "pings"),
@@ -110,11 +160,11 @@ pub fn in_path(program: &str) -> bool {
         .any(|folder| folder.join(program).is_file())
 }
 
-/// The version in the first line of `program --version`, its second word.
+/// The version in the first line of `program --version`, its last word.
 pub fn version_of(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    text.lines().next()?.split(' ').nth(1).map(str::to_owned)
+    text.lines().next()?.split(' ').next_back().map(str::to_owned)
 }
 
 /// True if this LLVM's development files are installed.
