@@ -98,7 +98,9 @@ impl fmt::Display for Error {
             Self::Kernel { what, source } => {
                 write!(f, "{what}: {source:#}\n  help: {}", remedy(errno(source)))
             }
-            Self::Interrupted => f.write_str("interrupted; what had been done was undone"),
+            Self::Interrupted => f.write_str(
+                "interrupted; rewrite undid the finished steps\n  help: run the command again",
+            ),
             Self::Stopped { what, help } => write!(f, "interrupted; {what}\n  help: {help}"),
         }
     }
@@ -173,16 +175,18 @@ const fn remedy(errno: Option<Errno>) -> &'static str {
         }
         Some(Errno::EROFS) => "mount the file system with the option rw",
         Some(Errno::ENODEV | Errno::ENXIO) => {
-            "look for the interface: ip link; once it is back, run the command again"
+            "look for the interface: ip link; run the command again once the interface is back"
         }
         Some(Errno::EBUSY) => {
-            "look who holds the hook: bpftool net, bpftool link; once it is free, run the command again"
+            "find the program that holds the hook: bpftool net, bpftool link; run the command \
+             again once the hook is free"
         }
         Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN) => {
             "ask the kernel for the route: ip route get ADDRESS"
         }
         _ => {
-            "rewrite status tells what is attached now; with --verbose, the command tells each of its steps"
+            "rewrite status shows what is attached now; with --verbose, the command logs each of \
+             its steps"
         }
     }
 }
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn an_error_without_a_number_has_a_remedy_as_well() {
         let text = text(anyhow::anyhow!("the netlink socket is closed"));
-        assert!(text.ends_with("the command tells each of its steps"), "{text}");
+        assert!(text.ends_with("the command logs each of its steps"), "{text}");
     }
 
     #[test]

@@ -96,7 +96,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         }
         Command::Detach(args) => {
             let detached = if args.gone {
-                progress::during("clearing away", detach::gone()).await?
+                progress::during("removing the remains", detach::gone()).await?
             } else {
                 let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
                 progress::during("detaching", detach::run(&target)).await?
@@ -117,7 +117,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
         Command::Downgrade { interface, json } => {
-            let going_back = format!("bringing {interface} to the version before");
+            let going_back = format!("downgrading {interface} to the previous version");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
             say(&if json {
                 as_json(&output::downgrade::json(&report))?
@@ -153,7 +153,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 Some(number) => revert::Asker::Guard(Box::new(Held::inherited(number)?)),
                 None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
             };
-            let outcome = progress::during("going back", revert::run(&asker)).await?;
+            let outcome = progress::during("rolling back", revert::run(&asker)).await?;
             let said = say(&output::trial::reverted(&outcome));
             // A full log of the guard is no reason to go back again.
             if !is_guards {
@@ -221,7 +221,7 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
             return say(&output::peers::switched(&progress::during("switching", switching).await?));
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
-            let words = "say what to change: --public, --direct, --bypass, --no-bypass, --drain or \
+            let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \
                          --network";
             Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
         }

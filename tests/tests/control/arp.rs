@@ -43,7 +43,7 @@ fn attach_sets_both_and_detach_sets_back_what_was_there() -> Result<()> {
         // A second attach keeps the recorded former values.
         scenario.attach(host, NOTHING_MORE)?;
         let said = scenario.detach(host)?;
-        let is_told = said.contains("set back: sysctl net.ipv4.conf.eth0.arp_ignore=0");
+        let is_told = said.contains("restored: sysctl net.ipv4.conf.eth0.arp_ignore=0");
         ensure!(is_told == (ignore == "0"), "{said}");
         before.assert_unchanged(host, "after detach");
     }
@@ -71,7 +71,7 @@ fn what_is_missing_is_found_and_put_right() -> Result<()> {
     scenario.attach(host, NOTHING_MORE)?;
     host.sysctl(&key("arp_ignore"), "0")?;
     let ended = scenario.try_run(host, &["status"])?;
-    ensure!(ended.code != Some(0) && ended.stdout.contains("ARP on eth0 may name"), "{ended:?}");
+    ensure!(ended.code != Some(0) && ended.stdout.contains("ARP on eth0 can reveal"), "{ended:?}");
     scenario.attach(host, NOTHING_MORE)?;
     require(host, ["2", "1"], "after another attach")?;
     scenario.require_healthy(host)?;

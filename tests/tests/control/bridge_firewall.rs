@@ -40,7 +40,7 @@ fn a_bridge_whose_packets_go_to_a_firewall_first_is_found() -> Result<()> {
     let ended = scenario.try_run(host, &["check", "--config", &path])?;
     ended.require(0, &[])?;
     let remedy = format!("sysctl -w {SWITCH}=0");
-    let said = "the bridge br0 hands IPv4 packets to netfilter";
+    let said = "the bridge br0 passes IPv4 packets to netfilter";
     ensure!(ended.stdout.contains(said) && ended.stdout.contains(&remedy), "{ended:?}");
     scenario.rewrite.run(host, &["attach", "br0", "--config", &path])?;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;

@@ -22,11 +22,11 @@ fn a_right_file_on_a_member_is_right_and_nothing_changes() -> Result<()> {
         let said = ended.stdout;
         ensure!(said.lines().all(|line| line.starts_with("ok ")), "{said}");
         for words in [
-            "is right: 2 members",
+            "is valid: 2 members",
             "verifier accepts the programs",
-            "will run by tcx",
+            "attach uses the hook tcx",
             &format!("this host is {name}, and its interface is eth0"),
-            &format!("{peer}, is reached through eth0"),
+            &format!("packets to {peer}, leave through eth0"),
         ] {
             ensure!(said.contains(words), "{words:?} is not in {said}");
         }
@@ -38,10 +38,10 @@ fn a_right_file_on_a_member_is_right_and_nothing_changes() -> Result<()> {
 #[test]
 fn what_would_make_attach_fail_is_found() -> Result<()> {
     for (command, said) in [
-        ("ip route delete default", "no way to 203.0.113.2"),
+        ("ip route delete default", "no route to 203.0.113.2"),
         ("ip link set lo down", "lo is down"),
         ("ip address delete 198.51.100.2/24 dev eth0", "no member"),
-        ("ip route add 10.0.0.2/32 via 198.51.100.1", "not from rewrite"),
+        ("ip route add 10.0.0.2/32 via 198.51.100.1", "rewrite did not set it"),
     ] {
         let scenario = Scenario::new()?;
         let host = &scenario.lab.a;
@@ -61,8 +61,8 @@ fn what_would_make_attach_fail_is_found() -> Result<()> {
 #[test]
 fn what_attach_refuses_of_a_host_with_both_families_is_found() -> Result<()> {
     for (command, said) in [
-        ("sysctl -w net.ipv6.conf.lo.disable_ipv6=1", "IPv6 is switched off on lo"),
-        ("ip -6 route delete default", "no way to 2001:db8:b::2"),
+        ("sysctl -w net.ipv6.conf.lo.disable_ipv6=1", "IPv6 is disabled on lo"),
+        ("ip -6 route delete default", "no route to 2001:db8:b::2"),
     ] {
         let scenario = Scenario::new()?;
         scenario.file("cluster.toml", scenario.lab.cluster_toml_of(&FAMILIES))?;

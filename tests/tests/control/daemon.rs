@@ -108,7 +108,7 @@ impl Daemon {
         self.forget()?;
         self.process.signal(Signal::SIGHUP)?;
         self.wait_for("RELOADING=1")?;
-        self.wait_for("STATUS=eth0 is as").map(drop)
+        self.wait_for("STATUS=eth0 matches").map(drop)
     }
 
     /// Sends SIGTERM. Returns the exit status and the unread output.

@@ -31,7 +31,7 @@ fn an_interface_that_can_not_be_detached_keeps_no_other_attached() -> Result<()>
         ])?;
     }
     let ended = scenario.try_run(host, &["detach", "--all"])?;
-    ended.require(6, &["aaa0", "zzz0", "not from rewrite: somebodys"])?;
+    ended.require(6, &["aaa0", "zzz0", "pins of another program: somebodys"])?;
     ensure!(ended.stdout.contains("eth0: detached"), "{ended:?}");
     ensure!(!pins(host)?.join(PUBLIC_INTERFACE).exists(), "eth0 is attached");
     for name in ["aaa0", "zzz0"] {
@@ -69,7 +69,7 @@ fn a_detach_that_is_interrupted_stops_and_the_next_one_goes_on() -> Result<()> {
         process.signal(Signal::SIGCONT)?;
         let (status, said) = process.end()?;
         ensure!(status.code() == Some(130), "{status}: {said:?}");
-        ensure!(said.concat().contains("eth0 is detached by half"), "{said:?}");
+        ensure!(said.concat().contains("eth0 is partly detached"), "{said:?}");
         ensure!(said.concat().contains("rewrite detach eth0"), "{said:?}");
         scenario.detach(host)?;
         before.assert_unchanged(host, "after detach went on");

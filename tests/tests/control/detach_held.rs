@@ -125,7 +125,7 @@ fn an_xdp_program_whose_pins_were_removed_is_named() -> Result<()> {
     let held = hold(&scenario.pin(host, "ingress_link")?)?;
     fs::remove_dir_all(scenario.pin(host, "")?).context("remove the pins")?;
     let ended = scenario.try_attach(host, XDP_AND_CLSACT)?;
-    ended.require(4, &["another XDP program already", "rewrite_xdp", "xdp off"])?;
+    ended.require(4, &["already runs another XDP program", "rewrite_xdp", "xdp off"])?;
     drop(held);
     Ok(())
 }
@@ -141,9 +141,7 @@ fn a_second_program_is_found_and_taken_away() -> Result<()> {
         scenario.require_healthy(host)?;
         let second = run_second(&scenario, attach_type)?;
         let id = second.info()?.id();
-        let said = format!(
-            "eth0 runs a program of rewrite that is not the pinned one, at {direction}: program id"
-        );
+        let said = format!("eth0 runs a stray program of rewrite, at {direction}: program id");
         crate::status::wrong(&scenario, host, &said)?;
         crate::status::wrong(&scenario, host, &format!("tcx link id {id}: rewrite attach eth0"))?;
         scenario.attach(host, NOTHING_MORE)?;

@@ -37,7 +37,7 @@ fn the_file_that_runs_is_no_difference() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
-    assert_eq!(difference(&scenario, "cluster.toml")?, format!("eth0: {path} is what runs\n"));
+    assert_eq!(difference(&scenario, "cluster.toml")?, format!("eth0: matches {path}\n"));
     let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
     assert_eq!(told["same"], true);
     assert_eq!(told["peers"], json!({"added": [], "removed": []}));
@@ -64,7 +64,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
          \x20 - peer srvc  10.0.0.3 at 192.0.2.3\n\
          \x20 + route 10.0.0.4 via 198.51.100.1 src 10.0.0.1\n\
          \x20 - route 10.0.0.3 via 198.51.100.1 src 10.0.0.1\n\
-         \x20 nothing is changed yet: rewrite attach eth0 --config {path}\n"
+         \x20 make these changes: rewrite attach eth0 --config {path}\n"
     );
     assert_eq!(told, wanted);
     let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
@@ -97,7 +97,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
 
     scenario.attach_by(host, "new.toml", NOTHING_MORE)?;
     let told = difference(&scenario, "new.toml")?;
-    ensure!(told.contains("is what runs"), "{told}");
+    ensure!(told.contains(": matches "), "{told}");
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
          \x20 + peer srvb  10.0.0.2 at 203.0.113.2\n\
          \x20 + address 10.0.0.1/32 on lo\n\
          \x20 + route 10.0.0.2 via 198.51.100.1 src 10.0.0.1\n\
-         \x20 nothing is changed yet: rewrite attach eth0 --config {path}\n"
+         \x20 make these changes: rewrite attach eth0 --config {path}\n"
     );
     assert_eq!(told, wanted);
     let json = scenario.json(host, &[&words[..], &["--json"]].concat())?;
@@ -128,9 +128,9 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
     before.assert_unchanged(host, "after diff and check");
 
     scenario.attach(host, NOTHING_MORE)?;
-    assert_eq!(scenario.rewrite.run(host, &words)?, format!("eth0: {path} is what runs\n"));
+    assert_eq!(scenario.rewrite.run(host, &words)?, format!("eth0: matches {path}\n"));
     let checked = scenario.rewrite.run(host, &["check", "--config", &path])?;
-    ensure!(checked.contains(&format!("eth0 runs what {path} says")), "{checked}");
+    ensure!(checked.contains(&format!("eth0 matches {path}")), "{checked}");
     Ok(())
 }
 

@@ -214,14 +214,14 @@ fn refused(commands: &[&str], on_stderr: &[&str]) -> Result<()> {
 fn a_route_of_somebody_else_to_a_peer_is_in_the_way_whatever_its_metric() -> Result<()> {
     for metric in ["", " metric 50"] {
         let command = format!("ip -6 route add fd00::2/128 via fe80::1 dev eth0{metric}");
-        refused(&[&command], &["fd00::2", "not from rewrite", "ip route del fd00::2/128"])?;
+        refused(&[&command], &["fd00::2", "rewrite did not set it", "ip route del fd00::2/128"])?;
     }
     Ok(())
 }
 
 #[test]
 fn no_way_to_a_peer_is_told_by_its_address() -> Result<()> {
-    refused(&["ip -6 route delete default"], &["no way to 2001:db8:b::2"])
+    refused(&["ip -6 route delete default"], &["no route to 2001:db8:b::2"])
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn an_address_of_one_family_that_is_missing_is_told() -> Result<()> {
 #[test]
 fn a_loopback_interface_without_ipv6_is_told() -> Result<()> {
     let command = "sysctl -q -w net.ipv6.conf.lo.disable_ipv6=1";
-    refused(&[command], &["IPv6 is switched off on lo", "fd00::1", "disable_ipv6=0"])
+    refused(&[command], &["IPv6 is disabled on lo", "fd00::1", "disable_ipv6=0"])
 }
 
 #[test]
@@ -243,8 +243,11 @@ fn what_is_wrong_with_ipv6_is_found_and_put_right() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.attach(host, NOTHING_MORE)?;
     for (command, said) in [
-        ("ip -6 route delete fd00::2/128", "no route to fd00::2"),
-        ("ip -6 route replace fd00::2/128 via fe80::9 dev eth0 proto 114", "no route to fd00::2"),
+        ("ip -6 route delete fd00::2/128", "the route to fd00::2 along the path"),
+        (
+            "ip -6 route replace fd00::2/128 via fe80::9 dev eth0 proto 114",
+            "the route to fd00::2 along the path",
+        ),
         ("ip address delete fd00::1/128 dev lo", "fd00::1/128 dev lo"),
     ] {
         host.run(&command.split(' ').collect::<Vec<_>>())?;

@@ -73,33 +73,33 @@ fn a_name_of_another_member() -> Result<()> {
 #[test]
 fn a_route_of_somebody_else_to_a_peer() -> Result<()> {
     let commands = ["ip route add 10.0.0.2/32 via 198.51.100.1 dev eth0"];
-    let words = ["10.0.0.2", "not from rewrite", "ip route del 10.0.0.2/32"];
+    let words = ["10.0.0.2", "rewrite did not set it", "ip route del 10.0.0.2/32"];
     refused(&commands, ATTACH, 4, &words)
 }
 
 #[test]
 fn a_route_of_somebody_else_that_drops_what_goes_to_a_peer() -> Result<()> {
     let commands = ["ip route add blackhole 10.0.0.2/32"];
-    refused(&commands, ATTACH, 4, &["10.0.0.2", "not from rewrite"])
+    refused(&commands, ATTACH, 4, &["10.0.0.2", "rewrite did not set it"])
 }
 
 #[test]
 fn a_route_of_somebody_else_with_two_ways_to_a_peer() -> Result<()> {
     let commands = ["ip route add 10.0.0.2/32 nexthop via 198.51.100.1 dev eth0 \
          nexthop via 198.51.100.9 dev eth0"];
-    refused(&commands, ATTACH, 4, &["10.0.0.2", "not from rewrite"])
+    refused(&commands, ATTACH, 4, &["10.0.0.2", "rewrite did not set it"])
 }
 
 #[test]
 fn no_way_to_a_peer() -> Result<()> {
     let commands = ["ip route delete default"];
-    refused(&commands, ATTACH, 4, &["no way to 203.0.113.2"])
+    refused(&commands, ATTACH, 4, &["no route to 203.0.113.2"])
 }
 
 #[test]
 fn a_way_to_a_peer_that_drops() -> Result<()> {
     let commands = ["ip route add blackhole 203.0.113.0/24"];
-    refused(&commands, ATTACH, 4, &["no way to 203.0.113.2"])
+    refused(&commands, ATTACH, 4, &["no route to 203.0.113.2"])
 }
 
 #[test]

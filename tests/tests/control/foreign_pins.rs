@@ -63,7 +63,7 @@ fn a_foreign_pin_in_an_empty_folder_is_left_alone() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     foreign_map(&scenario.pin(host, "somebodys")?)?;
-    all_refused(&scenario, host, &["not from rewrite: somebodys", "nothing was touched"])
+    all_refused(&scenario, host, &["pins of another program: somebodys", "rewrite changed nothing"])
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_foreign_pin_among_ours_is_left_alone() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     foreign_map(&scenario.pin(host, "somebodys")?)?;
-    all_refused(&scenario, host, &["not from rewrite: somebodys"])?;
+    all_refused(&scenario, host, &["pins of another program: somebodys"])?;
     scenario.require_traffic()?;
     fs::remove_file(scenario.pin(host, "somebodys")?).context("unpin")?;
     scenario.require_healthy(host)
@@ -132,7 +132,7 @@ fn ours_without_one_map_are_not_used_put_back_by_attach_and_taken_away_by_detach
     for hook in [NOTHING_MORE, CLSACT] {
         scenario.attach(host, hook)?;
         fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
-        let said = ["lacks the maps members", "rewrite attach eth0 puts back"];
+        let said = ["lacks the maps members", "rewrite attach eth0 restores"];
         uses_refused(&scenario, host, &said)?;
         scenario.attach(host, hook)?;
         scenario.require_healthy(host)?;

@@ -116,7 +116,7 @@ fn a_host_with_the_addresses_of_two_members_says_which_it_is() -> Result<()> {
     ended.require(4, &["srvb, srvc", "--self srvb --self srvc", "gateway"])?;
     before.assert_unchanged(b, "after a refused attach");
     let all = [BOTH, &["--self", "srva"]].concat();
-    scenario.try_attach(b, &all)?.require(4, &["nobody is left"])?;
+    scenario.try_attach(b, &all)?.require(4, &["no peer is left"])?;
     before.assert_unchanged(b, "after a refused attach");
     Ok(())
 }
@@ -170,7 +170,7 @@ fn forwarding_that_is_off_is_told() -> Result<()> {
     scenario.attach(b, BOTH)?;
     let ended = scenario.try_run(b, &["status"])?;
     ended.require(1, &[])?;
-    ensure!(ended.stdout.contains("are not forwarded"), "{ended:?}");
+    ensure!(ended.stdout.contains("does not forward"), "{ended:?}");
     b.sysctl("net.ipv4.ip_forward", "1")?;
     scenario.require_healthy(b)
 }

@@ -239,14 +239,14 @@ fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> 
         match words {
             ["attach"] => {
                 let ended = scenario.try_attach(host, NOTHING_MORE)?;
-                ended.require(0, &["left from a network namespace that is gone"])?;
+                ended.require(0, &["belong to a network namespace that is gone"])?;
                 ensure!(ended.stdout.contains("eth0: attached"), "{ended:?}");
                 scenario.require_traffic()?;
                 scenario.detach(host)?;
             }
             ["status"] => {
                 let status = scenario.try_run(host, words)?;
-                ensure!(status.stdout.contains("nothing is attached"), "{status:?}");
+                ensure!(status.stdout.contains("no interface is attached"), "{status:?}");
                 scenario.rewrite.run(host, &["detach", "--all"])?;
             }
             words => {

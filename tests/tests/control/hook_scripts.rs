@@ -48,6 +48,6 @@ fn the_hook_leaves_an_interface_alone_that_is_not_attached() -> Result<()> {
     let ended = attach_again(&scenario)?;
     ensure!(ended.code == Some(0) && ended.stdout.is_empty(), "{ended:?}");
     let status = scenario.rewrite.run(&scenario.lab.a, &["status"])?;
-    ensure!(status.contains("nothing is attached"), "{status}");
+    ensure!(status.contains("no interface is attached"), "{status}");
     Ok(())
 }

@@ -37,7 +37,7 @@ fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
                 scenario.detach(host).with_context(|| when.clone())?;
             } else if status.code().is_some() {
                 ensure!(status.code() == Some(130), "{when}");
-                ensure!(said.iter().any(|line| line.contains("undone")), "{when}");
+                ensure!(said.iter().any(|line| line.contains("undid")), "{when}");
                 interrupted += 1;
             }
             before.assert_unchanged(host, &when);

@@ -31,11 +31,11 @@ fn conflicts_are_refused_and_nothing_is_touched() -> Result<()> {
         ("peer add srvd --private 10.0.0.4 --public 198.51.100.2", "198.51.100.2"),
         ("peer add srvd --private 192.0.2.3 --public 192.0.2.4", "192.0.2.3"),
         ("peer add srvd --private 10.0.0.4 --public 10.0.0.3", "10.0.0.3"),
-        ("peer add srvd --private 10.0.0.5 --public 192.0.2.5", "not from rewrite"),
-        ("peer add srvd --private 10.0.0.6 --public 192.0.2.66", "no way to 192.0.2.66"),
+        ("peer add srvd --private 10.0.0.5 --public 192.0.2.5", "rewrite did not set it"),
+        ("peer add srvd --private 10.0.0.6 --public 192.0.2.66", "no route to 192.0.2.66"),
         ("peer set srvb --public 192.0.2.3", "192.0.2.3"),
         ("peer set srvb --public 10.0.0.1", "10.0.0.1"),
-        ("peer set srvb --public 192.0.2.66", "no way to 192.0.2.66"),
+        ("peer set srvb --public 192.0.2.66", "no route to 192.0.2.66"),
         ("peer add srvd --private fd00::4 --public 2001:db8::4", "IPv4 addresses only"),
         ("peer add srvd --private 10.0.0.4 --public 2001:db8::4", "family mismatch"),
         ("peer add srvd --private 10.4.0.0/24 --public 192.0.4.0/25", "24 bits"),
@@ -98,7 +98,7 @@ fn with_nothing_attached_there_are_no_peers() -> Result<()> {
     let ended = scenario.try_run(host, &["peer", "remove", "srvb"])?;
     ended.require(4, &["no interface is attached", "help: ", "--netns"])?;
     let said = scenario.rewrite.run(host, &["peer", "list"])?;
-    assert!(said.contains("nothing is attached"), "{said}");
+    assert!(said.contains("no interface is attached"), "{said}");
     Ok(())
 }
 

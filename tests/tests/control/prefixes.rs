@@ -115,7 +115,7 @@ fn a_network_that_the_host_has_a_route_to_is_in_the_way() -> Result<()> {
     host.run(&["ip", "route", "add", "blackhole", "10.2.0.0/25"])?;
     let before = HostState::of(host)?;
     let ended = scenario.try_attach(host, NOTHING_MORE)?;
-    ended.require(4, &["10.2.0.0/25", "not from rewrite", "ip route del 10.2.0.0/25"])?;
+    ended.require(4, &["10.2.0.0/25", "rewrite did not set it", "ip route del 10.2.0.0/25"])?;
     before.assert_unchanged(host, "after a refused attach");
     Ok(())
 }

@@ -22,13 +22,13 @@ fn refused_until_detached(hook: &[&str]) -> Result<()> {
     let renamed = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let words = ["attach", "wan0", "--config", &path];
-    let said = "wan0 is attached already, as eth0";
+    let said = "wan0 is already attached, by its former name eth0";
     scenario.try_run(host, &words)?.require(4, &[said, "rewrite detach eth0"])?;
     renamed.assert_unchanged(host, "after a refused attach");
     let ended = scenario.try_run(host, &["check", "--config", &path])?;
     ended.require(4, &[])?;
     ensure!(ended.stdout.contains(said), "{ended:?}");
-    wrong(&scenario, host, "eth0 is called wan0 now: rewrite detach eth0")?;
+    wrong(&scenario, host, "eth0 has the new name wan0: rewrite detach eth0")?;
     // The attached interface works as before.
     scenario.require_traffic()?;
 

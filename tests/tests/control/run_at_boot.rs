@@ -28,10 +28,10 @@ fn it_waits_for_the_underlay_address_and_is_ready_when_the_private_one_works() -
     // Deleting an interface's last address also removes its routes.
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
-    let mut told = daemon.wait_for("STATUS=not attached, waiting: this host is no member")?;
+    let mut told = daemon.wait_for("STATUS=not attached, waiting: this host is not a member")?;
     ensure!(!can_bind(host)?, "the private address is there too early");
     ip(host, "address add 198.51.100.2/24 dev eth0")?;
-    told.extend(daemon.wait_for("STATUS=not attached, waiting: there is no way to 203.0.113.2")?);
+    told.extend(daemon.wait_for("STATUS=not attached, waiting: there is no route to 203.0.113.2")?);
     ensure!(!told.concat().contains("READY"), "ready too early: {told:?}");
     ip(host, "route add default via 198.51.100.1")?;
     daemon.wait_for("READY=1")?;

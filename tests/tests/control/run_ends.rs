@@ -63,7 +63,7 @@ fn a_second_daemon_and_a_detach_are_refused_with_the_first_ones_id() -> Result<(
     let id = format!("process {}", daemon.process().id());
     let path = scenario.path("cluster.toml");
     let second = scenario.try_run(host, &["run", PUBLIC_INTERFACE, "--config", &path])?;
-    second.require(4, &["eth0 has a daemon already", &id, "help: "])?;
+    second.require(4, &["eth0 already has a daemon", &id, "help: "])?;
     for words in [&["detach", PUBLIC_INTERFACE][..], &["detach", "--all"]] {
         let refused = scenario.try_run(host, words)?;
         refused.require(4, &[&id, "systemctl stop rewrite@eth0"])?;

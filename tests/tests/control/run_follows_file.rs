@@ -30,7 +30,7 @@ fn wait_until_followed(scenario: &Scenario, daemon: &Daemon, address: &str) -> R
         let peers = scenario.rewrite.run(&scenario.lab.a, &["peer", "list"])?;
         Ok(peers.contains(address).then_some(()))
     })?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     Ok(())
 }
 
@@ -78,7 +78,7 @@ fn a_wrong_file_keeps_what_runs_and_a_right_one_is_followed_again() -> Result<()
     let streams = Streams::start(&scenario.lab)?;
 
     scenario.file("cluster.toml", "[[member]]\nname = 7\n")?;
-    let told = daemon.wait_for("STATUS=attached as it was")?.concat();
+    let told = daemon.wait_for("STATUS=attached as before")?.concat();
     ensure!(told.contains("cluster.toml:2") && told.contains("help: "), "{told}");
     fs::remove_file(scenario.path("cluster.toml")).context("remove the file")?;
     daemon.wait_for("there is no such file")?;
@@ -99,7 +99,7 @@ fn a_restart_with_a_wrong_file_is_ready_with_what_runs() -> Result<()> {
     scenario.file("cluster.toml", "not a cluster")?;
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
     daemon.wait_for("READY=1")?;
-    daemon.wait_for("STATUS=attached as it was")?;
+    daemon.wait_for("STATUS=attached as before")?;
     scenario.require_traffic()?;
     daemon.require_attaches(0)
 }

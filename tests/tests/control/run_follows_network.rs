@@ -36,7 +36,7 @@ fn the_peers_follow_a_new_default_gateway() -> Result<()> {
     ip(&scenario.lab.router, &format!("address add 198.51.100.9/24 dev {ROUTER_A}"))?;
     ip(host, "route replace default via 198.51.100.9")?;
     wait_until_ip(host, "route show proto 114", "10.0.0.2 via 198.51.100.9")?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_traffic()?;
     scenario.require_healthy(host)?;
     daemon.require_attaches(2)
@@ -51,7 +51,7 @@ fn interface_comes_back(hook: &[&str], index: &str) -> Result<()> {
         ip(host, "link delete eth0")?;
         daemon.wait_for("STATUS=not attached, waiting: there is no interface eth0")?;
         make_eth0(&scenario.lab, index)?;
-        daemon.wait_for("STATUS=eth0 is as")?;
+        daemon.wait_for("STATUS=eth0 matches")?;
         scenario.require_healthy(host)?;
         scenario.require_traffic()?;
     }
@@ -86,7 +86,7 @@ fn without_its_underlay_address_it_says_so_and_goes_on_when_it_is_back() -> Resu
     let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
     let told = daemon.wait_for(
-        "STATUS=attached, but no packet gets through, this host has lost 198.51.100.2: this host is no member",
+        "STATUS=attached, but no packet gets through, this host no longer has 198.51.100.2: this host is not a member",
     )?;
     ensure!(told.last().is_some_and(|line| line.contains("198.51.100.2")), "{told:?}");
     // An address that the file does not contain.
@@ -95,7 +95,7 @@ fn without_its_underlay_address_it_says_so_and_goes_on_when_it_is_back() -> Resu
     ip(host, "address del 198.51.100.77/24 dev eth0")?;
     ip(host, "address add 198.51.100.2/24 dev eth0")?;
     ip(host, "route add default via 198.51.100.1")?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
     daemon.terminate()?;
@@ -111,12 +111,12 @@ fn what_somebody_takes_away_is_put_back() -> Result<()> {
     let route = "10.0.0.2 via 198.51.100.1";
     ip(host, &format!("route del {}", "10.0.0.2"))?;
     wait_until_ip(host, "route show proto 114", route)?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     // The kernel also removes the routes with this source address.
     ip(host, "address del 10.0.0.1/32 dev lo")?;
     wait_until_ip(host, "address show dev lo", "10.0.0.1/32")?;
     wait_until_ip(host, "route show proto 114", route)?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_traffic()?;
     daemon.require_attaches(3)
 }
@@ -128,7 +128,7 @@ fn a_filter_that_somebody_removes_is_put_back() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, CLSACT)?;
     host.run(&["tc", "qdisc", "del", "dev", PUBLIC_INTERFACE, "clsact"])?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
     daemon.require_attaches(2)
@@ -153,7 +153,7 @@ fn what_does_not_concern_it_changes_nothing() -> Result<()> {
         daemon.forget()?;
         ip(host, words)?;
         // The daemon has looked.
-        daemon.wait_for("STATUS=eth0 is as")?;
+        daemon.wait_for("STATUS=eth0 matches")?;
     }
     scenario.require_traffic()?;
     daemon.require_attaches(1)
@@ -185,7 +185,7 @@ fn a_short_loss_of_the_address_is_not_logged() -> Result<()> {
     daemon.wait_for("STATUS=attached, but no packet gets through")?;
     ip(host, "address add 198.51.100.2/24 dev eth0")?;
     ip(host, "route add default via 198.51.100.1")?;
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_traffic()?;
     let (status, lines) = daemon.terminate()?;
     ensure!(status.success(), "{status}");
@@ -226,6 +226,6 @@ fn a_route_that_went_again_and_again_is_back_soon_after_the_last_time() -> Resul
         while event.elapsed() < EVENT && !is_there()? {}
     }
     println!("back after {:?}", last.elapsed());
-    daemon.wait_for("STATUS=eth0 is as")?;
+    daemon.wait_for("STATUS=eth0 matches")?;
     scenario.require_traffic()
 }

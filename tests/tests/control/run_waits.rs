@@ -42,13 +42,13 @@ fn it_waits_for_inotify_and_follows_the_file_as_soon_as_there_is_room() -> Resul
         // Until this status, the daemon would see a change only after up to 30 seconds.
         let path = scenario.path("cluster.toml");
         let text = fs::read(&path)?;
-        daemon.wait_for("eth0 is as ").context(call)?;
+        daemon.wait_for("eth0 matches ").context(call)?;
         fs::remove_file(&path)?;
         mkfifo(path.as_str(), Mode::S_IRUSR | Mode::S_IWUSR)?;
         daemon.wait_for("not a regular file").context(call)?;
         fs::write(format!("{path}.new"), text)?;
         fs::rename(format!("{path}.new"), &path)?;
-        daemon.wait_for("eth0 is as ").context(call)?;
+        daemon.wait_for("eth0 matches ").context(call)?;
         daemon.require_attaches(1)?;
     }
     Ok(())
@@ -66,7 +66,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
         command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());
         command.args(["--netns", host.name()]).env("WATCHDOG_USEC", "400000");
         let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
-        daemon.wait_for("STATUS=not looked at, waiting: /run/rewrite")?;
+        daemon.wait_for("STATUS=can't start yet, waiting: rewrite can't create /run/rewrite")?;
         daemon
             .look_for("WATCHDOG=1", Duration::from_secs(5))?
             .context("the watchdog was not fed")?;
@@ -148,7 +148,7 @@ fn it_hears_signals_and_feeds_the_watchdog_while_the_way_to_the_file_hangs() -> 
     let mut command = Command::new(scenario.rewrite.binary());
     command.args(["--netns", host.name()]).env("WATCHDOG_USEC", "400000");
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
-    daemon.wait_for("eth0 is as ")?;
+    daemon.wait_for("eth0 matches ")?;
     fs::remove_file(&path)?;
     symlink(hung.path.join("cluster.toml"), &path)?;
     hung.wait_until_asked()?;

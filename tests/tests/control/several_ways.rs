@@ -51,7 +51,7 @@ fn of_equal_cost_routes_over_two_interfaces_the_one_with_the_programs_is_taken()
     let ended = scenario.try_run(host, &["check", "--config", &path])?;
     ended.require(0, &[])?;
     for public in ["203.0.113.2", "2001:db8:b::2"] {
-        let note = format!("packets to {public} are spread over eth0 and eth1");
+        let note = format!("equal-cost routes spread packets to {public} over eth0 and eth1");
         ensure!(ended.stdout.contains(&note), "{note:?} is not in {ended:?}");
     }
     scenario.attach_both(NOTHING_MORE)?;

@@ -99,6 +99,6 @@ fn a_watch_in_json_prints_one_value_after_the_other() -> Result<()> {
 fn nothing_attached_is_no_fault() -> Result<()> {
     let scenario = Scenario::new()?;
     let said = scenario.rewrite.run(&scenario.lab.a, &["stats"])?;
-    assert!(said.contains("nothing is attached"), "{said}");
+    assert!(said.contains("no interface is attached"), "{said}");
     Ok(())
 }

@@ -87,7 +87,7 @@ fn nothing_attached_is_no_fault() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let said = scenario.rewrite.run(host, &["status"])?;
-    assert!(said.contains("nothing is attached"), "{said}");
+    assert!(said.contains("no interface is attached"), "{said}");
     let status = scenario.json(host, &["status", "--json"])?;
     assert_eq!(status["interfaces"], Value::Array(Vec::new()));
     Ok(())

@@ -188,7 +188,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     fs::write(run.of_interface("trial.json"), "{")?;
     let status = run.try_run(&["status"])?;
     ensure!(status.code == Some(1), "{status:?}");
-    ensure!(status.stdout.contains("trial.json is not what apply wrote"), "{status:?}");
+    ensure!(status.stdout.contains("trial.json is damaged"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
     run.attach()?;
     // The new attach gets the same second as the trial's.

@@ -134,7 +134,7 @@ fn xdp_takes_ethernet() -> Result<()> {
     let path = scenario.path("cluster.toml");
     let words = [&["attach", "tun0", "--config", &path], XDP].concat();
     let ended = scenario.try_run(host, &words)?;
-    ended.require(4, &["tun0 is no Ethernet interface", "--ingress xdp", "tc"])?;
+    ended.require(4, &["tun0 is not an Ethernet interface", "--ingress xdp", "tc"])?;
     before.assert_unchanged(host, "after a refused attach");
     Ok(())
 }
@@ -154,7 +154,7 @@ fn a_type_that_is_not_known_is_refused_by_its_number() -> Result<()> {
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let ended = scenario.try_run(host, &["attach", "tun0", "--config", &path])?;
-    ended.require(4, &["tun0 is of a type", "(15)", "help: "])?;
+    ended.require(4, &["tun0 has the link type", "(15)", "help: "])?;
     before.assert_unchanged(host, "after a refused attach");
     Ok(())
 }

@@ -197,7 +197,7 @@ fn a_detached_network_leaves_the_traffic_to_the_other_and_the_last_one_leaves_no
     for host in [a, b] {
         let said = scenario.rewrite.run(host, &["detach", SECOND])?;
         ensure!(
-            said.contains("goes by eth0 now: route 10.0.0.2") || said.contains("10.0.0.1"),
+            said.contains("moved to eth0: route 10.0.0.2") || said.contains("10.0.0.1"),
             "{said}"
         );
     }
@@ -220,7 +220,7 @@ fn what_can_not_be_switched_is_refused() -> Result<()> {
         .require(4, &["no interface on the network ib", "internet"])?;
     try_it(&["srvx", "--network", "internet"])?.require(4, &["no peer \"srvx\""])?;
     try_it(&["srvb", "--network", "ib", "--public", "192.0.2.1"])?.require(2, &["--network"])?;
-    try_it(&["srvb"])?.require(2, &["say what to change"])?;
+    try_it(&["srvb"])?.require(2, &["name a change"])?;
     try_it(&["--all"])?.require(2, &["--network"])?;
     state.assert_unchanged(host, "after what was refused");
     let path = scenario.file("other.toml", FILE.replace("\"ib0\"", "\"ib7\""))?;

@@ -81,7 +81,7 @@ fn a_daemon_takes_over() -> Result<()> {
     let path = scenario.path("cluster.toml");
     let daemon = scenario.start(host, &["run", PUBLIC_INTERFACE, "--config", &path])?;
     daemon.wait_for_line(TOOK_OVER)?;
-    daemon.wait_for_line("is as")?;
+    daemon.wait_for_line("eth0 matches")?;
     scenario.require_healthy(host)?;
     // The daemon would take over again at once.
     let ended = scenario.try_run(host, &["downgrade", PUBLIC_INTERFACE])?;
@@ -160,7 +160,7 @@ fn a_downgrade_says_what_the_version_before_does_in_another_way() -> Result<()> 
 
     scenario.attach(host, &["--vlan", "none"])?;
     let said = scenario.rewrite.run(host, &downgrade)?;
-    for words in ["ABI 2", "VLAN tags", "strangers", "rewrite attach eth0"] {
+    for words in ["ABI 2", "VLAN tags", "non-members", "rewrite attach eth0"] {
         ensure!(said.contains(words), "{words:?} is not said: {said}");
     }
     previous.require_healthy(host)?;
@@ -184,7 +184,7 @@ fn what_has_no_interface_any_more_is_attached_anew() -> Result<()> {
     host.run(&["ip", "link", "delete", "eth0"])?;
     make_eth0(&scenario.lab, "")?;
     let ended = scenario.try_attach(host, NOTHING_MORE)?;
-    ended.require(0, &[TOOK_OVER, "starting anew"])?;
+    ended.require(0, &[TOOK_OVER, "attaching from scratch"])?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()
 }

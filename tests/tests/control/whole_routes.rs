@@ -99,7 +99,7 @@ fn the_mtu_of_the_way_holds_where_nobody_tells_that_packets_are_too_large() -> R
     }
 
     run(a, &["ip route replace default via 198.51.100.1 mtu 1200"])?;
-    wrong(&scenario, a, "there is no route to 10.0.0.2 by the way to 203.0.113.2")?;
+    wrong(&scenario, a, "the route to 10.0.0.2 along the path to 203.0.113.2")?;
     scenario.attach(a, NOTHING_MORE)?;
     scenario.require_healthy(a)?;
     let ours = a.run(&["ip", "route", "show", "proto", "114"])?;

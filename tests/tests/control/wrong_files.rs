@@ -155,7 +155,7 @@ fn a_right_file_that_does_not_fit_the_host_leaves_what_runs() -> Result<()> {
     }
     let clsact = [&attach[..], &["--hook", "clsact"]].concat();
     let ended = scenario.try_run(host, &clsact)?;
-    ended.require(4, &["attached by tcx already", "help: ", "detach first"])?;
+    ended.require(4, &["already attached by tcx", "help: ", "detach first"])?;
     assert_eq!(running(&scenario, host)?, before);
     scenario.require_traffic()
 }

@@ -83,7 +83,7 @@ fn another_program_on_the_interface_is_named_and_left_alone() -> Result<()> {
     let before = HostState::of(b)?;
     for more in [XDP, XDP_GENERIC] {
         let ended = scenario.try_attach(b, more)?;
-        let named = format!("another XDP program already: id {id}, rewrite_xdp");
+        let named = format!("already runs another XDP program: id {id}, rewrite_xdp");
         ended.require(4, &[&named, "ip link set dev eth0 xdp off", "xdp-loader"])?;
         before.assert_unchanged(b, "after a refused attach");
     }
@@ -104,7 +104,7 @@ fn a_link_that_is_detached_is_found_and_put_right() -> Result<()> {
     bpftool(&["link", "detach", "pinned", &link])?;
     let ended = scenario.try_run(host, &["status"])?;
     ended.require(1, &[])?;
-    ensure!(ended.stdout.contains("do not meet the ingress program"), "{ended:?}");
+    ensure!(ended.stdout.contains("the ingress program is not attached"), "{ended:?}");
     scenario.attach(host, XDP)?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()

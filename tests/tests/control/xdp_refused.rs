@@ -99,7 +99,7 @@ fn generic_xdp_on_vxlan_is_refused_and_tc_gets_every_datagram_there() -> Result<
 
 #[test]
 fn generic_xdp_on_a_macvlan_upon_vxlan_is_refused_and_tc_gets_every_datagram_there() -> Result<()> {
-    refused_by_xdp_and_right_by_tc("macvlan", "over0 has packets of vxlan0, a vxlan interface")
+    refused_by_xdp_and_right_by_tc("macvlan", "over0 carries packets of vxlan0, a vxlan interface")
 }
 
 #[test]

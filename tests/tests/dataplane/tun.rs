@@ -99,7 +99,7 @@ fn xdp_on_tun_is_refused() -> Result<()> {
         let refused = cluster.attach_to(TUN, &cluster.lab.a, &["--ingress", ingress]);
         let said = format!("{:#}", refused.err().context("it was attached")?);
         assert!(
-            said.contains("no Ethernet interface") && said.contains("leave --ingress out"),
+            said.contains("not an Ethernet interface") && said.contains("leave --ingress out"),
             "{said}"
         );
     }

@@ -31,7 +31,7 @@ pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
         if features.contains("rx-vlan-offload: on") {
             let refused = hosts.attach(host, WORDS).err().context("tags that nobody sees")?;
             let said = format!("{refused:#}");
-            ensure!(said.contains("eth0 takes VLAN tags off before an XDP program"), "{said}");
+            ensure!(said.contains("eth0 removes VLAN tags before an XDP program"), "{said}");
             host.run(&["ethtool", "-K", PUBLIC_INTERFACE, "rxvlan", "off"])?;
         }
         hosts.attach(host, WORDS)?;

@@ -135,7 +135,7 @@ fn generic_xdp_on_geneve_and_gretap_is_refused() -> Result<()> {
     for (name, found) in [
         ("one", "one is a geneve interface"),
         ("two", "two is a gretap interface"),
-        ("three", "three has packets of two, a gretap interface"),
+        ("three", "three carries packets of two, a gretap interface"),
     ] {
         let words = ["attach", name, "--self", "srva", "--no-routes", "--ingress", "xdp-generic"];
         refused(&hosts, &words, found)?;

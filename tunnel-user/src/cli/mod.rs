@@ -25,15 +25,15 @@ const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
     propagate_version = true,
     after_help = "\
 Examples:
-  rewrite check                     is the file right, can this host run it
+  rewrite check                     check the file and this host
   rewrite attach eth0               address, routes, programs: the whole job
   rewrite status                    what is attached, and whether it works
-  rewrite run eth0                  attach, and go on following the file
-  rewrite detach eth0               exactly what attach brought is gone
+  rewrite run eth0                  attach, and follow the file
+  rewrite detach eth0               undo the attach
 
 Exit codes: 0 done; 1 the kernel refused; 2 wrong usage; 3 the file is wrong;
-4 refused, as it does not fit what is; 5 this host can't run it; 6 the pins are
-not ours or of another version; 130 interrupted."
+4 refused: it does not fit the state of this host; 5 this host can't run it; 6 the
+pins belong to another program or version; 130 interrupted."
 )]
 pub struct Cli {
     /// Work inside this network namespace of `ip netns`; the pins stay outside of it
@@ -62,10 +62,10 @@ Examples:
   rewrite attach eth0 --ingress xdp
   rewrite --netns a attach eth0     in a network namespace, the pins outside of it
 
-It adds this host's private addresses to lo, routes to the peers' private addresses, and
-the programs, and sets arp_announce and arp_ignore so that ARP keeps the private address to
-itself. On a gateway, the private addresses are those of the hosts behind it, and lo gets
-none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
+Attach adds this host's private addresses to lo, routes to the peers' private addresses,
+and the programs. It sets arp_announce and arp_ignore, so that ARP does not reveal the
+private address. On a gateway, the private addresses belong to the hosts behind it, and lo
+gets none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
     Attach(AttachArgs),
 
     /// Keep an interface as the file says: attach, and follow the file and the network
@@ -75,10 +75,10 @@ Examples:
   rewrite run eth0 --config cluster.toml --self srva
   systemctl enable --now rewrite@eth0    the same, from the next boot on as well
 
-It attaches, or takes over what is attached, and attaches again when the file, the
-addresses, the routes or the interface change, or when it gets SIGHUP. A file that is
-wrong changes nothing. It is not the dataplane, which goes on when it ends or is killed;
-SIGTERM and SIGINT end it. docs/systemd.md has the unit.")]
+The daemon attaches the interface, or takes over an attached one. It attaches again when
+the file, the addresses, the routes or the interface change, or on SIGHUP. An invalid file
+changes nothing. SIGTERM and SIGINT end the daemon; the dataplane runs without it.
+docs/systemd.md has the unit.")]
     Run {
         #[command(flatten)]
         attach: AttachArgs,
@@ -94,14 +94,14 @@ Examples:
   rewrite detach --all
   rewrite detach --gone    the pins of network namespaces that are gone
 
-It takes away also what is left of an attach whose pins somebody has removed.")]
+Detach also removes the remains of an attach whose pins are missing.")]
     Detach(DetachArgs),
 
     /// Go back to the programs and maps of the previous version, without losing a packet
     #[command(
         after_help = "Examples:\n  rewrite downgrade eth0\n  rewrite downgrade eth0 --json\n\n\
-        Then install the version before: its attach, status, stats and detach go on with what runs.\n\
-        Counters, flows and peers stay. The next attach by this version takes it over again."
+        Then install the previous version: its attach, status, stats and detach work with the running\n\
+        programs. Counters, flows and peers stay. The next attach by this version takes over again."
     )]
     Downgrade {
         /// The interface
@@ -114,7 +114,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
 
     /// Show the attached interfaces: hook, version, time, peers, health
     #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
-        Exits with 1 if something is not as it should be.")]
+        Exits with 1 if it finds a fault.")]
     Status {
         /// As JSON (docs/json.md)
         #[arg(long)]
@@ -142,7 +142,7 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
         rewrite diff --interface eth0           before the first attach\n  \
         rewrite diff --config new.toml --json\n\n\
-        `+` comes, `-` goes, `~` is another way. Refused like attach, if attach would be.")]
+        `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.")]
     Diff {
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
@@ -161,20 +161,20 @@ It takes away also what is left of an attach whose pins somebody has removed.")]
     /// Change an attached interface to match the file; on trial, with --confirm-within
     #[command(after_help = "\
 Examples:
-  rewrite apply --config new.toml                        told, done, final
-  rewrite apply --config new.toml --confirm-within 60s   goes back by itself after 60 s
-  rewrite confirm                                        unless this comes before
-  rewrite apply --revert                                 goes back at once
+  rewrite apply --config new.toml                        print the changes and keep them
+  rewrite apply --config new.toml --confirm-within 60s   roll back after 60 s
+  rewrite confirm                                        keep the changes on trial
+  rewrite apply --revert                                 roll back at once
 
-What it goes back to is what ran before, with all changes that `rewrite peer` made. It goes
-back even if the terminal, the ssh or every process of rewrite has ended by then. The time
-counts from the start of apply. Meanwhile, attach and another apply are refused, changes by
-`rewrite peer` are taken back with the rest, and detach forgets the trial.")]
+The rollback restores the previous state, with all earlier changes by `rewrite peer`. It
+happens even if the terminal, the ssh session and every process of rewrite have ended. The
+time counts from the start of apply. During the trial, rewrite refuses attach and another
+apply, the rollback includes changes by `rewrite peer`, and detach ends the trial.")]
     Apply(ApplyArgs),
 
     /// Keep the change that is on trial since apply --confirm-within
     #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
-        Exits with 4 if nothing is on trial.")]
+        Exits with 4 if no trial is pending.")]
     Confirm {
         /// The interface.
         #[command(flatten)]

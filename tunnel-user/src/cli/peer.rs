@@ -54,12 +54,12 @@ Examples:
     /// Change a peer's public address, bypass rules, network, or treatment of plain packets
     #[command(after_help = "\
 Examples:
-  rewrite peer set srvb --public 192.0.2.9      the address of the other family stays
+  rewrite peer set srvb --public 192.0.2.9      keep the address of the other family
   rewrite peer set srvb --public 192.0.2.9 --drain 5m
-  rewrite peer set srvb --drain 0s              no longer accepted from where it was
-  rewrite peer set srvb --network ib            its traffic goes by another network
+  rewrite peer set srvb --drain 0s              stop accepting its former address
+  rewrite peer set srvb --network ib            send its traffic by another network
   rewrite peer set --all --network ib
-  rewrite peer set srvb --bypass tcp/22,udp/53  in place of the rules that it has
+  rewrite peer set srvb --bypass tcp/22,udp/53  replace its rules
   rewrite peer set srvb --no-bypass")]
     Set {
         /// Its name, or a private address

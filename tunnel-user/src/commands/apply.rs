@@ -85,7 +85,8 @@ pub async fn run(
             if let Err(failure) = state.record(&trial) {
                 trial.phase = phase;
                 tracing::warn!(
-                    "all is done, and goes back in time, but can't be confirmed: {failure}"
+                    "this trial can't be confirmed and will be rolled back at its deadline: \
+                     {failure}"
                 );
             }
             Ok(Report { difference, attached, trial: Some(trial) })
@@ -108,10 +109,10 @@ fn begin(
     let interface = running.folder.interface();
     let before = cluster_file::of_running(&membership(running)?).map_err(|reason| {
         Error::refused(
-            format!("what runs on {interface} can't be written down to come back to: {reason}"),
+            format!("rewrite can't save the running state of {interface} for a rollback: {reason}"),
             format!(
-                "make it so with `rewrite peer set` or `rewrite attach {interface}`, or apply \
-                 without --confirm-within"
+                "correct the running state with `rewrite peer set` or `rewrite attach \
+                 {interface}`, or apply without --confirm-within"
             ),
         )
     })?;
@@ -121,7 +122,8 @@ fn begin(
         id: format!("{:x}", began.milliseconds()),
         interface: interface.into(),
         attach: AttachId::of(&running.folder, attachment)?,
-        config: path::absolute(&request.config).context(|| "looking for the file".into())?,
+        config: path::absolute(&request.config)
+            .context(|| format!("resolving the path {}", request.config.display()))?,
         content: ContentHash::of(content),
         deadline: began.after(time.seconds()),
         way_back: RollbackOptions {
@@ -154,7 +156,7 @@ fn begin(
 /// Ends a trial whose change was not made or is undone.
 fn call_off(state: &State, guard: Option<&Guard>) {
     if let Err(failure) = state.end_trial(guard) {
-        tracing::error!("a trial that did not begin could not be forgotten: {failure}");
+        tracing::error!("rewrite can't delete the record of a trial that never started: {failure}");
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn run(
     let mut findings = Vec::new();
     let cluster = match load_file::load(config, None).await {
         Ok((cluster, _)) => {
-            let what = format!("{} is right: {}", config.display(), described(&cluster));
+            let what = format!("{} is valid: {}", config.display(), described(&cluster));
             findings.push(Finding::new(Level::Good, what));
             Some(cluster)
         }
@@ -89,14 +89,14 @@ pub async fn run(
     };
     let privileges = privileges::require(Task::LoadPrograms);
     let privileged = privileges.is_ok();
-    findings.push(Finding::of(privileges, "the privileges are there"));
-    findings.push(Finding::of(bpffs::require(), "there is a BPF file system for the pins"));
+    findings.push(Finding::of(privileges, "this process has the privileges"));
+    findings.push(Finding::of(bpffs::require(), "a BPF file system is mounted for the pins"));
     findings.extend(bpffs::writable_by_others().map(|mode| {
         Finding::new(
             Level::Note,
             format!(
-                "other users can write to {BPFFS} (mode {mode:o}), and have folders and pins of \
-                 theirs where those of rewrite go: chmod 0700 {BPFFS}, and mount it with mode=0700"
+                "other users can write to {BPFFS} (mode {mode:o}), and can create folders and \
+                 pins at the paths of rewrite: chmod 0700 {BPFFS}, and mount it with mode=0700"
             ),
         )
     }));
@@ -105,9 +105,9 @@ pub async fn run(
         findings.push(Finding::of(loads, "the kernel's verifier accepts the programs"));
         let hook = match hook::best() {
             Hook::Tcx => "tcx",
-            Hook::Clsact => "clsact, as this kernel has no tcx",
+            Hook::Clsact => "clsact, because this kernel has no tcx",
         };
-        findings.push(Finding::new(Level::Good, format!("the programs will run by {hook}")));
+        findings.push(Finding::new(Level::Good, format!("attach uses the hook {hook}")));
     }
     if let Some(clusters) = &cluster {
         for cluster in clusters.all() {
@@ -150,7 +150,7 @@ fn described_changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
     let config = config.display();
     if changes.is_empty() {
-        return format!("{interface} runs what {config} says");
+        return format!("{interface} matches {config}");
     }
     let (peers, routes) = (&changes.peers, &changes.routes);
     let (added, removed) = (&changes.added_addresses, &changes.removed_addresses);
@@ -231,9 +231,9 @@ async fn network(
         findings.push(Finding::new(
             Level::Note,
             format!(
-                "{name} filters by reverse path (rp_filter is 1): while only one of two hosts is \
-                 switched to another network, packets on {name} that go back by the other one are \
-                 dropped; sysctl -w net.ipv4.conf.{name}.rp_filter=2 lets them in"
+                "{name} filters by reverse path (rp_filter is 1): while only one of two hosts \
+                 uses another network, the kernel drops packets on {name} whose replies take the \
+                 other network; sysctl -w net.ipv4.conf.{name}.rp_filter=2 lets them in"
             ),
         ));
     }
@@ -247,7 +247,7 @@ async fn network(
         findings.push(Finding::new(Level::Note, manager.consequence(name)));
     }
     if link.up && !link.carrier {
-        let what = format!("{name} has no carrier, and no packet crosses it");
+        let what = format!("{name} has no carrier: plug the cable in, or bring up the other end");
         findings.push(Finding::new(Level::Note, what));
     }
     Ok(Some(link.clone()))
@@ -275,8 +275,8 @@ async fn programs_in_front(
     let name = &link.name;
     let finding = |program| {
         let what = format!(
-            "{name} runs a program in front of rewrite, {program}: what it ends with TCX_PASS is not \
-             rewritten; attach it behind rewrite"
+            "{name} runs a program in front of rewrite, {program}: packets that it ends with \
+             TCX_PASS skip rewrite; attach it behind rewrite"
         );
         Finding::new(Level::Note, what)
     };
@@ -322,8 +322,10 @@ async fn routes(
         for addresses in &peer.addresses {
             let route = routing::to_peer(netlink, &attached, &policy, identity, addresses).await;
             let route = route.and_then(|route| changes(&attached, &existing, &[route]).map(|_| ()));
-            let good =
-                format!("{}, {}, is reached through {}", peer.name, addresses.public, link.name);
+            let good = format!(
+                "packets to {}, {}, leave through {}",
+                peer.name, addresses.public, link.name
+            );
             let is_good = route.is_ok();
             findings.push(Finding::of(route, good));
             if is_good {
@@ -342,9 +344,9 @@ fn spread(name: &str, others: &[String], addresses: &PeerAddresses) -> Option<Fi
         Finding::new(
             Level::Note,
             format!(
-                "packets to {public} are spread over {name} and {} (equal-cost routes): those to \
-                 {private} leave through {name} alone, and those from it have to arrive there; attach \
-                 the others as well if they arrive on them",
+                "equal-cost routes spread packets to {public} over {name} and {}: packets to \
+                 {private} leave through {name} alone, and packets from it must arrive there; \
+                 attach the others as well if its packets arrive on them",
                 list(others)
             ),
         )
@@ -368,8 +370,8 @@ fn reverse_path(
                 Level::Note,
                 format!(
                     "{other_name} filters by reverse path (rp_filter is 1): while {name} is \
-                     attached, packets that still arrive on {other_name} from the peers are \
-                     dropped; sysctl -w net.ipv4.conf.{other_name}.rp_filter=2 lets them in"
+                     attached, the kernel drops packets from the peers that still arrive on \
+                     {other_name}; sysctl -w net.ipv4.conf.{other_name}.rp_filter=2 lets them in"
                 ),
             ));
         }
@@ -383,8 +385,8 @@ fn forwarding_off(identity: &Identity, interface: &str, findings: &mut Vec<Findi
             findings.push(Finding::new(
                 Level::Note,
                 format!(
-                    "this host stands in front of others, and {family} packets from {interface} \
-                     are not forwarded to them: sysctl -w {}=1",
+                    "this host is a gateway, but does not forward {family} packets from \
+                     {interface}: sysctl -w {}=1",
                     forwarding::sysctl(family, interface)
                 ),
             ));

@@ -21,7 +21,7 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     let trial = state.pending(attach)?.ok_or_else(|| match state.rolled_back() {
         Ok(Some(last)) => Error::refused(
             format!(
-                "no trial is pending on {interface}: {} was taken back at {}",
+                "no trial is pending on {interface}: {} was rolled back at {}",
                 last.config.display(),
                 last.at
             ),
@@ -32,18 +32,19 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
         ),
         _ => Error::refused(
             format!("no trial is pending on {interface}"),
-            "`rewrite apply --confirm-within 60s` begins one; `rewrite status` shows what runs",
+            "`rewrite apply --confirm-within 60s` starts one; `rewrite status` shows the running \
+             state",
         ),
     })?;
     let halfway = match trial.phase {
         Phase::Applied => None,
-        Phase::Applying => Some("apply was killed before all was done"),
-        Phase::GoingBack => Some("going back was killed halfway"),
+        Phase::Applying => Some("apply was killed before it finished"),
+        Phase::GoingBack => Some("the rollback was killed before it finished"),
     };
     if let Some(halfway) = halfway {
         return Err(Error::refused(
-            format!("{interface} is not as {} says: {halfway}", trial.config.display()),
-            format!("go back, then apply again: rewrite apply --revert --interface {interface}"),
+            format!("{interface} does not match {}: {halfway}", trial.config.display()),
+            format!("roll back, then apply again: rewrite apply --revert --interface {interface}"),
         ));
     }
     state.forget()?;

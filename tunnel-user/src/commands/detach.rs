@@ -45,8 +45,9 @@ impl Detached {
         let gone = gone_namespaces::find()?;
         for folder in &gone.doubtful {
             tracing::warn!(
-                "{} may be left of a network namespace that is gone, and is let be: some processes can't be \
-                 looked at, which takes a root with all capabilities",
+                "{} may belong to a network namespace that is gone, and stays: this process can't \
+                 inspect all other processes; run rewrite detach --gone as root with all \
+                 capabilities",
                 folder.path().display()
             );
         }
@@ -103,8 +104,8 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
             Err(Error::Interrupted) => {
                 let interface = folder.interface();
                 detached.failures.push(Error::Stopped {
-                    what: format!("{interface} is attached as it was"),
-                    help: format!("go on: rewrite detach {interface}"),
+                    what: format!("{interface} is still attached"),
+                    help: format!("detach it: rewrite detach {interface}"),
                 });
                 break;
             }
@@ -193,14 +194,14 @@ async fn not_attached(
     let folders = pins::folders(namespace)?;
     let names: Vec<_> = folders.iter().map(Folder::interface).collect();
     let help = if names.is_empty() {
-        "no interface is attached in this network namespace; --netns NAME looks into another".into()
+        "no interface is attached in this network namespace; --netns NAME selects another".into()
     } else {
-        format!("attached are: {}; `rewrite status` shows more", names.join(", "))
+        format!("attached interfaces: {}; `rewrite status` shows more", names.join(", "))
     };
     let left = lost_pins::unclaimed(None, &Snapshot::take(netlink).await?)?;
     let help = match left.first() {
         Some(address) => {
-            format!("{help}; {address} on {LOOPBACK} is left of an attach: rewrite detach --all")
+            format!("{help}; an earlier attach left {address} on {LOOPBACK}: rewrite detach --all")
         }
         None => help,
     };

@@ -116,12 +116,12 @@ fn require_expressible(running: &Running) -> Result<(), Error> {
         Vlan::None | Vlan::Any => Ok(()),
         Vlan::One(id) => Err(Error::refused(
             format!(
-                "{interface} is attached with --vlan {id}, and the version before (ABI {}) handles \
-                 frames of every VLAN alike",
+                "{interface} is attached with --vlan {id}, and the previous version (ABI {}) \
+                 can't select one VLAN",
                 Abi::Previous.version()
             ),
             format!(
-                "have it handle them all first (rewrite attach {interface} --vlan any), if no other \
+                "handle all VLANs first (rewrite attach {interface} --vlan any), if no other \
                  network of {interface} has the same addresses"
             ),
         )),

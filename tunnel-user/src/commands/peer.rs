@@ -156,8 +156,8 @@ async fn is_stale(
         return Ok(false);
     }
     tracing::warn!(
-        "the programs of {} look into other maps than the pinned ones ({}), as a command that made larger \
-         ones was killed: loading programs that look into these",
+        "the programs of {} use other maps than the pinned ones ({}), because a command was \
+         killed while it resized the maps: loading programs that use the pinned maps",
         folder.interface(),
         unseen.join(", ")
     );
@@ -174,7 +174,7 @@ fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Error> {
 fn place(interface: &str, hook: u8, ingress: u8) -> Result<AttachPoint, Error> {
     AttachPoint::from_codes(hook, ingress).ok_or_else(|| {
         Error::refused(
-            format!("{interface} is not attached: an attach to it was killed"),
+            format!("{interface} is not attached: its attach was killed"),
             format!("attach again: rewrite attach {interface}"),
         )
     })

@@ -71,7 +71,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         && !is_attached(interface)?
     {
         State::of(&Folder::of(NetworkNamespace::current()?, interface)).has_seen_end()?;
-        return Ok(Outcome::Nothing(format!("{interface} is not attached any more")));
+        return Ok(Outcome::Nothing(format!("{interface} is no longer attached")));
     }
     let (_lock, running) = lock_attached(asker.interface(), &netlink, &interrupt).await?;
     let folder = running.folder.clone();
@@ -132,7 +132,9 @@ fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Tria
     Ok(match state.standing(held, attach) {
         Standing::Pending(trial) => Ok(*trial),
         Standing::Lost => {
-            tracing::warn!("the record of the trial is lost: going back by what the guard holds");
+            tracing::warn!(
+                "the record of the trial is missing: the guard rolls back with its own copy"
+            );
             Ok(held.clone())
         }
         Standing::Over(why) => {
@@ -145,7 +147,7 @@ fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Tria
 /// Records the trial's phase, for `status`. The way back does not depend on the record.
 fn record(state: &State, trial: &Trial) {
     if let Err(failure) = state.record(trial) {
-        tracing::warn!("going on without a record: {failure}");
+        tracing::warn!("the rollback continues without a record of its progress: {failure}");
     }
 }
 

@@ -43,7 +43,8 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
     if trial::was_rolled_back(folder, content)? {
         let interface = folder.interface();
         return Ok(Permission::Withheld(format!(
-            "the file was on trial, and nobody confirmed it: change it, or rewrite attach {interface}"
+            "the trial of this file ended without a confirmation: change the file, or run rewrite \
+             attach {interface}"
         )));
     }
     Ok(Permission::Given)
@@ -91,9 +92,9 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
         };
         if told.as_ref() != Some(&why) {
             let interface = folder.interface();
-            tracing::error!("{interface} is not looked after, waiting: {why}");
+            tracing::error!("the daemon of {interface} can't start yet, waiting: {why}");
             let line = why.lines().next().unwrap_or_default();
-            service_manager::notify(Notify::Status(format!("not looked at, waiting: {line}")));
+            service_manager::notify(Notify::Status(format!("can't start yet, waiting: {line}")));
             told = Some(why);
         }
         let again = tokio::time::sleep(INTERVAL);

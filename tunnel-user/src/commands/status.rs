@@ -260,7 +260,7 @@ pub async fn run() -> Result<Status, Error> {
     .await?;
     if NetworkNamespace::current()? == NetworkNamespace::Host {
         left_behind.extend(gone_namespaces::find()?.left.iter().map(|left| LeftBehind {
-            what: format!("{} is left of a network namespace that is gone", left.path().display()),
+            what: format!("{} belongs to a network namespace that is gone", left.path().display()),
             remedy: "rewrite detach --gone".into(),
             harms: false,
         }));
@@ -282,7 +282,7 @@ async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftB
             let name = folder.interface();
             LeftBehind {
                 what: format!(
-                    "somebody has removed the pins of {name}, and what attach brought is left"
+                    "the pins of {name} are missing, but the changes of its attach remain"
                 ),
                 remedy: format!("rewrite attach {name}, or rewrite detach {name}"),
                 harms: true,
@@ -290,7 +290,7 @@ async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftB
         })
         .collect();
     left.extend(lost_pins::unclaimed(None, snapshot)?.iter().map(|address| LeftBehind {
-        what: format!("{address} on {LOOPBACK} is left of an attach"),
+        what: format!("an earlier attach left {address} on {LOOPBACK}"),
         remedy: "rewrite detach --all".into(),
         harms: true,
     }));

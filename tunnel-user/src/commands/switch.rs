@@ -68,7 +68,8 @@ pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Err
         let interface = folder.interface();
         return Err(Error::refused(
             format!(
-                "packets on {interface} do not meet the programs: it was made anew, or they went"
+                "{interface} does not run the programs: the interface was recreated, or the \
+                 programs were detached"
             ),
             format!("attach it again: rewrite attach {interface}"),
         ));
@@ -106,19 +107,17 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Erro
         let attached = list(all.iter().filter_map(Running::network));
         Error::refused(
             format!("no interface on the network {network} is attached"),
-            format!(
-                "attach one first (rewrite attach IFACE); attached are the networks: {attached}"
-            ),
+            format!("attach one first (rewrite attach IFACE); attached networks: {attached}"),
         )
     })?;
     if running.attachment.routes_managed == 0 {
         let interface = running.folder.interface();
         return Err(Error::refused(
             format!(
-                "{interface} was attached with --no-routes, and the routes are the traffic's way"
+                "{interface} was attached with --no-routes, so rewrite can't switch its routes"
             ),
-            "change the routes to the private addresses yourself, or attach it again without \
-             --no-routes",
+            "change the routes to the private addresses yourself, or attach the interface again \
+             without --no-routes",
         ));
     }
     Ok(running)

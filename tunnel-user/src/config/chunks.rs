@@ -66,7 +66,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
         if piece.len() > WHOLE_MAX {
             return Err(Problem::at(
                 line,
-                format!("more than {} MiB follow without a line {HEADER}", WHOLE_MAX >> 20),
+                format!("the file has more than {} MiB without a line {HEADER}", WHOLE_MAX >> 20),
                 "begin each member with [[member]] on a line of its own; is this the cluster file?",
             ));
         }

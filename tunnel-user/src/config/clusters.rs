@@ -45,7 +45,8 @@ impl Clusters {
                 all.iter().find(is_on).ok_or_else(|| NoNetwork {
                     what: format!("the file does not say which network {interface} is on"),
                     help: format!(
-                        "add it to the interface of a [[network]], or say it with --network: {}",
+                        "add the interface to a [[network]], or name the network with --network: \
+                         {}",
                         names()
                     ),
                 })

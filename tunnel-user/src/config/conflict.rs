@@ -86,10 +86,6 @@ impl fmt::Display for Conflict {
         if place.range != with.range {
             return write!(f, "{a}, {}, and {b}, {}, overlap", place.range, with.range);
         }
-        if place.role == with.role {
-            let theirs = Owner(with);
-            return write!(f, "{a}, {}, is also that of {theirs}", place.range);
-        }
         write!(f, "{a}, {}, is also {b}", place.range)
     }
 }
@@ -100,7 +96,7 @@ impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.name {
             Some(name) => name.fmt(f),
-            None => f.write_str("a member without a right name"),
+            None => f.write_str("a member without a valid name"),
         }
     }
 }
@@ -208,11 +204,11 @@ mod tests {
             (claim("a", "10.0.0.2", "192.0.2.2", ""), "two members have the name a"),
             (
                 claim("b", "10.0.0.1", "192.0.2.2", ""),
-                "the private address of b, 10.0.0.1, is also that of a",
+                "the private address of b, 10.0.0.1, is also the private address of a",
             ),
             (
                 claim("b", "10.0.0.2", "192.0.2.1", ""),
-                "the public address of b, 192.0.2.1, is also that of a",
+                "the public address of b, 192.0.2.1, is also the public address of a",
             ),
             (
                 claim("b", "192.0.2.1", "192.0.2.2", ""),
@@ -237,7 +233,7 @@ mod tests {
             ),
             (
                 claim("", "192.0.0.0/16", "198.51.0.0/16", ""),
-                "the private address of a member without a right name, 192.0.0.0/16, and \
+                "the private address of a member without a valid name, 192.0.0.0/16, and \
                  the public address of a, 192.0.2.1, overlap",
             ),
         ] {

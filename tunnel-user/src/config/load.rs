@@ -81,7 +81,7 @@ fn into_text(bytes: Vec<u8>) -> Result<String, Problem> {
         let line = 1 + newlines.filter(|byte| **byte == b'\n').count();
         Problem::at(
             line,
-            "this is not UTF-8 text",
+            "the file is not UTF-8 text",
             "save the file as UTF-8 text; a cluster file is TOML, not a program's own format",
         )
     })
@@ -93,8 +93,8 @@ fn unreadable(why: &Unreadable) -> Problem {
         Unreadable::NotRegular => {
             return Problem {
                 line: None,
-                message: "it is a FIFO, a device or a socket, not a regular file".into(),
-                help: "write the cluster to a file, and name that with --config FILE".into(),
+                message: "the path is a FIFO, a device or a socket, not a regular file".into(),
+                help: "write the cluster to a regular file, and name it with --config FILE".into(),
             };
         }
     };
@@ -107,16 +107,17 @@ fn unreadable(why: &Unreadable) -> Problem {
             "no permission to read it".into(),
             "run as root, or let this user read the file and search its directories",
         ),
-        ErrorKind::IsADirectory => {
-            ("it is a directory, not a file".into(), "name the cluster file in it: --config FILE")
-        }
+        ErrorKind::IsADirectory => (
+            "the path is a directory, not a file".into(),
+            "name the cluster file in it: --config FILE",
+        ),
         ErrorKind::FileTooLarge => (
-            format!("it has more than {} MiB", SIZE_MAX >> 20),
+            format!("the file has more than {} MiB", SIZE_MAX >> 20),
             "name the cluster file, which is small: --config FILE",
         ),
         _ => (
-            format!("it can't be read: {error}"),
-            "see to it that the file can be read, or name another one with --config FILE",
+            format!("rewrite can't read the file: {error}"),
+            "make the file readable, or name another one with --config FILE",
         ),
     };
     Problem { line: None, message, help: help.into() }
@@ -133,7 +134,7 @@ mod tests {
             (ErrorKind::PermissionDenied, "no permission", "run as root"),
             (ErrorKind::IsADirectory, "is a directory", "--config FILE"),
             (ErrorKind::FileTooLarge, "128 MiB", "--config FILE"),
-            (ErrorKind::TimedOut, "can't be read", "--config FILE"),
+            (ErrorKind::TimedOut, "can't read the file", "--config FILE"),
         ] {
             let problem = unreadable(&Unreadable::Io(kind.into()));
             assert_eq!(problem.line, None);

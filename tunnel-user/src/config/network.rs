@@ -49,14 +49,14 @@ pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Netwo
     for raw in &file.networks {
         let Some(network) = network(raw, problems) else { continue };
         if networks.iter().any(|other| other.name == network.name) {
-            let message = format!("two networks are called {}", network.name);
+            let message = format!("two networks have the name {}", network.name);
             problems.push(Problem::at(raw.line, message, "give each a name of its own"));
             continue;
         }
         let is_taken = |name: &&String| networks.iter().any(|n| n.interfaces.contains(name));
         if let Some(interface) = network.interfaces.iter().find(is_taken) {
-            let message = format!("{} is said to be on two networks", quoted(interface));
-            let help = "an interface is on one network: leave it out of the others";
+            let message = format!("two networks list the interface {}", quoted(interface));
+            let help = "list each interface in one network only";
             problems.push(Problem::at(raw.line, message, help));
         }
         networks.push(network);
@@ -89,8 +89,7 @@ fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
         Field::Right(list) => list.value.iter().map(|text| text.value.clone()).collect(),
     };
     if interfaces.is_empty() && raw.interface != Field::Wrong {
-        let help =
-            "say which interface is on it: interface = \"eth0\", or a list where hosts differ";
+        let help = "add its interface: interface = \"eth0\", or a list where hosts differ";
         problems.push(Problem::at(raw.line, format!("the network {name} has no interface"), help));
     }
     Some(Network { name, interfaces })
@@ -117,7 +116,8 @@ fn require_known(member: &RawMember, networks: &[Network], problems: &mut Vec<Pr
             || is_public(&member.public)
                 && networks.first().is_some_and(|n| n.name.as_str() == name);
         if !has_public {
-            let message = format!("there is an underlay address on {name}, and no public one");
+            let message =
+                format!("the member has an underlay address on {name}, but no public one");
             let help =
                 format!("add public.{name} = \"ADDRESS\": where the others reach the member");
             problems.push(Problem::at(underlay.network.line, message, help));

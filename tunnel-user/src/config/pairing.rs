@@ -44,7 +44,7 @@ impl Mismatch {
                 "give private and {role} addresses of the same family: both IPv4, or both IPv6"
             ),
             Self::Length { role, .. } => format!(
-                "make the private and the {role} prefix equally long: the host part is kept"
+                "make the private and the {role} prefix equally long: rewrite keeps the host part"
             ),
         }
     }

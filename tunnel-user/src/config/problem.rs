@@ -77,8 +77,8 @@ impl fmt::Display for ConfigError {
         if self.has_more {
             write!(
                 f,
-                "\n{}: there are more problems than these {PROBLEMS_MAX}\n  help: mend these, then \
-                 look again",
+                "\n{}: the file has more problems than these {PROBLEMS_MAX}\n  help: fix these, \
+                 then run the command again",
                 self.file.display()
             )?;
         }
@@ -106,10 +106,9 @@ mod tests {
         let problems = |count| (1..=count).map(|line| Problem::at(line, "wrong", "x")).collect();
         let told = |count| ConfigError::new(Path::new("a.toml"), problems(count)).to_string();
         assert!(!told(100).contains("more"), "{}", told(100));
-        assert!(
-            told(101)
-                .ends_with("more problems than these 100\n  help: mend these, then look again")
-        );
+        assert!(told(101).ends_with(
+            "more problems than these 100\n  help: fix these, then run the command again"
+        ));
         assert_eq!(told(1000).matches("wrong").count(), 100);
     }
 

@@ -37,9 +37,9 @@ pub(super) fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     let line = lines.line(error.span().map_or(0, |span| span.start));
     let message = error.message();
     if message.contains("duplicate key") {
-        let help = "each key can stand once in a [[member]]: leave one of them out, or begin the \
-                    next [[member]]";
-        return Problem::at(line, "this key is here twice", help);
+        let help = "write each key once in a [[member]]: remove one of them, or begin the next \
+                    [[member]]";
+        return Problem::at(line, "this key occurs twice", help);
     }
     Problem::at(
         line,

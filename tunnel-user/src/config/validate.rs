@@ -300,7 +300,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
     };
     if list.value.is_empty() {
         let help = match role {
-            Role::Private | Role::Public => format!("put an address in: {role} = \"10.0.0.1\""),
+            Role::Private | Role::Public => format!("add an address: {role} = \"10.0.0.1\""),
             Role::Underlay => "leave the key out: the underlay is then the public address".into(),
         };
         problems.push(Problem::at(list.line, format!("{role} is an empty list"), help));
@@ -316,7 +316,8 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
                 if found.iter().any(|other| other.value.family() == family) {
                     let message =
                         format!("{role} lists a second {family} address, {}", range.value);
-                    let help = format!("leave one out: at most one {family} address is {role}");
+                    let help =
+                        format!("remove one: a member has at most one {role} {family} address");
                     problems.push(Problem::at(range.line, message, help));
                 } else {
                     found.push(range);

@@ -91,9 +91,7 @@ pub async fn remove_strays(
     let interface = folder.interface();
     let mut refusals = Vec::new();
     for program in strays(folder, place, netlink).await? {
-        tracing::warn!(
-            "{interface} runs a program of rewrite that nobody keeps: detaching it, {program}"
-        );
+        tracing::warn!("{interface} runs a stray program of rewrite: detaching it, {program}");
         match remove(interface, &program) {
             Err(refusal) if !is_io(refusal.as_ref(), io::ErrorKind::NotFound) => {
                 refusals.push(format!("{refusal:#}"));
@@ -124,7 +122,7 @@ pub async fn remove_strays(
 /// Detaches one program.
 fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Error> {
     match program.by {
-        AttachedBy::Tcx(0) => anyhow::bail!("it has no link that could be detached"),
+        AttachedBy::Tcx(0) => anyhow::bail!("it has no link to detach"),
         AttachedBy::Tcx(link) => Ok(BpfLink::by_id(link)?.detach()?),
         AttachedBy::Filter(priority, handle, _) => {
             let handle = TcHandle::from(handle);
@@ -316,6 +314,8 @@ pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProg
             .collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
         Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(Vec::new()),
-        Err(error) => Err(error).context(|| format!("asking what interface {link} runs by tcx")),
+        Err(error) => {
+            Err(error).context(|| format!("querying the tcx programs of interface {link}"))
+        }
     }
 }

@@ -24,8 +24,8 @@ pub fn require() -> Result<(), Error> {
     Err(match network_namespace::of_ip_netns_exec() {
         Some(name) => Error::host(
             format!(
-                "there is no BPF file system on {BPFFS}: this runs under `ip netns exec`, whose \
-                 private /sys would vanish with the command, pins and all"
+                "there is no BPF file system on {BPFFS}: `ip netns exec` gives this command a \
+                 private /sys, which would vanish with the command and the pins"
             ),
             format!(
                 "use `rewrite --netns {name} …` instead, or `nsenter --net=/run/netns/{name} \

@@ -54,7 +54,10 @@ impl Brought {
         match text.and_then(|text| Ok(serde_json::from_slice(&text)?)) {
             Ok(brought) => Some(brought),
             Err(error) => {
-                tracing::warn!("going on without {}: {error}", path.display());
+                tracing::warn!(
+                    "rewrite can't read {} and continues without it: {error}",
+                    path.display()
+                );
                 None
             }
         }
@@ -129,7 +132,8 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
     let path = path(folder);
     if let Err(error) = write(&path, &brought) {
         tracing::warn!(
-            "{} can't be written ({error}): should somebody remove the pins, detach leaves more behind",
+            "rewrite can't write {} ({error}), so detach leaves more behind if the pins are \
+             deleted; make room: df -h /run",
             path.display()
         );
     }
@@ -141,7 +145,9 @@ pub(super) fn forget(folder: &Folder) {
     match fs::remove_file(&path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(error) => tracing::warn!("removing {}: {error}", path.display()),
+        Err(error) => {
+            tracing::warn!("rewrite can't remove {}: {error}; remove it yourself", path.display())
+        }
     }
     if let Some(parent) = path.parent() {
         remove_empty(parent, Path::new(RUNTIME));

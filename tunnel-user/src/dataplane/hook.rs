@@ -143,7 +143,7 @@ pub(super) fn switch(
             }
         }
     };
-    let what = || format!("letting {} run on {}", pin.display(), folder.interface());
+    let what = || format!("starting {} on {}", pin.display(), folder.interface());
     switch().context(what)
 }
 
@@ -178,7 +178,7 @@ pub fn detach_filters(interface: &str) -> Result<(), Error> {
 /// If its pin can't be read.
 pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
     let path = folder.program(program);
-    let info = ProgramInfo::from_pin(&path).context(|| format!("looking at {}", path.display()))?;
+    let info = ProgramInfo::from_pin(&path).context(|| format!("inspecting {}", path.display()))?;
     Ok(info.id())
 }
 

@@ -23,11 +23,16 @@ impl Instance {
         let path = folder.instance(Path::new(RUNTIME));
         match LockFile::try_lock(&path, "").map_err(|error| unwritable(&path, &error))? {
             Ok(file) => Ok(Self { _file: file }),
-            Err(holder) => Err(Error::refused(
-                format!("{} has a daemon already, {holder}", folder.interface()),
-                "one is enough: it follows its file; stop it first to start it in another way \
-                 (systemctl stop rewrite@IFACE, or kill it: what is attached stays)",
-            )),
+            Err(holder) => {
+                let interface = folder.interface();
+                Err(Error::refused(
+                    format!("{interface} already has a daemon, {holder}"),
+                    format!(
+                        "stop that daemon first (systemctl stop rewrite@{interface}, or kill it): \
+                         {interface} stays attached"
+                    ),
+                ))
+            }
         }
     }
 }
@@ -35,7 +40,7 @@ impl Instance {
 /// The refusal of a command that can't lock a file in /run.
 pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::host(
-        format!("{} can't be made: {error}", path.display()),
+        format!("rewrite can't create {}: {error}", path.display()),
         format!("let this process write to {RUNTIME} (systemd: RuntimeDirectory=rewrite)"),
     )
 }

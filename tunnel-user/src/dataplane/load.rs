@@ -66,7 +66,7 @@ impl Loaded {
         let found = self
             .ebpf
             .program_mut(name)
-            .ok_or_else(|| anyhow::anyhow!("the object does not hold it"))
+            .ok_or_else(|| anyhow::anyhow!("the object file lacks it"))
             .context(|| format!("taking the program {name}"))?;
         as_kind(program, found)
     }
@@ -161,7 +161,7 @@ fn verify(loaded: &mut Loaded) -> Result<(), Error> {
     if programs.len() < wanted.len() {
         return Err(Error::kernel(
             "loading the programs",
-            anyhow::anyhow!("the object does not hold all of them"),
+            anyhow::anyhow!("the object file lacks one of them"),
         ));
     }
     let results: Vec<_> = thread::scope(|scope| {
@@ -188,8 +188,8 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
             retry_eagain(|| program.load()).map_err(|error| {
                 Error::host(
                     format!("{}: {:#}", loading(name), refusal(error)),
-                    "this kernel can't run it: mainline can since Linux 5.18; leave --ingress out \
-                     to attach by tc, which it can",
+                    "use Linux 5.18 or later, or leave --ingress out: this kernel runs the tc \
+                     programs",
                 )
             })
         }
@@ -239,8 +239,8 @@ fn create_maps<'a>(
         if is_io(&error, io::ErrorKind::PermissionDenied) {
             Error::host(
                 format!("the kernel does not let this process make BPF maps: {error}"),
-                "run it as root; in a container, it takes CAP_BPF and CAP_NET_ADMIN, and a seccomp \
-                 profile that lets bpf() through",
+                "run it as root; a container needs CAP_BPF and CAP_NET_ADMIN, and a seccomp \
+                 profile that allows bpf()",
             )
         } else {
             Error::kernel("loading the eBPF object", error)
@@ -258,7 +258,7 @@ fn refusal(error: ProgramError) -> anyhow::Error {
             let log = verifier_log.to_string();
             let lines: Vec<_> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(12)..].join("\n");
-            anyhow::anyhow!("{io_error}; the verifier's last words:\n{last}")
+            anyhow::anyhow!("{io_error}; the end of the verifier's log:\n{last}")
         }
         error => error.into(),
     }

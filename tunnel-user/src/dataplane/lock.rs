@@ -57,7 +57,7 @@ pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Resul
 /// If the lock can't be read.
 pub fn is_held(folder: &Folder) -> Result<bool, Error> {
     let path = folder.change_lock(Path::new(RUNTIME));
-    let holder = LockFile::holder(&path).context(|| format!("looking at {}", path.display()))?;
+    let holder = LockFile::holder(&path).context(|| format!("inspecting {}", path.display()))?;
     Ok(holder.is_some())
 }
 
@@ -99,8 +99,8 @@ pub async fn previous_version(interrupt: &Interrupt) -> Result<Option<Flock<File
         interrupt.check().await?;
     }
     tracing::warn!(
-        "somebody holds {BPFFS} locked (see /proc/locks), and no command of the version \
-                    before takes that long: going on"
+        "another process holds a lock on {BPFFS} (see /proc/locks), for longer than any command \
+         of the previous version: continuing without the lock"
     );
     Ok(None)
 }

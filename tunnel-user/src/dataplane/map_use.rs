@@ -57,11 +57,11 @@ pub async fn unseen(
         let Some(pin) = hook::running(folder, place, direction, netlink, link).await else {
             continue;
         };
-        let seen = seen_by(&pin).context(|| format!("asking which maps {} uses", pin.display()))?;
+        let seen = seen_by(&pin).context(|| format!("listing the maps of {}", pin.display()))?;
         for name in OF_PROGRAMS {
             let pin = folder.map(name);
             let map =
-                MapInfo::from_pin(&pin).context(|| format!("looking at {}", pin.display()))?;
+                MapInfo::from_pin(&pin).context(|| format!("inspecting {}", pin.display()))?;
             if !seen.contains(&map.id()) {
                 unseen.insert(name);
             }

@@ -99,7 +99,7 @@ impl Maps {
         match maps.attachment()?.abi_version {
             // 0: an attach was killed before it set the version.
             ABI_VERSION | 0 => Ok(maps),
-            other => Err(shapes::other_abi(folder, &format!("they are of ABI version {other}"))),
+            other => Err(shapes::other_abi(folder, &format!("they have ABI version {other}"))),
         }
     }
 
@@ -325,8 +325,8 @@ pub(super) fn full(error: MapError, map: &str) -> Error {
     if is_full {
         Error::refused(
             format!("{map} is full: it was made for fewer members"),
-            "write the members into the file and attach it: attach makes larger maps, without losing a \
-             packet",
+            "add the members to the file and attach again: attach enlarges the maps without \
+             losing a packet",
         )
     } else {
         Error::kernel(format!("writing {map}"), error)

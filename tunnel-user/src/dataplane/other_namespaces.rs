@@ -68,11 +68,8 @@ pub fn require_ours(folder: &Folder) -> Result<(), Error> {
     }
     let path = folder.path().display();
     Err(Error::pins(
-        format!("{path} holds pins that are not from rewrite: {}", others.join(", ")),
-        format!(
-            "find out whose they are, and have their owner move them out of {}",
-            parent(folder)
-        ),
+        format!("{path} holds pins of another program: {}", others.join(", ")),
+        format!("find out which program made them, and move them out of {}", parent(folder)),
     ))
 }
 

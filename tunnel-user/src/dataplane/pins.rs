@@ -153,7 +153,7 @@ impl Folder {
     /// If the folder does not exist.
     pub fn mark(&self) -> Result<u64, Error> {
         let metadata = fs::metadata(&self.path);
-        Ok(metadata.context(|| format!("looking at {}", self.path.display()))?.ino())
+        Ok(metadata.context(|| format!("inspecting {}", self.path.display()))?.ino())
     }
 
     /// True if nothing is in it.
@@ -177,7 +177,7 @@ impl Folder {
     /// # Errors
     /// If bpffs refuses.
     pub fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.path).context(|| format!("making {}", self.path.display()))
+        fs::create_dir_all(&self.path).context(|| format!("creating {}", self.path.display()))
     }
 
     /// Refuses a folder that holds foreign pins, or lacks some of our maps.
@@ -189,18 +189,18 @@ impl Folder {
         if !foreign.is_empty() {
             return Err(Error::pins(
                 format!(
-                    "{} holds pins that are not from rewrite: {}",
+                    "{} holds pins of another program: {}",
                     self.path.display(),
                     foreign.join(", ")
                 ),
-                "nothing was touched; find out whose they are (bpftool map show pinned …, bpftool \
-                 prog show pinned …), and have their owner move them",
+                "rewrite changed nothing; find out which program made them (bpftool map show \
+                 pinned …, bpftool prog show pinned …), and move them",
             ));
         }
         if self.is_unfinished()? {
             let interface = &self.interface;
             return Err(Error::pins(
-                format!("an attach to {interface} was killed before it had made all its maps"),
+                format!("an attach of {interface} was killed before it created all its maps"),
                 format!("attach again: rewrite attach {interface}; or: rewrite detach {interface}"),
             ));
         }
@@ -209,9 +209,9 @@ impl Folder {
             return Err(Error::pins(
                 format!("{} lacks the maps {}", self.path.display(), missing.join(", ")),
                 format!(
-                    "somebody removed some, which rewrite attach {interface} puts back; or they are of another \
-                     version of rewrite: detach with that version. `bpftool net show dev {interface}` \
-                     tells what it runs",
+                    "if they were deleted, rewrite attach {interface} restores them; if another \
+                     version of rewrite attached {interface}, detach with that version. `bpftool \
+                     net show dev {interface}` shows what it runs",
                     interface = self.interface
                 ),
             ));
@@ -354,7 +354,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     let found = match entries(&path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Error::host(
-                format!("no permission to look at the pins in {}", path.display()),
+                format!("no permission to read the pins in {}", path.display()),
                 "run it as root (sudo rewrite …)",
             ));
         }

@@ -43,7 +43,7 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
         let path = folder.map(name);
         MapInfo::from_pin(&path)
             .map(|info| info.max_entries())
-            .context(|| format!("looking at {}", path.display()))
+            .context(|| format!("inspecting {}", path.display()))
     };
     Ok(Capacity {
         slots: entries(maps::MEMBERS)?.min(entries(maps::PEER_COUNTERS)?),
@@ -171,7 +171,7 @@ where
                 && new.public_flows == 0
             {
                 let noted = Peer { public_flows: 1, ..new };
-                self.peers.new.set(&[(key, noted)]).context(|| "copying a note".into())?;
+                self.peers.new.set(&[(key, noted)]).context(|| "copying a mark".into())?;
             }
         }
         for (flow, state) in self.flows.old.entries().context(|| self.flows.copying())? {

@@ -79,9 +79,9 @@ pub fn require(folder: &Folder) -> Result<(), Error> {
                 );
             }
             Error::pins(
-                format!("{} can't be read as a map: {error}", path.display()),
-                "nothing was touched; find out what it is (ls -l, bpftool prog show pinned …) and \
-                 remove or move it",
+                format!("rewrite can't read {} as a map: {error}", path.display()),
+                "rewrite changed nothing; find out what the pin is (ls -l, bpftool prog show \
+                 pinned …), and remove or move it",
             )
         })?;
         let found = Shape::of(wanted.name, &info);
@@ -89,7 +89,8 @@ pub fn require(folder: &Folder) -> Result<(), Error> {
             return Err(other_abi(
                 folder,
                 &format!(
-                    "{} is {:?} with keys of {} and values of {} bytes, and not {:?} with {} and {}",
+                    "{} is {:?} with keys of {} and values of {} bytes, instead of {:?} with {} \
+                     and {}",
                     wanted.name,
                     found.kind,
                     found.key,
@@ -127,13 +128,13 @@ const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {
 pub fn other_abi(folder: &Folder, difference: &str) -> Error {
     Error::pins(
         format!(
-            "the pins in {} are of another version of rewrite (this one has ABI version \
+            "the pins in {} belong to another version of rewrite (this one has ABI version \
              {ABI_VERSION}): {difference}",
             folder.path().display()
         ),
         format!(
-            "nothing was touched; detach with the version that attached, then attach with this one. \
-             `bpftool net show dev {}` tells what it runs",
+            "rewrite changed nothing; detach with the version that attached, then attach with \
+             this one. `bpftool net show dev {}` shows what it runs",
             folder.interface()
         ),
     )

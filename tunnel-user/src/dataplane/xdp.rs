@@ -19,7 +19,7 @@ use crate::host::link::Link;
 use crate::host::{software_checksums, virtio, vlan_tags};
 use crate::plan::attach_point::{Ingress, Program};
 
-const BY_TC: &str = "leave --ingress out to attach by tc, which can be there at the same time";
+const BY_TC: &str = "leave --ingress out to attach by tc, which works beside an XDP program";
 
 /// Refuses an interface whose packets the program does not know, does not see or can't mend, and one
 /// that runs another program. `links` are all interfaces.
@@ -27,8 +27,11 @@ pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) ->
     let name = &link.name;
     if header_len != ETHERNET_HEADER_LEN {
         return Err(Error::refused(
-            format!("{name} is no Ethernet interface, which --ingress {} takes", ingress.name()),
-            "leave --ingress out to attach by tc, which takes any",
+            format!(
+                "{name} is not an Ethernet interface, and --ingress {} requires one",
+                ingress.name()
+            ),
+            "leave --ingress out to attach by tc, which works on any interface",
         ));
     }
     require_tags_in_frames(link, links)?;
@@ -50,13 +53,13 @@ pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Error> 
         None => Ok(()),
         Some(vlan) => Err(Error::refused(
             format!(
-                "{name} takes VLAN tags off before an XDP program sees the frame \
-                 (rx-vlan-offload), so that frames of {} look like frames of {name} itself",
+                "{name} removes VLAN tags before an XDP program sees the frame (rx-vlan-offload), \
+                 so frames of {} look like frames of {name} itself",
                 vlan.name
             ),
             format!(
-                "leave --ingress out: tc sees the tags; or have them left where they are (ethtool \
-                 -K {name} rxvlan off)"
+                "leave --ingress out: tc sees the tags; or turn the offload off (ethtool -K \
+                 {name} rxvlan off)"
             ),
         )),
     }
@@ -71,10 +74,10 @@ fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Erro
         Some(found) => Err(Error::refused(
             format!(
                 "{} is a virtio-net device without mergeable buffers (VIRTIO_NET_F_MRG_RXBUF), \
-                 whose driver accepts an XDP program and runs it for no packet",
+                 whose driver accepts an XDP program but never runs it",
                 found.name
             ),
-            "leave --ingress out: tc sees these packets; or have the hypervisor offer mrg_rxbuf",
+            "leave --ingress out: tc sees these packets; or enable mrg_rxbuf in the hypervisor",
         )),
     }
 }
@@ -86,24 +89,25 @@ fn require_sums_of_hardware(link: &Link, links: &[Link]) -> Result<(), Error> {
     let what = if source.index == link.index {
         format!("{name} is a {kind} interface")
     } else {
-        format!("{name} has packets of {from}, a {kind} interface")
+        format!("{name} carries packets of {from}, a {kind} interface")
     };
     Err(Error::refused(
         format!(
-            "{what}: the kernel sums up such packets itself, no XDP program can correct that sum, \
-             and the kernel then drops longer UDP datagrams over IPv4"
+            "{what}: the kernel computes the checksum of such packets itself, no XDP program can \
+             correct it, and the kernel then drops longer UDP datagrams over IPv4"
         ),
-        "leave --ingress out: tc does the same there, and corrects the sum",
+        "leave --ingress out: tc corrects the checksum",
     ))
 }
 
 fn taken(interface: &str, id: Option<u32>) -> Error {
     let program = id.map_or_else(String::new, |id| format!(": {}", described(id)));
     Error::refused(
-        format!("{interface} runs another XDP program already{program}"),
+        format!("{interface} already runs another XDP program{program}"),
         format!(
-            "an interface runs one; {BY_TC}, or take the other one away first (ip link set dev \
-             {interface} xdp off; if libxdp manages it: xdp-loader unload {interface} --all)"
+            "an interface runs one XDP program; {BY_TC}, or remove the other one first (ip link \
+             set dev {interface} xdp off; if libxdp manages it: xdp-loader unload {interface} \
+             --all)"
         ),
     )
 }
@@ -146,7 +150,7 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
     if !has_link(program).context(what)? {
         // aya fell back to netlink: the program would stay when the pins go.
         program.detach(id).context(what)?;
-        return Err(Error::host(format!("{}: the kernel has no links for XDP", what()), BY_TC));
+        return Err(Error::host(format!("{}: this kernel has no XDP links", what()), BY_TC));
     }
     let link: FdLink = program.take_link(id).context(what)?.try_into().context(what)?;
     link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).context(what)
@@ -178,8 +182,8 @@ fn refusal(
         Ingress::Xdp => Error::refused(
             format!("the driver of {interface} does not run the XDP program: {reason}"),
             format!(
-                "{BY_TC}; or --ingress xdp-generic, which runs it in the kernel's own path, at \
-                 less speed than tc"
+                "{BY_TC}; or use --ingress xdp-generic, which runs it in the kernel's generic \
+                 path, slower than tc"
             ),
         ),
         Ingress::XdpGeneric | Ingress::Tc => Error::refused(

@@ -54,7 +54,10 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
                 Answer::Accepted => Ok(None),
                 Answer::Refused(reason) => {
                     let reason = reason.unwrap_or_default();
-                    tracing::warn!("an XDP program that was tried could not be removed: {reason}");
+                    tracing::warn!(
+                        "rewrite can't remove a test XDP program from interface {link}: {reason}; \
+                         remove it: ip link set dev IFACE xdp off"
+                    );
                     Ok(None)
                 }
             }
@@ -94,7 +97,7 @@ fn read(answer: &[u8]) -> io::Result<Answer> {
         NetlinkPayload::Error(error) => {
             Ok(Answer::Refused(error.header.get(HEADER_LEN..).and_then(text)))
         }
-        other => Err(io::Error::other(format!("an answer that is none: {other:?}"))),
+        other => Err(io::Error::other(format!("an unexpected answer of netlink: {other:?}"))),
     }
 }
 

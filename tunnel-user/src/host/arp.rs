@@ -40,8 +40,11 @@ impl Sysctl {
         let (path, name) = (self.path(interface), self.name());
         fs::write(&path, value.to_string()).map_err(|error| {
             Error::host(
-                format!("{} can't be set to {value}: {error}", path.display()),
-                format!("set it from outside: sysctl -w net.ipv4.conf.{interface}.{name}={value}"),
+                format!("rewrite can't set {} to {value}: {error}", path.display()),
+                format!(
+                    "set it as root, outside of the container: sysctl -w \
+                     net.ipv4.conf.{interface}.{name}={value}"
+                ),
             )
         })
     }

@@ -43,8 +43,8 @@ fn refusal(link: &Link, on_for_all: &[(Family, bool)]) -> Option<Error> {
     (!families.is_empty()).then(|| {
         Error::refused(
             format!(
-                "the bridge {name} hands {} packets to netfilter before they are rewritten: a firewall \
-                 that tracks connections drops them",
+                "the bridge {name} passes {} packets to netfilter before the programs rewrite \
+                 them: a firewall that tracks connections drops them",
                 families.join(" and ")
             ),
             remedies.join("; "),

@@ -189,7 +189,7 @@ impl FileChanges {
             && self.tried_at.is_none()
         {
             tracing::warn!(
-                "changes of {} are found by the look every 30 seconds alone for now: {failure}",
+                "the daemon can't watch {} and reads it every 30 seconds instead: {failure}",
                 self.path.display()
             );
         }
@@ -244,7 +244,7 @@ async fn concerning(
     inotify: Option<&AsyncFd<Descriptor>>,
     watched: &Watched,
 ) -> Result<bool, Error> {
-    let what = || "listening for changes of the file".to_owned();
+    let what = || "waiting for changes of the file".to_owned();
     let Some(inotify) = inotify else { return pending().await };
     loop {
         let mut ready = inotify.readable().await.context(what)?;

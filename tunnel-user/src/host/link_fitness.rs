@@ -6,8 +6,8 @@ use rtnetlink::packet_route::link::LinkLayerType;
 use super::link::Link;
 use crate::error::Error;
 
-const ANOTHER: &str = "attach an interface of another kind that the packets between the public \
-                       addresses cross: Ethernet, WireGuard, IPIP or GRE, for example";
+const ANOTHER: &str = "attach an interface of another kind that carries the packets between the \
+                       public addresses: Ethernet, WireGuard, IPIP or GRE, for example";
 
 /// Refuses an interface whose packets the programs do not see as they expect. `links` are all
 /// interfaces of the network namespace.
@@ -32,37 +32,36 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
     let index = link.controller?;
     let Some(controller) = links.iter().find(|other| other.index == index) else {
         return Some((
-            format!("{name} is a part of another interface, number {index}, that is not seen here"),
-            "attach that one, which has its packets".into(),
+            format!(
+                "{name} is a part of another interface, number {index}, that is not visible here"
+            ),
+            "attach the other interface, which receives its packets".into(),
         ));
     };
     let above = &controller.name;
     let (role, takes) = match controller.kind.as_deref() {
         Some("vrf") => {
             let what = format!(
-                "{name} is in the VRF {above}, whose routing table has neither the private address \
-                 nor the routes that attach adds to the main one"
+                "{name} is in the VRF {above}, whose routing table lacks the private address and \
+                 the routes that attach adds to the main table"
             );
             let help = format!(
                 "take it out of the VRF (ip link set dev {name} nomaster), or attach an interface \
-                 that is in none"
+                 outside of VRFs"
             );
             return Some((what, help));
         }
         // All ports belong to one datapath, ovs-system; addresses are on bridges of the same kind.
         Some("openvswitch") => {
-            let what = format!("{name} is a port of Open vSwitch, which hands its packets on");
+            let what = format!("{name} is a port of Open vSwitch, which forwards its packets");
             return Some((what, "attach the bridge's own interface instead".into()));
         }
-        Some("bridge") => ("a port of the bridge", "hands its packets on"),
-        Some("bond") => ("a slave of the bond", "has its packets"),
-        Some("team") => ("a port of the team", "has its packets"),
-        _ => ("a part of", "has its packets"),
+        Some("bridge") => ("a port of the bridge", "forwards its packets and holds the addresses"),
+        Some("bond") => ("a slave of the bond", "receives its packets and holds the addresses"),
+        Some("team") => ("a port of the team", "receives its packets and holds the addresses"),
+        _ => ("a part of", "receives its packets and holds the addresses"),
     };
-    Some((
-        format!("{name} is {role} {above}, which {takes} and the addresses"),
-        format!("attach {above} instead"),
-    ))
+    Some((format!("{name} is {role} {above}, which {takes}"), format!("attach {above} instead")))
 }
 
 /// ipvlan in mode l3s gets its packets in ip_rcv, behind its parent's tc, and its own tc does not run (Linux 4.9,
@@ -76,12 +75,12 @@ fn mode(link: &Link, links: &[Link]) -> Option<(String, String)> {
     let parent = parent.map_or_else(|| "its parent".to_owned(), |parent| parent.name.clone());
     Some((
         format!(
-            "{name} is an ipvlan interface in mode l3s: the kernel takes its packets from {parent} \
-             behind the place of the program on the way in"
+            "{name} is an ipvlan interface in mode l3s: the kernel takes its packets from \
+             {parent} after the hook of the ingress program"
         ),
         format!(
-            "use another mode, which all ipvlan interfaces of {parent} then have (ip link set dev \
-             {name} type ipvlan mode l3), or a macvlan interface"
+            "use another mode for all ipvlan interfaces of {parent} (ip link set dev {name} type \
+             ipvlan mode l3), or a macvlan interface"
         ),
     ))
 }
@@ -99,12 +98,10 @@ fn kind(link: &Link) -> Option<(String, String)> {
         Some(kind @ "wwan") => no_header(name, kind),
         // drivers/net/vrf.c: packets go to the VRF's device behind tc of the NIC.
         Some("vrf") => {
-            let what = format!(
-                "{name} is a VRF: the kernel shows its packets to no program of traffic control"
-            );
+            let what = format!("{name} is a VRF: a tc program on it sees no packets");
             return Some((
                 what,
-                "attach an interface that is in no VRF: addresses and routes go into the main \
+                "attach an interface outside of VRFs: addresses and routes go into the main \
                  routing table"
                     .into(),
             ));
@@ -112,8 +109,8 @@ fn kind(link: &Link) -> Option<(String, String)> {
         // Linux 6.12, drivers/net/wan/hdlc_ppp.c has 4 bytes before the IP header, and net/atm/br2684.c has stale
         // bytes there.
         kind if link.link_type == LinkLayerType::Ppp && kind != Some("ppp") => format!(
-            "{name} is of the type PPP and not made by pppd, so that its packets may have a link \
-             header, which this version does not know"
+            "{name} is a PPP interface that pppd did not create: its packets may have a link \
+             header that this version does not support"
         ),
         // rmnet sets the MAC header; the modems below it and mhi_net do not.
         kind if link.link_type == LinkLayerType::Rawip && kind != Some("rmnet") => {
@@ -134,7 +131,7 @@ fn stale_header(name: &str, kind: &str) -> String {
 fn no_header(name: &str, kind: &str) -> String {
     format!(
         "{name} is an interface of the kind {kind}: the modem's driver does not tell the kernel \
-         where its packets begin, so that the programs may read something else"
+         where its packets begin, so the programs may read the wrong bytes"
     )
 }
 
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn ppp_and_raw_ip_are_fit_only_by_the_kind_that_sets_the_header() {
         let ppp = said(&of_kind(LinkLayerType::Ppp, None), &[]);
-        assert!(ppp.contains("of the type PPP and not made by pppd"), "{ppp}");
+        assert!(ppp.contains("is a PPP interface that pppd did not create"), "{ppp}");
         let modem = said(&of_kind(LinkLayerType::Rawip, None), &[]);
         assert!(modem.contains("the modem's driver"), "{modem}");
     }

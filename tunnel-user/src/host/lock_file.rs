@@ -87,7 +87,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.words.split_once(' ') {
             Some((id, command)) => write!(f, "process {id} ({command})"),
-            None if self.words.is_empty() => f.write_str("whose process is not known yet"),
+            None if self.words.is_empty() => f.write_str("an unknown process"),
             None => write!(f, "process {}", self.words),
         }
     }

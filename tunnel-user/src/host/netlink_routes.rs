@@ -45,7 +45,7 @@ impl Netlink {
     ) -> Result<Vec<NextHop>, Error> {
         let no_route = |reason: &str| {
             Error::refused(
-                format!("there is no way to {address}: {reason}"),
+                format!("there is no route to {address}: {reason}"),
                 "add a route to it (ip route add …), or attach with --no-routes and set the routes \
                  to the private addresses yourself",
             )
@@ -104,7 +104,7 @@ impl Netlink {
         match self.handle().route().get(query).execute().try_next().await {
             Ok(found) => Ok(Ok(found)),
             Err(rtnetlink::Error::NetlinkError(error)) => Ok(Err(error.to_io())),
-            Err(error) => Err(Error::kernel(format!("looking for the route to {address}"), error)),
+            Err(error) => Err(Error::kernel(format!("querying the route to {address}"), error)),
         }
     }
 

@@ -30,8 +30,8 @@ impl NetworkChanges {
     /// # Errors
     /// If the kernel gives no socket.
     pub fn listen() -> Result<Self, Error> {
-        let (connection, _, messages) =
-            new_multicast_connection(GROUPS).context(|| "listening to the network".into())?;
+        let (connection, _, messages) = new_multicast_connection(GROUPS)
+            .context(|| "subscribing to changes of the network".into())?;
         tokio::spawn(connection);
         Ok(Self { messages: messages.map(|_| ()).boxed() })
     }
@@ -42,6 +42,10 @@ impl NetworkChanges {
     /// If the kernel has closed the connection.
     pub async fn changed(&mut self) -> Result<(), Error> {
         let closed = || anyhow::anyhow!("the netlink socket is closed");
-        self.messages.next().await.ok_or_else(closed).context(|| "listening to the network".into())
+        self.messages
+            .next()
+            .await
+            .ok_or_else(closed)
+            .context(|| "subscribing to changes of the network".into())
     }
 }

@@ -43,8 +43,8 @@ impl NetworkManager {
     #[must_use]
     pub fn consequence(self, interface: &str) -> String {
         format!(
-            "{self} manages {interface}, and the routes go when it sets {interface} up again: rewrite run \
-             {interface}, or the hooks of packaging/hooks, put them back"
+            "{self} manages {interface}, and removes the routes when it reconfigures {interface}: \
+             rewrite run {interface}, or the hooks of packaging/hooks, restore them"
         )
     }
 }

@@ -39,7 +39,7 @@ impl NetworkNamespace {
             return Ok(Self::Host);
         }
         let file = "/proc/self/ns/net";
-        let inode = fs::metadata(file).context(|| format!("looking at {file}"))?.ino();
+        let inode = fs::metadata(file).context(|| format!("inspecting {file}"))?.ino();
         Ok(Self::Other(inode))
     }
 }
@@ -91,13 +91,13 @@ pub fn enter(name: &str) -> Result<(), Error> {
     if name.is_empty() || name.contains('/') || !path.exists() {
         return Err(Error::refused(
             format!("there is no network namespace {name:?} in {NAMED}"),
-            format!("`ip netns list` shows those that have a name; names are files in {NAMED}"),
+            format!("`ip netns list` lists the names; each name is a file in {NAMED}"),
         ));
     }
     let file = File::open(&path).context(|| format!("opening {}", path.display()))?;
     match setns(file, CloneFlags::CLONE_NEWNET) {
         Err(Errno::EPERM) => Err(Error::host(
-            format!("entering the network namespace {name} takes CAP_SYS_ADMIN"),
+            format!("entering the network namespace {name} requires CAP_SYS_ADMIN"),
             "run it as root (sudo rewrite …)",
         )),
         result => result.context(|| format!("entering the network namespace {name}")),

@@ -34,7 +34,7 @@ pub fn require(task: Task) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::host(
-        format!("this takes privileges that the process does not have: {}", missing.join(", ")),
+        format!("this process lacks privileges: {}", missing.join(", ")),
         "run it as root (sudo rewrite …), or with these capabilities",
     ))
 }

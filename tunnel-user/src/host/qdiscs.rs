@@ -87,10 +87,10 @@ impl Netlink {
             None => Ok(false),
             Some(CLSACT) => Ok(true),
             Some(kind) => Err(Error::refused(
-                format!("{name} has a qdisc of the kind {kind}, in the place of clsact"),
+                format!("{name} has a qdisc of the kind {kind} in the place of clsact"),
                 format!(
-                    "attach by tcx (leave --hook out; Linux 6.6), or have its owner move its filters to \
-                     clsact: tc filter show dev {name} ingress"
+                    "attach by tcx (leave --hook out; Linux 6.6), or move its filters to clsact: \
+                     tc filter show dev {name} ingress"
                 ),
             )),
         }

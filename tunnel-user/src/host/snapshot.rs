@@ -53,17 +53,17 @@ impl Snapshot {
         };
         let link = self.find(name).ok_or_else(|| {
             Error::refused(
-                format!("there is no interface {name} here"),
+                format!("there is no interface {name} in this network namespace"),
                 format!(
-                    "the interfaces are: {}; --netns NAME looks into another network namespace",
+                    "the interfaces are: {}; --netns NAME selects another network namespace",
                     names()
                 ),
             )
         })?;
         if name == LOOPBACK {
             return Err(Error::refused(
-                format!("{name} is the loopback interface, which no packet between hosts crosses"),
-                "name the interface that the packets between the public addresses cross",
+                format!("{name} is the loopback interface, which carries no packets between hosts"),
+                "name the interface that carries the packets between the public addresses",
             ));
         }
         link_fitness::require(link, &self.links)?;
@@ -71,11 +71,11 @@ impl Snapshot {
             let number = u16::from(link.link_type);
             Error::refused(
                 format!(
-                    "{name} is of a type, {} ({number}), whose packets this version does not know",
+                    "{name} has the link type {} ({number}), which this version does not support",
                     link.link_type
                 ),
                 "name an interface with Ethernet, InfiniBand or no link header (tun, WireGuard, \
-                 PPP, IP tunnels) that the packets between the public addresses cross",
+                 PPP, IP tunnels) that carries the packets between the public addresses",
             )
         })
     }
@@ -88,7 +88,7 @@ impl Snapshot {
         self.find(LOOPBACK).filter(|link| link.up).ok_or_else(|| {
             Error::refused(
                 format!(
-                    "the loopback interface {LOOPBACK} is down: the private address goes there"
+                    "the loopback interface {LOOPBACK} is down, and the private address needs it"
                 ),
                 format!("bring it up: ip link set {LOOPBACK} up"),
             )

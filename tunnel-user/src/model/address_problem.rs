@@ -95,11 +95,11 @@ impl AddressProblem {
             }
             Self::Zone(_) => "leave out the % and what follows it".into(),
             Self::LeadingZero(_) => {
-                "leave out the zeros in front, which some programs take for octal".into()
+                "remove the leading zeros, which some programs read as octal".into()
             }
             Self::PartTooLarge(_) => "write four numbers from 0 to 255, with dots between".into(),
             Self::NotAnAddress(_) => {
-                "write an address, such as \"10.0.0.1\": names are not looked up".into()
+                "write an address, such as \"10.0.0.1\": rewrite does not resolve names".into()
             }
             Self::NotALength { .. } => {
                 "write the bits of the network as a number, such as \"10.0.0.0/24\"".into()

@@ -199,7 +199,7 @@ mod tests {
             ("/22", "has no protocol", "in front"),
             ("/", "has no protocol", "in front"),
             ("22/tcp", "begins with its port", "write \"tcp/22\""),
-            ("TCP/22", "capital letters", "begin it with \"tcp/\""),
+            ("TCP/22", "uppercase letters", "begin it with \"tcp/\""),
             ("icmp", "\"icmp\" has no ports", "only protocols with ports can be bypassed"),
             ("ICMPv6/128", "has no ports", "only protocols with ports"),
             ("tpc/22", "\"tpc\" is not a protocol", "tcp, udp, udplite, dccp or sctp"),

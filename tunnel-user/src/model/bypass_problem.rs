@@ -32,7 +32,7 @@ pub enum BypassProblem {
         protocol: String,
     },
     /// The protocol is not in small letters.
-    #[error("the bypass rule {} has capital letters", quoted(.text))]
+    #[error("the bypass rule {} has uppercase letters", quoted(.text))]
     Capitals {
         /// The text.
         text: String,
@@ -97,7 +97,7 @@ impl BypassProblem {
                 format!("leave it out: only protocols with ports can be bypassed, {PROTOCOLS}")
             }
             Self::Capitals { protocol, .. } => {
-                format!("begin it with \"{protocol}/\", in small letters")
+                format!("begin it with \"{protocol}/\", in lowercase letters")
             }
             Self::Reversed { right, .. } => format!("write {}", quoted(right)),
             Self::NoPort { protocol, .. } => {

@@ -49,7 +49,7 @@ impl DrainProblem {
     /// The text to write instead.
     #[must_use]
     pub const fn help(&self) -> &'static str {
-        "write a number and a unit, up to a day: \"30s\", \"5m\", \"0s\" for not at all"
+        "write a number and a unit, up to a day: \"30s\", \"5m\", \"0s\" for none"
     }
 }
 
@@ -67,9 +67,9 @@ impl FromStr for Drain {
     fn from_str(text: &str) -> Result<Self, DrainProblem> {
         let quoted = super::text::quoted(text);
         let duration = humantime::parse_duration(text)
-            .map_err(|error| DrainProblem(format!("{quoted} is no time: {error}")))?;
+            .map_err(|error| DrainProblem(format!("{quoted} is not a time: {error}")))?;
         if duration.subsec_nanos() != 0 {
-            return Err(DrainProblem(format!("{quoted} is not in whole seconds")));
+            return Err(DrainProblem(format!("{quoted} is not a number of whole seconds")));
         }
         match u32::try_from(duration.as_secs()) {
             Ok(seconds) if u64::from(seconds) <= LONGEST => Ok(Self(seconds)),
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn others_are_refused_in_words() {
         for (text, word) in [
-            ("30", "no time"),
-            ("soon", "no time"),
-            ("", "no time"),
+            ("30", "is not a time"),
+            ("soon", "is not a time"),
+            ("", "is not a time"),
             ("1500ms", "whole"),
             ("25h", "day"),
         ] {

@@ -173,7 +173,7 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
         (Some(folder), true) => Ok(folder),
         (Some(_), false) => Err(Error::refused(
             format!("several interfaces are attached: {}", names.join(", ")),
-            "say which one with --interface IFACE",
+            "name one with --interface IFACE",
         )),
         (None, _) => Err(not_attached(interface, &names)),
     }
@@ -183,12 +183,12 @@ pub(super) fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
     if names.is_empty() {
         return Error::refused(
             "no interface is attached in this network namespace",
-            "attach one first (rewrite attach IFACE), or look into another network namespace with \
+            "attach one first (rewrite attach IFACE), or select another network namespace with \
              --netns NAME",
         );
     }
     Error::refused(
         format!("{} is not attached", interface.unwrap_or_default()),
-        format!("attached are: {}", names.join(", ")),
+        format!("attached interfaces: {}", names.join(", ")),
     )
 }

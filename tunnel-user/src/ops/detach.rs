@@ -137,8 +137,8 @@ pub(crate) async fn remove(
     match executor.execute(&change::detach(&recorded.added, routes, keep)).await {
         Err(Error::Interrupted) if folder.exists() => {
             return Err(Error::Stopped {
-                what: format!("{interface} is detached by half"),
-                help: format!("go on: rewrite detach {interface}"),
+                what: format!("{interface} is partly detached"),
+                help: format!("finish it: rewrite detach {interface}"),
             });
         }
         result => result?,

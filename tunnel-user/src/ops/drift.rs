@@ -91,7 +91,7 @@ async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, E
     let mut underlays =
         identity.mappings().filter(|mapping| mapping.is_single()).map(|m| m.underlay());
     if let Some(missing) = underlays.find(|own| !held.contains(&own.0.address())) {
-        return Ok(Standing::Cut(format!("this host has lost {missing}")));
+        return Ok(Standing::Cut(format!("this host no longer has {missing}")));
     }
     if !link.carrier {
         return Ok(Standing::Cut(format!("{} has no carrier", link.name)));
@@ -117,10 +117,10 @@ async fn compare(
         return Ok(Drift::Found(vec![format!("{interface} is not attached")]));
     }
     if folder.lacks_maps()? {
-        return Ok(Drift::Found(vec![format!("pins of {interface} are gone")]));
+        return Ok(Drift::Found(vec![format!("pins of {interface} are missing")]));
     }
     if is_of_before(folder)? {
-        return Ok(Drift::Found(vec![format!("the version before attached {interface}")]));
+        return Ok(Drift::Found(vec![format!("the previous version attached {interface}")]));
     }
     if let Seen::Killed(_) = in_flight::seen(folder)? {
         let why = format!("a command that changed {interface} was killed or failed halfway");
@@ -128,13 +128,13 @@ async fn compare(
     }
     let running = Running::open(folder.clone())?;
     if !running.runs_on(plan.link.index, netlink).await {
-        return Ok(Drift::Found(vec![format!("packets on {interface} do not meet the programs")]));
+        return Ok(Drift::Found(vec![format!("{interface} does not run the programs")]));
     }
     let attachment = &running.attachment;
     if let Some(place) = AttachPoint::from_codes(attachment.hook, attachment.ingress)
         && !map_use::unseen(folder, place, attachment.ifindex, netlink).await?.is_empty()
     {
-        let why = format!("the programs of {interface} look into other maps than the pinned ones");
+        let why = format!("the programs of {interface} use other maps than the pinned ones");
         return Ok(Drift::Found(vec![why]));
     }
     let strays = running.strays(netlink).await?;
@@ -142,14 +142,14 @@ async fn compare(
         let strays: Vec<_> = strays.iter().map(ToString::to_string).collect();
         let strays = strays.join("; ");
         return Ok(Drift::Found(vec![format!(
-            "{interface} runs more programs of rewrite, {strays}"
+            "{interface} runs stray programs of rewrite, {strays}"
         )]));
     }
     let mut differences = records(&running, &plan)?;
     for sysctl in arp::wanted(plan.link.has_hardware_addresses, &plan.membership) {
         if sysctl.effective(interface)? < sysctl.wanted() {
             let name = sysctl.name();
-            differences.push(format!("ARP on {interface} may name the private address ({name})"));
+            differences.push(format!("ARP on {interface} can reveal the private address ({name})"));
         }
     }
     let (_, bypass) = running.peers()?;
@@ -158,8 +158,9 @@ async fn compare(
     let (tables, now) = (running.maps.peers()?, monotonic()?);
     let unrecorded = shown(&tables.v4, now, 0).len() + shown(&tables.v6, now, 0).len();
     if unrecorded > 0 {
-        differences
-            .push(format!("peers have shown where they are: {unrecorded} entries get their end"));
+        differences.push(format!(
+            "peers have confirmed their new addresses: {unrecorded} entries get an end time"
+        ));
     }
     if differences.is_empty() {
         // Only without other differences: a new peer is a difference already, and its entries are missing too.
@@ -172,7 +173,7 @@ async fn compare(
     let peers = plan.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Drift::None(format!(
-        "{interface} is as {} says: {}, {peers} {noun}",
+        "{interface} matches {}: {}, {peers} {noun}",
         request.config.display(),
         list(plan.membership.identity.names()),
     )))
@@ -184,14 +185,14 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let mut differences = Vec::new();
     let version = text(&attachment.version);
     if version != env!("CARGO_PKG_VERSION") {
-        differences.push(format!("version {version} attached it"));
+        differences.push(format!("version {version} attached the interface"));
     }
     if (attachment.routes_managed == 1) == plan.request.no_routes {
         let who = if plan.request.no_routes { "the operator" } else { "rewrite" };
-        differences.push(format!("the routes are to be those of {who}"));
+        differences.push(format!("{who} sets the routes from now on"));
     }
     if attachment.settings.moved == 1 && !plan.local(Some(&running.maps))?.has_moved() {
-        differences.push("the address from before this host moved is gone".to_owned());
+        differences.push("this host no longer has its former underlay address".to_owned());
     }
     let settings = plan.settings_over(&attachment.settings, attachment.settings.moved == 1);
     if attachment.settings != settings {
@@ -232,25 +233,27 @@ fn lacking<K: Ord, V, W>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, W>) -> usiz
 fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
     let wanted = &plan.membership.bypass;
     let same = running.get(&CLUSTER).map_or(wanted.is_empty(), |running| running == wanted);
-    (!same).then(|| format!("bypass for all traffic with peers is to be {}", list(wanted)))
+    (!same).then(|| format!("the bypass list of the cluster is now {}", list(wanted)))
 }
 
 fn describe(difference: &Changes) -> Vec<String> {
     let mut words = Vec::new();
     if let Some((from, to)) = &difference.local_members {
-        words.push(format!("this host was {}, and is {}", list(from), list(to)));
+        words.push(format!("this host was {}, and is now {}", list(from), list(to)));
     }
     let peers = &difference.peers;
-    words.extend(peers.added.iter().map(|peer| format!("{} comes", described(peer))));
-    words.extend(peers.removed.iter().map(|peer| format!("{} goes", described(peer))));
+    words.extend(peers.added.iter().map(|peer| format!("{} is added", described(peer))));
+    words.extend(peers.removed.iter().map(|peer| format!("{} is removed", described(peer))));
     let changed = peers.changed.iter();
     words.extend(changed.map(|(from, to)| format!("{} is now {}", described(from), described(to))));
     let private = |address| format!("private address {address}");
     words.extend(difference.added_addresses.iter().map(|a| format!("{} is not on lo", private(a))));
     let removed = difference.removed_addresses.iter();
-    words.extend(removed.map(|a| format!("{} is on lo no longer", private(a))));
-    words.extend(difference.routes.set.iter().map(|route| format!("route {route} is not there")));
-    words.extend(difference.routes.remove.iter().map(|route| format!("route {route} goes")));
+    words.extend(removed.map(|a| format!("{} on lo is no longer needed", private(a))));
+    words.extend(difference.routes.set.iter().map(|route| format!("route {route} is missing")));
+    words.extend(
+        difference.routes.remove.iter().map(|route| format!("route {route} is no longer needed")),
+    );
     words
 }
 

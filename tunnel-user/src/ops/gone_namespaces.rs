@@ -114,7 +114,7 @@ pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
         let Some(left) = Left::of(folder) else { continue };
         if is_of_former(&left.folder) {
             tracing::warn!(
-                "the pins of {} are left from a network namespace that is gone: removing them",
+                "the pins of {} belong to a network namespace that is gone: removing them",
                 left.folder.interface()
             );
             left.remove(interrupt).await?;

@@ -62,13 +62,13 @@ pub async fn look(
     let renamed = snapshot.link(attachment.ifindex).filter(|link| link.name != name);
     findings.look(
         link.is_some_and(|link| link.up),
-        format!("{name} is there and up"),
+        format!("{name} is up"),
         match renamed.map(|link| &link.name) {
             Some(now) => format!(
-                "{name} is called {now} now: rewrite detach {name}, then rewrite attach {now}"
+                "{name} has the new name {now}: rewrite detach {name}, then rewrite attach {now}"
             ),
             None => {
-                format!("{name} is gone or down: bring it up, or attach again if it was made anew")
+                format!("{name} is gone or down: bring it up, or attach again if it was recreated")
             }
         },
     );
@@ -76,10 +76,7 @@ pub async fn look(
         findings.look(
             link.carrier,
             format!("{name} has a carrier"),
-            format!(
-                "{name} has no carrier, and no packet crosses it: plug the cable in, or bring up what is \
-                 at its other end"
-            ),
+            format!("{name} has no carrier: plug the cable in, or bring up the other end"),
         );
         let filtered = bridge_netfilter::in_the_way(link);
         if let Some(failure) = filtered.filter(|_| bridge_netfilter::tracks_connections()) {
@@ -137,15 +134,15 @@ async fn programs(
         };
         findings.look(
             runs,
-            format!("packets meet the {label} program"),
-            format!("packets do not meet the {label} program: rewrite attach {name}"),
+            format!("the {label} program is attached"),
+            format!("the {label} program is not attached: rewrite attach {name}"),
         );
     }
     let Some(place) = place else { return Ok(()) };
     let unseen = map_use::unseen(folder, place, attachment.ifindex, netlink).await?;
     if !unseen.is_empty() {
         let wrong = format!(
-            "the programs look into other maps than the pinned ones ({}): rewrite attach {name}",
+            "the programs use other maps than the pinned ones ({}): rewrite attach {name}",
             unseen.join(", ")
         );
         findings.look(false, String::new(), wrong);
@@ -162,10 +159,8 @@ async fn strays(
 ) -> Result<(), Error> {
     let Some(name) = link.map(|link| &link.name) else { return Ok(()) };
     for program in running.strays(netlink).await? {
-        let wrong = format!(
-            "{name} runs a program of rewrite that is not the pinned one, {program}: rewrite attach \
-             {name}"
-        );
+        let wrong =
+            format!("{name} runs a stray program of rewrite, {program}: rewrite attach {name}");
         findings.look(false, String::new(), wrong);
     }
     Ok(())
@@ -183,8 +178,8 @@ async fn in_front(
     let (Some(link), Some(place)) = (link, place) else { return Ok(()) };
     for program in in_front::of_attached(folder, place, link.index, netlink).await? {
         let wrong = format!(
-            "{} runs a program in front of rewrite, {program}: what it ends with TCX_PASS is not \
-             rewritten; attach it again, and it runs behind",
+            "{} runs a program in front of rewrite, {program}: packets that it ends with TCX_PASS \
+             skip rewrite; attach that program again, so that it runs behind rewrite",
             link.name
         );
         findings.look(false, String::new(), wrong);
@@ -218,14 +213,16 @@ fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: 
     if !wanted.is_empty() {
         let fact = match has_direct {
             true => {
-                format!("ARP on {name} names the private address to those alone who ask for it")
+                format!(
+                    "ARP on {name} reveals the private address only in replies to requests for it"
+                )
             }
-            false => format!("ARP on {name} keeps the private address to itself"),
+            false => format!("ARP on {name} does not reveal the private address"),
         };
         findings.look(
             wanted.iter().all(is_set),
             fact,
-            format!("ARP on {name} may name the private address: rewrite attach {name}"),
+            format!("ARP on {name} can reveal the private address: rewrite attach {name}"),
         );
     }
 }
@@ -261,9 +258,9 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     for family in Family::ALL.into_iter().filter(|family| identity.has(*family)) {
         findings.look(
             forwarding::forwards(family, name),
-            format!("{family} packets from {name} are forwarded"),
+            format!("this host forwards {family} packets from {name}"),
             format!(
-                "{family} packets from {name} are not forwarded: sysctl -w {}=1",
+                "this host does not forward {family} packets from {name}: sysctl -w {}=1",
                 forwarding::sysctl(family, name)
             ),
         );
@@ -281,7 +278,10 @@ fn guard(running: &Running, findings: &mut Findings) {
         };
         if is_guarded {
             let name = folder.interface();
-            let fact = format!("strangers on {name} do not reach {} itself", own.0.address());
+            let fact = format!(
+                "packets from non-members on {name} do not reach {} itself",
+                own.0.address()
+            );
             findings.look(true, fact, String::new());
         }
     }
@@ -299,7 +299,10 @@ async fn routes(
     let name = folder.interface();
     if attachment.routes_managed == 0 {
         if !routing::ours(netlink, attachment.ifindex).await?.is_empty() {
-            let left = "routes are left of an attach without --no-routes".into();
+            let left = format!(
+                "an earlier attach without --no-routes left routes through {name}: rewrite attach \
+                 {name} --no-routes"
+            );
             findings.look(false, String::new(), left);
         }
         return Ok(());
@@ -326,7 +329,10 @@ async fn routes(
             findings.look(
                 has_carrier,
                 format!("{private} is routed through {by}, which is attached"),
-                format!("{private} is routed through {by}, which is down or has no carrier"),
+                format!(
+                    "{private} is routed through {by}, which is down or has no carrier: bring \
+                     {by} up, or plug its cable in"
+                ),
             );
             continue;
         }
@@ -339,10 +345,11 @@ async fn routes(
                 routing::astray(netlink, &wanted, &names).await?
             }
             Ok(_) => Some(format!(
-                "there is no route to {private} by the way to {}, through {name}: rewrite attach {name}",
+                "the route to {private} along the path to {} through {name} is missing: rewrite \
+                 attach {name}",
                 addresses.public
             )),
-            Err(failure) => Some(format!("{private} is not reached through {name}: {failure}")),
+            Err(failure) => Some(format!("{private} has no route through {name}: {failure}")),
         };
         let right = format!("{private} is routed through {name}");
         findings.look(wrong.is_none(), right, wrong.unwrap_or_default());

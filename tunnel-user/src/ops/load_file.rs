@@ -62,6 +62,6 @@ pub(crate) async fn load(
 fn unanswered(path: &Path) -> Error {
     Error::host(
         format!("{} can't be read: its file system does not answer", path.display()),
-        "see to the server that the file is on, or keep the file on a local disk",
+        "check the server of that file system, or keep the file on a local disk",
     )
 }

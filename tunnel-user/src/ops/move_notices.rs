@@ -98,8 +98,9 @@ fn bound(address: IpAddr) -> Option<EchoSocket> {
         Ok(socket) => Some(socket),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             tracing::warn!(
-                "peers can't be asked where they are, which takes CAP_NET_RAW: packets go between the addresses of \
-                 before until they ask this host"
+                "rewrite needs CAP_NET_RAW to ask peers for their addresses: packets use the \
+                 former addresses until the peers ask this host; add CAP_NET_RAW \
+                 (docs/systemd.md)"
             );
             None
         }

@@ -61,7 +61,7 @@ pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Und
     for step in steps.into_iter().rev() {
         tracing::debug!("undoing: {step:?}");
         if let Err(failure) = take_back(netlink, maps.as_deref_mut(), step).await {
-            tracing::error!("could not be undone: {failure}");
+            tracing::error!("undoing a step failed: {failure}");
         }
     }
 }

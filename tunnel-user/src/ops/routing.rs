@@ -99,14 +99,14 @@ pub async fn astray(
 ) -> Result<Option<String>, Error> {
     for probe in routes::probes(route.destination.0) {
         let from = route.source.map_or_else(String::new, |source| format!(" from {source}"));
-        let ask = format!("ip route get {probe}{from}, and ip rule, tell why");
+        let ask = format!("ip route get {probe}{from}, and ip rule, show why");
         let goes = match netlink.ways_to(probe, route.source).await {
             Ok(ways) => match routes::through(&ways, route.link) {
                 Some(way) if (way.link, way.gateway) == (route.link, route.gateway) => continue,
                 way => {
                     let name = way.and_then(|way| names.get(&way.link));
                     let name = name.map_or("another interface", String::as_str);
-                    format!("leave through {name}, and not by the route of rewrite")
+                    format!("leave through {name} instead of the route of rewrite")
                 }
             },
             Err(Error::Refused { what, .. }) => format!("do not leave ({what})"),

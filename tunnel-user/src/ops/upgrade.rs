@@ -56,7 +56,7 @@ pub(crate) async fn take_over(
     match find(folder)? {
         Found::Nothing => Ok(()),
         Found::Unfinished => {
-            tracing::warn!("an earlier attach to {interface} was killed: starting anew");
+            tracing::warn!("an earlier attach of {interface} was killed: attaching from scratch");
             folder.remove()
         }
         Found::Pins(attachment) => {

@@ -36,7 +36,8 @@ pub fn text(report: &Report) -> String {
     for former in &report.previous_underlays {
         let _ = writeln!(
             text,
-            "  moved: still reached at {former}, and sends from there to peers that do not know yet"
+            "  moved: still accepts packets to {former}, and sends from there to peers that do \
+             not use the new address yet"
         );
     }
     for (name, awaited) in report.awaited.iter().take(NAMED_MAX) {
@@ -45,7 +46,7 @@ pub fn text(report: &Report) -> String {
         }
     }
     if let Some(more @ 1..) = report.awaited.len().checked_sub(NAMED_MAX) {
-        let _ = writeln!(text, "  waits for {more} more: rewrite peer list");
+        let _ = writeln!(text, "  waits for {more} more peers: rewrite peer list");
     }
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));

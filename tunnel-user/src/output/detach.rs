@@ -8,19 +8,21 @@ use tunnel_user::ops::detach::Report;
 use super::text::{sysctl, with_length};
 
 /// The answer when there are no remains of network namespaces that are gone.
-pub const NOTHING_LEFT: &str = "no network namespace that is gone has left anything\n";
+pub const NOTHING_LEFT: &str = "there are no remains of network namespaces that are gone\n";
 
 /// The things that a detach removed from all interfaces.
 pub fn all(detached: &Detached) -> String {
     let mut text: String = detached.reports.iter().map(one).collect();
     for address in &detached.left_addresses {
         let address = with_length(*address);
-        let _ =
-            writeln!(text, "removed: address {address} on lo, which an earlier attach had left");
+        let _ = writeln!(text, "removed: address {address} on lo, left by an earlier attach");
     }
     for folder in &detached.gone {
-        let _ =
-            writeln!(text, "removed: {}, of a network namespace that is gone", folder.display());
+        let _ = writeln!(
+            text,
+            "removed: {}, left by a network namespace that is gone",
+            folder.display()
+        );
     }
     text
 }
@@ -29,25 +31,26 @@ pub fn all(detached: &Detached) -> String {
 pub fn one(report: &Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;
-    let what = if report.unfinished { "what a killed attach left is gone" } else { "detached" };
+    let what =
+        if report.unfinished { "removed the remains of a killed attach" } else { "detached" };
     let _ = writeln!(text, "{interface}: {what}");
     if report.trial_forgotten {
-        let _ = writeln!(text, "  what was on trial is gone with it: nothing will come back");
+        let _ = writeln!(text, "  the trial has ended: no rollback will follow");
     }
     for name in &report.told {
-        let _ = writeln!(text, "  told to send plainly: {name}");
+        let _ = writeln!(text, "  notified to send native packets: {name}");
     }
     for address in &report.addresses {
         let _ = writeln!(text, "  removed: address {} on lo", with_length(*address));
     }
     for set in &report.sysctls {
-        let _ = writeln!(text, "  set back: sysctl {}", sysctl(interface, set));
+        let _ = writeln!(text, "  restored: sysctl {}", sysctl(interface, set));
     }
     for route in &report.routes {
         let _ = writeln!(text, "  removed: route {route}");
     }
     for (route, by) in &report.moved_routes {
-        let _ = writeln!(text, "  goes by {by} now: route {route}");
+        let _ = writeln!(text, "  moved to {by}: route {route}");
     }
     text
 }

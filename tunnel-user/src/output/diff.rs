@@ -15,10 +15,8 @@ pub fn text(difference: &Difference) -> String {
     let mut text = changes(difference);
     if !difference.changes.is_empty() {
         let config = config.display();
-        let _ = writeln!(
-            text,
-            "  nothing is changed yet: rewrite attach {interface} --config {config}"
-        );
+        let _ =
+            writeln!(text, "  make these changes: rewrite attach {interface} --config {config}");
     }
     text
 }
@@ -28,7 +26,7 @@ pub fn changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
     let (config, peers) = (config.display(), &changes.peers);
     if changes.is_empty() {
-        return format!("{interface}: {config} is what runs\n");
+        return format!("{interface}: matches {config}\n");
     }
     let mut text = format!("{interface}: with {config}\n");
     match &changes.local_members {

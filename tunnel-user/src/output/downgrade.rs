@@ -10,23 +10,24 @@ pub fn text(report: &Report) -> String {
     let Report { interface, abi_version, .. } = report;
     let mut text = String::new();
     if report.was_so {
-        let _ = writeln!(text, "{interface}: is on ABI {abi_version} already");
+        let _ = writeln!(text, "{interface}: already on ABI {abi_version}");
         return text;
     }
     let _ = writeln!(
         text,
-        "{interface}: on the programs and maps of the version before, ABI {abi_version}"
+        "{interface}: on the programs and maps of the previous version, ABI {abi_version}"
     );
     if report.handles_tags {
-        let _ = writeln!(text, "  frames with VLAN tags are handled as well, as that version does");
+        let _ = writeln!(text, "  the previous version also handles frames with VLAN tags");
     }
     if report.unguarded {
-        let _ = writeln!(text, "  packets from strangers to the private address itself pass again");
+        let _ =
+            writeln!(text, "  packets from non-members to the private address itself pass again");
     }
     for (reason, packets) in &report.dropped_counts {
-        let _ = writeln!(text, "  not counted there: {} ({packets} packets)", reason.name());
+        let _ = writeln!(text, "  counter dropped: {} ({packets} packets)", reason.name());
     }
-    let _ = writeln!(text, "  now install the version before; back: rewrite attach {interface}");
+    let _ = writeln!(text, "  now install the previous version; back: rewrite attach {interface}");
     text
 }
 

@@ -105,12 +105,12 @@ pub fn changed(report: &peer::Report) -> String {
         }
         let until = match report.awaited.is_empty() {
             true => "",
-            false => "until then, and ",
+            false => "until then and ",
         };
         if !was.is_empty() && report.drain != Drain::NONE {
             let _ = writeln!(
                 text,
-                "  from {} as well {until}for {}, until all that is under way has arrived",
+                "  accepted from {} as well, {until}for {}, for packets that are still in flight",
                 joined(was),
                 report.drain
             );
@@ -118,7 +118,7 @@ pub fn changed(report: &peer::Report) -> String {
     }
     routes(&mut text, &report.routes);
     let _ = writeln!(text, "  back: {back}");
-    let _ = writeln!(text, "  the file is as it was: the next attach goes by the file");
+    let _ = writeln!(text, "  the file is unchanged: the next attach follows the file");
     text
 }
 
@@ -127,13 +127,13 @@ pub fn switched(report: &switch::Report) -> String {
     let switch::Report { interface, network, before, peers, .. } = report;
     let mut text = String::new();
     for peer in peers {
-        let _ = writeln!(text, "{interface}: by the network {network}: {}", named(peer));
+        let _ = writeln!(text, "{interface}: through the network {network}: {}", named(peer));
     }
     for route in &report.routes {
         let _ = writeln!(text, "  route {route}");
     }
     if report.routes.is_empty() {
-        let _ = writeln!(text, "  it was so already");
+        let _ = writeln!(text, "  no route has changed");
     } else if let Some(before) = before {
         let which = match &peers[..] {
             [one] => one.name.to_string(),
@@ -143,7 +143,7 @@ pub fn switched(report: &switch::Report) -> String {
     }
     let _ = writeln!(
         text,
-        "  after a detach or a restart of the host, the network that stands first in the file counts"
+        "  after a detach or a restart of the host, the first network of the file applies"
     );
     text
 }

@@ -49,7 +49,7 @@ pub fn text(status: &status::Status) -> String {
             if !own.former_underlay.is_empty() {
                 let _ = writeln!(
                     text,
-                    "            also reached at {}",
+                    "            also reachable at {}",
                     own.former_underlay.join(", ")
                 );
             }
@@ -83,7 +83,7 @@ pub fn text(status: &status::Status) -> String {
         if let Some(last) = &interface.rolled_back {
             let _ = writeln!(
                 text,
-                "  went back {} from {}, which nobody confirmed",
+                "  rolled back {} from {}, without a confirmation",
                 last.at, last.config
             );
         }

@@ -8,7 +8,7 @@ use tunnel_user::plan::peers::NamedPeer;
 use tunnel_user::plan::route::RouteChanges;
 
 /// The answer where no interface is attached.
-pub const NOTHING_ATTACHED: &str = "nothing is attached in this network namespace\n";
+pub const NOTHING_ATTACHED: &str = "no interface is attached in this network namespace\n";
 
 /// `net.ipv4.conf.eth0.arp_ignore=2`.
 pub fn sysctl(interface: &str, set: &Set) -> String {

@@ -19,7 +19,7 @@ pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Er
     };
     let interface = &trial.interface;
     let until = trial.until()?;
-    let _ = writeln!(text, "  on trial until {until}: then what ran before comes back by itself");
+    let _ = writeln!(text, "  on trial until {until}: then rewrite restores the previous state");
     let _ = writeln!(text, "  keep it:      {rewrite} confirm --interface {interface}");
     let _ = writeln!(text, "  back at once: {rewrite} apply --revert --interface {interface}");
     Ok(text)
@@ -48,12 +48,12 @@ pub fn confirmed(trial: &Trial) -> String {
 /// The report of apply --revert.
 pub fn reverted(outcome: &revert::Outcome) -> String {
     match outcome {
-        revert::Outcome::Nothing(why) => format!("nothing to take back: {why}\n"),
+        revert::Outcome::Nothing(why) => format!("nothing to roll back: {why}\n"),
         revert::Outcome::WentBack(done) => {
             let (trial, attached) = &**done;
             let config = trial.config.display();
             format!(
-                "{}: went back from {config} to what ran before\n{}",
+                "{}: rolled back from {config} to the previous state\n{}",
                 trial.interface,
                 attach::text(attached)
             )
@@ -67,7 +67,7 @@ pub fn pending(interface: &str, trial: &status::Trial) -> String {
     let revert = format!("rewrite apply --revert --interface {interface}");
     let halfway = match phase {
         Phase::Applied => "",
-        Phase::Applying | Phase::GoingBack => ", and done by half",
+        Phase::Applying | Phase::GoingBack => ", and incomplete",
     };
     if *overdue {
         return format!("{config}, overdue since {until}{halfway}: {revert}");

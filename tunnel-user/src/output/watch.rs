@@ -49,7 +49,9 @@ fn messages() -> Result<Vec<EbpfLogger<InWords>>, Error> {
     for running in attached::all()? {
         let interface = running.folder.interface();
         if running.attachment.verbose == 0 {
-            tracing::warn!("{interface} has no messages: attach it again with --verbose");
+            tracing::warn!(
+                "the programs of {interface} log no messages: attach it again with --verbose"
+            );
             continue;
         }
         // Both programs write to one ring.

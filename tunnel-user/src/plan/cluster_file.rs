@@ -39,16 +39,16 @@ pub struct RunningMembership {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inexpressible {
     /// This host is the only member.
-    #[error("no peer runs, and a file has two members at least")]
+    #[error("this host has no peer, and a cluster file needs at least two members")]
     NoPeer,
     /// An attach was killed before it recorded this host's identity.
-    #[error("it is not recorded who this host is")]
+    #[error("the maps lack the identity of this host")]
     NoSelf,
     /// The members do not fit together.
     #[error("the members do not fit together: {0}")]
     NoCluster(String),
     /// An entry does not match its members.
-    #[error("{0} in the maps is not what attach or peer would write")]
+    #[error("{0} in the maps differs from its members")]
     Entry(String),
 }
 
@@ -69,13 +69,13 @@ pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> 
     let read = config::parse(Path::new("the running members"), &text)
         .map_err(|error| Inexpressible::NoCluster(error.to_string()))?;
     let [read] = read.all() else {
-        return Err(Inexpressible::NoCluster("read again, they are on several networks".into()));
+        return Err(Inexpressible::NoCluster("the saved file has them on several networks".into()));
     };
     let own = read.members().iter().filter(|member| membership.identity.is(&member.name));
     let identity = Identity::new(own.map(Into::into).collect());
     match Membership::of(read, identity) {
         Ok((same, left_out)) if same == *membership && left_out.is_empty() => Ok(text),
-        Ok(_) => Err(Inexpressible::NoCluster("read again, they are others".into())),
+        Ok(_) => Err(Inexpressible::NoCluster("the saved file has other members".into())),
         Err(failure) => Err(Inexpressible::NoCluster(failure.to_string())),
     }
 }
@@ -93,7 +93,7 @@ fn require_own_entries(running: &RunningMembership) -> Result<(), Inexpressible>
     // Accept any previous underlays: an attach finds them on the interface.
     let previous_underlays = local_tables::previous_underlays(&running.local);
     if running.local != local_tables::tables(&running.membership.identity, &previous_underlays) {
-        return Err(Inexpressible::Entry("an entry of this host's own ranges".into()));
+        return Err(Inexpressible::Entry("an entry of this host's ranges".into()));
     }
     if running.bypass != bypass::table(&running.membership, &slots) {
         return Err(Inexpressible::Entry("a bypass rule".into()));

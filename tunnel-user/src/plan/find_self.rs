@@ -58,8 +58,8 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
         cluster.members().iter().filter(|m| wanted.contains(m.name.as_str())).collect();
     if members.len() == cluster.members().len() {
         return Err(Error::refused(
-            "this host is named as every member of the file: nobody is left to talk to",
-            "name those that it is, or stands in front of, with --self NAME",
+            "--self names every member of the file, and no peer is left",
+            "name this host alone, or the hosts behind it, with --self NAME",
         ));
     }
     Ok(members)
@@ -95,8 +95,8 @@ fn require_distinct_underlays(members: &[&Member]) -> Result<(), Error> {
                         "{other} and {} have the same underlay address, {underlay}",
                         member.name
                     ),
-                    "a gateway tells the members that it is by their underlay addresses: give each \
-                     its own, or attach as one of them",
+                    "a gateway distinguishes its members by their underlay addresses: give each \
+                     member its own, or attach as one of them",
                 ));
             }
             seen.push((underlay, &member.name));
@@ -111,10 +111,10 @@ fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a 
     match fitting[..] {
         [member] => Ok(member),
         [] => Err(Error::refused(
-            format!("this host is no member: {interface} has the underlay address of none"),
+            format!("this host is not a member: {interface} has no member's underlay address"),
             format!(
                 "{interface} has {}; the members have {}; correct the file, name another \
-                 interface, or say which member this is with --self NAME",
+                 interface, or name the member with --self NAME",
                 list(held.on_interface),
                 list(cluster.members().iter().flat_map(Member::mappings).map(|m| m.underlay())),
             ),
@@ -125,8 +125,8 @@ fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a 
                 list(fitting.iter().map(|m| &m.name))
             ),
             format!(
-                "say which of them this host is with --self NAME; all of them, if it stands in \
-                 front of them (a gateway): {}",
+                "name the member that this host is with --self NAME; on a gateway, name all \
+                 members behind it: {}",
                 fitting.iter().map(|m| format!("--self {}", m.name)).collect::<Vec<_>>().join(" ")
             ),
         )),
@@ -323,6 +323,6 @@ mod tests {
         "#;
         let both = ["198.51.100.1", "198.51.100.2"];
         let error = find_in(text, &both, &["a", "b"]).unwrap_err().to_string();
-        assert!(error.contains("nobody is left"), "{error}");
+        assert!(error.contains("no peer is left"), "{error}");
     }
 }

@@ -40,7 +40,7 @@ impl std::fmt::Display for LeftOut {
         if let Some(more @ 1..) = self.peers.len().checked_sub(NAMES_SHOWN) {
             write!(f, " and {more} more")?;
         }
-        write!(f, " are left out: this host has none of that family")
+        write!(f, " are left out: this host has no address of that family")
     }
 }
 

@@ -165,7 +165,7 @@ fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Error> {
         let known = if names.is_empty() { "there is none".into() } else { names.join(", ") };
         Error::refused(
             format!("there is no peer {wanted:?}"),
-            format!("the peers are: {known}; `rewrite peer add` makes one"),
+            format!("the peers are: {known}; `rewrite peer add` adds one"),
         )
     })
 }

@@ -155,7 +155,7 @@ fn led_elsewhere(rule: &Rule, wanted: &PeerRoute, leads: &str) -> Error {
     let from = wanted.source.map_or_else(String::new, |source| format!(" from {source}"));
     let help = match priority.checked_sub(1).filter(|before| *before > 0) {
         Some(before) => format!(
-            "have the main table asked before it: {ip} rule add pref {before} to {network} lookup main"
+            "put the main table before it: {ip} rule add pref {before} to {network} lookup main"
         ),
         None => format!("remove the rule: {ip} rule del pref {priority}"),
     };

@@ -83,10 +83,8 @@ pub fn to_peer(
     let metrics = ways.first().map(|way| way.metrics).unwrap_or_default();
     if ways.iter().any(|way| (way.gateway, way.metrics) != (gateway, metrics)) {
         return Err(Error::refused(
-            format!(
-                "the addresses of {public} are reached by several gateways, or with several MTUs"
-            ),
-            format!("no one route leads to them all: {yourself}"),
+            format!("the routes to {public} have several gateways, or several MTUs"),
+            format!("one route has one gateway and one MTU: {yourself}"),
         ));
     }
     let gateway = match gateway {
@@ -94,9 +92,10 @@ pub fn to_peer(
         None if peer.is_single() => Some(public.0.address()),
         None => {
             return Err(Error::refused(
-                format!("{public} is on the network of {} itself", attached.name),
+                format!("{public} is on the local network of {}", attached.name),
                 format!(
-                    "each of its hosts is its own gateway, and no one route does that: {yourself}"
+                    "each of its hosts needs a gateway of its own, and one route has one gateway: \
+                     {yourself}"
                 ),
             ));
         }
@@ -156,7 +155,7 @@ fn in_the_way(
     let (found, other) = (&foreign.route, attached.name_of(foreign.route.link));
     let network = format!("{}/{}", destination.address(), destination.length());
     let what = format!(
-        "there is a route to {destination} already, {found} on {other}, that is not from rewrite"
+        "a route to {destination} already exists, {found} on {other}, and rewrite did not set it"
     );
     let all = match more {
         0 => String::new(),
@@ -175,9 +174,9 @@ fn in_the_way(
             false => format!("{own}/{}", destination.length()),
         };
         return Error::refused(
-            format!("{what}: the kernel has it for an address of {other}"),
+            format!("{what}: the kernel added it for an address of {other}"),
             format!(
-                "let it give way until a detach: ip address change {own} dev {other} metric \
+                "raise its metric until a detach: ip address change {own} dev {other} metric \
                  4096{all}"
             ),
         );

@@ -54,7 +54,7 @@ impl fmt::Display for Vlan {
 
 /// A word that names no VLAN.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no VLAN: give an identifier from 1 to {ID_MAX}, or any, or none")]
+#[error("{0:?} is not a VLAN: give an identifier from 1 to {ID_MAX}, or any, or none")]
 pub struct NoVlan(String);
 
 impl FromStr for Vlan {

@@ -33,10 +33,10 @@ pub enum ConfirmWithinProblem {
     #[error("{0}; write it like 60s, 5m or 1h 30m")]
     NoTime(#[from] humantime::DurationError),
     /// The time is too short to confirm within.
-    #[error("less than a second is no time to confirm within; give it 60s, for example")]
+    #[error("the time is less than a second; give a longer one, such as 60s")]
     TooShort,
     /// The time is longer than a day.
-    #[error("more than 24h is too long a trial; apply without --confirm-within instead")]
+    #[error("the time is more than 24h; give a shorter one, or apply without --confirm-within")]
     TooLong,
 }
 

@@ -74,7 +74,8 @@ impl Guard {
     /// If the guard did not start.
     pub fn start(trial: &Trial, state: &State) -> Result<Self, Error> {
         if NetworkNamespace::current()? == NetworkNamespace::Host && Path::new(SYSTEMD).exists() {
-            let binary = env::current_exe().context(|| "looking for this program's file".into())?;
+            let binary =
+                env::current_exe().context(|| "finding the path of this program".into())?;
             return start_unit(trial, &words(&binary, trial), &state.log());
         }
         // This path also works if the file was replaced since this process started.
@@ -154,8 +155,8 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Erro
         .context(|| "starting systemd-run".into())?;
     let refused = |why: &str| {
         Error::host(
-            format!("nobody would go back in time: {why}"),
-            "see to it that systemd-run works, or apply without --confirm-within",
+            format!("rewrite can't start the guard of the trial: {why}"),
+            "make sure that systemd-run works, or apply without --confirm-within",
         )
     };
     if !output.status.success() {
@@ -168,7 +169,7 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Erro
     while !log.exists() {
         if start.elapsed() > PATIENCE {
             let _ended = guard.end();
-            return Err(refused("the service that systemd-run made has not begun"));
+            return Err(refused("the service of systemd-run has not started"));
         }
         thread::sleep(INTERVAL);
     }
@@ -181,7 +182,7 @@ fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
         "--collect".into(),
         "--service-type=exec".into(),
         format!("--unit={name}"),
-        format!("--description=rewrite: go back on {interface} unless confirmed"),
+        format!("--description=rewrite: roll back {interface} unless confirmed"),
         "--".into(),
     ];
     // systemd replaces variables in the words of a service (systemd.service(5), COMMAND LINES).
@@ -189,7 +190,7 @@ fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
 }
 
 fn start_process(words: &[String]) -> Result<Guard, Error> {
-    let what = || "starting the process that goes back in time (setsid --fork)".into();
+    let what = || "starting the guard of the trial (setsid --fork)".into();
     let mut child = Command::new("setsid")
         .arg("--fork")
         .args(words)
@@ -214,10 +215,10 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
         Some((pid, started)) => Ok(Guard::Process { pid, started }),
         None => Err(Error::host(
             format!(
-                "nobody would go back in time: {}",
+                "rewrite can't start the guard of the trial: {}",
                 said.trim().trim_start_matches("rewrite: ")
             ),
-            "see to it that setsid, sh and sleep work, or apply without --confirm-within",
+            "make sure that setsid, sh and sleep work, or apply without --confirm-within",
         )),
     }
 }

@@ -38,7 +38,7 @@ impl Held {
     /// # Errors
     /// If the memory can't be made.
     pub fn into_memory(self) -> Result<OwnedFd, Error> {
-        let what = || "keeping the way back in memory".into();
+        let what = || "storing the rollback in memory".into();
         let text = serde_json::to_vec(&self).context(what)?;
         let memory = memfd_create("rewrite-trial", MFdFlags::MFD_ALLOW_SEALING).context(what)?;
         let mut file = File::from(memory);
@@ -58,7 +58,7 @@ impl Held {
         let refused = |why: &dyn std::fmt::Display| {
             Error::refused(
                 format!("{path} holds no trial: {why}"),
-                "the guard of a trial alone gives --held; go back with: rewrite apply --revert",
+                "only the guard of a trial uses --held; roll back with: rewrite apply --revert",
             )
         };
         let text = fs::read(&path).map_err(|error| refused(&error))?;

@@ -115,8 +115,8 @@ impl Trial {
         Error::refused(
             format!("{interface} has {} on trial{until}", config.display()),
             format!(
-                "keep it: rewrite confirm --interface {interface}; or go back first: rewrite apply \
-                 --revert --interface {interface}"
+                "keep it: rewrite confirm --interface {interface}; or roll it back first: rewrite \
+                 apply --revert --interface {interface}"
             ),
         )
     }

@@ -27,10 +27,10 @@ const GOING_BACK: &str = "trial.json.going-back";
 const NEXT_ROLLED_BACK: &str = "rolled-back.json.next";
 
 /// The reason why a guard has nothing to do: another trial than its own is pending.
-pub const ANOTHER_BEGUN: &str = "another trial has begun";
+pub const ANOTHER_BEGUN: &str = "another trial has started";
 /// The reason why nothing is to do after a trial was confirmed or taken back.
-pub const NOT_PENDING: &str = "no trial is pending any more";
-const ATTACHED_ANEW: &str = "what was on trial was detached, and attached anew,";
+pub const NOT_PENDING: &str = "no trial is pending";
+const ATTACHED_ANEW: &str = "a detach and a new attach ended the trial";
 
 /// The state of the record of a guard's trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +121,8 @@ impl State {
         let trial: Option<Trial> = self.read(TRIAL)?;
         let Some(trial) = trial.filter(|trial| trial.id == id) else {
             return Err(Error::refused(
-                format!("no trial {id} is written down in {}", self.path.display()),
-                "begin one: rewrite apply --confirm-within 60s",
+                format!("there is no record of the trial {id} in {}", self.path.display()),
+                "start one: rewrite apply --confirm-within 60s",
             ));
         };
         let before = self.before();
@@ -174,7 +174,9 @@ impl State {
         if let Some(before) = before
             && !before.end()
         {
-            tracing::warn!("the guard of the version before goes on, and will find nothing to do");
+            tracing::warn!(
+                "the guard of the previous version keeps running, and will find no trial"
+            );
         }
         Ok(())
     }
@@ -271,8 +273,8 @@ impl State {
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
             Error::refused(
-                format!("{} is not what apply wrote: {error}", path.display()),
-                "a trial that it was about goes back by itself, as its guard has a copy; detach ends it \
+                format!("{} is damaged: {error}", path.display()),
+                "the guard has a copy, and rolls the trial back by itself; detach ends the trial \
                  at once",
             )
         })

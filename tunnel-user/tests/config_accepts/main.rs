@@ -271,7 +271,11 @@ fn a_member_to_add_is_checked_against_the_running_ones() {
     assert_eq!(
         told,
         [
-            (2, "the public address of srvc, 198.51.100.2, is also that of srva".into()),
+            (
+                2,
+                "the public address of srvc, 198.51.100.2, is also the public address of srva"
+                    .into()
+            ),
             (
                 2,
                 "the private address of srvc, 203.0.113.2, is also the public address of srvb"

@@ -35,7 +35,7 @@ fn rules() -> Vec<Case> {
         wrong("a port alone", "22", "\"22\" has no protocol", right_protocols),
         wrong("nothing before the slash", "/22", "has no protocol", right_protocols),
         wrong("the wrong order", "22/tcp", "begins with its port", "write \"tcp/22\""),
-        wrong("capitals", "TCP/22", "capital letters", "begin it with \"tcp/\""),
+        wrong("capitals", "TCP/22", "uppercase letters", "begin it with \"tcp/\""),
         wrong("an unknown protocol", "quic/443", "\"quic\" is not a protocol", right_protocols),
         wrong("a protocol's number", "6/22", "\"6\" is not a protocol", right_protocols),
         wrong("ICMP", "icmp", "\"icmp\" has no ports", "only protocols with ports"),
@@ -106,7 +106,7 @@ fn lists() -> Vec<Case> {
         case(
             "the key twice in a member",
             &(of_member("[\"tcp/22\"]") + "bypass = [\"tcp/80\"]\n"),
-            &[Expected(12, "is here twice", "leave one of them out")],
+            &[Expected(12, "occurs twice", "remove one of them")],
         ),
     ]
 }

@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
             &with("private", "\"10.0.0.1\""),
             &[Expected(
                 8,
-                "the private address of srvb, 10.0.0.1, is also that of srva (line 3)",
+                "the private address of srvb, 10.0.0.1, is also the private address of srva (line 3)",
                 "a private address of its own",
             )],
         ),
@@ -48,7 +48,7 @@ pub(super) fn cases() -> Vec<Case> {
             &with("private", "\"10.0.0.1/32\""),
             &[Expected(
                 8,
-                "10.0.0.1, is also that of srva (line 3)",
+                "10.0.0.1, is also the private address of srva (line 3)",
                 "a private address of its own",
             )],
         ),
@@ -57,21 +57,21 @@ pub(super) fn cases() -> Vec<Case> {
             &with("public", "\"198.51.100.2\""),
             &[Expected(
                 9,
-                "the public address of srvb, 198.51.100.2, is also that of srva (line 4)",
+                "the public address of srvb, 198.51.100.2, is also the public address of srva (line 4)",
                 "a public address of its own",
             )],
         ),
         case(
             "one IPv6 address in two spellings",
             &cluster(&["a fd00::1 2001:db8::1", "b FD00:0::1 2001:db8::2"]),
-            &[Expected(8, "fd00::1, is also that of a (line 3)", "of its own")],
+            &[Expected(8, "fd00::1, is also the private address of a (line 3)", "of its own")],
         ),
         case(
             "one private network twice",
             &cluster(&["a 10.0.0.0/16 203.0.0.0/16", "b 10.0.0.0/16 192.0.0.0/16"]),
             &[Expected(
                 8,
-                "the private address of b, 10.0.0.0/16, is also that of a (line 3)",
+                "the private address of b, 10.0.0.0/16, is also the private address of a (line 3)",
                 "of its own",
             )],
         ),
@@ -84,7 +84,7 @@ pub(super) fn cases() -> Vec<Case> {
             ]),
             &[Expected(
                 14,
-                "the public address of c, 203.0.113.0/24, is also that of b (line 9)",
+                "the public address of c, 203.0.113.0/24, is also the public address of b (line 9)",
                 "of its own",
             )],
         ),
@@ -130,7 +130,7 @@ pub(super) fn cases() -> Vec<Case> {
              [[member]]\nname = \"b\"\nprivate = [\n\"10.0.0.2\",\n\"fd00::1\"]\npublic = [\"192.0.2.2\", \"2001:db8::2\"]\n",
             &[Expected(
                 9,
-                "the private address of b, fd00::1, is also that of a (line 3)",
+                "the private address of b, fd00::1, is also the private address of a (line 3)",
                 "of its own",
             )],
         ),

@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn not_toml() -> Vec<Case> {
     let not_toml = |line| Expected(line, "this is not TOML", "in quotes");
-    let twice = |line| Expected(line, "is here twice", "leave one of them out");
+    let twice = |line| Expected(line, "occurs twice", "remove one of them");
     vec![
         case("a string without its end", &with("private", "\"10.0.0.2"), &[not_toml(8)]),
         case("an address without quotes", &with("private", "10.0.0.2"), &[not_toml(8)]),
@@ -199,7 +199,7 @@ fn types() -> Vec<Case> {
         case(
             "drain is no time",
             &format!("drain = \"soon\"\n{RIGHT}"),
-            &wrong(1, "\"soon\" is no time", "\"0s\" for not at all"),
+            &wrong(1, "\"soon\" is not a time", "\"0s\" for none"),
         ),
         case(
             "drain is longer than a day",
@@ -238,12 +238,12 @@ fn wrong_networks() -> Vec<Case> {
         case(
             "two networks of one name",
             &change("[[member]]", "[[network]]\nname = \"ib\"\ninterface = \"ib1\"\n[[member]]"),
-            &wrong(7, "two networks are called ib", "a name of its own"),
+            &wrong(7, "two networks have the name ib", "a name of its own"),
         ),
         case(
             "an interface on two networks",
             &change("interface = \"ib0\"", "interface = [\"ib0\", \"eth0\"]"),
-            &wrong(4, "\"eth0\" is said to be on two networks", "leave it out of the others"),
+            &wrong(4, "two networks list the interface \"eth0\"", "in one network only"),
         ),
         case(
             "a network without an interface",
@@ -258,7 +258,7 @@ fn wrong_networks() -> Vec<Case> {
         case(
             "an underlay address alone",
             &change("public.ib = \"172.16.0.2\"", "underlay.ib = \"172.16.0.2\""),
-            &wrong(16, "an underlay address on ib, and no public one", "public.ib ="),
+            &wrong(16, "an underlay address on ib, but no public one", "public.ib ="),
         ),
         case(
             "one member alone on a network",

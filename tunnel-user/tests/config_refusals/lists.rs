@@ -7,7 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "an empty list",
             &with("private", "[]"),
-            &[Expected(8, "private is an empty list", "put an address in")],
+            &[Expected(8, "private is an empty list", "add an address")],
         ),
         case(
             "an empty list of underlays",
@@ -17,12 +17,16 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "two of one family",
             &with("private", "[\n\"10.0.0.2\",\n\"10.0.0.3\",\n]"),
-            &[Expected(10, "private lists a second IPv4 address, 10.0.0.3", "at most one IPv4")],
+            &[Expected(
+                10,
+                "private lists a second IPv4 address, 10.0.0.3",
+                "at most one private IPv4",
+            )],
         ),
         case(
             "two of one family of three",
             &with("public", "[\"2001:db8::1\", \"203.0.113.2\", \"2001:db8::2\"]"),
-            &[Expected(9, "a second IPv6 address, 2001:db8::2", "at most one IPv6")],
+            &[Expected(9, "a second IPv6 address, 2001:db8::2", "at most one public IPv6")],
         ),
         case(
             "wrong addresses in a list",
@@ -68,7 +72,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Expected(
                     8,
                     "private 10.0.1.0 has a prefix of 32 bits, public 198.51.100.0/24 one of 24",
-                    "host part is kept",
+                    "keeps the host part",
                 ),
                 Expected(9, "underlay 172.31.0.0/31 one of 31", "equally long"),
             ],

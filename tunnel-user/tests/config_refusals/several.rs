@@ -33,11 +33,7 @@ public = ["198.51.100.2"]
                 Expected(11, "direct is a string", "without quotes"),
                 Expected(14, "two members have the name srvb (line 9)", "of its own"),
                 Expected(15, "private is an integer", "in quotes"),
-                Expected(
-                    16,
-                    "is also that of a member without a right name (line 5)",
-                    "of its own",
-                ),
+                Expected(16, "address of a member without a valid name (line 5)", "of its own"),
             ],
         ),
         case(
@@ -56,7 +52,7 @@ public = ["198.51.100.2"]
             &[
                 Expected(2, "\"icmp\" has no ports", "only protocols with ports"),
                 Expected(7, "bypass is a string", "write a list"),
-                Expected(11, "is also that of a (line 6)", "of its own"),
+                Expected(11, "is also the public address of a (line 6)", "of its own"),
                 Expected(12, "the port 0", "from 1 to 65535"),
             ],
         ),

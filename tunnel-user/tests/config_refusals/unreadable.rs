@@ -38,7 +38,7 @@ fn a_file_that_is_not_there_is_refused() {
 fn a_directory_is_refused() {
     let directory = directory();
     let printed = refused(directory.path());
-    assert!(printed.contains(": it is a directory, not a file\n  help: name"), "{printed}");
+    assert!(printed.contains(": the path is a directory, not a file\n  help: name"), "{printed}");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_path_through_a_file_is_refused() {
     let file = directory.path().join("cluster.toml");
     fs::write(&file, "").expect("the file is written");
     let printed = refused(&file.join("more"));
-    assert!(printed.contains("it can't be read"), "{printed}");
+    assert!(printed.contains("rewrite can't read the file"), "{printed}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_file_that_is_not_text_is_refused_on_its_line() {
     let path = directory.path().join("cluster.toml");
     fs::write(&path, b"# one\n# two\n# \xe4\n").expect("the file is written");
     let printed = refused(&path);
-    let start = format!("{}:3: this is not UTF-8 text\n  help: save", path.display());
+    let start = format!("{}:3: the file is not UTF-8 text\n  help: save", path.display());
     assert!(printed.starts_with(&start), "{printed}");
 }
 

@@ -165,12 +165,12 @@ async fn back(folder: &Folder, next: &Folder, place: AttachPoint, link: u32, net
         {
             // Leave it so: both versions do the same with a packet, the running programs have pins, and the next
             // command goes on.
-            tracing::error!("could not be undone: {failure}");
+            tracing::error!("undoing a step failed: {failure}");
             return;
         }
     }
     if let Err(failure) = remove(next) {
-        tracing::error!("could not be undone: {failure}");
+        tracing::error!("undoing a step failed: {failure}");
     }
 }
 

@@ -140,7 +140,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
         if start.elapsed() > PATIENCE {
             return Err(Error::pins(
                 format!("a change of {interface} to ABI {} was killed halfway", abi.version()),
-                format!("what runs goes on; {take_over}"),
+                format!("its programs keep running; {take_over}"),
             ));
         }
         thread::sleep(INTERVAL);
@@ -152,7 +152,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
                 text(&attachment.version),
                 previous_abi::VERSION
             ),
-            format!("it goes on as it is; {take_over}"),
+            format!("its programs keep running; {take_over}"),
         )),
         Found::Nothing | Found::Unfinished => Ok(()),
     }

@@ -98,7 +98,7 @@ fn send(message: &Message) {
         },
     };
     if let Err(error) = sd_notify::notify(&states) {
-        tracing::debug!("the service manager was not told: {error}");
+        tracing::debug!("notifying the service manager failed: {error}");
     }
 }
 

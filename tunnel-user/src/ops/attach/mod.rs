@@ -121,10 +121,10 @@ async fn existing(
     let left = if lost_pins::are_lost(folder)? {
         if folder.exists() {
             let before = match folder.is_unfinished()? {
-                true => format!("an earlier attach to {name} was killed"),
-                false => format!("somebody has removed pins of {name}"),
+                true => format!("an earlier attach of {name} was killed"),
+                false => format!("pins of {name} are missing"),
             };
-            tracing::warn!("{before}: starting anew");
+            tracing::warn!("{before}: attaching from scratch");
         }
         match lost_pins::find(folder, netlink).await? {
             Some(left) => left,
@@ -145,8 +145,8 @@ async fn existing(
             return Ok((Some(Attached { attachment, place, added }), BTreeSet::new()));
         }
         tracing::warn!(
-            "the pins of {name} are left from an interface that is gone, an attach that was killed, or \
-             programs that somebody detached: starting anew"
+            "the pins of {name} belong to an interface that is gone, a killed attach, or detached \
+             programs: attaching from scratch"
         );
         Left { attachment, local: maps.local_members()? }
     };

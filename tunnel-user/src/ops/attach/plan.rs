@@ -177,9 +177,10 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
         }
         let former = other.interface();
         return Err(Error::refused(
-            format!("{name} is attached already, as {former}, which it was called then"),
+            format!("{name} is already attached, by its former name {former}"),
             format!(
-                "detach it by that name, then attach it: rewrite detach {former}; rewrite attach {name}"
+                "detach it by the former name, then attach it: rewrite detach {former}; rewrite \
+                 attach {name}"
             ),
         ));
     }
@@ -196,8 +197,8 @@ pub(crate) fn require_ipv6_on_loopback(
         return Ok(());
     }
     Err(Error::refused(
-        format!("IPv6 is switched off on {LOOPBACK}, where the private address {address} goes"),
-        format!("switch it on: sysctl -w net.ipv6.conf.{LOOPBACK}.disable_ipv6=0"),
+        format!("IPv6 is disabled on {LOOPBACK}, and the private address {address} needs it"),
+        format!("enable it: sysctl -w net.ipv6.conf.{LOOPBACK}.disable_ipv6=0"),
     ))
 }
 
@@ -280,7 +281,7 @@ impl Plan<'_> {
         let name = &self.link.name;
         if let Some(wanted) = self.request.hook.filter(|wanted| *wanted != running.hook) {
             return Err(Error::refused(
-                format!("{name} is attached by {} already", running.hook.name()),
+                format!("{name} is already attached by {}", running.hook.name()),
                 format!(
                     "detach first to attach by {}; attach without --hook keeps what runs",
                     wanted.name()
@@ -289,7 +290,7 @@ impl Plan<'_> {
         }
         if let Some(wanted) = self.request.ingress.filter(|wanted| *wanted != running.ingress) {
             return Err(Error::refused(
-                format!("{name} is attached with ingress by {} already", running.ingress.name()),
+                format!("{name} is already attached with ingress by {}", running.ingress.name()),
                 format!(
                     "detach first to attach with --ingress {}; attach without --ingress keeps what runs",
                     wanted.name()

@@ -137,16 +137,16 @@ impl fmt::Display for Step<'_> {
             Self::ReplacePrograms { .. } => f.write_str("replace the programs"),
             Self::RecordSettings(_) => f.write_str("record the settings"),
             Self::ChangePeers(membership, _) => write!(f, "set {} peers", membership.peers.len()),
-            Self::SwitchSource(_) => f.write_str("send from the addresses of now"),
+            Self::SwitchSource(_) => f.write_str("send from the current addresses"),
             Self::ChangeRoutes(changes) => {
                 write!(f, "set {} routes, remove {}", changes.set.len(), changes.remove.len())
             }
-            Self::ForgetLocal(_) => f.write_str("forget the ranges of before"),
+            Self::ForgetLocal(_) => f.write_str("remove the previous ranges"),
             Self::RemoveAddresses(addresses) => {
                 write!(f, "remove {} private addresses", addresses.len())
             }
             Self::DetachPrograms => f.write_str("detach the programs"),
-            Self::RestoreSysctls => f.write_str("put the sysctls back"),
+            Self::RestoreSysctls => f.write_str("restore the sysctls"),
             Self::RemovePins => f.write_str("remove the pins"),
             Self::End => f.write_str("unmark the pins"),
         }

@@ -86,7 +86,7 @@ impl Problem {
     pub fn line(&self) -> String {
         let why = self.why.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
         match &self.standing {
-            Standing::AsItWas => format!("attached as it was: {why}"),
+            Standing::AsItWas => format!("attached as before: {why}"),
             Standing::Cut(cut) => format!("attached, but no packet gets through, {cut}: {why}"),
             Standing::NotAttached => format!("not attached, waiting: {why}"),
         }
@@ -131,7 +131,7 @@ pub enum Report {
 }
 
 /// The reason for the first attach, which happens even without differences.
-const TAKE_OVER: &str = "rewrite run begins";
+const TAKE_OVER: &str = "rewrite run has started";
 
 /// Keeps a host as its file says.
 #[derive(Clone, Debug, Default)]
@@ -238,7 +238,7 @@ impl Follow {
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
         if made >= in_a_row && !try_anyway {
             let why = format!(
-                "attach has not repaired this: {}; help: look into it with rewrite status",
+                "attach has not repaired this: {}; help: inspect the interface with rewrite status",
                 differences.join("; ")
             );
             self.failed = Some(differences);

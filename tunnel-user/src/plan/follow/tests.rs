@@ -256,7 +256,7 @@ fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
         host.event(Event::Changed);
     }
     assert_eq!(host.attaches.len(), 1);
-    assert_eq!(host.status(), "attached as it was: the kernel refused");
+    assert_eq!(host.status(), "attached as before: the kernel refused");
     host.attach = Ok(same());
     host.wait(LONGEST);
     assert_eq!((host.attaches.len(), host.status()), (2, "srva, 1 peer"));
