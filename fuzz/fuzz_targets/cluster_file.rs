@@ -2,12 +2,14 @@
 //! survives a round trip through its text.
 #![no_main]
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use fuzz::expect::assert_refusal;
-use fuzz::render;
 use libfuzzer_sys::fuzz_target;
 use tunnel_user::config::{AddressClaims, Cluster, check_members, parse};
+use tunnel_user::model::{BypassRule, Mapping, Prefix};
 
 fuzz_target!(|text: &str| {
     match parse(Path::new("cluster.toml"), text) {
@@ -22,7 +24,7 @@ fn assert_sound(cluster: &Cluster) {
     let claims: Vec<AddressClaims> = cluster.into_iter().map(AddressClaims::from).collect();
     assert_eq!(check_members(&claims), []);
 
-    let text = render::file(cluster);
+    let text = render(cluster);
     let again = parse(Path::new("again.toml"), &text).expect("it was right before");
     let [again] = again.all() else { panic!("one network") };
     assert_eq!(again.bypass(), cluster.bypass());
@@ -32,4 +34,33 @@ fn assert_sound(cluster: &Cluster) {
         before.line = member.line;
         assert_eq!(*member, before);
     }
+}
+
+/// The text of a file that describes `cluster`.
+fn render(cluster: &Cluster) -> String {
+    let mut text = rules(cluster.bypass());
+    for member in cluster.members() {
+        let list = |role: fn(&Mapping) -> Prefix| {
+            let ranges: Vec<String> =
+                member.mappings().map(|mapping| format!("\"{}\"", role(&mapping))).collect();
+            ranges.join(", ")
+        };
+        let _ = write!(
+            text,
+            "[[member]]\nname = \"{}\"\nprivate = [{}]\npublic = [{}]\nunderlay = [{}]\n\
+             direct = {}\n{}",
+            member.name,
+            list(|mapping| mapping.private().0),
+            list(|mapping| mapping.public().0),
+            list(|mapping| mapping.underlay().0),
+            member.direct,
+            rules(&member.bypass),
+        );
+    }
+    text
+}
+
+fn rules(rules: &BTreeSet<BypassRule>) -> String {
+    let rules: Vec<String> = rules.iter().map(|rule| format!("\"{rule}\"")).collect();
+    format!("bypass = [{}]\n", rules.join(", "))
 }

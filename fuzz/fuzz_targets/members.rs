@@ -1,17 +1,21 @@
 //! Members with few distinct addresses, so that they often conflict. The parser refuses a file if and only if a
-//! pairwise comparison of its members does. An accepted cluster holds the file's values.
+//! pairwise comparison of its members does. An accepted cluster holds the file's values, and its maps hold its peers.
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use fuzz::expect::assert_refusal;
 use fuzz::expected::{Entry, Range, is_right};
-use fuzz::maps;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tunnel_user::config::{Member, parse};
+use tunnel_user::config::{Cluster, Member, parse};
 use tunnel_user::model::{BypassProtocol, Family, Mapping};
+use tunnel_user::plan::identity::{Identity, OwnMember};
+use tunnel_user::plan::membership::Membership;
+use tunnel_user::plan::peer_tables::{self, GRACE_PERIOD};
+use tunnel_user::plan::{bypass, running_peers, slots};
 
 #[derive(Debug)]
 struct File {
@@ -106,7 +110,7 @@ fuzz_target!(|file: File| {
         Ok(clusters) => {
             let [cluster] = clusters.all() else { panic!("one network") };
             assert!(is_right(&file.members, &file.bypass), "taken:\n{text}");
-            maps::assert_same_after_reading(cluster);
+            assert_same_after_reading(cluster);
             assert_eq!(cluster.bypass().len(), file.bypass.len());
             assert_eq!(cluster.members().len(), file.members.len());
             for (member, entry) in cluster.members().iter().zip(&file.members) {
@@ -138,4 +142,31 @@ fn assert_same(member: &Member, entry: &Entry) {
         });
         assert_eq!(found, expected);
     }
+}
+
+/// Asserts that the maps return the peers of the cluster, with each member in turn as this host.
+fn assert_same_after_reading(cluster: &Cluster) {
+    for own in cluster.members() {
+        assert_same_after_reading_to(cluster, own);
+    }
+}
+
+fn assert_same_after_reading_to(cluster: &Cluster, own: &Member) {
+    let identity = Identity::new(vec![OwnMember::from(own)]);
+    // `Membership::of` refuses a peer that has no family in common with this host.
+    let Ok((membership, _)) = Membership::of(cluster, identity) else { return };
+    let slots = slots::assign(&BTreeMap::new(), membership.peers.iter().map(|peer| &peer.name));
+    let tables = peer_tables::tables(&membership, &slots.by_name, GRACE_PERIOD);
+    let rules = bypass::table(&membership, &slots.by_name);
+    let names = slots.by_name.into_iter().map(|(name, slot)| (slot, name)).collect();
+    let found = running_peers::running(&tables, &names, &rules);
+
+    let mut wanted = membership.peers;
+    wanted.sort_by(|a, b| a.name.cmp(&b.name));
+    for (running, peer) in found.iter().zip(&wanted) {
+        assert_eq!(running.peer, *peer);
+        let accepted: Vec<_> = running.accepted.iter().map(|public| public.0).collect();
+        assert_eq!(accepted, peer.public().collect::<Vec<_>>());
+    }
+    assert_eq!(found.len(), wanted.len());
 }

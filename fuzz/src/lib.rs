@@ -4,5 +4,3 @@
 pub mod bytes;
 pub mod expect;
 pub mod expected;
-pub mod maps;
-pub mod render;

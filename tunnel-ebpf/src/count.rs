@@ -1,9 +1,16 @@
 //! The counters, one copy per CPU: no lock and no atomic.
 
-use tunnel_common::counters::Count;
-use tunnel_common::outcome::{Direction, Reason};
+use aya_ebpf::btf_maps::PerCpuArray;
+use aya_ebpf::macros::btf_map;
+use tunnel_common::counters::{Count, PeerCounters};
+use tunnel_common::maps::SLOTS_CAPACITY;
+use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 
-use crate::maps::{PEER_COUNTERS, REASON_COUNTERS};
+#[btf_map(name = "peer_counters")]
+static PEER_COUNTERS: PerCpuArray<PeerCounters, SLOTS_CAPACITY> = PerCpuArray::new();
+
+#[btf_map(name = "reason_counters")]
+static REASON_COUNTERS: PerCpuArray<ReasonCounters, 2> = PerCpuArray::new();
 
 /// Counts a rewritten packet for the peer in `slot`.
 #[inline(always)]

@@ -16,8 +16,6 @@ mod log;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
-mod missed;
-#[cfg(target_arch = "bpf")]
 mod peer_notes;
 #[cfg(target_arch = "bpf")]
 mod pinned_maps;

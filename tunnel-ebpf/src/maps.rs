@@ -1,22 +1,21 @@
-//! The pinned maps, under the names of `tunnel_common::maps`.
+//! The pinned maps, under the names of `tunnel_common::maps`. The counters are in [`count`](crate::count), and the
+//! filter is in [`pinned_maps`](crate::pinned_maps).
 
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap};
 use aya_ebpf::macros::btf_map;
 use tunnel_common::attachment::Attachment;
 use tunnel_common::bypass::{BypassKey, BypassValue};
-use tunnel_common::counters::PeerCounters;
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps::{
     BYPASS_CAPACITY, FLOWS_CAPACITY, LOCAL_MEMBERS_CAPACITY, PEERS_CAPACITY, SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
-use tunnel_common::outcome::ReasonCounters;
 use tunnel_common::peers::{Peer, PeerKey};
 use tunnel_ebpf::address::Words;
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 
-use crate::missed;
+use crate::pinned_maps::{is_missed_v4, is_missed_v6};
 use crate::settings::{
     guarded_v4, guarded_v6, has_ipv4, has_ipv6, has_prefixes_v4, has_prefixes_v6,
 };
@@ -50,12 +49,6 @@ static FLOWS_V4: LruHashMap<Flow<A4>, FlowState, FLOWS_CAPACITY> = LruHashMap::n
 
 #[btf_map(name = "flows_v6")]
 static FLOWS_V6: LruHashMap<Flow<A6>, FlowState, FLOWS_CAPACITY> = LruHashMap::new();
-
-#[btf_map(name = "peer_counters")]
-pub static PEER_COUNTERS: PerCpuArray<PeerCounters, SLOTS_CAPACITY> = PerCpuArray::new();
-
-#[btf_map(name = "reason_counters")]
-pub static REASON_COUNTERS: PerCpuArray<ReasonCounters, 2> = PerCpuArray::new();
 
 /// For the loader and for people: no program looks into it.
 #[btf_map(name = "members")]
@@ -107,7 +100,7 @@ impl FamilyMaps for V4 {
 
     #[inline(always)]
     fn is_missed([first, _]: [u64; 2]) -> u64 {
-        missed::is_missed_v4(first)
+        is_missed_v4(first)
     }
 
     #[inline(always)]
@@ -134,7 +127,7 @@ impl FamilyMaps for V6 {
 
     #[inline(always)]
     fn is_missed([first, second]: [u64; 2]) -> u64 {
-        missed::is_missed_v6(first, second)
+        is_missed_v6(first, second)
     }
 
     #[inline(always)]

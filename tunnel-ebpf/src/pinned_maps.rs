@@ -3,23 +3,30 @@
 use core::ptr;
 
 use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::btf_maps::Array;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_map_lookup_elem};
+use aya_ebpf::macros::btf_map;
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::local_members::LocalRange;
 use tunnel_common::outcome::Direction;
+use tunnel_common::peer_filter::{Position, WORDS};
 use tunnel_common::peers::PeerKey;
 use tunnel_ebpf::address::Address;
 use tunnel_ebpf::conditions::Conditions;
-use tunnel_ebpf::family::Octets;
+use tunnel_ebpf::family::{Octets, V4, V6};
 use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag, is_of_flow};
 
 use crate::maps::{BYPASS, FamilyMaps};
 use crate::settings::{has_bypass, has_moved, is_gateway};
 use crate::{count, peer_notes};
+
+/// Single peers. The programs repeat a lookup if this filter knows the address.
+#[btf_map(name = "peer_filter")]
+static PEER_FILTER: Array<u64, WORDS> = Array::new();
 
 /// The tables behind the decisions.
 pub struct PinnedMaps<F>(core::marker::PhantomData<F>);
@@ -78,6 +85,29 @@ impl<F: FamilyMaps> PinnedMaps<F> {
 
 // The functions below have a stack frame of their own: the decisions call them in several places, and have 512
 // bytes of stack in all.
+
+/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1): the kernel verifies it
+/// once, and not for each path to a call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn is_missed_v4(first: u64) -> u64 {
+    is_missed::<V4>([first, 0])
+}
+
+/// [`FamilyMaps::is_missed`] of IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn is_missed_v6(first: u64, second: u64) -> u64 {
+    is_missed::<V6>([first, second])
+}
+
+#[inline(always)]
+fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
+    let Position { word, bit } = Position::of_words(words);
+    let may_be_single = PEER_FILTER.get(word).is_some_and(|word| word & bit != 0);
+    let address = F::Address::from_long_words(words);
+    u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
+}
 
 /// The peer with the longest prefix of `address`. None if the lookup missed a single peer's entry.
 #[inline(never)]

@@ -12,8 +12,8 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, downgrade, guard, peer, revert, run, stats,
-    status, switch,
+    apply, attach, check, confirm, detach, diff, downgrade, peer, revert, run, stats, status,
+    switch,
 };
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
@@ -162,7 +162,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         }
         Command::Apply(args) if args.guard => {
             let interface = args.on.interface.unwrap_or_default();
-            let never = guard::run(&interface, &args.trial.unwrap_or_default())?;
+            let never = apply::guard(&interface, &args.trial.unwrap_or_default())?;
             match never {}
         }
         Command::Apply(args) => apply_command(args, cli.netns.as_deref()).await?,

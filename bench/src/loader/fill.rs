@@ -8,7 +8,7 @@ use aya::maps::HashMap;
 use tunnel_common::maps;
 use tunnel_common::members::{Member, NAME_LEN};
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::load::EBPF_OBJECT;
 use tunnel_user::dataplane::table::{BatchSupport, Table as Entries};
 
 use crate::interrupt::Interrupt;

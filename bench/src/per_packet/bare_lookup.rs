@@ -8,7 +8,7 @@ use aya::EbpfLoader;
 use aya::maps::Map;
 use testkit::test_run::{self, Type, Way};
 use tunnel_common::maps;
-use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::load::EBPF_OBJECT;
 
 use super::{Empty, RUNS, nanoseconds};
 use crate::cpu_noise::Sampler;

@@ -10,7 +10,7 @@ use testkit::test_run::Type;
 use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE, ROLE_PUBLIC};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
-use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::load::EBPF_OBJECT;
 use tunnel_user::dataplane::peer_filter::PeerFilter;
 use tunnel_user::dataplane::table::Table;
 use tunnel_user::plan::attach_point::Program;

@@ -3,8 +3,6 @@
 pub mod machine;
 pub mod plot;
 pub mod print;
-#[cfg(test)]
-mod sample;
 
 use serde::Serialize;
 
@@ -42,6 +40,27 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Explanations for the reader.
     pub notes: Vec<String>,
+}
+
+#[cfg(test)]
+impl Table {
+    /// A table with a cell of several samples, a cell of one sample, and an empty cell.
+    pub fn sample() -> Self {
+        let row = |what: &str, cells| Row { what: what.to_owned(), cells };
+        Self {
+            name: "per-packet",
+            title: "Nanoseconds.".to_owned(),
+            unit: "ns",
+            digits: 1,
+            better: Better::Less,
+            columns: vec!["tc".to_owned(), "xdp".to_owned()],
+            rows: vec![
+                row("hit", vec![Spread::of(&[1.0, 12.34, 30.0]), Spread::of(&[4.0])]),
+                row("a miss", vec![None, Spread::of(&[0.25])]),
+            ],
+            notes: vec!["A note.".to_owned()],
+        }
+    }
 }
 
 /// A row of a table.

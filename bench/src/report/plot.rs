@@ -98,7 +98,7 @@ fn pixel(size: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Disturbance, machine, sample};
+    use super::super::{Disturbance, Table, machine};
     use super::*;
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         let report = Report {
             machine: machine::describe().unwrap(),
             disturbance: Disturbance { kept: 4, disturbed: 1, again: 2 },
-            tables: vec![sample::table()],
+            tables: vec![Table::sample()],
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.svg");

@@ -49,7 +49,6 @@ fn spread(spread: &Spread, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
 
     #[test]
@@ -63,6 +62,6 @@ Nanoseconds.
 | a miss          |                 | 0.2 |
 
 A note.";
-        assert_eq!(table(&sample::table()), wanted);
+        assert_eq!(table(&Table::sample()), wanted);
     }
 }

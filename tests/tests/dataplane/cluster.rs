@@ -8,7 +8,8 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use testkit::lab::{Addresses, Lab, LabOptions, PUBLIC_INTERFACE};
+use testkit::kernel_counters::require_right_checksums;
+use testkit::lab::{Addresses, FAMILIES, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
 use testkit::netns::Namespace;
 use testkit::rewrite_command::Rewrite;
 
@@ -61,6 +62,33 @@ impl Cluster {
             cluster.attach(host, &[])?;
         }
         Ok(cluster)
+    }
+
+    /// A lab with both hosts attached, and checksum offload (`ethtool -K tx`) on or off at the hosts and at
+    /// the router. veth fills in no checksum; the kernel fills it in before the first interface without the
+    /// offload.
+    pub fn with_checksum_offload(hook: &str, hosts: bool, router: bool) -> Result<Self> {
+        let cluster = Self::new(&FAMILIES, LabOptions::default())?;
+        let lab = &cluster.lab;
+        for (namespace, interface, offload) in [
+            (&lab.a, PUBLIC_INTERFACE, hosts),
+            (&lab.b, PUBLIC_INTERFACE, hosts),
+            (&lab.router, ROUTER_A, router),
+            (&lab.router, ROUTER_B, router),
+        ] {
+            let state = if offload { "on" } else { "off" };
+            namespace.run(&["ethtool", "-K", interface, "tx", state])?;
+        }
+        for host in [&lab.a, &lab.b] {
+            cluster.attach(host, &["--hook", hook])?;
+        }
+        Ok(cluster)
+    }
+
+    /// Requires that `tried` succeeded, and that no kernel has met a wrong checksum.
+    pub fn require_right_checksums(&self, tried: Result<()>) -> Result<()> {
+        let lab = &self.lab;
+        require_right_checksums(tried, &[&lab.a, &lab.b, &lab.router])
     }
 
     fn file(&self) -> PathBuf {

@@ -4,7 +4,6 @@
 //! results, the kernel's counters and the router's captures.
 
 mod bypass;
-mod checksum_offload;
 mod cluster;
 mod conversation;
 mod direct;

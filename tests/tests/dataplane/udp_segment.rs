@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use testkit::lab::FAMILIES;
 use testkit::udp_segment::{Message, SEGMENTS, send};
 
-use crate::checksum_offload::{cluster, require};
+use crate::cluster::Cluster;
 use crate::conversation::next_port;
 
 #[test]
@@ -36,7 +36,7 @@ fn by_clsact_with_checksum_offload_nowhere() -> Result<()> {
 }
 
 fn all_arrive(hook: &str, hosts: bool, router: bool) -> Result<()> {
-    let cluster = cluster(hook, hosts, router)?;
+    let cluster = Cluster::with_checksum_offload(hook, hosts, router)?;
     let (a, b) = (&cluster.lab.a, &cluster.lab.b);
     let mut arrived = Vec::new();
     for family in &FAMILIES {
@@ -55,5 +55,5 @@ fn all_arrive(hook: &str, hosts: bool, router: bool) -> Result<()> {
         ensure!(whole, "of {SEGMENTS} datagrams each: {arrived:?}");
         Ok(())
     };
-    require(all(), &cluster)
+    cluster.require_right_checksums(all())
 }

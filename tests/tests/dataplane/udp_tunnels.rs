@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use testkit::lab::{Addresses, IPV4, IPV6};
 use testkit::udp_tunnel::{INNER, Kind, Outer, dig};
 
-use crate::checksum_offload::{cluster, require};
+use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, both_ways};
 
 #[test]
@@ -76,10 +76,10 @@ fn inner_traffic_arrives(
     hosts: bool,
     router: bool,
 ) -> Result<()> {
-    let cluster = cluster(hook, hosts, router)?;
+    let cluster = Cluster::with_checksum_offload(hook, hosts, router)?;
     let (a, b) = (&cluster.lab.a, &cluster.lab.b);
     dig(Kind::Vxlan, outer, [a, b], [family.a_private, family.b_private])
         .context("make the tunnel")?;
     let [a_inner, b_inner] = INNER;
-    require(both_ways(a, b, a_inner, b_inner, MEGABYTE), &cluster)
+    cluster.require_right_checksums(both_ways(a, b, a_inner, b_inner, MEGABYTE))
 }

@@ -6,7 +6,6 @@
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
 
 mod client;
-mod host_looks;
 mod migration;
 mod sites;
 

@@ -20,8 +20,8 @@ use testkit::rewrite_command::Rewrite;
 use testkit::wait::wait_until;
 
 use crate::client::Client;
-use crate::host_looks::HostLooks;
 use crate::sites::{self, A_FIRST, B_SECOND, Site};
+use requirements::HostState;
 
 /// The longest time for the servers to connect once they can reach each other.
 const CONNECTED: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ pub struct Migration {
     client: Client,
     cluster: Cluster,
     captures: Vec<Capture>,
-    before: [HostLooks; 2],
+    before: [HostState; 2],
     lab: Lab,
     rewrite: Rewrite,
     files: TempDir,
@@ -57,7 +57,7 @@ impl Migration {
             ..LabOptions::default()
         })?;
         // The final state: A at its first site, B at its new one.
-        let before = [HostLooks::of(&lab.a)?, HostLooks::of(&lab.b)?];
+        let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
         sites::leave(&lab.b, &B_SECOND)?;
         let captures = [ROUTER_A, ROUTER_B]
             .map(|port| Capture::start_headers(&lab.router, port, ""))

@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader};
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS, Settings};
-use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::load::EBPF_OBJECT;
 use tunnel_user::plan::attach_point::Program;
 
 use crate::cluster::Cluster;

@@ -1,11 +1,14 @@
 //! `rewrite apply`: prints the changes to a file, applies them, and keeps them; on trial, until they are confirmed
 //! or taken back.
 
+use std::convert::Infallible;
 use std::path::{self, PathBuf};
 
 use crate::dataplane::bpffs;
+use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
@@ -17,7 +20,7 @@ use crate::ops::{attach, load_file};
 use crate::plan::cluster_file::{self, RunningMembership};
 use crate::trial::{
     AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RollbackOptions, RolledBack,
-    State, Trial, require_none,
+    State, Trial, become_guard, require_none,
 };
 
 /// The request.
@@ -96,6 +99,14 @@ pub async fn run(
             Err(failure)
         }
     }
+}
+
+/// `rewrite apply --guard`: turns this process into the guard of the trial `id` on the interface.
+///
+/// # Errors
+/// If this process can't become the guard.
+pub fn guard(interface: &str, id: &str) -> Result<Infallible, Error> {
+    become_guard(&State::of(&Folder::of(NetworkNamespace::current()?, interface)), id)
 }
 
 /// Records the running state, and starts the guard that waits for the deadline.

@@ -7,7 +7,6 @@ pub mod confirm;
 pub mod detach;
 pub mod diff;
 pub mod downgrade;
-pub mod guard;
 pub mod peer;
 pub mod revert;
 pub mod run;

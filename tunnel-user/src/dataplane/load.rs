@@ -11,7 +11,6 @@ use aya::{Ebpf, EbpfLoader};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS};
 
 use super::loader::loader;
-use super::object::{EBPF_OBJECT, PREVIOUS_OBJECT};
 use super::pins::{Folder, MAPS};
 use super::upgrade::Abi;
 use super::upgrade::convert::settings_back;
@@ -19,6 +18,13 @@ use crate::error::{Context as _, Error, is_io};
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
+
+/// The ELF object that holds the programs and the definitions of their maps.
+pub static EBPF_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/rewrite.o"));
+
+/// The object of ABI 2, for the way back to the version before (tunnel-user/abi2/README.md).
+pub static PREVIOUS_OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/abi2/rewrite.o"));
 
 /// aya-log's switch within the programs; the verifier removes the code of a level that is off.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
@@ -261,5 +267,27 @@ fn refusal(error: ProgramError) -> anyhow::Error {
             anyhow::anyhow!("{io_error}; the end of the verifier's log:\n{last}")
         }
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aya_obj::Object;
+
+    use super::*;
+    use crate::dataplane::upgrade::previous_abi::{SHAPES, Settings};
+
+    #[test]
+    fn the_object_of_the_version_before_has_its_shapes() {
+        let object = Object::parse(PREVIOUS_OBJECT).expect("an object");
+        for (name, kind, key, value) in SHAPES {
+            let map = object.maps.get(name).unwrap_or_else(|| panic!("no map {name}"));
+            let found = (map.map_type(), map.key_size(), map.value_size());
+            assert_eq!(found, (kind as u32, key, value), "{name}");
+        }
+        for program in Program::ALL {
+            assert!(object.programs.contains_key(program.name()), "no {}", program.name());
+        }
+        assert_eq!(size_of::<Settings>(), 8);
     }
 }

@@ -17,7 +17,6 @@ pub mod loader;
 pub mod lock;
 pub mod map_use;
 pub mod maps;
-pub mod object;
 pub mod other_namespaces;
 pub mod peer_filter;
 pub mod pins;

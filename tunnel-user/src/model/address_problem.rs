@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::address::Role;
 use super::prefix::{Family, Prefix};
-use super::role::Role;
 use super::text::quoted;
 use super::unicast::Special;
 

@@ -9,11 +9,10 @@ mod drain;
 mod name;
 mod parse_address;
 mod prefix;
-mod role;
 pub(crate) mod text;
 mod unicast;
 
-pub use address::{Mapping, Private, Public, Underlay};
+pub use address::{Mapping, Private, Public, Role, Underlay};
 pub use address_problem::AddressProblem;
 pub use bypass::{BypassProtocol, BypassRule};
 pub use bypass_problem::BypassProblem;
@@ -22,5 +21,4 @@ pub use name::{MemberName, NameProblem};
 pub(crate) use parse_address::parse_range;
 pub use parse_address::{parse_private, parse_public, parse_underlay};
 pub use prefix::{Family, Prefix};
-pub use role::Role;
 pub use unicast::Special;

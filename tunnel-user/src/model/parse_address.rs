@@ -1,9 +1,9 @@
 //! Parses a text as a range of addresses that a member can have in a role.
 
+use super::address::Role;
 use super::address::{Private, Public, Underlay};
 use super::address_problem::AddressProblem;
 use super::prefix::Prefix;
-use super::role::Role;
 use super::unicast::check_range;
 
 /// Reads an address or a prefix that a member can have in this role.

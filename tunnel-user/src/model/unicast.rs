@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::address::Role;
 use super::address_problem::AddressProblem;
 use super::prefix::{Family, Prefix};
-use super::role::Role;
 
 /// A block in RFC 6890 whose addresses members can't have.
 ///

@@ -2,7 +2,7 @@
 //! rewrite's cost.
 
 use anyhow::Result;
-use testkit::lab::{A_PUBLIC, B_PUBLIC, Lab};
+use testkit::lab::Lab;
 
 use super::Way;
 use crate::empty_program::{self, Place};
@@ -15,5 +15,5 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
             links.push(empty_program::attach(host, place, "empty")?);
         }
     }
-    Ok(Way { a: A_PUBLIC, b: B_PUBLIC, _running: Some(Box::new(links)) })
+    Ok(Way { _running: Some(Box::new(links)), ..Way::public() })
 }

@@ -1,7 +1,6 @@
 //! The variants of carrying traffic between two hosts.
 
 mod act_nat;
-mod direct;
 mod empty;
 mod ipip;
 pub mod iptables;
@@ -18,7 +17,7 @@ mod wireguard_keys;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, Lab};
 use testkit::rewrite_command::Rewrite;
 
 use crate::processor::Processor;
@@ -111,7 +110,7 @@ impl Variant {
     /// Sets the variant up on both hosts. Its programs run on `processor`.
     pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Way> {
         match self {
-            Self::Direct | Self::Control => Ok(direct::way()),
+            Self::Direct | Self::Control => Ok(Way::public()),
             Self::Empty => empty::set_up(lab),
             Self::Rewrite => rewrite::set_up(lab, rewrite),
             Self::RewriteXdp => rewrite::set_up_xdp(lab, rewrite),
@@ -144,6 +143,11 @@ pub struct Way {
 }
 
 impl Way {
+    /// Plain traffic between public addresses, without any setup.
+    fn public() -> Self {
+        Self { a: A_PUBLIC, b: B_PUBLIC, _running: None }
+    }
+
     /// A variant that carries private addresses without a process.
     fn private() -> Self {
         Self { a: A_PRIVATE, b: B_PRIVATE, _running: None }

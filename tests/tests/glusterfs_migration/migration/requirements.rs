@@ -1,6 +1,7 @@
 //! The requirements between the steps of the migration, and in the end.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -12,6 +13,38 @@ use testkit::wait::wait_until;
 
 use super::{CONNECTED, Migration};
 use crate::sites::{A_FIRST, A_SECOND};
+
+const STATE: [&[&str]; 7] = [
+    &["ip", "-json", "address"],
+    &["ip", "-json", "-details", "link"],
+    &["ip", "-json", "route", "show", "table", "all"],
+    &["ip", "-json", "rule"],
+    &["tc", "-json", "qdisc", "show"],
+    &["bpftool", "-j", "net", "show"],
+    &["sysctl", "-a", "-r", "^net[.]ipv[46][.]conf[.]"],
+];
+
+/// The traces that attach could leave on a host, at one moment.
+#[derive(Debug)]
+pub struct HostState(Vec<String>);
+
+impl HostState {
+    /// Reads the state of `host`.
+    pub fn of(host: &Namespace) -> Result<Self> {
+        STATE.iter().map(|words| host.run(words)).collect::<Result<_>>().map(Self)
+    }
+
+    /// Fails with the differences. Programs attached by tcx last only as long as their pins, so it checks the pins.
+    pub fn require_unchanged(&self, host: &Namespace) -> Result<()> {
+        let now = Self::of(host)?;
+        for ((was, is), words) in self.0.iter().zip(&now.0).zip(STATE) {
+            ensure!(was == is, "{}: `{}` was\n{was}\nand is\n{is}", host.name(), words.join(" "));
+        }
+        let pins = format!("/sys/fs/bpf/rewrite/netns-{}", host.inode()?);
+        ensure!(!Path::new(&pins).exists(), "{pins} is still there");
+        Ok(())
+    }
+}
 
 impl Migration {
     /// `rewrite check` finds nothing in the way.

@@ -13,7 +13,7 @@ use tunnel_common::counters::Count;
 use tunnel_common::maps;
 use tunnel_common::outcome::Verdict;
 use tunnel_common::settings::{SETTINGS, Settings};
-use tunnel_user::dataplane::object::EBPF_OBJECT;
+use tunnel_user::dataplane::load::EBPF_OBJECT;
 
 use super::counters::{self, Counter};
 use super::family_maps::{Maps, empty_hash};
