@@ -1,9 +1,11 @@
 //! Checks the imports of tunnel-user: each folder imports only from the folders below it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+
+use super::rust_files;
 
 /// The folders, and the files beside them, from the bottom up. `cli` and `output` belong to the binary,
 /// which imports the rest as a crate.
@@ -23,7 +25,7 @@ const FROM_THE_BOTTOM: [&str; 10] = [
 /// Refuses the files below `source` that import from a folder above their own.
 pub fn check(source: &Path) -> Result<()> {
     let mut wrong = Vec::new();
-    for path in files(source)? {
+    for path in rust_files(source)? {
         let within = path.strip_prefix(source).context("a file of the crate")?;
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -38,22 +40,6 @@ pub fn check(source: &Path) -> Result<()> {
         FROM_THE_BOTTOM.join(", "),
         wrong.join("\n")
     )
-}
-
-/// All Rust files below a folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-    for entry in entries {
-        let path = entry.context("reading a folder")?.path();
-        if path.is_dir() {
-            found.extend(files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The folder that a file is in, or the name of a file beside the folders.

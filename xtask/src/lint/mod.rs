@@ -1,15 +1,18 @@
 //! All lints, as errors: formatting and clippy for the host's crates and the eBPF programs, the ABI and
-//! its version, the direction of imports, the oldest Rust, the dependencies, the spelling, ARCHITECTURE.md, and the
-//! documentation.
+//! its version, the direction of imports, the length of files, the oldest Rust, the dependencies, the spelling,
+//! ARCHITECTURE.md, and the documentation.
 
 mod abi;
 mod architecture;
+mod file_length;
 mod imports;
 mod rust_version;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::cargo;
 
@@ -18,6 +21,7 @@ pub fn run() -> Result<()> {
     abi::check(&crate::workspace())?;
     architecture::check(&crate::workspace())?;
     imports::check(&crate::workspace().join("tunnel-user/src"))?;
+    file_length::check(&crate::workspace())?;
     rust_version::check(&crate::workspace())?;
     cargo::run(Command::new("typos").current_dir(crate::workspace()))?;
     cargo::run(cargo::command().arg("machete"))?;
@@ -59,4 +63,22 @@ pub fn run() -> Result<()> {
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .args(["--target-dir", "target/ebpf-lint", "--", "--deny", "warnings"]),
     )
+}
+
+/// All Rust files below a folder. Skips hidden folders, and cargo's `target`.
+fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry.context("reading a folder")?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_skipped = name == "target" || name.as_encoded_bytes().starts_with(b".");
+        if path.is_dir() && !is_skipped {
+            found.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
