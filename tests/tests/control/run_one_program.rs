@@ -31,6 +31,8 @@ const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
 const WARM_UP: usize = 20;
 /// The number of looks, each with a sample of the daemon's descriptors and memory after it.
 const LOOKS: usize = 10;
+/// The number of samples during the changes: their memory levels off, where a leak grows from one to the next.
+const SAMPLES: usize = 10;
 /// The memory that the allocator may keep, after 200 or 1,000 changes alike. A leaked program or map would show among
 /// the descriptors.
 const MEMORY_MAX: u64 = 6 << 20;
@@ -49,7 +51,7 @@ const ENTRIES: [&str; 9] = [
 ];
 
 /// A process's number of open files, and its anonymous memory in bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Held {
     descriptors: usize,
     memory: u64,
@@ -124,9 +126,13 @@ fn descriptors_stay(hook: &[&str], changes: usize) -> Result<()> {
     change(&scenario, &daemon, WARM_UP + 1)?;
     let before = Held::at_rest(&scenario, &daemon)?;
     let start = Instant::now();
-    change(&scenario, &daemon, changes)?;
-    let after = Held::at_rest(&scenario, &daemon)?;
-    println!("{changes} changes in {:.1?}: {before:?} to {after:?}", start.elapsed());
+    let mut after = before;
+    for sample in 1..=SAMPLES {
+        change(&scenario, &daemon, changes / SAMPLES)?;
+        after = Held::at_rest(&scenario, &daemon)?;
+        let made = sample * changes / SAMPLES;
+        println!("{made} changes in {:.1?}: {before:?} to {after:?}", start.elapsed());
+    }
     ensure!(after.descriptors <= before.descriptors, "{before:?}, and {after:?} later");
     ensure!(after.memory <= before.memory + MEMORY_MAX, "{before:?}, and {after:?} later");
     require_one_each(host, "after the changes")?;
