@@ -40,8 +40,8 @@ impl Request {
                 }
             };
             let found = found.and_then(|found| found.into_string().ok());
-            let found = found.with_context(|| format!("{VM} wants a kernel: {VM} 6.12"))?;
-            ensure!(kernel.is_none(), "{VM} is there twice, and takes one kernel at a time");
+            let found = found.with_context(|| format!("{VM} needs a kernel: {VM} 6.12"))?;
+            ensure!(kernel.is_none(), "{VM} is given twice; it takes one kernel");
             kernel = Some(found);
         }
         if words.iter().any(|word| word == "--help" || word == "-h") {
@@ -54,7 +54,7 @@ impl Request {
 /// Measures `binary`.
 pub fn run(binary: &Path, request: &Request) -> Result<()> {
     match &request.kernel {
-        Some(series) => vm::bench::run(binary, &built()?, series, &request.words),
+        Some(series) => vm::bench::run(binary, &build_bench()?, series, &request.words),
         None => here(binary, &request.words),
     }
 }
@@ -73,7 +73,7 @@ fn here(binary: &Path, words: &[OsString]) -> Result<()> {
     Err(bench.exec()).with_context(|| format!("starting {bench:?}"))
 }
 
-fn built() -> Result<PathBuf> {
+fn build_bench() -> Result<PathBuf> {
     build::release_of("bench", "bench")
 }
 
@@ -100,8 +100,8 @@ mod tests {
                 (kernel.clone(), rest.iter().map(ToString::to_string).collect())
             );
         }
-        let others = ["--vmx", "--only", "end-to-end"];
-        assert_eq!(parse(&others).unwrap(), (None, others.map(str::to_owned).to_vec()));
+        let unrelated = ["--vmx", "--only", "end-to-end"];
+        assert_eq!(parse(&unrelated).unwrap(), (None, unrelated.map(str::to_owned).to_vec()));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn run(seconds: u64, wanted: &[String]) -> Result<()> {
     }
     ensure!(
         failed.is_empty(),
-        "something was found by {}; the input is in target/fuzz/findings, and \
+        "{} found something; the input is in target/fuzz/findings, and \
          {}/TARGET FILE runs it again",
         failed.join(", "),
         folder.display()
@@ -83,7 +83,7 @@ fn build() -> Result<PathBuf> {
     let compiler = Command::new("c++").arg("--version").stdout(Stdio::null()).status();
     ensure!(
         compiler.is_ok_and(|status| status.success()),
-        "libFuzzer is compiled with a C++ compiler, and there is none: apt-get install g++"
+        "libFuzzer needs a C++ compiler, and none is installed: apt-get install g++"
     );
     let host = host()?;
     let mut build = cargo::command();

@@ -30,16 +30,16 @@ use setup::Purpose;
     bin_name = "cargo xtask",
     after_help = "\
 Examples:
-  cargo xtask run                             set up, build, and see the main job done
+  cargo xtask run                             set up, build, and demonstrate the main job
   cargo xtask run -- attach eth0              the real command, freshly built
   cargo xtask test                            all tests
-  cargo xtask test -- --test packet_table     what follows goes to cargo test
-  cargo xtask vm 5.10 6.12                    what must hold, on two of Debian's own kernels
-  cargo xtask vm 6.12 -- sctp:: tunnels::     the tests among it whose names hold one of these words
+  cargo xtask test -- --test packet_table     arguments after -- go to cargo test
+  cargo xtask vm 5.10 6.12                    the kernel tests, on two of Debian's kernels
+  cargo xtask vm 6.12 -- sctp:: tunnels::     only tests whose names contain one of these words
   cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
-  cargo xtask managers NetworkManager         what a network manager does to an attached interface
-  cargo xtask bench                           what it costs, beside what one would take instead
-  cargo xtask bench --vm 6.12                 the same on one of Debian's own kernels, as ratios"
+  cargo xtask managers NetworkManager         a network manager's effect on an attached interface
+  cargo xtask bench                           rewrite's cost, beside its alternatives' cost
+  cargo xtask bench --vm 6.12                 the same on one of Debian's kernels, as ratios"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -48,59 +48,59 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what building takes, and say what and why; --all for what tests take as well
+    /// Install the build's requirements, and print the reasons; --all adds the tests' requirements
     Setup {
-        /// Also what the demonstration and the tests take
+        /// Also the requirements of the demonstration and the tests
         #[arg(long)]
         all: bool,
     },
-    /// Leave the release binary at target/release/rewrite
+    /// Build the release binary, target/release/rewrite
     Build,
-    /// Show the main job in a lab of network namespaces; with words behind --, run `rewrite` itself
+    /// Demonstrate the main job in a lab of network namespaces; with arguments after --, run `rewrite` itself
     Run {
-        /// The words of a `rewrite` command
+        /// The arguments of a `rewrite` command
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Build the version before, which tests of an upgrade begin with, and print its path
+    /// Build the previous version for the upgrade tests, and print its path
     Previous,
-    /// Run all tests, or those that the words behind -- tell cargo test to
+    /// Run all tests, or pass the arguments after -- to cargo test
     Test {
-        /// Words for cargo test
+        /// Arguments for cargo test
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Boot Debian's own kernels in software emulation, and run what must hold on each
+    /// Boot Debian's kernels in software emulation, and run the kernel tests on each
     Vm {
         /// Series of kernels
         #[arg(value_name = "KERNEL", default_values = ["5.10", "6.1", "6.12", "7.2"])]
         kernels: Vec<String>,
-        /// With the drivers of real network interfaces, in place of what must hold on each kernel
+        /// Test the drivers of real network interfaces instead
         #[arg(long)]
         drivers: bool,
-        /// The tests whose names hold one of these words
+        /// Only tests whose names contain one of these words
         #[arg(last = true)]
         tests: Vec<String>,
     },
-    /// Boot real network managers, and see what they do to an attached interface
+    /// Boot real network managers, and test an attached interface under each
     Managers {
-        /// Managers whose names hold one of these words; all without words
+        /// Managers whose names contain one of these words; by default all
         #[arg(value_name = "WORD")]
         words: Vec<String>,
     },
-    /// Fuzz what is read from others: a minute for each target, unless told otherwise
+    /// Fuzz the parsers of foreign input, by default for a minute per target
     Fuzz {
-        /// For each target
+        /// Seconds for each target
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Targets; all if there are none
+        /// Targets; by default all
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
-    /// Measure what rewrite costs beside its alternatives, in less than five minutes; see --help behind --
+    /// Measure rewrite's cost beside its alternatives, in less than five minutes; see `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
-        /// The words of the measurements: --full, --only SUITE, --vm KERNEL, --help
+        /// The arguments of the measurements: --full, --only SUITE, --vm KERNEL, --help
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

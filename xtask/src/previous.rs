@@ -18,7 +18,7 @@ pub fn binary() -> Result<PathBuf> {
     let binary = folder.join(format!("rewrite-{}", &COMMIT[..7]));
     if !binary.exists() {
         require_commit()?;
-        println!("building the version before, {}, for the tests of an upgrade", &COMMIT[..7]);
+        println!("building the previous version, {}, for the upgrade tests", &COMMIT[..7]);
         // Build outside of the workspace, whose .cargo/config.toml would otherwise apply.
         let source = env::temp_dir().join(format!("rewrite-previous-{}", process::id()));
         let build = folder.join("build");
@@ -51,7 +51,7 @@ fn require_commit() -> Result<()> {
         .context("starting git")?;
     ensure!(
         found.success(),
-        "this clone lacks the commit {COMMIT}, the last of ABI 2, which the tests of an upgrade build: \
+        "this clone lacks the commit {COMMIT}, the last of ABI 2, which the upgrade tests need: \
          get it by `git fetch --unshallow`, or `git fetch origin {COMMIT}`"
     );
     Ok(())

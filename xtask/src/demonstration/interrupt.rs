@@ -1,4 +1,4 @@
-//! Takes the lab down after a signal, whatever step is running.
+//! Removes the lab after a signal, in the middle of any step.
 
 use std::process;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use testkit::lab::Lab;
 /// The exit code of a shell after SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-static CAME: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Waits for a signal in the background; then deletes the lab and ends the process.
-pub fn clean_up_when_it_comes(lab: Arc<Lab>) -> Result<()> {
+pub fn clean_up_on_signal(lab: Arc<Lab>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
     thread::spawn(move || {
         if signals.forever().next().is_some() {
-            CAME.store(true, Ordering::Relaxed);
-            eprintln!("\ninterrupted: taking the lab down");
+            INTERRUPTED.store(true, Ordering::Relaxed);
+            eprintln!("\ninterrupted: removing the lab");
             if let Err(error) = lab.cleanup() {
                 eprintln!("{error:#}");
             }
@@ -31,9 +31,9 @@ pub fn clean_up_when_it_comes(lab: Arc<Lab>) -> Result<()> {
     Ok(())
 }
 
-/// Stops the calling thread after a signal: its steps would report failures of a vanishing lab.
-pub fn stand_still_if_it_came() {
-    while CAME.load(Ordering::Relaxed) {
+/// Parks the calling thread after a signal: its steps would report failures of a vanishing lab.
+pub fn park_if_interrupted() {
+    while INTERRUPTED.load(Ordering::Relaxed) {
         thread::park();
     }
 }

@@ -32,13 +32,13 @@ pub fn run(binary: &Path) -> Result<()> {
         ..LabOptions::default()
     };
     let lab = Arc::new(Lab::new(&options)?);
-    interrupt::clean_up_when_it_comes(Arc::clone(&lab))?;
+    interrupt::clean_up_on_signal(Arc::clone(&lab))?;
     let rewrite = Rewrite::at(binary)?;
 
     let mut progress = Progress::default();
-    steps::tell(&mut progress, &lab, &rewrite);
-    interrupt::stand_still_if_it_came();
-    lab.cleanup().context("taking the lab down")?;
+    steps::run(&mut progress, &lab, &rewrite);
+    interrupt::park_if_interrupted();
+    lab.cleanup().context("removing the lab")?;
     progress.end()
 }
 

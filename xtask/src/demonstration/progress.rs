@@ -14,7 +14,7 @@ pub struct Progress {
 
 struct Step {
     title: String,
-    held: bool,
+    passed: bool,
 }
 
 impl Progress {
@@ -22,35 +22,35 @@ impl Progress {
     pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
         println!("{:>2}. {title}", self.steps.len() + 1);
         let result = step();
-        interrupt::stand_still_if_it_came();
-        let held = match result {
-            Ok(found) => {
-                indent(&found.to_string());
-                println!("    held");
+        interrupt::park_if_interrupted();
+        let passed = match result {
+            Ok(output) => {
+                indent(&output.to_string());
+                println!("    passed");
                 true
             }
             Err(error) => {
                 indent(&format!("{error:#}"));
-                println!("    DID NOT HOLD");
+                println!("    FAILED");
                 false
             }
         };
-        self.steps.push(Step { title: title.into(), held });
+        self.steps.push(Step { title: title.into(), passed });
     }
 
     /// Prints the result of each step.
     ///
     /// # Errors
-    /// If a step did not hold.
+    /// If a step failed.
     pub fn end(self) -> Result<()> {
         println!();
         for step in &self.steps {
-            println!("{}  {}", if step.held { "held        " } else { "DID NOT HOLD" }, step.title);
+            println!("{}  {}", if step.passed { "passed" } else { "FAILED" }, step.title);
         }
-        let failed = self.steps.iter().filter(|step| !step.held).count();
-        println!("\n{} of {} steps held", self.steps.len() - failed, self.steps.len());
+        let failed = self.steps.iter().filter(|step| !step.passed).count();
+        println!("\n{} of {} steps passed", self.steps.len() - failed, self.steps.len());
         if failed > 0 {
-            bail!("{failed} steps did not hold");
+            bail!("{failed} steps failed");
         }
         Ok(())
     }

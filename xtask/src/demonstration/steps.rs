@@ -29,7 +29,7 @@ const PINGS: u32 = 3;
 const PING_SIZE: u16 = 1_000;
 
 /// Runs the steps.
-pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
+pub fn run(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
     let hosts = [("srva", &lab.a), ("srvb", &lab.b)];
     let before = hosts.map(|(_, host)| state(host));
 
@@ -47,10 +47,10 @@ pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
         .step("rewrite attach eth0, on both hosts, with one file", || attach(lab, rewrite, &hosts));
     progress.step("ping crosses", || {
         let report = ping(&lab.a, PRIVATE_B, PINGS, PING_SIZE)?;
-        ensure!(report.returned == PINGS, "{} of {PINGS} came back", report.returned);
+        ensure!(report.returned == PINGS, "{} of {PINGS} answers arrived", report.returned);
         Ok(format!("{PINGS} of {PINGS} answers from {PRIVATE_B}"))
     });
-    progress.step("TCP crosses, both ways, and every byte of it", || {
+    progress.step("TCP crosses in both directions, byte for byte", || {
         let there = tcp(&lab.a, &lab.b, PRIVATE_B, TRANSFER)?;
         let back = tcp(&lab.b, &lab.a, PRIVATE_A, TRANSFER)?;
         Ok(format!("{there}\n{back}"))
@@ -58,10 +58,10 @@ pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
     progress.step("UDP crosses", || {
         let dst = SocketAddrV4::new(PRIVATE_B, PORT);
         let report = udp_exchange(&lab.a, &lab.b, None, dst, DATAGRAMS, DATAGRAM_SIZE)?;
-        ensure!(report.returned == DATAGRAMS, "{} of {DATAGRAMS} came back", report.returned);
-        let seen = report.sender_seen.context("nobody sent")?;
+        ensure!(report.returned == DATAGRAMS, "{} of {DATAGRAMS} echoes arrived", report.returned);
+        let seen = report.sender_seen.context("the server saw no sender")?;
         ensure!(seen.ip() == PRIVATE_A, "srvb saw {seen} as the sender");
-        Ok(format!("{DATAGRAMS} of {DATAGRAMS} echoed; srvb saw them come from {seen}"))
+        Ok(format!("{DATAGRAMS} of {DATAGRAMS} echoed; srvb saw {seen} as their source"))
     });
     progress.step(
         "the router's wire sees public addresses only, no added byte, no bad checksum",
@@ -87,17 +87,17 @@ pub fn tell(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
         ensure!(!others, "{text}");
         Ok(text)
     });
-    progress.step("rewrite status says that it works", || rewrite.run(&lab.a, &["status"]));
+    progress.step("rewrite status reports that it works", || rewrite.run(&lab.a, &["status"]));
     progress.step("after detach everything is as it was", || {
-        let mut said = String::new();
+        let mut output = String::new();
         for ((name, host), before) in hosts.iter().zip(before) {
-            let _ = write!(said, "{name}: {}", rewrite.run(host, &["detach", "eth0"])?);
+            let _ = write!(output, "{name}: {}", rewrite.run(host, &["detach", "eth0"])?);
             let (before, after) = (before?, state(host)?);
             ensure!(before == after, "{name} was:\n{before}\nand is:\n{after}");
         }
         let report = ping_with(&lab.a, &BRIEFLY, PRIVATE_B, 1, PING_SIZE)?;
         ensure!(report.returned == 0, "{PRIVATE_B} still answers");
-        Ok(said + "addresses, routes, qdiscs, programs and pins are as before; no answer to ping")
+        Ok(output + "addresses, routes, qdiscs, programs and pins are as before; no answer to ping")
     });
 }
 
@@ -105,15 +105,15 @@ fn attach(lab: &Lab, rewrite: &Rewrite, hosts: &[(&str, &Namespace); 2]) -> Resu
     let file = std::env::temp_dir().join(format!("{}.toml", lab.a.name()));
     fs::write(&file, lab.cluster_toml()).with_context(|| format!("writing {}", file.display()))?;
     let config = file.to_str().context("a temporary folder that is not UTF-8")?;
-    let said: Result<String> = hosts
+    let outputs: Result<String> = hosts
         .iter()
         .map(|(name, host)| {
-            let said = rewrite.run(host, &["attach", "eth0", "--config", config])?;
-            Ok(format!("{name}: {said}"))
+            let output = rewrite.run(host, &["attach", "eth0", "--config", config])?;
+            Ok(format!("{name}: {output}"))
         })
         .collect();
     fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
-    Ok(format!("{}\n{}", lab.cluster_toml().trim_end(), said?))
+    Ok(format!("{}\n{}", lab.cluster_toml().trim_end(), outputs?))
 }
 
 fn tcp(from: &Namespace, to: &Namespace, dst: Ipv4Addr, bytes: u64) -> Result<String> {

@@ -16,13 +16,13 @@ pub fn check(workspace: &Path) -> Result<()> {
         .find_map(|line| line.strip_prefix("const ABI_VERSION: u32 = "))
         .context("tunnel-common has no ABI_VERSION")?;
     let path = common.join("abi").join(format!("{version}.txt"));
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    if written == text {
+    let recorded = fs::read_to_string(&path).unwrap_or_default();
+    if recorded == text {
         return Ok(());
     }
     let new = workspace.join("target/abi.txt");
     fs::write(&new, &text).with_context(|| format!("writing {}", new.display()))?;
-    let difference = written.lines().find(|line| !text.lines().any(|other| other == *line));
+    let difference = recorded.lines().find(|line| !text.lines().any(|other| other == *line));
     bail!(
         "the ABI differs from {}{}\n  help: where hosts run ABI {version} already, raise ABI_VERSION and add the way \
          from {version} (tunnel-user/src/dataplane/upgrade); then copy target/abi.txt to tunnel-common/abi/VERSION.txt",

@@ -17,7 +17,7 @@ pub fn check(workspace: &Path) -> Result<()> {
     let text = read("ARCHITECTURE.md")?;
     let is_there = |path: &&str| BELOW.iter().any(|top| workspace.join(top).join(path).exists());
     let missing: Vec<_> = files(&text).filter(|path| !is_there(path)).collect();
-    ensure!(missing.is_empty(), "ARCHITECTURE.md names files that there are none of: {missing:?}");
+    ensure!(missing.is_empty(), "ARCHITECTURE.md names files that do not exist: {missing:?}");
     let maps = read("tunnel-common/src/maps.rs")?;
     let left_out: Vec<_> = maps_of(&maps).filter(|map| !names(&text, map)).collect();
     ensure!(left_out.is_empty(), "ARCHITECTURE.md does not say who writes {left_out:?}");
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_from_other_words() {
+    fn files_are_distinguished_from_other_words() {
         let text = "`tc.rs` and `decide/flow.rs` of `tunnel-ebpf`, not main.rs";
         assert_eq!(files(text).collect::<Vec<_>>(), ["tc.rs", "decide/flow.rs"]);
     }

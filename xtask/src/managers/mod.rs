@@ -27,9 +27,9 @@ const AFTERWARDS: Duration = Duration::from_secs(8);
 
 /// The means that keeps the interface attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum KeptBy {
     /// `rewrite attach`, and nothing else.
-    Plain,
+    Attach,
     /// `rewrite attach`, with the manager's hook of packaging/hooks.
     Hook,
     /// The unit of packaging/systemd.
@@ -43,18 +43,23 @@ pub fn run(binary: &Path, words: &[String]) -> Result<()> {
     }
     let root = root::folder()?;
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     println!("| manager | act | kept by | unanswered | route at the end | status |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for manager in MANAGERS.iter().filter(|manager| chosen(manager.name)) {
-        measure(binary, &root, manager, &mut wrong)
+        measure(binary, &root, manager, &mut failures)
             .with_context(|| format!("with {}", manager.name))?;
     }
-    ensure!(wrong.is_empty(), "the daemon has not put it right: {}", wrong.join("; "));
+    ensure!(failures.is_empty(), "the daemon has not repaired: {}", failures.join("; "));
     Ok(())
 }
 
-fn measure(binary: &Path, root: &Path, manager: &Manager, wrong: &mut Vec<String>) -> Result<()> {
+fn measure(
+    binary: &Path,
+    root: &Path,
+    manager: &Manager,
+    failures: &mut Vec<String>,
+) -> Result<()> {
     let lab = Lab::new(&LabOptions { prefix: PREFIX.into(), ..LabOptions::default() })?;
     let rewrite = Rewrite::at(binary)?;
     let file = file_of_b(&lab)?;
@@ -72,16 +77,16 @@ fn measure(binary: &Path, root: &Path, manager: &Manager, wrong: &mut Vec<String
         machine.run(command).with_context(|| format!("starting {}", manager.name))?;
     }
     machine.wait_for_address()?;
-    for way in [Way::Plain, Way::Hook, Way::Daemon] {
-        prepare(&machine, manager, way)?;
+    for kept_by in [KeptBy::Attach, KeptBy::Hook, KeptBy::Daemon] {
+        prepare(&machine, manager, kept_by)?;
         for act in manager.acts {
-            let row = one(&machine, &lab, act, way)?;
-            println!("| {} | {} | {way:?} | {row} |", manager.name, act.name);
-            if way == Way::Daemon && !row.ends_with("works") {
-                wrong.push(format!("{}: {}", manager.name, act.name));
+            let row = run_act(&machine, &lab, act, kept_by)?;
+            println!("| {} | {} | {kept_by:?} | {row} |", manager.name, act.name);
+            if kept_by == KeptBy::Daemon && !row.ends_with("works") {
+                failures.push(format!("{}: {}", manager.name, act.name));
             }
         }
-        if way == Way::Daemon {
+        if kept_by == KeptBy::Daemon {
             println!("\n{}", machine.run("journalctl -u rewrite@eth0 -o cat --no-pager")?);
         }
     }
@@ -90,17 +95,17 @@ fn measure(binary: &Path, root: &Path, manager: &Manager, wrong: &mut Vec<String
     fs::remove_file(&file).with_context(|| format!("removing {file}"))
 }
 
-fn prepare(machine: &Machine, manager: &Manager, way: Way) -> Result<()> {
-    match way {
-        Way::Plain => print!("{}", commented(&machine.run("rewrite attach eth0")?)),
-        Way::Hook => {
+fn prepare(machine: &Machine, manager: &Manager, kept_by: KeptBy) -> Result<()> {
+    match kept_by {
+        KeptBy::Attach => print!("{}", commented(&machine.run("rewrite attach eth0")?)),
+        KeptBy::Hook => {
             let (source, destinations) = manager.hook;
             for destination in destinations {
                 machine.write(destination, &packaged(source)?, 0o755)?;
             }
             machine.run(manager.hook_started)?;
         }
-        Way::Daemon => {
+        KeptBy::Daemon => {
             for destination in manager.hook.1 {
                 machine.run(&format!("rm {destination}"))?;
             }
@@ -111,8 +116,8 @@ fn prepare(machine: &Machine, manager: &Manager, way: Way) -> Result<()> {
 }
 
 /// Runs an act; returns the last cells of its row.
-fn one(machine: &Machine, lab: &Lab, act: &Act, way: Way) -> Result<String> {
-    if way != Way::Daemon {
+fn run_act(machine: &Machine, lab: &Lab, act: &Act, kept_by: KeptBy) -> Result<String> {
+    if kept_by != KeptBy::Daemon {
         machine.run("rewrite attach eth0")?;
     }
     let stream = Stream::start(lab)?;

@@ -23,7 +23,7 @@ pub fn folder() -> Result<PathBuf> {
     }
     let unfinished = folder.join("root-12.unfinished");
     if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).context("removing what an interrupted run left")?;
+        fs::remove_dir_all(&unfinished).context("removing the remains of an interrupted run")?;
     }
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);

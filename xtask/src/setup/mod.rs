@@ -64,7 +64,7 @@ pub fn require(purposes: &[Purpose]) -> Result<()> {
         install_missing(&missing)?;
     }
     match missing(purposes)?.first() {
-        Some(still) => bail!("{} was installed and is still not found", still.name),
+        Some(requirement) => bail!("{} was installed, but is not found", requirement.name),
         None => Ok(()),
     }
 }
@@ -115,7 +115,7 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
     if purposes.contains(&Purpose::Test) && !requirement::has_gluster_driver() {
         missing.push(Requirement {
             name: "qemu-block-extra",
-            reason: "has qemu open a disk image in the volume by itself",
+            reason: "opens a disk image in the volume, for qemu",
             source: Source::Debian("qemu-block-extra"),
         });
     }
@@ -215,7 +215,9 @@ fn install(missing: &[Requirement]) -> Result<()> {
                 let mut add = Command::new("rustup");
                 add.args(["component", "add", component]);
                 if let Err(error) = progress::run("rustup component add", &mut add) {
-                    println!("{error:#}\nrust-src is not to be had: Debian's core instead");
+                    println!(
+                        "{error:#}\nrust-src is not available: installing Debian's core instead"
+                    );
                     install_debian_core()?;
                 }
             }

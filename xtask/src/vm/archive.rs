@@ -22,7 +22,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct Archive {
     folder: PathBuf,
     /// apt's messages about suites that it could not fetch.
-    complaints: String,
+    messages: String,
 }
 
 impl Archive {
@@ -41,9 +41,9 @@ impl Archive {
         let sources = sources(&indexes()?)?;
         fs::write(folder.join("sources/debian.sources"), sources)
             .context("writing apt's sources")?;
-        let mut archive = Self { folder, complaints: String::new() };
+        let mut archive = Self { folder, messages: String::new() };
         if let Err(error) = progress::run("apt-get update", archive.apt("apt-get").arg("update")) {
-            archive.complaints = format!("\n{error:#}");
+            archive.messages = format!("\n{error:#}");
         }
         Ok(archive)
     }
@@ -65,7 +65,7 @@ impl Archive {
             bail!(
                 "Debian's archive has no linux-image-{series}…{} in {SUITES} {SECURITY_SUITES}{}",
                 flavour.suffix(),
-                self.complaints
+                self.messages
             );
         };
         // From 7.x on, the image package only depends on the packages with the image and the modules.
@@ -113,7 +113,7 @@ impl Archive {
             words.join(" "),
             String::from_utf8_lossy(&output.stderr)
         );
-        String::from_utf8(output.stdout).context("reading what apt-cache said")
+        String::from_utf8(output.stdout).context("reading apt-cache's output")
     }
 
     fn apt(&self, program: &str) -> Command {
@@ -151,7 +151,7 @@ fn indexes() -> Result<String> {
         "apt-get indextargets: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout).context("reading what apt-get said")
+    String::from_utf8(output.stdout).context("reading apt-get's output")
 }
 
 /// apt sources for the suites with kernels, with the host's repository addresses.
@@ -207,7 +207,7 @@ http://mirror.example/security/ bookworm-security
     }
 
     #[test]
-    fn a_host_that_is_not_debian_is_told() {
+    fn a_host_that_is_not_debian_is_refused() {
         let error = sources("http://mirror.example/ubuntu/ noble\n").expect_err("no Debian");
         assert!(error.to_string().contains("no archive of Debian"), "{error}");
     }

@@ -39,7 +39,7 @@ impl Kernel {
         let whole = cache.join(folder_name(series, flavour));
         let folder = whole.with_added_extension("partial");
         if folder.exists() {
-            fs::remove_dir_all(&folder).context("removing what an interrupted run left")?;
+            fs::remove_dir_all(&folder).context("removing the remains of an interrupted run")?;
         }
         let unpacked = folder.join("unpacked");
         fs::create_dir_all(&unpacked)

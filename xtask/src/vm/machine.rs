@@ -63,15 +63,15 @@ impl Clock {
 }
 
 /// The parser of the guest's output on its second serial port.
-pub trait Listener {
+pub trait OutputParser {
     /// Handles a line, without its newline.
-    fn hear(&mut self, line: &str);
+    fn parse_line(&mut self, line: &str);
 
     /// True after the first output of the guest's first process.
     fn has_booted(&self) -> bool;
 
     /// The current activity, for the progress line.
-    fn doing(&self) -> String;
+    fn activity(&self) -> String;
 }
 
 /// The result of a machine's run.
@@ -81,21 +81,21 @@ pub struct Outcome<L> {
     /// Ok if the machine powered off by itself; otherwise the reason.
     pub ended: Result<()>,
     /// The raw output, for finding the reason of a failure.
-    pub words: Words,
+    pub output: Output,
 }
 
 /// The whole output of a guest and its kernel. Display shows only the end of the kernel's.
-pub struct Words {
+pub struct Output {
     name: String,
     guest: String,
     kernel: String,
 }
 
-impl fmt::Display for Words {
+impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, guest, kernel } = self;
-        writeln!(f, "\nwhat the guest of {name} said:\n{guest}")?;
-        writeln!(f, "the last that its kernel said:")?;
+        writeln!(f, "\nthe output of the guest of {name}:\n{guest}")?;
+        writeln!(f, "the last messages of its kernel:")?;
         let lines: Vec<_> = kernel.lines().collect();
         for line in &lines[lines.len().saturating_sub(KERNEL_LINES)..] {
             writeln!(f, "{line}")?;
@@ -109,7 +109,7 @@ impl Machine<'_> {
     ///
     /// # Errors
     /// When the machine can't be started.
-    pub fn boot<L: Listener>(
+    pub fn boot<L: OutputParser>(
         &self,
         folder: &Path,
         bars: &MultiProgress,
@@ -122,7 +122,7 @@ impl Machine<'_> {
         let mut qemu = self.start(&initramfs, &kernel_log)?;
         let stdout = qemu.0.stdout.take().context("qemu has no standard output")?;
         let stderr = qemu.0.stderr.take().context("qemu has no standard error")?;
-        let complaints = thread::spawn(move || {
+        let stderr_text = thread::spawn(move || {
             let mut text = String::new();
             BufReader::new(stderr).read_to_string(&mut text).map(|_| text)
         });
@@ -133,9 +133,10 @@ impl Machine<'_> {
         bar.enable_steady_tick(Duration::from_millis(120));
         let log = folder.join(format!("{name}.log"));
         let log = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let mut line = Line { lines: lines(stdout), console, said: String::new(), log };
-        let mut ended = line
-            .listen(self.limit, |console| bar.set_message(format!("{name}: {}", console.doing())));
+        let mut line = Line { lines: lines(stdout), console, text: String::new(), log };
+        let mut ended = line.listen(self.limit, |console| {
+            bar.set_message(format!("{name}: {}", console.activity()))
+        });
         bar.finish_and_clear();
 
         if ended.is_err() {
@@ -143,15 +144,15 @@ impl Machine<'_> {
         }
         let status = qemu.0.wait().context("waiting for qemu")?;
         if ended.is_ok() && !status.success() {
-            let complaints =
-                complaints.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            ended = Err(anyhow::anyhow!("qemu: {status}: {}", complaints?.trim()));
+            let stderr_text =
+                stderr_text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ended = Err(anyhow::anyhow!("qemu: {status}: {}", stderr_text?.trim()));
         }
         let kernel =
             fs::read(&kernel_log).with_context(|| format!("reading {}", kernel_log.display()))?;
         let kernel = String::from_utf8_lossy(&kernel).into_owned();
-        let Line { console, said: guest, .. } = line;
-        Ok(Outcome { console, ended, words: Words { name: name.clone(), guest, kernel } })
+        let Line { console, text: guest, .. } = line;
+        Ok(Outcome { console, ended, output: Output { name: name.clone(), guest, kernel } })
     }
 
     fn start(&self, initramfs: &Path, kernel_log: &Path) -> Result<Qemu> {
@@ -217,30 +218,30 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
 struct Line<L> {
     lines: Receiver<String>,
     console: L,
-    said: String,
+    text: String,
     /// A copy of the output in a file, for reading during the run.
     log: File,
 }
 
-impl<L: Listener> Line<L> {
-    /// Reads lines until the machine ends. Calls `told` after each line.
-    fn listen(&mut self, limit: Duration, told: impl Fn(&L)) -> Result<()> {
+impl<L: OutputParser> Line<L> {
+    /// Reads lines until the machine ends. Calls `on_line` before each line.
+    fn listen(&mut self, limit: Duration, on_line: impl Fn(&L)) -> Result<()> {
         let start = Instant::now();
         loop {
-            told(&self.console);
+            on_line(&self.console);
             let limit = if self.console.has_booted() { limit } else { BOOT_LIMIT };
             match self.lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
                 Ok(line) => {
-                    self.console.hear(&line);
-                    writeln!(self.log, "{line}").context("keeping what the guest said")?;
-                    self.said.push_str(&line);
-                    self.said.push('\n');
+                    self.console.parse_line(&line);
+                    writeln!(self.log, "{line}").context("writing the log of the guest")?;
+                    self.text.push_str(&line);
+                    self.text.push('\n');
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => bail!(
                     "killed after {} s in the middle of {}",
                     limit.as_secs(),
-                    self.console.doing()
+                    self.console.activity()
                 ),
             }
         }

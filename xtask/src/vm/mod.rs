@@ -43,10 +43,10 @@ fn folder() -> Result<PathBuf> {
 fn kernels(folder: &Path, series: &[String], flavour: Flavour) -> Vec<Result<Kernel>> {
     let cache = folder.join("kernels");
     let mut archive = None;
-    let mut have = |series: &String| -> Result<Kernel> {
+    let mut obtain = |series: &String| -> Result<Kernel> {
         let well_formed = series.starts_with(|first: char| first.is_ascii_digit())
             && series.chars().all(|character| character.is_ascii_digit() || character == '.');
-        ensure!(well_formed, "{series} is no series of kernels: 6.1 is one, for example");
+        ensure!(well_formed, "{series} is not a kernel series such as 6.1");
         if let Some(kernel) = Kernel::unpacked(&cache, series, flavour)? {
             return Ok(kernel);
         }
@@ -56,5 +56,5 @@ fn kernels(folder: &Path, series: &[String], flavour: Flavour) -> Vec<Result<Ker
         let archive = archive.as_ref().context("no archive")?;
         Kernel::fetch(&cache, series, flavour, archive)
     };
-    series.iter().map(|series| have(series).context("there is no such kernel to be had")).collect()
+    series.iter().map(|series| obtain(series).context("this kernel is not available")).collect()
 }

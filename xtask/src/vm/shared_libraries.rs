@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_found_and_missing_ones_told() {
+    fn paths_are_found_and_missing_ones_reported() {
         let text = "\
 \tlinux-vdso.so.1 (0x00007ffd5a5f2000)
 \tlibelf.so.1 => /lib/x86_64-linux-gnu/libelf.so.1 (0x00007f1c5e5b4000)

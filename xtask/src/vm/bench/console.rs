@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::vm::machine::Listener;
+use crate::vm::machine::OutputParser;
 
 /// The output parsed so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
     /// The output of the measurements.
-    pub said: String,
+    pub measurements: String,
     files: BTreeMap<String, String>,
     part: Part,
     code: Option<String>,
@@ -30,16 +30,16 @@ enum Part {
     Done,
 }
 
-impl Listener for Console {
-    fn hear(&mut self, line: &str) {
-        if let Some(said) = line.strip_prefix("@vm ") {
-            if self.hear_script(said).is_none() {
-                self.faults.push(format!("the guest said {line:?}, which means nothing there"));
+impl OutputParser for Console {
+    fn parse_line(&mut self, line: &str) {
+        if let Some(message) = line.strip_prefix("@vm ") {
+            if self.parse_message(message).is_none() {
+                self.faults.push(format!("the guest printed {line:?}, which is unexpected there"));
             }
             return;
         }
         let text = match &mut self.part {
-            Part::Measurements => &mut self.said,
+            Part::Measurements => &mut self.measurements,
             Part::File(_, text) => text,
             Part::Boot | Part::Between | Part::Done => return,
         };
@@ -51,21 +51,21 @@ impl Listener for Console {
         self.part != Part::Boot
     }
 
-    fn doing(&self) -> String {
-        let doing = match &self.part {
+    fn activity(&self) -> String {
+        let activity = match &self.part {
             Part::Boot => "boot",
             Part::Between => "the scripts",
             Part::Measurements => "the measurements",
             Part::File(name, _) => name,
             Part::Done => "power off",
         };
-        doing.to_owned()
+        activity.to_owned()
     }
 }
 
 impl Console {
-    fn hear_script(&mut self, said: &str) -> Option<()> {
-        let words: Vec<_> = said.split(' ').collect();
+    fn parse_message(&mut self, message: &str) -> Option<()> {
+        let words: Vec<_> = message.split(' ').collect();
         let part = std::mem::take(&mut self.part);
         self.part = match (part, &words[..]) {
             (Part::Boot, ["kernel", ..]) => Part::Between,
@@ -99,11 +99,11 @@ impl Console {
             bail!("{}", self.faults.join("; "));
         }
         let code = self.code.as_deref().context("it ended before the measurements did")?;
-        ensure!(code == "0", "the measurements ended with {code}");
-        ensure!(self.part == Part::Done, "it ended in the middle of {}", self.doing());
+        ensure!(code == "0", "the measurements exited with {code}");
+        ensure!(self.part == Part::Done, "it ended in the middle of {}", self.activity());
         let report = self.files.get(REPORT).with_context(|| format!("there is no {REPORT}"))?;
         serde_json::from_str::<serde_json::Value>(report)
-            .with_context(|| format!("{REPORT} did not come through as it was"))?;
+            .with_context(|| format!("{REPORT} did not arrive intact"))?;
         Ok(&self.files)
     }
 }
@@ -118,16 +118,16 @@ mod tests {
     const BEGIN: &[&str] = &["@vm kernel 6.12.1 2.50", "@vm begin bench"];
     const END: &[&str] = &["@vm done 100.5"];
 
-    fn heard(parts: &[&[&str]]) -> Console {
+    fn parsed(parts: &[&[&str]]) -> Console {
         let mut console = Console::default();
         for line in parts.concat() {
-            console.hear(line);
+            console.parse_line(line);
         }
         console
     }
 
     fn fault(parts: &[&[&str]]) -> String {
-        format!("{:#}", heard(parts).files().expect_err("something is wrong"))
+        format!("{:#}", parsed(parts).files().expect_err("something is wrong"))
     }
 
     #[test]
@@ -135,8 +135,8 @@ mod tests {
         let tables = ["A title.", "", "| ipip |", "@vm end 0 99.0"];
         let files = ["@vm file plot.svg", "<svg>", "</svg>", "", "@vm whole"];
         let report = ["@vm file report.json", "{", "}", "@vm whole"];
-        let console = heard(&[&["not of ours"], BEGIN, &tables, &files, &report, END]);
-        assert_eq!(console.said, "A title.\n\n| ipip |\n");
+        let console = parsed(&[&["not of ours"], BEGIN, &tables, &files, &report, END]);
+        assert_eq!(console.measurements, "A title.\n\n| ipip |\n");
         let files = console.files().expect("all is well");
         assert_eq!(files["plot.svg"], "<svg>\n</svg>\n");
         assert_eq!(files["report.json"], "{\n}");
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn measurements_that_fail() {
         let fault = fault(&[BEGIN, &["bench: no such thing", "@vm end 1 9.0"], END]);
-        assert_eq!(fault, "the measurements ended with 1");
+        assert_eq!(fault, "the measurements exited with 1");
     }
 
     #[test]
@@ -156,15 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_is_missing_or_not_whole() {
+    fn a_report_that_is_missing_or_incomplete() {
         assert_eq!(fault(&[BEGIN, &["@vm end 0 9.0"], END]), "there is no report.json");
         let file = ["@vm end 0 9.0", "@vm file report.json", "{", "@vm whole"];
         let fault = fault(&[BEGIN, &file, END]);
-        assert!(fault.starts_with("report.json did not come through"), "{fault}");
+        assert!(fault.starts_with("report.json did not arrive intact"), "{fault}");
     }
 
     #[test]
-    fn words_at_the_wrong_place_are_faults() {
+    fn unexpected_messages_are_faults() {
         let fault = fault(&[BEGIN, &["@vm whole", "@vm end 0 9.0"], END]);
         assert!(fault.contains("\"@vm whole\""), "{fault}");
     }

@@ -60,11 +60,11 @@ pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) ->
         clock: Clock::Instructions,
         limit: if words.contains(&FULL) { FULL_LIMIT } else { LIMIT },
     };
-    let Outcome { console, ended, words } =
+    let Outcome { console, ended, output } =
         machine.boot(&folder, &MultiProgress::new(), Console::default())?;
     let files = ended.and_then(|()| console.files());
-    let files = files.inspect_err(|_| eprintln!("{words}"))?;
-    print!("{}", console.said);
+    let files = files.inspect_err(|_| eprintln!("{output}"))?;
+    print!("{}", console.measurements);
     let out = workspace().join(out);
     fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
     for (name, text) in files {
@@ -94,8 +94,8 @@ fn lines(words: &[impl AsRef<str>]) -> String {
 
 /// The versions of rewrite and rustc as shell exports, since the guest has neither git nor rustc.
 fn origin() -> String {
-    let commit = said(Command::new("git").args(["describe", "--always", "--dirty"]));
-    let rustc = said(Command::new("rustc").arg("--version"));
+    let commit = output_of(Command::new("git").args(["describe", "--always", "--dirty"]));
+    let rustc = output_of(Command::new("rustc").arg("--version"));
     let export = |name: &str, value: Option<String>| {
         value.map_or_else(String::new, |value| format!("export {name}='{value}'\n"))
     };
@@ -103,9 +103,9 @@ fn origin() -> String {
 }
 
 /// The output of a program; `None` if the program fails, which does not stop the measurement.
-fn said(command: &mut Command) -> Option<String> {
-    let said = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
-    (!said.contains('\'')).then_some(said)
+fn output_of(command: &mut Command) -> Option<String> {
+    let output = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
+    (!output.contains('\'')).then_some(output)
 }
 
 #[cfg(test)]
@@ -113,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chapter_is_end_to_end_unless_another_is_asked_for() {
-        let words = |given: &[&str]| {
-            let given: Vec<_> = given.iter().map(OsString::from).collect();
-            words(&given).map(|words| words.join(" ")).map_err(|error| error.to_string())
+    fn the_default_suite_is_end_to_end() {
+        let words = |arguments: &[&str]| {
+            let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+            words(&arguments).map(|words| words.join(" ")).map_err(|error| error.to_string())
         };
         assert_eq!(words(&[]).unwrap(), "--only end-to-end");
         assert_eq!(words(&["--full"]).unwrap(), "--full --only end-to-end");

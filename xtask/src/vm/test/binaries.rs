@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::runs::{Run, Which};
+use super::runs::{Run, Selection};
 use crate::cargo;
 
 /// The test binaries by name.
@@ -19,7 +19,7 @@ pub fn build() -> Result<TestBinaries> {
     test.args(["test", "--locked", "--package", "tests", "--no-run", "--message-format=json"])
         .stderr(Stdio::inherit());
     let output = test.output().context("starting cargo")?;
-    let messages = String::from_utf8(output.stdout).context("reading what cargo said")?;
+    let messages = String::from_utf8(output.stdout).context("reading cargo's output")?;
     ensure!(output.status.success(), "the tests can't be built:\n{}", rendered(&messages));
     let binaries = messages.lines().filter_map(binary).collect();
     Ok(binaries)
@@ -49,7 +49,7 @@ fn rendered(messages: &str) -> String {
 pub fn require_tests(binary: &Path, run: &Run) -> Result<()> {
     let mut list = Command::new(binary);
     list.args(["--list", "--format=terse"]);
-    if run.which == Which::Ignored {
+    if run.selection == Selection::Ignored {
         list.arg("--ignored");
     }
     let output = list.output().with_context(|| format!("starting {}", binary.display()))?;

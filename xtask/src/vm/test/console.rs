@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::vm::machine::Listener;
+use crate::vm::machine::OutputParser;
 
 /// The output parsed so far.
 #[derive(Debug, Default, PartialEq)]
@@ -39,11 +39,11 @@ pub struct Ended {
     pub seconds: f64,
 }
 
-impl Listener for Console {
-    fn hear(&mut self, line: &str) {
-        if let Some(said) = line.strip_prefix("@vm ") {
-            if self.hear_init(said).is_none() {
-                self.faults.push(format!("the guest said {line:?}, which means nothing"));
+impl OutputParser for Console {
+    fn parse_line(&mut self, line: &str) {
+        if let Some(message) = line.strip_prefix("@vm ") {
+            if self.parse_message(message).is_none() {
+                self.faults.push(format!("the guest printed {line:?}, which is unknown"));
             }
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.passed += number_before(counts, " passed").unwrap_or(0);
@@ -57,14 +57,14 @@ impl Listener for Console {
         self.release.is_some()
     }
 
-    fn doing(&self) -> String {
+    fn activity(&self) -> String {
         format!("{}, {} passed", self.running(), self.passed)
     }
 }
 
 impl Console {
-    fn hear_init(&mut self, said: &str) -> Option<()> {
-        let words: Vec<_> = said.split(' ').collect();
+    fn parse_message(&mut self, message: &str) -> Option<()> {
+        let words: Vec<_> = message.split(' ').collect();
         match words[..] {
             ["kernel", release, seconds] => {
                 self.release = Some(release.to_owned());
@@ -135,17 +135,17 @@ mod tests {
 
     const RESULT: &str = "test result: ok. 13 passed; 0 failed; 1 ignored; 0 measured";
 
-    fn heard(lines: &[&str]) -> Console {
+    fn parsed(lines: &[&str]) -> Console {
         let mut console = Console::default();
         for line in lines {
-            console.hear(line);
+            console.parse_line(line);
         }
         console
     }
 
     #[test]
     fn a_guest_to_its_end() {
-        let console = heard(&[
+        let console = parsed(&[
             "@vm kernel 6.1.0-56-cloud-amd64 2.50",
             "@vm attach 0 clsact 3.50",
             "@vm begin packet_table",
@@ -164,14 +164,14 @@ mod tests {
 
     #[test]
     fn a_guest_that_stops_in_the_middle() {
-        let console = heard(&["@vm kernel 6.1 1.0", "@vm attach 0 clsact 2.0", "@vm begin lab"]);
+        let console = parsed(&["@vm kernel 6.1 1.0", "@vm attach 0 clsact 2.0", "@vm begin lab"]);
         let error = console.verdict().expect_err("it is not done");
         assert!(error.to_string().contains("middle of lab"), "{error}");
     }
 
     #[test]
     fn faults_are_counted_whatever_follows() {
-        let console = heard(&[
+        let console = parsed(&[
             "@vm kernel 6.1 1.0",
             "@vm attach 1  2.0",
             "@vm begin lab",
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_runs_nothing() {
-        let console = heard(&["@vm kernel 6.1 1.0", "@vm attach 0 tcx 2.0", "@vm done 2.0"]);
+        let console = parsed(&["@vm kernel 6.1 1.0", "@vm attach 0 tcx 2.0", "@vm done 2.0"]);
         assert!(console.verdict().is_err());
     }
 }

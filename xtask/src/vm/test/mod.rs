@@ -124,7 +124,7 @@ fn test(
         clock: Clock::Host,
         limit: LIMIT,
     };
-    let Outcome { console, ended, words } = machine.boot(folder, bars, Console::default())?;
+    let Outcome { console, ended, output } = machine.boot(folder, bars, Console::default())?;
     writeln!(
         report,
         "{:<28} {:<7} {:>6} {:>8.1}",
@@ -141,7 +141,7 @@ fn test(
     }
     let verdict = ended.and_then(|()| console.verdict());
     if verdict.is_err() {
-        write!(report, "{words}")?;
+        write!(report, "{output}")?;
     }
     verdict
 }

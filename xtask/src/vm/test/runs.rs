@@ -35,7 +35,7 @@ pub struct Run {
     /// The number of tests that run at once. The machine has two processors.
     pub threads: u8,
     /// The kind of tests.
-    pub which: Which,
+    pub selection: Selection,
     /// The kernel's ability that the run needs.
     pub needs: Ability,
 }
@@ -64,15 +64,15 @@ impl Ability {
 
 /// The kind of tests in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Selection {
     /// The tests that run on every host.
-    Usual,
+    Default,
     /// The tests marked `#[ignore]`, which need kernel modules that the host may lack.
     Ignored,
 }
 
 const fn run(binary: &'static str, tests: &'static [&'static str], needs: Ability) -> Run {
-    Run { binary, tests, threads: 2, which: Which::Usual, needs }
+    Run { binary, tests, threads: 2, selection: Selection::Default, needs }
 }
 
 const RUNS: &[Run] = &[
@@ -137,13 +137,13 @@ const RUNS: &[Run] = &[
     ),
     run("dataplane", &["offloads::tcx_with_all_offloads"], Ability::Tcx),
     run("dataplane", &["offloads::xdp_with_all_offloads"], Ability::Xdp),
-    Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) },
+    Run { selection: Selection::Ignored, ..run("kernel_modules", &[], Ability::None) },
 ];
 
 // All tests share one set of interfaces, so they run one at a time.
 const DRIVER_RUNS: &[Run] = &[
-    Run { which: Which::Ignored, threads: 1, ..run("drivers", &[], Ability::None) },
-    Run { which: Which::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
+    Run { selection: Selection::Ignored, threads: 1, ..run("drivers", &[], Ability::None) },
+    Run { selection: Selection::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
 ];
 
 /// A run's line for `guest.sh`: the needed kernel function, the test binary, and its arguments. The
@@ -162,7 +162,7 @@ pub fn line(run: &Run, filters: &[String]) -> Option<String> {
         words.extend(named);
         words.push("--exact");
     }
-    if run.which == Which::Ignored {
+    if run.selection == Selection::Ignored {
         words.push("--ignored");
     }
     words.push("--show-output");
@@ -174,7 +174,8 @@ mod tests {
     use super::*;
 
     const NAMED: Run = run("control", &["undo::clsact", "undo::tcx", "status::json"], Ability::Tcx);
-    const WHOLE: Run = Run { which: Which::Ignored, ..run("kernel_modules", &[], Ability::None) };
+    const WHOLE: Run =
+        Run { selection: Selection::Ignored, ..run("kernel_modules", &[], Ability::None) };
 
     fn filters(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
