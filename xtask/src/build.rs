@@ -1,6 +1,6 @@
 //! Builds release binaries.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +13,9 @@ use crate::{cargo, workspace};
 pub fn release() -> Result<PathBuf> {
     let binary = release_of("tunnel-user", "rewrite")?;
     let symbols = binary.with_extension("debug");
+    // Two tasks may build side by side.
+    let lock = File::open(&binary).with_context(|| format!("opening {}", binary.display()))?;
+    lock.lock().with_context(|| format!("locking {}", binary.display()))?;
     if !is_newer(&symbols, &binary)? {
         separate_debug_info(&binary, &symbols)?;
     }
