@@ -7,6 +7,7 @@ mod demonstration;
 mod fuzz;
 mod lint;
 mod managers;
+mod mutants;
 mod previous;
 mod progress;
 mod setup;
@@ -38,6 +39,7 @@ Examples:
   cargo xtask vm 6.12 -- sctp:: tunnels::     only tests whose names contain one of these words
   cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
   cargo xtask managers NetworkManager         a network manager's effect on an attached interface
+  cargo xtask mutants --sample 100 decide     100 mutants of the decisions, and whether a test fails
   cargo xtask bench                           rewrite's cost, beside its alternatives' cost
   cargo xtask bench --vm 6.12                 the same on one of Debian's kernels, as ratios"
 )]
@@ -104,6 +106,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Break the pure code in one place at a time, and see whether a test fails: it takes hours; --sample for minutes
+    Mutants {
+        /// About so many mutants in place of all
+        #[arg(long, value_name = "NUMBER")]
+        sample: Option<usize>,
+        /// Selects the sample
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        seed: usize,
+        /// Paths that hold one of these words
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Formatting and lints, as errors
     Lint,
 }
@@ -166,6 +180,10 @@ fn run(task: Task) -> Result<()> {
                 None => &[Purpose::Bench],
             })?;
             bench::run(&build::release()?, &request)
+        }
+        Task::Mutants { sample, seed, words } => {
+            setup::require(&[Purpose::Build, Purpose::Mutants])?;
+            mutants::run(sample, seed, &words)
         }
         Task::Lint => {
             setup::require(&[Purpose::Build, Purpose::Lint])?;

@@ -33,6 +33,16 @@ fn strangers_do_not_reach_the_private_address<F: Version>() {
     assert_eq!(guarded::<F>().receive(&to_public), Outcome::NotOurs);
 }
 
+/// The guard is for the one address.
+fn packets_to_other_addresses_have_their_own_outcome<F: Version>() {
+    let packet = Datagram::<F>::tcp(b"data");
+    let foreign = Outcome::NotRewritten(Reason::ForeignDestination);
+    for (source, outcome) in [(F::SRVB.public, foreign), (F::ROUTER, Outcome::NotOurs)] {
+        let received = packet.bytes(Route::new(source, F::STRANGER));
+        assert_eq!(guarded::<F>().receive(&received), outcome, "{source:?}");
+    }
+}
+
 fn a_direct_peer_reaches_the_private_address<F: Version>() {
     let mut host = guarded::<F>();
     host.tables.change(0, |peer| peer.direct = 1);
@@ -78,6 +88,7 @@ fn a_public_flow_takes_no_ports_of_a_private_connection<F: Version>() {
 
 in_both_versions! {
     strangers_do_not_reach_the_private_address,
+    packets_to_other_addresses_have_their_own_outcome,
     a_direct_peer_reaches_the_private_address,
     nobody_outside_has_the_private_address,
     what_is_forwarded_is_not_from_this_host,

@@ -1,0 +1,141 @@
+//! Mutation tests: breaks the pure code in one place at a time, and sees whether a test fails.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::{cargo, workspace};
+
+/// The pure code: its tests need no kernel.
+const FILES: [&str; 6] = [
+    "tunnel-ebpf/src/checksum.rs",
+    "tunnel-ebpf/src/decide/**",
+    "tunnel-ebpf/src/parse/**",
+    "tunnel-user/src/config/**",
+    "tunnel-user/src/plan/**",
+    "tunnel-user/src/trial/**",
+];
+
+/// The tests themselves.
+const TESTS: [&str; 2] = ["**/tests/**", "**/tests.rs"];
+
+/// The mutants of 100 that compile which the tests must catch.
+const CAUGHT_PERCENT_MIN: u64 = 95;
+
+/// The seconds that the tests of one mutant may take: a mutant that makes a loop endless is caught by the time.
+const TIMEOUT: &str = "300";
+
+/// The exit codes of cargo-mutants after it has tried all mutants: all caught, some missed, some out of time.
+const TRIED: [i32; 3] = [0, 2, 3];
+
+/// The number of tried mutants by what became of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcomes {
+    /// A test failed, or did not end.
+    caught: u64,
+    /// All tests passed.
+    missed: u64,
+    /// The mutant did not compile.
+    unviable: u64,
+}
+
+/// Tries about `sample` of the mutants of the files whose paths hold one of `words`, or all of them. `seed` selects
+/// the sample.
+pub fn run(sample: Option<usize>, seed: usize, words: &[String]) -> Result<()> {
+    let files: Vec<_> = FILES
+        .into_iter()
+        .filter(|file| words.is_empty() || words.iter().any(|word| file.contains(word)))
+        .collect();
+    ensure!(!files.is_empty(), "no file is named so: there are {}", FILES.join(", "));
+    let total = count(&files)?;
+    let folder = workspace().join("target/mutants");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut mutants = command(&files);
+    mutants.args(["--timeout", TIMEOUT, "--no-times", "--output"]).arg(&folder);
+    if let Some(shards) =
+        sample.map(|sample| total.div_ceil(sample.max(1))).filter(|shards| *shards > 1)
+    {
+        let shard = format!("{}/{shards}", seed % shards);
+        println!("{total} mutants, shard {shard}");
+        mutants.args(["--sharding", "round-robin", "--shard", &shard]);
+    }
+    // The copy of the workspace builds into this folder, so that the next run finds its dependencies compiled.
+    mutants.env("CARGO_TARGET_DIR", folder.join("target")).args(["--", "--tests"]);
+    let status = mutants.status().with_context(|| format!("starting {mutants:?}"))?;
+    ensure!(status.code().is_some_and(|code| TRIED.contains(&code)), "{mutants:?}: {status}");
+    let path = folder.join("mutants.out/outcomes.json");
+    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let written =
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
+    let outcomes = outcomes(&written)?;
+    println!(
+        "{} caught, {} missed, {} do not compile",
+        outcomes.caught, outcomes.missed, outcomes.unviable
+    );
+    ensure!(
+        is_enough(&outcomes),
+        "the tests miss more than {} of 100 mutants: mutants.out/missed.txt in {} lists them; write the tests that \
+         catch them",
+        100 - CAUGHT_PERCENT_MIN,
+        folder.display()
+    );
+    Ok(())
+}
+
+fn command(files: &[&str]) -> Command {
+    let mut command = cargo::command();
+    command.args(["mutants", "--workspace"]);
+    for file in files {
+        command.args(["--file", file]);
+    }
+    for tests in TESTS {
+        command.args(["--exclude", tests]);
+    }
+    command
+}
+
+fn count(files: &[&str]) -> Result<usize> {
+    let list = command(files).arg("--list").output().context("starting cargo mutants")?;
+    ensure!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    Ok(list.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count())
+}
+
+/// The numbers in cargo-mutants' outcomes.json.
+fn outcomes(outcomes: &Value) -> Result<Outcomes> {
+    let number = |name: &str| {
+        outcomes[name].as_u64().with_context(|| format!("outcomes.json has no number {name}"))
+    };
+    Ok(Outcomes {
+        caught: number("caught")? + number("timeout")?,
+        missed: number("missed")?,
+        unviable: number("unviable")?,
+    })
+}
+
+fn is_enough(outcomes: &Outcomes) -> bool {
+    outcomes.caught * 100 >= (outcomes.caught + outcomes.missed) * CAUGHT_PERCENT_MIN
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_mutant_whose_tests_do_not_end_is_caught() {
+        let numbers =
+            json!({"total_mutants": 9, "caught": 5, "missed": 1, "timeout": 2, "unviable": 1});
+        let expected = Outcomes { caught: 7, missed: 1, unviable: 1 };
+        assert_eq!(outcomes(&numbers).ok(), Some(expected));
+    }
+
+    #[test]
+    fn five_of_a_hundred_may_be_missed() {
+        assert!(is_enough(&Outcomes { caught: 95, missed: 5, unviable: 40 }));
+        assert!(!is_enough(&Outcomes { caught: 94, missed: 6, unviable: 0 }));
+        assert!(is_enough(&Outcomes { caught: 0, missed: 0, unviable: 3 }));
+    }
+}
