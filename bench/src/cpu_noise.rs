@@ -1,5 +1,5 @@
 //! The processors' momentary speed. Invisible load, such as other virtual machines, can slow the
-//! processors by half: a short timed computation, a look, before and after each sample shows such noise.
+//! processors by half: a short timed computation, a probe, before and after each sample shows such noise.
 
 use std::fmt;
 use std::hint::black_box;
@@ -14,31 +14,31 @@ use crate::interrupt::Interrupt;
 use crate::processor::Processor;
 use crate::progress::Progress;
 
-/// The numbers that a look adds up repeatedly; few enough for the L1 cache.
+/// The numbers that a probe adds up repeatedly; few enough for the L1 cache.
 const WORDS: usize = 1024;
-const TIMES: usize = 400;
-/// The number of consecutive looks. The fastest counts: an interrupt slows one look, but not all.
-const LOOKS: usize = 5;
-/// A sample is disturbed if a look before or after it took more than this multiple of the fastest look.
+const PASSES: usize = 400;
+/// The number of consecutive probes. The fastest counts: an interrupt slows one probe, but not all.
+const PROBES: usize = 5;
+/// A sample is disturbed if a probe before or after it took more than this multiple of the fastest probe.
 const DISTURBED: f64 = 1.1;
-/// The minimum duration of the initial search for the fastest look, and the divisor of the patience that
+/// The minimum duration of the initial search for the fastest probe, and the divisor of the patience that
 /// lengthens the search.
 const SEARCH_MIN: Duration = Duration::from_secs(2);
 const SEARCH_SHARE: u32 = 60;
-/// The pause between two looks while the processor is slow.
+/// The pause between two probes while the processor is slow.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The noise around the samples of a run.
-pub struct CpuNoise(Mutex<Seen>);
+pub struct CpuNoise(Mutex<State>);
 
-struct Seen {
-    /// The duration of the fastest look in seconds.
+struct State {
+    /// The duration of the fastest probe in seconds.
     fastest: f64,
     /// The remaining time for waiting and for repeated samples.
     patience: Duration,
-    /// For each kept sample, the duration in seconds of the slower of its two looks.
+    /// For each kept sample, the duration in seconds of the slower of its two probes.
     kept: Vec<f64>,
-    again: usize,
+    repeated: usize,
 }
 
 /// Takes samples on these processors.
@@ -56,22 +56,22 @@ pub struct Disturbance {
     /// The kept samples during which the processor was slow.
     pub disturbed: usize,
     /// The discarded samples: another sample replaced each of them.
-    pub again: usize,
+    pub repeated: usize,
 }
 
 impl CpuNoise {
     /// Measures the processors' top speed. In order to take undisturbed samples, all samples together
     /// may take `patience` longer.
     pub fn find(patience: Duration) -> Result<Self> {
-        let _progress = Progress::start("looking how fast the processors can be");
+        let _progress = Progress::start("measuring the processors' top speed");
         let mut fastest = f64::INFINITY;
         let end = Instant::now() + SEARCH_MIN.max(patience / SEARCH_SHARE);
         while Instant::now() < end {
             for processor in Processor::all()? {
-                fastest = fastest.min(processor.run(|| Ok(look()))?);
+                fastest = fastest.min(processor.run(|| Ok(probe()))?);
             }
         }
-        Ok(Self(Mutex::new(Seen { fastest, patience, kept: Vec::new(), again: 0 })))
+        Ok(Self(Mutex::new(State { fastest, patience, kept: Vec::new(), repeated: 0 })))
     }
 
     /// A sampler for `processors`, which stops at a signal.
@@ -83,42 +83,42 @@ impl CpuNoise {
         Sampler { cpu_noise: self, processors: processors.into(), interrupt }
     }
 
-    /// The numbers of samples, judged by the fastest look of the whole run.
+    /// The numbers of samples, judged by the fastest probe of the whole run.
     pub fn disturbance(&self) -> Disturbance {
-        let Seen { fastest, ref kept, again, .. } = *self.seen();
-        let disturbed = kept.iter().filter(|&&look| look > fastest * DISTURBED).count();
-        Disturbance { kept: kept.len(), disturbed, again }
+        let State { fastest, ref kept, repeated, .. } = *self.state();
+        let disturbed = kept.iter().filter(|&&probe| probe > fastest * DISTURBED).count();
+        Disturbance { kept: kept.len(), disturbed, repeated }
     }
 
-    /// The duration in seconds of a look at the slowest processor.
-    fn look_at(&self, processors: &[Processor]) -> Result<f64> {
+    /// The duration in seconds of a probe of the slowest processor.
+    fn probe(&self, processors: &[Processor]) -> Result<f64> {
         let mut slowest = 0.0_f64;
         for processor in processors {
-            let looked = processor.run(|| Ok(look()))?;
-            let mut seen = self.seen();
-            seen.fastest = seen.fastest.min(looked);
-            slowest = slowest.max(looked);
+            let probed = processor.run(|| Ok(probe()))?;
+            let mut state = self.state();
+            state.fastest = state.fastest.min(probed);
+            slowest = slowest.max(probed);
         }
         Ok(slowest)
     }
 
-    fn is_slow(&self, look: f64) -> bool {
-        look > self.seen().fastest * DISTURBED
+    fn is_slow(&self, probe: f64) -> bool {
+        probe > self.state().fastest * DISTURBED
     }
 
     /// Takes `time` from the remaining patience; false if less than `time` remains.
     fn spend(&self, time: Duration) -> bool {
-        let mut seen = self.seen();
-        match seen.patience.checked_sub(time) {
+        let mut state = self.state();
+        match state.patience.checked_sub(time) {
             Some(left) => {
-                seen.patience = left;
+                state.patience = left;
                 true
             }
             None => false,
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,20 +132,20 @@ impl Sampler<'_> {
     pub fn sample<T>(&self, mut measure: impl FnMut() -> Result<T>) -> Result<T> {
         let Self { cpu_noise, processors, interrupt } = self;
         loop {
-            interrupt.stop_if_it_came()?;
+            interrupt.check()?;
             let start = Instant::now();
-            let before = cpu_noise.look_at(processors)?;
+            let before = cpu_noise.probe(processors)?;
             if cpu_noise.is_slow(before) && cpu_noise.spend(PAUSE) {
                 thread::sleep(PAUSE);
                 continue;
             }
             let measured = measure()?;
-            let slower = cpu_noise.look_at(processors)?.max(before);
+            let slower = cpu_noise.probe(processors)?.max(before);
             if cpu_noise.is_slow(slower) && cpu_noise.spend(start.elapsed()) {
-                cpu_noise.seen().again += 1;
+                cpu_noise.state().repeated += 1;
                 continue;
             }
-            cpu_noise.seen().kept.push(slower);
+            cpu_noise.state().kept.push(slower);
             return Ok(measured);
         }
     }
@@ -153,27 +153,27 @@ impl Sampler<'_> {
 
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kept, disturbed, again } = self;
+        let Self { kept, disturbed, repeated } = self;
         write!(
             f,
             "{disturbed} of {kept} samples were taken while the processor was slower than it can be by \
-             more than a tenth; {again} were taken again for that."
+             more than a tenth; {repeated} samples were repeated for that reason."
         )
     }
 }
 
 /// The duration in seconds of a fixed amount of work: independent additions, whose speed depends on the
 /// processor's free execution units.
-fn look() -> f64 {
+fn probe() -> f64 {
     let words = [1_u64; WORDS];
     let once = || {
         let start = Instant::now();
-        for _ in 0..TIMES {
+        for _ in 0..PASSES {
             black_box(black_box(&words).iter().sum::<u64>());
         }
         start.elapsed().as_secs_f64()
     };
-    (0..LOOKS).map(|_| once()).fold(f64::INFINITY, f64::min)
+    (0..PROBES).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -181,26 +181,26 @@ mod tests {
     use super::*;
 
     fn cpu_noise(patience: Duration, fastest: f64) -> CpuNoise {
-        CpuNoise(Mutex::new(Seen { fastest, patience, kept: Vec::new(), again: 0 }))
+        CpuNoise(Mutex::new(State { fastest, patience, kept: Vec::new(), repeated: 0 }))
     }
 
     #[test]
-    fn a_sample_beside_which_the_processor_is_slow_is_taken_again_as_long_as_there_is_patience() {
+    fn a_disturbed_sample_is_repeated_while_patience_remains() {
         let (mut taken, never) = (0, Interrupt::none());
         let mut measure = || {
             taken += 1;
             thread::sleep(PAUSE);
             Ok(taken)
         };
-        // Without a processor to look at, no sample is disturbed.
+        // Without a processor to probe, no sample is disturbed.
         let quiet = cpu_noise(Duration::from_secs(1), 1.0);
         assert_eq!(quiet.sampler([], &never).sample(&mut measure).unwrap(), 1);
-        assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, again: 0 });
-        // With an infinitely fast look, every sample is disturbed.
+        assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, repeated: 0 });
+        // With an infinitely fast probe, every sample is disturbed.
         let processor = [Processor::choose().unwrap()];
         let busy = cpu_noise(5 * PAUSE, 0.0);
         assert_eq!(busy.sampler(processor, &never).sample(&mut measure).unwrap(), 2);
-        assert_eq!(busy.disturbance(), Disturbance { kept: 1, disturbed: 1, again: 0 });
+        assert_eq!(busy.disturbance(), Disturbance { kept: 1, disturbed: 1, repeated: 0 });
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Daemon {
     /// Starts the program, with its output in the file `log`.
     pub fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
         let line = command_line(command);
-        let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
+        let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let copy = file.try_clone().context("share the log")?;
         let child = command.stdin(Stdio::null()).stdout(file).stderr(copy).spawn();
         Ok(Self { child: child.with_context(|| format!("start `{line}`"))?, line, log })
@@ -36,29 +36,29 @@ impl Daemon {
     pub fn wait_until(&mut self, ready: impl Fn(&str) -> bool) -> Result<()> {
         let line = self.line.clone();
         wait_until(&format!("`{line}` is ready"), PATIENCE, || {
-            if ready(&self.said()) {
+            if ready(&self.output()) {
                 return Ok(Some(()));
             }
-            if let Some(status) = self.child.try_wait().context("look at a child")? {
+            if let Some(status) = self.child.try_wait().context("query a child")? {
                 bail!("`{line}` ended with {status}");
             }
             Ok(None)
         })
-        .with_context(|| format!("it said: {}", self.said().trim()))
+        .with_context(|| format!("its output: {}", self.output().trim()))
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     fn end(&mut self) -> Result<()> {
-        if self.child.try_wait().context("look at a child")?.is_some() {
+        if self.child.try_wait().context("query a child")?.is_some() {
             return Ok(());
         }
         let pid = i32::try_from(self.child.id()).context("a child's id")?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM).context("ask it to end")?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("send SIGTERM")?;
         let ended = wait_until(&format!("`{}` ends", self.line), PATIENCE, || {
-            self.child.try_wait().context("look at a child")
+            self.child.try_wait().context("query a child")
         });
         if ended.is_err() {
             self.child.kill().context("kill it")?;

@@ -30,7 +30,7 @@ struct LinkAttributes {
 
 /// A program's attach point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AttachPoint {
     /// tcx at egress.
     TcxEgress,
     /// tcx at ingress.
@@ -39,8 +39,8 @@ pub enum Place {
     Xdp,
 }
 
-impl Place {
-    /// The type of the programs at this place.
+impl AttachPoint {
+    /// The type of the programs at this attach point.
     const fn of(self) -> Type {
         match self {
             Self::TcxEgress | Self::TcxIngress => Type::Tc,
@@ -61,20 +61,20 @@ pub fn load(of: Type, name: &str) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// If the kernel refuses: tcx exists since Linux 6.6.
-pub fn attach(host: &Namespace, place: Place, name: &str) -> Result<OwnedFd> {
-    host.enter(|| link(&load(place.of(), name)?, if_nametoindex(PUBLIC_INTERFACE)?, place))?
+pub fn attach(host: &Namespace, point: AttachPoint, name: &str) -> Result<OwnedFd> {
+    host.enter(|| link(&load(point.of(), name)?, if_nametoindex(PUBLIC_INTERFACE)?, point))?
         .context("attach the empty program (tcx: Linux 6.6)")
 }
 
 /// Attaches a program to an interface of this thread's network namespace.
-fn link(program: &OwnedFd, interface: u32, place: Place) -> io::Result<OwnedFd> {
+fn link(program: &OwnedFd, interface: u32, point: AttachPoint) -> io::Result<OwnedFd> {
     let attributes = LinkAttributes {
         prog_fd: program.as_raw_fd().cast_unsigned(),
         target_ifindex: interface,
-        attach_type: match place {
-            Place::TcxEgress => BPF_TCX_EGRESS,
-            Place::TcxIngress => BPF_TCX_INGRESS,
-            Place::Xdp => BPF_XDP,
+        attach_type: match point {
+            AttachPoint::TcxEgress => BPF_TCX_EGRESS,
+            AttachPoint::TcxIngress => BPF_TCX_INGRESS,
+            AttachPoint::Xdp => BPF_XDP,
         },
         flags: 0,
     };

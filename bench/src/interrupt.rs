@@ -23,7 +23,7 @@ impl Interrupt {
     }
 
     /// Fails after a signal.
-    pub fn stop_if_it_came(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted");
         }
@@ -36,17 +36,17 @@ static LISTENING: Mutex<Option<Listening>> = Mutex::new(None);
 
 #[derive(Clone)]
 struct Listening {
-    came: Interrupt,
+    interrupt: Interrupt,
     /// True while a signal ends the process at once, because no lab is up.
-    at_once: Arc<AtomicBool>,
+    ends_at_once: Arc<AtomicBool>,
 }
 
 impl Listening {
     fn start() -> Result<Self> {
-        let new = Self { came: Interrupt(Arc::default()), at_once: Arc::default() };
+        let new = Self { interrupt: Interrupt(Arc::default()), ends_at_once: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_default(signal, Arc::clone(&new.at_once))
-                .and_then(|_| flag::register(signal, Arc::clone(&new.came.0)))
+            flag::register_conditional_default(signal, Arc::clone(&new.ends_at_once))
+                .and_then(|_| flag::register(signal, Arc::clone(&new.interrupt.0)))
                 .context("listen for signals")?;
         }
         Ok(new)
@@ -63,13 +63,13 @@ pub fn cleanly<T>(measure: impl FnOnce(&Interrupt) -> Result<T>) -> Result<T> {
             None => listening.insert(Listening::start()?).clone(),
         }
     };
-    let Listening { came, at_once } = listening;
-    at_once.store(false, Ordering::Relaxed);
-    let result = measure(&came);
-    if came.stop_if_it_came().is_err() {
-        eprintln!("\ninterrupted: the labs are taken down");
+    let Listening { interrupt, ends_at_once } = listening;
+    ends_at_once.store(false, Ordering::Relaxed);
+    let result = measure(&interrupt);
+    if interrupt.check().is_err() {
+        eprintln!("\ninterrupted: the labs are removed");
         process::exit(EXIT_INTERRUPTED);
     }
-    at_once.store(true, Ordering::Relaxed);
+    ends_at_once.store(true, Ordering::Relaxed);
     result
 }

@@ -41,29 +41,28 @@ use testkit::rewrite_command::Rewrite;
     name = "cargo xtask bench",
     bin_name = "cargo xtask bench",
     after_help = "\
-Of cargo xtask's own:
-      --vm <KERNEL>   Boot a series of Debian's own kernels in a virtual machine, and measure the
-                      suite end-to-end there, with tunnels of the kernel's that this host's may lack
+Option of cargo xtask:
+      --vm <KERNEL>   Boot a Debian kernel of this series in a virtual machine, and run the suite
+                      end-to-end there, with kernel tunnels that this host may lack
 
 Examples:
   cargo xtask bench                      everything, in less than five minutes
   cargo xtask bench --full               more rounds, and longer ones
   cargo xtask bench --only per-packet    one suite
-  cargo xtask bench --patient 30         on a machine that is shared: up to half an hour longer
-  cargo xtask bench --vm 6.12            ratios alone, on an emulated processor: a few minutes"
+  cargo xtask bench --patient 30         on a shared machine: up to half an hour longer
+  cargo xtask bench --vm 6.12            only ratios, on an emulated processor: a few minutes"
 )]
 struct Cli {
     /// More rounds, and longer ones
     #[arg(long)]
     full: bool,
-    /// Wait for moments in which nothing else slows the processor, and take samples again that were
-    /// disturbed, for so many minutes more than the run takes otherwise
+    /// Spend up to this many more minutes to wait for a quiet processor and to repeat disturbed samples
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     patient: u32,
     /// Only these suites
     #[arg(long, value_name = "SUITE", value_enum)]
     only: Vec<Suite>,
-    /// Where report.json and plot.svg go
+    /// The folder for report.json and plot.svg
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
 }
@@ -94,12 +93,12 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let report = Report { machine, disturbance: setting.cpu_noise.disturbance(), tables };
     println!("\n{}", report.disturbance);
-    std::fs::create_dir_all(&cli.out).with_context(|| format!("make {}", cli.out.display()))?;
+    std::fs::create_dir_all(&cli.out).with_context(|| format!("create {}", cli.out.display()))?;
     let json = cli.out.join("report.json");
     let text = serde_json::to_string_pretty(&report).context("write JSON")?;
     std::fs::write(&json, text).with_context(|| format!("write {}", json.display()))?;
     let svg = cli.out.join("plot.svg");
     plot::write(&report, &svg)?;
-    println!("\nwritten: {}, {}", json.display(), svg.display());
+    println!("\nwrote {} and {}", json.display(), svg.display());
     Ok(())
 }

@@ -20,7 +20,7 @@ pub struct Processor(usize);
 impl Processor {
     /// The last processor that this process may use: the first one handles most interrupts.
     pub fn choose() -> Result<Self> {
-        Self::all()?.pop().context("there is no processor to run on")
+        Self::all()?.pop().context("no processor is available")
     }
 
     /// The processors that this process may use.

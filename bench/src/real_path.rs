@@ -14,8 +14,8 @@ use testkit::netns::Namespace;
 use tunnel_user::plan::attach_point::Program;
 
 use crate::attaching::attach_both;
-use crate::empty_program::{self, Place};
-use crate::end_to_end::{PREFIX, carries};
+use crate::empty_program::{self, AttachPoint};
+use crate::end_to_end::{PREFIX, require_traffic};
 use crate::interrupt::{Interrupt, cleanly};
 use crate::processor::Processor;
 use crate::progress::Progress;
@@ -52,11 +52,11 @@ struct Variant {
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
-        let progress = Progress::start("making labs");
+        let progress = Progress::start("creating labs");
         let variants = [
-            empty("empty, tc", Place::TcxIngress, interrupt)?,
+            empty("empty, tc", AttachPoint::TcxIngress, interrupt)?,
             rewritten("rewrite, tc", Program::Ingress, &[], setting, interrupt)?,
-            empty("empty, XDP", Place::Xdp, interrupt)?,
+            empty("empty, XDP", AttachPoint::Xdp, interrupt)?,
             rewritten("rewrite, XDP", Program::Xdp, &["--ingress", "xdp"], setting, interrupt)?,
         ];
         let _stats = enable_stats(Stats::RunTime).context("have the kernel measure programs")?;
@@ -89,8 +89,8 @@ fn table(variants: &[Variant], samples: &[Samples]) -> Table {
     Table {
         name: "real-path",
         title: format!(
-            "Of a run under load, as the kernel counts it: UDP of {} bytes from A to B as fast as it goes, \
-             all on one processor.",
+            "One run under load, by the kernel's statistics: UDP with {} bytes from A to B at full speed, all on \
+             one processor.",
             PAYLOAD.len()
         ),
         unit: "ns",
@@ -99,14 +99,14 @@ fn table(variants: &[Variant], samples: &[Samples]) -> Table {
         columns: variants.iter().map(|variant| variant.heading.to_owned()).collect(),
         rows: vec![row("egress of A", 0), row("ingress of B", 1)],
         notes: vec![
-            "What the kernel takes to measure is within each figure. Egress is tc in all of them."
+            "Each figure includes the kernel's own cost of measuring. Egress is tc in all variants."
                 .to_owned(),
         ],
     }
 }
 
 fn lab(interrupt: &Interrupt) -> Result<Lab> {
-    interrupt.stop_if_it_came()?;
+    interrupt.check()?;
     Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })
 }
 
@@ -119,18 +119,18 @@ fn rewritten(
 ) -> Result<Variant> {
     let lab = lab(interrupt)?;
     attach_both(&setting.rewrite, &lab, &TextFile::with(&lab.cluster_toml())?, options)?;
-    carries(&lab, A_PRIVATE, B_PRIVATE)?;
+    require_traffic(&lab, A_PRIVATE, B_PRIVATE)?;
     let names = [Program::Egress, ingress].map(Program::name);
     Variant::new(heading, lab, B_PRIVATE, names, Vec::new())
 }
 
-fn empty(heading: &'static str, ingress: Place, interrupt: &Interrupt) -> Result<Variant> {
+fn empty(heading: &'static str, ingress: AttachPoint, interrupt: &Interrupt) -> Result<Variant> {
     let lab = lab(interrupt)?;
     let links = vec![
-        empty_program::attach(&lab.a, Place::TcxEgress, EMPTY_EGRESS)?,
+        empty_program::attach(&lab.a, AttachPoint::TcxEgress, EMPTY_EGRESS)?,
         empty_program::attach(&lab.b, ingress, EMPTY_INGRESS)?,
     ];
-    carries(&lab, A_PUBLIC, B_PUBLIC)?;
+    require_traffic(&lab, A_PUBLIC, B_PUBLIC)?;
     Variant::new(heading, lab, B_PUBLIC, [EMPTY_EGRESS, EMPTY_INGRESS], links)
 }
 
@@ -188,8 +188,8 @@ impl Counted {
 fn send(from: &Namespace, to: SocketAddr, duration: Duration, processor: Processor) -> Result<()> {
     from.enter(|| {
         processor.keep_thread()?;
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("make a socket")?;
-        socket.connect(to).with_context(|| format!("choose a way to {to}"))?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("create a socket")?;
+        socket.connect(to).with_context(|| format!("connect to {to}"))?;
         let end = Instant::now() + duration;
         while Instant::now() < end {
             for _ in 0..64 {

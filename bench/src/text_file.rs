@@ -11,7 +11,7 @@ pub struct TextFile(NamedTempFile);
 impl TextFile {
     /// Writes a text into a new file.
     pub fn with(text: &str) -> Result<Self> {
-        let mut file = NamedTempFile::new().context("make a temporary file")?;
+        let mut file = NamedTempFile::new().context("create a temporary file")?;
         file.write_all(text.as_bytes())
             .with_context(|| format!("write {}", file.path().display()))?;
         Ok(Self(file))

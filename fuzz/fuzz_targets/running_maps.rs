@@ -102,7 +102,7 @@ fn assert_all_shown(
     );
     assert!(peers.is_sorted_by_key(|running| &running.peer.name));
     for running in peers {
-        let RunningPeer { slot, peer, accepted, formers, awaited } = running;
+        let RunningPeer { slot, peer, accepted, former_addresses, awaited } = running;
         let families: BTreeSet<_> = peer.addresses.iter().map(|a| a.family()).collect();
         assert_eq!(families.len(), peer.addresses.len(), "one address of a family");
         match names.get(slot) {
@@ -115,7 +115,7 @@ fn assert_all_shown(
         assert_eq!(accepted.len(), expected);
         let expected = count(&tables.v4, ROLE_FORMER, Some(*slot))
             + count(&tables.v6, ROLE_FORMER, Some(*slot));
-        assert_eq!(formers.len(), expected);
+        assert_eq!(former_addresses.len(), expected);
         assert!(awaited.len() <= accepted.len());
     }
 }

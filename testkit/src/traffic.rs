@@ -18,7 +18,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::netns::Namespace;
 use crate::process::command_line;
-use crate::wait::uninterrupted;
+use crate::wait::retry_eintr;
 
 pub use crate::kernel_counters::{checksum_errors, snmp};
 
@@ -99,19 +99,18 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
     }
     stream.shutdown(Shutdown::Write).context("end the stream")?;
     // The receiver closes the connection after the last byte.
-    let end = uninterrupted(|| stream.read(&mut [0])).context("wait for the receiver")?;
+    let end = retry_eintr(|| stream.read(&mut [0])).context("wait for the receiver")?;
     ensure!(end == 0, "the receiver sent something back");
     Ok((stream.local_addr().context("ask for the address")?, digest))
 }
 
 fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
-    let (mut stream, sender) =
-        uninterrupted(|| listener.accept()).context("accept a connection")?;
+    let (mut stream, sender) = retry_eintr(|| listener.accept()).context("accept a connection")?;
     limit(&stream)?;
     let mut digest = Digest::default();
     let mut chunk = vec![0; CHUNK];
     loop {
-        let length = uninterrupted(|| stream.read(&mut chunk))
+        let length = retry_eintr(|| stream.read(&mut chunk))
             .with_context(|| format!("receive after {} bytes", digest.bytes))?;
         if length == 0 {
             return Ok((sender, digest));
@@ -219,12 +218,12 @@ pub fn udp_exchange<D: Destination>(
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
         }
-        let Some((length, seen)) = arrival(uninterrupted(|| echo.recv_from(&mut buffer)))? else {
+        let Some((length, seen)) = arrival(retry_eintr(|| echo.recv_from(&mut buffer)))? else {
             continue;
         };
         report.sender_seen = Some(seen);
         echo.send_to(&buffer[..length], seen).with_context(|| format!("send back to {seen}"))?;
-        if let Some(length) = arrival(uninterrupted(|| sender.recv(&mut buffer)))?
+        if let Some(length) = arrival(retry_eintr(|| sender.recv(&mut buffer)))?
             && buffer[..length] == datagram
         {
             report.returned += 1;

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::netns::Namespace;
-use crate::wait::uninterrupted;
+use crate::wait::retry_eintr;
 
 /// The length of a datagram's payload in bytes.
 pub const SEGMENT: u16 = 1200;
@@ -48,7 +48,7 @@ pub fn send(from: &Namespace, to: &Namespace, src: IpAddr, dst: SocketAddr) -> R
     let message: Vec<u8> = (0..SEGMENTS)
         .flat_map(|number| (0..length).map(move |at| (number * 7 + at) as u8))
         .collect();
-    match uninterrupted(|| sender.send_to(&message, dst)) {
+    match retry_eintr(|| sender.send_to(&message, dst)) {
         Ok(sent) => ensure!(sent == message.len(), "{sent} of {} bytes were sent", message.len()),
         Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => {
             return Ok(Message::Refused);
@@ -58,7 +58,7 @@ pub fn send(from: &Namespace, to: &Namespace, src: IpAddr, dst: SocketAddr) -> R
     let mut missing: Vec<&[u8]> = message.chunks(length).collect();
     let mut buffer = vec![0; message.len()];
     while !missing.is_empty() {
-        let Ok((arrived, source)) = uninterrupted(|| receiver.recv_from(&mut buffer)) else {
+        let Ok((arrived, source)) = retry_eintr(|| receiver.recv_from(&mut buffer)) else {
             break;
         };
         ensure!(source.ip() == src, "a datagram came from {source}");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use testkit::capture::Capture;
-use testkit::frame::{Checksum, Place, bad_checksums, lengths, private_addresses};
+use testkit::frame::{AddressField, Checksum, bad_checksums, lengths, private_addresses};
 use testkit::lab::{
     A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC, CABLE_INTERFACE, Lab, LabOptions, ROUTER_A, ROUTER_B,
     ROUTER_B_ADDRESS,
@@ -59,7 +59,9 @@ fn the_router_forwards_no_private_address() -> Result<()> {
     assert_eq!(report.returned, 0);
 
     let seen = private_addresses(&in_a.stop()?);
-    for (place, address) in [(Place::Destination, B_PRIVATE), (Place::Source, A_PRIVATE)] {
+    for (place, address) in
+        [(AddressField::Destination, B_PRIVATE), (AddressField::Source, A_PRIVATE)]
+    {
         let found = seen.iter().any(|private| private.place == place && private.address == address);
         assert!(found, "{place:?} {address} in {seen:?}");
     }

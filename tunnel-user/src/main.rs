@@ -25,7 +25,7 @@ use tunnel_user::trial::Held;
 
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg};
-use output::{as_json, progress, say, watch};
+use output::{as_json, print, progress, watch};
 
 /// The command worked, and found a fault.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -83,16 +83,16 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let request = args.request(cli.verbose);
             let attaching = format!("attaching {}", request.interface);
             let report = progress::during(&attaching, attach::run(&request)).await?;
-            say(&output::attach::text(&report))?;
+            print(&output::attach::text(&report))?;
             let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &request.interface);
             if let Some(manager) = manager.filter(|_| !request.no_routes) {
-                say(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
+                print(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
             }
         }
         Command::Run { attach, detach_on_exit } => {
             let detached = run::run(&attach.request(cli.verbose), detach_on_exit).await?;
-            say(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
+            print(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {
             let detached = if args.gone {
@@ -103,13 +103,13 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             };
             let said = output::detach::all(&detached);
             if said.is_empty() && detached.failures.is_empty() {
-                say(if args.gone {
+                print(if args.gone {
                     output::detach::NOTHING_LEFT
                 } else {
                     output::text::NOTHING_ATTACHED
                 })?;
             }
-            say(&said)?;
+            print(&said)?;
             for failure in &detached.failures {
                 eprintln!("rewrite: {failure}");
             }
@@ -119,7 +119,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Downgrade { interface, json } => {
             let going_back = format!("downgrading {interface} to the previous version");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
-            say(&if json {
+            print(&if json {
                 as_json(&output::downgrade::json(&report))?
             } else {
                 output::downgrade::text(&report)
@@ -130,18 +130,18 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if !status.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            say(&if json { as_json(&status)? } else { output::status::text(&status) })?;
+            print(&if json { as_json(&status)? } else { output::status::text(&status) })?;
         }
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
         Command::Stats { json, watch: false } => {
             let stats = stats::run().await?;
-            say(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
+            print(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
         }
         Command::Diff { config, self_names, on, json } => {
             let comparing = diff::run(&config, &self_names, on.interface.as_deref());
             let difference = progress::during("comparing", comparing).await?;
-            say(&if json {
+            print(&if json {
                 as_json(&output::diff::json(&difference))?
             } else {
                 output::diff::text(&difference)
@@ -154,7 +154,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
-            let said = say(&output::trial::reverted(&outcome));
+            let said = print(&output::trial::reverted(&outcome));
             // A full log of the guard is no reason to go back again.
             if !is_guards {
                 said?;
@@ -169,7 +169,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Confirm { on } => {
             let confirming = confirm::run(on.interface.as_deref());
             let trial = progress::during("confirming", confirming).await?;
-            say(&output::trial::confirmed(&trial))?;
+            print(&output::trial::confirmed(&trial))?;
         }
         Command::Check { config, self_names, ingress } => {
             let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
@@ -177,7 +177,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
-            say(&output::check::text(&findings))?;
+            print(&output::check::text(&findings))?;
         }
     }
     Ok(code)
@@ -186,15 +186,15 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
 async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
     let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
-    let tell = |difference: &Difference| {
+    let print_changes = |difference: &Difference| {
         if json {
             return Ok(());
         }
         progress::make_room();
-        say(&output::diff::changes(difference))
+        print(&output::diff::changes(difference))
     };
-    let report = progress::during("applying", apply::run(&request, tell)).await?;
-    say(&if json {
+    let report = progress::during("applying", apply::run(&request, print_changes)).await?;
+    print(&if json {
         as_json(&output::trial::applied_json(&report)?)?
     } else {
         output::trial::applied(&report, netns)?
@@ -205,7 +205,7 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
     let (edit, on) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
-            return say(&if json {
+            return print(&if json {
                 output::peers::json(&interfaces)?
             } else {
                 output::peers::text(&interfaces, monotonic()?)
@@ -218,7 +218,9 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
         PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
             let which = peer.map_or(switch::Selection::All, switch::Selection::One);
             let switching = switch::run(&which, &network);
-            return say(&output::peers::switched(&progress::during("switching", switching).await?));
+            return print(&output::peers::switched(
+                &progress::during("switching", switching).await?,
+            ));
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \
@@ -231,5 +233,5 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
         PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
     };
     let changing = peer::run(&edit, on.interface.as_deref());
-    say(&output::peers::changed(&progress::during("changing the peers", changing).await?))
+    print(&output::peers::changed(&progress::during("changing the peers", changing).await?))
 }

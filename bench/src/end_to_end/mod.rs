@@ -2,8 +2,8 @@
 //!
 //! Each variant has its own lab. All labs exist for the whole run: idle labs cost no processor time.
 
-mod place;
 mod tables;
+mod testbed;
 mod traffic;
 mod variants;
 
@@ -15,11 +15,11 @@ use crate::progress::Progress;
 use crate::report::Table;
 use crate::rounds::{Samples, Turn, interleave};
 use crate::suite::Setting;
-use place::Place;
+use testbed::Testbed;
 use traffic::Traffic;
 use variants::Variant;
 
-pub use place::{PREFIX, carries};
+pub use testbed::{PREFIX, require_traffic};
 pub use variants::iptables;
 
 /// Runs the suite.
@@ -27,29 +27,29 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
         let progress = Progress::start("end to end");
-        let (mut places, mut notes) = (Vec::new(), Vec::new());
-        for variant in Variant::tried(setting.emulated) {
-            interrupt.stop_if_it_came()?;
+        let (mut testbeds, mut notes) = (Vec::new(), Vec::new());
+        for variant in Variant::measured(setting.emulated) {
+            interrupt.check()?;
             let name = variant.name();
             progress.at(&format!("end to end: a lab for {name}"));
-            match Place::new(variant, &setting.rewrite, processor) {
-                Ok(place) => places.push(place),
-                Err(error) if variant.is_of_others() => {
-                    notes.push(format!("{name} can't be had here: {error:#}."));
+            match Testbed::new(variant, &setting.rewrite, processor) {
+                Ok(testbed) => testbeds.push(testbed),
+                Err(error) if variant.is_optional() => {
+                    notes.push(format!("{name} is not available here: {error:#}."));
                 }
                 Err(error) => return Err(error.context(name)),
             }
         }
-        let measured = measure(setting, &places, processor, &progress, interrupt)?;
-        let variants: Vec<_> = places.iter().map(|place| place.variant).collect();
+        let measured = measure(setting, &testbeds, processor, &progress, interrupt)?;
+        let variants: Vec<_> = testbeds.iter().map(|testbed| testbed.variant).collect();
         Ok(tables::of(&variants, &measured, notes, setting.emulated))
     })
 }
 
-/// The samples for each kind of traffic, in the order of [`Traffic::ALL`], and for each place.
+/// The samples for each kind of traffic, in the order of [`Traffic::ALL`], and for each testbed.
 fn measure(
     setting: &Setting,
-    places: &[Place],
+    testbeds: &[Testbed],
     processor: Processor,
     progress: &Progress,
     interrupt: &Interrupt,
@@ -57,11 +57,11 @@ fn measure(
     let effort = setting.effort;
     let sampler = setting.cpu_noise.sampler([processor], interrupt);
     let rounds = if setting.emulated { effort.choose(3, 9) } else { effort.choose(5, 15) };
-    interleave(rounds, Traffic::ALL.len(), places.len(), |Turn { round, case, variant }| {
-        let (traffic, place) = (Traffic::ALL[case], &places[variant]);
-        let what = format!("{}, {}", traffic.name(), place.variant.name());
+    interleave(rounds, Traffic::ALL.len(), testbeds.len(), |Turn { round, case, variant }| {
+        let (traffic, testbed) = (Traffic::ALL[case], &testbeds[variant]);
+        let what = format!("{}, {}", traffic.name(), testbed.variant.name());
         progress.at(&format!("end to end: round {} of {rounds}, {what}", round + 1));
-        let measure = || place.measure(traffic, traffic.time(effort), processor);
+        let measure = || testbed.measure(traffic, traffic.time(effort), processor);
         sampler.sample(measure).context(what)
     })
 }

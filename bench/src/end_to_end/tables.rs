@@ -7,9 +7,9 @@ use crate::report::{Better, Row, Spread, Table};
 use crate::rounds::{Samples, ratios};
 
 const EMULATED_TITLE: &str = " The processor is emulated by software.";
-const EMULATED_NOTE: &str = "Figures of an emulated processor mean nothing by themselves, and are left \
-    out. With `cargo xtask bench --vm`, time is the number of instructions that it has run: ratios \
-    compare those, and not what they would cost on a real one, nor its caches.";
+const EMULATED_NOTE: &str = "Absolute figures of an emulated processor are meaningless and left out. \
+    With `cargo xtask bench --vm`, time is the number of executed instructions: ratios compare instruction \
+    counts, not the cost on a real processor or its caches.";
 /// The base of the comparison.
 const BASE: Variant = Variant::Direct;
 
@@ -21,7 +21,7 @@ pub fn of(
     notes: Vec<String>,
     emulated: bool,
 ) -> Vec<Table> {
-    let columns: Vec<_> = Variant::tried(emulated).filter(|&variant| variant != BASE).collect();
+    let columns: Vec<_> = Variant::measured(emulated).filter(|&variant| variant != BASE).collect();
     let mut compared = compared(&columns, variants, measured, notes);
     if emulated {
         compared.title.push_str(EMULATED_TITLE);
@@ -51,15 +51,15 @@ fn compared(
     };
     let own = [
         "Two hosts and a router in network namespaces. Client, server, tunnel and kernel share one \
-         processor: a tunnel that had one of its own would lose less."
+         processor: a tunnel with its own processor would lose less."
             .to_owned(),
         format!(
-            "\"{}\" is plain traffic once more, in another lab: what it is away from 1 is noise.",
+            "\"{}\" is plain traffic in another lab: its distance from 1 is noise.",
             Variant::Control.name()
         ),
         format!(
-            "UDP comes in bursts of {} datagrams, each after the one before has arrived; what arrived \
-             counts. Bulk TCP is iperf3's.",
+            "UDP comes in bursts of {} datagrams, each after the previous one has arrived; arrived datagrams count. \
+             iperf3 measures bulk TCP.",
             datagrams::BURST
         ),
     ];
@@ -85,7 +85,7 @@ fn absolute(variants: &[Variant], measured: &[Vec<Samples>]) -> Table {
     };
     Table {
         name: "end-to-end-direct",
-        title: "What 1 stands for: plain traffic between public addresses.".to_owned(),
+        title: "The base of the ratios: plain traffic between public addresses.".to_owned(),
         unit: "per second",
         digits: 0,
         better: Better::More,

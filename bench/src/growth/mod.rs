@@ -1,7 +1,7 @@
 //! The cost of more peers, for new connections and for `rewrite attach`. With the iptables trick, each
 //! new connection passes through all rules.
 
-mod place;
+mod testbed;
 mod trick;
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::rounds::{Samples, Turn, interleave, ratios};
 use crate::suite::Setting;
-use place::{Place, Way};
+use testbed::{Method, Testbed};
 
 /// The numbers of peers. The first is the base of the comparison.
 const PEERS: [u32; 4] = [1, 100, 1_000, 10_000];
@@ -23,38 +23,38 @@ const PEERS: [u32; 4] = [1, 100, 1_000, 10_000];
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let progress = Progress::start("growth");
-        let mut places = Vec::new();
-        for way in Way::ALL {
-            let mut of_way = Vec::new();
+        let mut testbeds = Vec::new();
+        for method in Method::ALL {
+            let mut of_method = Vec::new();
             for peers in PEERS {
-                interrupt.stop_if_it_came()?;
-                let what = format!("{}, {}", way.name(), count(peers));
+                interrupt.check()?;
+                let what = format!("{}, {}", method.name(), count(peers));
                 progress.at(&format!("growth: a lab for {what}"));
-                of_way.push(Place::new(way, peers, &setting.rewrite).context(what)?);
+                of_method.push(Testbed::new(method, peers, &setting.rewrite).context(what)?);
             }
-            places.push(of_way);
+            testbeds.push(of_method);
         }
-        let traffic = connect(setting, &places, &progress, interrupt)?;
-        let attach = attach(setting, &places, &progress, interrupt)?;
+        let traffic = connect(setting, &testbeds, &progress, interrupt)?;
+        let attach = attach(setting, &testbeds, &progress, interrupt)?;
         Ok(vec![compared(&traffic), absolute(&traffic), attached(&attach)])
     })
 }
 
-/// Connections per second, for each way and number of peers.
+/// Connections per second, for each method and number of peers.
 fn connect(
     setting: &Setting,
-    places: &[Vec<Place>],
+    testbeds: &[Vec<Testbed>],
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Samples>>> {
     let processor = Processor::choose()?;
     let sampler = setting.cpu_noise.sampler([processor], interrupt);
     let (rounds, time) = setting.effort.choose((7, 400), (20, 1000));
-    interleave(rounds, places.len(), PEERS.len(), |Turn { round, case, variant }| {
-        let place = &places[case][variant];
-        let what = format!("{}, {}", place.way.name(), count(place.peers));
+    interleave(rounds, testbeds.len(), PEERS.len(), |Turn { round, case, variant }| {
+        let testbed = &testbeds[case][variant];
+        let what = format!("{}, {}", testbed.method.name(), count(testbed.peers));
         progress.at(&format!("growth: round {} of {rounds}, {what}", round + 1));
-        let measure = || place.connections(Duration::from_millis(time), processor);
+        let measure = || testbed.connections(Duration::from_millis(time), processor);
         sampler.sample(measure).context(what)
     })
 }
@@ -62,14 +62,14 @@ fn connect(
 /// Milliseconds of `rewrite attach`, for each number of peers.
 fn attach(
     setting: &Setting,
-    places: &[Vec<Place>],
+    testbeds: &[Vec<Testbed>],
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Samples>> {
     let sampler = setting.cpu_noise.sampler(Processor::all()?, interrupt);
     let rounds = setting.effort.choose(5, 20);
     let attached: Vec<_> =
-        places.iter().flatten().filter(|place| place.way == Way::Rewrite).collect();
+        testbeds.iter().flatten().filter(|testbed| testbed.method == Method::Rewrite).collect();
     let samples = interleave(rounds, 1, attached.len(), |Turn { round, variant, .. }| {
         let what = count(attached[variant].peers);
         progress.at(&format!("growth: attach, round {} of {rounds}, {what}", round + 1));
@@ -83,7 +83,7 @@ fn attach(
 fn compared(traffic: &[Vec<Samples>]) -> Table {
     let row = |(n, peers): (usize, u32)| Row {
         what: count(peers),
-        cells: traffic.iter().map(|of_way| ratios(&of_way[n], &of_way[0])).collect(),
+        cells: traffic.iter().map(|of_method| ratios(&of_method[n], &of_method[0])).collect(),
     };
     Table {
         name: "growth",
@@ -93,11 +93,11 @@ fn compared(traffic: &[Vec<Samples>]) -> Table {
         unit: "ratio",
         digits: 3,
         better: Better::More,
-        columns: ways(),
+        columns: methods(),
         rows: PEERS.into_iter().enumerate().skip(1).map(row).collect(),
         notes: vec![
-            "Both hosts have all the peers; the one that is there is the last one in the rules of the \
-             trick (iptables-legacy). Every peer has a route, for the trick as well."
+            "Both hosts have all peers; the only reachable peer is last in the trick's rules (iptables-legacy). Every \
+             peer has a route, with the trick as well."
                 .to_owned(),
         ],
     }
@@ -106,15 +106,15 @@ fn compared(traffic: &[Vec<Samples>]) -> Table {
 fn absolute(traffic: &[Vec<Samples>]) -> Table {
     let row = |(n, peers): (usize, u32)| Row {
         what: count(peers),
-        cells: traffic.iter().map(|of_way| Spread::of(&of_way[n])).collect(),
+        cells: traffic.iter().map(|of_method| Spread::of(&of_method[n])).collect(),
     };
     Table {
         name: "growth-connections",
-        title: "The same TCP connections, as they were counted.".to_owned(),
+        title: "The same TCP connections, in absolute numbers.".to_owned(),
         unit: "per second",
         digits: 0,
         better: Better::More,
-        columns: ways(),
+        columns: methods(),
         rows: PEERS.into_iter().enumerate().map(row).collect(),
         notes: Vec::new(),
     }
@@ -127,19 +127,19 @@ fn attached(samples: &[Samples]) -> Table {
         .map(|(peers, samples)| Row { what: count(peers), cells: vec![Spread::of(samples)] });
     Table {
         name: "growth-attach",
-        title: "How long `rewrite attach` takes, from its start to its end, with all its routes."
+        title: "The duration of `rewrite attach`, from start to end, with all its routes."
             .to_owned(),
         unit: "ms",
         digits: 0,
         better: Better::Less,
-        columns: vec![Way::Rewrite.name().to_owned()],
+        columns: vec![Method::Rewrite.name().to_owned()],
         rows: rows.collect(),
         notes: Vec::new(),
     }
 }
 
-fn ways() -> Vec<String> {
-    Way::ALL.map(|way| way.name().to_owned()).into()
+fn methods() -> Vec<String> {
+    Method::ALL.map(|method| method.name().to_owned()).into()
 }
 
 /// A number of peers as text, such as `1 peer` or `10,000 peers`.
@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn rows_are_compared_with_the_first() {
-        let of_way = |with_most: f64| {
+        let of_method = |with_most: f64| {
             PEERS.map(|peers| vec![if peers == PEERS[3] { with_most } else { 100.0 }; 2]).to_vec()
         };
-        let table = compared(&[of_way(100.0), of_way(25.0)]);
+        let table = compared(&[of_method(100.0), of_method(25.0)]);
         let medians = |row: &Row| row.cells.iter().flatten().map(|s| s.median).collect::<Vec<_>>();
         assert_eq!(table.rows.len(), PEERS.len() - 1);
         let last = table.rows.last().unwrap();

@@ -15,12 +15,12 @@ const READY: &str = "Server listening";
 
 /// The receiver's bits per second. `time` is rounded up to whole seconds for iperf3.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
-    let folder = tempfile::tempdir().context("make a folder for iperf3's log")?;
+    let folder = tempfile::tempdir().context("create a folder for iperf3's log")?;
     let address = link.address.to_string();
     let mut serve = link.processor.command(link.server, "iperf3");
     serve.args(["--server", "--one-off", "--forceflush", "--bind", &address]);
     let mut server = Daemon::start(&mut serve, folder.path().join("log"))?;
-    server.wait_until(|said| said.contains(READY))?;
+    server.wait_until(|output| output.contains(READY))?;
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let mut client = link.processor.command(link.client, "iperf3");
     client.args(["--client", &address, "--json", "--connect-timeout", "5000"]);
@@ -32,15 +32,15 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
 fn run(client: &mut Command) -> Result<f64> {
     let line = command_line(client);
     let output = client.output().with_context(|| format!("start `{line}`"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    bits_per_second(&said).with_context(|| {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    bits_per_second(&stdout).with_context(|| {
         let stderr = String::from_utf8_lossy(&output.stderr);
         format!("`{line}` ended with {} {}", output.status, stderr.trim())
     })
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Report {
     error: Option<String>,
     #[serde(default)]
     end: End,
@@ -57,11 +57,11 @@ struct Sum {
 }
 
 fn bits_per_second(json: &str) -> Result<f64> {
-    let said: Said = serde_json::from_str(json).context("read what iperf3 said")?;
-    if let Some(error) = said.error {
+    let report: Report = serde_json::from_str(json).context("parse iperf3's report")?;
+    if let Some(error) = report.error {
         bail!("iperf3: {error}");
     }
-    let received = said.end.sum_received.context("iperf3 does not say what was received")?;
+    let received = report.end.sum_received.context("iperf3's report has no sum of the receiver")?;
     Ok(received.bits_per_second)
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_arrived_counts() {
+    fn the_receivers_rate_counts() {
         let json = r#"{
             "start": {"version": "iperf 3.12"},
             "end": {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told() {
+    fn an_error_is_reported() {
         let json = r#"{
             "start": {},
             "intervals": [],
@@ -92,7 +92,7 @@ mod tests {
         let error = bits_per_second(json).unwrap_err().to_string();
         assert!(error.contains("unable to connect"), "{error}");
         let error = bits_per_second(r#"{"end": {}}"#).unwrap_err().to_string();
-        assert!(error.contains("what was received"), "{error}");
+        assert!(error.contains("no sum of the receiver"), "{error}");
         assert!(bits_per_second("").is_err());
     }
 }

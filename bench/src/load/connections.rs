@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
 use testkit::traffic;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
@@ -34,7 +34,7 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
 fn answer(listener: &TcpListener) -> Result<()> {
     let mut byte = [NEXT];
     while byte != [LAST] {
-        let (mut stream, _) = uninterrupted(|| listener.accept()).context("accept")?;
+        let (mut stream, _) = retry_eintr(|| listener.accept()).context("accept")?;
         stream.read_exact(&mut byte).context("read a byte")?;
         stream.write_all(&byte).context("write a byte")?;
     }
@@ -49,8 +49,8 @@ fn connect(address: SocketAddr, byte: u8) -> Result<()> {
     stream.write_all(&[byte]).context("write a byte")?;
     let mut answer = [0];
     stream.read_exact(&mut answer).context("read a byte")?;
-    ensure!(answer == [byte], "{answer:?} came for {byte}");
-    let rest = uninterrupted(|| stream.read(&mut answer)).context("wait for the end")?;
-    ensure!(rest == 0, "more came than was sent");
+    ensure!(answer == [byte], "received {answer:?} instead of {byte}");
+    let rest = retry_eintr(|| stream.read(&mut answer)).context("wait for the end")?;
+    ensure!(rest == 0, "received more bytes than were sent");
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use testkit::traffic::unspecified;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
@@ -44,7 +44,7 @@ fn receive(socket: &UdpSocket, bursts: Receiver<()>, arrived: Sender<u64>) -> Re
     for () in bursts {
         let mut count = 0;
         while count < BURST {
-            match uninterrupted(|| socket.recv(&mut datagram)) {
+            match retry_eintr(|| socket.recv(&mut datagram)) {
                 Ok(_) => count += 1,
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
@@ -70,7 +70,7 @@ fn send(
 ) -> Result<f64> {
     let own = SocketAddr::new(unspecified(address), 0);
     let socket = UdpSocket::bind(own).with_context(|| format!("bind to {own}"))?;
-    socket.connect(address).with_context(|| format!("choose a way to {address}"))?;
+    socket.connect(address).with_context(|| format!("connect to {address}"))?;
     per_second(time, || {
         for _ in 0..BURST {
             socket.send(&[0; SIZE]).with_context(|| format!("send to {address}"))?;

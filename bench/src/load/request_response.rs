@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use testkit::traffic;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
@@ -17,10 +17,10 @@ pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
 }
 
 fn answer(listener: &TcpListener) -> Result<()> {
-    let (mut stream, _) = uninterrupted(|| listener.accept()).context("accept")?;
+    let (mut stream, _) = retry_eintr(|| listener.accept()).context("accept")?;
     stream.set_nodelay(true).context("send bytes at once")?;
     let mut byte = [0];
-    while uninterrupted(|| stream.read(&mut byte)).context("read a request")? > 0 {
+    while retry_eintr(|| stream.read(&mut byte)).context("read a request")? > 0 {
         stream.write_all(&byte).context("write a response")?;
     }
     Ok(())

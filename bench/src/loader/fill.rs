@@ -17,11 +17,11 @@ use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Setting;
 
-/// The ways to fill a map, with their names in the table.
-const WAYS: [(BatchSupport, &str); 2] =
+/// The methods to fill a map, with their names in the table.
+const METHODS: [(BatchSupport, &str); 2] =
     [(BatchSupport::Batches, "by batches"), (BatchSupport::OneByOne, "one by one")];
 
-/// Fills the maps with `count` peers, alternating between the two ways.
+/// Fills the maps with `count` peers, alternating between the two methods.
 pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Table> {
     let of_peer = |slot| entries(slot, slot, <[u8; 4]>::BITS);
     let entries: Vec<_> =
@@ -30,29 +30,29 @@ pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Tab
     let mut samples: [Vec<f64>; 2] = Default::default();
     let sampler = setting.cpu_noise.sampler(Processor::all()?, interrupt);
     for _ in 0..setting.effort.choose(3, 11) {
-        for ((way, _), samples) in WAYS.iter().zip(&mut samples) {
-            let measure = || fill(*way, &entries, &members);
+        for ((support, _), samples) in METHODS.iter().zip(&mut samples) {
+            let measure = || fill(*support, &entries, &members);
             samples.push(sampler.sample(measure)?);
         }
     }
     Ok(Table {
         name: "maps",
-        title: format!("How long it takes to fill the maps with {count} peers."),
+        title: format!("The time to fill the maps with {count} peers."),
         unit: "s",
         digits: 2,
         better: Better::Less,
-        columns: WAYS.map(|(_, name)| name.to_owned()).into(),
+        columns: METHODS.map(|(_, name)| name.to_owned()).into(),
         rows: vec![Row {
             what: format!("{} entries of peers_v4, {count} of members", entries.len()),
             cells: samples.iter().map(|samples| Spread::of(samples)).collect(),
         }],
-        notes: vec!["The maps are made before: their memory is not yet touched.".to_owned()],
+        notes: vec!["The maps exist before; their memory is untouched.".to_owned()],
     })
 }
 
 type Entry = (PeerKey<[u8; 4]>, Peer<[u8; 4]>);
 
-fn fill(way: BatchSupport, entries: &[Entry], members: &[(u32, Member)]) -> Result<f64> {
+fn fill(support: BatchSupport, entries: &[Entry], members: &[(u32, Member)]) -> Result<f64> {
     let (many, few) = (u32::try_from(entries.len())?, u32::try_from(members.len())?);
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(maps::PEERS_V4, many)
@@ -60,8 +60,8 @@ fn fill(way: BatchSupport, entries: &[Entry], members: &[(u32, Member)]) -> Resu
         .load(EBPF_OBJECT)
         .context("load the object")?;
     let mut take = |name| ebpf.take_map(name).with_context(|| format!("no map {name}"));
-    let mut peers = Entries::of(HashMap::try_from(take(maps::PEERS_V4)?)?, way);
-    let mut names = Entries::of(HashMap::try_from(take(maps::MEMBERS)?)?, way);
+    let mut peers = Entries::of(HashMap::try_from(take(maps::PEERS_V4)?)?, support);
+    let mut names = Entries::of(HashMap::try_from(take(maps::MEMBERS)?)?, support);
     let start = Instant::now();
     names.set(members).context("fill members")?;
     peers.set(entries).context("fill peers_v4")?;

@@ -19,18 +19,18 @@ pub fn table(host: &Namespace, peers: u32) -> Result<Table> {
     let mut rows = Vec::new();
     let (mut all, mut rest) = (0, 0);
     for name in MAPS {
-        let bytes = bytes(&folder, name).with_context(|| format!("look at the map {name}"))?;
+        let bytes = bytes(&folder, name).with_context(|| format!("query the map {name}"))?;
         all += bytes;
         match name {
             PEERS_V4 | MEMBERS | PEER_COUNTERS => rows.push(row(name, bytes, peers)),
             _ => rest += bytes,
         }
     }
-    rows.push(row("all others together", rest, peers));
+    rows.push(row("all other maps", rest, peers));
     rows.push(row("all maps", all, peers));
     Ok(Table {
         name: "memory",
-        title: format!("What the maps take, as the kernel accounts for it, for each of {peers} peers."),
+        title: format!("Memory of the maps per peer, by the kernel's accounting, with {peers} peers."),
         unit: "bytes",
         digits: 0,
         better: Better::Less,

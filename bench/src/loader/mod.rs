@@ -32,7 +32,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let progress = Progress::start("filling maps");
         let mut tables = vec![fill::table(setting, MANY, interrupt)?];
-        progress.at("making a lab");
+        progress.at("creating a lab");
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let few = TextFile::with(&lab.cluster_toml())?;
         let many = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(MANY)))?;
@@ -46,7 +46,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         // A sample takes too long for an undisturbed moment: look at no processor.
         let sampler = setting.cpu_noise.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
-        progress.at("looking at the maps of a million peers");
+        progress.at("reading the maps of a million peers");
         attach(rewrite, host, &many, &["--no-routes"])?;
         tables
             .push(commands_table(&[("1 peer", of_few), ("1,000,000 peers, --no-routes", of_many)]));
@@ -72,13 +72,13 @@ fn commands_table(rows: &[(&str, Commands)]) -> Table {
     };
     Table {
         name: "loader",
-        title: "How long a command takes, from its start to its end.".to_owned(),
+        title: "The duration of a command, from start to end.".to_owned(),
         unit: "ms",
         digits: 0,
         better: Better::Less,
         columns: ["attach", "attach again", "detach"].map(str::to_owned).into(),
         rows: rows.iter().map(row).collect(),
-        notes: vec!["Attached again, nothing has changed.".to_owned()],
+        notes: vec!["\"attach again\" finds nothing to change.".to_owned()],
     }
 }
 

@@ -85,8 +85,8 @@ pub fn table(lookups: &[BareLookup]) -> Table {
     };
     Table {
         name: "per-packet-lookup",
-        title: "Of a program that looks up an address and does nothing else, over an empty program of the \
-                same type: what a miss can't be had for less."
+        title: "A program that only looks up an address, minus an empty program of the same type: the lower bound of \
+                a miss."
             .to_owned(),
         unit: "ns",
         digits: 0,

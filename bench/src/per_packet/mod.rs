@@ -71,7 +71,7 @@ fn measure(effort: Effort, sampler: &Sampler) -> Result<Vec<Table>> {
     let table = Table {
         name: "per-packet",
         title: format!(
-            "Over an empty program of the same type: BPF_PROG_TEST_RUN, {RUNS} runs a sample, {} bytes \
+            "Minus an empty program of the same type: BPF_PROG_TEST_RUN, {RUNS} runs a sample, {} bytes \
              of payload.",
             cases::PAYLOAD
         ),
@@ -81,8 +81,8 @@ fn measure(effort: Effort, sampler: &Sampler) -> Result<Vec<Table>> {
         columns: columns(),
         rows: measured.iter().map(Measured::row).collect(),
         notes: vec![
-            "A hit is of two members in turn; a cold one of all in an order without locality, each with \
-             counters of its own."
+            "A hit alternates between two members; a cold hit takes all members in an order without locality, each \
+             with its own counters."
                 .to_owned(),
         ],
     };
@@ -176,7 +176,7 @@ fn over_empty(
     let wanted = case.frame(program, *member);
     ensure!(
         ran.frame == wanted,
-        "{program:?} makes another packet of it: {} instead of {}",
+        "{program:?} returns another packet: {} instead of {}",
         hex::dump(&ran.frame),
         hex::dump(&wanted)
     );

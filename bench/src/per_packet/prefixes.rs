@@ -78,7 +78,7 @@ pub fn table(
     Ok(Table {
         name: "per-packet-prefixes",
         title: format!(
-            "Hits over an empty program of the same type: BPF_PROG_TEST_RUN, the median of {CALLS} calls \
+            "Hits, minus an empty program of the same type: BPF_PROG_TEST_RUN, the median of {CALLS} calls \
              of one run a sample."
         ),
         unit: "ns",
@@ -87,7 +87,8 @@ pub fn table(
         columns: columns(),
         rows: rows.collect(),
         notes: vec![
-            "One run a call finds colder caches than many: compare within this table.".to_owned(),
+            "One run per call finds colder caches than many runs: compare within this table."
+                .to_owned(),
         ],
     })
 }

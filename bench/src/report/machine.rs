@@ -47,8 +47,9 @@ pub fn describe() -> Result<Machine> {
         processors: processors.len(),
         memory: kilobytes / 1024,
         kernel: uname().context("ask for the kernel")?.release().to_string_lossy().into_owned(),
-        commit: told(COMMIT).unwrap_or_else(|| said("git", &["describe", "--always", "--dirty"])),
-        rustc: told(RUSTC).unwrap_or_else(|| said("rustc", &["--version"])),
+        commit: from_environment(COMMIT)
+            .unwrap_or_else(|| output_of("git", &["describe", "--always", "--dirty"])),
+        rustc: from_environment(RUSTC).unwrap_or_else(|| output_of("rustc", &["--version"])),
     })
 }
 
@@ -60,7 +61,7 @@ impl Machine {
     }
 }
 
-fn told(variable: &str) -> Option<String> {
+fn from_environment(variable: &str) -> Option<String> {
     env::var(variable).ok()
 }
 
@@ -72,9 +73,9 @@ fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 }
 
 /// The output of a command; `unknown` if it fails, which does not stop the measurement.
-fn said(program: &str, arguments: &[&str]) -> String {
-    let said = process::run(Command::new(program).args(arguments));
-    said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
+fn output_of(program: &str, arguments: &[&str]) -> String {
+    let output = process::run(Command::new(program).args(arguments));
+    output.map_or_else(|_| "unknown".to_owned(), |output| output.trim().to_owned())
 }
 
 impl fmt::Display for Machine {

@@ -105,7 +105,7 @@ mod tests {
     fn every_figure_stands_in_the_picture() {
         let report = Report {
             machine: machine::describe().unwrap(),
-            disturbance: Disturbance { kept: 4, disturbed: 1, again: 2 },
+            disturbance: Disturbance { kept: 4, disturbed: 1, repeated: 2 },
             tables: vec![Table::sample()],
         };
         let folder = tempfile::tempdir().unwrap();

@@ -56,7 +56,7 @@ impl Frame {
 
     /// Every IPv4 or IPv6 address in the frame, with its place.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Place, IpAddr)> {
+    pub fn addresses(&self) -> Vec<(AddressField, IpAddr)> {
         match self.split() {
             Some((EtherType::ARP, payload)) => arp_addresses(payload),
             _ => self.packet().map_or_else(Vec::new, |packet| ip_addresses(&packet)),
@@ -66,7 +66,7 @@ impl Frame {
 
 /// The place of an address in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AddressField {
     /// The source of a packet.
     Source,
     /// The destination of a packet.
@@ -83,7 +83,7 @@ pub enum Place {
     Neighbor,
 }
 
-impl Place {
+impl AddressField {
     /// True if a router acts on this address. False for the addresses in an ICMP error's quote.
     #[must_use]
     pub const fn is_outer(self) -> bool {
@@ -97,7 +97,7 @@ pub struct PrivateAddress {
     /// The number of the frame, from 0.
     pub frame: usize,
     /// The address's place in the frame.
-    pub place: Place,
+    pub place: AddressField,
     /// The address.
     pub address: IpAddr,
 }
@@ -127,22 +127,28 @@ pub fn lengths(frames: &[Frame]) -> Vec<usize> {
     frames.iter().filter_map(|frame| Some(frame.packet()?.length)).collect()
 }
 
-fn ip_addresses(packet: &Packet<'_>) -> Vec<(Place, IpAddr)> {
-    let mut named = vec![(Place::Source, packet.source), (Place::Destination, packet.destination)];
+fn ip_addresses(packet: &Packet<'_>) -> Vec<(AddressField, IpAddr)> {
+    let mut named = vec![
+        (AddressField::Source, packet.source),
+        (AddressField::Destination, packet.destination),
+    ];
     if let Some(quoted) = packet.quoted() {
-        named.push((Place::QuotedSource, quoted.source));
-        named.push((Place::QuotedDestination, quoted.destination));
+        named.push((AddressField::QuotedSource, quoted.source));
+        named.push((AddressField::QuotedDestination, quoted.destination));
     }
-    named.extend(packet.neighbor().map(|neighbor| (Place::Neighbor, neighbor)));
+    named.extend(packet.neighbor().map(|neighbor| (AddressField::Neighbor, neighbor)));
     named
 }
 
-fn arp_addresses(payload: &[u8]) -> Vec<(Place, IpAddr)> {
+fn arp_addresses(payload: &[u8]) -> Vec<(AddressField, IpAddr)> {
     let Ok(arp) = ArpPacketSlice::from_slice(payload) else {
         return Vec::new();
     };
-    [(Place::ArpSender, arp.sender_protocol_addr()), (Place::ArpTarget, arp.target_protocol_addr())]
-        .into_iter()
-        .filter_map(|(place, address)| Some((place, <[u8; 4]>::try_from(address).ok()?.into())))
-        .collect()
+    [
+        (AddressField::ArpSender, arp.sender_protocol_addr()),
+        (AddressField::ArpTarget, arp.target_protocol_addr()),
+    ]
+    .into_iter()
+    .filter_map(|(place, address)| Some((place, <[u8; 4]>::try_from(address).ok()?.into())))
+    .collect()
 }

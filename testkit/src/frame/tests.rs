@@ -64,11 +64,11 @@ fn private_addresses_are_found_in_quotes_and_in_arp() {
     let mut arp = vec![0; 12];
     arp.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 2, 2, 2, 2, 2]);
     arp.extend([192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9]);
-    let found: Vec<Place> = private_addresses(&[outer, quoted, frame(arp)])
+    let found: Vec<AddressField> = private_addresses(&[outer, quoted, frame(arp)])
         .into_iter()
         .map(|private| private.place)
         .collect();
-    let wanted = [Place::Destination, Place::QuotedSource, Place::ArpTarget];
+    let wanted = [AddressField::Destination, AddressField::QuotedSource, AddressField::ArpTarget];
     assert_eq!(found, wanted);
 }
 
@@ -97,9 +97,9 @@ fn ipv6_is_checked_in_its_quotes_as_well() {
     let error = ipv6_error();
     assert_eq!(bad_checksums(std::slice::from_ref(&error)).expect("whole"), []);
     assert_eq!(lengths(std::slice::from_ref(&error)), [40 + 8 + 40 + 8 + 4]);
-    let private: Vec<Place> =
+    let private: Vec<AddressField> =
         private_addresses(std::slice::from_ref(&error)).iter().map(|found| found.place).collect();
-    assert_eq!(private, [Place::QuotedSource]);
+    assert_eq!(private, [AddressField::QuotedSource]);
     // No checksum covers the outer hop limit. The ICMPv6 checksum covers the source and the quoted
     // payload.
     let cases: [(usize, &[Checksum]); 4] = [
@@ -126,5 +126,5 @@ fn a_solicitation_names_its_target() {
     builder.write(&mut bytes, &[0xfd; 16]).expect("a small packet");
     let found = private_addresses(&[frame(bytes)]);
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].place, Place::Neighbor);
+    assert_eq!(found[0].place, AddressField::Neighbor);
 }

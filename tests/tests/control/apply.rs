@@ -75,7 +75,7 @@ fn is_what_runs(scenario: &Scenario, file: &str) -> Result<bool> {
 #[test]
 fn the_difference_is_told_and_then_made() -> Result<()> {
     let scenario = attached()?;
-    let told = apply(&scenario, NOTHING_MORE)?;
+    let output = apply(&scenario, NOTHING_MORE)?;
     let wanted = [
         "eth0: with ",
         "+ peer srvd  10.0.0.4 at 192.0.2.4\n",
@@ -83,8 +83,8 @@ fn the_difference_is_told_and_then_made() -> Result<()> {
         "+ route 10.0.0.4 via 198.51.100.1 src 10.0.0.1\n",
         "eth0: updated; this host is srva",
     ];
-    require_in_order(&told, &wanted)?;
-    ensure!(!told.contains("make these changes") && !told.contains("trial"), "{told}");
+    require_in_order(&output, &wanted)?;
+    ensure!(!output.contains("make these changes") && !output.contains("trial"), "{output}");
     ensure!(is_what_runs(&scenario, "new.toml")?, "not applied");
     require_nothing_left(&scenario.lab.a)?;
     scenario.try_run(&scenario.lab.a, CONFIRM)?.require(4, &["no trial is pending on eth0"])
@@ -96,17 +96,17 @@ fn as_json_there_is_one_object() -> Result<()> {
     let host = &scenario.lab.a;
     let path = scenario.path("new.toml");
     let words = ["apply", "--config", &path, "--confirm-within", "1h", "--json"];
-    let told = scenario.json(host, &words)?;
-    assert_eq!(told["interface"], "eth0");
-    assert_eq!(told["difference"]["peers"]["added"][0]["name"], "srvd");
-    assert_eq!(told["trial"]["config"], path);
-    assert_eq!(told["trial"]["phase"], "applied");
-    assert_eq!(told["trial"]["overdue"], false);
+    let output = scenario.json(host, &words)?;
+    assert_eq!(output["interface"], "eth0");
+    assert_eq!(output["difference"]["peers"]["added"][0]["name"], "srvd");
+    assert_eq!(output["trial"]["config"], path);
+    assert_eq!(output["trial"]["phase"], "applied");
+    assert_eq!(output["trial"]["overdue"], false);
     let status = scenario.json(host, &["status", "--json"])?;
-    assert_eq!(status["interfaces"][0]["trial"], told["trial"]);
+    assert_eq!(status["interfaces"][0]["trial"], output["trial"]);
     scenario.rewrite.run(host, REVERT)?;
-    let told = scenario.json(host, &["apply", "--config", &path, "--json"])?;
-    assert!(told["trial"].is_null(), "{told}");
+    let output = scenario.json(host, &["apply", "--config", &path, "--json"])?;
+    assert!(output["trial"].is_null(), "{output}");
     Ok(())
 }
 
@@ -114,25 +114,25 @@ fn as_json_there_is_one_object() -> Result<()> {
 fn what_is_confirmed_stays() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
-    let told = apply(&scenario, &["--confirm-within", "5s"])?;
+    let output = apply(&scenario, &["--confirm-within", "5s"])?;
     let name = host.name();
     let keep = format!("keep it:      rewrite --netns {name} confirm --interface eth0\n");
     let back = format!("back at once: rewrite --netns {name} apply --revert --interface eth0\n");
-    require_in_order(&told, &["+ peer srvd", "eth0: updated", "on trial until ", &keep, &back])?;
+    require_in_order(&output, &["+ peer srvd", "eth0: updated", "on trial until ", &keep, &back])?;
     let guard = Guard::of(host)?;
     guard.require_detached()?;
     let status = scenario.rewrite.run(host, &["status"])?;
     let path = scenario.path("new.toml");
     require_in_order(&status, &["on trial", &path, "rewrite confirm --interface eth0\n"])?;
 
-    let told = scenario.rewrite.run(host, CONFIRM)?;
-    assert_eq!(told, format!("eth0: confirmed, {path} stays\n"));
+    let output = scenario.rewrite.run(host, CONFIRM)?;
+    assert_eq!(output, format!("eth0: confirmed, {path} stays\n"));
     guard.wait()?;
     require_nothing_left(host)?;
     // A guard that did not end in time would run this command.
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &guard.trial];
-    let told = scenario.rewrite.run(host, &late)?;
-    ensure!(told.contains("nothing to roll back"), "{told}");
+    let output = scenario.rewrite.run(host, &late)?;
+    ensure!(output.contains("nothing to roll back"), "{output}");
     ensure!(is_what_runs(&scenario, "new.toml")?, "gone back");
     scenario.require_healthy(host)
 }
@@ -146,12 +146,12 @@ fn a_guard_leaves_the_trial_that_follows_alone() -> Result<()> {
     scenario.rewrite.run(host, REVERT)?;
     apply(&scenario, &["--confirm-within", "1h"])?;
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &first.trial];
-    let told = scenario.rewrite.run(host, &late)?;
-    ensure!(told.contains("another trial has started on eth0"), "{told}");
+    let output = scenario.rewrite.run(host, &late)?;
+    ensure!(output.contains("another trial has started on eth0"), "{output}");
     ensure!(is_what_runs(&scenario, "new.toml")?, "gone back");
     scenario.detach(host)?;
-    let told = scenario.rewrite.run(host, &late)?;
-    ensure!(told.contains("eth0 is no longer attached"), "{told}");
+    let output = scenario.rewrite.run(host, &late)?;
+    ensure!(output.contains("eth0 is no longer attached"), "{output}");
     Ok(())
 }
 
@@ -162,14 +162,14 @@ fn revert_goes_back_at_once() -> Result<()> {
     let before = HostState::of(host)?;
     apply(&scenario, &["--confirm-within", "1h"])?;
     let guard = Guard::of(host)?;
-    let told = scenario.rewrite.run(host, REVERT)?;
-    require_in_order(&told, &["eth0: rolled back from ", "new.toml", "eth0: updated"])?;
+    let output = scenario.rewrite.run(host, REVERT)?;
+    require_in_order(&output, &["eth0: rolled back from ", "new.toml", "eth0: updated"])?;
     guard.wait()?;
     ensure!(is_what_runs(&scenario, "cluster.toml")?, "not gone back");
     assert_same_but_programs(&before, host)?;
 
-    let told = scenario.rewrite.run(host, REVERT)?;
-    ensure!(told.contains("nothing to roll back"), "{told}");
+    let output = scenario.rewrite.run(host, REVERT)?;
+    ensure!(output.contains("nothing to roll back"), "{output}");
     let status = scenario.rewrite.run(host, &["status"])?;
     require_in_order(&status, &["rolled back ", "new.toml, without a confirmation\n"])?;
     let words = ["no trial is pending on eth0", "was rolled back at"];
@@ -227,8 +227,8 @@ fn detach_forgets_the_trial() -> Result<()> {
     scenario.file("new.toml", NEW)?;
     apply(&scenario, &["--confirm-within", "1h"])?;
     let guard = Guard::of(host)?;
-    let told = scenario.detach(host)?;
-    ensure!(told.contains("the trial has ended"), "{told}");
+    let output = scenario.detach(host)?;
+    ensure!(output.contains("the trial has ended"), "{output}");
     guard.wait()?;
     require_nothing_left(host)?;
     before.assert_unchanged(host, "after detach");

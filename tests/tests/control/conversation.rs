@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use testkit::netns::Namespace;
 use testkit::traffic::dial_from;
-use testkit::wait::{uninterrupted, wait_until};
+use testkit::wait::{retry_eintr, wait_until};
 
 const CHUNK: usize = 32 << 10;
 /// The pause between an answer and the next chunk: without it, some connections use the whole machine.
@@ -113,7 +113,7 @@ fn serve(listener: &TcpListener) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE)).context("limit the time to receive")?;
     let mut chunk = vec![0; CHUNK];
     loop {
-        let length = uninterrupted(|| stream.read(&mut chunk)).context("receive")?;
+        let length = retry_eintr(|| stream.read(&mut chunk)).context("receive")?;
         if length == 0 {
             return Ok(());
         }

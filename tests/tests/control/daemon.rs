@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::process::Process;
 use crate::scenario::Scenario;
@@ -83,7 +83,7 @@ impl Daemon {
                 return Ok(None);
             }
             self.socket.set_read_timeout(Some(left)).context("limit the time")?;
-            let length = match uninterrupted(|| self.socket.recv(&mut buffer)) {
+            let length = match retry_eintr(|| self.socket.recv(&mut buffer)) {
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error).context("listen to the daemon"),

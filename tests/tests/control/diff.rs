@@ -38,9 +38,9 @@ fn the_file_that_runs_is_no_difference() -> Result<()> {
     scenario.attach(host, NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
     assert_eq!(difference(&scenario, "cluster.toml")?, format!("eth0: matches {path}\n"));
-    let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
-    assert_eq!(told["same"], true);
-    assert_eq!(told["peers"], json!({"added": [], "removed": []}));
+    let output = scenario.json(host, &["diff", "--config", &path, "--json"])?;
+    assert_eq!(output["same"], true);
+    assert_eq!(output["peers"], json!({"added": [], "removed": []}));
     Ok(())
 }
 
@@ -56,7 +56,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
     let table = dump_without_notes(&scenario.pin(host, "peers_v4")?)?;
 
     let path = scenario.path("new.toml");
-    let told = difference(&scenario, "new.toml")?;
+    let output = difference(&scenario, "new.toml")?;
     let wanted = format!(
         "eth0: with {path}\n\
          \x20 + peer srvd  10.0.0.4 at 192.0.2.4\n\
@@ -66,15 +66,15 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
          \x20 - route 10.0.0.3 via 198.51.100.1 src 10.0.0.1\n\
          \x20 make these changes: rewrite attach eth0 --config {path}\n"
     );
-    assert_eq!(told, wanted);
-    let told = scenario.json(host, &["diff", "--config", &path, "--json"])?;
+    assert_eq!(output, wanted);
+    let output = scenario.json(host, &["diff", "--config", &path, "--json"])?;
     let peer = |name, private, public, direct| {
         json!({"name": name, "private": [private], "public": [public], "direct": direct,
             "bypass": []})
     };
     let route = |destination| format!("{destination} via 198.51.100.1 src 10.0.0.1");
     assert_eq!(
-        told,
+        output,
         json!({
             "interface": "eth0",
             "attached": true,
@@ -96,8 +96,8 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
     assert_eq!(dump_without_notes(&scenario.pin(host, "peers_v4")?)?, table);
 
     scenario.attach_by(host, "new.toml", NOTHING_MORE)?;
-    let told = difference(&scenario, "new.toml")?;
-    ensure!(told.contains(": matches "), "{told}");
+    let output = difference(&scenario, "new.toml")?;
+    ensure!(output.contains(": matches "), "{output}");
     Ok(())
 }
 
@@ -108,7 +108,7 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let words = ["diff", "--interface", "eth0", "--config", &path];
-    let told = scenario.rewrite.run(host, &words)?;
+    let output = scenario.rewrite.run(host, &words)?;
     let wanted = format!(
         "eth0: with {path}\n\
          \x20 + this host: srva, 10.0.0.1 as 198.51.100.2\n\
@@ -117,7 +117,7 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
          \x20 + route 10.0.0.2 via 198.51.100.1 src 10.0.0.1\n\
          \x20 make these changes: rewrite attach eth0 --config {path}\n"
     );
-    assert_eq!(told, wanted);
+    assert_eq!(output, wanted);
     let json = scenario.json(host, &[&words[..], &["--json"]].concat())?;
     assert_eq!((&json["attached"], &json["same"]), (&json!(false), &json!(false)));
     assert_eq!(json["local_members"]["from"], json!([]));
@@ -141,14 +141,14 @@ fn a_host_that_becomes_another_member_is_told() -> Result<()> {
     scenario.attach(host, NOTHING_MORE)?;
     let text = scenario.lab.cluster_toml().replace("\"10.0.0.1\"", "\"10.0.0.9\"");
     scenario.file("renumbered.toml", text)?;
-    let told = difference(&scenario, "renumbered.toml")?;
+    let output = difference(&scenario, "renumbered.toml")?;
     for wanted in [
         "  ~ this host: srva, 10.0.0.9 as 198.51.100.2, now srva, 10.0.0.1 as 198.51.100.2\n",
         "  + address 10.0.0.9/32 on lo\n",
         "  - address 10.0.0.1/32 on lo\n",
         "  + route 10.0.0.2 via 198.51.100.1 src 10.0.0.9\n",
     ] {
-        ensure!(told.contains(wanted), "{wanted} is not in {told}");
+        ensure!(output.contains(wanted), "{wanted} is not in {output}");
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE};
 use testkit::netns::Namespace;
 use testkit::traffic::{ping, tcp_transfer};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
 
@@ -24,7 +24,7 @@ fn arrives(scenario: &Scenario, source: IpAddr, to: IpAddr) -> Result<bool> {
     let service = bind(&scenario.lab.a, to, PORT)?;
     service.set_read_timeout(Some(BRIEF))?;
     bind(&scenario.lab.router, source, 0)?.send_to(b"knock", (to, PORT))?;
-    Ok(uninterrupted(|| service.recv(&mut [0; 16])).is_ok())
+    Ok(retry_eintr(|| service.recv(&mut [0; 16])).is_ok())
 }
 
 /// Another interface of A, with the router at its other end.

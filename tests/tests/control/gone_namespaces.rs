@@ -39,7 +39,7 @@ fn outside(scenario: &Scenario, words: &[&str]) -> Result<Ended> {
 }
 
 /// True if `status` outside of all labs reports that the pins in `folder` are left.
-fn is_told(scenario: &Scenario, folder: &Path) -> Result<bool> {
+fn is_reported(scenario: &Scenario, folder: &Path) -> Result<bool> {
     let status = outside(scenario, &["status"])?;
     let path = folder.display().to_string();
     let line = status.stdout.lines().find(|line| line.contains(&path));
@@ -57,14 +57,14 @@ fn attached_and_deleted(scenario: &Scenario, hook: &[&str]) -> Result<(PathBuf, 
     let host = &scenario.lab.a;
     scenario.attach(host, hook)?;
     let (folder, state) = (pins(host)?, state(host)?);
-    ensure!(!is_told(scenario, &folder)?, "it is there");
+    ensure!(!is_reported(scenario, &folder)?, "it is there");
     delete_name(host)?;
     Ok((folder, state))
 }
 
 fn wait_until_told(scenario: &Scenario, folder: &Path) -> Result<()> {
-    wait_until("status to tell of the pins", PATIENCE, || {
-        Ok(is_told(scenario, folder)?.then_some(()))
+    wait_until("status to report the pins", PATIENCE, || {
+        Ok(is_reported(scenario, folder)?.then_some(()))
     })
 }
 
@@ -89,7 +89,7 @@ fn told_and_cleared_away(hook: &[&str]) -> Result<()> {
     said.require(0, &[])?;
     ensure!(said.stdout.contains(&folder.display().to_string()), "{said:?}");
     ensure!(!folder.exists() && !state.exists(), "something is left");
-    ensure!(!is_told(&scenario, &folder)?, "it is told of again");
+    ensure!(!is_reported(&scenario, &folder)?, "it is reported again");
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn what_is_written_down_for_lost_pins_of_a_namespace_that_is_gone_is_cleared_awa
     said.require(0, &[])?;
     ensure!(said.stdout.contains(&file.display().to_string()), "{said:?}");
     ensure!(!file.exists(), "it is left");
-    ensure!(!is_told(&scenario, &file)?, "it is told of again");
+    ensure!(!is_reported(&scenario, &file)?, "it is reported again");
     Ok(())
 }
 
@@ -175,7 +175,7 @@ fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     // Without the interface, the links no longer show that the namespace is alive.
     host.run(&["ip", "link", "delete", "eth0"])?;
     delete_name(host)?;
-    ensure!(!is_told(&scenario, &folder)?, "it is alive");
+    ensure!(!is_reported(&scenario, &folder)?, "it is alive");
     outside(&scenario, &["detach", "--gone"])?.require(0, &[])?;
     ensure!(folder.exists(), "the pins of a namespace that is alive were removed");
     drop(kept);

@@ -10,7 +10,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use testkit::lab::{A_PRIVATE, B_PRIVATE, PUBLIC_INTERFACE};
 use testkit::netns::Namespace;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::passing_program::load_passing;
 use crate::scenario::{NOTHING_MORE, Scenario};
@@ -34,7 +34,7 @@ fn is_answered(host: &Namespace) -> Result<bool> {
     socket.set_read_timeout(Some(Duration::from_millis(300)))?;
     socket.connect((B_PRIVATE, 9))?;
     socket.send(b"knock")?;
-    let answer = uninterrupted(|| socket.recv(&mut [0; 16]));
+    let answer = retry_eintr(|| socket.recv(&mut [0; 16]));
     Ok(answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
 }
 

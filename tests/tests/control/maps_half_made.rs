@@ -13,7 +13,7 @@ use crate::bpffs::bpftool;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::unit;
 
-/// Replaces a pinned map by a copy, as remake does.
+/// Replaces a pinned map by a copy, as a resize does.
 fn exchange(pin: &Path) -> Result<()> {
     let (path, new) = (pin.display().to_string(), format!("{}_new", pin.display()));
     let shown: serde_json::Value =

@@ -28,11 +28,12 @@ fn it_waits_for_the_underlay_address_and_is_ready_when_the_private_one_works() -
     // Deleting an interface's last address also removes its routes.
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
-    let mut told = daemon.wait_for("STATUS=not attached, waiting: this host is not a member")?;
+    let mut notices = daemon.wait_for("STATUS=not attached, waiting: this host is not a member")?;
     ensure!(!can_bind(host)?, "the private address is there too early");
     ip(host, "address add 198.51.100.2/24 dev eth0")?;
-    told.extend(daemon.wait_for("STATUS=not attached, waiting: there is no route to 203.0.113.2")?);
-    ensure!(!told.concat().contains("READY"), "ready too early: {told:?}");
+    notices
+        .extend(daemon.wait_for("STATUS=not attached, waiting: there is no route to 203.0.113.2")?);
+    ensure!(!notices.concat().contains("READY"), "ready too early: {notices:?}");
     ip(host, "route add default via 198.51.100.1")?;
     daemon.wait_for("READY=1")?;
     ensure!(can_bind(host)?, "ready, and the private address can't be bound to");
@@ -50,8 +51,8 @@ fn it_waits_for_the_interface_as_well() -> Result<()> {
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
     daemon.wait_for("STATUS=not attached, waiting: there is no interface eth0")?;
     crate::recreated::make_eth0(&scenario.lab, "")?;
-    let told = daemon.wait_for("READY=1")?;
-    ensure!(!told.concat().contains("STOPPING"), "{told:?}");
+    let notices = daemon.wait_for("READY=1")?;
+    ensure!(!notices.concat().contains("STOPPING"), "{notices:?}");
     scenario.require_traffic()?;
     daemon.require_attaches(1)
 }
@@ -88,10 +89,10 @@ fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
     let daemon = Daemon::start_command(&scenario, &mut command, NOTHING_MORE)?;
     let (start, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
     loop {
-        let told = daemon.look_for("=", Duration::from_secs(20))?.context("nothing was said")?;
+        let notices = daemon.look_for("=", Duration::from_secs(20))?.context("nothing was said")?;
         longest = longest.max(last.elapsed());
         last = Instant::now();
-        if told.concat().contains("READY=1") {
+        if notices.concat().contains("READY=1") {
             break;
         }
     }
@@ -115,8 +116,8 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     daemon.wait_for("STATUS=not attached, waiting: there is no BPF file system on /sys/fs/bpf")?;
     let mounts = format!("--mount=/proc/{}/ns/mnt", daemon.process().id());
     testkit::process::run(Command::new("nsenter").args([&mounts, "umount", "/sys/fs/bpf"]))?;
-    let told = daemon.wait_for("READY=1")?;
-    ensure!(!told.concat().contains("STOPPING"), "{told:?}");
+    let notices = daemon.wait_for("READY=1")?;
+    ensure!(!notices.concat().contains("STOPPING"), "{notices:?}");
     scenario.require_traffic()?;
     daemon.require_attaches(1)
 }

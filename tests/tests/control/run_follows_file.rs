@@ -78,8 +78,8 @@ fn a_wrong_file_keeps_what_runs_and_a_right_one_is_followed_again() -> Result<()
     let streams = Streams::start(&scenario.lab)?;
 
     scenario.file("cluster.toml", "[[member]]\nname = 7\n")?;
-    let told = daemon.wait_for("STATUS=attached as before")?.concat();
-    ensure!(told.contains("cluster.toml:2") && told.contains("help: "), "{told}");
+    let notices = daemon.wait_for("STATUS=attached as before")?.concat();
+    ensure!(notices.contains("cluster.toml:2") && notices.contains("help: "), "{notices}");
     fs::remove_file(scenario.path("cluster.toml")).context("remove the file")?;
     daemon.wait_for("there is no such file")?;
     assert_eq!(dump_without_notes(&scenario.pin(host, "peers_v4")?)?, table);
@@ -109,8 +109,8 @@ fn sighup_looks_at_the_file_and_says_when_it_is_done() -> Result<()> {
     let scenario = Scenario::new()?;
     let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;
     daemon.process().signal(Signal::SIGHUP)?;
-    let told = daemon.wait_for("READY=1")?;
-    ensure!(told[0].contains("RELOADING=1\nMONOTONIC_USEC="), "{told:?}");
+    let notices = daemon.wait_for("READY=1")?;
+    ensure!(notices[0].contains("RELOADING=1\nMONOTONIC_USEC="), "{notices:?}");
 
     scenario.file("cluster.toml", with_third(&scenario, "192.0.2.3"))?;
     daemon.process().signal(Signal::SIGHUP)?;

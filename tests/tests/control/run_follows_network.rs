@@ -85,10 +85,10 @@ fn without_its_underlay_address_it_says_so_and_goes_on_when_it_is_back() -> Resu
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     let daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
     ip(host, "address del 198.51.100.2/24 dev eth0")?;
-    let told = daemon.wait_for(
+    let notices = daemon.wait_for(
         "STATUS=attached, but no packet gets through, this host no longer has 198.51.100.2: this host is not a member",
     )?;
-    ensure!(told.last().is_some_and(|line| line.contains("198.51.100.2")), "{told:?}");
+    ensure!(notices.last().is_some_and(|line| line.contains("198.51.100.2")), "{notices:?}");
     // An address that the file does not contain.
     ip(host, "address add 198.51.100.77/24 dev eth0")?;
     daemon.wait_for("198.51.100.77")?;

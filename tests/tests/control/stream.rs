@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab};
 use testkit::netns::Namespace;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 /// The ports of the first pair of hosts.
 const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };
@@ -193,7 +193,7 @@ fn receive(
         if sent == arrived {
             return Ok(Vec::new());
         }
-        match uninterrupted(|| socket.recv_from(&mut buffer)) {
+        match retry_eintr(|| socket.recv_from(&mut buffer)) {
             Ok((SIZE, source)) if source == from => {
                 let number = u32::from_be_bytes(buffer[..size_of::<u32>()].try_into()?);
                 let index = usize::try_from(number)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::lab::{Addresses, FAMILIES, Lab, LabOptions};
 use testkit::netns::Namespace;
 use testkit::traffic::{dial, unspecified};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -59,7 +59,7 @@ fn udp(from: &Namespace, to: &Namespace, dst: IpAddr, port: u16) -> Result<Vec<I
         let sent = vec![6; size];
         socket.send(&sent)?;
         let mut echo = vec![0; size + 1];
-        let length = uninterrupted(|| socket.recv(&mut echo))
+        let length = retry_eintr(|| socket.recv(&mut echo))
             .with_context(|| format!("the echo of {size} from {there}"))?;
         ensure!(echo[..length] == sent, "another echo of {size} from {there}");
     }

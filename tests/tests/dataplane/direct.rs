@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::lab::{Addresses, CABLE_INTERFACE, IPV4, IPV6, LabOptions, add_address};
 use testkit::netns::Namespace;
 use testkit::traffic::{dial, tcp_transfer};
-use testkit::wait::{uninterrupted, wait_until};
+use testkit::wait::{retry_eintr, wait_until};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, PORT, checksums_were_right};
@@ -113,7 +113,7 @@ impl Flow {
             let mut number = [0; 4];
             while !ended.load(Ordering::Acquire) {
                 let (length, _) =
-                    uninterrupted(|| receiver.recv_from(&mut number)).context("nothing arrives")?;
+                    retry_eintr(|| receiver.recv_from(&mut number)).context("nothing arrives")?;
                 ensure!(length == number.len(), "{length} bytes");
                 counter.fetch_add(1, Ordering::AcqRel);
             }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use testkit::netns::Namespace;
-use testkit::wait::{uninterrupted, wait_until};
+use testkit::wait::{retry_eintr, wait_until};
 
 /// Long enough for an attach on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>
     Ok(Echo(thread::spawn(move || {
         let mut streams = Vec::new();
         for _ in 0..connections {
-            let (stream, _) = uninterrupted(|| listener.accept()).context("accept a connection")?;
+            let (stream, _) = retry_eintr(|| listener.accept()).context("accept a connection")?;
             streams.push(thread::spawn(move || say_back(stream)));
         }
         streams.into_iter().map(joined).collect()
@@ -74,7 +74,7 @@ fn say_back(mut stream: TcpStream) -> Result<Ends> {
     let ends = Ends { client: client.ip().to_canonical(), server: server.ip().to_canonical() };
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match uninterrupted(|| stream.read(&mut buffer)).context("hear a client")? {
+        match retry_eintr(|| stream.read(&mut buffer)).context("hear a client")? {
             0 => return Ok(ends),
             length => stream.write_all(&buffer[..length]).context("say it back")?,
         }
@@ -90,7 +90,7 @@ pub fn udp(host: &Namespace, port: u16, datagrams: usize) -> Result<Echo<IpAddr>
         let mut buffer = vec![0; 65_536];
         for _ in 0..datagrams {
             let (length, client) =
-                uninterrupted(|| socket.recv_from(&mut buffer)).context("hear a client")?;
+                retry_eintr(|| socket.recv_from(&mut buffer)).context("hear a client")?;
             socket.send_to(&buffer[..length], client).context("say it back")?;
             clients.push(client.ip().to_canonical());
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use testkit::capture::Capture;
-use testkit::frame::Place;
+use testkit::frame::AddressField;
 use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add_address};
 use testkit::traffic::{BRIEFLY, ping_with};
 
@@ -37,7 +37,8 @@ fn a_packet_from_a_foreign_source_is_left_alone_and_counted() -> Result<()> {
     assert_eq!(frames.len(), 6);
     for (number, frame) in frames.iter().enumerate() {
         let (family, foreign) = (FAMILIES[number / 3], FOREIGN[number / 3]);
-        let wanted = [(Place::Source, foreign), (Place::Destination, family.b_private)];
+        let wanted =
+            [(AddressField::Source, foreign), (AddressField::Destination, family.b_private)];
         assert_eq!(frame.addresses(), wanted);
     }
     // The router has no route to the private address.

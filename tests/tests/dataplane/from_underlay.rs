@@ -12,7 +12,7 @@ use testkit::capture::Capture;
 use testkit::frame::private_addresses;
 use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use testkit::traffic::{dial, ping_with, tcp_transfer};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};
@@ -84,7 +84,7 @@ fn udp_from_the_public_address_is_answered_in_fragments_as_well() -> Result<()> 
             let datagram = vec![9; size];
             socket.send(&datagram)?;
             let mut echo = vec![0; size + 1];
-            let length = uninterrupted(|| socket.recv(&mut echo))
+            let length = retry_eintr(|| socket.recv(&mut echo))
                 .with_context(|| format!("no echo of {size} bytes to {}", family.a_public))?;
             ensure!(echo[..length] == datagram, "another echo of {size} bytes");
         }
@@ -114,7 +114,7 @@ fn a_closed_port_refuses_the_public_address() -> Result<()> {
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
             let error =
-                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
+                retry_eintr(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{size} bytes: {error}");
         }
         let there = SocketAddr::new(family.b_private, PORT);

@@ -13,7 +13,7 @@ use testkit::lab::{
 };
 use testkit::netns::Namespace;
 use testkit::traffic::{checksum_errors, tcp_transfer};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, PORT, checksums_were_right};
@@ -120,7 +120,7 @@ fn errors_reach_the_hosts_behind_a_gateway() -> Result<()> {
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.send(&[1; 64])?;
             let error =
-                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
+                retry_eintr(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{own}: {error}");
         }
     }

@@ -8,7 +8,7 @@ use testkit::capture::Capture;
 use testkit::lab::{Addresses, FAMILIES, IPV4, IPV6, Lab, LabOptions, PUBLIC_INTERFACE, ROUTER_A};
 use testkit::netns::Namespace;
 use testkit::traffic::{BRIEFLY, ping, ping_with};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::PORT;
@@ -36,7 +36,7 @@ fn arrive(from: &Namespace, source: IpAddr, service: &UdpSocket) -> Result<u64> 
         socket.send_to(b"knock", service.local_addr()?)?;
     }
     let mut arrived = 0;
-    while uninterrupted(|| service.recv(&mut [0; 16])).is_ok() {
+    while retry_eintr(|| service.recv(&mut [0; 16])).is_ok() {
         arrived += 1;
     }
     Ok(arrived)

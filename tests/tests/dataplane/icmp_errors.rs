@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use testkit::capture::Capture;
-use testkit::frame::{Place, bad_checksums, private_addresses};
+use testkit::frame::{AddressField, bad_checksums, private_addresses};
 use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use testkit::traffic::dial;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -40,7 +40,7 @@ fn a_closed_udp_port_of_the_peer_refuses() -> Result<()> {
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
             let error =
-                uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
+                retry_eintr(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{size} bytes: {error}");
         }
         for capture in captures {
@@ -48,7 +48,7 @@ fn a_closed_udp_port_of_the_peer_refuses() -> Result<()> {
             assert_eq!(frames.len(), 2);
             for frame in &frames {
                 let named = frame.addresses();
-                let quoted = (Place::QuotedDestination, family.b_public);
+                let quoted = (AddressField::QuotedDestination, family.b_public);
                 assert!(named.contains(&quoted), "{named:?}");
             }
             assert_eq!(private_addresses(&frames), []);
@@ -83,9 +83,9 @@ fn a_ping_whose_hops_are_used_up_hears_from_the_router() -> Result<()> {
         let mut command = cluster.lab.a.command("ping");
         command.args(["-n", "-t", "1", "-c", "1", "-W", "10", &dst]);
         let output = command.output().context("run ping")?;
-        let told = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         let from_router = format!("From {} icmp_seq=1 {words}", family.router_a);
-        assert!(told.contains(&from_router), "{told}");
+        assert!(stdout.contains(&from_router), "{stdout}");
     }
     assert_eq!(cluster.stats(&cluster.lab.a)?.not_rewritten(), []);
     Ok(())
@@ -107,7 +107,7 @@ fn a_datagram_whose_hops_are_used_up_is_reported_to_its_socket() -> Result<()> {
             }
         }
         socket.send(&[1; 64])?;
-        let error = uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
+        let error = retry_eintr(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.raw_os_error(), Some(Errno::EHOSTUNREACH as i32), "{error}");
     }
     Ok(())

@@ -12,7 +12,7 @@ use testkit::frame::private_addresses;
 use testkit::lab::{Addresses, FAMILIES, IPV4, IPV6, LabOptions, ROUTER_A, ROUTER_B};
 use testkit::netns::Namespace;
 use testkit::traffic::tcp_transfer;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{MEGABYTE, PORT, checksums_were_right};
@@ -88,9 +88,9 @@ fn a_ping_that_must_not_be_fragmented_is_told_the_mtu() -> Result<()> {
         let mut command = cluster.lab.a.command("ping");
         command.args(["-n", "-M", "do", "-s", &size, "-c", "2", "-i", "0.2", "-W", "2", &dst]);
         let output = command.output().context("run ping")?;
-        let told = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         let from_router = format!("From {} icmp_seq=1 {words}", family.router_a);
-        assert!(told.contains(&from_router), "{told}");
+        assert!(stdout.contains(&from_router), "{stdout}");
         // The kernel has learned the MTU: the second ping does not leave the host.
         let refused = String::from_utf8_lossy(&output.stderr).to_lowercase();
         assert!(refused.contains("message too long, mtu"), "{refused}");
@@ -114,17 +114,17 @@ fn a_datagram_that_is_too_long_for_the_path_is_reported_to_its_socket() -> Resul
         let datagram = full_datagram(&family);
         // The datagram fits the interface, so the kernel sends it whole.
         sender.send(&datagram)?;
-        let error = uninterrupted(|| sender.recv(&mut [0; 1])).expect_err("nobody sends anything");
+        let error = retry_eintr(|| sender.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.raw_os_error(), Some(Errno::EMSGSIZE as i32), "{error}");
         // The kernel knows the path MTU now, so it sends fragments.
         sender.send(&datagram)?;
         let mut received = [0; 2048];
-        assert_eq!(uninterrupted(|| receiver.recv(&mut received))?, datagram.len());
+        assert_eq!(retry_eintr(|| receiver.recv(&mut received))?, datagram.len());
         assert_eq!(received[..datagram.len()], datagram);
         // The first datagram has never arrived.
         receiver.set_nonblocking(true)?;
         let nothing =
-            uninterrupted(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");
+            retry_eintr(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");
         assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use testkit::lab::{Addresses, IPV4, IPV6, LabOptions};
 use testkit::traffic::dial_from;
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -91,7 +91,7 @@ fn nobody_reads_the_datagrams_of_a_private_socket(family: &Addresses) -> Result<
     let goes_on = |number| -> Result<()> {
         private.send(&[number; 100])?;
         let mut echo = [0; 200];
-        let length = uninterrupted(|| private.recv(&mut echo)).context("the private socket")?;
+        let length = retry_eintr(|| private.recv(&mut echo)).context("the private socket")?;
         ensure!(echo[..length] == [number; 100], "another echo");
         Ok(())
     };
@@ -101,7 +101,7 @@ fn nobody_reads_the_datagrams_of_a_private_socket(family: &Addresses) -> Result<
         let newcomer = bound(family.a_public, to, BRIEF)?;
         newcomer.send(b"mine")?;
         goes_on(number).with_context(|| format!("after a datagram to {to}"))?;
-        let heard = uninterrupted(|| newcomer.recv(&mut [0; 200])).map_err(|error| error.kind());
+        let heard = retry_eintr(|| newcomer.recv(&mut [0; 200])).map_err(|error| error.kind());
         assert_eq!(heard, Err(ErrorKind::WouldBlock), "{to}");
         assert_eq!(conflicts(&cluster)?, before + 1, "{to}");
     }

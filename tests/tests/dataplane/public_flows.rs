@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use testkit::lab::{Addresses, FAMILIES, Lab, LabOptions};
 use testkit::traffic::{dial, dial_from, ping, unspecified};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
@@ -79,7 +79,7 @@ fn udp_to_the_public_address_works_beside_udp_to_the_private_one() -> Result<()>
                 let datagram = vec![number; size];
                 socket.send(&datagram)?;
                 let mut echo = vec![0; size + 1];
-                let length = uninterrupted(|| socket.recv(&mut echo)).with_context(|| {
+                let length = retry_eintr(|| socket.recv(&mut echo)).with_context(|| {
                     format!("no echo of {size} bytes from {:?}", socket.peer_addr())
                 })?;
                 ensure!(echo[..length] == datagram, "another echo of {size} bytes");
@@ -115,7 +115,7 @@ fn a_closed_port_of_the_public_address_refuses() -> Result<()> {
     for family in FAMILIES {
         let socket = connected_udp(lab, SocketAddr::new(family.b_public, PORT))?;
         socket.send(&[1; 64])?;
-        let error = uninterrupted(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
+        let error = retry_eintr(|| socket.recv(&mut [0; 1])).expect_err("nobody sends anything");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
     }
     only_public_flows_were_left_alone(&cluster)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE};
-use testkit::wait::uninterrupted;
+use testkit::wait::retry_eintr;
 
 use crate::cluster::Cluster;
 use crate::conversation::next_port;
@@ -43,12 +43,12 @@ fn every_datagram_arrives_once(bound_to: fn(IpAddr) -> IpAddr) -> Result<()> {
         let sender = a.enter(|| bind(family.a_private, 0))?.context("bind on A")?;
         let there = SocketAddr::new(family.b_private, port);
         for number in 0..DATAGRAMS {
-            uninterrupted(|| sender.send_to(&[number; LENGTH], there)).context("send")?;
+            retry_eintr(|| sender.send_to(&[number; LENGTH], there)).context("send")?;
         }
         let mut missing: BTreeSet<u8> = (0..DATAGRAMS).collect();
         let mut buffer = vec![0; 1 << 16];
         while !missing.is_empty() {
-            let (length, source) = uninterrupted(|| receiver.recv_from(&mut buffer))
+            let (length, source) = retry_eintr(|| receiver.recv_from(&mut buffer))
                 .with_context(|| format!("{missing:?} did not arrive at {there}"))?;
             ensure!(source.ip() == family.a_private, "a datagram came from {source}");
             for datagram in buffer[..length].chunks(LENGTH) {

@@ -175,7 +175,7 @@ impl Search<'_> {
         handled
     }
 
-    fn tell(&mut self, state: &State, what: String) {
+    fn report(&mut self, state: &State, what: String) {
         let hosts: Vec<_> = state.hosts.iter().map(|id| self.host(*id).clone()).collect();
         self.bad.push(format!("{what}: {state:?} {hosts:#?}"));
     }
@@ -186,14 +186,14 @@ impl Search<'_> {
         let to = usize::from(to);
         let holder = self.holder(state, route[1]);
         if holder != Some(to) {
-            self.tell(state, format!("{route:?} from {from} to {to} reaches {holder:?}"));
+            self.report(state, format!("{route:?} from {from} to {to} reaches {holder:?}"));
             return;
         }
         let (_, passed) = self.handle(state.hosts[to], Direction::Ingress, &Frame::data(route));
         let expected = [private(usize::from(from)), private(to)];
         match passed {
             Some((true, packet)) if packet.route() == expected => {}
-            other => self.tell(state, format!("{route:?} from {from} to {to} becomes {other:?}")),
+            other => self.report(state, format!("{route:?} from {from} to {to} becomes {other:?}")),
         }
     }
 
@@ -238,7 +238,7 @@ impl Search<'_> {
                 let frame = Frame::notice(true, route, mark);
                 let (_, passed) = self.handle(state.hosts[index], Direction::Egress, &frame);
                 if !matches!(passed, Some((false, _))) {
-                    self.tell(state, format!("a notice to {route:?} becomes {passed:?}"));
+                    self.report(state, format!("a notice to {route:?} becomes {passed:?}"));
                 }
                 let mut next = state.clone();
                 next.notices.push(Notice { asker, is_request: true, route, mark: number(mark) });
@@ -282,7 +282,7 @@ impl Search<'_> {
                 let reply = Frame::notice(false, route, mark);
                 let (_, sent) = self.handle(id, Direction::Egress, &reply);
                 if !matches!(sent, Some((false, _))) {
-                    self.tell(state, format!("the answer {route:?} becomes {sent:?}"));
+                    self.report(state, format!("the answer {route:?} becomes {sent:?}"));
                 }
                 if mark == Mark::Announced {
                     return next;
@@ -292,7 +292,7 @@ impl Search<'_> {
                 next.notices.sort_by_key(|notice| (notice.asker, notice.route, notice.is_request));
             }
             Some((false, _)) => {}
-            other => self.tell(state, format!("{notice:?} becomes {other:?}")),
+            other => self.report(state, format!("{notice:?} becomes {other:?}")),
         }
         next
     }
@@ -304,12 +304,12 @@ impl Search<'_> {
                 let frame = Frame::data([private(from), private(to)]);
                 let (_, passed) = self.handle(state.hosts[from], Direction::Egress, &frame);
                 let Some((true, packet)) = passed else {
-                    self.tell(state, format!("a packet from {from} to {to} becomes {passed:?}"));
+                    self.report(state, format!("a packet from {from} to {to} becomes {passed:?}"));
                     continue;
                 };
                 let route = packet.route();
                 if self.holder(state, route[0]) != Some(from) {
-                    self.tell(state, format!("{from} sends {route:?} from an address it lacks"));
+                    self.report(state, format!("{from} sends {route:?} from an address it lacks"));
                     continue;
                 }
                 let data = Some(Data { from: from as u8, to: to as u8, route });
@@ -372,7 +372,7 @@ impl Search<'_> {
         let rests = at.hosts.iter().all(|id| self.host(*id).is_at_rest(&file));
         self.rests.insert(state.hosts.clone(), rests);
         if !rests {
-            self.tell(&at, "it does not come to rest".into());
+            self.report(&at, "it does not come to rest".into());
         }
     }
 }

@@ -234,7 +234,7 @@ where
         };
         let marks = Marks {
             public_flows: peer.public_flows == 1,
-            plain: peer.replies_native == 1,
+            replies_native: peer.replies_native == 1,
             until: peer.grace_until.max(peer.expires_at),
             use_former_source: peer.use_former_source == 1,
             awaited: peer.awaited == 1,
@@ -256,13 +256,13 @@ where
             protocol: flow.protocol,
             is_datagram: flow.kind == DATAGRAM,
         };
-        let treatment = match state.action {
+        let action = match state.action {
             LEFT_ALONE => FlowAction::LeftAlone,
             FROM_UNDERLAY => FlowAction::FromUnderlay,
             BYPASSED => FlowAction::Bypassed,
             other => anyhow::bail!("{key:?} is treated as {other}"),
         };
-        memory.flows.insert(key, treatment);
+        memory.flows.insert(key, action);
     }
     Ok(())
 }

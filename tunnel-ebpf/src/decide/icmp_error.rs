@@ -114,7 +114,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
         Ok(is_from_peer) => is_from_peer,
         Err(reason) => return Step::Done(Outcome::NotRewritten(reason)),
     };
-    match (about::<F, P, T>(packet, &ip, tables, is_from_peer, new), is_from_peer) {
+    match (quoted_flow::<F, P, T>(packet, &ip, tables, is_from_peer, new), is_from_peer) {
         (Ok(QuotedFlow::Ours), _) | (Ok(QuotedFlow::Other), true) => Step::IcmpError,
         (Ok(QuotedFlow::LeftAlone(reason)), _) | (Err(reason), true) => {
             Step::Done(Outcome::NotRewritten(reason))
@@ -157,7 +157,7 @@ enum QuotedFlow {
 }
 
 #[inline(always)]
-fn about<F: Family, P: Packet, T: Tables<F::Address>>(
+fn quoted_flow<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     ip: &Ip<F::Address>,
     tables: &T,

@@ -16,7 +16,7 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     peer: &PeerEntry<'_, A>,
     private: A,
 ) -> Option<A> {
-    let is_unaware = tables.has_moved() && {
+    let uses_former = tables.has_moved() && {
         // A separate branch: otherwise, the program would read the field even without a move.
         cold_path();
         peer.uses_former_source()
@@ -26,13 +26,13 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
             cold_path();
             return None;
         }
-        if !is_unaware {
+        if !uses_former {
             return Some(peer.local_underlay());
         }
     }
     let range = tables.local_range(private)?;
     let former = A::from_octets(range.previous_underlay);
-    let underlay = match is_unaware && former != A::NONE {
+    let underlay = match uses_former && former != A::NONE {
         true => former,
         false => A::from_octets(range.underlay),
     };

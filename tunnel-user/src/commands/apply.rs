@@ -12,7 +12,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
-use crate::ops::attach::plan::plan;
+use crate::ops::attach::resolve::resolve;
 use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference};
 use crate::ops::lock_attached::lock_attached;
@@ -47,14 +47,14 @@ pub struct Report {
     pub trial: Option<Trial>,
 }
 
-/// Applies the file to the only attached interface, or to the named one. Passes the changes to `tell` before making
-/// them.
+/// Applies the file to the only attached interface, or to the named one. Passes the changes to `print_changes`
+/// before making them.
 ///
 /// # Errors
 /// An error leaves everything unchanged, and nothing on trial. [`Error::Refused`] also while another trial is pending.
 pub async fn run(
     request: &Request,
-    tell: impl FnOnce(&Difference) -> Result<(), Error>,
+    print_changes: impl FnOnce(&Difference) -> Result<(), Error>,
 ) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
@@ -67,20 +67,20 @@ pub async fn run(
 
     let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
     let options = difference::request(&running, &request.config, &request.self_names);
-    let mut plan = plan(&options, folder.clone(), &cluster, &netlink).await?;
-    let difference = difference::between(Some(&running), &plan)?;
-    tell(&difference)?;
+    let mut resolved = resolve(&options, folder.clone(), &cluster, &netlink).await?;
+    let difference = difference::between(Some(&running), &resolved)?;
+    print_changes(&difference)?;
 
     let state = State::of(&folder);
     let Some(time) = request.confirm_within else {
         drop(running);
-        let attached = attach::execute(&mut plan, &netlink, &interrupt).await?;
-        state.forget()?;
+        let attached = attach::execute(&mut resolved, &netlink, &interrupt).await?;
+        state.discard()?;
         return Ok(Report { difference, attached, trial: None });
     };
     let mut trial = begin(request, &running, text.as_bytes(), time, &state)?;
     drop(running);
-    match attach::execute(&mut plan, &netlink, &interrupt).await {
+    match attach::execute(&mut resolved, &netlink, &interrupt).await {
         Ok(attached) => {
             // An attach that clears the remains of a killed one gets a new ID.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;

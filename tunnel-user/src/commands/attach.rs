@@ -9,9 +9,9 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::ops::attach::plan::plan;
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
+use crate::ops::attach::resolve::resolve;
 use crate::ops::{attach, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, State};
 
@@ -40,8 +40,8 @@ pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Repor
 
     trial::require_none(&folder)?;
     upgrade::take_over(&folder, &netlink, interrupt).await?;
-    let mut plan = plan(request, folder, &cluster, &netlink).await?;
-    let report = attach::execute(&mut plan, &netlink, interrupt).await?;
-    State::of(&plan.folder).forget()?;
+    let mut resolved = resolve(request, folder, &cluster, &netlink).await?;
+    let report = attach::execute(&mut resolved, &netlink, interrupt).await?;
+    State::of(&resolved.folder).discard()?;
     Ok(report)
 }

@@ -18,8 +18,8 @@ use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::model::Family;
 use crate::model::text::list;
-use crate::ops::attach::plan;
 use crate::ops::attach::request::Request;
+use crate::ops::attach::resolve::{require_ipv6_on_loopback, resolve};
 use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference};
 use crate::ops::{load_file, routing};
@@ -131,18 +131,18 @@ pub async fn run(
     Ok(findings)
 }
 
-/// The changes that attach would make, or its refusal, by attach's own plan. Runs after the other looks, which report
+/// The changes that attach would make, or its refusal, by the steps of attach. Runs after the other looks, which report
 /// all obstacles at once; a refusal names only the first.
 async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     trial::require_none(&folder)?;
-    let plan = plan::plan(request, folder.clone(), clusters, &netlink).await?;
+    let resolved = resolve(request, folder.clone(), clusters, &netlink).await?;
     if hook::best() == Hook::Clsact {
-        netlink.clsact_of(&plan.link).await?;
+        netlink.clsact_of(&resolved.link).await?;
     }
     let running = Running::open(folder).ok();
-    difference::between(running.as_ref(), &plan)
+    difference::between(running.as_ref(), &resolved)
 }
 
 /// `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that lists them.
@@ -212,7 +212,7 @@ async fn network(
         findings.extend(snapshot.loopback().err().map(bad));
     }
     let missing = identity.on_loopback().filter(|own| !all.contains(&own.0.address()));
-    findings.extend(plan::require_ipv6_on_loopback(missing).err().map(bad));
+    findings.extend(require_ipv6_on_loopback(missing).err().map(bad));
     findings.extend(left_out.iter().map(|left| Finding::new(Level::Note, left.to_string())));
     let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(None) };
     let (name, names) = (&link.name, list(identity.names()));
@@ -303,8 +303,8 @@ async fn interface<'a>(
         return Some(link);
     }
     let public = membership.peers.first()?.addresses.first()?.public;
-    let ways = netlink.ways_to(public.0.address(), None).await.ok()?;
-    ways.first().and_then(|way| snapshot.link(way.link))
+    let next_hops = netlink.next_hops_to(public.0.address(), None).await.ok()?;
+    next_hops.first().and_then(|next_hop| snapshot.link(next_hop.link))
 }
 
 async fn routes(

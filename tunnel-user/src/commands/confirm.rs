@@ -47,6 +47,6 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
             format!("roll back, then apply again: rewrite apply --revert --interface {interface}"),
         ));
     }
-    state.forget()?;
+    state.discard()?;
     Ok(trial)
 }

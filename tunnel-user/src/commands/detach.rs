@@ -162,11 +162,11 @@ async fn one(
     let Some((_lock, report)) = locked(folder, netlink, interrupt).await? else {
         return Ok(false);
     };
-    let forgotten = State::of(folder).forget();
+    let cleared = State::of(folder).discard();
     // Report the removed things even if the trial's files could not be removed.
-    let trial_forgotten = *forgotten.as_ref().unwrap_or(&false);
-    detached.reports.push(Report { trial_forgotten, ..report });
-    forgotten.map(|_| true)
+    let trial_discarded = *cleared.as_ref().unwrap_or(&false);
+    detached.reports.push(Report { trial_discarded, ..report });
+    cleared.map(|_| true)
 }
 
 /// The folder of an interface that is attached, or that has remains of an attach.

@@ -6,8 +6,8 @@ use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
-use crate::ops::attach::plan::plan;
 use crate::ops::attach::request::Request;
+use crate::ops::attach::resolve::resolve;
 use crate::ops::attached::{self, Running};
 use crate::ops::difference::{Difference, between, request};
 use crate::ops::load_file;
@@ -35,8 +35,8 @@ pub async fn run(
             (None, name) => Request::first(name.unwrap_or_default(), config, self_names),
         };
         let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
-        let plan = plan(&request, folder, &cluster, &netlink).await?;
-        between(running.as_ref(), &plan)
+        let resolved = resolve(&request, folder, &cluster, &netlink).await?;
+        between(running.as_ref(), &resolved)
     })
     .await
 }

@@ -65,7 +65,7 @@ pub async fn run(interface: &str) -> Result<Report, Error> {
     let mut running = Running::open(folder.clone())?;
     require_expressible(&running)?;
     let report = Report::of(&running)?;
-    forget_arp_ignore(&mut running)?;
+    clear_arp_ignore(&mut running)?;
     drop(running);
     // The previous version does not know the mark that a killed command leaves.
     in_flight::end(&folder)?;
@@ -130,7 +130,7 @@ fn require_expressible(running: &Running) -> Result<(), Error> {
 
 /// Restores arp_ignore, because the previous version would leave it set. If the downgrade fails, the next attach sets
 /// it again.
-fn forget_arp_ignore(running: &mut Running) -> Result<(), Error> {
+fn clear_arp_ignore(running: &mut Running) -> Result<(), Error> {
     let Running { folder, maps, attachment, .. } = running;
     let kept: Vec<Sysctl> = private_in_arp::all_set(attachment)
         .into_iter()

@@ -15,7 +15,7 @@ use crate::model::Drain;
 use crate::ops::attached::{self, Running};
 use crate::ops::execute::Executor;
 use crate::ops::lock_attached::lock_attached;
-use crate::ops::move_notices::{self, Behind};
+use crate::ops::move_notices::{self, After};
 use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
@@ -82,7 +82,7 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> 
         }
     };
     drop(executor);
-    move_notices::exchange(&running.folder, Behind::Change, drain).await?;
+    move_notices::exchange(&running.folder, After::Change, drain).await?;
     let awaited = awaited(&running, edited.after.as_ref())?;
     let interface = running.folder.interface().into();
     Ok(Report { interface, before: edited.before, after: edited.after, drain, routes, awaited })

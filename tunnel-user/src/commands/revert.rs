@@ -8,9 +8,9 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::ops::attach::plan::{now, plan};
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
+use crate::ops::attach::resolve::{now, resolve};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::{attach, load_file};
 use crate::trial::{
@@ -90,11 +90,11 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         Asker::Guard(held) => held.clusters(&before)?,
     };
     let request = Request::back(&trial.way_back, interface, &before);
-    let mut plan = plan(&request, folder.clone(), &cluster, &netlink).await?;
+    let mut resolved = resolve(&request, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;
     record(&state, &trial);
-    let report = match attach::execute(&mut plan, &netlink, &interrupt).await {
+    let report = match attach::execute(&mut resolved, &netlink, &interrupt).await {
         Ok(report) => report,
         Err(failure) => {
             // The executor has undone the steps.

@@ -36,18 +36,18 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
     match trial::require_none(folder) {
         Ok(()) => {}
         Err(refused @ Error::Refused { .. }) => {
-            return Ok(Permission::Withheld(refused.to_string()));
+            return Ok(Permission::Denied(refused.to_string()));
         }
         Err(failure) => return Err(failure),
     }
     if trial::was_rolled_back(folder, content)? {
         let interface = folder.interface();
-        return Ok(Permission::Withheld(format!(
+        return Ok(Permission::Denied(format!(
             "the trial of this file ended without a confirmation: change the file, or run rewrite \
              attach {interface}"
         )));
     }
-    Ok(Permission::Given)
+    Ok(Permission::Granted)
 };
 
 /// Keeps the interface as the file says. Returns when SIGTERM or SIGINT comes: the dataplane stays attached, or is
@@ -83,19 +83,19 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
     // Catch SIGHUP: there is nothing to reload yet, and the default action would end this process.
     let _reload = listen(SignalKind::hangup())?;
     let mut watchdog = service_manager::watchdog().map(interval);
-    let mut told = None;
+    let mut reported = None;
     loop {
         let why = match Instance::claim(folder) {
             Ok(instance) => return Ok(Some(instance)),
             Err(failure @ Error::Host { .. }) => failure.to_string(),
             Err(failure) => return Err(failure),
         };
-        if told.as_ref() != Some(&why) {
+        if reported.as_ref() != Some(&why) {
             let interface = folder.interface();
             tracing::error!("the daemon of {interface} can't start yet, waiting: {why}");
             let line = why.lines().next().unwrap_or_default();
             service_manager::notify(Notify::Status(format!("can't start yet, waiting: {line}")));
-            told = Some(why);
+            reported = Some(why);
         }
         let again = tokio::time::sleep(INTERVAL);
         tokio::pin!(again);
@@ -207,9 +207,9 @@ impl<'a> Daemon<'a> {
                         // The main loop receives the signal as the next event.
                         Err(Error::Interrupted) => return false,
                         Err(failure) => {
-                            let trouble =
+                            let problem =
                                 drift::problem(&failure, self.folder, &self.netlink).await;
-                            Event::Attached(Err(trouble))
+                            Event::Attached(Err(problem))
                         }
                     }
                 }

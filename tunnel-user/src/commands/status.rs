@@ -174,7 +174,7 @@ impl Peer {
     /// The peer's state at `now`, in seconds of CLOCK_MONOTONIC.
     #[must_use]
     pub fn of(running: &RunningPeer, now: u32) -> Self {
-        let draining = running.formers.iter().filter_map(|former| {
+        let draining = running.former_addresses.iter().filter_map(|former| {
             let left = former.left(now)?;
             let seconds = (left != u32::MAX).then_some(left);
             Some(Draining { public: former.public.to_string(), seconds })

@@ -44,12 +44,12 @@ pub struct Report {
     pub routes: Vec<PeerRoute>,
 }
 
-/// Moves the traffic of `which` to the interface on `network`.
+/// Moves the traffic of `selection` to the interface on `network`.
 ///
 /// # Errors
 /// [`Error::Refused`] if no interface of that network is attached, its routes are the operator's, or a
 /// peer has no address there. Nothing has changed then.
-pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Error> {
+pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
@@ -59,7 +59,7 @@ pub async fn run(which: &Selection, network: &NetworkName) -> Result<Report, Err
     let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let all = attached::all()?;
     let running = on(&all, network)?;
-    let peers = peers(running, which, network)?;
+    let peers = peers(running, selection, network)?;
 
     let snapshot = Snapshot::take(&netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
@@ -125,12 +125,12 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Erro
 
 fn peers(
     running: &Running,
-    which: &Selection,
+    selection: &Selection,
     network: &NetworkName,
 ) -> Result<Vec<NamedPeer>, Error> {
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
-    let Selection::One(wanted) = which else { return Ok(all.collect()) };
+    let Selection::One(wanted) = selection else { return Ok(all.collect()) };
     all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
         Error::refused(
             format!("there is no peer {wanted:?} on the network {network}"),

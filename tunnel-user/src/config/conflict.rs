@@ -9,7 +9,7 @@ use crate::model::{MemberName, Prefix, Role};
 
 /// One end of a conflict: a range in one of a member's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RangeRef {
     /// The member's index in the checked list.
     pub member: usize,
     /// The member's name, if it is known.
@@ -35,9 +35,9 @@ pub enum Conflict {
     /// Two ranges share an address, in roles that must not overlap.
     Range {
         /// The range at fault: the later member's or, within one member, the private one.
-        place: Place,
+        place: RangeRef,
         /// The earlier range.
-        with: Place,
+        with: RangeRef,
     },
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Conflict {
     }
 }
 
-struct Owner<'a>(&'a Place);
+struct Owner<'a>(&'a RangeRef);
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +101,7 @@ impl fmt::Display for Owner<'_> {
     }
 }
 
-struct Named<'a>(&'a Place);
+struct Named<'a>(&'a RangeRef);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,7 +148,7 @@ fn same_names(members: &[AddressClaims]) -> Vec<Conflict> {
 }
 
 fn range_conflict(members: &[AddressClaims], a: Claimed, b: Claimed) -> Conflict {
-    let place = |claimed: Claimed| Place {
+    let place = |claimed: Claimed| RangeRef {
         member: claimed.member,
         name: members.get(claimed.member).and_then(|claim| claim.name.clone()),
         role: claimed.role,
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    fn told(members: &[AddressClaims]) -> Vec<(usize, String)> {
+    fn reported(members: &[AddressClaims]) -> Vec<(usize, String)> {
         let conflicts = check_members(members);
         assert!(conflicts.iter().all(|conflict| !conflict.help().is_empty()));
         conflicts.iter().map(|conflict| (conflict.member(), conflict.to_string())).collect()
@@ -194,7 +194,7 @@ mod tests {
             claim("f", "10.0.1.7", "198.51.100.9", "172.31.0.6"),
             claim("g", "10.9.0.0/24", "198.51.100.128/25", ""),
         ];
-        assert_eq!(told(&members), []);
+        assert_eq!(reported(&members), []);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
                  the public address of a, 192.0.2.1, overlap",
             ),
         ] {
-            assert_eq!(told(&[a.clone(), b]), [(1, said.to_owned())]);
+            assert_eq!(reported(&[a.clone(), b]), [(1, said.to_owned())]);
         }
     }
 
@@ -245,13 +245,13 @@ mod tests {
     fn a_member_can_be_in_conflict_with_itself() {
         let b = claim("b", "10.0.0.2", "192.0.2.2", "");
         assert_eq!(
-            told(&[claim("a", "10.0.0.1", "10.0.0.1", ""), b]),
+            reported(&[claim("a", "10.0.0.1", "10.0.0.1", ""), b]),
             [(0, "the private address of a, 10.0.0.1, is also the public address of a".into())]
         );
     }
 
     #[test]
-    fn each_of_many_duplicates_is_told_once_and_against_the_first() {
+    fn each_of_many_duplicates_is_reported_once_and_against_the_first() {
         let members: Vec<AddressClaims> =
             (1..=4).map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), "")).collect();
         let ends: Vec<(usize, usize)> = check_members(&members)

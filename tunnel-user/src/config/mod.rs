@@ -27,7 +27,7 @@ use crate::model::{BypassRule, Drain, Family, Mapping, MemberName};
 
 pub use claim::AddressClaims;
 pub use clusters::{Clusters, NoNetwork};
-pub use conflict::{Conflict, Place, check_members};
+pub use conflict::{Conflict, RangeRef, check_members};
 pub use load::{load, load_with_text};
 pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};

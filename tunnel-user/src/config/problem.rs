@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_a_hundred_problems_are_told() {
+    fn no_more_than_a_hundred_problems_are_printed() {
         let problems = |count| (1..=count).map(|line| Problem::at(line, "wrong", "x")).collect();
-        let told = |count| ConfigError::new(Path::new("a.toml"), problems(count)).to_string();
-        assert!(!told(100).contains("more"), "{}", told(100));
-        assert!(told(101).ends_with(
+        let printed = |count| ConfigError::new(Path::new("a.toml"), problems(count)).to_string();
+        assert!(!printed(100).contains("more"), "{}", printed(100));
+        assert!(printed(101).ends_with(
             "more problems than these 100\n  help: fix these, then run the command again"
         ));
-        assert_eq!(told(1000).matches("wrong").count(), 100);
+        assert_eq!(printed(1000).matches("wrong").count(), 100);
     }
 
     #[test]

@@ -49,14 +49,14 @@ pub(super) struct InNetwork {
 }
 
 impl RawMember {
-    pub(super) fn all(line: usize, given: Texts) -> Self {
-        let is_missing = given == Field::Missing;
+    pub(super) fn all(line: usize, texts: Texts) -> Self {
+        let is_missing = texts == Field::Missing;
         Self {
             line,
             name: if is_missing { Field::Missing } else { Field::Wrong },
-            private: given.clone(),
-            public: given.clone(),
-            underlay: given,
+            private: texts.clone(),
+            public: texts.clone(),
+            underlay: texts,
             direct: Field::Missing,
             bypass: Field::Missing,
             public_in: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::bypass_list;
 use super::claim::AddressClaims;
-use super::conflict::{Conflict, Place, check_members};
+use super::conflict::{Conflict, RangeRef, check_members};
 use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::problem::{PROBLEMS_MAX, Problem, are_enough};
@@ -58,12 +58,12 @@ struct View {
 fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
     if networks.is_empty() {
         // The missing network has been reported.
-        let given = |plain: Texts, named: &[InNetwork]| {
-            if named.is_empty() { plain } else { Field::Wrong }
+        let unnamed = |texts: Texts, named: &[InNetwork]| {
+            if named.is_empty() { texts } else { Field::Wrong }
         };
         let alone = |raw: RawMember| RawMember {
-            public: given(raw.public, &raw.public_in),
-            underlay: given(raw.underlay, &raw.underlay_in),
+            public: unnamed(raw.public, &raw.public_in),
+            underlay: unnamed(raw.underlay, &raw.underlay_in),
             public_in: Vec::new(),
             underlay_in: Vec::new(),
             ..raw
@@ -138,17 +138,17 @@ fn brought_together(views: &[View]) -> Vec<Cow<'_, Checked>> {
 
 /// Removes duplicates: the checks find a member's fault on each of its networks.
 fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut told = Vec::new();
+    let mut distinct = Vec::new();
     for problem in problems {
-        if !told.contains(&problem) {
-            told.push(problem);
+        if !distinct.contains(&problem) {
+            distinct.push(problem);
         }
     }
-    told
+    distinct
 }
 
-fn drain(given: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
-    let Field::Right(text) = given else { return Drain::default() };
+fn drain(field: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
+    let Field::Right(text) = field else { return Drain::default() };
     text.value.parse().unwrap_or_else(|problem: DrainProblem| {
         problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
         Drain::default()
@@ -207,7 +207,7 @@ impl Checked {
         }
     }
 
-    fn line_of(&self, place: &Place) -> usize {
+    fn line_of(&self, place: &RangeRef) -> usize {
         self.ranges(place.role)
             .iter()
             .find(|range| range.value == place.range)
@@ -333,7 +333,7 @@ fn range(role: Role, text: &Located<String>) -> Result<Located<Prefix>, AddressP
 }
 
 fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
-    let purpose = match role {
+    let meaning = match role {
         Role::Private => "what the member's software binds and dials",
         Role::Public => "where the others reach the member",
         Role::Underlay => return None,
@@ -345,14 +345,14 @@ fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
     Some(Problem::at(
         raw.line,
         format!("{who} has no {role} address"),
-        format!("add {role} = \"ADDRESS\": {purpose}"),
+        format!("add {role} = \"ADDRESS\": {meaning}"),
     ))
 }
 
 fn conflict_problem(conflict: &Conflict, checked: &[&Checked]) -> Problem {
     let name_line = |member: usize| checked.get(member).map_or(1, |member| member.name_line);
     let place_line =
-        |place: &Place| checked.get(place.member).map_or(1, |member| member.line_of(place));
+        |place: &RangeRef| checked.get(place.member).map_or(1, |member| member.line_of(place));
     let (line, other) = match conflict {
         Conflict::Name { member, with, .. } => (name_line(*member), name_line(*with)),
         Conflict::Range { place, with } => (place_line(place), place_line(with)),

@@ -140,7 +140,7 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
 }
 
 /// Removes the copy. A later command recognises one that stays as left over.
-pub(super) fn forget(folder: &Folder) {
+pub(super) fn remove(folder: &Folder) {
     let path = path(folder);
     match fs::remove_file(&path) {
         Ok(()) => {}

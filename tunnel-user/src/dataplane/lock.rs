@@ -65,13 +65,13 @@ async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Er
     let words: Vec<_> = env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     let command = format!("rewrite {}", words.join(" ")).replace(char::is_control, " ");
     let start = Instant::now();
-    let mut told = false;
+    let mut reported = false;
     loop {
         match LockFile::try_lock(path, &command).map_err(|error| unwritable(path, &error))? {
             Ok(file) => return Ok(Lock { _file: file }),
-            Err(holder) if !told && start.elapsed() > SILENCE => {
+            Err(holder) if !reported && start.elapsed() > SILENCE => {
                 tracing::warn!("waiting for another command that changes {what}: {holder}");
-                told = true;
+                reported = true;
             }
             Err(_) => {}
         }

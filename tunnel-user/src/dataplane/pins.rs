@@ -305,7 +305,7 @@ impl Folder {
                 fs::remove_file(&path).context(what)?;
             }
         }
-        brought::forget(self);
+        brought::remove(self);
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result.context(what)?,

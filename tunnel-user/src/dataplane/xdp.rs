@@ -21,7 +21,7 @@ use crate::plan::attach_point::{Ingress, Program};
 
 const BY_TC: &str = "leave --ingress out to attach by tc, which works beside an XDP program";
 
-/// Refuses an interface whose packets the program does not know, does not see or can't mend, and one
+/// Refuses an interface whose packets the program does not know, does not see or can't rewrite, and one
 /// that runs another program. `links` are all interfaces.
 pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;

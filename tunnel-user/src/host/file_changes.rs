@@ -64,7 +64,7 @@ type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
 struct Looking {
     thread: JoinHandle<(Watched, Option<Error>)>,
     /// The time to report this look to the caller though it has not ended; nothing if no report is due.
-    told_at: Option<Instant>,
+    reported_at: Option<Instant>,
     /// True if another look is due when it ends.
     again: bool,
 }
@@ -110,22 +110,22 @@ impl FileChanges {
     /// If the kernel refuses to give its events.
     pub async fn changed(&mut self) -> Result<(), Error> {
         loop {
-            let told_at = self.looking.as_ref().and_then(|looking| looking.told_at);
+            let reported_at = self.looking.as_ref().and_then(|looking| looking.reported_at);
             let tried_at = self.tried_at.filter(|_| self.looking.is_none());
             tokio::select! {
                 ended = end(self.looking.as_mut()) => {
-                    let (was_told, had_gaps) = (told_at.is_none(), self.tried_at.is_some());
+                    let (was_reported, had_gaps) = (reported_at.is_none(), self.tried_at.is_some());
                     let again = self.looking.take().is_some_and(|looking| looking.again);
                     self.take(ended);
                     if again {
                         self.look(Some(PATIENCE));
-                    } else if !was_told || (had_gaps && self.tried_at.is_none()) {
+                    } else if !was_reported || (had_gaps && self.tried_at.is_none()) {
                         return Ok(());
                     }
                 }
-                () = at(told_at) => {
+                () = at(reported_at) => {
                     if let Some(looking) = &mut self.looking {
-                        looking.told_at = None;
+                        looking.reported_at = None;
                     }
                     return Ok(());
                 }
@@ -144,9 +144,9 @@ impl FileChanges {
         }
     }
 
-    /// Begins a look, which watches the folders that lead to the file now. With `told_in`, the caller hears of the
-    /// look when it ends, and at the latest after `told_in`; without, only if the look closes a gap.
-    fn look(&mut self, told_in: Option<Duration>) {
+    /// Begins a look, which watches the folders that lead to the file now. With `report_within`, the caller hears of
+    /// the look when it ends, and at the latest after `report_within`; without, only if the look closes a gap.
+    fn look(&mut self, report_within: Option<Duration>) {
         if self.inotify.is_none() {
             match inotify() {
                 Ok(inotify) => self.inotify = Some(inotify),
@@ -157,7 +157,7 @@ impl FileChanges {
         let (inotify, path) = (Arc::clone(&inotify.get_ref().0), self.path.clone());
         self.looking = Some(Looking {
             thread: spawn_blocking(move || watch(&inotify, &path)),
-            told_at: told_in.map(|told_in| Instant::now() + told_in),
+            reported_at: report_within.map(|report_within| Instant::now() + report_within),
             again: false,
         });
     }

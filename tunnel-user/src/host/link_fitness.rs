@@ -15,14 +15,14 @@ const ANOTHER: &str = "attach an interface of another kind that carries the pack
 /// # Errors
 /// [`Error::Refused`] that names the obstacle.
 pub fn require(link: &Link, links: &[Link]) -> Result<(), Error> {
-    let (what, help) = match trouble(link, links) {
-        Some(trouble) => trouble,
+    let (what, help) = match problem(link, links) {
+        Some(problem) => problem,
         None => return Ok(()),
     };
     Err(Error::refused(what, help))
 }
 
-fn trouble(link: &Link, links: &[Link]) -> Option<(String, String)> {
+fn problem(link: &Link, links: &[Link]) -> Option<(String, String)> {
     part_of(link, links).or_else(|| mode(link, links)).or_else(|| kind(link))
 }
 

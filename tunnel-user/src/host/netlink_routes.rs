@@ -33,12 +33,12 @@ const fn default_metric(family: Family) -> u32 {
 }
 
 impl Netlink {
-    /// The ways of packets to `address`, from `source` if this host has that address. A route with several next
-    /// hops has several ways. They contain no learnt path MTU or redirect.
+    /// The next hops of packets to `address`, from `source` if this host has that address. A route may have several.
+    /// They contain no learnt path MTU or redirect.
     ///
     /// # Errors
     /// [`Error::Refused`] if the packets would not leave.
-    pub async fn ways_to(
+    pub async fn next_hops_to(
         &self,
         address: IpAddr,
         source: Option<IpAddr>,
@@ -65,15 +65,15 @@ impl Netlink {
         if message.header.kind != RouteType::Unicast {
             return Err(no_route(&format!("the route is of type {:?}", message.header.kind)));
         }
-        let mut ways = ways(&message);
-        if ways.is_empty() {
+        let mut next_hops = next_hops(&message);
+        if next_hops.is_empty() {
             // net.ipv4.nexthop_compat_mode at 0: the route names a next hop object alone.
             let (metrics, found) =
                 (metrics(&message), self.route_to(address, source, RouteFlags::empty()));
-            ways = found.await?.ok().flatten().iter().flat_map(self::ways).collect();
-            ways.iter_mut().for_each(|way| way.metrics = metrics);
+            next_hops = found.await?.ok().flatten().iter().flat_map(self::next_hops).collect();
+            next_hops.iter_mut().for_each(|next_hop| next_hop.metrics = metrics);
         }
-        if ways.is_empty() { Err(no_route("it has no interface")) } else { Ok(ways) }
+        if next_hops.is_empty() { Err(no_route("it has no interface")) } else { Ok(next_hops) }
     }
 
     /// True if packets to `address` stay on this host.
@@ -257,12 +257,12 @@ pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute>
         RouteAttribute::PrefSource(source) => ip(source),
         _ => None,
     });
-    // A route that drops packets, or has several ways, names no single interface. No interface has the index 0.
-    let way = match &ways(message)[..] {
-        [way] => *way,
+    // A route that drops packets, or has several next hops, names no single interface. No interface has the index 0.
+    let next_hop = match &next_hops(message)[..] {
+        [next_hop] => *next_hop,
         _ => NextHop { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
     };
-    let NextHop { link, gateway, onlink, metrics } = way;
+    let NextHop { link, gateway, onlink, metrics } = next_hop;
     Some(PeerRoute { destination: Private(destination), link, gateway, source, onlink, metrics })
 }
 
@@ -274,8 +274,8 @@ pub(super) fn table(message: &RouteMessage) -> u32 {
         .unwrap_or_else(|| u32::from(message.header.table))
 }
 
-/// The ways of a route: its usable next hops, or all of them if none is usable.
-fn ways(message: &RouteMessage) -> Vec<NextHop> {
+/// The usable next hops of a route, or all of them if none is usable.
+fn next_hops(message: &RouteMessage) -> Vec<NextHop> {
     let metrics = metrics(message);
     let found = |link, attributes: &[RouteAttribute], onlink| {
         let gateway = gateway(attributes);

@@ -34,12 +34,12 @@ pub struct Report {
     pub routes: Vec<PeerRoute>,
     /// The routes that go by another attached interface from now on, and its name.
     pub moved_routes: Vec<(PeerRoute, String)>,
-    /// The peers that this host told to send plain packets from now on.
-    pub told: Vec<MemberName>,
+    /// The peers that this host has notified: they send with private addresses from now on.
+    pub notified: Vec<MemberName>,
     /// True if only the remains of a killed attach were there.
     pub unfinished: bool,
     /// True if a change was on trial: nothing takes the change back any more.
-    pub trial_forgotten: bool,
+    pub trial_discarded: bool,
 }
 
 impl Report {
@@ -50,9 +50,9 @@ impl Report {
             sysctls: Vec::new(),
             routes: Vec::new(),
             moved_routes: Vec::new(),
-            told: Vec::new(),
+            notified: Vec::new(),
             unfinished: false,
-            trial_forgotten: false,
+            trial_discarded: false,
         }
     }
 }
@@ -107,10 +107,10 @@ async fn detach(
     // Remove the strays first: the peers get a notice only if the programs can be removed.
     remove_strays(folder, &attachment, netlink).await?;
     interrupt.check().await?;
-    let told = notify_direct_peers(&mut maps).await?;
+    let notified = notify_direct_peers(&mut maps).await?;
     drop(maps);
     let report = remove(folder, &attachment, &recorded, &keep, netlink, interrupt).await?;
-    Ok(Some(Report { told, ..report }))
+    Ok(Some(Report { notified, ..report }))
 }
 
 /// Takes away everything except the parts in `keep`. Fails before the first step if a stray program can't be removed.

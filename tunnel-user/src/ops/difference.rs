@@ -1,11 +1,11 @@
-//! The changes that an attach would make, by attach's own plan.
+//! The changes that an attach would make, by the steps of attach.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::ops::attach::plan::Plan;
 use crate::ops::attach::request::Request;
+use crate::ops::attach::resolve::Resolved;
 use crate::ops::attached::Running;
 use crate::plan::attach_point::AttachPoint;
 use crate::plan::change::difference::Changes;
@@ -42,11 +42,14 @@ pub(crate) fn request(running: &Running, config: &Path, self_names: &[String]) -
     }
 }
 
-/// The difference between the running state, if there is one, and the plan.
+/// The difference between the running state, if there is one, and the wanted state.
 ///
 /// # Errors
 /// The refusals of an attach; and an error if the maps can't be read.
-pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Difference, Error> {
+pub(crate) fn between(
+    running: Option<&Running>,
+    resolved: &Resolved<'_>,
+) -> Result<Difference, Error> {
     let attached = running.and_then(|running| {
         let attachment = running.attachment;
         let place = AttachPoint::from_codes(attachment.hook, attachment.ingress)?;
@@ -54,10 +57,10 @@ pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Diff
     });
     let added = attached.as_ref().map_or_else(BTreeSet::new, |attached| attached.added.clone());
     let maps = running.filter(|_| attached.is_some()).map(|running| &running.maps);
-    let mut local = plan.local(maps)?;
-    local.added = plan.added_addresses(&added);
-    let programs = plan.programs(attached.as_ref(), &local)?;
-    let wanted = plan.wanted(programs, &local);
+    let mut local = resolved.local(maps)?;
+    local.added = resolved.added_addresses(&added);
+    let programs = resolved.programs(attached.as_ref(), &local)?;
+    let wanted = resolved.wanted(programs, &local);
     let steps = change::attach(attached.as_ref(), &wanted);
     let peers: Vec<NamedPeer> = match running {
         Some(running) => running.peers()?.0.into_iter().map(|running| running.peer).collect(),
@@ -65,10 +68,10 @@ pub(crate) fn between(running: Option<&Running>, plan: &Plan<'_>) -> Result<Diff
     };
     let identity = running.map(|running| &running.local.identity);
     Ok(Difference {
-        interface: plan.request.interface.clone(),
+        interface: resolved.request.interface.clone(),
         is_attached: running.is_some(),
-        config: plan.request.config.clone(),
-        left_out: plan.left_out.clone(),
+        config: resolved.request.config.clone(),
+        left_out: resolved.left_out.clone(),
         changes: Changes::of(identity, &peers, &steps),
     })
 }

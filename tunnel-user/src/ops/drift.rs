@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::attach::plan::{Plan, plan};
 use super::attach::request::Request;
+use super::attach::resolve::{Resolved, resolve};
 use super::attached::Running;
 use super::{difference, load_file, move_notices};
 use crate::dataplane::bpffs;
@@ -33,9 +33,9 @@ use tunnel_common::bypass::CLUSTER;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// The daemon may follow the file.
-    Given,
+    Granted,
     /// The daemon may not follow the file; the reason, and the way to end the refusal.
-    Withheld(String),
+    Denied(String),
 }
 
 /// Permits the daemon of the interface in `folder` to follow a valid file with this content. No other check refuses a
@@ -107,11 +107,11 @@ async fn compare(
 ) -> Result<Drift, Error> {
     bpffs::require()?;
     let (cluster, content) = load_file::load(&request.config, None).await?;
-    if let Permission::Withheld(why) = may_follow(folder, content.as_bytes())? {
+    if let Permission::Denied(why) = may_follow(folder, content.as_bytes())? {
         let standing = standing(folder, netlink).await;
         return Ok(Drift::Unknown(Problem { why, standing, awaited: false }));
     }
-    let plan = plan(request, folder.clone(), &cluster, netlink).await?;
+    let resolved = resolve(request, folder.clone(), &cluster, netlink).await?;
     let interface = folder.interface();
     if !folder.exists() || folder.is_unfinished()? {
         return Ok(Drift::Found(vec![format!("{interface} is not attached")]));
@@ -127,7 +127,7 @@ async fn compare(
         return Ok(Drift::Found(vec![why]));
     }
     let running = Running::open(folder.clone())?;
-    if !running.runs_on(plan.link.index, netlink).await {
+    if !running.runs_on(resolved.link.index, netlink).await {
         return Ok(Drift::Found(vec![format!("{interface} does not run the programs")]));
     }
     let attachment = &running.attachment;
@@ -145,16 +145,16 @@ async fn compare(
             "{interface} runs stray programs of rewrite, {strays}"
         )]));
     }
-    let mut differences = records(&running, &plan)?;
-    for sysctl in arp::wanted(plan.link.has_hardware_addresses, &plan.membership) {
+    let mut differences = records(&running, &resolved)?;
+    for sysctl in arp::wanted(resolved.link.has_hardware_addresses, &resolved.membership) {
         if sysctl.effective(interface)? < sysctl.wanted() {
             let name = sysctl.name();
             differences.push(format!("ARP on {interface} can reveal the private address ({name})"));
         }
     }
     let (_, bypass) = running.peers()?;
-    differences.extend(cluster_bypass(&bypass, &plan));
-    differences.extend(describe(&difference::between(Some(&running), &plan)?.changes));
+    differences.extend(cluster_bypass(&bypass, &resolved));
+    differences.extend(describe(&difference::between(Some(&running), &resolved)?.changes));
     let (tables, now) = (running.maps.peers()?, monotonic()?);
     let unrecorded = shown(&tables.v4, now, 0).len() + shown(&tables.v6, now, 0).len();
     if unrecorded > 0 {
@@ -164,37 +164,37 @@ async fn compare(
     }
     if differences.is_empty() {
         // Only without other differences: a new peer is a difference already, and its entries are missing too.
-        differences = missing_entries(&running, &tables, &plan)?;
+        differences = missing_entries(&running, &tables, &resolved)?;
     }
     if !differences.is_empty() {
         return Ok(Drift::Found(differences));
     }
     move_notices::ask_again(&tables, &running.local.identity);
-    let peers = plan.membership.peers.len();
+    let peers = resolved.membership.peers.len();
     let noun = if peers == 1 { "peer" } else { "peers" };
     Ok(Drift::None(format!(
         "{interface} matches {}: {}, {peers} {noun}",
         request.config.display(),
-        list(plan.membership.identity.names()),
+        list(resolved.membership.identity.names()),
     )))
 }
 
 /// The parts of the record that an attach by this process would change.
-fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
+fn records(running: &Running, resolved: &Resolved<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();
     let version = text(&attachment.version);
     if version != env!("CARGO_PKG_VERSION") {
         differences.push(format!("version {version} attached the interface"));
     }
-    if (attachment.routes_managed == 1) == plan.request.no_routes {
-        let who = if plan.request.no_routes { "the operator" } else { "rewrite" };
+    if (attachment.routes_managed == 1) == resolved.request.no_routes {
+        let who = if resolved.request.no_routes { "the operator" } else { "rewrite" };
         differences.push(format!("{who} sets the routes from now on"));
     }
-    if attachment.settings.moved == 1 && !plan.local(Some(&running.maps))?.has_moved() {
+    if attachment.settings.moved == 1 && !resolved.local(Some(&running.maps))?.has_moved() {
         differences.push("this host no longer has its former underlay address".to_owned());
     }
-    let settings = plan.settings_over(&attachment.settings, attachment.settings.moved == 1);
+    let settings = resolved.settings_over(&attachment.settings, attachment.settings.moved == 1);
     if attachment.settings != settings {
         differences.push("the programs were loaded for other members".to_owned());
     }
@@ -205,12 +205,12 @@ fn records(running: &Running, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
 fn missing_entries(
     running: &Running,
     peers: &PeerTables,
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
 ) -> Result<Vec<String>, Error> {
     let Running { maps, local, .. } = running;
     let names = maps.names()?;
-    let slots = slots::assign(&names, plan.membership.peers.iter().map(|peer| &peer.name));
-    let wanted = peer_tables::tables(&plan.membership, &slots.by_name, 0);
+    let slots = slots::assign(&names, resolved.membership.peers.iter().map(|peer| &peer.name));
+    let wanted = peer_tables::tables(&resolved.membership, &slots.by_name, 0);
     let held = maps.local_tables()?;
     let wanted_locally =
         local_tables::tables(&local.identity, &local_tables::previous_underlays(&held));
@@ -230,8 +230,8 @@ fn lacking<K: Ord, V, W>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, W>) -> usiz
     wanted.keys().filter(|key| !held.contains_key(key)).count()
 }
 
-fn cluster_bypass(running: &BypassTable, plan: &Plan<'_>) -> Option<String> {
-    let wanted = &plan.membership.bypass;
+fn cluster_bypass(running: &BypassTable, resolved: &Resolved<'_>) -> Option<String> {
+    let wanted = &resolved.membership.bypass;
     let same = running.get(&CLUSTER).map_or(wanted.is_empty(), |running| running == wanted);
     (!same).then(|| format!("the bypass list of the cluster is now {}", list(wanted)))
 }

@@ -195,7 +195,7 @@ impl<'a> Executor<'a> {
             | Step::RecordSettings(_)
             | Step::ChangePeers(..)
             | Step::SwitchSource(_)
-            | Step::ForgetLocal(_) => self.one_in_maps(step).await,
+            | Step::RemoveLocalRanges(_) => self.one_in_maps(step).await,
         }
     }
 
@@ -207,7 +207,7 @@ impl<'a> Executor<'a> {
         match step {
             Step::RecordLocal(local) => membership::record_local(maps, local, undo),
             Step::SwitchSource(local) => maps.set_local_tables(&local.tables()),
-            Step::ForgetLocal(local) => maps.retain_local_tables(&local.tables()),
+            Step::RemoveLocalRanges(local) => maps.retain_local_tables(&local.tables()),
             Step::Record(record) => {
                 undo.push(Undo::RestoreAttachment(Box::new(before)));
                 *attachment = **record;

@@ -73,7 +73,7 @@ impl Left {
         if Mark::of(&self.folder) != Some(self.mark) {
             return Ok(());
         }
-        State::of(&self.folder).forget()?;
+        State::of(&self.folder).discard()?;
         self.folder.remove()
     }
 }

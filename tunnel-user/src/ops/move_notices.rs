@@ -31,7 +31,7 @@ const AT_ONCE: usize = 16_384;
 
 /// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behind {
+pub(crate) enum After {
     /// A first attach of this host: peers may wait for it.
     FirstAttach,
     /// A change of a host that was attached before.
@@ -43,7 +43,7 @@ pub(crate) enum Behind {
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.
-pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> Result<bool, Error> {
+pub(crate) async fn exchange(folder: &Folder, after: After, drain: Drain) -> Result<bool, Error> {
     let mut maps = Maps::open(folder)?;
     let identity = maps.local_members()?.identity;
     let tables = maps.peers()?;
@@ -57,9 +57,9 @@ pub(crate) async fn exchange(folder: &Folder, behind: Behind, drain: Drain) -> R
         tokio::time::sleep(pause).await;
         awaited = notices(To::Awaited, &maps.peers()?, &identity);
     }
-    match behind {
-        Behind::FirstAttach => send(&notices(To::Shown, &tables, &identity), Mark::Announced, 0),
-        Behind::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Announced, 0),
+    match after {
+        After::FirstAttach => send(&notices(To::Shown, &tables, &identity), Mark::Announced, 0),
+        After::Change => send(&asked.difference(&awaited).copied().collect(), Mark::Announced, 0),
     }
     if !asked.is_empty() {
         record_shown(&mut maps, drain)?;

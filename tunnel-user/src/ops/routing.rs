@@ -59,13 +59,13 @@ pub async fn to_peer(
 ) -> Result<PeerRoute, Error> {
     let own = identity.single(addresses.family());
     let underlay = own.map(|own| own.underlay().0.address());
-    let mut ways = Vec::new();
+    let mut next_hops = Vec::new();
     for probe in routes::probes(addresses.public.0) {
-        let all = netlink.ways_to(probe, underlay).await?;
-        ways.extend(routes::through(&all, attached.index));
+        let all = netlink.next_hops_to(probe, underlay).await?;
+        next_hops.extend(routes::through(&all, attached.index));
     }
     let source = own.map(|own| own.private().0.address());
-    let route = routes::to_peer(attached, source, addresses, &ways)?;
+    let route = routes::to_peer(attached, source, addresses, &next_hops)?;
     policy.require(attached, &route)?;
     Ok(route)
 }
@@ -81,9 +81,12 @@ pub async fn other_links(
     addresses: &PeerAddresses,
 ) -> Result<Vec<String>, Error> {
     let underlay = identity.single(addresses.family()).map(|own| own.underlay().0.address());
-    let ways = netlink.ways_to(addresses.public.0.address(), underlay).await?;
-    let others: BTreeSet<u32> =
-        ways.iter().map(|way| way.link).filter(|link| *link != attached.index).collect();
+    let next_hops = netlink.next_hops_to(addresses.public.0.address(), underlay).await?;
+    let others: BTreeSet<u32> = next_hops
+        .iter()
+        .map(|next_hop| next_hop.link)
+        .filter(|link| *link != attached.index)
+        .collect();
     Ok(others.into_iter().map(|link| attached.name_of(link).to_owned()).collect())
 }
 
@@ -100,11 +103,15 @@ pub async fn astray(
     for probe in routes::probes(route.destination.0) {
         let from = route.source.map_or_else(String::new, |source| format!(" from {source}"));
         let ask = format!("ip route get {probe}{from}, and ip rule, show why");
-        let goes = match netlink.ways_to(probe, route.source).await {
-            Ok(ways) => match routes::through(&ways, route.link) {
-                Some(way) if (way.link, way.gateway) == (route.link, route.gateway) => continue,
-                way => {
-                    let name = way.and_then(|way| names.get(&way.link));
+        let goes = match netlink.next_hops_to(probe, route.source).await {
+            Ok(next_hops) => match routes::through(&next_hops, route.link) {
+                Some(next_hop)
+                    if (next_hop.link, next_hop.gateway) == (route.link, route.gateway) =>
+                {
+                    continue;
+                }
+                next_hop => {
+                    let name = next_hop.and_then(|hop| names.get(&hop.link));
                     let name = name.map_or("another interface", String::as_str);
                     format!("leave through {name} instead of the route of rewrite")
                 }

@@ -4,9 +4,9 @@ use log::{Log, Metadata, Record};
 use tunnel_common::outcome::{Direction, Reason};
 
 /// Writes messages to this program's own log.
-pub struct InWords;
+pub struct DescribedLog;
 
-impl Log for InWords {
+impl Log for DescribedLog {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }

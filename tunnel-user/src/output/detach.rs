@@ -34,10 +34,10 @@ pub fn one(report: &Report) -> String {
     let what =
         if report.unfinished { "removed the remains of a killed attach" } else { "detached" };
     let _ = writeln!(text, "{interface}: {what}");
-    if report.trial_forgotten {
+    if report.trial_discarded {
         let _ = writeln!(text, "  the trial has ended: no rollback will follow");
     }
-    for name in &report.told {
+    for name in &report.notified {
         let _ = writeln!(text, "  notified to send native packets: {name}");
     }
     for address in &report.addresses {

@@ -27,7 +27,7 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
 }
 
 /// Prints to stdout. A reader that has gone away is not an error: `rewrite stats | head`.
-pub fn say(text: &str) -> Result<(), Error> {
+pub fn print(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context(|| "writing to stdout".into()),

@@ -22,7 +22,7 @@ pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
         let _ = writeln!(text, "{interface}: {} {}", peers.len(), noun(peers.len()));
         for running in peers {
             let _ = writeln!(text, "  {}", named(&running.peer));
-            for former in &running.formers {
+            for former in &running.former_addresses {
                 if let Some(left) = former.left(now) {
                     let _ = writeln!(text, "    accepted from {}{}", former.public, for_now(left));
                 }
@@ -135,11 +135,11 @@ pub fn switched(report: &switch::Report) -> String {
     if report.routes.is_empty() {
         let _ = writeln!(text, "  no route has changed");
     } else if let Some(before) = before {
-        let which = match &peers[..] {
+        let selection = match &peers[..] {
             [one] => one.name.to_string(),
             _ => "--all".into(),
         };
-        let _ = writeln!(text, "  back: rewrite peer set {which} --network {before}");
+        let _ = writeln!(text, "  back: rewrite peer set {selection} --network {before}");
     }
     let _ = writeln!(
         text,

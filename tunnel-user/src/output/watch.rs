@@ -12,7 +12,7 @@ use tunnel_user::ops::attached;
 use tunnel_user::plan::attach_point::Program;
 
 use super::as_json;
-use super::bpf_log::InWords;
+use super::bpf_log::DescribedLog;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Cursor home, clear to the end: the earlier text scrolls away once and is not lost.
@@ -44,7 +44,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
 }
 
 /// The readers of the programs' messages, which go to the log.
-fn messages() -> Result<Vec<EbpfLogger<InWords>>, Error> {
+fn messages() -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
     let mut loggers = Vec::new();
     for running in attached::all()? {
         let interface = running.folder.interface();
@@ -56,7 +56,7 @@ fn messages() -> Result<Vec<EbpfLogger<InWords>>, Error> {
         }
         // Both programs write to one ring.
         let program = hook::program(&running.folder, Program::Egress)?;
-        let logger = EbpfLogger::init_from_id_with_logger(program, InWords)
+        let logger = EbpfLogger::init_from_id_with_logger(program, DescribedLog)
             .context(|| format!("reading the messages of {interface}"))?;
         loggers.push(logger);
     }

@@ -55,14 +55,14 @@ impl Handover {
 
     /// The source address of packets to an awaited peer.
     fn source<A: Address>(&self, next: &Peer<A>, old: &Peer<A>) -> A {
-        let mut formers = self.own_previous.iter().filter_map(|former| A::of(*former));
+        let mut previous = self.own_previous.iter().filter_map(|former| A::of(*former));
         let used = match old.use_former_source {
             // Programs of the previous version followed this flag.
-            1 => formers.clone().next(),
+            1 => previous.clone().next(),
             _ => Some(old.local_underlay),
         };
         let is_single_host = next.local_private != A::default();
-        let used = used.filter(|used| is_single_host && formers.any(|former| former == *used));
+        let used = used.filter(|used| is_single_host && previous.any(|former| former == *used));
         used.unwrap_or(next.local_underlay)
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     /// The entries in words: source and destination of packets, or the range with its state.
-    fn told(tables: &PeerTables) -> Vec<String> {
+    fn described(tables: &PeerTables) -> Vec<String> {
         let address = |octets: [u8; 4]| octets.ip().to_string();
         let entry = |(range, peer): (&Range<[u8; 4]>, &Peer<[u8; 4]>)| match peer.role {
             ROLE_PRIVATE => format!("{} > {}", address(peer.local_underlay), address(peer.public)),
@@ -171,12 +171,16 @@ mod tests {
         let wanted = members("198.51.100.2", "b 10.0.0.2 192.0.2.2");
         let mut next = at(0, &[]).successor(&current, &wanted);
         let awaited = ["198.51.100.2 > 203.0.113.2", "192.0.2.2 awaited", "203.0.113.2 until 0"];
-        assert_eq!(told(&next), awaited);
-        assert_eq!(told(&at(1_000, &[]).successor(&next, &wanted)), awaited, "it takes its time");
+        assert_eq!(described(&next), awaited);
+        assert_eq!(
+            described(&at(1_000, &[]).successor(&next, &wanted)),
+            awaited,
+            "it takes its time"
+        );
         assert_eq!(shown(&next.v4, NOW, 30), []);
         show(&mut next, [192, 0, 2, 2]);
         let expected = ["198.51.100.2 > 192.0.2.2", "192.0.2.2", "203.0.113.2 until 1030"];
-        assert_eq!(told(&at(0, &[]).successor(&next, &wanted)), expected);
+        assert_eq!(described(&at(0, &[]).successor(&next, &wanted)), expected);
         let [Change::Set(range, former)] = shown(&next.v4, NOW, 30)[..] else { panic!("one") };
         assert_eq!((range.prefix().to_string().as_str(), former.expires_at), ("203.0.113.2", 1030));
     }
@@ -188,11 +192,11 @@ mod tests {
         let mut moved = at(0, &[]).successor(&here, &there);
         let back = at(10, &[]).successor(&moved, &here);
         let unseen = ["198.51.100.2 > 203.0.113.2", "192.0.2.2 until 0", "203.0.113.2 awaited"];
-        assert_eq!(told(&back), unseen, "it may have seen the file in between");
+        assert_eq!(described(&back), unseen, "it may have seen the file in between");
         show(&mut moved, [192, 0, 2, 2]);
         let back = at(10, &[]).successor(&moved, &here);
         let seen = ["198.51.100.2 > 192.0.2.2", "192.0.2.2 until 0", "203.0.113.2 awaited"];
-        assert_eq!(told(&back), seen);
+        assert_eq!(described(&back), seen);
     }
 
     #[test]
@@ -203,13 +207,13 @@ mod tests {
         let mut moved = at(0, &["198.51.100.2"]).successor(&here, &there);
         let to_new = "198.51.100.9 > 203.0.113.3";
         let awaited = ["198.51.100.2 > 203.0.113.2", to_new, "203.0.113.2 awaited", "203.0.113.3"];
-        assert_eq!(told(&moved), awaited, "who is new knows no other address");
+        assert_eq!(described(&moved), awaited, "who is new knows no other address");
         let again = at(5, &["198.51.100.2"]).successor(&moved, &there);
-        assert_eq!(told(&again), awaited);
+        assert_eq!(described(&again), awaited);
         let gone = at(5, &[]).successor(&moved, &there);
-        assert_eq!(told(&gone)[0], "198.51.100.9 > 203.0.113.2", "the interface has lost it");
+        assert_eq!(described(&gone)[0], "198.51.100.9 > 203.0.113.2", "the interface has lost it");
         show(&mut moved, [203, 0, 113, 2]);
-        assert_eq!(told(&moved)[0], "198.51.100.9 > 203.0.113.2");
+        assert_eq!(described(&moved)[0], "198.51.100.9 > 203.0.113.2");
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         let wanted = members("198.51.100.2", "b 10.0.0.2 192.0.2.2");
         let mut next = at(0, &[]).successor(&current, &wanted);
         next.v4.get_mut(&Range::single([192, 0, 2, 2])).unwrap().awaited = 0;
-        assert_eq!(told(&next)[0], "198.51.100.2 > 203.0.113.2");
+        assert_eq!(described(&next)[0], "198.51.100.2 > 203.0.113.2");
         let [Change::Set(_, private), Change::Set(_, former)] = shown(&next.v4, NOW, 30)[..] else {
             panic!("two")
         };
@@ -245,7 +249,7 @@ mod tests {
         let next = at(0, &["198.51.100.2"]).successor(&one, &two);
         let next = at(0, &["198.51.100.3", "198.51.100.2"]).successor(&next, &three);
         assert_eq!(
-            told(&next),
+            described(&next),
             [
                 "198.51.100.2 > 203.0.113.2",
                 "203.0.113.2 until 0",
@@ -260,13 +264,13 @@ mod tests {
         let current = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");
         let wanted = "b 10.0.0.2 192.0.2.2\nc 10.0.0.3 203.0.113.2";
         let next = at(0, &[]).successor(&current, &members("198.51.100.2", wanted));
-        assert_eq!(told(&next)[0], "198.51.100.2 > 192.0.2.2", "another has its address");
+        assert_eq!(described(&next)[0], "198.51.100.2 > 192.0.2.2", "another has its address");
         let wanted = members("198.51.100.2", "b 10.0.0.2 192.0.2.2");
         let at_once = Handover { drain: 0, ..at(0, &[]) }.successor(&current, &wanted);
-        assert_eq!(told(&at_once), ["198.51.100.2 > 192.0.2.2", "192.0.2.2"]);
+        assert_eq!(described(&at_once), ["198.51.100.2 > 192.0.2.2", "192.0.2.2"]);
         let moved = at(0, &[]).successor(&current, &wanted);
         let ended = Handover { ended: [0].into(), ..at(1, &[]) }.successor(&moved, &wanted);
-        assert_eq!(told(&ended), ["198.51.100.2 > 192.0.2.2", "192.0.2.2"]);
+        assert_eq!(described(&ended), ["198.51.100.2 > 192.0.2.2", "192.0.2.2"]);
     }
 
     #[test]
@@ -276,7 +280,7 @@ mod tests {
         current.v4.values_mut().for_each(|peer| peer.use_former_source = 1);
         let own = OwnMove { v4: Moved::Now, v6: Moved::No };
         let next = Handover { own, ..at(0, &["198.51.100.2"]) }.successor(&current, &wanted);
-        assert_eq!(told(&next), ["198.51.100.2 > 203.0.113.2", "203.0.113.2 awaited"]);
+        assert_eq!(described(&next), ["198.51.100.2 > 203.0.113.2", "203.0.113.2 awaited"]);
         assert!(next.v4.values().all(|peer| peer.use_former_source == 0));
     }
 }

@@ -92,8 +92,8 @@ impl Handover {
         }
         // The entries are sorted, so the tree takes no time to build.
         let mut table: PeerTable<A> = table.into_iter().collect();
-        let formers = self.formers(&left, &table, wanted);
-        table.extend(formers);
+        let former_ranges = self.former_ranges(&left, &table, wanted);
+        table.extend(former_ranges);
         for private in awaited {
             if let Some(old) = current.get(&private) {
                 self.go_on_sending(&mut table, private, old);
@@ -134,9 +134,9 @@ impl Handover {
     }
 
     fn use_former_source<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> u8 {
-        let is_told_by_entry = is_single(wanted) && wanted.local_private != A::default();
+        let is_in_entry = is_single(wanted) && wanted.local_private != A::default();
         match self.own.of(A::FAMILY) {
-            _ if is_told_by_entry => 0,
+            _ if is_in_entry => 0,
             Moved::No => 0,
             Moved::Before => old.use_former_source,
             Moved::Now => 1,
@@ -144,7 +144,7 @@ impl Handover {
     }
 
     /// The ranges of `left` that are still accepted: former public ranges that no new entry overlaps.
-    fn formers<A: Address>(
+    fn former_ranges<A: Address>(
         &self,
         left: &[(&Range<A>, &Peer<A>)],
         table: &PeerTable<A>,
@@ -214,12 +214,12 @@ mod tests {
     use crate::plan::peer_tables::{self, Change, changes};
 
     const NOW: u32 = 1_000;
-    const SETTLED_AT: u32 = NOW + 60;
+    const GRACE_UNTIL: u32 = NOW + 60;
 
     fn members(lines: &str) -> PeerTable<[u8; 4]> {
         let slots = ["b", "c", "d"].into_iter().zip(0..);
         let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).collect();
-        peer_tables::tables(&Membership::of_lines(lines), &slots, SETTLED_AT).v4
+        peer_tables::tables(&Membership::of_lines(lines), &slots, GRACE_UNTIL).v4
     }
 
     fn key(text: &str) -> Range<[u8; 4]> {
@@ -287,9 +287,9 @@ mod tests {
         assert_eq!(
             roles(&back),
             [
-                ("10.2.0.0/24".into(), 1, SETTLED_AT),
+                ("10.2.0.0/24".into(), 1, GRACE_UNTIL),
                 ("192.0.2.0/24".into(), 3, NOW + 40),
-                ("203.0.113.0/24".into(), 2, SETTLED_AT)
+                ("203.0.113.0/24".into(), 2, GRACE_UNTIL)
             ]
         );
     }
@@ -366,9 +366,9 @@ mod tests {
         let changed = with(|peer| (peer.direct, peer.bypass) = (1, 2));
         assert_eq!(
             (changed.public_flows, changed.replies_native, changed.grace_until),
-            (1, 1, SETTLED_AT)
+            (1, 1, GRACE_UNTIL)
         );
-        let plain_no_more = with(|_| ());
-        assert_eq!((plain_no_more.public_flows, plain_no_more.replies_native), (1, 0));
+        let native_no_more = with(|_| ());
+        assert_eq!((native_no_more.public_flows, native_no_more.replies_native), (1, 0));
     }
 }

@@ -136,9 +136,9 @@ mod tests {
         let families: Vec<_> =
             membership.peers[0].addresses.iter().map(|addresses| addresses.family()).collect();
         assert_eq!(families, [Family::Ipv4]);
-        let told: Vec<_> = left_out.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 1);
-        assert!(told[0].contains("IPv6 addresses of both are left out"), "{told:?}");
+        let described: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(described.len(), 1);
+        assert!(described[0].contains("IPv6 addresses of both are left out"), "{described:?}");
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn many_names_are_counted() {
         let peers = (0..8).map(|n| format!("s{n}").parse().unwrap()).collect();
-        let told = LeftOut { family: Family::Ipv6, peers }.to_string();
-        assert!(told.contains("s0, s1, s2, s3, s4 and 3 more"), "{told}");
+        let described = LeftOut { family: Family::Ipv6, peers }.to_string();
+        assert!(described.contains("s0, s1, s2, s3, s4 and 3 more"), "{described}");
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         [[member]]\nname = \"c\"\nprivate = \"10.0.0.3\"\npublic = \"203.0.113.3\"\n\
         [[member]]\nname = \"net\"\nprivate = \"10.3.0.0/24\"\npublic = \"198.18.0.0/24\"\n";
 
-    fn told(who: To, text: &str, local: &[&str], awaited: [u8; 4]) -> Vec<String> {
+    fn described(who: To, text: &str, local: &[&str], awaited: [u8; 4]) -> Vec<String> {
         let membership = Membership::of_text(text, local);
         let slots = [("b", 0), ("c", 1), ("net", 2)];
         let slots = slots.map(|(name, slot)| (name.parse().unwrap(), slot)).into();
@@ -96,8 +96,8 @@ mod tests {
     fn those_are_asked_that_are_awaited_and_no_networks() {
         let text = format!("{HOST}{PEERS}");
         let [b, c] = ["198.51.100.2 > 203.0.113.2", "198.51.100.2 > 203.0.113.3"];
-        assert_eq!(told(To::Awaited, &text, &["own"], [203, 0, 113, 2]), [b]);
-        assert_eq!(told(To::Shown, &text, &["own"], [203, 0, 113, 2]), [c]);
+        assert_eq!(described(To::Awaited, &text, &["own"], [203, 0, 113, 2]), [b]);
+        assert_eq!(described(To::Shown, &text, &["own"], [203, 0, 113, 2]), [c]);
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let other =
             HOST.replace("own", "other").replace("0.0.1", "0.0.4").replace("100.2", "100.4");
         let text = format!("{HOST}{other}{PEERS}");
-        let asked = told(To::Awaited, &text, &["own", "other"], [203, 0, 113, 3]);
+        let asked = described(To::Awaited, &text, &["own", "other"], [203, 0, 113, 3]);
         assert_eq!(asked, ["198.51.100.2 > 203.0.113.3", "198.51.100.4 > 203.0.113.3"]);
     }
 

@@ -175,17 +175,17 @@ pub fn changes<A: Address + PartialEq>(
 pub fn merge_join<'a, A: Address>(
     one: &'a PeerTable<A>,
     other: &'a PeerTable<A>,
-) -> SideBySide<'a, A> {
-    SideBySide { one: one.iter().peekable(), other: other.iter().peekable() }
+) -> MergeJoin<'a, A> {
+    MergeJoin { one: one.iter().peekable(), other: other.iter().peekable() }
 }
 
 /// The two sides of [`merge_join`].
-pub struct SideBySide<'a, A> {
+pub struct MergeJoin<'a, A> {
     one: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
     other: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
 }
 
-impl<'a, A: Address> Iterator for SideBySide<'a, A> {
+impl<'a, A: Address> Iterator for MergeJoin<'a, A> {
     type Item = (&'a Range<A>, Option<&'a Peer<A>>, Option<&'a Peer<A>>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -249,9 +249,9 @@ mod tests {
     fn changes_are_taken_back_in_reverse() {
         let before = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
         let after = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
-        let made = AppliedChanges { changes: changes(&before, &after), before };
-        assert_eq!(keys(&made.changes), ["set 192.0.2.2", "set 10.0.0.2", "remove 203.0.113.2"]);
-        let back = made.back();
+        let applied = AppliedChanges { changes: changes(&before, &after), before };
+        assert_eq!(keys(&applied.changes), ["set 192.0.2.2", "set 10.0.0.2", "remove 203.0.113.2"]);
+        let back = applied.back();
         assert_eq!(keys(&back), ["set 203.0.113.2", "set 10.0.0.2", "remove 192.0.2.2"]);
         let Change::Set(_, private) = back[1] else { panic!("{back:?}") };
         assert_eq!(private.public, [203, 0, 113, 2]);

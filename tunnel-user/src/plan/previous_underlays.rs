@@ -93,7 +93,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn told(previous_underlays: &PreviousUnderlays) -> Vec<String> {
+    fn described(previous_underlays: &PreviousUnderlays) -> Vec<String> {
         previous_underlays
             .iter()
             .flat_map(|(private, list)| list.iter().map(move |own| format!("{private}: {own}")))
@@ -114,13 +114,13 @@ mod tests {
         let (here, there) = (at("198.51.100.2"), at("192.0.2.2"));
         let previous_underlays =
             moved(&here, &PreviousUnderlays::new(), &there, &["198.51.100.2", "192.0.2.2"]);
-        assert_eq!(told(&previous_underlays), ["10.0.0.1: 198.51.100.2"]);
+        assert_eq!(described(&previous_underlays), ["10.0.0.1: 198.51.100.2"]);
         assert_eq!(own_move(&here, &there, &previous_underlays).v4, Moved::Now);
         let again = moved(&there, &previous_underlays, &there, &["198.51.100.2", "192.0.2.2"]);
         assert_eq!(again, previous_underlays);
         assert_eq!(own_move(&there, &there, &again).v4, Moved::Before);
         let gone = moved(&there, &previous_underlays, &there, &["192.0.2.2"]);
-        assert_eq!(told(&gone), Vec::<String>::new());
+        assert_eq!(described(&gone), Vec::<String>::new());
         assert_eq!(own_move(&there, &there, &gone), OwnMove::default());
         let cut = moved(&here, &PreviousUnderlays::new(), &there, &["192.0.2.2"]);
         assert_eq!(own_move(&here, &there, &cut).v4, Moved::No, "nothing to send from");
@@ -132,9 +132,12 @@ mod tests {
         let (first, second, third) = (at(all[0]), at(all[1]), at(all[2]));
         let previous_underlays = moved(&first, &PreviousUnderlays::new(), &second, &all);
         let previous_underlays = moved(&second, &previous_underlays, &third, &all);
-        assert_eq!(told(&previous_underlays), ["10.0.0.1: 192.0.2.2", "10.0.0.1: 198.51.100.2"]);
+        assert_eq!(
+            described(&previous_underlays),
+            ["10.0.0.1: 192.0.2.2", "10.0.0.1: 198.51.100.2"]
+        );
         let previous_underlays = moved(&third, &previous_underlays, &first, &all);
-        assert_eq!(told(&previous_underlays), ["10.0.0.1: 192.0.2.3", "10.0.0.1: 192.0.2.2"]);
+        assert_eq!(described(&previous_underlays), ["10.0.0.1: 192.0.2.3", "10.0.0.1: 192.0.2.2"]);
     }
 
     #[test]
@@ -144,7 +147,7 @@ mod tests {
         let there = own(private, "[\"198.51.100.2\", \"2001:db8::2\"]");
         let has = ["198.51.100.2", "2001:db8::1", "2001:db8::2"];
         let previous_underlays = moved(&here, &PreviousUnderlays::new(), &there, &has);
-        assert_eq!(told(&previous_underlays), ["fd00::1: 2001:db8::1"]);
+        assert_eq!(described(&previous_underlays), ["fd00::1: 2001:db8::1"]);
         let own_move = own_move(&here, &there, &previous_underlays);
         assert_eq!((own_move.v4, own_move.v6), (Moved::No, Moved::Now));
     }
@@ -161,6 +164,6 @@ mod tests {
         let has = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
         let (before, now) = (own("192.0.2.1", "192.0.2.2"), own("192.0.2.3", "192.0.2.1"));
         let previous_underlays = moved(&before, &PreviousUnderlays::new(), &now, &has);
-        assert_eq!(told(&previous_underlays), ["10.0.0.2: 192.0.2.2"]);
+        assert_eq!(described(&previous_underlays), ["10.0.0.2: 192.0.2.2"]);
     }
 }

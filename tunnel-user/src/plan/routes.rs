@@ -52,8 +52,8 @@ pub fn probes(range: Prefix) -> Vec<IpAddr> {
 /// The next hop of a multipath route: the one through the interface `link` if there is one, else the first.
 /// Packets that the kernel spreads over several interfaces take the interface with the programs.
 #[must_use]
-pub fn through(ways: &[NextHop], link: u32) -> Option<NextHop> {
-    ways.iter().find(|way| way.link == link).or_else(|| ways.first()).copied()
+pub fn through(next_hops: &[NextHop], link: u32) -> Option<NextHop> {
+    next_hops.iter().find(|next_hop| next_hop.link == link).or_else(|| next_hops.first()).copied()
 }
 
 /// The route to a peer, given the next hops to the [`probes`] of its public range.
@@ -65,11 +65,11 @@ pub fn to_peer(
     attached: &Attached<'_>,
     source: Option<IpAddr>,
     peer: &PeerAddresses,
-    ways: &[NextHop],
+    next_hops: &[NextHop],
 ) -> Result<PeerRoute, Error> {
     let (destination, public) = (peer.private, peer.public);
-    if let Some(way) = ways.iter().find(|way| way.link != attached.index) {
-        let other = attached.name_of(way.link);
+    if let Some(next_hop) = next_hops.iter().find(|next_hop| next_hop.link != attached.index) {
+        let other = attached.name_of(next_hop.link);
         return Err(Error::refused(
             format!("packets to {public} leave through {other}, and not through {}", attached.name),
             format!(
@@ -79,9 +79,9 @@ pub fn to_peer(
         ));
     }
     let yourself = format!("attach with --no-routes and set the routes to {destination} yourself");
-    let gateway = ways.first().and_then(|way| way.gateway);
-    let metrics = ways.first().map(|way| way.metrics).unwrap_or_default();
-    if ways.iter().any(|way| (way.gateway, way.metrics) != (gateway, metrics)) {
+    let gateway = next_hops.first().and_then(|next_hop| next_hop.gateway);
+    let metrics = next_hops.first().map(|next_hop| next_hop.metrics).unwrap_or_default();
+    if next_hops.iter().any(|next_hop| (next_hop.gateway, next_hop.metrics) != (gateway, metrics)) {
         return Err(Error::refused(
             format!("the routes to {public} have several gateways, or several MTUs"),
             format!("one route has one gateway and one MTU: {yourself}"),
@@ -101,7 +101,7 @@ pub fn to_peer(
         }
         some => some,
     };
-    let onlink = gateway.is_some() && ways.iter().any(|way| way.onlink);
+    let onlink = gateway.is_some() && next_hops.iter().any(|next_hop| next_hop.onlink);
     Ok(PeerRoute { destination, link: attached.index, gateway, source, onlink, metrics })
 }
 

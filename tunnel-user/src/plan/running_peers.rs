@@ -21,7 +21,7 @@ pub struct RunningPeer {
     /// The public addresses from which its packets are accepted, for as long as it is a peer.
     pub accepted: Vec<Public>,
     /// Its former addresses.
-    pub formers: Vec<Former>,
+    pub former_addresses: Vec<Former>,
     /// The pairs of addresses that it has yet to show, one per family.
     pub awaited: Vec<Awaited>,
 }
@@ -92,9 +92,9 @@ pub fn running(
     collect(&tables.v6, names, &mut by_slot);
     accept(&tables.v4, &mut by_slot);
     accept(&tables.v6, &mut by_slot);
-    for (slot, former) in formers(&tables.v4).chain(formers(&tables.v6)) {
+    for (slot, former) in former_addresses(&tables.v4).chain(former_addresses(&tables.v6)) {
         for running in by_slot.get_mut(&slot).into_iter().flatten() {
-            running.formers.push(former);
+            running.former_addresses.push(former);
         }
     }
     let mut peers: Vec<_> = by_slot.into_values().flatten().collect();
@@ -130,8 +130,8 @@ fn collect<A: Address>(
             None => {
                 let (addresses, bypass) = (vec![addresses], BTreeSet::new());
                 let peer = NamedPeer { name, addresses, direct, bypass };
-                let (accepted, formers, awaited) = (Vec::new(), Vec::new(), Vec::new());
-                of_slot.push(RunningPeer { slot, peer, accepted, formers, awaited });
+                let (accepted, former_addresses, awaited) = (Vec::new(), Vec::new(), Vec::new());
+                of_slot.push(RunningPeer { slot, peer, accepted, former_addresses, awaited });
             }
         }
     }
@@ -168,7 +168,7 @@ fn accept<A: Address>(table: &PeerTable<A>, by_slot: &mut BTreeMap<u32, Vec<Runn
     }
 }
 
-fn formers<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Former)> {
+fn former_addresses<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u32, Former)> {
     table.iter().filter(|(_, entry)| entry.role == ROLE_FORMER).map(|(range, entry)| {
         (entry.slot, Former { public: Public(range.prefix()), until: entry.expires_at })
     })
@@ -226,7 +226,7 @@ mod tests {
         let next = handover.successor(&here, &there);
         let names = slots().into_iter().map(|(name, slot)| (slot, name)).collect();
         let running = running(&next, &names, &BTreeMap::new());
-        let [former] = running[0].formers[..] else { panic!("{running:?}") };
+        let [former] = running[0].former_addresses[..] else { panic!("{running:?}") };
         assert_eq!((former.public.to_string().as_str(), former.until), ("203.0.113.2", 0));
         let former = Former { until: 130, ..former };
         assert_eq!(
@@ -248,10 +248,10 @@ mod tests {
         let entry = tables.v4[&Range::single([10, 0, 0, 2])];
         tables.v4.insert(Range::single([10, 0, 0, 9]), entry);
         let running = running(&tables, &BTreeMap::new(), &BTreeMap::new());
-        let told: Vec<_> =
+        let described: Vec<_> =
             running.iter().map(|r| format!("{} {}", r.peer.name, r.peer.addresses[0])).collect();
         assert_eq!(
-            told,
+            described,
             [
                 "slot-0 10.0.0.2 at 203.0.113.2",
                 "slot-0 10.0.0.9 at 203.0.113.2",

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn systemd_leaves_the_words_of_the_command_as_they_are() {
         let words = ["/usr/bin/rewrite".to_owned(), "a$b".to_owned()];
-        let told = unit_words("rewrite-trial-1.service", "eth0", &words);
-        assert_eq!(told[5..], ["--", "/usr/bin/rewrite", "a$$b"]);
+        let words_of_guard = unit_words("rewrite-trial-1.service", "eth0", &words);
+        assert_eq!(words_of_guard[5..], ["--", "/usr/bin/rewrite", "a$$b"]);
     }
 }

@@ -248,7 +248,7 @@ impl State {
     ///
     /// # Errors
     /// If a file can't be removed.
-    pub fn forget(&self) -> Result<bool, Error> {
+    pub fn discard(&self) -> Result<bool, Error> {
         let trial = self.read::<Trial>(TRIAL);
         self.remove(ROLLED_BACK)?;
         match trial {

@@ -17,26 +17,26 @@ const FEWEST: usize = 40;
 /// The files that list modules may be short.
 const MODULE_LISTS: [&str; 3] = ["mod.rs", "lib.rs", "main.rs"];
 
-const COMPETITOR: &str = "one file a competitor of the benchmark";
+const VARIANT: &str = "one file a variant of the benchmark";
 const HEADER: &str = "one file a header";
 const MAP: &str = "one file a map";
 const SUBJECT: &str = "one file a subject of tests";
 
 /// The files that may be short, each with its reason.
 const SHORT: &[(&str, &str)] = &[
-    ("bench/src/end_to_end/variants/empty.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/ipip.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/iptables.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/l2tp.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/rewrite.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/vxlan.rs", COMPETITOR),
-    ("bench/src/end_to_end/variants/wireguard_kernel.rs", COMPETITOR),
+    ("bench/src/end_to_end/variants/empty.rs", VARIANT),
+    ("bench/src/end_to_end/variants/ipip.rs", VARIANT),
+    ("bench/src/end_to_end/variants/iptables.rs", VARIANT),
+    ("bench/src/end_to_end/variants/l2tp.rs", VARIANT),
+    ("bench/src/end_to_end/variants/rewrite.rs", VARIANT),
+    ("bench/src/end_to_end/variants/vxlan.rs", VARIANT),
+    ("bench/src/end_to_end/variants/wireguard_kernel.rs", VARIANT),
     ("bench/src/load/request_response.rs", "one file a load"),
     ("bench/src/progress.rs", "all suites show it"),
     ("bench/src/text_file.rs", "the suites and the competitors write their files with it"),
     ("fuzz/src/expect.rs", "all targets check refusals with it"),
     ("testkit/src/packet/infiniband.rs", HEADER),
-    ("testkit/src/packet/setters.rs", "the macros of all headers"),
+    ("testkit/src/packet/setters.rs", "the macros of the transports and IP headers"),
     ("testkit/src/packet/tests/lies.rs", SUBJECT),
     ("testkit/src/process.rs", "namespaces, labs and GlusterFS run commands with it"),
     ("tests/tests/dataplane/multicast.rs", SUBJECT),
@@ -55,16 +55,13 @@ const SHORT: &[(&str, &str)] = &[
     ("tunnel-user/src/dataplane/pins/tests.rs", "pins.rs has no room for its tests"),
     ("tunnel-user/src/host/clock.rs", "commands, ops and output read the clock"),
     (
-        "tunnel-user/src/host/freed_memory.rs",
-        "the unsafe calls of the allocator, apart from the daemon",
-    ),
-    (
         "tunnel-user/src/ops/lock_attached.rs",
         "in attached.rs, it would close a circle with upgrade.rs",
     ),
     ("tunnel-user/src/output/check.rs", "one file a verb"),
     ("tunnel-user/src/output/progress.rs", "all verbs show it"),
     ("tunnel-user/src/plan/change/detach.rs", "one file a change"),
+    ("xtask/src/cargo.rs", "every task runs cargo with it"),
     ("xtask/src/demonstration/interrupt.rs", "mod.rs and progress.rs both stop by it"),
     ("xtask/src/progress.rs", "setup, managers and vm run commands with it"),
 ];

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 
 /// Adds one filter for each direction on each host.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         side.add_private()?;
         let Side { host, private, public, peer_private, peer_public, .. } = side;
@@ -22,7 +22,7 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
             host.run(&filter.split(' ').collect::<Vec<_>>())?;
         }
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }
 
 /// The command for a filter at a hook: each address pair is the old and the new address.

@@ -4,16 +4,16 @@
 use anyhow::Result;
 use testkit::lab::Lab;
 
-use super::Way;
-use crate::empty_program::{self, Place};
+use super::Endpoints;
+use crate::empty_program::{self, AttachPoint};
 
 /// Attaches the programs on both hosts in both directions.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     let mut links = Vec::new();
     for host in [&lab.a, &lab.b] {
-        for place in [Place::TcxEgress, Place::TcxIngress] {
+        for place in [AttachPoint::TcxEgress, AttachPoint::TcxIngress] {
             links.push(empty_program::attach(host, place, "empty")?);
         }
     }
-    Ok(Way { _running: Some(Box::new(links)), ..Way::public() })
+    Ok(Endpoints { _running: Some(Box::new(links)), ..Endpoints::public() })
 }

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use testkit::lab::Lab;
 
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 
 const INTERFACE: &str = "ipip0";
 
 /// Makes a tunnel between the hosts, with the private addresses inside.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;
         let [local, remote] = [public, peer_public].map(ToString::to_string);
@@ -16,5 +16,5 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
         host.run(&[&link[..], &["local", &local, "remote", &remote]].concat())?;
         side.bring_up_to_peer(INTERFACE)?;
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }

@@ -7,21 +7,21 @@ use testkit::iptables_trick::{self, Host};
 use testkit::lab::Lab;
 use testkit::netns::Namespace;
 
-use super::{Way, sides};
+use super::{Endpoints, sides};
 
 /// Appends four rules on each host.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     let hosts = hosts(lab);
     let [(_, a), (_, b)] = &hosts;
     for ((host, own), peer) in hosts.iter().zip([b, a]) {
         iptables_trick::set_up(host, own, peer)?;
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }
 
 /// Flushes conntrack's entries: the timeouts of closed connections would otherwise disturb a later
 /// measurement.
-pub fn forget(lab: &Lab) -> Result<()> {
+pub fn flush_conntrack(lab: &Lab) -> Result<()> {
     for host in [&lab.a, &lab.b] {
         host.run(&["conntrack", "--flush"])?;
     }

@@ -3,14 +3,14 @@
 use anyhow::Result;
 use testkit::lab::Lab;
 
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 
 const INTERFACE: &str = "l2tp0";
 /// The ID of the tunnel and of its session, at both ends.
 const ID: &str = "1";
 
 /// Makes a tunnel between the hosts, with the private addresses inside.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;
         let [local, remote] = [public, peer_public].map(ToString::to_string);
@@ -21,5 +21,5 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
         host.run(&[&session[..], &["session_id", ID, "peer_session_id", ID]].concat())?;
         side.bring_up(INTERFACE)?;
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }

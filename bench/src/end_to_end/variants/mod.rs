@@ -23,7 +23,7 @@ use testkit::rewrite_command::Rewrite;
 use crate::processor::Processor;
 use side::{Side, sides};
 
-/// A way to connect two hosts.
+/// A method to connect two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// Plain traffic between public addresses.
@@ -75,9 +75,9 @@ impl Variant {
         Self::WireGuard,
     ];
 
-    /// The variants to try. An emulated processor is slow, so the variants with a program in userspace
+    /// The variants to measure. An emulated processor is slow, so the variants with a program in userspace
     /// are left out.
-    pub fn tried(emulated: bool) -> impl Iterator<Item = Self> {
+    pub fn measured(emulated: bool) -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
     }
@@ -103,14 +103,14 @@ impl Variant {
     }
 
     /// True if the variant needs features that a machine may lack and rewrite does not need.
-    pub const fn is_of_others(self) -> bool {
+    pub const fn is_optional(self) -> bool {
         !matches!(self, Self::Direct | Self::Control | Self::Rewrite | Self::RewriteXdp)
     }
 
     /// Sets the variant up on both hosts. Its programs run on `processor`.
-    pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Way> {
+    pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Endpoints> {
         match self {
-            Self::Direct | Self::Control => Ok(Way::public()),
+            Self::Direct | Self::Control => Ok(Endpoints::public()),
             Self::Empty => empty::set_up(lab),
             Self::Rewrite => rewrite::set_up(lab, rewrite),
             Self::RewriteXdp => rewrite::set_up_xdp(lab, rewrite),
@@ -127,13 +127,13 @@ impl Variant {
     }
 
     /// Deletes the variant's state of finished traffic.
-    pub fn forget(self, lab: &Lab) -> Result<()> {
-        if self == Self::Iptables { iptables::forget(lab) } else { Ok(()) }
+    pub fn flush_state(self, lab: &Lab) -> Result<()> {
+        if self == Self::Iptables { iptables::flush_conntrack(lab) } else { Ok(()) }
     }
 }
 
-/// A variant that was set up.
-pub struct Way {
+/// The ends of a variant that is set up.
+pub struct Endpoints {
     /// A's address, as B sees it.
     pub a: Ipv4Addr,
     /// B's address, as A dials it.
@@ -142,7 +142,7 @@ pub struct Way {
     _running: Option<Box<dyn Send>>,
 }
 
-impl Way {
+impl Endpoints {
     /// Plain traffic between public addresses, without any setup.
     fn public() -> Self {
         Self { a: A_PUBLIC, b: B_PUBLIC, _running: None }

@@ -5,28 +5,28 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use testkit::lab::Lab;
 
-use super::{Way, sides};
+use super::{Endpoints, sides};
 
 /// Adds one rule for each direction on each host.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         side.add_private()?;
-        let own = Swap { private: side.private, public: side.public };
-        let peer = Swap { private: side.peer_private, public: side.peer_public };
+        let own = AddressPair { private: side.private, public: side.public };
+        let peer = AddressPair { private: side.peer_private, public: side.peer_public };
         side.host.run(&["nft", &rules(&own, &peer)])?;
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }
 
 /// An address and its replacement.
-struct Swap {
+struct AddressPair {
     private: Ipv4Addr,
     public: Ipv4Addr,
 }
 
-fn rules(own: &Swap, peer: &Swap) -> String {
-    let Swap { private, public } = own;
-    let Swap { private: peer_private, public: peer_public } = peer;
+fn rules(own: &AddressPair, peer: &AddressPair) -> String {
+    let AddressPair { private, public } = own;
+    let AddressPair { private: peer_private, public: peer_public } = peer;
     format!(
         "\
 table ip stateless {{
@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn what_leaves_becomes_public_and_what_arrives_private() {
-        let swap = |private, public| Swap {
+        let pair = |private, public| AddressPair {
             private: Ipv4Addr::from([10, 0, 0, private]),
             public: Ipv4Addr::from([192, 0, 2, public]),
         };
-        let rules = rules(&swap(1, 11), &swap(2, 12));
+        let rules = rules(&pair(1, 11), &pair(2, 12));
         let has = |rule: &str| assert!(rules.contains(rule), "{rule} is missing in {rules}");
         has(
             "ip saddr 10.0.0.1 ip daddr 10.0.0.2 notrack ip saddr set 192.0.2.11 ip daddr set 192.0.2.12",

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use testkit::lab::Lab;
 use testkit::process;
 
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
@@ -15,8 +15,8 @@ use crate::processor::Processor;
 const READY: &str = "Initialization Sequence Completed";
 
 /// Starts OpenVPN on each host. Both ends prefer the cipher AES-256-GCM.
-pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
-    let folder = tempfile::tempdir().context("make a folder for the certificates")?;
+pub fn set_up(lab: &Lab, processor: Processor) -> Result<Endpoints> {
+    let folder = tempfile::tempdir().context("create a folder for the certificates")?;
     let [a, b] = sides(lab);
     let fingerprints = [make_certificate(folder.path(), &a)?, make_certificate(folder.path(), &b)?];
     let mut daemons = [
@@ -24,9 +24,9 @@ pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
         start(folder.path(), &b, "--tls-client", &fingerprints[0], processor)?,
     ];
     for daemon in &mut daemons {
-        daemon.wait_until(|said| said.contains(READY))?;
+        daemon.wait_until(|output| output.contains(READY))?;
     }
-    Ok(Way::private_by((daemons, folder)))
+    Ok(Endpoints::private_by((daemons, folder)))
 }
 
 fn start(
@@ -64,13 +64,13 @@ fn make_certificate(folder: &Path, side: &Side<'_>) -> Result<String> {
     process::run(&mut make)?;
     let mut show = Command::new("openssl");
     show.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&certificate);
-    let said = process::run(&mut show)?;
-    let fingerprint = fingerprint(&said);
-    fingerprint.with_context(|| format!("`openssl x509` printed {said}")).map(str::to_owned)
+    let output = process::run(&mut show)?;
+    let fingerprint = fingerprint(&output);
+    fingerprint.with_context(|| format!("`openssl x509` printed {output}")).map(str::to_owned)
 }
 
-fn fingerprint(said: &str) -> Option<&str> {
-    said.trim().split_once('=').map(|(_, fingerprint)| fingerprint)
+fn fingerprint(output: &str) -> Option<&str> {
+    output.trim().split_once('=').map(|(_, fingerprint)| fingerprint)
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_stands_behind_its_name() {
+    fn the_fingerprint_follows_its_name() {
         assert_eq!(fingerprint("sha256 Fingerprint=AB:CD:01\n"), Some("AB:CD:01"));
         assert_eq!(fingerprint("nonsense"), None);
     }

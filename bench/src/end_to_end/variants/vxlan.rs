@@ -3,14 +3,14 @@
 use anyhow::Result;
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
 
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 
 const INTERFACE: &str = "vxlan0";
 /// IANA's port for VXLAN.
 const PORT: &str = "4789";
 
 /// Makes a tunnel between the hosts, with the private addresses inside.
-pub fn set_up(lab: &Lab) -> Result<Way> {
+pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         let Side { host, public, peer_public, .. } = &side;
         let [local, remote] = [public, peer_public].map(ToString::to_string);
@@ -19,5 +19,5 @@ pub fn set_up(lab: &Lab) -> Result<Way> {
         host.run(&[&link[..], &ends].concat())?;
         side.bring_up(INTERFACE)?;
     }
-    Ok(Way::private())
+    Ok(Endpoints::private())
 }

@@ -10,7 +10,7 @@ use testkit::lab::Lab;
 use testkit::wait::wait_until;
 
 use super::wireguard_keys::Keys;
-use super::{Side, Way, sides};
+use super::{Endpoints, Side, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
@@ -20,16 +20,16 @@ const SOCKETS: &str = "/var/run/wireguard";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts wireguard-go on each host.
-pub fn set_up(lab: &Lab, processor: Processor) -> Result<Way> {
-    let folder = tempfile::tempdir().context("make a folder for the logs")?;
+pub fn set_up(lab: &Lab, processor: Processor) -> Result<Endpoints> {
+    let folder = tempfile::tempdir().context("create a folder for the logs")?;
     let [a, b] = sides(lab);
-    let sockets = SocketFolder::look();
-    let [keys_a, keys_b] = [Keys::make()?, Keys::make()?];
+    let sockets = SocketFolder::find();
+    let [keys_a, keys_b] = [Keys::generate()?, Keys::generate()?];
     let tunnels = [
         Tunnel::start(folder.path(), &a, &keys_a, &keys_b, processor)?,
         Tunnel::start(folder.path(), &b, &keys_b, &keys_a, processor)?,
     ];
-    Ok(Way::private_by((tunnels, sockets, folder)))
+    Ok(Endpoints::private_by((tunnels, sockets, folder)))
 }
 
 /// A host's end of the tunnel.
@@ -82,7 +82,7 @@ struct SocketFolder {
 }
 
 impl SocketFolder {
-    fn look() -> Self {
+    fn find() -> Self {
         Self { was_there: Path::new(SOCKETS).exists() }
     }
 }

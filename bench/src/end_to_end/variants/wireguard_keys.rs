@@ -17,8 +17,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Makes new keys.
-    pub fn make() -> Result<Self> {
+    /// Generates new keys.
+    pub fn generate() -> Result<Self> {
         let key = wg("genkey", "")?;
         let public = wg("pubkey", &key)?.trim().to_owned();
         Ok(Self { private: TextFile::with(&key)?, public })
@@ -49,5 +49,5 @@ fn wg(word: &str, input: &str) -> Result<String> {
     drop(stdin);
     let output = child.wait_with_output().context("wait for `wg`")?;
     ensure!(output.status.success(), "`wg {word}` ended with {}", output.status);
-    String::from_utf8(output.stdout).context("read what `wg` said")
+    String::from_utf8(output.stdout).context("read the output of `wg`")
 }

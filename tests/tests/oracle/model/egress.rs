@@ -22,7 +22,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     let Some(origin) = model.origin(destination, source) else {
         return from_behind(model, seen, &headers, change);
     };
-    if peer.is_direct && model.marks(destination).plain {
+    if peer.is_direct && model.marks(destination).replies_native {
         return Err(Reason::Direct);
     }
     if headers.is_neighbor_discovery(seen.frame) {
@@ -60,8 +60,8 @@ fn from_behind(
 ) -> Result<Fate, Reason> {
     let destination = headers.destination;
     let peer = model.cluster.entry(destination).expect("found before").peer;
-    let is_plain = peer.is_direct && model.marks(destination).plain;
-    if !model.cluster.is_gateway || is_plain || !headers.is_error(seen.frame) {
+    let is_native = peer.is_direct && model.marks(destination).replies_native;
+    if !model.cluster.is_gateway || is_native || !headers.is_error(seen.frame) {
         return Err(Reason::ForeignSource);
     }
     let public = model.public_of(peer, destination).ok_or(Reason::Shadowed)?;

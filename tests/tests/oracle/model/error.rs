@@ -125,7 +125,7 @@ fn sent(
     }
     let mut source = private;
     if model.marks(public).public_flows {
-        match model.recall(flow_sent(seen.frame, &quoted, own, public)) {
+        match model.lookup(flow_sent(seen.frame, &quoted, own, public)) {
             Some(FlowAction::LeftAlone) => {
                 return Ok(ControlFlow::Break(Some(Reason::PublicFlow)));
             }

@@ -14,7 +14,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
     let [source, _] = seen.addresses();
     match model.cluster.entry(source) {
         None => from_stranger(model, seen, change),
-        Some(entry) if entry.role == Role::Private => Err(plain(model, seen, &entry)),
+        Some(entry) if entry.role == Role::Private => Err(native(model, seen, &entry)),
         Some(entry) if entry.has_drained(model.now) => from_stranger(model, seen, change),
         Some(entry) => from_peer(model, seen, &entry, change),
     }
@@ -37,15 +37,15 @@ fn from_stranger(
 }
 
 /// A packet from a peer's private address.
-fn plain(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
+fn native(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     if !entry.peer.is_direct {
         return Reason::Spoofed;
     }
     let [source, destination] = seen.addresses();
     let public = model.public_of(entry.peer, source);
     if let (Some(_), Some(public)) = (model.cluster.underlay_of(destination, true), public) {
-        model.marks(source).plain = true;
-        model.marks(public).plain = true;
+        model.marks(source).replies_native = true;
+        model.marks(public).replies_native = true;
     }
     Reason::Direct
 }
@@ -88,9 +88,9 @@ fn from_peer(
         return Err(Reason::StrayReset);
     }
     // A peer whose packets arrive rewritten does not send private addresses any more.
-    if model.marks(source).plain {
-        model.marks(source).plain = false;
-        model.marks(private).plain = false;
+    if model.marks(source).replies_native {
+        model.marks(source).replies_native = false;
+        model.marks(private).replies_native = false;
     }
     // The destination shows which underlay address of this host the peer knows. A single peer of a
     // host that is one member shows this by notices alone.
@@ -142,13 +142,13 @@ fn received(
 fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
     let datagram = datagram(headers);
     if headers.part == Part::Later {
-        return model.recall(datagram);
+        return model.lookup(datagram);
     }
-    let treatment = model.recall(flow_received(seen.frame, headers));
+    let action = model.lookup(flow_received(seen.frame, headers));
     if headers.part == Part::First {
-        model.note(datagram, treatment);
+        model.note(datagram, action);
     }
-    treatment
+    action
 }
 
 const SYN: u8 = 0x02;

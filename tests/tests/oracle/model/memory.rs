@@ -13,7 +13,7 @@ pub struct Marks {
     /// There are flows with the peer in which this host's public address is an end point.
     pub public_flows: bool,
     /// The peer's packets arrive with its private address.
-    pub plain: bool,
+    pub replies_native: bool,
     /// The end of the grace period, or the expiry of a former address.
     pub until: u32,
     /// The peer may not know this host's current underlay address.

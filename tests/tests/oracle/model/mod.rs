@@ -122,7 +122,7 @@ impl<'a> Model<'a> {
         }
         let datagram = datagram(headers);
         if headers.part == Part::Later {
-            return self.recall(datagram) == Some(FlowAction::Bypassed);
+            return self.lookup(datagram) == Some(FlowAction::Bypassed);
         }
         let is_listed = self.is_listed(seen, headers, peer);
         if headers.part == Part::First {
@@ -136,11 +136,11 @@ impl<'a> Model<'a> {
         is_listed(self.cluster, seen.frame, headers, peer)
     }
 
-    /// Remembers the treatment of a flow or datagram, or forgets it.
-    fn note(&mut self, key: Option<Key>, treatment: Option<FlowAction>) {
-        match (key, treatment) {
-            (Some(key), Some(treatment)) => {
-                self.memory.flows.insert(key, treatment);
+    /// Inserts the action of a flow or datagram, or deletes it.
+    fn note(&mut self, key: Option<Key>, action: Option<FlowAction>) {
+        match (key, action) {
+            (Some(key), Some(action)) => {
+                self.memory.flows.insert(key, action);
             }
             (Some(key), None) => {
                 self.memory.flows.remove(&key);
@@ -149,7 +149,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn recall(&self, key: Option<Key>) -> Option<FlowAction> {
+    fn lookup(&self, key: Option<Key>) -> Option<FlowAction> {
         self.memory.flows.get(&key?).copied()
     }
 

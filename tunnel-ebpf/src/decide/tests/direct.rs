@@ -29,7 +29,7 @@ fn a_private_source_is_spoofed_unless_its_peer_is_direct<F: Version>() {
         assert_eq!((outcome, outcome.verdict()), (spoofed, Verdict::Drop), "{what}");
         let outcome = host.receive(&datagram.bytes(F::PRIVATE.back()));
         assert_eq!((outcome, outcome.verdict()), (DIRECT, Verdict::Pass), "{what}");
-        assert!(!host.is_plain(F::SRVC.private) && !host.is_plain(F::SRVC.public));
+        assert!(!host.replies_native(F::SRVC.private) && !host.replies_native(F::SRVC.public));
     }
 }
 
@@ -38,7 +38,10 @@ fn a_plain_packet_makes_this_host_send_plain<F: Version>() {
     let sent = packet::<F>().bytes(F::PRIVATE);
     assert_eq!(host.send(&sent), REWRITTEN, "before anything arrived");
     assert_eq!(host.receive(&packet::<F>().bytes(F::PRIVATE.back())), DIRECT);
-    assert!(host.is_plain(F::SRVB.private) && host.is_plain(F::SRVB.public), "both entries");
+    assert!(
+        host.replies_native(F::SRVB.private) && host.replies_native(F::SRVB.public),
+        "both entries"
+    );
     for (what, datagram) in kinds::<F>() {
         assert_eq!(host.send(&datagram.bytes(F::PRIVATE)), DIRECT, "{what}");
     }
@@ -52,7 +55,10 @@ fn a_packet_with_public_addresses_ends_that<F: Version>() {
         host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
         assert_eq!(host.send(&packet::<F>().bytes(F::PRIVATE)), DIRECT);
         assert_eq!(host.receive(&packet::<F>().bytes(F::PUBLIC.back())), REWRITTEN);
-        assert!(!host.is_plain(F::SRVB.private) && !host.is_plain(F::SRVB.public), "both entries");
+        assert!(
+            !host.replies_native(F::SRVB.private) && !host.replies_native(F::SRVB.public),
+            "both entries"
+        );
         assert_eq!(host.send(&packet::<F>().bytes(F::PRIVATE)), REWRITTEN);
     }
 }
@@ -63,7 +69,7 @@ fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
     let error = Datagram::<F>::error(&packet(), 8);
     assert_eq!(host.receive(&error.bytes(F::PUBLIC.back())), REWRITTEN);
-    assert!(!host.is_plain(F::SRVB.private));
+    assert!(!host.replies_native(F::SRVB.private));
 }
 
 /// Packets that this host leaves alone, or that pass to another host, do not show how the peer sends to the private
@@ -80,11 +86,11 @@ fn what_is_left_alone_does_not_end_it<F: Version>() {
     ] {
         let outcome = host.receive(&left_alone.bytes(F::PUBLIC.back()));
         assert!(matches!(outcome, Outcome::NotRewritten(_)), "{what}: {outcome:?}");
-        assert!(host.is_plain(F::SRVB.private), "{what}");
+        assert!(host.replies_native(F::SRVB.private), "{what}");
     }
     let elsewhere = Route::new(F::SRVB.public, F::STRANGER);
     host.receive(&packet::<F>().bytes(elsewhere));
-    assert!(host.is_plain(F::SRVB.private), "to another host");
+    assert!(host.replies_native(F::SRVB.private), "to another host");
 }
 
 fn plain_packets_to_others_make_nothing_plain<F: Version>() {
@@ -92,7 +98,7 @@ fn plain_packets_to_others_make_nothing_plain<F: Version>() {
     for destination in [F::SRVA.public, F::SRVC.private, F::STRANGER] {
         let passing_by = packet::<F>().bytes(Route::new(F::SRVB.private, destination));
         assert_eq!(host.receive(&passing_by), DIRECT);
-        assert!(!host.is_plain(F::SRVB.private), "{destination:?}");
+        assert!(!host.replies_native(F::SRVB.private), "{destination:?}");
     }
 }
 
@@ -101,8 +107,8 @@ fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
     host.tables.change(0, |peer| peer.direct = 0);
-    host.tables.note_plain(F::SRVB.private);
-    assert!(host.is_plain(F::SRVB.private));
+    host.tables.note_replies_native(F::SRVB.private);
+    assert!(host.replies_native(F::SRVB.private));
     assert_eq!(host.send(&packet::<F>().bytes(F::PRIVATE)), REWRITTEN);
     let spoofed = Outcome::NotRewritten(Reason::Spoofed);
     assert_eq!(host.receive(&packet::<F>().bytes(F::PRIVATE.back())), spoofed);

@@ -37,7 +37,7 @@ fn outcomes(datagram: &Datagram<V6>) -> [Outcome; 2] {
 }
 
 #[test]
-fn checksums_behind_all_chains_of_three_headers_are_mended() {
+fn checksums_behind_all_chains_of_three_headers_are_updated() {
     let host = Host::<V6>::srva();
     for [a, b, c] in headers().iter().flat_map(|a| {
         headers().into_iter().flat_map(move |b| headers().map(|c| [a.clone(), b.clone(), c]))
@@ -65,7 +65,7 @@ fn eight_headers_are_walked_past_and_nine_are_too_many() {
 }
 
 #[test]
-fn the_longest_chain_has_its_checksum_mended() {
+fn the_longest_chain_has_its_checksum_updated() {
     let host = Host::<V6>::srva();
     let options = vec![Extension::options(DESTINATION_OPTIONS, 2048); 8];
     let datagram = Datagram { options, ..Datagram::tcp(b"data") };

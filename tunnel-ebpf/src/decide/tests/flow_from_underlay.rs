@@ -5,7 +5,7 @@ use tunnel_common::flows::Flow;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 use super::datagram::{Datagram, GRE, Route};
-use super::flow_memory::remembered_kinds;
+use super::flow_memory::flow_kinds;
 use super::host::Host;
 use super::version::{Version, in_both_versions};
 use crate::family::Octets;
@@ -17,12 +17,12 @@ fn to_underlay<F: Version>() -> Route<Octets<F>> {
 }
 
 fn the_flow_is_remembered_as_it_is_on_the_wire<F: Version>() {
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         let wire = host.rewritten(Direction::Egress, &sent.bytes(F::FROM_UNDERLAY));
         assert_eq!(wire, sent.bytes(F::PUBLIC));
         assert_eq!(host.flows(), [flow]);
-        assert_eq!(host.treatment(&flow), Some(FlowAction::FromUnderlay));
+        assert_eq!(host.flow_action(&flow), Some(FlowAction::FromUnderlay));
         for (address, looks) in [
             (F::SRVB.public, true),
             (F::SRVB.private, true),
@@ -37,7 +37,7 @@ fn the_flow_is_remembered_as_it_is_on_the_wire<F: Version>() {
 /// The peer sees and answers this host's private address, and knows nothing of the underlay address.
 fn replies_come_back_to_the_underlay_address<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
-    for (sent, reply, _) in remembered_kinds::<F>() {
+    for (sent, reply, _) in flow_kinds::<F>() {
         let wire = srva.rewritten(Direction::Egress, &sent.bytes(F::FROM_UNDERLAY));
         assert_eq!(srvb.rewritten(Direction::Ingress, &wire), sent.bytes(F::PRIVATE));
         let wire = srvb.rewritten(Direction::Egress, &reply.bytes(F::PRIVATE.back()));
@@ -48,12 +48,12 @@ fn replies_come_back_to_the_underlay_address<F: Version>() {
 
 fn behind_a_1_to_1_nat_as_well<F: Version>() {
     let host = Host::<F>::srva_behind_nat();
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let from = Route::new(F::BEHIND_NAT, F::SRVB.private);
         let wire = Route::new(F::BEHIND_NAT, F::SRVB.public);
         assert_eq!(host.rewritten(Direction::Egress, &sent.bytes(from)), sent.bytes(wire));
         let flow = Flow { local: F::BEHIND_NAT, ..flow };
-        assert_eq!(host.treatment(&flow), Some(FlowAction::FromUnderlay));
+        assert_eq!(host.flow_action(&flow), Some(FlowAction::FromUnderlay));
         let received = host.rewritten(Direction::Ingress, &reply.bytes(wire.back()));
         assert_eq!(received, reply.bytes(from.back()));
         let from_public = Route::new(F::SRVA.public, F::SRVB.private);
@@ -63,7 +63,7 @@ fn behind_a_1_to_1_nat_as_well<F: Version>() {
 }
 
 fn replies_go_to_the_private_address_once_the_flow_has_expired<F: Version>() {
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         host.send(&sent.bytes(F::FROM_UNDERLAY));
         let wire = reply.bytes(F::PUBLIC.back());
@@ -76,7 +76,7 @@ fn replies_go_to_the_private_address_once_the_flow_has_expired<F: Version>() {
 
 /// Three flows with the same ports: their pairs of addresses are one pair on the wire.
 fn the_last_sender_has_the_replies<F: Version>() {
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         let wire = reply.bytes(F::PUBLIC.back());
         for _ in 0..2 {
@@ -84,7 +84,7 @@ fn the_last_sender_has_the_replies<F: Version>() {
             let received = host.rewritten(Direction::Ingress, &wire);
             assert_eq!(received, reply.bytes(to_underlay::<F>()));
             host.send(&sent.bytes(F::PUBLIC));
-            assert_eq!(host.treatment(&flow), Some(FlowAction::LeftAlone));
+            assert_eq!(host.flow_action(&flow), Some(FlowAction::LeftAlone));
             assert_eq!(host.receive(&wire), Outcome::NotRewritten(Reason::PublicFlow));
             host.send(&sent.bytes(F::FROM_UNDERLAY));
             host.send(&sent.bytes(F::PRIVATE));
@@ -144,7 +144,7 @@ fn fragments_leave_from_the_underlay_address<F: Version>() {
 
 /// Errors from the peer and from a router reach the socket that sent the packet, with a quote that it recognises.
 fn errors_come_back_to_the_underlay_address<F: Version>() {
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         for (source, private) in [(F::SRVB.public, F::SRVB.private), (F::ROUTER, F::ROUTER)] {
             let host = Host::<F>::srva();
             host.send(&sent.bytes(F::FROM_UNDERLAY));

@@ -4,7 +4,7 @@
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 use super::datagram::{Datagram, Route};
-use super::flow_memory::remembered_kinds;
+use super::flow_memory::flow_kinds;
 use super::host::Host;
 use super::kinds::kinds;
 use super::version::{Version, in_both_versions};
@@ -13,7 +13,7 @@ const REPLY: Outcome = Outcome::NotRewritten(Reason::PublicFlow);
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
 fn the_last_sender_has_the_replies<F: Version>() {
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         let reply = reply.bytes(F::PUBLIC.back());
         for _ in 0..3 {
@@ -29,7 +29,7 @@ fn the_last_sender_has_the_replies<F: Version>() {
 
 fn behind_a_1_to_1_nat_as_well<F: Version>() {
     let host = Host::<F>::srva_behind_nat();
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         host.send(&sent.bytes(Route::new(F::BEHIND_NAT, F::SRVB.public)));
         assert_eq!(host.flows().len(), 1, "{flow:?}");
         host.rewritten(Direction::Egress, &sent.bytes(F::PRIVATE));
@@ -38,10 +38,10 @@ fn behind_a_1_to_1_nat_as_well<F: Version>() {
 }
 
 fn another_port_peer_or_protocol_takes_nothing_over<F: Version>() {
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         host.send(&sent.bytes(F::PUBLIC));
-        for (other, _, other_flow) in remembered_kinds::<F>() {
+        for (other, _, other_flow) in flow_kinds::<F>() {
             host.send(&other.bytes(Route::new(F::SRVA.private, F::SRVC.private)));
             if other_flow != flow {
                 host.send(&other.bytes(F::PRIVATE));
@@ -62,7 +62,7 @@ fn another_port_peer_or_protocol_takes_nothing_over<F: Version>() {
 }
 
 fn what_is_left_alone_takes_nothing_over<F: Version>() {
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         host.send(&sent.bytes(F::PUBLIC));
         for source in [F::STRANGER, F::SRVC.public, F::SRVB.private] {
@@ -82,7 +82,7 @@ fn what_is_left_alone_takes_nothing_over<F: Version>() {
 }
 
 fn what_arrives_takes_nothing_over<F: Version>() {
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         host.send(&sent.bytes(F::PUBLIC));
         for datagram in [sent, reply].into_iter().chain(kinds::<F>().into_iter().map(|kind| kind.1))

@@ -26,10 +26,10 @@ pub fn flow<F: Version>(protocol: u8, local_port: u16, peer_port: u16) -> Flow<O
 }
 
 /// A packet, its answer, and the flow in between.
-pub type RememberedKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
+pub type FlowKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
 
 /// One of each kind.
-pub fn remembered_kinds<F: Version>() -> Vec<RememberedKind<F>> {
+pub fn flow_kinds<F: Version>() -> Vec<FlowKind<F>> {
     let with_ports = [
         (Datagram::tcp(b"x"), flow::<F>(TCP, 40_000, 24_007)),
         (Datagram::udp(b"x"), flow::<F>(UDP, 40_000, 2049)),
@@ -52,7 +52,7 @@ pub fn remembered_kinds<F: Version>() -> Vec<RememberedKind<F>> {
 }
 
 fn a_packet_to_a_peers_public_address_is_remembered_by_its_flow<F: Version>() {
-    for (sent, _, flow) in remembered_kinds::<F>() {
+    for (sent, _, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         assert_eq!(host.send(&sent.bytes(F::PUBLIC)), Outcome::NotOurs);
         assert_eq!(host.flows(), [flow]);
@@ -95,7 +95,7 @@ fn packets_between_other_addresses_are_not_remembered<F: Version>() {
         (F::SRVA.public, F::SRVA.public),
         (F::SRVA.private, F::SRVB.private),
     ] {
-        for (sent, _, _) in remembered_kinds::<F>() {
+        for (sent, _, _) in flow_kinds::<F>() {
             host.send(&sent.bytes(Route::new(source, destination)));
             assert_eq!(host.flows(), [], "{source:?} to {destination:?}");
         }
@@ -176,7 +176,7 @@ fn the_lifetime_of_a_flow_follows_its_protocol<F: Version>() {
 }
 
 fn replies_are_left_alone_until_the_flow_expires<F: Version>() {
-    for (sent, reply, flow) in remembered_kinds::<F>() {
+    for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
         let reply = reply.bytes(F::PUBLIC.back());
         assert_eq!(host.receive(&reply), REWRITTEN, "before anything was sent");

@@ -174,8 +174,8 @@ fn plain_packets_to_any_member_make_a_direct_peer_plain<F: Networks>() {
         let direct = Outcome::NotRewritten(Reason::Direct);
         let datagram = Datagram::<F>::udp(b"data");
         let receive = |to| host.receive(&datagram.bytes(Route::new(F::SRVB.private, to)));
-        assert_eq!((receive(underlay), host.is_plain(F::SRVB.private)), (direct, false));
-        assert_eq!((receive(private), host.is_plain(F::SRVB.private)), (direct, true));
+        assert_eq!((receive(underlay), host.replies_native(F::SRVB.private)), (direct, false));
+        assert_eq!((receive(private), host.replies_native(F::SRVB.private)), (direct, true));
     }
 }
 

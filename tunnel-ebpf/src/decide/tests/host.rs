@@ -58,8 +58,8 @@ impl<F: Version> Host<F> {
     }
 
     /// The action of a flow in the table.
-    pub fn treatment(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
-        self.tables.flows.borrow().get(flow).map(|(_, treatment)| *treatment)
+    pub fn flow_action(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
+        self.tables.flows.borrow().get(flow).map(|(_, flow_action)| *flow_action)
     }
 
     /// True if the entry under `address` says that ingress is to look for flows.
@@ -73,7 +73,7 @@ impl<F: Version> Host<F> {
     }
 
     /// True if the entry under `address` says that the peer's packets arrive plain.
-    pub fn is_plain(&self, address: Octets<F>) -> bool {
+    pub fn replies_native(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }
 

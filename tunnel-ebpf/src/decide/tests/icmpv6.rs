@@ -12,7 +12,7 @@ use crate::family::{V4, V6};
 
 /// Multicast listener discovery (RFC 2710), node information, and unassigned types.
 #[test]
-fn every_message_has_its_checksum_mended() {
+fn every_message_has_its_checksum_updated() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
     let other = |kind: &u8| !V6::ERRORS.contains(kind) && !(133..=137).contains(kind);
     for message_type in (0..=255).filter(other) {
@@ -56,7 +56,7 @@ fn a_message_of_less_than_four_bytes_is_truncated() {
 
 /// A message of four to seven bytes has no room for a quote, and is a message like any other.
 #[test]
-fn the_beginning_of_an_error_has_its_checksum_mended() {
+fn the_beginning_of_an_error_has_its_checksum_updated() {
     let host = Host::<V6>::srva();
     for len in 4..8 {
         let mut message = Datagram::<V6>::icmp([2, 0, 0, 0, 0, 0, 5, 0x78], b"");

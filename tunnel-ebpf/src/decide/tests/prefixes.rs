@@ -146,10 +146,10 @@ fn a_direct_prefix_is_plain_until_it_is_not<F: Networks>() {
     let inside = Route::new(F::SRVA.private, private);
     let direct = Outcome::NotRewritten(Reason::Direct);
     assert_eq!(host.receive(&datagram.bytes(inside.back())), direct);
-    assert!(host.is_plain(private) && host.is_plain(public));
+    assert!(host.replies_native(private) && host.replies_native(public));
     assert_eq!(host.send(&datagram.bytes(inside)), direct);
     host.receive(&datagram.bytes(Route::new(public, F::SRVA.public)));
-    assert!(!host.is_plain(private) && !host.is_plain(public));
+    assert!(!host.replies_native(private) && !host.replies_native(public));
 }
 
 fn a_prefix_has_bypass_rules_like_a_single_peer<F: Networks>() {

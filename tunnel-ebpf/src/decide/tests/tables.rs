@@ -60,7 +60,7 @@ pub struct HostTables<F: Version> {
     single: HashMap<Octets<F>, Entry<Octets<F>>>,
     prefixes: Trie<Octets<F>, Entry<Octets<F>>>,
     /// Filled on a gateway, and on a host that has moved.
-    selves: Trie<Octets<F>, LocalRange<Octets<F>>>,
+    local_ranges: Trie<Octets<F>, LocalRange<Octets<F>>>,
     is_gateway: bool,
     has_moved: bool,
     /// This host's private address, where no packet from outside may have it.
@@ -79,7 +79,7 @@ impl<F: Version> HostTables<F> {
         Self {
             single: HashMap::new(),
             prefixes: Vec::new(),
-            selves: Vec::new(),
+            local_ranges: Vec::new(),
             is_gateway: false,
             has_moved: false,
             guarded: F::Address::NONE,
@@ -148,7 +148,7 @@ impl<F: Version> HostTables<F> {
     /// Moves this host, which still has the underlay addresses from `former` on.
     pub fn move_self(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
         self.has_moved = true;
-        self.selves.retain(|(_, range)| range.private != member.private);
+        self.local_ranges.retain(|(_, range)| range.private != member.private);
         self.add_own(member, length, former);
         let (private, role) = (member.private, LOCAL_FORMER);
         let none = F::Address::NONE.octets();
@@ -160,7 +160,7 @@ impl<F: Version> HostTables<F> {
             role,
             reserved: [0; 2],
         };
-        self.selves.push(((former, length), range));
+        self.local_ranges.push(((former, length), range));
     }
 
     fn add_own(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
@@ -176,7 +176,7 @@ impl<F: Version> HostTables<F> {
                 role,
                 reserved: [0; 2],
             };
-            self.selves.push(((address, length), range));
+            self.local_ranges.push(((address, length), range));
         }
     }
 
@@ -218,7 +218,7 @@ impl<F: Version> HostTables<F> {
     }
 
     /// Notes in the entry under `address` that the peer's packets arrive plain.
-    pub fn note_plain(&self, address: Octets<F>) {
+    pub fn note_replies_native(&self, address: Octets<F>) {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }
 
@@ -316,7 +316,7 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
 
     fn local_range(&self, address: F::Address) -> Option<&LocalRange<Octets<F>>> {
         assert!(self.is_gateway || self.has_moved, "no other host has such a table");
-        longest(&self.selves, address.octets())
+        longest(&self.local_ranges, address.octets())
     }
 
     fn has_bypass(&self, rule: &BypassKey) -> bool {

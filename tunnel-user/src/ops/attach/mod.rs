@@ -1,9 +1,9 @@
-//! Attaches an interface, or changes an attached one to a file: [`request`](request::Request), [`plan`](plan::plan),
-//! [`execute`].
+//! Attaches an interface, or changes an attached one to a file: [`request`](request::Request),
+//! [`resolve`](resolve::resolve), [`execute`].
 
-pub mod plan;
 pub mod report;
 pub mod request;
+pub mod resolve;
 
 use std::collections::BTreeSet;
 
@@ -24,34 +24,34 @@ use crate::ops::attached::{self, Running};
 use crate::ops::detach;
 use crate::ops::execute::Executor;
 use crate::ops::lost_pins::{self, Left};
-use crate::ops::move_notices::{self, Behind};
+use crate::ops::move_notices::{self, After};
 use crate::ops::routing;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
 use crate::plan::capacity::{Capacity, Usage};
 use crate::plan::change::{self, Attached, Keep, Step, preparation};
-use plan::{Plan, now};
 use report::Report;
+use resolve::{Resolved, now};
 
-/// Executes the plan. The caller holds the interface lock. This function takes the shared lock only after the kernel
+/// Attaches as resolved. The caller holds the interface lock. This function takes the shared lock only after the kernel
 /// has verified the programs, which takes most of the time.
 ///
 /// # Errors
 /// An error leaves everything unchanged.
 pub(crate) async fn execute(
-    plan: &mut Plan<'_>,
+    resolved: &mut Resolved<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<Report, Error> {
-    let (attached, left) = existing(plan, netlink, interrupt).await?;
-    let record = attached.as_ref().map_or_else(|| plan.record(now()), |was| was.attachment);
-    let (folder, link) = (plan.folder.clone(), plan.link.clone());
-    let loopback = Some(plan.loopback);
+    let (attached, left) = existing(resolved, netlink, interrupt).await?;
+    let record = attached.as_ref().map_or_else(|| resolved.record(now()), |was| was.attachment);
+    let (folder, link) = (resolved.folder.clone(), resolved.link.clone());
+    let loopback = Some(resolved.loopback);
     let mut executor = Executor::new(&folder, Some(&link), loopback, record, netlink, interrupt);
     let was_attached = attached.is_some();
     if was_attached {
         executor = executor.with_maps(Maps::open(&folder)?);
     }
-    let mut report = match change(plan, attached, left, netlink, &mut executor).await {
+    let mut report = match change(resolved, attached, left, netlink, &mut executor).await {
         Ok(report) => report,
         Err(failure) => {
             executor.undo().await;
@@ -60,8 +60,8 @@ pub(crate) async fn execute(
     };
     // Release the shared lock before the exchange: other interfaces need not wait for it.
     report.changed_entries = executor.finish().entries;
-    let behind = if was_attached { Behind::Change } else { Behind::FirstAttach };
-    if move_notices::exchange(&folder, behind, plan.drain).await? {
+    let after = if was_attached { After::Change } else { After::FirstAttach };
+    if move_notices::exchange(&folder, after, resolved.drain).await? {
         let (peers, _) = Running::open(folder)?.peers()?;
         let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
         report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
@@ -71,29 +71,29 @@ pub(crate) async fn execute(
 
 /// Runs the steps of the attach. `left` are the private addresses that a killed attach has left.
 async fn change(
-    plan: &mut Plan<'_>,
+    resolved: &mut Resolved<'_>,
     mut attached: Option<Attached>,
     left: BTreeSet<Private>,
     netlink: &Netlink,
     executor: &mut Executor<'_>,
 ) -> Result<Report, Error> {
     if attached.is_none() {
-        let routes = routing::ours(netlink, plan.link.index).await?;
+        let routes = routing::ours(netlink, resolved.link.index).await?;
         executor.execute(&[Step::TakeOver { routes, addresses: left.clone() }]).await?;
     }
-    let mut local = plan.local(executor.maps())?;
-    let programs = plan.programs(attached.as_ref(), &local)?;
+    let mut local = resolved.local(executor.maps())?;
+    let programs = resolved.programs(attached.as_ref(), &local)?;
     if attached.is_none() {
         // A new snapshot: the programs that a killed attach left are gone by now.
         let snapshot = Snapshot::take(netlink).await?;
-        let (link, header_len) = snapshot.attachable(&plan.link.name)?;
+        let (link, header_len) = snapshot.attachable(&resolved.link.name)?;
         hook::require_ingress(programs.place.ingress, link, header_len, snapshot.links())?;
     }
-    let steps = preparation(attached.as_ref(), &plan.membership, programs);
+    let steps = preparation(attached.as_ref(), &resolved.membership, programs);
     executor.execute(&steps).await?;
 
     executor.share().await?;
-    plan.renew(netlink).await?;
+    resolved.refresh(netlink).await?;
     if let Some(attached) = &mut attached {
         // Another command may have handed over an address to this interface meanwhile.
         if let Some(maps) = executor.maps() {
@@ -101,23 +101,23 @@ async fn change(
         }
     }
     let added = attached.as_ref().map_or(&left, |attached| &attached.added);
-    local.added = plan.added_addresses(added);
-    let wanted = plan.wanted(programs, &local);
+    local.added = resolved.added_addresses(added);
+    let wanted = resolved.wanted(programs, &local);
     executor.execute(&change::attach(attached.as_ref(), &wanted)).await?;
     let was_attached = attached.is_some();
-    Ok(report::report(plan, executor.attachment(), programs.place, &local, was_attached))
+    Ok(report::report(resolved, executor.attachment(), programs.place, &local, was_attached))
 }
 
 /// Looks at the pins, and clears away the remains of an interface that is gone or of a killed attach. Returns the
 /// attachment, or the private addresses that an attach has left on the loopback interface.
 async fn existing(
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<(Option<Attached>, BTreeSet<Private>), Error> {
-    let folder = &plan.folder;
+    let folder = &resolved.folder;
     let name = folder.interface();
-    let wanted: BTreeSet<_> = plan.membership.identity.on_loopback().collect();
+    let wanted: BTreeSet<_> = resolved.membership.identity.on_loopback().collect();
     let left = if lost_pins::are_lost(folder)? {
         if folder.exists() {
             let before = match folder.is_unfinished()? {
@@ -138,9 +138,11 @@ async fn existing(
     } else {
         let maps = Maps::open(folder)?;
         let attachment = maps.attachment()?;
-        if let Some(place) = attached::place(folder, plan.link.index, &attachment, netlink).await {
+        if let Some(place) =
+            attached::place(folder, resolved.link.index, &attachment, netlink).await
+        {
             attached_programs::remove_strays(folder, Some(place), netlink).await?;
-            make_room(plan, &maps, &attachment, place)?;
+            make_room(resolved, &maps, &attachment, place)?;
             let added = maps.local_members()?.added;
             return Ok((Some(Attached { attachment, place, added }), BTreeSet::new()));
         }
@@ -167,15 +169,16 @@ async fn existing(
 /// Makes larger maps if the present ones have no room for the file's members: their size was chosen for fewer
 /// members, or for a host without addresses of a family.
 fn make_room(
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     maps: &Maps,
     attachment: &Attachment,
     place: AttachPoint,
 ) -> Result<(), Error> {
-    let pinned = resize::pinned(&plan.folder)?;
+    let pinned = resize::pinned(&resolved.folder)?;
     // First an upper bound from the counts: comparing a million entries with the file takes long.
     let counts = maps.counts()?;
-    let at_most = Capacity::at_most(&plan.membership, counts.names, counts.ranges, counts.rules);
+    let at_most =
+        Capacity::at_most(&resolved.membership, counts.names, counts.ranges, counts.rules);
     if pinned.holds(&at_most) {
         return Ok(());
     }
@@ -186,11 +189,11 @@ fn make_room(
         ranges: ranges.chain(tables.v6.keys().map(|range| range.prefix())).collect(),
         rules: counts.rules,
     };
-    let required = Capacity::required(&plan.membership, &held);
+    let required = Capacity::required(&resolved.membership, &held);
     if pinned.holds(&required) {
         return Ok(());
     }
     let options = LoadOptions::recorded(place, attachment);
-    let capacity = Capacity::of(&plan.membership).max(&required).max(&pinned);
-    resize::resize(&plan.folder, &capacity, &options)
+    let capacity = Capacity::of(&resolved.membership).max(&required).max(&pinned);
+    resize::resize(&resolved.folder, &capacity, &options)
 }

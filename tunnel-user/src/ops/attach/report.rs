@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tunnel_common::attachment::Attachment;
 
-use super::plan::Plan;
+use super::resolve::Resolved;
 use crate::model::{MemberName, Private, Underlay};
 use crate::ops::private_in_arp;
 use crate::plan::attach_point::AttachPoint;
@@ -44,23 +44,23 @@ pub struct Report {
 }
 
 pub(crate) fn report(
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     attachment: &Attachment,
     place: AttachPoint,
     local: &LocalChange,
     was_attached: bool,
 ) -> Report {
     Report {
-        interface: plan.link.name.clone(),
+        interface: resolved.link.name.clone(),
         was_attached,
-        identity: plan.membership.identity.clone(),
-        peers: plan.membership.peers.len(),
-        left_out: plan.left_out.clone(),
+        identity: resolved.membership.identity.clone(),
+        peers: resolved.membership.peers.len(),
+        left_out: resolved.left_out.clone(),
         place,
         loopback_addresses: local.added.clone(),
         previous_underlays: local.previous_underlays.values().flatten().copied().collect(),
         sysctls: private_in_arp::all_set(attachment),
-        routes: plan.routes.clone(),
+        routes: resolved.routes.clone(),
         changed_entries: 0,
         awaited: Vec::new(),
     }

@@ -132,7 +132,7 @@ fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
         let from = if widens { between } else { running };
         steps.push(Step::ReplacePrograms { from, to: programs });
     }
-    steps.push(Step::ForgetLocal(local));
+    steps.push(Step::RemoveLocalRanges(local));
     steps.push(Step::RemoveAddresses(&attached.added - &local.added));
     steps.push(Step::End);
     steps

@@ -87,7 +87,7 @@ pub enum Step<'a> {
     /// Set and remove routes. A peer that another attached network reaches gets a route there.
     ChangeRoutes(RouteChanges),
     /// Remove the ranges that this host no longer has.
-    ForgetLocal(&'a LocalChange),
+    RemoveLocalRanges(&'a LocalChange),
     /// Remove private addresses from the loopback interface, except the ones that another attached interface
     /// needs.
     RemoveAddresses(BTreeSet<Private>),
@@ -141,7 +141,7 @@ impl fmt::Display for Step<'_> {
             Self::ChangeRoutes(changes) => {
                 write!(f, "set {} routes, remove {}", changes.set.len(), changes.remove.len())
             }
-            Self::ForgetLocal(_) => f.write_str("remove the previous ranges"),
+            Self::RemoveLocalRanges(_) => f.write_str("remove the previous ranges"),
             Self::RemoveAddresses(addresses) => {
                 write!(f, "remove {} private addresses", addresses.len())
             }

@@ -157,7 +157,7 @@ pub struct Follow {
     /// The start of the wait for something that the host brings by itself.
     awaited_since: Option<Duration>,
     /// True after a report of the wait to the operator.
-    awaited_told: bool,
+    awaited_reported: bool,
     reported: Option<Report>,
 }
 
@@ -166,7 +166,8 @@ impl Follow {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         let regular = self.looked_at + REGULARLY;
-        let report = self.awaited_since.filter(|_| !self.awaited_told).map(|since| since + AWAITED);
+        let report =
+            self.awaited_since.filter(|_| !self.awaited_reported).map(|since| since + AWAITED);
         [self.quiet.due(), self.backoff.due(), report]
             .into_iter()
             .flatten()
@@ -184,8 +185,8 @@ impl Follow {
             Event::Reload => {
                 self.try_anyway = true;
                 self.reloading = self.ready;
-                let told = self.reloading.then_some(Action::Notify(Notify::Reloading));
-                told.into_iter().chain(self.look(now)).collect()
+                let notify = self.reloading.then_some(Action::Notify(Notify::Reloading));
+                notify.into_iter().chain(self.look(now)).collect()
             }
             Event::Due if now < self.deadline() => Vec::new(),
             Event::Due => {
@@ -212,7 +213,7 @@ impl Follow {
 
     fn look(&mut self, now: Duration) -> Vec<Action> {
         self.looks_for_event = self.quiet.last();
-        self.quiet.forget();
+        self.quiet.clear();
         self.looked_at = now;
         vec![Action::FindDrift]
     }
@@ -220,23 +221,23 @@ impl Follow {
     fn compared(&mut self, now: Duration, drift: Drift) -> Vec<Action> {
         let differences = match drift {
             Drift::Unknown(problem) => return self.problem(now, problem),
-            Drift::None(summary) if self.taken_over => return self.settled(summary),
+            Drift::None(summary) if self.taken_over => return self.follows(summary),
             Drift::None(_) => vec![TAKE_OVER.to_owned()],
             Drift::Found(differences) => differences,
         };
         let try_anyway = std::mem::take(&mut self.try_anyway);
-        let made = match &self.repairing {
-            Some((repairing, made)) if *repairing == differences => *made,
+        let attaches = match &self.repairing {
+            Some((repairing, attaches)) if *repairing == differences => *attaches,
             _ => 0,
         };
         let has_failed = self.failed.as_ref() == Some(&differences);
         let may_try = |eager: &mut Eager| eager.may_try(now, self.looks_for_event);
-        if has_failed && made == 0 && !try_anyway && !may_try(&mut self.eager) {
+        if has_failed && attaches == 0 && !try_anyway && !may_try(&mut self.eager) {
             // No event could make the attach succeed now: wait for the backoff.
             return self.reload_ended();
         }
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
-        if made >= in_a_row && !try_anyway {
+        if attaches >= in_a_row && !try_anyway {
             let why = format!(
                 "attach has not repaired this: {}; help: inspect the interface with rewrite status",
                 differences.join("; ")
@@ -246,15 +247,15 @@ impl Follow {
             let standing = Standing::AsItWas;
             return self.problem(now, Problem { why, standing, awaited: false });
         }
-        self.repairing = Some((differences.clone(), made + 1));
+        self.repairing = Some((differences.clone(), attaches + 1));
         vec![Action::Attach(differences)]
     }
 
-    fn settled(&mut self, summary: String) -> Vec<Action> {
+    fn follows(&mut self, summary: String) -> Vec<Action> {
         self.backoff.succeeded();
         self.repairing = None;
         self.failed = None;
-        (self.awaited_since, self.awaited_told) = (None, false);
+        (self.awaited_since, self.awaited_reported) = (None, false);
         self.try_anyway = false;
         let mut actions = self.report(Report::Follows(summary.clone()));
         if !std::mem::replace(&mut self.ready, true) {
@@ -272,7 +273,7 @@ impl Follow {
         let mut actions = Vec::new();
         let since = problem.awaited.then(|| *self.awaited_since.get_or_insert(now));
         if since.is_none_or(|since| now.saturating_sub(since) >= AWAITED) {
-            self.awaited_told = true;
+            self.awaited_reported = true;
             actions = self.report(Report::Problem(problem.clone()));
         }
         // The interface is attached, as the units that depend on this service require.

@@ -20,8 +20,8 @@ impl Quiet {
         self.first_and_last = Some((first, now));
     }
 
-    /// Forgets the events, because a look follows.
-    pub fn forget(&mut self) {
+    /// Clears the events, because a look follows.
+    pub fn clear(&mut self) {
         self.first_and_last = None;
     }
 
@@ -53,7 +53,7 @@ mod tests {
         quiet.note(ms(1000));
         quiet.note(ms(1150));
         assert_eq!(quiet.due(), Some(ms(1350)));
-        quiet.forget();
+        quiet.clear();
         assert_eq!(quiet.due(), None);
     }
 

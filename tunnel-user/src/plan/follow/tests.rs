@@ -12,7 +12,7 @@ struct Host {
     now: Duration,
     looks: u32,
     attaches: Vec<Vec<String>>,
-    told: Vec<Notify>,
+    notified: Vec<Notify>,
     reports: Vec<Report>,
     stopped: bool,
     /// The result of the looks.
@@ -46,7 +46,7 @@ impl Host {
             now: Duration::ZERO,
             looks: 0,
             attaches: Vec::new(),
-            told: Vec::new(),
+            notified: Vec::new(),
             reports: Vec::new(),
             stopped: false,
             found,
@@ -55,13 +55,13 @@ impl Host {
     }
 
     /// A host that follows its file.
-    fn settled() -> Self {
+    fn following() -> Self {
         let mut host = Self::new(differs("not attached"));
         host.event(Event::Started);
         host.wait(QUIET);
-        assert_eq!((host.attaches.len(), host.readies()), (1, 1), "{:?}", host.told);
+        assert_eq!((host.attaches.len(), host.readies()), (1, 1), "{:?}", host.notified);
         host.attaches.clear();
-        host.told.clear();
+        host.notified.clear();
         host.reports.clear();
         host.looks = 0;
         host
@@ -81,7 +81,7 @@ impl Host {
                     let result = self.attach.clone().map(|found| self.found = found);
                     actions.extend(self.follow.on(self.now, Event::Attached(result)));
                 }
-                Action::Notify(tell) => self.told.push(tell),
+                Action::Notify(tell) => self.notified.push(tell),
                 Action::Report(report) => self.reports.push(report),
                 Action::Stop => self.stopped = true,
             }
@@ -100,11 +100,11 @@ impl Host {
     }
 
     fn readies(&self) -> usize {
-        self.told.iter().filter(|tell| **tell == Notify::Ready).count()
+        self.notified.iter().filter(|tell| **tell == Notify::Ready).count()
     }
 
     fn status(&self) -> &str {
-        let lines = self.told.iter().rev();
+        let lines = self.notified.iter().rev();
         let mut lines = lines.filter_map(|tell| match tell {
             Notify::Status(line) => Some(line.as_str()),
             _ => None,
@@ -140,7 +140,7 @@ fn it_waits_for_an_address_says_so_and_is_ready_when_it_comes() {
 
 #[test]
 fn a_burst_of_events_is_one_look_and_without_a_difference_no_attach() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     for _ in 0..50 {
         host.event(Event::Changed);
         host.wait(Duration::from_millis(10));
@@ -151,7 +151,7 @@ fn a_burst_of_events_is_one_look_and_without_a_difference_no_attach() {
 
 #[test]
 fn what_an_attach_sets_off_ends_in_a_look() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.found = differs("a route is gone");
     host.event(Event::Changed);
     host.wait(QUIET);
@@ -165,7 +165,7 @@ fn what_an_attach_sets_off_ends_in_a_look() {
 
 #[test]
 fn the_same_difference_again_after_it_was_repaired_is_repaired_again() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     for round in 1..=3 {
         host.found = differs("a route is gone");
         host.event(Event::Changed);
@@ -176,8 +176,8 @@ fn the_same_difference_again_after_it_was_repaired_is_repaired_again() {
 }
 
 #[test]
-fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
-    let mut host = Host::settled();
+fn what_attach_does_not_repair_is_tried_with_backoff_and_not_in_a_loop() {
+    let mut host = Host::following();
     host.attach = Ok(differs("odd"));
     host.found = differs("odd");
     for _ in 0..600 {
@@ -193,7 +193,7 @@ fn what_attach_does_not_mend_is_tried_with_backoff_and_not_in_a_loop() {
 
 #[test]
 fn what_goes_again_while_an_attach_puts_it_back_is_put_back_again_at_once() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     let gone = || differs("a route is gone");
     (host.found, host.attach) = (gone(), Ok(gone()));
     host.event(Event::Changed);
@@ -210,7 +210,7 @@ fn what_goes_again_while_an_attach_puts_it_back_is_put_back_again_at_once() {
 
 #[test]
 fn what_goes_right_behind_an_attach_is_put_back_after_the_next_event() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     for round in 1..=20 {
         host.found = differs("a route is gone");
         host.event(Event::Changed);
@@ -222,7 +222,7 @@ fn what_goes_right_behind_an_attach_is_put_back_after_the_next_event() {
 
 #[test]
 fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     let lost = awaited("no member", Standing::Cut("198.51.100.2 is gone".into()));
     host.found = Drift::Unknown(lost.clone());
     host.event(Event::Changed);
@@ -247,7 +247,7 @@ fn a_short_loss_of_the_address_is_told_to_the_service_manager_alone() {
 
 #[test]
 fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.found = differs("a peer");
     host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
@@ -264,7 +264,7 @@ fn a_failed_attach_is_not_tried_again_by_the_events_that_it_sets_off() {
 
 #[test]
 fn after_a_failed_attach_another_difference_is_tried_at_once() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.found = differs("a peer");
     host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
@@ -277,7 +277,7 @@ fn after_a_failed_attach_another_difference_is_tried_at_once() {
 
 #[test]
 fn a_wrong_file_is_reported_once_and_changes_nothing() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.found = Drift::Unknown(problem("cluster.toml:3: no", true));
     host.event(Event::Changed);
     host.wait(Duration::from_secs(100));
@@ -301,16 +301,16 @@ fn with_a_wrong_file_at_the_start_what_runs_makes_it_ready() {
 
 #[test]
 fn a_reload_is_announced_tries_what_failed_and_ends() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.event(Event::Reload);
     let status = Notify::Status("srva, 1 peer".into());
-    assert_eq!(host.told, [Notify::Reloading, Notify::Ready, status]);
+    assert_eq!(host.notified, [Notify::Reloading, Notify::Ready, status]);
 
     host.found = differs("a peer");
     host.attach = Err(problem("the kernel refused", true));
     host.event(Event::Changed);
     host.wait(QUIET);
-    host.told.clear();
+    host.notified.clear();
     host.event(Event::Reload);
     assert_eq!((host.attaches.len(), host.readies()), (2, 1));
     host.attach = Ok(same());
@@ -329,7 +329,7 @@ fn a_reload_before_it_is_ready_does_not_make_it_ready() {
 
 #[test]
 fn it_looks_regularly_for_what_nobody_announces() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.found = differs("no program");
     host.wait(REGULARLY + QUIET);
     assert_eq!(host.attaches.len(), 1);
@@ -337,8 +337,8 @@ fn it_looks_regularly_for_what_nobody_announces() {
 
 #[test]
 fn it_ends_when_told_to() {
-    let mut host = Host::settled();
+    let mut host = Host::following();
     host.event(Event::Stop);
     assert!(host.stopped);
-    assert_eq!((host.told, host.attaches.len()), (vec![Notify::Stopping], 0));
+    assert_eq!((host.notified, host.attaches.len()), (vec![Notify::Stopping], 0));
 }

@@ -34,13 +34,13 @@ fn eth0(names: &BTreeMap<u32, String>) -> Attached<'_> {
     Attached { index: 2, name: "eth0", has_hardware_addresses: true, names }
 }
 
-fn way(link: u32, gateway: Option<&str>) -> NextHop {
+fn next_hop(link: u32, gateway: Option<&str>) -> NextHop {
     let gateway = gateway.map(ip);
     NextHop { link, gateway, onlink: false, metrics: Metrics::default() }
 }
 
-fn to(peer: &PeerAddresses, source: &str, ways: &[NextHop]) -> Result<PeerRoute, Error> {
-    to_peer(&eth0(&names()), Some(ip(source)), peer, ways)
+fn to(peer: &PeerAddresses, source: &str, next_hops: &[NextHop]) -> Result<PeerRoute, Error> {
+    to_peer(&eth0(&names()), Some(ip(source)), peer, next_hops)
 }
 
 fn srvb() -> PeerAddresses {
@@ -49,9 +49,9 @@ fn srvb() -> PeerAddresses {
 
 #[test]
 fn a_peer_behind_a_router_is_reached_through_it() {
-    assert_eq!(to(&srvb(), "10.0.0.1", &[way(2, Some("198.51.100.1"))]).unwrap(), route(2));
+    assert_eq!(to(&srvb(), "10.0.0.1", &[next_hop(2, Some("198.51.100.1"))]).unwrap(), route(2));
     let srvb = peer("fd00::2", "2001:db8:b::2");
-    let route = to(&srvb, "fd00::1", &[way(2, Some("fe80::1"))]).unwrap();
+    let route = to(&srvb, "fd00::1", &[next_hop(2, Some("fe80::1"))]).unwrap();
     assert_eq!(route.to_string(), "fd00::2 via fe80::1 src fd00::1");
 }
 
@@ -59,10 +59,10 @@ fn a_peer_behind_a_router_is_reached_through_it() {
 fn a_route_takes_over_onlink_and_the_metrics_of_the_way() {
     let mut metrics = Metrics::default();
     metrics.set(2, 1300);
-    let found = NextHop { onlink: true, metrics, ..way(2, Some("172.31.1.1")) };
+    let found = NextHop { onlink: true, metrics, ..next_hop(2, Some("172.31.1.1")) };
     let route = to(&srvb(), "10.0.0.1", &[found]).unwrap();
     assert_eq!(route.to_string(), "10.0.0.2 via 172.31.1.1 onlink src 10.0.0.1 mtu 1300");
-    let cable = NextHop { onlink: true, metrics, ..way(2, None) };
+    let cable = NextHop { onlink: true, metrics, ..next_hop(2, None) };
     let route = to(&srvb(), "10.0.0.1", &[cable]).unwrap();
     assert_eq!(route.to_string(), "10.0.0.2 via 203.0.113.2 onlink src 10.0.0.1 mtu 1300");
 }
@@ -92,10 +92,10 @@ fn a_route_that_the_kernel_has_for_an_address_can_give_way() {
 
 #[test]
 fn a_peer_on_the_same_network_is_its_own_gateway() {
-    let route = to(&srvb(), "10.0.0.1", &[way(2, None)]).unwrap();
+    let route = to(&srvb(), "10.0.0.1", &[next_hop(2, None)]).unwrap();
     assert_eq!(route.gateway, Some(ip("203.0.113.2")));
     let srvb = peer("fd00::2", "2001:db8:b::2");
-    let route = to(&srvb, "fd00::1", &[way(2, None)]).unwrap();
+    let route = to(&srvb, "fd00::1", &[next_hop(2, None)]).unwrap();
     assert_eq!(route.gateway, Some(ip("2001:db8:b::2")));
 }
 
@@ -104,7 +104,7 @@ fn without_hardware_addresses_nobody_needs_to_be_a_gateway() {
     let names = names();
     let tun = Attached { has_hardware_addresses: false, ..eth0(&names) };
     for peer in [srvb(), peer("10.2.0.0/24", "203.0.113.0/24")] {
-        let route = to_peer(&tun, None, &peer, &[way(2, None)]).unwrap();
+        let route = to_peer(&tun, None, &peer, &[next_hop(2, None)]).unwrap();
         assert_eq!((route.gateway, route.source), (None, None));
         assert_eq!(route.to_string(), peer.private.to_string());
     }
@@ -113,37 +113,39 @@ fn without_hardware_addresses_nobody_needs_to_be_a_gateway() {
 #[test]
 fn a_prefix_behind_a_router_is_one_route() {
     let peer = peer("10.2.0.0/24", "203.0.113.0/24");
-    let ways = [way(2, Some("198.51.100.1")); 2];
-    let route = to(&peer, "10.0.0.1", &ways).unwrap();
+    let next_hops = [next_hop(2, Some("198.51.100.1")); 2];
+    let route = to(&peer, "10.0.0.1", &next_hops).unwrap();
     assert_eq!(route.to_string(), "10.2.0.0/24 via 198.51.100.1 src 10.0.0.1");
 }
 
 #[test]
 fn a_prefix_that_no_one_route_leads_to_is_refused() {
     let peer = peer("10.2.0.0/24", "203.0.113.0/24");
-    for ways in [
-        [way(2, None), way(2, None)],
-        [way(2, Some("198.51.100.1")), way(2, Some("198.51.100.9"))],
-        [way(2, Some("198.51.100.1")), way(2, None)],
+    for next_hops in [
+        [next_hop(2, None), next_hop(2, None)],
+        [next_hop(2, Some("198.51.100.1")), next_hop(2, Some("198.51.100.9"))],
+        [next_hop(2, Some("198.51.100.1")), next_hop(2, None)],
     ] {
-        let error = to(&peer, "10.0.0.1", &ways).unwrap_err().to_string();
+        let error = to(&peer, "10.0.0.1", &next_hops).unwrap_err().to_string();
         assert!(error.contains("--no-routes") && error.contains("10.2.0.0/24"), "{error}");
     }
 }
 
 #[test]
 fn one_of_several_ways_leads_through_the_interface() {
-    let ways = [way(3, Some("192.0.2.1")), way(2, Some("198.51.100.1"))];
-    assert_eq!(through(&ways, 2), Some(ways[1]));
-    assert_eq!(through(&ways, 3), Some(ways[0]));
-    assert_eq!(through(&ways, 7), Some(ways[0]));
+    let next_hops = [next_hop(3, Some("192.0.2.1")), next_hop(2, Some("198.51.100.1"))];
+    assert_eq!(through(&next_hops, 2), Some(next_hops[1]));
+    assert_eq!(through(&next_hops, 3), Some(next_hops[0]));
+    assert_eq!(through(&next_hops, 7), Some(next_hops[0]));
     assert_eq!(through(&[], 2), None);
 }
 
 #[test]
 fn a_peer_behind_another_interface_is_refused_by_its_name() {
-    for ways in [&[way(3, None)][..], &[way(2, Some("198.51.100.1")), way(3, None)]] {
-        let error = to(&srvb(), "10.0.0.1", ways).unwrap_err().to_string();
+    for next_hops in
+        [&[next_hop(3, None)][..], &[next_hop(2, Some("198.51.100.1")), next_hop(3, None)]]
+    {
+        let error = to(&srvb(), "10.0.0.1", next_hops).unwrap_err().to_string();
         assert!(error.contains("through eth1") && error.contains("--no-routes"), "{error}");
     }
 }

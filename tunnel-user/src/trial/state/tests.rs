@@ -68,7 +68,7 @@ fn a_guard_goes_back_by_a_lost_record_and_not_once_the_trial_is_over() {
     fs::write(state.path.join(TRIAL), "{").unwrap();
     assert_eq!(standing(), Standing::Lost);
     // The interface was detached; nobody finds the guard.
-    assert!(state.forget().unwrap());
+    assert!(state.discard().unwrap());
     assert!(matches!(standing(), Standing::Over(_)));
     state.has_seen_end().unwrap();
     assert!(!state.path.exists());

@@ -9,40 +9,40 @@ use testkit::rewrite_command::Rewrite;
 use testkit::traffic::tcp_transfer;
 
 use super::traffic::Traffic;
-use super::variants::{Variant, Way};
+use super::variants::{Endpoints, Variant};
 use crate::load::Link;
 use crate::processor::Processor;
 
 /// The prefix of the labs' namespaces' names.
 pub const PREFIX: &str = "be";
 /// The port of the test traffic that a lab must carry before the measurement.
-const TRIAL_PORT: u16 = 7000;
-const TRIAL_BYTES: u64 = 300_000;
+const PROBE_PORT: u16 = 7000;
+const PROBE_BYTES: u64 = 300_000;
 
 /// A variant that is set up and works.
-pub struct Place {
+pub struct Testbed {
     /// The variant.
     pub variant: Variant,
     // This field precedes the lab, because a lab can't be deleted while programs run in it.
-    way: Way,
+    endpoints: Endpoints,
     lab: Lab,
 }
 
-impl Place {
+impl Testbed {
     /// Sets the variant up in a new lab and tests it.
     pub fn new(variant: Variant, rewrite: &Rewrite, processor: Processor) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
-        let way = variant.set_up(&lab, rewrite, processor)?;
-        carries(&lab, way.a, way.b)?;
-        Ok(Self { variant, way, lab })
+        let endpoints = variant.set_up(&lab, rewrite, processor)?;
+        require_traffic(&lab, endpoints.a, endpoints.b)?;
+        Ok(Self { variant, endpoints, lab })
     }
 
     /// Measures the traffic from A to B, per second in the traffic's unit.
     pub fn measure(&self, traffic: Traffic, time: Duration, processor: Processor) -> Result<f64> {
-        let Self { way, lab, .. } = self;
-        let link = Link { client: &lab.a, server: &lab.b, address: way.b, processor };
+        let Self { endpoints, lab, .. } = self;
+        let link = Link { client: &lab.a, server: &lab.b, address: endpoints.b, processor };
         let rate = traffic.measure(&link, time)?;
-        self.variant.forget(lab)?;
+        self.variant.flush_state(lab)?;
         Ok(rate)
     }
 }
@@ -51,10 +51,10 @@ impl Place {
 /// has no route to private addresses: if `a` and `b` are private, the check proves that the variant
 /// works. Both hosts dial, so rewrite considers both hosts attached and stops reading the clock for
 /// their packets.
-pub fn carries(lab: &Lab, a: Ipv4Addr, b: Ipv4Addr) -> Result<()> {
+pub fn require_traffic(lab: &Lab, a: Ipv4Addr, b: Ipv4Addr) -> Result<()> {
     for (from, own, to, other) in [(&lab.a, a, &lab.b, b), (&lab.b, b, &lab.a, a)] {
-        let address = SocketAddrV4::new(other, TRIAL_PORT);
-        let report = tcp_transfer(from, to, None, address, TRIAL_BYTES)?;
+        let address = SocketAddrV4::new(other, PROBE_PORT);
+        let report = tcp_transfer(from, to, None, address, PROBE_BYTES)?;
         let seen = report.sender_seen.ip();
         ensure!(seen == IpAddr::V4(own), "{other} sees {seen} in place of {own}");
     }

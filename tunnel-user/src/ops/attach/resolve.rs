@@ -1,4 +1,4 @@
-//! The plan of an attach, made before the first change.
+//! Resolves the request of an attach against the file and the host, before the first change.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -31,8 +31,8 @@ use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 
-/// The wanted state, and the obstacles.
-pub(crate) struct Plan<'a> {
+/// The request with everything that follows from the file and the host: the wanted state.
+pub(crate) struct Resolved<'a> {
     pub request: &'a Request,
     pub folder: Folder,
     pub link: Link,
@@ -44,7 +44,7 @@ pub(crate) struct Plan<'a> {
     pub settings: Settings,
     pub routes: RouteChanges,
     /// The addresses of the interface.
-    pub held: Vec<IpAddr>,
+    pub interface_addresses: Vec<IpAddr>,
     /// The time for which packets from peers' former addresses are accepted.
     pub drain: Drain,
     /// The file's time for later changes.
@@ -53,20 +53,24 @@ pub(crate) struct Plan<'a> {
     pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
-    /// True if the interface was attached before the plan.
+    /// True if the interface was attached before.
     is_attached: bool,
     /// The private ranges whose traffic goes by another attached interface.
     elsewhere: BTreeSet<Private>,
     /// Our routes through the interface.
-    ours: Vec<PeerRoute>,
+    our_routes: Vec<PeerRoute>,
 }
 
-pub(crate) async fn plan<'a>(
+/// Resolves the request against the file and a snapshot of the host.
+///
+/// # Errors
+/// The refusals of an attach; and an error if the host's state can't be read.
+pub(crate) async fn resolve<'a>(
     request: &'a Request,
     folder: Folder,
     clusters: &'a Clusters,
     netlink: &Netlink,
-) -> Result<Plan<'a>, Error> {
+) -> Result<Resolved<'a>, Error> {
     let cluster = clusters.on(&request.interface, request.network.as_ref())?;
     let snapshot = Snapshot::take(netlink).await?;
     let (link, header_len) = snapshot.attachable(&request.interface)?;
@@ -90,14 +94,14 @@ pub(crate) async fn plan<'a>(
         true => BTreeSet::new(),
         false => elsewhere(&folder, is_attached, clusters, cluster, netlink).await?,
     };
-    let ours = routing::ours(netlink, link.index).await?;
+    let our_routes = routing::ours(netlink, link.index).await?;
     let routes = if request.no_routes {
         // Remove the routes of an earlier attach without --no-routes.
-        RouteChanges { set: Vec::new(), remove: ours.clone() }
+        RouteChanges { set: Vec::new(), remove: our_routes.clone() }
     } else {
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
-    Ok(Plan {
+    Ok(Resolved {
         request,
         folder,
         link: link.clone(),
@@ -115,7 +119,7 @@ pub(crate) async fn plan<'a>(
         membership,
         left_out,
         routes,
-        held: on_interface,
+        interface_addresses: on_interface,
         drain: request.drain.unwrap_or_else(|| cluster.drain()),
         drain_of_file: cluster.drain(),
         network: cluster.network().map(|network| network.name.clone()),
@@ -123,7 +127,7 @@ pub(crate) async fn plan<'a>(
         clusters,
         is_attached,
         elsewhere,
-        ours,
+        our_routes,
     })
 }
 
@@ -202,25 +206,25 @@ pub(crate) fn require_ipv6_on_loopback(
     ))
 }
 
-impl Plan<'_> {
-    /// Updates the parts of the plan that other commands may have changed since: the private addresses on the loopback
+impl Resolved<'_> {
+    /// Updates the parts that other commands may have changed since: the private addresses on the loopback
     /// interface, and the routes. The caller holds the shared lock.
     ///
     /// # Errors
     /// If the kernel refuses, or the file has no such network.
-    pub async fn renew(&mut self, netlink: &Netlink) -> Result<(), Error> {
+    pub async fn refresh(&mut self, netlink: &Netlink) -> Result<(), Error> {
         let snapshot = Snapshot::take(netlink).await?;
         self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);
-        let ours = routing::ours(netlink, self.link.index).await?;
+        let our_routes = routing::ours(netlink, self.link.index).await?;
         let Self { request, folder, is_attached, clusters, .. } = self;
         if request.no_routes {
-            self.routes.remove = ours;
+            self.routes.remove = our_routes;
             return Ok(());
         }
         let cluster = clusters.on(&request.interface, request.network.as_ref())?;
         let elsewhere = elsewhere(folder, *is_attached, clusters, cluster, netlink).await?;
         // Skip the route look-ups if nothing changed: a million peers take long.
-        if (&elsewhere, &ours) != (&self.elsewhere, &self.ours) {
+        if (&elsewhere, &our_routes) != (&self.elsewhere, &self.our_routes) {
             let (link, names) = (&self.link, snapshot.names());
             self.routes =
                 routing::plan(netlink, link, &names, &self.membership, &elsewhere).await?;
@@ -241,7 +245,8 @@ impl Plan<'_> {
         addresses
     }
 
-    /// The change of this host's identity on the interface, whose `maps` tell the present one. The caller fills in the added addresses later.
+    /// The change of this host's identity on the interface, whose `maps` tell the present one. The caller fills in the
+    /// added addresses later.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -249,7 +254,7 @@ impl Plan<'_> {
         let identity = &self.membership.identity;
         let Some(maps) = maps else { return Ok(LocalChange::first(identity)) };
         let (before, tables) = (maps.local_members()?.identity, maps.local_tables()?);
-        Ok(LocalChange::following(&before, &tables, identity, &self.held))
+        Ok(LocalChange::following(&before, &tables, identity, &self.interface_addresses))
     }
 
     /// The wanted programs. The hook and the place of an attached interface stay.
@@ -314,7 +319,7 @@ impl Plan<'_> {
         }
     }
 
-    /// The plan's settings, with the handling of tagged frames from `running` unless the request names another.
+    /// The wanted settings, with the handling of tagged frames from `running` unless the request names another.
     pub fn settings_over(&self, running: &Settings, has_moved: bool) -> Settings {
         let mut settings = Settings { moved: u8::from(has_moved), ..self.settings };
         if self.request.vlan.is_none() {

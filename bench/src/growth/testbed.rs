@@ -8,22 +8,22 @@ use testkit::rewrite_command::Rewrite;
 
 use super::trick;
 use crate::attaching::{attach, attach_both, detach};
-use crate::end_to_end::{PREFIX, carries, iptables};
+use crate::end_to_end::{PREFIX, iptables, require_traffic};
 use crate::idle_peers;
 use crate::load::{Link, connections};
 use crate::processor::Processor;
 use crate::text_file::TextFile;
 
-/// The kind of address rewriting.
+/// The method of address rewriting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     /// By rewrite.
     Rewrite,
     /// By iptables.
     Iptables,
 }
 
-impl Way {
+impl Method {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Rewrite, Self::Iptables];
 
@@ -37,26 +37,26 @@ impl Way {
 }
 
 /// A lab with one kind of address rewriting.
-pub struct Place {
+pub struct Testbed {
     /// The kind of address rewriting.
-    pub way: Way,
+    pub method: Method,
     /// The number of each host's peers.
     pub peers: u32,
     lab: Lab,
     cluster: TextFile,
 }
 
-impl Place {
+impl Testbed {
     /// Sets the rewriting up on both hosts and tests it.
-    pub fn new(way: Way, peers: u32, rewrite: &Rewrite) -> Result<Self> {
+    pub fn new(method: Method, peers: u32, rewrite: &Rewrite) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let cluster = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(peers)))?;
-        match way {
-            Way::Rewrite => attach_both(rewrite, &lab, &cluster, &[])?,
-            Way::Iptables => trick::set_up(&lab, peers)?,
+        match method {
+            Method::Rewrite => attach_both(rewrite, &lab, &cluster, &[])?,
+            Method::Iptables => trick::set_up(&lab, peers)?,
         }
-        carries(&lab, A_PRIVATE, B_PRIVATE)?;
-        Ok(Self { way, peers, lab, cluster })
+        require_traffic(&lab, A_PRIVATE, B_PRIVATE)?;
+        Ok(Self { method, peers, lab, cluster })
     }
 
     /// Connections per second, from A to B.
@@ -64,8 +64,8 @@ impl Place {
         let lab = &self.lab;
         let link = Link { client: &lab.a, server: &lab.b, address: B_PRIVATE, processor };
         let rate = connections::measure(&link, time)?;
-        if self.way == Way::Iptables {
-            iptables::forget(lab)?;
+        if self.method == Method::Iptables {
+            iptables::flush_conntrack(lab)?;
         }
         Ok(rate)
     }
