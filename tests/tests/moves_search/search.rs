@@ -70,7 +70,7 @@ struct State {
 }
 
 /// The host's state after a packet, and the packet unless the host dropped it.
-type Handled = (Id, Option<(IsRewritten, Frame)>);
+type Transition = (Id, Option<(IsRewritten, Frame)>);
 
 struct Search<'a> {
     scenario: &'a Scenario,
@@ -79,7 +79,7 @@ struct Search<'a> {
     seen: HashSet<State>,
     queue: VecDeque<State>,
     /// The results so far, by the host's state, the direction and the packet.
-    handled: HashMap<(Id, Leaves, Vec<u8>), Handled>,
+    transitions: HashMap<(Id, Leaves, Vec<u8>), Transition>,
     /// True where hosts in these states come to rest if no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
@@ -98,7 +98,7 @@ pub fn search(scenario: &Scenario) -> Found {
         numbers: HashMap::new(),
         seen: HashSet::new(),
         queue: VecDeque::new(),
-        handled: HashMap::new(),
+        transitions: HashMap::new(),
         rests: HashMap::new(),
         bad: Vec::new(),
     };
@@ -161,18 +161,18 @@ impl Search<'_> {
         state.hosts.iter().position(|id| self.host(*id).held.contains(&last))
     }
 
-    fn handle(&mut self, id: Id, direction: Direction, frame: &Frame) -> Handled {
+    fn handle(&mut self, id: Id, direction: Direction, frame: &Frame) -> Transition {
         let key = (id, direction == Direction::Egress, frame.0.clone());
-        if let Some(handled) = self.handled.get(&key) {
-            return handled.clone();
+        if let Some(transition) = self.transitions.get(&key) {
+            return transition.clone();
         }
         let (mut host, mut packet) = (self.host(id).clone(), frame.clone());
         let outcome = host.handle(direction, &mut packet);
         let is_rewritten = |outcome| matches!(outcome, Outcome::Rewritten { .. });
         let passed = outcome.map(|outcome| (is_rewritten(outcome), packet));
-        let handled = (self.number(host), passed);
-        self.handled.insert(key, handled.clone());
-        handled
+        let transition = (self.number(host), passed);
+        self.transitions.insert(key, transition.clone());
+        transition
     }
 
     fn report(&mut self, state: &State, what: String) {

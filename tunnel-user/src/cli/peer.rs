@@ -42,7 +42,7 @@ Examples:
             required = true
         )]
         public: Vec<Public>,
-        /// Let plain packets from its private addresses through as well
+        /// Accept native packets from its private addresses as well
         #[arg(long)]
         direct: bool,
         /// Packets of this protocol and port are left alone, such as tcp/22
@@ -51,7 +51,7 @@ Examples:
         #[command(flatten)]
         on: InterfaceArg,
     },
-    /// Change a peer's public address, bypass rules, network, or treatment of plain packets
+    /// Change a peer's public address, bypass rules, network, or acceptance of native packets
     #[command(after_help = "\
 Examples:
   rewrite peer set srvb --public 192.0.2.9      keep the address of the other family

@@ -14,7 +14,7 @@ use crate::ops::attach::resolve::{now, resolve};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::{attach, load_file};
 use crate::trial::{
-    ANOTHER_BEGUN, AttachId, Held, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
+    ANOTHER_BEGUN, AttachId, GuardState, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
 };
 
 /// The state after the command.
@@ -37,7 +37,7 @@ pub enum Asker {
         id: Option<String>,
     },
     /// The guard of a trial, with its copy of the trial.
-    Guard(Box<Held>),
+    Guard(Box<GuardState>),
 }
 
 impl Asker {

@@ -127,7 +127,7 @@ pub struct Peer {
     pub draining: Vec<Draining>,
     /// The awaited pairs of addresses: the peer has yet to show that it holds them.
     pub awaited: Vec<AwaitedPair>,
-    /// True if plain packets from its private addresses are let through.
+    /// True if native packets, from its private addresses, pass.
     pub direct: bool,
     /// The bypass rules between it and this host.
     pub bypass: Vec<String>,

@@ -20,7 +20,7 @@ pub enum Edit {
         private: Vec<Private>,
         /// Its public addresses, of the same families.
         public: Vec<Public>,
-        /// True if plain packets from its private addresses are let through.
+        /// True if native packets, from its private addresses, pass.
         direct: bool,
         /// The bypass rules between it and this host.
         bypass: BTreeSet<BypassRule>,
@@ -31,7 +31,7 @@ pub enum Edit {
         peer: String,
         /// The addresses that packets to it go to. An omitted family keeps its address.
         public: Vec<Public>,
-        /// True if plain packets from its private addresses are let through.
+        /// True if native packets, from its private addresses, pass.
         direct: Option<bool>,
         /// The bypass rules between it and this host.
         bypass: Option<BTreeSet<BypassRule>>,

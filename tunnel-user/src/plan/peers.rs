@@ -48,7 +48,7 @@ pub struct NamedPeer {
     pub name: MemberName,
     /// Its addresses: one or both families, IPv4 first.
     pub addresses: Vec<PeerAddresses>,
-    /// True if plain packets from its private addresses are let through.
+    /// True if native packets, from its private addresses, pass.
     pub direct: bool,
     /// The bypass rules between it and this host.
     pub bypass: BTreeSet<BypassRule>,

@@ -8,7 +8,7 @@
 mod boot_clock;
 mod confirm_within;
 mod guard;
-mod held;
+mod guard_state;
 mod record;
 mod state;
 
@@ -21,7 +21,7 @@ use crate::error::Error;
 pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
-pub use held::Held;
+pub use guard_state::GuardState;
 pub use record::{AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Trial};
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 

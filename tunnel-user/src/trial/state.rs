@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::guard::Guard;
-use super::held::Held;
+use super::guard_state::GuardState;
 use super::record::{AttachId, Phase, RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
@@ -117,7 +117,7 @@ impl State {
     ///
     /// # Errors
     /// If that trial has no record, or a file can't be read.
-    pub fn held(&self, id: &str) -> Result<Held, Error> {
+    pub fn held(&self, id: &str) -> Result<GuardState, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
         let Some(trial) = trial.filter(|trial| trial.id == id) else {
             return Err(Error::refused(
@@ -127,7 +127,7 @@ impl State {
         };
         let before = self.before();
         let what = || format!("reading {}", before.display());
-        Ok(Held { trial, before: fs::read_to_string(&before).context(what)? })
+        Ok(GuardState { trial, before: fs::read_to_string(&before).context(what)? })
     }
 
     /// The state of the record of the guard's trial `held`, while the interface has the attach `attach`.

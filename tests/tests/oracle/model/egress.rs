@@ -4,12 +4,12 @@ use tunnel_common::outcome::Reason;
 
 use super::headers::Headers;
 use super::memory::{FlowAction, flow_sent};
-use super::readdress::{Readdressing, is_transport_cut};
+use super::rewrite::{Rewriting, is_transport_cut};
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::Role;
 
 /// A packet that leaves.
-pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Result<Fate, Reason> {
+pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     let Some(entry) = model.cluster.entry(destination) else { return Ok(Fate::NotOurs) };
     let peer = entry.peer;
@@ -56,7 +56,7 @@ fn from_behind(
     model: &mut Model,
     seen: &Seen,
     headers: &Headers,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) -> Result<Fate, Reason> {
     let destination = headers.destination;
     let peer = model.cluster.entry(destination).expect("found before").peer;

@@ -7,7 +7,7 @@ use tunnel_common::outcome::Reason;
 
 use super::headers::{Headers, of_quote};
 use super::memory::{FlowAction, flow_sent};
-use super::readdress::Readdressing;
+use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, rewrite};
 use crate::cluster::Role;
 
@@ -18,7 +18,7 @@ pub fn egress(
     headers: &Headers,
     wire: (IpAddr, IpAddr),
     slot: u32,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) -> Result<Fate, Reason> {
     let quoted = quote(seen, headers)?;
     let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
@@ -44,7 +44,7 @@ pub fn from_behind(
     headers: &Headers,
     public: IpAddr,
     slot: u32,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) -> Result<Fate, Reason> {
     let quoted = quote(seen, headers).map_err(|_| Reason::ForeignSource)?;
     let entry = model.cluster.entry(quoted.source).filter(|entry| entry.role == Role::Private);
@@ -66,7 +66,7 @@ pub fn from_peer(
     headers: &Headers,
     ends: (IpAddr, IpAddr),
     slot: u32,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) -> Result<Fate, Reason> {
     match sent(model, seen, headers)? {
         ControlFlow::Continue(sent) => {
@@ -80,7 +80,7 @@ pub fn from_peer(
 }
 
 /// A packet from an address that no peer has. Only an error about a packet to a peer is rewritten.
-pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Fate {
+pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Fate {
     let headers = match seen.headers() {
         Ok(headers) if headers.is_error(seen.frame) => headers,
         _ => return Fate::NotOurs,

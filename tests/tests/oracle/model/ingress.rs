@@ -5,12 +5,12 @@ use tunnel_common::outcome::Reason;
 
 use super::headers::{Headers, Notice, Part};
 use super::memory::{FlowAction, Marks, datagram, flow_received};
-use super::readdress::Readdressing;
+use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::{Entry, Role};
 
 /// A packet that arrives.
-pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Result<Fate, Reason> {
+pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, _] = seen.addresses();
     match model.cluster.entry(source) {
         None => from_stranger(model, seen, change),
@@ -21,11 +21,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Readdressing) -> Resu
 }
 
 /// A packet from an address that no peer has. It must not contain a private address of this host.
-fn from_stranger(
-    model: &mut Model,
-    seen: &Seen,
-    change: &mut Readdressing,
-) -> Result<Fate, Reason> {
+fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     if model.cluster.is_private(destination) {
         return Err(Reason::PrivateDestination);
@@ -55,7 +51,7 @@ fn from_peer(
     model: &mut Model,
     seen: &Seen,
     entry: &Entry,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     let peer = entry.peer;
@@ -115,7 +111,7 @@ fn received(
     headers: &Headers,
     entry: &Entry,
     notice: Notice,
-    change: &mut Readdressing,
+    change: &mut Rewriting,
 ) {
     let is_current = entry.role == Role::Public && model.cluster.is_current(headers.destination);
     let is_shown = match (notice.is_request, notice.mark) {

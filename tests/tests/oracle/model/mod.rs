@@ -9,7 +9,7 @@ mod headers;
 mod ingress;
 mod link;
 mod memory;
-mod readdress;
+mod rewrite;
 
 use std::net::IpAddr;
 
@@ -18,8 +18,8 @@ use tunnel_common::outcome::{Reason, Verdict};
 use crate::cluster::{Cluster, Peer};
 use headers::{Headers, Part};
 use memory::datagram;
-pub use readdress::has_partial_checksum;
-use readdress::{Readdressed, Readdressing};
+pub use rewrite::has_partial_checksum;
+use rewrite::{Rewriting, RewrittenFrame};
 
 pub use headers::{Family, of_packet, of_quote};
 pub use link::network;
@@ -57,7 +57,7 @@ pub struct Prediction {
     /// Its outcome, which is verdict and counter.
     pub fate: Fate,
     /// The frame that comes out.
-    pub after: Readdressed,
+    pub after: RewrittenFrame,
 }
 
 /// A host.
@@ -94,9 +94,9 @@ impl<'a> Model<'a> {
         &mut self,
         frame: &[u8],
         is_segmented: bool,
-        decide: impl FnOnce(&mut Self, usize, Family, &mut Readdressing) -> Result<Fate, Reason>,
+        decide: impl FnOnce(&mut Self, usize, Family, &mut Rewriting) -> Result<Fate, Reason>,
     ) -> Prediction {
-        let mut change = Readdressing::new(frame, is_segmented);
+        let mut change = Rewriting::new(frame, is_segmented);
         let fate = match network(frame, self.cluster.link, self.cluster.handles_tags) {
             None => Fate::NotOurs,
             Some((_, family)) if !self.has_peers(family) => Fate::NotOurs,
@@ -226,13 +226,13 @@ impl Seen<'_> {
 
 /// Gives a packet without a quote other addresses.
 fn rewrite(
-    change: &mut Readdressing,
+    change: &mut Rewriting,
     headers: &Headers,
     source: IpAddr,
     destination: IpAddr,
     slot: u32,
 ) -> Result<Fate, Reason> {
-    if readdress::is_transport_cut(headers) {
+    if rewrite::is_transport_cut(headers) {
         return Err(Reason::Truncated);
     }
     change.packet(headers, source, destination);

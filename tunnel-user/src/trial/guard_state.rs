@@ -16,14 +16,14 @@ use crate::error::{Context as _, Error};
 
 /// A trial with its way back, as of the moment when the guard began to wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct GuardState {
     /// The trial.
     pub trial: Trial,
     /// The cluster that ran before, as a file.
     pub before: String,
 }
 
-impl Held {
+impl GuardState {
     /// The clusters that ran before.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ mod tests {
     use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions};
     use super::*;
 
-    fn held() -> Held {
+    fn held() -> GuardState {
         let way_back = RollbackOptions {
             self_names: vec!["srva".into()],
             no_routes: false,
@@ -94,7 +94,7 @@ mod tests {
             phase: Phase::Applying,
             guard: None,
         };
-        Held { trial, before: "drain = \"1s\"\n".into() }
+        GuardState { trial, before: "drain = \"1s\"\n".into() }
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         let held = held();
         let memory = held.clone().into_memory().unwrap();
         for _ in 0..2 {
-            assert_eq!(Held::inherited(memory.as_raw_fd()).unwrap(), held);
+            assert_eq!(GuardState::inherited(memory.as_raw_fd()).unwrap(), held);
         }
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
         let changed = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_file_that_is_no_trial_is_refused() {
         let file = tempfile::tempfile().unwrap();
-        let failure = Held::inherited(file.as_raw_fd()).unwrap_err();
+        let failure = GuardState::inherited(file.as_raw_fd()).unwrap_err();
         assert_eq!(failure.exit_code(), 4);
     }
 }

@@ -19,7 +19,7 @@ enum Zero {
 }
 
 /// A frame under change, and the original.
-pub struct Readdressing<'a> {
+pub struct Rewriting<'a> {
     old: &'a [u8],
     new: Vec<u8>,
     doubtful: Vec<usize>,
@@ -30,7 +30,7 @@ pub struct Readdressing<'a> {
 
 /// The changed frame.
 #[derive(Clone, Debug)]
-pub struct Readdressed {
+pub struct RewrittenFrame {
     /// The whole frame.
     pub frame: Vec<u8>,
     /// The offsets of checksums for which 0x0000 and 0xffff are both right.
@@ -41,7 +41,7 @@ pub struct Readdressed {
     pub is_marked: bool,
 }
 
-impl<'a> Readdressing<'a> {
+impl<'a> Rewriting<'a> {
     /// Starts with the frame as it came.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
@@ -49,9 +49,9 @@ impl<'a> Readdressing<'a> {
     }
 
     /// The frame as it is now.
-    pub fn finish(self) -> Readdressed {
+    pub fn finish(self) -> RewrittenFrame {
         let Self { new: frame, doubtful, has_quote, is_marked, .. } = self;
-        Readdressed { frame, doubtful, has_quote, is_marked }
+        RewrittenFrame { frame, doubtful, has_quote, is_marked }
     }
 
     /// Gives a packet other addresses, with its IPv4 and transport checksums.
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1624() {
         let old = [0x55, 0x55, 0xcd, 0x7a, 0xdd, 0x2f];
-        let mut change = Readdressing::new(&old, false);
+        let mut change = Rewriting::new(&old, false);
         change.new[..2].copy_from_slice(&[0x32, 0x85]);
         change.keep_sum(from_ref(&(0..6)), 4, Zero::Sum);
         assert_eq!(change.new[4..], [0x00, 0x00]);
