@@ -91,4 +91,4 @@ fn icmp_message<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

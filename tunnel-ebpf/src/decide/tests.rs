@@ -38,6 +38,6 @@ mod quotes_of_others;
 mod random;
 mod random_packets;
 mod short;
-mod slice;
+pub(crate) mod slice;
 mod tables;
 mod version;

@@ -64,6 +64,35 @@ pub fn header_len<P: Packet>(packet: &P) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::tests::slice::Slice;
+
+    /// An IP header of `len` bytes with this first byte and, at `at`, this protocol; and 20 bytes behind it, the 13th
+    /// of which is `data_offset`.
+    fn packet(first: u8, len: usize, (at, protocol): (usize, u8), data_offset: u8) -> Slice {
+        let mut bytes = vec![0; len + 20];
+        (bytes[0], bytes[at], bytes[len + 12]) = (first, protocol, data_offset);
+        Slice::new(&bytes)
+    }
+
+    #[test]
+    fn the_headers_of_a_segment_are_those_of_ip_and_of_tcp_or_udp() {
+        for (protocol, behind) in [(6, 32), (17, 8), (132, 0)] {
+            let v4 = |first, len| header_len(&packet(first, len, (9, protocol), 0x80));
+            assert_eq!(v4(0x45, 20), 20 + behind, "{protocol}");
+            assert_eq!(v4(0x4f, 60), 60 + behind, "{protocol}: with options");
+            assert_eq!(v4(0x44, 20), 20 + behind, "{protocol}: a length that no header has");
+            let v6 = header_len(&packet(0x60, 40, (6, protocol), 0x80));
+            assert_eq!(v6, 40 + behind, "{protocol}");
+        }
+        assert_eq!(header_len(&packet(0x45, 20, (9, 6), 0x5f)), 40, "flags are no length");
+    }
+
+    #[test]
+    fn a_packet_that_ends_before_its_transport_header_has_that_of_ip() {
+        let mut bytes = [0; 20];
+        (bytes[0], bytes[9]) = (0x45, 6);
+        assert_eq!(header_len(&Slice::new(&bytes)), 20);
+    }
 
     #[test]
     fn segments_are_full_but_for_the_last() {

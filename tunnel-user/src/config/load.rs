@@ -55,16 +55,19 @@ fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
-    if metadata.len() > SIZE_MAX {
-        return Err(io::Error::from(ErrorKind::FileTooLarge).into());
+    Ok(read_at_most(SIZE_MAX, file, metadata.len())?)
+}
+
+/// Reads a file of `len` bytes, which may grow during the read. More than `max` bytes are an error.
+fn read_at_most(max: u64, file: impl Read, len: u64) -> io::Result<Vec<u8>> {
+    if len <= max {
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default() + 1);
+        file.take(max + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 <= max {
+            return Ok(bytes);
+        }
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
-    // The file may grow during the read.
-    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::from(ErrorKind::FileTooLarge).into());
-    }
-    Ok(bytes)
+    Err(ErrorKind::FileTooLarge.into())
 }
 
 fn require_regular(metadata: &Metadata) -> Result<(), Unreadable> {
@@ -160,6 +163,17 @@ mod tests {
         file.as_file().set_len(SIZE_MAX + 1).expect("a hole");
         let error = load(file.path()).expect_err("too large");
         assert!(error.to_string().contains("128 MiB"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_the_most_bytes_is_read_whole_and_one_that_grows_beyond_is_refused() {
+        let too_large = |result: io::Result<Vec<u8>>| {
+            result.is_err_and(|error| error.kind() == ErrorKind::FileTooLarge)
+        };
+        assert_eq!(read_at_most(4, &b"abcd"[..], 4).expect("four bytes"), b"abcd");
+        assert_eq!(read_at_most(4, &b"abcd"[..], 1).expect("it grew to four"), b"abcd");
+        assert!(too_large(read_at_most(4, &b"abcde"[..], 1)));
+        assert!(too_large(read_at_most(4, io::empty(), 5)), "its length suffices");
     }
 
     #[test]
