@@ -21,7 +21,7 @@ use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
-use tunnel_user::trial::Held;
+use tunnel_user::trial::GuardState;
 
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg};
@@ -150,7 +150,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Apply(args) if args.revert => {
             let is_guards = args.held.is_some();
             let asker = match args.held {
-                Some(number) => revert::Asker::Guard(Box::new(Held::inherited(number)?)),
+                Some(number) => revert::Asker::Guard(Box::new(GuardState::inherited(number)?)),
                 None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;

@@ -2,8 +2,8 @@
 //!
 //! The folder of [`state`] holds the way back, written before the first change: a [`record`] of the trial, and the
 //! state before as a cluster file. A [`guard`], a process of its own, waits for the deadline and has a copy of both
-//! in memory ([`held`]). A daemon that follows a file leaves the interface alone while a trial is [`pending`], and
-//! ignores a file that [`was_rolled_back`] until its content changes.
+//! in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a trial is
+//! [`pending`], and ignores a file that [`was_rolled_back`] until its content changes.
 
 mod boot_clock;
 mod confirm_within;
