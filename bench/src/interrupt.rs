@@ -53,8 +53,8 @@ impl Listening {
     }
 }
 
-/// Runs `measure`. A signal ends the process only after `measure` has dropped its labs; pending waits
-/// for a child or for traffic end soon.
+/// Runs `measure`. A signal ends the process only after `measure` has dropped its labs. Before that, `measure` may
+/// finish a short wait for a child or for traffic.
 pub fn cleanly<T>(measure: impl FnOnce(&Interrupt) -> Result<T>) -> Result<T> {
     let listening = {
         let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);

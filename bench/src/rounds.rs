@@ -18,8 +18,8 @@ pub struct Turn {
     pub variant: usize,
 }
 
-/// Measures each variant for each case in each round. Each round begins with another variant, because
-/// the first one suffers from the measurement before. The result is indexed by case, then by variant.
+/// Measures each variant for each case in each round. Each round starts with a different variant, because the first
+/// variant suffers from the aftereffects of the previous measurement. The result is indexed by case, then by variant.
 pub fn interleave(
     rounds: usize,
     cases: usize,

@@ -3,7 +3,7 @@
 /// The slot of the rules that the whole cluster has.
 pub const CLUSTER: u32 = u32::MAX;
 
-/// The key of `bypass`. A packet of the protocol with the port at either end is left alone.
+/// The key of `bypass`. The programs leave a packet alone if its protocol and one of its ports match.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BypassKey {

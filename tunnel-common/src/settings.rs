@@ -17,7 +17,7 @@ pub const VLAN_ANY: u8 = 1;
 /// In [`Settings::vlan`]: the programs handle a frame if [`Settings::vlan_id`] is its only tag.
 pub const VLAN_ONE: u8 = 2;
 
-/// A constant of the programs, and part of the pinned record. Each of the switches is 0 or 1.
+/// A constant of the programs, and part of the pinned record. Each yes-or-no field is 0 or 1.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -45,8 +45,8 @@ pub struct Settings {
     pub reserved: u8,
     /// The VLAN, with [`VLAN_ONE`]: 0 to 4094, in the byte order of the machine.
     pub vlan_id: u16,
-    /// This host's guarded private IPv4 address: no packet from outside, from a peer or a stranger, has this
-    /// address. 0 if such packets pass.
+    /// The programs drop packets from outside that use this private IPv4 address of this host as source or destination.
+    /// 0 if such packets pass.
     pub guarded_v4: [u8; 4],
     /// This host's guarded private IPv6 address: see `guarded_v4`.
     pub guarded_v6: [u8; 16],

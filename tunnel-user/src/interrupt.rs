@@ -1,4 +1,4 @@
-//! A signal stops a command between two steps, so that it can undo the steps before.
+//! A signal stops a command between two steps. The command can then undo its completed steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Context as _, Error};
 
-/// Reports an arrived SIGINT or SIGTERM. The default listens to no signal.
+/// Reports that SIGINT or SIGTERM has arrived. The default value listens for no signal.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     came: Arc<AtomicBool>,

@@ -1,23 +1,19 @@
 //! Builds release binaries.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
-use crate::{cargo, workspace};
+use crate::{cargo, lock, workspace};
 
 /// Builds the product with the eBPF object in it, and returns its path. Its debug information lies beside it, in
 /// `rewrite.debug`, where gdb and perf find it.
 pub fn release() -> Result<PathBuf> {
+    let _lock = lock::take("build")?;
     let binary = release_of("tunnel-user", "rewrite")?;
-    let symbols = binary.with_extension("debug");
-    // Two tasks may build side by side.
-    let lock = File::open(&binary).with_context(|| format!("opening {}", binary.display()))?;
-    lock.lock().with_context(|| format!("locking {}", binary.display()))?;
-    if !is_newer(&symbols, &binary)? {
-        separate_debug_info(&binary, &symbols)?;
+    if has_debug_info(&binary)? {
+        separate_debug_info(&binary)?;
     }
     Ok(binary)
 }
@@ -33,17 +29,19 @@ pub fn release_of(package: &str, binary: &str) -> Result<PathBuf> {
 
 /// Moves the debug information, three quarters of the file, out of `binary`. objcopy writes into the file in place, so
 /// that cargo's own hard link to it stays.
-fn separate_debug_info(binary: &Path, symbols: &Path) -> Result<()> {
+fn separate_debug_info(binary: &Path) -> Result<()> {
+    let symbols = binary.with_extension("debug");
     let mut keep = Command::new("objcopy");
-    cargo::run(keep.arg("--only-keep-debug").args([binary, symbols]))?;
+    cargo::run(keep.arg("--only-keep-debug").args([binary, symbols.as_path()]))?;
     let mut strip = Command::new("objcopy");
-    strip.args(["--strip-debug", "--preserve-dates"]);
-    cargo::run(strip.arg("--add-gnu-debuglink").args([symbols, binary]))
+    strip.args(["--strip-debug", "--preserve-dates", "--add-gnu-debuglink"]);
+    cargo::run(strip.args([symbols.as_path(), binary]))
 }
 
-/// True if `file` exists, and `other` has not changed since it was written.
-fn is_newer(file: &Path, other: &Path) -> Result<bool> {
-    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    let other = written(other).with_context(|| format!("reading {}", other.display()))?;
-    Ok(written(file).is_ok_and(|file| file > other))
+fn has_debug_info(binary: &Path) -> Result<bool> {
+    let mut sections = Command::new("readelf");
+    sections.args(["--sections", "--wide"]).arg(binary);
+    let listed = sections.output().with_context(|| format!("starting {sections:?}"))?;
+    ensure!(listed.status.success(), "{sections:?}: {}", String::from_utf8_lossy(&listed.stderr));
+    Ok(String::from_utf8_lossy(&listed.stdout).contains(".debug_line"))
 }

@@ -6,6 +6,7 @@ mod cargo;
 mod demonstration;
 mod fuzz;
 mod lint;
+mod lock;
 mod managers;
 mod mutants;
 mod previous;

@@ -7,7 +7,7 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{cargo, workspace};
+use crate::{cargo, lock, workspace};
 
 /// The last commit of ABI 2.
 const COMMIT: &str = "052c937901c896ff647b4985a067192b5a3bcef7";
@@ -16,6 +16,7 @@ const COMMIT: &str = "052c937901c896ff647b4985a067192b5a3bcef7";
 pub fn binary() -> Result<PathBuf> {
     let folder = workspace().join("target/previous");
     let binary = folder.join(format!("rewrite-{}", &COMMIT[..7]));
+    let _lock = lock::take("previous")?;
     if !binary.exists() {
         require_commit()?;
         println!("building the previous version, {}, for the upgrade tests", &COMMIT[..7]);

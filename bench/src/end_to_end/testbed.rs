@@ -13,7 +13,7 @@ use super::variants::{Endpoints, Variant};
 use crate::load::Link;
 use crate::processor::Processor;
 
-/// The prefix of the labs' namespaces' names.
+/// The name prefix of the labs' namespaces.
 pub const PREFIX: &str = "be";
 /// The port of the test traffic that a lab must carry before the measurement.
 const PROBE_PORT: u16 = 7000;

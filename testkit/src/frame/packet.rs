@@ -15,13 +15,13 @@ pub struct Packet<'a> {
     pub destination: IpAddr,
     /// The length in bytes from the IP header on, according to that header.
     pub length: usize,
-    /// The kind of the payload, behind all extension headers.
+    /// The protocol of the payload, which follows all extension headers.
     pub protocol: IpNumber,
     /// True if the packet is a fragment.
     pub is_fragment: bool,
-    /// The available bytes behind the headers.
+    /// The available bytes after the headers.
     pub payload: &'a [u8],
-    /// The IPv4 header. IPv6's has no checksum.
+    /// The IPv4 header, for its checksum. `None` for IPv6, whose header has no checksum.
     ipv4_header: Option<&'a [u8]>,
     /// True if the payload is shorter than the header says.
     is_cut: bool,
@@ -83,7 +83,7 @@ impl<'a> Packet<'a> {
         discovery.then_some(<[u8; 16]>::try_from(target).ok()?.into())
     }
 
-    /// True if the checksum of the header is right. IPv6 has none.
+    /// True if the IPv4 header checksum is right, and for every IPv6 packet: an IPv6 header has no checksum.
     pub(super) fn header_is_right(&self) -> bool {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }

@@ -3,7 +3,7 @@
 use super::IpPacket;
 use super::setters::setters;
 
-/// The bytes behind the eight-byte header.
+/// The bytes after the eight-byte ICMP header.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Arbitrary bytes.
@@ -35,15 +35,15 @@ impl From<Quote> for Body {
     }
 }
 
-/// A quoted packet as fields. A test can change its addresses: the packet with all checksums is built
-/// anew, and then cut.
+/// A quoted packet as fields, so that a test can change the packet's addresses. [`Self::to_bytes`] builds the packet
+/// with all checksums, and then cuts it.
 #[derive(Clone, Debug)]
 pub struct Quote {
     /// The packet that the error is about.
     pub packet: Box<IpPacket>,
     /// The number of quoted bytes, from the packet's IP header on; all of them if `None`.
     pub kept: Option<usize>,
-    /// The bytes behind the quoted packet: padding, and extensions of
+    /// The bytes after the quoted packet: padding, and extensions of
     /// [RFC 4884](https://www.rfc-editor.org/rfc/rfc4884).
     pub extension: Vec<u8>,
 }
@@ -62,7 +62,7 @@ impl Quote {
         self
     }
 
-    /// Cuts the quoted packet `kept` bytes behind its IP header and its options or extension headers.
+    /// Cuts the quoted packet `kept` bytes after the end of its IP header, including options or extension headers.
     #[must_use]
     pub fn cut_behind_header(self, kept: usize) -> Self {
         let header_len = self.packet.header_len();
@@ -70,7 +70,7 @@ impl Quote {
     }
 
     setters! {
-        /// Sets the bytes behind the quoted packet.
+        /// Sets the bytes after the quoted packet.
         extension: Vec<u8>;
     }
 

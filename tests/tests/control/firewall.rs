@@ -1,4 +1,4 @@
-//! The firewall of packaging/nftables beside rewrite: it sees private addresses.
+//! The firewall in packaging/nftables together with rewrite: the firewall's rules see private addresses.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn the_example_of_a_firewall_lets_peers_in_and_nobody_with_their_addresses_elsew
     tcp_transfer(&scenario.lab.b, a, Some(B_PRIVATE), service, 1 << 16)?;
     // The firewall drops the peer's private address on another interface.
     ensure!(!arrives(&scenario, peer, inside)?, "a peer's address came in by another interface");
-    // Before the rules, the public address answered everybody.
+    // The rules block the router's ping to the public address. Without the rules, A answers everybody.
     let report = ping(&scenario.lab.router, A_PUBLIC, 1, 56)?;
     ensure!(report.returned == 0, "{report:?}");
     Ok(())

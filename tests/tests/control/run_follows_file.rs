@@ -48,7 +48,8 @@ fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
     fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
     wait_until_followed(&scenario, &daemon, "192.0.2.4")?;
 
-    // As in Kubernetes, the file is a link through a folder link that is exchanged.
+    // As in Kubernetes, the file is a symlink through a second symlink, to a folder. An update replaces the second
+    // symlink.
     for (folder, public) in [("1", "192.0.2.5"), ("2", "192.0.2.6")] {
         fs::create_dir(scenario.path(folder)).context("make a folder")?;
         let file = format!("{folder}/cluster.toml");

@@ -5,6 +5,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +21,7 @@ use crate::daemon::Daemon;
 use crate::dual_stack::MIXED;
 use crate::hooks::{LINKS, hold_both, require_one_each, run_second, wait_for_one_each};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::unit::{capabilities, limited};
+use crate::unit::{capabilities, environment, limited};
 
 /// The longest time for one change on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ const LOOKS: usize = 10;
 /// The number of samples during the changes: their memory levels off, where a leak grows from one to the next.
 const SAMPLES: usize = 10;
 /// The most memory at rest in bytes, after 200 or 1,000 changes alike. An attach takes 75 MB for a moment.
-const MEMORY_MAX: u64 = 1536 << 10;
+const MEMORY_MAX: u64 = 1 << 20;
 
 /// The maps whose entries an attach makes, and bpftool can delete.
 const ENTRIES: [&str; 9] = [
@@ -119,7 +120,12 @@ fn descriptors_stay(hook: &[&str], changes: usize) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    let daemon = Daemon::ready(&scenario, host, hook)?;
+    let (name, value) = environment()?;
+    let mut command = Command::new(scenario.rewrite.binary());
+    command.args(["--netns", host.name()]).env(name, value);
+    let daemon = Daemon::start_command(&scenario, &mut command, hook)?;
+    daemon.wait_for("READY=1")?;
+    daemon.wait_for("STATUS=")?;
     // The first change may replace the programs twice: the file had fewer members before.
     change(&scenario, &daemon, 1)?;
     change(&scenario, &daemon, WARM_UP + 1)?;
@@ -314,7 +320,7 @@ fn sorted(dumped: &Value) -> Vec<String> {
 
 fn remove_entry(pin: &Path, key: &[String]) -> Result<()> {
     let pin = pin.display().to_string();
-    let mut command = std::process::Command::new("bpftool");
+    let mut command = Command::new("bpftool");
     command.args(["map", "delete", "pinned", &pin, "key"]).args(key);
     run(&mut command).map(drop)
 }

@@ -14,6 +14,7 @@ use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
 
 const UNIT: &str = include_str!("../../../packaging/systemd/rewrite@.service");
 const BOUNDING_SET: &str = "CapabilityBoundingSet=";
+const ENVIRONMENT: &str = "Environment=";
 
 /// The unit's LimitMEMLOCK, if the test may set it: before Linux 5.11, maps are locked memory.
 const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimited; exec \"$@\"";
@@ -22,6 +23,12 @@ const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimi
 pub fn capabilities() -> Result<Vec<&'static str>> {
     let line = UNIT.lines().find_map(|line| line.strip_prefix(BOUNDING_SET));
     Ok(line.context("the unit has no bounding set")?.split(' ').collect())
+}
+
+/// The name and the value of the unit's environment variable.
+pub fn environment() -> Result<(&'static str, &'static str)> {
+    let line = UNIT.lines().find_map(|line| line.strip_prefix(ENVIRONMENT));
+    line.and_then(|line| line.split_once('=')).context("the unit sets no variable")
 }
 
 /// A process with these capabilities and no others, in a host's network namespace.

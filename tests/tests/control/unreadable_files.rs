@@ -12,10 +12,10 @@ use nix::unistd::mkfifo;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario, end};
 
-/// The most bytes for a check of a wrong file: a file of newlines once took 2.2 GB.
+/// The memory limit in bytes for checking an invalid file: a file of newlines once took 2.2 GB.
 const MEMORY_MAX: u64 = 300 << 20;
-/// The most seconds for a check, in CPU time because other processes run as well: a file with 40,000 unknown keys once
-/// took half a minute.
+/// The time limit in seconds for checking an invalid file. The limit is CPU time because other processes run as well.
+/// A file with 40,000 unknown keys once took half a minute.
 const TIME_MAX: u64 = 8;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Each command on an attach of the previous version.
+//! Tests each command while an attach of the previous version is in place.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ fn a_daemon_takes_over() -> Result<()> {
     daemon.wait_for_line(TOOK_OVER)?;
     daemon.wait_for_line("eth0 matches")?;
     scenario.require_healthy(host)?;
-    // The daemon would take over again at once.
+    // The downgrade refuses because the daemon would take over again at once.
     let ended = scenario.try_run(host, &["downgrade", PUBLIC_INTERFACE])?;
     ended.require(4, &["daemon"])?;
     daemon.kill()?;

@@ -1,5 +1,4 @@
-//! A direct network that comes back as a VLAN on the attached interface. The programs leave its
-//! tagged frames alone.
+//! The hosts' private network on a VLAN of the attached interface. The programs leave the VLAN's tagged frames alone.
 
 use anyhow::{Context, Result, ensure};
 use testkit::capture::Capture;

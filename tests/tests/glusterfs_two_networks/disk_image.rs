@@ -1,5 +1,5 @@
-//! A virtual machine's disk, a qcow2 image in the volume, which qemu's own client of it (libgfapi)
-//! keeps open and writes to all the while.
+//! A virtual machine's disk: a qcow2 image in the volume. qemu keeps the image open through libgfapi, and writes to the
+//! image all the time.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ const BLOCKS: u64 = 2048;
 const FILE: &str = "disk.qcow2";
 /// The image's path before its copy to the volume.
 const EMPTY: &str = "/mnt/empty.qcow2";
-/// The wanted content of the disk, on the machine, outside of the volume.
+/// The path of the expected disk content, on the machine and outside the volume.
 const EXPECTED: &str = "/mnt/expected.img";
 /// The prompt of qemu-io.
 const PROMPT: &[u8] = b"qemu-io> ";
@@ -30,7 +30,8 @@ const PROMPT: &[u8] = b"qemu-io> ";
 pub fn start(cluster: &Distributed) -> Result<Worker<QemuIo>> {
     let (machine, url) = (&cluster.machines[0], cluster.url(FILE));
     let size = (BLOCK * BLOCKS).to_string();
-    // qemu takes 20 s to create the image in the volume: libgfapi takes 10 s each time.
+    // Create the image outside the volume and copy it: in the volume, qemu-img would take 20 s, because each access
+    // through libgfapi takes 10 s.
     machine.run(&["qemu-img", "create", "-q", "-f", "qcow2", EMPTY, &size])?;
     // qemu can't read a file whose last block is partial.
     machine.run(&["truncate", "--size", "%65536", EMPTY])?;
@@ -73,7 +74,7 @@ fn pattern(number: u64) -> u8 {
     u8::try_from(number % 251).map_or(u8::MAX, |rest| rest + 1)
 }
 
-/// qemu-io, with an image open. Dropping it ends it.
+/// qemu-io with an open image. Dropping the value ends the process.
 #[derive(Debug)]
 pub struct QemuIo {
     process: Child,

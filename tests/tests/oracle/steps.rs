@@ -1,4 +1,4 @@
-//! The steps, one after the other: a frame reaches a program.
+//! The oracle's steps, in order. In each step, one frame reaches one program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,10 +11,11 @@ use crate::cluster::{Cluster, Link, Range};
 use crate::programs::{self, Abilities};
 use testkit::test_run::{Type, Way};
 
-/// The number of steps from one start to the next.
+/// The number of steps in an episode. Each episode starts the programs anew.
 pub const STEPS: u64 = 2_000;
 
-/// Bytes that a program always sees directly, if they are there: no driver splits an IP header.
+/// The length of an Ethernet and an IPv6 header. A program can always access these headers directly, because no driver
+/// splits an IP header.
 const LEAST_LINEAR: usize = 54;
 
 /// One frame through one program.
@@ -28,7 +29,7 @@ pub struct Step {
     pub way: Way,
 }
 
-/// The steps of one episode: the frames that a host sees from its start on.
+/// The steps of one episode: all frames that a host sees after one start of its programs.
 pub struct Episode {
     seed: u64,
     programs: Vec<Program>,
@@ -176,7 +177,7 @@ fn pool<A: Copy>(
     Pool { local, peers, routers, strangers }
 }
 
-/// An address at a random place in `range`, often at a place that nested ranges have, too.
+/// A random offset in `range`, as an address. Often, a nested range contains the offset, too.
 fn place(random: &mut SplitMix, range: Range) -> IpAddr {
     let last = match random.below(3) {
         0 => random.bits16(),

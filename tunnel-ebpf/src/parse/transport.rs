@@ -1,4 +1,4 @@
-//! The transport header, as far as a change of addresses concerns it.
+//! The transport header: its ports, and its checksum over the addresses.
 
 use core::hint::cold_path;
 
@@ -33,7 +33,7 @@ pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 pub struct PseudoHeaderChecksum {
     /// The checksum's offset from the start of the transport header; 0 if there is none.
     pub offset: usize,
-    /// Its kind: none, or the meaning of zero in it.
+    /// The kind of checksum: none, or the meaning of a checksum of zero.
     pub kind: ChecksumKind,
 }
 
@@ -77,7 +77,7 @@ pub fn checksum_to_update<F: Family>(ip: &Ip<F::Address>) -> Result<PseudoHeader
     if matches!(ip.fragment, Fragment::Later) {
         return Ok(PseudoHeaderChecksum::NONE);
     }
-    // One branch per protocol: it reads the protocol once, and all else is constant.
+    // One branch per protocol: the program reads the protocol once, and each branch uses constants only.
     match ip.protocol {
         TCP => checksum_of::<F>(TCP, ip),
         UDP => checksum_of::<F>(UDP, ip),
@@ -190,7 +190,7 @@ mod tests {
         each_protocol_has_its_checksum::<V6>(&KNOWN_IN_IPV6);
     }
 
-    /// Otherwise, a packet that is not truncated could have a checksum outside of its bytes.
+    /// The length check compares the payload with the shortest header only, so that header must include the checksum.
     #[test]
     fn every_checksum_lies_within_the_shortest_header() {
         for (protocol, shortest, checksum) in KNOWN_IN_IPV4.into_iter().chain(KNOWN_IN_IPV6) {

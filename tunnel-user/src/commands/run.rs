@@ -28,7 +28,7 @@ use crate::ops::drift::{self, MayFollow, Permission};
 use crate::plan::follow::{Action, Event, Follow, Notify, Report};
 use crate::trial;
 
-/// The most differences that a line of the log names.
+/// The maximum number of differences that one log line names.
 const NAMED_MAX: usize = 8;
 
 /// Permits a valid file, unless a file is on trial, or this file was on trial and nobody confirmed it.
@@ -50,8 +50,8 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
     Ok(Permission::Granted)
 };
 
-/// Keeps the interface as the file says. Returns when SIGTERM or SIGINT comes: the dataplane stays attached, or is
-/// detached if `detach_on_exit` is set, and the answer is the report of the detach.
+/// Keeps the interface as the file says, until SIGTERM or SIGINT comes. The dataplane then stays attached. With
+/// `detach_on_exit`, the daemon detaches the dataplane instead, and returns the report of the detach.
 ///
 /// # Errors
 /// If this host can't run the programs, the interface has a daemon already, or the kernel's events can't be received.
@@ -59,7 +59,8 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
-    // The daemon waits for a later mount of bpffs, but a mount inside `ip netns exec` would go with this process.
+    // Inside `ip netns exec`, refuse a missing bpffs at once: a later mount would vanish with this process. Elsewhere,
+    // the daemon waits for the mount.
     if network_namespace::of_ip_netns_exec().is_some() {
         bpffs::require()?;
     }
@@ -167,7 +168,8 @@ impl<'a> Daemon<'a> {
                 _ = self.terminate.recv() => Event::Stop,
                 _ = self.stop.recv() => Event::Stop,
                 _ = self.reload.recv() => Event::Reload,
-                // Before the events below: a steady stream of events must not delay a look.
+                // This branch precedes the events below, because a steady stream of events must not delay the search
+                // for drift.
                 () = sleep_until(deadline) => Event::Due,
                 changed = self.file.changed() => changed.map(|()| Event::Changed)?,
                 changed = self.network.changed() => changed.map(|()| Event::Changed)?,
@@ -185,7 +187,7 @@ impl<'a> Daemon<'a> {
             let event = match action {
                 Action::FindDrift => {
                     let look = drift::find(self.request, self.folder, &self.netlink, MAY_FOLLOW);
-                    // A look changes nothing, so a signal may cancel it anywhere.
+                    // The search for drift leaves the host unchanged, so a signal may cancel the search at any point.
                     tokio::select! {
                         look = look => Event::Compared(look),
                         _ = self.terminate.recv() => Event::Stop,
@@ -236,7 +238,8 @@ impl<'a> Daemon<'a> {
         let interface = &self.request.interface;
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
-            // The daemon goes on by itself as soon as the missing part of the host is there.
+            // Only a warning: the network manager will add the missing interface, address or route, and the daemon
+            // then continues.
             Report::Problem(problem) if problem.awaited => {
                 tracing::warn!("{interface} is {}", problem.line());
             }

@@ -15,7 +15,6 @@ use super::pins::{Folder, MAPS};
 use super::upgrade::Abi;
 use super::upgrade::convert::settings_back;
 use crate::error::{Context as _, Error, is_io};
-use crate::host::freed_memory;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
 use crate::plan::capacity::Capacity;
 use crate::plan::settings::everything;
@@ -149,10 +148,8 @@ fn load_with(
         }
     };
     size(&mut loader, capacity);
-    let ebpf = create_maps(&mut loader, object, pins);
-    // It holds the types of the whole kernel.
-    freed_memory::drop_apart(loader);
-    let mut loaded = Loaded { ebpf: ebpf?, place };
+    let ebpf = create_maps(&mut loader, object, pins)?;
+    let mut loaded = Loaded { ebpf, place };
     verify(&mut loaded)?;
     Ok(loaded)
 }

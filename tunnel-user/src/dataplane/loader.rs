@@ -8,8 +8,6 @@ use std::thread::{self, JoinHandle};
 
 use aya::EbpfLoader;
 
-use crate::host::freed_memory;
-
 type Thread = JoinHandle<EbpfLoader<'static>>;
 
 static BEGUN: Mutex<Option<Thread>> = Mutex::new(None);
@@ -31,9 +29,7 @@ pub fn begin() -> Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(thread) = set(None) {
-            freed_memory::drop_apart(thread.join());
-        }
+        set(None);
     }
 }
 

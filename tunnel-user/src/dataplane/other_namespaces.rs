@@ -1,4 +1,5 @@
-//! The pins of other network namespaces, seen from outside: all of them share the BPF file system.
+//! The pins of other network namespaces. All network namespaces share the BPF file system, so these pins are visible
+//! from here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,8 +23,8 @@ pub fn inodes() -> Result<BTreeSet<u64>, Error> {
     for top in [pins::namespace_folder(NetworkNamespace::Host), PathBuf::from(RUNTIME)] {
         let names = match fs::read_dir(&top) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            // Only root reads /run/rewrite, and clears it away. Other users get the error of permission for the
-            // pins.
+            // Only root can read or clean up /run/rewrite, so skip the folder for other users. A missing permission on
+            // the pins' folder is still an error.
             Err(error)
                 if error.kind() == io::ErrorKind::PermissionDenied && top == Path::new(RUNTIME) =>
             {
@@ -56,7 +57,7 @@ pub fn run_somewhere(folder: &Folder) -> Option<bool> {
     links.reduce(|one, other| one || other)
 }
 
-/// Refuses a folder with pins that neither this version nor the one before makes.
+/// Refuses a folder with foreign pins: neither this version nor the previous version creates such pins.
 ///
 /// # Errors
 /// [`Error::Pins`] that names the foreign pins.

@@ -1,4 +1,4 @@
-//! The shapes of pinned maps, compared with this version's before they are used.
+//! Compares the shapes of pinned maps with the shapes in this version, before this version uses the maps.
 
 use std::io;
 
@@ -51,7 +51,8 @@ fn wanted() -> [Shape; 15] {
     ]
 }
 
-/// True if the pinned maps of ABI 2 have its shapes, and one of these shapes is not ours. Some maps may be missing.
+/// True if the pinned maps have the shapes of ABI 2, and at least one shape differs from the shape in this version.
+/// Some maps may be missing.
 pub fn fit_previous(folder: &Folder) -> bool {
     let pinned = SHAPES.into_iter().filter(|(name, ..)| folder.map(name).exists());
     let mut is_other = false;

@@ -15,12 +15,12 @@ use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, AppliedChanges, Change, GRACE_PERIOD, PeerTable, changes};
 use crate::plan::{bypass, slots};
 
-/// The number of entries changed between two looks for a signal. A batch takes some milliseconds.
+/// The number of entries that change between two checks for a signal. A batch takes a few milliseconds.
 const AT_ONCE: usize = 8192;
 
-/// Records this host's identity, and adds the ranges at which the programs of a gateway and of a moved host accept
-/// packets. The entries of private ranges stay for now: packets leave from the former underlay addresses until the
-/// peers' entries say which peers may not know the new ones. Notes the way back in `steps`.
+/// Records this host's identity, and adds the ranges at which a gateway or a moved host accepts packets. The entries of
+/// private ranges keep the previous underlay addresses for now. Packets leave from the previous addresses until the
+/// peers' entries say which peers may not know the new addresses. Notes the way back in `steps`.
 ///
 /// # Errors
 /// If the kernel refuses.

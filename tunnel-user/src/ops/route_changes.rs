@@ -37,7 +37,7 @@ pub async fn execute(
     if changes.remove.is_empty() {
         return Ok((removed, moved));
     }
-    // Move a route to another attached network that knows the peer, before removing it.
+    // Move a route to another attached network that knows the peer. If there is none, remove the route.
     let failover = FailoverRoutes::of(folder, &Snapshot::take(netlink).await?, netlink).await?;
     for route in &changes.remove {
         interrupt.check().await?;

@@ -9,7 +9,7 @@ use crate::model::{BypassProtocol, BypassRule};
 use crate::plan::membership::Membership;
 use crate::plan::slots::ByName;
 
-/// The rules by slot; the whole cluster's are under [`CLUSTER`].
+/// The rules by slot. Rules of the whole cluster have the slot [`CLUSTER`].
 pub type BypassTable = BTreeMap<u32, BTreeSet<BypassRule>>;
 
 /// The key of a rule.
@@ -23,7 +23,7 @@ pub fn key(slot: u32, rule: BypassRule) -> BypassKey {
     }
 }
 
-/// The slot and the rule of a key; nothing if [`key`] makes no such key.
+/// The slot and the rule of a key. `None` if the key has an unknown protocol or port 0.
 #[must_use]
 pub fn rule(key: &BypassKey) -> Option<(u32, BypassRule)> {
     let protocol = BypassProtocol::from_number(key.protocol)?;

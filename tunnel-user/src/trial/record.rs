@@ -15,22 +15,22 @@ use crate::error::Error;
 /// A change that the guard takes back unless an operator confirms it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// An identifier that is unique since boot; the guard passes it on.
+    /// An identifier, unique since boot. The guard passes the identifier to `rewrite apply --revert --trial`.
     pub id: String,
     /// The interface.
     pub interface: String,
     /// The attach that the trial belongs to: the trial ends with this attach.
     #[serde(flatten)]
     pub attach: AttachId,
-    /// The file that is tried, absolute.
+    /// The absolute path of the file on trial.
     pub config: PathBuf,
-    /// Its content.
+    /// The hash of the file's content.
     pub content: ContentHash,
     /// The deadline, at which the guard takes the change back.
     pub deadline: BootTime,
     /// The options of the attach that takes the change back.
     pub way_back: RollbackOptions,
-    /// Its phase.
+    /// The trial's phase.
     pub phase: Phase,
     /// The guard that waits for the deadline; none before the first change.
     pub guard: Option<Guard>,
@@ -41,7 +41,7 @@ pub struct Trial {
 pub struct AttachId {
     /// The time of the attach, in seconds since the Unix epoch.
     pub attached_at: u64,
-    /// The mark of the pins; none in a record of the previous version.
+    /// The mark of the attach's pins ([`Folder::mark`]); none in a record of the previous version.
     #[serde(default)]
     pub pins: Option<u64>,
 }
@@ -55,7 +55,7 @@ impl AttachId {
         Ok(Self { attached_at: attachment.attached_at, pins: Some(folder.mark()?) })
     }
 
-    /// True if both may be the same attach: the pins count where both records have them.
+    /// True if both can be the same attach: the times are equal, and the marks, too, if both records have a mark.
     #[must_use]
     pub fn is(self, other: Self) -> bool {
         let has_other_pins = matches!((self.pins, other.pins), (Some(a), Some(b)) if a != b);
@@ -67,24 +67,24 @@ impl AttachId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The change is being made, or was when the command was killed.
+    /// A command is making the change, or was killed during the change.
     Applying,
     /// The change is made.
     Applied,
-    /// The change is being taken back, or was when the command was killed.
+    /// A command is rolling the change back, or was killed during the roll-back.
     GoingBack,
 }
 
-/// The options that attach needs besides the file of the state before.
+/// The options of the attach that rolls the change back. This attach reads the file of the previous state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackOptions {
-    /// The members that this host was.
+    /// The names of the members that this host was before the change.
     pub self_names: Vec<String>,
-    /// True if the routes were the operator's.
+    /// True if the operator managed the routes (`--no-routes`).
     pub no_routes: bool,
-    /// The code of the hook of tc.
+    /// The code of the tc hook: tcx or clsact.
     pub hook: u8,
-    /// The code of the ingress program's place.
+    /// The code of the ingress program's attach point: tc, XDP or generic XDP.
     pub ingress: u8,
     /// True if the programs logged.
     pub verbose: bool,
@@ -94,7 +94,7 @@ impl Trial {
     /// The deadline as wall-clock time: RFC 3339, UTC.
     ///
     /// # Errors
-    /// If the kernel does not tell the time.
+    /// If the kernel's clock can't be read.
     pub fn until(&self) -> Result<String, Error> {
         Ok(self.deadline.to_wall_clock(BootTime::now()?, SystemTime::now()))
     }
@@ -102,7 +102,7 @@ impl Trial {
     /// True if the deadline has passed.
     ///
     /// # Errors
-    /// If the kernel does not tell the time.
+    /// If the kernel's clock can't be read.
     pub fn is_overdue(&self) -> Result<bool, Error> {
         Ok(self.deadline <= BootTime::now()?)
     }
@@ -125,9 +125,9 @@ impl Trial {
 /// A trial that was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
-    /// The file, absolute.
+    /// The absolute path of the file.
     pub config: PathBuf,
-    /// Its content.
+    /// The hash of the file's content.
     pub content: ContentHash,
     /// The time when the trial was taken back (RFC 3339, UTC).
     pub at: String,

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
-use crate::progress;
+use crate::{lock, progress};
 use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, Source};
 
 /// The version that works with rustc's LLVM; see docs/decisions/0002.
@@ -56,6 +56,8 @@ const ROUNDS: usize = 2;
 
 /// Makes sure that all requirements are installed.
 pub fn require(purposes: &[Purpose]) -> Result<()> {
+    // apt and cargo install into the same places.
+    let _lock = lock::take("setup")?;
     for _ in 0..ROUNDS {
         let missing = missing(purposes)?;
         if missing.is_empty() {

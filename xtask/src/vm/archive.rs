@@ -26,7 +26,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Fetches the package lists. A suite that can't be fetched is not an error yet.
+    /// Fetches the package lists. The error of [`Self::newest`] names the suites that can't be fetched.
     ///
     /// # Errors
     /// When the host's apt sources do not include Debian's archive.
@@ -68,7 +68,7 @@ impl Archive {
                 self.messages
             );
         };
-        // From 7.x on, the image package only depends on the packages with the image and the modules.
+        // From 7.x on, the image package is a metapackage: other packages contain the image and the modules.
         let mut packages = Vec::new();
         for part in image.parts() {
             let found = package::parse(&self.ask(&["show", "--no-all-versions", &part])?);

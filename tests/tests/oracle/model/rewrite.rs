@@ -1,7 +1,7 @@
-//! A packet with other addresses. Its checksums stay as right, or as wrong, as they were.
+//! The model of a rewrite: replaces the addresses of a frame. A right checksum stays right, and a wrong checksum stays
+//! wrong by the same difference.
 //!
-//! The model computes each checksum from sums over all covered bytes, before and after. Only the
-//! programs use the formulas of RFC 1624.
+//! The model sums all covered bytes before and after the change. The programs use the formulas of RFC 1624 instead.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -18,7 +18,7 @@ enum Zero {
     Absent,
 }
 
-/// A frame under change, and the original.
+/// The original frame, and the frame with the changes so far.
 pub struct Rewriting<'a> {
     old: &'a [u8],
     new: Vec<u8>,
@@ -35,9 +35,9 @@ pub struct RewrittenFrame {
     pub frame: Vec<u8>,
     /// The offsets of checksums for which 0x0000 and 0xffff are both right.
     pub doubtful: Vec<usize>,
-    /// True if a quote was given other addresses as well.
+    /// True if the quoted packet has new addresses, too.
     pub has_quote: bool,
-    /// True for a move notice with another mark.
+    /// True if the frame is a move notice with a new mark.
     pub is_marked: bool,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Rewriting<'a> {
         RewrittenFrame { frame, doubtful, has_quote, is_marked }
     }
 
-    /// Gives a packet other addresses, with its IPv4 and transport checksums.
+    /// Replaces a packet's addresses, and updates its IPv4 header checksum and its transport checksum.
     pub fn packet(&mut self, headers: &Headers, source: IpAddr, destination: IpAddr) {
         self.header(headers, source, destination);
         if let Some((offset, zero)) = transport_checksum(headers) {
@@ -75,7 +75,7 @@ impl<'a> Rewriting<'a> {
         self.new[at..at + 4].copy_from_slice(&mark);
     }
 
-    /// Gives the packet that an error quotes other addresses. Its transport checksum may be missing.
+    /// Replaces the addresses of the packet that an error quotes. The quote may end before the transport checksum.
     pub fn quote(&mut self, quoted: &Headers, source: IpAddr, destination: IpAddr) {
         self.has_quote = true;
         self.header(quoted, source, destination);
@@ -88,7 +88,7 @@ impl<'a> Rewriting<'a> {
         }
     }
 
-    /// Gives the error around a quote other addresses, after the quote has them.
+    /// Replaces the addresses of the error itself. The quoted packet already has new addresses.
     pub fn error(&mut self, headers: &Headers, source: IpAddr, destination: IpAddr) {
         self.header(headers, source, destination);
         let checksum = headers.payload.start + 2;
@@ -140,8 +140,8 @@ impl<'a> Rewriting<'a> {
     }
 }
 
-/// The sum of the 16-bit words of all parts, modulo 0xffff: the ones' complement sum of RFC 1071
-/// without its two zeros. The last byte of an odd part is the upper half of a word.
+/// The sum of the 16-bit words of all parts, modulo 0xffff: the ones' complement sum of RFC 1071, with 0 in place of
+/// 0xffff. The last byte of an odd part is the upper half of a word.
 fn sum(bytes: &[u8], parts: &[Range<usize>]) -> u64 {
     let words = parts.iter().flat_map(|part| bytes[part.clone()].chunks(2));
     let words =
@@ -158,7 +158,8 @@ pub fn has_partial_checksum(frame: &[u8], headers: &Headers) -> bool {
     frame[field..field + 2] == pseudo_header_sum(frame, headers)
 }
 
-/// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1). No pseudo-header is all zeros.
+/// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1). A pseudo-header always has a nonzero byte, so its
+/// ones' complement sum is 0xffff instead of 0.
 fn pseudo_header_sum(frame: &[u8], headers: &Headers) -> [u8; 2] {
     let protocol = headers.protocol.map_or(0, u64::from);
     let others = headers.payload.len() as u64 + protocol;

@@ -49,7 +49,7 @@ fn another_port_peer_or_protocol_takes_nothing_over<F: Version>() {
         }
         let is_ping = sent.protocol == F::CONTROL;
         for byte in 0..sent.payload.len().min(if is_ping { 6 } else { 4 }) {
-            // Two pings differ by their identifier; other protocols have no ports.
+            // Skip bytes that do not identify the flow: a ping's first four, and all bytes of a protocol without ports.
             if (is_ping && byte < 4) || flow.local_port == [0, 0] {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The memory of a host for the flows that it has with public addresses.
+//! Tests of the flow table, in which a host records its flows to peers' public addresses.
 
 use tunnel_common::flows::{FLOW, Flow};
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -25,10 +25,10 @@ pub fn flow<F: Version>(protocol: u8, local_port: u16, peer_port: u16) -> Flow<O
     }
 }
 
-/// A packet, its answer, and the flow in between.
+/// A packet, the reply, and the flow of both.
 pub type FlowKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
 
-/// One of each kind.
+/// One packet, reply and flow for each kind of flow.
 pub fn flow_kinds<F: Version>() -> Vec<FlowKind<F>> {
     let with_ports = [
         (Datagram::tcp(b"x"), flow::<F>(TCP, 40_000, 24_007)),
@@ -189,7 +189,7 @@ fn replies_are_left_alone_until_the_flow_expires<F: Version>() {
     }
 }
 
-/// Otherwise a peer could keep a flow alive that this host has long forgotten.
+/// If received packets kept a flow alive, a peer could keep a flow that this host has stopped using.
 fn sending_keeps_a_flow_alive_and_receiving_does_not<F: Version>() {
     let (sent, reply) = (Datagram::<F>::udp(b"x"), Datagram::<F>::udp(b"x").answering());
     let (sent, reply) = (sent.bytes(F::PUBLIC), reply.bytes(F::PUBLIC.back()));
