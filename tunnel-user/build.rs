@@ -1,4 +1,4 @@
-//! Builds tunnel-ebpf for the kernel's virtual machine and hands the object to `dataplane::object`.
+//! Builds tunnel-ebpf for the kernel's virtual machine and hands the object to `dataplane::load`.
 
 use std::env;
 use std::error::Error;

@@ -9,9 +9,9 @@
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow<A> {
-    /// This host's underlay address.
+    /// This host's underlay address; the source of a datagram.
     pub local: A,
-    /// The peer's public address.
+    /// The peer's public address; the destination of a datagram.
     pub peer: A,
     /// This host's port in network order; the identifier of an ICMP query; 0 for other protocols.
     pub local_port: [u8; 2],
@@ -35,7 +35,8 @@ pub const DATAGRAM: u8 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowState {
-    /// When this host last sent a packet of the flow: nanoseconds of CLOCK_MONOTONIC.
+    /// The time of the last packet that this host sent in the flow, or of the datagram's first fragment: nanoseconds
+    /// of CLOCK_MONOTONIC.
     pub last_sent: u64,
     /// [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
     pub action: u8,

@@ -115,7 +115,7 @@ enum Task {
         /// Selects the sample
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         seed: usize,
-        /// Paths that hold one of these words
+        /// Places that hold one of these words: checksum, decide, parse, config, plan, trial
         #[arg(value_name = "WORD")]
         words: Vec<String>,
     },

@@ -131,7 +131,8 @@ fn a_host_that_does_not_know_the_file_is_sent_to_where_it_was() -> Result<()> {
     let there = scenario.lab.cluster_toml().replace("203.0.113.2", "203.0.113.3");
     scenario.file("there.toml", &there)?;
     let said = scenario.attach_by(a, "there.toml", NOTHING_MORE)?;
-    let waits = "waits for srvb: packets go to 203.0.113.2 until the peer sends from 203.0.113.3";
+    let waits =
+        "waits for srvb: packets go to 203.0.113.2 until the peer shows that it uses 203.0.113.3";
     ensure!(said.contains(waits), "{said}");
     traffic.require_progress("the file on A")?;
     let again = scenario.attach_by(a, "there.toml", NOTHING_MORE)?;

@@ -17,7 +17,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::model::Family;
-use crate::model::text::list;
+use crate::model::text::{interface_sysctl, list};
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::{require_ipv6_on_loopback, resolve};
 use crate::ops::attached::Running;
@@ -233,7 +233,8 @@ async fn network(
             format!(
                 "{name} filters by reverse path (rp_filter is 1): while only one of two hosts \
                  uses another network, the kernel drops packets on {name} whose replies take the \
-                 other network; sysctl -w net.ipv4.conf.{name}.rp_filter=2 lets them in"
+                 other network; sysctl -w {}=2 lets them in",
+                interface_sysctl("ipv4", name, "rp_filter")
             ),
         ));
     }
@@ -371,7 +372,8 @@ fn reverse_path(
                 format!(
                     "{other_name} filters by reverse path (rp_filter is 1): while {name} is \
                      attached, the kernel drops packets from the peers that still arrive on \
-                     {other_name}; sysctl -w net.ipv4.conf.{other_name}.rp_filter=2 lets them in"
+                     {other_name}; sysctl -w {}=2 lets them in",
+                    interface_sysctl("ipv4", other_name, "rp_filter")
                 ),
             ));
         }

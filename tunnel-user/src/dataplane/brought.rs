@@ -133,7 +133,7 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
     if let Err(error) = write(&path, &brought) {
         tracing::warn!(
             "rewrite can't write {} ({error}), so detach leaves more behind if the pins are \
-             deleted; make room: df -h /run",
+             deleted; let this process write there, and make room (df -h /run)",
             path.display()
         );
     }

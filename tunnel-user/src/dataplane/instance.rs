@@ -28,8 +28,8 @@ impl Instance {
                 Err(Error::refused(
                     format!("{interface} already has a daemon, {holder}"),
                     format!(
-                        "stop that daemon first (systemctl stop rewrite@{interface}, or kill it): \
-                         {interface} stays attached"
+                        "stop that daemon first (systemctl stop \
+                         \"rewrite@$(systemd-escape {interface})\", or kill it): {interface} stays attached"
                     ),
                 ))
             }

@@ -194,8 +194,7 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
             retry_eagain(|| program.load()).map_err(|error| {
                 Error::host(
                     format!("{}: {:#}", loading(name), refusal(error)),
-                    "use Linux 5.18 or later, or leave --ingress out: this kernel runs the tc \
-                     programs",
+                    "XDP needs Linux 5.18 or later; to attach by tc, leave --ingress out",
                 )
             })
         }

@@ -30,9 +30,9 @@ const NO_PROGRAM: i32 = -1;
 /// # Errors
 /// If the kernel gives no socket or no answer.
 pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Option<String>> {
-    let mode = match mode {
-        XdpMode::Driver => XDP_FLAGS_DRV_MODE,
-        _ => XDP_FLAGS_SKB_MODE,
+    let (mode, word) = match mode {
+        XdpMode::Driver => (XDP_FLAGS_DRV_MODE, "xdpdrv"),
+        _ => (XDP_FLAGS_SKB_MODE, "xdpgeneric"),
     };
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
@@ -56,7 +56,7 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
                     let reason = reason.unwrap_or_default();
                     tracing::warn!(
                         "rewrite can't remove a test XDP program from interface {link}: {reason}; \
-                         remove it: ip link set dev IFACE xdp off"
+                         remove it: ip link set dev IFACE {word} off"
                     );
                     Ok(None)
                 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Context as _, Error};
+use crate::model::text::interface_sysctl;
 use crate::plan::arp::Sysctl;
 
 impl Sysctl {
@@ -42,8 +43,8 @@ impl Sysctl {
             Error::host(
                 format!("rewrite can't set {} to {value}: {error}", path.display()),
                 format!(
-                    "set it as root, outside of the container: sysctl -w \
-                     net.ipv4.conf.{interface}.{name}={value}"
+                    "set it as root, in a container from outside of it: sysctl -w {}={value}",
+                    interface_sysctl("ipv4", interface, name)
                 ),
             )
         })

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::model::Family;
+use crate::model::text::interface_sysctl;
 
 /// True if the kernel forwards packets that come in on `interface`. IPv6 has one switch for all interfaces; a
 /// sysctl that can't be read counts as on.
@@ -21,14 +22,14 @@ pub fn sysctl(family: Family, interface: &str) -> String {
 /// Linux, Documentation/networking/ip-sysctl.rst: for IPv6, `all` alone decides.
 fn switch(family: Family, interface: &str) -> (String, String) {
     let name = match family {
-        Family::Ipv4 => format!("ipv4.conf.{interface}.forwarding"),
-        Family::Ipv6 => "ipv6.conf.all.forwarding".to_owned(),
+        Family::Ipv4 => interface_sysctl("ipv4", interface, "forwarding"),
+        Family::Ipv6 => interface_sysctl("ipv6", "all", "forwarding"),
     };
     let path = match family {
         Family::Ipv4 => format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"),
         Family::Ipv6 => "/proc/sys/net/ipv6/conf/all/forwarding".to_owned(),
     };
-    (path, format!("net.{name}"))
+    (path, name)
 }
 
 /// True if the kernel drops packets on `interface` if the way back to their source leads elsewhere (IPv4 alone;

@@ -9,7 +9,7 @@ mod drain;
 mod name;
 mod parse_address;
 mod prefix;
-pub(crate) mod text;
+pub mod text;
 mod unicast;
 
 pub use address::{Mapping, Private, Public, Role, Underlay};

@@ -24,9 +24,23 @@ pub(crate) fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Strin
     if text.is_empty() { "none".into() } else { text }
 }
 
+/// The name of an interface's sysctl, as sysctl(8) takes it: a dot of the interface's name becomes a slash.
+#[must_use]
+pub fn interface_sysctl(protocol: &str, interface: &str, name: &str) -> String {
+    format!("net.{protocol}.conf.{}.{name}", interface.replace('.', "/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sysctl_of_a_vlan_interface_has_a_slash_for_its_dot() {
+        assert_eq!(
+            interface_sysctl("ipv4", "eth0.100", "rp_filter"),
+            "net.ipv4.conf.eth0/100.rp_filter"
+        );
+    }
 
     #[test]
     fn quotes_hold_control_characters_back() {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use tunnel_user::model::text::interface_sysctl;
 use tunnel_user::model::{Drain, Private};
 use tunnel_user::ops::private_in_arp::Set;
 use tunnel_user::plan::peers::NamedPeer;
@@ -12,7 +13,7 @@ pub const NOTHING_ATTACHED: &str = "no interface is attached in this network nam
 
 /// `net.ipv4.conf.eth0.arp_ignore=2`.
 pub fn sysctl(interface: &str, set: &Set) -> String {
-    format!("net.ipv4.conf.{interface}.{}={}", set.sysctl.name(), set.value)
+    format!("{}={}", interface_sysctl("ipv4", interface, set.sysctl.name()), set.value)
 }
 
 /// The rest of a line about an accepted address: for how long it is accepted.

@@ -45,11 +45,11 @@ impl fmt::Display for Awaited {
         match (sent_from, underlay) {
             (Some(from), Some(underlay)) if from != underlay => write!(
                 f,
-                "packets go from {from} to {sent_to} until the peer sends from {public} to \
-                 {underlay}"
+                "packets go from {from} to {sent_to} until the peer shows that it sends from {public} \
+                 to {underlay}"
             ),
-            _ if sent_to == public => write!(f, "the peer has not sent from {public} yet"),
-            _ => write!(f, "packets go to {sent_to} until the peer sends from {public}"),
+            _ if sent_to == public => write!(f, "the peer has yet to show that it uses {public}"),
+            _ => write!(f, "packets go to {sent_to} until the peer shows that it uses {public}"),
         }
     }
 }
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(running[0].accepted.len(), 2);
         assert_eq!(running[0].peer.addresses[0].to_string(), "10.0.0.2 at 192.0.2.2");
         let awaited: Vec<_> = running[0].awaited.iter().map(ToString::to_string).collect();
-        let unseen = "packets go to 203.0.113.2 until the peer sends from 192.0.2.2";
+        let unseen = "packets go to 203.0.113.2 until the peer shows that it uses 192.0.2.2";
         assert_eq!(awaited, [unseen]);
     }
 

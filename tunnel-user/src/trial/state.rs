@@ -272,11 +272,16 @@ impl State {
             text => text.context(|| format!("reading {}", path.display()))?,
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Error::refused(
-                format!("{} is damaged: {error}", path.display()),
-                "the guard has a copy, and rolls the trial back by itself; detach ends the trial \
-                 at once",
-            )
+            let help = match name {
+                ROLLED_BACK | NEXT_ROLLED_BACK => {
+                    "the next attach removes it: rewrite attach IFACE"
+                }
+                _ => {
+                    "the guard has a copy, and rolls the trial back by itself; detach ends the \
+                     trial at once"
+                }
+            };
+            Error::refused(format!("{} is damaged: {error}", path.display()), help)
         })
     }
 
