@@ -162,7 +162,16 @@ pub fn in_path(program: &str) -> bool {
 
 /// The version in the first line of `program --version`, its last word.
 pub fn version_of(program: &str) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
+    // Some of cargo's subcommands answer only to cargo.
+    let mut command = match program.strip_prefix("cargo-") {
+        Some(subcommand) => {
+            let mut cargo = crate::cargo::command();
+            cargo.arg(subcommand);
+            cargo
+        }
+        None => Command::new(program),
+    };
+    let output = command.arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().next()?.split(' ').next_back().map(str::to_owned)
 }
