@@ -12,15 +12,15 @@ use object::elf::SHT_STRTAB;
 
 const TARGET: &str = "bpfel-unknown-none";
 const BINARY: &str = "rewrite-ebpf";
-/// Debian's compiler and its ready-made core (packages rustc-web and libstd-rust-web-dev-bpf).
+/// Debian's compiler and its precompiled `core` (packages rustc-web and libstd-rust-web-dev-bpf).
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none";
 
-/// The origin of `core` for the target.
+/// The origin of the crate `core` for the target.
 enum Core {
-    /// The toolchain's component rust-src, compiled along.
+    /// The source in the toolchain's component rust-src, which cargo compiles together with the programs.
     Source,
-    /// Debian's, ready-made.
+    /// Debian's precompiled `core`.
     Debian,
 }
 
@@ -37,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The object without DWARF, which only a debugger on the host reads. The kernel has its own debug data, .BTF and
-/// .BTF.ext; and a loader walks all sections' relocations, nearly all of which are DWARF's.
+/// Removes DWARF from the object, because only a debugger on the host reads DWARF. The kernel has its own debug data,
+/// .BTF and .BTF.ext. A loader walks the relocations of all sections, and nearly all relocations belong to DWARF.
 fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
     let mut elf = Builder::read(object)?;
     for section in &mut elf.sections {
@@ -46,7 +46,7 @@ fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
         section.delete = name.strip_prefix(b".rel").unwrap_or(name).starts_with(b".debug_");
     }
     elf.delete_orphans();
-    // LLVM puts the sections' names into the symbols' string table: give them their own.
+    // LLVM puts the section names into the symbols' string table: give the section names their own table.
     let names = elf.sections.add();
     names.name = b".shstrtab".as_slice().into();
     names.sh_type = SHT_STRTAB;
@@ -65,7 +65,7 @@ fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn
         .arg("--target-dir")
         .arg(target_dir)
         .env("RUSTC_BOOTSTRAP", "1");
-    // Cargo's variables for the host's build must not reach the other target's.
+    // Cargo's variables for the host's build must not reach the build for the eBPF target.
     for inherited in [
         "CARGO_ENCODED_RUSTFLAGS",
         "RUSTFLAGS",

@@ -1,5 +1,5 @@
-//! The processors' momentary speed. Invisible load, such as other virtual machines, can slow the
-//! processors by half: a short timed computation, a probe, before and after each sample shows such noise.
+//! Measures CPU noise. Invisible load, such as other virtual machines, can slow the processors by half.
+//! A probe, which is a short timed computation, before and after each sample detects such load.
 
 use std::fmt;
 use std::hint::black_box;
@@ -14,15 +14,17 @@ use crate::interrupt::Interrupt;
 use crate::processor::Processor;
 use crate::progress::Progress;
 
-/// The numbers that a probe adds up repeatedly; few enough for the L1 cache.
+/// The number of words that a probe adds up, and the number of passes over the words. The words fit into
+/// the L1 cache.
 const WORDS: usize = 1024;
 const PASSES: usize = 400;
-/// The number of consecutive probes. The fastest counts: an interrupt slows one probe, but not all.
+/// The number of times that a probe repeats its computation. The fastest repetition counts: an interrupt
+/// slows one repetition, but not all.
 const PROBES: usize = 5;
 /// A sample is disturbed if a probe before or after it took more than this multiple of the fastest probe.
 const DISTURBED: f64 = 1.1;
-/// The minimum duration of the initial search for the fastest probe, and the divisor of the patience that
-/// lengthens the search.
+/// The initial search for the fastest probe takes `SEARCH_MIN`, or the patience divided by `SEARCH_SHARE`
+/// if the quotient is longer.
 const SEARCH_MIN: Duration = Duration::from_secs(2);
 const SEARCH_SHARE: u32 = 60;
 /// The pause between two probes while the processor is slow.
@@ -41,27 +43,27 @@ struct State {
     repeated: usize,
 }
 
-/// Takes samples on these processors.
+/// Takes samples, and probes its processors before and after each sample.
 pub struct Sampler<'a> {
     cpu_noise: &'a CpuNoise,
     processors: Vec<Processor>,
     interrupt: &'a Interrupt,
 }
 
-/// The numbers of good, disturbed and repeated samples of a run.
+/// The numbers of kept, disturbed and repeated samples of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Disturbance {
-    /// The kept samples, disturbed ones included.
+    /// The kept samples, including the disturbed samples.
     pub kept: usize,
     /// The kept samples during which the processor was slow.
     pub disturbed: usize,
-    /// The discarded samples: another sample replaced each of them.
+    /// The discarded samples. A new sample replaced each discarded sample.
     pub repeated: usize,
 }
 
 impl CpuNoise {
-    /// Measures the processors' top speed. In order to take undisturbed samples, all samples together
-    /// may take `patience` longer.
+    /// Measures the processors' top speed. All samples together may spend the additional time `patience` on
+    /// waiting and on repetitions.
     pub fn find(patience: Duration) -> Result<Self> {
         let _progress = Progress::start("measuring the processors' top speed");
         let mut fastest = f64::INFINITY;
@@ -74,7 +76,7 @@ impl CpuNoise {
         Ok(Self(Mutex::new(State { fastest, patience, kept: Vec::new(), repeated: 0 })))
     }
 
-    /// A sampler for `processors`, which stops at a signal.
+    /// A sampler that probes `processors` and stops at a signal.
     pub fn sampler<'a>(
         &'a self,
         processors: impl Into<Vec<Processor>>,
@@ -83,14 +85,14 @@ impl CpuNoise {
         Sampler { cpu_noise: self, processors: processors.into(), interrupt }
     }
 
-    /// The numbers of samples, judged by the fastest probe of the whole run.
+    /// Counts the samples. A sample's probes are compared with the fastest probe of the whole run.
     pub fn disturbance(&self) -> Disturbance {
         let State { fastest, ref kept, repeated, .. } = *self.state();
         let disturbed = kept.iter().filter(|&&probe| probe > fastest * DISTURBED).count();
         Disturbance { kept: kept.len(), disturbed, repeated }
     }
 
-    /// The duration in seconds of a probe of the slowest processor.
+    /// Probes the processors; returns the duration of the slowest probe in seconds.
     fn probe(&self, processors: &[Processor]) -> Result<f64> {
         let mut slowest = 0.0_f64;
         for processor in processors {
@@ -106,7 +108,7 @@ impl CpuNoise {
         probe > self.state().fastest * DISTURBED
     }
 
-    /// Takes `time` from the remaining patience; false if less than `time` remains.
+    /// Deducts `time` from the remaining patience. Returns false if less than `time` remains.
     fn spend(&self, time: Duration) -> bool {
         let mut state = self.state();
         match state.patience.checked_sub(time) {
@@ -196,7 +198,7 @@ mod tests {
         let quiet = cpu_noise(Duration::from_secs(1), 1.0);
         assert_eq!(quiet.sampler([], &never).sample(&mut measure).unwrap(), 1);
         assert_eq!(quiet.disturbance(), Disturbance { kept: 1, disturbed: 0, repeated: 0 });
-        // With an infinitely fast probe, every sample is disturbed.
+        // With a fastest probe of zero seconds, every sample is disturbed.
         let processor = [Processor::choose().unwrap()];
         let busy = cpu_noise(5 * PAUSE, 0.0);
         assert_eq!(busy.sampler(processor, &never).sample(&mut measure).unwrap(), 2);

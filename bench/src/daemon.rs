@@ -1,4 +1,4 @@
-//! Programs that run beside the measurements.
+//! Starts programs that run during a measurement, and ends them afterwards.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use testkit::wait::wait_until;
 /// The time limit for a program to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running program. Dropping it ends the program.
+/// A running program. Dropping this value ends the program.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -23,7 +23,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the program, with its output in the file `log`.
+    /// Starts the program and writes its output to the file `log`.
     pub fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
         let line = command_line(command);
         let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
@@ -32,7 +32,7 @@ impl Daemon {
         Ok(Self { child: child.with_context(|| format!("start `{line}`"))?, line, log })
     }
 
-    /// Waits until `ready` is true for the program's whole output.
+    /// Waits until `ready` returns true for the program's whole output so far.
     pub fn wait_until(&mut self, ready: impl Fn(&str) -> bool) -> Result<()> {
         let line = self.line.clone();
         wait_until(&format!("`{line}` is ready"), PATIENCE, || {

@@ -1,4 +1,5 @@
-//! A program that does nothing: a measurement minus this program's is rewrite's own cost.
+//! Loads and attaches an empty program, which does nothing. Rewrite's own cost is rewrite's measurement
+//! minus the empty program's measurement.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -52,15 +53,15 @@ impl AttachPoint {
 /// Loads an empty program.
 ///
 /// # Errors
-/// If the kernel refuses, or the name does not fit.
+/// If the kernel rejects the program, or the name is too long.
 pub fn load(of: Type, name: &str) -> io::Result<OwnedFd> {
     raw_program::load(of, name, &[])
 }
 
-/// Attaches an empty program to a host's public interface, until the link is dropped.
+/// Attaches an empty program to a host's public interface. Dropping the returned link detaches the program.
 ///
 /// # Errors
-/// If the kernel refuses: tcx exists since Linux 6.6.
+/// If the kernel rejects the program or the link. tcx needs Linux 6.6.
 pub fn attach(host: &Namespace, point: AttachPoint, name: &str) -> Result<OwnedFd> {
     host.enter(|| link(&load(point.of(), name)?, if_nametoindex(PUBLIC_INTERFACE)?, point))?
         .context("attach the empty program (tcx: Linux 6.6)")

@@ -1,4 +1,4 @@
-//! Peers without traffic.
+//! Generates peers without traffic, and their entries in the cluster file.
 
 use std::net::Ipv4Addr;
 
@@ -11,13 +11,13 @@ const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 /// A peer without traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdlePeer {
-    /// Its private address.
+    /// The peer's private address.
     pub private: Ipv4Addr,
-    /// Its public address, which no host has.
+    /// The peer's public address, which no host has.
     pub public: Ipv4Addr,
 }
 
-/// All of `peers` peers except for the lab's other host.
+/// The idle peers of a host with `peers` peers. The remaining peer is the lab's other host.
 pub fn idle_peers(peers: u32) -> impl Iterator<Item = IdlePeer> {
     let after = |first: Ipv4Addr, n: u32| Ipv4Addr::from_bits(first.to_bits() + n);
     (1..peers).map(move |n| IdlePeer { private: after(PRIVATE, n), public: after(PUBLIC, n) })

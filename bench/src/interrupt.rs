@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The exit code of a shell after SIGINT.
+/// The exit code that a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// A flag that a signal sets.

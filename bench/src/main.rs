@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: rewrite's cost, compared with the alternatives' cost in the same run.
 //!
-//! A suite measures one thing and gives tables; the report prints them as they come, and writes
-//! them as JSON and as a plot.
+//! A suite is a group of measurements and returns tables. The program prints each table as soon as the suite
+//! has ended, and writes all tables as JSON and as a plot at the end.
 
 mod attaching;
 mod cpu_noise;

@@ -1,5 +1,5 @@
-//! The single processor that client, server and router share: with several processors, the scheduler's
-//! variation between runs exceeds the differences to measure.
+//! Chooses a single processor for client, server and router, and pins threads to it. With several
+//! processors, the scheduler's variation between runs would exceed the differences to measure.
 
 use std::panic::resume_unwind;
 use std::process::Command;

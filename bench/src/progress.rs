@@ -1,16 +1,16 @@
-//! Progress output: a spinner on a terminal, nothing in a pipe.
+//! Shows the progress by a spinner on a terminal, and prints nothing into a pipe.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The progress line, until it is dropped.
+/// The progress line. Dropping this value removes the line from the terminal.
 pub struct Progress(ProgressBar);
 
 impl Progress {
     /// Starts the progress line with the first step.
     pub fn start(what: &str) -> Self {
-        // Draws nothing if standard error is not a terminal.
+        // The spinner draws nothing if standard error is not a terminal.
         let bar = ProgressBar::new_spinner().with_message(what.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);

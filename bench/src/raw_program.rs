@@ -1,4 +1,4 @@
-//! Programs of a few instructions, given as machine code.
+//! Loads eBPF programs of a few instructions, given as machine code.
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -10,7 +10,7 @@ use testkit::test_run::Type;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
-/// Bytes of a program's name, including the zero at its end.
+/// The size of a program's name in bytes, including the terminating zero.
 const NAME_LEN: usize = 16;
 /// `TC_ACT_UNSPEC` and `XDP_PASS`: the return values of rewrite's programs for packets that they do not
 /// change.
@@ -53,7 +53,7 @@ struct Attributes {
 /// Loads a program that runs these instructions and leaves its packet unchanged.
 ///
 /// # Errors
-/// If the kernel refuses, or the name does not fit.
+/// If the kernel rejects the program, or the name is too long.
 pub fn load(of: Type, name: &str, instructions: &[Instruction]) -> io::Result<OwnedFd> {
     let (prog_type, verdict) = match of {
         Type::Tc => (BPF_PROG_TYPE_SCHED_CLS, TC_ACT_UNSPEC),
@@ -83,9 +83,10 @@ pub fn load(of: Type, name: &str, instructions: &[Instruction]) -> io::Result<Ow
 /// Runs a bpf command that returns a new descriptor.
 ///
 /// # Safety
-/// The memory behind the attributes' pointers must outlive the call.
+/// The memory to which the attributes point must outlive the call.
 pub unsafe fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
-    // SAFETY: the length is the struct's; the caller guarantees that its pointers are valid.
+    // SAFETY: the length is the size of `attributes`, and the caller guarantees that the pointers in
+    // `attributes` are valid.
     let fd = unsafe {
         libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>())
     };

@@ -1,5 +1,5 @@
-//! Nanoseconds of a run on the real path: the kernel's statistics of each program under load
-//! (`kernel.bpf_stats_enabled`), compared with an empty program at the same place.
+//! Measures the nanoseconds of each program's run on the real path under load, by the kernel's statistics
+//! (`kernel.bpf_stats_enabled`), and compares them with an empty program at the same attach point.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -23,7 +23,7 @@ use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Setting;
 use crate::text_file::TextFile;
 
-/// The payload of the datagrams, and their port.
+/// The datagrams' payload and destination port.
 const PAYLOAD: [u8; 64] = [7; 64];
 const PORT: u16 = 9;
 /// The minimum number of runs for a valid measurement.
@@ -32,7 +32,7 @@ const RUNS_MIN: u64 = 1_000;
 const EMPTY_EGRESS: &str = "empty_egress";
 const EMPTY_INGRESS: &str = "empty_ingress";
 
-/// Two hosts with programs at the same places.
+/// Two hosts, with an egress program on A and an ingress program on B.
 struct Variant {
     heading: &'static str,
     lab: Lab,
@@ -41,11 +41,11 @@ struct Variant {
     names: [&'static str; 2],
     /// The datagrams' receiving socket, which is never read.
     _sink: UdpSocket,
-    /// The links of the empty programs, held only here.
+    /// The links of the empty programs. Dropping this field detaches the programs.
     _links: Vec<OwnedFd>,
 }
 
-/// Measures rewrite with tc and with XDP, and empty programs at the same places.
+/// Measures rewrite with tc and with XDP, and empty programs at the same attach points.
 ///
 /// # Errors
 /// If a lab can't be made, or the kernel lacks tcx for the empty program.
@@ -148,7 +148,7 @@ impl Variant {
         Ok(Self { heading, lab, to, names, _sink: sink, _links: links })
     }
 
-    /// Nanoseconds of a run of A's egress program, and of B's ingress program.
+    /// Measures the nanoseconds per run of A's egress program and of B's ingress program.
     fn measure(&self, duration: Duration, processor: Processor) -> Result<[f64; 2]> {
         let before = Counted::now()?;
         send(&self.lab.a, self.to, duration, processor)?;
@@ -158,7 +158,8 @@ impl Variant {
     }
 }
 
-/// The kernel's statistics of every program: its name, number of runs and time, by ID.
+/// The kernel's statistics of every loaded program: the name, the number of runs and the total run time, by
+/// program ID.
 struct Counted(BTreeMap<u32, (String, u64, Duration)>);
 
 impl Counted {
@@ -171,8 +172,8 @@ impl Counted {
         Ok(Self(each.collect::<Result<_>>()?))
     }
 
-    /// Nanoseconds of a run since `before`, for the busiest program with this name: the other hosts'
-    /// programs have the same name, but see only answers.
+    /// The nanoseconds per run since `before` of the busiest program with this name. The other hosts'
+    /// programs have the same name, but process only replies.
     fn busiest(&self, before: &Self, name: &str) -> Result<f64> {
         let since = self.0.iter().filter(|(_, (found, ..))| found == name).map(|(id, now)| {
             let (_, runs, time) = before.0.get(id).cloned().unwrap_or_default();
@@ -184,7 +185,7 @@ impl Counted {
     }
 }
 
-/// Sends at full speed from the processor on which the receiving kernel then works as well.
+/// Sends datagrams at full speed. The kernel receives the datagrams on the same processor.
 fn send(from: &Namespace, to: SocketAddr, duration: Duration, processor: Processor) -> Result<()> {
     from.enter(|| {
         processor.keep_thread()?;

@@ -1,4 +1,4 @@
-//! The variants take turns, round by round, so that a change on the machine affects all variants alike.
+//! Measures the variants in turns, round by round, so that a change on the machine affects all variants alike.
 
 use anyhow::Result;
 

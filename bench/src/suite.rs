@@ -1,4 +1,4 @@
-//! The suites of a run.
+//! Defines the suites, and runs each of them with the shared settings.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -10,9 +10,9 @@ use crate::{end_to_end, growth, loader, per_packet, real_path};
 
 /// The shared settings of all suites.
 pub struct Setting {
-    /// The time to spend.
+    /// The time to spend on the run.
     pub effort: Effort,
-    /// The product under test.
+    /// The `rewrite` command under test.
     pub rewrite: Rewrite,
     /// True if software emulates the processor.
     pub emulated: bool,
@@ -39,7 +39,7 @@ impl Effort {
     }
 }
 
-/// One thing to measure.
+/// A group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
     /// Nanoseconds per packet of each program.
@@ -55,13 +55,13 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// The chosen suites; all suites if `only` is empty.
+    /// The chosen suites, or all suites if `only` is empty.
     pub fn chosen(only: &[Self]) -> impl Iterator<Item = Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|suite| only.is_empty() || only.contains(suite))
     }
 
-    /// Runs the suite, with its progress on a terminal.
+    /// Runs the suite and shows its progress on a terminal.
     pub fn run(self, setting: &Setting) -> Result<Vec<Table>> {
         match self {
             Self::PerPacket => per_packet::run(setting),

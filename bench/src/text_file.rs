@@ -1,11 +1,11 @@
-//! A temporary file with a text for a command.
+//! Writes a text for a command into a temporary file.
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
-/// A temporary file that only its owner can read. Dropping it deletes it.
+/// A temporary file that only its owner can read. Dropping this value deletes the file.
 pub struct TextFile(NamedTempFile);
 
 impl TextFile {
@@ -17,7 +17,7 @@ impl TextFile {
         Ok(Self(file))
     }
 
-    /// The file's path, as a word of a command.
+    /// The file's path, as an argument of a command.
     pub fn word(&self) -> Result<&str> {
         self.0.path().to_str().context("a temporary folder that is not UTF-8")
     }

@@ -1,5 +1,6 @@
-//! Members with few distinct addresses, so that they often conflict. The parser refuses a file if and only if a
-//! pairwise comparison of its members does. An accepted cluster holds the file's values, and its maps hold its peers.
+//! Parses files whose members have few distinct addresses, so that the members often conflict. The parser refuses a
+//! file if and only if a pairwise comparison of the members finds a fault. An accepted cluster contains the file's
+//! values, and the maps for the cluster contain the cluster's peers.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ fn entry(input: &mut Unstructured<'_>, index: u8) -> Result<Entry> {
     })
 }
 
-/// Mostly one range per family in `families`, and mostly a valid one.
+/// Generates mostly one range for each family in `families`. Most ranges are valid.
 fn ranges(input: &mut Unstructured<'_>, families: &[bool], host_bits: u8) -> Result<Vec<Range>> {
     let mut ranges = Vec::new();
     for is_v6 in families {

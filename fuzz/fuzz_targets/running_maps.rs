@@ -1,5 +1,5 @@
-//! Values of pinned maps, which anybody can change with `bpftool`. The peers are shown in full, and a command
-//! can write them back or change them to a wanted state.
+//! Reads arbitrary values of pinned maps, because anybody can change the maps with `bpftool`. All peers are
+//! shown, and a command can write the values back or change the maps to a wanted state.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ fuzz_target!(|pinned: Pinned| {
     assert_keeps(&wanted.v6, &next.v6);
 });
 
-/// The name in a field of a map. An invalid name gets an explained refusal.
+/// Decodes the name in a field of a map. The error for an invalid name must explain the problem.
 fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
     match text(field).parse::<MemberName>() {
         Ok(name) => {
@@ -125,7 +125,8 @@ fn count<A: Address>(table: &PeerTable<A>, role: u8, slot: Option<u32>) -> usize
     entries.filter(|entry| slot.is_none_or(|slot| entry.slot == slot)).count()
 }
 
-/// Every wanted entry is there, apart from the programs' notes. All other entries are former addresses.
+/// Asserts that `next` contains every wanted entry, apart from the fields that the programs write, and that all
+/// other entries are former addresses.
 fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
     for (range, wanted) in wanted {
         let entry = next[range];
@@ -138,7 +139,7 @@ fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
             ..*wanted
         };
         let noted = match awaits(next, &entry) {
-            // Packets still go between the previous addresses.
+            // The peer's packets still use the previous addresses.
             true => {
                 let Peer { public, local_underlay, tie, .. } = entry;
                 Peer { public, local_underlay, tie, ..noted }
@@ -157,7 +158,8 @@ fn awaits<A: Address>(table: &PeerTable<A>, private: &Peer<A>) -> bool {
     private.role == ROLE_PRIVATE && table.values().filter(is_its).any(|entry| entry.awaited == 1)
 }
 
-/// The changes lead from `current` to `wanted`. Their inverses, in reverse order, lead back.
+/// Asserts that the changes turn `current` into `wanted`, and that the inverse changes in reverse order
+/// restore `current`.
 fn assert_changed_to<A: Address>(current: &PeerTable<A>, wanted: &PeerTable<A>) {
     let changes = changes(current, wanted);
     let mut table = current.clone();

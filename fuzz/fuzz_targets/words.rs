@@ -1,4 +1,4 @@
-//! Any text as one word of a file or a command line: an address or prefix, a bypass rule, a name.
+//! Parses any text as one word of a file or a command line: an address or prefix, a bypass rule, a name.
 #![no_main]
 
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Values of pinned maps, made from the fuzzer's bytes. Most addresses and slots come from a small set, so that
-//! entries relate to each other; the others are arbitrary.
+//! Generates values of pinned maps from the fuzzer's bytes. Most addresses and slots come from a small set, so
+//! that entries relate to each other. The remaining addresses and slots are arbitrary.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use tunnel_user::plan::range::{Address, Range};
 /// Any content that the maps of one interface can hold.
 #[derive(Debug)]
 pub struct Pinned {
-    /// `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`.
+    /// The entries of `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`.
     pub peers: PeerTables,
-    /// `members`.
+    /// The entries of `members`: each slot's name.
     pub names: BTreeMap<u32, [u8; NAME_LEN]>,
     /// The keys of `bypass`.
     pub bypass: Vec<BypassKey>,
-    /// `local`.
+    /// The values of `local`.
     pub local: Vec<LocalMember>,
 }
 
@@ -86,7 +86,7 @@ fn table<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
 ) -> Result<PeerTable<A>> {
     let mut table = PeerTable::new();
     for _ in 0..input.int_in_range(0..=10)? {
-        // The kernel keeps no key of more bits than the address has.
+        // The kernel rejects a key whose length exceeds the number of bits in the address.
         let range = Range { address: address(input)?, length: length::<A>(input)? };
         let range = Range { length: range.length.min(A::FAMILY.bits()), ..range };
         table.insert(range, peer(input, range.length)?);

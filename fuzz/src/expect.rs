@@ -1,4 +1,4 @@
-//! Checks of refusals: the text is safe for a terminal.
+//! Checks the messages for refused input: each message has a remedy and is safe for a terminal.
 
 use std::error::Error;
 
@@ -13,8 +13,8 @@ pub fn assert_explained(problem: &dyn Error, help: &str) {
     }
 }
 
-/// Asserts that a refused file has at least one problem, in the order of the lines, each on a line of `text`
-/// and printed as two lines.
+/// Asserts that a refused file has at least one problem, and that the problems are in the order of the lines.
+/// Each problem is on a line of `text`, and its message and remedy take one printed line each.
 pub fn assert_refusal(error: &ConfigError, text: &str) {
     assert!(!error.problems().is_empty());
     let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;

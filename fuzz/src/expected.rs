@@ -1,33 +1,33 @@
-//! The members that fit together, found by comparing every pair: the slow and plain way to the answer that the
-//! configuration finds by sorting.
+//! Decides if a cluster file is valid, by comparing every pair of members. This slow and simple method must give the
+//! same answer as the configuration's method, which sorts the members.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses that share their first bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The last 16 bits of any of its addresses, in 10.0.0.0 or fd00::.
+    /// The last 16 bits of any address in the range. The preceding bits are from 10.0.0.0 or fd00::.
     pub low: u16,
     /// The number of host bits, 16 at most.
     pub host_bits: u8,
-    /// True if it is IPv6.
+    /// True if the range is IPv6.
     pub is_v6: bool,
 }
 
 impl Range {
-    /// The last 16 bits of its first address.
+    /// The last 16 bits of the range's first address.
     #[must_use]
     pub fn first(self) -> u32 {
         u32::from(self.low) >> self.host_bits << self.host_bits
     }
 
-    /// The last 16 bits of its last address, plus one.
+    /// The last 16 bits of the range's last address, plus one.
     #[must_use]
     pub fn end(self) -> u32 {
         self.first() + (1 << self.host_bits)
     }
 
-    /// True if the file's address is not the range's first one.
+    /// True if the address in the file differs from the range's first address.
     #[must_use]
     pub fn has_host_bits(self) -> bool {
         self.first() != u32::from(self.low)
@@ -37,7 +37,7 @@ impl Range {
         self.is_v6 == other.is_v6 && self.first() < other.end() && other.first() < self.end()
     }
 
-    /// The address as the file has it.
+    /// The address in the file.
     #[must_use]
     pub fn address(self) -> IpAddr {
         let low = u32::from(self.low);
@@ -58,15 +58,15 @@ impl Range {
 /// A member with individually valid values, apart from host bits.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name, possibly another member's too.
+    /// The member's name, which other members may share.
     pub name: String,
-    /// At most one range per family, as in `public` and `underlay`.
+    /// The private ranges: at most one range per family, as in `public` and `underlay`.
     pub private: Vec<Range>,
-    /// Its public ranges.
+    /// The public ranges.
     pub public: Vec<Range>,
-    /// Its underlay ranges; empty if the file omits the key.
+    /// The underlay ranges. Empty if the file omits the key.
     pub underlay: Vec<Range>,
-    /// Protocol and port.
+    /// The bypass rules: each rule's protocol and port.
     pub bypass: Vec<(&'static str, u16)>,
 }
 
@@ -115,7 +115,7 @@ fn fit(a: &Entry, b: &Entry) -> bool {
         })
 }
 
-/// Its underlay ranges that differ from its public ones.
+/// The member's underlay ranges that differ from its public ranges.
 fn underlay_of_its_own(member: &Entry) -> Vec<Range> {
     let is_own = |range: &Range| !member.public.contains(range);
     member.underlay.iter().copied().filter(is_own).collect()

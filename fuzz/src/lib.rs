@@ -1,5 +1,5 @@
-//! The expectations that several fuzz targets share. A panic of a target reports a broken property to the
-//! fuzzer.
+//! Generates input for the fuzz targets and defines their assertions. A target's panic reports a broken property
+//! to the fuzzer.
 
 pub mod bytes;
 pub mod expect;

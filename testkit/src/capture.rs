@@ -1,4 +1,4 @@
-//! Packet captures of an interface, taken by tcpdump.
+//! Captures an interface's packets with tcpdump.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read};
@@ -22,12 +22,12 @@ const HEADERS: u32 = 160;
 /// The longest time that a packet may be on its way from the kernel to tcpdump.
 const LAG: Duration = Duration::from_secs(60);
 
-/// A running capture. Dropping it ends it.
+/// A running capture. Dropping the value ends the capture.
 #[derive(Debug)]
 pub struct Capture {
     tcpdump: Child,
     messages: BufReader<ChildStderr>,
-    /// Collects tcpdump's output from a pipe. A killed run leaves no file, and its tcpdump ends with the
+    /// The thread that collects tcpdump's output from a pipe. A killed test leaves no file, and its tcpdump ends at the
     /// next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
     /// The number of packets that the kernel counted before tcpdump set its filter. tcpdump never sees
@@ -36,8 +36,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts a capture of whole packets, and returns when tcpdump sees every further packet. An empty
-    /// filter lets every packet through.
+    /// Starts a capture of whole packets, and returns once tcpdump sees all packets from now on. An empty filter
+    /// matches every packet.
     ///
     /// # Errors
     /// When tcpdump can't be started, or refuses the interface or the filter.
@@ -119,7 +119,7 @@ impl Capture {
         parse_pcap(&file).context("parse what tcpdump captured")
     }
 
-    /// tcpdump's current counts.
+    /// Asks tcpdump for its current counts.
     fn counts(&mut self) -> Result<Counts> {
         self.signal(Signal::SIGUSR1)?;
         Counts::parse(&self.read_message("dropped by kernel")?)
@@ -151,7 +151,7 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // Both fail when the capture was stopped, which is the usual case.
+        // Both calls fail if the capture has already been stopped, which is the usual case.
         let _ = self.tcpdump.kill();
         let _ = self.tcpdump.wait();
     }

@@ -1,4 +1,4 @@
-//! The usual setup without `rewrite`: the private address on `lo`, a route to the peer's private address
+//! Sets up the usual alternative to `rewrite`: the private address on `lo`, a route to the peer's private address
 //! through the gateway, and four NAT rules that use conntrack.
 
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ pub struct Host {
     pub private: IpAddr,
     /// The public address.
     pub public: IpAddr,
-    /// The router to the peer.
+    /// The address of the router that leads to the peer.
     pub gateway: IpAddr,
 }
 
@@ -25,7 +25,7 @@ impl Host {
     }
 }
 
-/// Sets the trick up on `host`, whose addresses are `own`, for its traffic with `peer`.
+/// Sets the trick up on `host`, whose addresses are `own`, for the host's traffic with `peer`.
 ///
 /// # Errors
 /// When an address, the route or a rule is refused.
@@ -69,8 +69,8 @@ fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Resu
     Ok(())
 }
 
-/// Excludes packets from or to the peer's private address from conntrack: `rewrite` has translated them
-/// already, or still will.
+/// Excludes packets from or to the peer's private address from conntrack: `rewrite` has already translated the arriving
+/// packets, and translates the leaving packets later.
 ///
 /// # Errors
 /// When the rule is refused.

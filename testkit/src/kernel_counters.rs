@@ -1,4 +1,4 @@
-//! The counters of a namespace's kernel.
+//! Reads the kernel's counters of a network namespace.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,8 +39,8 @@ pub fn checksum_errors(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     Ok(counters)
 }
 
-/// Requires that `tried` succeeded and that no namespace has counted a wrong checksum since its
-/// creation. The error reports both.
+/// Requires that `tried` succeeded and that no namespace has counted a wrong checksum since its creation. The error
+/// reports both kinds of failure.
 ///
 /// # Errors
 /// When `tried` is an error, or a namespace has counted a wrong checksum.
@@ -61,7 +61,7 @@ pub fn require_right_checksums(tried: Result<()>, namespaces: &[&Namespace]) -> 
     tried.context(counted)
 }
 
-/// Parses one counter a line.
+/// Parses `snmp6`, which has one counter per line.
 fn parse_snmp6(text: &str, counters: &mut BTreeMap<String, i64>) -> Result<()> {
     for line in text.lines() {
         let (name, value) = line.split_once(char::is_whitespace).context("a line of one word")?;

@@ -1,5 +1,5 @@
-//! Shared code of the tests, the measurements and the demonstration: labs of network namespaces,
-//! captures, packets.
+//! Contains the shared code of the tests, the measurements and the demonstration: labs of network namespaces, captures,
+//! packets.
 
 pub mod capture;
 pub mod frame;

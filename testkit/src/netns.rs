@@ -1,4 +1,4 @@
-//! A named network namespace: commands, closures and sysctls inside it.
+//! Creates named network namespaces, runs commands and closures inside them, and sets their sysctls.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,10 +19,10 @@ use crate::process;
 pub const NAMED: &str = "/run/netns";
 /// `rewrite`'s folder of pins for namespaces other than the host's.
 const PINS: &str = "/sys/fs/bpf/rewrite";
-/// `rewrite`'s folder of trial records for such namespaces.
+/// `rewrite`'s folder of trial records for namespaces other than the host's.
 const STATE: &str = "/run/rewrite";
 
-/// A network namespace of a lab. Dropping it deletes it.
+/// A network namespace of a lab. Dropping the value deletes the namespace.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -69,7 +69,7 @@ impl Namespace {
         Ok(metadata.ino())
     }
 
-    /// A command that runs inside the network namespace, and otherwise on the host: it sees the host's
+    /// A command that runs inside the network namespace, but keeps the host's mounts. The command sees the host's
     /// `/sys/fs/bpf`, which `ip netns exec` would hide.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
@@ -78,7 +78,7 @@ impl Namespace {
         command
     }
 
-    /// Runs a program with arguments inside and returns its output.
+    /// Runs a program with arguments inside the namespace and returns its output.
     ///
     /// # Errors
     /// When the command fails; the error contains the command, its status and its standard error.
@@ -91,7 +91,7 @@ impl Namespace {
     /// opened there stays in the namespace, whichever thread uses it later.
     ///
     /// # Errors
-    /// When the thread can't enter the namespace. A panic of the closure continues in the caller.
+    /// When the thread can't enter the namespace. A panic of the closure propagates to the caller.
     pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
         let path = self.path();
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
@@ -124,7 +124,7 @@ impl Namespace {
         self.enter(|| path.exists())
     }
 
-    /// Kills every process inside, except for this process.
+    /// Kills every process inside the namespace, except for the calling process.
     ///
     /// # Errors
     /// When the processes can't be listed, or one can't be killed.
@@ -150,7 +150,7 @@ impl Namespace {
     /// Deletes the namespace and `rewrite`'s pins for it. A missing namespace is not an error.
     ///
     /// # Errors
-    /// When it can't be deleted.
+    /// When the namespace can't be deleted.
     pub fn delete(&self) -> Result<()> {
         let path = self.path();
         if !path.exists() {

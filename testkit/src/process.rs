@@ -1,4 +1,4 @@
-//! Child processes: their output, or an error with the failed command, its status and its standard
+//! Runs child processes, and returns their output, or an error with the failed command, its status and its standard
 //! error.
 
 use std::process::{Command, Stdio};

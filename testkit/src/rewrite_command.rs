@@ -1,4 +1,4 @@
-//! The product: the binary `rewrite`, run as an operator runs it.
+//! Runs the product, the binary `rewrite`, as an operator runs it.
 
 use std::env;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::netns::Namespace;
 use crate::process;
 
 const BPFFS: &str = "/sys/fs/bpf";
-/// The time limit in seconds: a slower command hangs.
+/// The time limit of a command, in seconds.
 const LIMIT: &str = "240";
 
 /// The binary `rewrite`, ready to run.
@@ -72,7 +72,7 @@ impl Rewrite {
     /// Runs `rewrite --netns NAME …` and returns its output.
     ///
     /// # Errors
-    /// When the command fails or exceeds the time limit; the error contains its standard error.
+    /// When the command fails or exceeds the time limit; the error contains the command's standard error.
     pub fn run(&self, namespace: &Namespace, arguments: &[&str]) -> Result<String> {
         process::run(&mut self.command(namespace, arguments))
     }

@@ -1,4 +1,4 @@
-//! BPF_PROG_TEST_RUN of any program, with two settings that aya does not offer: the flag that makes the
+//! Runs any program by BPF_PROG_TEST_RUN, with two settings that aya does not offer: the flag that makes the
 //! kernel check the skb's checksum state, and the size of the first fragment.
 
 use std::io;
@@ -76,14 +76,13 @@ pub struct Ran {
 /// Runs a program once.
 ///
 /// # Errors
-/// EINVAL if the kernel does not accept the frame or its way; EBADMSG if the sum over the packet is
-/// wrong after the run.
+/// EINVAL if the kernel does not accept the frame or `way`; EBADMSG if the sum over the packet is wrong after the run.
 pub fn run(program: BorrowedFd<'_>, of: Type, frame: &[u8], way: Way) -> io::Result<Ran> {
     repeat(program, of, frame, way, 1).map(|(ran, _)| ran)
 }
 
-/// Runs a program repeatedly, each time on the output frame of the run before. Returns the last run's
-/// outcome, and the mean time of a run as the kernel measured it.
+/// Runs a program repeatedly, each time on the output frame of the previous run. Returns the last run's outcome, and
+/// the mean time of a run as the kernel measured it.
 ///
 /// # Errors
 /// The errors of [`run`].
@@ -126,7 +125,7 @@ pub fn repeat(
     Ok((ran, Duration::from_nanos(attributes.duration.into())))
 }
 
-/// The context of a frame of `len` bytes. Empty if the kernel's default is right, since older kernels
+/// The context of a frame of `len` bytes. The context is empty if the kernel's default is right, since older kernels
 /// accept no context for XDP.
 fn context(of: Type, len: u32, way: Way) -> Vec<u8> {
     let mut fields = Vec::new();

@@ -1,4 +1,4 @@
-//! The tests' traffic between two namespaces.
+//! Sends the tests' traffic between two namespaces.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{
@@ -26,7 +26,7 @@ pub use crate::kernel_counters::{checksum_errors, snmp};
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
-/// A receiver's address, whose family is known at compile time or not.
+/// A receiver's address. The address's family is known either at compile time or only at run time.
 pub trait Destination: Into<SocketAddr> {
     /// The addresses that a sender to this destination can bind to.
     type Source: Into<IpAddr>;
@@ -40,7 +40,7 @@ impl Destination for SocketAddr {
     type Source = IpAddr;
 }
 
-/// A TCP transfer that arrived as it was sent.
+/// The result of [`tcp_transfer`]: all bytes arrived unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct TransferReport {
     /// The number of bytes that arrived.
@@ -53,8 +53,8 @@ pub struct TransferReport {
     pub sender_seen: SocketAddr,
 }
 
-/// Sends pseudo-random bytes over one TCP connection and compares what arrives. The receiver
-/// listens on `dst`; the sender is bound to `src`, or leaves its address to the kernel.
+/// Sends pseudo-random bytes over one TCP connection and compares the arriving bytes with them. The receiver listens on
+/// `dst`. The sender is bound to `src`; without `src`, the kernel chooses the address.
 ///
 /// # Errors
 /// When the connection fails or stalls, or the arriving bytes differ from the sent ones.
@@ -69,7 +69,7 @@ pub fn tcp_transfer<D: Destination>(
     let listener = to
         .enter(|| TcpListener::bind(dst))?
         .with_context(|| format!("listen on {dst} in {}", to.name()))?;
-    // A listener's time limit applies to accept.
+    // On a listener, the time limit applies to accept.
     limit(&listener)?;
     thread::scope(|scope| {
         let receiver = scope.spawn(|| receive(&listener));
@@ -119,7 +119,7 @@ fn receive(listener: &TcpListener) -> Result<(SocketAddr, Digest)> {
     }
 }
 
-/// Connects from a given address, or from the one that the kernel chooses, within a time limit.
+/// Connects within a time limit, from `src` or from an address that the kernel chooses.
 ///
 /// # Errors
 /// When the source address is not an address of this host, or the destination does not answer.
@@ -128,7 +128,7 @@ pub fn dial<D: Destination>(src: Option<D::Source>, dst: D) -> Result<TcpStream>
     dial_from(src.map(|src| SocketAddr::new(src.into(), 0)), dst)
 }
 
-/// Like [`dial`], with a source port as well.
+/// Like [`dial`], but also with a source port.
 ///
 /// # Errors
 /// When the address or the port is not available, or the destination does not answer.
@@ -178,8 +178,8 @@ pub struct ExchangeReport {
 /// The time limit for a datagram, or its echo, to arrive.
 const DATAGRAM_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Sends numbered datagrams one after the other; the receiver on `dst` sends each back. A datagram
-/// counts as lost if it does not come back within three seconds, or comes back with other bytes.
+/// Sends numbered datagrams one after the other; the receiver on `dst` sends each datagram back. A datagram counts as
+/// lost if it does not come back within three seconds, or comes back with changed bytes.
 ///
 /// # Errors
 /// When the sockets can't be made or used.
@@ -199,7 +199,7 @@ pub fn udp_exchange<D: Destination>(
     let sender = from
         .enter(|| UdpSocket::bind(own))?
         .with_context(|| format!("bind to {own} in {}", from.name()))?;
-    // connect looks the route up in the socket's own namespace.
+    // connect uses the routes of the socket's own namespace.
     sender.connect(dst).with_context(|| format!("choose a way to {dst}"))?;
     for socket in [&echo, &sender] {
         socket.set_read_timeout(Some(DATAGRAM_PATIENCE)).context("limit the time to receive")?;
@@ -214,7 +214,7 @@ pub fn udp_exchange<D: Destination>(
         report.sent += 1;
         match sender.send(&datagram) {
             Ok(_) => {}
-            // An ICMP error about an earlier datagram.
+            // The socket reports an ICMP error about an earlier datagram.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error).with_context(|| format!("send to {dst}")),
         }
@@ -241,7 +241,7 @@ pub const fn unspecified(dst: SocketAddr) -> IpAddr {
     }
 }
 
-/// The received value; nothing if the time limit passed or an ICMP error came instead.
+/// The received value; `None` if the time limit passed or an ICMP error came instead.
 fn arrival<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -269,7 +269,7 @@ pub struct PingReport {
 /// Options of a ping that expects no reply.
 pub const BRIEFLY: [&str; 2] = ["-W", "0.5"];
 
-/// Pings `dst` with `count` packets that carry `size` bytes, and waits long for each reply.
+/// Pings `dst` with `count` packets that carry `size` bytes, and waits up to 10 s for each reply.
 ///
 /// # Errors
 /// When `ping` fails, except for a missing reply.
@@ -291,7 +291,7 @@ pub fn ping_with(
     let (size, dst) = (size.to_string(), dst.into().to_string());
     let mut total = PingReport { sent: 0, returned: 0 };
     // Run one ping per packet: after its first reply, a ping of several packets waits only 50 ms for the
-    // last reply, whatever -W says, and a machine can stand still for longer.
+    // last reply, regardless of -W, and a machine can pause for longer.
     for _ in 0..count {
         let mut command = from.command("ping");
         command.args(["-n", "-c", "1", "-W", "10", "-s", &size]).args(options).arg(&dst);
@@ -317,7 +317,7 @@ fn parse_ping(text: &str) -> Option<PingReport> {
     Some(PingReport { sent: numbers.next()??, returned: numbers.next()?? })
 }
 
-/// FNV-1a of a stream, and the stream's length.
+/// The FNV-1a hash of a stream, and the stream's length.
 #[derive(Debug, PartialEq, Eq)]
 struct Digest {
     bytes: u64,

@@ -1,4 +1,4 @@
-//! Two namespaces joined by tun devices, which have no link header, through a relay in this process.
+//! Joins two namespaces by tun devices, which have no link header, through a relay in this process.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +21,7 @@ use crate::netns::Namespace;
 const TICK: u16 = 50;
 const LONGEST_PACKET: usize = 65_536;
 
-/// The relay between two tun devices. Dropping it ends the relay and deletes the devices.
+/// The relay between two tun devices. Dropping the value ends the relay and deletes the devices.
 #[derive(Debug)]
 pub struct TunLink {
     stop: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ impl TunLink {
     /// Makes a tun device with this name in both namespaces, and relays packets between them.
     ///
     /// # Errors
-    /// When a namespace has such a device already.
+    /// When a namespace has a device with this name already.
     pub fn join(near: &Namespace, far: &Namespace, interface: &str) -> Result<Self> {
         let open = |namespace: &Namespace| -> Result<File> {
             let device = namespace.enter(|| open_tun(interface))??;
@@ -52,8 +52,8 @@ impl TunLink {
         Ok(Self { stop, relayed, threads })
     }
 
-    /// Ends the relay and returns the relayed packets, each behind an artificial Ethernet header, so
-    /// that the tests can read them like other captures.
+    /// Ends the relay and returns the relayed packets. Each packet follows an artificial Ethernet header, so that the
+    /// tests can read the packets like other captures.
     ///
     /// # Errors
     /// When the relay failed.

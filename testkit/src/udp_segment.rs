@@ -1,4 +1,4 @@
-//! One message that the kernel splits into many datagrams, by the socket option UDP_SEGMENT (udp(7)).
+//! Sends one message that the kernel splits into many datagrams, by the socket option UDP_SEGMENT (udp(7)).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub const SEGMENT: u16 = 1200;
 /// The number of datagrams in a message.
 pub const SEGMENTS: usize = 20;
 
-/// The time limit for the next datagram: a shared, emulated machine can stand still for seconds.
+/// The time limit for the next datagram: a shared, emulated machine can pause for seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 const RECEIVE_BUFFER: usize = 4 << 20;
 

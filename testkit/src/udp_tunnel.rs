@@ -1,5 +1,5 @@
-//! Tunnels over UDP between the private addresses of two hosts: each packet has an outer UDP header, and
-//! an inner packet with checksums of its own.
+//! Sets up tunnels over UDP between the private addresses of two hosts: each packet has an outer UDP header, and an
+//! inner packet with its own checksums.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,9 +7,9 @@ use anyhow::Result;
 
 use crate::netns::Namespace;
 
-/// The interface of a tunnel.
+/// The name of a tunnel's interface.
 const INTERFACE: &str = "tunnel";
-/// The tunnel's MTU: leaves room for the outer headers of both families in packets of 1500 bytes.
+/// The tunnel's MTU, which leaves room for the outer headers of both families in packets of 1500 bytes.
 const MTU: &str = "1400";
 /// The addresses inside the tunnel: A's and B's.
 pub const INNER: [IpAddr; 2] =
@@ -70,7 +70,7 @@ pub fn dig(
     set([a, b], "up")
 }
 
-/// Removes both ends.
+/// Removes both ends of the tunnel.
 ///
 /// # Errors
 /// When an end is missing.

@@ -1,6 +1,6 @@
-//! Polling for a state.
+//! Polls for a state.
 //!
-//! Use this only for states that have no event from the kernel, or from a foreign daemon.
+//! Use this module only for a state that neither the kernel nor a foreign daemon announces by an event.
 
 use std::io;
 use std::thread;
@@ -31,7 +31,7 @@ pub fn wait_until<T>(
     }
 }
 
-/// Calls a socket function, and again after each EINTR. A socket with a time limit gets EINTR when its
+/// Calls a socket function, and repeats the call after each EINTR. A socket with a time limit gets EINTR when its
 /// process stops and continues (signal(7)), for example when a whole machine is frozen; a socket without
 /// a limit does not.
 ///

@@ -1,5 +1,5 @@
-//! A GlusterFS cluster with a cut cable goes on over the public network, and back again, without any
-//! change to GlusterFS.
+//! Tests that a GlusterFS cluster with a cut cable goes on over the public network, and later over the cable again,
+//! without any change to GlusterFS.
 //!
 //! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.
@@ -31,7 +31,7 @@ const FILES: u32 = 20;
 
 /// A cluster with data, on a lab whose public side is captured.
 struct Scene {
-    // The cluster runs on the lab's namespaces: it must end first.
+    // The cluster runs on the lab's namespaces, so the cluster must end before the lab.
     cluster: Cluster,
     captures: Vec<Capture>,
     lab: Lab,
@@ -77,7 +77,7 @@ impl Scene {
         self.attach(&self.lab.b)
     }
 
-    /// Attaches on A, and on B only after B has reset a connection that it knows by other addresses.
+    /// Attaches on A. Attaches on B only after B has reset a connection that B knows by different addresses.
     fn attach_with_a_pause(&self) -> Result<()> {
         self.attach(&self.lab.a)?;
         let attached = Instant::now();
@@ -154,7 +154,7 @@ impl Scene {
         self.compare(rounds)
     }
 
-    /// Both bricks hold the same files: all files of `rounds` rounds.
+    /// Requires that both bricks hold the same files: all files of `rounds` rounds.
     fn compare(&self, rounds: u32) -> Result<()> {
         let files = self.cluster.compare_bricks()?;
         ensure!(
@@ -164,7 +164,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Ends the captures: no private address was ever on the public network.
+    /// Ends the captures, and requires that no private address was ever on the public network.
     fn finish(&mut self) -> Result<()> {
         for capture in self.captures.drain(..) {
             let frames = capture.stop()?;
@@ -216,7 +216,7 @@ fn a_stateful_firewall_sees_nothing_but_private_addresses() -> Result<()> {
     })
 }
 
-/// Cuts the cable under a volume that is being written to, attaches at once, and goes back.
+/// Cuts the cable under a volume that is being written to, attaches at once, and returns to the cable.
 fn keep_connections(
     name: &'static str,
     attach: impl FnOnce(&Scene) -> Result<()> + Send,

@@ -51,7 +51,7 @@ fn the_router_forwards_no_private_address() -> Result<()> {
     let lab = Lab::new(&LabOptions::default())?;
     let in_a = Capture::start(&lab.router, ROUTER_A, "")?;
     let in_b = Capture::start(&lab.router, ROUTER_B, "")?;
-    // The router drops packets to a private address and packets from one.
+    // The router drops packets to a private address and packets from a private address.
     assert_eq!(ping_with(&lab.a, &BRIEFLY, B_PRIVATE, 1, 8)?.returned, 0);
     lab.a.run(&["ip", "address", "add", "10.0.0.1/32", "dev", "lo"])?;
     let spoofed = SocketAddrV4::new(B_PUBLIC, PORT);

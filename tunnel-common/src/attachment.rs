@@ -1,5 +1,5 @@
-//! `attachment`: one record of the attachment and of the changes that `attach` made to the host. Later commands
-//! read it, and undo the changes from it.
+//! Defines the value of `attachment`: a record of the attachment and of the changes that `attach` made to the host.
+//! Later commands read the record to undo the changes.
 
 use crate::members::NAME_LEN;
 use crate::settings::Settings;
@@ -7,16 +7,16 @@ use crate::settings::Settings;
 /// Bytes of the version string, padded with zeros.
 pub const VERSION_LEN: usize = 32;
 
-/// Attached through tcx links, pinned beside the maps.
+/// The programs are attached through tcx links, which are pinned beside the maps.
 pub const HOOK_TCX: u8 = 1;
-/// Attached as direct-action filters of a clsact qdisc.
+/// The programs are attached as direct-action filters of a clsact qdisc.
 pub const HOOK_CLSACT: u8 = 2;
 
-/// Ingress by tc, at the same hook as egress.
+/// The ingress program runs at tc, at the same hook as the egress program.
 pub const INGRESS_TC: u8 = 0;
-/// Ingress by XDP in the interface's driver, through a link that is pinned beside the maps.
+/// The ingress program runs at XDP in the interface's driver, through a link that is pinned beside the maps.
 pub const INGRESS_XDP: u8 = 1;
-/// Ingress by XDP in the kernel's generic path, through a pinned link as well.
+/// The ingress program runs at XDP in the kernel's generic path, also through a pinned link.
 pub const INGRESS_XDP_GENERIC: u8 = 2;
 
 /// The value of `attachment`, an array of one.
@@ -33,9 +33,9 @@ pub struct Attachment {
     pub changed_at: u64,
     /// The settings of the programs.
     pub settings: Settings,
-    /// [`HOOK_TCX`] or [`HOOK_CLSACT`]; 0 while an attach is under way.
+    /// The hook: [`HOOK_TCX`] or [`HOOK_CLSACT`]; 0 while an attach is under way.
     pub hook: u8,
-    /// [`INGRESS_TC`], [`INGRESS_XDP`] or [`INGRESS_XDP_GENERIC`].
+    /// The place of the ingress program: [`INGRESS_TC`], [`INGRESS_XDP`] or [`INGRESS_XDP_GENERIC`].
     pub ingress: u8,
     /// 1 if `attach` added the clsact qdisc.
     pub clsact_added: u8,
@@ -43,15 +43,15 @@ pub struct Attachment {
     pub routes_managed: u8,
     /// 1 if `attach` set the interface's sysctl arp_announce.
     pub arp_announce_set: u8,
-    /// The value of arp_announce before.
+    /// The previous value of arp_announce.
     pub arp_announce_before: u8,
     /// 1 if the loaded programs log the peers' packets that they do not rewrite.
     pub verbose: u8,
     /// 1 if `attach` set the interface's sysctl arp_ignore.
     pub arp_ignore_set: u8,
-    /// The seconds for which packets from a peer's former address are accepted.
+    /// The drain time in seconds: for this long, the programs accept packets from a peer's former address.
     pub drain: u32,
-    /// The value of arp_ignore before.
+    /// The previous value of arp_ignore.
     pub arp_ignore_before: u8,
     /// Always 0.
     pub reserved: [u8; 3],

@@ -1,6 +1,6 @@
-//! `bypass`: the packets to and from peers that the programs leave alone.
+//! Defines the keys and values of `bypass`: rules for packets to and from peers that the programs leave alone.
 
-/// The slot of the rules that the whole cluster has.
+/// The value of `slot` in rules for the whole cluster.
 pub const CLUSTER: u32 = u32::MAX;
 
 /// The key of `bypass`. The programs leave a packet alone if its protocol and one of its ports match.

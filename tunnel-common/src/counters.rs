@@ -1,10 +1,11 @@
-//! `peer_counters`: the rewritten packets, per peer and direction, one value per CPU.
+//! Defines the value of `peer_counters`: the counts of rewritten packets, per peer and direction, with one value per
+//! CPU.
 
 /// Packets and bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Packets as they are on the wire: a GSO or GRO packet counts as its segments.
+    /// The number of packets on the wire: a GSO or GRO packet counts as its segments.
     pub packets: u64,
     /// Bytes of the packets as the program saw them, link header included. Headers that segmentation repeats count
     /// once.
@@ -26,9 +27,9 @@ impl Count {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerCounters {
-    /// Rewritten on the way to the peer.
+    /// The rewritten packets to the peer.
     pub egress: Count,
-    /// Rewritten on the way from the peer.
+    /// The rewritten packets from the peer.
     pub ingress: Count,
 }
 

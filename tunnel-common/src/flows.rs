@@ -1,11 +1,10 @@
-//! `flows_v4` and `flows_v6`: flows in which this host's public address is an end point, so that the programs leave
-//! their replies alone. Egress remembers a flow, ingress looks it up. A full map forgets the least recently used
-//! flow first.
+//! Defines the keys and values of `flows_v4` and `flows_v6`: the flows in which this host's public address is an end
+//! point. The egress program remembers a flow. The ingress program looks up the flow of a reply, and leaves the reply,
+//! or this host's address in it, alone. A full map forgets the least recently used flow first.
 
-/// The key of `flows_v4` and `flows_v6`, as the flow is on the wire. `A` is an address in network
-/// order.
+/// The key of `flows_v4` and `flows_v6`: a flow's addresses and ports on the wire. `A` is an address in network order.
 ///
-/// Aligned, so that the programs read its words whole.
+/// The alignment lets the programs read whole words of the key.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow<A> {
@@ -19,7 +18,7 @@ pub struct Flow<A> {
     pub peer_port: [u8; 2],
     /// The IP protocol number.
     pub protocol: u8,
-    /// [`FLOW`] or [`DATAGRAM`].
+    /// The kind of the key: [`FLOW`] or [`DATAGRAM`].
     pub kind: u8,
     /// Always 0.
     pub reserved: [u8; 2],
@@ -27,8 +26,8 @@ pub struct Flow<A> {
 
 /// The key is a flow.
 pub const FLOW: u8 = 0;
-/// The key is a datagram whose fragments get the same treatment: `local` holds its source, `peer` its destination,
-/// and the port fields its identification.
+/// The key is a datagram whose fragments get the same treatment: `local` holds the datagram's source, `peer` its
+/// destination, and the port fields hold its identification.
 pub const DATAGRAM: u8 = 1;
 
 /// The value of `flows_v4` and `flows_v6`.
@@ -38,21 +37,22 @@ pub struct FlowState {
     /// The time of the last packet that this host sent in the flow, or of the datagram's first fragment: nanoseconds
     /// of CLOCK_MONOTONIC.
     pub last_sent: u64,
-    /// [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
+    /// The action for packets of the flow: [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
     pub action: u8,
     /// Always 0.
     pub reserved: [u8; 3],
-    /// A hash of the key: always odd, or 0 in an entry that programs of ABI 2 wrote. The kernel may give the
-    /// entry's slot to another flow during a read: `action` is valid beside the tag of the flow that was looked up.
+    /// A hash of the key: always odd, or 0 in an entry that programs of ABI 2 wrote. The kernel may give the entry's
+    /// slot to a different flow during a read: `action` is valid if `tag` is 0 or the tag of the flow that was looked
+    /// up.
     pub tag: u32,
 }
 
-/// Both ends are public addresses.
+/// Both ends are public addresses: the programs leave the packets alone.
 pub const LEFT_ALONE: u8 = 1;
 /// This host's end is its underlay address, the peer's end a private address: the programs replace only the peer's
 /// address.
 pub const FROM_UNDERLAY: u8 = 2;
-/// A datagram on the bypass list.
+/// The datagram is on the bypass list: the programs leave its fragments alone.
 pub const BYPASSED: u8 = 3;
 
 crate::plain_old_data!(Flow<[u8; 4]>, Flow<[u8; 16]>, FlowState);

@@ -1,8 +1,8 @@
-//! The ABI between the eBPF programs and everything that reads or writes their pinned maps.
+//! Defines the ABI between the eBPF programs and everything that reads or writes their pinned maps.
 //!
-//! Every struct here is `#[repr(C)]`, without implicit padding, and holds addresses and ports as
-//! byte arrays in network order, so that `bpftool map dump pinned` prints them as text. A change
-//! to a name, a field or a size here is a change of [`ABI_VERSION`].
+//! Every struct here is `#[repr(C)]`, without implicit padding, and holds addresses and ports as byte arrays in network
+//! order, so that `bpftool map dump pinned` prints them as text. A change to a name, a field or a size here requires a
+//! new [`ABI_VERSION`].
 #![no_std]
 
 pub mod attachment;
@@ -18,19 +18,19 @@ pub mod peer_filter;
 pub mod peers;
 pub mod settings;
 
-/// The version of the maps' shapes. A loader takes over the pins of the previous version, and recognises and
-/// refuses the pins of all others.
+/// The version of the maps' layout. A loader takes over the pins of the previous version, and recognises and refuses
+/// the pins of all others.
 pub const ABI_VERSION: u32 = 3;
 
 /// Marks ABI structs as plain old data for aya.
 ///
-/// Every type named here is `#[repr(C)]`, `Copy`, and made of integers and integer arrays with
-/// explicit padding: any bit pattern is a value of it and no byte of it is uninitialised.
+/// Every type named here is `#[repr(C)]`, `Copy`, and made of integers and integer arrays with explicit padding: every
+/// bit pattern is a valid value, and no byte is uninitialised.
 macro_rules! plain_old_data {
     ($($name:ty),+ $(,)?) => {
         $(
             #[cfg(feature = "user")]
-            // SAFETY: see the macro's documentation; the sizes are pinned by tests below each type.
+            // SAFETY: see the macro's documentation; assertions below the types pin the sizes.
             unsafe impl aya::Pod for $name {}
         )+
     };

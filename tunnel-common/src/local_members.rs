@@ -1,9 +1,9 @@
-//! `local_members`, `local_v4` and `local_v6`: the members that this host is. A host that is several members, or a
-//! whole network, is a gateway.
+//! Defines the values of `local_members`, `local_v4` and `local_v6`: this host's own members and their addresses. A
+//! host that is several members, or a whole network, is a gateway.
 
 use crate::members::NAME_LEN;
 
-/// The value of `local_members`, keyed by 0, 1 and so on: for the loader and for people.
+/// The value of `local_members`, keyed by 0, 1 and so on. The loader and people read it; the programs do not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalMember {
@@ -25,8 +25,7 @@ pub struct LocalAddresses<A> {
     pub public: A,
     /// The underlay address.
     pub underlay: A,
-    /// The number of bits that the prefix's addresses have in common; 32 or 128 for a single address, 0 if the
-    /// member has no address of this family.
+    /// The length of the prefix in bits; 32 or 128 for a single address, 0 if the member has no address of this family.
     pub length: u8,
     /// 1 if `attach` added the private address to the loopback interface.
     pub loopback_address_added: u8,
@@ -38,24 +37,24 @@ pub struct LocalAddresses<A> {
 pub const LOCAL_PRIVATE: u8 = 1;
 /// The key is an underlay address or prefix of this host.
 pub const LOCAL_UNDERLAY: u8 = 2;
-/// The key is an underlay address or prefix from before this host's move. The host still has it beside the new one,
-/// and the programs accept packets to it.
+/// The key is an underlay address or prefix from before this host's move. The host still has this address beside the
+/// new one, and the programs accept packets to it.
 pub const LOCAL_FORMER: u8 = 4;
 
-/// The value of `local_v4` and `local_v6`, longest-prefix-match tries. Each of this host's members has two entries,
-/// under its private and under its underlay range. Each former underlay range has one entry. Only the programs of a
-/// gateway, and of a host that has moved, look into these maps.
+/// The value of `local_v4` and `local_v6`, longest-prefix-match tries. Each of this host's members has two entries: one
+/// under its private range, and one under its underlay range. Each former underlay range has one entry. The programs
+/// use these maps on a gateway, and on a host that has moved.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalRange<A> {
-    /// The private address; of a prefix, its first one.
+    /// The private address; for a prefix, the first address.
     pub private: A,
-    /// The underlay address; of a prefix, its first one.
+    /// The underlay address; for a prefix, the first address.
     pub underlay: A,
     /// The previous underlay address: the source of packets to peers that may not know `underlay` yet; 0 if there
     /// is none.
     pub previous_underlay: A,
-    /// The number of bits that the prefix's addresses have in common. A rewrite keeps the host part.
+    /// The length of the prefix in bits. A rewrite keeps the remaining bits, the host part.
     pub length: u8,
     /// The key's role: [`LOCAL_PRIVATE`], [`LOCAL_UNDERLAY`], [`LOCAL_FORMER`], or a sum of them.
     pub role: u8,

@@ -1,6 +1,6 @@
-//! `members`: the peers' names, keyed by slot.
+//! Defines the value of `members`, which maps each peer's slot to the peer's name.
 
-/// Bytes of a member's name in the map, padded with zeros. A name is at most one byte shorter.
+/// Bytes of a member's name in the map, padded with zeros. The longest name is one byte shorter.
 pub const NAME_LEN: usize = 64;
 
 /// The value of `members`.

@@ -1,18 +1,18 @@
-//! Move notices: echo requests from a host's underlay address to a peer's public address. Each side learns from
-//! them if the other side holds the same pair of addresses.
+//! Defines the payload of move notices. A move notice is an echo request from a host's underlay address to a peer's
+//! public address. From notices and their replies, each side learns if the other side holds the same pair of addresses.
 //!
-//! The ingress program of a host that knows both addresses replaces the request's mark, and the host's kernel
-//! echoes the request. The kernel of any other host echoes the request unchanged. All marks have the same sum, so
-//! that the checksum stays.
+//! The ingress program of a host that knows both addresses replaces the request's mark, and the host's kernel echoes
+//! the request. The kernel of any other host echoes the request unchanged. All marks have the same sum, so a new mark
+//! leaves the checksum valid.
 
-/// The identifier of a notice's echo messages (RFC 792). The kernel gives it to no socket (Linux, net/ipv4/ping.c,
-/// ping_get_port).
+/// The identifier of a notice's echo messages (RFC 792). The kernel gives this identifier to no socket (Linux,
+/// net/ipv4/ping.c, ping_get_port).
 pub const IDENTIFIER: [u8; 2] = [0; 2];
 
-/// The first bytes behind the header of the echo message.
+/// The first bytes after the echo message's header.
 pub const MAGIC: [u8; 8] = *b"rewrite\x01";
 
-/// Payload bytes of the echo message: the magic, then the mark.
+/// The length of the echo message's payload in bytes: the magic, then the mark.
 pub const PAYLOAD_LEN: usize = MAGIC.len() + size_of::<u32>();
 
 /// The message of a notice.
@@ -22,14 +22,14 @@ pub enum Mark {
     Asked,
     /// The answer of a host that considers both addresses current and sends between them.
     Shown,
-    /// The answer of a host for which one of the addresses is a former one.
+    /// The answer of a host that considers one of the addresses a former address.
     ShownFormer,
     /// An announcement: the sender considers both addresses current and sends between them. No host answers it.
     Announced,
 }
 
 impl Mark {
-    /// The mark in a notice.
+    /// The mark's bytes in a notice.
     #[must_use]
     #[inline(always)]
     pub const fn octets(self) -> [u8; 4] {
@@ -63,7 +63,7 @@ pub const fn payload(mark: Mark) -> [u8; PAYLOAD_LEN] {
     [a, b, c, d, e, f, g, h, i, j, k, l]
 }
 
-/// The mark in the payload of an echo message, if it is a notice's.
+/// The mark in an echo message's payload, if the message is a notice.
 #[must_use]
 #[inline(always)]
 pub const fn mark(payload: [u8; PAYLOAD_LEN]) -> Option<Mark> {
@@ -74,7 +74,7 @@ pub const fn mark(payload: [u8; PAYLOAD_LEN]) -> Option<Mark> {
     Mark::from_octets([i, j, k, l])
 }
 
-/// True if `octets` are [`MAGIC`], the first payload bytes of a notice's echo message. One comparison.
+/// True if `octets` are [`MAGIC`], the first payload bytes of a notice's echo message. The check is one comparison.
 #[must_use]
 #[inline(always)]
 pub const fn is_magic(octets: [u8; MAGIC.len()]) -> bool {

@@ -1,4 +1,5 @@
-//! The outcomes of a packet. Each has one variant, which determines the verdict, the counter and the printed name.
+//! Defines the outcomes of a packet. Each outcome is one enum variant, which determines the verdict, the counter and
+//! the printed name.
 
 use crate::counters::Count;
 
@@ -6,18 +7,18 @@ use crate::counters::Count;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// On the way out.
+    /// The packet leaves this host.
     Egress = 0,
-    /// On the way in.
+    /// The packet arrives at this host.
     Ingress = 1,
 }
 
 /// The verdict for the network stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on: to the next program, filter or the stack.
+    /// The packet goes on to the next program, the next filter or the stack.
     Pass,
-    /// Free the packet.
+    /// The kernel frees the packet.
     Drop,
 }
 
@@ -40,7 +41,7 @@ macro_rules! reasons {
             /// All reasons, in the order of [`ReasonCounters`].
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The reason at this index of [`Self::ALL`]. The index is also its number in the logs.
+            /// The reason at this index of [`Self::ALL`]. The index is also the reason's number in the logs.
             #[must_use]
             #[inline(always)]
             pub const fn from_index(index: u32) -> Option<Self> {
@@ -56,7 +57,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// One line for people.
+            /// A description for people, on one line.
             #[must_use]
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
@@ -77,7 +78,7 @@ macro_rules! reasons {
                 match reason { $(Reason::$variant => self.$field,)+ }
             }
 
-            /// The counter of `reason`, to add to.
+            /// The counter of `reason`, as a mutable reference.
             #[must_use]
             #[inline(always)]
             pub const fn get_mut(&mut self, reason: Reason) -> &mut Count {
@@ -131,14 +132,14 @@ crate::plain_old_data!(ReasonCounters);
 /// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The packet concerns no peer. Not counted: this is all other traffic of the host.
+    /// The packet concerns no peer: it is part of the host's other traffic, which the programs do not count.
     NotOurs,
-    /// Both addresses were replaced; counted for the peer in this slot.
+    /// The program has rewritten the packet, and has counted it for the peer in this slot.
     Rewritten {
         /// The peer's slot.
         slot: u32,
     },
-    /// It concerns a peer and was not rewritten; counted by reason.
+    /// The packet concerns a peer, but the program did not rewrite it. A counter for each reason counts such packets.
     NotRewritten(Reason),
 }
 

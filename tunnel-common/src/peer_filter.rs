@@ -1,8 +1,9 @@
-//! `peer_filter`: a Bloom filter of single peers' addresses, with one hash, for both versions of IP.
+//! Computes the position of an address's bit in `peer_filter`, a Bloom filter with one hash. The filter holds the
+//! single peers' addresses of both versions of IP.
 //!
-//! A lookup in `peers_*` can miss an entry during its replacement (docs/decisions/0030). So a program repeats a
-//! failed lookup if the filter has the address's bit: it has the bits of all single peers, and of few other
-//! addresses. The loader sets the bits before it adds entries, and clears no bit.
+//! A lookup in `peers_*` can miss an entry during the entry's replacement (docs/decisions/0030). So a program repeats a
+//! failed lookup if the filter has the address's bit: the filter has the bits of all single peers, and of few other
+//! addresses. The loader sets a peer's bits before it adds the peer's entries, and clears no bit.
 
 use crate::peers::mark;
 
@@ -12,15 +13,15 @@ pub const WORDS: usize = 1024;
 /// The position of an address's bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The index of its word, less than [`WORDS`].
+    /// The index of the filter's word that holds the bit, less than [`WORDS`].
     pub word: u32,
-    /// The word with no other bit set.
+    /// A word in which only this bit is set.
     pub bit: u64,
 }
 
 impl Position {
-    /// The bit's position for an address in network order, given as words in the host's order. An IPv4 address is
-    /// half of the first word.
+    /// The bit's position for an address in network order, given as words in the host's order. An IPv4 address fills
+    /// the first four bytes of the first word.
     #[must_use]
     #[inline(always)]
     pub const fn of_words(words: [u64; 2]) -> Self {

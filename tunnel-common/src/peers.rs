@@ -1,16 +1,18 @@
-//! `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: the peers, looked up once per packet and direction.
+//! Defines the keys and values of `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: the peers. A program looks
+//! up a peer once per packet and direction.
 //!
-//! A peer has two entries of the same value. One is under its private address: egress looks up the destination, and
-//! ingress looks up the source to tell spoofed packets. The other is under its public address: ingress looks up the
-//! source. A peer that has just moved may have several entries under public addresses. A peer that is a whole
-//! network has its entries in the prefix maps. The programs look there only for addresses that no single peer has.
+//! A peer has two entries with the same type of value. The key of the first entry is the peer's private address: the
+//! egress program looks up the destination, and the ingress program looks up the source to detect spoofed packets. The
+//! key of the second entry is the peer's public address: the ingress program looks up the source. A peer that has just
+//! moved may have several entries under public addresses. A peer that is a whole network has its entries in the prefix
+//! maps. The programs search the prefix maps only for addresses that no single peer has.
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
 //!
-//! A program may hold an entry of a hash while the kernel gives its slot to another key: a preallocated
-//! hash reuses a slot at once (Linux, kernel/bpf/hashtab.c, alloc_htab_elem). The kernel copies aligned
-//! words of 8 bytes whole, in any order. `private` and `public` of IPv4 are one such word, and for IPv6
-//! [`tie`] binds the words of both, so that a program never takes the address of one peer for another's.
+//! A program may hold an entry of a hash while the kernel gives its slot to another key: a preallocated hash reuses a
+//! slot at once (Linux, kernel/bpf/hashtab.c, alloc_htab_elem). The kernel copies aligned words of 8 bytes whole, in
+//! any order. `private` and `public` of IPv4 are one such word. For IPv6, [`tie`] binds the words of both addresses. So
+//! a program never takes one peer's address for another's.
 
 use core::mem::offset_of;
 
@@ -24,9 +26,9 @@ pub struct PeerKey<A> {
 
 /// The key is the peer's private address or prefix.
 pub const ROLE_PRIVATE: u8 = 1;
-/// The key is the public address or prefix of the peer.
+/// The key is the peer's public address or prefix.
 pub const ROLE_PUBLIC: u8 = 2;
-/// The key is a public address or prefix from before the peer's move: the programs still accept packets from it.
+/// The key is the peer's public address or prefix from before a move: the programs still accept packets from it.
 pub const ROLE_FORMER: u8 = 3;
 
 /// In [`Peer::bypass`]: the programs check the whole cluster's rules.
@@ -34,21 +36,23 @@ pub const BYPASS_CLUSTER: u8 = 1;
 /// In [`Peer::bypass`]: the programs check the peer's own rules.
 pub const BYPASS_MEMBER: u8 = 2;
 
-/// One lookup gives all that a program needs to rewrite a packet to or from a peer.
+/// A peer's entry. It holds all data that a program needs to rewrite a packet to or from the peer.
 ///
 /// All addresses are in network order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer<A> {
-    /// The peer's identity, which this host's software dials. Of a prefix, its first address.
+    /// The peer's private address, which this host's software dials. For a prefix, the first address.
     pub private: A,
-    /// The destination of packets to the peer: its former address until the peer has shown that it is at the
-    /// current one. In an entry under a public address, that public address. For a prefix, its first address.
+    /// In an entry under a private address, the destination of packets to the peer: the former public address until the
+    /// peer has shown that it is at the current one. In an entry under a public address, that public address. For a
+    /// prefix, the first address.
     pub public: A,
-    /// This host's private address towards the peer. A gateway looks into `local_v4` or `local_v6` instead.
+    /// This host's private address towards the peer. A gateway uses `local_v4` or `local_v6` instead.
     pub local_private: A,
-    /// The address of this host's interface: the source on the way out. In an entry under a private address, the
-    /// former address until the peer has shown that it knows the current one. Unused on a gateway.
+    /// The address of this host's interface: the source of packets to the peer. In an entry under a private address,
+    /// this is the former address until the peer has shown that it knows the current one. A gateway does not use this
+    /// field.
     pub local_underlay: A,
     /// For a single IPv6 address, [`tie`] of `private` and `public`; 0 for all others.
     pub tie: A,
@@ -56,38 +60,39 @@ pub struct Peer<A> {
     pub slot: u32,
     /// The key's role among the peer's addresses: [`ROLE_PRIVATE`], [`ROLE_PUBLIC`] or [`ROLE_FORMER`].
     pub role: u8,
-    /// The number of bits that the addresses of the key's prefix have in common; 32 or 128 for a single address. A
-    /// rewrite keeps the other bits, the host part.
+    /// The length of the key's prefix in bits; 32 or 128 for a single address. A rewrite keeps the remaining bits, the
+    /// host part.
     pub length: u8,
     /// On a gateway, and for a peer that is a prefix: 1 while the peer may not know this host's current underlay
     /// address. Packets to the peer then leave from the previous one. The ingress program clears this field in both
-    /// entries when a packet of the peer arrives at the current underlay address.
+    /// entries when a packet from the peer arrives at the current underlay address.
     pub use_former_source: u8,
-    /// Under a public address: 1 until the peer has shown that it sends between this pair of addresses, `public`
-    /// and `local_underlay`. The ingress program clears it. Packets to the peer go between the pair as soon as the
-    /// peer has shown that it holds both addresses. 0 under all other addresses.
+    /// In an entry under a public address: 1 until the peer has shown that it sends between this pair of addresses,
+    /// `public` and `local_underlay`. The ingress program then clears this field. Packets to the peer go between the
+    /// pair as soon as the peer has shown that it holds both addresses. In all other entries: 0.
     pub awaited: u8,
     /// 1 if packets that arrive with the peer's private address as their source pass.
     pub direct: u8,
-    /// 1 while packets of a direct peer arrive with its private address: packets to it then leave as
-    /// they are. The ingress program sets and clears it, in both entries.
+    /// 1 while packets from a direct peer arrive with its private address: packets to the peer then leave as they are.
+    /// The ingress program sets and clears this field in both entries.
     pub replies_native: u8,
-    /// 1 if this host has flows with the peer in which its own public address is an end point: the programs then
-    /// look into `flows_v4` or `flows_v6`. The egress program sets it in both entries.
+    /// 1 if this host has flows with the peer in which its own public address is an end point: the programs then look
+    /// up flows in `flows_v4` or `flows_v6`. The egress program sets this field in both entries.
     pub public_flows: u8,
-    /// The rules of `bypass` to check: the sum of [`BYPASS_CLUSTER`] and [`BYPASS_MEMBER`], either or 0.
+    /// The rules of `bypass` to check: [`BYPASS_CLUSTER`], [`BYPASS_MEMBER`], their sum, or 0.
     pub bypass: u8,
-    /// Under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then, the peer may
-    /// lack its own attach, and the ingress program drops its resets of unknown connections. The ingress program
-    /// sets this field to 0 when the period is over. 0 under a former address, without meaning under a private one.
+    /// In an entry under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then, the
+    /// peer may lack its own attach, and the ingress program drops the peer's resets of unknown connections. The
+    /// ingress program sets this field to 0 when the period is over. In an entry under a former address: 0. In an entry
+    /// under a private address, this field has no meaning.
     pub grace_until: u32,
-    /// Under a former address: the time from which the programs no longer accept packets from it, in seconds of
-    /// CLOCK_MONOTONIC. 0 means no end while the entry exists, for example while the peer is awaited. No program
-    /// writes this field. 0 under all other addresses.
+    /// In an entry under a former address: the time from which the programs no longer accept packets from that address,
+    /// in seconds of CLOCK_MONOTONIC. 0 means no end while the entry exists, for example while the peer is awaited. No
+    /// program writes this field. In all other entries: 0.
     pub expires_at: u32,
 }
 
-/// Binds an IPv6 `public` to its `private`: a program that reads words of two different entries finds a mismatch.
+/// Binds an IPv6 `public` to its `private`: a program that reads words of two different entries detects a mismatch.
 ///
 /// Each word of 8 bytes is a word of `public` XOR the [`mark`] of `private`.
 #[must_use]
@@ -109,8 +114,8 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
 #[must_use]
 #[inline(always)]
 pub const fn mark(private: [u64; 2]) -> u64 {
-    // An odd multiplier with the bits of the golden ratio: each bit of the word reaches all bits above it. After
-    // the swap, the lowest bits are the end of the first half, where networks differ.
+    // An odd multiplier with the bits of the golden ratio: the multiplication carries each bit of the word to all bits
+    // above it. The byte swap puts the end of the first half, where networks differ, into the lowest bits.
     private[0].swap_bytes().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
 }
 
@@ -121,7 +126,7 @@ const fn words(address: [u8; 16]) -> [u64; 2] {
 
 crate::plain_old_data!(PeerKey<[u8; 4]>, PeerKey<[u8; 16]>, Peer<[u8; 4]>, Peer<[u8; 16]>);
 
-// Words that the programs read whole.
+// The programs read these words whole.
 const _: () = assert!(offset_of!(Peer<[u8; 4]>, private) == 0);
 const _: () = assert!(offset_of!(Peer<[u8; 4]>, public) == 4);
 const _: () = assert!(offset_of!(Peer<[u8; 16]>, tie).is_multiple_of(8));
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(hosts.map(mark_of).collect::<HashSet<_>>().len(), 1 << 16);
     }
 
-    /// Networks and hosts with the numbers that people choose.
+    /// The test uses the network and host numbers that people usually choose.
     #[test]
     fn hosts_with_the_same_numbers_in_other_networks_have_marks_of_their_own() {
         let networks = (0..64).flat_map(|i| [[i, 0, 0], [0, i << 8, 0], [0, 0, i], [0, 0, i << 8]]);

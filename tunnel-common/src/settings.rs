@@ -1,7 +1,7 @@
-//! The settings that the loader writes into the programs before it loads them. The verifier then removes all code
-//! that the interface or the cluster does not need.
+//! Defines the settings that the loader writes into the programs before it loads them. The verifier then removes all
+//! code that the interface or the cluster does not need.
 
-/// The name of the programs' constant.
+/// The name of the settings constant in the programs.
 pub const SETTINGS: &str = "SETTINGS";
 
 /// Bytes before the network header on Ethernet; VLAN tags may follow.
@@ -10,7 +10,7 @@ pub const ETHERNET_HEADER_LEN: u8 = 14;
 /// drivers/infiniband/ulp/ipoib/ipoib.h, IPOIB_HARD_LEN).
 pub const INFINIBAND_HEADER_LEN: u8 = 24;
 
-/// In [`Settings::vlan`]: a tagged frame belongs to another network and is left alone.
+/// In [`Settings::vlan`]: a tagged frame belongs to a different network, and the programs leave it alone.
 pub const VLAN_NONE: u8 = 0;
 /// In [`Settings::vlan`]: the programs handle frames with any tags.
 pub const VLAN_ANY: u8 = 1;
@@ -24,26 +24,26 @@ pub struct Settings {
     /// Bytes before the network header: [`ETHERNET_HEADER_LEN`], [`INFINIBAND_HEADER_LEN`], or 0 on
     /// interfaces without a link header.
     pub link_header_len: u8,
-    /// There are peers with IPv4 addresses.
+    /// 1 if there are peers with IPv4 addresses.
     pub ipv4: u8,
-    /// There are peers with IPv6 addresses.
+    /// 1 if there are peers with IPv6 addresses.
     pub ipv6: u8,
-    /// There are peers that are IPv4 prefixes: the programs look into `prefixes_v4`.
+    /// 1 if there are peers that are IPv4 prefixes: the programs use `prefixes_v4`.
     pub prefixes_v4: u8,
-    /// There are peers that are IPv6 prefixes: the programs look into `prefixes_v6`.
+    /// 1 if there are peers that are IPv6 prefixes: the programs use `prefixes_v6`.
     pub prefixes_v6: u8,
-    /// This host is several members, or a prefix: the programs look into `local_v4` and `local_v6`.
+    /// 1 if this host is several members, or a prefix: the programs use `local_v4` and `local_v6`.
     pub gateway: u8,
-    /// There are bypass rules.
+    /// 1 if there are bypass rules.
     pub bypass: u8,
-    /// This host has an underlay address from before it moved: the programs look into `local_v4` and `local_v6` for
-    /// packets to it.
+    /// 1 if this host has an underlay address from before it moved: the programs look up the destination of packets to
+    /// that address in `local_v4` and `local_v6`.
     pub moved: u8,
-    /// [`VLAN_NONE`], [`VLAN_ANY`] or [`VLAN_ONE`].
+    /// The handling of VLAN tags: [`VLAN_NONE`], [`VLAN_ANY`] or [`VLAN_ONE`].
     pub vlan: u8,
     /// Always 0.
     pub reserved: u8,
-    /// The VLAN, with [`VLAN_ONE`]: 0 to 4094, in the byte order of the machine.
+    /// The VLAN's identifier, for [`VLAN_ONE`]: 0 to 4094, in the machine's byte order.
     pub vlan_id: u16,
     /// The programs drop packets from outside that use this private IPv4 address of this host as source or destination.
     /// 0 if such packets pass.

@@ -1,4 +1,4 @@
-//! Addresses of both versions of IP, as words.
+//! Represents IPv4 and IPv6 addresses as words.
 
 use tunnel_common::peers::tie;
 
@@ -7,7 +7,7 @@ use crate::peer_entry::SharedPeer;
 
 /// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
 ///
-/// Words instead of the maps' bytes, because the programs' instructions load, compare and add words.
+/// The type holds words instead of the maps' bytes, because the programs' instructions load, compare and add words.
 pub trait Address: Copy + Eq {
     /// The address as the maps hold it: bytes in network order.
     type Octets: Copy + 'static;
@@ -24,15 +24,15 @@ pub trait Address: Copy + Eq {
     /// The address as the maps' bytes.
     fn octets(self) -> Self::Octets;
 
-    /// Reads an address from memory that others write: each word in one access.
+    /// Reads an address from memory that other processors may write. Each word takes one access.
     ///
     /// # Safety
     /// `place` points to an address, at a multiple of 4 bytes.
     unsafe fn load(place: *const Self::Octets) -> Self;
 
-    /// Reads the peer's other address from an entry that others may write meanwhile. The second value is true if
-    /// the entry also holds this address, the private or a public one. If it is false, the other address is
-    /// arbitrary.
+    /// Reads the peer's other address from an entry that other processors may write meanwhile: the public address if
+    /// this address is private (`is_private`), and vice versa. The second value is true if the entry also holds this
+    /// address. Otherwise, the first value is arbitrary.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -42,16 +42,16 @@ pub trait Address: Copy + Eq {
         is_private: bool,
     ) -> (Self, bool);
 
-    /// [`tunnel_common::peers::Peer::tie`] of both addresses of a single peer.
+    /// The value of [`tunnel_common::peers::Peer::tie`] for a single peer's two addresses.
     fn tie(private: Self, public: Self) -> Self::Octets;
 
-    /// The sum of its words.
+    /// The sum of the address's words.
     fn sum(self) -> u64;
 
-    /// The sum of its words' complements.
+    /// The sum of the complements of the address's words.
     fn inverse_sum(self) -> u64;
 
-    /// Its words of 8 bytes as they stand in memory: an IPv4 address is half of the first one.
+    /// The address as words of 8 bytes, in memory's order. An IPv4 address fills the first half of the first word.
     fn long_words(self) -> [u64; 2];
 
     /// The inverse of [`Self::long_words`].
@@ -141,7 +141,7 @@ macro_rules! address {
             unsafe fn load(place: *const Self::Octets) -> Self {
                 let mut words = [0; $words];
                 for (index, word) in words.iter_mut().enumerate() {
-                    // SAFETY: the caller says so, for all words.
+                    // SAFETY: the caller guarantees it for all words.
                     *word = unsafe { place.cast::<u32>().add(index).read_volatile() };
                 }
                 Self(words)
@@ -153,7 +153,7 @@ macro_rules! address {
                 shared: &SharedPeer<Self::Octets>,
                 is_private: bool,
             ) -> (Self, bool) {
-                // SAFETY: the caller says so.
+                // SAFETY: the caller guarantees it.
                 unsafe { $counterpart(self, shared, is_private) }
             }
 
@@ -221,14 +221,14 @@ const fn untied(_: [u8; 4], _: [u8; 4]) -> [u8; 4] {
     [0; 4]
 }
 
-/// Two words of 4 bytes as one of 8, in memory's order.
+/// Joins two words of 4 bytes into one word of 8 bytes, in memory's order.
 #[inline(always)]
 const fn joined(first: u32, second: u32) -> u64 {
     let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Source and destination, as they stand in a header.
+/// The source and destination addresses in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses<A> {
     /// The source address.
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes the first `length` bits from `network` and the others from `address`, bit by bit.
+    /// Takes the first `length` bits from `network` and the remaining bits from `address`, bit by bit.
     fn bit_by_bit<const N: usize>(address: [u8; N], network: [u8; N], length: usize) -> [u8; N] {
         let mut expected = [0; N];
         for bit in 0..8 * N {
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// A sum and its inverse add up to 32 ones for each word.
+    /// A sum and its inverse add up to 32 one bits for each word.
     #[test]
     fn the_sums_of_an_address_are_those_of_its_words() {
         for (address, sum) in [

@@ -1,7 +1,7 @@
-//! The internet checksum, updated without looking at the data (RFC 1071, RFC 1624 equation 3).
+//! Updates the internet checksum without a read of the data (RFC 1071, RFC 1624 equation 3).
 //!
-//! All sums are taken over words in the byte order of the machine: the one's complement sum does
-//! not depend on it (RFC 1071, section 2B), as long as one order is kept.
+//! All sums are over words in the machine's byte order. The one's complement sum is independent of the byte order (RFC
+//! 1071, section 2B), as long as all words have the same order.
 
 use crate::address::{Address, Addresses};
 
@@ -24,7 +24,7 @@ pub const fn delta16(old: [u8; 2], new: [u8; 2]) -> u32 {
     u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
 }
 
-/// The sum of two differences.
+/// Adds two differences.
 #[must_use]
 #[inline(always)]
 pub const fn add(a: u32, b: u32) -> u32 {
@@ -40,7 +40,7 @@ const fn fold(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// `checksum` after the data it covers changed by `delta`: HC' = ~(~HC + ~m + m').
+/// The new value of `checksum` after a change of its data by `delta`: HC' = ~(~HC + ~m + m').
 #[must_use]
 #[inline(always)]
 pub const fn update(checksum: [u8; 2], delta: u32) -> [u8; 2] {
@@ -48,8 +48,8 @@ pub const fn update(checksum: [u8; 2], delta: u32) -> [u8; 2] {
     (!fold(sum)).to_ne_bytes()
 }
 
-/// A checksum field in which zero means "no checksum", after the data under it changed by `delta`: zero stays, and
-/// a computed zero becomes 0xffff (RFC 768, RFC 3828, RFC 6935).
+/// The new value of a checksum field in which zero means "no checksum", after a change of its data by `delta`: zero
+/// stays, and a computed zero becomes 0xffff (RFC 768, RFC 3828, RFC 6935).
 #[must_use]
 #[inline(always)]
 pub const fn update_optional(checksum: [u8; 2], delta: u32) -> [u8; 2] {
@@ -75,7 +75,7 @@ pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32
     fold((sum as u32).wrapping_add((sum >> 32) as u32)).to_ne_bytes()
 }
 
-/// A sum of [`pseudo_header`] after the pseudo-header changed by `delta`.
+/// The new value of a sum from [`pseudo_header`] after a change of the pseudo-header by `delta`.
 #[must_use]
 #[inline(always)]
 pub const fn update_partial(partial: [u8; 2], delta: u32) -> [u8; 2] {
@@ -95,7 +95,7 @@ pub enum ChecksumKind {
 }
 
 impl ChecksumKind {
-    /// A checksum of this kind after the data it covers changed by `delta`.
+    /// The new value of a checksum of this kind after a change of its data by `delta`.
     #[must_use]
     #[inline(always)]
     pub const fn update(self, checksum: [u8; 2], delta: u32) -> [u8; 2] {
@@ -106,10 +106,10 @@ impl ChecksumKind {
     }
 }
 
-/// The kinds of a datagram's checksum field, told apart by the sum over its pseudo-header. The packet's checksum
-/// state does not tell them apart: a datagram that the sender has yet to segment holds the pseudo-header's sum in
-/// any state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram has a whole checksum while the
-/// state is the inner packet's (Documentation/networking/checksum-offloads.rst, LCO).
+/// The content of a datagram's checksum field, found by a comparison with the sum over the pseudo-header. The packet's
+/// checksum state can't show the content: a datagram that the kernel has yet to segment holds the pseudo-header's sum
+/// in any state (Linux, net/ipv4/udp.c, udp_send_skb), and a tunnel's outer datagram has a whole checksum while the
+/// state describes the inner packet (Documentation/networking/checksum-offloads.rst, LCO).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionalField {
     /// Zero: no checksum.
@@ -122,7 +122,7 @@ pub enum OptionalField {
     ByState,
 }
 
-/// Tells the kind of a datagram's checksum `field`. `partial` is the sum over its pseudo-header.
+/// Finds the content of a datagram's checksum `field`. `partial` is the sum over the datagram's pseudo-header.
 #[must_use]
 #[inline(always)]
 pub const fn optional_field(field: [u8; 2], partial: [u8; 2], is_segmented: bool) -> OptionalField {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::address::Words;
 
-    /// By hand: 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 0x0011 + 0x0010.
+    /// The first sum, computed by hand: 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 0x0011 + 0x0010.
     #[test]
     fn the_sum_over_a_pseudo_header_is_that_of_its_words() {
         let ends = addresses::<Words<1>>([10, 0, 0, 1], [10, 0, 0, 2]);
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(update_optional([0x12, 0x34], delta), [0xff, 0xff]);
     }
 
-    /// The algorithm of RFC 1071: add up the words, fold, complement.
+    /// Computes a checksum by the algorithm of RFC 1071: add up the words, fold, complement.
     fn full(data: &[u8]) -> [u8; 2] {
         let mut sum: u64 = 0;
         for pair in data.chunks(2) {

@@ -1,4 +1,4 @@
-//! The rare conditions of a peer, in one word.
+//! Reads the rare conditions of a peer from one word.
 
 /// `direct`, `replies_native`, `public_flows` and `bypass` of an entry, in one word. All are 0 for most peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ impl Conditions {
         self.0 != 0
     }
 
-    /// Packets that arrive with the peer's private address pass.
+    /// True if packets that arrive with the peer's private address as their source pass.
     #[must_use]
     #[inline(always)]
     pub const fn is_direct(self) -> bool {
@@ -20,7 +20,7 @@ impl Conditions {
         direct == 1
     }
 
-    /// Packets of the direct peer arrive with its private address.
+    /// True while packets from the direct peer arrive with its private address.
     #[must_use]
     #[inline(always)]
     pub const fn replies_native(self) -> bool {
@@ -28,14 +28,14 @@ impl Conditions {
         replies_native == 1
     }
 
-    /// Packets to the peer leave as they are.
+    /// True if packets to the peer leave as they are.
     #[must_use]
     #[inline(always)]
     pub const fn is_native(self) -> bool {
         self.is_direct() && self.replies_native()
     }
 
-    /// There are flows with the peer in which this host's public address is an end point.
+    /// True if there are flows with the peer in which this host's public address is an end point.
     #[must_use]
     #[inline(always)]
     pub const fn has_public_flows(self) -> bool {
@@ -43,7 +43,7 @@ impl Conditions {
         public_flows != 0
     }
 
-    /// See [`tunnel_common::peers::Peer::bypass`].
+    /// The bypass rules to check: see [`tunnel_common::peers::Peer::bypass`].
     #[must_use]
     #[inline(always)]
     pub const fn bypass(self) -> u8 {

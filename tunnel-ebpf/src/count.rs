@@ -1,4 +1,4 @@
-//! The counters, one copy per CPU: no lock and no atomic.
+//! Counts packets in one copy of the counters per CPU, without locks or atomics.
 
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::macros::btf_map;
@@ -16,7 +16,7 @@ static REASON_COUNTERS: PerCpuArray<ReasonCounters, 2> = PerCpuArray::new();
 #[inline(always)]
 pub fn rewritten(slot: u32, direction: Direction, count: Count) {
     let Some(counters) = PEER_COUNTERS.get_ptr_mut(slot) else { return };
-    // SAFETY: the value is this CPU's own, and the program is not preempted by itself.
+    // SAFETY: the value belongs to this CPU, and the program does not preempt itself.
     let counters = unsafe { &mut *counters };
     let counter = match direction {
         Direction::Egress => &mut counters.egress,

@@ -1,4 +1,4 @@
-//! The other address of an entry, and the proof that the entry still belongs to the address looked up.
+//! Reads an entry's other address, and proves that the entry still belongs to the address that was looked up.
 
 use core::mem::offset_of;
 
@@ -7,7 +7,7 @@ use tunnel_common::peers::Peer;
 use crate::address::{Address as _, Words};
 use crate::peer_entry::SharedPeer;
 
-/// [`crate::address::Address::counterpart`] of IPv4: both addresses are one word.
+/// [`crate::address::Address::counterpart`] for IPv4: one word holds both addresses.
 ///
 /// # Safety
 /// The entry lies at a multiple of 8 bytes.
@@ -19,14 +19,14 @@ pub(crate) unsafe fn counterpart_of_v4(
 ) -> (Words<1>, bool) {
     const OFFSET: usize = offset_of!(Peer<[u8; 4]>, private);
     const { assert!(OFFSET.is_multiple_of(8)) };
-    // SAFETY: the caller says so, and both addresses lie there.
+    // SAFETY: the caller guarantees the alignment, and both addresses lie at this offset.
     let [private, public] = halves(unsafe { shared.pair(OFFSET) });
     let (own, other) = if is_private { (private, public) } else { (public, private) };
     (Words([other]), own == address)
 }
 
-/// [`crate::address::Address::counterpart`] of IPv6. The words of [`tunnel_common::peers::tie`] prove that the
-/// entry holds both addresses, without a read of `address` itself from the entry.
+/// [`crate::address::Address::counterpart`] for IPv6. The words of [`tunnel_common::peers::tie`] prove that the entry
+/// holds both addresses, without a read of `address` itself from the entry.
 ///
 /// # Safety
 /// The entry lies at a multiple of 8 bytes.
@@ -40,7 +40,7 @@ pub(crate) unsafe fn counterpart_of_v6(
     const PUBLIC: usize = offset_of!(Peer<[u8; 16]>, public);
     const TIE: usize = offset_of!(Peer<[u8; 16]>, tie);
     const { assert!(PRIVATE.is_multiple_of(8) && PUBLIC.is_multiple_of(8) && TIE.is_multiple_of(8)) };
-    // SAFETY: the caller says so, and all words lie there.
+    // SAFETY: the caller guarantees the alignment, and all words lie at these offsets.
     let words = |offset| unsafe { [shared.pair(offset), shared.pair(offset + 8)] };
     let own = address.long_words();
     let (other, tie) = (words(if is_private { PUBLIC } else { PRIVATE }), words(TIE));

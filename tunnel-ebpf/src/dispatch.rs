@@ -1,7 +1,7 @@
 //! Dispatches a frame by its ethertype to the functions for its version of IP and its kind of frame.
 //!
-//! Each combination has functions of its own, so that frames without tags, nearly all frames, pay for nothing that
-//! others need. The verifier removes all code that the loader has switched off.
+//! Each combination has functions of its own. So frames without tags, which are nearly all frames, do not run code that
+//! only tagged frames need. The verifier removes all code that the loader has switched off.
 
 use tunnel_ebpf::family::{V4, V6};
 use tunnel_ebpf::pipeline::{self, Path};
@@ -19,17 +19,17 @@ pub trait Supported: FamilyMaps + Logged {}
 impl Supported for V4 {}
 impl Supported for V6 {}
 
-/// Bytes of VLAN tags in a frame.
+/// The VLAN tags in a frame, by their length in bytes.
 pub trait Tags: Copy {
     /// True if there are no tags. Known at compile time.
     const NONE: bool;
 
-    /// The number of bytes.
+    /// The tags' length in bytes.
     fn len(self) -> usize;
 }
 
-/// No tags in the frame, but possibly one that the kernel keeps beside it. For programs that leave frames with tags
-/// alone.
+/// A frame without tags. The kernel may keep one tag beside the frame. Programs that leave tagged frames alone use this
+/// type.
 #[derive(Clone, Copy)]
 pub struct Untagged;
 
@@ -55,7 +55,7 @@ impl Tags for Vlan {
     }
 }
 
-/// The verdict on a frame whose `ethertype` is in network order.
+/// Handles a frame, and returns the verdict. `ethertype` is in network order.
 #[inline(always)]
 pub fn dispatch<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     if has_vlan() {
@@ -69,8 +69,8 @@ pub fn dispatch<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     }
 }
 
-/// [`dispatch`] for programs that handle frames with tags. Untagged frames take this path too: with both kinds of
-/// functions in a program, the verifier reaches its limit of instructions.
+/// [`dispatch`] for programs that handle frames with tags. Untagged frames take this path too: a program with both
+/// kinds of functions exceeds the verifier's limit of instructions.
 #[inline(always)]
 fn dispatch_tagged<H: Hook, D: Path>(ctx: &H::Context, ethertype: [u8; 2]) -> i32 {
     let found = match next(ethertype) {
@@ -103,8 +103,9 @@ fn handle<H: Hook, D: Path, F: Supported, T: Tags>(ctx: &H::Context, tags: T) ->
     verdict::<H, F, T>(packet, D::DIRECTION, outcome)
 }
 
-/// True if the entry point itself handles the packets of this version of IP, since a call costs some nanoseconds.
-/// It does so for IPv4 packets without tags, if IPv6 is unused: the IPv6 functions need the stack that this takes.
+/// True if the entry point handles this version's packets inline, since a call costs some nanoseconds. The entry point
+/// handles IPv4 packets without tags inline if IPv6 is unused: the inline code takes stack that the IPv6 functions
+/// need.
 #[inline(always)]
 fn inline_fast_path<F: Supported, T: Tags>() -> bool {
     T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()

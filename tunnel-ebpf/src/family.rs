@@ -1,4 +1,4 @@
-//! The differences between the two versions of IP. All code behind this trait is written once.
+//! Abstracts the differences between the two versions of IP. All code that uses [`Family`] is written once.
 
 use tunnel_common::outcome::Reason;
 
@@ -11,31 +11,31 @@ use crate::parse::transport::PseudoHeaderChecksum;
 pub use crate::parse::ipv4::V4;
 pub use crate::parse::ipv6::V6;
 
-/// An address of a version of IP, as the maps hold it.
+/// An address in the maps: bytes in network order.
 pub type Octets<F> = <<F as Family>::Address as Address>::Octets;
 
 /// A version of IP.
 pub trait Family {
-    /// Its addresses.
+    /// An address of this version.
     type Address: Address;
     /// The packet's own header, in place.
     type HeaderRef<P: Packet>: Copy;
-    /// Its header, without options and extension headers: words as they stand in memory.
+    /// A header of this version, without options and extension headers: words as they stand in memory.
     type Header: Copy;
-    /// The part of the header that a change of the addresses changes: adjacent words.
+    /// The adjacent words of the header that change with the addresses.
     type NewHeader: Copy;
 
-    /// The protocol number of its control messages.
+    /// The protocol number of this version's ICMP.
     const ICMP: u8;
-    /// True if the sum over a pseudo-header is part of its control messages' checksum.
+    /// True if the ICMP checksum covers a pseudo-header.
     const ICMP_HAS_PSEUDO_HEADER: bool;
-    /// True if the kernel drops packets that arrive, on any interface, from one of its own addresses. True for IPv4
-    /// (Linux, net/ipv4/fib_frontend.c, fib_validate_source), false for IPv6.
+    /// True if the kernel drops packets that arrive, on any interface, with one of this host's own addresses as their
+    /// source. True for IPv4 (Linux, net/ipv4/fib_frontend.c, fib_validate_source), false for IPv6.
     const DROPS_LOCAL_SOURCES: bool;
     /// True if the header has a checksum, which compensates for a change of its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 
-    /// The packet's own header, if all of it is there.
+    /// The packet's own header, if the packet holds all of it.
     fn header_ref<P: Packet>(packet: &P) -> Option<Self::HeaderRef<P>>;
 
     /// The header's source address. The header's other fields may be invalid.
@@ -44,7 +44,7 @@ pub trait Family {
     /// The header's destination address. The header's other fields may be invalid.
     fn destination<P: Packet>(own: &Self::HeaderRef<P>) -> Self::Address;
 
-    /// True if the packet may hold a control message, as far as this header says.
+    /// True if, by this header, the packet may hold an ICMP message.
     fn may_hold_icmp<P: Packet>(own: &Self::HeaderRef<P>) -> bool;
 
     /// All words of the header.
@@ -53,7 +53,7 @@ pub trait Family {
     /// The quoted header at `offset`.
     fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Self::Header>;
 
-    /// Source and destination of a header that need not be valid otherwise.
+    /// The header's source and destination. The header's other fields may be invalid.
     fn addresses(header: &Self::Header) -> Addresses<Self::Address>;
 
     /// The headers of `packet`.
@@ -65,8 +65,8 @@ pub trait Family {
 
     /// The headers of a packet that an ICMP error quotes at `offset`. `extent` bytes of the packet are present.
     ///
-    /// The quote may end anywhere behind the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 section 2.4):
-    /// the payload is the part that is present. If the quoted length ends before `extent`, padding follows.
+    /// The quote may end anywhere after the IP header (RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 section 2.4): the
+    /// payload is the part that is present. If the quoted length ends before `extent`, padding follows.
     ///
     /// # Errors
     /// [`Reason::MalformedQuote`], [`Reason::SourceRouted`] or [`Reason::TooManyHeaders`].
@@ -87,13 +87,13 @@ pub trait Family {
     /// A protocol's checksum over a pseudo-header.
     fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum;
 
-    /// The [`Self::NewHeader`] of a header with these addresses.
+    /// The [`Self::NewHeader`] for `header` with the addresses `new`.
     fn new_header(header: &Self::Header, new: Addresses<Self::Address>) -> Self::NewHeader;
 
     /// Writes a [`Self::NewHeader`] to the packet's own header.
     ///
     /// # Errors
-    /// If the write is refused.
+    /// If the kernel refuses the write.
     fn store_header<P: PacketMut>(
         packet: &mut P,
         own: &Self::HeaderRef<P>,
@@ -103,7 +103,7 @@ pub trait Family {
     /// Writes a [`Self::NewHeader`] to a quoted header at `offset`.
     ///
     /// # Errors
-    /// If the write is refused.
+    /// If the kernel refuses the write.
     fn store_quoted_header<P: PacketMut>(
         packet: &mut P,
         offset: usize,

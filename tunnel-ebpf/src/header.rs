@@ -1,4 +1,4 @@
-//! A packet's own IP header: in place, or as a copy from behind a frame's tags.
+//! Reads a packet's own IP header: in place, or, if the frame has tags, from a copy.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -8,13 +8,13 @@ use tunnel_ebpf::packet::HeaderRef;
 use crate::dispatch::Tags;
 use crate::unaligned;
 
-/// `N` words of a header in a frame with tags `T`. The verifier can follow an offset that is known at load time;
-/// the offset behind tags is not known then.
+/// `N` words of a header in a frame with tags `T`. The verifier can follow an offset that is known at load time; the
+/// offset after tags is not.
 #[derive(Clone, Copy)]
 pub struct Header<T, const N: usize> {
-    /// The words in a frame without tags: all lie within the packet.
+    /// The place of the words in a frame without tags: all words lie within the packet.
     place: *mut u32,
-    /// The words of all other frames.
+    /// A copy of the words in a frame with tags.
     copy: [u32; N],
     tags: PhantomData<T>,
 }
@@ -39,7 +39,7 @@ impl<T: Tags, const N: usize> Header<T, N> {
     #[inline(always)]
     pub unsafe fn replace<const FIRST: usize, const M: usize>(&self, words: &[u32; M]) {
         const { assert!(FIRST + M <= N) };
-        // SAFETY: they are words of the header.
+        // SAFETY: the words belong to the header.
         unsafe { unaligned::store::<FIRST, M>(self.place, words) };
     }
 }
@@ -49,7 +49,7 @@ impl<T: Tags, const N: usize> HeaderRef<N> for Header<T, N> {
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M] {
         const { assert!(FIRST + M <= N) };
         if T::NONE {
-            // SAFETY: they are words of the header.
+            // SAFETY: the words belong to the header.
             return unsafe { unaligned::load::<FIRST, M>(self.place) };
         }
         let mut words = [0; M];

@@ -1,4 +1,4 @@
-//! The place that a program runs at, tc or XDP, and the verdict there.
+//! Abstracts the hook at which a program runs, tc or XDP, and determines the verdict there.
 
 use core::hint::cold_path;
 
@@ -14,12 +14,12 @@ use crate::link::VlanInfo;
 pub trait Hook {
     /// The kernel's argument to a program.
     type Context: EbpfContext;
-    /// A packet behind `T` bytes of tags.
+    /// A packet after the tags `T`.
     type Packet<T: Tags>: PacketMut + Copy;
 
     /// The verdict that lets a packet go on.
     const PASS: i32;
-    /// The verdict that ends a packet.
+    /// The verdict that drops a packet.
     const DROP: i32;
 
     /// The packet in a program's context.
@@ -28,7 +28,7 @@ pub trait Hook {
     /// The context of a packet.
     fn context<T: Tags>(packet: Self::Packet<T>) -> Self::Context;
 
-    /// The bytes of the frame, for the log.
+    /// The frame's length in bytes, for the log.
     fn len<T: Tags>(packet: Self::Packet<T>) -> u32;
 
     /// The VLAN of the tag that the kernel keeps beside a frame.
@@ -46,12 +46,12 @@ pub fn verdict<H: Hook, F: Supported, T: Tags>(
     outcome: Outcome,
 ) -> i32 {
     match outcome {
-        // A rewritten packet was counted at once.
+        // The decision has already counted a rewritten packet.
         Outcome::NotOurs | Outcome::Rewritten { .. } => H::PASS,
         Outcome::NotRewritten(reason) => {
             cold_path();
-            // All uses of the reason come before the next call: after it, old verifiers forget that the reason
-            // matters (docs/decisions/0017-verifiers-before-6-8.md).
+            // Determine the verdict before the call of the log: after a call, old verifiers may forget that a branch
+            // depends on the reason (docs/decisions/0017-verifiers-before-6-8.md).
             let action = not_rewritten::<H, T>(packet, direction, reason);
             F::log(&H::context(packet), &packet, direction, reason, H::len(packet));
             action

@@ -1,7 +1,8 @@
-//! The path of a packet: [`pipeline`], [`parse`], [`decide`], [`rewrite`], and in the binary: count.
+//! Holds the programs' pure code. A packet passes [`pipeline`], [`parse`], [`decide`] and [`rewrite`], and in the
+//! binary `count`.
 //!
-//! This library does not touch the kernel. Packets and tables are traits: the binary implements them over an skb or
-//! an XDP buffer and over BPF maps, the tests over slices.
+//! This library does not touch the kernel. Packets and tables are traits: the binary implements them with skbs, XDP
+//! buffers and BPF maps, and the tests implement them with slices.
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;

@@ -1,8 +1,8 @@
-//! The ethertypes that matter, and VLAN tags in a frame.
+//! Interprets a frame's ethertype and VLAN tags.
 
 use network_types::eth::EtherType;
 
-/// The version of IP behind the link header.
+/// The version of IP after the link header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// IPv4.
@@ -17,7 +17,7 @@ pub enum NextHeader {
     Ip(Version),
     /// A VLAN tag.
     Tag,
-    /// Anything else.
+    /// Any other header.
     Other,
 }
 
@@ -45,11 +45,11 @@ pub fn next(ethertype: [u8; 2]) -> NextHeader {
     }
 }
 
-/// The VLAN identifier in a tag's control information (IEEE 802.1Q, section 9.6). 0 marks a tag with a priority
-/// alone: the frame belongs to no VLAN.
+/// The bits of the VLAN identifier in a tag's control information (IEEE 802.1Q, section 9.6). An identifier of 0 marks
+/// a priority tag: the frame belongs to no VLAN.
 const VLAN_ID: u32 = 0x0fff;
 
-/// The VLAN of a frame with one tag that has this control information.
+/// The VLAN of a frame whose single tag has this control information.
 #[inline(always)]
 pub const fn vlan_id(control: u32) -> u32 {
     control & VLAN_ID
@@ -57,7 +57,7 @@ pub const fn vlan_id(control: u32) -> u32 {
 
 /// No VLAN: the network of the interface itself.
 pub const NO_VLAN: u32 = 0;
-/// A VLAN within another one.
+/// A VLAN within a VLAN.
 const NESTED: u32 = u32::MAX;
 
 /// The place of a frame's IP header.
@@ -78,7 +78,7 @@ impl VlanInfo {
         Self { version, tags_len: 0, first_id: NO_VLAN }
     }
 
-    /// Follows the tags of a frame. `tag` reads the tag behind the given number of bytes of tags.
+    /// Follows the tags of a frame. `tag` reads the tag after the given number of bytes of tags.
     #[inline(always)]
     pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
         let (mut tags_len, mut first_id) = (0, 0);
@@ -107,8 +107,8 @@ impl VlanInfo {
         }
     }
 
-    /// The result as a number, which a separately verified function can return. Without such a function, the
-    /// verifier would multiply the paths through it by all paths that follow.
+    /// The result as a number, which a separately verified function can return. Without such a function, the verifier
+    /// would multiply the paths through the search by all paths that follow.
     #[inline(always)]
     pub fn to_bits(found: Option<Self>) -> u64 {
         match found {

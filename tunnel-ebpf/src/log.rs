@@ -1,4 +1,5 @@
-//! Logging for `attach --verbose`. Otherwise, the loader sets a level with which the verifier removes this code.
+//! Logs packets for `attach --verbose`. Without this option, the loader sets a log level with which the verifier
+//! removes this code.
 
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::debug;

@@ -1,4 +1,4 @@
-//! The tc and XDP programs. Each hands its packet to the pure code of the library and returns its verdict.
+//! The tc and XDP programs. Each program passes its packet to the pure code of the library, and returns the verdict.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]

@@ -1,5 +1,5 @@
-//! The pinned maps, under the names of `tunnel_common::maps`. The counters are in [`count`](crate::count), and the
-//! filter is in [`pinned_maps`](crate::pinned_maps).
+//! Declares the pinned maps, under the names of `tunnel_common::maps`. The counters are in [`count`](crate::count), and
+//! the filter is in [`pinned_maps`](crate::pinned_maps).
 
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap};
 use aya_ebpf::macros::btf_map;
@@ -50,15 +50,15 @@ static FLOWS_V4: LruHashMap<Flow<A4>, FlowState, FLOWS_CAPACITY> = LruHashMap::n
 #[btf_map(name = "flows_v6")]
 static FLOWS_V6: LruHashMap<Flow<A6>, FlowState, FLOWS_CAPACITY> = LruHashMap::new();
 
-/// For the loader and for people: no program looks into it.
+/// For the loader and for people: no program reads this map.
 #[btf_map(name = "members")]
 static MEMBERS: HashMap<u32, Member, SLOTS_CAPACITY> = HashMap::new();
 
-/// For the loader and for people: no program looks into it.
+/// For the loader and for people: no program reads this map.
 #[btf_map(name = "local_members")]
 static LOCAL_MEMBERS: HashMap<u32, LocalMember, LOCAL_MEMBERS_CAPACITY> = HashMap::new();
 
-/// For the loader and for people: no program looks into it.
+/// For the loader and for people: no program reads this map.
 #[btf_map(name = "attachment")]
 static ATTACHMENT: Array<Attachment, 1> = Array::new();
 
@@ -73,13 +73,13 @@ pub trait FamilyMaps: Family {
     const PEERS: &'static Peers<Octets<Self>>;
     /// Peers that are prefixes.
     const PREFIXES: &'static Prefixes<Octets<Self>>;
-    /// This host's ranges, on a gateway.
+    /// This host's own ranges, on a gateway or on a host that has moved.
     const LOCAL: &'static Local<Octets<Self>>;
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
-    /// 1 if a single peer has `address`, given by its long words, although a lookup did not find it; otherwise 0.
-    /// The filter alone decides for most other addresses.
+    /// 1 if a single peer has `address`, given by its long words, although a lookup did not find the entry. 0 in all
+    /// other cases. For most addresses without a peer, the filter alone gives the answer.
     fn is_missed(address: [u64; 2]) -> u64;
 
     /// True if there are peers with addresses of this version.
@@ -88,7 +88,7 @@ pub trait FamilyMaps: Family {
     /// True if there are peers that are prefixes.
     fn has_prefixes() -> bool;
 
-    /// This host's guarded private address, or none.
+    /// This host's guarded private address; all zeros if none is guarded.
     fn guarded() -> Self::Address;
 }
 

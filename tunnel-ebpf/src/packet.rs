@@ -1,4 +1,4 @@
-//! The questions that the pure code may ask of a packet.
+//! Defines the pure code's access to a packet.
 
 use tunnel_common::counters::Count;
 use tunnel_common::flows::Flow;
@@ -11,21 +11,21 @@ use crate::parse::extension::{Chain, walk};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
 
-/// A packet's own IP header of `N` words, in place and checked to be complete. Words are read on demand: most
-/// packets of a host concern no peer, and one address shows that.
+/// A packet's own IP header of `N` words, in place and checked to be complete. The code reads words on demand: for most
+/// packets, one address shows that they concern no peer.
 ///
-/// Valid until the packet moves in memory: helpers that write to it may move it. The verifier refuses a program
-/// that reads on then (kernel/bpf/verifier.c, clear_all_pkt_pointers).
+/// The reference is valid until the packet moves in memory: helpers that write to the packet may move it. The verifier
+/// refuses a program that uses the reference after such a helper (kernel/bpf/verifier.c, clear_all_pkt_pointers).
 pub trait HeaderRef<const N: usize>: Copy {
     /// `M` words from index `FIRST` on, as they stand in memory.
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M];
 }
 
-/// A packet, seen from its network header: all offsets count from there, in bytes.
+/// A packet. All offsets are in bytes from its network header.
 ///
-/// A read outside its own header returns a copy of bytes that lie within the packet, or nothing.
+/// A read outside the packet's own header returns a copy of bytes that lie within the packet, or `None`.
 pub trait Packet {
-    /// Its own IP header, of `N` words without options.
+    /// The packet's own IP header, of `N` words without options.
     type Header<const N: usize>: HeaderRef<N>;
 
     /// Bytes from the network header to the end of the packet, trailing padding included. The caller has read the
@@ -38,13 +38,13 @@ pub trait Packet {
     /// True if the packet becomes several packets on the wire (GSO), or came from several (GRO).
     fn is_segmented(&self) -> bool;
 
-    /// True if the packet was forwarded: it came in through an interface.
+    /// True if this host forwards the packet: the packet arrived through an interface.
     fn is_forwarded(&self) -> bool {
         false
     }
 
-    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`, this
-    /// host's and the peer's. False where the kernel can't tell.
+    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`, this host's
+    /// and the peer's. False if the kernel can't tell.
     fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         false
     }
@@ -68,19 +68,19 @@ pub trait Packet {
     }
 }
 
-/// A packet that can be changed. A failed call has changed nothing.
+/// A packet that the programs can change. A failed call leaves the packet unchanged.
 pub trait PacketMut: Packet {
     /// Replaces `M` words of the packet's own IP header, from index `FIRST` on.
     ///
     /// # Errors
-    /// If the packet can't be made writable.
+    /// If the kernel can't make the packet writable.
     fn store_header<const N: usize, const FIRST: usize, const M: usize>(
         &mut self,
         header: &Self::Header<N>,
         words: &[u32; M],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces `N` words at `offset`. All replacements of the caller together keep the sum.
+    /// Replaces `N` words at `offset`. The caller's replacements together keep the packet's sum.
     ///
     /// # Errors
     /// If the words do not lie within the packet, or as for [`Self::store_header`].
@@ -90,14 +90,14 @@ pub trait PacketMut: Packet {
         words: &[u32; N],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces a checksum at `offset`. All replacements of the caller together keep the sum.
+    /// Replaces a checksum at `offset`. The caller's replacements together keep the packet's sum.
     ///
     /// # Errors
     /// The same as for [`Self::store_words`].
     fn store_checksum(&mut self, offset: usize, checksum: [u8; 2]) -> Result<(), WriteFailed>;
 
-    /// Updates the checksum at `offset` by the packet's checksum state. The checksum covers a pseudo-header that
-    /// changed by `delta` (see [`crate::checksum::delta`]). `partial` is the folded sum over the pseudo-header
+    /// Updates the checksum at `offset` as the packet's checksum state requires. The checksum covers a pseudo-header
+    /// that changed by `delta` (see [`crate::checksum::delta`]). `partial` is the folded sum over the pseudo-header
     /// before the change, in network order: the field holds this sum until the checksum is completed.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ pub trait PacketMut: Packet {
         partial: [u8; 2],
     ) -> Result<(), WriteFailed>;
 
-    /// Tells the packet's checksum state that the sum over its IP header has changed by
-    /// `delta`: IPv6 has no header checksum that makes up for it.
+    /// Tells the packet's checksum state that the sum over its IP header has changed by `delta`: IPv6 has no header
+    /// checksum that compensates for the change.
     fn header_sum_changed(&mut self, delta: u32);
 }

@@ -1,4 +1,4 @@
-//! A peer's entry in a map: memory that the kernel, the loader and other processors may write at any time.
+//! Accesses a peer's entry in a map, in memory that the kernel, the loader and other processors may write at any time.
 
 use core::cell::UnsafeCell;
 use core::hint::cold_path;
@@ -11,15 +11,15 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 use crate::address::Address;
 use crate::conditions::Conditions;
 
-/// A [`Peer`] in place. Each read and each write is one access to one field or word.
+/// A [`Peer`] in the map's memory. Each read and each write is one access to one field or word.
 #[repr(transparent)]
 pub struct SharedPeer<O>(UnsafeCell<Peer<O>>);
 
 /// Reads a field of a shared peer.
 macro_rules! load {
     ($shared:expr, $field:ident) => {
-        // SAFETY: the pointer is a live entry's. Volatile: the field may change at any time, and is made of
-        // integers, for which every bit pattern is a value.
+        // SAFETY: the pointer points to a live entry. The read is volatile, since the field may change at any time. The
+        // field consists of integers, for which every bit pattern is a value.
         unsafe { (&raw const (*$shared.0.get()).$field).read_volatile() }
     };
 }
@@ -27,8 +27,8 @@ macro_rules! load {
 /// Reads an address of a shared peer word by word; a read of its octets would be one access per byte.
 macro_rules! load_address {
     ($shared:expr, $field:ident) => {
-        // SAFETY: the pointer is a live entry's. Its addresses lie at multiples of 4 bytes, as tunnel-common
-        // asserts.
+        // SAFETY: the pointer points to a live entry. The entry's addresses lie at multiples of 4 bytes, as
+        // tunnel-common asserts.
         unsafe { A::load(&raw const (*$shared.0.get()).$field) }
     };
 }
@@ -45,21 +45,21 @@ impl<O> SharedPeer<O> {
     /// The entry at `place`.
     ///
     /// # Safety
-    /// An entry stays there for as long as `'a`. It may change, and may become another key's.
+    /// `place` holds an entry for as long as `'a`. The entry may change, and the kernel may give it to another key.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn at<'a>(place: *mut Peer<O>) -> &'a Self {
-        // SAFETY: the caller says so, and the type is transparent.
+        // SAFETY: the caller guarantees it, and the type is transparent.
         unsafe { &*place.cast::<Self>() }
     }
 
-    /// Two words of 4 bytes that lie side by side `offset` bytes from the entry's start, read as one.
+    /// Reads two adjacent words of 4 bytes, `offset` bytes from the entry's start, in one access.
     ///
     /// # Safety
-    /// They lie within the entry, at a multiple of 8 bytes in memory.
+    /// The words lie within the entry, at a multiple of 8 bytes in memory.
     #[inline(always)]
     pub(crate) unsafe fn pair(&self, offset: usize) -> u64 {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
 
@@ -90,7 +90,7 @@ impl<O> SharedPeer<O> {
         store!(self, awaited, 0);
     }
 
-    /// Notes if packets to the peer leave unchanged.
+    /// Notes whether packets to the direct peer leave unchanged.
     #[inline(always)]
     pub fn set_replies_native(&self, is_native: bool) {
         store!(self, replies_native, u8::from(is_native));
@@ -105,20 +105,20 @@ impl<O> SharedPeer<O> {
 
 /// In place of a role: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: each lookup found an entry that had become another key's.
+/// In place of a role: each lookup found an entry that the kernel had given to another key.
 const CONTENDED: u8 = u8::MAX;
 
 /// The result of a lookup by address: an entry, or none.
 ///
-/// A struct whose fields are always set: from an enum, the optimiser copies fields that a branch left unset, and
-/// the verifier refuses that.
+/// All fields of this struct are always set. If this were an enum, the optimiser would copy fields that a branch left
+/// unset, and the verifier refuses such a copy.
 pub struct PeerLookup<'a, A: Address>(PeerEntry<'a, A>);
 
 impl<'a, A: Address> PeerLookup<'a, A> {
     /// The entry that was found.
     ///
     /// # Errors
-    /// [`Reason::Contended`] if the entry became another key's at two looks in a row.
+    /// [`Reason::Contended`] if two lookups in a row found an entry that the kernel had given to another key.
     #[inline(always)]
     pub fn found(self) -> Result<Option<PeerEntry<'a, A>>, Reason> {
         match self.0.role {
@@ -138,8 +138,8 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry `shared` that a lookup of a single `address` found. The kernel may give the entry to another key
-    /// at any moment: `again` is the second lookup in that case.
+    /// The entry `shared` that a lookup of a single `address` found. The kernel may give the entry to another key at
+    /// any moment: `again` then repeats the lookup.
     ///
     /// # Safety
     /// Entries lie at multiples of 8 bytes.
@@ -149,7 +149,7 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         shared: &'a SharedPeer<A::Octets>,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         let entry = unsafe { PeerEntry::of_single(shared, address) };
         if entry.role != CONTENDED {
             return Self(entry);
@@ -170,7 +170,7 @@ impl<'a, A: Address> PeerLookup<'a, A> {
 
 /// An entry that was found under one of the peer's addresses.
 pub struct PeerEntry<'a, A: Address> {
-    /// Null where no entry was found.
+    /// Null if the lookup found no entry.
     place: *const SharedPeer<A::Octets>,
     role: u8,
     counterpart: A,
@@ -205,7 +205,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[inline(always)]
     unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Self {
         let role = load!(shared, role);
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         let (counterpart, is_its) = unsafe { address.counterpart(shared, role == ROLE_PRIVATE) };
         if !is_its || role == ABSENT {
             return Self::without(CONTENDED);
@@ -225,11 +225,11 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self::of(shared, role, counterpart)
     }
 
-    /// The entry in place, to write notes to.
+    /// The entry in the map's memory, for notes.
     #[must_use]
     #[inline(always)]
     pub const fn shared(&self) -> &'a SharedPeer<A::Octets> {
-        // SAFETY: callers only get an entry that was found, and the entry stays in place.
+        // SAFETY: callers get only entries that a lookup found, and the entry stays in place.
         unsafe { &*self.place }
     }
 
@@ -297,13 +297,13 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[must_use]
     #[inline(always)]
     pub unsafe fn is_still_of(&self, address: A) -> bool {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         let (_, is_its) = unsafe { address.counterpart(self.shared(), self.role == ROLE_PRIVATE) };
         is_its
     }
 
-    /// A new entry for the peer's private address, with which packets to the peer go between this entry's pair of
-    /// addresses. `address` is the single public address of this entry. The result is valid if this entry still
+    /// A new entry for the peer's private address. With the new entry, packets to the peer go between this entry's pair
+    /// of addresses. `address` is this entry's key, a single public address. The result is valid if this entry still
     /// belongs to `address` afterwards.
     #[must_use]
     #[inline(always)]
@@ -329,7 +329,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         }
     }
 
-    /// The conditions beyond addresses for packets to and from the peer.
+    /// The rare conditions for packets to and from the peer.
     #[must_use]
     #[inline(always)]
     pub fn conditions(&self) -> Conditions {

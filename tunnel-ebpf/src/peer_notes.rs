@@ -1,4 +1,5 @@
-//! The programs' notes in peers' entries. Each function has a stack frame of its own, as in [`crate::pinned_maps`].
+//! Writes the programs' notes into peers' entries. Each function has a stack frame of its own, as in
+//! [`crate::pinned_maps`].
 
 use aya_ebpf::bindings::BPF_EXIST;
 use tunnel_common::peers::{PeerKey, ROLE_PUBLIC};
@@ -13,7 +14,7 @@ use crate::pinned_maps::PinnedMaps;
 #[inline(never)]
 pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // If the loader replaces the entry with a 0 in this field, the flow's next packet sets it again.
+        // If the loader replaces the entry with a 0 in this field, the flow's next packet sets the field again.
         peer.set_public_flows();
     }
 }
@@ -27,8 +28,8 @@ pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bo
     }
 }
 
-/// [`tunnel_ebpf::tables::Tables::note_shown`]. If the loader replaces the entry meanwhile, its next look finds the
-/// entry still awaited.
+/// [`tunnel_ebpf::tables::Tables::note_shown`]. If the loader replaces the entry meanwhile, the loader's next check
+/// finds the peer still awaited.
 #[inline(never)]
 pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     let address = F::Address::from_octets(*public);

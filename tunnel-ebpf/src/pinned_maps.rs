@@ -1,4 +1,4 @@
-//! The decisions' view of the pinned maps.
+//! Implements the decisions' tables with the pinned maps.
 
 use core::ptr;
 
@@ -24,11 +24,12 @@ use crate::maps::{BYPASS, FamilyMaps};
 use crate::settings::{has_bypass, has_moved, is_gateway};
 use crate::{count, peer_notes};
 
-/// Single peers. The programs repeat a lookup if this filter knows the address.
+/// The Bloom filter of single peers' addresses. The programs repeat a failed lookup if the filter has the address's
+/// bit.
 #[btf_map(name = "peer_filter")]
 static PEER_FILTER: Array<u64, WORDS> = Array::new();
 
-/// The tables behind the decisions.
+/// The pinned maps of one version of IP, as the decisions' tables.
 pub struct PinnedMaps<F>(core::marker::PhantomData<F>);
 
 impl<F> Clone for PinnedMaps<F> {
@@ -40,7 +41,7 @@ impl<F> Clone for PinnedMaps<F> {
 impl<F> Copy for PinnedMaps<F> {}
 
 impl<F: FamilyMaps> PinnedMaps<F> {
-    /// All of this family's maps.
+    /// The maps of this version of IP.
     pub const fn new() -> Self {
         Self(core::marker::PhantomData)
     }
@@ -53,7 +54,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Some(unsafe { SharedPeer::at(place) })
     }
 
-    /// The peer that has `address`. `again` is the second lookup of a single peer's entry.
+    /// The peer that has `address`. `again` repeats the lookup of a single peer's entry.
     #[inline(always)]
     fn look_up(
         address: F::Address,
@@ -70,7 +71,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         unsafe { PeerLookup::single(address, single, again) }
     }
 
-    /// The entry that [`Tables::peer`] finds, to write notes to.
+    /// The entry that [`Tables::peer`] finds, for notes.
     #[inline(always)]
     pub fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         if let Some(peer) = Self::single(address) {
@@ -83,11 +84,11 @@ impl<F: FamilyMaps> PinnedMaps<F> {
     }
 }
 
-// The functions below have a stack frame of their own: the decisions call them in several places, and have 512
-// bytes of stack in all.
+// Each function below has its own stack frame: the decisions call it in several places, and have 512 bytes of stack in
+// all.
 
-/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1): the kernel verifies it
-/// once, and not for each path to a call.
+/// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1): the kernel verifies the
+/// function once, instead of once for each path to a call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_missed_v4(first: u64) -> u64 {
@@ -109,14 +110,14 @@ fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
     u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
-/// The peer with the longest prefix of `address`. None if the lookup missed a single peer's entry.
+/// The peer whose prefix is the longest match for `address`. `None` if the lookup missed a single peer's entry.
 #[inline(never)]
 fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
     if F::is_missed(F::Address::from_octets(*address).long_words()) == 1 {
         return None;
     }
     let key = Key::new(u32::from(F::Address::BITS), *address);
-    // SAFETY: the pointers are a map and a key of it. The helper is called directly, since the map's own method
+    // SAFETY: the pointers are a map and a key of it. The code calls the helper directly, since the map's own method
     // returns a reference that permits no writes.
     let place = unsafe {
         bpf_map_lookup_elem(ptr::from_ref(F::PREFIXES).cast_mut().cast(), (&raw const key).cast())
@@ -131,13 +132,13 @@ fn single_again<F: FamilyMaps>(address: &F::Address) -> Option<&'static SharedPe
     PinnedMaps::<F>::single(*address)
 }
 
-/// The conditions of the peer that has `address`, read anew.
+/// The conditions of the peer that has `address`, from a new lookup.
 #[inline(never)]
 fn conditions<F: FamilyMaps>(address: &Octets<F>) -> u32 {
     PinnedMaps::<F>::noted(F::Address::from_octets(*address)).map_or(0, SharedPeer::conditions)
 }
 
-/// This host's own range with the longest prefix of `address`.
+/// This host's own range whose prefix is the longest match for `address`.
 #[inline(never)]
 fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange<Octets<F>>> {
     F::LOCAL.get(&Key::new(u32::from(F::Address::BITS), *address))
@@ -146,20 +147,20 @@ fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange
 /// Inserts `flow`, or renews its time.
 #[inline(never)]
 fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
-    // SAFETY: has no requirements.
+    // SAFETY: the helper has no requirements.
     let last_sent = unsafe { bpf_ktime_get_ns() };
     let tag = flow_tag::<F::Address>(flow);
     let state = FlowState { last_sent, action, reserved: [0; 3], tag };
     match F::FLOWS.get_ptr_mut(flow) {
-        // SAFETY: the entry stays allocated while the map is there. The writes are volatile, since others write it
-        // too. If the entry is another flow's by now, the new tag does not match that flow.
+        // SAFETY: the entry stays allocated while the map is there. The writes are volatile, since other processors
+        // write the entry too. If the kernel has given the entry to another flow, the new tag does not match that flow.
         Some(place) => unsafe {
             let [time, decision] = words(state);
             let place = place.cast::<u64>();
             place.write_volatile(time);
             place.add(1).write_volatile(decision);
         },
-        // A full table forgets its oldest flow. There is no remedy for a failure.
+        // A full table forgets its least recently used flow. Ignore a failure: there is no remedy.
         None => {
             let _ = F::FLOWS.insert(flow, state, BPF_ANY.into());
         }
@@ -168,7 +169,7 @@ fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
 
 /// The state as two words, each of which is read and written whole: the time, and the action with its tag.
 const fn words(state: FlowState) -> [u64; 2] {
-    // SAFETY: both are 16 bytes without padding, and every bit pattern is a value.
+    // SAFETY: both types have 16 bytes without padding, and every bit pattern is a value.
     unsafe { core::mem::transmute(state) }
 }
 
@@ -178,10 +179,10 @@ const fn state(words: [u64; 2]) -> FlowState {
     unsafe { core::mem::transmute(words) }
 }
 
-/// Seconds of CLOCK_MONOTONIC.
+/// The current time, in seconds of CLOCK_MONOTONIC.
 #[inline(always)]
 fn seconds() -> u64 {
-    // SAFETY: has no requirements.
+    // SAFETY: the helper has no requirements.
     unsafe { bpf_ktime_get_ns() / 1_000_000_000 }
 }
 
@@ -286,7 +287,7 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
 
     #[inline(always)]
     fn delete_flow(&self, flow: &Flow<Octets<F>>) {
-        // Looked up first: a removal locks its bucket even if there is nothing to remove.
+        // Look up the flow first: a removal locks the bucket even if the map does not hold the flow.
         if F::FLOWS.get_ptr(flow).is_some() {
             let _ = F::FLOWS.remove(flow);
         }
@@ -295,10 +296,11 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn lookup_flow(&self, flow: &Flow<Octets<F>>) -> Option<FlowAction> {
         let place = F::FLOWS.get_ptr(flow)?.cast::<u64>();
-        // SAFETY: the entry stays allocated while the map is there. Volatile: it may change at any time.
+        // SAFETY: the entry stays allocated while the map is there. The reads are volatile, since the entry may change
+        // at any time.
         let words = unsafe { [place.read_volatile(), place.add(1).read_volatile()] };
         let FlowState { last_sent, action, tag, .. } = state(words);
-        // SAFETY: has no requirements.
+        // SAFETY: the helper has no requirements.
         let now = unsafe { bpf_ktime_get_ns() };
         let is_over = now.wrapping_sub(last_sent) >= flow_lifetime(flow);
         if !is_of_flow::<F::Address>(tag, flow) || is_over {

@@ -1,7 +1,7 @@
-//! The steps of a packet through the decisions: the same at tc, at XDP and in the tests on the host.
+//! Takes a packet through the steps of a decision. The steps are the same at tc, at XDP and in the tests on the host.
 //!
-//! Most steps are functions of their own, since together they take more than a program's 512 bytes of stack. The
-//! data between the steps of an ICMP error lies in a separate stack frame, which other packets do without.
+//! Most steps are functions of their own, since together they take more than a program's 512 bytes of stack. The data
+//! between the steps of an ICMP error lies in a separate stack frame, which other packets do not use.
 
 use core::cell::RefCell;
 
@@ -14,9 +14,9 @@ use crate::packet::{Packet, PacketMut};
 use crate::shared_packet::SharedPacket;
 use crate::tables::Tables;
 
-/// One of the two directions of packets, and its decisions.
+/// A direction of packets, and the decisions for it.
 pub trait Path {
-    /// Its direction.
+    /// The direction.
     const DIRECTION: Direction;
 
     /// Handles a packet. A later step handles an ICMP error.
@@ -33,10 +33,10 @@ pub trait Path {
     ) -> Step;
 }
 
-/// The way out.
+/// The direction of packets that leave this host.
 pub struct Egress;
 
-/// The way in.
+/// The direction of packets that arrive at this host.
 pub struct Ingress;
 
 impl Path for Egress {
@@ -85,7 +85,7 @@ impl Path for Ingress {
     }
 }
 
-/// Handles a packet in all its steps. The first step runs within the caller if `is_inline`: a call costs some
+/// Handles a packet in all its steps. If `is_inline`, the first step is part of the caller's code: a call costs some
 /// nanoseconds.
 #[inline(always)]
 pub fn handle<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
@@ -127,7 +127,7 @@ pub fn handle_in_place<F: Family, P: PacketMut, T: Tables<F::Address> + Copy>(
     }
 }
 
-/// The result of the last step.
+/// The outcome after the last step.
 #[inline(always)]
 fn outcome(step: Step) -> Outcome {
     match step {

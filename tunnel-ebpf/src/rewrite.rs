@@ -1,4 +1,4 @@
-//! Carries out a decision. Every value to be written was computed before the first write.
+//! Writes the changes that a decision made. The decision has computed every value before the first write.
 
 use crate::checksum::ChecksumKind;
 use crate::family::Family;
@@ -7,24 +7,24 @@ use crate::packet::{PacketMut, WriteFailed};
 /// The changes in the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewPacket<H> {
-    /// Its new header.
+    /// The packet's new header.
     pub header: H,
     /// The offset of the checksum over the pseudo-header, if there is one.
     pub checksum_offset: usize,
     /// The checksum's kind: none, or the meaning of zero in it.
     pub checksum_kind: ChecksumKind,
-    /// The change of the addresses' sum, and so of the pseudo-header's.
+    /// The change of the addresses' sum, which is also the change of the pseudo-header's sum.
     pub delta: u32,
     /// For [`ChecksumKind::Optional`], the folded sum over the pseudo-header before the change.
     pub partial: [u8; 2],
 }
 
-/// The changes in the packet that an ICMP error quotes, and in the ICMP header because of it.
+/// The changes in the packet that an ICMP error quotes, and the resulting change in the ICMP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewQuote<H> {
     /// The quoted packet's offset.
     pub offset: usize,
-    /// Its new header.
+    /// The quoted packet's new header.
     pub header: H,
     /// The quoted transport checksum and the ICMP checksum, which compensates for all changes. A quote without a
     /// transport checksum has the ICMP checksum twice: both elements are always set, since the verifier refuses to

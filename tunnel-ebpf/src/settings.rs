@@ -1,4 +1,4 @@
-//! The settings that the loader wrote before it loaded the programs.
+//! Reads the settings that the loader wrote before it loaded the programs.
 
 use crate::link::NO_VLAN;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
@@ -21,12 +21,12 @@ static SETTINGS: Settings = Settings {
     guarded_v6: [0; 16],
 };
 
-/// Reads a setting. It is a constant to the verifier, which removes all code behind a switch that is off: the
-/// settings are in a frozen map (Linux 5.5, kernel/bpf/verifier.c, bpf_map_direct_read, commit a23740ec43ba).
+/// Reads a setting. The setting is a constant to the verifier, which removes all code that the setting switches off:
+/// the settings are in a frozen map (Linux 5.5, kernel/bpf/verifier.c, bpf_map_direct_read, commit a23740ec43ba).
 macro_rules! setting {
     ($field:ident) => {
-        // SAFETY: it is initialised and never written to by a program. Volatile, since the loader
-        // has replaced the value that the compiler sees.
+        // SAFETY: the field is initialised, and no program writes to it. The read is volatile, since the loader has
+        // replaced the value that the compiler sees.
         unsafe { core::ptr::read_volatile(&raw const SETTINGS.$field) }
     };
 }
@@ -45,7 +45,7 @@ pub fn link_header_len() -> usize {
     usize::from(setting!(link_header_len))
 }
 
-/// True if frames of this VLAN are handled.
+/// True if the programs handle frames of this VLAN.
 #[inline(always)]
 pub fn handles(vlan: u32) -> bool {
     match setting!(vlan) {
@@ -61,13 +61,13 @@ pub fn has_vlan() -> bool {
     setting!(link_header_len) == ETHERNET_HEADER_LEN && setting!(vlan) != VLAN_NONE
 }
 
-/// This host's private IPv4 address, which no packet from outside has; 0 if none is guarded.
+/// This host's guarded private IPv4 address, which no packet from outside may have; 0 if none is guarded.
 #[inline(always)]
 pub fn guarded_v4() -> [u32; 1] {
     [guarded!(guarded_v4, 0)]
 }
 
-/// This host's private IPv6 address, which no packet from outside has; 0 if none is guarded.
+/// This host's guarded private IPv6 address, which no packet from outside may have; 0 if none is guarded.
 #[inline(always)]
 pub fn guarded_v6() -> [u32; 4] {
     [

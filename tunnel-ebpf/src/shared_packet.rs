@@ -1,5 +1,5 @@
-//! A packet that can't be copied. The pipeline hands packets from step to step by value, and the tests on the host
-//! hold their packets in a vector.
+//! Wraps a packet that can't be copied. The pipeline passes packets from step to step by value, but the tests on the
+//! host hold their packets in a vector.
 
 use core::cell::RefCell;
 
@@ -10,7 +10,7 @@ use crate::address::{Address, Addresses};
 use crate::checksum::ChecksumKind;
 use crate::packet::{Packet, PacketMut, WriteFailed};
 
-/// The packet. No reference into it leaves a call.
+/// A shared reference to the packet. No reference into the packet leaves a call.
 pub struct SharedPacket<'a, 'p, P>(pub &'a RefCell<&'p mut P>);
 
 impl<P> Clone for SharedPacket<'_, '_, P> {

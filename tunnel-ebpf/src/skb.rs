@@ -1,5 +1,5 @@
-//! A socket buffer as a packet. The IP header of an untagged frame, a cost of every packet, has direct access; the
-//! kernel's helpers serve offsets that depend on the packet.
+//! Implements a packet with a socket buffer. The programs access the IP header of an untagged frame, which every packet
+//! needs, directly. At offsets that depend on the packet, they use the kernel's helpers.
 
 use core::hint::cold_path;
 use core::mem::{MaybeUninit, offset_of};
@@ -26,14 +26,15 @@ use crate::settings::link_header_len;
 use crate::socket;
 use crate::unaligned;
 
-/// The ethertype of a frame, in network order; behind a tag that the kernel keeps beside the frame.
+/// A frame's ethertype, in network order. If the kernel keeps a tag beside the frame, this is the ethertype after that
+/// tag.
 #[inline(always)]
 pub fn ethertype(ctx: &TcContext) -> [u8; 2] {
     let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
     [e0, e1]
 }
 
-/// The VLAN of a frame whose tag the kernel keeps beside it.
+/// The VLAN of the tag that the kernel keeps beside a frame; [`NO_VLAN`] if there is no such tag.
 #[inline(always)]
 pub fn outer_vlan(ctx: &TcContext) -> u32 {
     // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
@@ -50,7 +51,7 @@ pub fn behind_tags(ctx: &TcContext) -> Option<VlanInfo> {
 /// A packet that tc hands to a program.
 #[derive(Clone, Copy)]
 pub struct Skb<T> {
-    /// A pointer instead of a reference to a TcContext, which would have to lie in memory.
+    /// A raw pointer: a reference to a TcContext would force that context into memory.
     skb: *mut __sk_buff,
     tags: T,
 }
@@ -76,11 +77,11 @@ impl<T: Tags> Skb<T> {
     /// A pointer to a `V` in the IP header of a frame without tags, if the linear part holds all of
     /// it.
     ///
-    /// Only for offsets that are known at load time: LLVM may add up others in a different order than the check
-    /// did, and the verifier does not follow.
+    /// Only for offsets that are known at load time. LLVM may add up any other offset in a different order than in the
+    /// bounds check, and the verifier then does not accept the pointer.
     #[inline(always)]
     fn pointer<V>(&self, offset: usize) -> Option<*mut V> {
-        // SAFETY: these are the bounds.
+        // SAFETY: these fields hold the packet's bounds.
         let (data, end) = unsafe {
             (
                 unaligned::bound::<_, { offset_of!(__sk_buff, data) }>(self.skb),
@@ -90,11 +91,11 @@ impl<T: Tags> Skb<T> {
         unaligned::within(data + link_header_len() + offset, end)
     }
 
-    /// A `V`, which is made of bytes or words, at `offset` from the network header on.
+    /// Loads a `V`, which consists of bytes or words, from `offset` bytes after the start of the network header.
     #[inline(always)]
     fn load<V: Copy>(&self, offset: usize) -> Option<V> {
         let mut value = MaybeUninit::<V>::uninit();
-        // SAFETY: the helper writes as many bytes as there are, or fails.
+        // SAFETY: the helper writes all bytes of the value, or fails.
         let failed = unsafe {
             bpf_skb_load_bytes(
                 self.skb.cast(),
@@ -107,16 +108,17 @@ impl<T: Tags> Skb<T> {
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
-    /// Replaces a `V` of bytes or words at `offset` from the network header on.
+    /// Replaces a `V` of bytes or words, `offset` bytes after the start of the network header.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
-        // No flags: all stores together keep the sum, and so the sum of a CHECKSUM_COMPLETE skb.
+        // No flags: all stores together keep the packet's sum, so the sum of a CHECKSUM_COMPLETE skb stays right.
         self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
 
-    /// Updates a checksum field by the skb's state, which the kernel knows. With PARTIAL, the field holds the sum
-    /// of the pseudo-header and not its complement; with COMPLETE, a sum over the packet must follow (Linux,
-    /// net/core/utils.c, inet_proto_csum_replace_by_diff).
+    /// Updates a checksum field as the skb's checksum state requires; the kernel knows the state. With
+    /// CHECKSUM_PARTIAL, the field holds the sum of the pseudo-header and not the sum's complement. With
+    /// CHECKSUM_COMPLETE, the skb's sum over the packet must change too (Linux, net/core/utils.c,
+    /// inet_proto_csum_replace_by_diff).
     #[inline(always)]
     fn update_by_state(&self, offset: usize, delta: u32, flags: u32) -> Result<(), WriteFailed> {
         // A change from 0 to `delta`, with a size of 0 in the flags: the helper adds `delta` unchanged.
@@ -146,8 +148,8 @@ impl<T: Tags> Skb<T> {
     }
 }
 
-/// The offset of UDP's checksum from the network header, behind a header without options: nearly all datagrams have
-/// it there. At a known offset, a load takes no helper.
+/// The offset of UDP's checksum from the network header, after an IP header without options. Nearly all datagrams have
+/// their checksum there. A load at a known offset needs no helper.
 const USUAL_IN_V4: usize = Ipv4Hdr::LEN + offset_of!(UdpHdr, check);
 const USUAL_IN_V6: usize = Ipv6Hdr::LEN + offset_of!(UdpHdr, check);
 
@@ -271,8 +273,8 @@ impl<T: Tags> PacketMut for Skb<T> {
         if !T::NONE {
             return self.store_words(FIRST * size_of::<u32>(), words);
         }
-        // SAFETY: no tags; the verifier makes the packet private before the program's first instruction (Linux,
-        // net/core/filter.c, tc_cls_act_prologue).
+        // SAFETY: the frame has no tags, and the verifier makes the packet private before the program's first
+        // instruction (Linux, net/core/filter.c, tc_cls_act_prologue).
         unsafe { header.replace::<FIRST, M>(words) };
         Ok(())
     }
@@ -317,8 +319,8 @@ impl<T: Tags> PacketMut for Skb<T> {
             .map_err(|_| WriteFailed)
     }
 
-    /// For CHECKSUM_COMPLETE: [`Self::update_l4_checksum`] subtracts the change of the transport checksum from the
-    /// sum over the packet, as IPv4 needs it. This adds the change of the addresses. The sum is then right for IPv6
+    /// For CHECKSUM_COMPLETE: [`Self::update_l4_checksum`] subtracts the change of the transport checksum from the sum
+    /// over the packet, as IPv4 needs it. This method adds the change of the addresses. The sum is then right for IPv6
     /// too, on kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a
     /// checksum.
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Sockets of this host, looked up by their two ends.
+//! Looks up sockets of this host by their two ends.
 
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_CURRENT_NETNS, BPF_TCP_LISTEN, bpf_sock, bpf_sock_tuple,
@@ -9,16 +9,16 @@ use tunnel_ebpf::address::{Address, Addresses};
 use tunnel_ebpf::parse::transport::TCP;
 
 const V4_BITS: u8 = 32;
-/// Bytes of a socket tuple of IPv4, and of IPv6.
+/// The lengths of an IPv4 and an IPv6 socket tuple, in bytes.
 const V4_LEN: u32 = 12;
 const V6_LEN: u32 = 36;
 
 /// True if a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound to
-/// exactly the local one. A socket that is bound to all addresses does not count: the sender, which uses another
-/// address of this host, may own it.
+/// exactly the local address of `ends`. A socket that is bound to all addresses does not count: it may belong to the
+/// sender, which uses a different address of this host.
 ///
-/// The connection does not count if the packet's own socket has that local address. The packet then belongs to such
-/// a connection, and address translation (iptables) has given it public addresses.
+/// No socket counts if the packet's own socket has the local address of `ends`. The packet then belongs to such a
+/// connection, and address translation (iptables) has given the packet public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
     skb: *mut __sk_buff,
@@ -64,16 +64,16 @@ pub fn is_there<A: Address>(
     is_taken
 }
 
-/// True if the packet's own socket has this address.
+/// True if the packet's own socket has the address `local`.
 #[inline(always)]
 fn is_sent_from<A: Address>(skb: *mut __sk_buff, local: A) -> bool {
-    // SAFETY: the context is a valid `__sk_buff`. The kernel turns the read into one of `skb->sk`, which the
-    // packet holds (Linux 5.1, net/core/filter.c, bpf_convert_ctx_access).
+    // SAFETY: the context is a valid `__sk_buff`. The kernel turns the read into a read of `skb->sk`, which the packet
+    // holds (Linux 5.1, net/core/filter.c, bpf_convert_ctx_access).
     let socket = unsafe { (*skb).__bindgen_anon_2.sk };
     if socket.is_null() {
         return false;
     }
-    // SAFETY: it is not null.
+    // SAFETY: the pointer is not null.
     unsafe { has_address(socket, local) }
 }
 

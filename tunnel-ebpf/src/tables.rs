@@ -1,4 +1,4 @@
-//! The questions that the pure code may ask of the maps.
+//! Defines the pure code's access to the maps.
 
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
@@ -10,24 +10,25 @@ use crate::address::Address;
 use crate::conditions::Conditions;
 use crate::peer_entry::{PeerEntry, PeerLookup};
 
-/// The peers, this host, and the flows in which its public address is an end point, in one version
-/// of IP.
+/// The tables of one version of IP: the peers, this host's addresses, and the flows in which this host's public address
+/// is an end point.
 pub trait Tables<A: Address> {
-    /// The peer with the private or public address `address`: a single peer, or else the longest prefix.
+    /// The peer with the private or public address `address`: a single peer, or else the peer with the longest matching
+    /// prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
-    /// [`Self::peer`] for rare packets, without a second look at an entry that became another key's: each look
-    /// multiplies the verifier's paths.
+    /// [`Self::peer`] for rare packets. This method does not repeat the lookup of an entry that the kernel has given to
+    /// another key: each lookup multiplies the verifier's paths.
     fn peer_once(&self, address: A) -> PeerLookup<'_, A> {
         self.peer(address)
     }
 
-    /// True if a single peer has `address` although the lookup found none: a lookup may miss an entry during its
-    /// replacement.
+    /// True if a single peer has `address` although the lookup found no entry: a lookup may miss an entry during the
+    /// entry's replacement.
     fn is_missed(&self, address: A) -> bool;
 
-    /// The conditions of the peer with `address`, looked up anew: the kernel may have given the entry to another
-    /// key meanwhile. No conditions if the entry is contended.
+    /// The conditions of the peer with `address`, from a new lookup: the kernel may have given the previous entry to
+    /// another key meanwhile. No conditions if the entry is contended.
     fn conditions(&self, address: A) -> Conditions;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
@@ -42,35 +43,36 @@ pub trait Tables<A: Address> {
     /// True if this host has an underlay address from before it moved.
     fn has_moved(&self) -> bool;
 
-    /// This host's own range with the longest prefix of `address`. Only for a gateway, and for a host that has
-    /// moved.
+    /// This host's own range whose prefix is the longest match for `address`. Only for a gateway, and for a host that
+    /// has moved.
     fn local_range(&self, address: A) -> Option<&LocalRange<A::Octets>>;
 
-    /// This host's guarded private address, which no packet from outside may have; or none.
+    /// This host's guarded private address, which no packet from outside may have; [`Address::NONE`] if none is
+    /// guarded.
     fn guarded(&self) -> A;
 
     /// True if `rule` is a bypass rule.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
-    /// True if a peer's former address has drained: packets from it are no longer accepted.
+    /// True if a peer's former address has drained: the programs no longer accept packets from it.
     fn has_drained(&self, former: &PeerEntry<'_, A>) -> bool;
 
     /// True if the peer's grace period goes on. Ends a period whose time is over.
     fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
-    /// Notes in the peer's entries under both its addresses whether its packets arrive native.
+    /// Notes in the peer's entries, under both addresses, whether the peer's packets arrive native.
     fn set_replies_native(&self, private: A, public: A, is_native: bool);
 
-    /// Notes in the peer's entries under both its addresses whether it may not know this host's
-    /// current underlay address.
+    /// Notes in the peer's entries, under both addresses, whether the peer may not know this host's current underlay
+    /// address.
     fn set_use_former_source(&self, private: A, public: A, uses_former: bool);
 
     /// Notes that the peer with the single public address `public` has shown that it holds the entry's pair of
-    /// addresses: from now on, packets to the peer go between them. If the peer sends between them, it is no longer
-    /// awaited. False if the entry could not be written.
+    /// addresses: from now on, packets to the peer go between this pair. If `peer_sends`, the peer sends between this
+    /// pair and is no longer awaited. Returns false if the note failed.
     fn note_shown(&self, public: A, peer_sends: bool) -> bool;
 
-    /// Notes in the peer's entries under both its addresses that there are flows with public addresses.
+    /// Notes in the peer's entries, under both addresses, that there are flows with public addresses.
     fn set_public_flows(&self, private: A, public: A);
 
     /// Remembers the action for packets of `flow`: this host has just sent a packet of it, or has seen the first
@@ -80,18 +82,18 @@ pub trait Tables<A: Address> {
     /// Forgets `flow`.
     fn delete_flow(&self, flow: &Flow<A::Octets>);
 
-    /// The action for packets of `flow`, if the lifetime for its protocol is not over.
+    /// The action for packets of `flow`; `None` if the lifetime for the flow's protocol is over.
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
 /// The action for arriving packets of a remembered flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
-    /// Both ends are public addresses.
+    /// Both ends are public addresses: the programs leave the packet alone.
     LeftAlone,
     /// This host's end is its underlay address: only the peer's address is replaced.
     FromUnderlay,
-    /// On the bypass list.
+    /// The packet's datagram is on the bypass list.
     Bypassed,
 }
 
@@ -120,13 +122,14 @@ impl FlowAction {
     }
 }
 
-/// A hash of `flow` beside its action: see [`tunnel_common::flows::FlowState::tag`]. Never [`NO_TAG`].
+/// A hash of `flow`, which the flow's entry holds beside the action: see [`tunnel_common::flows::FlowState::tag`].
+/// Never [`NO_TAG`].
 #[must_use]
 #[inline(always)]
 pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     let [[l0, l1], [p0, p1]] = [flow.local_port, flow.peer_port];
     let rest = u64::from_ne_bytes([l0, l1, p0, p1, flow.protocol, flow.kind, 0, 0]);
-    // Odd multipliers without a pattern, one for each part: swapped parts give another tag.
+    // Odd multipliers without a pattern, one for each part: swapped parts give a different tag.
     let (local, peer) = (A::from_octets(flow.local).sum(), A::from_octets(flow.peer).sum());
     let mixed = local.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ peer.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
@@ -144,11 +147,11 @@ pub fn is_of_flow<A: Address>(tag: u32, flow: &Flow<A::Octets>) -> bool {
     tag == NO_TAG || tag == flow_tag::<A>(flow)
 }
 
-/// Nanoseconds after which a flow is forgotten when this host is silent.
+/// The lifetime of a flow after this host's last packet, in nanoseconds.
 ///
-/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram with fragments: half
-/// a minute, as long as Linux waits for fragments (sysctl net.ipv4.ipfrag_time; for IPv6 it is a minute, RFC 8200
-/// section 4.5), since another datagram soon has its identification.
+/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram with fragments: half a
+/// minute, as long as Linux waits for fragments (sysctl net.ipv4.ipfrag_time; for IPv6 it is a minute, RFC 8200 section
+/// 4.5), since a new datagram soon reuses the identification.
 #[must_use]
 #[inline(always)]
 pub const fn flow_lifetime<O>(flow: &Flow<O>) -> u64 {

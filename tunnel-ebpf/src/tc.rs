@@ -1,4 +1,4 @@
-//! The entry points at tc: one for each direction, for tcx and clsact alike.
+//! Defines the entry points at tc: one for each direction, for both tcx and clsact.
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;

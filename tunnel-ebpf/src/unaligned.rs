@@ -1,14 +1,14 @@
-//! Access to a packet's words in place.
+//! Loads and stores a packet's words in place.
 //!
-//! A network header behind an Ethernet header is not aligned to four bytes, and Rust would split its words into
-//! bytes. The kernel lets programs load and store such words on processors with efficient unaligned access
-//! (kernel/bpf/verifier.c, check_pkt_ptr_alignment, CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS), so this module does it
-//! in the machine's own instructions.
+//! A network header after an Ethernet header is not aligned to four bytes, and Rust would split its words into bytes.
+//! The kernel lets programs load and store such words on processors with efficient unaligned access
+//! (kernel/bpf/verifier.c, check_pkt_ptr_alignment, CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS), so this module uses the
+//! machine's own instructions.
 
 use core::arch::asm;
 
-/// Invokes a macro with the index of each possible word. Written out, since LLVM does not unroll a loop over ten
-/// words, and adds a comparison for each offset that an instruction can hold.
+/// Invokes a macro with the index of each possible word. The calls are written out: LLVM does not unroll a loop over
+/// ten words, and would add a comparison for each offset that an instruction can hold.
 macro_rules! each_index {
     ($of:ident) => {
         $of!(0);
@@ -25,15 +25,15 @@ macro_rules! each_index {
 }
 
 /// Loads one of a packet's bounds: a 32-bit field of `context` at `OFFSET`, which the verifier turns into a pointer
-/// (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). LLVM would compute with it in 32 bits, and
-/// the result would be no pointer.
+/// (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). In Rust, LLVM would compute with the field in 32
+/// bits, and the result would not be a pointer.
 ///
 /// # Safety
 /// `context` has a bound at `OFFSET`.
 #[inline(always)]
 pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
     let bound: usize;
-    // SAFETY: the caller says so.
+    // SAFETY: the caller guarantees it.
     unsafe {
         asm!(
             "{bound} = *(u32 *)({context} + {offset})",
@@ -46,7 +46,8 @@ pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
     bound
 }
 
-/// A pointer to a `V` at `start`, a pointer into a packet that ends at `end`, if the packet holds all of it.
+/// A pointer to a `V` at `start`, if the packet, which ends at `end`, holds all of the `V`. `start` and `end` are
+/// pointers into the packet.
 #[inline(always)]
 pub fn within<V>(start: usize, end: usize) -> Option<*mut V> {
     (start + size_of::<V>() <= end).then_some(start as *mut V)
@@ -55,7 +56,7 @@ pub fn within<V>(start: usize, end: usize) -> Option<*mut V> {
 /// Loads `N` words, at most 10, from index `FIRST` of `place` on.
 ///
 /// # Safety
-/// All of them lie within the packet.
+/// All of the words lie within the packet.
 #[inline(always)]
 pub unsafe fn load<const FIRST: usize, const N: usize>(place: *const u32) -> [u32; N] {
     const { assert!(N <= 10) };
@@ -64,7 +65,7 @@ pub unsafe fn load<const FIRST: usize, const N: usize>(place: *const u32) -> [u3
         ($index:literal) => {
             if let Some(word) = words.get_mut($index) {
                 let value: u64;
-                // SAFETY: the caller has checked that the words are there.
+                // SAFETY: the caller has checked that the words lie within the packet.
                 unsafe {
                     asm!(
                         "{value} = *(u32 *)({place} + {offset})",
@@ -85,14 +86,14 @@ pub unsafe fn load<const FIRST: usize, const N: usize>(place: *const u32) -> [u3
 /// Replaces `N` words, at most 10, from index `FIRST` of `place` on.
 ///
 /// # Safety
-/// All of them lie within the packet, which the program may write to.
+/// All of the words lie within the packet, which the program may write to.
 #[inline(always)]
 pub unsafe fn store<const FIRST: usize, const N: usize>(place: *mut u32, words: &[u32; N]) {
     const { assert!(N <= 10) };
     macro_rules! store {
         ($index:literal) => {
             if let Some(word) = words.get($index) {
-                // SAFETY: the caller has checked that the place is there.
+                // SAFETY: the caller has checked that the words lie within the packet.
                 unsafe {
                     asm!(
                         "*(u32 *)({place} + {offset}) = {value}",

@@ -1,4 +1,4 @@
-//! The entry point at XDP, for ingress.
+//! Defines the entry point at XDP, for ingress.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
@@ -44,7 +44,7 @@ impl Hook for Xdp {
         packet.count().bytes as u32
     }
 
-    /// XDP does not show a tag that the driver has taken out of the frame.
+    /// Always [`NO_VLAN`]: XDP does not show a tag that the driver has removed from the frame.
     #[inline(always)]
     fn outer_vlan(_: &XdpContext) -> u32 {
         NO_VLAN

@@ -1,5 +1,6 @@
-//! An XDP buffer as a packet: direct access to the headers at offsets that are known at load time. The kernel's
-//! helpers, which know of fragments (Linux 5.18, commit 3f364222d032), serve all other offsets.
+//! Implements a packet with an XDP buffer. The program accesses headers at offsets that are known at load time
+//! directly. At all other offsets, it uses the kernel's helpers, which handle fragments (Linux 5.18, commit
+//! 3f364222d032).
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes};
@@ -25,7 +26,7 @@ const ETHERTYPE_OFFSET: usize = offset_of!(EthHdr, ether_type);
 #[inline(always)]
 pub fn ethertype(ctx: &XdpContext) -> Option<[u8; 2]> {
     let ethertype: *mut [u8; 2] = pointer(ctx, ETHERTYPE_OFFSET)?;
-    // SAFETY: `pointer` has checked that it lies within the packet; bytes have no alignment.
+    // SAFETY: `pointer` has checked that the field lies within the packet; bytes need no alignment.
     Some(unsafe { *ethertype })
 }
 
@@ -35,11 +36,11 @@ pub fn behind_tags(ctx: &XdpContext) -> Option<VlanInfo> {
     VlanInfo::from_bits(xdp_behind_tags(ctx.ctx))
 }
 
-/// A pointer to a `V` at `offset` from the link header on, if the first fragment holds all of it.
-/// Only for offsets that are known when the program is loaded, as for an skb.
+/// A pointer to a `V`, `offset` bytes after the start of the link header, if the first fragment holds all of the `V`.
+/// Only for offsets that are known at load time, as for an skb.
 #[inline(always)]
 fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
-    // SAFETY: these are the bounds.
+    // SAFETY: these fields hold the packet's bounds.
     let (data, end) = unsafe {
         (
             unaligned::bound::<_, { offset_of!(xdp_md, data) }>(ctx.ctx),
@@ -80,11 +81,11 @@ impl<T: Tags> XdpBuff<T> {
         link_header_len() + self.tags.len()
     }
 
-    /// A `V`, which is made of bytes or words, at `offset` from the link header on.
+    /// Loads a `V`, which consists of bytes or words, from `offset` bytes after the start of the link header.
     #[inline(always)]
     fn load<V: Copy>(&self, offset: usize) -> Option<V> {
         let mut value = MaybeUninit::<V>::uninit();
-        // SAFETY: the helper writes as many bytes as there are, or fails.
+        // SAFETY: the helper writes all bytes of the value, or fails.
         let failed = unsafe {
             bpf_xdp_load_bytes(
                 self.xdp,
@@ -97,10 +98,10 @@ impl<T: Tags> XdpBuff<T> {
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
-    /// Replaces a `V` of bytes or words at `offset` from the network header on.
+    /// Replaces a `V` of bytes or words, `offset` bytes after the start of the network header.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
-        // SAFETY: the helper only reads the value; it copies it into the packet, or fails.
+        // SAFETY: the helper copies the value into the packet, or fails. It does not write to the value.
         let failed = unsafe {
             bpf_xdp_store_bytes(
                 self.xdp,
@@ -113,12 +114,12 @@ impl<T: Tags> XdpBuff<T> {
     }
 }
 
-/// The offsets of TCP's and UDP's checksums from the network header, behind headers without options: nearly all
-/// packets have them there. At known offsets, a load or store takes no helper.
+/// The offsets of TCP's and UDP's checksums from the network header, after IP headers without options. Nearly all
+/// packets have their checksums there. A load or store at a known offset needs no helper.
 const USUAL_CHECKSUMS: [usize; 4] = [20 + 16, 20 + 6, 40 + 16, 40 + 6];
 
 impl<T: Tags> XdpBuff<T> {
-    /// The checksum at `offset`, if that is a usual place and the first fragment holds it.
+    /// A pointer to the checksum at `offset`, if that offset is a usual one and the first fragment holds the checksum.
     #[inline(always)]
     fn usual_checksum(&self, offset: usize) -> Option<*mut [u8; 2]> {
         if !T::NONE {
@@ -215,7 +216,7 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         if !T::NONE {
             return self.store_words(FIRST * size_of::<u32>(), words);
         }
-        // SAFETY: no tags, and the packet is the program's own.
+        // SAFETY: the frame has no tags, and the packet belongs to the program.
         unsafe { header.replace::<FIRST, M>(words) };
         Ok(())
     }
@@ -248,7 +249,7 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         if let Some(place) = self.usual_checksum(offset) {
             // SAFETY: a pointer exists only if the whole field lies within the packet.
             let old = unsafe { *place };
-            // SAFETY: as above, and the packet is the program's own.
+            // SAFETY: as above, and the packet belongs to the program.
             unsafe { *place = kind.update(old, delta) };
             return Ok(());
         }
@@ -256,7 +257,7 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         self.store_checksum(offset, kind.update(old, delta))
     }
 
-    /// Nothing to do: see [`Self::update_l4_checksum`].
+    /// Does nothing: see [`Self::update_l4_checksum`].
     #[inline(always)]
     fn header_sum_changed(&mut self, _: u32) {}
 }

@@ -1,4 +1,4 @@
-//! The failure of a command: the event, its object, and the remedy.
+//! Defines the failure of a command: the event, its object, and the remedy.
 
 use std::fmt;
 use std::io;
@@ -19,14 +19,14 @@ pub enum Error {
         /// The remedy.
         help: String,
     },
-    /// This host can't run it: no privileges, no bpffs, a kernel without a feature.
+    /// This host can't run the command: no privileges, no bpffs, a kernel without a feature.
     Host {
         /// The event, and its object.
         what: String,
         /// The remedy.
         help: String,
     },
-    /// The pins are not ours, or not of this version's shape.
+    /// The pins are not ours, or do not have this version's layout.
     Pins {
         /// The event, and its object.
         what: String,
@@ -44,7 +44,7 @@ pub enum Error {
     Interrupted,
     /// A signal came; the finished steps stay, since a detach is never undone.
     Stopped {
-        /// The finished steps, and the missing ones.
+        /// The finished steps, and the steps that remain.
         what: String,
         /// The remedy.
         help: String,
@@ -52,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process's exit code; documented in docs/command-line.md. 2 is clap's, for wrong usage.
+    /// The process's exit code, as documented in docs/command-line.md. Code 2 comes from clap, for wrong usage.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -65,22 +65,22 @@ impl Error {
         }
     }
 
-    /// [`Self::Refused`].
+    /// Makes a [`Self::Refused`].
     pub fn refused(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), help: help.into() }
     }
 
-    /// [`Self::Host`].
+    /// Makes a [`Self::Host`].
     pub fn host(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Host { what: what.into(), help: help.into() }
     }
 
-    /// [`Self::Pins`].
+    /// Makes a [`Self::Pins`].
     pub fn pins(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Pins { what: what.into(), help: help.into() }
     }
 
-    /// [`Self::Kernel`].
+    /// Makes a [`Self::Kernel`].
     pub fn kernel(what: impl Into<String>, source: impl Into<anyhow::Error>) -> Self {
         Self::Kernel { what: what.into(), source: source.into() }
     }
@@ -142,7 +142,7 @@ impl<T, E: Into<anyhow::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// The kernel's number for an error, from the first link of its chain that has one.
+/// The first errno in the chain of an error.
 fn errno(error: &anyhow::Error) -> Option<Errno> {
     error.chain().find_map(|link| {
         if let Some(errno) = link.downcast_ref::<Errno>() {
@@ -156,7 +156,7 @@ fn errno(error: &anyhow::Error) -> Option<Errno> {
     })
 }
 
-/// The remedy for an answer of the kernel.
+/// The remedy for an errno from the kernel.
 const fn remedy(errno: Option<Errno>) -> &'static str {
     match errno {
         Some(Errno::EPERM | Errno::EACCES) => {

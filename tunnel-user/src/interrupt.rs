@@ -1,4 +1,4 @@
-//! A signal stops a command between two steps. The command can then undo its completed steps.
+//! Lets a signal stop a command between two steps, so that the command can undo its completed steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ impl Interrupt {
     /// Listens from now on. Needs a tokio runtime.
     ///
     /// # Errors
-    /// If the signals can't be listened to.
+    /// If the process can't listen for the signals.
     pub fn listen() -> Result<Self, Error> {
         let interrupt = Self::default();
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
@@ -34,7 +34,7 @@ impl Interrupt {
     /// Fails if a signal has come. Yields first, so that the listeners run.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// [`Error::Interrupted`] if a signal has come.
     pub async fn check(&self) -> Result<(), Error> {
         tokio::task::yield_now().await;
         if self.came.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }

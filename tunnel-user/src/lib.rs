@@ -1,8 +1,8 @@
 //! The control plane: the library of the binary `rewrite`.
 //!
-//! The path of a command: `cli` (its arguments), [`commands`] (its verb), [`ops`] (its steps, in order), [`config`]
-//! (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (the present state, and its
-//! change), [`trial`] (the way back of an unconfirmed change).
+//! The path of a command: `cli` (the arguments), [`commands`] (the entry point), [`ops`] (the steps, in order),
+//! [`config`] (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (the present state,
+//! and its change), [`trial`] (the rollback of an unconfirmed change).
 
 pub mod commands;
 pub mod config;

@@ -27,16 +27,17 @@ use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg};
 use output::{as_json, print, progress, watch};
 
-/// The command worked, and found a fault.
+/// The exit code of a command that worked, and found a fault.
 const EXIT_UNHEALTHY: u8 = 1;
-/// `check` found an obstacle that would make `attach` fail.
+/// The exit code of `check` after it found an obstacle that would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
 
-/// The log without --verbose.
+/// The log filter without --verbose.
 const QUIET: &str = "warn,tunnel_user::ops::upgrade=info";
-/// The log of a daemon: its steps and their reasons too.
+/// The log filter of a daemon: also logs the daemon's steps and their reasons.
 const DAEMON: &str = "warn,tunnel_user=info";
-/// The log with --verbose: debug messages of this program and of the programs in the kernel, without libraries'.
+/// The log filter with --verbose: debug messages of this program and of the programs in the kernel, but not of
+/// libraries.
 const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";
 
 fn main() -> ExitCode {
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Error> {
-    // Before the runtime, because a network namespace applies to one thread.
+    // Enter the namespace before the runtime starts: a network namespace applies to one thread.
     if let Some(name) = &cli.netns {
         network_namespace::enter(name)?;
     }
@@ -113,7 +114,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             for failure in &detached.failures {
                 eprintln!("rewrite: {failure}");
             }
-            // The worst failure: higher codes need more work from the operator.
+            // Exit with the code of the worst failure: higher codes need more work from the operator.
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
         Command::Downgrade { interface, json } => {
@@ -155,7 +156,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
             let said = print(&output::trial::reverted(&outcome));
-            // A full log of the guard is no reason to go back again.
+            // Ignore a full log of the guard: a failure here would make the guard repeat the rollback.
             if !is_guards {
                 said?;
             }

@@ -22,10 +22,10 @@ pub struct Request {
 const VM: &str = "--vm";
 
 impl Request {
-    /// Parses the arguments, and removes `--vm` from them, at any position.
+    /// Parses the arguments. `--vm` and its kernel may be at any position; all other arguments go to `bench`.
     ///
     /// # Errors
-    /// When `--vm` has no kernel, or occurs more than once.
+    /// If `--vm` has no kernel, or occurs more than once.
     pub fn parse(arguments: Vec<OsString>) -> Result<Self> {
         let (mut kernel, mut words) = (None, Vec::new());
         let mut arguments = arguments.into_iter();
@@ -51,7 +51,7 @@ impl Request {
     }
 }
 
-/// Measures `binary`.
+/// Measures `binary` on this host or in a virtual machine.
 pub fn run(binary: &Path, request: &Request) -> Result<()> {
     match &request.kernel {
         Some(series) => vm::bench::run(binary, &build_bench()?, series, &request.words),
@@ -59,7 +59,7 @@ pub fn run(binary: &Path, request: &Request) -> Result<()> {
     }
 }
 
-/// Replaces this process with `bench`: after an interrupt, the shell then waits until the labs are down.
+/// Replaces this process with `bench`, so that after an interrupt the shell waits until the labs are removed.
 fn here(binary: &Path, words: &[OsString]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{cargo, lock, workspace};
 
-/// Builds the product with the eBPF object in it, and returns its path. Its debug information lies beside it, in
-/// `rewrite.debug`, where gdb and perf find it.
+/// Builds `rewrite`, which contains the eBPF object, and returns the binary's path. The debug information is in
+/// `rewrite.debug` in the same folder, where gdb and perf find it.
 pub fn release() -> Result<PathBuf> {
     let _lock = lock::take("build")?;
     let binary = release_of("tunnel-user", "rewrite")?;
@@ -27,8 +27,8 @@ pub fn release_of(package: &str, binary: &str) -> Result<PathBuf> {
     binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))
 }
 
-/// Moves the debug information, three quarters of the file, out of `binary`. objcopy writes into the file in place, so
-/// that cargo's own hard link to it stays.
+/// Moves the debug information, which is three quarters of the file, out of `binary`. objcopy writes to the file in
+/// place, so that cargo's hard link to the file stays valid.
 fn separate_debug_info(binary: &Path) -> Result<()> {
     let symbols = binary.with_extension("debug");
     let mut keep = Command::new("objcopy");

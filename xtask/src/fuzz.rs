@@ -28,8 +28,8 @@ const SECONDS_PER_INPUT: u32 = 10;
 /// The maximum length of an input in bytes.
 const INPUT_LEN_MAX: u32 = 4096;
 
-/// Runs the targets with these names, or all targets if there are none, for `seconds` each. After a
-/// finding, the next targets still run.
+/// Runs each target in `wanted`, or each existing target if `wanted` is empty, for `seconds`. A finding does
+/// not stop the next targets.
 ///
 /// # Errors
 /// If a target has a finding, or can't be built.
@@ -108,7 +108,7 @@ fn host() -> Result<String> {
     Ok(String::from_utf8(output.stdout).context("reading rustc's host")?.trim().to_owned())
 }
 
-/// Runs one target; true without a finding.
+/// Runs one target; returns true if the target has no finding.
 fn fuzz(binary: &Path, target: &str, seconds: u64) -> Result<bool> {
     let corpus = folder("corpus", target)?;
     let findings = folder("findings", target)?;
@@ -133,7 +133,7 @@ fn fuzz(binary: &Path, target: &str, seconds: u64) -> Result<bool> {
     Ok(status.success())
 }
 
-/// A folder for this target, below the workspace.
+/// Creates a folder for this target; returns the folder's path relative to the workspace.
 fn folder(kind: &str, target: &str) -> Result<PathBuf> {
     let folder = Path::new("target/fuzz").join(kind).join(target);
     let path = workspace().join(&folder);

@@ -1,4 +1,4 @@
-//! Tasks that run side by side, as in `.ci/run`, take turns at what only one of them may do.
+//! Takes locks for work that only one task may do at a time: tasks can run in parallel, as in `.ci/run`.
 
 use std::fs::{self, File};
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace;
 
-/// Waits for the other tasks with a lock of this name. The drop of the file ends the lock.
+/// Takes the lock with this name; waits until no other task holds the lock. Dropping the file releases the lock.
 pub fn take(name: &str) -> Result<File> {
     let path = workspace().join("target").join(format!("{name}.lock"));
     let take = || {

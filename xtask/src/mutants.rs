@@ -1,4 +1,4 @@
-//! Mutation tests: breaks the pure code in one place at a time, and sees whether a test fails.
+//! Runs mutation tests: breaks the pure code in one place at a time, and checks that a test fails.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{cargo, workspace};
 
-/// The pure code: its tests need no kernel.
+/// The files of the pure code, whose tests need no kernel.
 const FILES: [&str; 6] = [
     "tunnel-ebpf/src/checksum.rs",
     "tunnel-ebpf/src/decide/**",
@@ -18,31 +18,32 @@ const FILES: [&str; 6] = [
     "tunnel-user/src/trial/**",
 ];
 
-/// The tests themselves.
+/// The files of the tests, which are not mutated.
 const TESTS: [&str; 2] = ["**/tests/**", "**/tests.rs"];
 
-/// The mutants of 100 that compile which the tests must catch.
+/// The minimum percentage of the compiling mutants that the tests must catch.
 const CAUGHT_PERCENT_MIN: u64 = 95;
 
-/// The seconds that the tests of one mutant may take: a mutant that makes a loop endless is caught by the time.
+/// The time limit for the tests of one mutant in seconds. The limit catches a mutant that makes a loop endless.
 const TIMEOUT: &str = "300";
 
-/// The exit codes of cargo-mutants after it has tried all mutants: all caught, some missed, some out of time.
+/// The exit codes of cargo-mutants after it has tried all mutants: all mutants caught, some mutants missed, some
+/// mutants over the time limit.
 const TRIED: [i32; 3] = [0, 2, 3];
 
-/// The number of tried mutants by what became of them.
+/// The numbers of tried mutants by outcome.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcomes {
-    /// A test failed, or did not end.
+    /// The mutants with which a test failed or did not end.
     caught: u64,
-    /// All tests passed.
+    /// The mutants with which all tests passed.
     missed: u64,
-    /// The mutant did not compile.
+    /// The mutants that did not compile.
     unviable: u64,
 }
 
-/// Tries about `sample` of the mutants of the files whose paths hold one of `words`, or all of them. `seed` selects
-/// the sample.
+/// Tries the mutants of the patterns in `FILES` that contain one of `words`; without words, the mutants of all
+/// patterns. With `sample`, tries only about this number of mutants, which `seed` selects.
 pub fn run(sample: Option<usize>, seed: usize, words: &[String]) -> Result<()> {
     let files: Vec<_> = FILES
         .into_iter()

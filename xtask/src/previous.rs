@@ -1,4 +1,4 @@
-//! The previous version from this repository's history: the start of upgrade tests.
+//! Builds the previous version from this repository's history, as the starting point of the upgrade tests.
 
 use std::env;
 use std::fs;

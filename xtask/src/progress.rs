@@ -1,4 +1,5 @@
-//! Long commands: a spinner on a terminal, nothing in a pipe, and the whole output after a failure.
+//! Runs long commands. Shows a spinner on a terminal and nothing in a pipe; a failure's error contains the command's
+//! whole output.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -6,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Runs `command` to its end. The progress line shows `what`.
+/// Runs `command` until it ends. The progress line shows `what`.
 pub fn run(what: &str, command: &mut Command) -> Result<()> {
-    // Draws nothing if standard error is not a terminal.
+    // The spinner draws nothing if standard error is not a terminal.
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
     bar.enable_steady_tick(Duration::from_millis(120));

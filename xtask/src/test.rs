@@ -1,4 +1,4 @@
-//! Runs all tests: those without the kernel, and those that load the programs and build labs.
+//! Runs all tests: the tests that need no kernel, and the tests that load the programs and build labs.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 
 use crate::{cargo, previous};
 
-/// Two labs at a time: the labs have unique names, but more labs would compete for the processors that
-/// the paced streams need.
+/// The number of tests, and thus of labs, at a time. The labs have unique names, but more labs would compete for
+/// the processors that the paced streams need.
 const THREADS: &str = "2";
 
 /// Runs the tests against `binary`. `arguments` go to cargo test; without arguments, all tests run.
@@ -32,7 +32,7 @@ pub fn run(binary: &Path, arguments: &[OsString]) -> Result<()> {
     cargo::run(&mut test)
 }
 
-/// True if the arguments select upgrade tests, which are in `control` and begin with the previous
+/// True if the arguments can select upgrade tests. The upgrade tests are in `control` and start from the previous
 /// version.
 fn upgrades(arguments: &[OsString]) -> bool {
     let is_named = |name: &str| arguments.iter().any(|word| word == name);

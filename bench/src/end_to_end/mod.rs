@@ -1,4 +1,4 @@
-//! Traffic between two hosts through a router: its rates with rewrite and with the alternatives.
+//! Measures the rates of traffic between two hosts through a router, with rewrite and with its alternatives.
 //!
 //! Each variant has its own lab. All labs exist for the whole run: idle labs cost no processor time.
 
@@ -46,7 +46,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// The samples for each kind of traffic, in the order of [`Traffic::ALL`], and for each testbed.
+/// Measures each kind of traffic, in the order of [`Traffic::ALL`], in each testbed.
 fn measure(
     setting: &Setting,
     testbeds: &[Testbed],

@@ -1,4 +1,4 @@
-//! The result tables: each variant's ratio to plain traffic, and plain traffic's rates.
+//! Builds the result tables: each variant's ratio to plain traffic, and plain traffic's rates.
 
 use super::traffic::Traffic;
 use super::variants::Variant;
@@ -13,8 +13,8 @@ const EMULATED_NOTE: &str = "Absolute figures of an emulated processor are meani
 /// The base of the comparison.
 const BASE: Variant = Variant::Direct;
 
-/// The tables for the samples of each of [`Traffic::ALL`] and each available variant. For an `emulated`
-/// processor, only the table of ratios.
+/// Builds the tables from the samples of each kind of traffic, in the order of [`Traffic::ALL`], and of
+/// each available variant. The result for an `emulated` processor contains only the table of ratios.
 pub fn of(
     variants: &[Variant],
     measured: &[Vec<Samples>],
@@ -95,7 +95,7 @@ fn absolute(variants: &[Variant], measured: &[Vec<Samples>]) -> Table {
     }
 }
 
-/// The variant's samples; nothing for an unavailable variant.
+/// The variant's samples, or `None` for an unavailable variant.
 fn of_variant<'a>(
     variants: &[Variant],
     samples: &'a [Samples],

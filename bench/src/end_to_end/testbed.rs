@@ -1,4 +1,4 @@
-//! A variant in its own lab.
+//! Sets a variant up in its own lab, tests it and measures its traffic.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

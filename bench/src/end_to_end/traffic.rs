@@ -1,4 +1,4 @@
-//! The kinds of traffic.
+//! Defines the kinds of traffic, and measures the rate of each kind.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Traffic {
     pub const ALL: [Self; 4] =
         [Self::RequestResponse, Self::Connections, Self::Bulk, Self::Datagrams];
 
-    /// Its name in a table.
+    /// The traffic's name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RequestResponse => "TCP request and response",

@@ -1,5 +1,5 @@
-//! The cost of more peers, for new connections and for `rewrite attach`. With the iptables trick, each
-//! new connection passes through all rules.
+//! Measures the cost of more peers, for new connections and for `rewrite attach`. With the iptables trick,
+//! each new connection passes through all rules.
 
 mod testbed;
 mod trick;
@@ -40,7 +40,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// Connections per second, for each method and number of peers.
+/// Measures the connections per second for each method and number of peers.
 fn connect(
     setting: &Setting,
     testbeds: &[Vec<Testbed>],
@@ -59,7 +59,7 @@ fn connect(
     })
 }
 
-/// Milliseconds of `rewrite attach`, for each number of peers.
+/// Measures the duration of `rewrite attach` in milliseconds for each number of peers.
 fn attach(
     setting: &Setting,
     testbeds: &[Vec<Testbed>],

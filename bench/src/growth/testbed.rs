@@ -1,4 +1,5 @@
-//! Two hosts of a large cluster. All other members exist only in the files and rules.
+//! Sets up and measures two hosts of a large cluster. All other members exist only in the cluster file, the
+//! routes and the rules.
 
 use std::time::Duration;
 
@@ -24,10 +25,10 @@ pub enum Method {
 }
 
 impl Method {
-    /// Both.
+    /// Both methods.
     pub const ALL: [Self; 2] = [Self::Rewrite, Self::Iptables];
 
-    /// Its name in a table.
+    /// The method's name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rewrite => "rewrite (tc)",
@@ -36,9 +37,9 @@ impl Method {
     }
 }
 
-/// A lab with one kind of address rewriting.
+/// A lab with one method of address rewriting.
 pub struct Testbed {
-    /// The kind of address rewriting.
+    /// The lab's method of address rewriting.
     pub method: Method,
     /// The number of each host's peers.
     pub peers: u32,
@@ -47,7 +48,7 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Sets the rewriting up on both hosts and tests it.
+    /// Sets up the address rewriting on both hosts and tests it.
     pub fn new(method: Method, peers: u32, rewrite: &Rewrite) -> Result<Self> {
         let lab = Lab::new(&LabOptions { prefix: PREFIX.to_owned(), ..LabOptions::default() })?;
         let cluster = TextFile::with(&(lab.cluster_toml() + &idle_peers::members(peers)))?;
@@ -59,7 +60,7 @@ impl Testbed {
         Ok(Self { method, peers, lab, cluster })
     }
 
-    /// Connections per second, from A to B.
+    /// Measures the connections per second from A to B.
     pub fn connections(&self, time: Duration, processor: Processor) -> Result<f64> {
         let lab = &self.lab;
         let link = Link { client: &lab.a, server: &lab.b, address: B_PRIVATE, processor };
@@ -70,7 +71,7 @@ impl Testbed {
         Ok(rate)
     }
 
-    /// Detaches A; returns the duration of attaching it again.
+    /// Detaches and reattaches A; returns the duration of `rewrite attach`.
     pub fn attach_again(&self, rewrite: &Rewrite) -> Result<Duration> {
         detach(rewrite, &self.lab.a)?;
         attach(rewrite, &self.lab.a, &self.cluster, &[])

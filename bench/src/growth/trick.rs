@@ -1,4 +1,4 @@
-//! The iptables trick with more peers: four rules and a route for each peer.
+//! Sets up the iptables trick with more peers: four rules and a route for each peer.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,7 @@ use crate::end_to_end::iptables;
 use crate::idle_peers::{IdlePeer, idle_peers};
 use crate::text_file::TextFile;
 
-/// Sets the trick up on both hosts, with the rules for the other host behind the rules for all idle
-/// peers.
+/// Sets up the trick on both hosts. The rules for the lab's other host follow the rules for all idle peers.
 pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
     for (host, own) in iptables::hosts(lab) {
         let file = TextFile::with(&rules(&own, peers))?;

@@ -1,4 +1,4 @@
-//! One TCP stream at full speed, by iperf3.
+//! Measures one TCP stream at full speed with iperf3.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::daemon::Daemon;
 /// The message of iperf3's server when it accepts connections.
 const READY: &str = "Server listening";
 
-/// The receiver's bits per second. `time` is rounded up to whole seconds for iperf3.
+/// Measures the receiver's bits per second. `time` is rounded up to whole seconds for iperf3.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let folder = tempfile::tempdir().context("create a folder for iperf3's log")?;
     let address = link.address.to_string();

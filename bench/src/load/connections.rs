@@ -1,4 +1,4 @@
-//! TCP connections one after the other: connect, one byte in each direction, close.
+//! Measures TCP connections one after the other: connect, send one byte in each direction, close.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -12,13 +12,13 @@ use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
-/// The byte sent on each connection, and the byte sent on the last one.
+/// The byte that is sent on every connection but the last, and the byte that is sent on the last connection.
 const NEXT: u8 = 1;
 const LAST: u8 = 0;
 /// Linger 0: closing the socket sends a reset at once.
 const RESET: linger = linger { l_onoff: 1, l_linger: 0 };
 
-/// Connections per second.
+/// Measures the connections per second.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let (listener, address) = link.listen()?;
     link.run(

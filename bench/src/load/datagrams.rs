@@ -1,4 +1,4 @@
-//! Small UDP datagrams, in bursts.
+//! Measures small UDP datagrams in bursts.
 //!
 //! A burst begins when the previous burst has arrived or is lost. On one processor, a sender that never
 //! waits would fill the receiver's buffer, and the result would be the rate of dropped datagrams.
@@ -14,14 +14,14 @@ use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
-/// Bytes of each datagram's UDP payload.
+/// The size of each datagram's UDP payload in bytes.
 pub const SIZE: usize = 64;
-/// Datagrams in a burst: few enough for every queue on the path.
+/// The number of datagrams in a burst. A burst fits into every queue on the path.
 pub const BURST: u64 = 64;
-/// A burst's missing datagrams are lost after this time without an arrival.
+/// After this time without an arrival, a burst's missing datagrams count as lost.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The datagrams that arrive per second.
+/// Measures the number of datagrams that arrive per second.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let address = link.any_port();
     let receiver = link

@@ -1,4 +1,4 @@
-//! Traffic and its rates per second.
+//! Generates traffic between two hosts and measures its rate per second.
 
 pub mod bulk;
 pub mod connections;
@@ -57,7 +57,7 @@ impl Link<'_> {
         })?
     }
 
-    /// Listens on a free port: the remains of earlier connections are on other ports.
+    /// Listens on a free port, away from the ports of earlier connections.
     fn listen(&self) -> Result<(TcpListener, SocketAddr)> {
         let address = self.any_port();
         let listener = self
@@ -75,7 +75,8 @@ impl Link<'_> {
     }
 }
 
-/// The rate per second of the units that `step` returns, after a warm-up of a tenth of `time`.
+/// Repeats `step` for `time`, after a warm-up of a tenth of `time`. Returns the sum of the numbers that
+/// `step` returned, per second.
 fn per_second(time: Duration, mut step: impl FnMut() -> Result<u64>) -> Result<f64> {
     let start = Instant::now();
     while start.elapsed() < time / 10 {

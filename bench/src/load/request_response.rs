@@ -1,4 +1,4 @@
-//! One byte in each direction at a time on one TCP connection.
+//! Measures transactions on one TCP connection: one byte in each direction at a time.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use testkit::wait::retry_eintr;
 
 use super::{Link, per_second};
 
-/// Transactions per second.
+/// Measures the transactions per second.
 pub fn measure(link: &Link<'_>, time: Duration) -> Result<f64> {
     let (listener, address) = link.listen()?;
     link.run(|| answer(&listener), || ask(address, time))

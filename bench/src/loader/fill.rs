@@ -1,4 +1,4 @@
-//! The time to fill the maps: the share of the kernel and its system calls.
+//! Measures the time to fill the maps, which the kernel and its system calls take.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::suite::Setting;
 const METHODS: [(BatchSupport, &str); 2] =
     [(BatchSupport::Batches, "by batches"), (BatchSupport::OneByOne, "one by one")];
 
-/// Fills the maps with `count` peers, alternating between the two methods.
+/// Measures the time to fill the maps with `count` peers, alternating between the two methods.
 pub fn table(setting: &Setting, count: u32, interrupt: &Interrupt) -> Result<Table> {
     let of_peer = |slot| entries(slot, slot, <[u8; 4]>::BITS);
     let entries: Vec<_> =

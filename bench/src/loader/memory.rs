@@ -1,4 +1,4 @@
-//! The memory of the pinned maps of an attached interface, as the kernel accounts for it.
+//! Reads the memory of an attached interface's pinned maps from the kernel's accounting.
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -13,7 +13,7 @@ use tunnel_user::host::network_namespace::NetworkNamespace;
 
 use crate::report::{Better, Row, Spread, Table};
 
-/// Bytes for each of `peers` peers.
+/// The table of the maps' bytes per peer, for `peers` peers.
 pub fn table(host: &Namespace, peers: u32) -> Result<Table> {
     let folder = Folder::of(NetworkNamespace::Other(host.inode()?), PUBLIC_INTERFACE);
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! The loader: the time to attach with two members and with a million, and the memory of the maps.
+//! Measures the loader: the time to attach with one peer and with a million peers, and the memory of the maps.
 
 mod fill;
 mod memory;
@@ -27,7 +27,7 @@ const MANY: u32 = 1_000_000;
 /// Runs the suite.
 ///
 /// # Errors
-/// If a command fails, or the kernel refuses.
+/// If a command fails, or the kernel rejects a map.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let progress = Progress::start("filling maps");
@@ -43,7 +43,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
-        // A sample takes too long for an undisturbed moment: look at no processor.
+        // A sample takes too long to be undisturbed: probe no processor.
         let sampler = setting.cpu_noise.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("reading the maps of a million peers");
@@ -55,7 +55,7 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     })
 }
 
-/// The time that each command took.
+/// The durations of each command in milliseconds, one per round.
 #[derive(Clone, Debug, Default)]
 struct Commands {
     attach: Vec<f64>,

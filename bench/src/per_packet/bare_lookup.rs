@@ -1,5 +1,5 @@
-//! Nanoseconds of a program that only looks up an absent address: the minimum cost of a packet that
-//! concerns no peer.
+//! Measures the nanoseconds of a program that only looks up an absent address: the minimum cost of a packet
+//! that concerns no peer.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -15,16 +15,17 @@ use crate::cpu_noise::Sampler;
 use crate::raw_program::{self, Instruction};
 use crate::report::{Better, Row, Spread, Table};
 
-/// The maps' capacity, as for one member.
+/// The maps' capacity: the number of entries for one member.
 const ENTRIES: u32 = 2;
 /// The packet, whose content the programs ignore.
 const FRAME: [u8; 64] = [0; 64];
-/// An address word; the map is empty, so any address is absent.
+/// A word of the address to look up. The map is empty, so any address is absent.
 const NOBODY: i32 = 1;
 
-/// `BPF_LD | BPF_IMM | BPF_DW`, two instructions long, with BPF_PSEUDO_MAP_FD for the source; `BPF_ST |
-/// BPF_MEM | BPF_W`; `BPF_ALU64 | BPF_MOV | BPF_X`; `BPF_ALU64 | BPF_ADD | BPF_K`; `BPF_JMP | BPF_CALL`, with the
-/// number of bpf_map_lookup_elem (include/uapi/linux/bpf.h).
+/// The opcodes (include/uapi/linux/bpf.h): `BPF_LD | BPF_IMM | BPF_DW`, which is two instructions long,
+/// `BPF_ST | BPF_MEM | BPF_W`, `BPF_ALU64 | BPF_MOV | BPF_X`, `BPF_ALU64 | BPF_ADD | BPF_K` and
+/// `BPF_JMP | BPF_CALL`. The last two constants are BPF_PSEUDO_MAP_FD, which is the source register of
+/// `LOAD_MAP`, and the number of bpf_map_lookup_elem, which is the immediate operand of `CALL`.
 const LOAD_MAP: u8 = 0x18;
 const STORE: u8 = 0x62;
 const MOVE_REGISTER: u8 = 0xbf;
@@ -37,17 +38,17 @@ const MAP: u8 = 1;
 const KEY: u8 = 2;
 const STACK: u8 = 10;
 
-/// A map of peers, and the programs that look addresses up in it.
+/// The tc and the XDP program that look up an address in a map of peers, and the programs' samples.
 pub struct BareLookup {
     name: &'static str,
     programs: [(Type, OwnedFd, Vec<f64>); 2],
 }
 
 impl BareLookup {
-    /// The lookups for IPv4 and IPv6.
+    /// Loads the lookups for IPv4 and IPv6.
     ///
     /// # Errors
-    /// If the kernel refuses.
+    /// If the kernel rejects a map or a program.
     pub fn all() -> Result<[Self; 2]> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(maps::PEERS_V4, ENTRIES)

@@ -1,4 +1,4 @@
-//! The measured cases: the packets and the numbers of members.
+//! Defines the measured cases: the packets and the numbers of members.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use tunnel_user::plan::attach_point::Program;
 use super::cycle::Members;
 use super::octets::Octets;
 
-/// Bytes of each packet's payload.
+/// The size of each packet's payload in bytes.
 pub const PAYLOAD: usize = 64;
 
 /// A version of IP.
@@ -31,7 +31,7 @@ pub enum Families {
 }
 
 impl Families {
-    /// True if `version` is one of the families.
+    /// True if the families include `version`.
     pub fn include(self, version: Version) -> bool {
         self == Self::Both || self == Self::Only(version)
     }
@@ -64,13 +64,13 @@ pub struct Case {
     pub members: Members,
     /// The members' address families.
     pub families: Families,
-    /// The packet; nothing for a packet other than IP.
+    /// The packet's IP version and payload, or `None` for an ARP packet.
     pub packet: Option<(Version, Carries)>,
-    /// The member of the packet's peer address.
+    /// The members to whom the packets' peer addresses belong.
     pub whose: Whose,
 }
 
-/// The numbers of members.
+/// The measured numbers of members.
 pub const SIZES: [Members; 4] = [
     Members::power_of_two(0),
     Members::power_of_two(10),
@@ -79,7 +79,7 @@ pub const SIZES: [Members; 4] = [
 ];
 const FEW: Members = SIZES[0];
 
-/// The needed hosts.
+/// The hosts that the cases need: each host's number of members and address families.
 pub fn hosts() -> impl Iterator<Item = (Members, Families)> {
     let of_one = |version| SIZES.map(|members| (members, Families::Only(version)));
     let both = [(FEW, Families::Both)];
@@ -110,7 +110,7 @@ pub fn cases(members: Members, families: Families) -> Vec<Case> {
 }
 
 impl Case {
-    /// Its row in a table.
+    /// The name of the case's row in a table.
     pub fn name(&self) -> String {
         let Some((version, carries)) = self.packet else { return "miss, ARP".to_owned() };
         let version = match version {

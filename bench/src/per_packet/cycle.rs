@@ -1,8 +1,7 @@
-//! Members whose rewritten packets are packets to other members.
+//! Arranges members in cycles: a program rewrites each member's packet to a packet of the next member.
 //!
-//! BPF_PROG_TEST_RUN gives each run the output of the run before. Here each member's public address is
-//! another member's private address, so that every run is a hit: for two members in turn (hot), or for
-//! all members in an order without locality (cold).
+//! BPF_PROG_TEST_RUN gives each run the output of the previous run. With the cycles, every run is a hit: for
+//! two members in turn (hot), or for all members in an order without locality (cold).
 
 use std::ops::Range;
 
@@ -11,7 +10,7 @@ use tunnel_common::peers::{Peer, ROLE_PRIVATE, ROLE_PUBLIC};
 use super::host::peer;
 use super::octets::Octets;
 
-/// The number of members in the cold cycle: a power of two, as its order demands.
+/// The number of members in the cold cycle. The cycle's order requires a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Members(u32);
 
@@ -26,7 +25,7 @@ impl Members {
         self.0
     }
 
-    /// The two members of the hot cycle; all others are in the cold cycle.
+    /// The two members of the hot cycle. All other members are in the cold cycle.
     pub const fn hot(self) -> [u32; 2] {
         [self.0, self.0 + 1]
     }
@@ -46,14 +45,13 @@ impl Members {
         }
     }
 
-    /// The member that comes `steps` after `member`.
+    /// The member that comes `steps` steps after `member` in its cycle.
     pub fn after_steps(self, member: u32, steps: u32) -> u32 {
         (0..steps).fold(member, |member, _| self.after(member))
     }
 }
 
-/// The entries of all members: the rewrite of a member's packet gives a packet of the cycle's next
-/// member.
+/// The entries of all members. They rewrite each member's packet to a packet of the cycle's next member.
 pub fn entries<A: Octets>(members: Members) -> impl Iterator<Item = (A, Peer<A>)> {
     members.all().flat_map(move |member| {
         let next = members.after(member);

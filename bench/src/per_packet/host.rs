@@ -1,4 +1,4 @@
-//! A host's programs and their maps.
+//! Loads a host's programs and fills their maps.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -26,17 +26,17 @@ pub const fn type_of(program: Program) -> Type {
     }
 }
 
-/// The programs, loaded, and their maps.
+/// The loaded programs and their maps.
 pub struct Host {
     ebpf: Ebpf,
     filter: PeerFilter,
 }
 
 impl Host {
-    /// Loads the programs, with capacity for peers in this number of slots.
+    /// Loads the programs, with a capacity of `slots` peers.
     ///
     /// # Errors
-    /// If the kernel refuses.
+    /// If the kernel rejects a map or a program.
     pub fn load(slots: u32, families: Families, has_prefixes: bool) -> Result<Self> {
         let settings = Settings {
             link_header_len: ETHERNET_HEADER_LEN,
@@ -73,7 +73,7 @@ impl Host {
         Ok(Self { ebpf, filter })
     }
 
-    /// A program.
+    /// The descriptor of a loaded program.
     ///
     /// # Errors
     /// If the object does not contain the program.
@@ -87,11 +87,11 @@ impl Host {
         Ok(fd.as_fd())
     }
 
-    /// Puts the peers' addresses into the maps: a single address if `length` covers all bits of an
-    /// address, otherwise a prefix.
+    /// Adds the peers' entries to the maps. An entry whose `length` covers all bits of an address is a single
+    /// address; any other entry is a prefix.
     ///
     /// # Errors
-    /// If the kernel refuses.
+    /// If the kernel rejects an entry.
     pub fn add<A: Octets>(&mut self, peers: impl Iterator<Item = (A, Peer<A>)>) -> Result<()>
     where
         PeerKey<A>: Pod,
@@ -117,7 +117,7 @@ impl Host {
     }
 }
 
-/// Both entries of a peer; its addresses, or prefixes, have the number `place`.
+/// The private and the public entry of a peer. `place` is the number of the peer's addresses or prefixes.
 pub fn entries<A: Octets>(slot: u32, place: u32, length: u8) -> [(A, Peer<A>); 2] {
     let (private, public) = (A::private(place), A::public(place));
     [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]

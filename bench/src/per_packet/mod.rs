@@ -1,4 +1,5 @@
-//! Nanoseconds per packet of each program over the empty program of its type, by BPF_PROG_TEST_RUN.
+//! Measures each program's nanoseconds per packet with BPF_PROG_TEST_RUN, minus the nanoseconds of an empty
+//! program of the same type.
 
 mod bare_lookup;
 mod cases;
@@ -28,14 +29,15 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::{Effort, Setting};
 
-/// Runs of one sample: an odd number, so that the hot cycle does not end where it began. A cold sample
-/// continues where the last one ended, so that no member repeats before all members have had a turn.
+/// The number of runs in a sample. The number is odd, so that the hot cycle ends at its other member. A cold
+/// sample starts where the previous sample ended, so that no member repeats before all members have had a turn.
 const RUNS: u32 = 100_001;
 
-/// Measures all cases, interleaved: each round runs each case once, with the empty program before it.
+/// Measures all cases in interleaved rounds. Each round takes one sample of each case, and runs the empty
+/// program before each sample.
 ///
 /// # Errors
-/// If the kernel refuses, or a program's output is not the case's.
+/// If the kernel rejects a map or a program, or a program's output is not the expected packet.
 pub fn run(setting: &Setting) -> Result<Vec<Table>> {
     cleanly(|interrupt| {
         let processor = Processor::choose()?;
@@ -130,7 +132,7 @@ impl Empty {
 struct Measured<'a> {
     host: &'a Host,
     case: Case,
-    /// Each program's next member in its cycle, and its samples.
+    /// Each program, the cycle's next member for the program, and the program's samples.
     programs: [(Program, u32, Vec<f64>); 3],
 }
 

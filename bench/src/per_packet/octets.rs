@@ -1,23 +1,23 @@
-//! The addresses of the measurements' members, in both families.
+//! Generates the addresses of the measured members, in both families.
 
 use aya::Pod;
 use tunnel_common::maps;
 
 /// An address in network byte order.
 pub trait Octets: Pod + Default + PartialEq + AsRef<[u8]> {
-    /// A member's private address: the egress cycles consist of these.
+    /// A member's private address. The egress cycles consist of private addresses.
     fn private(member: u32) -> Self;
-    /// A member's public address: the ingress cycles consist of these.
+    /// A member's public address. The ingress cycles consist of public addresses.
     fn public(member: u32) -> Self;
-    /// This host's address, private and underlay alike.
+    /// This host's address, which is both its private and its underlay address.
     fn own() -> Self;
     /// An address that belongs to no member.
     fn stranger() -> Self;
-    /// The words that bind a peer's addresses to each other.
+    /// The `tie` field of a peer's entries: `tunnel_common::peers::tie` for IPv6, 0 for IPv4.
     fn tie(private: Self, public: Self) -> Self;
     /// The number of bits in an address.
     const BITS: u8;
-    /// The name of the map of single peers.
+    /// The name of the map of peers that are single addresses.
     const PEERS: &'static str;
     /// The name of the map of peers that are prefixes.
     const PREFIXES: &'static str;

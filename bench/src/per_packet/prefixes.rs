@@ -1,7 +1,7 @@
-//! Nanoseconds per packet to and from peers that are prefixes.
+//! Measures the nanoseconds per packet to and from peers that are prefixes.
 //!
-//! The programs check that the way back leads to the same peer, so a rewritten packet can't be rewritten
-//! again here. Each run is therefore a call of its own, also for the single address in the comparison.
+//! The programs check that the opposite direction leads to the same peer, so a rewritten packet can't be
+//! rewritten again here. Each run is therefore a separate call, also for the single address in the comparison.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Effort;
 
-/// Calls of one sample, which is the calls' median.
+/// The number of calls in a sample. The sample is the median of the calls' durations.
 const CALLS: usize = 2_000;
 /// The number of host bits in a prefix.
 const HOST_BITS: u8 = 8;
-/// The number of a host in its prefix.
+/// The number of the packets' peer host within the prefix.
 const HOST: u32 = 5;
 
 /// One row of the table.
@@ -40,10 +40,10 @@ const CASES: [Case; 3] = [
     Case { name: "1024 prefixes", peers: 1024, host_bits: HOST_BITS },
 ];
 
-/// Measures all cases, interleaved.
+/// Measures all cases in interleaved rounds.
 ///
 /// # Errors
-/// If the kernel refuses, or a packet is not rewritten.
+/// If the kernel rejects a map or a program, or a program does not rewrite a packet.
 pub fn table(
     effort: Effort,
     empty: &Empty,

@@ -1,4 +1,4 @@
-//! The measuring machine: figures of different machines are not comparable.
+//! Describes the measuring machine, because figures of different machines are not comparable.
 
 use std::env;
 use std::fmt;
@@ -10,8 +10,8 @@ use nix::sys::utsname::uname;
 use serde::Serialize;
 use testkit::process;
 
-/// The environment variables for [`Machine::commit`] and [`Machine::rustc`], which a virtual machine
-/// can't find out.
+/// The environment variables that pass [`Machine::commit`] and [`Machine::rustc`] to a virtual machine, which
+/// can't determine the two values.
 const COMMIT: &str = "BENCH_COMMIT";
 const RUSTC: &str = "BENCH_RUSTC";
 /// The processor's name in qemu's software emulation.
@@ -72,7 +72,7 @@ fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// The output of a command; `unknown` if it fails, which does not stop the measurement.
+/// The output of a command, or `unknown` if the command fails. A failure does not stop the measurement.
 fn output_of(program: &str, arguments: &[&str]) -> String {
     let output = process::run(Command::new(program).args(arguments));
     output.map_or_else(|_| "unknown".to_owned(), |output| output.trim().to_owned())

@@ -1,4 +1,4 @@
-//! The measurements: tables of spreads.
+//! Defines the report of a run: tables, whose cells are the spreads of samples.
 
 pub mod machine;
 pub mod plot;
@@ -15,7 +15,7 @@ pub use machine::Machine;
 pub struct Report {
     /// The measuring machine.
     pub machine: Machine,
-    /// The foreign load on the processors during the run.
+    /// The numbers of kept, disturbed and repeated samples.
     pub disturbance: Disturbance,
     /// The results.
     pub tables: Vec<Table>,
@@ -30,13 +30,13 @@ pub struct Table {
     pub title: String,
     /// The unit, such as `ns` or `ratio`.
     pub unit: &'static str,
-    /// The number of significant digits behind the decimal point.
+    /// The number of significant digits after the decimal point.
     pub digits: usize,
     /// The direction in which a figure is better.
     pub better: Better,
-    /// The variants.
+    /// The columns' headings, such as the variants' names.
     pub columns: Vec<String>,
-    /// The cases.
+    /// The rows, one per case.
     pub rows: Vec<Row>,
     /// Explanations for the reader.
     pub notes: Vec<String>,
@@ -68,7 +68,7 @@ impl Table {
 pub struct Row {
     /// The case's name.
     pub what: String,
-    /// A spread for each column; `None` without a measurement.
+    /// The spread for each column, or `None` for a missing measurement.
     pub cells: Vec<Option<Spread>>,
 }
 
@@ -76,9 +76,9 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
-    /// For nanoseconds and bytes.
+    /// A smaller figure is better, such as for nanoseconds and bytes.
     Less,
-    /// For ratios to plain traffic, and connections per second.
+    /// A larger figure is better, such as for ratios to plain traffic and connections per second.
     More,
 }
 
@@ -87,7 +87,7 @@ pub enum Better {
 pub struct Spread {
     /// The smallest sample.
     pub min: f64,
-    /// The median: the middle sample, or the mean of the two middle ones.
+    /// The median: the middle sample, or the mean of the two middle samples.
     pub median: f64,
     /// The largest sample.
     pub max: f64,
@@ -96,7 +96,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of these samples; `None` without samples.
+    /// The spread of the samples, or `None` if there are no samples.
     pub fn of(samples: &[f64]) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The report as a picture: a panel for each table, a bar for each median, and a line from the smallest
+//! Draws the report as a picture: a panel for each table, a bar for each median, and a line from the smallest
 //! to the largest sample.
 
 use std::path::Path;
@@ -11,18 +11,18 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{Better, Report, Row, Spread, Table};
 
 const WIDTH: u32 = 1000;
-/// Heights in pixels: a bar, the gap around a case's bars, and a panel's head.
+/// Heights in pixels: a bar, the gap after a case's bars, and a panel's head.
 const BAR: u32 = 14;
 const GAP: u32 = 10;
 const HEAD: u32 = 44;
-/// Widths in pixels: the cases' names, and the figure behind the longest bar.
+/// Widths in pixels: the cases' names, and the figure to the right of the longest bar.
 const NAMES: u32 = 330;
 const FIGURE: u32 = 150;
 
 /// Writes the picture.
 ///
 /// # Errors
-/// When the file can't be written.
+/// If the file can't be written.
 pub fn write(report: &Report, path: &Path) -> Result<()> {
     let total: u32 = report.tables.iter().map(height).sum();
     let root = SVGBackend::new(path, (WIDTH, total.max(1))).into_drawing_area();
@@ -91,7 +91,7 @@ fn panel<'a>(
     Ok(())
 }
 
-/// Converts a size, which is always far below i32's maximum.
+/// Converts a size in pixels. Every size is far below `i32::MAX`.
 fn pixel(size: u32) -> i32 {
     i32::try_from(size).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Tables as text, in Markdown.
+//! Formats tables as Markdown text.
 
 use super::{Row, Spread, Table};
 

@@ -1,4 +1,4 @@
-//! The checksums of captured packets, compared with the sums over their bytes.
+//! Verifies the checksums of captured packets against sums over the packets' bytes.
 
 use anyhow::{Result, ensure};
 
@@ -18,27 +18,27 @@ pub struct BadChecksum {
 pub enum Checksum {
     /// The checksum of the IPv4 header.
     Ipv4,
-    /// The checksum of TCP, with the addresses.
+    /// The TCP checksum, which covers the addresses.
     Tcp,
-    /// The checksum of UDP, with the addresses. Over IPv4, 0 means that the sender computed no checksum.
+    /// The UDP checksum, which covers the addresses. Over IPv4, 0 means that the sender computed no checksum.
     Udp,
     /// The checksum of ICMP.
     Icmp,
-    /// The checksum of ICMPv6, with the addresses.
+    /// The ICMPv6 checksum, which covers the addresses.
     Icmpv6,
     /// The checksum of the IPv4 header that an ICMP error quotes.
     QuotedIpv4,
-    /// The checksum of TCP, UDP or ICMP in a packet that an ICMP error quotes to its end.
+    /// The TCP, UDP or ICMP checksum in a packet that an ICMP error quotes completely.
     QuotedPayload,
 }
 
-/// The wrong checksums. A fragment is checked for its header's checksum alone.
+/// Finds the wrong checksums in the frames. In a fragment, only the IP header's checksum is verified.
 ///
 /// With transmit checksum offload a sender leaves TCP and UDP checksums unfinished, and veth never
 /// completes them. Use this only in a lab without checksum offload.
 ///
 /// # Errors
-/// When a frame was not captured whole.
+/// When a capture truncated a frame.
 pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
     let mut found = Vec::new();
     for (number, frame) in frames.iter().enumerate() {
@@ -69,8 +69,8 @@ pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
     Ok(found)
 }
 
-/// True if bytes that contain their own checksum add up to the value that RFC 1071 demands. Every part
-/// but the last has an even length.
+/// True if the parts, which contain their own checksum, sum to the value that RFC 1071 demands. Every part except the
+/// last has an even length.
 pub(super) fn sums_up(parts: &[&[u8]]) -> bool {
     let mut sum: u64 = 0;
     for part in parts {

@@ -1,6 +1,6 @@
 //! Reads a captured frame: the addresses that it names, and the state of its checksums.
 //!
-//! The sums are computed over the whole packet, with no code shared with the product.
+//! The checksums are computed over the whole packet, without any of the product's code.
 
 mod checksums;
 mod packet;
@@ -15,21 +15,21 @@ use etherparse::{ArpPacketSlice, EtherType, Ethernet2HeaderSlice, Ipv4HeaderSlic
 pub use self::checksums::{BadChecksum, Checksum, bad_checksums};
 pub use self::packet::Packet;
 
-/// A frame, as it went over an interface.
+/// A captured frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The captured part of it, from its Ethernet header on.
+    /// The captured bytes, from the Ethernet header on.
     pub bytes: Vec<u8>,
     /// The frame's length on the interface.
     pub length: usize,
-    /// The time of capture, since the epoch.
+    /// The time of capture, as the duration since the Unix epoch.
     pub timestamp: Duration,
 }
 
 /// An IPv4 packet.
 #[derive(Clone, Debug)]
 pub struct Ipv4Packet<'a> {
-    /// Its header.
+    /// The packet's header.
     pub header: Ipv4HeaderSlice<'a>,
 }
 
@@ -91,7 +91,7 @@ impl AddressField {
     }
 }
 
-/// A private address in a capture. No public network should see one.
+/// A private address in a captured frame. No public network should carry a private address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrivateAddress {
     /// The number of the frame, from 0.

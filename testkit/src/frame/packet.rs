@@ -1,4 +1,4 @@
-//! A captured packet of IPv4 or IPv6, or the beginning of one.
+//! Parses a captured IPv4 or IPv6 packet, or the beginning of a packet, and verifies its checksums.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub struct Packet<'a> {
     pub source: IpAddr,
     /// The destination address.
     pub destination: IpAddr,
-    /// The length in bytes from the IP header on, according to that header.
+    /// The packet's length in bytes, IP header included, according to that header.
     pub length: usize,
     /// The protocol of the payload, which follows all extension headers.
     pub protocol: IpNumber,
@@ -31,7 +31,7 @@ pub struct Packet<'a> {
 const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 /// The ICMPv6 messages that quote a packet (RFC 4443, section 2.1).
 const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
-/// The offset of an ICMP error's quoted packet, and of a neighbour discovery message's target.
+/// The length of an ICMP header. An error's quoted packet and a neighbour discovery message's target start here.
 const BEHIND_ICMP: usize = 8;
 /// Neighbor solicitation and advertisement (RFC 4861, sections 4.3 and 4.4).
 const NEIGHBOR: [u8; 2] = [135, 136];
@@ -83,13 +83,13 @@ impl<'a> Packet<'a> {
         discovery.then_some(<[u8; 16]>::try_from(target).ok()?.into())
     }
 
-    /// True if the IPv4 header checksum is right, and for every IPv6 packet: an IPv6 header has no checksum.
+    /// True if the IPv4 header checksum is right. Always true for IPv6, whose header has no checksum.
     pub(super) fn header_is_right(&self) -> bool {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }
 
-    /// The payload's checksum, and true if it is right. Nothing for a fragment, for an incomplete
-    /// packet, and for protocols without a checksum.
+    /// The payload's checksum, and true if that checksum is right. `None` for a fragment, an incomplete packet, or a
+    /// protocol without a checksum.
     pub(super) fn payload_is_right(&self) -> Option<(Checksum, bool)> {
         if self.is_cut || self.is_fragment {
             return None;

@@ -1,4 +1,4 @@
-//! Tests with correct frames, and with frames that have one fault each.
+//! Tests the parser and the checksum checks with correct frames, and with frames that have one fault each.
 
 use etherparse::PacketBuilder;
 
@@ -16,7 +16,7 @@ fn frame(bytes: Vec<u8>) -> Frame {
     Frame { length: bytes.len(), bytes, timestamp: Duration::ZERO }
 }
 
-/// A "port unreachable" from a router, which quotes `packet`.
+/// A router's "port unreachable" error that quotes `packet`.
 fn error_about(packet: &Frame) -> Frame {
     let quoted = &packet.bytes[14..];
     let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
@@ -79,7 +79,7 @@ fn a_cut_frame_is_no_proof() {
     assert!(bad_checksums(&[cut]).is_err());
 }
 
-/// An ICMPv6 "packet too big" from a router, which quotes a UDP packet of IPv6.
+/// A router's ICMPv6 "packet too big" error that quotes an IPv6 packet with UDP.
 fn ipv6_error() -> Frame {
     let (router, host) = ([0x20; 16], [0x21; 16]);
     let builder = PacketBuilder::ipv6([0xfd; 16], host, 64).udp(1000, 2000);

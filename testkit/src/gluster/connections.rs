@@ -1,5 +1,5 @@
-//! The TCP connections between the machines of a cluster, and the check that only lasting connections
-//! are open.
+//! Parses the TCP connections between the machines of a cluster, and waits until exactly the lasting connections are
+//! open.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Parses a line of `ss -Htne`, of sockets in one state.
+    /// Parses a line that `ss -Htne` prints for sockets in one state.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace().skip(2);
         let (local, remote) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -44,13 +44,14 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// The ends of the lasting connections among `open`, which lists the machines' connections one
-    /// machine after the other. Nothing if the connections are not exactly the lasting ones.
+    /// The ends of the lasting connections in `open`, or `None` if the connections are not exactly the
+    /// lasting ones. `open` lists the connections of one machine after the other.
     ///
-    /// An end counts only together with its other end. A single end is either seen at another instant,
-    /// or belongs to a connection that the other machine has given up: it then lasts until a packet
-    /// arrives from there. A client first asks the glusterd for the brick's port over a connection of
-    /// its own: meanwhile the number of ends is the same as later, but the ends differ.
+    /// An end counts only together with its other end. A single end was either listed at a different
+    /// instant, or belongs to a connection that the other machine has given up: such an end stays open
+    /// until a packet arrives from that machine. A client first asks the glusterd for the brick's port
+    /// over a separate connection: meanwhile the number of ends equals the final number, but the ends
+    /// differ.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));
@@ -61,7 +62,7 @@ impl Lasting {
         are_all.then_some(paired)
     }
 
-    /// Waits until the lasting connections are there, and returns their ends.
+    /// Waits until exactly the lasting connections are open, and returns their ends.
     pub(super) fn wait(
         self,
         deadline: Duration,
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&[&AT_REST[..], &[more]].concat())), None);
     }
 
-    /// A server was cut off, and meanwhile its client gave the connection up.
+    /// A server was cut off, and its client gave up the connection in the meantime.
     #[test]
     fn an_end_whose_other_end_was_given_up_is_no_lasting_connection() {
         let at_rest = both_ends(&AT_REST);
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&asking)), None);
     }
 
-    /// The first machine was listed during a healer's port query, and the second after the healer had
+    /// The test lists the first machine during a healer's port query, and the second machine after the healer has
     /// connected to the brick: ten ends, as at rest.
     #[test]
     fn ends_that_were_seen_at_two_instants_are_not_lasting() {

@@ -1,5 +1,4 @@
-//! A GlusterFS cluster of four machines, with one volume that is distributed over two pairs of
-//! replicas.
+//! Starts and controls a GlusterFS cluster of four machines, with one volume distributed over two pairs of replicas.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,12 +17,12 @@ use crate::wait::wait_until;
 /// The lasting connections without clients: each glusterd dials every other glusterd, and each healer
 /// dials every brick on another machine.
 const WITHOUT_CLIENTS: Lasting = Lasting { to_glusterds: 4 * 3, to_bricks: 4 * 3 };
-/// A client dials the bricks on the other machines.
+/// The number of bricks that a client dials: the bricks on the other machines.
 const BRICKS_OF_A_CLIENT: usize = 3;
 /// The file with glusterd's process ID.
 const PID_FILE: &str = "/run/glusterd.pid";
 
-/// The cluster. Dropping it ends it, with all its data.
+/// The cluster. Dropping the value ends the cluster and deletes all its data.
 #[derive(Debug)]
 pub struct Distributed {
     /// The machines srva to srvd. The volume is mounted on the first. The first and the second replicate
@@ -33,8 +32,8 @@ pub struct Distributed {
 }
 
 impl Distributed {
-    /// Boots machines on the lab's hosts. GlusterFS reaches them at `addresses` and knows its peers by
-    /// these addresses. Starts and mounts a volume.
+    /// Boots machines on the lab's hosts, then starts and mounts a volume. GlusterFS reaches the machines at
+    /// `addresses`, and the peers know each other by these addresses.
     ///
     /// # Errors
     /// When a step fails.
@@ -107,7 +106,7 @@ impl Distributed {
         self.wait_healed(START)
     }
 
-    /// The mounted volume's path outside of the machines.
+    /// The path of the mounted volume, as seen from outside the machines.
     #[must_use]
     pub fn volume(&self) -> PathBuf {
         self.machines[0].path(MOUNT_POINT)
@@ -119,16 +118,16 @@ impl Distributed {
         format!("gluster://{}/{VOLUME}/{file}", self.known_as[0])
     }
 
-    /// The volume's source for mount, served by one machine.
+    /// The volume's source argument for `mount`, with `machine` as the server.
     #[must_use]
     pub fn source(&self, machine: usize) -> String {
         format!("{}:/{VOLUME}", self.known_as[machine])
     }
 
-    /// Waits until every machine says that it is connected to the three others.
+    /// Waits until every machine reports connections to the other three machines.
     ///
     /// # Errors
-    /// When it takes longer than `deadline`.
+    /// When the wait takes longer than `deadline`.
     pub fn wait_connected(&self, deadline: Duration) -> Result<()> {
         wait_until("all peers to be connected", deadline, || {
             for machine in &self.machines {
@@ -145,14 +144,14 @@ impl Distributed {
     /// as unhealed until both bricks have it.
     ///
     /// # Errors
-    /// When it takes longer than `deadline`.
+    /// When the wait takes longer than `deadline`.
     pub fn wait_healed(&self, deadline: Duration) -> Result<()> {
         wait_until("nothing to heal on all bricks", deadline, || {
             Ok((self.unhealed()? == [Some(0); 4]).then_some(()))
         })
     }
 
-    /// The number of files that each brick has to heal; nothing for an unreachable brick.
+    /// The number of files that each brick has to heal. `None` stands for an unreachable brick.
     ///
     /// # Errors
     /// When the volume does not answer.
@@ -160,8 +159,8 @@ impl Distributed {
         parse_unhealed(&self.machines[0].gluster(&["volume", "heal", VOLUME, "info"])?)
     }
 
-    /// The ends of all connections between the machines, once exactly the lasting connections of a
-    /// cluster with this number of clients are open.
+    /// Waits until exactly the lasting connections of a cluster with this number of clients are open, and returns the
+    /// ends of all connections between the machines.
     ///
     /// # Errors
     /// When other connections are still open after `deadline`.
@@ -191,7 +190,7 @@ impl Distributed {
         Ok(open)
     }
 
-    /// The heals in the logs of all daemons and clients.
+    /// The completed heals in the logs of all daemons and clients.
     ///
     /// # Errors
     /// When the logs can't be read.
@@ -205,11 +204,10 @@ impl Distributed {
         Ok(heals)
     }
 
-    /// Compares every file on the bricks of each pair by its SHA-256 sum; returns each pair's number of
-    /// files.
+    /// Compares the SHA-256 sums of all files on the bricks of each pair, and returns each pair's number of files.
     ///
     /// # Errors
-    /// When a file is missing, or different, on one of a pair.
+    /// When a file is missing on one machine of a pair, or differs between the two.
     pub fn compare_bricks(&self) -> Result<[usize; 2]> {
         // Files of mode 1000 are link files: the file itself is on the other pair.
         let list = "cd \"$1/data\"; find . -path ./.glusterfs -prune -o \
@@ -226,10 +224,10 @@ impl Distributed {
         Ok(files)
     }
 
-    /// Kills the glusterd of a machine, but not its brick, and starts it again.
+    /// Kills and restarts a machine's glusterd, but leaves its brick running.
     ///
     /// # Errors
-    /// When it does not answer within 20 s.
+    /// When glusterd does not answer within 20 s.
     pub fn restart_glusterd(&self, machine: usize) -> Result<()> {
         let machine = &self.machines[machine];
         let pid = machine.run(&["cat", PID_FILE])?;

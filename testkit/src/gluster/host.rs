@@ -1,5 +1,5 @@
-//! One machine of a GlusterFS cluster: a process tree in a network namespace of the lab, with its own
-//! namespaces, file systems and host name.
+//! Boots and controls one machine of a GlusterFS cluster: a process tree in a network namespace of the lab, with its
+//! own namespaces, file systems and host name.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use crate::netns::Namespace;
 use crate::process::{self, command_line};
 use crate::wait::wait_until;
 
-/// A command that takes longer than this many seconds hangs. GlusterFS's own limit is 120.
+/// The time limit of a command, in seconds. GlusterFS's own limit is 120 s.
 const LIMIT: &str = "60";
 
 /// The mount point of the brick's file system.
@@ -29,8 +29,8 @@ pub const LOGS: &str = "/var/log/glusterfs";
 /// processes of the machine end with it, and so do its mounts, loop devices and files, which are all in
 /// memory.
 ///
-/// The name server refuses queries at once: GlusterFS looks every address up, and would wait for a
-/// silent server. Daemons that end stay zombies until this process ends, because dash can't ignore
+/// The machine's name server refuses queries at once: GlusterFS resolves every address, and would wait for a
+/// silent server. A daemon that ends stays a zombie until this process ends, because dash can't ignore
 /// SIGCHLD.
 const INIT: &str = r#"
 set -e
@@ -76,7 +76,7 @@ done |"#;
 /// The time limit for daemons to start or to end.
 pub(super) const START: Duration = Duration::from_secs(20);
 
-/// A running machine. Dropping it ends all its processes.
+/// A running machine. Dropping the value ends all the machine's processes.
 #[derive(Debug)]
 pub struct Host {
     /// The machine's private address.
@@ -132,7 +132,7 @@ impl Host {
         command
     }
 
-    /// A command on the machine without a time limit: it ends with the machine at the latest.
+    /// A command on the machine without a time limit. The command ends with the machine at the latest.
     #[must_use]
     pub fn command_without_limit(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
@@ -145,7 +145,7 @@ impl Host {
     /// Runs a program with arguments on the machine and returns its output.
     ///
     /// # Errors
-    /// When it fails, or takes too long; the error holds its standard error.
+    /// When the program fails or exceeds the time limit; the error contains the program's standard error.
     pub fn run(&self, words: &[&str]) -> Result<String> {
         let (program, arguments) = words.split_first().context("no program to run was named")?;
         process::run(self.command(program).args(arguments))
@@ -159,7 +159,7 @@ impl Host {
         process::run(self.command("sh").args(["-e", "-c", script, "sh"]).args(arguments))
     }
 
-    /// The path of a machine's file outside of the machine.
+    /// The path of a machine's file, as seen from outside the machine.
     #[must_use]
     pub fn path(&self, inside: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
@@ -173,8 +173,7 @@ impl Host {
         process::run(self.command("gluster").arg("--mode=script").args(arguments))
     }
 
-    /// Starts glusterd, which starts the bricks and the healer that this machine has, and waits
-    /// until it answers.
+    /// Starts glusterd, which in turn starts the machine's bricks and healer, and waits until glusterd answers.
     ///
     /// # Errors
     /// When glusterd does not answer.
@@ -184,8 +183,8 @@ impl Host {
         Ok(())
     }
 
-    /// Ends glusterd, the bricks and the healer as a shutdown does: waits for them to end, and removes
-    /// their files in /run. A machine that has the volume mounted loses it.
+    /// Ends glusterd, the bricks and the healer as a shutdown does: waits for the processes to end, and removes their
+    /// files in /run. A machine that has mounted the volume loses the mount.
     ///
     /// # Errors
     /// When the daemons do not end.
@@ -223,8 +222,8 @@ impl Host {
             .with_context(|| format!("`ss` printed {listed:?}"))
     }
 
-    /// Accepts only connections that the peer opens between the private addresses, and their established
-    /// and related packets. The kernel tracks every connection from then on.
+    /// Drops every arriving packet, except loopback traffic, new connections from the peer's private address to this
+    /// machine's, and established and related packets. From then on, the kernel tracks every connection.
     ///
     /// # Errors
     /// As [`Host::run`].

@@ -1,5 +1,5 @@
-//! A GlusterFS cluster of two machines with one replicated volume, set up over the cable; and a cluster
-//! of four machines.
+//! Starts and controls a GlusterFS cluster of two machines with one replicated volume, set up over the cable. A
+//! submodule does the same for four machines.
 
 mod connections;
 mod distributed;
@@ -25,7 +25,7 @@ use crate::wait::wait_until;
 const VOLUME: &str = "gv0";
 /// The time after which the volume gives up a silent brick. GlusterFS's default is 42 s.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Each glusterd dials the other. Both healers and the mounted volume dial a brick.
+/// The lasting connections: each glusterd dials the other, and both healers and the mounted volume dial a brick.
 const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
 /// Further settings of the volume: it keeps working with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
@@ -40,7 +40,7 @@ pub enum Firewall {
     Stateful,
 }
 
-/// The cluster. Dropping it ends it, with all its data.
+/// The cluster. Dropping the value ends the cluster and deletes all its data.
 #[derive(Debug)]
 pub struct Cluster {
     /// The machine on the lab's A; the volume is mounted here.
@@ -50,8 +50,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Boots the machines on a lab with a cable, makes them peers by their private addresses, and
-    /// starts and mounts a volume with a brick on each.
+    /// Boots the machines on a lab with a cable, makes them peers by their private addresses, and starts and mounts a
+    /// volume with a brick on each machine.
     ///
     /// # Errors
     /// When a step fails.
@@ -98,7 +98,7 @@ impl Cluster {
         [&self.a, &self.b]
     }
 
-    /// The mounted volume's path outside of the machines.
+    /// The path of the mounted volume, as seen from outside the machines.
     #[must_use]
     pub fn volume(&self) -> PathBuf {
         self.a.path(host::VOLUME)
@@ -119,7 +119,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// For each machine, true if it reports a connection to its peer.
+    /// For each machine, A first: true if the machine reports a connection to its peer.
     ///
     /// # Errors
     /// When a machine does not answer.
@@ -131,7 +131,7 @@ impl Cluster {
     /// Waits until both machines are connected; returns how long that took.
     ///
     /// # Errors
-    /// When it takes longer than `deadline`.
+    /// When the wait takes longer than `deadline`.
     pub fn wait_connected(&self, deadline: Duration) -> Result<Duration> {
         self.wait_connections("both peers to be connected", [true, true], deadline)
     }
@@ -139,7 +139,7 @@ impl Cluster {
     /// Waits until both machines have noticed the lost connection; returns how long that took.
     ///
     /// # Errors
-    /// When it takes longer than `deadline`.
+    /// When the wait takes longer than `deadline`.
     pub fn wait_disconnected(&self, deadline: Duration) -> Result<Duration> {
         self.wait_connections("both peers to be disconnected", [false, false], deadline)
     }
@@ -154,7 +154,7 @@ impl Cluster {
         wait_until(what, deadline, || Ok((self.connected()? == wanted).then(|| start.elapsed())))
     }
 
-    /// The number of files that each brick has to heal, A's first; nothing for an unreachable brick.
+    /// The number of files that each brick has to heal, A's first. `None` stands for an unreachable brick.
     ///
     /// # Errors
     /// When the volume does not answer.
@@ -166,7 +166,7 @@ impl Cluster {
     /// Starts the healing, and waits until no brick has files left to heal; returns how long that took.
     ///
     /// # Errors
-    /// When it takes longer than `deadline`.
+    /// When the healing takes longer than `deadline`.
     pub fn heal(&self, deadline: Duration) -> Result<Duration> {
         let start = Instant::now();
         // The daemons reconnect before the bricks, and `heal` fails until the bricks have reconnected.
@@ -179,7 +179,8 @@ impl Cluster {
         })
     }
 
-    /// The ends of all connections between the machines, once exactly the lasting connections are open.
+    /// Waits until exactly the lasting connections are open, and returns the ends of all connections between the
+    /// machines.
     ///
     /// # Errors
     /// When other connections are still open after `deadline`.
@@ -198,7 +199,7 @@ impl Cluster {
         Ok(open)
     }
 
-    /// Compares every file on both bricks by its SHA-256 sum; returns how many there are.
+    /// Compares the SHA-256 sums of all files on both bricks, and returns the number of files.
     ///
     /// # Errors
     /// When a file is missing on one brick, or differs.
@@ -209,8 +210,8 @@ impl Cluster {
         Ok(on_a.len())
     }
 
-    /// Compares every file on both bricks, and through the mounted volume; returns how many there
-    /// are.
+    /// Compares the SHA-256 sums of all files on both bricks and in the mounted volume, and returns the number of
+    /// files.
     ///
     /// # Errors
     /// When a file is missing in one place, or differs.
@@ -242,7 +243,7 @@ fn require_same(one: &BTreeSet<String>, other: &BTreeSet<String>) -> Result<()> 
     Ok(())
 }
 
-/// The numbers of entries in the output of `gluster volume heal … info`.
+/// Parses each brick's number of entries from the output of `gluster volume heal … info`.
 fn parse_unhealed(information: &str) -> Result<Vec<Option<u32>>> {
     information
         .lines()

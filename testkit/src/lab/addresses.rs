@@ -1,4 +1,4 @@
-//! The lab's addresses, of both families.
+//! Defines the lab's addresses of both families.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -56,7 +56,7 @@ pub const IPV6: Addresses = Addresses {
 /// Both families.
 pub const FAMILIES: [Addresses; 2] = [IPV4, IPV6];
 
-/// The network of an address of the lab: the first 24 bits of IPv4, or 64 of IPv6.
+/// The network of a lab address: the first 24 bits of an IPv4 address, or the first 64 bits of an IPv6 address.
 #[must_use]
 pub fn network(address: IpAddr) -> String {
     match address {

@@ -1,4 +1,4 @@
-//! Four hosts on two networks with a switch each. The second network has a larger MTU, like InfiniBand.
+//! Builds a lab of four hosts on two networks with a switch each. The second network has a larger MTU, like InfiniBand.
 //!
 //! ```text
 //!   A, B, C, D  eth0 192.0.2.1 to .4    MTU 1500 ---- switch
@@ -23,7 +23,7 @@ const HOSTS: [(u8, &str); 4] = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
 const NETWORKS: [(&str, &str, &str); 2] =
     [(PUBLIC_INTERFACE, "1500", "switch"), (SECOND_INTERFACE, "4000", "switch-ib")];
 
-/// Four hosts and two switches, each a network namespace. Dropping it deletes them.
+/// Four hosts and two switches, each a network namespace. Dropping the value deletes the namespaces.
 #[derive(Debug)]
 pub struct FourHosts {
     /// The hosts srva, srvb, srvc and srvd.
@@ -41,10 +41,10 @@ impl FourHosts {
     /// The names of the hosts.
     pub const NAMES: [&str; 4] = ["srva", "srvb", "srvc", "srvd"];
 
-    /// Builds the lab, after deleting what killed runs left behind.
+    /// Builds the lab, after deleting the leftovers of killed runs.
     ///
     /// # Errors
-    /// When a command fails; nothing is left behind then.
+    /// When a command fails. A failed call leaves nothing behind.
     pub fn new(prefix: &str) -> Result<Self> {
         Lab::sweep(prefix)?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl FourHosts {
         Ok(lab)
     }
 
-    /// Takes the hosts' carrier on the first network away, or gives it back.
+    /// Sets or clears the hosts' carrier on the first network.
     ///
     /// # Errors
     /// When a command fails.
@@ -99,7 +99,7 @@ impl FourHosts {
     }
 }
 
-/// A switch's interface to a host.
+/// The name of a switch's interface to a host.
 fn port(role: &str) -> String {
     format!("port-{role}")
 }

@@ -1,4 +1,4 @@
-//! The lab: two hosts of a cluster, a router between them, and a cable that can be cut.
+//! Builds the lab: two hosts of a cluster, a router between them, and a cable that can be cut.
 //!
 //! ```text
 //!            198.51.100.0/24                203.0.113.0/24
@@ -58,15 +58,15 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 pub struct LabOptions {
     /// The prefix of the namespaces' names.
     pub prefix: String,
-    /// True if a cable also joins the hosts, with their private addresses on it.
+    /// True if a cable also joins the hosts. Its interfaces then have the private addresses.
     pub cable: bool,
-    /// True if the interfaces compute checksums (`ethtool -K tx on`); veth never fills them in.
+    /// True if the interfaces offer checksum offload (`ethtool -K tx on`). veth then leaves checksums unfinished.
     pub checksum_offload: bool,
     /// True if the interfaces take packets larger than their MTU (GSO, TSO) and merge them (GRO).
     pub segmentation_offload: bool,
     /// The router's path MTU, if it is smaller than the hosts' MTU.
     pub path_mtu: Option<u32>,
-    /// The interfaces that replace veth, in a machine that has them. With both kinds of offload on, the
+    /// The network interfaces that replace veth, on a machine that has them. If both kinds of offload are on, the
     /// driver's own settings stay; otherwise all offloads are off.
     pub nic: Option<Nic>,
 }
@@ -84,7 +84,7 @@ impl Default for LabOptions {
     }
 }
 
-/// Two hosts and a router, each a network namespace. Dropping it deletes them.
+/// Two hosts and a router, each a network namespace. Dropping the value deletes the namespaces.
 #[derive(Debug)]
 pub struct Lab {
     /// The host srva.
@@ -99,10 +99,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Builds a lab, after deleting what killed runs left behind.
+    /// Builds a lab, after deleting the leftovers of killed runs.
     ///
     /// # Errors
-    /// When a command fails; nothing is left behind then.
+    /// When a command fails. A failed call leaves nothing behind.
     pub fn new(options: &LabOptions) -> Result<Self> {
         Self::sweep(&options.prefix)?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
@@ -176,16 +176,16 @@ impl Lab {
         Ok(())
     }
 
-    /// Adds a host: `c`, `inside-a` or `inside-b`. Dropping it deletes it.
+    /// Adds a host: `c`, `inside-a` or `inside-b`. Dropping the returned namespace deletes the host.
     ///
     /// # Errors
-    /// When the host is there already, or `role` is another name.
+    /// When the host exists already, or `role` is not a known role.
     pub fn add_host(&self, role: &str) -> Result<Namespace> {
         ensure!(ROLES.contains(&role), "nothing would sweep a namespace {role} away");
         Namespace::create(&format!("{}-{role}", self.name))
     }
 
-    /// The public addresses and routes of one family.
+    /// Gives the hosts and the router their public addresses and routes of one family.
     fn give_addresses(&self, family: &Addresses, path_mtu: Option<u32>) -> Result<()> {
         for (host, address, port, gateway) in [
             (&self.a, family.a_public, ROUTER_A, family.router_a),
@@ -220,7 +220,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Cuts the cable: both hosts lose the carrier on it, and keep their addresses.
+    /// Cuts the cable: both hosts lose the cable's carrier, but keep their addresses.
     ///
     /// # Errors
     /// When the lab has no cable.
@@ -322,7 +322,7 @@ fn clear(namespace: &Namespace) -> Result<()> {
     namespace.delete()
 }
 
-/// The process that made a namespace, if the name belongs to a lab with this prefix.
+/// The ID of the process that created a namespace, if the name belongs to a lab with this prefix.
 fn owner(prefix: &str, name: &str) -> Option<u32> {
     let mut parts = name.strip_prefix(prefix)?.splitn(3, '-');
     let pid = parts.next()?.parse().ok()?;

@@ -1,5 +1,5 @@
-//! Network interfaces with drivers of real devices in place of veth, in a virtual machine
-//! (`cargo xtask vm --drivers`). Their hardware addresses identify them.
+//! Plugs network interfaces with drivers of real devices into a lab in place of veth, in a virtual machine
+//! (`cargo xtask vm --drivers`). Hardware addresses identify the interfaces.
 //!
 //! Two wires join the hosts of a lab to the router; each wire has an interface at both ends.
 
@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use crate::netns::Namespace;
 use crate::wait::wait_until;
 
-/// The first namespace's network interfaces.
+/// The folder that lists the first namespace's network interfaces.
 const INTERFACES: &str = "/sys/class/net";
-/// The carrier of an emulated e1000e takes some seconds.
+/// The time limit for an interface or its carrier to appear. An emulated e1000e takes some seconds for its carrier.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A device with its driver.
@@ -59,7 +59,7 @@ impl Nic {
     pub const ALL: [Self; 4] =
         [Self::E1000e, Self::Vmxnet3, Self::VirtioMerging, Self::VirtioWhole];
 
-    /// The driver, by the name of its module.
+    /// The name of the driver's module.
     #[must_use]
     pub const fn driver(self) -> &'static str {
         match self {
@@ -113,8 +113,8 @@ impl Nic {
         })
     }
 
-    /// The interface at an end. It returns to the first namespace some time after its old namespace is
-    /// gone.
+    /// Waits for the interface of an end, and returns its path. The kernel returns an interface to the first namespace
+    /// some time after the interface's old namespace is gone.
     fn find(self, end: End) -> Result<PathBuf> {
         let wanted = self.hardware_address(end);
         let what = format!(

@@ -1,5 +1,5 @@
-//! A VLAN that joins the hosts directly, on the interfaces and wires that lead to the router. The router
-//! is the VLAN's switch.
+//! Joins the hosts directly by a VLAN, on the interfaces and wires that lead to the router. The router is the VLAN's
+//! switch.
 
 use anyhow::{Context, Result};
 
@@ -7,7 +7,7 @@ use super::{A_PRIVATE, B_PRIVATE, Lab, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B, add
 
 /// The hosts' VLAN interface.
 pub const VLAN_INTERFACE: &str = "eth0.100";
-/// The switch's bridge, where frames have no tag.
+/// The name of the switch's bridge, which carries untagged frames.
 pub const VLAN_SWITCH: &str = "vlan-switch";
 const ID: &str = "100";
 

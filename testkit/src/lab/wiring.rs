@@ -1,4 +1,4 @@
-//! The wires of a lab: pairs of interfaces, addresses, offloads and the MTU of a route.
+//! Wires a lab: creates pairs of interfaces, and sets addresses, offloads and the MTU of a route.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub fn join(near: &Namespace, interface: &str, far: &Namespace, far_interface: &
     Ok(())
 }
 
-/// Gives an interface an address of the lab, with the rest of its [`network`] on-link. An IPv6 address
-/// comes with a link-local address: a host solicits neighbours from it when a packet's source is not an
-/// address of the interface.
+/// Gives an interface an address of the lab, with the rest of its [`network`] on-link. For IPv6, the interface
+/// also gets a link-local address: a host sends neighbour solicitations from that address when a packet's
+/// source is not an address of the interface.
 ///
 /// # Errors
 /// When the interface has the address already.
@@ -78,7 +78,7 @@ pub(super) fn set_offloads(
     let state = |on: bool| if on { "on" } else { "off" };
     let checksum = state(options.checksum_offload);
     let segmentation = state(options.segmentation_offload);
-    // TSO needs checksum offload: ethtool would refuse it without.
+    // TSO needs checksum offload: without it, ethtool refuses to turn TSO on.
     let tso = state(options.checksum_offload && options.segmentation_offload);
     namespace.run(&[
         "ethtool",
@@ -96,8 +96,8 @@ pub(super) fn set_offloads(
     Ok(())
 }
 
-/// Gives the route to an interface's own network a smaller MTU than the interface's. The interface still
-/// receives full-sized packets and reports them to their senders, unlike with a smaller interface MTU.
+/// Limits the MTU of the route to an interface's own network. The interface still receives full-sized packets, and the
+/// router reports them to their senders. A smaller interface MTU would not allow this.
 pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
     let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
     let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];

@@ -1,4 +1,4 @@
-//! The Internet checksum ([RFC 1071]), computed over all bytes that it covers.
+//! Computes the Internet checksum ([RFC 1071]) over all bytes that it covers.
 //!
 //! [RFC 1071]: https://www.rfc-editor.org/rfc/rfc1071
 
@@ -31,7 +31,7 @@ pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-/// The checksum of a packet with the damage `error`; 0 is no damage.
+/// Adds the damage `error` to a packet's checksum; 0 leaves the checksum right.
 #[must_use]
 pub fn damaged(checksum: u16, error: u16) -> u16 {
     ones_complement_add(checksum, error)

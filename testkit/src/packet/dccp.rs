@@ -1,4 +1,4 @@
-//! DCCP ([RFC 4340]).
+//! Builds DCCP packets ([RFC 4340]).
 //!
 //! [RFC 4340]: https://www.rfc-editor.org/rfc/rfc4340
 
@@ -14,14 +14,14 @@ const TYPE_REQUEST: u8 = 0;
 const TYPE_DATA: u8 = 2;
 const EXTENDED_SEQUENCE_NUMBERS: u8 = 1;
 
-/// A packet as fields.
+/// The fields of a packet.
 #[derive(Clone, Debug)]
 pub struct Dccp {
     /// Source port.
     pub source: u16,
     /// Destination port.
     pub destination: u16,
-    /// The type and the flag X, as in the header's byte.
+    /// The header byte that holds the type and the flag X.
     type_and_x: u8,
     /// The rest of the header.
     rest: Vec<u8>,
@@ -50,7 +50,7 @@ impl Dccp {
 
     port_setter!();
 
-    /// The bytes of a packet between these addresses.
+    /// The packet's bytes, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = (9 + self.rest.len()) / 4;

@@ -1,4 +1,4 @@
-//! The header of Ethernet II, with VLAN tags
+//! Builds the header of Ethernet II, with VLAN tags
 //! ([IEEE 802.1Q](https://standards.ieee.org/ieee/802.1Q/10323/)).
 
 /// EtherType of IPv4.
@@ -18,7 +18,7 @@ pub const TAG_LEN: usize = 4;
 /// The minimum length of a frame in bytes, without the frame check sequence.
 pub const MINIMUM_LEN: usize = 60;
 
-/// A header as fields.
+/// The fields of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ethernet {
     /// The destination's hardware address.
@@ -32,7 +32,7 @@ pub struct Ethernet {
 /// A VLAN tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The EtherType of the tag.
+    /// The EtherType that identifies the tag.
     pub ethertype: u16,
     /// Priority, drop eligibility and VLAN ID.
     pub control: u16,

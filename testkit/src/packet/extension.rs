@@ -1,4 +1,4 @@
-//! The headers between an IPv6 header and the transport header ([RFC 8200, section 4]).
+//! Builds the headers between an IPv6 header and the transport header ([RFC 8200, section 4]).
 //!
 //! [RFC 8200, section 4]: https://www.rfc-editor.org/rfc/rfc8200#section-4
 
@@ -34,7 +34,7 @@ pub const SEGMENTS: u8 = 4;
 
 const MOBILITY_CHECKSUM: usize = 4;
 
-/// An extension header as fields.
+/// The fields of an extension header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension {
     /// Hop-by-hop options.
@@ -51,21 +51,21 @@ pub enum Extension {
         spi: u32,
         /// Sequence number.
         sequence: u32,
-        /// Integrity check value: 4 bytes more than a multiple of 8.
+        /// Integrity check value. Its length is 4 bytes more than a multiple of 8.
         icv: Vec<u8>,
     },
     /// Mobility, whose checksum covers the addresses.
     Mobility {
         /// The type.
         kind: u8,
-        /// The bytes behind the checksum: 2 more than a multiple of 8.
+        /// The bytes after the checksum. Their number is 2 more than a multiple of 8.
         data: Vec<u8>,
     },
-    /// A header of arbitrary bytes. The first byte is replaced by the next header's number.
+    /// A header of arbitrary bytes. [`Self::to_bytes`] replaces the first byte by the next header's number.
     Raw {
         /// The protocol number of this header.
         protocol: u8,
-        /// Its bytes.
+        /// The header's bytes.
         bytes: Vec<u8>,
     },
 }
@@ -79,8 +79,8 @@ pub enum ExtensionOption {
     PadN(usize),
     /// The router alert ([RFC 2711](https://www.rfc-editor.org/rfc/rfc2711)).
     RouterAlert(u16),
-    /// A jumbogram's length behind its IPv6 header ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675));
-    /// the first option of its header.
+    /// A jumbogram's length after the IPv6 header ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675)). This option
+    /// must come first in its header.
     Jumbo(u32),
     /// A mobile node's home address, which its transport checksums cover instead of the source
     /// ([RFC 6275, section 6.3](https://www.rfc-editor.org/rfc/rfc6275#section-6.3)).
@@ -141,7 +141,7 @@ impl Extension {
         Self::Routing(Routing { kind, segments_left, addresses })
     }
 
-    /// A fragment header with these values, whatever follows.
+    /// A fragment header with these values. The packet keeps all its bytes.
     #[must_use]
     pub fn fragment(offset: u16, more: bool) -> Self {
         Self::Fragment(FragmentHeader { offset, more, ..FragmentHeader::default() })
@@ -170,7 +170,7 @@ impl Extension {
         Self::Raw { protocol, bytes }
     }
 
-    /// The protocol number of this header, for the next header field of the header before it.
+    /// This header's protocol number, for the next header field of the previous header.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         match self {
@@ -258,8 +258,8 @@ impl FragmentHeader {
     }
 }
 
-/// The length field of most extension headers for `len` bytes: in units of 8 bytes, without the first
-/// unit.
+/// The length field that most extension headers have, for a header of `len` bytes. The unit is 8 bytes, and the first
+/// unit does not count.
 fn length_field(len: usize) -> u8 {
     assert!(len >= 8 && len.is_multiple_of(8) && len <= 2048);
     (len / 8 - 1) as u8

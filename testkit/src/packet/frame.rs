@@ -1,4 +1,4 @@
-//! A frame on a link: the link's header and a payload.
+//! Builds frames: a link's header and a payload.
 
 use super::ethernet::{Ethernet, MINIMUM_LEN, Tag};
 use super::infiniband;
@@ -15,7 +15,7 @@ pub enum Link {
     None,
 }
 
-/// A frame as fields.
+/// The fields of a frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The link's header.

@@ -1,8 +1,8 @@
-//! Hex dumps of packets, for the reports of failed tests.
+//! Formats packets as hex dumps for the reports of failed tests.
 
 use std::fmt::Write as _;
 
-/// A hex dump with an offset and sixteen bytes a line.
+/// A hex dump with an offset and sixteen bytes per line.
 #[must_use]
 pub fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
@@ -16,8 +16,8 @@ pub fn dump(bytes: &[u8]) -> String {
     text
 }
 
-/// The offset of the first difference between two packets, if they differ. If one packet is a prefix of
-/// the other, its length.
+/// The offset of the first difference between two packets, or `None` if the packets are equal. If one packet is a
+/// prefix of the other, the offset is the prefix's length.
 #[must_use]
 pub fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
     let common = one.iter().zip(other).position(|(a, b)| a != b);

@@ -1,4 +1,4 @@
-//! ICMP ([RFC 792]).
+//! Builds ICMP messages ([RFC 792]).
 //!
 //! [RFC 792]: https://www.rfc-editor.org/rfc/rfc792
 
@@ -30,7 +30,7 @@ pub const FRAGMENTATION_NEEDED: u8 = 4;
 
 const CHECKSUM: usize = 2;
 
-/// An echo request or reply as fields.
+/// The fields of an echo request or reply.
 #[derive(Clone, Debug)]
 pub struct IcmpEcho {
     /// [`ECHO_REQUEST`] or [`ECHO_REPLY`].
@@ -65,7 +65,7 @@ impl IcmpEcho {
     }
 }
 
-/// An error as fields.
+/// The fields of an error.
 #[derive(Clone, Debug)]
 pub struct IcmpError {
     /// The type.
@@ -74,9 +74,9 @@ pub struct IcmpError {
     pub code: u8,
     /// The four bytes between the checksum and the quote.
     pub rest_of_header: [u8; 4],
-    /// The packet that the error is about, or its beginning, and the bytes behind the quoted packet.
+    /// The packet that the error is about, or the packet's beginning, and the bytes after the quoted packet.
     pub quote: Body,
-    /// The error of the checksum, in ones' complement.
+    /// The number that is added to the right checksum, in ones' complement.
     pub checksum_error: u16,
 }
 
@@ -97,7 +97,7 @@ impl IcmpError {
     setters! {
         /// Sets the four bytes between the checksum and the quote.
         rest_of_header: [u8; 4];
-        /// Sets the checksum's error, in ones' complement.
+        /// Sets the number that is added to the right checksum, in ones' complement.
         checksum_error: u16;
     }
 
@@ -108,7 +108,7 @@ impl IcmpError {
         self
     }
 
-    /// Sets the two bytes behind the checksum so that the checksum is 0.
+    /// Sets the two bytes after the checksum so that the checksum is 0.
     #[must_use]
     pub fn summing_to_zero(mut self) -> Self {
         self.rest_of_header[..2].fill(0);

@@ -1,4 +1,4 @@
-//! ICMPv6 ([RFC 4443]) and its neighbour discovery ([RFC 4861]).
+//! Builds messages of ICMPv6 ([RFC 4443]) and its neighbour discovery ([RFC 4861]).
 //!
 //! [RFC 4443]: https://www.rfc-editor.org/rfc/rfc4443
 //! [RFC 4861]: https://www.rfc-editor.org/rfc/rfc4861
@@ -42,23 +42,23 @@ pub const SOLICITED_OVERRIDE: u8 = 0x60;
 
 const CHECKSUM: usize = 2;
 
-/// A message as fields.
+/// The fields of a message.
 #[derive(Clone, Debug)]
 pub struct Icmpv6 {
     /// The type.
     pub kind: u8,
     /// The code.
     pub code: u8,
-    /// The four bytes behind the checksum.
+    /// The four bytes after the checksum.
     pub rest_of_header: [u8; 4],
-    /// An error's quote, an echo's payload, a neighbour's address and options.
+    /// An error's quote, an echo's payload, or a neighbour's address and options.
     pub body: Body,
-    /// The error of the checksum, in ones' complement.
+    /// The number that is added to the right checksum, in ones' complement.
     pub checksum_error: u16,
 }
 
 impl Icmpv6 {
-    /// A message of any type and code, with zeros behind the checksum.
+    /// A message of any type and code, with zeros after the checksum.
     #[must_use]
     pub fn new(kind: u8, code: u8, body: impl Into<Body>) -> Self {
         Self { kind, code, rest_of_header: [0; 4], body: body.into(), checksum_error: 0 }
@@ -103,11 +103,11 @@ impl Icmpv6 {
     }
 
     setters! {
-        /// Sets the four bytes behind the checksum.
+        /// Sets the four bytes after the checksum.
         rest_of_header: [u8; 4];
         /// Sets the type.
         kind: u8;
-        /// Sets the checksum's error, in ones' complement.
+        /// Sets the number that is added to the right checksum, in ones' complement.
         checksum_error: u16;
     }
 
@@ -127,7 +127,7 @@ impl Icmpv6 {
         self
     }
 
-    /// The message's bytes between these addresses.
+    /// The message's bytes, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let mut bytes = vec![self.kind, self.code, 0, 0];

@@ -1,9 +1,9 @@
-//! A packet of either family.
+//! Builds packets of either family.
 
 use super::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use super::{Frame, Ipv4, Ipv6};
 
-/// An IPv4 or IPv6 packet as fields.
+/// The fields of an IPv4 or IPv6 packet.
 #[derive(Clone, Debug)]
 pub enum IpPacket {
     /// IPv4.

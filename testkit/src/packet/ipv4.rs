@@ -1,4 +1,4 @@
-//! IPv4 ([RFC 791]).
+//! Builds IPv4 packets ([RFC 791]).
 //!
 //! [RFC 791]: https://www.rfc-editor.org/rfc/rfc791
 
@@ -15,7 +15,7 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const CHECKSUM: usize = 10;
 
-/// A packet, or one fragment of it, as fields.
+/// The fields of a packet, or of one fragment of a packet.
 #[derive(Clone, Debug)]
 pub struct Ipv4 {
     /// Source address.
@@ -32,17 +32,17 @@ pub struct Ipv4 {
     pub ttl: u8,
     /// Options, a multiple of four bytes.
     pub options: Vec<u8>,
-    /// The bytes of the transport header and payload that this fragment carries; all of them if `None`.
+    /// The range of the transport header and payload that this fragment carries. `None` for a whole packet.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,
-    /// The version, if not 4.
+    /// A wrong version, if any.
     pub version: Option<u8>,
     /// A wrong header length in 32-bit words, if any.
     pub header_words: Option<u8>,
     /// A wrong total length, if any.
     pub total_length: Option<u16>,
-    /// The error of the header checksum, in ones' complement.
+    /// The number that is added to the right header checksum, in ones' complement.
     pub checksum_error: u16,
 }
 
@@ -97,7 +97,7 @@ impl Ipv4 {
         header_words: u8;
         /// Sets a wrong total length.
         total_length: u16;
-        /// Sets the header checksum's error, in ones' complement.
+        /// Sets the number that is added to the right header checksum, in ones' complement.
         checksum_error: u16;
     }
 

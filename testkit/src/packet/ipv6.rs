@@ -1,4 +1,4 @@
-//! IPv6 ([RFC 8200]).
+//! Builds IPv6 packets ([RFC 8200]).
 //!
 //! [RFC 8200]: https://www.rfc-editor.org/rfc/rfc8200
 
@@ -14,7 +14,7 @@ use super::transport::Transport;
 /// The length of the header in bytes, without extension headers.
 pub const HEADER_LEN: usize = 40;
 
-/// A packet, or one fragment of it, as fields.
+/// The fields of a packet, or of one fragment of a packet.
 #[derive(Clone, Debug)]
 pub struct Ipv6 {
     /// Source address.
@@ -29,12 +29,12 @@ pub struct Ipv6 {
     pub hop_limit: u8,
     /// Extension headers, in their order in the packet.
     pub extensions: Vec<Extension>,
-    /// The range of the bytes behind the first fragment header that this fragment carries. If `None`,
-    /// the packet carries all bytes, and its fragment headers stay as given.
+    /// The range of the bytes after the first fragment header that this fragment carries. If `None`, the packet carries
+    /// all bytes, and its fragment headers stay as given.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,
-    /// The version, if not 6.
+    /// A wrong version, if any.
     pub version: Option<u8>,
     /// A wrong payload length, if any.
     pub payload_length: Option<u16>,
@@ -96,17 +96,17 @@ impl Ipv6 {
         self
     }
 
-    /// Adds an extension header behind the existing ones.
+    /// Adds an extension header after the existing headers.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
         self
     }
 
-    /// The fragment that carries `range` of the bytes behind the fragment header.
+    /// The fragment that carries `range` of the bytes after the fragment header.
     ///
-    /// Inserts a missing fragment header at its proper place: behind the hop-by-hop options, or behind
-    /// the routing header and the destination options before it.
+    /// If the packet has no fragment header, the function inserts one: after the routing header, else after
+    /// the hop-by-hop options, else before all extension headers.
     #[must_use]
     pub fn fragment(mut self, range: Range<usize>) -> Self {
         assert!(range.start.is_multiple_of(8));
@@ -222,8 +222,8 @@ impl Ipv6 {
         Frame::new(ETHERTYPE_IPV6, self.to_bytes())
     }
 
-    /// The protocol number of the extension header at `index`, or the transport's number behind the last
-    /// one.
+    /// The protocol number of the extension header at `index`, or the transport's number after the last extension
+    /// header.
     fn protocol_at(&self, index: usize) -> u8 {
         self.extensions.get(index).map_or(self.transport.protocol(), Extension::protocol)
     }
@@ -236,8 +236,7 @@ impl Ipv6 {
     }
 }
 
-/// Keeps only `range` of the bytes behind the fragment header at `header`, and writes the range into
-/// that header.
+/// Keeps only `range` of the bytes after the fragment header at `header`, and writes the range into that header.
 fn keep_fragment(packet: &mut Vec<u8>, header: usize, range: &Range<usize>) {
     let start = header + 8;
     let more = start + range.end < packet.len();

@@ -1,4 +1,4 @@
-//! The pseudo-header that a transport checksum covers besides header and payload.
+//! Computes the pseudo-header that a transport checksum covers besides header and payload.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -38,7 +38,7 @@ impl Address for Ipv6Addr {
     type PseudoHeader = [u8; 40];
 
     /// The pseudo-header of [RFC 8200, section 8.1](https://www.rfc-editor.org/rfc/rfc8200#section-8.1);
-    /// `destination` is the final one.
+    /// `destination` is the final destination.
     fn pseudo_header(source: Self, destination: Self, protocol: u8, length: usize) -> [u8; 40] {
         let mut bytes = [0; 40];
         bytes[..16].copy_from_slice(&source.octets());

@@ -1,4 +1,4 @@
-//! The body of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
+//! Builds the body of an ICMP or ICMPv6 message: bytes, or the packet that an error quotes.
 
 use super::IpPacket;
 use super::setters::setters;
@@ -13,7 +13,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The bytes.
+    /// The body's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
@@ -35,8 +35,8 @@ impl From<Quote> for Body {
     }
 }
 
-/// A quoted packet as fields, so that a test can change the packet's addresses. [`Self::to_bytes`] builds the packet
-/// with all checksums, and then cuts it.
+/// The fields of a quoted packet. With them, a test can change the packet's addresses. [`Self::to_bytes`] builds the
+/// packet with all checksums, and then cuts it.
 #[derive(Clone, Debug)]
 pub struct Quote {
     /// The packet that the error is about.

@@ -1,4 +1,4 @@
-//! SCTP ([RFC 9260]), whose checksum does not cover the addresses.
+//! Builds SCTP packets ([RFC 9260]), whose checksum does not cover the addresses.
 //!
 //! [RFC 9260]: https://www.rfc-editor.org/rfc/rfc9260
 
@@ -9,7 +9,7 @@ pub const PROTOCOL: u8 = 132;
 
 const CHECKSUM: usize = 8;
 
-/// A packet as fields.
+/// The fields of a packet.
 #[derive(Clone, Debug)]
 pub struct Sctp {
     /// Source port.

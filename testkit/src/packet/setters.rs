@@ -1,6 +1,6 @@
-//! Setters that return a packet's changed value.
+//! Defines setters, which return the changed packet.
 
-/// Methods that take a value and return it with one field changed. Each has its field's name.
+/// Methods that return the packet with one field changed. Each method has its field's name.
 macro_rules! setters {
     ($($(#[doc = $doc:literal])+ $field:ident: $type:ty;)+) => {$(
         $(#[doc = $doc])+

@@ -1,4 +1,4 @@
-//! TCP ([RFC 9293]).
+//! Builds TCP segments ([RFC 9293]).
 //!
 //! [RFC 9293]: https://www.rfc-editor.org/rfc/rfc9293
 
@@ -15,7 +15,7 @@ pub const PUSH_ACK: u8 = 0x18;
 
 const CHECKSUM: usize = 16;
 
-/// A segment as fields.
+/// The fields of a segment.
 #[derive(Clone, Debug)]
 pub struct Tcp {
     /// Source port.
@@ -28,7 +28,7 @@ pub struct Tcp {
     pub options: Vec<u8>,
     /// The payload.
     pub payload: Vec<u8>,
-    /// The error of the checksum, in ones' complement.
+    /// The number that is added to the right checksum, in ones' complement.
     pub checksum_error: u16,
 }
 
@@ -63,7 +63,7 @@ impl Tcp {
     port_setter!();
 
     setters! {
-        /// Sets the checksum's error, in ones' complement.
+        /// Sets the number that is added to the right checksum, in ones' complement.
         checksum_error: u16;
     }
 
@@ -76,7 +76,7 @@ impl Tcp {
         self
     }
 
-    /// The segment's bytes between these addresses.
+    /// The segment's bytes, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let words = 5 + self.options.len() / 4;

@@ -1,4 +1,4 @@
-//! The payload of an IP packet.
+//! Builds the payload of an IP packet: a transport header and its own payload.
 
 use super::pseudo_header::Address;
 use super::{Body, Dccp, IcmpEcho, IcmpError, Icmpv6, IpPacket, Ipv4, Ipv6, Quote, Sctp};

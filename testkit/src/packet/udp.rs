@@ -1,4 +1,4 @@
-//! UDP ([RFC 768]).
+//! Builds UDP datagrams ([RFC 768]).
 //!
 //! [RFC 768]: https://www.rfc-editor.org/rfc/rfc768
 
@@ -17,11 +17,11 @@ const CHECKSUM: usize = 6;
 pub enum UdpChecksum {
     /// The checksum, with 0xffff where it computes to 0.
     Computed,
-    /// 0: the sender computed none.
+    /// 0: the sender computed no checksum.
     Absent,
-    /// The checksum, off by this much in ones' complement.
+    /// The checksum plus this number, in ones' complement.
     Damaged(u16),
-    /// These two bytes, whatever the computed checksum is.
+    /// This value, independent of the computed checksum.
     Given(u16),
 }
 
@@ -39,7 +39,7 @@ impl UdpChecksum {
     }
 }
 
-/// A datagram as fields.
+/// The fields of a datagram.
 #[derive(Clone, Debug)]
 pub struct Udp {
     /// Source port.
@@ -76,7 +76,7 @@ impl Udp {
         self
     }
 
-    /// The datagram's bytes between these addresses.
+    /// The datagram's bytes, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let field = self.checksum.field(self.computed(source, destination));

@@ -1,4 +1,4 @@
-//! UDP-Lite ([RFC 3828]): UDP whose checksum may cover only a part of the payload.
+//! Builds UDP-Lite datagrams ([RFC 3828]): UDP whose checksum may cover only a part of the payload.
 //!
 //! [RFC 3828]: https://www.rfc-editor.org/rfc/rfc3828
 
@@ -13,23 +13,23 @@ pub const PROTOCOL: u8 = 136;
 const HEADER_LEN: usize = 8;
 const CHECKSUM: usize = 6;
 
-/// A datagram as fields.
+/// The fields of a datagram.
 #[derive(Clone, Debug)]
 pub struct UdpLite {
     /// Source port.
     pub source: u16,
     /// Destination port.
     pub destination: u16,
-    /// The number of bytes from the header on that the checksum covers; 0 for all.
+    /// The number of bytes that the checksum covers, counted from the header's first byte; 0 means all bytes.
     pub coverage: u16,
-    /// The checksum field. An absent checksum is not valid here.
+    /// The checksum field. UDP-Lite does not permit an absent checksum.
     pub checksum: UdpChecksum,
     /// The payload.
     pub payload: Vec<u8>,
 }
 
 impl UdpLite {
-    /// A datagram whose checksum covers all of it.
+    /// A datagram whose checksum covers all bytes.
     #[must_use]
     pub fn new(payload: Vec<u8>) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl UdpLite {
         self
     }
 
-    /// The datagram's bytes between these addresses.
+    /// The datagram's bytes, with a checksum that covers these addresses.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         let field = self.checksum.field(self.computed(source, destination));

@@ -1,4 +1,4 @@
-//! `rewrite apply`, `confirm` and `apply --revert`: their output, their changes and their refusals.
+//! Tests `rewrite apply`, `confirm` and `apply --revert`: their output, their changes and their refusals.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::host_state::HostState;
 use crate::scenario::{Ended, NOTHING_MORE, Scenario};
 use crate::trial_state::{Guard, record, require_nothing_left, state_file};
 
-/// A new file: one more member, and srvb at another address.
+/// A changed cluster file: srvb has a new public address, and srvd is a new member.
 const NEW: &str = "\
 [[member]]
 name    = \"srva\"
@@ -38,7 +38,7 @@ public  = \"192.0.2.4\"
 const CONFIRM: &[&str] = &["confirm"];
 const REVERT: &[&str] = &["apply", "--revert"];
 
-/// A scenario with A attached, and the file `new.toml`.
+/// Creates a scenario, attaches A by `cluster.toml` and writes the file `new.toml`.
 fn attached() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
@@ -129,7 +129,7 @@ fn what_is_confirmed_stays() -> Result<()> {
     assert_eq!(output, format!("eth0: confirmed, {path} stays\n"));
     guard.wait()?;
     require_nothing_left(host)?;
-    // A guard that did not end in time would run this command.
+    // A late guard would run this command.
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &guard.trial];
     let output = scenario.rewrite.run(host, &late)?;
     ensure!(output.contains("nothing to roll back"), "{output}");
@@ -184,7 +184,7 @@ fn revert_goes_back_at_once() -> Result<()> {
     require_nothing_left(host)
 }
 
-/// The host is as it was, but for the programs, which each attach loads anew.
+/// Requires that only the host's programs differ from `before`: each attach loads new programs.
 fn assert_same_but_programs(before: &HostState, host: &Namespace) -> Result<()> {
     let changes = before.changes(&HostState::of(host)?);
     let other: Vec<_> = changes
@@ -258,10 +258,11 @@ fn what_is_refused_leaves_nothing_pending() -> Result<()> {
     Ok(())
 }
 
-/// Enough members that apply works for longer than a busy machine can delay a test.
+/// The number of members in a crowd. Apply takes longer for them than a busy machine can delay a test.
 const MEMBERS: u32 = 24_000;
 
-/// A file with so many members that apply takes a while. Their public addresses are in 172.NETWORK.0.0/16.
+/// A cluster file with srva and a crowd of members, so that apply takes a while. The crowd's public addresses are in
+/// 172.NETWORK.0.0/16.
 pub fn crowd(network: u8) -> String {
     let member = |n: u32| {
         let (high, low) = (n / 250, 1 + n % 250);
@@ -300,7 +301,7 @@ fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> R
     let scenario = attached()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    // A folder takes the place of a program's new pin: apply fails when it exchanges the programs.
+    // A folder at the path of a new program's pin makes apply fail when it replaces the programs.
     let in_the_way = scenario.pin(host, "rewrite_egress_new")?;
     fs::create_dir(&in_the_way).context("put something in the way")?;
     let ended = try_apply(&scenario, "new.toml", &["--confirm-within", "1h"])?;
@@ -315,7 +316,7 @@ fn an_apply_that_fails_after_its_guard_was_started_leaves_nothing_pending() -> R
     Ok(())
 }
 
-/// True if any process is left in the namespace a while after the last command.
+/// True if a process still runs in the namespace after 5 seconds.
 fn guard_waits(host: &Namespace) -> Result<bool> {
     let pids = || {
         testkit::process::run(std::process::Command::new("ip").args(["netns", "pids", host.name()]))
@@ -331,7 +332,7 @@ fn what_only_bpftool_made_can_not_come_back_and_is_refused() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
     let pin = scenario.pin(host, "peers_v4")?.display().to_string();
-    // The README's example: packets to srvb go to 192.0.2.9, and its former address is still accepted.
+    // The README's example: packets to srvb go to 192.0.2.9, and packets from srvb's former address are still accepted.
     let value =
         "10 0 0 2 192 0 2 9 10 0 0 1 198 51 100 2 0 0 0 0 0 0 0 0 1 32 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
     let key = ["map", "update", "pinned", &pin, "key", "10", "0", "0", "2", "value"];

@@ -1,4 +1,4 @@
-//! An unconfirmed change reverts by itself to any earlier state, even if processes are killed on the way.
+//! Rewrite rolls back an unconfirmed change to the previous state, even if its processes are killed during the change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,10 +33,10 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
-/// The longest time that a dial may take.
+/// The timeout for opening a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The operator's own address becomes a member's private address: packets from it count as spoofed.
+/// The operator's own address becomes a member's private address: packets from this address count as spoofed.
 const CUTS_OFF: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -44,7 +44,7 @@ private = \"203.0.113.2\"
 public  = \"192.0.2.4\"
 ";
 
-/// The operator's own address becomes a peer's public address: ingress rewrites packets from it.
+/// The operator's own address becomes a peer's public address: ingress rewrites packets from this address.
 const REWRITES: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -52,7 +52,7 @@ private = \"10.0.0.4\"
 public  = \"203.0.113.2\"
 ";
 
-/// The map of running peers, opened directly for fast lookups.
+/// Opens the pinned map of A's peers directly, for fast lookups.
 fn peers_v4(scenario: &Scenario) -> Result<HashMap<MapData, [u8; 4], Entry>> {
     let pin = scenario.pin(&scenario.lab.a, "peers_v4")?;
     let map = Map::HashMap(MapData::from_pin(pin).context("open the map of peers")?);
@@ -63,7 +63,7 @@ pub fn apply<'a>(path: &'a str, time: &'a str) -> [&'a str; 5] {
     ["apply", "--config", path, "--confirm-within", time]
 }
 
-/// The number of the operator's packets dropped as spoofed.
+/// The number of packets that A has counted as spoofed.
 fn spoofed(scenario: &Scenario) -> Result<u64> {
     let stats = scenario.json(&scenario.lab.a, &["stats", "--json"])?;
     let reasons = stats["interfaces"][0]["not_rewritten"].as_array().context("no reasons")?;
@@ -71,7 +71,7 @@ fn spoofed(scenario: &Scenario) -> Result<u64> {
     Ok(counted.filter_map(|reason| reason["packets"].as_u64()).sum())
 }
 
-/// All entries and routes that describe the peers, sorted: the maps have no fixed order.
+/// All map entries and routes that describe A's peers, in sorted order: the maps have no fixed order.
 pub fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
     let host = &scenario.lab.a;
     let mut lines = BTreeSet::new();
@@ -87,7 +87,7 @@ pub fn members(scenario: &Scenario) -> Result<BTreeSet<String>> {
     Ok(lines)
 }
 
-/// Requires the same peers as in `before`.
+/// Requires that A has the same peers as in `before`.
 pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result<()> {
     let now = members(scenario)?;
     let differs: Vec<_> = before.symmetric_difference(&now).take(10).collect();
@@ -95,7 +95,7 @@ pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result
     Ok(())
 }
 
-/// A attached by `file`, with an operator's connection to it.
+/// Attaches A by `file` and opens an operator's connection to A.
 fn connected(file: &str) -> Result<(Scenario, Session)> {
     let scenario = Scenario::new()?;
     scenario.file("before.toml", file)?;

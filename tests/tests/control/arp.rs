@@ -1,4 +1,5 @@
-//! The sysctls that keep the private address out of ARP on the attached interface.
+//! Attach sets arp_announce and arp_ignore, which keep the private address out of ARP on the attached interface, and
+//! detach restores both sysctls.
 
 use anyhow::{Result, ensure};
 use testkit::lab::PUBLIC_INTERFACE;
@@ -103,8 +104,8 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
     Ok(())
 }
 
-/// The state after a detach killed behind its first step, or an attach killed before its last one: attach records each
-/// setting before it makes it.
+/// Reproduces a detach that was killed after its first step and an attach that was killed before its last step. Attach
+/// records each sysctl before changing it.
 #[test]
 fn what_a_killed_attach_has_set_and_not_set_is_put_back() -> Result<()> {
     let scenario = Scenario::new()?;

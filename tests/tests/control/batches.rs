@@ -1,4 +1,5 @@
-//! More entries than one system call takes: by batches, and one by one as on a kernel without batches.
+//! Tests maps with more entries than one system call takes: in batches, and one by one as on a kernel without batch
+//! operations.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,7 +42,7 @@ fn filled_read_and_emptied(way: BatchSupport) -> Result<()> {
     let full = table.set(&entries(0..2 * MANY));
     let Err(MapError::SyscallError(error)) = full else { anyhow::bail!("{full:?}") };
     ensure!(error.io_error.raw_os_error() == Some(E2BIG), "{error}");
-    // Otherwise, the kernel refused `way`, and the table fell back to the other one.
+    // The table falls back to a different method if the kernel refuses `way`.
     ensure!(table.batch_support() == way, "{:?} it became", table.batch_support());
     Ok(())
 }
@@ -56,7 +57,7 @@ fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
     filled_read_and_emptied(BatchSupport::OneByOne)
 }
 
-/// The lab's members, and members `numbers` with public addresses in `net`.
+/// The file `cluster` with an additional member for each number, whose public address is in `net`.
 fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
     let mut text = cluster.to_owned();
     for number in numbers {

@@ -1,4 +1,4 @@
-//! The pins, as the file system and bpftool show them.
+//! Reads and changes the pins through the file system and bpftool.
 
 use std::fs;
 use std::io;
@@ -16,13 +16,13 @@ use tunnel_common::peer_filter::Position;
 
 pub const BPFFS: &str = "/sys/fs/bpf";
 
-/// Offsets in the value of `attachment`.
+/// Byte offsets of fields in the value of the map `attachment`.
 pub const ATTACHMENT_ABI_VERSION: usize = offset_of!(Attachment, abi_version);
 pub const ATTACHMENT_ATTACHED_AT: usize = offset_of!(Attachment, attached_at);
 pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
-/// The fields of peer entries that the programs write at any moment.
+/// The fields of peer entries that the eBPF programs may write at any moment.
 const NOTES: [&str; 4] = ["public_flows", "replies_native", "use_former_source", "grace_until"];
 
 /// The folder of a namespace's pins.
@@ -30,7 +30,7 @@ pub fn pins(host: &Namespace) -> Result<PathBuf> {
     Ok(Path::new(BPFFS).join("rewrite").join(format!("netns-{}", host.inode()?)))
 }
 
-/// Everything below a folder, sorted. A missing folder has no entries.
+/// A folder and all paths below it, sorted. The list is empty if the folder is missing.
 pub fn tree(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -71,7 +71,7 @@ fn remove_notes(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(remove_notes),
         Value::Object(fields) => {
-            // Keep the text alone: the entry's raw bytes hold the notes as well.
+            // Keep only the formatted text: the entry's raw bytes contain the notes as well.
             if fields.contains_key("formatted") {
                 fields.retain(|name, _| name == "formatted");
             }
@@ -97,7 +97,7 @@ pub fn update(pin: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Requires that the filter at `pin` contains `addresses`: otherwise the programs may miss a peer's entry.
+/// Requires that the peer filter at `pin` contains `addresses`: the programs skip entries that the filter lacks.
 pub fn require_in_filter(pin: &Path, addresses: &[IpAddr]) -> Result<()> {
     for address in addresses {
         let Position { word, bit } = match address {
@@ -111,7 +111,7 @@ pub fn require_in_filter(pin: &Path, addresses: &[IpAddr]) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of a map's value, by key.
+/// Looks up `key` in the map at `pin` and returns the value's bytes.
 pub fn value(pin: &Path, key: &[u8]) -> Result<Vec<u8>> {
     let pin = pin.display().to_string();
     let mut command = Command::new("bpftool");

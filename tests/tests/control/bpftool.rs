@@ -1,4 +1,4 @@
-//! bpftool as an interface: its output for our pins, and its changes to them.
+//! Tests bpftool as an interface to our pins: bpftool's output, and the effect of its changes.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ const MAPS: [&str; 15] = [
 /// The offset of `public` in the value of `peers_v4`.
 const PUBLIC: usize = 4;
 
-/// The dumped entry with this address in its key.
+/// The dumped entry whose key contains `address`.
 fn entry(dumped: &Value, address: [u8; 4]) -> Result<&Value> {
     let entries = dumped.as_array().context("no list of entries")?;
     entries
@@ -183,7 +183,7 @@ fn the_pins_are_where_status_says() -> Result<()> {
     Ok(())
 }
 
-/// A program may miss an entry during its replacement, even by an equal entry.
+/// A program may miss an entry while attach replaces the entry, even by an equal entry.
 #[test]
 fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -192,7 +192,7 @@ fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     scenario.file("rules.toml", format!("bypass = [\"tcp/22\"]\n{members}"))?;
     scenario.attach_by(host, "rules.toml", NOTHING_MORE)?;
     let pin = scenario.pin(host, "bypass")?;
-    // The slot of all peers, TCP, and the port in network order.
+    // The slot number that stands for all peers, the protocol TCP, and the port in network byte order.
     let key = [0xff, 0xff, 0xff, 0xff, 6, 0, 0, 22];
     assert_eq!(value(&pin, &key)?, [1]);
     update(&pin, &key, &[7])?;

@@ -1,4 +1,5 @@
-//! A bridge as the interface, whose packets the kernel hands to a stateful firewall.
+//! Tests a bridge as the attached interface: `check` and `status` report that the kernel passes the bridge's packets to
+//! a stateful firewall.
 
 use anyhow::{Result, ensure};
 use testkit::lab::B_PRIVATE;

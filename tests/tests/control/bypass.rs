@@ -1,4 +1,4 @@
-//! Bypass rules of the cluster, of self and of a peer.
+//! Tests bypass rules of the cluster, of self and of a peer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
@@ -37,7 +37,8 @@ fn seen_by_b(scenario: &Scenario) -> Result<Ipv4Addr> {
     })
 }
 
-/// A is not attached: B would rewrite A's packets to private addresses unless a rule says otherwise.
+/// Requires that B leaves A's packets alone. A is not attached, and without a bypass rule B would rewrite the packets'
+/// public addresses to private ones.
 fn left_alone_on_both_sides(file: &str, more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", file.replace("PORT", &PORT.to_string()))?;

@@ -1,4 +1,4 @@
-//! An interface that is up and has no carrier: no packet crosses it.
+//! `status` and `check` report an interface that is up and has no carrier.
 
 use anyhow::{Result, ensure};
 
@@ -38,7 +38,7 @@ fn a_network_without_a_carrier_is_wrong_on_each_interface_that_leaves_peers_to_i
     ended.require(1, &[])?;
     ensure!(ended.stdout.matches("DOES NOT WORK").count() == 2, "{ended:?}");
     ensure!(ended.stdout.contains("10.0.0.2 is routed through ib0, which is down"), "{ended:?}");
-    // The remedy: the other network.
+    // The remedy: all peers use the network `internet` again.
     scenario.rewrite.run(a, &["peer", "set", "--all", "--network", "internet"])?;
     let status = scenario.json(a, &["status", "--json"])?;
     assert_eq!(status["interfaces"][0]["interface"], "eth0");

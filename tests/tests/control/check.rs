@@ -1,4 +1,4 @@
-//! `rewrite check`: attach's findings, without an attach.
+//! `rewrite check` reports attach's findings without attaching.
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::FAMILIES;

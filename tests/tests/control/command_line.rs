@@ -1,4 +1,4 @@
-//! `--help` and `--version`.
+//! Tests `--help` and `--version`.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A TCP connection that sends data back and forth all the time and compares it.
+//! A TCP connection that continuously sends data to an echo server and compares each answer with the data sent.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,9 +13,9 @@ use testkit::traffic::dial_from;
 use testkit::wait::{retry_eintr, wait_until};
 
 const CHUNK: usize = 32 << 10;
-/// The pause between an answer and the next chunk: without it, some connections use the whole machine.
+/// The pause between an answer and the next chunk. Without this pause, a few connections use all CPU time.
 const PAUSE: Duration = Duration::from_millis(1);
-/// A connection that stands still for longer counts as broken.
+/// A connection without progress for this long counts as broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection from a client to an echo server.
@@ -32,7 +32,7 @@ impl Conversation {
         Self::start_with(from, to, src, dst, dst)
     }
 
-    /// Starts a conversation with a server that listens at any address, like an ssh server.
+    /// Starts a conversation with a server that listens at the unspecified address 0.0.0.0, like an ssh server.
     pub fn start_at_any(
         from: &Namespace,
         to: &Namespace,
@@ -66,7 +66,7 @@ impl Conversation {
         Ok(Self { stop, exchanged, client, server })
     }
 
-    /// Requires progress: more answers arrive from now on.
+    /// Requires that more answers arrive after this call.
     pub fn require_progress(&self) -> Result<()> {
         let exchanged = || self.exchanged.load(Ordering::Relaxed);
         // One answer may already be on its way.
@@ -78,7 +78,7 @@ impl Conversation {
         )
     }
 
-    /// Ends the conversation, and requires that nothing went wrong on either side.
+    /// Ends the conversation, and requires that neither side met an error.
     pub fn require_unharmed(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for (side, thread) in [("client", self.client), ("server", self.server)] {

@@ -1,5 +1,5 @@
-//! A host that moves between two public addresses, again and again, under open connections and numbered
-//! datagrams: nothing is lost, and nothing is reset.
+//! A host moves repeatedly between two public addresses while connections are open and numbered datagrams flow: no
+//! packet is lost and no connection is reset.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const CUTOVERS: usize = 100;
 
-/// One family's private addresses of A and B, and B's two public addresses.
+/// One family's addresses: the private addresses of A and B, B's two public addresses and their prefix length.
 struct Family {
     a: &'static str,
     b: &'static str,
@@ -38,7 +38,7 @@ const IPV6: Family = Family {
     length: "64",
 };
 
-/// A lab in which B has both addresses, and the files `here.toml` and `there.toml`.
+/// A lab in which B has both public addresses. The files `here.toml` and `there.toml` each contain one of these.
 fn prepared(family: &Family) -> Result<Scenario> {
     let scenario = Scenario::new()?;
     prepare(&scenario)?;
@@ -60,7 +60,7 @@ fn addresses(family: &Family) -> Result<(IpAddr, IpAddr)> {
     Ok((family.a.parse()?, family.b.parse()?))
 }
 
-/// A host's packet counts for its peer, egress and ingress, and its reasons with packets left alone.
+/// A host's egress and ingress packet counts for its peer, and the reasons for which it left packets alone.
 fn counted(scenario: &Scenario, host: &Namespace) -> Result<(u64, u64, Vec<String>)> {
     let stats = scenario.json(host, &["stats", "--json"])?["interfaces"][0].clone();
     let packets = |direction: &str| stats["peers"][0][direction]["packets"].as_u64();
@@ -79,7 +79,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
     scenario.attach_by(a, "here.toml", more)?;
     scenario.attach_by(b, "here.toml", more)?;
     let (a_private, b_private) = addresses(family)?;
-    // The counts so far: the host attached first sent a notice before the other host was attached.
+    // The counts before the traffic. A sent a notice before B was attached, so the counts may already differ.
     let first = [counted(&scenario, a)?, counted(&scenario, b)?];
     let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
     for number in 0..count {
@@ -87,7 +87,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
             0 => ("there.toml", family.there),
             _ => ("here.toml", family.here),
         };
-        // B, the moving host, gets the file first. Then A follows, by a command or by the file.
+        // B, the moving host, gets the new file first. Then A gets B's new address, by a command or by the file.
         scenario.attach_by(b, file, NOTHING_MORE)?;
         if number % 4 < 2 {
             scenario.rewrite.run(a, &["peer", "set", "srvb", "--public", public])?;

@@ -1,4 +1,4 @@
-//! `rewrite run` as a process; the test plays the service manager.
+//! Runs the daemon `rewrite run` as a process. The test acts as the service manager.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -16,13 +16,13 @@ use crate::process::Process;
 use crate::scenario::Scenario;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The daemon's line before each attach.
+/// The daemon prints this text before each attach.
 const ATTACHING: &str = "attaching eth0: ";
 
 /// The number of the next notify socket in this test process.
 static SOCKETS: AtomicU32 = AtomicU32::new(0);
 
-/// A running daemon. Dropping it kills it.
+/// A running daemon. Dropping this value kills the daemon.
 pub struct Daemon {
     process: Process,
     socket: UnixDatagram,
@@ -64,7 +64,7 @@ impl Daemon {
         &self.process
     }
 
-    /// The next messages to the service manager, up to the first one that contains `wanted`.
+    /// Waits for a message to the service manager that contains `wanted`. Returns all messages up to this message.
     pub fn wait_for(&self, wanted: &str) -> Result<Vec<String>> {
         self.look_for(wanted, PATIENCE)?.with_context(|| {
             let said = self.process.unread();
@@ -72,7 +72,7 @@ impl Daemon {
         })
     }
 
-    /// Like [`Self::wait_for`] with another patience. Returns `None` if no such message comes in time.
+    /// Like [`Self::wait_for`], with a given `patience`. Returns `None` if no such message arrives in time.
     pub fn look_for(&self, wanted: &str, patience: Duration) -> Result<Option<Vec<String>>> {
         let deadline = Instant::now() + patience;
         let mut messages: Vec<String> = Vec::new();
@@ -95,14 +95,14 @@ impl Daemon {
         }
     }
 
-    /// Discards the messages to the service manager so far.
+    /// Discards all messages that the service manager has received so far.
     pub fn forget(&self) -> Result<()> {
         self.socket.set_nonblocking(true).context("do not wait")?;
         while self.socket.recv(&mut [0; 4096]).is_ok() {}
         self.socket.set_nonblocking(false).context("wait again")
     }
 
-    /// Makes the daemon look now, and waits until it finds nothing more to do. An older status may still arrive: only
+    /// Makes the daemon reload now, and waits until eth0 matches the file. An older status may still arrive, so only
     /// messages after RELOADING=1 count.
     pub fn reload(&self) -> Result<()> {
         self.forget()?;

@@ -1,4 +1,4 @@
-//! Detach of several interfaces when one of them refuses, and an interrupted detach.
+//! Tests `detach --all` when the detach of some interfaces fails, and an interrupted detach.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::bpffs::{bpftool, pins};
 use crate::host_state::HostState;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Enough peers that removing their routes takes a moment.
+/// The number of peers: enough that the removal of their routes takes a moment.
 const PEERS: usize = 4_000;
 
 #[test]
@@ -20,7 +20,7 @@ fn an_interface_that_can_not_be_detached_keeps_no_other_attached() -> Result<()>
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
     scenario.attach(host, NOTHING_MORE)?;
-    // In either order, detach meets one of these before eth0 and the other one after it.
+    // In ascending or descending order, `detach --all` reaches one of these interfaces before eth0.
     for name in ["aaa0", "zzz0"] {
         let folder = pins(host)?.join(name);
         fs::create_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! Detach while another process holds the links: detach removes the programs, or reports those that still run.
+//! While a different process holds the links, detach removes the programs or reports the programs that still run.
 
 use std::fs;
 
@@ -57,7 +57,7 @@ fn detach_takes_programs_away_whose_links_have_another_pin() -> Result<()> {
     Ok(())
 }
 
-/// The link's pin is gone and a process holds the link: finding the link takes CAP_SYS_ADMIN.
+/// A process holds a link whose pin is gone. Finding such a link takes CAP_SYS_ADMIN.
 #[test]
 fn a_program_that_detach_can_not_take_away_is_named() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -77,7 +77,7 @@ fn a_program_that_detach_can_not_take_away_is_named() -> Result<()> {
         ended.require(5, &[&wanted, "help: ", &format!("bpftool link detach id {id}")])?;
         ensure!(!ended.stdout.contains("detached"), "{ended:?}");
         attached.assert_unchanged(host, "after a detach that was refused");
-        // Detach succeeds after that command, or with the privilege to find the link.
+        // Detach succeeds after `bpftool link detach`, or with the privilege to find the link.
         if program == 0 {
             bpftool(&["link", "detach", "id", &id.to_string()])?;
             run(&scenario, host, &capabilities()?, &detach)?.require(0, &[])?;
@@ -95,7 +95,7 @@ fn attach_takes_away_what_goes_on_though_its_pins_were_removed() -> Result<()> {
         let scenario = Scenario::new()?;
         let host = &scenario.lab.a;
         scenario.attach_both(hook)?;
-        // With clsact, the filters stay without a holder.
+        // Clsact filters stay attached without pins and without a holder.
         let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
         let folder = scenario.pin(host, "")?;
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
@@ -116,7 +116,7 @@ fn an_xdp_program_whose_pins_were_removed_is_named() -> Result<()> {
     scenario.attach(host, XDP_AND_CLSACT)?;
     let held = hold(&scenario.pin(host, "ingress_link")?)?;
     fs::remove_file(scenario.pin(host, "ingress_link")?).context("unpin")?;
-    // The program's own pin shows that it is ours.
+    // The program's own pin shows that the program is ours.
     scenario.attach_both(XDP_AND_CLSACT)?;
     require_one_each(host, "attached anew")?;
     scenario.require_healthy(host)?;

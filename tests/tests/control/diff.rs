@@ -1,4 +1,4 @@
-//! `rewrite diff` prints an attach's changes and makes none of them.
+//! `rewrite diff` prints the changes that attach would make, and makes none of them.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -25,7 +25,7 @@ private = \"10.0.0.4\"
 public  = \"192.0.2.4\"
 ";
 
-/// The output of `diff` for a file on A.
+/// The output of `rewrite diff` on A for `file`.
 fn difference(scenario: &Scenario, file: &str) -> Result<String> {
     let path = scenario.path(file);
     scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])

@@ -1,4 +1,4 @@
-//! Clusters of IPv6, and of both families.
+//! Tests clusters with IPv6 addresses only, and clusters with both families.
 
 use std::net::IpAddr;
 
@@ -36,8 +36,8 @@ private = [\"10.0.0.2\", \"fd00::2\"]
 public  = [\"203.0.113.2\", \"2001:db8:b::2\"]
 ";
 
-/// Routes the hosts' IPv6 by link-local gateways, as router advertisements do. Writes the files `ipv6.toml`, and
-/// `cluster.toml` with both families.
+/// Gives the hosts IPv6 default routes through link-local gateways, as router advertisements do. Writes the files
+/// `ipv6.toml`, and `cluster.toml` with both families.
 pub fn prepare(scenario: &Scenario) -> Result<()> {
     for host in [&scenario.lab.a, &scenario.lab.b] {
         host.run(&["ip", "-6", "route", "replace", "default", "via", "fe80::1", "dev", "eth0"])?;
@@ -47,7 +47,7 @@ pub fn prepare(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Requires that an address of either family answers.
+/// Requires that `address`, of either family, answers pings from `host`.
 pub fn require_answer(host: &Namespace, address: &str) -> Result<()> {
     let report = ping(host, address.parse::<IpAddr>()?, 2, 56)?;
     ensure!(report.returned == 2, "{} to {address}: {report:?}", host.name());

@@ -1,4 +1,4 @@
-//! A failed attach leaves nothing behind: obstacles on the host.
+//! An attach that fails at an obstacle on the host leaves nothing behind.
 
 use anyhow::{Context, Result};
 use testkit::lab::PUBLIC_INTERFACE;

@@ -1,4 +1,4 @@
-//! The firewall in packaging/nftables together with rewrite: the firewall's rules see private addresses.
+//! Tests the firewall in packaging/nftables together with rewrite. The firewall's rules see private addresses.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn arrives(scenario: &Scenario, source: IpAddr, to: IpAddr) -> Result<bool> {
     Ok(retry_eintr(|| service.recv(&mut [0; 16])).is_ok())
 }
 
-/// Another interface of A, with the router at its other end.
+/// Adds a second interface to A: a veth pair with A's end `inside` and the router's end `outside`.
 fn second_interface(scenario: &Scenario) -> Result<()> {
     let (a, router) = (&scenario.lab.a, &scenario.lab.router);
     for words in [
@@ -72,9 +72,9 @@ fn the_example_of_a_firewall_lets_peers_in_and_nobody_with_their_addresses_elsew
     scenario.require_traffic()?;
     let service = SocketAddrV4::new(A_PRIVATE, PORT);
     tcp_transfer(&scenario.lab.b, a, Some(B_PRIVATE), service, 1 << 16)?;
-    // The firewall drops the peer's private address on another interface.
+    // The firewall drops packets with the peer's private source address on interfaces other than eth0.
     ensure!(!arrives(&scenario, peer, inside)?, "a peer's address came in by another interface");
-    // The rules block the router's ping to the public address. Without the rules, A answers everybody.
+    // The rules block the router's ping to A's public address. Without the rules, A answers pings from everybody.
     let report = ping(&scenario.lab.router, A_PUBLIC, 1, 56)?;
     ensure!(report.returned == 0, "{report:?}");
     Ok(())
@@ -95,7 +95,7 @@ fn a_firewall_that_names_public_addresses_keeps_peers_out() -> Result<()> {
     let path = scenario.file("naive.nft", rules)?.display().to_string();
     a.run(&["nft", "-f", &path])?;
     scenario.require_traffic()?;
-    // Each hook, netdev ingress and egress included, saw private addresses only.
+    // All three hooks, including netdev ingress and egress, saw only private addresses.
     let counted = a.run(&["nft", "list", "ruleset"])?;
     ensure!(counted.matches("counter packets 0").count() == 3, "{counted}");
     Ok(())

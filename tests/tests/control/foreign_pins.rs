@@ -1,4 +1,4 @@
-//! Foreign pins, or pins of another version, in the place of ours.
+//! Commands refuse foreign pins and pins of a different version in the place of ours.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::bpffs::{ATTACHMENT_ABI_VERSION, bpftool, pins, set_attachment_byte, t
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// Makes a map that has nothing to do with rewrite.
+/// Creates another program's map and pins it at `pin`.
 fn foreign_map(pin: &Path) -> Result<()> {
     let folder = pin.parent().context("no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -23,7 +23,7 @@ fn foreign_map(pin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every command that would use the pins refuses, and touches nothing.
+/// Requires that every command that uses the pins refuses and changes nothing.
 fn all_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
     let path = scenario.path("cluster.toml");
     for words in [
@@ -36,7 +36,7 @@ fn all_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Res
     uses_refused(scenario, host, on_stderr)
 }
 
-/// Every command except attach and detach refuses, and touches nothing.
+/// Requires that `status`, `stats` and `peer` refuse and change nothing.
 fn uses_refused(scenario: &Scenario, host: &Namespace, on_stderr: &[&str]) -> Result<()> {
     for words in [&["status"][..], &["stats"], &["peer", "list"], &["peer", "remove", "srvb"]] {
         refused(scenario, host, words, on_stderr)?;

@@ -1,4 +1,4 @@
-//! One host in front of others, which have the private addresses.
+//! Tests a gateway: one host forwards packets for the hosts behind it, which have the private addresses.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -26,7 +26,7 @@ public  = \"203.0.113.3\"
 ";
 const BOTH: &[&str] = &["--self", "srvb", "--self", "srvc"];
 
-/// B in front of a host that has the private addresses of srvb and srvc.
+/// A scenario with B as the gateway of the host `inside`, which has the private addresses of srvb and srvc.
 struct Behind {
     scenario: Scenario,
     inside: Namespace,

@@ -1,5 +1,5 @@
-//! Somebody deletes a network namespace with an attached interface: `status` reports its pins and `detach --gone`
-//! removes them. A namespace that something keeps alive keeps its pins.
+//! After the deletion of a network namespace with an attached interface, `status` reports the namespace's pins and
+//! `detach --gone` removes them. A namespace that something keeps alive keeps its pins.
 
 use std::fs::{self, File};
 use std::panic::resume_unwind;
@@ -23,22 +23,22 @@ use crate::trial_state::state;
 
 const REMEDY: &str = "rewrite detach --gone";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The lock of a test whose pins another test's command could remove.
+/// The lock file of the tests whose pins a different test's `detach --gone` could remove.
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 
-/// One scenario at a time on this machine: `detach --gone` removes pins of all network namespaces.
+/// Runs one scenario at a time on this machine: `detach --gone` removes the pins of all deleted network namespaces.
 fn alone() -> Result<File> {
     let file = File::create(ALONE).with_context(|| format!("open {ALONE}"))?;
     file.lock().with_context(|| format!("lock {ALONE}"))?;
     Ok(file)
 }
 
-/// Runs `rewrite` outside of all labs.
+/// Runs `rewrite` in the test's network namespace, outside of all labs.
 fn outside(scenario: &Scenario, words: &[&str]) -> Result<Ended> {
     end(Command::new(scenario.rewrite.binary()).args(words))
 }
 
-/// True if `status` outside of all labs reports that the pins in `folder` are left.
+/// True if `status`, outside of all labs, reports the leftover pins in `folder`.
 fn is_reported(scenario: &Scenario, folder: &Path) -> Result<bool> {
     let status = outside(scenario, &["status"])?;
     let path = folder.display().to_string();
@@ -47,12 +47,12 @@ fn is_reported(scenario: &Scenario, folder: &Path) -> Result<bool> {
     Ok(line.is_some())
 }
 
-/// Deletes the name of a network namespace. The kernel deletes a namespace without a name and a user a moment later.
+/// Deletes the name of a network namespace. A moment later, the kernel deletes the namespace if nothing uses it.
 fn delete_name(host: &Namespace) -> Result<()> {
     process::run(Command::new("ip").args(["netns", "delete", host.name()])).map(drop)
 }
 
-/// Attaches A and deletes its name. Returns the folders of its pins and of its state.
+/// Attaches A and deletes the name of A's namespace. Returns the folders of A's pins and of A's state.
 fn attached_and_deleted(scenario: &Scenario, hook: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let host = &scenario.lab.a;
     scenario.attach(host, hook)?;
@@ -68,7 +68,7 @@ fn wait_until_told(scenario: &Scenario, folder: &Path) -> Result<()> {
     })
 }
 
-/// True if the test can read each process's namespaces, and the inodes of open files (Linux 5.14).
+/// True if the test can read each process's namespaces, and the inodes of open files (since Linux 5.14).
 fn can_look_everywhere() -> Result<bool> {
     let file = fs::read_to_string("/proc/self/fdinfo/0").context("look at an open file")?;
     let can_look = fs::read_link("/proc/1/ns/net").is_ok() && file.contains("ino:");
@@ -164,7 +164,7 @@ fn commands_that_clear_away_at_once_do_not_disturb_each_other() -> Result<()> {
     Ok(())
 }
 
-/// Something else than `ip netns` keeps the namespace alive.
+/// Tests a namespace that `keep`, and no name of `ip netns`, keeps alive.
 fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     let _alone = alone()?;
     let scenario = Scenario::new()?;
@@ -213,7 +213,7 @@ fn a_namespace_that_a_mount_elsewhere_keeps_alive_keeps_its_pins() -> Result<()>
     })
 }
 
-/// The pins of a deleted network namespace are there, and a new namespace has its inode.
+/// The pins of a deleted network namespace still exist, and a new namespace has the deleted namespace's inode number.
 #[test]
 fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> Result<()> {
     let scenario = Scenario::new()?;

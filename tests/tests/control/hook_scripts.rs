@@ -1,4 +1,4 @@
-//! The script that network managers call after they set an interface up: packaging/hooks/attach-again.
+//! Tests packaging/hooks/attach-again, the script that network managers call after they set an interface up.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/hooks/attach-again");
 
-/// Runs the script for eth0 of A. Its `rewrite` works inside A, by the scenario's file.
+/// Runs the script for A's eth0. The script's `rewrite` runs inside A and attaches by the scenario's file.
 fn attach_again(scenario: &Scenario) -> Result<Ended> {
     let (binary, host) = (scenario.rewrite.binary().display(), scenario.lab.a.name());
     let config = scenario.path("cluster.toml");
@@ -30,7 +30,7 @@ fn the_hook_puts_back_the_routes_of_an_attached_interface() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
-    // A manager sets the interface up again: with the last address, all routes go.
+    // A network manager sets the interface up again. The kernel removes all routes with the last address.
     host.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "address", "add", "198.51.100.2/24", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "route", "add", "default", "via", "198.51.100.1"])?;

@@ -1,4 +1,4 @@
-//! Our programs on eth0, counted at every hook without the code under test; and surplus programs.
+//! Lists our programs on eth0 at every hook without the code under test, and runs surplus programs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,19 +66,19 @@ pub fn wait_for_one_each(host: &Namespace, when: &str) -> Result<()> {
     })
 }
 
-/// A descriptor of a pinned link, as any process may hold one.
+/// Opens a descriptor of a pinned link, as any process may.
 pub fn hold(pin: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(pin).with_context(|| format!("open {}", pin.display()))?;
     Ok(link.into())
 }
 
-/// Descriptors of both links of a host.
+/// Opens descriptors of a host's egress and ingress links.
 pub fn hold_both(scenario: &Scenario, host: &Namespace) -> Result<Vec<FdLink>> {
     LINKS.iter().map(|name| hold(&scenario.pin(host, name)?)).collect()
 }
 
-/// Runs B's program on A's eth0 as well, by a link of its own, until the link is dropped. The program uses B's maps,
-/// like a leftover whose pins somebody removed.
+/// Runs B's program on A's eth0 in addition to A's program, until the returned link is dropped. The program uses B's
+/// maps, and so resembles a leftover program whose pins somebody removed.
 pub fn run_second(scenario: &Scenario, attach_type: TcAttachType) -> Result<FdLink> {
     let (host, other) = (&scenario.lab.a, &scenario.lab.b);
     let name = match attach_type {
@@ -96,7 +96,7 @@ pub fn run_second(scenario: &Scenario, attach_type: TcAttachType) -> Result<FdLi
     })?
 }
 
-/// A path for another pin, unique to this host.
+/// A path outside rewrite's folder for an additional pin. The path is unique to this host.
 pub fn foreign_pin(host: &Namespace, name: &str) -> Result<PathBuf> {
     Ok(Path::new(BPFFS).join(format!("somebodys-{}-{name}", host.inode()?)))
 }

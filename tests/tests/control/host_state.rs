@@ -1,4 +1,4 @@
-//! All host state that attach might change, for a comparison before and after.
+//! Records all host state that attach might change, for a comparison before and after a command.
 
 use std::io;
 
@@ -50,12 +50,12 @@ impl HostState {
         Ok(Self { looks })
     }
 
-    /// The output of one look.
+    /// The recorded output of the command `words`.
     pub fn look(&self, words: &str) -> &str {
         self.looks.iter().find(|(look, _)| look == words).map_or("", |(_, said)| said)
     }
 
-    /// The looks whose output differs now.
+    /// The commands whose output differs between `self` and `later`, with both outputs.
     pub fn changes(&self, later: &Self) -> Vec<String> {
         self.looks
             .iter()
@@ -65,7 +65,7 @@ impl HostState {
             .collect()
     }
 
-    /// Panics with the host's changes since then.
+    /// Panics if the host has changed since this record, and prints the changes.
     #[track_caller]
     pub fn assert_unchanged(&self, host: &Namespace, when: &str) {
         match Self::of(host) {

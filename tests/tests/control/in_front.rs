@@ -1,4 +1,4 @@
-//! Somebody else's program in front of ours that ends each packet's way through the hook.
+//! `status` and `check` report a foreign program in front of ours that keeps packets from our program.
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -15,7 +15,7 @@ use testkit::wait::retry_eintr;
 use crate::passing_program::load_passing;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Attaches a program that passes every packet to a host's eth0, at `order`. Dropping the link detaches it.
+/// Attaches, at `order` on a host's eth0, a program that passes every packet. Dropping the link detaches the program.
 fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
     let pin = load_passing(host)?;
     let link = host.enter(|| -> Result<FdLink> {
@@ -28,7 +28,7 @@ fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Re
     link
 }
 
-/// True if the peer's private address refuses a datagram to a port where nobody listens.
+/// True if the peer answers a datagram to a closed port of its private address with an ICMP error.
 fn is_answered(host: &Namespace) -> Result<bool> {
     let socket = host.enter(|| UdpSocket::bind((A_PRIVATE, 0)))??;
     socket.set_read_timeout(Some(Duration::from_millis(300)))?;

@@ -1,4 +1,4 @@
-//! An interface that gets another name while it is attached, and one with a dot in its name.
+//! Tests an interface that somebody renames while it is attached, and an interface with a dot in its name.
 
 use anyhow::{Result, ensure};
 use testkit::netns::Namespace;
@@ -60,7 +60,7 @@ fn an_interface_with_a_new_name_is_attached_once_by_xdp() -> Result<()> {
     refused_until_detached(XDP)
 }
 
-/// A name like a VLAN's.
+/// The name eth0.100 looks like a VLAN interface's name.
 #[test]
 fn an_interface_with_a_dot_in_its_name_is_attached_shown_and_detached() -> Result<()> {
     let scenario = Scenario::new()?;

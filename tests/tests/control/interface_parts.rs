@@ -1,4 +1,5 @@
-//! An interface that is part of another one, such as a bridge port: the other one gets its packets.
+//! Attach refuses an interface that is part of a different interface, such as a bridge port: the bridge gets the port's
+//! packets.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! SIGKILL at any moment of a command: traffic goes on, and the next command puts all right.
+//! SIGKILL at any moment of a command never stops traffic, and the next command repairs the host.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::stream::Streams;
 
 const KILLS: u32 = 20;
 
-/// The duration of an undisturbed command.
+/// Runs a command undisturbed and returns its duration.
 fn duration(scenario: &Scenario, host: &Namespace, words: &[&str]) -> Result<Duration> {
     let start = Instant::now();
     scenario.rewrite.run(host, words)?;
     Ok(start.elapsed())
 }
 
-/// Starts a command and kills it after `moment` of the [`KILLS`] parts of its life.
+/// Starts a command and kills it after the fraction `moment` / [`KILLS`] of its usual duration `life`.
 fn kill(
     scenario: &Scenario,
     host: &Namespace,
@@ -134,7 +134,7 @@ fn first_attach_killed(hook: &[&str]) -> Result<()> {
     for moment in 0..KILLS {
         let when = format!("killed at {moment} of {KILLS}");
         kill(&scenario, host, &words, life, moment)?;
-        // Attach and detach take turns in putting the host right.
+        // Attach and detach alternate in repairing the host.
         if moment % 2 == 0 {
             scenario.attach(host, hook).with_context(|| when.clone())?;
             scenario.require_healthy(host)?;

@@ -1,4 +1,4 @@
-//! Moments at which a kill rarely hits an attach, set up by hand.
+//! Reproduces the states that a kill of attach leaves only rarely, and requires that the next command repairs them.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT};
 use crate::stream::Streams;
 use crate::undo_clsact::filter;
 
-/// The state before attach adds the address and the routes: the programs already run, and the record does not show it
-/// yet.
+/// Reproduces an attach that was killed before it added the address and the routes: the programs run, and the record
+/// does not show them yet.
 fn attached_but_not_recorded(scenario: &Scenario, host: &Namespace, hook: &[&str]) -> Result<()> {
     scenario.attach(host, hook)?;
     host.run(&["ip", "route", "delete", "10.0.0.2/32", "proto", "114"])?;
     host.run(&["ip", "address", "delete", "10.0.0.1/32", "dev", "lo"])?;
     let record = scenario.pin(host, "attachment")?;
-    // The record of a qdisc is written before the qdisc is added.
+    // Clear only the hook. Attach records a qdisc before it adds the qdisc.
     set_attachment_byte(&record, ATTACHMENT_HOOK, 0)
 }
 
@@ -77,7 +77,7 @@ fn programs_that_are_not_recorded_are_taken_away_by_detach() -> Result<()> {
     Ok(())
 }
 
-/// Attaches again and again while a watcher counts the moments without a pin.
+/// Attaches repeatedly while a watcher counts how often a program's pin is missing.
 fn always_pinned(hook: &[&str], ingress: &str) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -116,7 +116,8 @@ fn an_attach_that_replaces_programs_with_xdp_leaves_none_without_a_pin() -> Resu
     always_pinned(XDP, "rewrite_xdp")
 }
 
-/// The state after the kernel has exchanged the programs and before the pins follow.
+/// Reproduces an attach that was killed after the kernel replaced the programs and before the new programs' pins
+/// replaced the old pins.
 fn exchanged_but_not_moved(hook: &[&str], ingress: &str) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -125,7 +126,7 @@ fn exchanged_but_not_moved(hook: &[&str], ingress: &str) -> Result<()> {
         let pin = scenario.pin(host, name)?;
         let new = scenario.pin(host, &format!("{name}_new"))?;
         fs::rename(&pin, &new).context("move the pin")?;
-        // In its place, a program that does not run here.
+        // B's program, which does not run on A, takes the pin's place.
         let other = scenario.pin(&scenario.lab.b, name)?.display().to_string();
         bpftool(&["prog", "pin", "pinned", &other, &pin.display().to_string()])?;
     }
@@ -176,11 +177,11 @@ fn a_program_whose_pin_is_gone_is_attached_anew() -> Result<()> {
 fn an_attach_that_fails_after_one_that_was_killed_leaves_nothing_behind() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // A filter for another protocol in our place makes an attach by clsact fail late.
+    // A filter for a different protocol in our filter's place makes an attach by clsact fail late.
     host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
     filter(host, "ingress", "1")?;
     let before = HostState::of(host)?;
-    // A kill after attach added the address and the routes.
+    // Reproduce an attach that was killed after it added the address and the routes.
     scenario.attach(host, NOTHING_MORE)?;
     set_attachment_byte(&scenario.pin(host, "attachment")?, ATTACHMENT_HOOK, 0)?;
     if scenario.try_attach(host, CLSACT)?.code == Some(0) {

@@ -1,4 +1,4 @@
-//! A path MTU that the kernel has learnt for the way to a peer is not a route: commands work while it lasts.
+//! Commands work while the kernel remembers a learnt path MTU for a peer: the learnt MTU does not count as a route.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use testkit::wait::wait_until;
 
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Sends packets that are too large for the path until the kernel has learnt its MTU.
+/// Sends packets that are too large for the path until the kernel has learnt the path's MTU.
 fn learn(host: &Namespace, family: &Addresses) -> Result<()> {
     let (option, size) = if family.b_private.is_ipv4() { ("-4", "1472") } else { ("-6", "1452") };
     let (from, to) = (family.a_private.to_string(), family.b_private.to_string());

@@ -1,4 +1,4 @@
-//! Commands at the same time: they wait for each other, and see the changes made in between.
+//! Concurrent commands wait for each other, and each command sees the changes made while it waited.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -17,20 +17,20 @@ use crate::scenario::{NOTHING_MORE, Scenario};
 use crate::trial_state::{require_nothing_left, state};
 use crate::two_networks::{SECOND, attach_second, goes_by, prepared};
 
-/// The holder's name in a lock file that a test holds.
+/// The lock file's content while a test holds the lock: the holder's process ID and command.
 const HOLDER: &str = "4711 rewrite of a test";
 
-/// The lock of a command that changes an interface.
+/// The lock file of commands that change `interface`.
 pub fn interface_lock(host: &Namespace, interface: &str) -> Result<PathBuf> {
     Ok(state(host)?.join(format!("{interface}.change.lock")))
 }
 
-/// The lock of a command that changes what the interfaces of a host share.
+/// The lock file of commands that change the state shared by all interfaces of a host.
 pub fn shared_lock(host: &Namespace) -> Result<PathBuf> {
     Ok(state(host)?.join(".shared.lock"))
 }
 
-/// Holds a lock, like a slow command.
+/// Takes a lock and holds it, like a slow command.
 pub fn hold(path: &Path) -> Result<File> {
     let folder = path.parent().context("no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -45,7 +45,7 @@ pub fn hold(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Starts an attach, and waits until it waits for the shared lock.
+/// Starts an attach, and returns when the attach waits for the shared lock.
 fn wait_at_shared(scenario: &Scenario, host: &Namespace, interface: &str) -> Result<Process> {
     let path = scenario.path("cluster.toml");
     let process = scenario.start(host, &["attach", interface, "--config", &path])?;
@@ -86,7 +86,7 @@ fn a_command_waits_for_none_on_another_interface_or_in_another_network_namespace
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let path = scenario.path("cluster.toml");
     let slow = scenario.start(a, &["attach", PUBLIC_INTERFACE, "--config", &path])?;
-    // Attach makes the folder just before the verifier's work, which takes most of the time.
+    // Attach creates the folder of the pins just before the kernel verifies the programs, which takes most of the time.
     let folder = scenario.pin(a, "")?;
     while !folder.exists() {
         ensure!(slow.runs(), "it has ended without pins");
@@ -133,7 +133,7 @@ fn an_attach_sees_what_another_one_has_changed_while_it_waited() -> Result<()> {
     require_success(second)?;
     scenario.require_healthy(host)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "the file prefers it");
-    // The second attach needs the address, and its detach removes the address in the end.
+    // The second interface needs the private address until its own detach, which removes the address.
     scenario.detach(host)?;
     scenario.require_healthy(host)?;
     scenario.rewrite.run(host, &["detach", SECOND])?;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
-/// Three seconds' worth of datagrams.
+/// The number of datagrams: three seconds' worth.
 const DATAGRAMS: u32 = 30_000;
 const SRVC: &str = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
 const SRVC_MOVED: &str =
@@ -23,7 +23,7 @@ fn reattach_under_load(hook: &[&str]) -> Result<()> {
         format!("{right}direct = true\n{SRVC}direct = true\n"),
         format!("{SRVD}{right}{SRVC_MOVED}"),
         right.replace("name    = \"srva\"", "direct = true\nname = \"srva\""),
-        // Each of the next files needs other programs.
+        // Each of the next files needs different programs than the file before it.
         format!("bypass = [\"tcp/22\"]\n{right}{NET}"),
         format!("{right}{NET}{SRVC}"),
         right.clone(),

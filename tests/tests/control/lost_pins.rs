@@ -1,5 +1,5 @@
-//! Somebody removes pins of an attached interface: detach and attach still undo the attach's changes, by the copy of
-//! its record in /run and by the marks on addresses and routes.
+//! After somebody removes pins of an attached interface, detach still undoes the attach's changes, and a new attach
+//! takes over these changes. Both commands use the copy of the record in /run and the marks on addresses and routes.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn lose(host: &Namespace, loss: Loss) -> Result<()> {
     loss(&pins(host)?.join(PUBLIC_INTERFACE))
 }
 
-/// The path of the copy in /run of attach's changes to eth0.
+/// The path of the file in /run with a copy of attach's record for eth0.
 fn copy(host: &Namespace) -> Result<std::path::PathBuf> {
     Ok(state(host)?.join(format!("{PUBLIC_INTERFACE}.brought.json")))
 }
@@ -116,7 +116,7 @@ fn an_address_that_attach_added_is_known_by_its_mark_without_any_record() -> Res
             (on_loopback(host)?, host.run(&["ip", "route", "show", "proto", "114"])?);
         ensure!(address == before && routes.is_empty(), "{words:?}: {address}{routes}");
     }
-    // Without a route, nothing names the interface.
+    // Without a route, the leftover address does not show which interface was attached.
     scenario.attach(host, NOTHING_MORE)?;
     lose(host, LOSSES[0].1)?;
     fs::remove_file(copy(host)?)?;

@@ -1,4 +1,4 @@
-//! The control side, with the real binary in network namespaces: attach's changes and their removal by detach,
+//! Tests the control side with the real binary in network namespaces: attach's changes and their removal by detach,
 //! refusals, survival, and the commands' output.
 
 mod apply;

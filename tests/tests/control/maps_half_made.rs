@@ -1,5 +1,5 @@
-//! A command is killed after larger maps took the pins' places and before the programs use them: a write to the pinned
-//! maps would change no packet.
+//! Tests the state after a command was killed between pinning larger maps and attaching programs that use these maps.
+//! The running programs ignore writes to the pinned maps, and the next change of peers repairs this.
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn sees(host: &Namespace) -> Result<bool> {
     Ok(report.returned == report.sent)
 }
 
-/// Changes a peer there and back by commands with the unit's capabilities.
+/// Moves a peer away and back, by commands with the unit's capabilities, and requires that the traffic follows.
 fn a_change_is_seen(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let a = &scenario.lab.a;
@@ -58,7 +58,7 @@ fn a_change_is_seen(more: &[&str]) -> Result<()> {
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("other maps than the pinned ones (peers_v4)"), "{status:?}");
     scenario.require_traffic()?;
-    // The unit's capabilities, and no more.
+    // The commands have only the unit's capabilities.
     let capabilities = unit::capabilities()?;
     let set = |public: &str| -> Result<_> {
         let words = ["peer", "set", "srvb", "--public", public, "--drain", "0s"];

@@ -1,5 +1,5 @@
-//! More members than the maps have room for: larger maps take over all entries under open connections and numbered
-//! datagrams.
+//! Tests a file with more members than the maps have room for: larger maps take over all entries while connections are
+//! open and numbered datagrams flow.
 
 use std::fmt::Write as _;
 
@@ -13,10 +13,10 @@ use crate::conversation::Conversation;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
-/// More members than any new map has room for.
+/// The number of additional members. A new map does not have room for them.
 const MANY: usize = 3_000;
 
-/// The members of the lab, and many more.
+/// The file `cluster` with `MANY` additional members.
 fn many(cluster: &str) -> String {
     let mut text = cluster.to_owned();
     for number in 0..MANY {
@@ -48,7 +48,7 @@ fn grow(more: &[&str]) -> Result<()> {
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.file("many.toml", many(&scenario.lab.cluster_toml()))?;
     scenario.attach_both(more)?;
-    // The programs remember this flow. Without its entry, they would rewrite its packets.
+    // The programs remember this flow by public addresses. Without the flow's entry, they would rewrite its packets.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
     let private = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;
     let streams = Streams::start(&scenario.lab)?;
@@ -64,13 +64,13 @@ fn grow(more: &[&str]) -> Result<()> {
     public.require_progress()?;
     private.require_progress()?;
     scenario.require_healthy(a)?;
-    // Back to few: the maps may stay large.
+    // The next file has few members again, and the maps may stay large.
     scenario.attach(a, NOTHING_MORE)?;
     public.require_unharmed()?;
     private.require_unharmed()?;
     let sent = u64::from(streams.sent());
     streams.require_none_lost()?;
-    // Packets in the moment of the exchange may be missing from the counter.
+    // The counter may miss packets that arrive during the replacement of the maps.
     let counted = counted(&scenario, a)?;
     ensure!(counted + 100 > sent, "{counted} packets are counted, and {sent} datagrams were sent");
     scenario.require_healthy(a)

@@ -1,5 +1,5 @@
-//! Both hosts move in one revision of the file, while each still has its former address: in either order, nothing is
-//! lost and nothing is reset. Then the former addresses go.
+//! Both hosts move in one revision of the file, while each still has its former address. Whichever host gets the file
+//! first, no packet is lost and no connection is reset, even after the hosts give up their former addresses.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::dual_stack::{MIXED, prepare};
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
-/// One family's private addresses of A and B, and their public addresses before and after the move.
+/// One family's private addresses of A and B, their public addresses before and after the move, and the prefix length.
 struct Move {
     private: [&'static str; 2],
     here: [&'static str; 2],
@@ -43,7 +43,7 @@ enum First {
     B,
 }
 
-/// The awaited address pairs of `host`.
+/// The awaited address pairs of all peers of `host`.
 pub fn awaited(scenario: &Scenario, host: &Namespace) -> Result<Vec<String>> {
     let status = scenario.json(host, &["status", "--json"])?;
     let peers = status["interfaces"][0]["peers"].as_array().cloned().unwrap_or_default();
@@ -146,8 +146,8 @@ fn a_host_that_does_not_know_the_file_is_sent_to_where_it_was() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Without a drain, packets go to the new address at once. A host that never shows its new address needs this, such as
-/// one with the iptables trick.
+/// A peer that never sends from its new address, such as a host with the iptables trick, needs a move without a drain:
+/// packets go to the new address at once.
 #[test]
 fn without_a_drain_packets_go_to_the_new_address_at_once() -> Result<()> {
     let scenario = Scenario::new()?;

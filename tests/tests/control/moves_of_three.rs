@@ -1,5 +1,5 @@
-//! Three hosts move in one revision of the file, which reaches them in each order, at any distance in time: nothing is
-//! lost and nothing is reset.
+//! Three hosts move in one revision of the file. The file reaches the hosts in every order and at any interval, and no
+//! packet is lost and no connection is reset.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,7 +22,7 @@ const ORDERS: [[usize; HOSTS]; 6] =
     [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [2, 0, 1], [1, 0, 2]];
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The hosts' public addresses: the lab's, or the new ones after a move.
+/// The hosts' public addresses: the lab's addresses, or the new addresses if `is_moved` is set.
 fn public(is_moved: bool) -> [Ipv4Addr; HOSTS] {
     std::array::from_fn(|host| {
         let [a, b, c, last] = FourHosts::FIRST[host].octets();
@@ -45,7 +45,7 @@ fn attach(rewrite: &Rewrite, host: &Namespace, file: &Path) -> Result<String> {
     rewrite.run(host, &["attach", PUBLIC_INTERFACE, "--config", &file])
 }
 
-/// Waits until each peer has shown itself to `host` at its address in the file.
+/// Waits until `host` has seen each peer at the peer's address in the file.
 fn wait_until_all_have_shown(rewrite: &Rewrite, host: &Namespace) -> Result<()> {
     wait_until("the hosts to see each other there", PATIENCE, || {
         let status: Value = serde_json::from_str(&rewrite.run(host, &["status", "--json"])?)?;

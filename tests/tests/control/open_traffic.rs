@@ -1,4 +1,5 @@
-//! Open TCP connections and numbered datagrams in both directions, with a check that nothing was lost or reset.
+//! Runs TCP connections and numbered datagrams in both directions, and checks that no data is lost and no connection is
+//! reset.
 
 use std::net::IpAddr;
 
@@ -11,13 +12,13 @@ use crate::conversation::Conversation;
 use crate::scenario::Scenario;
 use crate::stream::{Share, Streams};
 
-/// The kernel's counts of connections that were reset, or refused.
+/// The kernel's counters of TCP connections that were reset or refused.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];
 
-/// A host, and the address at which others talk to it.
+/// A host and the address that it uses in the traffic.
 pub type Talker<'a> = (&'a Namespace, IpAddr);
 
-/// Traffic between each two of some hosts.
+/// Traffic between each pair of hosts.
 pub struct OpenTraffic<'a> {
     hosts: Vec<&'a Namespace>,
     pairs: Vec<(Conversation, Streams)>,
@@ -35,7 +36,7 @@ impl<'a> OpenTraffic<'a> {
         Self::among(&[(&scenario.lab.a, a), (&scenario.lab.b, b)])
     }
 
-    /// Starts traffic between each two of the hosts.
+    /// Starts traffic between each pair of the hosts.
     pub fn among(talkers: &[Talker<'a>]) -> Result<Self> {
         let hosts: Vec<_> = talkers.iter().map(|(host, _)| *host).collect();
         let resets = resets(&hosts)?;

@@ -1,4 +1,4 @@
-//! Routes that the operator made.
+//! Attach and detach leave the operator's own routes alone.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! A program of tc that passes every packet (TCX_PASS), written down as its instructions.
+//! Loads a tc program, given as raw instructions, that passes every packet (TCX_PASS).
 
 use std::ffi::CString;
 use std::io;
@@ -41,7 +41,7 @@ struct Pin {
     file_flags: u32,
 }
 
-/// Loads the program under the name `pass_all`, and pins it for a test of this host.
+/// Loads the program under the name `pass_all`, and pins it at a path unique to `host`. Returns the path.
 pub fn load_passing(host: &Namespace) -> Result<PathBuf> {
     let mut prog_name = [0; 16];
     prog_name[..8].copy_from_slice(b"pass_all");

@@ -1,4 +1,4 @@
-//! `rewrite peer` changes the running peers at once, and with them the traffic and the routes.
+//! `rewrite peer` immediately changes the running peers, their traffic and their routes.
 
 use anyhow::Result;
 use serde_json::json;
@@ -60,7 +60,7 @@ fn peers_are_added_listed_changed_and_removed() -> Result<()> {
     assert!(listed.contains("eth0: 2 peers"), "{listed}");
     assert!(listed.contains("srvc  10.0.0.3 at 192.0.2.33\n"), "{listed}");
 
-    // `remove` takes the private address as well as the name.
+    // `peer remove` accepts a private address in place of a name.
     let said = scenario.rewrite.run(host, &["peer", "remove", "10.0.0.3"])?;
     let back = "back: rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.33";
     assert!(said.contains(back), "{said}");
@@ -97,7 +97,7 @@ fn a_peer_that_moved_is_followed() -> Result<()> {
     }
     scenario.require_healthy(a)?;
 
-    // The file has the former address, and wins.
+    // Attach restores the former address, which is in the file.
     scenario.attach(a, NOTHING_MORE)?;
     let listed = scenario.rewrite.run(a, &["peer", "list"])?;
     assert!(listed.contains("10.0.0.2 at 203.0.113.2\n"), "{listed}");

@@ -1,4 +1,4 @@
-//! `rewrite peer` with IPv6 addresses, both families, prefixes and bypass rules.
+//! Tests `rewrite peer` with IPv6 addresses, both families, prefixes and bypass rules.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -31,8 +31,8 @@ fn settings(scenario: &Scenario, host: &Namespace) -> Result<Value> {
     Ok(dumped[0]["formatted"]["value"]["settings"].clone())
 }
 
-/// Adds a peer, removes it, adds it again by the printed `back:` line, and removes it: addresses and routes are as
-/// before.
+/// Adds a peer, removes it, adds it again by the printed `back:` line, and removes it again. Requires that the
+/// addresses and routes are then as before.
 fn comes_and_goes(add: &str, wanted: &Value, routes: &[(&str, &str)]) -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;
@@ -53,7 +53,7 @@ fn comes_and_goes(add: &str, wanted: &Value, routes: &[(&str, &str)]) -> Result<
 
     let said = peer(&scenario, host, "remove srvc")?;
     let back = said.lines().find_map(|line| line.trim().strip_prefix("back: rewrite peer "));
-    // The peer's more capable programs may stay: the checks below compare addresses and routes only.
+    // The programs that the peer needed may stay, so the checks below compare only addresses and routes.
     peer(&scenario, host, back.unwrap_or_default())?;
     assert_eq!(listed(&scenario, host, "srvc")?, found, "{said}");
     peer(&scenario, host, "remove srvc")?;

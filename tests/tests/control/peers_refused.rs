@@ -1,4 +1,4 @@
-//! Refused changes of peers touch nothing.
+//! A refused change of peers leaves the host and the maps unchanged.
 
 use anyhow::{Context, Result};
 

@@ -1,4 +1,4 @@
-//! Policy rules by which the kernel looks into another table than the main one.
+//! Tests policy rules that make the kernel use a routing table other than `main`.
 
 use anyhow::{Result, ensure};
 use testkit::lab::FAMILIES;
@@ -15,7 +15,7 @@ fn run(host: &Namespace, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The lab, with the interface of a mesh on A that leads nowhere.
+/// A lab in which A also has a mesh VPN's interface `mesh0`, which leads nowhere.
 fn beside_a_mesh() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", scenario.lab.cluster_toml_of(&FAMILIES))?;
@@ -30,8 +30,8 @@ fn beside_a_mesh() -> Result<Scenario> {
     Ok(scenario)
 }
 
-/// `check` and `attach` name the rules by `words` and change nothing; `status` also finds rules that come later. The
-/// remedy puts all right.
+/// Requires that `check` and `attach` report the rules with `words` and change nothing, that `status` reports rules
+/// added after an attach, and that `remedy` repairs the host.
 fn found_and_put_right(rules: &[&str], words: &[&str], remedy: &str, off: &[&str]) -> Result<()> {
     let scenario = beside_a_mesh()?;
     let host = &scenario.lab.a;
@@ -88,7 +88,8 @@ fn a_rule_for_private_addresses_of_ipv6_is_found() -> Result<()> {
     )
 }
 
-/// The rule matches some packets only, by user ID: the rules and tables alone do not show its effect.
+/// The rule selects packets by user ID. The kernel's route lookup shows the rule's effect; the rules and tables alone
+/// do not.
 #[test]
 fn the_kernel_has_the_last_word() -> Result<()> {
     let scenario = beside_a_mesh()?;
@@ -107,7 +108,7 @@ fn the_kernel_has_the_last_word() -> Result<()> {
     wrong(&scenario, host, words)
 }
 
-/// Policy routing by source address, as on hosts with two uplinks.
+/// Attach follows policy routing by source address, as on hosts with two uplinks.
 #[test]
 fn the_way_of_packets_from_the_underlay_address_is_taken() -> Result<()> {
     let scenario = beside_a_mesh()?;
@@ -117,7 +118,7 @@ fn the_way_of_packets_from_the_underlay_address_is_taken() -> Result<()> {
         &[
             "ip route replace default dev mesh0",
             "ip rule add pref 100 from 198.51.100.2 lookup 100",
-            // Only this table has the gateway's network.
+            // Only table 100 has a route to the gateway's network.
             "ip route add 198.51.100.0/24 dev eth0 scope link table 100",
             "ip route add default via 198.51.100.1 dev eth0 table 100",
             "ip route delete 198.51.100.0/24 dev eth0",

@@ -1,4 +1,4 @@
-//! A member that is a whole network.
+//! Tests a member that is a whole network.
 
 use anyhow::{Result, ensure};
 
@@ -23,7 +23,7 @@ private = \"10.2.0.7\"
 public  = \"192.0.2.7\"
 ";
 
-/// B has two addresses of the private network, and the router sends the public network to B.
+/// A lab in which B has two addresses of the private network, and the router routes the public network to B.
 fn prepared() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", CLUSTER)?;

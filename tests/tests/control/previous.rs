@@ -1,4 +1,4 @@
-//! The previous version, a real binary of ABI 2, and the counts that tests compare across a change of the ABI.
+//! Runs the previous version, a real binary of ABI 2, and reads the counts that tests compare across an ABI change.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -54,7 +54,7 @@ impl Previous {
         self.run(host, &["detach", PUBLIC_INTERFACE])
     }
 
-    /// Requires that the previous version's `status` finds everything as it should be.
+    /// Requires that the previous version's `status` reports a healthy host.
     pub fn require_healthy(&self, host: &Namespace) -> Result<()> {
         let ended = self.try_run(host, &["status"])?;
         ensure!(ended.code == Some(0) && ended.stdout.contains("works"), "status: {ended:?}");
@@ -66,12 +66,12 @@ impl Previous {
     }
 }
 
-/// Packets by peer and direction, and by reason and direction.
+/// Packet counts by peer and direction, and by reason and direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// The counts that `rewrite stats --json` printed.
+    /// Reads the counts from the output of `rewrite stats --json`.
     pub fn of(json: &str) -> Result<Self> {
         let stats: Value =
             serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
@@ -86,7 +86,7 @@ impl Counts {
         }
         for reason in list(&interface["not_rewritten"])? {
             let name = match reason["reason"].as_str().context("no reason")? {
-                // The reason's name in the previous version.
+                // The previous version's name for `stray-reset`.
                 "unsettled-reset" => "stray-reset",
                 name => name,
             };
@@ -100,12 +100,12 @@ impl Counts {
         Self::of(&scenario.rewrite.run(host, &["stats", "--json"])?)
     }
 
-    /// The counts for a name and a direction.
+    /// The packet count for a name and a direction, or zero.
     pub fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// Requires that no count fell below `before`. Reasons that only one version has do not count.
+    /// Requires that no count fell below `before`. Ignores reasons that exist in only one version.
     pub fn require_no_less_than(&self, before: &Self) -> Result<()> {
         for (name, before) in &before.0 {
             let Some(now) = self.0.get(name) else { continue };

@@ -1,4 +1,4 @@
-//! A process that runs beside the test, gets signals, and is gone when the test is over.
+//! A child process that runs beside the test, receives signals, and ends with the test.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +15,7 @@ use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A running process. Dropping it kills it.
+/// A running process. Dropping this value kills the process.
 pub struct Process {
     line: String,
     child: Child,
@@ -52,7 +52,7 @@ impl Process {
         kill(pid, signal).with_context(|| format!("send {signal} to `{}`", self.line))
     }
 
-    /// The next lines of output, up to the first one that contains `wanted`.
+    /// Waits for a line of output that contains `wanted`. Returns the unread lines up to this line.
     pub fn wait_for_line(&self, wanted: &str) -> Result<Vec<String>> {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = Vec::new();
@@ -73,13 +73,13 @@ impl Process {
         self.output.try_iter().collect()
     }
 
-    /// The exit status, if the process ends within `patience`.
+    /// Waits until the process ends, at most for `patience`. Returns the exit status.
     pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
         let what = format!("the end of `{}`", self.line);
         wait_until(&what, patience, || self.child.try_wait().context("wait for a process"))
     }
 
-    /// The exit status and the unread output.
+    /// Waits until the process ends. Returns the exit status and the unread output.
     pub fn end(mut self) -> Result<(ExitStatus, Vec<String>)> {
         let status = self.ends_within(PATIENCE)?;
         Ok((status, self.output.iter().collect()))
@@ -94,7 +94,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both calls fail if the process has already ended, the usual case.
+        // Ignore errors: usually, the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

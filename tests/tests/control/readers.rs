@@ -1,4 +1,4 @@
-//! Read-only commands beside changes: each sees an interface as it was before a change or as it is after it.
+//! A read-only command during a change sees an interface either as before the change or as after the change.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +104,7 @@ fn they_see_nothing_of_an_attach_that_fails() -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
-    // An ingress qdisc takes clsact's place: attach meets it after it has pinned the maps.
+    // An ingress qdisc takes clsact's place, so attach fails after it has pinned the maps.
     host.run(&["tc", "qdisc", "add", "dev", SECOND, "ingress"])?;
     let path = scenario.path("cluster.toml");
     let words = ["attach", SECOND, "--hook", "clsact", "--config", &path];
@@ -183,7 +183,7 @@ fn they_do_not_see_an_attach_that_waits_and_say_of_one_that_was_killed() -> Resu
     ended.require(1, &[])?;
     let said = "an attach was killed or failed halfway: rewrite attach eth0";
     ensure!(ended.stdout.contains(said), "{ended:?}");
-    // Without all of its maps, no reader can show the interface.
+    // No reader can show an interface that lacks a map.
     fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
     for words in READERS {
         let ended = scenario.try_run(host, words)?;

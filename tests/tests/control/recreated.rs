@@ -1,4 +1,4 @@
-//! An interface that is deleted and made anew under the same name.
+//! Tests an interface that somebody deletes and creates again under the same name.
 
 use anyhow::{Result, ensure};
 use testkit::lab::Lab;
@@ -13,7 +13,7 @@ fn run(lab: &Lab, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Makes eth0 anew, as the lab does.
+/// Creates A's eth0 again, as the lab does.
 pub fn make_eth0(lab: &Lab, index: &str) -> Result<()> {
     let router = lab.router.name();
     let add = format!("ip link add eth0{index} type veth peer name eth-a netns {router}");

@@ -1,4 +1,4 @@
-//! `rewrite run` when a host comes up: pins, addresses and routes are gone, the network comes later.
+//! `rewrite run` starts on a booting host without pins, addresses and routes, and waits for the network.
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -107,7 +107,7 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // The daemon has a mount namespace of its own, at first with a tmpfs in the BPF file system's place.
+    // The daemon runs in a separate mount namespace. At first, a tmpfs is mounted in the BPF file system's place.
     let script = "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());

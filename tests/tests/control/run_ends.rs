@@ -1,4 +1,4 @@
-//! `rewrite run` ends, is killed, or starts a second time: the dataplane does not notice.
+//! The dataplane keeps working when `rewrite run` ends, is killed or starts a second time.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -69,7 +69,7 @@ fn a_second_daemon_and_a_detach_are_refused_with_the_first_ones_id() -> Result<(
         refused.require(4, &[&id, "systemctl stop rewrite@eth0"])?;
     }
     attached.assert_unchanged(host, "after what was refused");
-    // The other host has an eth0 as well.
+    // The first daemon's lock does not affect a daemon for B's eth0.
     let other = Daemon::ready(&scenario, &scenario.lab.b, NOTHING_MORE)?;
     scenario.require_traffic()?;
     other.require_attaches(1)?;
@@ -88,7 +88,7 @@ fn killed(hook: &[&str]) -> Result<()> {
     let right = scenario.lab.cluster_toml();
     let more = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
     let traffic = OpenTraffic::start(&scenario)?;
-    // The daemon's time from its start until it is ready, beside that traffic.
+    // The longest time from the daemon's start until it is ready, while the traffic runs.
     let mut life = Duration::ZERO;
     for _ in 0..3 {
         let start = Instant::now();

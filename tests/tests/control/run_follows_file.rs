@@ -1,4 +1,4 @@
-//! `rewrite run` follows its file, however it is written, and ignores a wrong file.
+//! `rewrite run` follows its file, however a program writes the file, and ignores a wrong file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,7 +23,7 @@ fn with_third(scenario: &Scenario, public: &str) -> String {
     format!("{right}[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"{public}\"\n")
 }
 
-/// Waits until A's list of peers contains an address, and until the daemon has settled.
+/// Waits until A's list of peers contains `address` and the daemon reports that eth0 matches the file.
 fn wait_until_followed(scenario: &Scenario, daemon: &Daemon, address: &str) -> Result<()> {
     let what = format!("{address} to be followed");
     wait_until(&what, PATIENCE, || {
@@ -48,8 +48,8 @@ fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
     fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
     wait_until_followed(&scenario, &daemon, "192.0.2.4")?;
 
-    // As in Kubernetes, the file is a symlink through a second symlink, to a folder. An update replaces the second
-    // symlink.
+    // As in Kubernetes, cluster.toml is a symlink through `data`, which is a symlink to a folder. An update replaces
+    // `data`.
     for (folder, public) in [("1", "192.0.2.5"), ("2", "192.0.2.6")] {
         fs::create_dir(scenario.path(folder)).context("make a folder")?;
         let file = format!("{folder}/cluster.toml");
@@ -65,7 +65,7 @@ fn a_file_that_changes_is_followed_however_it_is_written() -> Result<()> {
 
     streams.require_none_lost()?;
     scenario.require_healthy(&scenario.lab.a)?;
-    // The first attach, and one for each of the four changes.
+    // The daemon attaches at its start and for each of the four changes.
     daemon.require_attaches(5)
 }
 

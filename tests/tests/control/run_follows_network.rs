@@ -12,8 +12,8 @@ use crate::recreated::make_eth0;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest time until the daemon puts a change right: half a second between two looks, 200 ms of quiet, and the
-/// attach itself on a busy host. The regular look comes after 30 s.
+/// The longest time until the daemon repairs a change: half a second between two checks, 200 ms of quiet, and the
+/// attach itself on a busy host. The daemon's periodic check comes after 30 s.
 const NOTICED: Duration = Duration::from_secs(10);
 
 fn ip(host: &Namespace, words: &str) -> Result<String> {
@@ -89,7 +89,7 @@ fn without_its_underlay_address_it_says_so_and_goes_on_when_it_is_back() -> Resu
         "STATUS=attached, but no packet gets through, this host no longer has 198.51.100.2: this host is not a member",
     )?;
     ensure!(notices.last().is_some_and(|line| line.contains("198.51.100.2")), "{notices:?}");
-    // An address that the file does not contain.
+    // Add an address that the file does not contain.
     ip(host, "address add 198.51.100.77/24 dev eth0")?;
     daemon.wait_for("198.51.100.77")?;
     ip(host, "address del 198.51.100.77/24 dev eth0")?;
@@ -152,7 +152,7 @@ fn what_does_not_concern_it_changes_nothing() -> Result<()> {
     ] {
         daemon.forget()?;
         ip(host, words)?;
-        // The daemon has looked.
+        // The daemon has checked the host again.
         daemon.wait_for("STATUS=eth0 matches")?;
     }
     scenario.require_traffic()?;
@@ -197,7 +197,7 @@ fn a_short_loss_of_the_address_is_not_logged() -> Result<()> {
 #[test]
 fn a_route_that_went_again_and_again_is_back_soon_after_the_last_time() -> Result<()> {
     const FIGHT: Duration = Duration::from_secs(9);
-    /// After four failed tries, the daemon's own next try comes 8 s later.
+    /// The route must return within this time. After four failures, the daemon's next scheduled retry comes 8 s later.
     const SOON: Duration = Duration::from_secs(5);
     const EVENT: Duration = Duration::from_millis(700);
     let scenario = Scenario::new()?;
@@ -212,7 +212,7 @@ fn a_route_that_went_again_and_again_is_back_soon_after_the_last_time() -> Resul
         }
     }
     let last = Instant::now();
-    // A network manager keeps changing addresses.
+    // Change addresses repeatedly, like a network manager.
     while !is_there()? {
         ensure!(
             last.elapsed() < SOON,

@@ -1,4 +1,4 @@
-//! `rewrite run` keeps one program in each direction and leaks no descriptors, whatever it changes and whatever
+//! `rewrite run` keeps one program in each direction and leaks no descriptors, whatever the daemon changes and whatever
 //! somebody removes.
 
 use std::env;
@@ -25,19 +25,19 @@ use crate::unit::{capabilities, environment, limited};
 
 /// The longest time for one change on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The number of changes that the daemon follows in CI, and the variable that sets another number.
+/// The number of changes that the daemon follows in CI, and the environment variable that overrides this number.
 const CHANGES: usize = 200;
 const CHANGES_VARIABLE: &str = "REWRITE_CHANGES";
-/// Changes before the first count: by then, the allocator and tokio have settled.
+/// The number of changes before the first measurement: by then, the allocator and tokio have settled.
 const WARM_UP: usize = 20;
-/// The number of looks, each with a sample of the daemon's descriptors and memory after it.
+/// The number of reloads in each measurement. The test samples the daemon's descriptors and memory after each reload.
 const LOOKS: usize = 10;
-/// The number of samples during the changes: their memory levels off, where a leak grows from one to the next.
+/// The number of measurements during the changes. Normal memory use levels off; a leak grows with each measurement.
 const SAMPLES: usize = 10;
-/// The most memory at rest in bytes, after 200 or 1,000 changes alike. An attach takes 75 MB for a moment.
+/// The limit of the daemon's memory at rest, in bytes, for 200 changes and for 1,000. An attach briefly takes 75 MB.
 const MEMORY_MAX: u64 = 1 << 20;
 
-/// The maps whose entries an attach makes, and bpftool can delete.
+/// The maps whose entries attach creates and bpftool can delete.
 const ENTRIES: [&str; 9] = [
     "peers_v4",
     "peers_v6",
@@ -67,8 +67,8 @@ impl Held {
         Ok(Self { descriptors, memory: kilobytes.parse::<u64>()? << 10 })
     }
 
-    /// The minimum over some looks: a look in progress holds more, and the allocator returns some memory only behind
-    /// the next look.
+    /// The minimum over several reloads: a check in progress holds more, and the allocator returns some memory only
+    /// after the next check.
     fn at_rest(scenario: &Scenario, daemon: &Daemon) -> Result<Self> {
         let mut least = Self::by(daemon.process().id())?;
         for _ in 0..LOOKS {
@@ -81,8 +81,8 @@ impl Held {
     }
 }
 
-/// Makes `changes` changes of the file. The daemon follows each by one attach, which replaces the programs once: the
-/// two files need the same programs.
+/// Changes the file `changes` times. The daemon follows each change by one attach, which replaces the programs once:
+/// the file's alternating versions need the same programs.
 fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
     let right = scenario.lab.cluster_toml();
     let pin = scenario.pin(&scenario.lab.a, "rewrite_egress")?;
@@ -95,10 +95,10 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
         let more = format!(
             "[[member]]\nname = \"{name}\"\nprivate = \"{private}\"\npublic = \"{public}\"\n"
         );
-        // Replaces the file at once: on SIGHUP, the daemon would also read a half-written file.
+        // Replace the file atomically: on SIGHUP, the daemon would also read a half-written file.
         let new = scenario.file("cluster.toml.new", format!("{right}{more}"))?;
         fs::rename(&new, scenario.path("cluster.toml")).context("rename")?;
-        // The service manager's socket holds ten messages (net.unix.max_dgram_qlen).
+        // Empty the service manager's socket, which holds ten messages (net.unix.max_dgram_qlen).
         daemon.forget()?;
         // On SIGHUP, the daemon does not wait until the file is quiet.
         daemon.process().signal(Signal::SIGHUP)?;
@@ -110,7 +110,7 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
     settled(scenario, daemon)
 }
 
-/// Waits until the daemon has looked and found nothing to do.
+/// Reloads the daemon, and requires that it finds no change to make and that A is healthy.
 fn settled(scenario: &Scenario, daemon: &Daemon) -> Result<()> {
     daemon.reload()?;
     scenario.require_healthy(&scenario.lab.a)
@@ -126,7 +126,7 @@ fn descriptors_stay(hook: &[&str], changes: usize) -> Result<()> {
     let daemon = Daemon::start_command(&scenario, &mut command, hook)?;
     daemon.wait_for("READY=1")?;
     daemon.wait_for("STATUS=")?;
-    // The first change may replace the programs twice: the file had fewer members before.
+    // The first change adds a member to the original file, so the daemon may replace the programs twice.
     change(&scenario, &daemon, 1)?;
     change(&scenario, &daemon, WARM_UP + 1)?;
     let before = Held::at_rest(&scenario, &daemon)?;
@@ -162,11 +162,11 @@ fn the_daemon_keeps_no_descriptors_by_clsact_or_with_xdp() -> Result<()> {
     descriptors_stay(XDP, 20)
 }
 
-/// Less than the 30 s until the regular look.
+/// The time limit for a repair, less than the 30 s until the daemon's periodic check.
 const HEALED: Duration = Duration::from_secs(20);
 
-/// Waits until the daemon has put somebody's change right, before the regular look after 30 s. By then, all `pins`
-/// exist again.
+/// Waits until the daemon has repaired somebody's change and all `pins` exist again. The repair must come before the
+/// periodic check after 30 s.
 fn healed(scenario: &Scenario, pins: &[PathBuf], start: Instant, what: &str) -> Result<()> {
     let host = &scenario.lab.a;
     wait_until(what, HEALED, || {
@@ -179,7 +179,7 @@ fn healed(scenario: &Scenario, pins: &[PathBuf], start: Instant, what: &str) -> 
     scenario.require_traffic().with_context(|| what.to_owned())
 }
 
-/// Takes a daemon that has just become ready.
+/// Detaches each link and waits for the repair. `daemon` has just become ready.
 fn detached_by_somebody(scenario: &Scenario, daemon: Daemon) -> Result<()> {
     let host = &scenario.lab.a;
     // First, the daemon replaces the programs that it attached.
@@ -233,7 +233,7 @@ fn a_second_program_is_seen_by_the_daemon_and_taken_away() -> Result<()> {
     daemon.require_attaches(3)
 }
 
-/// Removes every pin, one after the other, and then all of them, while somebody holds the links.
+/// Removes each pin in turn, and then all pins at once, while the test holds the links.
 fn pins_removed(hook: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
@@ -242,7 +242,7 @@ fn pins_removed(hook: &[&str]) -> Result<()> {
     let folder = scenario.pin(host, "")?;
     let pins = tree(&folder)?;
     ensure!(pins.len() > 15, "{pins:?}");
-    // The first entry is the folder itself, which goes last.
+    // The first entry is the folder itself, which the loop removes last.
     for pin in pins.iter().rev() {
         let held = if hook == CLSACT { Vec::new() } else { hold_both(&scenario, host)? };
         let start = Instant::now();
@@ -297,7 +297,7 @@ fn entries_that_somebody_removes_are_put_back_at_the_next_look() -> Result<()> {
     Ok(())
 }
 
-/// The bytes of all keys.
+/// The keys of all dumped entries, as lists of bytes.
 fn keys(dumped: &Value) -> Result<Vec<Vec<String>>> {
     let entries = dumped.as_array().context("no list")?;
     let bytes = |entry: &Value| -> Result<Vec<String>> {
@@ -307,8 +307,8 @@ fn keys(dumped: &Value) -> Result<Vec<Vec<String>>> {
     entries.iter().map(bytes).collect()
 }
 
-/// The entries as text, with `loopback_address_added` cleared: the flag is lost with its record, and the new record
-/// leaves the address to the operator.
+/// The dumped entries as sorted text, with `loopback_address_added` cleared. The flag disappears with its record, and
+/// the new record treats the address as the operator's.
 fn sorted(dumped: &Value) -> Vec<String> {
     let text = |entry: &Value| {
         entry.to_string().replace("\"loopback_address_added\":1", "\"loopback_address_added\":0")

@@ -1,5 +1,5 @@
-//! `rewrite run` on a host that lacks something for a while: inotify instances and watches, a writable /run, or a file
-//! system that answers.
+//! `rewrite run` waits while the host lacks inotify instances or watches, a writable /run, or a file system that
+//! answers.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -19,7 +19,7 @@ use testkit::netns::Namespace;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// A daemon whose first `call` fails with `error`.
+/// Starts a daemon whose first system call of the kind `call` fails with `error`.
 fn refused_once(scenario: &Scenario, host: &Namespace, call: &str, error: &str) -> Result<Daemon> {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-o", "/dev/null", "-e", &format!("trace={call}")]);
@@ -59,7 +59,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // The daemon has a mount namespace of its own, with a read-only mount over the host's /run/rewrite.
+    // The daemon runs in a separate mount namespace with a read-only mount over the host's /run/rewrite.
     let script = "mount -t tmpfs -o ro tmpfs /run/rewrite && exec \"$@\"";
     let daemon = |stop_early: bool| -> Result<Daemon> {
         let mut command = Command::new("unshare");
@@ -83,7 +83,7 @@ fn it_waits_for_a_run_that_can_be_written_to() -> Result<()> {
     daemon.require_attaches(1)
 }
 
-/// A file system that answers nothing but its mount request.
+/// A FUSE file system that answers only its mount request.
 struct Hung {
     path: PathBuf,
     device: File,
@@ -101,7 +101,7 @@ impl Hung {
         Ok(hung)
     }
 
-    /// Answers to FUSE_INIT (Linux, include/uapi/linux/fuse.h).
+    /// Answers the request FUSE_INIT (Linux, include/uapi/linux/fuse.h).
     fn answer_to_mount(&mut self) -> Result<()> {
         let mut request = vec![0; 1 << 16];
         let length = self.device.read(&mut request).context("no request")?;
@@ -110,7 +110,7 @@ impl Hung {
         answer.extend(80_u32.to_ne_bytes());
         answer.extend(0_u32.to_ne_bytes());
         answer.extend(&request[8..16]);
-        // The protocol's version, 7.31; the rest may be zero but for the size of writes.
+        // The protocol version is 7.31. All other fields may be zero, except for the maximum size of a write.
         for word in [7_u32, 31, 0, 0, 0, 4096] {
             answer.extend(word.to_ne_bytes());
         }

@@ -1,4 +1,4 @@
-//! A lab with the binary and the cluster's file: every test's start.
+//! Tests start from a scenario: a lab with the rewrite binary and a cluster file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub const XDP: &[&str] = &["--ingress", "xdp"];
 pub const XDP_GENERIC: &[&str] = &["--ingress", "xdp-generic"];
 pub const XDP_AND_CLSACT: &[&str] = &["--ingress", "xdp", "--hook", "clsact"];
 
-/// Two hosts that are not attached yet.
+/// A lab with two hosts, which start without an attached interface, and a folder for files.
 pub struct Scenario {
     pub lab: Lab,
     pub rewrite: Rewrite,
@@ -101,7 +101,7 @@ impl Scenario {
         self.try_run(host, &[&words, more].concat())
     }
 
-    /// Starts `rewrite` as a direct child, which gets the test's signals.
+    /// Starts `rewrite` as a direct child, so that the test can send signals to it.
     pub fn start(&self, host: &Namespace, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(self.rewrite.binary());
         command.args(["--netns", host.name()]).args(arguments);
@@ -118,7 +118,7 @@ impl Scenario {
         Ok(pins(host)?.join(PUBLIC_INTERFACE).join(name))
     }
 
-    /// Requires that `status` finds everything as it should be.
+    /// Requires that `status` reports a healthy host.
     pub fn require_healthy(&self, host: &Namespace) -> Result<()> {
         let ended = self.try_run(host, &["status"])?;
         ensure!(ended.code == Some(0) && ended.stdout.contains("works"), "status: {ended:?}");
@@ -135,7 +135,7 @@ impl Scenario {
     }
 }
 
-/// Waits until the kernel has noted that an interface has a carrier, which takes it a moment.
+/// Waits until the kernel reports that an interface is up and has a carrier.
 pub fn wait_until_up(host: &Namespace, interface: &str) -> Result<()> {
     wait_until("the interface to be up", Duration::from_secs(10), || {
         let link = host.run(&["ip", "link", "show", "dev", interface])?;

@@ -1,4 +1,4 @@
-//! More than one way to a peer: equal-cost routes over two interfaces, and a cable with a route of its own.
+//! Tests several paths to a peer: equal-cost routes over two interfaces, and a direct cable with its own route.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ fn run(host: &Namespace, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Enough peers that each interface is the way to at least one of them.
+/// Numbers for enough additional peers that the equal-cost routes use each interface for at least one peer.
 const OTHER_PEERS: std::ops::RangeInclusive<u8> = 10..=17;
 
 #[test]

@@ -1,4 +1,4 @@
-//! `rewrite stats`, once and repeatedly.
+//! Tests `rewrite stats`, with and without `--watch`.
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -26,7 +26,7 @@ fn the_json_has_the_documented_shape_and_counts() -> Result<()> {
         let counter = &peer[direction];
         assert_eq!(keys(counter), ["bytes", "packets"]);
         assert_eq!(counter["packets"], 3);
-        // Ethernet header, IPv4 header, ICMP header, and ping's payload.
+        // Each packet has an Ethernet header, an IPv4 header, an ICMP header and ping's payload.
         assert_eq!(counter["bytes"], 3 * (14 + 20 + 8 + 100));
     }
     let reasons = interface["not_rewritten"].as_array().context("no list")?;

@@ -1,4 +1,4 @@
-//! `rewrite status`: the attached interfaces, and their faults.
+//! Tests `rewrite status`, which reports the attached interfaces and their faults.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use tunnel_common::ABI_VERSION;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_GENERIC};
 
-/// The names in an object, sorted.
+/// The keys of a JSON object, sorted.
 pub fn keys(value: &Value) -> Vec<&str> {
     let object = value.as_object();
     object.map_or_else(Vec::new, |object| object.keys().map(String::as_str).collect())
@@ -93,7 +93,7 @@ fn nothing_attached_is_no_fault() -> Result<()> {
     Ok(())
 }
 
-/// Breaks something by hand: `status` finds it, and attach puts it right.
+/// Breaks an attached host by `command`. Requires that `status` reports the fault and that attach repairs it.
 fn found_and_put_right(hook: &[&str], command: &str, said: &str) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

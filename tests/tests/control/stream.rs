@@ -15,13 +15,13 @@ use testkit::wait::retry_eintr;
 
 /// The ports of the first pair of hosts.
 const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };
-/// 10,000 datagrams a second.
+/// The time between two datagrams, for 10,000 datagrams a second.
 const INTERVAL: Duration = Duration::from_micros(100);
-/// A sender that lags more does not catch up: a burst would be lost for reasons that no test is about.
+/// A sender that lags by more than this does not catch up: a burst could be lost for reasons unrelated to rewrite.
 const LAG_MAX: Duration = Duration::from_millis(5);
 const SIZE: usize = 100;
 const RECEIVE_BUFFER: usize = 64 << 20;
-/// The longest time that the last datagrams may take.
+/// The time limit for the arrival of the last datagrams.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NOT_YET: u32 = u32::MAX;
 
@@ -133,7 +133,7 @@ impl Stream {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// The number of sent datagrams, and the numbers of the lost ones.
+    /// Ends the stream. Returns the count of sent datagrams and the numbers of the lost datagrams.
     fn end(self) -> Result<(u32, Vec<RangeInclusive<u32>>)> {
         drop(self.stop);
         let join = std::panic::resume_unwind;
@@ -143,7 +143,7 @@ impl Stream {
     }
 }
 
-/// Stops a failed test's sender when dropped.
+/// Stops the sender when dropped, even if the test fails.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -152,7 +152,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Sends until `stop` is set. The receiver reports unsent datagrams as lost.
+/// Sends until `stop` is set. A datagram that the kernel refuses to send counts as lost.
 fn send(
     socket: &UdpSocket,
     to: SocketAddr,
@@ -179,7 +179,7 @@ fn send(
     number
 }
 
-/// Receives until all sent datagrams are there, or no more come.
+/// Receives until all sent datagrams have arrived or no more arrive in time. Returns the numbers of the lost datagrams.
 fn receive(
     socket: &UdpSocket,
     from: SocketAddr,

@@ -1,4 +1,4 @@
-//! A command's surroundings: privileges, mounts and network namespaces.
+//! Tests commands with different privileges, mounts and network namespaces.
 
 use std::process::Command;
 
@@ -17,10 +17,10 @@ const UNPRIVILEGED: &[&str] = &[
     "--inh-caps=-all",
     "--bounding-set=-all",
 ];
-/// A mount namespace of its own, with a tmpfs on /sys/fs/bpf.
+/// Runs a command in a separate mount namespace with a tmpfs on /sys/fs/bpf.
 const WITHOUT_BPFFS: &[&str] =
     &["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"", "sh"];
-/// The BPF file system as systemd mounts it.
+/// Runs a command with a BPF file system of mode 0700, as systemd mounts it.
 pub const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "unshare",
     "--mount",
@@ -30,7 +30,7 @@ pub const WITH_BPFFS_FOR_ROOT_ALONE: &[&str] = &[
     "sh",
 ];
 
-/// The BPF file system as `mount -t bpf` mounts it.
+/// Runs a command with a BPF file system of the default mode of `mount -t bpf`, to which all users can write.
 const WITH_BPFFS_FOR_ALL: &[&str] =
     &["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && exec \"$@\"", "sh"];
 
@@ -149,7 +149,7 @@ fn nsenter_and_the_option_are_the_same() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
-    // `nsenter` attaches and `--netns` detaches, then the other way round.
+    // `nsenter` attaches and `--netns` detaches; then `--netns` attaches and `nsenter` detaches.
     scenario.detach(host)?;
     before.assert_unchanged(host, "after detach with --netns");
     scenario.attach(host, NOTHING_MORE)?;

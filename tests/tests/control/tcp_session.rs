@@ -1,4 +1,4 @@
-//! The operator's connection, like ssh: from B, which is no member, to A's public address.
+//! An interactive TCP connection, like ssh: by default, the operator's connection from B to A's public address.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -15,10 +15,10 @@ use testkit::wait::wait_until;
 const PORT: u16 = 22;
 /// The time between two keystrokes.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// After a cut of some seconds, the connection stays silent for at least as long again.
+/// The time limit for progress. After a cut of several seconds, TCP stays silent for at least the same time again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One connection on which every number is echoed before the next is sent.
+/// A connection whose client sends each number after the echo of the previous number.
 pub struct Session {
     echoed: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ impl Session {
         Self::between(&lab.b, &lab.a, A_PUBLIC)
     }
 
-    /// Starts a session from one host to an address of another.
+    /// Starts a session from the host `from` to `address` on the host `to`.
     pub fn between(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> Result<Self> {
         let listener = to
             .enter(|| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT)))?
@@ -57,12 +57,12 @@ impl Session {
         Ok(Self { echoed, stop, server, client })
     }
 
-    /// The number of keystrokes that have been echoed.
+    /// The number of echoed keystrokes.
     pub fn count(&self) -> u32 {
         self.echoed.load(Ordering::Relaxed)
     }
 
-    /// Waits until the connection goes on.
+    /// Waits until the server echoes more keystrokes.
     pub fn wait_for_more(&self) -> Result<()> {
         let start = self.count();
         wait_until("the operator's connection to go on", PATIENCE, || {
@@ -71,7 +71,7 @@ impl Session {
         })
     }
 
-    /// Ends the session, and requires that nothing was lost or changed on the way.
+    /// Ends the session, and requires that every echo was correct.
     pub fn end(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in [self.client, self.server] {

@@ -1,5 +1,5 @@
-//! From the former setup to rewrite, from one version of rewrite to another, and back, under open connections and
-//! numbered datagrams: nothing is lost, and nothing is reset.
+//! Hosts switch from the former setup to rewrite, from one version of rewrite to a different one, and back, while
+//! connections are open and numbered datagrams flow: no packet is lost and no connection is reset.
 
 use anyhow::{Context, Result, ensure};
 use testkit::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};
@@ -11,8 +11,8 @@ use crate::conversation::Conversation;
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Both hosts accept before either sends: the programs run with --no-routes first, and attach adds the routes then. On
-/// the way back, the routes go before the programs.
+/// Both hosts accept rewritten packets before either host sends any: the first attach uses --no-routes, and the second
+/// attach adds the routes. For the return to the cable, the routes are removed before the programs.
 #[test]
 fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
     let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
@@ -68,7 +68,7 @@ fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Gives the pins another version, older or newer, with maps of the same shape.
+/// Writes a different version of rewrite, older or newer, into the record. The maps keep their shape.
 fn pretend(scenario: &Scenario, host: &Namespace, version: &str) -> Result<()> {
     let record = scenario.pin(host, "attachment")?;
     for (place, byte) in version.bytes().enumerate() {
@@ -82,7 +82,7 @@ fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()>
     let scenario = Scenario::new()?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.attach_both(NOTHING_MORE)?;
-    // A flow over public addresses, which the programs remember.
+    // The programs remember this flow between public addresses.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
     let traffic = OpenTraffic::start(&scenario)?;
     let attached_by = |host| -> Result<(String, u64)> {

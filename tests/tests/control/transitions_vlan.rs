@@ -1,9 +1,9 @@
-//! From a direct network on a VLAN of the very interface that rewrite is attached to, and back to it, under an open
-//! connection and numbered datagrams.
+//! Hosts switch from a direct network on a VLAN of the attached interface to rewrite, and back to the VLAN, while a
+//! connection is open and numbered datagrams flow.
 //!
-//! The test needs tcx: adding or removing clsact makes the kernel drop the interface's outgoing packets for some
-//! milliseconds (net/sched/sch_api.c, qdisc_graft, which calls dev_deactivate). vmxnet3 is missing: the emulated card
-//! loses datagrams in bursts, for an unknown reason.
+//! The tests need tcx: adding or removing clsact makes the kernel drop the interface's outgoing packets for some
+//! milliseconds (net/sched/sch_api.c, qdisc_graft, which calls dev_deactivate). The tests leave vmxnet3 out: the
+//! emulated card loses datagrams in bursts, for an unknown reason.
 
 use anyhow::{Result, ensure};
 use testkit::lab::{LabOptions, Nic, VLAN_INTERFACE};
@@ -30,7 +30,7 @@ fn from_a_vlan_to_rewrite_and_back_to_the_vlan_on_virtio() -> Result<()> {
     there_and_back(LabOptions { nic: Some(Nic::VirtioMerging), ..LabOptions::default() })
 }
 
-/// Both hosts accept before either sends, as in the cable's test (`transitions.rs`).
+/// Both hosts accept rewritten packets before either host sends any, as in the cable's test (`transitions.rs`).
 fn there_and_back(options: LabOptions) -> Result<()> {
     let scenario = Scenario::with(options)?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
@@ -61,7 +61,7 @@ fn there_and_back(options: LabOptions) -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Requires that packets to the peer leave by this interface.
+/// Requires that packets to the peer leave through `interface`.
 fn require_way(host: &Namespace, interface: &str) -> Result<()> {
     let peer = if host.name().ends_with("-a") { "10.0.0.2" } else { "10.0.0.1" };
     let route = host.run(&["ip", "route", "get", peer])?;

@@ -1,5 +1,5 @@
-//! Trials with a full /run, or with damaged files in it: apply refuses a change that it could not take back, and takes
-//! back a change that it made.
+//! Tests trials with a full /run or with damaged files in /run: apply refuses a change that it could not roll back, and
+//! rolls back a change that it made.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -17,7 +17,7 @@ use crate::process::Process;
 use crate::scenario::{Ended, Scenario, end};
 use crate::trial_state::{Guard, state};
 
-/// A mount namespace with one host's state on a small file system of its own.
+/// A mount namespace in which one host's state is on a small separate file system.
 struct SmallRun<'a> {
     scenario: &'a Scenario,
     host: &'a Namespace,
@@ -38,7 +38,7 @@ impl<'a> SmallRun<'a> {
         Ok(Self { scenario, host, folder, holder })
     }
 
-    /// A mount namespace with A attached, and another cluster's file `other.toml` to try.
+    /// Creates the mount namespace, attaches A, and writes a different cluster's file `other.toml` for a trial.
     fn attached(scenario: &'a Scenario) -> Result<Self> {
         let run = Self::mount(scenario, &scenario.lab.a)?;
         run.attach()?;
@@ -52,7 +52,7 @@ impl<'a> SmallRun<'a> {
         self.guard()
     }
 
-    /// A path in the host's state, as the test sees it.
+    /// A path in the host's state folder, as seen from outside the mount namespace.
     fn path(&self, name: &str) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.folder.strip_prefix("/").unwrap_or(&self.folder)).join(name)
@@ -191,7 +191,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     ensure!(status.stdout.contains("trial.json is damaged"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
     run.attach()?;
-    // The new attach gets the same second as the trial's.
+    // Set the new attach's time to the attach time in the trial's record.
     let second = record["attached_at"].as_u64().context("no time")?;
     for (place, byte) in (ATTACHMENT_ATTACHED_AT..).zip(second.to_ne_bytes()) {
         set_attachment_byte(&scenario.pin(run.host, "attachment")?, place, byte)?;

@@ -1,4 +1,4 @@
-//! The files of a trial in /run, and the process that waits for its end.
+//! Reads the files of a trial in /run, and observes the guard: the process that waits for the trial's end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use testkit::wait::wait_until;
 
 use crate::process::Process;
 
-/// Longer than all retries after a first failure.
+/// The time limit for the guard's end, longer than all retries after a first failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The folder of a namespace's state.
@@ -20,12 +20,12 @@ pub fn state(host: &Namespace) -> Result<PathBuf> {
     Ok(Path::new("/run/rewrite").join(format!("netns-{}", host.inode()?)))
 }
 
-/// A file of eth0's state.
+/// The path of a file in the folder of eth0's state.
 pub fn state_file(host: &Namespace, name: &str) -> Result<PathBuf> {
     Ok(state(host)?.join(PUBLIC_INTERFACE).join(name))
 }
 
-/// The record of the trial, if there is one.
+/// The record of the pending trial, or `None` without a trial.
 pub fn record(host: &Namespace) -> Result<Option<Value>> {
     let Ok(text) = fs::read_to_string(state_file(host, "trial.json")?) else { return Ok(None) };
     serde_json::from_str(&text).map(Some).context("the record of a trial")
@@ -35,12 +35,12 @@ pub fn record(host: &Namespace) -> Result<Option<Value>> {
 #[derive(Clone, Debug)]
 pub struct Guard {
     pid: u64,
-    /// The trial's number.
+    /// The trial's ID.
     pub trial: String,
 }
 
 impl Guard {
-    /// The guard of the trial that is pending.
+    /// The guard of the pending trial.
     pub fn of(host: &Namespace) -> Result<Self> {
         Self::recorded(host)?.context("no guard is recorded")
     }
@@ -56,7 +56,7 @@ impl Guard {
         Ok(Some(Self { pid, trial }))
     }
 
-    /// Waits until apply has recorded its guard. The change follows at once.
+    /// Waits until apply has recorded its guard. Apply makes the change right after this.
     pub fn wait_until_recorded(host: &Namespace, apply: &Process) -> Result<Self> {
         loop {
             if let Some(guard) = Self::recorded(host)? {
@@ -68,7 +68,7 @@ impl Guard {
         }
     }
 
-    /// A field of proc_pid_stat(5), counted from 0 after the name, while the guard runs.
+    /// A field of the guard's proc_pid_stat(5), counted from 0 after the name. `None` if the guard has ended.
     fn stat(&self, field: usize) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         let (_, behind) = stat.rsplit_once(") ")?;
@@ -80,7 +80,7 @@ impl Guard {
         self.stat(0).is_some()
     }
 
-    /// Requires that the guard leads a session of its own, apart from the command, and is no process of rewrite.
+    /// Requires that the guard leads a session separate from the command's, and runs a program other than rewrite.
     pub fn require_detached(&self) -> Result<()> {
         let session = self.stat(3).context("the guard does not run")?;
         ensure!(session == self.pid.to_string(), "the guard {self:?} is in the session {session}");
@@ -96,7 +96,7 @@ impl Guard {
     }
 }
 
-/// Requires that /run holds nothing of this namespace, except the records of attach's changes to attached interfaces.
+/// Requires that /run holds no state of this namespace, except the records of attach's changes to attached interfaces.
 pub fn require_nothing_left(host: &Namespace) -> Result<()> {
     let (folder, pins) = (state(host)?, crate::bpffs::pins(host)?);
     let is_needed = |path: &PathBuf| {
@@ -113,7 +113,7 @@ pub fn require_nothing_left(host: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// Kills every process of rewrite in a namespace. Returns their number.
+/// Kills every process of rewrite in a namespace. Returns the number of killed processes.
 pub fn kill_rewrite(host: &Namespace, binary: &Path) -> Result<usize> {
     let listed = testkit::process::run(std::process::Command::new("ip").args([
         "netns",

@@ -1,4 +1,4 @@
-//! An interface without a link header.
+//! Tests an attach to an interface without a link header.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -32,7 +32,7 @@ const TUNSETLINK: libc::Ioctl = 0x4004_54cd;
 const IFF_TUN: u16 = 1;
 const IFF_NO_PI: u16 = 0x1000;
 
-/// The beginning of `struct ifreq`, padded to its length.
+/// The beginning of `struct ifreq`, padded to the full length of that struct.
 #[repr(C)]
 struct InterfaceRequest {
     name: [u8; 16],
@@ -40,7 +40,7 @@ struct InterfaceRequest {
     reserved: [u8; 22],
 }
 
-/// Makes tun0 on a host. Reads from the file return the packets that the interface sends.
+/// Creates tun0 on a host. Reads from the file return the packets that the interface sends.
 fn tun(host: &Namespace) -> Result<File> {
     let file = host.enter(|| -> Result<File> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
@@ -55,7 +55,7 @@ fn tun(host: &Namespace) -> Result<File> {
     Ok(file)
 }
 
-/// Carries packets from one interface to the other, until one of them is gone.
+/// Starts a thread that carries packets from one interface to the other, until one of the interfaces is gone.
 fn carry(mut from: File, mut to: File) {
     thread::spawn(move || {
         let mut packet = vec![0; 65_536];
@@ -67,7 +67,7 @@ fn carry(mut from: File, mut to: File) {
     });
 }
 
-/// A and B joined by tun0, beside the lab's own network.
+/// A lab in which tun0 connects A and B, in addition to the lab's own network.
 fn prepared() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", CLUSTER)?;
@@ -144,7 +144,7 @@ fn a_type_that_is_not_known_is_refused_by_its_number() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let file = tun(host)?;
-    // The type of frame relay: net/core treats the interface as one of that type.
+    // The link type of frame relay: net/core then treats the interface as a frame relay interface.
     let dlci: libc::c_int = 15;
     // SAFETY: the file is open, and the argument is a number.
     let done = unsafe {

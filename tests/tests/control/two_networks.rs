@@ -1,5 +1,5 @@
-//! Two networks at once: an uplink over a router, and a second network with a larger MTU. Open traffic moves from one
-//! to the other and back, on one host after the other.
+//! Tests two networks at once: an uplink through a router, and a second network with a larger MTU. Open traffic moves
+//! from one network to the other and back, first on one host and then on the other host.
 
 use std::net::IpAddr;
 
@@ -91,7 +91,7 @@ fn traffic_moves_between_networks_of_two_mtus_and_back_without_a_loss() -> Resul
         let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
         for round in 0..10 {
             for (network, interface) in [("ib", SECOND), ("internet", "eth0")] {
-                // One host after the other, in either order.
+                // Switch one host after the other. The order alternates.
                 let both = [(a, "srvb", b_private), (b, "srva", a_private)];
                 let order: Vec<_> = if round % 2 == 0 {
                     both.to_vec()

@@ -10,7 +10,7 @@ use crate::dual_stack;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT, XDP_GENERIC};
 
-/// Attaches, sees traffic pass, detaches, and compares both hosts.
+/// Attaches both hosts, requires traffic, detaches, and requires that both hosts are as before.
 fn comes_and_goes(scenario: &Scenario, more: &[&str]) -> Result<()> {
     let hosts = [&scenario.lab.a, &scenario.lab.b];
     let mut before = Vec::new();
@@ -83,7 +83,7 @@ fn a_private_address_on_a_cable_without_carrier_stays_with_its_route() -> Result
     let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
     scenario.lab.cut_cable()?;
     for host in [&scenario.lab.a, &scenario.lab.b] {
-        // The kernel notes the cut a moment later.
+        // The kernel notices the cut after a moment.
         wait_until("the cable to be without carrier", Duration::from_secs(10), || {
             let link = host.run(&["ip", "link", "show", CABLE_INTERFACE])?;
             Ok((!link.contains("LOWER_UP")).then_some(()))

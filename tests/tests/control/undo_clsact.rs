@@ -1,4 +1,4 @@
-//! A clsact qdisc, and filters in it, that belong to somebody else.
+//! Attach and detach leave somebody else's clsact qdisc and filters alone.
 
 use anyhow::{Result, ensure};
 use testkit::lab::PUBLIC_INTERFACE;
@@ -7,7 +7,7 @@ use testkit::netns::Namespace;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// A classic BPF program that matches no packet: the filters behind it run next.
+/// A classic BPF program that matches no packet, so that the filters after it run.
 const MATCH_NONE: &str = "1,6 0 0 0";
 
 fn add_clsact(host: &Namespace) -> Result<()> {
@@ -81,7 +81,7 @@ fn a_filter_added_later_to_our_qdisc_keeps_it() -> Result<()> {
 fn an_ingress_qdisc_is_not_taken_for_a_clsact_qdisc() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // The ingress qdisc is in clsact's place and has no egress: egress filters end up at ingress.
+    // The ingress qdisc takes clsact's place and has no egress hook: the kernel would run egress filters at ingress.
     host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "ingress"])?;
     let before = HostState::of(host)?;
     let ended = scenario.try_attach(host, CLSACT)?;

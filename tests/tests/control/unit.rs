@@ -16,7 +16,8 @@ const UNIT: &str = include_str!("../../../packaging/systemd/rewrite@.service");
 const BOUNDING_SET: &str = "CapabilityBoundingSet=";
 const ENVIRONMENT: &str = "Environment=";
 
-/// The unit's LimitMEMLOCK, if the test may set it: before Linux 5.11, maps are locked memory.
+/// A shell script that sets the unit's LimitMEMLOCK, if permitted, and runs its arguments as a command. Before Linux
+/// 5.11, maps count as locked memory.
 const AS_THE_UNIT: &str = "(ulimit -l unlimited) 2>/dev/null && ulimit -l unlimited; exec \"$@\"";
 
 /// The unit's capabilities.
@@ -31,7 +32,7 @@ pub fn environment() -> Result<(&'static str, &'static str)> {
     line.and_then(|line| line.split_once('=')).context("the unit sets no variable")
 }
 
-/// A process with these capabilities and no others, in a host's network namespace.
+/// A command that runs `binary` with only these capabilities, in a host's network namespace.
 pub fn limited(host: &Namespace, capabilities: &[&str], binary: &str) -> Command {
     let names = capabilities.iter().filter_map(|name| name.strip_prefix("CAP_"));
     let set = names.fold("-all".to_owned(), |set, name| format!("{set},+{}", name.to_lowercase()));
@@ -62,7 +63,7 @@ fn all_commands(hook: &[&str]) -> Result<()> {
     run(&scenario, host, &capabilities, &attach)?.require(0, &[])?;
     let again = run(&scenario, host, &capabilities, &attach)?;
     again.require(0, &[])?;
-    // The second attach found the running programs and did not make them anew.
+    // The second attach found the attached programs and updated them.
     ensure!(again.stdout.contains("updated") && again.stderr.is_empty(), "{again:?}");
 
     let binary = scenario.rewrite.binary().display().to_string();
@@ -175,7 +176,7 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
     Ok(())
 }
 
-/// The system calls of a filter's groups and names.
+/// The names of the system calls in a filter, with the filter's groups expanded.
 fn system_calls(filter: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for word in filter.split(' ') {

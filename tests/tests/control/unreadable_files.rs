@@ -1,4 +1,4 @@
-//! Files that `run` can't read, or whose read would never end: `run` reports them, and still reacts to signals and to
+//! `rewrite run` reports a file that it can't read or whose read would never end, and still reacts to signals and to
 //! the corrected file.
 
 use std::fs;
@@ -28,7 +28,7 @@ fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
     fs::remove_file(&path)?;
     mkfifo(path.as_str(), Mode::S_IRUSR | Mode::S_IWUSR)?;
     daemon.wait_for("not a regular file")?;
-    // Every command that reads a cluster file.
+    // Every command that reads a cluster file refuses the FIFO.
     for words in [
         &["check", "--config", &path][..],
         &["diff", "--config", &path],
@@ -50,7 +50,7 @@ fn a_fifo_in_the_place_of_the_file_is_told_and_freezes_nobody() -> Result<()> {
     Ok(())
 }
 
-/// Checks a file with little memory and time. Returns the output.
+/// Runs `rewrite check` on an invalid file with limited memory and CPU time. Returns the output.
 fn check(scenario: &Scenario, name: &str, text: String) -> Result<String> {
     let path = scenario.file(name, text)?;
     let limits = [format!("--as={MEMORY_MAX}"), format!("--cpu={TIME_MAX}")];

@@ -1,4 +1,4 @@
-//! From the previous version to this one and back, under traffic.
+//! Tests the upgrade from the previous version to this version and the downgrade, under traffic.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 use crate::tcp_session::Session;
 
-/// Half a second's worth of datagrams, between two steps.
+/// The number of datagrams between two steps: half a second's worth.
 const DATAGRAMS: u32 = 5_000;
 
 fn wait_for_more(streams: &Streams) {
@@ -24,7 +24,7 @@ fn wait_for_more(streams: &Streams) {
     }
 }
 
-/// The whole way: the previous version attaches, this version takes over, and `downgrade` goes back.
+/// The previous version attaches, this version takes over, and `downgrade` restores the previous version's programs.
 fn there_and_back(hook: &[&str]) -> Result<()> {
     let previous = Previous::locate()?;
     let scenario = Scenario::new()?;
@@ -32,7 +32,7 @@ fn there_and_back(hook: &[&str]) -> Result<()> {
     let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
     previous.attach_both(&scenario, hook)?;
 
-    // One session uses private addresses, and the other one A's public address, which B remembers.
+    // One session uses private addresses. B's programs remember the flow of the second session, to A's public address.
     let private = Session::between(&lab.a, &lab.b, B_PRIVATE)?;
     let public = Session::between(&lab.b, &lab.a, A_PUBLIC)?;
     private.wait_for_more()?;
@@ -114,7 +114,7 @@ fn many_upgrades_and_downgrades_lose_nothing() -> Result<()> {
     streams.require_none_lost()
 }
 
-/// B remembers the flow, and its client sends no data that would renew the entry.
+/// B's programs remember the flow, and the client on B sends no data that would renew the flow's entry.
 #[test]
 fn a_silent_connection_by_public_addresses_lives_on() -> Result<()> {
     let previous = Previous::locate()?;

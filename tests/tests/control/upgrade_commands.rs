@@ -105,7 +105,7 @@ fn a_trial_that_the_version_before_began_comes_back_by_itself() -> Result<()> {
     previous.run(host, &["apply", "--config", &path, "--confirm-within", "15s"])?;
     let guard = Guard::of(host)?;
 
-    // Attach refuses, and touches nothing.
+    // Attach refuses and changes nothing.
     let ended = scenario.try_attach(host, NOTHING_MORE)?;
     ended.require(4, &["on trial"])?;
     previous.require_healthy(host)?;

@@ -1,4 +1,4 @@
-//! Entries of all kinds survive the change from the previous version to this one and back.
+//! Entries of all kinds survive the upgrade from the previous version to this version and the downgrade.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
@@ -15,7 +15,7 @@ use crate::stream::Streams;
 
 /// The number of reasons in ABI 2.
 const REASONS: usize = 15;
-/// Packets and bytes of each reason.
+/// The packet and byte counts of each reason.
 type OldCounts = [u64; 2 * REASONS];
 
 const MORE: &str = "\
@@ -33,13 +33,13 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
-/// Takes over by `confirm`, which changes nothing else: no trial is pending.
+/// Takes over from the previous version by `confirm`. No trial is pending, so `confirm` changes nothing else.
 fn take_over(scenario: &Scenario, host: &Namespace) -> Result<()> {
     let ended = scenario.try_run(host, &["confirm"])?;
     ended.require(4, &["took over", "no trial is pending"])
 }
 
-/// The members in `status --json`, without the remaining seconds of drains.
+/// The peers and settings in `status --json`, without the remaining seconds of drains.
 fn members(json: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(json).with_context(|| format!("no JSON: {json}"))?;
     let interface = &status["interfaces"][0];
@@ -74,7 +74,7 @@ fn members_go_along(hook: &[&str]) -> Result<()> {
     scenario.file("cluster.toml", format!("{MIXED}{MORE}"))?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     previous.attach_both(&scenario, hook)?;
-    // This peer has moved, and drains.
+    // The peer srvc moves, and its former address drains.
     previous.run(a, &["peer", "set", "srvc", "--public", "192.0.2.33", "--drain", "1h"])?;
     for address in ["10.0.0.2", "fd00::2"] {
         require_answer(a, address)?;
@@ -141,7 +141,7 @@ fn each_count_stays_with_its_reason() -> Result<()> {
     Ok(())
 }
 
-/// On a host with two networks, a command for one interface looks at the other one as well.
+/// On a host with two networks, a command for one interface also reads the other interface's pins.
 #[test]
 fn all_interfaces_are_taken_over_together() -> Result<()> {
     let previous = Previous::locate()?;

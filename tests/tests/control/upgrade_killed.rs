@@ -1,4 +1,4 @@
-//! A kill at each step of a change of the ABI: traffic goes on, and the next command puts all right.
+//! A kill at any step of an ABI change never stops traffic, and the next command repairs the host.
 
 use std::path::Path;
 use std::thread;
@@ -17,10 +17,10 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
 const KILLS: u32 = 20;
-/// On an overloaded host, an attach takes its time.
+/// The time limit for a step. On an overloaded host, an attach is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A step, seen by a pin that comes or goes.
+/// A step of an ABI change, recognized by a pin that appears or disappears.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Comes(&'static str),
@@ -50,7 +50,7 @@ const DOWNGRADE: [Moment; 6] = [
     Moment::Goes("next_abi2"),
 ];
 
-/// Polls for the short moment without sleeping, and kills the command.
+/// Waits for `moment` without sleeping, because the moment is short, and kills the command.
 fn kill_at(moment: Moment, folder: &Path, process: Process) -> Result<()> {
     let (pin, wanted) = match moment {
         Moment::Comes(pin) => (folder.join(pin), true),
@@ -65,7 +65,7 @@ fn kill_at(moment: Moment, folder: &Path, process: Process) -> Result<()> {
     process.kill().map(drop)
 }
 
-/// Waits until a pin is there, or is gone. The end of the command, after a missed moment, also ends the wait.
+/// Waits until `pin` exists, or is gone if `wanted` is false. A wait that misses the moment ends with the command.
 fn wait(pin: &Path, wanted: bool, process: &Process) -> Result<()> {
     let start = Instant::now();
     let mut looks = 0_u32;
@@ -206,7 +206,7 @@ fn the_version_before_does_not_touch_what_a_killed_upgrade_left() -> Result<()> 
     previous.attach_both(&scenario, NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
     let folder = scenario.pin(host, "")?;
-    // A kill may come too late.
+    // Try repeatedly: a kill may come too late.
     for _ in 0..KILLS {
         let process = scenario.start(host, &attach_words(&path))?;
         kill_at(Moment::Comes("next_abi3"), &folder, process)?;

@@ -1,11 +1,11 @@
-//! `--verbose`: the programs report the packets that they do not rewrite.
+//! With `--verbose`, the programs report the packets that they do not rewrite.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// To a peer's private address, from a source that is no member's.
+/// Pings a peer's private address from a source address that belongs to no member.
 const FOREIGN_SOURCE: &str = "ping -n -c 1 -W 1 -I 198.51.100.77 10.0.0.2";
 const ADD_SOURCE: &str = "ip address add 198.51.100.77/24 dev eth0";
 const WATCH: &[&str] = &["stats", "--watch", "--verbose"];

@@ -1,5 +1,5 @@
-//! Routes to private addresses copy the whole route to the public ones, including the metrics and a gateway that no
-//! other route puts on the link.
+//! Routes to private addresses copy the whole route to the public addresses, including the metrics and an `onlink`
+//! gateway, which no other route covers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,7 +33,7 @@ fn require_answers(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// The setup of hosting providers with a single address for each server.
+/// Hosting providers that give each server a single address use this setup.
 #[test]
 fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     let scenario = dual_stack(LabOptions::default())?;
@@ -56,7 +56,7 @@ fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     require_answers(&scenario)?;
-    // A further attach would change nothing.
+    // A second attach would change no route.
     let said = scenario.rewrite.run(host, &["diff", "--config", &path])?;
     ensure!(!said.contains("route"), "{said}");
     scenario.attach(host, NOTHING_MORE)?;
@@ -65,7 +65,7 @@ fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     Ok(())
 }
 
-/// The operator knows that packets of more than 1300 bytes vanish on the way.
+/// The path silently drops packets of more than 1300 bytes, so the operator sets this MTU on the route.
 #[test]
 fn the_mtu_of_the_way_holds_where_nobody_tells_that_packets_are_too_large() -> Result<()> {
     let scenario = dual_stack(LabOptions { path_mtu: Some(1300), ..LabOptions::default() })?;

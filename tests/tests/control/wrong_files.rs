@@ -1,4 +1,4 @@
-//! A wrong file is refused with its line and a remedy, and the running state stays untouched.
+//! Attach refuses a wrong file, names the faulty line and a remedy, and leaves the running state unchanged.
 
 use anyhow::{Result, ensure};
 use testkit::lab::{Lab, PUBLIC_INTERFACE};
@@ -10,7 +10,7 @@ use crate::scenario::{NOTHING_MORE, Scenario};
 /// The fault, the line that the error must name, and the file.
 type Wrong = (&'static str, usize, Vec<u8>);
 
-/// cluster.toml with one line replaced; lines 6 to 9 are the member srvb.
+/// cluster.toml with line number `line` replaced by `text`. Lines 6 to 9 define the member srvb.
 fn with_line(lab: &Lab, line: usize, text: &str) -> Vec<u8> {
     let right = lab.cluster_toml();
     let mut lines: Vec<&str> = right.lines().collect();
@@ -86,7 +86,7 @@ fn wholes(lab: &Lab) -> Vec<Wrong> {
     ]
 }
 
-/// All state that packets depend on.
+/// All state of `host` that determines the handling of packets.
 fn running(scenario: &Scenario, host: &Namespace) -> Result<Vec<String>> {
     let mut state = Vec::new();
     for pin in ["peers_v4", "attachment", "members"] {

@@ -1,4 +1,4 @@
-//! The ingress program at XDP.
+//! Tests the ingress program at XDP.
 
 use anyhow::{Result, ensure};
 use testkit::lab::LabOptions;
@@ -73,7 +73,7 @@ fn another_place_takes_a_detach_first() -> Result<()> {
 fn another_program_on_the_interface_is_named_and_left_alone() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // A's program on another interface, which B takes for somebody else's.
+    // B's eth0 runs A's program, which B treats as a foreign program.
     scenario.attach(host, XDP)?;
     let pin = scenario.pin(host, "rewrite_xdp")?.display().to_string();
     let b = &scenario.lab.b;

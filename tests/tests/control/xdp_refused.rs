@@ -1,4 +1,4 @@
-//! XDP where the driver refuses the program, or the kernel's checksum handling makes it harmful.
+//! Attach refuses XDP if the driver rejects the program, or if the kernel's checksum handling makes XDP harmful.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,16 +15,17 @@ use crate::tun::CLUSTER;
 
 const DATAGRAMS: u32 = 50;
 const PORT: u16 = 5000;
-/// The kernel recomputes the sum of datagrams of at most 68 bytes (Linux, CHECKSUM_BREAK), and trusts its former sum of
-/// longer ones.
+/// The size of a datagram whose earlier sum the kernel trusts. The kernel recomputes the sum of datagrams of at most 68
+/// bytes (Linux, CHECKSUM_BREAK).
 const LONGER: usize = 1000;
 
 fn run(host: &Namespace, words: &str) -> Result<String> {
     host.run(&words.split(' ').collect::<Vec<_>>())
 }
 
-/// A and B, each with an interface `over0` on top of a vxlan interface. Without offloads, the kernel itself computes
-/// the sum that it compares with the checksum around a frame.
+/// A lab in which A and B each have an interface `over0`: a vxlan interface, or an interface of the kind `stack` on top
+/// of a vxlan interface. Without offloads, the kernel itself computes the sum that it compares with the UDP checksum
+/// around a frame.
 fn on_vxlan(stack: &str) -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", CLUSTER)?;
@@ -47,12 +48,12 @@ fn on_vxlan(stack: &str) -> Result<Scenario> {
             run(host, &format!("ip link add link vxlan0 name over0 type {stack}"))?;
             run(host, "ip link set over0 addrgenmode none")?;
             run(host, "ip link set over0 up")?;
-            // The tunnel would answer ARP for the address of `over0` with a hardware address of its own.
+            // Without this sysctl, vxlan0 would answer ARP requests for over0's address with vxlan0's hardware address.
             host.sysctl("net.ipv4.conf.vxlan0.arp_ignore", "1")?;
         }
         run(host, &format!("ip address add 192.0.2.{last}/24 dev over0"))?;
         run(host, &format!("ip address add 2001:db8:7::{last}/64 dev over0 nodad"))?;
-        // Neighbor solicitations leave from this address.
+        // Neighbor solicitations use this source address.
         run(host, &format!("ip address add fe80::{last}/64 dev over0 nodad"))?;
         host.sysctl("net.ipv4.conf.over0.rp_filter", "0")?;
     }
@@ -78,7 +79,7 @@ fn refused_by_xdp_and_right_by_tc(stack: &str, found: &str) -> Result<()> {
     }
     for address in ["10.0.0.2", "fd00::2"] {
         let address: IpAddr = address.parse()?;
-        // A packet that was sent while the neighbor was being asked for may be lost.
+        // A packet sent during the neighbor lookup may be lost.
         wait_until("an answer", Duration::from_secs(10), || {
             Ok((ping(a, address, 1, 56)?.returned == 1).then_some(()))
         })?;
@@ -149,7 +150,7 @@ fn the_driver_s_own_reason_is_told() -> Result<()> {
     let path = scenario.path("cluster.toml");
     let words = ["attach", "short0", "--config", &path, "--self", "srva", "--no-routes"];
     let ended = scenario.try_run(host, &[&words, XDP].concat())?;
-    // Linux, drivers/net/veth.c, veth_xdp_set.
+    // The driver's reason is from Linux, drivers/net/veth.c, veth_xdp_set.
     ended.require(
         4,
         &[

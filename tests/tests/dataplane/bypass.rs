@@ -1,5 +1,5 @@
-//! A flow with a bypass rule stays between the public addresses, although both sides
-//! rewrite everything else.
+//! Tests bypass rules: a flow with a rule stays between the public addresses, although both sides rewrite everything
+//! else.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};

@@ -1,4 +1,4 @@
-//! A lab whose hosts can be attached, and the file that they share.
+//! Builds a lab whose hosts can be attached, with a file that the hosts share.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ use testkit::rewrite_command::Rewrite;
 
 use crate::stats::Stats;
 
-/// The lab, the product, and its file.
+/// The lab, the product, and the hosts' file.
 pub struct Cluster {
     pub lab: Lab,
     rewrite: Rewrite,
@@ -46,7 +46,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A lab in which private addresses may reach each other; there is no file yet.
+    /// A lab without a file, in which private addresses may reach each other.
     pub fn unconnected(options: LabOptions) -> Result<Self> {
         Ok(Self {
             rewrite: Rewrite::locate()?,
@@ -65,8 +65,8 @@ impl Cluster {
     }
 
     /// A lab with both hosts attached, and checksum offload (`ethtool -K tx`) on or off at the hosts and at
-    /// the router. veth fills in no checksum; the kernel fills it in before the first interface without the
-    /// offload.
+    /// the router. veth completes no checksum; the kernel completes it before the first interface without
+    /// the offload.
     pub fn with_checksum_offload(hook: &str, hosts: bool, router: bool) -> Result<Self> {
         let cluster = Self::new(&FAMILIES, LabOptions::default())?;
         let lab = &cluster.lab;
@@ -100,19 +100,19 @@ impl Cluster {
         fs::write(self.file(), text).context("write the file")
     }
 
-    /// Appends lines to the file: for its last member, or whole members.
+    /// Appends lines to the file: further lines of its last member, or whole members.
     pub fn append_to_file(&self, lines: &str) -> Result<()> {
         let mut text = fs::read_to_string(self.file()).context("read the file")?;
         write!(text, "\n{lines}\n")?;
         self.write_file(&text)
     }
 
-    /// `rewrite attach`, with more arguments.
+    /// Runs `rewrite attach` with more arguments.
     pub fn attach(&self, host: &Namespace, arguments: &[&str]) -> Result<()> {
         self.attach_to(PUBLIC_INTERFACE, host, arguments)
     }
 
-    /// `rewrite attach` of `interface`, with more arguments.
+    /// Runs `rewrite attach` on `interface` with more arguments.
     pub fn attach_to(&self, interface: &str, host: &Namespace, arguments: &[&str]) -> Result<()> {
         let file = self.file();
         let file = file.to_str().context("the path of the file")?;
@@ -122,7 +122,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `rewrite detach` of `interface`.
+    /// Runs `rewrite detach` on `interface`.
     pub fn detach_from(&self, interface: &str, host: &Namespace) -> Result<()> {
         self.rewrite.run(host, &["detach", interface])?;
         Ok(())

@@ -1,4 +1,4 @@
-//! The traffic of two hosts over their private addresses: TCP, UDP and ping, both ways.
+//! Exchanges traffic between two hosts over their private addresses: TCP, UDP and ping, both ways.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -35,7 +35,7 @@ pub fn holds(lab: &Lab, family: &Addresses, tcp_bytes: u64) -> Result<()> {
     both_ways(&lab.a, &lab.b, family.a_private, family.b_private, tcp_bytes)
 }
 
-/// [`holds`] between any two hosts.
+/// Like [`holds`], but between any two hosts.
 pub fn both_ways(
     one: &Namespace,
     other: &Namespace,
@@ -80,7 +80,7 @@ fn one_way(
     Ok(())
 }
 
-/// A TCP transfer over the private addresses.
+/// Makes a TCP transfer over the private addresses.
 pub fn bulk(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr, bytes: u64) -> Result<()> {
     let report = tcp_transfer(from, to, None, SocketAddr::new(dst, next_port()), bytes)?;
     ensure!(report.bytes == bytes, "{} of {bytes} bytes arrived", report.bytes);

@@ -1,5 +1,4 @@
-//! Two direct members on one network, which are switched one at a time while they talk over their
-//! private addresses.
+//! Switches two direct members on one network, one at a time, while they talk over their private addresses.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -17,7 +16,7 @@ use testkit::wait::{retry_eintr, wait_until};
 use crate::cluster::Cluster;
 use crate::conversation::{self, PORT, checksums_were_right};
 
-/// The hosts' addresses on the cable, beside their private ones.
+/// The hosts' public addresses on the cable, in addition to their private addresses.
 const PUBLIC_V4: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))];
 const PUBLIC_V6: [IpAddr; 2] = [
@@ -27,7 +26,7 @@ const PUBLIC_V6: [IpAddr; 2] = [
 const INTERVAL: Duration = Duration::from_millis(2);
 /// The longest pause of a flow while a host is switched.
 const STALL: Duration = Duration::from_secs(5);
-/// The number of further messages that show a live flow.
+/// The number of further messages that prove a flow alive.
 const GOES_ON: u32 = 100;
 
 /// Numbered messages from one socket to another.
@@ -164,7 +163,7 @@ fn sender(
             number += 1;
             thread::sleep(INTERVAL);
         }
-        // Send one last message: the receiver may still be waiting for one.
+        // Send one last message: the receiver may still be waiting for a message.
         send(number)
     })
 }

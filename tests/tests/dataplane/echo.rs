@@ -1,4 +1,4 @@
-//! Echo servers that listen on every address of their host, like most software.
+//! Runs echo servers that listen on every address of their host, like most software.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use testkit::netns::Namespace;
 use testkit::wait::{retry_eintr, wait_until};
 
-/// Long enough for an attach on a busy machine.
+/// The time limit of the servers, long enough for an attach on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every address of a host. The IPv6 wildcard includes IPv4.
@@ -23,7 +23,8 @@ const fn any_address(port: u16) -> SocketAddrV6 {
 pub struct Echo<T>(JoinHandle<Result<Vec<T>>>);
 
 impl<T> Echo<T> {
-    /// Waits until the server has served the expected number of clients or datagrams, and returns their addresses.
+    /// Waits until the server has served the expected number of clients or datagrams, and returns the addresses that
+    /// the server saw.
     pub fn join(self) -> Result<Vec<T>> {
         joined(self.0)
     }
@@ -36,7 +37,7 @@ pub struct Ends {
     pub server: IpAddr,
 }
 
-/// Serves this many TCP connections at once, each until its client ends it.
+/// Serves this many TCP connections at once, each until its client closes it.
 pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>> {
     let listener = once_free(|| Ok(host.enter(|| TcpListener::bind(any_address(port)))??))?;
     // The receive timeout also limits the time to accept.
@@ -52,8 +53,8 @@ pub fn tcp(host: &Namespace, port: u16, connections: usize) -> Result<Echo<Ends>
     })))
 }
 
-/// Binds, once the port is free. A closed socket may linger for a moment: a child process that
-/// another test starts has a copy of it until exec.
+/// Binds a socket once the port is free. A closed socket may linger for a moment: a child process that another test
+/// starts has a copy of the socket until exec.
 fn once_free<T>(bind: impl Fn() -> Result<T>) -> Result<T> {
     wait_until("the port is free", PATIENCE, || match bind() {
         Ok(socket) => Ok(Some(socket)),
@@ -81,7 +82,7 @@ fn say_back(mut stream: TcpStream) -> Result<Ends> {
     }
 }
 
-/// Sends back this many datagrams, and returns where each came from.
+/// Sends back this many datagrams, and reports each datagram's source address.
 pub fn udp(host: &Namespace, port: u16, datagrams: usize) -> Result<Echo<IpAddr>> {
     let socket = once_free(|| Ok(host.enter(|| UdpSocket::bind(any_address(port)))??))?;
     socket.set_read_timeout(Some(PATIENCE))?;

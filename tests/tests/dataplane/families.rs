@@ -1,4 +1,4 @@
-//! A cluster with a single family. Its programs don't handle the other one.
+//! Tests a cluster with a single family. Its programs don't handle the other family.
 
 use anyhow::Result;
 use testkit::capture::Capture;

@@ -1,5 +1,5 @@
-//! A packet to a peer's private address that comes neither from this host's private address nor
-//! from its public one.
+//! Tests packets to a peer's private address from a source that is neither this host's private address nor its public
+//! address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

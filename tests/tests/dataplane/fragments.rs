@@ -1,4 +1,4 @@
-//! Datagrams that are many packets long.
+//! Tests datagrams that are many packets long.
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,6 @@
-//! A socket that is bound to this host's public address and dials a peer's private one, as software
-//! does that was started while only the public network was up: the replies arrive at the address
-//! that the socket has.
+//! Tests a socket that is bound to this host's public address and dials a peer's private address. Software
+//! does so if it starts while only the public network is up. The replies must arrive at the socket's
+//! address.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, UdpSocket};

@@ -1,5 +1,5 @@
-//! A host that is two members at once, each with a public address of its own on the uplink, and
-//! stands in front of the hosts that have their private addresses.
+//! Tests a gateway that is two members at once. The gateway has a public address for each member on its uplink, and
+//! stands in front of the hosts that have the private addresses.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

@@ -1,4 +1,4 @@
-//! Packets that no outside host may send: to this host's private address itself, and from it.
+//! Tests packets that no outside host may send: packets to this host's own private address, and packets from it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn nobody_outside_has_this_hosts_private_address() -> Result<()> {
     Ok(())
 }
 
-/// A forwarding host receives, on another interface, packets with its own private address as their source.
+/// The forwarding host receives, on its other interface, packets whose source is its own private address.
 #[test]
 fn a_host_that_forwards_sends_no_packet_of_others_as_its_own() -> Result<()> {
     let cluster = Cluster::attached(&FAMILIES, LabOptions::default())?;
@@ -152,8 +152,8 @@ fn a_neighbour_does_not_reach_the_private_address() -> Result<()> {
         let own = format!("{}/{length}", family.a_private);
         lab.a.run(&["ip", "address", "add", &own, "dev", "lo"])?;
     }
-    // The kernel answers for an IPv4 address on the loopback interface, and not for an IPv6 address
-    // (net/ipv6/ndisc.c, ndisc_recv_ns, requires an address of the receiving interface).
+    // The kernel answers for an IPv4 address on the loopback interface, but not for an IPv6 address (net/ipv6/ndisc.c,
+    // ndisc_recv_ns, requires an address of the receiving interface).
     assert!(is_answered_for(lab, IPV4.router_a, IPV4.a_private)?, "with nothing attached");
     assert!(!is_answered_for(lab, IPV6.router_a, IPV6.a_private)?);
     lab.router.run(&["ip", "neigh", "flush", "dev", ROUTER_A])?;
@@ -186,12 +186,13 @@ fn a_direct_peer_on_the_link_reaches_the_private_address() -> Result<()> {
     cluster.append_to_file("direct = true")?;
     cluster.attach(&lab.a, &[])?;
     for family in FAMILIES {
-        // The router plays srvb here.
+        // The router acts as srvb here.
         hold_on_the_router(lab, family.b_private)?;
         lead_to_the_neighbour(lab, family.a_private)?;
     }
     assert!(is_answered_for(lab, IPV4.b_private, IPV4.a_private)?);
-    // IPv6 asks from an address of the link, and the kernel answers only for the interface's own addresses.
+    // For IPv6, the router asks from an address of the link, and the kernel answers only for the interface's own
+    // addresses.
     assert!(!is_answered_for(lab, IPV6.b_private, IPV6.a_private)?);
     tell_the_neighbour(lab, IPV6.a_private)?;
     for family in FAMILIES {

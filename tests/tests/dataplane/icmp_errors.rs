@@ -1,4 +1,4 @@
-//! Errors from the peer and from the router reach the sockets that they are about.
+//! Tests that errors from the peer and from the router reach the sockets whose packets they quote.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -36,7 +36,7 @@ fn a_closed_udp_port_of_the_peer_refuses() -> Result<()> {
         let captures = [ROUTER_A, ROUTER_B]
             .map(|interface| Capture::start(&cluster.lab.router, interface, ERRORS));
         let socket = connected(&cluster, &family)?;
-        // The first error quotes the whole datagram, the second one only a part.
+        // The first error quotes the whole datagram, the second error only a part.
         for size in [9, 1400] {
             socket.send(&vec![1; size])?;
             let error =

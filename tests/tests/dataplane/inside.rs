@@ -1,4 +1,4 @@
-//! A host inside a site. It has only private addresses, and a gateway in front of it.
+//! Adds a host inside a site. The host has only private addresses, and a gateway in front of it.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,12 @@ use anyhow::Result;
 use testkit::lab::{Lab, PUBLIC_INTERFACE, join};
 use testkit::netns::Namespace;
 
-/// The gateway's addresses on the links to the hosts behind it, the same on each.
+/// The gateway's addresses on the links to the hosts behind it. All links have the same addresses.
 const GATEWAY: &str = "169.254.0.1";
 const GATEWAY_V6: &str = "fe80::1";
 
-/// Adds a host with these private addresses behind `gateway`. The gateway's interface has the name
-/// of the role, and the gateway forwards.
+/// Adds a host with these private addresses behind `gateway`. The gateway's interface has the name of the role, and the
+/// gateway forwards packets.
 pub fn host_behind(
     lab: &Lab,
     gateway: &Namespace,

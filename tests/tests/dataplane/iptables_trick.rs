@@ -1,5 +1,5 @@
-//! A host with `rewrite` and a host with the route-and-NAT trick: on the wire they are the same, so
-//! that hosts can be migrated one at a time.
+//! Tests a host with `rewrite` and a host with the route-and-NAT trick. Both send the same packets on the wire, so
+//! hosts can be migrated one at a time.
 
 use anyhow::Result;
 use testkit::iptables_trick::{Host, set_up};

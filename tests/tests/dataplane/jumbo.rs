@@ -1,4 +1,4 @@
-//! Packets larger than a page of memory: an XDP program gets them in several pieces.
+//! Tests packets larger than a page of memory: an XDP program gets them in several pieces.
 
 use anyhow::Result;
 use testkit::capture::Capture;

@@ -1,6 +1,6 @@
-//! The network delivers a segment twice, the second time to a closed socket. TCP itself answers the
-//! duplicate with a reset (RFC 9293, section 3.10.7.1), and the grace period keeps that reset from
-//! its host.
+//! Tests a network that delivers a segment twice, the second time to a closed socket. TCP itself answers the
+//! duplicate with a reset (RFC 9293, section 3.10.7.1). During the grace period, the program drops that
+//! reset before it reaches its host.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn its_reset_is_dropped_in_the_grace_period_and_counted_as_stray() -> Result<()> {
-    // Segments are captured as they are on the wire.
+    // Without offload, the captured segments are as they are on the wire.
     let options = LabOptions { checksum_offload: false, ..LabOptions::default() };
     let cluster = Cluster::attached(&FAMILIES, options)?;
     let lab = &cluster.lab;

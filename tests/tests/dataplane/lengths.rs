@@ -1,4 +1,4 @@
-//! No overhead: a packet to a private address is as long as one to a public address.
+//! Tests that there is no overhead: a packet to a private address is as long as a packet to a public address.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ const SIZES: [u16; 6] = [0, 1, 56, 1452, 1472, 4000];
 #[test]
 fn a_packet_to_a_private_address_is_no_longer_than_one_to_a_public_address() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
-    // The lengths on the network itself, with nothing attached.
+    // Measure the lengths on the network itself, with nothing attached.
     let lengths = |dst| lengths_of_pings(&cluster.lab, dst);
     let plain: Vec<_> =
         FAMILIES.iter().map(|family| lengths(family.b_public)).collect::<Result<_>>()?;

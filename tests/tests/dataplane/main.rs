@@ -1,4 +1,4 @@
-//! The dataplane at work: two hosts, a router, and the sockets of their kernels. Needs root.
+//! Tests the dataplane at work: two hosts, a router, and the sockets of their kernels. Needs root.
 //!
 //! Each test builds its own lab, attaches as an operator would, and trusts only the sockets'
 //! results, the kernel's counters and the router's captures.

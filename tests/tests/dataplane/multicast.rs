@@ -1,5 +1,5 @@
-//! Multicast on the attached interface, such as VRRP adverts. The packets belong to no member, so
-//! the programs leave them alone.
+//! Tests multicast on the attached interface, such as VRRP adverts. The packets belong to no member, so the programs
+//! leave them alone.
 
 use std::net::{IpAddr, Ipv4Addr};
 

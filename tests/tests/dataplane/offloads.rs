@@ -1,4 +1,4 @@
-//! Everything arrives intact with all offloads and with none, at each hook, in both families at once.
+//! Tests that everything arrives intact with all offloads and with none, at each hook, in both families at once.
 
 use anyhow::Result;
 use testkit::capture::Capture;
@@ -8,9 +8,9 @@ use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, bulk};
 
-/// Bytes of TCP while the router captures: with GRO, tcpdump's buffer holds a few hundred packets.
+/// The number of TCP bytes while the router captures: with GRO, tcpdump's buffer holds a few hundred packets.
 const CAPTURED: u64 = MEGABYTE / 8;
-/// Bytes of TCP afterwards.
+/// The number of TCP bytes after the captures.
 const BULK: u64 = 4 * MEGABYTE;
 
 #[test]
@@ -97,8 +97,8 @@ fn everything_arrives(
         cluster.attach(host, arguments)?;
     }
 
-    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO.
-    // Packets that have left the router, with one hop less, are in segments again.
+    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO. A packet that has left
+    // the router has one hop less, and is in segments again.
     let merged = !checksum_offload && segmentation_offload;
     let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {

@@ -1,4 +1,4 @@
-//! A member behind a cloud's 1:1 NAT: its interface's address differs from its public address.
+//! Tests a member behind a cloud's 1:1 NAT: its interface's address differs from its public address.
 
 use anyhow::Result;
 use testkit::capture::Capture;

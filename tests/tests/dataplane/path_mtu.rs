@@ -1,5 +1,5 @@
-//! A router on the path that forwards no full packet. Its errors quote rewritten packets, and reach
-//! the sockets that sent them.
+//! Tests a router on the path that forwards no full-sized packet. The router's errors quote rewritten packets, and must
+//! reach the sockets that sent the packets.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -23,7 +23,7 @@ const BULK_LIMIT: Duration = Duration::from_secs(20);
 /// "Fragmentation needed", and IPv6's "packet too big".
 const ERRORS: &str = "(icmp[0] = 3 and icmp[1] = 4) or (icmp6 and ip6[40] = 2)";
 
-/// A datagram that makes a packet of 1500 bytes with its headers.
+/// A datagram whose packet has 1500 bytes, headers included.
 fn full_datagram(family: &Addresses) -> Vec<u8> {
     vec![7; if family.a_private.is_ipv4() { 1472 } else { 1452 }]
 }
@@ -121,7 +121,7 @@ fn a_datagram_that_is_too_long_for_the_path_is_reported_to_its_socket() -> Resul
         let mut received = [0; 2048];
         assert_eq!(retry_eintr(|| receiver.recv(&mut received))?, datagram.len());
         assert_eq!(received[..datagram.len()], datagram);
-        // The first datagram has never arrived.
+        // The first datagram never arrived.
         receiver.set_nonblocking(true)?;
         let nothing =
             retry_eintr(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");

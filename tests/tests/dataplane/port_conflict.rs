@@ -1,5 +1,5 @@
-//! A local user binds this host's public address with the port of another user's private connection,
-//! and sends to the peer. On the wire, both would be one flow.
+//! Tests a port conflict: a local user binds this host's public address with the port of another user's private
+//! connection, and sends to the peer. On the wire, both would be one flow.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 use crate::echo;
 
-/// A port as GlusterFS takes it: GlusterFS counts down from here.
+/// The first port that GlusterFS takes. GlusterFS counts down from here.
 const TAKEN: u16 = 49_151;
 const PATIENCE: Duration = Duration::from_secs(5);
 const BRIEF: Duration = Duration::from_millis(500);

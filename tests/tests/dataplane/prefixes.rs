@@ -1,4 +1,4 @@
-//! Sites with prefixes, each behind a gateway, and one host of a site at another place.
+//! Tests sites with prefixes, each behind a gateway, and one host of a site at another place.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

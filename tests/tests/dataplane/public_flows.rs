@@ -1,5 +1,5 @@
-//! A host's flows to a peer's public address, beside flows between private addresses. The peer
-//! cannot tell the two apart and rewrites both; the host that started them must tell them apart.
+//! Tests a host's flows to a peer's public address, alongside flows between private addresses. The peer cannot tell the
+//! two kinds apart and rewrites both; the host that started the flows must tell them apart.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
@@ -41,7 +41,7 @@ fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()>
     let lab = &cluster.lab;
     let server = echo::tcp(&lab.b, PORT, 4)?;
     let mut streams = Vec::new();
-    // The public addresses come first, while the programs remember no flow.
+    // Dial the public addresses first, while the programs remember no flow.
     for (to, own) in FAMILIES.iter().flat_map(dialled) {
         let stream = lab.a.enter(|| dial(None, to))??;
         assert_eq!(stream.local_addr()?.ip(), own.ip());

@@ -1,4 +1,4 @@
-//! Packets that arrive with a peer's private address as their source, although no host has rewritten them.
+//! Tests packets that arrive with a peer's private address as their source, although no host has rewritten them.
 
 use std::net::IpAddr;
 

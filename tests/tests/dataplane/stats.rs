@@ -1,4 +1,4 @@
-//! The output of `rewrite stats --json` about the one interface that is attached.
+//! Parses the output of `rewrite stats --json` about the only attached interface.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub struct Count {
 }
 
 impl Stats {
-    /// Reads what was printed.
+    /// Parses the command's output.
     pub fn parse(json: &str) -> Result<Self> {
         let printed: Value = serde_json::from_str(json).context("no JSON")?;
         let interfaces = array(&printed, "interfaces")?;
@@ -54,8 +54,8 @@ impl Stats {
         self.peers.get(name).copied().with_context(|| format!("no peer {name} in {self:?}"))
     }
 
-    /// The reasons with packets, such as `ingress spoofed`, and their counts. Leaves out stray
-    /// resets: TCP itself draws them when a segment arrives late (`late_duplicate`).
+    /// The reasons for which packets were not rewritten, such as `ingress spoofed`, and the packets' counts. Stray
+    /// resets are left out: TCP itself causes them when a segment arrives late (`late_duplicate`).
     pub fn not_rewritten(&self) -> Vec<(&str, u64)> {
         self.not_rewritten
             .iter()

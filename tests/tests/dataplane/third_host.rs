@@ -1,4 +1,4 @@
-//! C, a third host on a side of the router of its own.
+//! Adds C, a third host on its own side of the router.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use testkit::netns::Namespace;
 /// The router's interface on C's side.
 const PORT: &str = "eth-c";
 
-/// The addresses of C that are of one family.
+/// C's addresses of one family.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
     pub private: IpAddr,

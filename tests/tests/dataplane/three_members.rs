@@ -1,4 +1,4 @@
-//! A third member, C, on a third side of the router.
+//! Tests a third member, C, on a third side of the router.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -48,7 +48,7 @@ fn a_talks_to_b_and_c_at_once_and_each_is_counted_by_itself() -> Result<()> {
     let [at_a, at_b, at_c] = [cluster.stats(&lab.a)?, cluster.stats(&lab.b)?, cluster.stats(&c)?];
     for (peer, sent, received) in [("srvb", to_b, &at_b), ("srvc", to_c, &at_c)] {
         let (there, here) = (received.peer("srva")?, at_a.peer(peer)?);
-        // At least the bytes sent to this peer, without the bytes sent to the other one.
+        // The counter holds at least the bytes sent to this peer, and excludes the bytes sent to the other peer.
         for bytes in [here.egress.bytes, there.ingress.bytes] {
             assert!(bytes >= sent && bytes < sent + sent / 4, "{peer}: {at_a:?} {received:?}");
         }

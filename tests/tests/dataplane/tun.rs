@@ -1,4 +1,4 @@
-//! An interface without a link header.
+//! Tests an interface without a link header.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn give(host: &Namespace, own: IpAddr, peer: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the kernel has brought the device up, and its route with it.
+/// Waits until the kernel has brought the device up and added its route.
 fn reaches(host: &Namespace, peer: IpAddr) -> Result<()> {
     let peer = peer.to_string();
     wait_until(&format!("{peer} by {TUN}"), PATIENCE, || {

@@ -1,4 +1,5 @@
-//! Sockets that let the kernel merge datagrams (UDP_GRO): the kernel does so before tc, by the addresses on the wire.
+//! Tests sockets that let the kernel merge datagrams (UDP_GRO): the kernel merges before tc, by the addresses on the
+//! wire.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -13,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::conversation::next_port;
 
 const DATAGRAMS: u8 = 40;
-/// Bytes of a datagram. Each byte is the datagram's number.
+/// The length of a datagram in bytes. Each byte is the datagram's number.
 const LENGTH: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(15);
 

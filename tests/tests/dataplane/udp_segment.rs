@@ -1,5 +1,5 @@
-//! Messages that the sender's kernel splits into many datagrams (UDP_SEGMENT), as QUIC sends them.
-//! The program sees the whole message. Its checksum is unfinished, whatever the skb says of it.
+//! Tests messages that the sender's kernel splits into many datagrams (UDP_SEGMENT), as QUIC sends them. The program
+//! sees the whole message. The message's checksum is unfinished, regardless of the skb's checksum state.
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,6 @@
-//! Tunnels over UDP between the members' private addresses: the outer UDP checksum covers a packet
-//! that has a checksum of its own, and the skb's checksum state may be about the inner one. Geneve is in
-//! `tests/tests/drivers`, since the kernel of a host may lack it.
+//! Tests tunnels over UDP between the members' private addresses: the outer UDP checksum covers a packet
+//! that has its own checksum, and the skb's checksum state may be about the inner checksum. The test of
+//! Geneve is in `tests/tests/drivers`, since a host's kernel may lack Geneve.
 
 use anyhow::{Context, Result};
 use testkit::lab::{Addresses, IPV4, IPV6};

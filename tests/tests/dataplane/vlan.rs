@@ -1,4 +1,5 @@
-//! Frames with VLAN tags belong to another network. The programs leave them alone unless the attach asks for them.
+//! Tests frames with VLAN tags, which belong to a different network. The programs leave them alone unless the attach
+//! asks for them.
 
 use std::net::IpAddr;
 
@@ -10,12 +11,12 @@ use testkit::raw_link::RawLink;
 
 use crate::cluster::Cluster;
 
-/// The sender; no interface of a lab has this address.
+/// The sender's hardware address, which no interface of a lab has.
 const HARDWARE: [u8; 6] = [2; 6];
 const FROM_THERE: &str = "ether src 02:02:02:02:02:02";
 const TAGS: usize = 3;
 
-/// A UDP datagram behind `tags` tags, with correct checksums.
+/// A UDP datagram after `tags` tags, with correct checksums.
 fn datagram(tags: usize, source: IpAddr, destination: IpAddr) -> Result<Vec<u8>> {
     let link = PacketBuilder::ethernet2(HARDWARE, [4; 6]);
     let ip = match (source, destination) {
@@ -64,7 +65,7 @@ fn datagrams(
     Ok(frames)
 }
 
-/// The frames that an attach handles, by their tags: none, 7, and 4000 within 7.
+/// The options of an attach, and true for each kind of frame that it handles: no tag, tag 7, and tag 4000 within 7.
 const HANDLED: [(&[&str], [bool; TAGS]); 3] = [
     (&[], [true, false, false]),
     (&["--vlan", "any"], [true, true, true]),

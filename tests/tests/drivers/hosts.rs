@@ -1,4 +1,4 @@
-//! A lab whose wires end in emulated network interfaces, the product, and the file that both hosts share.
+//! Builds a lab whose wires end in emulated network interfaces, with the product and the file that both hosts share.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use testkit::netns::Namespace;
 use testkit::rewrite_command::Rewrite;
 use testkit::traffic::{ping, tcp_transfer, udp_exchange};
 
-/// Bytes of TCP each way.
+/// The number of TCP bytes each way.
 const BULK: u64 = 256 << 10;
 /// Sizes of datagrams and pings: small, odd, nearly a full packet, and more than a packet.
 const DATAGRAMS: [usize; 4] = [4, 333, 1300, 4000];
@@ -20,7 +20,7 @@ const PINGS: [u16; 2] = [56, 4000];
 const COUNT: u32 = 2;
 static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
-/// The work that is left to the interfaces.
+/// The offloads that the interfaces perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offloads {
     /// The offloads that the driver turns on.

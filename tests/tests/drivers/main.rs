@@ -1,5 +1,5 @@
-//! The packet path through the drivers of real network interfaces, which emulated devices have in a
-//! virtual machine: `cargo xtask vm --drivers` runs it. Elsewhere the tests are ignored.
+//! Tests the packet path through the drivers of real network interfaces. `cargo xtask vm --drivers` runs the tests in a
+//! virtual machine, which emulates the devices. Elsewhere the tests are ignored.
 //!
 //! Each scenario runs with the offloads that the driver turns on, and with all of them off.
 

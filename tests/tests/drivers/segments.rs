@@ -1,4 +1,4 @@
-//! Messages that the sender's kernel splits into many datagrams (UDP_SEGMENT).
+//! Tests messages that the sender's kernel splits into many datagrams (UDP_SEGMENT).
 
 use std::net::{IpAddr, SocketAddr};
 

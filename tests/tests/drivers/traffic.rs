@@ -1,4 +1,4 @@
-//! TCP, UDP and ping between the private addresses, by the best hook of the kernel and by the older one.
+//! Tests TCP, UDP and ping between the private addresses, by the best hook of the kernel and by the older hook.
 
 use anyhow::{Context, Result};
 use testkit::lab::{FAMILIES, Nic};

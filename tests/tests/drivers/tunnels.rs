@@ -1,5 +1,5 @@
-//! Tunnels over UDP between the private addresses, with outer headers of either family. First, with
-//! nothing attached, they run between the public addresses: the devices themselves carry them.
+//! Tests tunnels over UDP between the private addresses, with outer headers of either family. First, with nothing
+//! attached, the tunnels run between the public addresses: the devices must carry them without `rewrite`.
 
 use anyhow::{Context, Result};
 use testkit::lab::{FAMILIES, Nic};

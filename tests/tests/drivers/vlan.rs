@@ -1,4 +1,5 @@
-//! The hosts' private network on a VLAN of the attached interface. The programs leave the VLAN's tagged frames alone.
+//! Tests the hosts' private network on a VLAN of the attached interface. The programs leave the VLAN's tagged frames
+//! alone.
 
 use anyhow::{Context, Result, ensure};
 use testkit::capture::Capture;
@@ -20,7 +21,7 @@ pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     Ok(())
 }
 
-/// [`is_left_alone`] at XDP, which sees the tags that the interface leaves in the frames.
+/// Like [`is_left_alone`], but at XDP, which sees the tags that the interface leaves in the frames.
 pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
     const WORDS: &[&str] = &["--no-routes", "--ingress", "xdp-generic"];
     let hosts = Hosts::new(nic, Offloads::OfTheDriver)?;
@@ -39,7 +40,7 @@ pub fn is_left_alone_at_xdp(nic: Nic) -> Result<()> {
     Ok(())
 }
 
-/// All traffic over the VLAN arrives, with private addresses on the way.
+/// Requires that all traffic over the VLAN arrives, and that every address on the VLAN is private.
 fn all_arrives_as_it_is(hosts: &Hosts) -> Result<()> {
     let capture = Capture::start_headers(&hosts.lab.router, VLAN_SWITCH, "tcp or udp or icmp")?;
     let tried = hosts.talk([IPV4.a_private, IPV4.b_private]);

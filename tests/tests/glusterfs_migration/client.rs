@@ -1,5 +1,5 @@
-//! A client that writes numbered records to the mounted volume without a pause, and measures its
-//! longest wait. A record's number determines its bytes.
+//! Runs a client that keeps writing numbered records to the mounted volume, and measures the client's longest wait. A
+//! record's number determines its bytes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -13,18 +13,18 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
 use testkit::wait::wait_until;
 
-/// The number of bytes that a record has.
+/// The length of a record in bytes.
 const RECORD: usize = 4096;
-/// The number of records that a file has.
+/// The number of records per file.
 const RECORDS: u64 = 128;
 /// The number of records between two syncs to the bricks.
 const RECORDS_BETWEEN_SYNCS: u64 = 16;
 /// The pause of the client between two records.
 const PACE: Duration = Duration::from_millis(5);
-/// The number of further records, with at least one sync, that show a live client.
+/// The number of further records, with at least one sync, that prove the client alive.
 const GOES_ON: u64 = 2 * RECORDS_BETWEEN_SYNCS;
 
-/// The client. Dropping it ends it.
+/// The client. Dropping the value ends the client.
 #[derive(Debug)]
 pub struct Client {
     folder: PathBuf,
@@ -64,8 +64,8 @@ impl Client {
             let (folder, stop, progress) =
                 (folder.clone(), Arc::clone(&stop), Arc::clone(&progress));
             move || {
-                // Otherwise, a child process of the test would have a copy of the open file, and its
-                // close would wait for the volume.
+                // Without its own file table, this thread would share its open file with the test's child processes,
+                // and a close there would wait for the volume.
                 let own_files = unshare(CloneFlags::CLONE_FILES).context("have files of its own");
                 let _ = began.send(());
                 if let Err(error) = own_files.and_then(|()| write(&folder, &stop, &progress)) {
@@ -73,7 +73,7 @@ impl Client {
                 }
             }
         });
-        // Wait for the unshare: a later one would copy the pipes to child processes that start meanwhile.
+        // Wait for the unshare: a later unshare would copy the pipes to child processes that start meanwhile.
         begins.recv().context("the client did not start")?;
         Ok(Self { folder, stop, progress, writer: Some(writer) })
     }
@@ -93,7 +93,7 @@ impl Client {
         })
     }
 
-    /// The longest time from one record to the next since the last call.
+    /// The longest time from one record to the next since the previous call.
     pub fn longest_wait(&self) -> Duration {
         let mut progress = locked(&self.progress);
         let longest = progress.longest_wait.max(progress.last.elapsed());

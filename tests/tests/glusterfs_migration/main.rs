@@ -1,6 +1,6 @@
-//! A whole migration, as docs/migrate-glusterfs.md describes it. Two GlusterFS servers know each
-//! other by 10.0.0.1 and 10.0.0.2 over a cable: B moves, then A, and then they get a cable again. A
-//! client writes all the while.
+//! Tests a whole migration, as docs/migrate-glusterfs.md describes it. Two GlusterFS servers know each
+//! other by 10.0.0.1 and 10.0.0.2 over a cable: B moves, then A, and then the servers get a cable again.
+//! A client writes all the while.
 //!
 //! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server` installed. `--nocapture` shows the measured times.

@@ -1,4 +1,4 @@
-//! The steps of the migration, and the conditions after each step.
+//! Performs the steps of the migration, and checks the conditions after each step.
 
 mod requirements;
 
@@ -35,7 +35,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Two servers, their volume, and a client that writes to it.
 pub struct Migration {
-    // Each field needs the fields after it, so it is dropped first.
+    // Each field needs the fields after it. Rust drops the fields in this order.
     client: Client,
     cluster: Cluster,
     captures: Vec<Capture>,
@@ -56,7 +56,7 @@ impl Migration {
             cable: true,
             ..LabOptions::default()
         })?;
-        // The final state: A at its first site, B at its new one.
+        // Record the final state: A at its first site, B at its new site.
         let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
         sites::leave(&lab.b, &B_SECOND)?;
         let captures = [ROUTER_A, ROUTER_B]
@@ -110,7 +110,7 @@ impl Migration {
         self.require_healed()
     }
 
-    /// B is shut down, taken from the cable, and comes to another site.
+    /// Shuts B down, takes it from the cable, and moves it to another site.
     pub fn move_b(&self, to: &Site) -> Result<()> {
         let left = Instant::now();
         self.cluster.b.stop_glusterd()?;
@@ -135,8 +135,8 @@ impl Migration {
         self.wait_healed()
     }
 
-    /// A goes from one site to another, with no network in between. Neither server's `rewrite` knows
-    /// the new address yet.
+    /// Moves A from one site to another, with no network in between. Neither server's `rewrite` knows the new address
+    /// yet.
     pub fn move_a(&self, from: &Site, to: &Site) -> Result<()> {
         sites::unplug_a(&self.lab)?;
         let cut = Instant::now();
@@ -150,7 +150,7 @@ impl Migration {
         sites::arrive(&self.lab.a, to)
     }
 
-    /// A attaches with the file that has its new address. B learns the address by `peer set`.
+    /// Attaches A with the file that has A's new address. B learns the address by `peer set`.
     pub fn follow_a(&self, to: &Site) -> Result<()> {
         self.write_file(to)?;
         self.attach(&self.lab.a, &[])?;
@@ -162,7 +162,7 @@ impl Migration {
         self.wait_healed()
     }
 
-    /// A goes to another address, and keeps the old one until B knows the new one. A starts with a trial.
+    /// Moves A to a new address, and keeps the old address until B knows the new one. A starts with a trial.
     pub fn renumber_a(&self, from: &Site, to: &Site) -> Result<()> {
         let (a, b) = (&self.lab.a, &self.lab.b);
         let before = self.connections()?;
@@ -188,8 +188,8 @@ impl Migration {
         self.require_healed()
     }
 
-    /// The servers get a cable again, and switch to it one after the other. (`direct` does not apply
-    /// here: it concerns packets that arrive on the attached interface.)
+    /// Gives the servers a cable again, and switches them to it one after the other. (`direct` does not apply here: it
+    /// concerns packets that arrive on the attached interface.)
     pub fn plug_cable(&self) -> Result<()> {
         let before = self.connections()?;
         self.lab.plug_cable()?;

@@ -1,5 +1,5 @@
-//! The servers' sites: the networks that their uplinks are on. Moves the servers as people with
-//! cables and consoles do, without `rewrite`.
+//! Moves the servers between sites, the networks at the ends of their uplinks, as people with cables and consoles do,
+//! without `rewrite`.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ use testkit::netns::Namespace;
 /// A site: the network at the end of an uplink.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// The server's public address there.
+    /// The server's public address at this site.
     pub public: Ipv4Addr,
     gateway: Ipv4Addr,
 }
@@ -25,25 +25,25 @@ pub const A_SECOND: Site =
 /// B's new site. Before the move, B has no uplink.
 pub const B_SECOND: Site = Site { public: B_PUBLIC, gateway: ROUTER_B_ADDRESS };
 
-/// Gives a server its address of a site, and the way out.
+/// Gives a server its address and its default route at a site.
 pub fn arrive(host: &Namespace, site: &Site) -> Result<()> {
     add_address(host, PUBLIC_INTERFACE, site.public)?;
     go_by(host, site)
 }
 
-/// Takes the address of a site, and the way out, from a server.
+/// Removes a server's address and default route at a site.
 pub fn leave(host: &Namespace, site: &Site) -> Result<()> {
     host.run(&["ip", "route", "del", "default", "via", &site.gateway.to_string()])?;
     remove_address(host, PUBLIC_INTERFACE, site.public)
 }
 
-/// Makes a server that is on two sites send by this one.
+/// Makes a server that is on two sites send through this site.
 pub fn go_by(host: &Namespace, site: &Site) -> Result<()> {
     host.run(&["ip", "route", "replace", "default", "via", &site.gateway.to_string()])?;
     Ok(())
 }
 
-/// Takes the address of a site from a server that no longer sends by it.
+/// Removes the address of a site that a server no longer sends through.
 pub fn give_up(host: &Namespace, site: &Site) -> Result<()> {
     remove_address(host, PUBLIC_INTERFACE, site.public)
 }
@@ -54,7 +54,7 @@ pub fn unplug_a(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Plugs A's uplink into another site.
+/// Moves A's unplugged uplink from one site to another, and plugs it in.
 pub fn plug_a_in(lab: &Lab, from: &Site, to: &Site) -> Result<()> {
     close(lab, from)?;
     open(lab, to)?;

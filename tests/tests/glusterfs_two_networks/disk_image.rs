@@ -1,5 +1,5 @@
-//! A virtual machine's disk: a qcow2 image in the volume. qemu keeps the image open through libgfapi, and writes to the
-//! image all the time.
+//! Writes to a virtual machine's disk, a qcow2 image in the volume. qemu keeps the image open through libgfapi, and
+//! writes to it all the time.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use testkit::gluster::{Distributed, Host, MOUNT_POINT};
 
 use crate::worker::Worker;
 
-/// The number of bytes that are written at a time.
+/// The length of a block in bytes. Each write covers one block.
 const BLOCK: u64 = 64 * 1024;
 /// The number of blocks that the disk has.
 const BLOCKS: u64 = 2048;
@@ -46,7 +46,7 @@ pub fn start(cluster: &Distributed) -> Result<Worker<QemuIo>> {
     }))
 }
 
-/// Closes the image after `blocks` written blocks, and checks that it is intact.
+/// Closes the image after `blocks` written blocks, and checks that the image is intact.
 ///
 /// # Errors
 /// When the image's structure is damaged, or its bytes differ from the written ones.
@@ -97,7 +97,7 @@ impl QemuIo {
         Ok(qemu_io)
     }
 
-    /// Gives a command, and returns qemu-io's answer.
+    /// Sends a command to qemu-io, and returns its answer.
     fn command(&mut self, line: &str) -> Result<String> {
         writeln!(self.stdin, "{line}").with_context(|| format!("tell qemu-io to {line}"))?;
         self.answer().with_context(|| format!("qemu-io, told to {line}"))

@@ -1,4 +1,4 @@
-//! A client that writes files through the mounted volume.
+//! Runs a client that writes files through the mounted volume.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::worker::Worker;
 
-/// The number of bytes that a file has.
+/// The length of a file in bytes.
 const SIZE: usize = 64 * 1024;
 
-/// Begins to write files with known content to a new folder of the volume. Each file is on the
-/// bricks before the next one.
+/// Begins to write files with known content to a new folder of the volume. Each file is on the bricks before the next
+/// file begins.
 ///
 /// # Errors
 /// When the folder can't be made.

@@ -1,5 +1,5 @@
-//! The traffic of a GlusterFS volume on two pairs of replicas moves to a second network and back, as
-//! docs/move-to-infiniband.md tells it, while clients write through a mount and through libgfapi.
+//! Tests that the traffic of a GlusterFS volume on two pairs of replicas moves to a second network and back, as
+//! docs/move-to-infiniband.md describes it, while clients write through a mount and through libgfapi.
 //!
 //! Run as root, with the binary `rewrite` built (see `testkit::rewrite_command`) and with Debian's
 //! `glusterfs-server`, `qemu-utils` and `qemu-block-extra` installed. `--nocapture` shows the
@@ -73,7 +73,7 @@ fn peers_known_by_private_address_move_to_the_second_network_and_back() -> Resul
         stage.require_traffic(ON_THE_SECOND)?;
         stage.on_each(&["peer", "set", "--all", "--network", "ethernet"])?;
         stage.require_traffic(ON_THE_FIRST)?;
-        // ib0 carries no traffic any more, so no host has to wait for the others.
+        // ib0 no longer carries traffic, so no host has to wait for the others.
         stage.on_each(&["detach", "ib0"])?;
         scene.write_file(&before)?;
         stage.on_each(&["attach", "eth0"])?;
@@ -83,7 +83,7 @@ fn peers_known_by_private_address_move_to_the_second_network_and_back() -> Resul
 
 #[test]
 fn peers_known_by_name_move_to_the_second_network_and_back() -> Result<()> {
-    // The addresses of the first network are the private ones, and stay so.
+    // The private addresses are the addresses of the first network throughout.
     let scene = Scene::set("rwgpn", &one_attached(FourHosts::FIRST, FourHosts::SECOND))?;
     let cluster = Distributed::start_by_name(&scene.lab, FourHosts::FIRST)?;
     let stage = Stage::enter(&scene, cluster, (&["ib0"], "net 192.0.2.0/24"))?;

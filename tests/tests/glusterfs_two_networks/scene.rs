@@ -1,4 +1,4 @@
-//! A volume with clients that write to it all the while, and the steps of its move.
+//! Sets up a volume with clients that write to it all the while, and performs the steps of its move.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ const SECOND_MOUNT: &str = "/mnt/second";
 /// The number of clients that the volume has: its mount, and qemu-io.
 const CLIENTS: usize = 2;
 
-/// The expected place of the volume's traffic: the interface, and the addresses.
+/// The network that must carry the volume's traffic: its interface, and its addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
     interface: &'static str,
@@ -44,7 +44,7 @@ pub const ON_THE_FIRST: Network =
 pub const ON_THE_SECOND: Network =
     Network { interface: SECOND_INTERFACE, other: PUBLIC_INTERFACE, addresses: FourHosts::SECOND };
 
-/// Four hosts on two networks, and the file that tells `rewrite` of them.
+/// Four hosts on two networks, and the configuration file of `rewrite`.
 pub struct Scene {
     pub lab: FourHosts,
     rewrite: Rewrite,
@@ -64,7 +64,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Puts another file on all hosts.
+    /// Puts a new file on all hosts.
     pub fn write_file(&self, file: &str) -> Result<()> {
         fs::write(self.config.path(), file).context("write the configuration file")
     }
@@ -104,7 +104,7 @@ impl Scene {
 
 /// A volume on the hosts, and its clients.
 pub struct Stage<'a> {
-    // The clients need the volume, and end first.
+    // The clients need the volume, so the clients must end first.
     files: Worker<PathBuf>,
     image: Worker<QemuIo>,
     pub cluster: Distributed,
@@ -175,7 +175,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The clients go on, and all traffic between the servers uses one network.
+    /// Requires that the clients go on, and that all traffic between the servers uses one network.
     pub fn require_traffic(&self, on: Network) -> Result<()> {
         let Network { interface, other, addresses } = on;
         let silent = self.scene.lab.hosts.iter();
@@ -205,7 +205,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// New connections work, too: the glusterd of one server restarts, and another server mounts the
+    /// Requires that new connections work, too: the glusterd of one server restarts, and another server mounts the
     /// volume once more.
     pub fn connect_anew(&mut self) -> Result<()> {
         self.require_connections()?;
@@ -220,7 +220,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The clients go on while no server has a carrier on the first network.
+    /// Requires that the clients go on while no server has a carrier on the first network.
     pub fn without_the_first_network(&self) -> Result<()> {
         self.scene.lab.set_first_network(false)?;
         self.goes_on()?;
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
         self.image.goes_on(ALLOWED)
     }
 
-    /// No connection was lost, and no client waited too long.
+    /// Requires that no connection was lost, and that no client waited too long.
     fn require_unharmed(&self) -> Result<()> {
         self.goes_on()?;
         self.require_connections()?;

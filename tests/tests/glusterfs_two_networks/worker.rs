@@ -1,4 +1,4 @@
-//! A client that does one step after the other on its own thread, and measures its longest wait.
+//! Runs a client that does one step after the other on its own thread, and measures the client's longest wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use testkit::wait::wait_until;
 
 /// The client's pause between two steps.
 const PACE: Duration = Duration::from_millis(5);
-/// The number of further steps that show a live client.
+/// The number of further steps that prove the client alive.
 const GOES_ON: u64 = 10;
 
-/// The client. Dropping it ends it.
+/// The client. Dropping the value ends the client.
 #[derive(Debug)]
 pub struct Worker<S> {
     what: &'static str,
@@ -33,7 +33,8 @@ struct Progress {
 }
 
 impl<S: Send + 'static> Worker<S> {
-    /// Begins to call `step` with the state and with 0, 1, 2 and so on, until it fails.
+    /// Starts a thread that calls `step` with the state and with 0, 1, 2 and so on, until `step` fails or the client
+    /// must end.
     pub fn start(
         what: &'static str,
         mut state: S,

@@ -1,4 +1,4 @@
-//! A network that delays, loses and reorders packets. The data arrives intact in the end.
+//! Tests a network that delays, loses and reorders packets. All data must arrive intact in the end.
 
 use std::net::SocketAddrV4;
 
@@ -14,7 +14,7 @@ const BULK: u64 = 2 << 20;
 const NETEM: &str = "netem limit 10000 delay 3ms reorder 25% 50% loss 2%";
 const PORT: u16 = 5000;
 
-/// The number of packets that netem has dropped behind an interface.
+/// The number of packets that netem has dropped at an interface.
 fn lost(namespace: &Namespace, interface: &str) -> Result<u64> {
     let said = namespace.run(&["tc", "-s", "-json", "qdisc", "show", "dev", interface])?;
     let qdiscs: Value = serde_json::from_str(&said).with_context(|| format!("not JSON: {said}"))?;

@@ -1,5 +1,5 @@
-//! Interfaces whose packets the programs do not see, or see in an unexpected form. attach and check
-//! refuse them, and the interface named instead works.
+//! Tests interfaces whose packets the programs do not see, or see in an unexpected form. attach and check refuse such
+//! an interface, and the interface that they name instead works.
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::{A_PUBLIC, LabOptions, PUBLIC_INTERFACE, ROUTER_A_ADDRESS};
@@ -18,7 +18,7 @@ fn ip(hosts: &TwoHosts, lines: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// `rewrite` on A ends with 4 and says `words`, on standard error or in its findings.
+/// Requires that `rewrite` on A exits with status 4 and prints `words`, on standard error or in its findings.
 fn refused(hosts: &TwoHosts, command: &[&str], words: &str) -> Result<()> {
     let config = hosts.config()?;
     let mut command =
@@ -32,7 +32,7 @@ fn refused(hosts: &TwoHosts, command: &[&str], words: &str) -> Result<()> {
     Ok(())
 }
 
-/// A's address and routes go from its NIC to another interface.
+/// Moves A's address and routes from its NIC to another interface.
 fn move_uplink(hosts: &TwoHosts, to: &str) -> Result<()> {
     ip(
         hosts,

@@ -1,6 +1,6 @@
-//! Tunnels between attached hosts. A tunnel between public addresses that compares the outer
-//! addresses with its own drops packets until its own host has sent one: until then, packets arrive
-//! with the private addresses. WireGuard accepts such packets, and answers to the private address.
+//! Tests tunnels between attached hosts. A tunnel between public addresses that compares the outer addresses with its
+//! own drops packets until its own host has sent a packet: until then, packets arrive with the private addresses.
+//! WireGuard accepts such packets, and answers to the private address.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -24,7 +24,7 @@ fn run(host: &Namespace, line: &str) -> Result<()> {
     host.run(&words.collect::<Vec<_>>()).map(|_| ())
 }
 
-/// Makes the end of a tunnel of each kind at `host`, which has the address `local`.
+/// Makes one end of a tunnel of each kind on `host`, which has the address `local`.
 fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Result<()> {
     for (kind, inner) in KINDS {
         let (name, inner) = (format!("{kind}-b"), inner[number]);
@@ -42,7 +42,7 @@ fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Resul
     Ok(())
 }
 
-/// Sets up ESP in transport mode for pings between both addresses, at `host`, which has the address `local`.
+/// Sets up ESP in transport mode for pings between both addresses, on `host`, which has the address `local`.
 fn protect(host: &Namespace, [local, remote]: [Ipv4Addr; 2]) -> Result<()> {
     const KEYS: &str =
         "enc cipher_null \"\" auth hmac(sha1) 0x000102030405060708090a0b0c0d0e0f10111213";
@@ -74,7 +74,7 @@ fn answers(from: &Namespace, to: IpAddr) -> Result<bool> {
     Ok(ping(from, to, 2, 56)?.returned == 2)
 }
 
-/// The addresses of A and B in each of the tunnels.
+/// The inner addresses of A and B in each tunnel.
 fn ways(a_end: Ipv4Addr, b_end: Ipv4Addr) -> Result<Vec<(&'static str, [IpAddr; 2])>> {
     let mut ways = vec![("esp", [a_end.into(), b_end.into()])];
     for (kind, [a, b]) in KINDS {

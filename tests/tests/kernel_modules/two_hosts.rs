@@ -1,4 +1,4 @@
-//! A lab, the product, and the file that both hosts share.
+//! Builds a lab with the product and the file that both hosts share.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -31,7 +31,7 @@ impl TwoHosts {
         Ok(hosts)
     }
 
-    /// `rewrite attach` of an interface, with more arguments.
+    /// Runs `rewrite attach` on an interface, with more arguments.
     pub fn attach(&self, host: &Namespace, interface: &str, more: &[&str]) -> Result<String> {
         let file = self.config()?;
         self.rewrite.run(host, &[&["attach", interface, "--config", &file], more].concat())
@@ -50,7 +50,7 @@ impl TwoHosts {
         Ok(file.to_str().context("the path of the file")?.to_owned())
     }
 
-    /// TCP, UDP and ping arrive over the private addresses, both ways, with no checksum wrong.
+    /// Requires that TCP, UDP and ping arrive over the private addresses, both ways, with no wrong checksum.
     pub fn talk(&self, tcp_bytes: u64) -> Result<()> {
         let Lab { a, b, router, .. } = &self.lab;
         for (from, to, src, dst) in [(a, b, A_PRIVATE, B_PRIVATE), (b, a, B_PRIVATE, A_PRIVATE)] {

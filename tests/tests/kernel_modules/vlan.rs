@@ -1,5 +1,5 @@
-//! A host whose uplink is a VLAN. The tests attach the VLAN's interface, or the interface below it,
-//! where packets have a tag.
+//! Tests a host whose uplink is a VLAN. The tests attach the VLAN's interface, or the interface below it, where packets
+//! have a tag.
 
 use anyhow::{Context, Result};
 use testkit::capture::Capture;
@@ -16,7 +16,7 @@ const MEGABYTE: u64 = 1 << 20;
 const VLAN: &str = "eth0.100";
 const ROUTER_VLAN: &str = "eth-a.100";
 
-/// The writer of the tag in A's frames. With offload, a frame has no tag yet when the programs see it.
+/// The place of the tag in A's frames. With offload, the frame has no tag yet when the programs see it.
 #[derive(Clone, Copy)]
 enum Tag {
     Offloaded,
@@ -56,7 +56,7 @@ fn add_route(host: &Namespace, to: &str, src: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Everything arrives, and the other side of the router sees public addresses alone.
+/// Requires that everything arrives, and that the other side of the router sees only public addresses.
 fn all_arrives(hosts: &TwoHosts) -> Result<()> {
     hosts.talk(MEGABYTE)?;
     let capture = Capture::start_headers(&hosts.lab.router, ROUTER_B, "")?;

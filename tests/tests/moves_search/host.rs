@@ -1,4 +1,4 @@
-//! A host: the entries that the loader plans, and the programs' decisions over them.
+//! Models a host: the entries that the loader plans, and the programs' decisions over these entries.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::BTreeMap;
@@ -35,12 +35,12 @@ use crate::packet::{Frame, Octets};
 const NOW: u32 = 1_000;
 const DRAIN: u32 = 30;
 
-/// A fault in a plan, for the search to find.
+/// A deliberate fault in a plan, which the search must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Packets go to a peer's new address as soon as the file says so.
     SendsAtOnce,
-    /// The former addresses of a peer end while it is awaited.
+    /// The former addresses of a peer get an expiry while the peer is awaited.
     EndsAtOnce,
 }
 
@@ -49,12 +49,12 @@ pub const fn private(host: usize) -> Octets {
     [10, 0, 0, host as u8]
 }
 
-/// The public address with this last part.
+/// The public address with this last byte.
 pub const fn public(last: u8) -> Octets {
     [192, 0, 2, last]
 }
 
-/// The membership of a host and its peers in one file.
+/// The membership that a host reads from one file: the host and its peers.
 pub fn membership(file: &[u8], own: usize) -> Membership {
     let member = |(host, last): (usize, &u8)| {
         let [private, public] = [private(host), public(*last)].map(IpAddr::from);
@@ -72,11 +72,11 @@ pub fn membership(file: &[u8], own: usize) -> Membership {
 /// A host between two events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
-    /// Its number.
+    /// The host's number.
     pub own: usize,
     /// The index of the file that the host follows.
     pub file: usize,
-    /// The last parts of the public addresses that its interface has.
+    /// The last bytes of the public addresses that the host's interface has.
     pub held: Vec<u8>,
     identity: Identity,
     peers: PeerTable<Octets>,
@@ -144,8 +144,8 @@ impl Host {
         !self.pending.is_empty()
     }
 
-    /// The loader makes its next change. After the last one, it also makes the changes that the
-    /// programs have left to it.
+    /// Makes the loader's next change. After the last change, also makes the changes that the programs have left to the
+    /// loader.
     pub fn step(&mut self) {
         if let Some(change) = self.pending.pop() {
             self.make(change);
@@ -155,7 +155,7 @@ impl Host {
         }
     }
 
-    /// The loader sets an expiry on the former addresses that peers no longer need, as the peers have shown.
+    /// Sets an expiry on the former addresses that peers no longer need, as the peers have shown.
     pub fn note_shown(&mut self) {
         for change in shown(&self.peers, NOW, DRAIN) {
             self.make(change);
@@ -169,12 +169,12 @@ impl Host {
         }
     }
 
-    /// The former addresses with an expiry expire.
+    /// Removes the former addresses that have an expiry.
     pub fn drain(&mut self) {
         self.peers.retain(|_, peer| peer.role != ROLE_FORMER || peer.expires_at == 0);
     }
 
-    /// The interface loses all addresses except the file's, and the loader follows.
+    /// Takes all addresses except the file's from the interface, and lets the loader follow.
     pub fn lose_previous_underlays(&mut self, file: &[u8]) {
         self.held = vec![file[self.own]];
         self.follow(&membership(file, self.own), None);
@@ -207,7 +207,7 @@ impl Host {
         self.peers.values().all(is_current)
     }
 
-    /// Everything that affects the host's future.
+    /// Encodes everything that affects the host's future.
     pub fn key(&self) -> Vec<u8> {
         let mut key = vec![self.own as u8, self.file as u8, self.pending.len() as u8];
         key.extend(&self.held);
@@ -261,7 +261,7 @@ fn slots(membership: &Membership) -> ByName {
     membership.peers.iter().map(|peer| (peer.name.clone(), of(&peer.name))).collect()
 }
 
-/// Aligned to 8 bytes, as in the kernel.
+/// A peer's entry, aligned to 8 bytes, as in the kernel.
 #[repr(align(8))]
 struct Place(UnsafeCell<Peer<Octets>>);
 
@@ -271,7 +271,7 @@ impl Place {
     }
 
     fn shared(&self) -> &SharedPeer<Octets> {
-        // SAFETY: the place is there for as long as the tables.
+        // SAFETY: the place lives as long as the tables.
         unsafe { SharedPeer::at(self.0.get()) }
     }
 }
@@ -280,7 +280,7 @@ struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
     local: &'a LocalTables,
     has_moved: bool,
-    /// The entry that a notice asks for, and true if the peer sends between its addresses.
+    /// The private entry that a notice asks for, and true if the peer sends between the entry's addresses.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 

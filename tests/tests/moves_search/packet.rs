@@ -1,4 +1,4 @@
-//! Packets between two IPv4 addresses, as the programs see them.
+//! Builds packets between two IPv4 addresses, as the programs see them.
 
 use tunnel_common::counters::Count;
 use tunnel_common::move_notice::{Mark, mark, payload};
@@ -14,7 +14,7 @@ const UDP: u8 = 17;
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST: u8 = 8;
 
-/// A packet from its IPv4 header on. Nothing checks its checksums.
+/// A packet from its IPv4 header on. No code verifies its checksums.
 #[derive(Clone, Debug)]
 pub struct Frame(pub Vec<u8>);
 
@@ -27,7 +27,7 @@ impl Frame {
         Self(bytes)
     }
 
-    /// A datagram of some application.
+    /// An application's datagram.
     pub fn data(route: [Octets; 2]) -> Self {
         Self::new(UDP, route, &[0x13, 0x89, 0x13, 0x8a, 0, 12, 0, 0, 1, 2, 3, 4])
     }

@@ -1,4 +1,4 @@
-//! Every order in which files, packets and notices can reach the hosts.
+//! Searches every order in which files, packets and notices can reach the hosts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -24,18 +24,18 @@ pub struct Scenario {
     pub files: Vec<Vec<u8>>,
     /// The way in which hosts apply the files.
     pub steps: Steps,
-    /// The fault of the loader, if it has one.
+    /// The loader's deliberate fault, if any.
     pub fault: Option<Fault>,
-    /// The most notices in flight.
+    /// The maximum number of notices in flight.
     pub notices: usize,
 }
 
 /// The result of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// The states that can be reached.
+    /// The number of reachable states.
     pub states: u64,
-    /// The faults of some reachable states, in words.
+    /// Descriptions of the faults in some reachable states.
     pub bad: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ type Id = u32;
 /// A notice in flight: a request, or the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Notice {
-    /// The host that has asked.
+    /// The host that sent the request.
     asker: u8,
     is_request: bool,
     route: [Octets; 2],
@@ -80,12 +80,12 @@ struct Search<'a> {
     queue: VecDeque<State>,
     /// The results so far, by the host's state, the direction and the packet.
     transitions: HashMap<(Id, Leaves, Vec<u8>), Transition>,
-    /// True where hosts in these states come to rest if no notice is lost.
+    /// The hosts' states, and true if the hosts come to rest from these states when no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
 }
 
-/// True if a packet leaves. It stands for the direction in a key.
+/// The direction in a key: true if the packet leaves.
 type Leaves = bool;
 /// True if a packet was rewritten.
 type IsRewritten = bool;
@@ -180,7 +180,7 @@ impl Search<'_> {
         self.bad.push(format!("{what}: {state:?} {hosts:#?}"));
     }
 
-    /// Checks that the data in flight arrives if it arrives now.
+    /// Checks that the data in flight would reach the right host now.
     fn check(&mut self, state: &State) {
         let Some(Data { from, to, route }) = state.data else { return };
         let to = usize::from(to);
@@ -197,8 +197,8 @@ impl Search<'_> {
         }
     }
 
-    /// A file reaches a host, or the loader there makes its next change. A new file ends the host's
-    /// notices in flight: no notice outlasts its sender's file.
+    /// Visits the states in which a file has reached a host, or a loader has made its next change. A new file ends the
+    /// host's notices in flight: no notice outlasts its sender's file.
     fn files_arrive(&mut self, state: &State) {
         let (fault, steps) = (self.scenario.fault, self.scenario.steps);
         for index in 0..state.hosts.len() {
@@ -255,7 +255,7 @@ impl Search<'_> {
         }
     }
 
-    /// True if the notice of a host at rest can change something: it asks, or its peer waits for it.
+    /// True if the notice of a host at rest can change something: the notice asks, or the peer waits for it.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -297,7 +297,7 @@ impl Search<'_> {
         next
     }
 
-    /// A host sends a packet to another host, and the packet is in flight.
+    /// Visits the states in which a host has sent a packet to another host, and the packet is in flight.
     fn data_leaves(&mut self, state: &State) {
         for from in 0..state.hosts.len() {
             for to in (0..state.hosts.len()).filter(|to| *to != from) {
@@ -318,8 +318,8 @@ impl Search<'_> {
         }
     }
 
-    /// The drain ends on one host, or a loader sets expiries. Once all hosts are at rest, the
-    /// operator removes former addresses.
+    /// Visits the states in which the drain has ended on one host, or a loader has set expiries. Once all hosts are at
+    /// rest, the operator removes former addresses.
     fn time_goes(&mut self, state: &State) {
         for index in 0..state.hosts.len() {
             let host = self.host(state.hosts[index]);

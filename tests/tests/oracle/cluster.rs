@@ -1,5 +1,5 @@
-//! The addresses of this host and its peers, as the loader gives them to the programs. The model
-//! decides from them, and the test fills the maps with them.
+//! Describes a host and its peers by the addresses that the loader gives to the programs. The model decides from this
+//! description, and the test fills the maps with it.
 
 use std::net::IpAddr;
 
@@ -34,7 +34,7 @@ impl Range {
             && bits(address) & !self.host_bits() == bits(self.first)
     }
 
-    /// The address at the same place in this range as `address` in another range of this length.
+    /// The address at the same place in this range as `address` has in another range of the same length.
     pub fn at_place_of(self, address: IpAddr) -> IpAddr {
         from_bits(bits(self.first) | bits(address) & self.host_bits(), self.first)
     }
@@ -68,16 +68,16 @@ fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
 /// This host's ranges as one member, in one family.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
-    /// Its private addresses.
+    /// The member's private addresses.
     pub private: Range,
-    /// Its underlay addresses, as many as the private ones.
+    /// The member's underlay addresses, as many as its private addresses.
     pub underlay: Range,
-    /// Its underlay addresses from before it moved, if it still has them.
+    /// The member's underlay addresses before its move, if this host still has them.
     pub former: Option<Range>,
 }
 
 impl Own {
-    /// Its current and former underlay addresses.
+    /// The member's current and former underlay addresses.
     fn underlay_ranges(&self) -> impl Iterator<Item = Range> {
         [self.underlay].into_iter().chain(self.former)
     }
@@ -86,31 +86,31 @@ impl Own {
 /// A peer in one family. A member with both families is two peers, with the same slot.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The index of its counters.
+    /// The index of the peer's counters.
     pub slot: u32,
-    /// Its private addresses.
+    /// The peer's private addresses.
     pub private: Range,
-    /// Its public addresses, as many as the private ones.
+    /// The peer's public addresses, as many as its private addresses.
     pub public: Range,
-    /// Its public addresses from before it moved, if packets may still come from there, and their
-    /// expiry in seconds since the machine started; 0 for no expiry.
+    /// The peer's public addresses before its move, if packets may still come from them, and their expiry in seconds
+    /// since the machine started; 0 for no expiry.
     pub former: Option<(Range, u32)>,
-    /// True if it may not know this host's current underlay address. A single peer of a single host
-    /// is awaited instead.
+    /// True if the peer may not know this host's current underlay address. A single peer of a single host is awaited
+    /// instead.
     pub is_unaware: bool,
-    /// The addresses for packets to an awaited peer, until it shows that it holds its public address
-    /// and this host's current underlay address.
+    /// The addresses for packets to an awaited peer, until the peer shows that it holds its public address and this
+    /// host's current underlay address.
     pub awaited: Option<Pair>,
-    /// True if packets from its private address are let through.
+    /// True if packets from the peer's private address may pass.
     pub is_direct: bool,
-    /// The end of its grace period, in seconds since the machine started; 0 for long over.
+    /// The end of the peer's grace period, in seconds since the machine started; 0 if the period is long over.
     pub grace_until: u32,
-    /// Its own bypass rules: IP protocol and port.
+    /// The peer's own bypass rules: IP protocol and port.
     pub bypass: Vec<(u8, u16)>,
 }
 
 impl Peer {
-    /// A peer without anything special.
+    /// A peer with all special features off.
     pub fn new(slot: u32, private: &str, public: &str) -> Self {
         Self {
             slot,
@@ -142,7 +142,7 @@ pub enum Role {
     Private,
     /// The address that reaches the peer.
     Public,
-    /// The peer's address from before it moved.
+    /// The peer's address before its move.
     Former,
 }
 
@@ -185,7 +185,7 @@ pub struct Cluster {
     pub link: Link,
     /// This host's ranges: one for each family, or several on a gateway.
     pub local: Vec<Own>,
-    /// True if the programs look for this host's ranges in maps of their own.
+    /// True if the programs look up this host's ranges in separate maps.
     pub is_gateway: bool,
     /// All peers.
     pub peers: Vec<Peer>,
@@ -226,15 +226,15 @@ impl Cluster {
             .max_by_key(|entry| entry.range.length)
     }
 
-    /// The underlay address of `private`, if this host has that private address. It is the current
-    /// one if `of_now`, and otherwise the former one, if there is one.
+    /// The underlay address of `private`, if this host has that private address. If `of_now` is false, a former
+    /// underlay address takes precedence over the current one.
     pub fn underlay_of(&self, private: IpAddr, of_now: bool) -> Option<IpAddr> {
         let own = self.narrowest(private)?;
         let underlay = own.former.filter(|_| !of_now).unwrap_or(own.underlay);
         own.private.contains(private).then(|| underlay.at_place_of(private))
     }
 
-    /// The private address of `underlay`, if that is a current or former underlay address of this host.
+    /// The private address of `underlay`, if `underlay` is a current or former underlay address of this host.
     pub fn private_of(&self, underlay: IpAddr) -> Option<IpAddr> {
         let own = self.narrowest(underlay)?;
         let is_own = own.underlay_ranges().any(|range| range.contains(underlay));
@@ -246,7 +246,7 @@ impl Cluster {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
 
-    /// True if `underlay` is an address of a member that has moved.
+    /// True if `underlay` is an address of a member of this host that has moved.
     pub fn is_moved(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.former.is_some())
     }
@@ -261,7 +261,7 @@ impl Cluster {
         peer.awaited.unwrap_or_else(|| self.current_pair(peer))
     }
 
-    /// The addresses between which packets to the single `peer` go once it has shown that it holds them.
+    /// The addresses between which packets to the single `peer` go once the peer has shown that it holds them.
     pub fn current_pair(&self, peer: &Peer) -> Pair {
         let public = peer.public.first;
         let is_family = |own: &&Own| own.private.first.is_ipv4() == public.is_ipv4();

@@ -1,4 +1,4 @@
-//! The clusters in which the test compares the programs and the model.
+//! Defines the clusters in which the test compares the programs and the model.
 
 use crate::cluster::{Cluster, Link, Own, Pair, Peer, Range};
 
@@ -8,7 +8,7 @@ const DCCP: u8 = 33;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 
-/// All of them.
+/// All clusters.
 pub fn all() -> Vec<Cluster> {
     vec![
         addresses(),

@@ -1,4 +1,4 @@
-//! The counters, and the place of each.
+//! Defines the counters and each counter's place, and adds frames to them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The work of a program, compared with the prediction.
+//! Compares the work of a program with the prediction.
 
 use std::fmt;
 

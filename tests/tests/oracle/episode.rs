@@ -1,4 +1,4 @@
-//! One episode: the programs and the model side by side, from a host's start on.
+//! Runs one episode: the programs and the model side by side, from a host's start on.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,16 +35,16 @@ pub struct Hosts<'a> {
     pub now: u32,
 }
 
-/// Something that went wrong.
+/// A difference between the programs and the model.
 pub enum Fault {
-    /// Within a step.
+    /// A difference in a step's result.
     Step(u64, Step, Prediction, Difference),
-    /// In counters or memory, in one of the steps before this one.
+    /// A difference in counters or memory after this number of steps. A step of the last block has caused it.
     Block(u64, Difference),
 }
 
-/// A longer episode runs again after a difference: the programs may have forgotten the entries with
-/// the shortest lifetime, half a minute.
+/// The longest episode whose difference counts at once. A longer episode runs again: the programs may have forgotten
+/// the entries with the shortest lifetime, half a minute.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Runs an episode up to the first difference. Where counters or memory differ, the episode is run
@@ -100,7 +100,7 @@ fn run_comparing(
     Ok(None)
 }
 
-/// Runs a step, and the way back.
+/// Runs a step, and then takes the frame back through the other side's programs.
 fn run_step(
     hosts: &mut Hosts,
     step: &Step,

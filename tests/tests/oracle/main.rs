@@ -1,4 +1,4 @@
-//! A model of the packet table, and random packets through it and the programs. Needs root.
+//! Compares the programs with a model of the packet table, on random packets. Needs root.
 //!
 //! The test compares verdict, frame, counters and memory. A rewritten frame must come back unchanged
 //! from the programs of the other side.
@@ -37,7 +37,7 @@ use tally::{NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
 /// Frames for each program in an ordinary run.
 const PACKETS: u64 = 30_000;
 
-/// Frames for each program that are enough for every outcome in each program, unless there is a fault.
+/// The number of frames for each program that suffices for every outcome in each program, unless there is a fault.
 const LONG: u64 = 300_000;
 
 #[test]
@@ -50,7 +50,7 @@ fn programs_and_model_agree() {
     let mut faults = String::new();
     let clusters = clusters::all();
     let mut loaded = Loaded::default();
-    // XDP is for Ethernet alone.
+    // XDP runs on Ethernet alone.
     let with_xdp = clusters.iter().filter(|cluster| cluster.link == Link::Ethernet).count();
     for cluster in &clusters {
         let share_of_packets = packets.div_ceil(with_xdp as u64);
@@ -140,7 +140,7 @@ fn run_cluster(
     Ok(None)
 }
 
-/// Requires that every outcome has occurred; in a long run, in each program.
+/// Requires that every outcome has occurred, and in a long run that it has occurred in each program.
 fn assert_wide(tally: &Tally, packets: u64) {
     for program in Program::ALL {
         let frames = tally.frames(program);
@@ -159,7 +159,7 @@ fn assert_wide(tally: &Tally, packets: u64) {
     }
 }
 
-/// True if packets that go this way can be counted for `reason`.
+/// True if packets in this direction can count for `reason`.
 fn concerns(reason: Reason, direction: Direction) -> bool {
     match reason {
         // These reasons need a kernel that refuses a write, other sockets, or other processors.

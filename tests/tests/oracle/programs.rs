@@ -1,4 +1,4 @@
-//! The programs in the kernel.
+//! Loads the programs into the kernel and runs them.
 
 use std::env;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::model::Memory;
 use crate::tables;
 use testkit::test_run::{self, Ran, Type, Way};
 
-/// The most slots of a cluster.
+/// The maximum number of slots in a cluster.
 const SLOTS: u32 = 16;
 
 /// The type of a program.
@@ -54,7 +54,7 @@ pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
 pub struct Programs {
     ebpf: Ebpf,
     settings: Settings,
-    /// The counts at the last start.
+    /// The counts at the most recent start.
     counted: Counts,
 }
 
@@ -86,7 +86,7 @@ impl Programs {
         Ok(Self { ebpf, settings, counted: Counts::default() })
     }
 
-    /// True if the XDP program is loaded: it is for Ethernet alone.
+    /// True if the XDP program is loaded, which is the case on Ethernet alone.
     pub fn has_xdp(&self) -> bool {
         self.settings.link_header_len == ETHERNET_HEADER_LEN
     }
@@ -126,7 +126,7 @@ impl Programs {
 pub struct Loaded(Vec<Programs>);
 
 impl Loaded {
-    /// The programs for `cluster`. The caller must give them back.
+    /// The programs for `cluster`. The caller must return them by [`Self::give_back`].
     pub fn take(&mut self, cluster: &Cluster) -> Result<Programs> {
         let settings = tables::settings(cluster);
         match self.0.iter().position(|programs| programs.settings == settings) {
@@ -135,7 +135,7 @@ impl Loaded {
         }
     }
 
-    /// Gives programs back for another cluster.
+    /// Takes programs back, for use with another cluster.
     pub fn give_back(&mut self, programs: Programs) {
         self.0.push(programs);
     }
@@ -144,11 +144,11 @@ impl Loaded {
 /// The states of an skb or a buffer that this kernel can run a program with.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
-    /// [`Way::has_sum`].
+    /// True if the kernel supports [`Way::has_sum`].
     pub sum: bool,
-    /// [`Way::linear`] of an skb.
+    /// True if the kernel supports [`Way::linear`] for an skb.
     pub skb_linear: bool,
-    /// [`Way::linear`] of an XDP buffer.
+    /// True if the kernel supports [`Way::linear`] for an XDP buffer.
     pub xdp_linear: bool,
 }
 

@@ -1,4 +1,4 @@
-//! There and back: the programs on the other side restore a frame that one host has rewritten.
+//! Takes rewritten frames back: the programs on the other side restore a frame that one host has rewritten.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::programs::{self, Programs};
 use crate::steps::Step;
 use testkit::test_run::Way;
 
-/// All peers of a host as one gateway, with that host as its peer.
+/// The cluster as the peers see it: all peers of a host form one gateway, and that host is the gateway's peer.
 pub fn other_side(cluster: &Cluster) -> Cluster {
     let local = cluster.peers.iter();
     let peers = cluster.local.iter().filter(|own| own.private != own.underlay).enumerate();
@@ -133,7 +133,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
         && !is_listed(cluster, frame, &quoted, entry.peer)
 }
 
-/// True if `public` is its peer's current address, and not a former one.
+/// True if `public` is a peer's current address; false for a former address.
 fn is_now_at(cluster: &Cluster, public: IpAddr) -> bool {
     cluster.entry(public).is_some_and(|entry| entry.role == Role::Public)
 }

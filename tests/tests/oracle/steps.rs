@@ -1,4 +1,4 @@
-//! The oracle's steps, in order. In each step, one frame reaches one program.
+//! Generates the oracle's steps, in order. In each step, one frame reaches one program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -70,7 +70,7 @@ const V6: Names = Names {
     flows: maps::FLOWS_V6,
 };
 
-/// Fills the maps with `cluster`, and nothing else. The programs' memory is empty afterwards.
+/// Replaces the maps' content by `cluster`. The programs' memory is empty afterwards.
 pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
     fill_family::<4>(ebpf, V4, cluster)?;
     fill_family::<16>(ebpf, V6, cluster)?;
@@ -192,7 +192,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     })
 }
 
-/// The tie between a peer's single addresses. Only IPv6 has one.
+/// The words that tie a peer's single addresses to each other. Only IPv6 has such a tie.
 fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
     match (private.as_slice().try_into(), public.as_slice().try_into()) {
         (Ok(private), Ok(public)) => peers::tie(private, public)[..].try_into().expect("16 bytes"),

@@ -1,4 +1,4 @@
-//! The tally of outcomes: a comparison says nothing about outcomes that did not occur.
+//! Tallies the outcomes: a comparison proves nothing about outcomes that did not occur.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
-/// For each program, the frames by fate, and the number of frames that went back.
+/// For each program: the number of frames by fate, and the number of frames that were taken back.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     fates: BTreeMap<Program, BTreeMap<&'static str, u64>>,
@@ -33,7 +33,7 @@ impl Tally {
         *self.fates.entry(program).or_default().entry(name).or_default() += 1;
     }
 
-    /// Counts a frame that went back.
+    /// Counts a frame that was taken back.
     pub fn count_way_back(&mut self, program: Program) {
         *self.ways_back.entry(program).or_default() += 1;
     }
@@ -50,7 +50,7 @@ impl Tally {
         }
     }
 
-    /// The frames that a program got.
+    /// The number of frames that a program got.
     pub fn frames(&self, program: Program) -> u64 {
         self.fates.get(&program).map_or(0, |fates| fates.values().sum())
     }
@@ -60,7 +60,7 @@ impl Tally {
         self.fates.get(&program).and_then(|fates| fates.get(name)).copied().unwrap_or(0)
     }
 
-    /// The number of a program's frames that went back.
+    /// The number of a program's frames that were taken back.
     pub fn ways_back(&self, program: Program) -> u64 {
         self.ways_back.get(&program).copied().unwrap_or(0)
     }

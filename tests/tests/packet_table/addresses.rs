@@ -1,4 +1,4 @@
-//! Addresses that do not belong together: foreign, spoofed.
+//! Tests addresses that do not belong together: foreign and spoofed addresses.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

@@ -1,4 +1,4 @@
-//! The bypass list: packets that are left alone on purpose.
+//! Tests the bypass list: the programs leave its packets alone on purpose.
 
 use testkit::packet::{
     Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite, dccp, sctp, tcp, udp, udplite,
@@ -19,7 +19,7 @@ const LISTED: u16 = 7_022;
 const OF_SRVB: u16 = 7_122;
 /// A port on srvc's list.
 const OF_SRVC: u16 = 7_222;
-/// A port on a list that the programs never check.
+/// A port with a rule that the programs never check.
 const UNASKED: u16 = 7_322;
 /// A port on no list.
 const OTHER: u16 = 40_000;
@@ -252,7 +252,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
                 .rewritten(&new(&tcp_last).to_frame(), 0),
         );
     }
-    // Datagrams of the other direction are separate.
+    // A datagram in the other direction is separate.
     rows.push(
         out("a last fragment out, after a first one in", &last)
             .after(Direction::Ingress, &public_in(&first).to_frame())
@@ -265,7 +265,7 @@ fn errors<P: Packet>() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, packet) in [("there", udp::<P>(OTHER, LISTED)), ("here", udp(LISTED, OTHER))] {
         let about = unreachable::<P>("", packet, 8);
-        // At ingress, the quoted packet is one that left unchanged.
+        // At ingress, the quoted packet left this host unchanged.
         rows.extend(errors_that_arrive(&format!("about a listed port {what}"), &about));
         let what = format!("an error about a listed port {what}");
         rows.push(

@@ -1,4 +1,4 @@
-//! Checksums that compute to 0: UDP and UDP-Lite send 0xffff instead (RFC 768), TCP and ICMPv6 send 0.
+//! Tests checksums that compute to 0: UDP and UDP-Lite send 0xffff instead (RFC 768), TCP and ICMPv6 send 0.
 
 use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp, UdpLite};
 

@@ -1,4 +1,4 @@
-//! A direct peer: its plain packets pass, and get plain answers as long as they come.
+//! Tests a direct peer: its plain packets pass, and it gets plain answers as long as its plain packets come.
 
 use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

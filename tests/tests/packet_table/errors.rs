@@ -1,4 +1,4 @@
-//! ICMP errors about rewritten packets: the quote gets the addresses that the other side knows.
+//! Tests ICMP errors about rewritten packets: the quote gets the addresses that the other side knows.
 
 use testkit::packet::{
     Dccp, Frame, IcmpError, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
@@ -15,7 +15,7 @@ use crate::row::{Row, private_in, private_out, public_in, public_out};
 pub struct Shape<P> {
     /// A readable name.
     pub what: String,
-    /// The packet with the error, its quote still to be filled in.
+    /// The packet with the error, whose quote is still empty.
     pub outer: P,
     /// The quoted packet.
     pub quoted: P,
@@ -23,9 +23,9 @@ pub struct Shape<P> {
     pub kept: usize,
     /// The length of the quote, if it is cut within its headers.
     pub cut: Option<usize>,
-    /// The bytes behind the quote within the message.
+    /// The bytes after the quote within the message.
     pub extension: Vec<u8>,
-    /// The bytes behind the message in the frame.
+    /// The bytes after the message in the frame.
     pub trailer: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl<P: Packet> Shape<P> {
         self.packet(outer, quoted).to_frame().trailer(self.trailer.clone())
     }
 
-    /// From srva to srvb.
+    /// The row for the error from srva to srvb.
     pub fn out(&self) -> Row {
         let here = self.frame(private_out, private_in);
         Row::new(Direction::Egress, &self.what, &here)
@@ -77,7 +77,7 @@ impl<P: Packet> Shape<P> {
             .and_back_at(AT_SRVB)
     }
 
-    /// From srvb to srva.
+    /// The row for the error from srvb to srva.
     pub fn inward(&self) -> Row {
         let wire = self.frame(public_in, public_out);
         Row::new(Direction::Ingress, &self.what, &wire)
@@ -85,7 +85,7 @@ impl<P: Packet> Shape<P> {
             .and_back_at(AT_SRVB)
     }
 
-    /// From a router to srva.
+    /// The row for the error from a router to srva.
     pub fn by_router(&self) -> Row {
         let wire = self.frame(from_to(ROUTER, SRVA.public), public_out);
         let here = self.frame(from_to(ROUTER, SRVA.private), private_out);
@@ -93,8 +93,8 @@ impl<P: Packet> Shape<P> {
         Row::new(Direction::Ingress, what, &wire).rewritten(&here, 0)
     }
 
-    /// From srva to srvb about a packet of srvb, from srvb to srva about a packet of srva, and from
-    /// a router to srva about a packet of srva.
+    /// Three rows: from srva to srvb about a packet of srvb, from srvb to srva about a packet of srva, and from a
+    /// router to srva about a packet of srva.
     pub fn three_ways(&self) -> [Row; 3] {
         [self.out(), self.inward(), self.by_router()]
     }

@@ -1,4 +1,4 @@
-//! Quoted UDP checksums that read 0xffff on one side, and TCP's and ICMPv6's that read 0.
+//! Tests quoted UDP checksums that read 0xffff on one side, and quoted TCP and ICMPv6 checksums that read 0.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 

@@ -1,5 +1,4 @@
-//! ICMP errors between hosts of the cluster whose quote is cut within its IP header or contradicts
-//! itself.
+//! Tests ICMP errors between hosts of the cluster whose quote is cut within its IP header or contradicts itself.
 
 use testkit::packet::extension::DESTINATION_OPTIONS;
 use testkit::packet::{Extension, Ipv4, Ipv6, Udp};
@@ -62,7 +61,8 @@ fn refused_extension_headers() -> Vec<Row> {
     rows
 }
 
-/// Errors with the first `kept` bytes of a packet, also with other bytes behind them.
+/// Errors that quote the first `kept` bytes of a packet. Each error also comes with further bytes after it in the
+/// frame.
 fn left_alone<P: Packet>(what: &str, quoted: &P, kept: usize, reason: Reason) -> Vec<Row> {
     let cut = |quoted: P| -> P {
         let mut bytes = quoted.to_bytes();

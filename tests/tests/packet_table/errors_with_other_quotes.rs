@@ -1,4 +1,4 @@
-//! ICMP errors between hosts of the cluster about packets that did not go between the two.
+//! Tests ICMP errors between two hosts of the cluster about packets that did not go between these hosts.
 
 use testkit::packet::{Ipv4, Ipv6, Udp};
 use tunnel_common::outcome::Direction;

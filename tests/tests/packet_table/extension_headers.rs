@@ -1,4 +1,4 @@
-//! IPv6 extension headers: the programs skip them, up to a limit, to reach the transport header.
+//! Tests IPv6 extension headers: the programs skip them, up to a limit, to reach the transport header.
 
 use testkit::packet::extension::{
     DESTINATION_OPTIONS, HOME_ADDRESS, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, SEGMENTS, SHIM6,

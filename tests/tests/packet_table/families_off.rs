@@ -1,4 +1,5 @@
-//! Programs that are loaded for a single family leave the other one alone, whatever the maps hold.
+//! Tests programs that are loaded for a single family: they leave the other family alone, regardless of the maps'
+//! entries.
 
 use testkit::packet::{Ipv4, Ipv6, Tag, Tcp, Udp};
 use tunnel_common::outcome::Direction;

@@ -1,4 +1,4 @@
-//! An interface to the packets of both families, so that most rows are written once.
+//! Defines an interface to the packets of both families, so that most rows are written once.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -53,31 +53,31 @@ impl Dual {
 
 /// A packet of one family.
 pub trait Packet: Clone + 'static {
-    /// Its addresses.
+    /// The family's type of address.
     type Address: Address;
 
-    /// Bytes of its header without options and extension headers.
+    /// The length of the family's header in bytes, without options and extension headers.
     const HEADER_LEN: usize;
-    /// The protocol number of the other family's ICMP, which means nothing here.
+    /// The protocol number of the other family's ICMP, which has no meaning in this family.
     const FOREIGN_ICMP: u8;
-    /// The minimum length of its own ICMP in bytes.
+    /// The minimum length of the family's own ICMP in bytes.
     const ICMP_LEN_MIN: usize;
 
-    /// The address of its family.
+    /// The address of this family.
     fn address(of: Dual) -> Self::Address;
     /// A packet with `transport`, and without addresses yet.
     fn new(transport: impl Into<Transport>) -> Self;
     /// The packet between these addresses.
     fn addressed(self, source: Dual, destination: Dual) -> Self;
-    /// The packet with another transport header and payload.
+    /// The packet with a new transport header and payload.
     fn carrying(self, transport: impl Into<Transport>) -> Self;
-    /// Transport header and payload.
+    /// The packet's transport header and payload.
     fn transport(&self) -> &Transport;
     /// The fragment with this range of the payload.
     fn fragment(self, range: Range<usize>) -> Self;
-    /// The packet as a fragment of another datagram.
+    /// The packet with this identification.
     fn identification(self, identification: u16) -> Self;
-    /// The packet with another TTL or hop limit.
+    /// The packet with this TTL or hop limit.
     fn hop_limit(self, hop_limit: u8) -> Self;
     /// The packet with this DSCP and ECN.
     fn traffic_class(self, traffic_class: u8) -> Self;
@@ -90,9 +90,9 @@ pub trait Packet: Clone + 'static {
     fn claiming(self, len: usize) -> Self;
     /// The packet with 0 as its length.
     fn without_length(self) -> Self;
-    /// Bytes before the transport header.
+    /// The number of bytes before the transport header.
     fn header_len(&self) -> usize;
-    /// The bytes.
+    /// The packet's bytes.
     fn to_bytes(&self) -> Vec<u8>;
     /// The packet in an Ethernet frame.
     fn to_frame(&self) -> Frame;
@@ -271,7 +271,7 @@ pub fn quoting(error: &Transport, quote: Vec<u8>) -> Transport {
     }
 }
 
-/// The header of `packet`, and the first `kept` bytes behind it.
+/// The header of `packet`, and the first `kept` bytes after it.
 pub fn quote<P: Packet>(packet: &P, kept: usize) -> Vec<u8> {
     let mut bytes = packet.to_bytes();
     bytes.truncate(packet.header_len() + kept);

@@ -1,4 +1,4 @@
-//! Flows that this host started with public addresses: their replies are left alone.
+//! Tests flows that this host started with public addresses: their replies are left alone.
 
 use testkit::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
 use tunnel_common::outcome::{Direction, Reason};
@@ -220,7 +220,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
             last.clone().identification(0x7777)
         })),
         unrelated("udp, last fragment before the first one", &sent, &last),
-        // IP identifications wrap: the same one again, in a flow between private addresses.
+        // IP identifications wrap: the same identification returns, in a flow between private addresses.
         after_first(unrelated(
             "udp, last fragment of a packet with that identification",
             &sent,

@@ -1,4 +1,4 @@
-//! Fragments: addresses in each, a transport checksum in the first only.
+//! Tests fragments: each fragment has addresses, and only the first has a transport checksum.
 
 use testkit::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP, SOURCE_ROUTE};
 use testkit::packet::{Extension, Ipv4, Ipv6, Tcp, Transport, Udp, UdpChecksum};
@@ -25,7 +25,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     let echo: P = packet(P::echo_request(9, payload(592)));
     let without_checksum =
         udp.clone().carrying(Udp::new(payload(592)).checksum(UdpChecksum::Absent));
-    // Its second fragment looks like an ICMP error.
+    // The second fragment of this packet looks like an ICMP error.
     let like_an_error: P = packet(P::echo_request(9, {
         let mut payload = payload(592);
         let none = P::address(Dual::UNSPECIFIED);
@@ -77,7 +77,7 @@ fn among_extension_headers() -> Vec<(&'static str, Ipv6)> {
         .extension(options(DESTINATION_OPTIONS))
         .extension(Extension::routing(SOURCE_ROUTE, 0, vec![ROUTER.v6]));
     let with_options = udp.clone().fragment(0..200).extension(options(DESTINATION_OPTIONS));
-    // A later fragment's data is no header, whatever its Next Header field says.
+    // A later fragment's data is no header, regardless of the Next Header field.
     let like_options: Ipv6 =
         packet(Transport::Raw { protocol: DESTINATION_OPTIONS, bytes: vec![0xff; 600] });
     let like_routing: Ipv6 = packet(Transport::Raw { protocol: 43, bytes: vec![0xff; 600] });
@@ -106,7 +106,7 @@ fn among_extension_headers() -> Vec<(&'static str, Ipv6)> {
     ]
 }
 
-/// A first fragment has to hold all of its headers (RFC 7112).
+/// A first fragment has to hold all headers of its packet (RFC 7112).
 fn cut_chains() -> Vec<Row> {
     let udp: Ipv6 = packet(Udp::new(payload(592)));
     let options = |len| Extension::padding(DESTINATION_OPTIONS, len);

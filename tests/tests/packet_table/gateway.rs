@@ -1,5 +1,5 @@
-//! A host that is several members, or a network of them, and stands in front of the hosts that hold
-//! the private addresses.
+//! Tests a host that is several members, or a network of members, and stands in front of the hosts that hold the
+//! private addresses.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
@@ -46,7 +46,7 @@ const AT_GATEWAY: Host = Host {
     grace_until: 0,
 };
 
-/// srvb, which knows all of them.
+/// srvb, which knows all members behind the gateway.
 const AT_SRVB_OF_GATEWAY: Host = Host {
     settings: Settings { prefixes_v4: 1, prefixes_v6: 1, bypass: 1, ..ETHERNET },
     peers: &[

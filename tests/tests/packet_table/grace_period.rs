@@ -1,5 +1,5 @@
-//! Resets from a peer that may not be attached yet. The programs drop a reset that only says that
-//! the peer does not know the connection.
+//! Tests resets from a peer that may not be attached yet. The programs drop a reset if it says only that the peer does
+//! not know the connection.
 
 use testkit::packet::tcp::{PROTOCOL, SYN};
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
@@ -52,8 +52,8 @@ fn accepted<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
 pub fn rows() -> Vec<Row> {
     let mut rows = in_family::<Ipv4>();
     rows.extend(in_family::<Ipv6>());
-    // RST stands in the places of the flags behind a header without options, and behind one with 40
-    // bytes of options.
+    // RST stands where the flags would be after an IP header without options, and after an IP header with 40 bytes of
+    // options.
     let elsewhere = segment::<Ipv4>(ACK, vec![RST; 100]).options(vec![RST; 20]);
     rows.push(accepted("tcp, ack, with the flag of a reset all around", &elsewhere));
     rows
@@ -120,7 +120,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
     with_options.flags = RST;
     let mut wrong = Tcp::new(vec![]).checksum_error(1);
     wrong.flags = RST;
-    // Its later fragments look like resets.
+    // The later fragments of this segment look like resets.
     let like_resets: P = segment(PSH | ACK, {
         let mut payload = payload(580);
         for start in [200, 400] {
@@ -199,7 +199,7 @@ fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// After the grace period, the first packet from the peer clears its end.
+/// After the grace period, the first packet from the peer clears the period's end in the entry.
 fn past_it<P: Packet>() -> Vec<Row> {
     let clears = |what: &str, packet: &P| {
         rewritten_in(what, packet).at(AT_SRVA_LATER).leaving(SRVB.public, Note::GraceUntil, 0)

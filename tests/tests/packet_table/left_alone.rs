@@ -1,4 +1,4 @@
-//! Packets that concern no peer: untouched and not counted.
+//! Tests packets that concern no peer: they stay unchanged and uncounted.
 
 use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MINIMUM_LEN};
 use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Udp};

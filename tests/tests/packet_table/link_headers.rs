@@ -1,5 +1,4 @@
-//! The link header: Ethernet with and without VLAN tags, IP over InfiniBand, or
-//! nothing.
+//! Tests the link headers: Ethernet with and without VLAN tags, IP over InfiniBand, or no header.
 
 use testkit::packet::ethernet::{ETHERTYPE_ARP, ETHERTYPE_VLAN};
 use testkit::packet::{Frame, Icmpv6, Ipv4, Ipv6, Link, Tag, Tcp, Udp};
@@ -84,7 +83,7 @@ const fn tagged(host: Host) -> Host {
     Host { settings: Settings { vlan: VLAN_ANY, ..host.settings }, ..host }
 }
 
-/// A tagged frame at a host that handles no tags: its packet belongs to another network.
+/// A tagged frame at a host that handles no tags. The frame's packet belongs to a different network.
 fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) -> Vec<Row> {
     let tcp: P = packet(Tcp::new(payload(33)));
     [
@@ -197,7 +196,7 @@ fn over<P: Packet>(
     rows
 }
 
-/// Three tags: one more than any network has.
+/// Frames with three tags, one more than any network uses.
 fn three_tags<P: Packet>() -> [Row; 2] {
     let tcp: P = packet(Tcp::new(payload(33)));
     let framed = |packet: P| {

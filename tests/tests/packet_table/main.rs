@@ -1,11 +1,11 @@
-//! The work of the programs on a packet: {what, direction, packet in, verdict, packet out, counters},
-//! run through BPF_PROG_TEST_RUN. Needs root.
+//! Tests the work of the programs on a packet: {what, direction, packet in, verdict, packet out, counters}, run through
+//! BPF_PROG_TEST_RUN. Needs root.
 //!
 //! Packets in and packets out are built from their fields, with every checksum computed over all
 //! covered bytes, independently of the programs' updates. Every rewritten packet then goes through
-//! the other host's program and has to come out as it was.
+//! the other host's program, which must restore the original packet.
 //!
-//! A row whose packet comes in runs at tc and at XDP, if the kernel takes the program for XDP.
+//! A row with an arriving packet runs at tc and, if the kernel accepts the XDP program, at XDP.
 
 mod addresses;
 mod bypass;

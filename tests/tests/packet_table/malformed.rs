@@ -1,4 +1,4 @@
-//! IP headers that contradict themselves.
+//! Tests IP headers that contradict themselves.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::Reason;

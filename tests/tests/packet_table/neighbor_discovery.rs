@@ -1,4 +1,4 @@
-//! Neighbour discovery (RFC 4861), which is about the addresses on the link: left alone.
+//! Tests neighbour discovery (RFC 4861), which is about the addresses on the link: the programs leave it alone.
 
 use testkit::packet::extension::{DESTINATION_OPTIONS, HOP_BY_HOP};
 use testkit::packet::{Extension, Icmpv6, Ipv6, icmpv6};

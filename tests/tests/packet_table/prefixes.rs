@@ -1,5 +1,5 @@
-//! Peers that are networks: the host part is kept, the longest prefix wins, and a single address
-//! beats them all.
+//! Tests peers that are networks: the host part is kept, the longest prefix wins, and a single address beats all
+//! prefixes.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
@@ -17,7 +17,7 @@ const WIDE: Member = Member::new(
     Dual::new([100, 64, 0, 0], [0x2001, 0xdb9, 0, 0, 0, 0, 0, 0]),
 )
 .bits(16, 32);
-/// Within it on both sides: 10.20.5.0/24 and fd00:20:5::/48.
+/// A prefix within the wide prefix on both sides: 10.20.5.0/24 and fd00:20:5::/48.
 const INNER: Member = Member::new(
     "inner",
     Dual::new([10, 20, 5, 0], [0xfd00, 0x20, 5, 0, 0, 0, 0, 0]),
@@ -139,7 +139,7 @@ fn translated<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// An address that another member has for itself: the way back would lead to that member.
+/// An address whose counterpart belongs to another member: a reply would reach that member.
 fn shadowed<P: Packet>() -> Vec<Row> {
     let tcp = tcp::<P>();
     // `seventh` has a public address in `inner`'s range, and `single` has its private address.
@@ -168,7 +168,7 @@ fn shadowed<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Two prefixes of which one lies in the other on one side only.
+/// Two prefixes. One contains the other on one side only.
 fn crossing<P: Packet>() -> Vec<Row> {
     const OUTER: Member = Member::new(
         "outer",

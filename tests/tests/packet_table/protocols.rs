@@ -1,4 +1,4 @@
-//! Every protocol, between srva and srvb.
+//! Tests every protocol, between srva and srvb.
 
 use testkit::packet::pseudo_header::with_pseudo_header;
 use testkit::packet::{
@@ -149,7 +149,7 @@ fn of_ipv6() -> Vec<(&'static str, Ipv6)> {
     ]
 }
 
-/// No ICMPv6 message has less than eight bytes, but such a packet has a checksum.
+/// ICMPv6 packets of less than eight bytes. No valid message is so short, but such a packet has a checksum.
 fn short_icmpv6() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, len) in [(icmpv6::UNREACHABLE, 4), (icmpv6::NEIGHBOUR_SOLICITATION, 7), (128, 5)] {
@@ -178,7 +178,8 @@ fn short_icmpv6() -> Vec<Row> {
     rows
 }
 
-/// UDP-Lite forbids a checksum of 0 (RFC 3828, section 3.1). The programs leave it for the receiver to refuse.
+/// UDP-Lite forbids a checksum of 0 (RFC 3828, section 3.1). The programs keep the 0, and the receiver refuses the
+/// datagram.
 fn udplite_with_checksum_zero<P: Packet>() -> [Row; 2] {
     let what = "udp-lite with checksum 0: it stays";
     let zero: P = packet(UdpLite::new(payload(25)).checksum(UdpChecksum::Absent));

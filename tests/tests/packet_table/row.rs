@@ -1,4 +1,4 @@
-//! A row of the table, and constructors for the most common rows.
+//! Defines a row of the table, and constructors for the most common rows.
 
 use std::fmt;
 
@@ -24,20 +24,20 @@ pub enum Counted {
 /// The notes of the programs in a peer's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// `until`.
+    /// The entry's field `grace_until`.
     GraceUntil,
-    /// `plain`.
+    /// The entry's field `replies_native`.
     Plain,
-    /// `public_flows`.
+    /// The entry's field `public_flows`.
     PublicFlows,
 }
 
 /// The hook where a packet may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingress {
-    /// At tc.
+    /// The hook tc.
     Tc,
-    /// At XDP.
+    /// The hook XDP.
     Xdp,
 }
 
@@ -46,49 +46,49 @@ pub enum Ingress {
 pub struct Passage {
     /// The host.
     pub host: Host,
-    /// The program.
+    /// The packet's direction, which determines the program.
     pub direction: Direction,
     /// The packet's family, if it has one.
     pub family: Option<Family>,
-    /// The frame in.
+    /// The input frame.
     pub packet: Vec<u8>,
-    /// The number of packets that it stands for on the wire.
+    /// The number of packets on the wire that the frame stands for.
     pub segments: u32,
     /// `gso_size` of a packet with uncounted `gso_segs`.
     pub uncounted: Option<u32>,
-    /// The verdict.
+    /// The expected verdict.
     pub verdict: Verdict,
-    /// The frame out.
+    /// The expected output frame.
     pub expected: Vec<u8>,
     /// The one counter that counts the packet; all others stay 0.
     pub counted: Counted,
-    /// The expected notes in the entries of these addresses afterwards, if checked.
+    /// The expected notes in the entries of these addresses after the packet.
     pub leaves: Vec<(Dual, Note, u32)>,
 }
 
 /// A frame that a host sees before a row's packet.
 #[derive(Clone, Debug)]
 pub struct Before {
-    /// The program.
+    /// The frame's direction, which determines the program.
     pub direction: Direction,
-    /// The frame in.
+    /// The input frame.
     pub packet: Vec<u8>,
-    /// The frame out.
+    /// The expected output frame.
     pub expected: Vec<u8>,
 }
 
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The kind of the packet.
+    /// A description of the packet.
     pub what: String,
     /// The hooks where the packet may come in.
     pub ingress: Vec<Ingress>,
     /// Frames that pass through the same host first. Their counters are ignored.
     pub before: Vec<Before>,
-    /// The work on the packet.
+    /// The packet's passage through the host.
     pub there: Passage,
-    /// The outcome at the other end, if checked.
+    /// The packet's passage back at the other end, if the row has one.
     pub back: Option<Passage>,
 }
 
@@ -138,7 +138,7 @@ impl Row {
         }
     }
 
-    /// Sets another host than srva.
+    /// Replaces srva by `host`.
     pub fn at(mut self, host: Host) -> Self {
         if host.settings.link_header_len != ETHERNET_HEADER_LEN {
             self = self.at_tc_only();
@@ -147,24 +147,24 @@ impl Row {
         self
     }
 
-    /// Only for tc: XDP has no such packets.
+    /// Runs the row only at tc: XDP gets no such packets.
     pub fn at_tc_only(mut self) -> Self {
         self.ingress = vec![Ingress::Tc];
         self
     }
 
-    /// Only for XDP: a test run gives no such packets to tc.
+    /// Runs the row only at XDP: a test run gives no such packets to tc.
     pub fn at_xdp_only(mut self) -> Self {
         self.ingress = vec![Ingress::Xdp];
         self
     }
 
-    /// A frame that the host sees before and leaves alone.
+    /// Adds a frame that the host sees first and leaves alone.
     pub fn after(self, direction: Direction, frame: &Frame) -> Self {
         self.after_rewriting(direction, frame, frame)
     }
 
-    /// A frame that the host sees before and makes into `expected`.
+    /// Adds a frame that the host sees first and rewrites to `expected`.
     pub fn after_rewriting(
         mut self,
         direction: Direction,
@@ -176,7 +176,7 @@ impl Row {
         self
     }
 
-    /// The packet stands for `segments` packets on the wire.
+    /// Makes the packet stand for `segments` packets on the wire.
     pub fn segments(mut self, segments: u32) -> Self {
         self.there.segments = segments;
         if let Some(back) = &mut self.back {
@@ -185,7 +185,8 @@ impl Row {
         self.at_tc_only()
     }
 
-    /// The packet stands for `segments` packets with `len` bytes of payload each, and its `gso_segs` is uncounted.
+    /// Makes the packet stand for `segments` packets with `len` bytes of payload each, and leaves its `gso_segs`
+    /// uncounted.
     pub fn uncounted_segments(mut self, segments: u32, len: u32) -> Self {
         self.there.uncounted = Some(len);
         if let Some(back) = &mut self.back {
@@ -194,38 +195,39 @@ impl Row {
         self.segments(segments)
     }
 
-    /// The packet is left as it is and counted by reason.
+    /// Expects that the packet stays unchanged and is counted by reason.
     pub fn left_alone_as(mut self, reason: Reason) -> Self {
         self.there.counted = Counted::As(reason);
         self
     }
 
-    /// The packet is dropped and counted by reason.
+    /// Expects that the packet is dropped and counted by reason.
     pub fn dropped_as(mut self, reason: Reason) -> Self {
         self.there.verdict = Verdict::Drop;
         self.left_alone_as(reason)
     }
 
-    /// After the packet, the entry of `address` has this note.
+    /// Expects this note in the entry of `address` after the packet.
     pub fn leaving(mut self, address: Dual, note: Note, value: u32) -> Self {
         self.there.leaves.push((address, note, value));
         self
     }
 
-    /// The packet is rewritten to `expected` and counted for the peer in `slot`.
+    /// Expects that the packet is rewritten to `expected` and counted for the peer in `slot`.
     pub fn rewritten(mut self, expected: &Frame, slot: u32) -> Self {
         self.there.expected = expected.to_bytes();
         self.there.counted = Counted::ForPeer(slot);
         self
     }
 
-    /// At `host`, the other end, the other program restores the packet.
+    /// Expects that the other program restores the packet at `host`, the other end.
     pub fn and_back_at(self, host: Host) -> Self {
         let wire = self.there.expected.clone();
         self.and_back_from(host, wire)
     }
 
-    /// At `host`, the other program restores the packet from `wire`, its form after a change on the way.
+    /// Expects that the other program restores the packet at `host` from `wire`, the packet's form after a change on
+    /// the way.
     pub fn and_back_from(mut self, host: Host, wire: Vec<u8>) -> Self {
         self.back = Some(Passage {
             host,
@@ -243,7 +245,7 @@ impl Row {
     }
 }
 
-/// `packet` between the addresses from srva to srvb, as the software of both sees it.
+/// `packet` from srva to srvb, as the software of both hosts sees it.
 pub fn private_out<P: Packet>(packet: &P) -> P {
     private(packet, SRVA, SRVB)
 }
@@ -253,7 +255,7 @@ pub fn public_out<P: Packet>(packet: &P) -> P {
     public(packet, SRVA, SRVB)
 }
 
-/// `packet` from srvb to srva, as the software of both sees it.
+/// `packet` from srvb to srva, as the software of both hosts sees it.
 pub fn private_in<P: Packet>(packet: &P) -> P {
     private(packet, SRVB, SRVA)
 }
@@ -273,14 +275,14 @@ pub fn public<P: Packet>(packet: &P, from: Member, to: Member) -> P {
     packet.clone().addressed(from.public, to.public)
 }
 
-/// A packet that is rewritten on the way from srva to srvb, and back at srvb.
+/// A packet that srva rewrites on the way to srvb, and that srvb restores.
 pub fn rewritten_out<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Egress, what, &private_out(packet).to_frame())
         .rewritten(&public_out(packet).to_frame(), AT_SRVA.slot(SRVB))
         .and_back_at(AT_SRVB)
 }
 
-/// A packet that is rewritten on the way in from srvb to srva, and back at srvb.
+/// A packet that srva rewrites when it arrives from srvb, and that srvb's egress program restores.
 pub fn rewritten_in<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))
@@ -292,7 +294,7 @@ pub fn rewritten_both_ways<P: Packet>(what: &str, packet: &P) -> [Row; 2] {
     [rewritten_out(what, packet), rewritten_in(what, packet)]
 }
 
-/// A packet from srva to srvb, and one from srvb to srva, both left alone and counted by reason.
+/// A packet from srva to srvb, and a packet from srvb to srva, both left alone and counted by reason.
 pub fn left_alone_both_ways<P: Packet>(what: &str, packet: &P, reason: Reason) -> [Row; 2] {
     let out = private_out(packet).to_frame();
     let inward = public_in(packet).to_frame();

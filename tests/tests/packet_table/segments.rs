@@ -1,4 +1,4 @@
-//! GSO and GRO: one packet here that is several on the wire.
+//! Tests GSO and GRO: one packet at the programs is several packets on the wire.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

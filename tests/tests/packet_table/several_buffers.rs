@@ -1,4 +1,4 @@
-//! Packets at XDP that are longer than one buffer.
+//! Tests packets at XDP that are longer than one buffer.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

@@ -1,4 +1,4 @@
-//! Packets that are shorter than their headers say.
+//! Tests packets that are shorter than their headers say.
 
 use testkit::packet::ethernet::HEADER_LEN;
 use testkit::packet::{Frame, Ipv4, Ipv6, Tcp, Udp, dccp, tcp, udp, udplite};

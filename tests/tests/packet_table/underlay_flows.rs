@@ -1,5 +1,5 @@
-//! Flows of a socket that is bound to this host's underlay address and dials a peer's private one:
-//! the peer's address is replaced, and the replies arrive where the socket is.
+//! Tests flows of a socket that is bound to this host's underlay address and dials a peer's private address: the
+//! programs replace the peer's address, and the replies arrive at the socket.
 
 use testkit::packet::{Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite};
 use tunnel_common::outcome::{Direction, Reason};
@@ -202,7 +202,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// One pair of ports, first with one address and then with another.
+/// One pair of ports, first with one address and then with a different address.
 fn handovers<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
     let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);

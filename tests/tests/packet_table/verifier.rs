@@ -1,4 +1,4 @@
-//! The kernel's verifier takes the programs, with all settings that a loader may choose.
+//! Tests that the kernel's verifier accepts the programs, with all settings that a loader may choose.
 
 use anyhow::{Context, Result};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
@@ -6,7 +6,7 @@ use tunnel_user::plan::settings::everything;
 
 use crate::harness::verified_instructions;
 
-/// The most instructions that the test allows. The verifier's own limit is 1,000,000 (Linux,
+/// The maximum number of instructions that the test allows. The verifier's own limit is 1,000,000 (Linux,
 /// include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
 const MOST_INSTRUCTIONS: u32 = 700_000;
 
@@ -53,8 +53,8 @@ fn require_taken(all: impl Iterator<Item = Settings>) -> Result<()> {
     Ok(())
 }
 
-// The verifier may refuse programs with some settings off although it accepts them with all settings
-// on: on the remaining paths, the optimiser has other values in the registers.
+// The verifier may refuse programs with some settings off although it accepts them with all settings on: on the
+// remaining paths, the optimiser puts different values in the registers.
 
 #[test]
 fn the_verifier_takes_the_switches_of_an_interface_without_tags() -> Result<()> {

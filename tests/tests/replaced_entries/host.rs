@@ -1,4 +1,4 @@
-//! A host of the cluster with its programs loaded: a, whose peers are b, c and d.
+//! Loads the programs of one host of the cluster: host a, whose peers are b, c and d.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -16,15 +16,15 @@ use tunnel_user::dataplane::peer_filter::PeerFilter;
 /// The program that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// On the way out.
+    /// The egress program.
     Egress,
-    /// On the way in, at tc.
+    /// The ingress program at tc.
     Ingress,
-    /// On the way in, at XDP.
+    /// The ingress program at XDP.
     Xdp,
 }
 
-/// The map of peers.
+/// The family, which determines the map of peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -135,7 +135,7 @@ impl Host {
         Ok((fd.as_fd().try_clone_to_owned()?, kind))
     }
 
-    /// The filter of addresses that may be peers'.
+    /// The filter for addresses that may belong to peers.
     pub fn filter(&self) -> Result<PeerFilter> {
         let map = self.0.map(maps::PEER_FILTER).context("no filter")?;
         let Map::Array(data) = map else { anyhow::bail!("the filter is no array") };

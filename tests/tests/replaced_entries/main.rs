@@ -1,4 +1,4 @@
-//! A thread replaces a peer's entry while a program reads it. No packet goes to another peer, and no
+//! Tests that a thread may replace a peer's entry while a program reads it. No packet goes to another peer, and no
 //! packet is left unchanged.
 //!
 //! The kernel gives the slot of a replaced entry to the next written entry, at once. One thread
@@ -20,18 +20,19 @@ use testkit::test_run::{self, Type, Way};
 use host::{Family, Host, Program};
 use writer::Writer;
 
-/// Runs of each program in an ordinary test.
+/// The number of runs of each program in an ordinary test.
 const RUNS: u64 = 200_000;
 
 /// The outcome of the packets.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Packets with b's other address.
+    /// The number of packets that were rewritten to b's other address.
     rewritten: u64,
-    /// Dropped packets: the entry was another peer's at both looks, or was there at the second look alone.
+    /// The number of dropped packets: the entry was another peer's at both lookups, or was present at the second lookup
+    /// only.
     contended: u64,
     left_alone: u64,
-    /// Packets with any other address.
+    /// The number of packets with any other address.
     misled: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Replaces entries until it is stopped.
+//! Runs a thread that replaces entries until the test stops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,4 @@
-//! The bypass list: packets to and from peers that are left alone on purpose, by the port at either
-//! end.
+//! Checks the bypass list. The programs leave a packet to or from a peer alone if a rule names the port at either end.
 
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 use tunnel_common::peers::{BYPASS_CLUSTER, BYPASS_MEMBER};
@@ -13,8 +12,8 @@ use crate::parse::transport::ports;
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// True if a packet to or from `peer` is on the list. Later fragments, which have no ports, follow
-/// the first one of their datagram.
+/// True if a packet to or from `peer` is on the bypass list. Later fragments, which have no ports, follow the first
+/// fragment of their datagram.
 #[inline(always)]
 pub fn applies<A: Address, P: Packet, T: Tables<A>>(
     packet: &P,
@@ -41,7 +40,8 @@ pub fn applies<A: Address, P: Packet, T: Tables<A>>(
     is_listed
 }
 
-/// True if the packet at `offset`, of which an ICMP error quotes at least the ports, is on the list.
+/// True if the packet at `offset` is on the bypass list. An ICMP error may quote the packet; a quote without the ports
+/// is not on the list.
 #[inline(always)]
 pub fn applies_to_quoted<A: Address, P: Packet, T: Tables<A>>(
     packet: &P,

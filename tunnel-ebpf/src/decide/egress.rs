@@ -1,4 +1,4 @@
-//! Egress: packets to a peer's private address, from an address of this host.
+//! Decides on egress packets: packets from an address of this host to a peer's private address.
 
 use core::hint::cold_path;
 
@@ -17,7 +17,7 @@ use crate::parse::transport::checksum_to_update;
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// Handles a packet that leaves. A later step handles an ICMP error. A packet that concerns no peer costs one
+/// Handles a packet that leaves this host. A later step handles an ICMP error. A packet that concerns no peer costs one
 /// lookup, or two if there are peers that are prefixes.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
@@ -48,7 +48,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
             return from_behind::<F, P, T>(packet, tables, peer, &ip).ok_or(reason);
         }
     };
-    // A forwarded packet has this host's own address as its source.
+    // A forwarded packet with this host's own address as its source is spoofed.
     if !F::DROPS_LOCAL_SOURCES && !tables.is_gateway() && packet.is_forwarded() {
         cold_path();
         return Err(Reason::Spoofed);
@@ -61,7 +61,8 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
             return Err(Reason::Direct);
         }
     }
-    // A separate path: otherwise, all other packets would carry along the verifier's facts about a message.
+    // ICMP takes a separate path: on a common path, the verifier would carry along its facts about ICMP messages for
+    // all other packets.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, &ip) {
@@ -73,8 +74,8 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     to_peer::<F, P, T>(packet, tables, &own, &ip, peer, &from, conditions)
 }
 
-/// Continues with a packet to an address without a peer. A step of its own: as a branch on the path of packets to
-/// peers, it cost them 5 to 10 ns (docs/performance.md).
+/// Continues with a packet to an address without a peer. This is a step of its own: as a branch on the path of packets
+/// to peers, it cost these packets 5 to 10 ns (docs/performance.md).
 #[inline(always)]
 pub fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
     decide_unknown::<F, P, T>(packet, tables).into()
@@ -93,8 +94,8 @@ fn decide_unknown<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(Step::Done(Outcome::NotOurs))
 }
 
-/// Handles a packet from this host's own to a peer's public address: remembers the flow, so that its replies are
-/// left alone.
+/// Handles a packet from this host's underlay address to a peer's public address: remembers the flow, so that the
+/// ingress program leaves the replies alone.
 #[inline(always)]
 fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -136,8 +137,8 @@ fn to_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
-/// [`wire_addresses`] for rare packets: to a peer with bypass rules or with flows over public addresses, and of
-/// such a flow.
+/// [`wire_addresses`] for rare packets: packets to a peer with bypass rules or flows over public addresses, and packets
+/// from this host's underlay address.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
@@ -151,7 +152,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
         return Err(Reason::Bypass);
     }
     let addresses = wire_addresses(tables, peer, ip, from)?;
-    // A truncated packet will be left alone, and takes over no flow.
+    // The program will leave a truncated packet alone, so such a packet takes over no flow.
     if (from.is_underlay || conditions.has_public_flows()) && checksum_to_update::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
         let source = local_address::private_of(tables, peer, ip.addresses.source);
@@ -160,7 +161,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
             destination: ip.addresses.destination,
         };
         let is_noted = flow::note::<F, P, T>(packet, ip, addresses, &private, tables, action)?;
-        // Set the note every time: a peer that has moved has several entries that may lack it.
+        // Set the note every time: a peer that has moved has several entries that may lack the note.
         if is_noted && from.is_underlay {
             tables.set_public_flows(ip.addresses.destination, addresses.destination);
         }
@@ -168,8 +169,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     Ok(addresses)
 }
 
-/// Handles a packet from an address that is not this host's. On a gateway, it may be an error about a packet to a
-/// host behind it, from a router there or from the gateway itself (RFC 5508, REQ-5c).
+/// Handles a packet whose source is not an address of this host. On a gateway, the packet may be an ICMP error about a
+/// packet to a host behind the gateway, from a router there or from the gateway itself (RFC 5508, REQ-5c).
 #[inline(always)]
 fn from_behind<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,

@@ -1,4 +1,4 @@
-//! The new addresses of an ICMP error and of its quote, and the place of the quoted checksum.
+//! Holds the new addresses of an ICMP error and of its quote, and the place of the quoted checksum.
 
 use core::hint::black_box;
 
@@ -8,11 +8,11 @@ use crate::checksum::ChecksumKind;
 /// The new addresses of an error and its quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpErrorRewrite<A> {
-    /// The addresses of the error itself.
+    /// The new addresses of the error itself.
     pub wire: Addresses<A>,
-    /// The addresses of the quoted packet, if it is rewritten.
+    /// The new addresses of the quoted packet, if the program rewrites the quote.
     pub quoted: Addresses<A>,
-    /// True if the quoted packet is rewritten.
+    /// True if the program rewrites the quoted packet.
     pub has_quote: bool,
     /// The offset of the ICMP message, in bytes.
     pub header_len: u32,
@@ -39,8 +39,8 @@ impl<A: Address> IcmpErrorRewrite<A> {
     }
 }
 
-/// The checksum to update in a quoted packet, if the quote reaches that far. The programs' functions pass it to
-/// each other on the stack.
+/// The checksum to update in a quoted packet, if the quote includes the checksum. The programs' functions pass this
+/// value to each other on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotedChecksum {
     /// The checksum's offset, from the start of the packet that quotes it.
@@ -50,8 +50,8 @@ pub struct QuotedChecksum {
 }
 
 impl QuotedChecksum {
-    /// Swaps the number's bytes and swaps them back: kernels before 6.8 do not know the result of a swap. After a
-    /// call, they may forget that another value of a known number leads to another path
+    /// Swaps the number's bytes and swaps them back: kernels before 6.8 do not know the result of a swap. After a call,
+    /// these kernels may forget that a different value of a known number leads to a different path
     /// (docs/decisions/0017-verifiers-before-6-8.md).
     #[must_use]
     #[inline(always)]

@@ -1,6 +1,7 @@
-//! Flows in which this host's own public address is an end point, beside the private ones: for example an ssh
-//! session to a peer's public address, or a socket that is bound to this host's public address and dials a peer's
-//! private one. The peer rewrites all flows alike; only the memory of sent packets tells their replies apart.
+//! Remembers flows in which this host's own public address is an end point: for example an ssh session to a peer's
+//! public address, or a socket that is bound to this host's public address and dials a peer's private one. The peer
+//! rewrites these flows and flows with private addresses alike. This host can tell the replies apart only by its memory
+//! of sent packets.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
 use tunnel_common::outcome::Reason;
@@ -16,10 +17,10 @@ use crate::tables::{FlowAction, Tables};
 /// Remembers the action for replies to a packet. `wire` are the packet's addresses on the wire, `private` the
 /// private addresses that they stand for.
 ///
-/// Without an action, forgets the packet's flow: the packet is from a private address. Its ports and its replies
-/// now belong to a flow with private addresses.
+/// Without an action, the packet is from a private address, and this function forgets the packet's flow: the ports and
+/// the replies now belong to a flow with private addresses.
 ///
-/// Returns true if the packet is of a flow that can be remembered.
+/// Returns true if the packet belongs to a flow that the programs can remember.
 ///
 /// # Errors
 /// [`Reason::PortConflict`] if the flow is new and a socket has the same ports between the private addresses. On
@@ -50,10 +51,10 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(true)
 }
 
-/// The action for a packet that answers a remembered flow; none for any other.
+/// The action for a packet that answers a remembered flow; `None` for any other packet.
 ///
-/// Remembers the first fragment of such a datagram by its identification, so that the later fragments, which have
-/// no ports, follow it.
+/// Remembers the first fragment of such a datagram by its identification, so that the later fragments, which have no
+/// ports, get the same action.
 #[inline(always)]
 pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -75,7 +76,7 @@ pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     action
 }
 
-/// The action for replies to the quoted packet at `offset`, if a remembered flow sent it.
+/// The action for replies to the quoted packet at `offset`, if the quoted packet belongs to a remembered flow.
 #[inline(always)]
 pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -93,8 +94,8 @@ enum Perspective {
     Received,
 }
 
-/// The flow of the packet at `offset`, between the addresses `wire`; none for a later fragment, and
-/// for an ICMP message other than a request that was sent or a reply that was received.
+/// The flow of the packet at `offset`, between the addresses `wire`; `None` for a later fragment, for a move notice,
+/// and for an ICMP message that is neither a sent echo request nor a received echo reply.
 #[inline(always)]
 fn flow<F: Family, P: Packet>(
     packet: &P,
@@ -123,7 +124,7 @@ fn flow<F: Family, P: Packet>(
         if F::message(message_type) != of_a_flow {
             return None;
         }
-        // A move notice, which its payload identifies, is of no flow.
+        // A move notice, which its payload identifies, belongs to no flow.
         if icmp::is_notice(packet, transport, ip) {
             return None;
         }
@@ -142,8 +143,8 @@ fn flow<F: Family, P: Packet>(
     Some(Flow { local, peer, local_port, peer_port, protocol, kind, reserved })
 }
 
-/// The key of a datagram's fragments. The order of its addresses is the packet's own, in both directions: an arriving
-/// datagram and a departing one may have the same identification.
+/// The key for a datagram's fragments. In both directions, the key has the addresses in the packet's order, source
+/// first: an arriving datagram and a departing datagram may have the same identification.
 #[inline(always)]
 pub(super) fn datagram<A: Address>(ip: &Ip<A>) -> Flow<A::Octets> {
     let [i0, i1, i2, i3] = ip.identification;

@@ -1,8 +1,9 @@
-//! ICMP errors. The programs update the quoted packet so that the socket, or the other side, recognises the packet
-//! that it sent (RFC 5508, REQ-4 and REQ-5).
+//! Rewrites ICMP errors. The programs update the quoted packet so that the socket, or the other side, recognises the
+//! packet that it sent (RFC 5508, REQ-4 and REQ-5).
 //!
-//! Two functions: the first finds the new addresses, the second writes them. Both read the headers anew: errors are
-//! few, and data kept between functions takes stack, of which the programs have 512 bytes.
+//! Two functions share the work: the first function finds the new addresses, and the second function writes them. Both
+//! functions read the headers: errors are rare, and data kept between functions takes stack, of which the programs have
+//! 512 bytes.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
@@ -33,8 +34,8 @@ pub fn egress<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// An error for a peer, or else the reason, if any. The result is one byte, so that no byte of it is undefined: the
-/// verifier would refuse that.
+/// `Ok` for an error to rewrite; otherwise, the reason, or `None` if the packet concerns no peer. The result is one
+/// byte: in a larger result, some bytes could be undefined, and the verifier refuses undefined bytes.
 #[inline(always)]
 fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -48,8 +49,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Err(None);
     };
     new.slot = peer.slot();
-    // Store the address at once, and keep only the reason: from a kept result, the optimiser reads fields that only
-    // the other variant has.
+    // Store the address at once, and keep only the reason: if the code kept the result, the optimiser would read fields
+    // that only the other variant has.
     let foreign = match egress_source(tables, peer, ip.addresses.source) {
         Ok(sender) => {
             new.wire.source = sender.underlay;
@@ -65,7 +66,7 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     };
     new.header_len = ip.header_len as u32;
     new.quoted_checksum = quote::checksum_field::<F>(&quote);
-    // Without a quote to rewrite, the error goes on if it is from this host.
+    // If there is no quote to rewrite, the program still rewrites an error that is from this host.
     let without_quote = foreign.map_or(Ok(()), |reason| Err(Some(reason)));
     let Addresses { source, destination } = quote.ip.addresses;
     if foreign.is_some() && source != ip.addresses.destination {
@@ -93,8 +94,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(())
 }
 
-/// Finds the new addresses of an error that arrives from a peer or from a router in between, about a packet that
-/// this host sent to a peer. An error that concerns no peer costs two lookups.
+/// Finds the new addresses of an error that arrives from a peer or from a router on the path, about a packet that this
+/// host sent to a peer. An error that concerns no peer costs two lookups.
 #[inline(always)]
 pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -108,7 +109,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
         return Step::Done(Outcome::NotOurs);
     }
-    // A router's address stays.
+    // A router's address stays unchanged.
     new.wire = ip.addresses;
     let is_from_peer = match sender(tables, &ip, new) {
         Ok(is_from_peer) => is_from_peer,
@@ -147,12 +148,13 @@ fn sender<A: Address, T: Tables<A>>(
 
 /// The packet that an arriving error is about.
 enum QuotedFlow {
-    /// A packet that this host sent to a peer's private address. The [`IcmpErrorRewrite`] already has its
-    /// addresses: here, they would be undefined in all other variants, and the verifier refuses that.
+    /// A packet that this host sent to a peer's private address. The [`IcmpErrorRewrite`] already has the packet's
+    /// addresses. In this variant, the addresses would be undefined bytes of all other variants, and the verifier
+    /// refuses undefined bytes.
     Ours,
     /// A packet that was not rewritten, for this reason.
     LeftAlone(Reason),
-    /// Anything else.
+    /// Any other packet.
     Other,
 }
 

@@ -1,5 +1,5 @@
-//! ICMP messages from a peer that are no errors: pings, and the notices by which hosts that move show each other
-//! their addresses.
+//! Handles ICMP messages from a peer that are not errors: pings, and the notices with which hosts that move show each
+//! other their addresses.
 
 use core::hint::cold_path;
 
@@ -16,7 +16,7 @@ use crate::parse::ip::Ip;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// Goes on with a message from a peer.
+/// Continues with an ICMP message from a peer.
 #[inline(always)]
 pub fn ingress<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
     decide::<F, P, T>(packet, tables).into()
@@ -32,7 +32,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Some(peer) = &tables.peer_once(ip.addresses.source).found()? else {
         return Err(Reason::Contended);
     };
-    // The previous lookup found a public address.
+    // The previous lookup found an entry under a public address, so the entry has changed meanwhile.
     if peer.role() == ROLE_PRIVATE {
         return Err(Reason::Contended);
     }
@@ -51,14 +51,14 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     ingress::from_peer::<F, P, T>(packet, tables, &own, &ip, peer, own_private, conditions)
 }
 
-/// A notice that has arrived.
+/// A received notice.
 #[derive(Clone, Copy)]
 struct Notice {
     is_request: bool,
     mark: Mark,
 }
 
-/// The notice in `ip`, if it is one.
+/// The notice in `ip`, if the packet is a notice.
 #[inline(always)]
 fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notice> {
     let is_request = match icmp_message::<F, P>(packet, ip)? {
@@ -69,8 +69,8 @@ fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notic
     icmp::notice_mark(packet, ip.header_len, ip).map(|mark| Notice { is_request, mark })
 }
 
-/// Marks a request for the kernel to echo, and evaluates all other notices. Notices go between underlay and public
-/// addresses, and are not counted.
+/// Writes the answer's mark into a request, for the kernel to echo, and evaluates all other notices. Notices go between
+/// underlay and public addresses, and the programs do not count them.
 #[inline(always)]
 fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
@@ -90,7 +90,7 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
             packet.store_words(offset, &words).map_err(|_| Reason::WriteFailed)?;
             false
         }
-        // The peer sends between these addresses: an announcement or an answer says so.
+        // An announcement or an answer says that the peer sends between these addresses.
         (true, Mark::Announced) | (false, Mark::Shown) => true,
         _ => return Ok(Step::Done(Outcome::NotOurs)),
     };
@@ -101,9 +101,9 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     })
 }
 
-/// Continues with a notice whose sender has shown that it holds the notice's pair of addresses. A step of its own
-/// saves stack. An answer says that this host sends between the pair: if this host does not, the step drops the
-/// notice.
+/// Continues with a notice whose sender has shown that it holds the notice's pair of addresses. This separate step
+/// saves stack. An answer tells the peer that this host sends between the pair: if this host does not, the step drops
+/// the notice.
 #[inline(always)]
 pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

@@ -1,4 +1,4 @@
-//! Ingress: packets from a peer's public address to this host's underlay address.
+//! Decides on ingress packets: packets from a peer's public address to this host's underlay address.
 
 use core::hint::cold_path;
 
@@ -24,7 +24,7 @@ pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, ta
     decide::<F, P, T>(packet, tables).into()
 }
 
-/// Continues with a packet from an address without a peer. A step of its own, as at egress.
+/// Continues with a packet from an address without a peer. This is a step of its own, as at egress.
 #[inline(always)]
 pub fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
     decide_unknown::<F, P, T>(packet, tables).into()
@@ -70,14 +70,14 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     decide_from_peer::<F, P, T>(packet, tables, &own, &ip, peer, conditions)
 }
 
-/// Handles a packet from an address without a peer: it may be an error from a router in between.
+/// Handles a packet from an address without a peer: the packet may be an ICMP error from a router on the path.
 #[inline(always)]
 fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
     tables: &T,
     own: &F::HeaderRef<P>,
 ) -> Result<Step, Reason> {
     let guarded = tables.guarded();
-    // No packet from outside has this host's private address.
+    // No packet from outside may have this host's guarded private address.
     if guarded != F::Address::NONE {
         if F::destination::<P>(own) == guarded {
             cold_path();
@@ -99,7 +99,7 @@ fn of_no_peer<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(if F::may_hold_icmp::<P>(own) { Step::IcmpError } else { Step::Done(Outcome::NotOurs) })
 }
 
-/// True on a gateway if the address is a private one of its members, and not an underlay address.
+/// True if the address is a private address of one of this gateway's members, and not an underlay address.
 #[inline(always)]
 fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address) -> bool {
     const ANY: u8 = LOCAL_PRIVATE | LOCAL_UNDERLAY | LOCAL_FORMER;
@@ -148,7 +148,8 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Reason::ForeignDestination
         });
     };
-    // A separate path: otherwise, all other packets would carry along the verifier's facts about a message.
+    // ICMP takes a separate path: on a common path, the verifier would carry along its facts about ICMP messages for
+    // all other packets.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, ip) {
@@ -156,12 +157,12 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Some(Message::Error) => {
                 let private = peer_range::private_of(tables, peer, source)?;
                 if conditions.has_public_flows() && ip.fragment == Fragment::First {
-                    // An error and its later fragments are of no flow. IP IDs wrap: drop the stale entry of a
-                    // reused ID.
+                    // An error and its later fragments belong to no flow. IP IDs wrap: drop the stale entry of a reused
+                    // ID.
                     let _ = flow::of_reply::<F, P, T>(packet, ip, tables);
                 }
                 if peer.grace_until() != 0 {
-                    // Ends the period when its time is over.
+                    // This call ends a grace period whose time is over.
                     let _ = tables.in_grace_period(peer);
                 }
                 if conditions.replies_native() {
@@ -201,8 +202,9 @@ pub(super) fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
-/// The new addresses of rare packets: from a peer with bypass rules or with flows over public addresses, from a
-/// peer whose packets arrived plain or that may not be attached yet, and all packets of a host that has moved.
+/// The new addresses of rare packets: packets from a peer with bypass rules or flows over public addresses, packets
+/// from a peer whose packets have arrived native or that may not be attached yet, and all packets to a host that has
+/// moved.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,
@@ -239,8 +241,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if conditions.replies_native() {
         tables.set_replies_native(addresses.source, source, false);
     }
-    // Either address, since a peer may go back: replies leave from the address that the peer sends to. A host tells
-    // a single peer by a notice.
+    // Replies leave from the address that the peer sends to, current or former: a peer may go back to the former
+    // address. A host informs a single peer with a notice instead.
     if tables.has_moved()
         && (tables.is_gateway() || peer.length() != F::Address::BITS)
         && let Some(is_current) = local_address::is_current(tables, peer, destination)

@@ -1,4 +1,4 @@
-//! The local address of a packet: private, underlay or none of this host's.
+//! Translates between this host's private and underlay addresses, and recognises addresses that are not this host's.
 
 use core::hint::cold_path;
 
@@ -8,8 +8,8 @@ use crate::address::Address;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// The underlay source of packets to `peer` from this host's private address `private`. None if `private` is not
-/// this host's. A peer that may not know a new underlay address yet gets packets from the previous one.
+/// The underlay source of packets to `peer` from this host's private address `private`. `None` if `private` is not an
+/// address of this host. A peer that may not know a new underlay address yet gets packets from the previous one.
 #[inline(always)]
 pub fn underlay_of<A: Address, T: Tables<A>>(
     tables: &T,
@@ -17,7 +17,7 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     private: A,
 ) -> Option<A> {
     let uses_former = tables.has_moved() && {
-        // A separate branch: otherwise, the program would read the field even without a move.
+        // This is a separate branch. Without it, the program would read the field even if this host has not moved.
         cold_path();
         peer.uses_former_source()
     };
@@ -40,8 +40,8 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     is_private.then(|| private.in_network(underlay, range.length))
 }
 
-/// The private address that belongs to this host's underlay address `underlay`, a current one or one from before a
-/// move. None if `underlay` is not this host's.
+/// The private address that belongs to `underlay`, this host's current underlay address or an underlay address from
+/// before a move. `None` if `underlay` is not an address of this host.
 #[inline(always)]
 pub fn private_of<A: Address, T: Tables<A>>(
     tables: &T,
@@ -61,8 +61,8 @@ pub fn private_of<A: Address, T: Tables<A>>(
     is_underlay.then(|| underlay.in_network(A::from_octets(range.private), range.length))
 }
 
-/// True if `underlay`, which [`private_of`] knows, is this host's current address, and false if it is from before a
-/// move. On a gateway, none for a member that has not moved.
+/// True if `underlay`, an address that [`private_of`] knows, is this host's current address, and false if the address
+/// is from before a move. On a gateway, `None` for a member that has not moved.
 #[inline(always)]
 pub fn is_current<A: Address, T: Tables<A>>(
     tables: &T,

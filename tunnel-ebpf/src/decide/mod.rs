@@ -1,8 +1,9 @@
 //! Decides the outcome of a packet: left alone, left alone and counted, or rewritten.
 //!
-//! Each decision makes its own writes, with every value computed before the first one. It does not return them as a
-//! value: the optimiser would merge the branches that fill the value, and the verifier refuses to copy fields that
-//! one branch left unset. The same place counts rewritten packets, on a code path that no other packet takes.
+//! Each decision writes its changes itself, and computes every value before the first write. A decision does not return
+//! the changes as a value: the optimiser would merge the branches that fill the value, and the verifier refuses to copy
+//! fields that one branch left unset. The same code counts rewritten packets, on a code path that no other packet
+//! takes.
 
 mod bypass;
 pub mod egress;
@@ -59,7 +60,7 @@ fn rewritten<F: Family, P: PacketMut, T: Tables<F::Address>>(
     written::<F, P, T>(packet, tables, direction, slot, result)
 }
 
-/// Counts a packet for the peer in `slot`, if the writes were made.
+/// Counts a packet for the peer in `slot`, if the writes succeeded.
 #[inline(always)]
 fn written<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
@@ -80,7 +81,7 @@ fn written<F: Family, P: Packet, T: Tables<F::Address>>(
     }
 }
 
-/// The kind of the ICMP message in `ip`, if the beginning of one is there.
+/// The kind of the ICMP message in `ip`, if the packet holds the start of the message.
 #[inline(always)]
 fn icmp_message<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Message> {
     if !starts_message::<F>(ip) {

@@ -1,4 +1,4 @@
-//! From one of a peer's addresses to the other. An address of a prefix keeps its host part.
+//! Translates between a peer's private and public addresses. An address of a prefix keeps its host part.
 
 use tunnel_common::outcome::Reason;
 use tunnel_common::peers::{ROLE_PRIVATE, ROLE_PUBLIC};
@@ -33,8 +33,8 @@ pub fn private_of<A: Address, T: Tables<A>>(
     translated(tables, peer, public, peer.counterpart(), ROLE_PRIVATE)
 }
 
-/// `address` in `network`, or an error if the result is another member's: a longer prefix or a single address
-/// counts before a shorter prefix, and the way back must lead to the same peer.
+/// Moves `address` into `network`. Returns an error if the result belongs to another member: a longer prefix or a
+/// single address takes precedence over a shorter prefix, and the reverse translation must lead to the same peer.
 #[inline(always)]
 fn translated<A: Address, T: Tables<A>>(
     tables: &T,

@@ -1,4 +1,4 @@
-//! The packet that an ICMP error quotes, and the checksums over it.
+//! Parses the packet that an ICMP error quotes, and computes the new checksums over the quote.
 
 use tunnel_common::outcome::Reason;
 
@@ -45,7 +45,7 @@ pub fn parse<F: Family, P: Packet>(
 /// The new checksums of the quoted transport header and of the ICMP message, for the addresses in `new`.
 ///
 /// # Errors
-/// If the packet ends before them.
+/// If the packet ends before these checksums.
 #[inline(always)]
 pub fn updated_checksums<F: Family, P: Packet>(
     packet: &P,
@@ -56,8 +56,8 @@ pub fn updated_checksums<F: Family, P: Packet>(
     let inner = delta(F::addresses(quoted_header), new.quoted);
     let icmp_offset = new.header_len as usize + icmp::CHECKSUM_OFFSET;
     let icmp = packet.bytes(icmp_offset).ok_or(Reason::Truncated)?;
-    // The change under the ICMP checksum. A quoted IPv4 header adds none: its own checksum compensates for its
-    // addresses.
+    // The change of the data under the ICMP checksum. A quoted IPv4 header adds no change: its own checksum compensates
+    // for the new addresses.
     let mut changed = if F::HEADER_HAS_CHECKSUM { 0 } else { inner };
     if F::ICMP_HAS_PSEUDO_HEADER {
         changed = add(changed, delta(F::addresses(header), new.wire));

@@ -1,4 +1,4 @@
-//! The source of a packet to a peer, and its addresses on the wire.
+//! Finds the source of a packet to a peer, and the packet's addresses on the wire.
 
 use tunnel_common::outcome::Reason;
 
@@ -12,12 +12,12 @@ use crate::tables::Tables;
 pub(super) struct EgressSource<A> {
     /// The packet's source on the wire: an underlay address.
     pub underlay: A,
-    /// True if the packet already has the underlay address, since its socket is bound to it. Otherwise, its source
-    /// is a private address.
+    /// True if the packet already has the underlay address, since its socket is bound to that address. If false, the
+    /// packet's source is a private address.
     pub is_underlay: bool,
 }
 
-/// This host's address that a packet to `peer` leaves from.
+/// The address of this host from which a packet to `peer` leaves.
 ///
 /// # Errors
 /// [`Reason::ForeignSource`].

@@ -1,20 +1,20 @@
-//! The result of one step, and the function that continues.
+//! Defines the result of one step, which tells the function that continues.
 
 use tunnel_common::outcome::{Outcome, Reason};
 
 /// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The packet is finished.
+    /// The decision is complete.
     Done(Outcome),
     /// The packet is, or may be, an ICMP error: [`super::icmp_error`] continues.
     IcmpError,
-    /// The packet is an ICMP message of a peer, and no error: [`super::icmp_query`] continues.
+    /// The packet is an ICMP message from a peer, but not an error: [`super::icmp_query`] continues.
     IcmpQuery,
-    /// The packet is a notice by which a peer shows that it holds the notice's pair of addresses:
+    /// The packet is a notice with which a peer shows that it holds the notice's pair of addresses:
     /// [`super::icmp_query::shown`] continues.
     Shown {
-        /// The peer sends between the pair.
+        /// True if the peer sends between the pair.
         peer_sends: bool,
     },
     /// The packet's address has no peer: [`super::egress::unknown`] or [`super::ingress::unknown`] continues.

@@ -1,5 +1,5 @@
-//! Decisions over byte slices and tables in the heap. They show cases that no frame handed to the kernel can show:
-//! frames shorter than a header, frames longer than a page, and refused writes.
+//! Tests decisions over byte slices and tables in the heap. The tests cover cases that no frame handed to the kernel
+//! can cover: frames shorter than a header, frames longer than a page, and refused writes.
 //!
 //! The tests build packets from their fields, and compute each checksum over all bytes that it covers.
 //! [`host::Host::pass`] checks every packet's passage through a host, besides the checks of each test.

@@ -1,12 +1,12 @@
-//! IPv6 extension headers (RFC 8200, section 4): a bounded walk.
+//! Walks past IPv6 extension headers (RFC 8200, section 4), up to a maximum number of headers.
 
 use network_types::ip::IpProto;
 
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
-/// The most extension headers that the walk passes. RFC 8200 section 4.1 has six kinds, the destination options
-/// twice.
+/// The maximum number of extension headers that the walk passes. RFC 8200 section 4.1 has six kinds, with the
+/// destination options twice.
 pub const HEADERS_MAX: usize = 8;
 
 const HOP_BY_HOP_OPTIONS: u8 = IpProto::HopOpt as u8;
@@ -22,7 +22,7 @@ const UNIT: u32 = 8;
 /// The result of a walk past extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// Where the walk ended.
+    /// The place at which the walk ended.
     pub end: End,
     /// Bytes from the walk's start to its end: at most 16,384.
     pub len: u32,
@@ -34,17 +34,17 @@ pub struct Chain {
     pub identification: u32,
 }
 
-/// Where a walk ended.
+/// The place at which a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// At the payload.
+    /// The walk ended at the payload.
     Payload,
-    /// Within a header: the bytes end there.
+    /// The walk ended within a header, where the available bytes end.
     Cut,
-    /// At a routing header that names further hops: the transport checksum covers the last of them,
-    /// and not the destination in the IPv6 header (RFC 8200, section 8.1).
+    /// The walk ended at a routing header that names further hops: the transport checksum covers the last hop, and not
+    /// the destination in the IPv6 header (RFC 8200, section 8.1).
     SourceRouted,
-    /// Behind [`HEADERS_MAX`] headers, and there are more.
+    /// The walk ended after [`HEADERS_MAX`] headers, and more headers follow.
     TooManyHeaders,
 }
 
@@ -103,7 +103,7 @@ impl Chain {
 
 const LEN_MASK: u64 = 0xf_ffff;
 
-/// True if the walk passes a header of this number.
+/// True if the walk passes headers with this number.
 #[must_use]
 #[inline(always)]
 pub const fn is_extension(next_header: u8) -> bool {
@@ -112,8 +112,8 @@ pub const fn is_extension(next_header: u8) -> bool {
 
 /// Walks from the header `first` at `start` to the payload, within the `available` bytes there.
 ///
-/// The walk ends at the authentication header. The bytes behind it must arrive as they were sent, and they do: the
-/// other end restores the addresses.
+/// The walk ends at the authentication header. The bytes after this header must arrive as they were sent, and they do:
+/// the other end restores the addresses.
 #[inline(always)]
 pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> Chain {
     let mut chain = Chain::none(first);

@@ -1,4 +1,4 @@
-//! ICMP messages: errors, which quote the packet they are about, and pings (RFC 792).
+//! Parses ICMP messages (RFC 792): errors, which quote a packet, and pings.
 
 use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN, is_magic};
 
@@ -25,15 +25,15 @@ const PARAMETER_PROBLEM: u8 = 12;
 /// The kinds of ICMP and ICMPv6 messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// It quotes the packet that it is about.
+    /// An error, which quotes the packet that it is about.
     Error,
     /// A ping, with an identifier of the sender's choice.
     EchoRequest,
-    /// The answer to it, with the same identifier.
+    /// The answer to a ping, with the same identifier.
     EchoReply,
-    /// About the addresses on the link. ICMPv6 only: IPv4 has ARP.
+    /// A message about the addresses on the link. Only ICMPv6 has such messages: IPv4 has ARP.
     NeighborDiscovery,
-    /// Anything else.
+    /// Any other message.
     Other,
 }
 
@@ -51,7 +51,7 @@ pub const fn message(message_type: u8) -> Message {
     }
 }
 
-/// The least length in bytes of a quote whose error states the length (RFC 4884, sections 4.1 and 5.3).
+/// The minimum length in bytes of a quote whose error states the length (RFC 4884, sections 4.1 and 5.3).
 pub const QUOTE_LEN_MIN: u32 = 128;
 
 /// The length in bytes of an error's quote, which the error states in words of 4 bytes (RFC 4884, section 4); 0 if
@@ -75,7 +75,7 @@ pub fn starts_message<F: Family>(ip: &Ip<F::Address>) -> bool {
         && ip.payload_len >= HEADER_LEN as u32
 }
 
-/// The mark in the echo message at `offset`, if it is a move notice.
+/// The mark in the echo message at `offset`, if the message is a move notice.
 #[inline(always)]
 pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<Mark> {
     if !is_notice(packet, offset, ip) {
@@ -84,8 +84,8 @@ pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>)
     Mark::from_octets(packet.bytes(offset + HEADER_LEN + MAGIC.len())?)
 }
 
-/// True if the echo message at `offset` is a move notice with any mark. Flows need no more: each mark would add a
-/// path for the verifier.
+/// True if the echo message at `offset` is a move notice with any mark. Flows do not need the mark, and each mark would
+/// add a path for the verifier.
 #[inline(always)]
 pub fn is_notice<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
     let len = HEADER_LEN + PAYLOAD_LEN;

@@ -1,4 +1,4 @@
-//! ICMPv6 messages (RFC 4443, section 2.1; RFC 4861, section 4).
+//! Parses ICMPv6 messages (RFC 4443, section 2.1; RFC 4861, section 4).
 
 use crate::checksum::ChecksumKind;
 use crate::parse::icmp::{CHECKSUM_OFFSET, Message};

@@ -1,8 +1,8 @@
-//! The facts of a packet's IP headers, of either version.
+//! Defines the contents of a packet's IP headers, for both versions of IP.
 
 use crate::address::Addresses;
 
-/// Consistent IP headers; unless quoted, they also agree with the packet's length.
+/// The contents of consistent IP headers. Unless the headers are quoted, they also agree with the packet's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ip<A> {
     /// Bytes before the payload, options and extension headers included.
@@ -23,7 +23,7 @@ pub struct Ip<A> {
 /// A packet's part of its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
-    /// All of it.
+    /// The whole datagram.
     Whole,
     /// The first part, which holds the transport header.
     First,

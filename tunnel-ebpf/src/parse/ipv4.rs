@@ -1,4 +1,4 @@
-//! The IPv4 header (RFC 791, section 3.1).
+//! Parses and rewrites the IPv4 header (RFC 791, section 3.1).
 
 use core::hint::cold_path;
 use core::mem::offset_of;
@@ -27,7 +27,7 @@ const DESTINATION_WORD: usize = offset_of!(Ipv4Hdr, dst_addr) / size_of::<u32>()
 const FRAGMENT_OFFSET: u32 = u32::from_ne_bytes([0, 0, 0x1f, 0xff]);
 const MORE_FRAGMENTS: u32 = u32::from_ne_bytes([0, 0, 0x20, 0]);
 
-/// An address.
+/// An IPv4 address.
 pub type Address = Words<1>;
 /// The header without options, as it stands in memory.
 pub type Header = [u32; WORDS];
@@ -153,7 +153,7 @@ fn parse(
     let header_len = header_len(header).ok_or(Reason::Malformed)?;
     let [_, _, l0, l1] = header[0].to_ne_bytes();
     let total_len = match u16::from_be_bytes([l0, l1]) {
-        // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 6.3,
+        // BIG TCP: the length does not fit into the field, and the packet extends to its end in memory (Linux 6.3,
         // include/linux/ip.h, iph_totlen, commit b1a78b9b9886).
         0 if is_segmented() => extent,
         len => u32::from(len),
@@ -196,7 +196,7 @@ fn ip(header: &Header, header_len: usize, payload_len: u32) -> Ip<Address> {
     }
 }
 
-/// The most common case comes first.
+/// The kind of fragment. The code checks the most common case first.
 #[inline(always)]
 const fn fragment(header: &Header) -> Fragment {
     if header[1] & (FRAGMENT_OFFSET | MORE_FRAGMENTS) == 0 {
@@ -214,11 +214,11 @@ const fn protocol(checksum_word: u32) -> u8 {
     protocol
 }
 
-/// The header's length in bytes, 20 to 60. None if the header is not IPv4 or states a length below 20.
+/// The header's length in bytes, 20 to 60. `None` if the header is not IPv4 or states a length below 20.
 #[inline(always)]
 fn header_len(header: &Header) -> Option<usize> {
     let [vihl, ..] = header[0].to_ne_bytes();
-    // One comparison for the version and the least length.
+    // One comparison checks both the version and the minimum length.
     matches!(vihl, 0x45..=0x4f).then_some(usize::from(vihl & 0x0f) * 4)
 }
 
@@ -283,7 +283,7 @@ mod tests {
             (65_535, 500_000, Ok(65_515)),
             (19, 46, Err(Reason::Malformed)),
             (1, 46, Err(Reason::Malformed)),
-            // Both faults: a contradictory header is malformed even if it is cut.
+            // The header has both faults: a contradictory header is malformed even if it is cut.
             (19, 18, Err(Reason::Malformed)),
         ] {
             for is_segmented in [false, true] {

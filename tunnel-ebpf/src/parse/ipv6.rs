@@ -1,4 +1,4 @@
-//! The IPv6 header (RFC 8200, section 3).
+//! Parses and rewrites the IPv6 header (RFC 8200, section 3).
 
 use core::mem::offset_of;
 
@@ -27,7 +27,7 @@ const DESTINATION_WORD: usize = offset_of!(Ipv6Hdr, dst_addr) / size_of::<u32>()
 /// The next-header number for "no next header" (RFC 8200, section 4.7).
 const NO_NEXT_HEADER: u8 = IpProto::Ipv6NoNxt as u8;
 
-/// An address.
+/// An IPv6 address.
 pub type Address = Words<4>;
 /// The header without extension headers, as it stands in memory.
 pub type Header = [u32; WORDS];
@@ -40,7 +40,7 @@ impl Family for V6 {
     type Address = Address;
     type HeaderRef<P: Packet> = P::Header<WORDS>;
     type Header = Header;
-    /// Source and destination.
+    /// The source and destination addresses.
     type NewHeader = [u32; 8];
 
     const ICMP: u8 = transport::ICMPV6;
@@ -94,7 +94,7 @@ impl Family for V6 {
         let extent = packet.extent().checked_sub(HEADER_LEN as u32).ok_or(Reason::Truncated)?;
         let [l0, l1, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
         let len = match u16::from_be_bytes([l0, l1]) {
-            // BIG TCP: the length does not fit, and the packet goes on to its end (Linux 5.19,
+            // BIG TCP: the length does not fit into the field, and the packet extends to its end in memory (Linux 5.19,
             // net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
             0 if packet.is_segmented() => extent,
             len => u32::from(len),
@@ -139,7 +139,8 @@ impl Family for V6 {
         let chain = packet.past_extensions(offset + HEADER_LEN, next_header, available);
         match chain.end {
             End::Payload => Ok(ip(header, &chain, available)),
-            // The quote ends before the payload: it counts as a part without a transport header, and of no flow.
+            // The quote ends before the payload: it counts as a part without a transport header, and belongs to no
+            // flow.
             End::Cut => {
                 let fragment = Fragment::Later;
                 let chain = Chain { len: available, fragment, ..Chain::none(NO_NEXT_HEADER) };
@@ -205,7 +206,7 @@ const fn next_header(word: u32) -> u8 {
     next_header
 }
 
-/// `len` bytes follow the header.
+/// The contents of a header and its chain of extension headers. `len` bytes follow the header.
 #[inline(always)]
 fn ip(header: &Header, chain: &Chain, len: u32) -> Ip<Address> {
     Ip {

@@ -1,4 +1,4 @@
-//! Reads the headers that a decision needs, checked against the packet's real length.
+//! Reads the headers that a decision needs, and checks them against the packet's real length.
 
 pub mod extension;
 pub mod icmp;

@@ -1,4 +1,4 @@
-//! The number of packets that a segmented one becomes.
+//! Counts the packets that a segmented packet becomes.
 
 use core::mem::offset_of;
 
@@ -18,19 +18,19 @@ const UDP_HEADER_LEN: u32 = UdpHdr::LEN as u32;
 /// The offset of TCP's header length in words (RFC 9293, section 3.1).
 const TCP_DATA_OFFSET: usize = offset_of!(TcpHdr, _bitfield_1);
 
-/// A packet that becomes several.
+/// A packet that becomes several packets on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Segmented {
-    /// Bytes from the network header on.
+    /// The packet's length in bytes, from the network header on.
     pub len: u32,
     /// Bytes of the headers that each segment repeats.
     pub header_len: u32,
-    /// Bytes of payload in each segment but the last.
+    /// Bytes of payload in each segment except the last.
     pub segment_len: u32,
 }
 
 impl Segmented {
-    /// Its segments, as the kernel counts them (Linux, net/core/dev.c, qdisc_pkt_len_init).
+    /// The number of segments, as the kernel counts them (Linux, net/core/dev.c, qdisc_pkt_len_init).
     #[must_use]
     #[inline(always)]
     pub const fn count(self) -> u32 {
@@ -42,7 +42,7 @@ impl Segmented {
     }
 }
 
-/// Bytes of all headers of a TCP or UDP packet, and of the IP header of any other packet.
+/// The length in bytes of all headers of a TCP or UDP packet, or of the IP header of any other packet.
 #[inline(always)]
 pub fn header_len<P: Packet>(packet: &P) -> u32 {
     let [first] = packet.bytes(0).unwrap_or([0]);
@@ -66,8 +66,8 @@ mod tests {
     use super::*;
     use crate::decide::tests::slice::Slice;
 
-    /// An IP header of `len` bytes with this first byte and, at `at`, this protocol; and 20 bytes behind it, the 13th
-    /// of which is `data_offset`.
+    /// An IP header of `len` bytes whose first byte is `first` and whose byte at `at` is `protocol`. 20 bytes follow
+    /// the header, and the 13th of them is `data_offset`.
     fn packet(first: u8, len: usize, (at, protocol): (usize, u8), data_offset: u8) -> Slice {
         let mut bytes = vec![0; len + 20];
         (bytes[0], bytes[at], bytes[len + 12]) = (first, protocol, data_offset);

@@ -1,4 +1,4 @@
-//! The TCP header's flags (RFC 9293, section 3.1).
+//! Classifies TCP segments by the flags in their header (RFC 9293, section 3.1).
 
 use crate::packet::Packet;
 use crate::parse::ip::{Fragment, Ip};
@@ -10,7 +10,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// The kind of a segment by its flags, as a sign that its sender knows the connection.
+/// The kind of a segment by its flags, which shows if the sender may know the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// A SYN without ACK: it opens a connection.
@@ -18,7 +18,7 @@ pub enum Segment {
     /// A reset without an acknowledgment: a host's answer to a segment of a connection that it does not know (RFC
     /// 9293, section 3.10.7.1). The resets of refused and of aborted connections have an acknowledgment.
     ResetOfUnknown,
-    /// Any other segment, and any packet without the beginning of a TCP segment.
+    /// Any other segment, and any packet that does not hold the start of a TCP segment.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! The transport header: its ports, and its checksum over the addresses.
+//! Finds the transport header's ports and its checksum over the addresses.
 
 use core::hint::cold_path;
 
@@ -27,8 +27,8 @@ pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 
 /// A checksum that covers the addresses through a pseudo-header, or none.
 ///
-/// A struct instead of an `Option`: the optimiser would compute with the offset before it checks the variant, and
-/// the verifier refuses to read an unset value.
+/// This is a struct instead of an `Option`. With an `Option`, the optimiser would compute with the offset before it
+/// checks the variant, and the verifier refuses to read an unset value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PseudoHeaderChecksum {
     /// The checksum's offset from the start of the transport header; 0 if there is none.
@@ -68,7 +68,8 @@ const fn header_len_min(protocol: u8) -> u32 {
     }
 }
 
-/// The checksum to update in `ip`'s payload. None in a later fragment, or for a protocol without one.
+/// The checksum to update in `ip`'s payload. [`PseudoHeaderChecksum::NONE`] in a later fragment, and for a protocol
+/// without a checksum over a pseudo-header.
 ///
 /// # Errors
 /// [`Reason::Truncated`] if the payload is shorter than the protocol's shortest header.
@@ -112,10 +113,10 @@ pub const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | UDP_LITE | DCCP | SCTP)
 }
 
-/// Bytes of a source and a destination port.
+/// The length of the source and destination ports together, in bytes.
 const PORTS_LEN: u32 = 4;
 
-/// Source and destination port of the packet at `offset`, in network order, if it has them.
+/// Source and destination port of the packet at `offset`, in network order, if the packet has them.
 #[inline(always)]
 pub fn ports<A, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> Option<([u8; 2], [u8; 2])> {
     if ip.fragment == Fragment::Later || !has_ports(ip.protocol) || ip.payload_len < PORTS_LEN {
@@ -137,7 +138,7 @@ mod tests {
 
     type Known = [(u8, u32, PseudoHeaderChecksum); 6];
 
-    /// Protocol, shortest header, checksum.
+    /// Each element is a protocol, the length of its shortest header, and its checksum.
     const KNOWN_IN_IPV4: Known = [
         (1, 8, PseudoHeaderChecksum::NONE),
         (6, 20, checksum(16, ChecksumKind::Always)),

@@ -1,4 +1,4 @@
-//! The arguments of the command line.
+//! Defines the arguments of the command line.
 
 pub mod peer;
 
@@ -45,15 +45,15 @@ pub struct Cli {
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
-    /// The verb.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The verbs.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Rewrite on an interface, as the file says; once more after the file has changed
+    /// Rewrite packets on an interface, as the file says; attach again after the file has changed
     #[command(after_help = "\
 Examples:
   rewrite attach eth0
@@ -87,7 +87,7 @@ docs/systemd.md has the unit.")]
         detach_on_exit: bool,
     },
 
-    /// Take away exactly what attach brought
+    /// Remove exactly the things that attach added
     #[command(after_help = "\
 Examples:
   rewrite detach eth0
@@ -121,11 +121,11 @@ Detach also removes the remains of an attach whose pins are missing.")]
         json: bool,
     },
 
-    /// Look at or change the running peers, at once; the file stays as it is
+    /// List or change the running peers, at once; the file stays unchanged
     #[command(subcommand)]
     Peer(PeerCommand),
 
-    /// Packets and bytes per peer and direction, and every reason not to rewrite
+    /// Show packets and bytes per peer and direction, and per reason not to rewrite
     #[command(
         after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json"
     )]
@@ -133,7 +133,7 @@ Detach also removes the remains of an attach whose pins are missing.")]
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
-        /// Again every second, until interrupted
+        /// Repeat every second, until interrupted
         #[arg(long)]
         watch: bool,
     },
@@ -147,7 +147,7 @@ Detach also removes the remains of an attach whose pins are missing.")]
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
+        /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
         /// The interface.
@@ -172,7 +172,7 @@ time counts from the start of apply. During the trial, rewrite refuses attach an
 apply, the rollback includes changes by `rewrite peer`, and detach ends the trial.")]
     Apply(ApplyArgs),
 
-    /// Keep the change that is on trial since apply --confirm-within
+    /// Keep the change that apply --confirm-within has put on trial
     #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
         Exits with 4 if no trial is pending.")]
     Confirm {
@@ -181,17 +181,17 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         on: InterfaceArg,
     },
 
-    /// Check the file, this host and the obstacles to an attach; changes nothing
+    /// Check the file and this host for obstacles to an attach; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]
     Check {
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
+        /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
-        /// Where packets shall meet the program on the way in; by default its present place, else tc
+        /// The place of the ingress program; by default its present place, else tc
         #[arg(long, value_enum)]
         ingress: Option<IngressArg>,
     },
@@ -200,34 +200,33 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
 /// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]
 pub struct AttachArgs {
-    /// The interface that the packets between the public addresses cross
+    /// The interface that carries the packets between the public addresses
     #[arg(value_name = "IFACE")]
     pub interface: String,
     /// The file, the same on every host
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Name of the member that this host is, where its addresses do not tell; several times on a gateway, which
+    /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway, which
     /// stands in front of the hosts that have the private addresses
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
-    /// Where packets shall meet the program on the way in; by default its present place, else tc
+    /// The place of the ingress program; by default its present place, else tc
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
-    /// Tagged frames to handle: none, since they belong to another network; any, beside untagged
-    /// frames; or the frames of one VLAN alone. By default the present choice, else none
+    /// Tagged frames to handle: none, because they belong to another network; any, in addition to untagged frames; or
+    /// only the frames of one VLAN. By default the present choice, else none
     #[arg(long, value_name = "none|any|ID")]
     pub vlan: Option<Vlan>,
-    /// Set no routes to the peers' private addresses: you set them
+    /// Set no routes to the peers' private addresses: you set these routes yourself
     #[arg(long)]
     pub no_routes: bool,
-    /// The network of the file that the interface is on, where the file does not tell by its name
+    /// The network of the file that the interface is on, if the file lists the interface on no network
     #[arg(long, value_name = "NAME")]
     pub network: Option<NetworkName>,
-    /// Accept packets from peers' former addresses for this time, such as 30s; in place of
-    /// the file's time
+    /// Accept packets from peers' former addresses for this time, such as 30s; by default the file's time
     #[arg(long, value_name = "TIME", value_parser = drain)]
     pub drain: Option<Drain>,
-    /// Hook of tc: tcx where the kernel has it, else clsact
+    /// The tc hook: tcx if the kernel has it, else clsact
     #[arg(long, value_enum, default_value_t = HookArg::Auto)]
     pub hook: HookArg,
 }
@@ -250,14 +249,14 @@ impl AttachArgs {
     }
 }
 
-/// Where the program on the way in runs.
+/// The place of the ingress program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IngressArg {
     /// Traffic control, on any interface
     Tc,
     /// XDP in the driver, on Ethernet
     Xdp,
-    /// XDP in the kernel's own path, for drivers that have none
+    /// XDP in the kernel's generic path, for drivers without XDP
     XdpGeneric,
 }
 
@@ -300,10 +299,10 @@ pub struct ApplyArgs {
     /// The file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Name of the member that this host is, where its addresses do not tell; several times on a gateway
+    /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
-    /// Go back to the state before after this time (60s, 5m), unless `rewrite confirm` comes
+    /// Roll back to the previous state after this time (60s, 5m), unless you run `rewrite confirm` first
     #[arg(long, value_name = "TIME")]
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface.
@@ -312,13 +311,13 @@ pub struct ApplyArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
-    /// Take back the change on trial, now; without one, that is no error
+    /// Roll back the change on trial now; it is not an error if no trial is pending
     #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
     pub revert: bool,
-    /// Take back only the trial with this number; the trial's guard gives it
+    /// Roll back only the trial with this number; the trial's guard passes the number
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub trial: Option<String>,
-    /// Go back by the guard's copy of the trial: the number of an open file
+    /// Roll back with the guard's copy of the trial, from the open file with this number
     #[arg(long, value_name = "NUMBER", requires_all = ["revert", "trial"], hide = true)]
     pub held: Option<i32>,
     /// Become the guard of the trial
@@ -336,23 +335,24 @@ pub struct DetachArgs {
         conflicts_with_all = ["all", "gone"]
     )]
     pub interface: Option<String>,
-    /// Every attached interface of this network namespace; on the host itself, also the remains that --gone clears
+    /// Detach every attached interface of this network namespace; in the host's namespace, also remove the remains that
+    /// --gone removes
     #[arg(long)]
     pub all: bool,
-    /// The remains of network namespaces that are gone
+    /// Remove the remains of network namespaces that are gone
     #[arg(long, conflicts_with = "all")]
     pub gone: bool,
 }
 
-/// The interface of the peers.
+/// The interface that a command works on.
 #[derive(Args, Debug)]
 pub struct InterfaceArg {
-    /// The interface, where more than one is attached
+    /// The interface; required if more than one is attached
     #[arg(long, value_name = "IFACE")]
     pub interface: Option<String>,
 }
 
-/// Parses a time to drain; the error names the fault.
+/// Parses a drain time; the error names the fault.
 pub fn drain(text: &str) -> Result<Drain, String> {
     text.parse().map_err(|problem: DrainProblem| format!("{problem}; {}", problem.help()))
 }

@@ -1,4 +1,4 @@
-//! The arguments of `rewrite peer`.
+//! Defines the arguments of `rewrite peer`.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use tunnel_user::plan::peer_edit::Edit;
 
 use super::{InterfaceArg, drain};
 
-/// The verbs of `peer`.
+/// The subcommands of `rewrite peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
     /// List the running peers
@@ -28,24 +28,24 @@ Examples:
   rewrite peer add srvc --private 10.0.0.3,fd00::3 --public 192.0.2.3,2001:db8::3
   rewrite peer add net3 --private 10.3.0.0/24 --public 203.0.113.0/24 --bypass tcp/22")]
     Add {
-        /// Its name
+        /// The peer's name
         name: MemberName,
-        /// Its identity, which the software dials; an address or a prefix of one or both families
+        /// The peer's identity, to which software connects: an address or a prefix of one or both families
         #[arg(
             long, value_name = "ADDRESS", value_parser = private, value_delimiter = ',',
             required = true
         )]
         private: Vec<Private>,
-        /// Its public address, of the same families
+        /// The peer's public address, of the same families
         #[arg(
             long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',',
             required = true
         )]
         public: Vec<Public>,
-        /// Accept native packets from its private addresses as well
+        /// Also accept native packets from the peer's private addresses
         #[arg(long)]
         direct: bool,
-        /// Packets of this protocol and port are left alone, such as tcp/22
+        /// Leave packets of this protocol and port alone, such as tcp/22
         #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
         bypass: Vec<BypassRule>,
         #[command(flatten)]
@@ -62,7 +62,7 @@ Examples:
   rewrite peer set srvb --bypass tcp/22,udp/53  replace its rules
   rewrite peer set srvb --no-bypass")]
     Set {
-        /// Its name, or a private address
+        /// The peer's name, or a private address
         #[arg(required_unless_present = "all")]
         peer: Option<String>,
         #[command(flatten)]
@@ -75,7 +75,7 @@ Examples:
     /// Remove a peer
     #[command(after_help = "Example:\n  rewrite peer remove srvc")]
     Remove {
-        /// Its name, or a private address
+        /// The peer's name, or a private address
         peer: String,
         #[command(flatten)]
         on: InterfaceArg,
@@ -85,10 +85,10 @@ Examples:
 /// The network for the traffic.
 #[derive(Args, Debug)]
 pub struct NetworkArg {
-    /// Have the traffic go by this network of the file; one of its interfaces is attached
+    /// Send the traffic through this network of the file; an interface on the network must be attached
     #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "InterfaceArg"])]
     pub network: Option<NetworkName>,
-    /// The traffic with all peers
+    /// Move the traffic with all peers
     #[arg(long, requires = "network", conflicts_with = "peer")]
     pub all: bool,
 }
@@ -97,20 +97,20 @@ pub struct NetworkArg {
 #[derive(Args, Debug)]
 #[group(multiple = true)]
 pub struct Properties {
-    /// Its public address from now on; the address of the other family stays
+    /// The peer's new public address; the address of the other family stays
     #[arg(long, value_name = "ADDRESS", value_parser = public, value_delimiter = ',')]
     public: Vec<Public>,
-    /// Accept packets that arrive from its private addresses as well
+    /// Also accept native packets from the peer's private addresses
     #[arg(long, value_name = "true|false")]
     direct: Option<bool>,
-    /// Packets of this protocol and port are left alone, in place of its present rules
+    /// Replace the peer's bypass rules: leave packets of this protocol and port alone
     #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
     bypass: Vec<BypassRule>,
-    /// Remove its own bypass rules
+    /// Remove the peer's own bypass rules
     #[arg(long, conflicts_with = "bypass")]
     no_bypass: bool,
-    /// Accept packets from its former address for this time, such as 30s; 0s without --public stops
-    /// accepting them now
+    /// Accept packets from the peer's former address for this time, such as 30s; 0s without --public stops accepting
+    /// these packets now
     #[arg(long, value_name = "TIME", value_parser = drain)]
     drain: Option<Drain>,
 }

@@ -1,5 +1,5 @@
-//! `rewrite apply`: prints the changes to a file, applies them, and keeps them; on trial, until they are confirmed
-//! or taken back.
+//! `rewrite apply`: prints the changes that make an interface match a file, and makes these changes. A change on trial
+//! is rolled back unless the operator confirms it.
 
 use std::convert::Infallible;
 use std::path::{self, PathBuf};
@@ -23,14 +23,14 @@ use crate::trial::{
     State, Trial, become_guard, require_none,
 };
 
-/// The request.
+/// The request of an apply.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The file.
+    /// The path of the file.
     pub config: PathBuf,
-    /// The members that this host is, where its addresses do not tell.
+    /// The names of this host's members, if the host's addresses do not identify the members.
     pub self_names: Vec<String>,
-    /// The time of the trial; without one, the change is final.
+    /// The time of the trial; without a time, the change is final.
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface; required if more than one is attached.
     pub interface: Option<String>,
@@ -39,19 +39,20 @@ pub struct Request {
 /// The state after the command.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The changes against the state before.
+    /// The changes relative to the previous state.
     pub difference: Difference,
-    /// The attachment.
+    /// The report of the attach.
     pub attached: attach::report::Report,
-    /// The trial, if it is one.
+    /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
 }
 
-/// Applies the file to the only attached interface, or to the named one. Passes the changes to `print_changes`
-/// before making them.
+/// Applies the file to the named interface or, without a name, to the only attached interface. Passes the changes to
+/// `print_changes` before it makes them.
 ///
 /// # Errors
-/// An error leaves everything unchanged, and nothing on trial. [`Error::Refused`] also while another trial is pending.
+/// An error leaves everything unchanged, and starts no trial. A trial that is already pending is also an
+/// [`Error::Refused`].
 pub async fn run(
     request: &Request,
     print_changes: impl FnOnce(&Difference) -> Result<(), Error>,
@@ -82,7 +83,7 @@ pub async fn run(
     drop(running);
     match attach::execute(&mut resolved, &netlink, &interrupt).await {
         Ok(attached) => {
-            // An attach that clears the remains of a killed one gets a new ID.
+            // An attach that clears the remains of a killed attach gets a new ID.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
             let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
             if let Err(failure) = state.record(&trial) {
@@ -164,7 +165,7 @@ fn begin(
     }
 }
 
-/// Ends a trial whose change was not made or is undone.
+/// Ends a trial whose change was never made, or was undone.
 fn call_off(state: &State, guard: Option<&Guard>) {
     if let Err(failure) = state.end_trial(guard) {
         tracing::error!("rewrite can't delete the record of a trial that never started: {failure}");

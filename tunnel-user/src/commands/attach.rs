@@ -15,10 +15,10 @@ use crate::ops::attach::resolve::resolve;
 use crate::ops::{attach, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, State};
 
-/// Attaches an interface as the file says, or changes an attached one to match the file.
+/// Attaches an interface as the file says, or changes an attached interface to match the file.
 ///
 /// # Errors
-/// An error leaves everything unchanged. [`Error::Refused`] also while a trial is pending.
+/// An error leaves everything unchanged. A pending trial is also an [`Error::Refused`].
 pub async fn run(request: &Request) -> Result<Report, Error> {
     run_until(request, &Interrupt::listen()?).await
 }

@@ -1,4 +1,4 @@
-//! `rewrite check`: checks the file, this host and the obstacles to an attach. Changes nothing.
+//! `rewrite check`: checks the file and this host, and finds the obstacles to an attach. Changes nothing.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -34,20 +34,20 @@ use crate::trial;
 /// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// As it should be.
+    /// No fault.
     Good,
-    /// Worth knowing; attach works.
+    /// A fact worth knowing; attach works.
     Note,
-    /// Attach would fail.
+    /// An obstacle: attach would fail.
     Bad,
 }
 
-/// The result of one look.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its weight.
+    /// The finding's weight.
     pub level: Level,
-    /// The finding, and the remedy.
+    /// The description of the finding, and the remedy.
     pub what: String,
 }
 
@@ -64,11 +64,11 @@ impl Finding {
     }
 }
 
-/// Looks at the file, the kernel and the network, for an attach with ingress at `wanted`; by default at its present
-/// place, else at tc.
+/// Checks the file, the kernel and the network for an attach with the ingress program at `wanted`. The default is the
+/// program's present place, or tc if the interface is not attached.
 ///
 /// # Errors
-/// Only if the kernel can't be asked; everything else is a finding.
+/// If the kernel can't be asked. Every other fault is a finding.
 pub async fn run(
     config: &Path,
     self_names: &[String],
@@ -131,8 +131,8 @@ pub async fn run(
     Ok(findings)
 }
 
-/// The changes that attach would make, or its refusal, by the steps of attach. Runs after the other looks, which report
-/// all obstacles at once; a refusal names only the first.
+/// Finds the changes that attach would make, or the refusal of attach, with the same steps as attach. Runs after the
+/// other checks: they report all obstacles at once, and a refusal names only the first obstacle.
 async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
@@ -145,7 +145,8 @@ async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Dif
     difference::between(running.as_ref(), &resolved)
 }
 
-/// `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that lists them.
+/// Describes the changes: `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that
+/// lists them.
 fn described_changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
     let config = config.display();
@@ -201,7 +202,7 @@ async fn network(
     let (membership, left_out) = match membership {
         Ok(found) => found,
         Err(failure) => {
-            // An obstacle for any member that this host may be.
+            // Report this obstacle now: it does not depend on which member this host is.
             findings.extend(snapshot.loopback().err().map(bad));
             findings.push(bad(failure));
             return Ok(None);
@@ -254,7 +255,8 @@ async fn network(
     Ok(Some(link.clone()))
 }
 
-/// Programs of others that run before ours, or will after an attach. Some may end a packet's way before our program.
+/// Finds other tools' programs that run before our programs, now or after an attach. Such a program may keep a packet
+/// from reaching our program.
 async fn programs_in_front(
     link: &Link,
     ingress: Ingress,
@@ -288,8 +290,8 @@ fn bad(failure: Error) -> Finding {
     Finding::new(Level::Bad, failure.to_string())
 }
 
-/// The interface that has an underlay address of this host. Without one, as with a prefix that is routed to the host,
-/// the interface that leads to a peer.
+/// The interface that has an underlay address of this host. If no interface has one, as with a prefix that is routed to
+/// the host, the interface that leads to a peer.
 async fn interface<'a>(
     membership: &Membership,
     netlink: &Netlink,
@@ -338,7 +340,7 @@ async fn routes(
     Ok(())
 }
 
-/// Public packets that the kernel spreads over several interfaces.
+/// Reports that the kernel spreads packets to a peer's public address over several interfaces.
 fn spread(name: &str, others: &[String], addresses: &PeerAddresses) -> Option<Finding> {
     let PeerAddresses { private, public } = addresses;
     (!others.is_empty()).then(|| {

@@ -7,10 +7,11 @@ use crate::interrupt::Interrupt;
 use crate::ops::lock_attached::lock_attached;
 use crate::trial::{AttachId, Phase, State, Trial};
 
-/// Ends the trial on the only attached interface, or on the named one, and keeps the change.
+/// Keeps the change on trial, and ends the trial on the named interface or, without a name, on the only attached
+/// interface.
 ///
 /// # Errors
-/// [`Error::Refused`] if no trial is pending, or its change is not complete.
+/// [`Error::Refused`] if no trial is pending, or the trial's change is incomplete.
 pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     bpffs::require()?;
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);

@@ -1,4 +1,4 @@
-//! `rewrite detach`: takes away exactly what attach brought.
+//! `rewrite detach`: removes exactly the things that attach added.
 
 use std::path::PathBuf;
 
@@ -20,9 +20,9 @@ use crate::trial::State;
 /// The interfaces to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One.
+    /// One interface.
     Interface(String),
-    /// All that are attached in this network namespace. In the host's own, also the remains of namespaces that
+    /// All attached interfaces of this network namespace. In the host's namespace, also the remains of namespaces that
     /// are gone.
     All,
 }
@@ -32,11 +32,12 @@ pub enum Target {
 pub struct Detached {
     /// The removed things, by interface.
     pub reports: Vec<Report>,
-    /// The failures, and the interface that a signal stopped, in the order of the tries.
+    /// The failures, in the order of the attempts. If a signal stopped the command, the last failure names the
+    /// interface that remained attached.
     pub failures: Vec<Error>,
-    /// The removed private addresses that were the last remains of an attach.
+    /// The removed private addresses that an earlier attach had left.
     pub left_addresses: Vec<Private>,
-    /// The removed folders of pins, and files, of network namespaces that are gone.
+    /// The removed pin folders and files of network namespaces that are gone.
     pub gone: Vec<PathBuf>,
 }
 
@@ -62,11 +63,11 @@ impl Detached {
     }
 }
 
-/// Detaches the interfaces of `target`, and goes on with the next one after a failure. A signal stops the command
-/// before the next step that removes something. A second run goes on at the step that failed.
+/// Detaches the interfaces of `target`, and goes on with the next interface after a failure. A signal stops the command
+/// before the next step that removes something. A second run continues at the step that failed.
 ///
 /// # Errors
-/// If nothing was tried: [`Error::Refused`] if the interface is not attached.
+/// If the command failed before its first attempt; [`Error::Refused`] if the interface is not attached.
 pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -84,7 +85,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
     let mut detached = Detached::default();
     if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
         match (target, failure) {
-            // The loop below tries each interface again by itself.
+            // The loop below retries each interface separately.
             (Target::All, failure @ (Error::Kernel { .. } | Error::Pins { .. })) => {
                 tracing::warn!("{failure}");
             }
@@ -128,7 +129,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
 /// Clears away the remains of network namespaces that are gone.
 ///
 /// # Errors
-/// If nothing was tried.
+/// If the command failed before its first attempt.
 pub async fn gone() -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -149,7 +150,7 @@ async fn remove_unclaimed(netlink: &Netlink, interrupt: &Interrupt) -> Result<Ve
     Ok(addresses.into_iter().collect())
 }
 
-/// Detaches one interface, and ends its trial: without the attachment there is nothing to take back. False if the
+/// Detaches one interface, and ends its trial: without the attachment, there is nothing to roll back. False if the
 /// interface is not attached.
 async fn one(
     folder: &Folder,

@@ -1,4 +1,4 @@
-//! `rewrite diff`: the changes that attach would make. Changes nothing.
+//! `rewrite diff`: finds the changes that attach would make. Changes nothing.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::ops::attached::{self, Running};
 use crate::ops::difference::{Difference, between, request};
 use crate::ops::load_file;
 
-/// Compares `interface`, or the only attached interface, with the file. On an interface that is not attached,
-/// everything that a first attach brings is a change. Without `self_names`, a gateway keeps its identity.
+/// Compares `interface`, or the only attached interface, with the file. If the interface is not attached, everything
+/// that a first attach adds is a change. Without `self_names`, a gateway keeps its identity.
 ///
 /// # Errors
 /// The errors of an attach with this file; and an error if no interface is attached and none is named.

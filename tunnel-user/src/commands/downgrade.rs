@@ -1,5 +1,5 @@
-//! `rewrite downgrade`: replaces the pins and programs by the previous version's, under traffic, so that the previous
-//! version goes on with them.
+//! `rewrite downgrade`: replaces the pins and programs by the previous version's pins and programs, under traffic. The
+//! previous version then continues with these pins and programs.
 
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
@@ -28,23 +28,23 @@ use crate::trial;
 pub struct Report {
     /// The interface.
     pub interface: String,
-    /// The ABI that it is on now.
+    /// The interface's ABI version after the command.
     pub abi_version: u32,
-    /// True if the interface was on that ABI already, and nothing has changed.
+    /// True if the interface already had that ABI version, so that nothing has changed.
     pub was_so: bool,
-    /// True if tagged frames were left alone, and are handled now.
+    /// True if the former programs left tagged frames alone, and the present programs handle them.
     pub handles_tags: bool,
-    /// True if packets to the private address itself are no longer dropped.
+    /// True if the programs no longer drop non-members' packets to the private address itself.
     pub unguarded: bool,
-    /// The lost counts, which the previous ABI has no place for: reason and packets.
+    /// The counters that the previous ABI lacks, and whose counts are lost: the reason and the number of packets.
     pub dropped_counts: Vec<(Reason, u64)>,
 }
 
-/// Brings an attached interface to the previous version's ABI.
+/// Changes an attached interface to the previous version's ABI.
 ///
 /// # Errors
 /// [`Error::Refused`] if the previous version lacks a feature that the interface uses, a change is on trial, or a
-/// daemon would take the interface over again. Nothing has changed then.
+/// daemon would take the interface over again. A refusal changes nothing.
 pub async fn run(interface: &str) -> Result<Report, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
@@ -67,7 +67,7 @@ pub async fn run(interface: &str) -> Result<Report, Error> {
     let report = Report::of(&running)?;
     clear_arp_ignore(&mut running)?;
     drop(running);
-    // The previous version does not know the mark that a killed command leaves.
+    // Remove the mark that a killed command leaves: the previous version does not know this mark.
     in_flight::end(&folder)?;
     change(&folder, Abi::Previous, &netlink).await?;
     Ok(report)
@@ -129,7 +129,7 @@ fn require_expressible(running: &Running) -> Result<(), Error> {
 }
 
 /// Restores arp_ignore, because the previous version would leave it set. If the downgrade fails, the next attach sets
-/// it again.
+/// arp_ignore again.
 fn clear_arp_ignore(running: &mut Running) -> Result<(), Error> {
     let Running { folder, maps, attachment, .. } = running;
     let kept: Vec<Sysctl> = private_in_arp::all_set(attachment)

@@ -1,4 +1,5 @@
-//! One file per verb: checks privileges, takes the lock, has [`ops`](crate::ops) do the work, and returns the report.
+//! Runs the commands; each command has its own file. A command checks the privileges, takes the lock, calls
+//! [`ops`](crate::ops) for the work, and returns the report.
 
 pub mod apply;
 pub mod attach;

@@ -1,4 +1,4 @@
-//! `rewrite peer`: lists and changes the running peers, at once; the file stays as it is.
+//! `rewrite peer`: lists and changes the running peers. A change takes effect at once, and leaves the file unchanged.
 
 use std::collections::BTreeSet;
 
@@ -33,15 +33,15 @@ use crate::plan::settings::{InterfaceSettings, settings};
 pub struct Report {
     /// The interface whose peers changed.
     pub interface: String,
-    /// The peer before the change, if it was there.
+    /// The peer before the change; `None` if the change added the peer.
     pub before: Option<NamedPeer>,
-    /// The peer after the change, if it is there.
+    /// The peer after the change; `None` if the change removed the peer.
     pub after: Option<NamedPeer>,
-    /// The time for which packets from the peer's former address are accepted.
+    /// The time for which the programs accept packets from the peer's former address.
     pub drain: Drain,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
-    /// The pairs of addresses that the peer has yet to show that it holds.
+    /// The awaited address pairs, which the peer has yet to show.
     pub awaited: Vec<Awaited>,
 }
 
@@ -57,7 +57,7 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
-/// Makes one change, on the only attached interface or on the named one.
+/// Makes one change on the named interface or, without a name, on the only attached interface.
 ///
 /// # Errors
 /// An error leaves everything unchanged.
@@ -110,7 +110,7 @@ async fn routes(
     routing::plan(netlink, link, &snapshot.names(), wanted, &elsewhere).await
 }
 
-/// Plans and executes the change under the lock of the shared state. Returns the changed routes.
+/// Plans and executes the change under the shared lock. Returns the changed routes.
 async fn change(
     running: &Running,
     edited: &Edited,
@@ -144,7 +144,7 @@ async fn change(
     Ok(routes)
 }
 
-/// True if the programs use other maps than the pinned ones.
+/// True if the programs use maps that are not the pinned maps.
 async fn is_stale(
     folder: &Folder,
     place: AttachPoint,
@@ -164,7 +164,7 @@ async fn is_stale(
     Ok(true)
 }
 
-/// The slot of the peer whose drain this edit ends, if the edit does so.
+/// The slot of the peer whose drain this edit ends; empty if the edit ends no drain.
 fn ended(edited: &Edited, maps: &Maps) -> Result<BTreeSet<u32>, Error> {
     let names = maps.names()?;
     let name = edited.ends_draining.as_ref();

@@ -17,26 +17,26 @@ use crate::trial::{
     ANOTHER_BEGUN, AttachId, GuardState, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
 };
 
-/// The state after the command.
+/// The outcome of the command.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The state before the trial is back.
+    /// The command has restored the state before the trial.
     WentBack(Box<(Trial, Report)>),
     /// There was nothing to do, for this reason.
     Nothing(String),
 }
 
-/// The caller that asks for the way back.
+/// The caller that requests the rollback.
 #[derive(Clone, Debug)]
 pub enum Asker {
-    /// The operator: this command ends the trial, and its guard with it.
+    /// The operator: the command ends the trial and the trial's guard.
     Operator {
         /// The interface; required if more than one is attached.
         interface: Option<String>,
-        /// The only trial that may be taken back, if the operator names one.
+        /// The ID of the only trial that the command may roll back, if the operator names a trial.
         id: Option<String>,
     },
-    /// The guard of a trial, with its copy of the trial.
+    /// The guard of a trial, with the guard's copy of the trial.
     Guard(Box<GuardState>),
 }
 
@@ -48,7 +48,7 @@ impl Asker {
         }
     }
 
-    /// The ID of the only trial that may be taken back, if there is a limit.
+    /// The ID of the only trial that the command may roll back; `None` allows any trial.
     fn id(&self) -> Option<&str> {
         match self {
             Self::Operator { id, .. } => id.as_deref(),
@@ -57,11 +57,11 @@ impl Asker {
     }
 }
 
-/// Takes back the change on trial. A guard needs no record in /run.
+/// Rolls back the change on trial. A guard needs no record in /run.
 ///
 /// # Errors
-/// The attach may fail: then everything is unchanged, and the trial still pending. Or the state before is back, and
-/// /run has no room for the record.
+/// If the attach fails, everything is unchanged, and the trial is still pending. If /run has no room for the record,
+/// the previous state is restored all the same.
 pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
@@ -117,7 +117,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     Ok(Outcome::WentBack(Box::new((trial, report))))
 }
 
-/// The trial to take back, or the reason why there is none.
+/// The trial to roll back, or the reason why there is none.
 fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Trial, String>, Error> {
     let held = match asker {
         Asker::Operator { id, .. } => {
@@ -144,7 +144,7 @@ fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Tria
     })
 }
 
-/// Records the trial's phase, for `status`. The way back does not depend on the record.
+/// Records the trial's phase, for `status`. The rollback does not depend on the record.
 fn record(state: &State, trial: &Trial) {
     if let Err(failure) = state.record(trial) {
         tracing::warn!("the rollback continues without a record of its progress: {failure}");

@@ -1,4 +1,4 @@
-//! `rewrite run`: keeps an interface as the file says, until a signal comes. The dataplane goes on without this
+//! `rewrite run`: keeps an interface as the file says, until a signal comes. The dataplane also runs without this
 //! daemon.
 
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ use crate::trial;
 /// The maximum number of differences that one log line names.
 const NAMED_MAX: usize = 8;
 
-/// Permits a valid file, unless a file is on trial, or this file was on trial and nobody confirmed it.
+/// Permits a valid file, unless a file is on trial, or this file was on trial and nobody confirmed the trial.
 const MAY_FOLLOW: MayFollow = |folder, content| {
     match trial::require_none(folder) {
         Ok(()) => {}
@@ -55,7 +55,7 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 ///
 /// # Errors
 /// If this host can't run the programs, the interface has a daemon already, or the kernel's events can't be received.
-/// An invalid file is not an error: the daemon reports it, and waits for a valid one.
+/// The daemon reports an invalid file, and waits for a valid file.
 pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
@@ -73,10 +73,10 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
     if detach_on_exit { detach::as_its_daemon(&folder).await } else { Ok(None) }
 }
 
-/// The pause between two tries to become the interface's daemon.
+/// The pause between two attempts to become the interface's daemon.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Becomes the interface's daemon, as soon as /run is writable. None if a signal comes first.
+/// Becomes the interface's daemon, as soon as /run is writable. Returns `None` if a signal comes first.
 async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
     let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let mut terminate = listen(SignalKind::terminate())?;
@@ -253,7 +253,7 @@ fn notify_service_manager(notice: Notify) {
     service_manager::notify(notice);
 }
 
-/// Sends the watchdog's keep-alive at its next interval; without a watchdog, never returns.
+/// Sends a keep-alive to the watchdog at the end of the interval. Never returns if there is no watchdog.
 async fn alive(watchdog: Option<&mut Interval>) {
     match watchdog {
         Some(interval) => {

@@ -1,4 +1,4 @@
-//! `rewrite stats`: packets and bytes per peer and direction, and every reason not to rewrite.
+//! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason not to rewrite.
 
 use serde::Serialize;
 use tunnel_common::counters::Count;
@@ -17,28 +17,28 @@ pub struct Stats {
 /// One attached interface.
 #[derive(Clone, Debug, Serialize)]
 pub struct Interface {
-    /// Its name.
+    /// The interface's name.
     pub interface: String,
     /// The rewritten packets, by peer.
     pub peers: Vec<Peer>,
-    /// The packets that concerned a peer and were left as they were, by direction and reason.
+    /// The packets that concerned a peer and were not rewritten, by direction and reason.
     pub not_rewritten: Vec<NotRewritten>,
 }
 
 /// The rewritten packets of one peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Peer {
-    /// Its name.
+    /// The peer's name.
     pub name: String,
-    /// Its private addresses, IPv4 first.
+    /// The peer's private addresses, IPv4 first.
     pub private: Vec<String>,
-    /// On the way to it.
+    /// The packets to the peer.
     pub egress: Counter,
-    /// On the way from it.
+    /// The packets from the peer.
     pub ingress: Counter,
 }
 
-/// Packets that were not rewritten for one reason.
+/// The packets that were not rewritten for one reason.
 #[derive(Clone, Debug, Serialize)]
 pub struct NotRewritten {
     /// egress or ingress.
@@ -49,17 +49,17 @@ pub struct NotRewritten {
     pub description: &'static str,
     /// pass or drop.
     pub verdict: &'static str,
-    /// The amount.
+    /// The number of packets and bytes.
     #[serde(flatten)]
     pub counter: Counter,
 }
 
-/// Packets and bytes.
+/// A number of packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counter {
-    /// Packets.
+    /// The number of packets.
     pub packets: u64,
-    /// Bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
@@ -69,7 +69,7 @@ impl From<Count> for Counter {
     }
 }
 
-/// Reads the counters of everything that is attached in this network namespace.
+/// Reads the counters of all attached interfaces in this network namespace.
 ///
 /// # Errors
 /// If the pins can't be used.

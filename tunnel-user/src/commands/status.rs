@@ -1,4 +1,4 @@
-//! `rewrite status`: the attached interfaces, their peers, times and versions; and whether they work.
+//! `rewrite status`: reports the attached interfaces, with their peers, times, versions and health.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -38,9 +38,9 @@ pub struct Status {
 /// A remnant of an attach.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeftBehind {
-    /// The remnant, and its place.
+    /// The description of the remnant, with its place.
     pub what: String,
-    /// The command that clears it away.
+    /// The command that removes the remnant.
     pub remedy: String,
     /// True if the remnant is in this network namespace, and affects packets.
     pub harms: bool,
@@ -49,11 +49,11 @@ pub struct LeftBehind {
 /// One attached interface.
 #[derive(Clone, Debug, Serialize)]
 pub struct Interface {
-    /// Its name.
+    /// The interface's name.
     pub interface: String,
-    /// The network of the file that it is on; null where the file has none.
+    /// The network that the interface is on; null if the file has no networks.
     pub network: Option<String>,
-    /// The hook of tc: tcx or clsact.
+    /// The tc hook: tcx or clsact.
     pub hook: &'static str,
     /// The place of the ingress program: tc, xdp or xdp-generic.
     pub ingress: &'static str,
@@ -61,13 +61,13 @@ pub struct Interface {
     pub attached_at: String,
     /// The time of the last change by attach (RFC 3339, UTC).
     pub changed_at: String,
-    /// The version that last changed it.
+    /// The version of rewrite that made the last change.
     pub attached_by: String,
     /// The folder of the pins.
     pub pins: String,
-    /// The members that this host is.
+    /// This host's members.
     pub local_members: Vec<LocalMember>,
-    /// True if this host is a gateway in front of other hosts, which are the local members.
+    /// True if this host is a gateway. The local members are then the hosts behind the gateway.
     pub gateway: bool,
     /// The bypass rules between this host and any peer.
     pub bypass: Vec<String>,
@@ -75,7 +75,7 @@ pub struct Interface {
     pub peers: Vec<Peer>,
     /// The pending trial, if there is one.
     pub trial: Option<Trial>,
-    /// The last trial that nobody confirmed, if no file was applied since.
+    /// The last trial that nobody confirmed, if no file was applied since then.
     pub rolled_back: Option<RolledBack>,
     /// The findings of the health check.
     pub health: Vec<Finding>,
@@ -83,18 +83,18 @@ pub struct Interface {
     pub healthy: bool,
 }
 
-/// A member that this host is.
+/// One of this host's members.
 #[derive(Clone, Debug, Serialize)]
 pub struct LocalMember {
-    /// Its name.
+    /// The member's name.
     pub name: String,
-    /// Its private addresses, IPv4 first; the other lists are in the same order.
+    /// The member's private addresses, IPv4 first; the other lists are in the same order.
     pub private: Vec<String>,
-    /// Its public addresses.
+    /// The member's public addresses.
     pub public: Vec<String>,
-    /// The addresses of its interface.
+    /// The underlay addresses: the addresses of the member's interface.
     pub underlay: Vec<String>,
-    /// The underlay addresses from before this member moved, which still receive packets.
+    /// The previous underlay addresses of a moved member, which still receive packets.
     pub former_underlay: Vec<String>,
 }
 
@@ -115,45 +115,45 @@ impl LocalMember {
 /// One peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Peer {
-    /// Its name.
+    /// The peer's name.
     pub name: String,
-    /// Its private addresses, IPv4 first.
+    /// The peer's private addresses, IPv4 first.
     pub private: Vec<String>,
-    /// Its public addresses, in the same order.
+    /// The peer's public addresses, in the same order.
     pub public: Vec<String>,
     /// The public addresses from which packets of this peer are accepted.
     pub accepted_from: Vec<String>,
-    /// Public addresses from before the peer moved, from which its packets are still accepted.
+    /// The peer's former public addresses, from which packets are still accepted.
     pub draining: Vec<Draining>,
-    /// The awaited pairs of addresses: the peer has yet to show that it holds them.
+    /// The awaited address pairs, which the peer has yet to show.
     pub awaited: Vec<AwaitedPair>,
-    /// True if native packets, from its private addresses, pass.
+    /// True if native packets from the peer's private addresses pass.
     pub direct: bool,
-    /// The bypass rules between it and this host.
+    /// The bypass rules between the peer and this host.
     pub bypass: Vec<String>,
 }
 
-/// A public address from before a peer moved.
+/// A former public address of a peer that has moved.
 #[derive(Clone, Debug, Serialize)]
 pub struct Draining {
     /// The address.
     pub public: String,
-    /// The seconds that are left; none if the address is accepted until a later change.
+    /// The remaining seconds; null if the address is accepted until a later change.
     pub seconds: Option<u32>,
 }
 
-/// A pair of addresses that a peer has yet to show that it holds.
+/// An address pair that a peer has yet to show.
 #[derive(Clone, Debug, Serialize)]
 pub struct AwaitedPair {
     /// The peer's public address.
     pub public: String,
-    /// This host's underlay address; none on a gateway.
+    /// This host's underlay address; null on a gateway.
     pub underlay: Option<String>,
-    /// The public address that packets are sent to until then.
+    /// The destination of packets to the peer until the peer shows the pair.
     pub sent_to: String,
-    /// The underlay address that packets leave from until then; none on a gateway.
+    /// The source of packets to the peer until the peer shows the pair; null on a gateway.
     pub sent_from: Option<String>,
-    /// The whole entry in words.
+    /// The description of the whole entry.
     #[serde(skip)]
     pub what: String,
 }
@@ -192,16 +192,16 @@ impl Peer {
     }
 }
 
-/// A change that the guard takes back unless an operator confirms it.
+/// A change that the guard rolls back unless an operator confirms the change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
-    /// The file that is tried.
+    /// The path of the file on trial.
     pub config: String,
-    /// The deadline, at which the change is taken back (RFC 3339, UTC).
+    /// The deadline, at which the guard rolls the change back (RFC 3339, UTC).
     pub until: String,
-    /// True if the deadline has passed, and the change is not taken back yet.
+    /// True if the deadline has passed, and the trial is still pending.
     pub overdue: bool,
-    /// Its phase.
+    /// The trial's phase.
     pub phase: Phase,
 }
 
@@ -220,12 +220,12 @@ impl Trial {
     }
 }
 
-/// A change that nobody confirmed.
+/// A trial that nobody confirmed.
 #[derive(Clone, Debug, Serialize)]
 pub struct RolledBack {
-    /// The file that was tried.
+    /// The path of the file that was on trial.
     pub config: String,
-    /// The time when the change was taken back (RFC 3339, UTC).
+    /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
 }
 
@@ -242,7 +242,7 @@ impl Status {
     }
 }
 
-/// Looks at everything that is attached in this network namespace.
+/// Reads the state of all attached interfaces in this network namespace.
 ///
 /// # Errors
 /// If the pins can't be used.
@@ -273,7 +273,7 @@ pub async fn run() -> Result<Status, Error> {
     })
 }
 
-/// The remains in this network namespace of attaches whose pins somebody has removed.
+/// The remains of attaches in this network namespace whose pins somebody has removed.
 async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Error> {
     let lost = lost_pins::interfaces(netlink).await?;
     let mut left: Vec<_> = lost
@@ -346,7 +346,7 @@ async fn interface(
     })
 }
 
-/// RFC 3339, UTC.
+/// Formats seconds since the Unix epoch as RFC 3339, UTC.
 pub(super) fn time(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }

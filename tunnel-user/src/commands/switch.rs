@@ -23,7 +23,7 @@ use crate::plan::routes;
 /// The peers whose traffic moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The peer of this name or private address.
+    /// The peer with this name or private address.
     One(String),
     /// All peers on the network.
     All,
@@ -34,11 +34,11 @@ pub enum Selection {
 pub struct Report {
     /// The interface that carries the traffic now.
     pub interface: String,
-    /// Its network.
+    /// The interface's network.
     pub network: NetworkName,
-    /// The network that carried all of the traffic before, if there was one.
+    /// The network that carried the traffic before, if a single network carried all of it.
     pub before: Option<String>,
-    /// The peers.
+    /// The peers whose traffic moved.
     pub peers: Vec<NamedPeer>,
     /// The routes that were set.
     pub routes: Vec<PeerRoute>,
@@ -47,8 +47,8 @@ pub struct Report {
 /// Moves the traffic of `selection` to the interface on `network`.
 ///
 /// # Errors
-/// [`Error::Refused`] if no interface of that network is attached, its routes are the operator's, or a
-/// peer has no address there. Nothing has changed then.
+/// [`Error::Refused`] if no interface on the network is attached, the operator manages that interface's routes, or a
+/// peer has no address on the network. A refusal changes nothing.
 pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -83,7 +83,7 @@ pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report,
         wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
     }
     let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
-    // Set the wanted routes alone; the other peers' routes stay.
+    // Set only the wanted routes; the other peers' routes stay.
     let changes = RouteChanges { remove: Vec::new(), ..changes };
     let before = before(&all, &netlink, &changes).await?;
     let record = running.attachment;
@@ -139,7 +139,7 @@ fn peers(
     })
 }
 
-/// The network that carried the traffic until now, if a single one did.
+/// The network that carried the traffic until now, if a single network carried all of it.
 async fn before(
     all: &[Running],
     netlink: &Netlink,

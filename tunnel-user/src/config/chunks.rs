@@ -1,9 +1,9 @@
-//! Reads a large file in pieces of a few members each. The tree of a whole file of a million members takes more
-//! than a gigabyte, and most of the time goes into the memory for it.
+//! Reads a large file in pieces of a few members each. The TOML tree of a whole file of a million members takes
+//! more than a gigabyte, and the allocation of this memory takes most of the time.
 //!
-//! For everything that a piece alone does not tell, such as the line of a mistake, the reader falls back to the
-//! whole file. A longer file than `WHOLE_MAX` has no such fallback, because its tree could take gigabytes: a
-//! byte can become a node of the tree.
+//! If a piece alone is not enough, for example to find the line of a mistake, the reader falls back to the whole
+//! file. A file longer than `WHOLE_MAX` has no such fallback, because its tree could take gigabytes: each byte
+//! can become a node of the tree.
 
 use toml::de::DeTable;
 
@@ -13,23 +13,25 @@ use super::problem::{Problem, are_enough};
 use super::raw::{Reader, syntax};
 use super::raw_file::{Field, RawFile};
 
-/// The minimum bytes of a piece: few enough that its tree stays in the processor's cache.
+/// The minimum size of a piece in bytes. The tree of such a small piece stays in the processor's cache.
 const LENGTH: usize = 64 << 10;
 
-/// The maximum bytes of a text that is read as a whole. The tree of that many newlines takes 230 MB.
+/// The maximum size in bytes of a text that is read as a whole. The tree of that many newlines takes 230 MB.
 pub(super) const WHOLE_MAX: usize = 4 << 20;
 
 /// The first line of each member.
 const HEADER: &str = "[[member]]";
 
-/// Reads `text` in pieces. Returns nothing if the text is short, or has to be read as a whole.
+/// Reads `text` in pieces. Returns `None` if the text is short, or if the caller must read it as a whole.
 pub(super) fn read(text: &str) -> Option<RawFile> {
     if text.len() > LENGTH { read_by(text, LENGTH) } else { None }
 }
 
-/// A header within a multi-line string is not a header: the piece before it has an open string, so it is not
-/// TOML. If all pieces are TOML, they make up the whole file, provided that everything but the members is in
-/// the first piece, and that the first piece has no members.
+/// Splits `text` at headers into pieces of at least `length` bytes, and reads each piece.
+///
+/// The pieces make up the whole file if all of them are TOML, if the first piece has no members, and if the
+/// others have nothing but members. A header within a multi-line string is not a header: the piece before it
+/// ends in an open string, so that piece is not TOML, and the result is `None`.
 fn read_by(text: &str, length: usize) -> Option<RawFile> {
     let (before, members) = text.split_at(next_header(text, 0)?);
     let mut line = 1;
@@ -46,10 +48,11 @@ fn read_by(text: &str, length: usize) -> Option<RawFile> {
     Some(file)
 }
 
-/// Reads a text that is too long to be read as a whole: its contents, and its problems until there are enough.
-/// Fails with one problem if a piece is not TOML, or is itself too long.
+/// Reads a text that is too long to be read as a whole. Returns the text's content and its problems, and stops
+/// once there are enough problems. Fails with one problem if a piece is not TOML, or is itself too long, or if
+/// the first piece has members in a different form.
 ///
-/// A header within a multi-line string is a problem here.
+/// Here, a header within a multi-line string is a problem.
 pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
     let mut file = RawFile {
         networks: Vec::new(),
@@ -158,7 +161,7 @@ mod tests {
             String::new(),
             "member = []\n".into(),
             " [[member]]\nname = \"a\"\n".into(),
-            // Members in another form before the first header, which no header can add to.
+            // Members in a different form before the first header: a header can't add to them.
             format!("member = [{{ name = \"a\" }}]\n{member}"),
             format!("[member]\nname = \"a\"\n{member}"),
             format!("member.name = \"a\"\n{member}"),

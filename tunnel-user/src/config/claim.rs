@@ -1,23 +1,23 @@
-//! The claims of a member, as the checks between members see them.
+//! Collects the name and the ranges of a member, for the checks between members.
 
 use super::Member;
 use crate::model::{Mapping, MemberName, Prefix, Role};
 
-/// The claims of one member, from a file or from a running map.
+/// The name and the ranges that one member claims, in a file or in a running map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressClaims {
-    /// Its name, if it is known.
+    /// The member's name, if it is known.
     pub name: Option<MemberName>,
-    /// Its private ranges.
+    /// The member's private ranges.
     pub private: Vec<Prefix>,
-    /// Its public ranges.
+    /// The member's public ranges.
     pub public: Vec<Prefix>,
-    /// Its underlay ranges, where they differ from the public ones.
+    /// The member's underlay ranges, as far as they differ from the public ranges.
     pub underlay: Vec<Prefix>,
 }
 
 impl AddressClaims {
-    /// The ranges that it has in a role.
+    /// The member's ranges in a role.
     #[must_use]
     pub fn ranges(&self, role: Role) -> &[Prefix] {
         match role {

@@ -1,16 +1,16 @@
-//! The content of a file: the cluster on each of its networks.
+//! Holds the clusters of a file, one cluster per network, and finds the cluster for an interface.
 
 use super::Cluster;
 use super::network::NetworkName;
 use crate::model::text::list;
 
-/// The cluster on each network of a file, in the file's order. There is at least one, and the first is the
-/// preferred one.
+/// The cluster on each network of a file, in the file's order. There is at least one cluster. The first network is
+/// the preferred network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clusters(Vec<Cluster>);
 
 impl Clusters {
-    /// The caller provides at least one cluster.
+    /// Wraps the clusters of a file. The caller provides at least one cluster.
     pub(super) const fn new(clusters: Vec<Cluster>) -> Self {
         Self(clusters)
     }
@@ -21,11 +21,11 @@ impl Clusters {
         &self.0
     }
 
-    /// The only cluster of a file without networks; else the cluster on the named network, or on the
-    /// interface's network.
+    /// The cluster on the named network or, without a name, on the interface's network. Without a name, a file
+    /// without networks gives its only cluster.
     ///
     /// # Errors
-    /// [`NoNetwork`] if the file does not say which network the interface is on, or has no such network.
+    /// [`NoNetwork`] if the file does not say which network the interface is on, or has no network of that name.
     pub fn on(&self, interface: &str, named: Option<&NetworkName>) -> Result<&Cluster, NoNetwork> {
         let networks = || self.0.iter().filter_map(|cluster| cluster.network());
         let names = || list(networks().map(|network| &network.name));
@@ -54,7 +54,7 @@ impl Clusters {
         }
     }
 
-    /// The rank of a network in the file: 0 is the preferred one. Networks that the file lacks come last.
+    /// The rank of a network in the file: 0 is the preferred network. Networks that the file lacks come last.
     #[must_use]
     pub fn rank(&self, name: Option<&str>) -> usize {
         let is_it =
@@ -63,7 +63,7 @@ impl Clusters {
     }
 }
 
-/// The file does not say the network of an interface, or has no network of that name.
+/// The file does not say which network an interface is on, or has no network of the given name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}\n  help: {help}")]
 pub struct NoNetwork {

@@ -1,4 +1,4 @@
-//! The conflicts between members: two of them share something that must be unique.
+//! Finds the conflicts between members: duplicate names, and ranges that must not overlap.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct RangeRef {
     pub member: usize,
     /// The member's name, if it is known.
     pub name: Option<MemberName>,
-    /// The role in which it has the range.
+    /// The range's role.
     pub role: Role,
     /// The range.
     pub range: Prefix,
@@ -34,9 +34,9 @@ pub enum Conflict {
     },
     /// Two ranges share an address, in roles that must not overlap.
     Range {
-        /// The range at fault: the later member's or, within one member, the private one.
+        /// The range at fault: the later member's range or, within one member, the private range.
         place: RangeRef,
-        /// The earlier range.
+        /// The other range.
         with: RangeRef,
     },
 }
@@ -109,14 +109,14 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Finds the conflicts between members: duplicate names, private ranges or public ranges; a private range that
-/// overlaps any member's public range or another member's underlay; and a public range that overlaps another
-/// member's underlay.
+/// Finds these conflicts: two members with the same name, private range or public range; a private range that
+/// overlaps any member's public range or another member's underlay range; and a public range that overlaps
+/// another member's underlay range.
 ///
-/// A private range may lie within another member's private range, and a public range within another's public
-/// range: the longer prefix counts. Two members may have the same underlay address, each behind its own NAT.
-/// Each range is at fault in at most one conflict per rule, so the result grows linearly with the members. So
-/// does the time, apart from the sorting.
+/// A private range may lie within another member's private range, and a public range within another member's
+/// public range: the longer prefix wins. Two members may have the same underlay address, each behind its own
+/// NAT. Each range is at fault in at most one conflict per rule, so the result grows linearly with the number of
+/// members. The time also grows linearly, apart from the sorting.
 #[must_use]
 pub fn check_members(members: &[AddressClaims]) -> Vec<Conflict> {
     let mut conflicts = same_names(members);

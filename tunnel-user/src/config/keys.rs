@@ -1,4 +1,4 @@
-//! The keys that a file can have, and the most likely correct key for a misspelt one.
+//! Lists the keys that a file can have, and finds the most likely correct key for a misspelt one.
 
 use crate::model::Role;
 
@@ -13,7 +13,7 @@ pub(super) const DRAIN: &str = "drain";
 pub(super) const NETWORK: &str = "network";
 pub(super) const INTERFACE: &str = "interface";
 
-/// The keys of the file itself.
+/// The keys at the top level of a file.
 pub(super) const OF_FILE: [&str; 4] = [BYPASS, DRAIN, MEMBER, NETWORK];
 
 /// The keys of a member.
@@ -22,10 +22,10 @@ pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT
 /// The keys of a network.
 pub(super) const OF_NETWORK: [&str; 2] = [NAME, INTERFACE];
 
-/// The longest key to compare: a longer one is not a typo.
+/// The maximum length of a key to compare, in bytes: a longer key is not a typo.
 const COMPARED_MAX: usize = 32;
 
-/// The one of `known` that `key` was most likely meant to be.
+/// The key of `known` that the author of a misspelt `key` most likely meant.
 pub(super) fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     if key.len() > COMPARED_MAX {
         return None;

@@ -12,7 +12,7 @@ impl Lines {
         Self::of_piece(text, 1)
     }
 
-    /// The lines of a piece of text whose first line is `first`.
+    /// The lines of a piece of text whose first line has the number `first`.
     pub(super) fn of_piece(text: &str, first: usize) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts =
@@ -25,7 +25,7 @@ impl Lines {
         self.first + self.starts.len() - 1
     }
 
-    /// The line, from 1, that holds the byte at `offset`; the last one if `offset` is past the end.
+    /// The number of the line, from 1, that holds the byte at `offset`. Past the end, the number of the last line.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.first + self.starts.partition_point(|start| *start <= offset) - 1
     }

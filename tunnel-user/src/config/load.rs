@@ -1,4 +1,4 @@
-//! Reading the file from disk: the only part of the configuration that does I/O.
+//! Reads the file from disk. No other part of the configuration does I/O.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -10,7 +10,7 @@ use nix::libc;
 use super::problem::Problem;
 use super::{Clusters, ConfigError, parse};
 
-/// The most bytes that a file can have: a million members need about 75 MB.
+/// The maximum size of a file in bytes. A million members need about 75 MB.
 const SIZE_MAX: u64 = 128 << 20;
 
 /// Reads the cluster file at `path`.
@@ -38,7 +38,7 @@ pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
 enum Unreadable {
     /// The kernel's error.
     Io(io::Error),
-    /// It is a FIFO, a device or a socket: a read may wait for ever, or consume data.
+    /// The file is a FIFO, a device or a socket: a read may wait for ever, or consume data.
     NotRegular,
 }
 
@@ -49,8 +49,8 @@ impl From<io::Error> for Unreadable {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    // Check first: opening a device can have side effects. `O_NONBLOCK` covers a FIFO that has replaced the
-    // file since: without it, the open waits for a writer (fifo(7)).
+    // Check the type before the open, because opening a device can have side effects. A FIFO can replace the
+    // file between the two calls: without `O_NONBLOCK`, the open would wait for a writer (fifo(7)).
     require_regular(&fs::metadata(path)?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -58,7 +58,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
     Ok(read_at_most(SIZE_MAX, file, metadata.len())?)
 }
 
-/// Reads a file of `len` bytes, which may grow during the read. More than `max` bytes are an error.
+/// Reads a file of `len` bytes. The file may grow during the read. More than `max` bytes are an error.
 fn read_at_most(max: u64, file: impl Read, len: u64) -> io::Result<Vec<u8>> {
     if len <= max {
         let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default() + 1);

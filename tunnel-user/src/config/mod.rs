@@ -1,7 +1,7 @@
-//! The file that describes the cluster, from text to addresses that are known to fit together.
+//! Converts the text of a cluster file to members whose addresses are known to fit together.
 //!
-//! Everything here is pure except [`load`](fn@load), which reads the file. `raw` finds the keys and their types
-//! (see `raw_file`), the types of [`crate::model`] check single values, `pairing` checks one member, and
+//! Everything here is pure except [`load`](fn@load), which reads the file. `raw` finds the keys and checks their
+//! types (see `raw_file`), the types of [`crate::model`] check single values, `pairing` checks one member, and
 //! `conflict` checks all members. `validate` calls them in that order and gives each problem its line.
 
 mod bypass_list;
@@ -33,9 +33,9 @@ pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use problem::{ConfigError, Problem};
 
-/// The members of a cluster, known to fit together, and the traffic between them that is left alone.
+/// The members of a cluster, which are known to fit together, and the bypass rules for the traffic between them.
 ///
-/// Only [`load`](fn@load) and [`parse`] make one, so its holder needs no further checks.
+/// Only [`load`](fn@load) and [`parse`] make a cluster, so its users need no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     network: Option<Network>,
@@ -45,7 +45,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The network that these members are on; none if the file has no networks.
+    /// The members' network. `None` if the file has no networks.
     #[must_use]
     pub const fn network(&self) -> Option<&Network> {
         self.network.as_ref()
@@ -57,13 +57,13 @@ impl Cluster {
         &self.members
     }
 
-    /// The rules that concern the traffic between any two members.
+    /// The bypass rules for the traffic between any two members.
     #[must_use]
     pub const fn bypass(&self) -> &BTreeSet<BypassRule> {
         &self.bypass
     }
 
-    /// The time for which packets from a peer's former address are accepted.
+    /// The time for which a host accepts packets from a peer's former address.
     #[must_use]
     pub const fn drain(&self) -> Drain {
         self.drain
@@ -82,27 +82,27 @@ impl<'a> IntoIterator for &'a Cluster {
 /// One host of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its name, which no other member has.
+    /// The member's name, which is unique in the cluster.
     pub name: MemberName,
-    /// Its IPv4 addresses. At least one of the families has a mapping.
+    /// The member's IPv4 addresses. A member has addresses in at least one family.
     pub v4: Option<Mapping>,
-    /// Its IPv6 addresses.
+    /// The member's IPv6 addresses.
     pub v6: Option<Mapping>,
-    /// True if packets with its private address as source are let through at ingress.
+    /// True if ingress lets packets through that have the member's private address as source.
     pub direct: bool,
-    /// The rules that concern all of its own traffic.
+    /// The bypass rules for all of the member's own traffic.
     pub bypass: BTreeSet<BypassRule>,
     /// The line of the file, from 1, on which the member begins.
     pub line: usize,
 }
 
 impl Member {
-    /// Its addresses, IPv4 before IPv6.
+    /// The member's addresses, IPv4 before IPv6.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
         [self.v4, self.v6].into_iter().flatten()
     }
 
-    /// Its addresses of one family, if it has any.
+    /// The member's addresses of one family, if any.
     #[must_use]
     pub const fn mapping(&self, family: Family) -> Option<Mapping> {
         match family {
@@ -112,7 +112,7 @@ impl Member {
     }
 }
 
-/// Parses `text` as a cluster file, into the cluster on each of its networks. Only errors use `path`.
+/// Parses `text` as a cluster file, and returns the cluster on each of its networks. Only errors use `path`.
 ///
 /// # Errors
 /// A [`ConfigError`] with every problem of the text, each with its line and its remedy.

@@ -1,4 +1,4 @@
-//! The networks that the members of a cluster reach each other by.
+//! Reads and checks the networks over which the members of a cluster reach each other.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::raw_file::{Field, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 use crate::model::{MemberName, NameProblem};
 
-/// A network's name, by the rules of a member's name.
+/// A network's name. The rules for a member's name apply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkName(MemberName);
 
@@ -33,17 +33,17 @@ impl std::str::FromStr for NetworkName {
     }
 }
 
-/// A network, and the interfaces by which hosts are on it.
+/// A network, and the interfaces that connect hosts to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Its name, which no other network has.
+    /// The network's name, which is unique in the file.
     pub name: NetworkName,
-    /// The name of the interface on every host; unique to this network.
+    /// The names of the hosts' interfaces on this network. No other network of the file lists these names.
     pub interfaces: Vec<String>,
 }
 
-/// The networks of a file, in the file's order. Empty for a file without networks, whose members are all on one
-/// network.
+/// The networks of a file, in the file's order. The list is empty for a file without networks: its members are
+/// all on one network.
 pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Network> {
     let mut networks: Vec<Network> = Vec::new();
     for raw in &file.networks {

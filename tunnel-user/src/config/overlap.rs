@@ -1,7 +1,7 @@
 //! Finds the ranges that share an address without comparing every pair.
 //!
-//! Two prefixes are either disjoint or nested. So one walk over all ranges is enough: by first address, the
-//! wider before the narrower, with a stack of the ranges around the current one.
+//! Two prefixes are either disjoint or nested, so one walk over the sorted ranges is enough. The ranges are
+//! sorted by first address, the wider before the narrower, and a stack holds the ranges around the current one.
 
 use std::cmp::Reverse;
 
@@ -22,8 +22,7 @@ impl Rule {
         Self { a, b, within_a_member: false }
     }
 
-    /// A member's range in role `a` must not overlap any range in a different role `b`, of the same member or of
-    /// another.
+    /// A member's range in role `a` must not overlap any member's range in a different role `b`.
     pub(super) const fn also_within_a_member(a: Role, b: Role) -> Self {
         Self { a, b, within_a_member: true }
     }
@@ -33,15 +32,16 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claimed {
     pub(super) range: Prefix,
-    /// The index of the member.
+    /// The member's index.
     pub(super) member: usize,
     pub(super) role: Role,
 }
 
-/// The pairs that break `rule`: each range at most once, with a range of the other role that holds it.
+/// The pairs of ranges that break `rule`: an inner range, and a range in the other role that contains the inner
+/// range. Each range is the inner range of at most one pair.
 pub(super) fn overlaps(members: &[AddressClaims], rule: Rule) -> Vec<(Claimed, Claimed)> {
     let mut found = Vec::new();
-    // The fast path: few files have an underlay.
+    // The fast path: a role without ranges has no overlap, and few files have an underlay.
     if [rule.a, rule.b].into_iter().any(|role| of_role(members, role).next().is_none()) {
         return found;
     }
@@ -67,8 +67,8 @@ pub(super) fn overlaps(members: &[AddressClaims], rule: Rule) -> Vec<(Claimed, C
     found
 }
 
-/// The pairs of members that have the same range in a role: each range at most once, with the first
-/// member that has it; in the order of the members.
+/// The pairs of members that have the same range in a role, in the order of the members. Each pair holds a later
+/// member and the first member with that range.
 pub(super) fn shared(members: &[AddressClaims], role: Role) -> Vec<(Claimed, Claimed)> {
     let mut all: Vec<Claimed> = of_role(members, role).collect();
     // The sort is stable: equal ranges stay in the order of their members.
@@ -89,8 +89,8 @@ fn of_role(members: &[AddressClaims], role: Role) -> impl Iterator<Item = Claime
     })
 }
 
-/// The ranges in the rule's two roles: by first address, the wider before the narrower, and equal ones in the
-/// order of the members.
+/// The ranges in the rule's two roles, sorted by first address, the wider before the narrower. Equal ranges are
+/// in the order of their roles, then of their members.
 fn sorted(members: &[AddressClaims], rule: Rule) -> Vec<Claimed> {
     let roles = Role::ALL.into_iter().filter(|role| *role == rule.a || *role == rule.b);
     let mut claims: Vec<Claimed> = roles.flat_map(|role| of_role(members, role)).collect();

@@ -1,4 +1,4 @@
-//! The rules that bind the addresses of one member.
+//! Checks the addresses of one member against each other.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Mismatch {
         /// The other role's families.
         other: Vec<Family>,
     },
-    /// Their prefixes of one family differ in length.
+    /// The two lists' prefixes of one family differ in length.
     Length {
         /// The private range.
         private: Prefix,
@@ -73,8 +73,8 @@ fn list(families: &[Family]) -> String {
 }
 
 /// Checks the address lists of one member against each other. Each list has at most one range per family.
-/// `private` and `public` have the same families, `underlay` has no others, and all ranges of a family are
-/// equally long. A family that `underlay` lacks has the public address as underlay.
+/// `private` and `public` must have the same families, `underlay` must have no further families, and all ranges
+/// of a family must be equally long. In a family that `underlay` lacks, the public address is the underlay.
 #[must_use]
 pub fn check_pairing(private: &[Prefix], public: &[Prefix], underlay: &[Prefix]) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();

@@ -1,4 +1,4 @@
-//! The problems of a file, and their text.
+//! Holds the problems of a file, and formats them for the user.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1, of the key or value at fault; none if the file could not be read.
+    /// The line, from 1, of the key or value at fault. `None` if the file could not be read.
     pub line: Option<usize>,
     /// The fault, on one line.
     pub message: String,
@@ -25,15 +25,15 @@ impl Problem {
 /// members may have millions.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
-/// True with one problem beyond the maximum: the report then says that there are more.
+/// True if there is one problem more than the maximum: the report then says that the file has more problems.
 pub(super) const fn are_enough(problems: &[Problem]) -> bool {
     problems.len() > PROBLEMS_MAX
 }
 
-/// Why a file was refused: at least one [`Problem`], in the order of the lines, and at most
-/// [`PROBLEMS_MAX`].
+/// The error for a refused file: at least one [`Problem`] and at most [`PROBLEMS_MAX`], in the order of their
+/// lines.
 ///
-/// It prints as `FILE:LINE: what` and, below it, `  help: remedy` for each problem.
+/// For each problem, `Display` prints `FILE:LINE: message` and, on the next line, `  help: remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,

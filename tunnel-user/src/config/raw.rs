@@ -13,7 +13,7 @@ use super::problem::{Problem, are_enough};
 use super::raw_file::{Field, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
 
-/// Reads `text`: its keys and values of the right types, and the problems so far.
+/// Reads `text`. Returns the keys with values of the right types, and the problems so far.
 ///
 /// Fails with one problem if `text` is not TOML.
 pub(super) fn read(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> {
@@ -59,7 +59,7 @@ impl Reader {
         Self { lines, problems: Vec::new() }
     }
 
-    /// The problems found.
+    /// The problems that the reader has found.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
@@ -88,7 +88,7 @@ impl Reader {
         file
     }
 
-    /// The content of a part of a file.
+    /// Reads a part of a file.
     pub(super) fn part(&mut self, root: &DeTable<'_>) -> RawFile {
         let mut file = RawFile {
             networks: Vec::new(),
@@ -191,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// The values of a member under `key`: one for all networks, or one for each named network.
+    /// Reads a member's values under `key`: one value without a network, or one value per named network.
     fn by_network(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> (Texts, Vec<InNetwork>) {
         let DeValue::Table(table) = value.get_ref() else {
             return (self.addresses(key, value), Vec::new());
@@ -243,7 +243,7 @@ impl Reader {
                 unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),
             }
         }
-        // The misspelt key is already a problem; the missing right key would only repeat it.
+        // The misspelt key is already a problem. A second report of the missing correct key would repeat it.
         for key in meant {
             match key {
                 keys::NAME if member.name == Field::Missing => member.name = Field::Wrong,

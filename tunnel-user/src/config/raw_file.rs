@@ -1,18 +1,18 @@
-//! The content of a file: keys and values of the right types, each with its line.
+//! Defines the raw content of a file: keys and values of the right types, each with its line.
 
 use crate::model::Role;
 
-/// A value and the line that it begins on.
+/// A value, and the line on which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) line: usize,
 }
 
-/// The value of a member under one key.
+/// The value under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field<T> {
-    /// No value.
+    /// The file has no value under the key.
     Missing,
     /// An invalid value, already reported as a [`Problem`](super::problem::Problem).
     Wrong,
@@ -20,7 +20,7 @@ pub(super) enum Field<T> {
     Right(Located<T>),
 }
 
-/// One text or several.
+/// The value under a key that takes one text or several.
 pub(super) type Texts = Field<Vec<Located<String>>>;
 
 /// A `[[member]]` whose values have the right types and are otherwise unchecked.
@@ -29,19 +29,19 @@ pub(super) struct RawMember {
     pub(super) line: usize,
     pub(super) name: Field<String>,
     pub(super) private: Texts,
-    /// The value on the current network, or on the only one.
+    /// The value without a network. In the result of `in_network`, the value on that network.
     pub(super) public: Texts,
-    /// The value on the current network, or on the only one.
+    /// The value without a network. In the result of `in_network`, the value on that network.
     pub(super) underlay: Texts,
     pub(super) direct: Field<bool>,
     pub(super) bypass: Texts,
-    /// `public` by network.
+    /// The `public` values by network.
     pub(super) public_in: Vec<InNetwork>,
-    /// `underlay` by network.
+    /// The `underlay` values by network.
     pub(super) underlay_in: Vec<InNetwork>,
 }
 
-/// The value of a member under one key on the named network.
+/// A member's value under one key on the named network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InNetwork {
     pub(super) network: Located<String>,
@@ -64,7 +64,7 @@ impl RawMember {
         }
     }
 
-    /// The member on the network `name`. A value without a network counts on the first one.
+    /// The member on the network `name`. A value without a network belongs to the first network.
     pub(super) fn in_network(&self, name: &str, is_first: bool) -> Self {
         let of = |plain: &Texts, named: &[InNetwork]| {
             let named = named.iter().find(|named| named.network.value == name);
@@ -102,8 +102,8 @@ pub(super) struct RawNetwork {
 pub(super) struct RawFile {
     pub(super) networks: Vec<RawNetwork>,
     pub(super) members: Vec<RawMember>,
-    /// The rules of the whole cluster.
+    /// The bypass rules of the whole cluster.
     pub(super) bypass: Texts,
-    /// The time for which packets from a peer's former address are accepted.
+    /// The time for which a host accepts packets from a peer's former address.
     pub(super) drain: Field<String>,
 }

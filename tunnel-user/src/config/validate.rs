@@ -17,7 +17,7 @@ use crate::model::{
     Public, Role, Underlay, parse_range,
 };
 
-/// Builds the cluster on each of the file's networks, or returns all problems, including the known ones in
+/// Builds the cluster on each of the file's networks, or returns all problems, including the earlier problems in
 /// `problems`.
 pub(super) fn validate(
     file: RawFile,
@@ -49,7 +49,7 @@ pub(super) fn validate(
     Ok(Clusters::new(clusters.collect()))
 }
 
-/// The members on one network, each in its place in the file; none for a member that is not on it.
+/// The members on one network, in the file's order. A member that is not on the network is `None`.
 struct View {
     network: Option<Network>,
     members: Vec<Option<Checked>>,
@@ -85,7 +85,7 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
                 if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
-        // An invalid network or address would only cause further problems here.
+        // Skip this check after earlier problems: an invalid network or address may be their common cause.
         if problems.is_empty() && members.iter().flatten().count() == 1 {
             let line = members.iter().flatten().map(|member| member.line).next();
             problems.push(Problem::at(
@@ -105,7 +105,7 @@ fn check_unless_enough(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<C
 }
 
 /// Checks for conflicts across all networks: a private address must not be another member's public address on
-/// any of them.
+/// any network.
 fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
     // The fast path: most files have at most one network, and nothing to merge.
     let members = match views {
@@ -120,7 +120,7 @@ fn require_no_conflict(views: &[View], problems: &mut Vec<Problem>) {
     }
 }
 
-/// The members with their addresses on all networks.
+/// Merges the networks: each member with its addresses on all networks.
 fn brought_together(views: &[View]) -> Vec<Cow<'_, Checked>> {
     let count = views.first().map_or(0, |view| view.members.len());
     let mut members = Vec::new();
@@ -169,7 +169,7 @@ struct Checked {
 }
 
 impl Checked {
-    /// Adds its addresses on another network.
+    /// Adds the same member's addresses on a further network.
     fn add(&mut self, other: &Self) {
         for (all, more) in
             [(&mut self.public, &other.public), (&mut self.underlay, &other.underlay)]
@@ -214,7 +214,7 @@ impl Checked {
             .map_or(self.name_line, |range| range.line)
     }
 
-    /// The member, if it has no problems.
+    /// Converts the parts to a member. Returns `None` if the name is invalid.
     fn member(self) -> Option<Member> {
         Some(Member {
             v4: self.mapping(Family::Ipv4),

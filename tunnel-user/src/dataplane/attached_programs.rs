@@ -1,5 +1,6 @@
-//! The programs that an interface runs, and ours among them. Each direction wants one of ours: the pinned program,
-//! at the pinned link or at our filters' place. Two would rewrite a packet twice.
+//! Lists the programs that an interface runs, finds ours among them, and removes strays. Each direction should run
+//! exactly one of our programs: the pinned program, by the pinned link or at our filters' place. A second program
+//! would rewrite each packet twice.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,18 +22,18 @@ use crate::host::netlink::Netlink;
 use crate::host::qdiscs::FilterProgram;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 
-/// The longest wait for a program to go whose link is gone, and the pause between two looks.
+/// The longest wait for a program to disappear after its link is gone, and the pause between two checks.
 const PATIENCE: Duration = Duration::from_secs(2);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// One program that an interface runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachedProgram {
-    /// The packets that meet it.
+    /// The direction of the packets that the program sees.
     pub direction: Direction,
-    /// Its id, as in `bpftool prog show id`.
+    /// The program's id, as in `bpftool prog show id`.
     pub id: u32,
-    /// The kind of its attachment.
+    /// The kind of the program's attachment.
     pub by: AttachedBy,
 }
 
@@ -65,7 +66,8 @@ impl fmt::Display for AttachedProgram {
     }
 }
 
-/// Our programs that the interface runs beside the wanted ones at `place`; with no place, all of ours.
+/// Our programs that the interface runs in addition to the wanted programs at `place`; all our programs if `place` is
+/// `None`.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -79,7 +81,8 @@ pub async fn strays(
     Ok(ours.into_iter().filter(|program| !wanted(program)).collect())
 }
 
-/// Takes the programs of [`strays`] from the interface, whoever holds their links, and checks that they are gone.
+/// Detaches the programs that [`strays`] finds, even if another process holds their links, and checks that the
+/// programs are gone.
 ///
 /// # Errors
 /// [`Error::Host`] that names the programs that still run, and says how to detach them.
@@ -101,8 +104,8 @@ pub async fn remove_strays(
     }
     let start = Instant::now();
     let mut left = strays(folder, place, netlink).await?;
-    // A link that nobody holds any more is gone before its program is (Linux, kernel/bpf/syscall.c,
-    // bpf_link_free and bpf_link_put).
+    // After the last reference to a link is dropped, the link disappears before its program does (Linux,
+    // kernel/bpf/syscall.c, bpf_link_free and bpf_link_put).
     while refusals.is_empty() && !left.is_empty() && start.elapsed() < PATIENCE {
         tokio::time::sleep(INTERVAL).await;
         left = strays(folder, place, netlink).await?;
@@ -132,7 +135,7 @@ fn remove(interface: &str, program: &AttachedProgram) -> Result<(), anyhow::Erro
         AttachedBy::Xdp => {
             for link in loaded_links() {
                 let link = match link {
-                    // Somebody else's link went meanwhile.
+                    // Another process's link disappeared meanwhile.
                     Err(error) if is_io(&error, io::ErrorKind::NotFound) => continue,
                     link => link?,
                 };
@@ -168,8 +171,8 @@ fn how_to_remove(interface: &str, program: &AttachedProgram) -> String {
     }
 }
 
-/// True if packets should meet the program in its direction: it is pinned, and attached by the pinned link or at
-/// our place among clsact's filters.
+/// True if the program is the one that should run in its direction: the program is pinned, and is attached by the
+/// pinned link or at our place among clsact's filters.
 fn is_wanted(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> bool {
     let kind = place.program(program.direction);
     let pins = [folder.program(kind), folder.new_program(kind)];
@@ -178,7 +181,7 @@ fn is_wanted(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> 
     is_pinned && is_at(folder, place, program)
 }
 
-/// True if it is attached by the pinned link, or at our place among clsact's filters.
+/// True if the program is attached by the pinned link, or at our place among clsact's filters.
 pub(super) fn is_at(folder: &Folder, place: AttachPoint, program: &AttachedProgram) -> bool {
     let direction = program.direction;
     let link = || BpfLink::pinned(&folder.link(direction)).and_then(|link| link.info());
@@ -201,9 +204,9 @@ fn is_our_place(direction: Direction, priority: u16, handle: u32) -> bool {
     (ours.priority, u32::from(ours.handle)) == (priority, handle)
 }
 
-/// Our programs on the interface: pinned programs; programs that look into the pinned maps; and programs with our
-/// names at a link of tcx or at our place among clsact's filters, whose pins somebody has removed. Without
-/// CAP_SYS_ADMIN the kernel tells neither the maps nor the name of a program that is not pinned (Linux,
+/// Our programs on the interface: pinned programs; programs that use the pinned maps; and programs that have our names
+/// and run by a tcx link or at our place among clsact's filters (somebody may have removed their pins). Without
+/// CAP_SYS_ADMIN the kernel reveals neither the maps nor the name of a program that is not pinned (Linux,
 /// kernel/bpf/syscall.c, bpf_prog_get_fd_by_id).
 async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let programs = all(folder.interface(), netlink).await?;
@@ -233,7 +236,7 @@ async fn ours(folder: &Folder, netlink: &Netlink) -> Result<Vec<AttachedProgram>
     Ok(programs.into_iter().filter(is_ours).collect())
 }
 
-/// The kernel's knowledge of a program.
+/// The kernel's information about a program.
 struct Known {
     id: u32,
     name: String,
@@ -261,7 +264,7 @@ fn look_up(folder: &Folder, ids: &BTreeSet<u32>) -> Vec<Known> {
         .collect()
 }
 
-/// All programs that the interface runs; none if it is gone.
+/// All programs that the interface runs; empty if the interface is gone.
 async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let Ok(index) = if_nametoindex(interface) else { return Ok(Vec::new()) };
     let mut programs = Vec::new();
@@ -301,7 +304,7 @@ pub(super) async fn by_filters(
     Ok(filters.into_iter().map(attached).collect())
 }
 
-/// The programs that the interface runs by tcx; none without tcx, or if the interface is gone.
+/// The programs that the interface runs by tcx; empty if the kernel has no tcx, or the interface is gone.
 pub(super) fn by_tcx(link: u32, direction: Direction) -> Result<Vec<AttachedProgram>, Error> {
     match tcx_query::programs(link, direction) {
         Ok(programs) => Ok(programs

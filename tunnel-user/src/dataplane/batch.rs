@@ -1,6 +1,6 @@
-//! Many entries of a map by one system call, which aya 0.14 does not offer: BPF_MAP_LOOKUP_BATCH,
-//! BPF_MAP_UPDATE_BATCH and BPF_MAP_DELETE_BATCH (Linux 5.6, kernel/bpf/syscall.c and hashtab.c, commits
-//! aa2e93b8e58e and 057996380a42; for per-CPU arrays since 5.13, commit f008d732ab18).
+//! Reads, writes and deletes many entries of a map in one system call, which aya 0.14 does not offer:
+//! BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH and BPF_MAP_DELETE_BATCH (Linux 5.6, kernel/bpf/syscall.c and hashtab.c,
+//! commits aa2e93b8e58e and 057996380a42; for per-CPU arrays since 5.13, commit f008d732ab18).
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -12,10 +12,10 @@ use aya::Pod;
 use aya::maps::{HashMap, IterableMap as _, MapData, PerCpuArray};
 use nix::libc;
 
-/// The most entries of one call: few enough to notice a signal in time, and enough to make the cost of the call
-/// itself negligible.
+/// The largest number of entries in one call: small enough to notice a signal in time, and large enough to make the
+/// call's own cost negligible.
 pub const BATCH: usize = 8192;
-/// The number of entries that takes longer than the start of a thread.
+/// The number of entries whose update takes longer than the start of a thread.
 const WORTH_A_THREAD: usize = 1024;
 
 // enum bpf_cmd (Linux, include/uapi/linux/bpf.h).
@@ -23,7 +23,7 @@ const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
 const BPF_MAP_DELETE_BATCH: libc::c_long = 27;
 
-/// The part of union bpf_attr for these commands.
+/// The part of union bpf_attr for the batch commands.
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
@@ -37,19 +37,19 @@ struct Batch {
     flags: u64,
 }
 
-/// True if the error says that the kernel has no such command, or the map's type does not know it.
+/// True if the error means that the kernel lacks the batch command, or that the map's type does not support it.
 #[must_use]
 pub fn is_unsupported(error: &io::Error) -> bool {
-    /// One of the kernel's own errors (include/linux/errno.h), which programs see here.
+    /// A kernel-internal error number (include/linux/errno.h) that these commands return to user space.
     const ENOTSUPP: i32 = 524;
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
 }
 
-/// Adds or replaces the entries, in no order. Two processors share many entries, since an entry mostly waits for
-/// memory.
+/// Adds or replaces the entries, in no particular order. Two threads share a large update, since most of its time is
+/// spent waiting for memory.
 ///
 /// # Errors
-/// The kernel's. Some entries may be in the map then.
+/// The kernel's errors. Some entries may already be in the map.
 pub fn update<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, entries: &[(K, V)]) -> io::Result<()> {
     let (keys, values): (Vec<K>, Vec<V>) = entries.iter().copied().unzip();
     if entries.len() < WORTH_A_THREAD {
@@ -66,12 +66,12 @@ pub fn update<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, entries: &[(K, V)]) 
     })
 }
 
-/// Sets values of a per-CPU array: `values` holds the values of all possible CPUs for the first key, then for the
-/// next.
+/// Sets values of a per-CPU array: `values` holds the values of all possible CPUs for the first key, then the values
+/// for the second key, and so on.
 ///
 /// # Errors
-/// The kernel's; EINVAL if there are not as many values as keys times CPUs, or if `V` is not as long as
-/// the kernel has it, in multiples of 8 bytes.
+/// The kernel's errors; `InvalidInput` if the number of values is not keys times CPUs, or if the size of `V` is not a
+/// multiple of 8 bytes, the kernel's unit for per-CPU values.
 pub fn update_of_each_cpu<V: Pod>(
     map: &PerCpuArray<MapData, V>,
     cpus: usize,
@@ -84,7 +84,8 @@ pub fn update_of_each_cpu<V: Pod>(
     update_by_call(map.map(), keys, values.as_ptr().cast())
 }
 
-/// `values` points to one value for each of `keys`, each as long as the map's values, one behind the other.
+/// Updates the entries under `keys` in one call. `values` points to contiguous values: one for each key, or for a
+/// per-CPU array, one for each key and CPU.
 fn update_by_call<K: Pod>(map: &MapData, keys: &[K], values: *const u8) -> io::Result<()> {
     call(BPF_MAP_UPDATE_BATCH, &mut updating(map, keys, values)?)
 }
@@ -93,24 +94,24 @@ fn updating<K: Pod>(map: &MapData, keys: &[K], values: *const u8) -> io::Result<
     Ok(Batch { keys: keys.as_ptr() as u64, values: values as u64, ..of(map, keys.len())? })
 }
 
-/// Removes the entries under `keys`, in their order.
+/// Removes the entries under `keys`, in the order of `keys`.
 ///
 /// # Errors
-/// The kernel's; ENOENT for the first key that has no entry, and goes no further.
+/// The kernel's errors; ENOENT at the first key without an entry. The keys after it are not processed.
 pub fn delete<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, keys: &[K]) -> io::Result<()> {
     let mut batch = Batch { keys: keys.as_ptr() as u64, ..of(map.map(), keys.len())? };
     call(BPF_MAP_DELETE_BATCH, &mut batch)
 }
 
-/// All entries, in no order. One that is added or removed meanwhile may be among them or not.
+/// All entries, in no particular order. An entry that is added or removed meanwhile may or may not be included.
 ///
 /// # Errors
-/// The kernel's.
+/// The kernel's errors.
 pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(K, V)>> {
     let mut entries = Vec::new();
-    // The kernel hands out whole buckets, and fails with ENOSPC if not even one has room.
+    // The kernel returns whole buckets, and fails with ENOSPC if the first bucket does not fit.
     let mut room = BATCH;
-    // The number of the bucket to go on with.
+    // The number of the bucket at which the next call continues.
     let mut place: Option<u32> = None;
     loop {
         let mut keys: Vec<K> = Vec::with_capacity(room);
@@ -135,8 +136,8 @@ pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(
             },
         };
         let count = usize::try_from(batch.count).unwrap_or(0).min(room);
-        // SAFETY: the kernel has written `count` keys and values, for which there was room; both may
-        // hold any bytes.
+        // SAFETY: the kernel has written `count` keys and values, and `count` is at most `room`. Any bytes are a valid
+        // key and a valid value.
         unsafe {
             keys.set_len(count);
             values.set_len(count);
@@ -156,9 +157,9 @@ fn of(map: &MapData, count: usize) -> io::Result<Batch> {
 }
 
 fn call(command: libc::c_long, batch: &mut Batch) -> io::Result<()> {
-    // SAFETY: `batch` is the struct of these commands, of the size that is given, and has room for as many keys and
-    // values as it says: aya compared their sizes with the map's when it opened the map. All of it outlives the
-    // call.
+    // SAFETY: `batch` is the struct of the batch commands, and the call passes its size. Its buffers hold `count` keys
+    // and values: aya compared the sizes of both types with the map's when it opened the map. The struct and the
+    // buffers outlive the call.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(batch), size_of::<Batch>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

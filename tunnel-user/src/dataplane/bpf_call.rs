@@ -1,5 +1,5 @@
-//! The calls of bpf(2) that aya 0.14 lacks: they open a pinned object, and ask about it by its descriptor. A query
-//! by id takes CAP_SYS_ADMIN.
+//! Makes the bpf(2) calls that aya 0.14 lacks: opens a pinned object, and queries an object by its descriptor. A query
+//! by id would need CAP_SYS_ADMIN.
 
 use std::ffi::CString;
 use std::io;
@@ -32,7 +32,7 @@ struct GetInfo {
 /// Opens the object that is pinned at `path`.
 ///
 /// # Errors
-/// The kernel's: ENOENT if there is no pin.
+/// The kernel's errors; ENOENT if there is no pin.
 pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
@@ -40,14 +40,14 @@ pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     unsafe { open(BPF_OBJ_GET, &mut get) }
 }
 
-/// Has the kernel describe a link or a program in `info`.
+/// Asks the kernel to write a link's or a program's description to `info`.
 ///
 /// # Errors
-/// The kernel's: EINVAL if it is neither.
+/// The kernel's errors; EINVAL if `fd` is neither a link nor a program.
 ///
 /// # Safety
-/// `info` is the kernel's struct for the object behind `fd`, or begins like it; its pointers are valid for the
-/// call.
+/// `info` is the kernel's struct for the object of `fd`, or has the first fields of that struct. The pointers in
+/// `info` are valid for the call.
 pub(super) unsafe fn info<T>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
     let length = size_of::<T>() as u32;
     let mut get = GetInfo { fd: number(fd), length, info: ptr::from_mut(info) as u64 };
@@ -63,10 +63,10 @@ pub(super) fn number(fd: &OwnedFd) -> u32 {
 /// `attributes` is the struct of `command`; its pointers are valid for the call. `command` returns a new
 /// descriptor.
 pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees the requirements of `call`.
     let fd = unsafe { call(command, attributes)? };
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made it, and nobody else knows of it.
+    // SAFETY: the kernel has just created the descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -76,7 +76,7 @@ pub(super) unsafe fn call<T>(
     command: libc::c_long,
     attributes: &mut T,
 ) -> io::Result<libc::c_long> {
-    // SAFETY: as the caller says; `attributes` has the size that is passed.
+    // SAFETY: the caller guarantees the struct and its pointers; the call passes the size of `attributes`.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }

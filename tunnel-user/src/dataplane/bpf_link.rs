@@ -1,5 +1,5 @@
-//! Links between programs and interfaces, by pin and by id. aya 0.14 closes links; it can't detach a link that
-//! somebody else holds as well.
+//! Opens links between programs and interfaces by pin or by id, queries them, and detaches them. aya 0.14 can only
+//! close a link: it can't detach a link that another process also holds.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,8 @@ use super::bpf_call::{call, info, number, open, open_pinned};
 const BPF_LINK_GET_FD_BY_ID: libc::c_long = 30;
 const BPF_LINK_DETACH: libc::c_long = 34;
 
-/// Words that have room for struct bpf_link_info of every kernel so far (Linux 6.18: 64 bytes).
+/// The size of a buffer for struct bpf_link_info, in 32-bit words: enough for every kernel so far (Linux 6.18: 64
+/// bytes).
 const INFO_WORDS: usize = 32;
 
 /// A link. Dropping it closes the descriptor and leaves the program attached, as long as there is a pin or another
@@ -26,10 +27,10 @@ pub struct BpfLink(OwnedFd);
 pub struct LinkInfo {
     /// The link's id, as in `bpftool link show id`.
     pub id: u32,
-    /// The id of the program that it runs.
+    /// The id of the program that the link runs.
     pub program: u32,
-    /// The index of the interface; 0 once it is detached (Linux 6.6, kernel/bpf/tcx.c,
-    /// tcx_link_fill_info; Linux 5.9, net/core/dev.c, bpf_xdp_link_fill_link_info).
+    /// The interface's index; 0 once the link is detached (Linux 6.6, kernel/bpf/tcx.c, tcx_link_fill_info; Linux 5.9,
+    /// net/core/dev.c, bpf_xdp_link_fill_link_info).
     pub interface: u32,
 }
 
@@ -49,7 +50,7 @@ impl BpfLink {
     /// The link that is pinned at `path`.
     ///
     /// # Errors
-    /// The kernel's: ENOENT if there is no pin.
+    /// The kernel's errors; ENOENT if there is no pin.
     pub fn pinned(path: &Path) -> io::Result<Self> {
         open_pinned(path).map(Self)
     }
@@ -57,31 +58,32 @@ impl BpfLink {
     /// The link with this id.
     ///
     /// # Errors
-    /// The kernel's: EPERM without CAP_SYS_ADMIN (Linux, kernel/bpf/syscall.c, bpf_link_get_fd_by_id).
+    /// The kernel's errors; EPERM without CAP_SYS_ADMIN (Linux, kernel/bpf/syscall.c, bpf_link_get_fd_by_id).
     pub fn by_id(id: u32) -> io::Result<Self> {
         let mut get = GetFdById { id, next_id: 0, open_flags: 0 };
         // SAFETY: `get` is the command's struct, and holds no pointer.
         unsafe { open(BPF_LINK_GET_FD_BY_ID, &mut get) }.map(Self)
     }
 
-    /// Asks the kernel about it.
+    /// Asks the kernel for the link's ids and interface.
     ///
     /// # Errors
-    /// The kernel's: EINVAL if it is no link.
+    /// The kernel's errors; EINVAL if the descriptor is not a link's.
     pub fn info(&self) -> io::Result<LinkInfo> {
         let mut words = [0_u32; INFO_WORDS];
-        // SAFETY: the struct of a link is shorter than `words`, and holds no pointer for the kernel to follow.
+        // SAFETY: a link's struct is shorter than `words`, and holds no pointer for the kernel to follow.
         unsafe { info(&self.0, &mut words)? };
-        // The type, the id, the program's id and, behind a gap, the interface's index.
+        // The words are the type, the link's id, the program's id and, after one word of padding, the interface's
+        // index.
         let [_, id, program, _, interface, ..] = words;
         Ok(LinkInfo { id, program, interface })
     }
 
-    /// Takes its program from the interface, whoever else holds the link (Linux 5.9, commit 73b11c2ab072). A link
-    /// that is detached already stays so.
+    /// Detaches the link's program from the interface, even if another process holds the link (Linux 5.9, commit
+    /// 73b11c2ab072). No effect on a link that is already detached.
     ///
     /// # Errors
-    /// The kernel's: EINVAL if it is no link.
+    /// The kernel's errors; EINVAL if the descriptor is not a link's.
     pub fn detach(&self) -> io::Result<()> {
         let mut detach = Detach { fd: number(&self.0) };
         // SAFETY: `detach` is the command's struct, and holds no pointer.

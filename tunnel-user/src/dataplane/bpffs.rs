@@ -1,4 +1,4 @@
-//! The BPF file system, which holds the pins.
+//! Checks the BPF file system, which holds the pins.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,14 +8,14 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use crate::error::Error;
 use crate::host::network_namespace;
 
-/// Its mount point.
+/// The mount point of the BPF file system.
 pub const BPFFS: &str = "/sys/fs/bpf";
 const MOUNT: &str = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
 
-/// Refuses to go on without a BPF file system that outlives the command.
+/// Refuses to continue unless there is a BPF file system that outlives the command.
 ///
 /// # Errors
-/// [`Error::Host`] that says how to get one.
+/// [`Error::Host`] that says how to get a BPF file system.
 pub fn require() -> Result<(), Error> {
     let is_bpffs = statfs(BPFFS).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
     if is_bpffs {
@@ -39,8 +39,8 @@ pub fn require() -> Result<(), Error> {
     })
 }
 
-/// The mode of the BPF file system, if users other than its owner can write to it: they could make
-/// folders and pins where ours go, before we do.
+/// The mode of the BPF file system, if users other than its owner can write to it. Such users could create folders and
+/// pins under our names before we do.
 #[must_use]
 pub fn writable_by_others() -> Option<u32> {
     let mode = fs::metadata(BPFFS).ok()?.mode();

@@ -1,5 +1,5 @@
-//! A copy in /run of the changes that attach made to the host, beside the records in the pinned maps. If somebody
-//! has removed pins, detach undoes the changes by this copy.
+//! Keeps a copy in /run of the changes that attach made to the host. The pinned maps hold the original records; if
+//! somebody has removed pins, detach undoes the changes with the help of this copy.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,32 +18,32 @@ use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 use crate::model::Private;
 
-/// The ending of the file's name, behind the interface's.
+/// The ending of the file's name, after the interface's name.
 const ENDING: &str = ".brought.json";
 
 /// The changes that attach made to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
-    /// The cookie of the network namespace; nothing on kernels that have none.
+    /// The cookie of the network namespace; `None` on kernels without cookies.
     pub namespace: Option<u64>,
     /// The interface's index.
     pub interface_index: u32,
-    /// The code of the hook of tc; 0 while an attach is under way.
+    /// The code of the tc hook; 0 while an attach is under way.
     pub hook: u8,
     /// The code of the ingress program's hook.
     pub ingress: u8,
     /// True if attach added the clsact qdisc.
     pub clsact_added: bool,
-    /// The interface's arp_announce before attach set it, if it did.
+    /// The interface's arp_announce from before the attach, if attach changed the value.
     pub arp_announce_before: Option<u8>,
-    /// The interface's arp_ignore before attach set it, if it did.
+    /// The interface's arp_ignore from before the attach, if attach changed the value.
     pub arp_ignore_before: Option<u8>,
     /// The private addresses that attach added to the loopback interface.
     pub addresses: BTreeSet<String>,
 }
 
 impl Brought {
-    /// The copy for the interface in `folder`; nothing if there is none, or it can't be read.
+    /// The copy for the interface in `folder`; `None` if there is no copy, or the copy can't be read.
     #[must_use]
     pub fn of(folder: &Folder) -> Option<Self> {
         let path = path(folder);
@@ -63,8 +63,8 @@ impl Brought {
         }
     }
 
-    /// True if an attach in another network namespace wrote it. That namespace is gone: its inode now belongs to
-    /// this process's.
+    /// True if an attach in another network namespace wrote the copy. That namespace is gone: this process's namespace
+    /// has reused its inode.
     #[must_use]
     pub fn is_of_another_namespace(&self) -> bool {
         match (self.namespace, network_namespace::cookie()) {
@@ -97,7 +97,7 @@ impl Brought {
         }
     }
 
-    /// The record of the attach that made these changes; its other fields are unknown.
+    /// A record of the attach that made these changes. The record's fields that the copy lacks get placeholder values.
     #[must_use]
     pub fn attachment(&self) -> Attachment {
         Attachment {
@@ -123,7 +123,8 @@ impl Brought {
     }
 }
 
-/// Copies the records in the maps of an interface. A full /run fails no attach: the maps say the same.
+/// Copies the records in an interface's maps to the file. A failure (a full /run, for example) does not fail the
+/// attach: the maps hold the same records.
 pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Private>) {
     let brought = Brought::recorded(attachment, added);
     if Brought::of(folder).as_ref() == Some(&brought) {
@@ -139,7 +140,7 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
     }
 }
 
-/// Removes the copy. A later command recognises one that stays as left over.
+/// Removes the copy. If the removal fails, a later command recognises the copy as a leftover.
 pub(super) fn remove(folder: &Folder) {
     let path = path(folder);
     match fs::remove_file(&path) {
@@ -164,7 +165,7 @@ pub fn folders(namespace: NetworkNamespace) -> Vec<Folder> {
     interfaces.map(|interface| Folder::of(namespace, &interface)).collect()
 }
 
-/// Writes all of the file, or leaves the old one.
+/// Writes the whole file, or leaves the old file unchanged.
 fn write(path: &Path, brought: &Brought) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(brought)?;
     let new = path.with_extension("json.new");
@@ -179,13 +180,13 @@ fn write(path: &Path, brought: &Brought) -> io::Result<()> {
     result
 }
 
-/// The inode of the file, if there is one: another attach makes another file.
+/// The inode of the copy's file, if the file exists. A new attach creates a new file, with a new inode.
 #[must_use]
 pub fn inode(folder: &Folder) -> Option<u64> {
     fs::metadata(path(folder)).ok().map(|metadata| metadata.ino())
 }
 
-/// The path of the file.
+/// The path of the copy's file.
 #[must_use]
 pub fn path(folder: &Folder) -> PathBuf {
     folder.beside(Path::new(RUNTIME), ENDING)

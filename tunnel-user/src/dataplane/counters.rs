@@ -1,4 +1,4 @@
-//! The counters of the programs, summed over the processors.
+//! Reads and clears the programs' counters. Each count is the sum over all CPUs.
 
 use aya::maps::PerCpuValues;
 use aya::sys::SyscallError;
@@ -30,7 +30,7 @@ impl Maps {
     /// Sets the counters of these slots to zero.
     ///
     /// # Errors
-    /// If the kernel refuses. The first may be zero then.
+    /// If the kernel refuses. The first slots may already be zero.
     pub fn clear_peer_counters(&mut self, slots: &[u32]) -> Result<(), Error> {
         let what = || format!("clearing {}", maps::PEER_COUNTERS);
         let cpus =
@@ -56,7 +56,7 @@ impl Maps {
         Ok(())
     }
 
-    /// The packets that were not rewritten, by reason, on all CPUs.
+    /// The packets that the programs did not rewrite, by reason, on all CPUs.
     ///
     /// # Errors
     /// If the kernel refuses.

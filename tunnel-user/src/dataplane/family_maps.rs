@@ -1,4 +1,4 @@
-//! The maps that exist once for each family, in generic code for both.
+//! Reads and changes the maps that exist once for each address family. The code is generic over the family.
 
 use aya::Pod;
 use aya::maps::MapData;
@@ -56,7 +56,7 @@ where
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
     }
 
-    /// Makes changes of `peers_*` and `prefixes_*`, in their order.
+    /// Applies changes to `peers_*` and `prefixes_*`, in the given order.
     pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {
@@ -88,7 +88,7 @@ where
         let key = key(change.range());
         let result = match change {
             Change::Set(_, peer) => self.prefixes.insert(&key, peer, 0),
-            // Somebody else may be quicker.
+            // Another process may have removed the entry already.
             Change::Remove(_) => if_there(self.prefixes.remove(&key)),
         };
         result.map_err(|error| full(error, self.names.prefixes))
@@ -113,7 +113,7 @@ where
         Ok(())
     }
 
-    /// Removes all other entries of `local_*`.
+    /// Removes the entries of `local_*` that `wanted` lacks.
     pub fn retain_local_ranges(&mut self, wanted: &LocalTable<A>) -> Result<(), Error> {
         for range in self.local_table()?.keys().filter(|range| !wanted.contains_key(range)) {
             self.local_ranges
@@ -124,10 +124,11 @@ where
     }
 }
 
-/// The kind of a change. Changes of one kind go together, in no order.
+/// The kind of a change. Consecutive changes of one kind are made together, in no particular order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Entries with this role: separate, so that ingress accepts packets before egress sends them.
+    /// Sets single entries with this role. Each role is a separate kind, so that ingress accepts packets before egress
+    /// sends them.
     SetSingle(u8),
     RemoveSingle,
     Prefix,

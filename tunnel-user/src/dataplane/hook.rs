@@ -1,4 +1,4 @@
-//! Attaches the programs of both directions, replaces them without a gap, and takes them away.
+//! Attaches the programs of both directions, replaces them without a gap, and detaches them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 
-/// The best of tc's hooks that this kernel has, from a query, not from its version. Kernels without tcx do not know
-/// the attach type (bpf_prog_query: EINVAL).
+/// The best tc hook that this kernel has. The kernel's answer to a query decides, not its version: kernels without tcx
+/// reject the attach type (bpf_prog_query: EINVAL).
 #[must_use]
 pub fn best() -> Hook {
     let loopback = if_nametoindex(LOOPBACK).unwrap_or_default();
@@ -28,8 +28,8 @@ pub fn best() -> Hook {
     }
 }
 
-/// Refuses an interface that can't run the ingress program at `ingress`, or runs it in vain. `links` are all
-/// interfaces.
+/// Refuses an interface that can't run the ingress program at `ingress`, or would run it without effect. `links` holds
+/// all interfaces.
 ///
 /// # Errors
 /// [`Error::Refused`] that names the reason and the remedy.
@@ -45,7 +45,7 @@ pub fn require_ingress(
     }
 }
 
-/// The part of [`require_ingress`] that changes while the program is attached.
+/// The checks of [`require_ingress`] whose result can change while the program is attached.
 ///
 /// # Errors
 /// [`Error::Refused`] that names the reason and the remedy.
@@ -56,10 +56,11 @@ pub fn require_tags(ingress: Ingress, link: &Link, links: &[Link]) -> Result<(),
     }
 }
 
-/// Attaches both programs to an interface that has none of ours, and pins them.
+/// Attaches both programs to an interface that runs none of our programs, and pins them.
 ///
 /// # Errors
-/// If the kernel refuses. Programs that were attached until then stay, for [`detach_links`] and [`detach_filters`].
+/// If the kernel refuses. Programs that were attached before the failure stay; [`detach_links`] and [`detach_filters`]
+/// detach them.
 pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
@@ -102,8 +103,8 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
         let program = place.program(direction);
-        // The running program has a pin wherever a kill comes: the kernel may take its time to exchange programs,
-        // but completes the exchange.
+        // Pin the new program before the exchange, so that the running program has a pin whenever a kill comes: the
+        // kernel may take a while for the exchange, but always completes it.
         let (path, new) = (folder.program(program), folder.new_program(program));
         if new.exists() {
             fs::remove_file(&new).context(|| format!("removing {}", new.display()))?;
@@ -147,7 +148,8 @@ pub(super) fn switch(
     switch().context(what)
 }
 
-/// Detaches the programs of the pinned tcx and XDP links, whoever else holds the links. A link without a pin stays.
+/// Detaches the programs of the pinned tcx and XDP links, even if another process holds the links. A link without a
+/// pin stays.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -159,8 +161,7 @@ pub fn detach_links(folder: &Folder) -> Result<(), Error> {
     Ok(())
 }
 
-/// Detaches the programs of our clsact filters from the interface, whose present name is `interface`. A missing
-/// filter is not an error.
+/// Removes our clsact filters from the interface, whose current name is `interface`. A missing filter is not an error.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -175,15 +176,15 @@ pub fn detach_filters(interface: &str) -> Result<(), Error> {
 /// The id of a pinned program, as in `bpftool prog show id`.
 ///
 /// # Errors
-/// If its pin can't be read.
+/// If the program's pin can't be read.
 pub fn program(folder: &Folder, program: Program) -> Result<u32, Error> {
     let path = folder.program(program);
     let info = ProgramInfo::from_pin(&path).context(|| format!("inspecting {}", path.display()))?;
     Ok(info.id())
 }
 
-/// True if packets that cross the interface of index `link` meet a direction's pinned program, from the last attach
-/// or from an attach that was killed while it exchanged programs.
+/// True if the interface of index `link` runs a direction's pinned program: the program of the last attach, or the new
+/// program of an attach that was killed while it exchanged programs.
 pub async fn runs(
     folder: &Folder,
     place: AttachPoint,
@@ -194,8 +195,8 @@ pub async fn runs(
     running(folder, place, direction, netlink, link).await.is_some()
 }
 
-/// The pin of the program that packets meet in a direction, from the last attach or from an attach that was killed
-/// while it exchanged programs.
+/// The pin of the program that runs in a direction: the program of the last attach, or the new program of an attach
+/// that was killed while it exchanged programs. `None` if neither program runs.
 pub(super) async fn running(
     folder: &Folder,
     place: AttachPoint,
@@ -211,8 +212,8 @@ pub(super) async fn running(
     one_of(folder, &pins, place, direction, netlink, link).await
 }
 
-/// True if packets that cross the interface of index `link` meet one of the programs that are pinned at
-/// `pins`, by the pinned link or at our place among clsact's filters.
+/// True if the interface of index `link` runs one of the programs that are pinned at `pins`, by the pinned link or at
+/// our place among clsact's filters.
 pub(super) async fn runs_one_of(
     folder: &Folder,
     pins: &[PathBuf],

@@ -1,5 +1,5 @@
-//! A marker beside the pins of an interface, which tells readers that a command is at work. It is a folder that
-//! exists from the first step that nobody may see half of to the last one.
+//! Marks the pins of an interface while a command changes them, so that readers know. The marker is a folder beside
+//! the pins. The marker exists from the first to the last of the steps whose intermediate states readers must not use.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,32 +21,32 @@ pub const fn marker(change: Kind) -> &'static str {
     }
 }
 
-/// An interface, as it looks without a lock.
+/// An interface's state, as a reader without a lock sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It is not attached.
+    /// The interface is not attached.
     Nothing,
     /// A command is at work.
     InFlight(Kind),
     /// A command was at work, and was killed or failed halfway.
     Killed(Kind),
-    /// It is attached.
+    /// The interface is attached.
     Attached,
 }
 
-/// Tells readers that a command is at work. The caller holds the lock of the interface.
+/// Tells readers that a command is at work. The caller holds the interface's lock.
 ///
 /// # Errors
 /// If bpffs refuses.
 pub fn begin(folder: &Folder, change: Kind) -> Result<(), Error> {
     match fs::create_dir(folder.within(marker(change)).path()) {
-        // A command that was killed has left it.
+        // A killed command left the marker.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result.context(|| format!("marking the pins of {}", folder.interface())),
     }
 }
 
-/// Tells readers that the interface is whole.
+/// Removes the markers, which tells readers that no command is at work.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -60,7 +60,7 @@ pub fn end(folder: &Folder) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks at the interface, without a lock.
+/// Reads the interface's state, without a lock.
 ///
 /// # Errors
 /// If the folder can't be read.
@@ -69,13 +69,13 @@ pub fn seen(folder: &Folder) -> Result<Seen, Error> {
         if lock::is_held(folder)? {
             return Ok(Seen::InFlight(change));
         }
-        // A command removes its marker before its lock: a marker without a lock is left from a command that has
-        // ended.
+        // A command removes its marker before it releases its lock: a marker without a lock is a leftover of a command
+        // that has ended.
         if marked(folder) == Some((change, inode)) {
             return Ok(Seen::Killed(change));
         }
     }
-    // A command makes the folder before the marker, and removes it after the marker.
+    // A command creates the folder before the marker, and removes the folder after the marker.
     Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
 }
 
@@ -86,17 +86,17 @@ fn marked(folder: &Folder) -> Option<(Kind, u64)> {
     })
 }
 
-/// One state of an interface, to compare with the next one.
+/// A snapshot of an interface's state, for comparison with a later snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     folder: Folder,
     seen: Seen,
-    /// The pins; none while a command is at work on them.
+    /// The pins' names and inodes; empty while a command is at work on the pins.
     pins: Vec<(OsString, u64)>,
 }
 
 impl Version {
-    /// The present state.
+    /// Takes a snapshot of the current state.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -109,14 +109,14 @@ impl Version {
         Ok(Self { folder, seen, pins })
     }
 
-    /// The interface, as it looked.
+    /// The interface's state at the time of the snapshot.
     #[must_use]
     pub const fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// The interface's folder, if the interface counts as attached: it does not during another command's attach or
-    /// detach.
+    /// The interface's folder, if the interface counts as attached; `None` also while another command attaches or
+    /// detaches the interface.
     #[must_use]
     pub const fn visible(&self) -> Option<&Folder> {
         match self.seen {

@@ -1,5 +1,5 @@
-//! The programs of others that packets meet before ours. A program that ends the chain (TCX_PASS, TC_ACT_OK) lets
-//! packets go on as they are, and the kernel does not tell which verdict a program gives.
+//! Finds foreign programs that packets meet before ours. If such a program ends the chain (TCX_PASS, TC_ACT_OK), its
+//! packets continue without a rewrite, and the kernel does not reveal which verdict a program returns.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFront {
     program: AttachedProgram,
-    /// Its name, which the kernel tells with CAP_SYS_ADMIN alone.
+    /// The program's name. For a tcx program, the kernel reveals the name only with CAP_SYS_ADMIN.
     name: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub async fn of_attached(
     Ok(named(found))
 }
 
-/// The programs that will run before ours on an interface that is not attached yet.
+/// The programs that would run before ours after an attach of the interface at `place`.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -80,8 +80,8 @@ pub async fn of_next_attach(
     Ok(named(found))
 }
 
-/// The programs of tc in the order in which packets meet them: tcx first, then the filters (Linux 6.6,
-/// net/core/dev.c, sch_handle_ingress).
+/// The tc programs in the order in which packets meet them: tcx first, then the filters (Linux 6.6, net/core/dev.c,
+/// sch_handle_ingress).
 async fn chain(
     link: u32,
     direction: Direction,
@@ -99,7 +99,7 @@ async fn chain(
     Ok(chain)
 }
 
-/// The programs that come before ours; none if ours is not there.
+/// The programs that come before ours; empty if our program is not in the chain.
 fn before(
     mut chain: Vec<AttachedProgram>,
     is_ours: impl Fn(&AttachedProgram) -> bool,
@@ -109,7 +109,7 @@ fn before(
     chain
 }
 
-/// Adds the programs' names, and leaves out programs of rewrite, wherever they run.
+/// Adds the programs' names, and leaves out rewrite's own programs, wherever they run.
 fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
     let names: BTreeMap<u32, String> = match programs.is_empty() {
         true => BTreeMap::new(),

@@ -1,5 +1,5 @@
-//! One daemon for each interface: the daemon holds a file locked, which the kernel unlocks when the daemon ends,
-//! however it ends.
+//! Allows one daemon for each interface. The daemon holds a lock on a file, and the kernel releases the lock when the
+//! daemon ends, however it ends.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use crate::error::{Context as _, Error};
 use crate::host::lock_file::LockFile;
 use crate::host::runtime_folder::RUNTIME;
 
-/// The claim of this process to be the interface's daemon, until it is dropped.
+/// This process's claim to be the interface's daemon. Dropping the claim releases the lock.
 pub struct Instance {
     _file: LockFile,
 }
 
 impl Instance {
-    /// Becomes the daemon of an interface.
+    /// Makes this process the daemon of an interface.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the interface has a daemon, with its process id; [`Error::Host`] if /run can't be
-    /// written to.
+    /// [`Error::Refused`] with the daemon's process id if the interface has a daemon; [`Error::Host`] if this process
+    /// can't write to /run.
     pub fn claim(folder: &Folder) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
         match LockFile::try_lock(&path, "").map_err(|error| unwritable(&path, &error))? {
@@ -37,7 +37,7 @@ impl Instance {
     }
 }
 
-/// The refusal of a command that can't lock a file in /run.
+/// The error for a file in /run that this process can't lock.
 pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::host(
         format!("rewrite can't create {}: {error}", path.display()),
@@ -51,10 +51,10 @@ pub fn is_there(folder: &Folder) -> bool {
     LockFile::holder(&folder.instance(Path::new(RUNTIME))).is_ok_and(|holder| holder.is_some())
 }
 
-/// Refuses a change that the interface's daemon would take back at once.
+/// Refuses a change that the interface's daemon would undo at once.
 ///
 /// # Errors
-/// [`Error::Refused`] if the interface has a daemon, with its process id.
+/// [`Error::Refused`] with the daemon's process id if the interface has a daemon.
 pub fn require_none(folder: &Folder) -> Result<(), Error> {
     let path = folder.instance(Path::new(RUNTIME));
     let holder = LockFile::holder(&path).context(|| format!("locking {}", path.display()))?;

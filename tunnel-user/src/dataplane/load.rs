@@ -1,4 +1,4 @@
-//! Loads the programs over the pinned maps, which it makes where they are not there yet.
+//! Loads the programs with the pinned maps, and creates the maps that are not pinned yet.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -22,20 +22,20 @@ use crate::plan::settings::everything;
 /// The ELF object that holds the programs and the definitions of their maps.
 pub static EBPF_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/rewrite.o"));
 
-/// The object of ABI 2, for the way back to the version before (tunnel-user/abi2/README.md).
+/// The object of ABI 2, for a downgrade to the previous version (tunnel-user/abi2/README.md).
 pub static PREVIOUS_OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/abi2/rewrite.o"));
 
-/// aya-log's switch within the programs; the verifier removes the code of a level that is off.
+/// The programs' global variable for aya-log's level. The verifier removes the code of a level that is off.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 const LOG_OFF: u8 = 0;
-/// aya_log::Level::Debug.
+/// The number of `aya_log::Level::Debug`.
 const LOG_DEBUG: u8 = 4;
 
-/// The longest time for which signals may hold up the verification of a program.
+/// The longest time for which signals may delay the verification of a program.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The object, in the kernel.
+/// The object, loaded into the kernel.
 pub struct Loaded {
     ebpf: Ebpf,
     place: AttachPoint,
@@ -51,7 +51,7 @@ impl Loaded {
     /// A program that runs at tc.
     ///
     /// # Errors
-    /// If the object does not hold it.
+    /// If the object lacks the program.
     pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, Error> {
         self.program(program)
     }
@@ -59,7 +59,7 @@ impl Loaded {
     /// A program that runs at XDP.
     ///
     /// # Errors
-    /// If the object does not hold it.
+    /// If the object lacks the program.
     pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, Error> {
         self.program(program)
     }
@@ -78,17 +78,18 @@ impl Loaded {
     }
 }
 
-/// Loads the programs of both directions. Maps that are not pinned yet are made with `capacity`.
+/// Loads the programs of both directions. Creates the maps that are not pinned yet, with `capacity`.
 ///
 /// # Errors
-/// [`Error::Kernel`] with the verifier's last lines if it refuses, [`Error::Host`] if the
-/// kernel lacks the privilege, a map type or, for XDP, a helper.
+/// [`Error::Host`] if this process may not create BPF maps, or if the kernel refuses the XDP program;
+/// [`Error::Kernel`] if the kernel refuses a map or a tc program. A refused program's error ends with the last lines
+/// of the verifier's log.
 pub fn load(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<Loaded, Error> {
     let pins = MAPS.map(|name| (name, folder.map(name)));
     load_with(Abi::Current, &pins, capacity, options)
 }
 
-/// Like [`load`], for the programs of either ABI, over the maps that `folder` has for them.
+/// Like [`load`], but for the programs of `abi`, with the maps of that ABI in `folder`.
 ///
 /// # Errors
 /// The errors of [`load`].
@@ -102,7 +103,7 @@ pub(super) fn load_of(
     load_with(abi, &pins, capacity, options)
 }
 
-/// Like [`load`], over new maps with `capacity`, which it pins beside the present ones.
+/// Like [`load`], but creates new maps with `capacity`, and pins them beside the current maps.
 ///
 /// # Errors
 /// The errors of [`load`].
@@ -115,7 +116,7 @@ pub(super) fn load_into_new(
     load_with(Abi::Current, &pins, capacity, options)
 }
 
-/// Loads the programs of both directions over maps without pins, with all features on, and unloads them again.
+/// Loads the programs of both directions with unpinned maps and all features on, and unloads them again.
 ///
 /// # Errors
 /// The errors of [`load`].
@@ -154,8 +155,7 @@ fn load_with(
     Ok(loaded)
 }
 
-/// Has the kernel verify the programs of both directions, side by side: verification takes most of an attach's
-/// time.
+/// Loads the programs of both directions in parallel: the kernel's verification takes most of an attach's time.
 fn verify(loaded: &mut Loaded) -> Result<(), Error> {
     let place = loaded.place;
     let wanted = BOTH.map(|direction| place.program(direction));
@@ -187,8 +187,8 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
             retry_eagain(|| program.load())
                 .map_err(|error| Error::kernel(loading(name), refusal(error)))
         }
-        // The kernel's answer tells if it has the features that the program needs. Its version does not: kernels
-        // backport features.
+        // The kernel's answer shows if the kernel has the features that the program needs. The kernel's version does
+        // not: distributions backport features.
         Program::Xdp => {
             let program = as_kind::<Xdp>(name, program)?;
             retry_eagain(|| program.load()).map_err(|error| {
@@ -201,9 +201,9 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
     }
 }
 
-/// Calls `load` again for as long as signals interrupt it: the verifier gives up with EAGAIN when one is
-/// pending (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), as it is when the process
-/// is stopped and goes on.
+/// Calls `load` again for as long as signals interrupt it. The verifier gives up with EAGAIN when a signal is pending
+/// (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), for example after the process was stopped and
+/// continued.
 fn retry_eagain(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     let start = Instant::now();
     loop {
@@ -231,7 +231,7 @@ fn size(loader: &mut EbpfLoader<'_>, capacity: &Capacity) {
     }
 }
 
-/// Makes the maps. Takes over the maps that are pinned already.
+/// Creates the maps. Reuses the maps that are already pinned.
 fn create_maps<'a>(
     loader: &mut EbpfLoader<'a>,
     object: &[u8],

@@ -1,7 +1,8 @@
-//! Makes aya's loader while an attach still plans.
+//! Builds aya's loader on a thread while an attach is still planning.
 //!
-//! For each loader, aya 0.14 reads and parses the types of the whole kernel, which takes 30 ms or more, although
-//! these programs have nothing to relocate by them. Once per process, aya also probes the kernel's features.
+//! For each loader, aya 0.14 reads and parses the type information (BTF) of the whole kernel, which takes 30 ms or
+//! more, although these programs have no relocations that need the types. Once per process, aya also probes the
+//! kernel's features.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,15 +13,15 @@ type Thread = JoinHandle<EbpfLoader<'static>>;
 
 static BEGUN: Mutex<Option<Thread>> = Mutex::new(None);
 
-/// A loader in the making. The drop of this value frees the loader if nobody has taken it: it is large.
+/// A loader under construction. Dropping this value frees the loader if no load has taken it: a loader is large.
 #[derive(Debug)]
 pub struct Begun(());
 
-/// Begins to make the next loader on a thread of its own.
+/// Starts to build the next loader on a separate thread.
 #[must_use]
 pub fn begin() -> Begun {
     set(Some(thread::spawn(|| {
-        // aya probes the features before a load: do it here.
+        // aya probes the kernel's features before the first load: probe them here instead.
         let _ = aya::features();
         EbpfLoader::new()
     })));
@@ -33,7 +34,7 @@ impl Drop for Begun {
     }
 }
 
-/// The loader from [`begin`], once it is complete; else a new one.
+/// The loader from [`begin`], after a wait until it is complete; a new loader if there is none.
 pub(super) fn loader<'a>() -> EbpfLoader<'a> {
     set(None).and_then(|thread| thread.join().ok()).unwrap_or_default()
 }

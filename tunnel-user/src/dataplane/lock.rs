@@ -1,6 +1,7 @@
-//! The locks of commands that change something: one for each interface, and one for the state that the interfaces
-//! of a network namespace share. A command that takes both takes the interface's first. No command takes the locks
-//! of two interfaces at once (docs/decisions/0036). The daemon's lock is another one (`instance`).
+//! Takes the locks of commands that change something: one lock for each interface, and one lock for the state that the
+//! interfaces of a network namespace share. A command that needs both locks takes the interface's lock first. No
+//! command holds the locks of two interfaces at once (docs/decisions/0036). The daemon's lock is separate
+//! (`instance`).
 
 use std::env;
 use std::fs::File;
@@ -19,34 +20,34 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::runtime_folder::RUNTIME;
 use crate::interrupt::Interrupt;
 
-/// Keeps other commands away, until it is dropped.
+/// A held lock, which keeps other commands away until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: LockFile,
 }
 
-/// The pause between two tries of a command that waits.
+/// The pause between two attempts to take the lock.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// The time for which a command waits in silence.
+/// The time for which a command waits before it prints a warning.
 const SILENCE: Duration = Duration::from_secs(2);
-/// The longest wait for a command of the version before.
+/// The longest wait for a command of the previous version.
 const PATIENCE_WITH_PREVIOUS: Duration = Duration::from_secs(10);
 
-/// Waits until no other command changes the interface, or a signal comes.
+/// Takes the interface's lock. Waits until no other command holds the lock, or a signal arrives.
 ///
 /// # Errors
-/// If the file can't be locked, or a signal came.
+/// If the file can't be locked, or a signal arrives.
 pub async fn interface(folder: &Folder, interrupt: &Interrupt) -> Result<Lock, Error> {
     let path = folder.change_lock(Path::new(RUNTIME));
     wait(&path, folder.interface(), interrupt).await
 }
 
-/// Waits until no other command changes the state that the interfaces of `namespace` share, or a signal comes. They
-/// share the private addresses on the loopback interface, the records of the addresses that attach added, and the
-/// routes.
+/// Takes the lock of the state that the interfaces of `namespace` share: the private addresses on the loopback
+/// interface, the records of the addresses that attach added, and the routes. Waits until no other command holds the
+/// lock, or a signal arrives.
 ///
 /// # Errors
-/// If the file can't be locked, or a signal came.
+/// If the file can't be locked, or a signal arrives.
 pub async fn shared(namespace: NetworkNamespace, interrupt: &Interrupt) -> Result<Lock, Error> {
     wait(&shared_path(namespace), "the private addresses and the routes", interrupt).await
 }
@@ -80,11 +81,12 @@ async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Er
     }
 }
 
-/// Waits for commands of the version before, which lock the BPF file system itself, and keeps them away until the
-/// result is dropped. Any user can lock a folder that any user can open, so the wait ends after a while.
+/// Waits for commands of the previous version, which lock the BPF file system itself, and keeps them away until the
+/// result is dropped. Any user who can open the folder can lock it, so the wait ends after `PATIENCE_WITH_PREVIOUS`,
+/// with the result `None`.
 ///
 /// # Errors
-/// If the file system can't be locked, or a signal came.
+/// If the file system can't be locked, or a signal arrives.
 pub async fn previous_version(interrupt: &Interrupt) -> Result<Option<Flock<File>>, Error> {
     let what = || format!("locking {BPFFS}");
     let mut file = File::open(BPFFS).context(what)?;

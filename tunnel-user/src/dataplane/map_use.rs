@@ -1,6 +1,6 @@
-//! The maps that the running programs look into, compared with the pinned maps. A command that is killed while it
-//! replaces the maps with larger ones leaves programs that look into the former maps: a write to the pinned ones
-//! changes no packet.
+//! Compares the maps that the running programs use with the pinned maps. A command that is killed while it replaces
+//! the maps with larger ones leaves programs that use the old maps: a write to the pinned maps then has no effect on
+//! packets.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +16,7 @@ use crate::error::{Context as _, Error};
 use crate::host::netlink::Netlink;
 use crate::plan::attach_point::{AttachPoint, BOTH};
 
-/// The maps that commands write and every program looks into.
+/// The maps that commands write and every program uses.
 const OF_PROGRAMS: [&str; 8] = [
     maps::PEERS_V4,
     maps::PEERS_V6,
@@ -28,8 +28,8 @@ const OF_PROGRAMS: [&str; 8] = [
     maps::BYPASS,
 ];
 
-/// Room for the ids of more maps than a program of any version looks into (Linux, include/linux/bpf.h,
-/// MAX_USED_MAPS: 64).
+/// The number of map ids in the buffer: more than the maps that a program of any version of rewrite uses (Linux,
+/// include/linux/bpf.h, MAX_USED_MAPS: 64).
 const MAPS_MAX: usize = 64;
 
 /// The first part of struct bpf_prog_info (Linux 4.15, include/uapi/linux/bpf.h).
@@ -42,7 +42,7 @@ struct ProgramMaps {
     ids: u64,
 }
 
-/// The pinned maps that a running program at `place`, on the interface of index `link`, does not look into.
+/// The pinned maps that a running program at `place`, on the interface of index `link`, does not use.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -70,8 +70,8 @@ pub async fn unseen(
     Ok(unseen.into_iter().collect())
 }
 
-/// The ids of the maps that a pinned program looks into. A query by the program's descriptor takes no capability
-/// (Linux, kernel/bpf/syscall.c, bpf_prog_get_info_by_fd).
+/// The ids of the maps that a pinned program uses. A query by the program's descriptor needs no capability (Linux,
+/// kernel/bpf/syscall.c, bpf_prog_get_info_by_fd).
 fn seen_by(pin: &Path) -> io::Result<BTreeSet<u32>> {
     let program = open_pinned(pin)?;
     let mut ids = [0_u32; MAPS_MAX];
@@ -80,8 +80,8 @@ fn seen_by(pin: &Path) -> io::Result<BTreeSet<u32>> {
         ids: ids.as_mut_ptr() as u64,
         ..ProgramMaps::default()
     };
-    // SAFETY: these are the first fields of a program's struct; `ids` has room for `count` ids, and outlives the
-    // call.
+    // SAFETY: `maps` has the first fields of the kernel's struct for a program; `ids` has room for `count` ids, and
+    // outlives the call.
     unsafe { info(&program, &mut maps)? };
     Ok(ids.into_iter().take(maps.count as usize).collect())
 }

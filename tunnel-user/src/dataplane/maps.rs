@@ -1,4 +1,4 @@
-//! The pinned maps, opened by name after their shape was checked.
+//! Opens an interface's pinned maps, after a check of their shapes, and reads and changes their entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -30,12 +30,12 @@ use crate::plan::peer_tables::{Change, PeerTables};
 /// An update with this flag fails if the entry exists (Linux, include/uapi/linux/bpf.h).
 const BPF_NOEXIST: u64 = 1;
 
-/// The number of entries.
+/// The numbers of entries in an interface's maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Slots that have a name.
     pub names: usize,
-    /// Ranges that peers are found under, in all roles and both families.
+    /// The address ranges under which the programs find peers, in all roles and both families.
     pub ranges: usize,
     /// Bypass rules.
     pub rules: usize,
@@ -58,7 +58,7 @@ impl Maps {
     /// Opens the maps in `folder`.
     ///
     /// # Errors
-    /// [`Error::Pins`] if they are not ours, or of another version's shape.
+    /// [`Error::Pins`] if the pins are not ours, or the maps have another version's shapes.
     pub fn open(folder: &Folder) -> Result<Self, Error> {
         upgrade::require_current(folder)?;
         folder.require_ours()?;
@@ -111,7 +111,7 @@ impl Maps {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
-    /// The number of names, of ranges of peers and of bypass rules.
+    /// The numbers of names, of peers' ranges and of bypass rules.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -123,18 +123,18 @@ impl Maps {
         })
     }
 
-    /// Makes changes of `peers_v4` and `prefixes_v4`, in their order.
+    /// Applies changes to `peers_v4` and `prefixes_v4`, in the given order.
     ///
     /// # Errors
-    /// If the kernel refuses. The first changes may be made then.
+    /// If the kernel refuses. The first changes may already be made.
     pub fn change_v4(&mut self, changes: &[Change<[u8; 4]>]) -> Result<(), Error> {
         self.v4.change(changes)
     }
 
-    /// Makes changes of `peers_v6` and `prefixes_v6`, in their order.
+    /// Applies changes to `peers_v6` and `prefixes_v6`, in the given order.
     ///
     /// # Errors
-    /// If the kernel refuses. The first changes may be made then.
+    /// If the kernel refuses. The first changes may already be made.
     pub fn change_v6(&mut self, changes: &[Change<[u8; 16]>]) -> Result<(), Error> {
         self.v6.change(changes)
     }
@@ -156,7 +156,7 @@ impl Maps {
         self.v6.set_local_ranges(&wanted.v6)
     }
 
-    /// Removes all other entries of `local_v4` and `local_v6`.
+    /// Removes the entries of `local_v4` and `local_v6` that `wanted` lacks.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -165,7 +165,7 @@ impl Maps {
         self.v6.retain_local_ranges(&wanted.v6)
     }
 
-    /// The identity of this host; no member after an attach that was killed early.
+    /// This host's identity; without members after an attach that was killed early.
     ///
     /// # Errors
     /// If the kernel refuses, or a name is invalid.
@@ -219,7 +219,7 @@ impl Maps {
         Ok(table)
     }
 
-    /// Adds bypass rules. Present entries stay untouched: a program may miss an entry during its replacement.
+    /// Adds bypass rules. Existing entries stay untouched: a program may miss an entry while the entry is replaced.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -233,7 +233,7 @@ impl Maps {
         Ok(())
     }
 
-    /// Removes all other bypass rules.
+    /// Removes the bypass rules that `wanted` lacks.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -261,7 +261,7 @@ impl Maps {
     /// Names the peers in these slots.
     ///
     /// # Errors
-    /// If the kernel refuses. Some may have their names then.
+    /// If the kernel refuses. Some peers may already have their names.
     pub fn set_names<'a>(
         &mut self,
         names: impl IntoIterator<Item = (u32, &'a MemberName)>,
@@ -271,15 +271,15 @@ impl Maps {
         self.members.set(&entries).map_err(|error| full(error, maps::MEMBERS))
     }
 
-    /// Frees slots.
+    /// Removes the names in these slots, which frees the slots.
     ///
     /// # Errors
-    /// If the kernel refuses. The first may be free then.
+    /// If the kernel refuses. The first slots may already be free.
     pub fn remove_names(&mut self, slots: &[u32]) -> Result<(), Error> {
         self.members.remove(slots).context(|| format!("removing from {}", maps::MEMBERS))
     }
 
-    /// The attachment.
+    /// The record of the attachment.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -311,7 +311,7 @@ fn open<T: TryFrom<Map, Error = MapError>>(
         .context(|| format!("opening {}", path.display()))
 }
 
-/// The error for a write to `map` that failed.
+/// The error for a failed write to `map`.
 pub(super) fn full(error: MapError, map: &str) -> Error {
     let is_full = match &error {
         MapError::SyscallError(error) => matches!(

@@ -1,4 +1,4 @@
-//! The kernel's side: the object, its pins, its maps and the hooks that run it.
+//! Manages the kernel's side: the eBPF object, its pins, its maps, and the hooks that run its programs.
 
 pub mod attached_programs;
 mod batch;

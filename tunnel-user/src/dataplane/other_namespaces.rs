@@ -1,5 +1,5 @@
-//! The pins of other network namespaces. All network namespaces share the BPF file system, so these pins are visible
-//! from here.
+//! Finds and checks the pins of other network namespaces. All network namespaces share the BPF file system, so these
+//! pins are visible from here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,8 +42,8 @@ fn inode(name: &str) -> Option<u64> {
     name.strip_prefix("netns-")?.parse().ok()
 }
 
-/// True if one of the pinned links runs its program on an interface, in any network namespace; false if none does;
-/// nothing if no link is pinned, as with clsact.
+/// `Some(true)` if at least one pinned link runs its program on an interface, in any network namespace; `Some(false)`
+/// if no pinned link does; `None` if no link is pinned, as with clsact.
 #[must_use]
 pub fn run_somewhere(folder: &Folder) -> Option<bool> {
     let links = BOTH.into_iter().filter_map(|direction| {
@@ -57,7 +57,7 @@ pub fn run_somewhere(folder: &Folder) -> Option<bool> {
     links.reduce(|one, other| one || other)
 }
 
-/// Refuses a folder with foreign pins: neither this version nor the previous version creates such pins.
+/// Refuses a folder with foreign pins, which neither this version nor the previous version creates.
 ///
 /// # Errors
 /// [`Error::Pins`] that names the foreign pins.

@@ -1,4 +1,4 @@
-//! The filter of the addresses that single peers may have: see [`tunnel_common::peer_filter`].
+//! Writes the filter of the addresses that single peers may have: see [`tunnel_common::peer_filter`].
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ impl TryFrom<Map> for PeerFilter {
 }
 
 impl PeerFilter {
-    /// Adds addresses in network byte order, before the maps of peers have them.
+    /// Adds addresses in network byte order. Callers add an address here before they add it to the peers' maps.
     ///
     /// # Errors
-    /// If the kernel refuses. Some may be in the filter then.
+    /// If the kernel refuses. Some addresses may already be in the filter.
     pub fn add<'a>(
         &mut self,
         addresses: impl IntoIterator<Item = &'a [u8]>,

@@ -1,4 +1,4 @@
-//! Where the pins are, and whether they are there.
+//! Names, lists, checks and removes the pins of each interface.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::plan::change::Kind;
 
 const OURS: &str = "rewrite";
 
-/// The maps' pins, each under its map's name.
+/// The names of the maps. Each map's pin has the map's name.
 pub const MAPS: [&str; 15] = [
     maps::PEERS_V4,
     maps::PEERS_V6,
@@ -58,26 +58,26 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder of `interface` in `namespace`, whether it is there or not.
+    /// The folder of `interface` in `namespace`. The folder need not exist.
     #[must_use]
     pub fn of(namespace: NetworkNamespace, interface: &str) -> Self {
         let path = namespace_folder(namespace).join(folder_name(interface));
         Self { path, interface: interface.into() }
     }
 
-    /// Its path below the BPF file system: `rewrite/IFACE`, or `rewrite/netns-INODE/IFACE`.
+    /// The folder's path below the BPF file system: `rewrite/IFACE`, or `rewrite/netns-INODE/IFACE`.
     #[must_use]
     pub fn below_bpffs(&self) -> &Path {
         self.path.strip_prefix(BPFFS).unwrap_or(&self.path)
     }
 
-    /// The file that a daemon which keeps this interface holds locked, below `runtime`.
+    /// The lock file of this interface's daemon, below `runtime`.
     #[must_use]
     pub fn instance(&self, runtime: &Path) -> PathBuf {
         self.beside(runtime, ".lock")
     }
 
-    /// The file that a command which changes this interface holds locked, below `runtime`.
+    /// The lock file of a command that changes this interface, below `runtime`.
     #[must_use]
     pub fn change_lock(&self, runtime: &Path) -> PathBuf {
         self.beside(runtime, ".change.lock")
@@ -91,7 +91,7 @@ impl Folder {
         runtime.join(name)
     }
 
-    /// Its path.
+    /// The folder's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -109,7 +109,7 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The pin of a map until it takes the place of the one before.
+    /// The pin of a new map, until the new map replaces the current map.
     #[must_use]
     pub fn new_map(&self, name: &str) -> PathBuf {
         self.path.join(new_map_name(name))
@@ -121,7 +121,7 @@ impl Folder {
         self.path.join(program.name())
     }
 
-    /// The pin of a program until it takes the place of the one before.
+    /// The pin of a new program, until the new program replaces the current program.
     #[must_use]
     pub fn new_program(&self, program: Program) -> PathBuf {
         self.path.join(program.new_name())
@@ -133,21 +133,21 @@ impl Folder {
         self.path.join(link_name(direction))
     }
 
-    /// A folder within it, for the maps and programs that will take the place of its own.
+    /// A folder within this folder: for the maps and programs that will replace the current ones, or as a marker.
     #[must_use]
     pub fn within(&self, name: &str) -> Self {
         Self { path: self.path.join(name), interface: self.interface.clone() }
     }
 
-    /// True if it is there.
+    /// True if the folder exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.path.exists()
     }
 
-    /// The mark of the attach that made the folder, unique until the next boot: the folder's inode, which the BPF
-    /// file system gives once (Linux, kernel/bpf/inode.c, bpf_get_inode; fs/inode.c, get_next_ino). Changes of the
-    /// attachment, of the maps' size and of the ABI keep it.
+    /// An identifier of the attach that created the folder, unique until the next boot: the folder's inode number,
+    /// which the BPF file system assigns only once (Linux, kernel/bpf/inode.c, bpf_get_inode; fs/inode.c,
+    /// get_next_ino). Changes of the attachment, of the maps' size and of the ABI keep the identifier.
     ///
     /// # Errors
     /// If the folder does not exist.
@@ -156,23 +156,23 @@ impl Folder {
         Ok(metadata.context(|| format!("inspecting {}", self.path.display()))?.ino())
     }
 
-    /// True if nothing is in it.
+    /// True if the folder is empty.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the folder can't be read.
     pub(super) fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.entries()?.is_empty())
     }
 
-    /// The names in it, sorted, each with the inode that it has now. A folder that is gone has no names.
+    /// The sorted names in the folder, each with its current inode; empty if the folder does not exist.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the folder can't be read.
     pub(super) fn entries(&self) -> Result<Vec<(OsString, u64)>, Error> {
         entries(&self.path).context(|| format!("reading {}", self.path.display()))
     }
 
-    /// Makes it, and the folders above it.
+    /// Creates the folder, and the folders above it.
     ///
     /// # Errors
     /// If bpffs refuses.
@@ -219,7 +219,7 @@ impl Folder {
         Ok(())
     }
 
-    /// True if a killed attach left the folder before it had pinned all maps.
+    /// True if the folder is a leftover of an attach that was killed before it had pinned all maps.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -253,8 +253,8 @@ impl Folder {
         self.others(&MAPS)
     }
 
-    /// The names in the folder that are not in `maps`, and belong to no program, no link and no replacement of a
-    /// pin; sorted.
+    /// The sorted foreign names in the folder: names that are not in `maps`, and are not the names of our programs,
+    /// links, replacement pins or markers.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -282,8 +282,8 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes the folder and all its pins, the copy of the changes that attach made, and the folders above if they
-    /// are empty then. The marker of a command at work goes last.
+    /// Removes the folder with all its pins, the copy of attach's changes in /run, and the folders above that are then
+    /// empty. The marker of a command at work goes last.
     ///
     /// # Errors
     /// If bpffs refuses.
@@ -320,13 +320,13 @@ impl Folder {
     }
 }
 
-/// The name of an interface's folder: bpffs refuses names with a dot (Linux, kernel/bpf/inode.c,
-/// bpf_lookup), and VLAN interfaces have one.
+/// The name of an interface's folder, with dots encoded: bpffs refuses names with a dot (Linux, kernel/bpf/inode.c,
+/// bpf_lookup), and VLAN interfaces often have a dot in their names.
 fn folder_name(interface: &str) -> String {
     interface.replace('%', "%25").replace('.', "%2e")
 }
 
-/// The interface that [`folder_name`] was made from.
+/// The name of the interface that has this folder: the inverse of [`folder_name`].
 pub(super) fn interface_name(folder: &str) -> String {
     folder.replace("%2e", ".").replace("%25", "%")
 }
@@ -345,7 +345,7 @@ pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
 }
 
 /// The folders of all interfaces in `namespace`, sorted by name: attached interfaces, and interfaces that another
-/// command attaches or detaches at this moment.
+/// command is attaching or detaching.
 ///
 /// # Errors
 /// If a folder can't be read.
@@ -363,7 +363,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     let mut interfaces: Vec<String> = found
         .into_iter()
         .filter_map(|(name, _)| name.into_string().ok())
-        // The host's own folder holds the folders of the other namespaces beside the interfaces.
+        // The host's own folder holds the other namespaces' folders beside its interfaces' folders.
         .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
         .map(|name| interface_name(&name))
         .collect();
@@ -371,7 +371,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     Ok(interfaces.iter().map(|interface| Folder::of(namespace, interface)).collect())
 }
 
-/// The names in a folder, sorted, each with its inode. A folder that another command has removed has no names.
+/// The sorted names in a folder, each with its inode; empty if another command has removed the folder.
 fn entries(folder: &Path) -> io::Result<Vec<(OsString, u64)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,7 +1,7 @@
-//! Tells when an interface may run other programs, pins are gone, or its sysctls for ARP have other values. The
-//! kernel announces no attachment and no detachment of a link of tcx or XDP, and no write to arp_announce: its
-//! notices of sysctls (RTM_NEWNETCONF) cover forwarding, rp_filter, proxy_arp and ignore_routes_with_linkdown alone
-//! (Linux 6.12, net/ipv4/devinet.c, devinet_conf_proc), and inotify does not see writes to /proc/sys.
+//! Reports changes of an interface's programs, pins and ARP sysctls, by polling. The kernel does not announce the
+//! attachment or detachment of a tcx or XDP link, or a write to arp_announce: its notices of sysctls (RTM_NEWNETCONF)
+//! cover only forwarding, rp_filter, proxy_arp and ignore_routes_with_linkdown (Linux 6.12, net/ipv4/devinet.c,
+//! devinet_conf_proc), and inotify does not see writes to /proc/sys.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,17 +18,17 @@ use super::tcx_query::{self, TcxProgram};
 use crate::plan::arp::Sysctl;
 use crate::plan::attach_point::BOTH;
 
-/// The pause between two looks. A look takes some twenty system calls.
+/// The pause between two checks. A check takes about twenty system calls.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Looks at the pins, the programs and the sysctls of one interface, again and again.
+/// Polls the pins, the programs and the sysctls of one interface.
 pub struct ProgramChanges {
     folder: Folder,
     seen: Seen,
     interval: Interval,
 }
 
-/// The names of the pins, the programs in each direction, and the values of the sysctls that count.
+/// The names of the pins, the programs in each direction, and the effective values of the sysctls.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     pins: BTreeSet<OsString>,
@@ -37,7 +37,7 @@ struct Seen {
 }
 
 impl ProgramChanges {
-    /// Looks from now on. Needs a tokio runtime.
+    /// Starts to poll, with the current state as the last seen state. Needs a tokio runtime.
     #[must_use]
     pub fn listen(folder: &Folder) -> Self {
         let mut interval = interval(INTERVAL);
@@ -45,7 +45,7 @@ impl ProgramChanges {
         Self { folder: folder.clone(), seen: Seen::now(folder), interval }
     }
 
-    /// Waits until a pin, a program or a value differs from the last look.
+    /// Waits until a pin, a program or a sysctl differs from the last seen state.
     pub async fn changed(&mut self) {
         loop {
             self.interval.tick().await;
@@ -57,7 +57,7 @@ impl ProgramChanges {
         }
     }
 
-    /// Takes the present state as seen: an attach has just made it.
+    /// Takes the current state as the last seen state, because an attach has just produced it.
     pub fn note(&mut self) {
         self.seen = Seen::now(&self.folder);
     }

@@ -26,8 +26,7 @@ pub fn padded<const N: usize>(text: &str) -> [u8; N] {
     field
 }
 
-/// The record of a member that this host is; `added` are the private addresses that attach added to
-/// the loopback interface.
+/// The record of a local member. `added` holds the private addresses that attach added to the loopback interface.
 #[must_use]
 pub fn encode_local(own: &OwnMember, added: &BTreeSet<Private>) -> LocalMember {
     LocalMember {
@@ -55,7 +54,7 @@ fn encode_addresses<A: Address>(
     encoded.unwrap_or_default()
 }
 
-/// The member in a record, and the private addresses of it that attach added.
+/// The member in a record, and the member's private addresses that attach added to the loopback interface.
 ///
 /// # Errors
 /// If the name is invalid.

@@ -1,4 +1,4 @@
-//! The records of an attach, as far as its pins are still there: somebody may have removed some.
+//! Reads the records of an attach from the pins that still exist: somebody may have removed some pins.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::record::decode_local;
 use crate::error::{Context as _, Error};
 use crate::plan::identity::{Identity, LocalMembers};
 
-/// The record of the attachment; nothing if its pin is gone.
+/// The record of the attachment; `None` if the record's pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -28,7 +28,7 @@ pub fn attachment(folder: &Folder) -> Result<Option<Attachment>, Error> {
     read().map(Some).context(|| format!("reading {}", pin.display()))
 }
 
-/// The members that this host is, and the addresses that attach added; none if the pin is gone.
+/// The local members, and the addresses that attach added; empty if the pin is gone.
 ///
 /// # Errors
 /// If the kernel refuses, or a name is invalid.

@@ -1,9 +1,8 @@
-//! Puts larger maps in the place of the running ones, with their entries, and without losing a packet: no map
-//! can grow.
+//! Replaces the running maps with larger maps, copies their entries, and loses no packet. A map can't grow in place.
 //!
-//! The order: the command makes and fills new maps, moves their pins into the place of the old ones, and then
-//! replaces the running programs with programs that look into the new maps. If it is killed in between, the running
-//! programs go on with the old maps, and the next attach has programs look into the pinned ones.
+//! The order: the command creates and fills new maps, moves their pins into the place of the old maps' pins, and then
+//! replaces the running programs with programs that use the new maps. If the command is killed in between, the running
+//! programs continue with the old maps, and the next attach installs programs that use the pinned maps.
 
 use std::fs;
 
@@ -56,17 +55,17 @@ pub fn pinned(folder: &Folder) -> Result<Capacity, Error> {
     })
 }
 
-/// Creates maps with `capacity`, copies the entries of the present ones into them, and has programs with
-/// `options` look into them.
+/// Creates maps with `capacity`, copies the current maps' entries into them, and replaces the running programs with
+/// programs that have `options` and use the new maps.
 ///
 /// # Errors
-/// If the kernel refuses. The running programs go on then; after the exchange of the pins, the next attach has
-/// programs look into the new maps.
+/// If the kernel refuses. The running programs then continue. If the pins are already exchanged, the next attach
+/// installs programs that use the new maps.
 pub fn resize(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
         if path.exists() {
-            // A killed attach left it.
+            // A killed attach left this pin.
             fs::remove_file(&path).context(|| format!("removing {}", path.display()))?;
         }
     }
@@ -84,12 +83,13 @@ fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resul
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
     in_flight::begin(folder, Kind::Update)?;
-    // A failure halfway leaves the mark: the programs look into maps that are not pinned any more.
+    // A failure halfway leaves the marker: the running programs use maps that are no longer pinned.
     exchange(folder, &mut loaded, &mut pairs)?;
     in_flight::end(folder)
 }
 
-/// The steps that nobody may see half of: the new counters begin at zero.
+/// Moves the pins, replaces the programs, and adds the old counts. Readers must not use an intermediate state: the new
+/// counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
@@ -99,7 +99,7 @@ fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(
     pairs.catch_up()
 }
 
-/// An old map and the new one that takes its place.
+/// An old map and the new map that replaces it.
 struct Pair<T> {
     name: &'static str,
     old: T,
@@ -141,7 +141,7 @@ impl<A: Pod, V: Pod> Trie<A, V> {
     }
 }
 
-/// The maps of one family.
+/// The maps of one family, each with its replacement.
 struct OfFamily<A> {
     peers: Hash<PeerKey<A>, Peer<A>>,
     prefixes: Trie<A, Peer<A>>,
@@ -163,7 +163,8 @@ where
         self.flows.copy()
     }
 
-    /// Adds the notes of the former programs since the copy: first the peers that have flows, then the flows.
+    /// Adds the changes that the old programs made since the copy: first the marks of peers that have flows, then the
+    /// flows.
     fn catch_up(&mut self) -> Result<(), Error> {
         for (key, old) in self.peers.old.entries().context(|| self.peers.copying())? {
             if old.public_flows == 1
@@ -184,7 +185,7 @@ where
     }
 }
 
-/// All maps.
+/// All maps, each with its replacement.
 struct Pairs {
     v4: OfFamily<A4>,
     v6: OfFamily<A6>,
@@ -235,8 +236,8 @@ impl Pairs {
         new.set(0, old.get(&0, 0).context(what)?, 0).context(what)
     }
 
-    /// Adds the notes of the former programs until their end: flows and counters. The sums may lack packets that
-    /// the present programs count during the addition.
+    /// Adds the changes that the old programs made until their replacement: flows and counters. The sums may lack
+    /// packets that the new programs count during the addition.
     fn catch_up(&mut self) -> Result<(), Error> {
         self.v4.catch_up()?;
         self.v6.catch_up()?;
@@ -259,7 +260,7 @@ impl Pairs {
     }
 }
 
-/// Adds the old counters at `index` to the new ones, CPU by CPU.
+/// Adds the old counters at `index` to the new counters, CPU by CPU.
 fn add<V: Pod>(
     pair: &mut Pair<PerCpuArray<MapData, V>>,
     index: u32,
@@ -268,7 +269,7 @@ fn add<V: Pod>(
     let Pair { name, old, new } = pair;
     let what = || format!("copying {name}");
     let (Ok(before), now) = (old.get(&index, 0), new.get(&index, 0).context(what)?) else {
-        // A new slot has no counts yet.
+        // The slot is new: the old map has no counts for it.
         return Ok(());
     };
     let sums: Vec<V> = before.iter().zip(now.iter()).map(|(a, b)| plus(*a, *b)).collect();

@@ -67,8 +67,8 @@ pub fn fit_previous(folder: &Folder) -> bool {
     is_other
 }
 
-/// Refuses maps of other shapes: aya opens a pin without a check of its value's size, and would read past the
-/// value.
+/// Refuses maps of different shapes: aya does not check the size of a pinned map's value when it opens the pin, and
+/// would read past the value.
 pub fn require(folder: &Folder) -> Result<(), Error> {
     for wanted in wanted() {
         let path = folder.map(wanted.name);
@@ -125,7 +125,7 @@ const fn shape<K: Pod, V: Pod>(name: &'static str, kind: MapType) -> Shape {
     Shape { name, kind: Some(kind), key: size_of::<K>() as u32, value: size_of::<V>() as u32 }
 }
 
-/// The refusal of pins that another version made.
+/// The error for pins that another version created.
 pub fn other_abi(folder: &Folder, difference: &str) -> Error {
     Error::pins(
         format!(

@@ -1,4 +1,4 @@
-//! A hash map with many entries: read and changed by batches where the kernel can, or else one by one.
+//! Reads and changes hash maps with many entries: in batches where the kernel supports them, otherwise one by one.
 
 use std::cell::Cell;
 use std::io;
@@ -9,12 +9,12 @@ use aya::sys::SyscallError;
 
 use super::batch::{self, BATCH};
 
-/// The way in which entries are read and changed.
+/// The method by which a table reads and changes entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchSupport {
-    /// Many by one system call, until the kernel refuses to.
+    /// Many entries in one system call, until the kernel turns out to lack batches.
     Batches,
-    /// Each by system calls of its own: before Linux 5.6.
+    /// One entry in each system call: before Linux 5.6.
     OneByOne,
 }
 
@@ -33,19 +33,19 @@ impl<K: Pod, V: Pod> TryFrom<Map> for Table<K, V> {
 }
 
 impl<K: Pod, V: Pod> Table<K, V> {
-    /// The entries of `map`, by `support` at first.
+    /// A table over `map`, which begins with the method `support`.
     #[must_use]
     pub const fn of(map: HashMap<MapData, K, V>, support: BatchSupport) -> Self {
         Self { map, probe: Probe(Cell::new(support)) }
     }
 
-    /// The way in which entries are read and changed now.
+    /// The table's current method.
     #[must_use]
     pub const fn batch_support(&self) -> BatchSupport {
         self.probe.0.get()
     }
 
-    /// All entries, in no order.
+    /// All entries, in no particular order.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -56,13 +56,13 @@ impl<K: Pod, V: Pod> Table<K, V> {
         }
     }
 
-    /// Adds or replaces entries, in no order.
+    /// Adds or replaces entries, in no particular order.
     ///
     /// # Errors
-    /// If the kernel refuses. Some entries may be in the map then.
+    /// If the kernel refuses. Some entries may already be in the map.
     pub fn set(&mut self, entries: &[(K, V)]) -> Result<(), MapError> {
         for entries in entries.chunks(BATCH) {
-            // A call of its own costs less than the copies for a batch of one.
+            // For a single entry, a plain call costs less than the copies for a batch.
             let batch = if let [_] = entries {
                 None
             } else {
@@ -78,11 +78,11 @@ impl<K: Pod, V: Pod> Table<K, V> {
         Ok(())
     }
 
-    /// Removes the entries under `keys`, in their order. A missing entry is not an error: somebody else was
-    /// quicker.
+    /// Removes the entries under `keys`, in the order of `keys`. A missing entry is not an error: another process
+    /// removed it first.
     ///
     /// # Errors
-    /// If the kernel refuses. The first entries may be removed then.
+    /// If the kernel refuses. The first entries may already be removed.
     pub fn remove(&mut self, keys: &[K]) -> Result<(), MapError> {
         for keys in keys.chunks(BATCH) {
             match self.probe.by_batch("bpf_map_delete_batch", || batch::delete(&self.map, keys)) {
@@ -107,7 +107,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 }
 
-/// The result of a removal. A missing entry is not an error.
+/// The result of a removal, with a missing entry as success.
 pub(super) fn if_there(removed: Result<(), MapError>) -> Result<(), MapError> {
     match removed {
         Err(error) if is_not_found(&error) => Ok(()),
@@ -123,11 +123,11 @@ fn is_not_found(error: &MapError) -> bool {
     }
 }
 
-/// The way to try first, until the kernel turns out not to know batches.
+/// The method to try next, which becomes `OneByOne` once the kernel turns out to lack batches.
 struct Probe(Cell<BatchSupport>);
 
 impl Probe {
-    /// The result of `call`, the batch call of the name `name`. Nothing if the kernel lacks the call, which the
+    /// The result of `call`, a batch call with the name `name`. `None` if the kernel lacks batch calls, which the
     /// probe remembers.
     fn by_batch<T>(
         &self,
@@ -161,7 +161,7 @@ mod tests {
         let full = probe.by_batch("a call", code(7));
         assert!(matches!(full, Some(Err(MapError::SyscallError(_)))), "{full:?}");
         assert_eq!(probe.0.get(), BatchSupport::Batches);
-        // EINVAL.
+        // EINVAL: the kernel lacks batches.
         assert!(probe.by_batch("a call", code(22)).is_none());
         assert_eq!(probe.0.get(), BatchSupport::OneByOne);
         assert!(probe.by_batch("a call", || -> io::Result<()> { panic!("asked again") }).is_none());

@@ -1,5 +1,5 @@
-//! One program at tc: by tcx (Linux 6.6, commit e420bed02507), or as a direct-action filter of a
-//! clsact qdisc where the kernel has no tcx.
+//! Attaches, replaces and detaches a program at tc: by tcx (Linux 6.6, commit e420bed02507), or as a direct-action
+//! filter of a clsact qdisc where the kernel has no tcx.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,8 @@ use super::pins::Folder;
 use crate::error::{Context as _, Error, is_io};
 use crate::plan::attach_point::Hook;
 
-/// Our filters' place in a clsact qdisc: at ingress before all others, so that these see private addresses, and
-/// at egress behind them, for the same reason.
+/// The place of our filters in a clsact qdisc: before all other filters at ingress and after them at egress, so that
+/// the other filters see private addresses.
 pub const fn filter(direction: Direction) -> NlOptions {
     let priority = match direction {
         Direction::Egress => 0xc000 - 1,
@@ -26,7 +26,7 @@ pub const fn filter(direction: Direction) -> NlOptions {
     NlOptions { priority, handle: TcHandle::new(0, 0x7277), classid: None }
 }
 
-/// The places of [`filter`], in the order of tcx.
+/// The place of our programs in the order of tcx, which corresponds to the place of [`filter`].
 fn order(direction: Direction) -> LinkOrder {
     match direction {
         Direction::Egress => LinkOrder::last(),
@@ -42,7 +42,7 @@ pub const fn attach_type(direction: Direction) -> TcAttachType {
     }
 }
 
-/// Attaches a program by a link, and pins the link.
+/// Attaches a program by a tcx link, and pins the link.
 pub fn attach_tcx(
     program: &mut SchedClassifier,
     folder: &Folder,
@@ -78,7 +78,7 @@ pub fn attach_clsact(
         .attach_with_options(interface, attach_type(direction), options)
         .context(|| format!("adding a filter to {interface}"))?;
     let link = program.take_link(id).context(|| format!("keeping the filter of {interface}"))?;
-    // The drop of the link would remove the filter.
+    // Dropping the link would remove the filter.
     mem::forget(link);
     Ok(())
 }
@@ -94,7 +94,8 @@ pub fn replace(
         Hook::Tcx => {
             let link = FdLink::from(PinnedLink::from_pin(folder.link(direction))?);
             let id = program.attach_to_link(link.try_into()?)?;
-            // The pin holds the link: an open descriptor would keep the program attached after the pin is gone.
+            // Close the descriptor: the pin keeps the link, and an open descriptor would keep the program attached
+            // after the pin is gone.
             drop(program.take_link(id)?);
         }
         Hook::Clsact => {
@@ -117,7 +118,7 @@ fn existing_filter(
     SchedClassifierLink::attached(interface, attach_type, priority, handle, classid)
 }
 
-/// Detaches a pinned link of tcx or XDP, whoever else holds it, and removes its pin.
+/// Detaches a pinned tcx or XDP link, even if another process holds it, and removes the pin.
 pub fn detach_link(folder: &Folder, direction: Direction) -> Result<(), io::Error> {
     let path = folder.link(direction);
     match BpfLink::pinned(&path) {
@@ -130,7 +131,7 @@ pub fn detach_link(folder: &Folder, direction: Direction) -> Result<(), io::Erro
     }
 }
 
-/// Removes the filter at a place of a clsact qdisc, if there is one.
+/// Removes the filter with these options from a clsact qdisc, if the filter exists.
 pub fn detach_filter(
     interface: &str,
     direction: Direction,
@@ -139,7 +140,7 @@ pub fn detach_filter(
     let Ok(link) = existing_filter(interface, direction, options) else { return Ok(()) };
     match link.detach() {
         Err(error) if is_io(&error, io::ErrorKind::NotFound) => Ok(()),
-        // No clsact qdisc any more: its filters went with it.
+        // The clsact qdisc is gone, and its filters with it.
         Err(error) if is_io(&error, io::ErrorKind::InvalidInput) => Ok(()),
         result => Ok(result?),
     }

@@ -1,7 +1,7 @@
-//! The programs that an interface runs by tcx: only their ids and the ids of their links.
+//! Queries the ids of the programs that an interface runs by tcx, and the ids of their links.
 //!
-//! aya's query also opens each program by its id, which takes CAP_SYS_ADMIN (Linux,
-//! kernel/bpf/syscall.c, bpf_prog_get_fd_by_id). The ids take CAP_NET_ADMIN (bpf_prog_query).
+//! aya's query also opens each program by its id, which needs CAP_SYS_ADMIN (Linux, kernel/bpf/syscall.c,
+//! bpf_prog_get_fd_by_id). A query of the ids alone needs CAP_NET_ADMIN (bpf_prog_query).
 
 use std::io;
 use std::mem::size_of;
@@ -14,8 +14,7 @@ const BPF_PROG_QUERY: libc::c_long = 16;
 /// Linux 6.6, include/uapi/linux/bpf.h, enum bpf_attach_type.
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// The most programs of one interface and direction (Linux, include/linux/bpf_mprog.h,
-/// BPF_MPROG_MAX).
+/// The largest number of programs of one interface and direction (Linux, include/linux/bpf_mprog.h, BPF_MPROG_MAX).
 const PROGRAMS_MAX: usize = 64;
 
 /// The part of union bpf_attr for BPF_PROG_QUERY.
@@ -37,17 +36,17 @@ struct Query {
 /// One program that an interface runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcxProgram {
-    /// Its id.
+    /// The program's id.
     pub id: u32,
-    /// The id of its link; 0 if it was attached without one (Linux 6.6, kernel/bpf/mprog.c,
+    /// The id of the program's link; 0 if the program is attached without a link (Linux 6.6, kernel/bpf/mprog.c,
     /// bpf_mprog_query).
     pub link: u32,
 }
 
-/// The programs that the interface of index `link` runs in a direction, in their order.
+/// The programs that the interface of index `link` runs in a direction, in the order in which they run.
 ///
 /// # Errors
-/// The kernel's: EINVAL without tcx (before Linux 6.6), ENODEV without the interface.
+/// The kernel's errors; EINVAL if the kernel has no tcx (before Linux 6.6), ENODEV if the interface does not exist.
 pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<TcxProgram>> {
     let mut ids = [0_u32; PROGRAMS_MAX];
     let mut links = [0_u32; PROGRAMS_MAX];
@@ -67,8 +66,8 @@ pub fn programs(link: u32, direction: Direction) -> io::Result<Vec<TcxProgram>> 
         link_attach_flags: 0,
         revision: 0,
     };
-    // SAFETY: `query` is the command's struct, of the size that is given; the kernel writes to it, and at most
-    // `count` ids to `ids` and to `links`, which all outlive the call.
+    // SAFETY: `query` is the command's struct, and the call passes its size. The kernel writes to `query`, and at most
+    // `count` ids each to `ids` and `links`; all three outlive the call.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
     if result < 0 {

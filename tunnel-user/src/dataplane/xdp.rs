@@ -1,4 +1,5 @@
-//! The program on the way in at XDP, by a link that is pinned (Linux 5.9, commit aa8d3a716b59).
+//! Attaches and replaces the ingress program at XDP, by a pinned link (Linux 5.9, commit aa8d3a716b59), and refuses
+//! unsuitable interfaces.
 
 use std::io;
 use std::iter;
@@ -21,8 +22,8 @@ use crate::plan::attach_point::{Ingress, Program};
 
 const BY_TC: &str = "leave --ingress out to attach by tc, which works beside an XDP program";
 
-/// Refuses an interface whose packets the program does not know, does not see or can't rewrite, and one
-/// that runs another program. `links` are all interfaces.
+/// Refuses an interface whose packets the program can't parse, does not see or can't rewrite, and an interface that
+/// runs another XDP program. `links` holds all interfaces.
 pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;
     if header_len != ETHERNET_HEADER_LEN {
@@ -46,7 +47,8 @@ pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) ->
     }
 }
 
-/// Refuses an interface that hides the tags of its VLANs: their frames belong to another network.
+/// Refuses an interface that removes VLAN tags before the program sees the frame: frames of a VLAN belong to another
+/// network, but look like the interface's own frames.
 pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;
     match vlan_tags::vlan_above(link, links).filter(|_| vlan_tags::are_taken_off(link)) {
@@ -65,8 +67,8 @@ pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Error> 
     }
 }
 
-/// A bond gives the program to the interfaces in it (Linux 5.15, drivers/net/bonding/bond_main.c,
-/// bond_xdp_set).
+/// Refuses an interface whose driver accepts the program but never runs it. Also checks the interfaces in a bond,
+/// because a bond passes the program on to them (Linux 5.15, drivers/net/bonding/bond_main.c, bond_xdp_set).
 fn require_a_driver_that_runs_it(link: &Link, links: &[Link]) -> Result<(), Error> {
     let parts = links.iter().filter(|other| other.controller == Some(link.index));
     match iter::once(link).chain(parts).find(|link| virtio::ignores_xdp(link)) {
@@ -112,7 +114,7 @@ fn taken(interface: &str, id: Option<u32>) -> Error {
     )
 }
 
-/// `id 42, xdp_dispatcher`, as in `bpftool prog show`.
+/// The program's id and name, for example `id 42, xdp_dispatcher`, as in `bpftool prog show`.
 fn described(id: u32) -> String {
     let name = loaded_programs()
         .filter_map(Result::ok)
@@ -121,7 +123,7 @@ fn described(id: u32) -> String {
     name.map_or_else(|| format!("id {id}"), |name| format!("id {id}, {name}"))
 }
 
-/// The mode of XDP, if `ingress` is XDP.
+/// The XDP mode of `ingress`; `None` for tc.
 const fn mode(ingress: Ingress) -> Option<XdpMode> {
     match ingress {
         Ingress::Tc => None,
@@ -148,7 +150,7 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
         }
     };
     if !has_link(program).context(what)? {
-        // aya fell back to netlink: the program would stay when the pins go.
+        // aya fell back to netlink: the program would stay attached after the pins are gone.
         program.detach(id).context(what)?;
         return Err(Error::host(format!("{}: this kernel has no XDP links", what()), BY_TC));
     }
@@ -156,8 +158,8 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
     link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).context(what)
 }
 
-/// Listing links takes CAP_SYS_ADMIN. Without it, rely on mainline: a kernel that loads the program (Linux 5.18)
-/// has links for XDP (Linux 5.9).
+/// True if the program is attached by a link. Listing links needs CAP_SYS_ADMIN. Without it, assume a link: a mainline
+/// kernel that loads the program (Linux 5.18) has XDP links (Linux 5.9).
 fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
     let id = program.info()?.id();
     Ok(loaded_links().any(|link| match link {
@@ -170,7 +172,7 @@ fn is_taken(error: &(dyn std::error::Error + 'static)) -> bool {
     is_io(error, io::ErrorKind::ResourceBusy) || is_io(error, io::ErrorKind::AlreadyExists)
 }
 
-/// `reason` is the driver's own text, if it gave one.
+/// The error for a refused program. `reason` is the driver's own text, if the driver gave one.
 fn refusal(
     ingress: Ingress,
     interface: &str,
@@ -210,7 +212,8 @@ fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
 pub fn replace(program: &mut Xdp, folder: &Folder) -> Result<(), anyhow::Error> {
     let link = FdLink::from(PinnedLink::from_pin(folder.link(Direction::Ingress))?);
     let id = program.attach_to_link(XdpLink::try_from(link)?)?;
-    // The pin holds the link: an open descriptor would keep the program attached after the pin is gone.
+    // Close the descriptor: the pin keeps the link, and an open descriptor would keep the program attached after the
+    // pin is gone.
     drop(program.take_link(id)?);
     Ok(())
 }

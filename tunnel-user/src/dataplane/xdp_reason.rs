@@ -1,5 +1,5 @@
-//! The driver's own words for refusing an XDP program. A link gives an error number alone; the way by
-//! rtnetlink gives text as well (Linux 4.12, commit ddf9f970764f, an extended acknowledgement).
+//! Asks the driver why it refuses an XDP program. An attach by a link returns only an error number; an attach by
+//! rtnetlink also returns a text (Linux 4.12, commit ddf9f970764f, an extended acknowledgement).
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -24,8 +24,8 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 const HEADER_LEN: usize = 16;
 const NO_PROGRAM: i32 = -1;
 
-/// Tries the program by rtnetlink on the interface of index `link`, to get the driver's reason for refusing it;
-/// nothing if the driver gives none. If the driver accepts the program, removes it again.
+/// Tries to attach the program by rtnetlink to the interface of index `link`, and returns the driver's reason for the
+/// refusal; `None` if the driver gives no reason. If the driver accepts the program, removes the program again.
 ///
 /// # Errors
 /// If the kernel gives no socket or no answer.
@@ -44,7 +44,7 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
     match request(&socket, link, try_it.to_vec())? {
         Answer::Refused(reason) => Ok(reason),
         Answer::Accepted => {
-            // Remove only this program, and nobody else's.
+            // Remove only this program, and no other process's program.
             let undo = [
                 LinkXdp::Fd(NO_PROGRAM),
                 LinkXdp::Flags(mode | XDP_FLAGS_REPLACE),
@@ -69,7 +69,7 @@ pub fn ask(link: u32, program: BorrowedFd<'_>, mode: XdpMode) -> io::Result<Opti
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Accepted,
-    /// With the reason, if there is one.
+    /// The kernel refused the request, with this reason if it gave one.
     Refused(Option<String>),
 }
 
@@ -113,7 +113,7 @@ fn text(attributes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// `struct nlmsghdr`, the error, the header of the request, and attributes.
+    /// An answer of the kernel: `struct nlmsghdr`, the error, the header of the request, and attributes.
     fn answer(error: i32, attributes: &[u8]) -> Vec<u8> {
         let length = u32::try_from(HEADER_LEN + 4 + HEADER_LEN + attributes.len());
         let mut bytes = Vec::new();

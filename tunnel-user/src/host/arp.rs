@@ -1,10 +1,10 @@
-//! The addresses that the kernel names on a link by ARP, in requests and in replies.
+//! Reads and sets the sysctls that decide which addresses the kernel reveals by ARP, in requests and in replies.
 //!
-//! A packet has its private source address until tc sees it, behind the neighbour look-up. With
-//! arp_announce at 0 the request for the gateway says "tell" that address: the private address is on
-//! the wire, and a router that filters by reverse path does not answer. With 2, the kernel takes an
-//! address of the interface. With arp_ignore at 0 it answers requests for each address of the host,
-//! the private one on the loopback interface too. With 1, it answers for the interface's own
+//! A packet keeps its private source address until tc sees the packet, after the neighbour look-up. With arp_announce
+//! at 0, the ARP request for the gateway names that address as its sender ("tell"): the private address appears on the
+//! wire, and a router that filters by reverse path does not answer. With 2, the kernel uses an address of the
+//! interface. With arp_ignore at 0, the kernel answers requests for every address of the host, including the private
+//! address on the loopback interface. With 1, the kernel answers requests for the interface's own addresses only
 //! (Linux, Documentation/networking/ip-sysctl.rst).
 
 use std::fs;
@@ -18,7 +18,7 @@ impl Sysctl {
     /// The effective value for `interface`: the larger of the interface's and `all`'s.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the sysctl can't be read.
     pub fn effective(self, interface: &str) -> Result<u8, Error> {
         Ok(self.read("all")?.max(self.read(interface)?))
     }
@@ -26,7 +26,7 @@ impl Sysctl {
     /// The interface's own value.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the sysctl can't be read.
     pub fn read(self, interface: &str) -> Result<u8, Error> {
         let path = self.path(interface);
         let what = || format!("reading {}", path.display());
@@ -36,7 +36,7 @@ impl Sysctl {
     /// Sets the interface's own value.
     ///
     /// # Errors
-    /// [`Error::Host`] if it can't be written: /proc/sys is read-only in many containers.
+    /// [`Error::Host`] if the sysctl can't be written: /proc/sys is read-only in many containers.
     pub fn write(self, interface: &str, value: u8) -> Result<(), Error> {
         let (path, name) = (self.path(interface), self.name());
         fs::write(&path, value.to_string()).map_err(|error| {

@@ -1,7 +1,8 @@
-//! A bridge that hands its packets to netfilter. Netfilter then sees public addresses in both directions: a port's
-//! packets reach it before the program of the bridge's own interface, and this host's packets reach it after the
-//! program. A connection that began with private addresses on this host looks like another connection there, and a
-//! stateful firewall drops its packets (Linux, net/bridge/br_netfilter_hooks.c, br_nf_pre_routing).
+//! Detects a bridge that passes its packets to netfilter. Netfilter then sees public addresses in both directions: a
+//! port's packets reach netfilter before the program of the bridge's own interface, and this host's packets reach
+//! netfilter after the program. To netfilter, a connection that began with private addresses on this host looks like a
+//! different connection, and a stateful firewall drops its packets (Linux, net/bridge/br_netfilter_hooks.c,
+//! br_nf_pre_routing).
 
 use std::fs;
 
@@ -9,8 +10,8 @@ use super::link::Link;
 use crate::error::Error;
 use crate::model::Family;
 
-/// The error for a bridge `link` that hands packets to netfilter: it names the families and the way out. Nothing if
-/// `link` is no bridge, or hands none on.
+/// The error for a bridge `link` that passes packets to netfilter; the error names the families and the remedy. `None`
+/// if `link` is not a bridge, or passes no packets to netfilter.
 #[must_use]
 pub fn in_the_way(link: &Link) -> Option<Error> {
     if link.kind.as_deref() != Some("bridge") {
@@ -66,7 +67,7 @@ const fn of_one(family: Family) -> &'static str {
     }
 }
 
-/// True if netfilter tracks connections in this network namespace, and has seen one.
+/// True if netfilter currently tracks at least one connection in this network namespace.
 #[must_use]
 pub fn tracks_connections() -> bool {
     fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count")

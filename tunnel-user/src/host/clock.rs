@@ -1,10 +1,10 @@
-//! The clock that the programs read as well.
+//! Reads the clock that the eBPF programs also read.
 
 use nix::time::{ClockId, clock_gettime};
 
 use crate::error::{Context as _, Error};
 
-/// Seconds of CLOCK_MONOTONIC, which `bpf_ktime_get_ns` counts as well.
+/// The seconds of CLOCK_MONOTONIC, which is also the clock of `bpf_ktime_get_ns`.
 ///
 /// # Errors
 /// If the clock can't be read.

@@ -1,4 +1,4 @@
-//! Echo requests that leave from one of the host's addresses.
+//! Sends ICMP echo requests from one of the host's addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +13,11 @@ use tunnel_common::move_notice::Mark;
 
 use crate::plan::move_notices::echo_request;
 
-/// Message types (RFC 792; RFC 4443, section 4.1).
+/// The ICMP and ICMPv6 types of an echo request (RFC 792; RFC 4443, section 4.1).
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
-/// Sends requests from one address. The kernel and the programs handle the answers.
+/// A raw socket that sends echo requests from one address. The kernel and the programs handle the answers.
 pub struct EchoSocket {
     socket: OwnedFd,
     message_type: u8,
@@ -42,7 +42,7 @@ impl EchoSocket {
     /// Sends a move notice with this mark.
     ///
     /// # Errors
-    /// The kernel's, for example if there is no route to `to`.
+    /// The kernel's errors, for example if there is no route to `to`.
     pub fn send_notice(&self, to: IpAddr, sequence: u16, mark: Mark) -> io::Result<()> {
         let message = echo_request(self.message_type, sequence, mark);
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));

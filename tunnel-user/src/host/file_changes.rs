@@ -1,8 +1,8 @@
-//! Tells when a file may have changed: by a write, a rename over it, or a new target of a symbolic link on its
-//! path.
+//! Reports when a file may have changed: by a write to the file, a rename over the file, or a new target of a symbolic
+//! link on its path.
 //!
 //! Editors and configuration management write a new file and rename it. So the watches cover the file's folder, the
-//! folders that lead there, and the folders of every symbolic link on the way.
+//! folders on the path to that folder, and the folders of every symbolic link on the path.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::{Context as _, Error};
 
-/// The events of a folder and of the names in it.
+/// The events to watch on a folder, about the folder itself and the names in it.
 const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_ATTRIB)
@@ -31,41 +31,42 @@ const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
-/// Writes to the file. The folder's watch leaves them out: another file in it may be a log.
+/// The events to watch on the file itself: writes. The folder's watch excludes writes, because another file in the
+/// folder may be a log.
 const OF_FILE: AddWatchFlags = AddWatchFlags::IN_MODIFY;
 
-/// The most symbolic links on the way to a file (Linux, include/linux/namei.h, MAXSYMLINKS).
+/// The largest number of symbolic links on the path to a file (Linux, include/linux/namei.h, MAXSYMLINKS).
 const LINKS_MAX: usize = 40;
 
-/// The names that lead to a file, by the folder that each is in.
+/// The names on the path to a file, by the folder that contains them.
 type Steps = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// The longest wait for the file systems on the way before the file counts as changed.
+/// The longest wait for the file systems on the path. After this wait, the file counts as changed.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause between two tries while the kernel has no room for a watch.
+/// The pause between two attempts while the kernel has no room for a watch.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Listens for changes of one file. A separate thread looks up the way to the file: on a file system that hangs,
-/// the look-up may never end.
+/// Listens for changes of one file. A separate thread looks up the path to the file: on a file system that hangs, the
+/// look-up may never end.
 pub struct FileChanges {
     path: PathBuf,
-    /// The inotify instance; none while the user has too many.
+    /// The inotify instance; `None` while the user has too many instances.
     inotify: Option<AsyncFd<Descriptor>>,
     watched: Watched,
     looking: Option<Looking>,
-    /// The time of the next try to close a gap in the watches; nothing if they have no gap.
+    /// The time of the next attempt to close a gap in the watches; `None` if the watches have no gap.
     tried_at: Option<Instant>,
 }
 
-/// The names that count, by watch.
+/// The names whose events concern the file, by watch.
 type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
 
-/// A look at the way to the file, on its thread.
+/// A running look-up of the path to the file, on its own thread.
 struct Looking {
     thread: JoinHandle<(Watched, Option<Error>)>,
-    /// The time to report this look to the caller though it has not ended; nothing if no report is due.
+    /// The time at which the caller gets a report even if the look-up has not ended; `None` if no report is due.
     reported_at: Option<Instant>,
-    /// True if another look is due when it ends.
+    /// True if a new look-up must follow when this look-up ends.
     again: bool,
 }
 
@@ -85,12 +86,12 @@ impl AsFd for Descriptor {
 }
 
 impl FileChanges {
-    /// Listens from now on, or as soon as the kernel has room: it limits instances and watches
+    /// Starts to listen, now or as soon as the kernel has room: the kernel limits instances and watches
     /// (fs.inotify.max_user_instances and max_user_watches). The file and its folder need not exist. Needs a tokio
     /// runtime.
     ///
     /// # Errors
-    /// If there is no current folder for the path.
+    /// If the path can't be made absolute.
     pub async fn listen(path: &Path) -> Result<Self, Error> {
         let path = absolute(path).context(|| format!("watching {}", path.display()))?;
         let mut changes =
@@ -107,7 +108,7 @@ impl FileChanges {
     /// Waits until the file may have changed.
     ///
     /// # Errors
-    /// If the kernel refuses to give its events.
+    /// If the kernel's events can't be read.
     pub async fn changed(&mut self) -> Result<(), Error> {
         loop {
             let reported_at = self.looking.as_ref().and_then(|looking| looking.reported_at);
@@ -144,8 +145,9 @@ impl FileChanges {
         }
     }
 
-    /// Begins a look, which watches the folders that lead to the file now. With `report_within`, the caller hears of
-    /// the look when it ends, and at the latest after `report_within`; without, only if the look closes a gap.
+    /// Begins a look-up, which watches the folders that currently lead to the file. With `report_within`, the caller
+    /// of [`Self::changed`] gets a report when the look-up ends, and at the latest after `report_within`. With `None`,
+    /// the caller gets a report only if the look-up closes a gap.
     fn look(&mut self, report_within: Option<Duration>) {
         if self.inotify.is_none() {
             match inotify() {
@@ -162,7 +164,7 @@ impl FileChanges {
         });
     }
 
-    /// Takes over the result of a look.
+    /// Takes over the result of a look-up.
     fn take(&mut self, ended: Result<(Watched, Option<Error>), JoinError>) {
         self.looking = None;
         match ended {
@@ -183,7 +185,7 @@ impl FileChanges {
         }
     }
 
-    /// Records a gap in the watches, or its end. Warns once of a gap.
+    /// Records a gap in the watches, or the end of a gap. Warns once of each gap.
     fn note_gap(&mut self, gap: Option<Error>) {
         if let Some(failure) = &gap
             && self.tried_at.is_none()
@@ -204,7 +206,8 @@ fn inotify() -> Result<AsyncFd<Descriptor>, Error> {
     unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.context(what)
 }
 
-/// Watches the folders that lead to the file now. The error says why a possible watch is missing.
+/// Watches the folders that currently lead to the file. An error explains a gap: the kernel refused a watch on an
+/// existing folder or file.
 fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     let (mut watched, mut gap) = (Watched::new(), None);
     let steps = steps(path, |path| fs::read_link(path));
@@ -213,7 +216,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     for (path, mask, names) in folders.chain([file]) {
         match inotify.add_watch(&path, mask) {
             Ok(descriptor) => drop(watched.insert(descriptor, names)),
-            // The parent folder's watch tells when it appears.
+            // The parent folder's watch reports when this path becomes available.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {}
             Err(errno) => {
                 let what = format!("watching {} (fs.inotify.max_user_watches)", path.display());
@@ -224,7 +227,7 @@ fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
     (watched, gap)
 }
 
-/// Waits for the end of a look; without a look, for ever.
+/// Waits for the end of a look-up; without a look-up, waits for ever.
 async fn end(looking: Option<&mut Looking>) -> Result<(Watched, Option<Error>), JoinError> {
     match looking {
         Some(looking) => (&mut looking.thread).await,
@@ -239,7 +242,7 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Waits for events; true if one concerns the file. Without inotify, waits for ever.
+/// Waits for events. True if at least one event concerns the file. Without inotify, waits for ever.
 async fn concerning(
     inotify: Option<&AsyncFd<Descriptor>>,
     watched: &Watched,
@@ -257,14 +260,14 @@ async fn concerning(
             Err(errno) => return Err(errno).context(what),
         };
         return Ok(events.iter().any(|event| match &event.name {
-            // An event of the folder itself, or the kernel has dropped events.
+            // The event concerns the folder itself, or the kernel has dropped events.
             None => true,
             Some(name) => watched.get(&event.wd).is_some_and(|names| names.contains(name)),
         }));
     }
 }
 
-/// The folders and names that lead to `path`, through the symbolic links that `read_link` knows.
+/// The folders and names that lead to `path`, through the symbolic links that `read_link` resolves.
 fn steps(path: &Path, read_link: impl Fn(&Path) -> io::Result<PathBuf>) -> Steps {
     let mut steps = Steps::new();
     let mut folder = PathBuf::from("/");

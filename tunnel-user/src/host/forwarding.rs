@@ -1,25 +1,26 @@
-//! The kernel's forwarding, which a gateway needs, and its filter by reverse path.
+//! Reads the sysctls of the kernel's forwarding, which a gateway needs, of its reverse-path filter, and of IPv6.
 
 use std::fs;
 
 use crate::model::Family;
 use crate::model::text::interface_sysctl;
 
-/// True if the kernel forwards packets that come in on `interface`. IPv6 has one switch for all interfaces; a
-/// sysctl that can't be read counts as on.
+/// True if the kernel forwards packets that arrive on `interface`. IPv6 has one sysctl for all interfaces. A sysctl
+/// that can't be read counts as on.
 #[must_use]
 pub fn forwards(family: Family, interface: &str) -> bool {
     let (path, _) = switch(family, interface);
     fs::read_to_string(path).map_or(true, |text| text.trim() != "0")
 }
 
-/// The sysctl that switches forwarding on.
+/// The name of the sysctl that switches forwarding on.
 #[must_use]
 pub fn sysctl(family: Family, interface: &str) -> String {
     switch(family, interface).1
 }
 
-/// Linux, Documentation/networking/ip-sysctl.rst: for IPv6, `all` alone decides.
+/// The path and the name of the sysctl for forwarding. For IPv6, only the value of `all` counts (Linux,
+/// Documentation/networking/ip-sysctl.rst).
 fn switch(family: Family, interface: &str) -> (String, String) {
     let name = match family {
         Family::Ipv4 => interface_sysctl("ipv4", interface, "forwarding"),
@@ -32,8 +33,8 @@ fn switch(family: Family, interface: &str) -> (String, String) {
     (path, name)
 }
 
-/// True if the kernel drops packets on `interface` if the way back to their source leads elsewhere (IPv4 alone;
-/// Documentation/networking/ip-sysctl.rst, rp_filter: the larger of the interface's and `all`'s counts).
+/// True if the kernel drops IPv4 packets on `interface` if the route to their source leads through another interface.
+/// The larger of the interface's and `all`'s values applies (Documentation/networking/ip-sysctl.rst, rp_filter).
 #[must_use]
 pub fn strict_reverse_path(interface: &str) -> bool {
     let value = |name: &str| {
@@ -45,7 +46,7 @@ pub fn strict_reverse_path(interface: &str) -> bool {
     value("all").max(value(interface)) == 1
 }
 
-/// True if IPv6 is switched off on `interface`.
+/// True if IPv6 is disabled on `interface`, or the sysctl can't be read.
 #[must_use]
 pub fn ipv6_disabled(interface: &str) -> bool {
     fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"))

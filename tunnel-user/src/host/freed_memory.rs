@@ -1,21 +1,21 @@
-//! Memory that this process has freed and its allocator keeps. An attach needs tens of megabytes for a moment, most of it
-//! for the types of the kernel.
+//! Returns memory to the kernel that this process has freed, but that its allocator keeps. An attach briefly needs
+//! tens of megabytes, mostly for the kernel's type information (BTF).
 
-/// Makes all threads allocate from one arena (mallopt(3)): with more, [`give_back`] leaves memory in each. The
-/// caller has started no thread yet.
+/// Makes all threads allocate from one arena (mallopt(3)): with more arenas, [`give_back`] leaves memory in each
+/// arena. Call this function before starting any thread.
 pub fn allocate_in_one_arena() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes two numbers, and sets one of the allocator's parameters under its lock.
+    // SAFETY: `mallopt` takes two numbers, and sets a parameter of the allocator under the allocator's lock.
     unsafe {
         nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
     }
 }
 
-/// Gives the freed memory back to the kernel (malloc_trim(3)). Each thread keeps the chunks in its cache (tcache; glibc,
-/// malloc/malloc.c), and every one of them keeps a page: the systemd unit switches these caches off.
+/// Returns the freed memory to the kernel (malloc_trim(3)). Each thread keeps the chunks in its cache (tcache; glibc,
+/// malloc/malloc.c), and each cached chunk keeps a page: the systemd unit switches these caches off.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes a number, locks the allocator, and touches memory that nobody has allocated.
+    // SAFETY: `malloc_trim` takes a number, locks the allocator, and touches unallocated memory only.
     unsafe {
         nix::libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! An interface, as rtnetlink describes it.
+//! Reads an interface's properties from rtnetlink's message about the interface.
 
 use rtnetlink::packet_route::link::{
     InfoBridge, InfoData, InfoIpVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo,
@@ -8,53 +8,55 @@ use rtnetlink::packet_route::link::{
 use super::link_type::link_header_len;
 use crate::model::Family;
 
-/// An interface.
+/// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its index.
+    /// The interface's index.
     pub index: u32,
-    /// Its name.
+    /// The interface's name.
     pub name: String,
-    /// True if it is administratively up.
+    /// True if the interface is administratively up.
     pub up: bool,
-    /// Packets can cross it: it has a carrier, and no authentication is outstanding
-    /// (IFF_LOWER_UP, IFF_DORMANT).
+    /// True if packets can cross the interface: it has a carrier, and no authentication is outstanding (IFF_LOWER_UP,
+    /// IFF_DORMANT).
     pub carrier: bool,
-    /// Its type (ARPHRD).
+    /// The interface's type (ARPHRD).
     pub link_type: LinkLayerType,
-    /// Its kind (IFLA_INFO_KIND), `vxlan` for example: software devices have one.
+    /// The interface's kind (IFLA_INFO_KIND), `vxlan` for example. Software devices have a kind.
     pub kind: Option<String>,
-    /// True if it is an ipvlan device in mode l3s.
+    /// True if the interface is an ipvlan device in mode l3s.
     pub is_ipvlan_l3s: bool,
-    /// The families whose packets a bridge hands to netfilter by its own setting (`nf_call_iptables`).
+    /// The families whose packets a bridge passes to netfilter by its own setting (`nf_call_iptables`).
     pub bridge_netfilter: Vec<Family>,
-    /// The index of the bond, bridge or VRF that it is a part of (IFLA_MASTER).
+    /// The index of the bond, bridge or VRF that the interface is a part of (IFLA_MASTER).
     pub controller: Option<u32>,
-    /// The index of the interface below it in this network namespace (IFLA_LINK), for example a VLAN's.
+    /// The index of the interface below this interface, in this network namespace (IFLA_LINK): for example, the
+    /// interface that carries a VLAN.
     pub below: Option<u32>,
-    /// The largest MTU that it can have.
+    /// The largest MTU that the interface can have.
     pub max_mtu: Option<u32>,
-    /// The device behind it, on its bus (Linux 5.14).
+    /// The interface's device on its bus (Linux 5.14).
     pub device: Option<BusDevice>,
-    /// The bytes before the network header of its packets, if its type tells.
+    /// The number of bytes before the network header of the interface's packets, if the interface's type determines
+    /// it.
     pub header_len: Option<u8>,
-    /// True if it asks for hardware addresses by ARP and neighbor discovery.
+    /// True if the interface resolves hardware addresses by ARP and neighbor discovery.
     pub has_hardware_addresses: bool,
-    /// The ids of the XDP programs that it runs.
+    /// The ids of the XDP programs that the interface runs.
     pub xdp_programs: Vec<u32>,
 }
 
-/// The device behind an interface.
+/// An interface's device on its bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusDevice {
-    /// Its bus, `virtio` for example.
+    /// The name of the bus, `virtio` for example.
     pub bus: String,
-    /// Its name there, `virtio0` for example.
+    /// The device's name on the bus, `virtio0` for example.
     pub name: String,
 }
 
 impl Link {
-    /// Reads a message; nothing if the message names no interface.
+    /// Reads an interface from a message; `None` if the message names no interface.
     pub(super) fn from_message(message: &LinkMessage) -> Option<Self> {
         let attributes = &message.attributes;
         let name = attributes.iter().find_map(|attribute| match attribute {
@@ -120,7 +122,8 @@ fn bridge_netfilter<'a>(infos: impl Iterator<Item = &'a LinkInfo>) -> Vec<Family
         .collect()
 }
 
-/// With IFLA_LINK_NETNSID, the index belongs to another network namespace. No interface has the index 0.
+/// The index of the interface below. With IFLA_LINK_NETNSID, the index belongs to another network namespace. No
+/// interface has the index 0.
 fn below(message: &LinkMessage) -> Option<u32> {
     let attributes = &message.attributes;
     if attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_))) {
@@ -147,7 +150,8 @@ fn device(attributes: &[LinkAttribute]) -> Option<BusDevice> {
     Some(BusDevice { bus, name })
 }
 
-/// With one program, IFLA_XDP_PROG_ID repeats the id in the attribute of its mode.
+/// The ids of the XDP programs, without duplicates: with one program, IFLA_XDP_PROG_ID repeats the id from the
+/// attribute of the program's mode.
 fn xdp_programs(attributes: &[LinkAttribute]) -> Vec<u32> {
     let xdp = attributes.iter().filter_map(|attribute| match attribute {
         LinkAttribute::Xdp(xdp) => Some(xdp),

@@ -1,5 +1,5 @@
-//! Interfaces that take programs, but do not show them packets as they expect. The checks go by the interface's
-//! kind, and by the interface that it is a part of.
+//! Refuses interfaces that accept the programs, but do not show them packets in the expected form. The checks use the
+//! interface's kind, and the interface that it is a part of.
 
 use rtnetlink::packet_route::link::LinkLayerType;
 
@@ -9,8 +9,8 @@ use crate::error::Error;
 const ANOTHER: &str = "attach an interface of another kind that carries the packets between the \
                        public addresses: Ethernet, WireGuard, IPIP or GRE, for example";
 
-/// Refuses an interface whose packets the programs do not see as they expect. `links` are all
-/// interfaces of the network namespace.
+/// Refuses an interface whose packets the programs do not see in the expected form. `links` holds all interfaces of
+/// the network namespace.
 ///
 /// # Errors
 /// [`Error::Refused`] that names the obstacle.
@@ -26,7 +26,8 @@ fn problem(link: &Link, links: &[Link]) -> Option<(String, String)> {
     part_of(link, links).or_else(|| mode(link, links)).or_else(|| kind(link))
 }
 
-/// A part of another interface: the kernel takes its packets for packets of the other one.
+/// The problem with an interface that is a part of another interface: the kernel treats its packets as packets of the
+/// other interface.
 fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
     let name = &link.name;
     let index = link.controller?;
@@ -64,8 +65,8 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
     Some((format!("{name} is {role} {above}, which {takes}"), format!("attach {above} instead")))
 }
 
-/// ipvlan in mode l3s gets its packets in ip_rcv, behind its parent's tc, and its own tc does not run (Linux 4.9,
-/// drivers/net/ipvlan/ipvlan_l3s.c, ipvlan_l3_rcv; include/net/l3mdev.h).
+/// The problem with an ipvlan interface in mode l3s: it gets its packets in ip_rcv, after its parent's tc, and its own
+/// tc does not run (Linux 4.9, drivers/net/ipvlan/ipvlan_l3s.c, ipvlan_l3_rcv; include/net/l3mdev.h).
 fn mode(link: &Link, links: &[Link]) -> Option<(String, String)> {
     if !link.is_ipvlan_l3s {
         return None;
@@ -96,7 +97,7 @@ fn kind(link: &Link) -> Option<(String, String)> {
         // Linux 6.12, drivers/net/wwan sets no MAC header, and before Linux 6.16, commit 1e4033b53db4, the kernel
         // took the missing header for a header of 64 KiB.
         Some(kind @ "wwan") => no_header(name, kind),
-        // drivers/net/vrf.c: packets go to the VRF's device behind tc of the NIC.
+        // drivers/net/vrf.c: packets go to the VRF's device after the NIC's tc.
         Some("vrf") => {
             let what = format!("{name} is a VRF: a tc program on it sees no packets");
             return Some((

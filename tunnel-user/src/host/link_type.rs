@@ -1,20 +1,20 @@
-//! The link header of an interface's packets, by the interface's type.
+//! Derives the length of the link header of an interface's packets from the interface's type.
 
 use rtnetlink::packet_route::link::LinkLayerType;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, INFINIBAND_HEADER_LEN};
 
-/// The number of bytes before the network header, as the programs at tc see it. It is fixed for these types; None
-/// for all others, without a guess.
+/// The number of bytes before the network header in the packets that programs at tc see. The number is known for types
+/// with a fixed length; `None` for all other types.
 ///
-/// `point_to_point` is the interface's flag: a GRE tunnel without it has many ends, and its own link header carries
-/// their addresses (Linux, net/ipv4/ip_gre.c, ipgre_tunnel_init).
+/// `point_to_point` is the interface's flag: a GRE tunnel without the flag has many remote ends, and its link header
+/// carries their addresses (Linux, net/ipv4/ip_gre.c, ipgre_tunnel_init).
 #[must_use]
 pub const fn link_header_len(link_type: LinkLayerType, point_to_point: bool) -> Option<u8> {
     match link_type {
         LinkLayerType::Ether => Some(ETHERNET_HEADER_LEN),
         LinkLayerType::Infiniband => Some(INFINIBAND_HEADER_LEN),
-        // tun, WireGuard; PPP, whose header is added behind tc; raw IP of modems; IPIP; IPv6 in
-        // IPv6; IPv6 in IPv4. link_fitness.rs has the kinds among them that keep another header.
+        // In order: tun and WireGuard; PPP, whose header the kernel adds after tc; raw IP of modems; IPIP; IPv6 in
+        // IPv6; IPv6 in IPv4. link_fitness.rs refuses the kinds of these types that keep a different header.
         LinkLayerType::None
         | LinkLayerType::Ppp
         | LinkLayerType::Rawip

@@ -1,5 +1,4 @@
-//! The network namespaces that something keeps alive, as /proc shows: processes and their threads, open files and
-//! mounts.
+//! Finds in /proc the network namespaces that are kept alive by processes and their threads, open files or mounts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,18 +11,18 @@ const PROC: &str = "/proc";
 /// The inode of the initial PID namespace (Linux, include/uapi/linux/nsfs.h, PID_NS_INIT_INO).
 const PID_NAMESPACE_INITIAL: u64 = 0xEFFF_FFFC;
 
-/// The inodes of the network namespaces that were found.
+/// The live network namespaces, by inode.
 #[derive(Debug, Default)]
 pub struct LiveNamespaces {
     inodes: BTreeSet<u64>,
-    /// True if a process, or a part of one, could not be read.
+    /// True if a process could not be read in full.
     has_gaps: bool,
-    /// The mount namespaces that were read already.
+    /// The mount namespaces that have already been read.
     mounts: BTreeSet<PathBuf>,
 }
 
 impl LiveNamespaces {
-    /// Looks at all processes. Nothing inside a container, whose /proc shows only the container's processes.
+    /// Reads all processes. `None` inside a container, whose /proc shows only the container's processes.
     ///
     /// # Errors
     /// If /proc can't be read.
@@ -42,7 +41,7 @@ impl LiveNamespaces {
         Ok(Some(found))
     }
 
-    /// False if a process could not be read: the reader needs all the capabilities of the process (ptrace(2)).
+    /// False if a process could not be read in full: the reader needs all the capabilities of the process (ptrace(2)).
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         !self.has_gaps
@@ -54,15 +53,15 @@ impl LiveNamespaces {
         self.inodes.contains(&inode)
     }
 
-    /// Adds the namespaces that a process keeps alive: none if it has ended.
+    /// Adds the namespaces that a process keeps alive. A process that has ended adds no namespaces.
     fn add_process(&mut self, process: &Path) {
         let tasks = self.seen(list(&process.join("task"))).into_iter().flatten();
         for task in tasks {
             let found = self.seen(namespace_of(&task.join("ns/net"), "net"));
             self.inodes.extend(found.flatten());
         }
-        // Read the inode from fdinfo: /proc/PID/fd shows the name by which a file was opened, which may be another
-        // one.
+        // Read the inode from fdinfo: /proc/PID/fd shows the name by which a file was opened, and that name need not
+        // contain the inode.
         for file in self.seen(list(&process.join("fdinfo"))).into_iter().flatten() {
             let text = self.seen(passed_over(fs::read_to_string(file)));
             if let Some(text) = text.flatten() {
@@ -85,14 +84,14 @@ impl LiveNamespaces {
     }
 }
 
-/// The entries of a folder of a process; none if it has ended.
+/// The entries of a process's folder in /proc; empty if the process has ended.
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = passed_over(fs::read_dir(folder))?;
     let paths = entries.into_iter().flatten().map(|entry| entry.map(|entry| entry.path()));
     Ok(passed_over(paths.collect::<io::Result<Vec<_>>>())?.unwrap_or_default())
 }
 
-/// The inode of the namespace of this kind that a link in /proc leads to, if it leads to one.
+/// The inode of the namespace that a link in /proc points to; `None` if the link points to no namespace of this kind.
 fn namespace_of(link: &Path, kind: &str) -> io::Result<Option<u64>> {
     let target = passed_over(fs::read_link(link))?;
     Ok(target.and_then(|target| inode(&target.to_string_lossy(), kind)))
@@ -103,13 +102,13 @@ fn inode(text: &str, kind: &str) -> Option<u64> {
     text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The inode of an open file, a namespace or not (proc_pid_fdinfo(5)); nothing before Linux 5.14.
+/// The inode of an open file, which need not be a namespace (proc_pid_fdinfo(5)); `None` before Linux 5.14.
 fn file_inode(fdinfo: &str) -> Option<u64> {
     fdinfo.lines().find_map(|line| line.strip_prefix("ino:"))?.trim().parse().ok()
 }
 
-/// The mounts that a process sees. Nothing if the process has ended: its mount namespace goes before the process
-/// does (Linux, fs/proc_namespace.c, mounts_open_common, EINVAL).
+/// The mounts that a process sees; `None` if the process has ended. The process's mount namespace disappears before
+/// the process does (Linux, fs/proc_namespace.c, mounts_open_common, EINVAL).
 fn mountinfo(process: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(process.join("mountinfo")) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
@@ -122,7 +121,7 @@ fn mounted(mountinfo: &str) -> impl Iterator<Item = u64> {
     mountinfo.lines().filter_map(|line| inode(line.split(' ').nth(3)?, "net"))
 }
 
-/// Turns the error into nothing if a process or a thread has ended meanwhile.
+/// Turns an error into `None` if the error means that a process or a thread has ended meanwhile.
 fn passed_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,5 +1,5 @@
-//! A locked file that names the process that holds the lock. The kernel unlocks it when the process ends, however
-//! it ends.
+//! Locks files. A locked file names the process that holds the lock. The kernel releases the lock when the process
+//! ends, however it ends.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::runtime_folder::{RUNTIME, in_folder, remove_empty};
 
-/// A locked file, until it is dropped.
+/// A locked file. Dropping this value removes and unlocks the file.
 #[derive(Debug)]
 pub struct LockFile {
     path: PathBuf,
@@ -22,26 +22,28 @@ pub struct LockFile {
 /// The process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its id and maybe its command line; nothing if it is about to write them.
+    /// The process's id, followed by its command line if the process recorded one; empty if the process has not
+    /// written anything yet.
     words: String,
 }
 
 impl LockFile {
-    /// Makes and locks the file at `path`, and writes this process's id, a space and `command` into it. Does not
-    /// wait for another holder.
+    /// Creates and locks the file at `path`, and writes this process's id, a space and `command` into it. If another
+    /// process holds the lock, returns that holder without a wait.
     ///
     /// # Errors
-    /// If the file can't be made or locked.
+    /// If the file can't be created or locked.
     pub fn try_lock(path: &Path, command: &str) -> io::Result<Result<Self, Holder>> {
         let mut options = OpenOptions::new();
-        // Every process that can open a file can lock it, and hold up all others (flock(2)).
+        // Let only the owner open the file: every process that can open a file can lock it, and block all others
+        // (flock(2)).
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let parent = path.parent().unwrap_or(Path::new(RUNTIME));
         loop {
             let file = in_folder(parent, || options.open(path))?;
             match lock(file, FlockArg::LockExclusiveNonblock)? {
                 Ok(mut file) if is_at(&file, path) => {
-                    // Ignore a failure: a full file system has room for the lock, but not for words.
+                    // Ignore a failure: on a full file system, the lock succeeds, but the write fails.
                     let words = format!("{} {command}", std::process::id());
                     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", words.trim_end()));
                     return Ok(Ok(Self { path: path.to_owned(), _file: file }));
@@ -53,21 +55,22 @@ impl LockFile {
         }
     }
 
-    /// The process that holds the file at `path` locked, if there is one that this process may see.
+    /// The process that holds the lock on the file at `path`; `None` if no process holds the lock, or this process
+    /// can't open the file.
     ///
     /// # Errors
     /// If the file can't be locked.
     pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
         let Ok(file) = File::open(path) else { return Ok(None) };
-        // A shared lock: processes that ask at the same moment do not see each other.
+        // Try a shared lock: processes that ask at the same moment then do not block each other.
         Ok(lock(file, FlockArg::LockSharedNonblock)?.err())
     }
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // This process still holds the lock, so the file is its own. Ignore a failure: an unlocked file stops
-        // nobody.
+        // This process still holds the lock, so the file belongs to this process. Ignore a failure: an unlocked file
+        // blocks no other process.
         let _ = fs::remove_file(&self.path);
         if let Some(parent) = self.path.parent() {
             remove_empty(parent, Path::new(RUNTIME));

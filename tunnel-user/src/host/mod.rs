@@ -1,5 +1,5 @@
-//! This host apart from the dataplane: privileges, network namespace, links, addresses
-//! and routes.
+//! Reads and changes this host's state apart from the dataplane: privileges, network namespace, links, addresses and
+//! routes.
 
 pub mod arp;
 pub mod bridge_netfilter;

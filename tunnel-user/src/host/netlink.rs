@@ -1,4 +1,4 @@
-//! Links and addresses, through rtnetlink.
+//! Lists links and addresses, and adds and removes loopback addresses, through rtnetlink.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::error::{Context as _, Error};
 use crate::model::Private;
 
 const LOOPBACK: &str = "lo";
-/// The mark of the addresses that attach adds (IFA_PROTO, Linux 5.18; older kernels keep none), as `ip address`
-/// shows it: `proto 114`, the number of our routes. Numbers from 1 to 3 are the kernel's.
+/// The mark of the addresses that attach adds (IFA_PROTO, Linux 5.18; older kernels keep no mark). The number is also
+/// our routes' protocol number; `ip address` shows it as `proto 114`. The kernel uses the numbers 1 to 3.
 const ADDRESS_PROTOCOL: u8 = ROUTE_PROTOCOL;
 /// The longest wait for the local route of a new address.
 const LOCAL_ROUTE_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,9 +35,9 @@ pub struct LinkAddress {
     pub link: u32,
     /// The address.
     pub address: IpAddr,
-    /// The bits of its prefix.
+    /// The length of the address's prefix, in bits.
     pub length: u8,
-    /// True if it has the mark that attach sets.
+    /// True if the address has the mark that attach sets.
     pub is_ours: bool,
 }
 
@@ -89,8 +89,8 @@ impl Netlink {
         Ok(messages.iter().filter_map(link_address).collect())
     }
 
-    /// Adds a private address to the loopback interface of index `loopback`, and waits until it is ready for use:
-    /// the kernel makes the local route of an IPv6 address after its answer (Linux, net/ipv6/addrconf.c,
+    /// Adds a private address to the loopback interface of index `loopback`, and waits until it is ready for use: the
+    /// kernel adds the local route of an IPv6 address after its answer to the request (Linux, net/ipv6/addrconf.c,
     /// addrconf_dad_start).
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Netlink {
         let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));
         request.message_mut().attributes.push(mark);
         request.execute().await.context(|| format!("adding {ip}/{length} to {LOOPBACK}"))?;
-        // Ignore a timeout: rules may lead around the table of local routes.
+        // Ignore a timeout: routing rules may skip the table of local routes.
         timeout(LOCAL_ROUTE_PATIENCE, self.until_local(ip)).await.unwrap_or(Ok(()))
     }
 
@@ -153,8 +153,8 @@ fn link_address(message: &AddressMessage) -> Option<LinkAddress> {
     let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
         message.attributes.iter().find_map(wanted)
     };
-    // IFA_LOCAL is the interface's own address. IFA_ADDRESS is the other end's if both differ; else IPv6 has
-    // IFA_ADDRESS alone.
+    // IFA_LOCAL is the interface's own address. A different IFA_ADDRESS is the other end's address. If both are equal,
+    // IPv6 has only IFA_ADDRESS.
     let local = find(|a| if let AddressAttribute::Local(ip) = a { Some(*ip) } else { None });
     let address = find(|a| if let AddressAttribute::Address(ip) = a { Some(*ip) } else { None });
     let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));
@@ -166,8 +166,8 @@ fn link_address(message: &AddressMessage) -> Option<LinkAddress> {
     })
 }
 
-/// An address without duplicate address detection. During detection, no route can name the address as its source,
-/// and the loopback interface has no neighbors to ask.
+/// A request to add an address without duplicate address detection. During detection, no route can name the address as
+/// its source, and the loopback interface has no neighbors to ask.
 fn without_detection(loopback: u32, address: Ipv6Addr, length: u8) -> AddressMessage {
     let mut message =
         AddressMessageBuilder::<Ipv6Addr>::new().index(loopback).address(address, length).build();

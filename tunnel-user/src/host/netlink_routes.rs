@@ -1,4 +1,4 @@
-//! Routes of both families, through rtnetlink.
+//! Queries, lists, sets and removes routes of both families, through rtnetlink.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,12 +19,12 @@ use crate::plan::policy_routing::MAIN;
 use crate::plan::route::{HostRoute, NextHop, Owner, PeerRoute};
 use crate::plan::route_metrics::Metrics;
 
-/// The protocol number that marks our routes, so that `ip route show proto 114` lists them and
-/// detach takes no other's. Numbers from 0 to 4 are the kernel's; 114 is in no rt_protos file.
+/// The protocol number that marks our routes, so that `ip route show proto 114` lists them, and detach leaves other
+/// routes alone. The kernel uses the numbers 0 to 4; no rt_protos file contains 114.
 pub const ROUTE_PROTOCOL: u8 = 114;
 
-/// The metric of a route that is added without one (Linux, include/uapi/linux/ipv6_route.h,
-/// IP6_RT_PRIO_USER); IPv4 has 0 for it.
+/// The metric of a route that is added without a metric: 0 for IPv4, and 1024 for IPv6 (Linux,
+/// include/uapi/linux/ipv6_route.h, IP6_RT_PRIO_USER).
 const fn default_metric(family: Family) -> u32 {
     match family {
         Family::Ipv4 => 0,
@@ -33,8 +33,8 @@ const fn default_metric(family: Family) -> u32 {
 }
 
 impl Netlink {
-    /// The next hops of packets to `address`, from `source` if this host has that address. A route may have several.
-    /// They contain no learnt path MTU or redirect.
+    /// The next hops of packets to `address`, from `source` if this host has that address. A route may have several
+    /// next hops. The next hops contain no learnt path MTU or redirect.
     ///
     /// # Errors
     /// [`Error::Refused`] if the packets would not leave.
@@ -50,11 +50,11 @@ impl Netlink {
                  to the private addresses yourself",
             )
         };
-        // The route itself, with its table (Linux 4.13).
+        // Ask for the route itself, with its table (Linux 4.13).
         let flags = RouteFlags::FibMatch | RouteFlags::LookupTable;
         let mut answer = self.route_to(address, source, flags).await?;
         if source.is_some() && answer.is_err() {
-            // Linux, net/ipv4/route.c, ip_route_output_key_hash_rcu: EINVAL for a source that is not here.
+            // Linux, net/ipv4/route.c, ip_route_output_key_hash_rcu: EINVAL for a source address that this host lacks.
             answer = self.route_to(address, None, flags).await?;
         }
         let message = match answer {
@@ -67,7 +67,7 @@ impl Netlink {
         }
         let mut next_hops = next_hops(&message);
         if next_hops.is_empty() {
-            // net.ipv4.nexthop_compat_mode at 0: the route names a next hop object alone.
+            // With net.ipv4.nexthop_compat_mode at 0, the route names only a next hop object.
             let (metrics, found) =
                 (metrics(&message), self.route_to(address, source, RouteFlags::empty()));
             next_hops = found.await?.ok().flatten().iter().flat_map(self::next_hops).collect();
@@ -85,7 +85,8 @@ impl Netlink {
         Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))
     }
 
-    /// The kernel's answer to a query for a route: a route, none, or the reason for none.
+    /// The kernel's answer to a query for a route: a route, no route, or the error that explains why there is no
+    /// route.
     async fn route_to(
         &self,
         address: IpAddr,
@@ -108,8 +109,8 @@ impl Netlink {
         }
     }
 
-    /// The routes in the main table that our routes to the same addresses do not override: their metric equals
-    /// ours, or is lower.
+    /// The routes in the main table that our routes to the same addresses do not override: routes whose metric is
+    /// equal to our routes' metric, or lower.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -138,7 +139,7 @@ impl Netlink {
         Ok(listed.into_iter().filter(|message| !learnt(message)).collect())
     }
 
-    /// Adds a route to a peer's private address, or replaces one of ours.
+    /// Adds a route to a peer's private address, or replaces our existing route.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -159,7 +160,7 @@ impl Netlink {
             .context(|| format!("setting the route {route}"))
     }
 
-    /// Removes one of our routes. A missing route is not an error: it goes with its interface.
+    /// Removes one of our routes. A missing route is not an error: the kernel removes routes with their interface.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -175,7 +176,7 @@ impl Netlink {
     }
 }
 
-/// A request; `fill` adds the details.
+/// A route message for a request; `fill` adds the details.
 fn empty(family: Family, fill: impl FnOnce(&mut RouteMessage)) -> RouteMessage {
     let mut message = match family {
         Family::Ipv4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
@@ -202,7 +203,7 @@ fn message(route: &PeerRoute) -> RouteMessage {
         attributes.push(RouteAttribute::Oif(route.link));
         match (destination.family(), route.gateway) {
             (_, None) => {}
-            // Linux 5.2, commit d15662682db2.
+            // An IPv4 route can have an IPv6 gateway since Linux 5.2, commit d15662682db2.
             (Family::Ipv4, Some(IpAddr::V6(gateway))) => {
                 attributes.push(RouteAttribute::Via(RouteVia::Inet6(gateway)));
             }
@@ -228,7 +229,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
     if !of_family || table(message) != MAIN || metric > default_metric(family) {
         return None;
     }
-    // The default route has no destination: it is no route to a host.
+    // Skip the default route, which has no destination.
     attributes.iter().find(|a| matches!(a, RouteAttribute::Destination(_)))?;
     Some(HostRoute {
         route: route(family, message)?,
@@ -240,7 +241,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
     })
 }
 
-/// A route of any table.
+/// Reads a route of any table from a message.
 pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute> {
     let attributes = &message.attributes;
     let destination = attributes.iter().find_map(|a| match a {
@@ -257,7 +258,8 @@ pub(super) fn route(family: Family, message: &RouteMessage) -> Option<PeerRoute>
         RouteAttribute::PrefSource(source) => ip(source),
         _ => None,
     });
-    // A route that drops packets, or has several next hops, names no single interface. No interface has the index 0.
+    // A route that drops packets, or has several next hops, names no single interface. Use the index 0, which no
+    // interface has.
     let next_hop = match &next_hops(message)[..] {
         [next_hop] => *next_hop,
         _ => NextHop { link: 0, gateway: None, onlink: false, metrics: metrics(message) },
@@ -274,12 +276,12 @@ pub(super) fn table(message: &RouteMessage) -> u32 {
         .unwrap_or_else(|| u32::from(message.header.table))
 }
 
-/// The usable next hops of a route, or all of them if none is usable.
+/// The usable next hops of a route; all its next hops if none is usable.
 fn next_hops(message: &RouteMessage) -> Vec<NextHop> {
     let metrics = metrics(message);
     let found = |link, attributes: &[RouteAttribute], onlink| {
         let gateway = gateway(attributes);
-        // The next hop's own route may be in that table alone.
+        // Outside the main table, the route to the gateway may exist only in the same table.
         let onlink = onlink || table(message) != MAIN;
         NextHop { link, gateway, onlink, metrics }
     };

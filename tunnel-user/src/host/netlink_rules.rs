@@ -1,4 +1,4 @@
-//! The rules of policy routing, through rtnetlink.
+//! Lists the rules of policy routing, through rtnetlink.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::model::{Family, Prefix};
 use crate::plan::policy_routing::{Action, DEFAULT, LOCAL, MAIN, Policy, Rule, TableRoute};
 
 impl Netlink {
-    /// The rules, and the routes of the tables that they name.
+    /// The rules, and the routes of the tables that the rules name, except the main, local and default tables.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -89,9 +89,10 @@ fn rule(family: Family, message: &RuleMessage) -> Rule {
             }
             RuleAttribute::FwMark(value) => mark = *value,
             RuleAttribute::FwMask(value) => mask = *value,
-            // Packets that this host sends come in on lo (Linux, include/net/flow.h, LOOPBACK_IFINDEX).
+            // Packets that this host sends have `lo` as their incoming interface (Linux, include/net/flow.h,
+            // LOOPBACK_IFINDEX).
             RuleAttribute::Iifname(name) => rule.is_narrow |= name != LOOPBACK,
-            // The table of a VRF, for packets on its interfaces.
+            // The rule looks up a VRF's table, for packets on the VRF's interfaces.
             RuleAttribute::L3MDev(is_set) => rule.is_narrow |= *is_set,
             RuleAttribute::TunId(id) => rule.is_narrow |= *id != 0,
             RuleAttribute::Oifname(_)
@@ -102,7 +103,7 @@ fn rule(family: Family, message: &RuleMessage) -> Rule {
             _ => {}
         }
     }
-    // The packets have no mark.
+    // The packets have no mark: a rule that demands a mark counts as narrow.
     rule.is_narrow |= mark & mask != 0;
     rule.action = match (header.action, target) {
         (RuleAction::ToTable, _) => Action::LookUp(table),

@@ -1,4 +1,4 @@
-//! Tells when interfaces, addresses, routes, rules or filters of this network namespace change.
+//! Reports when interfaces, addresses, routes, rules or filters of this network namespace change.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -6,7 +6,7 @@ use rtnetlink::{MulticastGroup, new_multicast_connection};
 
 use crate::error::{Context as _, Error};
 
-/// The changes on the host that can make it differ from the file.
+/// The groups of changes that can make the host differ from the file.
 const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,
@@ -15,7 +15,7 @@ const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Ipv6Route,
     MulticastGroup::Ipv4Rule,
     MulticastGroup::Ipv6Rule,
-    // clsact's filters.
+    // Changes of clsact's filters.
     MulticastGroup::Tc,
 ];
 
@@ -25,7 +25,7 @@ pub struct NetworkChanges {
 }
 
 impl NetworkChanges {
-    /// Listens from now on. Needs a tokio runtime.
+    /// Starts to listen. Needs a tokio runtime.
     ///
     /// # Errors
     /// If the kernel gives no socket.

@@ -1,15 +1,15 @@
-//! The program that sets an interface up, other than the operator. When it sets the interface up again, it removes
-//! the routes of other programs, or the kernel removes them with the interface's last address (Linux,
-//! net/ipv4/devinet.c, inetdev_destroy).
+//! Detects the program that configures an interface. When such a program configures the interface again, it removes
+//! other programs' routes, or the kernel removes them with the interface's last address (Linux, net/ipv4/devinet.c,
+//! inetdev_destroy).
 
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-/// A program that sets interfaces up.
+/// A program that configures interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkManager {
-    /// systemd-networkd, also behind netplan.
+    /// systemd-networkd, also as netplan's backend.
     Networkd,
     /// NetworkManager.
     NetworkManager,
@@ -18,8 +18,8 @@ pub enum NetworkManager {
 }
 
 impl NetworkManager {
-    /// The program that manages the interface of index `index`, by its files in /run. None outside the network
-    /// namespace of process 1, where no manager works.
+    /// The program that manages the interface of index `index`, according to the program's files in /run. `None`
+    /// outside the network namespace of process 1, where no such program works.
     #[must_use]
     pub fn of(index: u32, interface: &str) -> Option<Self> {
         let namespace = |process: &str| {
@@ -39,7 +39,7 @@ impl NetworkManager {
         (state.trim() == interface).then_some(Self::Ifupdown)
     }
 
-    /// The consequence for `interface`, where no daemon of rewrite runs, and the remedy.
+    /// A sentence about the consequence for `interface` without a daemon of rewrite, and the remedy.
     #[must_use]
     pub fn consequence(self, interface: &str) -> String {
         format!(

@@ -1,4 +1,4 @@
-//! The network namespace of a command.
+//! Identifies and enters the network namespace of a command.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -16,16 +16,16 @@ use crate::error::{Context as _, Error};
 const NAMED: &str = "/run/netns";
 
 /// A sysctl that only the initial network namespace has (Linux, net/core/sysctl_net_core.c, net_core_table). /proc
-/// shows the sysctls of the reader's own namespace. Unlike /proc/1/ns/net, the look takes no privilege and means
-/// the same inside a container.
+/// shows the sysctls of the reader's own namespace. Unlike a check of /proc/1/ns/net, a check of this sysctl needs no
+/// privilege and means the same inside a container.
 const ONLY_INITIAL: &str = "/proc/sys/net/core/netdev_budget";
 
-/// A network namespace, as the pins tell them apart.
+/// A network namespace, as the pins' paths identify it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkNamespace {
-    /// The initial one: the host's.
+    /// The initial network namespace: the host's.
     Host,
-    /// Any other, by the inode of its file in /proc.
+    /// Any other network namespace, by the inode of its file in /proc.
     Other(u64),
 }
 
@@ -44,8 +44,8 @@ impl NetworkNamespace {
     }
 }
 
-/// The cookie of this process's network namespace. Unlike the inode, no other namespace gets it until the next boot
-/// (SO_NETNS_COOKIE, Linux 5.14; older kernels have none).
+/// The cookie of this process's network namespace. The kernel may reuse an inode, but does not reuse a cookie until
+/// the next boot (SO_NETNS_COOKIE, Linux 5.14; older kernels have no cookies).
 #[must_use]
 pub fn cookie() -> Option<u64> {
     let socket = UnixDatagram::unbound().ok()?;
@@ -63,10 +63,10 @@ pub fn cookie() -> Option<u64> {
     (result == 0).then_some(cookie)
 }
 
-/// The name of the network namespace whose `ip netns exec` this process runs under.
+/// The name of the network namespace that `ip netns exec` entered, if this process runs under `ip netns exec`.
 ///
-/// `ip netns exec` mounts a sysfs over /sys in a mount namespace of its own, with the name as the mount's source
-/// (iproute2, lib/namespace.c, netns_switch).
+/// `ip netns exec` mounts a sysfs over /sys in a new mount namespace, with the network namespace's name as the mount's
+/// source (iproute2, lib/namespace.c, netns_switch).
 #[must_use]
 pub fn of_ip_netns_exec() -> Option<String> {
     private_sysfs(&fs::read_to_string("/proc/self/mountinfo").ok()?)
@@ -81,8 +81,8 @@ fn private_sysfs(mountinfo: &str) -> Option<String> {
     (words.next() == Some("sysfs")).then(|| words.next().map(str::to_owned))?
 }
 
-/// Moves this thread into the network namespace `name` of `ip netns`. The mounts stay, and so do the pins. Call it
-/// before starting any other thread.
+/// Moves this thread into the network namespace `name` of `ip netns`. The mounts stay the same, and so do the visible
+/// pins. Call this function before starting any other thread.
 ///
 /// # Errors
 /// If no namespace has that name, or the privilege is missing.

@@ -1,4 +1,4 @@
-//! The capabilities that loading and attaching need.
+//! Checks the capabilities that a command needs.
 
 use std::fs;
 
@@ -14,15 +14,15 @@ const CAP_BPF: u32 = 39;
 /// The task of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Look at maps and interfaces, and change them: CAP_NET_ADMIN and CAP_BPF.
+    /// Read and change maps and interfaces: CAP_NET_ADMIN and CAP_BPF.
     UseMaps,
-    /// Load programs as well, whose pointer arithmetic the verifier allows with CAP_PERFMON alone
-    /// (Linux, kernel/bpf/verifier.c, allow_ptr_leaks); and send move notices: CAP_NET_RAW.
+    /// In addition, load programs, whose pointer arithmetic the verifier allows only with CAP_PERFMON (Linux,
+    /// kernel/bpf/verifier.c, allow_ptr_leaks), and send move notices, which needs CAP_NET_RAW.
     LoadPrograms,
 }
 
-/// Refuses to go on without the capabilities that `task` takes. CAP_SYS_ADMIN stands for CAP_BPF and
-/// CAP_PERFMON, as in the kernel (include/linux/capability.h, bpf_capable and perfmon_capable).
+/// Refuses to continue without the capabilities that `task` needs. CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, as
+/// in the kernel (include/linux/capability.h, bpf_capable and perfmon_capable).
 ///
 /// # Errors
 /// [`Error::Host`] that names the missing privilege.

@@ -1,4 +1,4 @@
-//! The clsact qdisc and its filters, through rtnetlink.
+//! Queries and removes the clsact qdisc, and lists its filters, through rtnetlink.
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
@@ -20,7 +20,7 @@ pub struct FilterProgram {
     pub priority: u16,
     /// The filter's handle.
     pub handle: u32,
-    /// The filter's name for the program.
+    /// The program's name, as the filter records it.
     pub name: String,
 }
 
@@ -49,7 +49,7 @@ impl FilterProgram {
 }
 
 impl Netlink {
-    /// The kind of the qdisc in clsact's place: `clsact`, `ingress`, or none.
+    /// The kind of the qdisc in clsact's place: `clsact` or `ingress`; `None` if there is no qdisc.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -77,10 +77,10 @@ impl Netlink {
         Ok(self.ingress_qdisc(link).await?.as_deref() == Some(CLSACT))
     }
 
-    /// True if the interface has clsact already, which an attach by filters needs.
+    /// True if the interface already has a clsact qdisc, which an attach by filters needs.
     ///
     /// # Errors
-    /// [`Error::Refused`] if another qdisc has its place.
+    /// [`Error::Refused`] if a different qdisc is in clsact's place.
     pub async fn clsact_of(&self, link: &Link) -> Result<bool, Error> {
         let name = &link.name;
         match self.ingress_qdisc(link.index).await?.as_deref() {
@@ -109,7 +109,7 @@ impl Netlink {
         Ok(messages.iter().filter_map(FilterProgram::of).collect())
     }
 
-    /// Removes the interface's clsact qdisc, if it is there and nobody has a filter in it.
+    /// Removes the interface's clsact qdisc, if the qdisc exists and has no filters.
     ///
     /// # Errors
     /// If the kernel refuses.

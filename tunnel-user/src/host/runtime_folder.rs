@@ -1,22 +1,23 @@
-//! `/run/rewrite`: records until the next boot. Commands remove the folders in it that they leave empty, so a new
-//! folder may vanish at any moment.
+//! Creates and removes folders in `/run/rewrite`, which holds records until the next boot. Commands remove the
+//! subfolders that they leave empty, so a new subfolder may vanish at any moment.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-/// The folder itself. Commands never remove it: the service manager may have made it, for others as well.
+/// The folder itself. Commands never remove this folder: the service manager may have created it, also for other
+/// processes.
 pub const RUNTIME: &str = "/run/rewrite";
 
-/// The most tries to make a folder. Each failed one means that another command came in between.
+/// The largest number of attempts to create a folder. Each failed attempt means that another command interfered.
 const TRIES: u32 = 1_000;
 
-/// Makes `folder`, and does `work`, which makes a file in it. Does both again if another command has removed the
-/// folder in between.
+/// Creates `folder`, and calls `work`, which creates a file in the folder. Repeats both steps if another command has
+/// removed the folder in between.
 ///
 /// # Errors
-/// The errors of `work`, or of making the folder.
+/// The errors of `work`, or of creating the folder.
 pub fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let make = || DirBuilder::new().recursive(true).mode(0o700).create(folder);
     for _ in 1..TRIES {
@@ -28,12 +29,12 @@ pub fn in_folder<T>(folder: &Path, mut work: impl FnMut() -> io::Result<T>) -> i
     make().and_then(|()| work())
 }
 
-/// True if another command removed the folder after this one made it, or after it was found to exist already.
+/// True if the error means that another command removed the folder after this command had created or found it.
 fn in_between(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
-/// Removes `folder` and the folders above it, as far as they are empty, up to `top`, which stays.
+/// Removes `folder` and the folders above it, up to the first folder that is not empty. `top` always stays.
 pub fn remove_empty(folder: &Path, top: &Path) {
     for folder in folder.ancestors().take_while(|path| *path != top) {
         if fs::remove_dir(folder).is_err() && folder.exists() {

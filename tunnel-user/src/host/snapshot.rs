@@ -1,4 +1,4 @@
-//! The interfaces and addresses of this host at one moment.
+//! Takes a snapshot of this host's interfaces and addresses, and answers questions about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Asks the kernel.
+    /// Takes a snapshot of the current interfaces and addresses.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -40,12 +40,12 @@ impl Snapshot {
         self.links.iter().find(|link| link.name == name)
     }
 
-    /// The interface called `name`, fit to be attached, and the bytes before the network header of
-    /// its packets.
+    /// The interface called `name`, after a check that it can be attached, and the number of bytes before the network
+    /// header of its packets.
     ///
     /// # Errors
-    /// [`Error::Refused`] if there is none, or its packets do not look as the programs expect, or belong to another
-    /// interface.
+    /// [`Error::Refused`] if the interface does not exist, or its packets do not have the form that the programs
+    /// expect, or belong to another interface.
     pub fn attachable(&self, name: &str) -> Result<(&Link, u8), Error> {
         let names = || {
             let others: Vec<_> = self.links.iter().map(|link| link.name.as_str()).collect();
@@ -95,7 +95,7 @@ impl Snapshot {
         })
     }
 
-    /// The interface of this index, if it is there.
+    /// The interface of this index, if there is one.
     #[must_use]
     pub fn link(&self, index: u32) -> Option<&Link> {
         self.links.iter().find(|link| link.index == index)
@@ -113,7 +113,7 @@ impl Snapshot {
         self.addresses.iter().map(|a| a.address).collect()
     }
 
-    /// The private addresses on the loopback interface that have the mark that attach sets.
+    /// The private addresses on the loopback interface with the mark that attach sets.
     #[must_use]
     pub fn marked_addresses(&self) -> BTreeSet<Private> {
         let loopback = self.find(LOOPBACK).map(|link| link.index);

@@ -1,25 +1,27 @@
-//! Interfaces that hand on packets with a checksum of the whole packet that the kernel has computed
-//! itself (CHECKSUM_COMPLETE with `csum_complete_sw`), as decapsulation and netfilter leave it.
+//! Finds interfaces that pass on packets with a checksum of the whole packet that the kernel has computed in software
+//! (CHECKSUM_COMPLETE with `csum_complete_sw`). Decapsulation and netfilter leave such checksums.
 //!
-//! An XDP program can change a packet, but not that sum. The kernel trusts its own sum: where the sum does not fit,
-//! the kernel drops UDP as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
+//! An XDP program can change a packet, but not that checksum. The kernel trusts its own checksum: if the checksum does
+//! not match the changed packet, the kernel drops UDP as corrupt (Linux 6.12, net/ipv4/udp.c, udp4_csum_init).
 
 use super::link::Link;
 
-/// Ethernet kinds that check a checksum around the frame before they hand it on: in UDP, or in GRE
-/// (Linux 6.12, net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c,
-/// udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset it.
+/// Ethernet kinds that verify an outer checksum, in UDP or in GRE, before they pass on the inner frame (Linux 6.12,
+/// net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c, udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c,
+/// gre_parse_header). L2TP and MACsec reset the packet's checksum.
 const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
 
-/// With br_netfilter, conntrack checks the packets of a bridge before the bridge's own interface gets them (Linux
-/// 6.12, net/netfilter/utils.c, nf_ip_checksum). Rules and module can come at any time.
+/// The kind of a bridge. With br_netfilter, conntrack verifies the checksums of a bridge's packets before the bridge's
+/// own interface gets the packets (Linux 6.12, net/netfilter/utils.c, nf_ip_checksum). The operator can add rules and
+/// load the module at any time.
 const BRIDGE: &str = "bridge";
 
-/// Kinds that do not take over the sums of the interface below: IFLA_LINK names the other end of a pair, or the
-/// kind resets sums.
+/// Kinds that do not inherit checksums from the interface that IFLA_LINK names: that interface is the other end of a
+/// pair, or the kind resets checksums.
 const OF_THEIR_OWN: &[&str] = &["veth", "netkit", "macsec"];
 
-/// The interface that computes such sums: `link` itself, or one that it is stacked upon.
+/// The interface whose packets get such checksums: `link` itself, or an interface below it. `None` if there is no such
+/// interface.
 #[must_use]
 pub fn source<'a>(link: &'a Link, links: &'a [Link]) -> Option<&'a Link> {
     let mut stack = vec![link];

@@ -1,11 +1,11 @@
-//! virtio-net devices that accept an XDP program and never run it.
+//! Detects virtio-net devices that accept an XDP program but never run it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::link::{BusDevice, Link};
 
-/// Numbers of features (Linux, include/uapi/linux/virtio_net.h).
+/// The numbers of virtio-net features (Linux, include/uapi/linux/virtio_net.h).
 mod feature {
     pub const MTU: usize = 3;
     pub const GUEST_TSO4: usize = 7;
@@ -17,11 +17,11 @@ mod feature {
     pub const GUEST_USO6: usize = 55;
 }
 
-/// The longest packet without a frame's header that needs no big buffers.
+/// The length of the longest packet that needs no big buffers, without the frame's header.
 const ETH_DATA_LEN: u32 = 1500;
 
-/// True if the interface is a virtio-net device whose driver runs no XDP program. A device without readable
-/// features counts as one that does.
+/// True if the interface is a virtio-net device whose driver never runs an XDP program. False if the device's features
+/// can't be read.
 #[must_use]
 pub fn ignores_xdp(link: &Link) -> bool {
     let Some(folder) = folder(link) else { return false };
@@ -29,14 +29,14 @@ pub fn ignores_xdp(link: &Link) -> bool {
         .is_ok_and(|features| receives_big(&features, link.max_mtu))
 }
 
-/// The device's folder in sysfs, if it is one of virtio.
+/// The folder of the interface's device in sysfs, if the device is a virtio device.
 fn folder(link: &Link) -> Option<PathBuf> {
     match &link.device {
         Some(BusDevice { bus, name }) => {
             (bus == "virtio").then(|| Path::new("/sys/bus/virtio/devices").join(name))
         }
-        // Linux before 5.14 does not tell. The sysfs that is mounted here may show another network namespace:
-        // compare the interface's index.
+        // Linux before 5.14 does not report the device: look it up in sysfs. The mounted sysfs may show another
+        // network namespace, so compare the interface's index.
         None => {
             let class = Path::new("/sys/class/net").join(&link.name);
             let index = fs::read_to_string(class.join("ifindex")).ok()?;
@@ -48,11 +48,11 @@ fn folder(link: &Link) -> Option<PathBuf> {
     }
 }
 
-/// The driver receives by one of three functions; receive_big, for large packets without mergeable
-/// buffers, runs no program, while the driver accepts one (Linux 6.12, drivers/net/virtio_net.c:
-/// virtnet_set_big_packets, receive_buf, virtnet_xdp_set).
+/// True if the driver receives packets by receive_big, one of its three receive functions. The driver uses receive_big
+/// for large packets without mergeable buffers. receive_big runs no XDP program, although the driver accepts a program
+/// (Linux 6.12, drivers/net/virtio_net.c: virtnet_set_big_packets, receive_buf, virtnet_xdp_set).
 ///
-/// `features` is the text in sysfs, a digit for each feature; `max_mtu` is the device's own MTU, if it tells.
+/// `features` is the text in sysfs, with a digit for each feature; `max_mtu` is the interface's largest MTU, if known.
 fn receives_big(features: &str, max_mtu: Option<u32>) -> bool {
     use feature::{
         GUEST_ECN, GUEST_TSO4, GUEST_TSO6, GUEST_UFO, GUEST_USO4, GUEST_USO6, MRG_RXBUF, MTU,

@@ -1,5 +1,5 @@
-//! VLAN tags that the hardware takes off before an XDP program sees the frame: a frame of a VLAN looks like
-//! one of the interface's own network then.
+//! Detects interfaces whose hardware removes VLAN tags before an XDP program sees the frame: a VLAN's frame then looks
+//! like a frame of the interface's own network.
 
 use std::io;
 use std::mem;
@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::link::Link;
 
-/// Reads the flags of the ethtool of old (Linux, include/uapi/linux/ethtool.h).
+/// The command of the legacy ethtool ioctl that reads an interface's flags (Linux, include/uapi/linux/ethtool.h).
 const ETHTOOL_GFLAGS: u32 = 0x25;
 const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
@@ -21,7 +21,7 @@ struct EthtoolValue {
     data: u32,
 }
 
-/// An interface of a VLAN on `link`.
+/// A VLAN interface on top of `link`.
 #[must_use]
 pub fn vlan_above<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
     links
@@ -29,7 +29,7 @@ pub fn vlan_above<'a>(link: &Link, links: &'a [Link]) -> Option<&'a Link> {
         .find(|above| above.kind.as_deref() == Some("vlan") && above.below == Some(link.index))
 }
 
-/// True if the interface takes tags off (`rx-vlan-offload`); false if it does not tell.
+/// True if the interface removes VLAN tags (`rx-vlan-offload`); false if the interface does not report this setting.
 #[must_use]
 pub fn are_taken_off(link: &Link) -> bool {
     flags(&link.name).is_ok_and(|flags| flags & ETH_FLAG_RXVLAN != 0)
@@ -38,9 +38,10 @@ pub fn are_taken_off(link: &Link) -> bool {
 fn flags(interface: &str) -> io::Result<u32> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut value = EthtoolValue { command: ETHTOOL_GFLAGS, data: 0 };
-    // SAFETY: the struct consists of plain C fields and a union of them, which zeros are valid for.
+    // SAFETY: the struct consists of plain C fields and a union of plain C fields, and zeros are valid for all of
+    // them.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    // The last byte stays 0.
+    // The last byte of the name stays 0.
     for (place, byte) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(interface.as_bytes())
     {
         *place = byte.cast_signed();

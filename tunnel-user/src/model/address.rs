@@ -1,22 +1,23 @@
-//! The three roles of an address or prefix, as values and as distinct types: the compiler rejects a mix-up.
+//! Defines the three roles of an address or prefix, as an enum and as distinct types: the compiler rejects a
+//! mix-up.
 
 use std::fmt;
 
 use super::prefix::{Family, Prefix};
 
-/// The role of an address of a member.
+/// The role of a member's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// The member's identity.
     Private,
-    /// The address at which the others reach the member.
+    /// The address at which the other members reach the member.
     Public,
     /// The address of the member's own interface.
     Underlay,
 }
 
 impl Role {
-    /// All of them, in the order in which a file names them.
+    /// All roles, in the order in which a file names them.
     pub const ALL: [Self; 3] = [Self::Private, Self::Public, Self::Underlay];
 
     /// The role's key in the file, and its word in messages.
@@ -51,20 +52,20 @@ macro_rules! role {
 }
 
 role! {
-    /// A member's identity: what its software binds and dials.
+    /// A member's identity: the address that its software binds and dials.
     Private
 }
 role! {
-    /// The address at which the others reach a member.
+    /// The address at which the other members reach a member.
     Public
 }
 role! {
-    /// The address of a member's own interface: its public address, unless a 1:1 NAT stands in between.
+    /// The address of a member's own interface. It equals the public address, unless the member is behind a 1:1 NAT.
     Underlay
 }
 
-/// A member's addresses in one family: a range per role, all of the same length. Replacing one range by another
-/// keeps the host part.
+/// A member's addresses in one family: a range per role, all of the same length. A rewrite between two ranges keeps
+/// the host part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mapping {
     private: Private,
@@ -73,7 +74,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Combines the three ranges, if they are of one family and equally long.
+    /// Combines the three ranges. Returns `None` if they differ in family or length.
     #[must_use]
     pub fn new(private: Private, public: Public, underlay: Underlay) -> Option<Self> {
         let alike = |other: Prefix| {
@@ -88,25 +89,25 @@ impl Mapping {
         self.private
     }
 
-    /// The address at which the others reach it.
+    /// The address at which the other members reach the member.
     #[must_use]
     pub const fn public(&self) -> Public {
         self.public
     }
 
-    /// The address of its own interface.
+    /// The address of the member's own interface.
     #[must_use]
     pub const fn underlay(&self) -> Underlay {
         self.underlay
     }
 
-    /// The version of IP.
+    /// The addresses' IP version.
     #[must_use]
     pub const fn family(&self) -> Family {
         self.private.0.family()
     }
 
-    /// True if it is a single address, not a network.
+    /// True if each range is a single address, not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()

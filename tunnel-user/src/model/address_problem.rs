@@ -1,4 +1,4 @@
-//! Why a text is not an address that a member can have.
+//! Describes why a text or an address is invalid for a member, and the remedy.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub enum AddressProblem {
     /// The text has no characters.
     #[error("the address is empty")]
     Empty,
-    /// There is white space before or after the text.
+    /// The text begins or ends with white space.
     #[error("the address {} has white space around it", quoted(.0))]
     WhiteSpace(String),
     /// The text ends in the port of a transport protocol.
@@ -33,7 +33,7 @@ pub enum AddressProblem {
     /// A part of the IPv4 address does not fit into a byte.
     #[error("{} is not an IP address: a part of it is more than 255", quoted(.0))]
     PartTooLarge(String),
-    /// The text is something else, a host name perhaps.
+    /// The text is not an IP address at all; it may be a host name.
     #[error("{} is not an IP address", quoted(.0))]
     NotAnAddress(String),
     /// The part after the slash is not a number.
@@ -60,7 +60,7 @@ pub enum AddressProblem {
         /// The prefix with its host bits cleared.
         network: Prefix,
     },
-    /// Some or all of the addresses can't belong to one host.
+    /// Some or all of the range's addresses can't belong to one host.
     #[error("{}", not_unicast(.range, .special))]
     NotUnicast {
         /// The address or prefix.
@@ -68,17 +68,17 @@ pub enum AddressProblem {
         /// The special block that the range overlaps.
         special: Special,
     },
-    /// Some or all of the addresses only have a meaning on one link.
+    /// Some or all of the range's addresses have a meaning on one link only.
     #[error("the {role} address {range} is link-local: {special}")]
     LinkLocal {
         /// The address or prefix.
         range: Prefix,
-        /// The role that the member gives it.
+        /// The range's role.
         role: Role,
         /// The special block that the range overlaps.
         special: Special,
     },
-    /// A valid prefix, but wider than any network of hosts.
+    /// The prefix is valid, but wider than any network of hosts.
     #[error("{0} is wider than any network of hosts: fewer than {least} bits", least = .0.family().least_bits())]
     TooWide(Prefix),
 }

@@ -1,4 +1,5 @@
-//! A bypass rule: packets of a protocol with a port at either end are left alone.
+//! Defines the bypass rule: the eBPF programs leave packets alone that have the rule's protocol, and the rule's
+//! port at either end.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -9,23 +10,23 @@ use super::bypass_problem::BypassProblem;
 /// A transport protocol with ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BypassProtocol {
-    /// RFC 9293.
+    /// TCP (RFC 9293).
     Tcp,
-    /// RFC 768.
+    /// UDP (RFC 768).
     Udp,
-    /// RFC 3828.
+    /// UDP-Lite (RFC 3828).
     UdpLite,
-    /// RFC 4340.
+    /// DCCP (RFC 4340).
     Dccp,
-    /// RFC 9260.
+    /// SCTP (RFC 9260).
     Sctp,
 }
 
 impl BypassProtocol {
-    /// All of them, in the order of the documentation.
+    /// All protocols, in the documentation's order.
     pub const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::UdpLite, Self::Dccp, Self::Sctp];
 
-    /// Its word in a rule.
+    /// The protocol's name in a rule.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +50,7 @@ impl BypassProtocol {
         }
     }
 
-    /// The protocol of this IP protocol number, if it is one of these.
+    /// The protocol with this IP protocol number. `None` for any other IP protocol.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.number() == number)
@@ -67,7 +68,7 @@ impl fmt::Display for BypassProtocol {
 pub struct BypassRule {
     /// The protocol.
     pub protocol: BypassProtocol,
-    /// The port.
+    /// The source or destination port.
     pub port: NonZeroU16,
 }
 
@@ -102,7 +103,7 @@ fn protocol(word: &str) -> Option<BypassProtocol> {
     BypassProtocol::ALL.into_iter().find(|protocol| protocol.as_str() == word)
 }
 
-/// Why `text` does not begin with a protocol that can be bypassed.
+/// Diagnoses a `text` that does not begin with a protocol with ports.
 fn without_protocol(text: &str, before: &str, after: &str) -> BypassProblem {
     let text = text.to_owned();
     if is_number(before)
@@ -124,7 +125,7 @@ fn without_protocol(text: &str, before: &str, after: &str) -> BypassProblem {
     }
 }
 
-/// Words for protocols without ports that an operator may want to bypass.
+/// The names of protocols without ports that an operator may try to bypass.
 const WITHOUT_PORTS: [&str; 14] = [
     "icmp",
     "icmpv6",

@@ -1,4 +1,4 @@
-//! Why a text is not a bypass rule.
+//! Describes why a text is not a bypass rule, and the remedy.
 
 use super::bypass::BypassProtocol;
 use super::text::quoted;
@@ -12,7 +12,7 @@ pub enum BypassProblem {
     /// There is white space in the text.
     #[error("the bypass rule {} has white space in it", quoted(.0))]
     WhiteSpace(String),
-    /// There is nothing before the slash, or the text is a port only.
+    /// The part before the slash is empty, or the text consists of a port alone.
     #[error("the bypass rule {} has no protocol", quoted(.0))]
     NoProtocol(String),
     /// The part before the slash is an unknown protocol.
@@ -31,7 +31,7 @@ pub enum BypassProblem {
         /// The part before the slash.
         protocol: String,
     },
-    /// The protocol is not in small letters.
+    /// The protocol has uppercase letters.
     #[error("the bypass rule {} has uppercase letters", quoted(.text))]
     Capitals {
         /// The text.

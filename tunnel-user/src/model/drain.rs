@@ -1,4 +1,4 @@
-//! The drain: the time for which packets from a peer's former address are accepted.
+//! Defines the drain: the time for which a host accepts packets from a peer's former address.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,20 +8,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drain(u32);
 
-/// A day.
+/// The longest drain that a text can give, in seconds: a day.
 const LONGEST: u64 = 24 * 60 * 60;
 
 impl Drain {
-    /// Zero: no longer than the change takes.
+    /// Zero seconds: former addresses stay valid no longer than the change takes.
     pub const NONE: Self = Self(0);
 
-    /// The drain of so many seconds, as the maps hold it.
+    /// Converts a number of seconds, as the maps hold it, to a drain.
     #[must_use]
     pub const fn from_seconds(seconds: u32) -> Self {
         Self(seconds)
     }
 
-    /// Its seconds.
+    /// The drain in seconds.
     #[must_use]
     pub const fn seconds(self) -> u32 {
         self.0

@@ -1,4 +1,4 @@
-//! A member's name.
+//! Defines and checks a member's name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::text::quoted;
 
-/// The most bytes that a name can have: `members` pads it to 64 with at least one zero.
+/// The maximum length of a name in bytes: `members` pads a name to 64 bytes with at least one zero byte.
 const LEN_MAX: usize = tunnel_common::members::NAME_LEN - 1;
 
 /// A member's name: 1 to 63 ASCII letters, digits, `.`, `_` or `-`, the first a letter or a digit.
@@ -66,24 +66,24 @@ fn is_allowed(character: char) -> bool {
 /// Why a text is not a member's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {
-    /// It has no characters.
+    /// The text has no characters.
     #[error("the name is empty")]
     Empty,
-    /// It holds a character that a name can't have.
+    /// The text holds a character that a name can't have.
     #[error("the name {} holds {character:?}", quoted(.text))]
     Character {
         /// The text.
         text: String,
-        /// The first such character.
+        /// The first invalid character.
         character: char,
     },
-    /// Its first character is not a letter or a digit.
+    /// The text's first character is not a letter or a digit.
     #[error("the name {} does not begin with a letter or a digit", quoted(.text))]
     Start {
         /// The text.
         text: String,
     },
-    /// It is longer than 63 bytes.
+    /// The text is longer than 63 bytes.
     #[error("the name {} has {} bytes, more than {LEN_MAX}", quoted(.text), .text.len())]
     TooLong {
         /// The text.

@@ -1,4 +1,4 @@
-//! An address or a prefix, as a member's `private`, `public` or `underlay` gives it.
+//! Defines an address or a prefix, as a member's `private`, `public` or `underlay` gives it, and parses it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::address_problem::AddressProblem;
 
-/// The version of IP.
+/// A version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// IP version 4.
@@ -16,10 +16,10 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both of them.
+    /// Both versions.
     pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
 
-    /// The bits of an address.
+    /// The number of bits of an address.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -28,8 +28,8 @@ impl Family {
         }
     }
 
-    /// The shortest prefix that a member can have: no network has been given more addresses than an IPv4 /8 or
-    /// an IPv6 /16.
+    /// The minimum length of a member's prefix: no network has an allocation larger than an IPv4 /8 or an IPv6
+    /// /16.
     pub(crate) const fn least_bits(self) -> u8 {
         match self {
             Self::Ipv4 => 8,
@@ -56,9 +56,9 @@ impl fmt::Display for Family {
     }
 }
 
-/// A network whose host bits are zero, or a single address: a prefix of full length.
+/// A network whose host bits are zero, or a single address, which is a prefix of full length.
 ///
-/// `Display` prints the file's form: a single address without its length.
+/// `Display` prints the file's form: it omits the length of a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     address: IpAddr,
@@ -86,37 +86,37 @@ impl Prefix {
         }
     }
 
-    /// The version of IP.
+    /// The prefix's IP version.
     #[must_use]
     pub const fn family(&self) -> Family {
         Family::of(self.address)
     }
 
-    /// The number of leading bits that its addresses share.
+    /// The number of leading bits that the prefix's addresses share.
     #[must_use]
     pub const fn length(&self) -> u8 {
         self.length
     }
 
-    /// Its first address, the only one if it is single.
+    /// The prefix's first address, which is the only address of a prefix of full length.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// True if it holds one address only.
+    /// True if the prefix holds exactly one address.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.length == self.family().bits()
     }
 
-    /// True if `address` is one of its addresses.
+    /// True if the prefix holds `address`.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         Family::of(address) == self.family() && network(address, self.length) == self.address
     }
 
-    /// True if the two share an address.
+    /// True if the two prefixes share an address.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.family() == other.family()
@@ -124,7 +124,7 @@ impl Prefix {
             && other.first() <= self.last()
     }
 
-    /// Its first address as a number.
+    /// The prefix's first address as a number.
     pub(crate) fn first(&self) -> u128 {
         match self.address {
             IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -132,7 +132,7 @@ impl Prefix {
         }
     }
 
-    /// Its last address as a number.
+    /// The prefix's last address as a number.
     pub(crate) fn last(&self) -> u128 {
         self.first() | host_mask(self.family().bits() - self.length)
     }
@@ -210,7 +210,7 @@ fn network(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
-/// The number after the slash of `text`.
+/// Parses `length`, the part of `text` after the slash.
 fn length_of(text: &str, length: &str, family: Family) -> Result<u8, AddressProblem> {
     let is_number = !length.is_empty()
         && length.bytes().all(|byte| byte.is_ascii_digit())
@@ -228,7 +228,7 @@ fn length_of(text: &str, length: &str, family: Family) -> Result<u8, AddressProb
         .ok_or_else(|| AddressProblem::LengthTooLarge { text: text.to_owned(), family })
 }
 
-/// Why `address`, a part of `text` or all of it, does not parse.
+/// Diagnoses why `address` does not parse. It is all of `text`, or the part before the slash.
 fn diagnose(text: &str, address: &str) -> AddressProblem {
     if let Ok(socket) = text.parse::<SocketAddr>() {
         return AddressProblem::Port { text: text.to_owned(), address: socket.ip() };

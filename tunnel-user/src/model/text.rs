@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-/// The most characters of a file's text that a message repeats.
+/// The maximum number of characters of a file's text that a message repeats.
 const QUOTED_MAX: usize = 80;
 
-/// `text` in quotes and on one line, so that a message can repeat what a file holds without
-/// sending its control characters to a terminal.
+/// Puts `text` in quotes and on one line, with its control characters escaped: a message that repeats a file's
+/// text must not send them to a terminal.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_MAX) {
         None => format!("{text:?}"),
@@ -14,7 +14,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// `a, b, c`, or `none`.
+/// Joins the items as `a, b, c`. Without items, the text is `none`.
 pub(crate) fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut text = String::new();
     for item in items {

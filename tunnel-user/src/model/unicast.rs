@@ -1,4 +1,4 @@
-//! The addresses that no host can have, or that mean nothing beyond one link.
+//! Rejects the addresses that no host can have, or that have no meaning beyond one link.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use super::prefix::{Family, Prefix};
 
 /// A block in RFC 6890 whose addresses members can't have.
 ///
-/// `Display` prints its purpose and its source.
+/// `Display` prints the block, its purpose and its RFC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Special {
     address: IpAddr,
@@ -55,7 +55,7 @@ impl fmt::Display for Special {
 const IPV4_MAPPED: Special =
     Special::v6(0xffff << 32, 96, "for IPv4 addresses in IPv6 sockets", "RFC 4291, 2.5.5.2");
 
-/// The blocks that hold no unicast addresses, the narrower before the wider.
+/// The blocks that hold no unicast addresses. Of two nested blocks, the narrower comes first.
 const NOT_UNICAST: [Special; 9] = [
     Special::v4([0, 0, 0, 0], 8, "\"this network\"", "RFC 1122, 3.2.1.3"),
     Special::v4([127, 0, 0, 0], 8, "loopback", "RFC 1122, 3.2.1.3"),
@@ -79,10 +79,10 @@ pub(crate) fn check_unicast_range(range: &Prefix) -> Result<(), AddressProblem> 
     }
 }
 
-/// Accepts a range if all of its addresses can be a member's in this role.
+/// Accepts a range if a member can have all of its addresses in this role.
 ///
-/// An IPv4 link-local address is right as an underlay address: the 1:1 NAT in front of it is on
-/// the same link. An IPv6 one is not: it needs a zone.
+/// An IPv4 link-local address is a valid underlay address: the 1:1 NAT in front of the host is on the same link.
+/// An IPv6 link-local address is never valid, because it needs a zone.
 pub(super) fn check_range(role: Role, range: &Prefix) -> Result<(), AddressProblem> {
     check_unicast_range(range)?;
     let special = match range.family() {

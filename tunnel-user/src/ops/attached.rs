@@ -1,4 +1,4 @@
-//! The interfaces that are attached, for the commands that work on them.
+//! Finds and opens the attached interfaces for the commands that work on them.
 
 use std::time::{Duration, Instant};
 
@@ -26,11 +26,11 @@ use crate::plan::running_peers::{self, RunningPeer};
 
 /// One attached interface, with its maps open.
 pub struct Running {
-    /// The folder of its pins.
+    /// The folder of the interface's pins.
     pub folder: Folder,
-    /// Its maps.
+    /// The interface's open maps.
     pub maps: Maps,
-    /// The record of `attach`.
+    /// The record of the attach.
     pub attachment: Attachment,
     /// The identity of this host.
     pub local: LocalMembers,
@@ -40,7 +40,7 @@ impl Running {
     /// Opens the maps in `folder`.
     ///
     /// # Errors
-    /// If the pins are not ours, or of another version's shape.
+    /// If the pins are not ours, or have another version's layout.
     pub fn open(folder: Folder) -> Result<Self, Error> {
         let maps = Maps::open(&folder)?;
         let attachment = maps.attachment()?;
@@ -71,12 +71,12 @@ impl Running {
         })
     }
 
-    /// True if packets meet its programs on the interface of index `link`.
+    /// True if packets on the interface with the index `link` pass through this attachment's programs.
     pub(crate) async fn runs_on(&self, link: u32, netlink: &Netlink) -> bool {
         place(&self.folder, link, &self.attachment, netlink).await.is_some()
     }
 
-    /// The programs of ours that run beside its own.
+    /// Our programs that run beside this attachment's programs.
     pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
         let place = AttachPoint::from_codes(self.attachment.hook, self.attachment.ingress);
         attached_programs::strays(&self.folder, place, netlink).await
@@ -89,7 +89,7 @@ impl Running {
     }
 }
 
-/// The place of the programs on the interface of index `link`, if both run there.
+/// The programs' place on the interface with the index `link`; `None` unless both programs run there.
 pub(crate) async fn place(
     folder: &Folder,
     link: u32,
@@ -119,7 +119,7 @@ pub fn all() -> Result<Vec<Running>, Error> {
 /// The folders of all attached interfaces of this network namespace.
 ///
 /// # Errors
-/// If there is no bpffs, or the pins can't be looked at.
+/// If there is no bpffs, or the pins can't be read.
 pub(crate) fn visible() -> Result<Vec<Folder>, Error> {
     Ok(versions()?.iter().filter_map(Version::visible).cloned().collect())
 }
@@ -131,16 +131,16 @@ fn versions() -> Result<Vec<Version>, Error> {
     folders.into_iter().filter(|f| !gone_namespaces::is_of_former(f)).map(Version::of).collect()
 }
 
-/// The pause between two looks at a change that is under way.
+/// The pause between two checks of a change in progress.
 const INTERVAL: Duration = Duration::from_millis(5);
-/// The longest wait for the end of a change, and for a moment without one.
+/// The longest time to wait for the end of a change, and to repeat reads that a change disturbed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs `read` on all attached interfaces without a lock, and again if a command began or ended meanwhile: the answer
-/// shows the state before a change or after it, never in between.
+/// Runs `read` on all attached interfaces without a lock, and repeats the read if a command began or ended meanwhile.
+/// The answer shows the state before or after a change, never a state in between.
 ///
 /// # Errors
-/// The errors of `read`; and an error if the pins can't be looked at.
+/// The errors of `read`; and an error if the pins can't be read.
 pub async fn undisturbed<T>(
     read: impl AsyncFn(Vec<Folder>) -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -159,10 +159,11 @@ pub async fn undisturbed<T>(
     }
 }
 
-/// The folder of the one attached interface, or of the one with the given name, from all that are `visible`.
+/// Chooses a folder from `visible`: the folder of the interface with the given name or, without a name, the only
+/// folder.
 ///
 /// # Errors
-/// [`Error::Refused`] if there is none, or more than one and no name.
+/// [`Error::Refused`] if no folder matches, or if there are several folders and no name.
 pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Folder, Error> {
     let mut folders = visible;
     let names: Vec<_> = folders.iter().map(|folder| folder.interface().to_owned()).collect();

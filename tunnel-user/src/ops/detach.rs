@@ -1,4 +1,4 @@
-//! Takes away everything that attach brought.
+//! Detaches an interface: removes everything that attach added.
 
 use tunnel_common::attachment::Attachment;
 
@@ -21,24 +21,24 @@ use crate::plan::change::{self, Keep};
 use crate::plan::identity::LocalMembers;
 use crate::plan::route::PeerRoute;
 
-/// The things that were taken away from one interface.
+/// The report about the detach of one interface.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface.
     pub interface: String,
-    /// The private addresses that were taken from the loopback interface.
+    /// The private addresses that were removed from the loopback interface.
     pub addresses: Vec<Private>,
-    /// The interface's sysctls that were set back.
+    /// The interface's sysctls that were restored.
     pub sysctls: Vec<private_in_arp::Set>,
     /// The routes that were removed.
     pub routes: Vec<PeerRoute>,
-    /// The routes that go by another attached interface from now on, and its name.
+    /// The routes that moved to another attached interface, each with that interface's name.
     pub moved_routes: Vec<(PeerRoute, String)>,
-    /// The peers that this host has notified: they send with private addresses from now on.
+    /// The peers that this host has notified. From now on, these peers send packets with private addresses.
     pub notified: Vec<MemberName>,
-    /// True if only the remains of a killed attach were there.
+    /// True if the detach found only the remains of a killed attach.
     pub unfinished: bool,
-    /// True if a change was on trial: nothing takes the change back any more.
+    /// True if the detach ended a trial: the change is no longer rolled back.
     pub trial_discarded: bool,
 }
 
@@ -57,7 +57,7 @@ impl Report {
     }
 }
 
-/// Takes the lock of the interface, and detaches it if it is attached.
+/// Takes the interface lock, and detaches the interface. Returns `None` if the interface is not attached.
 pub(crate) async fn locked(
     folder: &Folder,
     netlink: &Netlink,
@@ -71,7 +71,7 @@ pub(crate) async fn locked(
     Ok(report.map(|report| (lock, report)))
 }
 
-/// Detaches an interface whose daemon this process is; none if it is not attached.
+/// Detaches the interface that this process serves as its daemon. Returns `None` if the interface is not attached.
 ///
 /// # Errors
 /// [`Error::Pins`] if the pins are not ours to remove.
@@ -81,7 +81,8 @@ pub(crate) async fn as_its_daemon(folder: &Folder) -> Result<Option<Report>, Err
     Ok(locked(folder, &netlink, &interrupt).await?.map(|(_, report)| report))
 }
 
-/// Detaches an interface; none if it is not attached. The caller holds the interface lock and the shared lock.
+/// Detaches an interface. Returns `None` if the interface is not attached. The caller holds the interface lock and the
+/// shared lock.
 async fn detach(
     folder: &Folder,
     netlink: &Netlink,
@@ -104,7 +105,7 @@ async fn detach(
     }
     let mut maps = Maps::open(folder)?;
     let (attachment, recorded) = (maps.attachment()?, maps.local_members()?);
-    // Remove the strays first: the peers get a notice only if the programs can be removed.
+    // Remove the strays first. If that fails, the programs stay, and the peers must not get a notice.
     remove_strays(folder, &attachment, netlink).await?;
     interrupt.check().await?;
     let notified = notify_direct_peers(&mut maps).await?;
@@ -113,8 +114,8 @@ async fn detach(
     Ok(Some(Report { notified, ..report }))
 }
 
-/// Takes away everything except the parts in `keep`. Fails before the first step if a stray program can't be removed.
-/// The caller holds the shared lock.
+/// Removes everything that attach added, except the parts in `keep`. Fails before the first step if a stray program
+/// can't be removed. The caller holds the shared lock.
 pub(crate) async fn remove(
     folder: &Folder,
     attachment: &Attachment,
@@ -124,7 +125,7 @@ pub(crate) async fn remove(
     interrupt: &Interrupt,
 ) -> Result<Report, Error> {
     let snapshot = Snapshot::take(netlink).await?;
-    // Look up by index: the interface may have another name now.
+    // Look up the interface by index: its name may have changed.
     let link = snapshot.link(attachment.ifindex);
     let interface = folder.interface().to_owned();
     if link.is_some_and(|link| link.name == interface) {
@@ -133,7 +134,7 @@ pub(crate) async fn remove(
     let loopback = snapshot.find(LOOPBACK).map(|link| link.index);
     let mut executor = Executor::new(folder, link, loopback, *attachment, netlink, interrupt);
     let routes = routing::ours(netlink, attachment.ifindex).await?;
-    // A signal may stop this: a million routes take long, and the next detach goes on with the remaining routes.
+    // A signal may stop this removal: a million routes take long, and the next detach removes the remaining routes.
     match executor.execute(&change::detach(&recorded.added, routes, keep)).await {
         Err(Error::Interrupted) if folder.exists() => {
             return Err(Error::Stopped {
@@ -153,8 +154,8 @@ pub(crate) async fn remove(
     })
 }
 
-/// Removes our programs that run beside the recorded ones. A killed attach has not recorded its programs' place: then
-/// this removes nothing, because its programs are no strays.
+/// Removes our programs that run beside the recorded programs. Removes nothing after a killed attach, whose record has
+/// no place of the programs: those programs are not strays.
 async fn remove_strays(
     folder: &Folder,
     attachment: &Attachment,

@@ -1,4 +1,4 @@
-//! The changes that an attach would make, by the steps of attach.
+//! Finds the changes that an attach would make: plans the steps of the attach without executing them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use crate::plan::peers::NamedPeer;
 pub struct Difference {
     /// The interface.
     pub interface: String,
-    /// True if it is attached.
+    /// True if the interface is attached.
     pub is_attached: bool,
-    /// The file.
+    /// The path of the file.
     pub config: PathBuf,
-    /// Addresses of peers that are of no use here.
+    /// The peers' addresses of the families that this host lacks.
     pub left_out: Vec<LeftOut>,
     /// The changes.
     pub changes: Changes,
 }
 
-/// The request of an attach with the file that keeps all options of the running attachment.
+/// The request of an attach with the file `config`. The request keeps all options of the running attachment.
 pub(crate) fn request(running: &Running, config: &Path, self_names: &[String]) -> Request {
     let identity = &running.local.identity;
     let names = || identity.names().map(ToString::to_string).collect();

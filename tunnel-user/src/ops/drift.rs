@@ -1,5 +1,6 @@
-//! The drift of an attached interface from the file, which `rewrite run` looks for before it attaches. The look changes
-//! nothing. Without a drift, it sends the awaited peers another move notice.
+//! Finds the differences between an attached interface and the file: the drift. `rewrite run` checks for drift before
+//! it attaches. The check changes nothing. If there is no drift, the check sends the awaited peers one more move
+//! notice.
 
 use std::collections::BTreeMap;
 
@@ -34,12 +35,12 @@ use tunnel_common::bypass::CLUSTER;
 pub enum Permission {
     /// The daemon may follow the file.
     Granted,
-    /// The daemon may not follow the file; the reason, and the way to end the refusal.
+    /// The daemon may not follow the file. The text gives the reason, and says how to end the refusal.
     Denied(String),
 }
 
-/// Permits the daemon of the interface in `folder` to follow a valid file with this content. No other check refuses a
-/// valid file.
+/// Decides if the daemon of the interface in `folder` may follow a valid file with this content. No other check refuses
+/// a valid file.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
 /// Compares the interface with the file. A failure becomes [`Drift::Unknown`].
@@ -57,7 +58,7 @@ pub(crate) async fn find(
 
 /// The problem that keeps the daemon from following the file, and the state of the interface.
 pub(crate) async fn problem(failure: &Error, folder: &Folder, netlink: &Netlink) -> Problem {
-    // An invalid file or a refusing kernel needs the operator; the host's state may change by itself.
+    // The host's state may change by itself. An invalid file or an error of the kernel needs the operator.
     let awaited = matches!(failure, Error::Refused { .. } | Error::Host { .. });
     let standing = standing(folder, netlink).await;
     Problem { why: failure.to_string(), standing, awaited }
@@ -87,7 +88,7 @@ async fn find_standing(folder: &Folder, netlink: &Netlink) -> Result<Standing, E
     if !has_private || !running.runs_on(link.index, netlink).await {
         return Ok(Standing::NotAttached);
     }
-    // Single addresses only: a host need not have any address of a prefix that is routed to it.
+    // Check single addresses only: if a prefix is routed to a host, the host need not have an address of the prefix.
     let mut underlays =
         identity.mappings().filter(|mapping| mapping.is_single()).map(|m| m.underlay());
     if let Some(missing) = underlays.find(|own| !held.contains(&own.0.address())) {
@@ -163,7 +164,8 @@ async fn compare(
         ));
     }
     if differences.is_empty() {
-        // Only without other differences: a new peer is a difference already, and its entries are missing too.
+        // Look for missing entries only if there is no other difference: a new peer is a difference already, and the
+        // new peer's entries are always missing.
         differences = missing_entries(&running, &tables, &resolved)?;
     }
     if !differences.is_empty() {
@@ -201,7 +203,7 @@ fn records(running: &Running, resolved: &Resolved<'_>) -> Result<Vec<String>, Er
     Ok(differences)
 }
 
-/// The maps that lack entries of an attach by the file, because somebody removed them.
+/// Describes the map entries that an attach with the file would restore because somebody has removed them.
 fn missing_entries(
     running: &Running,
     peers: &PeerTables,

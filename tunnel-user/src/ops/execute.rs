@@ -27,22 +27,22 @@ use crate::plan::capacity::Capacity;
 use crate::plan::change::{Kind, Step};
 use crate::plan::route::PeerRoute;
 
-/// The changes that only the execution knows, and the plan does not.
+/// The changes that become known only during the execution.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Executed {
-    /// The entries of the maps of peers that were set or removed.
+    /// The number of peer entries that were set or removed.
     pub entries: usize,
     /// The routes that were removed.
     pub removed_routes: Vec<PeerRoute>,
-    /// The routes that go by another attached interface from now on, and its name.
+    /// The routes that moved to another attached interface, each with that interface's name.
     pub moved_routes: Vec<(PeerRoute, String)>,
-    /// The private addresses that were taken from the loopback interface.
+    /// The private addresses that were removed from the loopback interface.
     pub removed_addresses: Vec<Private>,
-    /// The sysctls that were put back.
+    /// The sysctls that were restored.
     pub restored_sysctls: Vec<private_in_arp::Set>,
 }
 
-/// The changes of one interface, under its lock.
+/// Changes one interface. The caller holds the interface lock.
 pub(crate) struct Executor<'a> {
     folder: Folder,
     netlink: &'a Netlink,
@@ -51,11 +51,11 @@ pub(crate) struct Executor<'a> {
     link: Option<&'a Link>,
     /// The index of the loopback interface, if there is one.
     loopback: Option<u32>,
-    /// The maps, once they are there.
+    /// The interface's maps; `None` until the maps exist.
     maps: Option<Maps>,
     /// The record of the attachment.
     attachment: Attachment,
-    /// Programs that are loaded and not attached yet.
+    /// The loaded programs until their attach, with their load options.
     loaded: Option<(LoadOptions, Loaded)>,
     undo: Vec<Undo>,
     /// The shared lock, held until the steps are done or undone.
@@ -93,10 +93,11 @@ impl<'a> Executor<'a> {
         Self { maps: Some(maps), ..self }
     }
 
-    /// Takes the lock of the state that interfaces share, and holds it until the steps are done or undone.
+    /// Takes the shared lock, which guards the state that interfaces share, and holds it until the steps are done or
+    /// undone.
     ///
     /// # Errors
-    /// If the lock can't be had, or a signal comes.
+    /// If the lock can't be taken, or a signal comes.
     pub async fn share(&mut self) -> Result<(), Error> {
         self.shared = Some(lock::shared(NetworkNamespace::current()?, self.interrupt).await?);
         Ok(())
@@ -105,8 +106,8 @@ impl<'a> Executor<'a> {
     /// Executes `steps`.
     ///
     /// # Errors
-    /// If a step fails, or a signal comes before the last reversible step. [`Self::undo`] takes back the steps that
-    /// were begun.
+    /// If a step fails, or a signal comes before the last reversible step. [`Self::undo`] undoes the steps that were
+    /// begun.
     pub async fn execute(&mut self, steps: &[Step<'_>]) -> Result<(), Error> {
         for step in steps {
             if step.is_reversible() {
@@ -118,20 +119,20 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Takes back all steps that were begun.
+    /// Undoes all steps that were begun.
     pub async fn undo(mut self) {
-        // New maps need no undo of their entries: they are removed as a whole.
+        // Entries of new maps need no undo: the new maps are removed as a whole.
         let is_new = self.undo.iter().any(|undo| matches!(undo, Undo::RemoveFolder(_)));
         let maps = self.maps.as_mut().filter(|_| !is_new);
         undo(self.netlink, maps, self.undo).await;
     }
 
-    /// The maps, once they are there.
+    /// The interface's maps; `None` until the maps exist.
     pub const fn maps(&self) -> Option<&Maps> {
         self.maps.as_ref()
     }
 
-    /// The record of the attachment, as it is now.
+    /// The present record of the attachment.
     pub const fn attachment(&self) -> &Attachment {
         &self.attachment
     }
@@ -149,7 +150,8 @@ impl<'a> Executor<'a> {
                 folder.create()
             }
             Step::Begin(kind) => {
-                // The mark of a first attach goes with its pins, so other commands never see a part of them.
+                // A first attach needs no undo of its mark: the mark is removed with the pins, so that other commands
+                // never see a part of the pins.
                 if *kind == Kind::Update {
                     undo.push(Undo::EndChange(folder.clone()));
                 }
@@ -232,7 +234,8 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Attaches the programs. The record comes first, so that a detach after a kill in between undoes the attach.
+    /// Attaches the programs. Writes the record first, so that a detach can undo the attach even if this command is
+    /// killed.
     async fn attach_programs(&mut self, place: AttachPoint) -> Result<(), Error> {
         let Self { folder, maps, attachment, undo, link, loaded, netlink, .. } = self;
         let gone = || not_prepared(folder);
@@ -273,13 +276,13 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Detaches the links, and clsact's filters unless tcx is on record. A killed attach has recorded no hook and may
-    /// have attached by either, and XDP has a link beside clsact's filter.
+    /// Detaches the links and, unless the record says tcx, clsact's filters. A killed attach has recorded no hook and
+    /// may have used either hook. XDP has a link even beside clsact's filter.
     async fn detach_programs(&mut self) -> Result<(), Error> {
         let Self { folder, netlink, attachment, .. } = self;
         let index = attachment.ifindex;
         let snapshot = Snapshot::take(netlink).await?;
-        // Look up by index: the interface may have another name now.
+        // Look up the interface by index: its name may have changed.
         let link = snapshot.link(index);
         let hook = Hook::from_code(attachment.hook);
         hook::detach_links(folder)?;
@@ -288,7 +291,7 @@ impl<'a> Executor<'a> {
         if let Some(link) = link.filter(|_| has_clsact) {
             hook::detach_filters(&link.name)?;
         }
-        // Remove strays while the pins are there: the pins tell which programs are ours.
+        // Remove the strays before the pins: the pins show which programs are ours.
         if link.is_some_and(|link| link.name == folder.interface()) {
             attached_programs::remove_strays(folder, None, netlink).await?;
         }
@@ -308,7 +311,7 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// The error for a step that came before its prerequisite.
+/// The error for a step whose prerequisite is missing.
 fn not_prepared(folder: &Folder) -> Error {
     let interface = folder.interface();
     Error::refused(

@@ -1,4 +1,4 @@
-//! The other networks that the traffic with a peer can go by.
+//! Finds the other networks that can carry the traffic with a peer, and moves traffic to them.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::plan::peers::PeerAddresses;
 use crate::plan::policy_routing::Policy;
 use crate::plan::route::PeerRoute;
 
-/// The other attached interfaces whose programs run, and the peers that each of them knows. The traffic with a peer
-/// can move there when its route is removed.
+/// The other attached interfaces with running programs, and the peers that each interface knows. When a peer's route is
+/// removed, the traffic with the peer can move to one of these interfaces.
 pub struct FailoverRoutes {
     networks: Vec<OtherNetwork>,
     names: BTreeMap<u32, String>,
@@ -30,10 +30,10 @@ struct OtherNetwork {
 }
 
 impl FailoverRoutes {
-    /// The networks beside the interface of `folder`.
+    /// The networks of all attached interfaces except the interface of `folder`.
     ///
     /// # Errors
-    /// If their maps can't be read.
+    /// If the maps of those interfaces can't be read.
     pub async fn of(
         folder: &Folder,
         snapshot: &Snapshot,
@@ -56,8 +56,8 @@ impl FailoverRoutes {
         Ok(Self { networks, names: snapshot.names(), policy: netlink.policy().await? })
     }
 
-    /// Moves the traffic of `route` to the first other network that knows the peer and has a way to it. Returns the new
-    /// route and the interface's name.
+    /// Moves the traffic of `route` to the first network that knows the peer and has a path to the peer. Returns the
+    /// new route and the interface's name; `None` if there is no such network.
     ///
     /// # Errors
     /// If the kernel refuses.

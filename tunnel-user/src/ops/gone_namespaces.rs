@@ -1,5 +1,6 @@
-//! Pins of network namespaces that are gone. The addresses, routes and programs went with the namespace, but the maps
-//! stay for as long as their pins. Where somebody has removed the pins, the copy of the records in /run stays.
+//! Finds and removes the pins of network namespaces that are gone. The addresses, routes and programs went with the
+//! namespace, but the maps stay for as long as their pins. If somebody has removed the pins, the copy of the records in
+//! /run stays.
 
 use std::path::PathBuf;
 
@@ -16,15 +17,15 @@ use crate::trial::State;
 /// The interfaces of network namespaces that are gone, and the interfaces of namespaces that may be gone.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    /// The remains of gone namespaces: no process, open file or mount has the namespace, and no pinned link runs on an
-    /// interface.
+    /// The remains of gone namespaces: no process, open file or mount refers to the namespace, and no pinned link is
+    /// attached to an interface.
     pub left: Vec<Left>,
-    /// The doubtful folders: the pins do not tell, and this process can't inspect another process that may
-    /// have the namespace.
+    /// The folders of namespaces that may be gone: the pins give no answer, and this process can't inspect another
+    /// process that may be in the namespace.
     pub doubtful: Vec<Folder>,
 }
 
-/// The pins of an interface, or the copy in /run alone.
+/// The remains of one attach: the pins, or only the copy of the records in /run.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
     folder: Folder,
@@ -34,9 +35,9 @@ pub(crate) struct Left {
 /// The inode that identifies an attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// With pins: see [`Folder::mark`].
+    /// The mark of the pins: see [`Folder::mark`].
     Pins(u64),
-    /// Without pins: the inode of the copy in /run.
+    /// The inode of the copy in /run, if there are no pins.
     File(u64),
 }
 
@@ -48,7 +49,7 @@ impl Mark {
 }
 
 impl Left {
-    /// The remains in `folder`; none if pins and copy are gone.
+    /// The remains in `folder`; `None` if both the pins and the copy are gone.
     fn of(folder: Folder) -> Option<Self> {
         let mark = Mark::of(&folder)?;
         Some(Self { folder, mark })
@@ -62,8 +63,8 @@ impl Left {
         }
     }
 
-    /// Removes the pins with their records in /run. Does nothing if another command has removed the pins, or another
-    /// attach has replaced them.
+    /// Removes the pins and the records in /run. Does nothing if another command has removed the pins, or a new attach
+    /// has replaced the pins.
     ///
     /// # Errors
     /// [`Error::Pins`] if the folder has others' pins; and an error if the pins can't be removed.
@@ -104,13 +105,13 @@ pub(crate) fn find() -> Result<Gone, Error> {
     Ok(gone)
 }
 
-/// Removes the pins and records of a former network namespace that had the same inode as this process's namespace now.
+/// Removes the pins and records of a former network namespace whose inode this process's namespace has now.
 ///
 /// # Errors
 /// If the pins can't be removed.
 pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
-        // Note the mark before the look: another command may clear the pins meanwhile, and attach.
+        // Read the mark before the check: meanwhile, another command may remove the pins and attach.
         let Some(left) = Left::of(folder) else { continue };
         if is_of_former(&left.folder) {
             tracing::warn!(

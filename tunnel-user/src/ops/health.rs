@@ -1,4 +1,4 @@
-//! The health of an attached interface: a look at each thing that packets need.
+//! Checks the health of an attached interface: everything that packets need.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,16 +26,16 @@ use crate::plan::attach_point::AttachPoint;
 use crate::plan::change::Kind;
 use crate::plan::running_peers::RunningPeer;
 
-/// The result of one look.
+/// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// True if the look found no fault.
+    /// True if the check found no fault.
     pub ok: bool,
-    /// The good state, or the fault, in words.
+    /// The description of the good state or of the fault.
     pub what: String,
 }
 
-/// The findings, in the order of the looks.
+/// The findings, in the order of the checks.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
@@ -45,7 +45,7 @@ impl Findings {
     }
 }
 
-/// Looks at one attached interface.
+/// Checks one attached interface.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -104,7 +104,7 @@ pub async fn look(
     Ok(findings.0)
 }
 
-/// Reports a command that ended halfway.
+/// Reports a command that was killed or that failed halfway.
 fn killed(running: &Running, findings: &mut Findings) -> Result<(), Error> {
     let name = running.folder.interface();
     if let Seen::Killed(change) = in_flight::seen(&running.folder)? {
@@ -150,7 +150,7 @@ async fn programs(
     Ok(())
 }
 
-/// Reports our programs that run beside the pinned ones: both would rewrite each packet.
+/// Reports our programs that run beside the pinned programs: each packet would be rewritten twice.
 async fn strays(
     running: &Running,
     link: Option<&Link>,
@@ -166,7 +166,7 @@ async fn strays(
     Ok(())
 }
 
-/// Reports programs of others in front of ours, which can keep packets from our programs.
+/// Reports other tools' programs in front of our programs: they can keep packets from reaching our programs.
 async fn in_front(
     running: &Running,
     link: Option<&Link>,
@@ -187,7 +187,8 @@ async fn in_front(
     Ok(())
 }
 
-/// Reports a network manager that may remove our routes, unless a daemon of ours restores them.
+/// Reports a network manager that may remove our routes. Reports nothing if our daemon runs: the daemon restores the
+/// routes.
 fn network_manager(running: &Running, link: Option<&Link>, findings: &mut Findings) {
     let Running { folder, attachment, .. } = running;
     let Some(link) = link else { return };
@@ -242,7 +243,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
             ),
         );
     }
-    // Single addresses only: a host need not have any address of a prefix that is routed to it.
+    // Check single addresses only: if a prefix is routed to a host, the host need not have an address of the prefix.
     for underlay in identity.mappings().filter(|m| m.is_single()).map(|m| m.underlay()) {
         findings.look(
             held.contains(&underlay.0.address()),
@@ -267,7 +268,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     }
 }
 
-/// Reports the private addresses that the programs guard against packets from outside.
+/// Reports the private addresses that the programs guard against packets from non-members.
 fn guard(running: &Running, findings: &mut Findings) {
     let Running { folder, attachment, local, .. } = running;
     let settings = &attachment.settings;
@@ -307,8 +308,8 @@ async fn routes(
         }
         return Ok(());
     }
-    // Read the routes before the interfaces: an interface that another command attaches or detaches may have its
-    // routes already, or still.
+    // Read the routes before the attached interfaces: while another command attaches or detaches an interface, the
+    // interface's routes may already exist or may still exist.
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;

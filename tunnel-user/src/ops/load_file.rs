@@ -14,14 +14,14 @@ use crate::interrupt::Interrupt;
 
 /// The longest wait for a file.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The time between two looks for a signal during the wait.
+/// The time between two checks for a signal during the wait.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// True while a thread of this process reads. The thread may never return: a read from a hanging file system can't be
-/// cancelled.
+/// True while a thread of this process reads a file. The thread may never return: a read from a hanging file system
+/// can't be cancelled.
 static READS: AtomicBool = AtomicBool::new(false);
 
-/// Clears [`READS`] when the thread ends, in whatever way.
+/// Clears [`READS`] when the thread ends for any reason.
 struct Reading;
 
 impl Drop for Reading {

@@ -1,4 +1,4 @@
-//! The lock of an attached interface.
+//! Locks and opens an attached interface.
 
 use super::attached::{Running, choose, not_attached, visible};
 use super::{gone_namespaces, upgrade};
@@ -9,8 +9,8 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
 
-/// Takes the lock of the only attached interface, or of the named one, and opens the interface. Takes over an
-/// attachment of the previous version.
+/// Locks and opens the named interface or, without a name, the only attached interface. Takes over an attachment of the
+/// previous version.
 ///
 /// # Errors
 /// The errors of [`choose`] and [`Running::open`]; and an error if a signal comes.

@@ -1,5 +1,5 @@
-//! The remains of an attach whose pins somebody has removed. The traces are the remaining pins, the copy of the records
-//! in /run, the marks of addresses and routes, and the running programs.
+//! Finds the remains of an attach whose pins somebody has removed. The traces are the remaining pins, the copy of the
+//! records in /run, the marks of addresses and routes, and the running programs.
 
 use std::collections::BTreeSet;
 
@@ -24,11 +24,11 @@ use crate::plan::identity::LocalMembers;
 pub(crate) struct Left {
     /// The attachment, as far as it is known.
     pub attachment: Attachment,
-    /// The members that this host is, as far as they are known; and the addresses that attach added.
+    /// This host's members, as far as they are known, and the addresses that attach added.
     pub local: LocalMembers,
 }
 
-/// True if pins of `folder` are missing: all of them or some.
+/// True if some or all pins of `folder` are missing.
 ///
 /// # Errors
 /// If the folder can't be read.
@@ -36,7 +36,8 @@ pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Error> {
     Ok(!folder.exists() || folder.is_unfinished()? || folder.lacks_maps()?)
 }
 
-/// Looks for the remains of an attach to the interface of `folder`, whose pins are lost; none without a trace.
+/// Finds the remains of an attach to the interface of `folder` after its pins were lost. Returns `None` if there is no
+/// trace.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -58,7 +59,8 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
     let mut local = remains::local_members(folder)?;
     local.added.extend(brought.iter().flat_map(Brought::private_addresses));
     local.added.extend(unclaimed(Some(folder), &snapshot)?);
-    // Without a record, assume tcx: a clsact filter at our place may be somebody's. Only the name identifies ours.
+    // Without a record, assume tcx: a clsact filter at our place may be somebody else's. Only a filter's name
+    // identifies our filters.
     let unknown = Brought { interface_index: index, hook: HOOK_TCX, ..Brought::default() };
     let attachment = pinned.unwrap_or_else(|| brought.unwrap_or(unknown).attachment());
     Ok(Some(Left { attachment, local }))
@@ -68,7 +70,7 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
 /// added or needs.
 ///
 /// # Errors
-/// If the pins can't be looked at.
+/// If the pins can't be read.
 pub(crate) fn unclaimed(
     folder: Option<&Folder>,
     snapshot: &Snapshot,
@@ -118,7 +120,7 @@ pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Error> 
         .map(|existing| existing.route.link)
         .collect();
     for folder in &attached {
-        // Compare by index: the interface may have another name now.
+        // Compare by index: the interface's name may have changed.
         if let Ok(Some(attachment)) = remains::attachment(folder) {
             through.remove(&attachment.ifindex);
         }

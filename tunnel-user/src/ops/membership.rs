@@ -1,4 +1,4 @@
-//! Writes this host's identity and its peers into the maps, in the order that loses no packet.
+//! Writes this host's identity and peers into the maps, in an order that loses no packets.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use crate::plan::{bypass, slots};
 const AT_ONCE: usize = 8192;
 
 /// Records this host's identity, and adds the ranges at which a gateway or a moved host accepts packets. The entries of
-/// private ranges keep the previous underlay addresses for now. Packets leave from the previous addresses until the
-/// peers' entries say which peers may not know the new addresses. Notes the way back in `steps`.
+/// private ranges keep the previous underlay addresses for now: packets leave from the previous addresses until the
+/// peers' entries say which peers may not know the new addresses. Adds the undo steps to `steps`.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -38,8 +38,8 @@ pub fn record_local(
     maps.set_local_tables(&next)
 }
 
-/// Brings names, slots, bypass rules and peers to `wanted`, and notes the way back in `steps`. Returns the number of
-/// peers' entries that were set or removed.
+/// Changes the names, slots, bypass rules and peers to match `wanted`, and adds the undo steps to `steps`. Returns the
+/// number of peer entries that were set or removed.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.
@@ -94,7 +94,7 @@ pub async fn change(
     Ok(entries)
 }
 
-/// Makes `changes` of one family, in their order, and returns the changes that were begun.
+/// Makes the `changes` of one family in their order. Returns the result, and the changes that were begun.
 async fn make<A>(
     maps: &mut Maps,
     before: PeerTable<A>,

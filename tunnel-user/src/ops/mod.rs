@@ -1,4 +1,5 @@
-//! The parts that the verbs share: the present state, the wanted state, and the executor of the plan between them.
+//! Holds the parts that the commands share: the present state, the wanted state, and the executor of the plan that
+//! leads from one to the other.
 
 pub mod attach;
 pub mod attached;

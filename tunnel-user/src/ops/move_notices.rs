@@ -1,5 +1,5 @@
-//! After a change, this host asks its peers whether they hold the new addresses. Until a peer has shown that, packets
-//! to this peer go between the former addresses (docs/decisions/0040-hosts-show-where-they-are.md).
+//! Asks the peers, after a change, whether they hold the new addresses. Until a peer shows that it holds the new
+//! addresses, packets to the peer go between the former addresses (docs/decisions/0040-hosts-show-where-they-are.md).
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -19,20 +19,20 @@ use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
 use crate::plan::peer_tables::PeerTables;
 
-/// The pauses before each look for answers. After each look, this host asks the remaining peers again.
+/// The pauses before each check for answers. After each check, this host asks the remaining peers again.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(5),
     Duration::from_millis(45),
     Duration::from_millis(150),
     Duration::from_millis(100),
 ];
-/// The most notices of a round. Further peers get theirs in the next rounds.
+/// The maximum number of notices per round. Further peers get their notices in the next rounds.
 const AT_ONCE: usize = 16_384;
 
 /// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
-    /// A first attach of this host: peers may wait for it.
+    /// A first attach of this host: peers may be waiting for this host.
     FirstAttach,
     /// A change of a host that was attached before.
     Change,

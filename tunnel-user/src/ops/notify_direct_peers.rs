@@ -1,6 +1,7 @@
-//! The last step before the programs are removed: a packet with the private addresses makes each direct peer answer in
-//! kind (docs/decisions/0018). Otherwise the peer's rewritten packets meet sockets that know no public address, and
-//! get resets.
+//! Notifies the direct peers as the last step before a detach removes the programs. A packet with the private addresses
+//! makes each direct peer send packets with private addresses, too (docs/decisions/0018). Without this notice, the
+//! peer's packets would still have public addresses, which no socket on this host knows, and this host's kernel would
+//! reset the connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +17,8 @@ use crate::model::MemberName;
 use crate::plan::direct_notices::direct_notices;
 use crate::plan::range::Address as _;
 
-/// The most notices per peer: a peer's packet in flight makes this host rewrite again, and needs another notice.
+/// The maximum number of notices per peer. A peer's packet in flight makes this host rewrite again, and the peer then
+/// needs one more notice.
 const ROUNDS: usize = 5;
 
 /// Notifies the direct peers, and returns their names.

@@ -1,4 +1,5 @@
-//! The other interfaces that are attached on this host, and the peers whose packets go by them.
+//! Finds this host's other attached interfaces and the private ranges that their routes reach, and hands private
+//! addresses over to these interfaces.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +11,11 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::model::Private;
 
-/// The other attached interfaces whose routes we manage. Skips pins of others, or of another version, without an
-/// error.
+/// The other attached interfaces whose routes we manage. Silently skips pins that are not ours or that another version
+/// made.
 ///
 /// # Errors
-/// If the pins can't be looked at.
+/// If the pins can't be read.
 pub fn others(folder: &Folder) -> Result<Vec<Running>, Error> {
     let folders = pins::folders(NetworkNamespace::current()?)?;
     let others = folders.into_iter().filter(|other| other != folder);
@@ -24,7 +25,7 @@ pub fn others(folder: &Folder) -> Result<Vec<Running>, Error> {
         .collect())
 }
 
-/// The private ranges that our routes lead to through one of `others`.
+/// The private ranges that our routes reach through the interfaces in `others`.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -40,17 +41,18 @@ pub async fn reached_by<'a>(
     Ok(ours.values().filter(|route| links.contains(&route.link)).map(|r| r.destination).collect())
 }
 
-/// Hands over a private address to another attached interface that needs it, whose detach then removes the address.
-/// True if there is such an interface.
+/// Hands over a private address to another attached interface that needs the address. The detach of that interface then
+/// removes the address. True if there is such an interface.
 ///
 /// # Errors
-/// If the pins can't be looked at, or the other interface's maps can't be changed.
+/// If the pins can't be read, or the other interface's maps can't be changed.
 pub fn hand_over(folder: &Folder, private: Private) -> Result<bool, Error> {
     for other in pins::folders(NetworkNamespace::current()?)? {
         if other == *folder {
             continue;
         }
-        // Skip pins of others, or of another version: they have no claim, and an error would stop a detach halfway.
+        // Skip pins that are not ours or that another version made: they have no claim to the address, and an error
+        // would stop a detach halfway.
         let Ok(mut heir) = Running::open(other) else { continue };
         if heir.local.identity.on_loopback().any(|own| own == private) {
             heir.local.added.insert(private);

@@ -1,5 +1,4 @@
-//! Keeps the private addresses of this host out of ARP on the attached interface, and puts the
-//! interface's sysctls back.
+//! Keeps this host's private addresses out of ARP on the attached interface, and restores the interface's sysctls.
 
 use tunnel_common::attachment::Attachment;
 
@@ -13,12 +12,12 @@ use crate::plan::arp::Sysctl;
 pub struct Set {
     /// The sysctl.
     pub sysctl: Sysctl,
-    /// The value that it has now.
+    /// The sysctl's present value.
     pub value: u8,
 }
 
-/// Sets the sysctls of `wanted` that are not set yet, and puts back the others. Records each sysctl before setting it,
-/// so that a detach after a kill in between puts the sysctl back.
+/// Raises the sysctls in `wanted` whose effective values are too low, and restores the other sysctls. Records the
+/// former values before the first change, so that a detach can restore them even if this command is killed.
 pub(crate) fn set(
     interface: &str,
     wanted: &[Sysctl],
@@ -35,7 +34,7 @@ pub(crate) fn set(
                 changes.push((sysctl, before, sysctl.wanted()));
             }
         } else if let Some(former) = recorded(attachment, sysctl) {
-            // A value that is not attach's is the operator's, and stays.
+            // Keep a value that attach did not set: the operator has set it.
             let value = if before == sysctl.wanted() { former } else { before };
             changes.push((sysctl, before, value));
         }
@@ -52,7 +51,7 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// Puts back the sysctls that attach has set and nobody has changed since.
+/// Restores the sysctls that attach has set and that nobody has changed since then.
 pub(crate) fn restore(interface: &str, attachment: &Attachment) -> Result<Vec<Set>, Error> {
     let mut restored = Vec::new();
     for sysctl in Sysctl::ALL {
@@ -74,7 +73,7 @@ pub(crate) fn all_set(attachment: &Attachment) -> Vec<Set> {
         .collect()
 }
 
-/// The value of `sysctl` before attach set it, if it did.
+/// The value of `sysctl` before attach set it; `None` if attach has not set it.
 fn recorded(attachment: &Attachment, sysctl: Sysctl) -> Option<u8> {
     let (is_set, before) = match sysctl {
         Sysctl::Announce => (attachment.arp_announce_set, attachment.arp_announce_before),

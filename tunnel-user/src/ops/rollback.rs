@@ -1,4 +1,5 @@
-//! The inverses of a command's steps. If a later step fails, the command executes the inverses in reverse order.
+//! Undoes the steps of a command. If a step fails, the command executes the inverses of the earlier steps in reverse
+//! order.
 
 use tunnel_common::attachment::Attachment;
 
@@ -34,29 +35,30 @@ pub enum Undo {
     ReplacePrograms(Folder, LoadOptions),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),
-    /// Set a sysctl of the interface as it was.
+    /// Restore the former value of the interface's sysctl.
     RestoreSysctl(String, Sysctl, u8),
     /// Remove a route.
     RemoveRoute(PeerRoute),
-    /// Set a route as it was.
+    /// Restore a former route.
     RestoreRoute(PeerRoute),
-    /// Change entries of the maps of IPv4 peers back.
+    /// Restore the changed entries in the maps of IPv4 peers.
     ChangePeersV4(AppliedChanges<[u8; 4]>),
-    /// Change entries of the maps of IPv6 peers back.
+    /// Restore the changed entries in the maps of IPv6 peers.
     ChangePeersV6(AppliedChanges<[u8; 16]>),
-    /// Name slots as they were, or free them.
+    /// Restore the former names of slots, or free the slots.
     Names(Vec<(u32, Option<MemberName>)>),
-    /// Set the bypass rules as they were.
+    /// Restore the former bypass rules.
     RestoreBypass(BypassTable),
     /// Restore the record of this host's former identity.
     RestoreLocalMembers(Box<LocalMembers>),
-    /// Set the ranges of this host's members as they were.
+    /// Restore the former ranges of this host's members.
     RestoreLocalTables(Box<LocalTables>),
-    /// Set the record as it was.
+    /// Restore the former record of the attachment.
     RestoreAttachment(Box<Attachment>),
 }
 
-/// Takes back `steps`, the last one first. Logs a step that can't be taken back, and goes on with the next one.
+/// Executes the undo steps in `steps`, the last step first. Logs an undo step that fails, and goes on with the next
+/// step.
 pub async fn undo(netlink: &Netlink, mut maps: Option<&mut Maps>, steps: Vec<Undo>) {
     for step in steps.into_iter().rev() {
         tracing::debug!("undoing: {step:?}");

@@ -10,8 +10,8 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::plan::route::{PeerRoute, RouteChanges};
 
-/// Executes `changes`, and notes the way back in `steps`. Returns the removed routes, and the routes that moved to
-/// another attached interface, with its name.
+/// Executes `changes`, and adds the undo steps to `steps`. Returns the removed routes, and the routes that moved to
+/// another attached interface, each with that interface's name.
 ///
 /// # Errors
 /// If the kernel refuses, or a signal came.

@@ -13,11 +13,11 @@ use crate::plan::policy_routing::Policy;
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes::{self, Attached};
 
-/// The changes that route each peer's private addresses along the way to its public addresses. Leaves out the private
-/// ranges in `elsewhere`, whose traffic goes by another network.
+/// The changes that route each peer's private addresses along the path to the peer's public addresses. Leaves out the
+/// private ranges in `elsewhere`, whose traffic goes through another network.
 ///
 /// # Errors
-/// If the interface has no way to a public address, or somebody else's route sends a private address elsewhere.
+/// If the interface has no path to a public address, or somebody else's route sends a private address elsewhere.
 pub async fn plan(
     netlink: &Netlink,
     link: &Link,
@@ -35,7 +35,7 @@ pub async fn plan(
     routes::changes(&attached, &netlink.host_routes().await?, &wanted)
 }
 
-/// The interface in the form that the plan of routes takes.
+/// The interface, in the form that the route planner takes.
 #[must_use]
 pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attached<'a> {
     Attached {
@@ -49,7 +49,7 @@ pub fn attached<'a>(link: &'a Link, names: &'a BTreeMap<u32, String>) -> Attache
 /// The route to one peer's addresses of one family.
 ///
 /// # Errors
-/// If the interface has no way to the peer's public addresses, or a policy rule leads packets past the route.
+/// If the interface has no path to the peer's public addresses, or a policy rule makes packets bypass the route.
 pub async fn to_peer(
     netlink: &Netlink,
     attached: &Attached<'_>,
@@ -73,7 +73,7 @@ pub async fn to_peer(
 /// The names of the other interfaces that packets to a peer's public addresses are spread over.
 ///
 /// # Errors
-/// If there is no way to the public addresses.
+/// If there is no path to the public addresses.
 pub async fn other_links(
     netlink: &Netlink,
     attached: &Attached<'_>,
@@ -90,8 +90,8 @@ pub async fn other_links(
     Ok(others.into_iter().map(|link| attached.name_of(link).to_owned()).collect())
 }
 
-/// The real way of packets with the private addresses, by the kernel's own answer and in words; none if it is
-/// `route`.
+/// Asks the kernel for the real path of packets with the private addresses, and describes the path. Returns `None` if
+/// the packets take `route`.
 ///
 /// # Errors
 /// If the kernel can't be asked.
@@ -124,7 +124,7 @@ pub async fn astray(
     Ok(None)
 }
 
-/// Our routes through the interface of index `link`.
+/// Our routes through the interface with the index `link`.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -137,7 +137,7 @@ pub async fn ours(netlink: &Netlink, link: u32) -> Result<Vec<PeerRoute>, Error>
         .collect())
 }
 
-/// Our routes by destination, of all interfaces.
+/// Our routes through all interfaces, by destination.
 ///
 /// # Errors
 /// If the kernel refuses.

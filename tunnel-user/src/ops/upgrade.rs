@@ -20,10 +20,10 @@ use crate::plan::arp;
 use crate::trial::{self, State};
 
 /// Takes over all interfaces of this network namespace, except `folder`'s, that the previous version has attached: a
-/// command for one interface looks at the others as well. The caller holds no interface lock.
+/// command for one interface also reads the other interfaces' pins. The caller holds no interface lock.
 ///
 /// # Errors
-/// If the kernel refuses, or a signal comes. The running programs go on then.
+/// If the kernel refuses, or a signal comes. The programs keep running in both cases.
 pub(crate) async fn take_over_others(
     folder: Option<&Folder>,
     netlink: &Netlink,
@@ -41,7 +41,7 @@ pub(crate) async fn take_over_others(
 /// Takes over an interface that the previous version has attached. The caller holds the interface lock.
 ///
 /// # Errors
-/// If the kernel refuses, or a signal comes. The running programs go on then.
+/// If the kernel refuses, or a signal comes. The programs keep running in both cases.
 pub(crate) async fn take_over(
     folder: &Folder,
     netlink: &Netlink,
@@ -80,7 +80,7 @@ fn is_due(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }
 
-/// Finishes or takes back a killed change of the ABI.
+/// Finishes or rolls back a change of the ABI that was killed.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -97,7 +97,7 @@ pub(crate) async fn finish(folder: &Folder, netlink: &Netlink) -> Result<(), Err
 }
 
 /// Sets the sysctls that the previous version does not know, as an attach by this version does. If this command is
-/// killed before, the next attach sets them.
+/// killed before it sets the sysctls, the next attach sets them.
 async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error> {
     let running = Running::open(folder.clone())?;
     let membership = running.membership()?;
@@ -113,7 +113,7 @@ async fn keep_out_of_arp(folder: &Folder, netlink: &Netlink) -> Result<(), Error
     }
 }
 
-/// Starts a guard of this version for a pending trial: the waiting guard is of the previous version, which does not
+/// Starts this version's guard for a pending trial: the waiting guard belongs to the previous version, which does not
 /// know these pins.
 fn guard_anew(folder: &Folder, attachment: &Attachment) -> Result<(), Error> {
     let state = State::of(folder);

@@ -1,4 +1,4 @@
-//! The report of an attach.
+//! Formats the report of an attach.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use tunnel_user::plan::attach_point::Ingress;
 
 use super::text::{noun, routes, sysctl, with_length};
 
-/// The most peers that are named one by one.
+/// The maximum number of peers that the report names one by one.
 const NAMED_MAX: usize = 8;
 
-/// The changes, the state now, and the way back.
+/// The changes, the present state, and the command that undoes the attach.
 pub fn text(report: &Report) -> String {
     let Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();

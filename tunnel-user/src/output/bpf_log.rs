@@ -3,7 +3,7 @@
 use log::{Log, Metadata, Record};
 use tunnel_common::outcome::{Direction, Reason};
 
-/// Writes messages to this program's own log.
+/// Writes the translated messages to this program's own log.
 pub struct DescribedLog;
 
 impl Log for DescribedLog {
@@ -19,7 +19,7 @@ impl Log for DescribedLog {
     fn flush(&self) {}
 }
 
-/// `direction 0 reason 0 length 98 A to B`, as tunnel-ebpf's `tc.rs` writes it.
+/// Translates a message in the format of tunnel-ebpf's `tc.rs`: `direction 0 reason 0 length 98 A to B`.
 fn describe(message: &str) -> Option<String> {
     let mut words = message.split_whitespace();
     let mut number = |name: &str| {

@@ -1,10 +1,10 @@
-//! The findings of a check.
+//! Formats the output of `rewrite check` as text.
 
 use std::fmt::Write as _;
 
 use tunnel_user::commands::check::{Finding, Level};
 
-/// For people.
+/// The findings as text for people.
 pub fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {

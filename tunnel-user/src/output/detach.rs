@@ -1,4 +1,4 @@
-//! The report of a detach.
+//! Formats the report of a detach.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::text::{sysctl, with_length};
 /// The answer when there are no remains of network namespaces that are gone.
 pub const NOTHING_LEFT: &str = "there are no remains of network namespaces that are gone\n";
 
-/// The things that a detach removed from all interfaces.
+/// Lists the things that a detach removed from all interfaces.
 pub fn all(detached: &Detached) -> String {
     let mut text: String = detached.reports.iter().map(one).collect();
     for address in &detached.left_addresses {
@@ -27,7 +27,7 @@ pub fn all(detached: &Detached) -> String {
     text
 }
 
-/// The things that a detach removed from one interface.
+/// Lists the things that a detach removed from one interface.
 pub fn one(report: &Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;

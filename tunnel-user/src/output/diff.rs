@@ -1,4 +1,4 @@
-//! The output of `rewrite diff`, for people and for programs.
+//! Formats the output of `rewrite diff`, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use tunnel_user::plan::peers::NamedPeer;
 
 use super::text::{named, with_length};
 
-/// [`changes`], and the command that makes them.
+/// The text of [`changes`], and the command that makes these changes.
 pub fn text(difference: &Difference) -> String {
     let Difference { interface, config, .. } = difference;
     let mut text = changes(difference);

@@ -1,11 +1,11 @@
-//! The output of `rewrite downgrade`, for people and for programs.
+//! Formats the output of `rewrite downgrade`, as text and as JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::downgrade::Report;
 
-/// The state after the command, and the way back.
+/// The state after the command, and the command that undoes the downgrade.
 pub fn text(report: &Report) -> String {
     let Report { interface, abi_version, .. } = report;
     let mut text = String::new();

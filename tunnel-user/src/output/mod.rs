@@ -1,4 +1,4 @@
-//! The printed output: one file per command for people, JSON, progress, and the messages of the programs.
+//! Formats and prints the output: text with one file per command, JSON, progress, and the messages of the programs.
 
 pub mod attach;
 mod bpf_log;
@@ -26,7 +26,7 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Prints to stdout. A reader that has gone away is not an error: `rewrite stats | head`.
+/// Prints to stdout. A closed pipe is not an error: `rewrite stats | head`.
 pub fn print(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

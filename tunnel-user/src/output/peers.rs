@@ -1,4 +1,4 @@
-//! The running peers, and the reports of changes to them.
+//! Formats the running peers, and the reports of changes to the peers.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use tunnel_user::plan::running_peers::RunningPeer;
 use super::as_json;
 use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};
 
-/// The running peers.
+/// The running peers as text.
 pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
     let mut text = String::new();
     if interfaces.is_empty() {
@@ -57,7 +57,7 @@ pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Error> 
     as_json(&Interfaces { interfaces })
 }
 
-/// The report of a change of the peers, with the way back.
+/// The report of a change to a peer, with the command that undoes the change.
 pub fn changed(report: &peer::Report) -> String {
     let peer::Report { interface, before, after, .. } = report;
     let mut text = String::new();
@@ -122,7 +122,7 @@ pub fn changed(report: &peer::Report) -> String {
     text
 }
 
-/// The peers and the network that their traffic takes now, with the way back.
+/// The peers, the network that carries their traffic now, and the command that undoes the switch.
 pub fn switched(report: &switch::Report) -> String {
     let switch::Report { interface, network, before, peers, .. } = report;
     let mut text = String::new();

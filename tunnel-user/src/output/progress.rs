@@ -1,4 +1,4 @@
-//! A moving line for a command that takes its time, on a terminal only.
+//! Shows a progress line on a terminal while a command takes long.
 
 use std::future::Future;
 use std::io::{self, IsTerminal as _};
@@ -18,7 +18,7 @@ pub async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
         done = &mut work => return done,
         () = tokio::time::sleep(PATIENCE) => {}
     }
-    // Draws on stderr, if stderr is a terminal.
+    // The bar draws on stderr, if stderr is a terminal.
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
         bar.set_style(style);
@@ -29,7 +29,7 @@ pub async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Clears the moving line on a terminal, to make room for a line on stdout.
+/// Clears the progress line on a terminal, to make room for a line on stdout.
 pub fn make_room() {
     if io::stderr().is_terminal() {
         eprint!("\r\x1b[2K");

@@ -1,4 +1,4 @@
-//! The counters.
+//! Formats the output of `rewrite stats` as text.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use tunnel_user::commands::stats;
 
 use super::text::NOTHING_ATTACHED;
 
-/// The counters; reasons that never occurred are left out.
+/// Formats the counters. Leaves out reasons that never occurred.
 pub fn text(stats: &stats::Stats) -> String {
     let mut text = String::new();
     if stats.interfaces.is_empty() {

@@ -1,4 +1,4 @@
-//! The attached interfaces, and their health.
+//! Formats the output of `rewrite status` as text.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use tunnel_user::commands::status;
 use super::text::{NOTHING_ATTACHED, for_now, pairs};
 use super::trial;
 
-/// For people.
+/// The attached interfaces and their health, as text for people.
 pub fn text(status: &status::Status) -> String {
     let mut text = String::new();
     if status.interfaces.is_empty() {

@@ -1,4 +1,4 @@
-//! Parts of texts that several commands print.
+//! Formats parts of texts that several commands print.
 
 use std::fmt::Write as _;
 
@@ -8,15 +8,15 @@ use tunnel_user::ops::private_in_arp::Set;
 use tunnel_user::plan::peers::NamedPeer;
 use tunnel_user::plan::route::RouteChanges;
 
-/// The answer where no interface is attached.
+/// The answer if no interface is attached.
 pub const NOTHING_ATTACHED: &str = "no interface is attached in this network namespace\n";
 
-/// `net.ipv4.conf.eth0.arp_ignore=2`.
+/// Formats a sysctl with its value: `net.ipv4.conf.eth0.arp_ignore=2`.
 pub fn sysctl(interface: &str, set: &Set) -> String {
     format!("{}={}", interface_sysctl("ipv4", interface, set.sysctl.name()), set.value)
 }
 
-/// The rest of a line about an accepted address: for how long it is accepted.
+/// The end of a line about an accepted address: the time for which the programs accept it.
 pub fn for_now(seconds: u32) -> String {
     match seconds {
         u32::MAX => " as well".into(),
@@ -34,7 +34,7 @@ pub fn routes(text: &mut String, changes: &RouteChanges) {
     }
 }
 
-/// `peer` or `peers`.
+/// Returns `peer` or `peers`, to match the number.
 pub const fn noun(peers: usize) -> &'static str {
     if peers == 1 { "peer" } else { "peers" }
 }
@@ -50,7 +50,7 @@ pub fn named(peer: &NamedPeer) -> String {
     format!("{}  {}{direct}{bypass}", peer.name, addresses.join(", "))
 }
 
-/// `10.0.0.1 as 198.51.100.2, fd00::1 as 2001:db8::2`.
+/// Formats pairs of addresses: `10.0.0.1 as 198.51.100.2, fd00::1 as 2001:db8::2`.
 pub fn pairs(first: &[String], word: &str, second: &[String]) -> String {
     let pairs: Vec<_> = first.iter().zip(second).map(|(a, b)| format!("{a} {word} {b}")).collect();
     pairs.join(", ")
@@ -62,7 +62,7 @@ pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     words.join(",")
 }
 
-/// `10.0.0.1/32`.
+/// Formats an address with its prefix length: `10.0.0.1/32`.
 pub fn with_length(address: Private) -> String {
     format!("{}/{}", address.0.address(), address.0.length())
 }

@@ -1,4 +1,4 @@
-//! The output of `rewrite apply` and `confirm`, for people and for programs.
+//! Formats the output of `rewrite apply` and `rewrite confirm`, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,8 @@ use tunnel_user::trial::{Phase, Trial};
 
 use super::{attach, diff};
 
-/// The report of apply, and the deadline and command to confirm it. The difference was printed before.
+/// The report of apply, with the deadline of the trial and the command that confirms it. The command has already
+/// printed the difference.
 pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);
     let Some(trial) = &report.trial else { return Ok(text) };
@@ -61,7 +62,7 @@ pub fn reverted(outcome: &revert::Outcome) -> String {
     }
 }
 
-/// The line of status about a trial.
+/// The line of `rewrite status` about a pending trial.
 pub fn pending(interface: &str, trial: &status::Trial) -> String {
     let status::Trial { config, until, overdue, phase } = trial;
     let revert = format!("rewrite apply --revert --interface {interface}");

@@ -15,10 +15,10 @@ use super::as_json;
 use super::bpf_log::DescribedLog;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Cursor home, clear to the end: the earlier text scrolls away once and is not lost.
+/// Moves the cursor home and clears the screen. The earlier text scrolls away once and is not lost.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Prints until a signal comes or the reader goes away. On a terminal, each output replaces the one before.
+/// Prints until a signal comes or the reader goes away. On a terminal, each output replaces the previous output.
 pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
     let mut messages = if verbose { messages()? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;

@@ -1,4 +1,4 @@
-//! The sysctls of an interface that keep this host's private addresses out of ARP.
+//! Selects the sysctls of an interface that keep this host's private addresses out of ARP.
 
 use crate::model::{Family, Private};
 use crate::plan::membership::Membership;
@@ -6,17 +6,17 @@ use crate::plan::membership::Membership;
 /// One of the two sysctls of an interface that keep a private address out of ARP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sysctl {
-    /// The sender address of ARP requests.
+    /// Controls the sender address of ARP requests.
     Announce,
-    /// The addresses that the interface answers for.
+    /// Controls the addresses for which the interface answers ARP requests.
     Ignore,
 }
 
 impl Sysctl {
-    /// Both.
+    /// Both sysctls.
     pub const ALL: [Self; 2] = [Self::Announce, Self::Ignore];
 
-    /// Its name.
+    /// The sysctl's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl Sysctl {
         }
     }
 
-    /// The least value that keeps a private address out of ARP.
+    /// The minimum value that keeps a private address out of ARP.
     #[must_use]
     pub const fn wanted(self) -> u8 {
         match self {
@@ -42,9 +42,10 @@ pub fn wanted(has_hardware_addresses: bool, membership: &Membership) -> Vec<Sysc
     wanted_for(has_hardware_addresses, membership.identity.on_loopback(), has_direct)
 }
 
-/// The sysctls of a host with the private addresses `own`, which ARP could expose on an interface with hardware
-/// addresses. A gateway needs none: its addresses are other hosts', and the kernel does not treat them as its
-/// own. With a direct peer, `arp_ignore` stays as it is, because the peer asks for the private address.
+/// The sysctls that a host with the private addresses `own` needs, because ARP could expose these addresses on an
+/// interface with hardware addresses. A gateway needs no sysctls: its private addresses belong to other hosts, and
+/// its kernel does not treat them as local. With a direct peer, `arp_ignore` stays unchanged, because the peer's
+/// ARP requests ask for the private address.
 pub fn wanted_for(
     has_hardware_addresses: bool,
     mut own: impl Iterator<Item = Private>,

@@ -1,4 +1,4 @@
-//! The places where the programs can run, and the program that runs in each.
+//! Defines the points where the programs can run, and selects the program for each point.
 
 use tunnel_common::attachment::{
     Attachment, HOOK_CLSACT, HOOK_TCX, INGRESS_TC, INGRESS_XDP, INGRESS_XDP_GENERIC,
@@ -10,17 +10,17 @@ use tunnel_common::settings::Settings;
 /// Both directions.
 pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
-/// tc's mechanism that runs programs.
+/// The mechanism of tc that runs the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// Links, pinned beside the maps.
+    /// tcx links, which are pinned beside the maps.
     Tcx,
     /// Filters of a clsact qdisc.
     Clsact,
 }
 
 impl Hook {
-    /// Its value in the pinned record.
+    /// The value in the pinned record.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -29,7 +29,7 @@ impl Hook {
         }
     }
 
-    /// The hook in the pinned record; nothing if the attach ended before it recorded one.
+    /// The hook in the pinned record. `None` if the attach ended before it recorded a hook.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -39,7 +39,7 @@ impl Hook {
         }
     }
 
-    /// Its name for people and JSON.
+    /// The hook's name for people and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,14 +55,14 @@ pub enum Ingress {
     /// At tc, like outgoing packets.
     #[default]
     Tc,
-    /// In the interface's driver.
+    /// At XDP in the interface's driver.
     Xdp,
-    /// In the kernel's generic path, for drivers without XDP.
+    /// At XDP in the kernel's generic path, for drivers without XDP.
     XdpGeneric,
 }
 
 impl Ingress {
-    /// Its value in the pinned record.
+    /// The value in the pinned record.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -72,7 +72,7 @@ impl Ingress {
         }
     }
 
-    /// The ingress in the pinned record; nothing if this version does not know it.
+    /// The ingress point in the pinned record. `None` if this version does not know the value.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -83,7 +83,7 @@ impl Ingress {
         }
     }
 
-    /// Its name for people, JSON and the command line.
+    /// The ingress point's name for people, JSON and the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,24 +94,24 @@ impl Ingress {
     }
 }
 
-/// The place of both programs.
+/// The points where the two programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachPoint {
-    /// Egress, and ingress at tc.
+    /// The hook of the egress program, and of the ingress program at tc.
     pub hook: Hook,
-    /// Ingress.
+    /// The point of the ingress program.
     pub ingress: Ingress,
 }
 
 impl AttachPoint {
-    /// The place in the pinned record; nothing if the attach ended before it recorded one, or if this version
-    /// does not know it.
+    /// The attach point in the pinned record. `None` if the attach ended before it recorded the attach point, or if
+    /// this version does not know the values.
     #[must_use]
     pub fn from_codes(hook: u8, ingress: u8) -> Option<Self> {
         Some(Self { hook: Hook::from_code(hook)?, ingress: Ingress::from_code(ingress)? })
     }
 
-    /// The program that runs at this place in a direction.
+    /// The program that handles a direction at this attach point.
     #[must_use]
     pub const fn program(self, direction: Direction) -> Program {
         match (direction, self.ingress) {
@@ -122,38 +122,38 @@ impl AttachPoint {
     }
 }
 
-/// The options of a load.
+/// The options for a load of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// The programs' place.
+    /// The programs' attach point.
     pub place: AttachPoint,
-    /// Their settings.
+    /// The programs' settings.
     pub settings: Settings,
-    /// True if they log every packet that concerns a peer and that they leave unrewritten.
+    /// True if the programs log every packet that concerns a peer and that they do not rewrite.
     pub verbose: bool,
 }
 
 impl LoadOptions {
-    /// The options of the programs that run at `place`, by their record.
+    /// The options of the programs that run at `place`, from their pinned record.
     #[must_use]
     pub const fn recorded(place: AttachPoint, attachment: &Attachment) -> Self {
         Self { place, settings: attachment.settings, verbose: attachment.verbose == 1 }
     }
 }
 
-/// A program of the object.
+/// A program of the BPF object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
-    /// At tc, on the way out.
+    /// The program for outgoing packets at tc.
     Egress,
-    /// At tc, on the way in.
+    /// The program for incoming packets at tc.
     Ingress,
-    /// At XDP, on the way in.
+    /// The program for incoming packets at XDP.
     Xdp,
 }
 
 impl Program {
-    /// All of them.
+    /// All programs.
     pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
 
     /// The name of the program and of its pin.
@@ -166,7 +166,7 @@ impl Program {
         }
     }
 
-    /// The temporary name of its pin, until it replaces the previous pin.
+    /// The temporary name of the program's new pin, until this pin replaces the previous pin.
     #[must_use]
     pub const fn new_name(self) -> &'static str {
         match self {

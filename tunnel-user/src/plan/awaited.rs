@@ -1,5 +1,5 @@
-//! Peers that have yet to show that they hold a pair of addresses. Until then, packets to them go between the
-//! previous addresses, and their former addresses do not expire.
+//! Handles awaited peers: peers that have yet to show that they hold a pair of addresses. Until then, packets to an
+//! awaited peer go between the previous addresses, and the peer's former addresses do not expire.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Handover {
         });
         match same {
             Some(old) if self.own.of(A::FAMILY) != Moved::Now => old.awaited == 1,
-            // A new peer has no other pair.
+            // A new peer has no previous pair.
             _ => current
                 .get(&private_range(wanted))
                 .is_some_and(|old| old.role == ROLE_PRIVATE && old.slot == wanted.slot),
@@ -67,8 +67,9 @@ impl Handover {
     }
 }
 
-/// The remaining changes for the peers in `table` that have shown where they are. Their former addresses get an
-/// expiry time. Packets to a peer go to its current address again, if a concurrent change has undone that.
+/// The remaining changes for the peers in `table` that have shown their current address. Their former addresses
+/// get an expiry time. If a concurrent change has sent packets to a peer's former address again, they go back to
+/// the current address.
 #[must_use]
 pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
     let expires_at = now.saturating_add(drain);
@@ -144,7 +145,7 @@ mod tests {
         Handover { now: NOW + seconds, drain: 30, own_previous, ..Handover::default() }
     }
 
-    /// The entries in words: source and destination of packets, or the range with its state.
+    /// Describes each entry: by the source and destination of packets, or by its range and its state.
     fn described(tables: &PeerTables) -> Vec<String> {
         let address = |octets: [u8; 4]| octets.ip().to_string();
         let entry = |(range, peer): (&Range<[u8; 4]>, &Peer<[u8; 4]>)| match peer.role {
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(former.expires_at, NOW + 30);
     }
 
-    /// `bpftool` can create this state.
+    /// `bpftool` can give a peer several public addresses.
     #[test]
     fn a_peer_with_two_public_addresses_is_sent_to_where_it_was_put() {
         let mut tables = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");

@@ -1,4 +1,4 @@
-//! The contents of `bypass`: the peers' packets that the programs leave alone.
+//! Computes the contents of the map `bypass`: the rules for the peers' packets that the programs leave alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -12,7 +12,7 @@ use crate::plan::slots::ByName;
 /// The rules by slot. Rules of the whole cluster have the slot [`CLUSTER`].
 pub type BypassTable = BTreeMap<u32, BTreeSet<BypassRule>>;
 
-/// The key of a rule.
+/// The map key of a rule.
 #[must_use]
 pub fn key(slot: u32, rule: BypassRule) -> BypassKey {
     BypassKey {
@@ -23,7 +23,7 @@ pub fn key(slot: u32, rule: BypassRule) -> BypassKey {
     }
 }
 
-/// The slot and the rule of a key. `None` if the key has an unknown protocol or port 0.
+/// The slot and the rule of a map key. `None` if the key has an unknown protocol or port 0.
 #[must_use]
 pub fn rule(key: &BypassKey) -> Option<(u32, BypassRule)> {
     let protocol = BypassProtocol::from_number(key.protocol)?;
@@ -46,7 +46,7 @@ pub fn table(membership: &Membership, slots: &ByName) -> BypassTable {
         .collect()
 }
 
-/// The keys of all rules.
+/// The map keys of all rules.
 pub fn keys(table: &BypassTable) -> BTreeSet<BypassKey> {
     table.iter().flat_map(|(slot, rules)| rules.iter().map(|rule| key(*slot, *rule))).collect()
 }

@@ -1,4 +1,4 @@
-//! The capacity of the maps.
+//! Computes the capacity of the maps.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use tunnel_common::maps;
 use crate::model::{Family, MemberName, Prefix};
 use crate::plan::membership::Membership;
 
-/// The maximum number of entries of each map. It counts only when the maps are created.
+/// The maximum number of entries of each map. It takes effect when the maps are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// The capacity of `members` and `peer_counters`.
     pub slots: u32,
     /// The capacity of `bypass`.
     pub bypass: u32,
-    /// The capacity of `prefixes_v4` and `prefixes_v6`, which take no more memory than their entries.
+    /// The capacity of `prefixes_v4` and `prefixes_v6`. These maps take memory for their present entries only.
     pub prefixes: u32,
     /// The capacity of `peers_v4`.
     pub peers_v4: u32,
@@ -26,7 +26,7 @@ pub struct Capacity {
     pub flows_v6: u32,
 }
 
-/// The entries that the maps hold.
+/// The names, ranges and rules that the maps hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The names of the peers that have a slot.
@@ -37,8 +37,8 @@ pub struct Usage {
     pub rules: usize,
 }
 
-/// The maximum spare room for peers beyond the present ones: the kernel allocates memory for every entry that a
-/// map may get, and a later change recreates full maps.
+/// The maximum number of spare entries for future peers. The limit saves memory, because the kernel allocates a
+/// map's full capacity in advance. A later change recreates a full map.
 const MORE_MAX: usize = 32_768;
 
 /// The maximum number of entries of any map.
@@ -48,15 +48,15 @@ const ENTRIES_MAX: u32 = 1 << 30;
 const UNUSED: u32 = 1;
 
 impl Capacity {
-    /// Room for the peers and their rules, and spare room for as many again, at most [`MORE_MAX`], before the
-    /// maps must be recreated. The maps of a family that this host lacks have the minimum size.
+    /// The capacity for the peers and their rules, with spare room for as many again, but for at most [`MORE_MAX`].
+    /// The maps of a family that this host lacks have the minimum size.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
         let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
         let rules = membership.peers.iter().map(|peer| peer.bypass.len()).sum::<usize>();
         let bypass = room(membership.bypass.len().saturating_add(rules), maps::BYPASS_CAPACITY);
         let used = |family, size| if membership.identity.has(family) { size } else { UNUSED };
-        // A private and a public entry each.
+        // Each peer has a private and a public entry.
         let peers = slots.saturating_mul(2);
         let flows = u32::try_from(maps::FLOWS_CAPACITY).unwrap_or(u32::MAX);
         Self {
@@ -71,7 +71,7 @@ impl Capacity {
     }
 
     /// The room that the maps need during the change from `held`, the running entries, to `membership`: the
-    /// change adds new entries before it removes old ones.
+    /// change adds new entries before it removes old entries.
     #[must_use]
     pub fn required(membership: &Membership, held: &Usage) -> Self {
         let is_held = |name: &MemberName| held.names.contains(name);
@@ -114,7 +114,7 @@ impl Capacity {
         self.by_map().into_iter().zip(required.by_map()).all(|((_, has), (_, wants))| has >= wants)
     }
 
-    /// The larger of the two, map by map.
+    /// The larger of the two capacities, map by map.
     #[must_use]
     pub fn max(&self, other: &Self) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl Capacity {
         }
     }
 
-    /// The capacity by map. The other maps keep the object's size.
+    /// The capacity by map. All other maps keep the size in the BPF object.
     pub fn by_map(&self) -> [(&'static str, u32); 9] {
         [
             (maps::PEERS_V4, self.peers_v4),

@@ -1,4 +1,4 @@
-//! Writes the running state as a cluster file, to return to it later.
+//! Writes the running state as a cluster file, so that an operator can return to this state later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,20 +16,20 @@ use crate::plan::peer_tables::{self, PeerTable, PeerTables};
 use crate::plan::range::{Address, Range};
 use crate::plan::slots::ByName;
 
-/// The membership in the maps.
+/// The membership in the maps, with the entries that express it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningMembership {
-    /// The identity of this host and the peers, sorted by name.
+    /// This host's identity, and the peers, sorted by name.
     pub membership: Membership,
     /// The entries of the peers.
     pub peers: PeerTables,
-    /// The ranges of the members that this host is.
+    /// The ranges of this host's own members.
     pub local: LocalTables,
-    /// The names of the slots.
+    /// The peers' names by slot.
     pub names: BTreeMap<u32, MemberName>,
     /// The bypass rules by slot.
     pub bypass: BypassTable,
-    /// The time for which packets from peers' former addresses are accepted.
+    /// The time for which this host accepts packets from peers' former addresses.
     pub drain: Drain,
     /// The network and the interface on it, if the file has networks.
     pub network: Option<(String, String)>,
@@ -47,15 +47,15 @@ pub enum Inexpressible {
     /// The members do not fit together.
     #[error("the members do not fit together: {0}")]
     NoCluster(String),
-    /// An entry does not match its members.
+    /// An entry in the maps does not match the members.
     #[error("{0} in the maps differs from its members")]
     Entry(String),
 }
 
-/// The file from which an attach makes the running state.
+/// The text of a file from which an attach makes the running state.
 ///
 /// # Errors
-/// The part that no file can express.
+/// [`Inexpressible`] if no file can express the running state.
 pub fn of_running(running: &RunningMembership) -> Result<String, Inexpressible> {
     let membership = &running.membership;
     if membership.identity.members().is_empty() {
@@ -141,8 +141,8 @@ fn odd_peer<A: Address + PartialEq>(
     decisions.chain(wanted.keys()).find(|range| !same(range)).map(|range| range.prefix())
 }
 
-/// The members as the text of a file, this host's first. The rules for all of this host's traffic become the
-/// cluster's rules, because no other host reads the file.
+/// Formats the members as a file, with this host's own members first. The bypass rules for all of this host's
+/// traffic become the cluster's rules, because no other host reads the file.
 fn text(running: &RunningMembership) -> String {
     let RunningMembership { membership, drain, network, .. } = running;
     let mut text = format!("drain = \"{drain}\"\n{}", rules(&membership.bypass));
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn what_runs_is_read_again_from_its_file() {
         for local in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
-            // The file of a host of one family has no peers of the other.
+            // The file of a host with one family has no peers of the other family.
             let file = match local {
                 ["cell"] => OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next(),
                 _ => Some(OF_ALL_KINDS),

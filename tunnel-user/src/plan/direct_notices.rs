@@ -1,25 +1,26 @@
-//! Notices to direct peers before the programs go: from then on, this host sends private addresses.
+//! Prepares the notices to direct peers before the programs are detached: from then on, this host sends packets
+//! with private addresses.
 
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 
 use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::Address;
 
-/// A peer that is marked direct and still gets rewritten packets.
+/// The notice to a peer that is marked direct and still gets rewritten packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectNotice<A> {
-    /// The slot of the peer.
+    /// The peer's slot.
     pub slot: u32,
     /// This host's private address.
     pub own: A,
     /// The peer's private address.
     pub peer: A,
-    /// The changes that make this host send private addresses.
+    /// The changes after which this host sends packets with private addresses to the peer.
     pub changes: Vec<Change<A>>,
 }
 
-/// The notices to the peers in `table`. Networks and a gateway's peers get none: this host does not
-/// know which of their hosts talk to which.
+/// The notices to the peers in `table`. A network gets no notice, and a gateway sends no notices, because this host
+/// does not know which hosts communicate.
 #[must_use]
 pub fn direct_notices<A: Address>(table: &PeerTable<A>) -> Vec<DirectNotice<A>> {
     let is_meant = |peer: &Peer<A>| {

@@ -12,9 +12,9 @@ use crate::plan::identity::{Identity, OwnMember};
 /// The addresses of this host's interfaces.
 #[derive(Clone, Copy, Debug)]
 pub struct HostAddresses<'a> {
-    /// The name of the interface that is attached.
+    /// The name of the attached interface.
     pub interface: &'a str,
-    /// Its addresses.
+    /// The attached interface's addresses.
     pub on_interface: &'a [IpAddr],
     /// The addresses of all interfaces.
     pub on_host: &'a [IpAddr],
@@ -26,11 +26,11 @@ impl HostAddresses<'_> {
     }
 }
 
-/// Finds this host among the members: by `names` if any are given, else by the addresses of the
-/// interface.
+/// Finds this host among the members by `names` or, without names, by the addresses of the interface.
 ///
 /// # Errors
-/// [`Error::Refused`] if no member fits, or more than one and they are not named.
+/// [`Error::Refused`] if no member fits, if several members fit and `names` is empty, or if this host lacks an
+/// underlay address of a member.
 pub fn find(
     cluster: &Cluster,
     names: &[String],
@@ -65,8 +65,8 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
     Ok(members)
 }
 
-/// A single address must be on this host, or nobody answers for it. A prefix may be routed to this host without
-/// any of its addresses on the host.
+/// Requires that this host has the member's single underlay addresses: no other host answers for them. A prefix
+/// may be routed to this host although no interface has an address of the prefix.
 fn require_addresses(member: &Member, held: &HostAddresses<'_>) -> Result<(), Error> {
     let missing = member
         .mappings()
@@ -133,8 +133,8 @@ fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a 
     }
 }
 
-/// The members whose underlay ranges hold an address of the interface. Among the ranges that hold an address,
-/// the longest counts.
+/// The members whose underlay ranges hold an address of the interface. If several ranges hold an address, the
+/// longest prefix wins.
 fn fitting<'a>(cluster: &'a Cluster, on_interface: &[IpAddr]) -> Vec<&'a Member> {
     let longest = |address: &IpAddr| {
         let lengths = cluster.members().iter().filter_map(|m| match_length(m, *address));

@@ -1,5 +1,5 @@
-//! Turns the present entries into the wanted ones without losing a packet in flight: the programs' notes stay,
-//! and former addresses of a peer or of this host still count.
+//! Derives the next entries from the present and the wanted entries without losing a packet in flight: the entries
+//! keep the programs' notes, and former addresses of a peer or of this host stay valid.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,22 +16,23 @@ use crate::plan::range::{Address, Range, Taken};
 pub struct Handover {
     /// The present time, in seconds of CLOCK_MONOTONIC.
     pub now: u32,
-    /// The seconds for which packets from a peer's former address are accepted; 0: none.
+    /// The number of seconds for which this host accepts packets from a peer's former address. With 0, former
+    /// addresses are invalid at once.
     pub drain: u32,
-    /// Slots of peers whose former addresses are no longer accepted.
+    /// The slots of the peers whose former addresses are no longer valid.
     pub ended: BTreeSet<u32>,
-    /// The move of this host in each family.
+    /// This host's move in each family.
     pub own: OwnMove,
-    /// The previous underlay addresses that this host still has, the latest one first.
+    /// The previous underlay addresses that this host still has, the latest address first.
     pub own_previous: Vec<IpAddr>,
 }
 
-/// The move of this host in each family.
+/// This host's move in each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMove {
-    /// In IPv4.
+    /// The move in IPv4.
     pub v4: Moved,
-    /// In IPv6.
+    /// The move in IPv6.
     pub v6: Moved,
 }
 
@@ -49,19 +50,19 @@ impl OwnMove {
 /// The move of this host's underlay address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Moved {
-    /// It has only its present address.
+    /// This host has no former address.
     #[default]
     No,
-    /// It moved earlier, and still has the former address. Each entry keeps the note that tells if its peer
-    /// knows the move.
+    /// This host moved earlier, and still has the former address. Each entry notes if its peer knows of the move,
+    /// and keeps this note.
     Before,
-    /// It moves with this change, and keeps the former address. No peer knows the new address yet.
+    /// This host moves with this change, and keeps the former address. No peer knows the new address yet.
     Now,
 }
 
 impl Handover {
-    /// The entries after the change: `wanted`, as [`peer_tables::tables`] makes them, with the parts of
-    /// `current` that are still true.
+    /// The entries after the change: the entries of `wanted`, as [`peer_tables::tables`] makes them, with the
+    /// notes and former ranges of `current` that are still valid.
     ///
     /// [`peer_tables::tables`]: crate::plan::peer_tables::tables
     #[must_use]
@@ -81,7 +82,7 @@ impl Handover {
             };
             let next = match old {
                 Some(old) if old.role != ROLE_FORMER => self.with_notes(peer, old),
-                // The entry is new under this range, but its peer may be known.
+                // The entry is new under this range, but the entry's peer may be known.
                 _ => self.moved_there(peer, current),
             };
             let is_awaited = self.awaits(peer, old, current);
@@ -102,7 +103,7 @@ impl Handover {
         table
     }
 
-    /// `wanted` with the programs' notes in `old`, which are still true.
+    /// The entry `wanted` with the programs' notes in `old` that are still true.
     fn with_notes<A: Address>(&self, wanted: &Peer<A>, old: &Peer<A>) -> Peer<A> {
         let noted = Peer {
             public_flows: old.public_flows,
@@ -112,15 +113,15 @@ impl Handover {
             use_former_source: self.use_former_source(wanted, old),
             ..*wanted
         };
-        // The addresses that this host sends from say nothing about whether the peer is attached.
+        // Changed source addresses of this host start no grace period: the peer's attachment is independent of them.
         let Peer { local_private, local_underlay, use_former_source, awaited, .. } = noted;
         let is_same =
             noted == Peer { local_private, local_underlay, use_former_source, awaited, ..*old };
         if is_same { noted } else { Peer { grace_until: wanted.grace_until, ..noted } }
     }
 
-    /// An entry under a range without a previous entry. If the peer moved there, the notes under its private
-    /// address are still true.
+    /// The entry `wanted` under a range without a previous entry. If the peer has moved to this range, the notes
+    /// under the peer's private address are still true.
     fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
         match current.get(&private_range(wanted)) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
@@ -143,7 +144,7 @@ impl Handover {
         }
     }
 
-    /// The ranges of `left` that are still accepted: former public ranges that no new entry overlaps.
+    /// The ranges of `left` that remain valid for incoming packets: former public ranges that no new entry overlaps.
     fn former_ranges<A: Address>(
         &self,
         left: &[(&Range<A>, &Peer<A>)],
@@ -175,8 +176,8 @@ impl Handover {
             .collect()
     }
 
-    /// The expiry time of the range of the entry `old`; nothing if packets from there are no longer accepted.
-    /// Without an end (0) while the peer is awaited, since it may send from there.
+    /// The expiry time of the range of the entry `old`. `None` if this host no longer accepts packets from the
+    /// range. The time is 0, without expiry, while the peer is awaited: the peer may still send from the range.
     fn expires_at<A>(&self, old: &Peer<A>, is_awaited: bool) -> Option<u32> {
         if self.ended.contains(&old.slot) {
             return None;

@@ -1,4 +1,4 @@
-//! The member that this host is, or the members that it stands in front of.
+//! Defines this host's identity: the member that the host is or, on a gateway, the members behind the host.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,19 +7,19 @@ use crate::config::Member;
 use crate::model::text::list;
 use crate::model::{Family, Mapping, MemberName, Private};
 
-/// One member that this host is.
+/// One of this host's own members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnMember {
-    /// Its name.
+    /// The member's name.
     pub name: MemberName,
-    /// Its IPv4 addresses, if it has any.
+    /// The member's IPv4 addresses, if any.
     pub v4: Option<Mapping>,
-    /// Its IPv6 addresses, if it has any.
+    /// The member's IPv6 addresses, if any.
     pub v6: Option<Mapping>,
 }
 
 impl OwnMember {
-    /// Its addresses, IPv4 before IPv6.
+    /// The member's addresses, IPv4 before IPv6.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> + use<> {
         [self.v4, self.v6].into_iter().flatten()
     }
@@ -38,10 +38,10 @@ impl fmt::Display for OwnMember {
     }
 }
 
-/// The record of the members that this host is.
+/// The record of this host's own members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalMembers {
-    /// The members.
+    /// This host's identity.
     pub identity: Identity,
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
@@ -54,36 +54,37 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The members that this host is.
+    /// Makes the identity of a host with the own members `members`.
     #[must_use]
     pub const fn new(members: Vec<OwnMember>) -> Self {
         Self { members }
     }
 
-    /// The members that this host is; none after an attach that was killed early.
+    /// This host's own members. The list is empty after an attach that was killed early.
     #[must_use]
     pub fn members(&self) -> &[OwnMember] {
         &self.members
     }
 
-    /// Their names.
+    /// The names of this host's own members.
     pub fn names(&self) -> impl Iterator<Item = &MemberName> {
         self.members.iter().map(|own| &own.name)
     }
 
-    /// True if the member of this name is this host.
+    /// True if the member with this name is one of this host's own members.
     #[must_use]
     pub fn is(&self, name: &MemberName) -> bool {
         self.names().any(|own| own == name)
     }
 
-    /// True if the private addresses belong to hosts behind this one: it is several members, or a whole network.
+    /// True if the private addresses belong to hosts behind this host: the identity has several members, or a whole
+    /// network.
     #[must_use]
     pub fn is_gateway(&self) -> bool {
         self.members.len() > 1 || self.mappings().any(|mapping| !mapping.is_single())
     }
 
-    /// All addresses of all members.
+    /// All addresses of all own members.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
         self.members.iter().flat_map(OwnMember::mappings)
     }
@@ -94,13 +95,13 @@ impl Identity {
         self.mappings().any(|mapping| mapping.family() == family)
     }
 
-    /// The addresses of the family that are this host's own; none on a gateway.
+    /// This host's own addresses of the family. `None` on a gateway.
     #[must_use]
     pub fn single(&self, family: Family) -> Option<Mapping> {
         self.own_addresses().find(|mapping| mapping.family() == family)
     }
 
-    /// The private addresses that belong on the loopback interface; none on a gateway.
+    /// The private addresses that belong on the loopback interface. A gateway has none.
     pub fn on_loopback(&self) -> impl Iterator<Item = Private> {
         self.own_addresses().map(|mapping| mapping.private())
     }

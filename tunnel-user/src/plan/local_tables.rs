@@ -1,5 +1,5 @@
-//! The contents of `local_v4` and `local_v6`: the addresses by which a gateway's programs know a host behind
-//! the gateway, and by which a moved host's programs know the host.
+//! Computes the contents of `local_v4` and `local_v6`: the addresses by which the programs recognise a host behind a
+//! gateway, or a host that has moved.
 
 use std::collections::BTreeMap;
 
@@ -44,8 +44,8 @@ fn still_sending_as<A: Address>(wanted: &LocalTable<A>, current: &LocalTable<A>)
     wanted.iter().map(|(range, entry)| (*range, still(range, entry))).collect()
 }
 
-/// The entries for all members that this host is: one under the private range, one under the
-/// underlay range, and one under each former underlay range.
+/// The entries for all of this host's own members. Each member has an entry under its private range, under its
+/// underlay range, and under each former underlay range.
 #[must_use]
 pub fn tables(identity: &Identity, previous_underlays: &PreviousUnderlays) -> LocalTables {
     LocalTables { v4: table(identity, previous_underlays), v6: table(identity, previous_underlays) }

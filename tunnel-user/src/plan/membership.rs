@@ -1,4 +1,4 @@
-//! The identity of this host, its peers, and the bypass rules between them.
+//! Derives this host's identity, its peers, and the bypass rules between them from a cluster.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::model::{BypassRule, Family, MemberName};
 use crate::plan::identity::Identity;
 use crate::plan::peers::NamedPeer;
 
-/// The source of the maps' entries.
+/// This host's view of the cluster, from which all map entries are computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// This host.
+    /// This host's identity.
     pub identity: Identity,
     /// The other members, each with the families that this host also has.
     pub peers: Vec<NamedPeer>,
@@ -21,7 +21,7 @@ pub struct Membership {
     pub bypass: BTreeSet<BypassRule>,
 }
 
-/// Peers whose addresses of one family are useless, because this host has none of that family.
+/// The peers whose addresses of one family are left out, because this host has no address of that family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The family.
@@ -30,7 +30,7 @@ pub struct LeftOut {
     pub peers: Vec<MemberName>,
 }
 
-/// The maximum number of names in a line of a note.
+/// The maximum number of names that a message lists.
 const NAMES_SHOWN: usize = 5;
 
 impl std::fmt::Display for LeftOut {
@@ -45,7 +45,7 @@ impl std::fmt::Display for LeftOut {
 }
 
 impl Membership {
-    /// The cluster as `identity` sees it, and the omitted parts.
+    /// The cluster from the view of `identity`, and the addresses that are left out.
     ///
     /// # Errors
     /// [`Error::Refused`] if a peer and this host have no family in common.
@@ -74,7 +74,7 @@ impl Membership {
     }
 }
 
-/// The refusal of a peer that this host can't send to.
+/// The refusal of a peer that has no family in common with this host.
 #[must_use]
 pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Error {
     let own: Vec<_> = Family::ALL.into_iter().filter(|family| identity.has(*family)).collect();

@@ -1,4 +1,5 @@
-//! Computes the wanted state from the file and the present state. Pure: nothing here asks the kernel.
+//! Computes the wanted state from the file and the present state. This module is pure: nothing here asks the
+//! kernel.
 
 pub mod arp;
 pub mod attach_point;

@@ -1,4 +1,4 @@
-//! The recipients of this host's move notices, and the source address of each notice.
+//! Selects the recipients and the source addresses of this host's move notices, and builds the messages.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,13 +23,13 @@ pub struct MoveNotice {
 /// The peers that get a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// Peers that have yet to show that they send between a pair. The notice asks them.
+    /// The peers that have yet to show that they send between a pair of addresses. The notice asks for this.
     Awaited,
-    /// The other peers, which may await this host.
+    /// All other peers. They may await this host.
     Shown,
 }
 
-/// The notices to single-host peers: from this host, or from each host that this gateway stands for.
+/// The notices to single-host peers: from this host or, on a gateway, from each host behind the gateway.
 #[must_use]
 pub fn notices(to: To, tables: &PeerTables, identity: &Identity) -> BTreeSet<MoveNotice> {
     let mut notices = of_family(to, &tables.v4, identity);

@@ -1,4 +1,4 @@
-//! The changes of `rewrite peer` to the running peers.
+//! Applies the edits of `rewrite peer` to the running peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,45 +9,45 @@ use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
 use crate::plan::peers::{NamedPeer, PeerAddresses};
 
-/// One change of the running peers.
+/// One edit of the running peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// One more peer.
+    /// Adds a peer.
     Add {
-        /// Its name.
+        /// The peer's name.
         name: MemberName,
-        /// Its private addresses, one per family.
+        /// The peer's private addresses, one per family.
         private: Vec<Private>,
-        /// Its public addresses, of the same families.
+        /// The peer's public addresses, of the same families.
         public: Vec<Public>,
-        /// True if native packets, from its private addresses, pass.
+        /// True if native packets, from the peer's private addresses, pass.
         direct: bool,
-        /// The bypass rules between it and this host.
+        /// The bypass rules between the peer and this host.
         bypass: BTreeSet<BypassRule>,
     },
-    /// New properties of a peer. Omitted properties stay.
+    /// Changes the properties of a peer. Omitted properties stay.
     Set {
-        /// Its name, or one of its private addresses.
+        /// The peer's name, or one of its private addresses.
         peer: String,
-        /// The addresses that packets to it go to. An omitted family keeps its address.
+        /// The new public addresses, to which this host sends. An omitted family keeps its address.
         public: Vec<Public>,
-        /// True if native packets, from its private addresses, pass.
+        /// True if native packets, from the peer's private addresses, pass.
         direct: Option<bool>,
-        /// The bypass rules between it and this host.
+        /// The bypass rules between the peer and this host.
         bypass: Option<BTreeSet<BypassRule>>,
-        /// The time for which packets from its former address are accepted, in place of the file's.
-        /// Without a new address, a time of 0 ends the drain of the last move at once.
+        /// The time for which this host accepts packets from the peer's former address, in place of the file's
+        /// time. Without a new address, a time of 0 ends the drain of the peer's last move at once.
         drain: Option<Drain>,
     },
-    /// One peer less.
+    /// Removes a peer.
     Remove {
-        /// Its name, or one of its private addresses.
+        /// The peer's name, or one of its private addresses.
         peer: String,
     },
 }
 
 impl Edit {
-    /// The time for which packets from the peer's former address are accepted, if the edit has one.
+    /// The time for which this host accepts packets from the peer's former address, if the edit sets the time.
     #[must_use]
     pub const fn drain(&self) -> Option<Drain> {
         match self {
@@ -57,24 +57,24 @@ impl Edit {
     }
 }
 
-/// The members after a change, and the changed peer before and after.
+/// The members after an edit, and the edited peer before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// All members.
+    /// The members after the edit.
     pub membership: Membership,
-    /// The peer before the change; none if the change adds it.
+    /// The peer before the edit. `None` if the edit adds the peer.
     pub before: Option<NamedPeer>,
-    /// The peer after the change; none if the change removes it.
+    /// The peer after the edit. `None` if the edit removes the peer.
     pub after: Option<NamedPeer>,
-    /// The peer whose former addresses are no longer accepted.
+    /// The peer whose former addresses are no longer valid, if the edit ends its drain.
     pub ends_draining: Option<MemberName>,
 }
 
-/// The members after `edit`.
+/// Applies `edit` to the members in `current`.
 ///
 /// # Errors
-/// [`Error::Refused`] if there is no such peer, its addresses do not fit together or to this
-/// host, or another member has them.
+/// [`Error::Refused`] if there is no such peer, if the peer's addresses do not fit together or do not fit this
+/// host, or if another member has the addresses.
 pub fn edited(edit: &Edit, current: &Membership) -> Result<Edited, Error> {
     let mut membership = current.clone();
     let peers = &mut membership.peers;
@@ -138,7 +138,7 @@ fn by_family(role: &str, ranges: &[Prefix]) -> Result<BTreeMap<Family, Prefix>, 
     Ok(found)
 }
 
-/// The peer's addresses, with the addresses in `public` in place of the old ones of their families.
+/// The peer's addresses, with `public` in place of the old public addresses of the same families.
 fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Error> {
     let ranges: Vec<Prefix> = public.iter().map(|public| public.0).collect();
     let mut moved = peer.addresses.clone();

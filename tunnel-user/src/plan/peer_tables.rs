@@ -1,4 +1,4 @@
-//! The contents of the maps of peers, and the order of the changes that lead there.
+//! Computes the contents of the peers' maps, and the order of the changes that lead to these contents.
 
 use std::collections::{BTreeMap, btree_map};
 use std::fmt;
@@ -13,7 +13,8 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::range::{Address, Range};
 use crate::plan::slots::ByName;
 
-/// All entries of one family: `peers_*` holds the entries under single addresses, `prefixes_*` the others.
+/// All entries of one family. `peers_*` holds the entries under single addresses, `prefixes_*` holds the entries
+/// under prefixes.
 pub type PeerTable<A> = BTreeMap<Range<A>, Peer<A>>;
 
 /// All entries of both families.
@@ -25,12 +26,12 @@ pub struct PeerTables {
     pub v6: PeerTable<[u8; 16]>,
 }
 
-/// The grace period in seconds, in which a new or moved peer may still be unattached: the time that an operator
-/// takes to attach on one host after the other.
+/// The grace period in seconds, in which a new or moved peer may still be unattached. An operator takes about
+/// this time to attach on one host after the other.
 pub const GRACE_PERIOD: u32 = 60;
 
-/// The entries for the peers that have a slot: two for each peer and family. The grace period of new ones
-/// ends at `grace_until`, in seconds of CLOCK_MONOTONIC.
+/// The entries for the peers that have a slot: two entries for each peer and family. The grace period of new
+/// entries ends at `grace_until`, in seconds of CLOCK_MONOTONIC.
 #[must_use]
 pub fn tables(membership: &Membership, slots: &ByName, grace_until: u32) -> PeerTables {
     PeerTables {
@@ -40,7 +41,7 @@ pub fn tables(membership: &Membership, slots: &ByName, grace_until: u32) -> Peer
 }
 
 fn table<A: Address>(membership: &Membership, slots: &ByName, grace_until: u32) -> PeerTable<A> {
-    // Build the tree at once: sorted entries take a fraction of the time.
+    // Build the tree from all entries at once: this takes a fraction of the time of single inserts.
     let mut table = Vec::new();
     for peer in &membership.peers {
         for addresses in peer.addresses.iter().filter(|own| own.family() == A::FAMILY) {
@@ -87,7 +88,7 @@ fn entry<A: Address>(
     })
 }
 
-/// `peer`, with its addresses bound to each other. Programs drop packets of a single-address entry whose
+/// Binds the addresses of `peer` to each other. The programs drop the packets of a single-address entry whose
 /// addresses are not bound.
 #[must_use]
 pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
@@ -96,7 +97,7 @@ pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
     Peer { tie, ..peer }
 }
 
-/// One change of the maps of a family, atomic for the packets that cross it.
+/// One change of the maps of a family. The change is atomic for concurrent packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<A> {
     /// Insert or replace an entry.
@@ -106,13 +107,13 @@ pub enum Change<A> {
 }
 
 impl<A: Address> Change<A> {
-    /// The range whose entry it changes.
+    /// The range of the changed entry.
     pub const fn range(&self) -> &Range<A> {
         let (Self::Set(range, _) | Self::Remove(range)) = self;
         range
     }
 
-    /// Its inverse, given the previous entries.
+    /// The inverse of this change, given the previous entries.
     #[must_use]
     pub fn back(&self, before: &PeerTable<A>) -> Self {
         let range = self.range();
@@ -124,12 +125,12 @@ impl<A: Address> Change<A> {
 pub struct AppliedChanges<A> {
     /// The entries before the first change.
     pub before: PeerTable<A>,
-    /// The changes, in the order in which they were made.
+    /// The changes, in the order of their execution.
     pub changes: Vec<Change<A>>,
 }
 
 impl<A: Address> AppliedChanges<A> {
-    /// The inverses of the changes, the last one first.
+    /// The inverses of the changes, in reverse order.
     #[must_use]
     pub fn back(&self) -> Vec<Change<A>> {
         self.changes.iter().rev().map(|change| change.back(&self.before)).collect()
@@ -143,8 +144,8 @@ impl<A> fmt::Debug for AppliedChanges<A> {
     }
 }
 
-/// The changes from `current` to `wanted`, in the order that loses no packet: first accept from new public
-/// addresses, then send to them, and finally stop accepting from the old ones.
+/// The changes from `current` to `wanted`, in the order that loses no packet: first accept packets from new public
+/// addresses, then send to the new addresses, and finally stop accepting packets from the old addresses.
 #[must_use]
 pub fn changes<A: Address + PartialEq>(
     current: &PeerTable<A>,
@@ -170,8 +171,8 @@ pub fn changes<A: Address + PartialEq>(
     public
 }
 
-/// Every range of either table, in order, with its entry in each table. Much quicker than a search for each
-/// range.
+/// Walks two tables side by side: returns every range of either table, in order, with the range's entry in each
+/// table. The walk is much quicker than a search for each range.
 pub fn merge_join<'a, A: Address>(
     one: &'a PeerTable<A>,
     other: &'a PeerTable<A>,
@@ -179,7 +180,7 @@ pub fn merge_join<'a, A: Address>(
     MergeJoin { one: one.iter().peekable(), other: other.iter().peekable() }
 }
 
-/// The two sides of [`merge_join`].
+/// The iterator that [`merge_join`] returns.
 pub struct MergeJoin<'a, A> {
     one: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,
     other: Peekable<btree_map::Iter<'a, Range<A>, Peer<A>>>,

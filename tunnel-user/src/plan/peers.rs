@@ -1,4 +1,4 @@
-//! The peers by name, as the file has them.
+//! Defines a peer with its name, its addresses and its bypass rules, as a file or the running maps have it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,20 +9,20 @@ use crate::model::{BypassRule, Family, Mapping, MemberName, Prefix, Private, Pub
 /// The private and the public range of a peer in one family, of equal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerAddresses {
-    /// Its private address or prefix.
+    /// The peer's private address or prefix.
     pub private: Private,
-    /// Its public address or prefix.
+    /// The peer's public address or prefix.
     pub public: Public,
 }
 
 impl PeerAddresses {
-    /// The version of IP.
+    /// The ranges' IP version.
     #[must_use]
     pub const fn family(&self) -> Family {
         self.private.0.family()
     }
 
-    /// True if it is a single address, not a network.
+    /// True if each range is a single address, not a network.
     #[must_use]
     pub const fn is_single(&self) -> bool {
         self.private.0.is_single()
@@ -44,30 +44,30 @@ impl From<Mapping> for PeerAddresses {
 /// A peer, as the file or the running maps have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPeer {
-    /// Its name.
+    /// The peer's name.
     pub name: MemberName,
-    /// Its addresses: one or both families, IPv4 first.
+    /// The peer's addresses in one or both families, IPv4 first.
     pub addresses: Vec<PeerAddresses>,
-    /// True if native packets, from its private addresses, pass.
+    /// True if native packets, from the peer's private addresses, pass.
     pub direct: bool,
-    /// The bypass rules between it and this host.
+    /// The bypass rules between the peer and this host.
     pub bypass: BTreeSet<BypassRule>,
 }
 
 impl NamedPeer {
-    /// True if `word` is its name, or one of its private ranges.
+    /// True if `word` is the peer's name, or one of its private ranges.
     #[must_use]
     pub fn is_called(&self, word: &str) -> bool {
         let range = word.parse::<Prefix>().ok();
         self.name.as_str() == word || self.private().any(|own| Some(own) == range)
     }
 
-    /// Its private ranges.
+    /// The peer's private ranges.
     pub fn private(&self) -> impl Iterator<Item = Prefix> {
         self.addresses.iter().map(|addresses| addresses.private.0)
     }
 
-    /// Its public ranges.
+    /// The peer's public ranges.
     pub fn public(&self) -> impl Iterator<Item = Prefix> {
         self.addresses.iter().map(|addresses| addresses.public.0)
     }

@@ -1,5 +1,5 @@
-//! Policy routing: the tables that the kernel looks into for packets between private addresses. A rule before
-//! the main table can lead the packets past the routes there.
+//! Checks that policy routing leads packets between private addresses to the main table. A rule before the main
+//! table can divert the packets from the routes in the main table.
 
 use std::net::IpAddr;
 
@@ -11,67 +11,67 @@ use crate::plan::routes::Attached;
 /// A rule, as `ip rule` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The version of IP of its packets.
+    /// The IP version of the rule's packets.
     pub family: Family,
-    /// The kernel asks the rules from the lowest priority value to the highest.
+    /// The rule's priority. The kernel evaluates the rules from the lowest value to the highest.
     pub priority: u32,
-    /// True if the rule is for the packets that its selectors do not match.
+    /// True if the rule applies to the packets that its selectors do not match.
     pub is_inverted: bool,
-    /// The matching sources; none for all.
+    /// The matching sources. `None` matches all sources.
     pub from: Option<Prefix>,
-    /// The matching destinations; none for all.
+    /// The matching destinations. `None` matches all destinations.
     pub to: Option<Prefix>,
-    /// True if the rule also selects by mark, protocol, user, port or interface: it is for some packets between
-    /// the addresses, and not for all.
+    /// True if the rule also selects by mark, protocol, user, port or interface: it applies to some, but not to all
+    /// packets between the addresses.
     pub is_narrow: bool,
-    /// The action that it takes.
+    /// The rule's action.
     pub action: Action,
-    /// The rule ignores routes of this prefix length or a shorter one.
+    /// The maximum prefix length of the routes that the rule ignores.
     pub ignored_length: Option<u8>,
 }
 
 /// The action of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It has the kernel look into a table.
+    /// The kernel looks up the route in this table.
     LookUp(u32),
-    /// It goes on with the rule of this priority.
+    /// The kernel continues with the rule of this priority.
     GoTo(u32),
-    /// It drops the packet.
+    /// The kernel drops the packet.
     Drop,
-    /// It does nothing.
+    /// The kernel continues with the next rule.
     Nothing,
 }
 
-/// A route in another table than the main one.
+/// A route in a table other than the main table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRoute {
-    /// Its table.
+    /// The route's table.
     pub table: u32,
-    /// True if it sends the kernel back to the rules (`throw`).
+    /// True if the route sends the kernel back to the rules (`throw`).
     pub is_throw: bool,
     /// The destination and the next hop.
     pub route: PeerRoute,
 }
 
-/// The rules of both families in their order, and the routes of the tables that they name.
+/// The rules of both families in their order, and the routes of the tables that the rules name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The rules.
     pub rules: Vec<Rule>,
-    /// The routes of tables other than the main and the local one.
+    /// The routes of tables other than the main and the local table.
     pub routes: Vec<TableRoute>,
 }
 
-/// RT_TABLE_DEFAULT.
+/// The default table (RT_TABLE_DEFAULT).
 pub const DEFAULT: u32 = 253;
-/// RT_TABLE_MAIN.
+/// The main table (RT_TABLE_MAIN).
 pub const MAIN: u32 = 254;
-/// RT_TABLE_LOCAL: addresses of this host alone.
+/// The local table (RT_TABLE_LOCAL), which holds this host's own addresses.
 pub const LOCAL: u32 = 255;
 
 impl Rule {
-    /// True if the rule is for ordinary packets from `source` to an address in `destination`.
+    /// True if the rule applies to ordinary packets from `source` to an address in `destination`.
     fn meets(&self, source: Option<IpAddr>, destination: &Prefix) -> bool {
         let from = self.from.is_none_or(|from| source.is_some_and(|source| from.contains(source)));
         let to = self.to.is_none_or(|to| to.overlaps(destination));
@@ -80,17 +80,17 @@ impl Rule {
 }
 
 impl Policy {
-    /// True if all rules are the kernel's initial ones.
+    /// True if all rules look up the tables of the kernel's initial rules: local, main and default.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         let usual = |rule: &Rule| matches!(rule.action, Action::LookUp(LOCAL | MAIN | DEFAULT));
         self.rules.iter().all(usual)
     }
 
-    /// Refuses a rule that leads the packets of `wanted`, a route in the main table, elsewhere.
+    /// Refuses a rule that diverts packets from `wanted`, a route in the main table.
     ///
     /// # Errors
-    /// [`Error::Refused`] that names the rule.
+    /// [`Error::Refused`] if there is such a rule. The error names the rule.
     pub fn require(&self, attached: &Attached<'_>, wanted: &PeerRoute) -> Result<(), Error> {
         let destination = wanted.destination.0;
         let family = destination.family();
@@ -138,8 +138,8 @@ impl Policy {
     }
 }
 
-/// True if the operator's own route, in one of the operator's tables, does the same as `wanted`. Unbound sockets
-/// need the same source, unless the rule selects by source.
+/// True if `found`, the operator's own route in one of the operator's tables, has the same effect as `wanted`.
+/// Both routes must have the same source for unbound sockets, unless the rule selects by source.
 fn does_the_same(rule: &Rule, found: &PeerRoute, wanted: &PeerRoute) -> bool {
     let same_way = (found.link, found.gateway) == (wanted.link, wanted.gateway);
     same_way && (rule.from.is_some() || found.source == wanted.source)
@@ -228,11 +228,11 @@ mod tests {
         assert!(said_of.contains("10.0.0.0/8 leads to mesh0"), "{said_of}");
         let help = "ip rule add pref 5269 to 10.0.0.2/32 lookup main";
         assert!(said_of.contains(help), "{said_of}");
-        // The kernel asks the default table last.
+        // The kernel looks up the default table last.
         assert_eq!(said(Vec::new(), vec![in_table(253, route("0.0.0.0", 0, 3))]), "");
         let elsewhere = in_table(52, route("172.16.0.0", 12, 3));
         assert_eq!(said(vec![rule(5270, Action::LookUp(52))], vec![elsewhere]), "");
-        // The rules after the operator follows the help.
+        // The operator has added the rule that the help names.
         let before = Rule { to: Some(prefix("10.0.0.2", 32)), ..rule(5269, Action::LookUp(MAIN)) };
         assert_eq!(said(vec![before, rule(5270, Action::LookUp(52))], mesh.to_vec()), "");
     }
@@ -250,7 +250,7 @@ mod tests {
         assert!(said(vec![rule(100, Action::Drop)], Vec::new()).contains("drops them"));
     }
 
-    /// The rules of wg-quick for all addresses.
+    /// wg-quick sets these rules for a tunnel that carries all addresses.
     #[test]
     fn rules_that_ask_the_main_table_for_all_but_the_default_route_are_not_in_the_way() {
         let narrow =

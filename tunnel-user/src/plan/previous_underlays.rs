@@ -1,4 +1,4 @@
-//! The underlay addresses that this host had before it moved, and still has.
+//! Finds the underlay addresses that this host had before it moved, and still has.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,20 +7,21 @@ use crate::model::{Family, Private, Underlay};
 use crate::plan::handover::{Moved, OwnMove};
 use crate::plan::identity::Identity;
 
-/// The ranges by the private range of this host's member; the latest one comes first.
+/// The previous underlay ranges of each own member, by the member's private range. The latest range comes first.
 pub type PreviousUnderlays = BTreeMap<Private, Vec<Underlay>>;
 
-/// The former identity of this host.
+/// This host's identity before a change.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
-    /// The members.
+    /// The identity.
     pub identity: &'a Identity,
-    /// The previous underlays of that identity.
+    /// The identity's previous underlays.
     pub previous_underlays: &'a PreviousUnderlays,
 }
 
-/// The former underlay ranges of `now` that have no other use, and that hold one of the interface's addresses
-/// `held`. A network always stays, because the interface's addresses do not tell.
+/// The former underlay ranges of the identity `now` that no own member uses, and that hold one of the interface's
+/// addresses `held`. A network always stays, because the interface's addresses do not show if the host still has
+/// the network.
 #[must_use]
 pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnderlays {
     let in_use = |range: Underlay| {
@@ -48,7 +49,7 @@ pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnde
     previous_underlays
 }
 
-/// The move of this host in each family, given `previous_underlays` from [`find`].
+/// This host's move in each family, given `previous_underlays` from [`find`].
 #[must_use]
 pub fn own_move(
     before: &Identity,

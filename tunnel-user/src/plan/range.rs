@@ -1,4 +1,4 @@
-//! Addresses and prefixes as the maps hold them: one type for both families.
+//! Defines addresses and prefixes as the maps hold them, with one generic type for both families.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,13 +8,13 @@ use crate::model::{AddressProblem, Family, Prefix};
 
 /// An address of one family in network order.
 pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
-    /// The version of IP.
+    /// The address's IP version.
     const FAMILY: Family;
 
     /// The octets of `address`, if it is of this family.
     fn of(address: IpAddr) -> Option<Self>;
 
-    /// The address.
+    /// Converts the octets to an [`IpAddr`].
     fn ip(self) -> IpAddr;
 
     /// The address with all bits after the first `length` cleared.
@@ -76,29 +76,29 @@ impl Address for [u8; 16] {
 /// A single address or a prefix of one family: a key of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range<A> {
-    /// Its first address.
+    /// The range's first address.
     pub address: A,
-    /// The number of leading bits that its addresses share.
+    /// The number of leading bits that the range's addresses share.
     pub length: u8,
 }
 
 impl<A: Address> Range<A> {
-    /// A single address.
+    /// The range of a single address.
     pub const fn single(address: A) -> Self {
         Self { address, length: A::FAMILY.bits() }
     }
 
-    /// `prefix`, if it is of this family.
+    /// Converts `prefix` to a range, if it is of this family.
     pub fn of(prefix: Prefix) -> Option<Self> {
         A::of(prefix.address()).map(|address| Self { address, length: prefix.length() })
     }
 
-    /// True if it holds one address only.
+    /// True if the range holds exactly one address.
     pub const fn is_single(&self) -> bool {
         self.length == A::FAMILY.bits()
     }
 
-    /// The range as a prefix of either family. Clears the bits after the prefix, which only `bpftool` can set.
+    /// Converts the range to a prefix. Clears the host bits, which only `bpftool` can set.
     pub fn prefix(self) -> Prefix {
         match Prefix::new(self.address.ip(), self.length) {
             Ok(prefix) => prefix,
@@ -111,7 +111,7 @@ impl<A: Address> Range<A> {
 /// The ranges that are the keys of a table.
 pub struct Taken<'a, A, V> {
     table: &'a BTreeMap<Range<A>, V>,
-    /// The lengths in use: there are few, and each takes a search.
+    /// The prefix lengths in use. There are few, and a check takes one search per length.
     lengths: BTreeSet<u8>,
 }
 
@@ -127,7 +127,7 @@ impl<'a, A: Address, V> Taken<'a, A, V> {
             let address = range.address.masked(*length);
             self.table.contains_key(&Range { address, length: *length })
         });
-        // Ranges are in the order of their first addresses.
+        // The table is in the order of the ranges' first addresses.
         let first = Range { address: range.address, length: 0 };
         let within = self.table.range(first..).next();
         around || within.is_some_and(|(key, _)| key.address.masked(range.length) == range.address)

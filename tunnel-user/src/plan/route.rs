@@ -1,4 +1,4 @@
-//! Routes as the kernel has them: to a peer or to any address, and the changes between two states.
+//! Defines routes as the kernel has them, to a peer or to any address, and the changes between two states.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,19 +13,21 @@ pub struct PeerRoute {
     pub destination: Private,
     /// The interface's index.
     pub link: u32,
-    /// The gateway to the peer's public address. On the interface's own network, it is that address itself, so
-    /// that the kernel asks for its hardware address. None on interfaces without hardware addresses.
+    /// The gateway to the peer's public address. On the interface's own network, the gateway is the public address
+    /// itself, so that the kernel asks for the peer's hardware address. `None` if the public address needs no
+    /// gateway, on an interface without hardware addresses.
     pub gateway: Option<IpAddr>,
-    /// This host's private address, the source of unbound sockets. None on a gateway.
+    /// This host's private address, the source of unbound sockets. `None` on a gateway.
     pub source: Option<IpAddr>,
-    /// True if the kernel takes the gateway as on-link without a route that says so.
+    /// True if the kernel must treat the gateway as on-link although no route shows this.
     pub onlink: bool,
     /// The MTU and TCP's initial parameters.
     pub metrics: Metrics,
 }
 
 impl PeerRoute {
-    /// True if both routes treat packets alike. `onlink` counts only while a route is added.
+    /// True if both routes treat packets alike. The comparison ignores `onlink`, which the kernel checks only when a
+    /// route is added.
     #[must_use]
     pub fn leads_as(&self, other: &Self) -> bool {
         *self == Self { onlink: self.onlink, ..*other }
@@ -53,25 +55,26 @@ impl fmt::Display for PeerRoute {
 pub struct NextHop {
     /// The interface's index.
     pub link: u32,
-    /// The gateway; none for an address on the interface's own network.
+    /// The gateway. `None` for an address on the interface's own network.
     pub gateway: Option<IpAddr>,
-    /// True if only this route, or a table other than the main one, shows that the gateway is on-link.
+    /// True if the route has the `onlink` flag, or is in a table other than the main table: no other route of the
+    /// main table may show that the gateway is on-link.
     pub onlink: bool,
     /// The MTU and TCP's initial parameters.
     pub metrics: Metrics,
 }
 
-/// A route in the main table with precedence over all others to the same addresses.
+/// A route in the main table with precedence over all other routes to the same addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoute {
     /// The route.
     pub route: PeerRoute,
-    /// Its maker.
+    /// The route's maker.
     pub owner: Owner,
 }
 
 impl HostRoute {
-    /// True if rewrite made it.
+    /// True if rewrite made the route.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         matches!(self.owner, Owner::Rewrite)
@@ -81,18 +84,18 @@ impl HostRoute {
 /// The maker of a route, by its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// It carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].
+    /// rewrite: the route carries [`crate::host::netlink_routes::ROUTE_PROTOCOL`].
     Rewrite,
     /// The kernel, for an address of an interface (RTPROT_KERNEL).
     Kernel,
-    /// The operator, or a program.
+    /// The operator, or any other program.
     Other,
 }
 
-/// The changes of routes.
+/// The changes of the routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteChanges {
-    /// Routes to add. Each replaces our own route to the same destination, if any.
+    /// The routes to add. Each route replaces our own route to the same destination, if any.
     pub set: Vec<PeerRoute>,
     /// Our own routes that are no longer wanted.
     pub remove: Vec<PeerRoute>,

@@ -1,9 +1,9 @@
-//! The metrics of a route: its MTU and TCP's initial parameters.
+//! Holds the metrics of a route, its MTU and TCP's initial parameters, and prints them.
 
 use std::fmt;
 
-/// The kinds of metrics, by their number in the kernel's interface (include/uapi/linux/rtnetlink.h,
-/// RTAX_MAX is 17 since Linux 4.15), and the words of `ip route`.
+/// The names of the metrics in `ip route`. The index is the metric's number in the kernel's interface
+/// (include/uapi/linux/rtnetlink.h, RTAX_MAX is 17 since Linux 4.15).
 const NAMES: [&str; KINDS] = [
     "",
     "lock",
@@ -25,14 +25,14 @@ const NAMES: [&str; KINDS] = [
     "fastopen_no_cookie",
 ];
 const KINDS: usize = 18;
-/// RTAX_LOCK: a set of bits, one for each other kind.
+/// RTAX_LOCK: a set of bits, one bit for each other metric.
 const LOCK: usize = 1;
-/// RTAX_CC_ALGO: the one metric that is a name.
+/// RTAX_CC_ALGO: the only metric whose value is a name.
 const CONGESTION_CONTROL: usize = 16;
-/// The longest name of a congestion control, with its end (include/net/tcp.h, TCP_CA_NAME_MAX).
+/// The maximum size of a congestion control's name with the final zero byte (include/net/tcp.h, TCP_CA_NAME_MAX).
 const NAME_SIZE: usize = 16;
 
-/// The metrics of a route. The kernel takes 0 as an absent metric.
+/// The metrics of a route. The kernel treats the value 0 as an absent metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     values: [u32; KINDS],
@@ -64,7 +64,7 @@ impl Metrics {
         std::str::from_utf8(name).ok().filter(|name| !name.is_empty())
     }
 
-    /// The metrics that are numbers, with their kinds.
+    /// The metrics whose values are numbers, as pairs of kind and value.
     pub fn numbers(&self) -> impl Iterator<Item = (u16, u32)> {
         let numbered = (0_u16..).zip(self.values);
         numbered.filter(|(_, value)| *value != 0)
@@ -77,7 +77,7 @@ impl Metrics {
     }
 }
 
-/// Prints them as `ip route` does, each after a space.
+/// Prints the metrics as `ip route` does, with a space before each.
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let locked = self.values[LOCK];

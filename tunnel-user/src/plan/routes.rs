@@ -1,5 +1,5 @@
-//! The routes to the peers' private addresses: through the gateway to their public addresses, with this host's
-//! private address as source.
+//! Plans the routes to the peers' private addresses. Each route leads through the gateway to the peer's public
+//! address, and has this host's private address as source.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,11 +12,11 @@ use crate::plan::route::{HostRoute, NextHop, Owner, PeerRoute, RouteChanges};
 /// The attached interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached<'a> {
-    /// Its index.
+    /// The interface's index.
     pub index: u32,
-    /// Its name.
+    /// The interface's name.
     pub name: &'a str,
-    /// True if a packet on it needs the hardware address of the next hop.
+    /// True if a packet on the interface needs the hardware address of the next hop.
     pub has_hardware_addresses: bool,
     /// The names of all interfaces, for messages.
     pub names: &'a BTreeMap<u32, String>,
@@ -30,7 +30,7 @@ impl Attached<'_> {
     }
 }
 
-/// The addresses whose next hops stand for a whole range: the first and the last host address of a prefix.
+/// The addresses whose next hops represent a whole range: the first and the last host address of a prefix.
 #[must_use]
 pub fn probes(range: Prefix) -> Vec<IpAddr> {
     let host_bits = range.family().bits() - range.length();
@@ -49,8 +49,9 @@ pub fn probes(range: Prefix) -> Vec<IpAddr> {
     vec![at(margin), at(last - margin)]
 }
 
-/// The next hop of a multipath route: the one through the interface `link` if there is one, else the first.
-/// Packets that the kernel spreads over several interfaces take the interface with the programs.
+/// Selects the next hop of a multipath route: the next hop through the interface `link` or, without such a next
+/// hop, the first. The kernel spreads packets to the public address over several interfaces, but packets to the
+/// private address must take the interface with the programs.
 #[must_use]
 pub fn through(next_hops: &[NextHop], link: u32) -> Option<NextHop> {
     next_hops.iter().find(|next_hop| next_hop.link == link).or_else(|| next_hops.first()).copied()
@@ -59,8 +60,8 @@ pub fn through(next_hops: &[NextHop], link: u32) -> Option<NextHop> {
 /// The route to a peer, given the next hops to the [`probes`] of its public range.
 ///
 /// # Errors
-/// [`Error::Refused`] if a next hop leads through another interface, where the packets would leave past the
-/// programs, or if one route can't lead to all of a prefix.
+/// [`Error::Refused`] if a next hop leads through a different interface, where the packets would bypass the
+/// programs, or if a single route can't lead to all addresses of a prefix.
 pub fn to_peer(
     attached: &Attached<'_>,
     source: Option<IpAddr>,
@@ -105,12 +106,12 @@ pub fn to_peer(
     Ok(PeerRoute { destination, link: attached.index, gateway, source, onlink, metrics })
 }
 
-/// The changes from the present routes to the wanted ones on the interface.
+/// The changes from the present routes to the wanted routes on the interface.
 ///
 /// An equivalent route of the operator stays in place.
 ///
 /// # Errors
-/// [`Error::Refused`] if a route that is not ours sends a peer's private address elsewhere.
+/// [`Error::Refused`] if a route that is not ours leads packets to a peer's private address elsewhere.
 pub fn changes(
     attached: &Attached<'_>,
     current: &[HostRoute],
@@ -144,7 +145,7 @@ pub fn changes(
     Ok(changes)
 }
 
-/// The refusal of `foreign`. `more` is the number of such routes to other peers.
+/// The refusal of the foreign route `foreign`. `more` is the number of foreign routes to other peers.
 fn in_the_way(
     attached: &Attached<'_>,
     wanted: &PeerRoute,
@@ -163,7 +164,7 @@ fn in_the_way(
             format!("; routes to {more} more peers are in the way, and rewrite check lists them")
         }
     };
-    // A removed kernel route returns only when the address is added again.
+    // Do not advise a removal: the kernel adds a removed route again only together with the address.
     if foreign.owner == Owner::Kernel {
         let own = found
             .source

@@ -1,4 +1,4 @@
-//! The peers that the running maps hold, by name.
+//! Collects the peers that the running maps hold, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,28 +14,28 @@ use crate::plan::range::{Address, Range};
 /// A peer of the running maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningPeer {
-    /// Its index in `peer_counters`.
+    /// The peer's index in `peer_counters`.
     pub slot: u32,
     /// The peer and its addresses.
     pub peer: NamedPeer,
-    /// The public addresses from which its packets are accepted, for as long as it is a peer.
+    /// The public addresses from which this host accepts the peer's packets, for as long as the peer exists.
     pub accepted: Vec<Public>,
-    /// Its former addresses.
+    /// The peer's former addresses.
     pub former_addresses: Vec<Former>,
-    /// The pairs of addresses that it has yet to show, one per family.
+    /// The pairs of addresses that the peer has yet to show, one per family.
     pub awaited: Vec<Awaited>,
 }
 
-/// A pair of addresses that a peer has yet to show, and the pair for packets to it until then.
+/// A pair of addresses that a peer has yet to show, and the pair that packets to the peer use until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awaited {
     /// The peer's public address.
     pub public: Public,
-    /// This host's underlay address; none on a gateway.
+    /// This host's underlay address. `None` on a gateway.
     pub underlay: Option<Underlay>,
-    /// The destination of packets to the peer until then.
+    /// The destination of packets to the peer until the peer has shown the pair.
     pub sent_to: Public,
-    /// The source of packets to the peer until then; none on a gateway.
+    /// The source of packets to the peer until the peer has shown the pair. `None` on a gateway.
     pub sent_from: Option<Underlay>,
 }
 
@@ -57,16 +57,16 @@ impl fmt::Display for Awaited {
 /// A former public address of a peer that has moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Former {
-    /// The address or prefix.
+    /// The former address or prefix.
     pub public: Public,
-    /// The end of the time in which packets from there are accepted, in seconds of CLOCK_MONOTONIC; 0 for as
-    /// long as the entry exists.
+    /// The time until which this host accepts packets from the former address, in seconds of CLOCK_MONOTONIC. With
+    /// 0, this host accepts the packets for as long as the entry exists.
     pub until: u32,
 }
 
 impl Former {
-    /// The seconds from `now` for which packets from there are accepted: nothing if they no longer are,
-    /// `u32::MAX` for as long as the entry exists.
+    /// The number of seconds from `now` for which this host accepts packets from the former address. `None` if the
+    /// time is over, and `u32::MAX` for as long as the entry exists.
     #[must_use]
     pub const fn left(&self, now: u32) -> Option<u32> {
         match self.until {
@@ -137,8 +137,8 @@ fn collect<A: Address>(
     }
 }
 
-/// Adds the addresses from which peers are accepted. A peer's address is the public one, even while packets to
-/// it go to a former one.
+/// Adds the addresses from which this host accepts peers' packets. A peer is listed with its current public
+/// address, even while packets to the peer go to a former address.
 fn accept<A: Address>(table: &PeerTable<A>, by_slot: &mut BTreeMap<u32, Vec<RunningPeer>>) {
     for (range, entry) in table.iter().filter(|(_, entry)| entry.role == ROLE_PUBLIC) {
         let public = Public(range.prefix());

@@ -1,4 +1,4 @@
-//! The settings of the programs: the minimum for the interface and the members.
+//! Computes the settings of the programs: the minimum that the interface and the members need.
 
 use std::net::IpAddr;
 
@@ -12,18 +12,18 @@ use crate::plan::vlan::Vlan;
 /// The part of the settings that comes from the interface and its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceSettings {
-    /// Bytes before the network header.
+    /// The number of bytes before the network header.
     pub link_header_len: u8,
     /// The tagged frames that the programs handle.
     pub vlan: Vlan,
-    /// This host's private address, which no packet from outside may use; 0 if such packets pass.
+    /// This host's private address, which no packet from outside may use. With 0, such packets pass.
     pub guarded_v4: [u8; 4],
     /// Like `guarded_v4`, for IPv6.
     pub guarded_v6: [u8; 16],
 }
 
 impl InterfaceSettings {
-    /// The settings of an interface that holds the addresses `held`. The interface's own address belongs to the
+    /// The settings of an interface that holds the addresses `held`. A private address in `held` belongs to the
     /// outside network, and is not guarded.
     #[must_use]
     pub fn of(membership: &Membership, link_header_len: u8, vlan: Vlan, held: &[IpAddr]) -> Self {
@@ -44,8 +44,8 @@ impl From<&Settings> for InterfaceSettings {
     }
 }
 
-/// The guarded address: the private address of a host that is one member. A gateway looks its addresses up
-/// instead.
+/// The guarded address: the private address of a host that is a single member. On a gateway, the programs look
+/// up the private addresses instead.
 fn guarded<A: Address>(membership: &Membership, held: &[IpAddr]) -> A {
     let identity = &membership.identity;
     let single = identity.single(A::FAMILY).filter(|_| !identity.is_gateway());
@@ -86,8 +86,8 @@ pub fn settings(
     }
 }
 
-/// Settings that suit the maps of both states: everything that either of them needs. Link header and tags come
-/// from `wanted`; an address is guarded only if both agree.
+/// The settings that suit the maps of both states: every feature that either state needs. The link header and
+/// the tags come from `wanted`. An address is guarded only if both states guard the same address.
 #[must_use]
 pub fn both(running: &Settings, wanted: &Settings) -> Settings {
     Settings {
@@ -111,7 +111,7 @@ fn agreed<A: Address>(running: A, wanted: A) -> A {
     if running == wanted { wanted } else { A::default() }
 }
 
-/// Every feature on: the hardest case for the kernel's verifier.
+/// The settings with every feature on, which are the hardest case for the kernel's verifier.
 #[must_use]
 pub const fn everything(link_header_len: u8) -> Settings {
     Settings {

@@ -1,5 +1,5 @@
-//! The slot of each peer, and with it the peer's counters. A peer keeps its slot while it is attached, whatever
-//! else changes, so that its counters continue.
+//! Assigns a slot to each peer. The slot selects the peer's counters. A peer keeps its slot across all changes
+//! while it is attached, so that its counters continue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,13 +13,14 @@ pub type ByName = HashMap<MemberName, u32>;
 pub struct Slots {
     /// Each peer's slot.
     pub by_name: ByName,
-    /// New slots and the names of their peers. Their counters start at zero.
+    /// The newly assigned slots and the names of their peers. The slots' counters start at zero.
     pub new: BTreeMap<u32, MemberName>,
-    /// Slots that are no longer in use.
+    /// The slots that are no longer in use.
     pub freed: BTreeSet<u32>,
 }
 
-/// Gives each of `wanted` its slot in `current`, or else the lowest free slot, in the order of `wanted`.
+/// Gives each peer in `wanted` its slot in `current`. Each new peer, in the order of `wanted`, gets the lowest slot
+/// that a removed peer frees or, without such a slot, the lowest unused slot.
 #[must_use]
 pub fn assign<'a>(
     current: &BTreeMap<u32, MemberName>,

@@ -1,4 +1,4 @@
-//! The tagged frames of an interface that the programs handle.
+//! Defines the option that selects the tagged frames of an interface that the programs handle.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub enum Vlan {
 }
 
 impl Vlan {
-    /// Its codes in the settings.
+    /// The codes in the settings: the kind and the identifier.
     #[must_use]
     pub const fn codes(self) -> (u8, u16) {
         match self {
@@ -52,7 +52,7 @@ impl fmt::Display for Vlan {
     }
 }
 
-/// A word that names no VLAN.
+/// The error for a word that names no VLAN.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a VLAN: give an identifier from 1 to {ID_MAX}, or any, or none")]
 pub struct NoVlan(String);

@@ -1,5 +1,5 @@
-//! The clock of the deadlines: it runs on while the host is suspended, nobody can set it, and it restarts at boot,
-//! like the state in /run.
+//! Reads the clock of the deadlines, CLOCK_BOOTTIME. The clock also runs while the host is suspended, nobody can set
+//! it, and it starts again at boot, like the state in /run.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::error::{Context as _, Error};
 pub struct BootTime(u64);
 
 impl BootTime {
-    /// This moment.
+    /// The present moment.
     ///
     /// # Errors
     /// If the clock can't be read.

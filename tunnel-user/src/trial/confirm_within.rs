@@ -1,4 +1,4 @@
-//! The time of a trial.
+//! Parses and prints the time within which an operator must confirm a trial.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub struct ConfirmWithin {
 }
 
 impl ConfirmWithin {
-    /// In seconds.
+    /// The time in seconds.
     #[must_use]
     pub const fn seconds(self) -> u64 {
         self.seconds
@@ -26,10 +26,10 @@ impl fmt::Display for ConfirmWithin {
     }
 }
 
-/// The reason to refuse a text as a time to confirm within.
+/// The reason for refusing a text as the time of a trial.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfirmWithinProblem {
-    /// The text is no time.
+    /// The text is not a time.
     #[error("{0}; write it like 60s, 5m or 1h 30m")]
     NoTime(#[from] humantime::DurationError),
     /// The time is too short to confirm within.
@@ -43,7 +43,7 @@ pub enum ConfirmWithinProblem {
 impl FromStr for ConfirmWithin {
     type Err = ConfirmWithinProblem;
 
-    /// Reads `60s`, `5m`, `1h 30m`; a part of a second counts as a whole one.
+    /// Parses `60s`, `5m` or `1h 30m`. A fraction of a second counts as a whole second.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time = humantime::parse_duration(text)?;
         if time < Duration::from_secs(1) {

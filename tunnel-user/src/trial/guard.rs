@@ -1,8 +1,8 @@
-//! The guard waits for the deadline and calls `rewrite apply --revert`. It is a shell that outlives the command, its
-//! terminal and its session.
+//! Starts and ends the guard of a trial. The guard waits for the deadline and calls `rewrite apply --revert`. The guard
+//! is a shell that outlives the command, its terminal and its session.
 //!
-//! Under systemd it is a transient service, because the processes of an ssh session can end with the session. Either
-//! way `rewrite apply --guard` reads the trial into memory, and then becomes the shell.
+//! Under systemd, the guard is a transient service, because the processes of an ssh session can end with the session.
+//! With or without systemd, `rewrite apply --guard` reads the trial into memory, and then becomes the shell.
 
 use std::convert::Infallible;
 use std::env;
@@ -28,13 +28,14 @@ use crate::config::Clusters;
 use crate::error::{Context as _, Error};
 use crate::host::network_namespace::NetworkNamespace;
 
-/// A folder that systemd makes when it runs (sd_booted(3)).
+/// A folder that exists if systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// The arguments are the log, the seconds until the deadline, and the command that takes the trial back.
+/// The guard's script. Its arguments are the log, the seconds until the deadline, and the command that rolls the trial
+/// back.
 ///
-/// The command's binary is an open file: even if the file on the disk is replaced before the deadline, the version
-/// that made the change runs. The script retries the command until it succeeds.
+/// The command's binary is an open file: the script runs the version that made the change even if the file on the disk
+/// is replaced before the deadline. The script retries the command until the command succeeds.
 const SCRIPT: &str = r#"exec 2>>"$1" || exit
 echo $$
 exec >&2
@@ -55,14 +56,14 @@ done
 pub enum Guard {
     /// A service of systemd.
     Unit {
-        /// Its name.
+        /// The service's name.
         name: String,
     },
     /// A process that leads a session of its own.
     Process {
-        /// Its process ID.
+        /// The process ID.
         pid: i32,
-        /// When it was started, in clock ticks since the boot (proc_pid_stat(5), field 22).
+        /// The process's start time, in clock ticks since the boot (proc_pid_stat(5), field 22).
         started: u64,
     },
 }
@@ -82,7 +83,7 @@ impl Guard {
         start_process(&words(Path::new(&format!("/proc/{}/exe", process::id())), trial))
     }
 
-    /// Ends the guard, if it is still there. A guard that stays would find nothing to do. False if it may still run.
+    /// Ends the guard, if it still exists. False if the guard may still run: it will then find nothing to do.
     #[must_use]
     pub fn end(&self) -> bool {
         match self {
@@ -106,17 +107,17 @@ impl Guard {
     }
 }
 
-/// The answer of systemctl(1) to the name of a unit that is not loaded (LSB, "program is not installed").
+/// The exit code of systemctl(1) for a unit that is not loaded (LSB, "program is not installed").
 const NO_SUCH_UNIT: i32 = 5;
 
-/// Makes this process the guard of the trial `id`, which needs no file in /run from here on. Returns only an
+/// Makes this process the guard of the trial `id`. From here on, the guard needs no file in /run. Returns only on an
 /// error.
 ///
 /// # Errors
 /// If the trial's record is missing or damaged, or the shell can't be started.
 pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Error> {
     let held = state.held(id)?;
-    // Parse the cluster file now: a mistake in it shows before the change is made.
+    // Parse the cluster file now: a mistake in the file then shows before the change is made.
     let _: Clusters = held.clusters(&state.before())?;
     let what = || "becoming the guard".into();
     let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
@@ -146,7 +147,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(10);
 
 fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Error> {
-    // The ABI version in the name: the previous version's guard may still wait beside this one.
+    // Put the ABI version into the name: the previous version's guard may still be waiting beside this guard.
     let name = format!("rewrite-trial-{}-abi{ABI_VERSION}.service", trial.id);
     let output = Command::new("systemd-run")
         .args(unit_words(&name, &trial.interface, words))
@@ -202,7 +203,7 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
         .context(what)?;
     let (mut line, mut said) = (String::new(), String::new());
     if let Some(stdout) = child.stdout.take() {
-        // The shell's process ID is the last line on its stdout; without a line, it has ended.
+        // The shell writes its process ID to stdout. If there is no line, the shell has ended.
         BufReader::new(stdout).read_line(&mut line).context(what)?;
     }
     if let Some(mut stderr) = child.stderr.take() {
@@ -223,7 +224,7 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
     }
 }
 
-/// The start time of the process with this ID, if it is there and has not ended.
+/// The start time of the process with this ID, if the process exists and has not ended.
 fn started_at(pid: i32) -> Option<u64> {
     started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

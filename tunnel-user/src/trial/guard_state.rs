@@ -1,5 +1,5 @@
-//! The memory of a trial's guard: the trial's record, and the state before as a cluster file. With both, the way
-//! back needs no file in /run.
+//! Keeps a copy of the trial in the guard's memory: the trial's record, and the previous state as a cluster file. With
+//! both, a rollback needs no file in /run.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
@@ -14,26 +14,26 @@ use super::record::Trial;
 use crate::config::{self, Clusters};
 use crate::error::{Context as _, Error};
 
-/// A trial with its way back, as of the moment when the guard began to wait.
+/// A trial and the state before the trial, as of the moment when the guard began to wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardState {
     /// The trial.
     pub trial: Trial,
-    /// The cluster that ran before, as a file.
+    /// The text of the cluster file with the state before the trial.
     pub before: String,
 }
 
 impl GuardState {
-    /// The clusters that ran before.
+    /// The clusters before the trial.
     ///
     /// # Errors
-    /// If the text is no cluster file. The error names `path` as its source.
+    /// If the text is not a valid cluster file. The error names `path` as the file.
     pub fn clusters(&self, path: &Path) -> Result<Clusters, Error> {
         Ok(config::parse(path, &self.before)?)
     }
 
-    /// Writes the trial into sealed memory (memfd_create(2)), which later programs of this process and its children
-    /// inherit.
+    /// Writes the trial into sealed memory (memfd_create(2)). The programs that this process executes later inherit the
+    /// memory, and so do its children.
     ///
     /// # Errors
     /// If the memory can't be made.
@@ -49,10 +49,10 @@ impl GuardState {
         Ok(file.into())
     }
 
-    /// Reads a trial from the open file of this process with the given number.
+    /// Reads a trial from this process's file descriptor `number`.
     ///
     /// # Errors
-    /// [`Error::Refused`] if no guard handed it on.
+    /// [`Error::Refused`] if the file descriptor holds no trial.
     pub fn inherited(number: RawFd) -> Result<Self, Error> {
         let path = format!("/proc/self/fd/{number}");
         let refused = |why: &dyn std::fmt::Display| {

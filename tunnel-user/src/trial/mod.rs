@@ -1,9 +1,10 @@
-//! A change on trial: `apply --confirm-within` goes back to the state before, unless `confirm` comes in time.
+//! Puts a change on trial: after `apply --confirm-within`, a guard restores the previous state unless the operator runs
+//! `confirm` in time.
 //!
-//! The folder of [`state`] holds the way back, written before the first change: a [`record`] of the trial, and the
-//! state before as a cluster file. A [`guard`], a process of its own, waits for the deadline and has a copy of both
-//! in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a trial is
-//! [`pending`], and ignores a file that [`was_rolled_back`] until its content changes.
+//! The folder of [`state`] holds everything that a rollback needs, written before the first change: a [`record`] of the
+//! trial, and the previous state as a cluster file. A [`guard`] is a separate process that waits for the deadline and
+//! has a copy of both in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a
+//! trial is [`pending`], and ignores a file that [`was_rolled_back`] until the file's content changes.
 
 mod boot_clock;
 mod confirm_within;
@@ -33,8 +34,8 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
     State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
-/// True if the last change of the attachment in `folder` was a trial of a file with this content, and nobody
-/// confirmed it. A successful attach or apply, and a detach, reset this.
+/// True if the last change of the attachment in `folder` was a trial of a file with this content, and nobody confirmed
+/// the trial. A successful attach or apply, or a detach, resets the answer to false.
 ///
 /// # Errors
 /// If the record of the last trial can't be read.
@@ -43,10 +44,10 @@ pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Error> {
     Ok(rolled_back.is_some_and(|rolled_back| rolled_back.content == ContentHash::of(content)))
 }
 
-/// Refuses while a trial is pending, with the commands that end it.
+/// Refuses while a trial is pending. The refusal names the commands that end the trial.
 ///
 /// # Errors
-/// [`Error::Refused`] then; and if the pins or the record of the trial can't be read.
+/// [`Error::Refused`] while a trial is pending; and an error if the pins or the record of the trial can't be read.
 pub fn require_none(folder: &Folder) -> Result<(), Error> {
     let state = State::of(folder);
     if !state.has_trial() || !folder.exists() || folder.is_unfinished()? {

@@ -1,4 +1,4 @@
-//! The records of a pending trial, and of a trial that nobody confirmed.
+//! Defines the records of a pending trial, and of a trial that nobody confirmed.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use super::guard::Guard;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
 
-/// A change that the guard takes back unless an operator confirms it.
+/// A change that the guard rolls back unless an operator confirms the change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// An identifier, unique since boot. The guard passes the identifier to `rewrite apply --revert --trial`.
@@ -26,22 +26,22 @@ pub struct Trial {
     pub config: PathBuf,
     /// The hash of the file's content.
     pub content: ContentHash,
-    /// The deadline, at which the guard takes the change back.
+    /// The deadline, at which the guard rolls the change back.
     pub deadline: BootTime,
-    /// The options of the attach that takes the change back.
+    /// The options of the attach that rolls the change back.
     pub way_back: RollbackOptions,
     /// The trial's phase.
     pub phase: Phase,
-    /// The guard that waits for the deadline; none before the first change.
+    /// The guard that waits for the deadline; `None` before the first change.
     pub guard: Option<Guard>,
 }
 
-/// Tells one attach of an interface from others.
+/// Identifies one attach of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachId {
     /// The time of the attach, in seconds since the Unix epoch.
     pub attached_at: u64,
-    /// The mark of the attach's pins ([`Folder::mark`]); none in a record of the previous version.
+    /// The mark of the attach's pins ([`Folder::mark`]); `None` in a record of the previous version.
     #[serde(default)]
     pub pins: Option<u64>,
 }
@@ -69,7 +69,7 @@ impl AttachId {
 pub enum Phase {
     /// A command is making the change, or was killed during the change.
     Applying,
-    /// The change is made.
+    /// The change is complete.
     Applied,
     /// A command is rolling the change back, or was killed during the roll-back.
     GoingBack,
@@ -122,14 +122,14 @@ impl Trial {
     }
 }
 
-/// A trial that was taken back.
+/// A trial that was rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
     /// The absolute path of the file.
     pub config: PathBuf,
     /// The hash of the file's content.
     pub content: ContentHash,
-    /// The time when the trial was taken back (RFC 3339, UTC).
+    /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
 }
 
@@ -162,7 +162,7 @@ mod tests {
         assert!(attach(1, Some(7)).is(attach(1, Some(7))));
         assert!(!attach(1, Some(7)).is(attach(1, Some(8))));
         assert!(!attach(1, None).is(attach(2, None)));
-        // The previous version recorded the time alone.
+        // The previous version recorded only the time.
         let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
         assert!(before.is(attach(1, Some(7))));
     }

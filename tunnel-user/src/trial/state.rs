@@ -1,5 +1,6 @@
-//! The folder of one interface's records: `/run/rewrite/IFACE/`, or `/run/rewrite/netns-INODE/IFACE/` in another
-//! network namespace. Like the pins, the folder does not survive a reboot.
+//! Reads and writes the trial records of one interface. Their folder is `/run/rewrite/IFACE/` in the host's network
+//! namespace, and `/run/rewrite/netns-INODE/IFACE/` in any other network namespace. Like the pins, the folder does not
+//! survive a reboot.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -19,20 +20,20 @@ const TRIAL: &str = "trial.json";
 const BEFORE: &str = "before.toml";
 const ROLLED_BACK: &str = "rolled-back.json";
 const LOG: &str = "guard.log";
-/// The mark of a trial that is over, for a guard that still runs.
+/// The mark that tells a guard which still runs that its trial is over.
 const ENDED: &str = "ended.json";
 /// Records of the later phases, written in advance in case /run has no room by then.
 const APPLIED: &str = "trial.json.applied";
 const GOING_BACK: &str = "trial.json.going-back";
 const NEXT_ROLLED_BACK: &str = "rolled-back.json.next";
 
-/// The reason why a guard has nothing to do: another trial than its own is pending.
+/// The reason for doing nothing: the trial is over, and a new trial has started.
 pub const ANOTHER_BEGUN: &str = "another trial has started";
-/// The reason why nothing is to do after a trial was confirmed or taken back.
+/// The reason for doing nothing: the trial was confirmed or rolled back.
 pub const NOT_PENDING: &str = "no trial is pending";
 const ATTACHED_ANEW: &str = "a detach and a new attach ended the trial";
 
-/// The state of the record of a guard's trial.
+/// The state of a guard's trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The trial is pending, with this record.
@@ -43,26 +44,26 @@ pub enum Standing {
     Over(&'static str),
 }
 
-/// The folder of one interface, which need not exist.
+/// The folder of one interface's records. The folder need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     path: PathBuf,
 }
 
 impl State {
-    /// The trial of the interface whose pins are in `folder`.
+    /// The records of the interface whose pins are in `folder`.
     #[must_use]
     pub fn of(folder: &Folder) -> Self {
         Self { path: Path::new(RUN).join(folder.below_bpffs()) }
     }
 
-    /// The cluster file of the state before the trial.
+    /// The path of the cluster file with the state before the trial.
     #[must_use]
     pub fn before(&self) -> PathBuf {
         self.path.join(BEFORE)
     }
 
-    /// The log of the guard.
+    /// The path of the guard's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.path.join(LOG)
@@ -74,8 +75,8 @@ impl State {
         self.path.join(TRIAL).exists()
     }
 
-    /// The pending trial of the attach `attach`. A trial without a guard was killed before its first change, and does
-    /// not count.
+    /// The pending trial of the attach `attach`. A trial without a guard does not count: it was killed before its first
+    /// change.
     ///
     /// # Errors
     /// If the record can't be read.
@@ -84,7 +85,7 @@ impl State {
         Ok(trial.filter(|trial| trial.attach.is(attach) && trial.guard.is_some()))
     }
 
-    /// The trial that was taken back last.
+    /// The last trial that was rolled back.
     ///
     /// # Errors
     /// If the record can't be read.
@@ -92,7 +93,7 @@ impl State {
         self.read(ROLLED_BACK)
     }
 
-    /// Writes the state before, and then the trial's record.
+    /// Writes the cluster file with the previous state, and then the trial's record.
     ///
     /// # Errors
     /// If a file can't be written.
@@ -113,7 +114,7 @@ impl State {
         self.write_json(NEXT_ROLLED_BACK, rolled_back)
     }
 
-    /// The trial `id` and its way back, for its guard's memory.
+    /// The trial `id` and the cluster file with the previous state, for the guard's memory.
     ///
     /// # Errors
     /// If that trial has no record, or a file can't be read.
@@ -130,7 +131,7 @@ impl State {
         Ok(GuardState { trial, before: fs::read_to_string(&before).context(what)? })
     }
 
-    /// The state of the record of the guard's trial `held`, while the interface has the attach `attach`.
+    /// The state of the guard's trial `held`. `attach` is the interface's present attach.
     #[must_use]
     pub fn standing(&self, held: &Trial, attach: AttachId) -> Standing {
         if self.is_ended(&held.id) {
@@ -145,7 +146,8 @@ impl State {
         }
     }
 
-    /// A mark that can't be read counts for every trial: it comes from a damaged record.
+    /// True if the mark says that the trial `id` is over. An unreadable mark counts for every trial: it comes from a
+    /// damaged record.
     fn is_ended(&self, id: &str) -> bool {
         match self.read::<Trial>(ENDED) {
             Ok(ended) => ended.is_some_and(|ended| ended.id == id),
@@ -153,7 +155,7 @@ impl State {
         }
     }
 
-    /// Removes the mark of a trial that is over, after the trial's guard has seen it.
+    /// Removes the mark of a trial that is over, after the trial's guard has seen the mark.
     ///
     /// # Errors
     /// If the mark can't be removed.
@@ -166,7 +168,7 @@ impl State {
     /// Starts a guard of this version for `trial`, and ends the guard of the version that began the trial.
     ///
     /// # Errors
-    /// If the new guard can't be started or recorded. The former guard waits on then.
+    /// If the new guard can't be started or recorded. In this case, the former guard keeps waiting.
     pub fn guard_anew(&self, trial: Trial) -> Result<(), Error> {
         let guard = Guard::start(&trial, self)?;
         let before = trial.guard.clone();
@@ -184,7 +186,7 @@ impl State {
     /// Writes the trial's record, with its present phase.
     ///
     /// # Errors
-    /// If the record can't be written, and [`Self::prepare`] has not written the same one.
+    /// If the record can't be written, and [`Self::prepare`] has not written the same record.
     pub fn record(&self, trial: &Trial) -> Result<(), Error> {
         let prepared = match trial.phase {
             Phase::Applying => None,
@@ -202,14 +204,14 @@ impl State {
         })
     }
 
-    /// Records that a trial was taken back, and ends the trial.
+    /// Records that a trial was rolled back, and ends the trial.
     ///
     /// # Errors
-    /// If the record can't be written, and [`Self::prepare`] has not written one for the same file.
+    /// If the record can't be written, and [`Self::prepare`] has not written a record for the same file.
     pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Error> {
         self.write_json(ROLLED_BACK, last).or_else(|failure| {
             match self.read::<RolledBack>(NEXT_ROLLED_BACK) {
-                // The prepared record differs in its time alone.
+                // The prepared record differs only in its time.
                 Ok(Some(next)) if next.content == last.content => {
                     self.rename(NEXT_ROLLED_BACK, ROLLED_BACK)
                 }
@@ -219,8 +221,8 @@ impl State {
         self.end_trial(guard)
     }
 
-    /// Ends `guard`, and removes its trial's files; the record of the last trial that was taken back stays. Needs no
-    /// room in /run. A guard that runs on finds the mark of the ended trial.
+    /// Ends `guard`, and removes the trial's files except the record of the last trial that was rolled back. Needs no
+    /// room in /run. A guard that keeps running finds the mark of the ended trial.
     ///
     /// # Errors
     /// If a file can't be removed.
@@ -258,7 +260,7 @@ impl State {
                 Ok(guard.is_some())
             }
             Err(_) => {
-                // A damaged record names no guard to end; the guard itself finds the mark.
+                // A damaged record names no guard to end. The guard finds the mark instead.
                 self.clear()?;
                 Ok(true)
             }
@@ -302,7 +304,7 @@ impl State {
             File::open(&self.path)?.sync_all()
         };
         in_folder(&self.path, write).map_err(|error| {
-            // Without room for the file, remove its beginning, which takes room from others.
+            // If /run has no room for the whole file, remove the part that was written: it takes room from other files.
             let _ = fs::remove_file(&new);
             remove_empty(&self.path, Path::new(RUNTIME));
             Error::kernel(format!("writing {}", path.display()), error)

@@ -1,4 +1,4 @@
-//! The bypass rules of a file.
+//! Tests the bypass rules of valid files.
 
 use std::collections::BTreeSet;
 

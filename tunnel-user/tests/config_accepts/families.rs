@@ -1,4 +1,4 @@
-//! Members with IPv6 addresses, with both families, and with prefixes.
+//! Tests members with IPv6 addresses, with both families, and with prefixes.
 
 use tunnel_user::config::Cluster;
 use tunnel_user::model::{Family, Mapping};

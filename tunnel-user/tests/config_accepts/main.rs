@@ -1,4 +1,4 @@
-//! Valid cluster files and the resulting clusters.
+//! Tests valid cluster files and the resulting clusters.
 
 mod bypass;
 mod families;

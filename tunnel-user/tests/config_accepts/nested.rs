@@ -1,4 +1,4 @@
-//! Ranges that lie within another member's.
+//! Tests ranges that lie within another member's range.
 
 use super::right;
 

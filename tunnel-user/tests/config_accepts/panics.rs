@@ -1,4 +1,4 @@
-//! Texts put together from pieces of right and wrong files.
+//! Tests random texts that combine pieces of valid and invalid files.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use tunnel_user::config::parse;
 
 use super::EXAMPLE;
 
-/// Any file gets an answer: a cluster or an error.
+/// The parser answers every text with a cluster or an error.
 #[test]
 fn no_text_makes_it_panic() {
     let pieces = [

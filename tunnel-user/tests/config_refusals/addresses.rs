@@ -1,4 +1,4 @@
-//! Values that are not addresses, or not addresses that a member can have.
+//! Tests values that are not addresses, and addresses that no member can have.
 
 use super::{Case, Expected, assert_refused, case, with};
 
@@ -8,7 +8,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// `text` as the private address of the second member.
+/// A file with `text` as the second member's private address.
 fn private(scenario: &'static str, text: &str, message: &'static str, help: &'static str) -> Case {
     let text = with("private", &format!("\"{text}\""));
     case(scenario, &text, &[Expected(8, message, help)])

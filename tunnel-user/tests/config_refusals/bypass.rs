@@ -1,4 +1,4 @@
-//! Invalid bypass rules, in the lists of the cluster and of members.
+//! Tests invalid bypass rules in the lists of the cluster and of members.
 
 use super::{Case, Expected, assert_refused, case, with};
 
@@ -8,12 +8,12 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// `value` as `bypass` of the second member, on line 11.
+/// A file with `value` as the second member's `bypass`, on line 11.
 fn of_member(value: &str) -> String {
     with("", "") + &format!("bypass = {value}\n")
 }
 
-/// `value` as `bypass` of the cluster, on line 1.
+/// A file with `value` as the cluster's `bypass`, on line 1.
 fn of_cluster(value: &str) -> String {
     format!("bypass = {value}\n") + &with("", "")
 }

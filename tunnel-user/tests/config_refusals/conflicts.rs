@@ -1,9 +1,10 @@
-//! Members that can't be in one cluster.
+//! Tests files whose members can't be in one cluster.
 
 use super::{Case, Expected, assert_refused, case, with};
 
-/// A file of `members`, each `name private public` or `name private public underlay`, with five lines each. The
-/// first member has its name on line 2, private on line 3, public on line 4 and underlay on line 5.
+/// A file with the given members. Each text is `name private public` or `name private public underlay`, and becomes
+/// five lines. The first member has `name` on line 2, `private` on line 3, `public` on line 4 and `underlay` on
+/// line 5.
 fn cluster(members: &[&str]) -> String {
     let mut text = String::new();
     for member in members {

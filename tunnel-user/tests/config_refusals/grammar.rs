@@ -1,4 +1,4 @@
-//! Files that are not TOML, or have other keys or types than a cluster file.
+//! Tests files that are not TOML, or that have keys or types that a cluster file can't have.
 
 use super::{Case, Expected, assert_refused, case, with};
 
@@ -13,7 +13,7 @@ private = "10.0.0.2"
 public = "203.0.113.2"
 "#;
 
-/// The valid file, which ends on line 9, and `more`, which begins on line 10.
+/// The valid file, which ends on line 9, followed by `more`, which begins on line 10.
 fn followed_by(more: &str) -> String {
     format!("{RIGHT}{more}")
 }

@@ -1,4 +1,4 @@
-//! Lists of addresses, and the constraints between the lists of one member.
+//! Tests lists of addresses, and the constraints between the lists of one member.
 
 use super::{Case, Expected, assert_refused, case, with};
 

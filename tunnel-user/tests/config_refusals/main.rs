@@ -1,4 +1,4 @@
-//! Invalid cluster files, each with all of its expected problems: the line, the fault and the remedy.
+//! Tests invalid cluster files. Each file has a list of all expected problems: the line, the fault and the remedy.
 
 mod addresses;
 mod bypass;
@@ -53,7 +53,7 @@ fn matches(found: &[Problem], expected: &[Expected]) -> bool {
         })
 }
 
-/// Runs a table and reports all failing rows.
+/// Parses the file of each case, and reports all failing cases.
 #[track_caller]
 fn assert_refused(cases: &[Case]) {
     let mut wrong = String::new();
@@ -71,7 +71,7 @@ fn assert_refused(cases: &[Case]) {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Asserts the format: `FILE:LINE: what`, then `  help: remedy`, two lines for each problem.
+/// Asserts the printed format. Each problem has two lines: `FILE:LINE: message` and `  help: remedy`.
 #[track_caller]
 fn assert_printed(scenario: &str, printed: &str, problems: &[Problem]) {
     let lines: Vec<&str> = printed.lines().collect();

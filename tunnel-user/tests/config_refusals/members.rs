@@ -1,4 +1,4 @@
-//! Members that lack something, and names that are wrong.
+//! Tests members that lack a name, an address or a peer, and invalid names.
 
 use super::{Case, Expected, assert_refused, case, with};
 

@@ -1,4 +1,4 @@
-//! Files with several kinds of problems, all reported at once.
+//! Tests files with several kinds of problems: the error reports all problems at once.
 
 use super::{Case, Expected, assert_refused, case};
 

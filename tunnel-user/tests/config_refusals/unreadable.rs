@@ -1,4 +1,4 @@
-//! Files that can't be read, or hold no text.
+//! Tests files that can't be read, or that hold no valid text.
 
 use std::fs;
 use std::path::Path;

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use testkit::lab::Lab;
 
-/// The exit code of a shell after SIGINT.
+/// The exit code that a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -31,7 +31,7 @@ pub fn clean_up_on_signal(lab: Arc<Lab>) -> Result<()> {
     Ok(())
 }
 
-/// Parks the calling thread after a signal: its steps would report failures of a vanishing lab.
+/// Parks the calling thread after a signal. Otherwise the removal of the lab would make the thread's steps fail.
 pub fn park_if_interrupted() {
     while INTERRUPTED.load(Ordering::Relaxed) {
         thread::park();

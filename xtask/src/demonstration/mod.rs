@@ -1,5 +1,5 @@
-//! The demonstration of the main job: two hosts keep their private addresses, while the wire between
-//! them carries only public ones.
+//! Demonstrates the main job: two hosts keep their private addresses, while the wire between the hosts
+//! carries only public addresses.
 
 mod interrupt;
 mod progress;

@@ -1,4 +1,4 @@
-//! Runs, prints and counts the steps.
+//! Runs, prints and counts the demonstration's steps.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::interrupt;
 
-/// The steps so far.
+/// The finished steps.
 #[derive(Default)]
 pub struct Progress {
     steps: Vec<Step>,
@@ -18,7 +18,7 @@ struct Step {
 }
 
 impl Progress {
-    /// Runs a step and prints its output and its result. Later steps run in any case.
+    /// Runs a step, and prints the step's output and result. A failure does not stop later steps.
     pub fn step<T: Display>(&mut self, title: &str, step: impl FnOnce() -> Result<T>) {
         println!("{:>2}. {title}", self.steps.len() + 1);
         let result = step();

@@ -1,4 +1,4 @@
-//! The steps of the demonstration, in order.
+//! Defines the steps of the demonstration, in order.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ const PRIVATE_B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const PUBLIC_B: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const PORT: u16 = 24_007;
 const TRANSFER: u64 = 32 << 20;
-/// A smaller transfer, so that tcpdump keeps up.
+/// The bytes of a captured transfer, few enough for tcpdump to keep up.
 const CAPTURED_TRANSFER: u64 = 1 << 20;
 const DATAGRAMS: u32 = 200;
 const DATAGRAM_SIZE: usize = 1_000;
@@ -81,7 +81,7 @@ pub fn run(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
         let line = text.lines().find(|line| line.contains("srvb")).context("no line of srvb")?;
         let counts: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
         ensure!(counts.len() == 4 && counts.iter().all(|n| *n > 0), "{line}");
-        // Ignore public-flow: the ping between the public addresses has replies that stay unrewritten.
+        // Ignore public-flow: the replies to the ping between the public addresses stay unrewritten.
         let others =
             text.lines().any(|l| l.contains("not rewritten") && !l.contains("public-flow"));
         ensure!(!others, "{text}");

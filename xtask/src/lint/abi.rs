@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Refuses an ABI that differs from `tunnel-common/abi/VERSION.txt`.
+/// Fails if the ABI differs from `tunnel-common/abi/VERSION.txt`.
 pub fn check(workspace: &Path) -> Result<()> {
     let common = workspace.join("tunnel-common");
     let text = text(&common.join("src"))?;
@@ -51,8 +51,8 @@ fn text(source: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The constants, the structs with a fixed layout, and the order of reasons. The loader chooses the
-/// maps' capacities, so they are left out.
+/// The constants, the structs with a fixed layout, and the order of reasons. The maps' capacities are left
+/// out, because the loader chooses them.
 fn items(source: &str) -> String {
     let mut items = String::new();
     let mut lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 /// The folders that the document's paths are relative to.
 const BELOW: [&str; 3] = ["", "tunnel-ebpf/src", "tunnel-user/src"];
 
-/// Refuses a path without a file, and a map that is missing from the table.
+/// Fails if ARCHITECTURE.md names a file that does not exist, or does not name a map.
 pub fn check(workspace: &Path) -> Result<()> {
     let read = |name: &str| {
         let path = workspace.join(name);
@@ -29,7 +29,7 @@ fn files(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"))
 }
 
-/// The names of the maps in tunnel-common; programs' names begin with `rewrite_`.
+/// The names of the maps in tunnel-common, without the programs' names, which begin with `rewrite_`.
 fn maps_of(source: &str) -> impl Iterator<Item = &str> {
     let lines = source.lines().filter(|line| line.starts_with("pub const "));
     let names = lines.filter_map(|line| line.split('"').nth(1));

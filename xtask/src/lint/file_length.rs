@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::rust_files;
 
-/// The most lines of a file.
+/// The maximum number of lines in a file.
 const MOST: usize = 400;
-/// The fewest lines of a file that needs no reason.
+/// The minimum number of lines in a file without a reason in `SHORT`.
 const FEWEST: usize = 40;
 
 /// The files that list modules may be short.
@@ -71,7 +71,7 @@ const SHORT: &[(&str, &str)] = &[
     ("xtask/src/progress.rs", "setup, managers and vm run commands with it"),
 ];
 
-/// Refuses files that are too long, or too short without a reason.
+/// Fails if a file is too long, or too short without a reason.
 pub fn check(workspace: &Path) -> Result<()> {
     let files: Vec<_> = tracked(workspace)?
         .into_iter()
@@ -90,7 +90,7 @@ pub fn check(workspace: &Path) -> Result<()> {
     bail!("the length of files:\n{}", violations.join("\n"))
 }
 
-/// The Rust files that git tracks; without git, all Rust files.
+/// The Rust files that git tracks or does not ignore. Without git, all Rust files.
 fn tracked(workspace: &Path) -> Result<Vec<String>> {
     let listed = Command::new("git")
         .current_dir(workspace)
@@ -98,7 +98,7 @@ fn tracked(workspace: &Path) -> Result<Vec<String>> {
         .output();
     let listed = listed.map_or_else(|_| Vec::new(), |output| output.stdout);
     let listed = String::from_utf8(listed).context("a file's name that is not UTF-8")?;
-    // git lists a file that was deleted and not staged.
+    // git also lists a deleted file whose deletion is not staged.
     let there = |file: &&str| !file.is_empty() && workspace.join(file).exists();
     let tracked: Vec<_> = listed.split('\0').filter(there).map(str::to_owned).collect();
     if !tracked.is_empty() {
@@ -111,7 +111,8 @@ fn tracked(workspace: &Path) -> Result<Vec<String>> {
     rust_files(workspace)?.iter().map(|path| relative(path)).collect()
 }
 
-/// The files, as path and number of lines, that break the rule, and the rows of `short` that are outdated.
+/// Describes the files that break the rule, and the outdated rows of `short`. Each item of `files` is a file's path
+/// and number of lines.
 fn violations(files: &[(&str, usize)], short: &[(&str, &str)]) -> Vec<String> {
     let is_list = |path: &str| MODULE_LISTS.contains(&path.rsplit('/').next().unwrap_or(path));
     let has_reason = |path: &str| short.iter().any(|(row, _)| *row == path);

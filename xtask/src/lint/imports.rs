@@ -22,7 +22,7 @@ const FROM_THE_BOTTOM: [&str; 10] = [
     "commands",
 ];
 
-/// Refuses the files below `source` that import from a folder above their own.
+/// Fails if a file below `source` imports from a folder above its own.
 pub fn check(source: &Path) -> Result<()> {
     let mut wrong = Vec::new();
     for path in rust_files(source)? {
@@ -42,13 +42,13 @@ pub fn check(source: &Path) -> Result<()> {
     )
 }
 
-/// The folder that a file is in, or the name of a file beside the folders.
+/// The first folder of a file's path, or the file's name without `.rs` if the path has no folder.
 fn folder(within: &Path) -> &str {
     let first = within.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-/// The lines of a file in `folder` that name a folder above it, without comments.
+/// The lines of `text`, apart from comments, that name a folder above `folder`.
 fn upward<'a>(folder: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
     let height = |name: &str| FROM_THE_BOTTOM.iter().position(|known| *known == name);
     let own = height(folder);

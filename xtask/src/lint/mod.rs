@@ -1,6 +1,6 @@
-//! All lints, as errors: formatting and clippy for the host's crates and the eBPF programs, the ABI and
-//! its version, the direction of imports, the length of files, the oldest Rust, the dependencies, the spelling,
-//! ARCHITECTURE.md, and the documentation.
+//! Runs all lints, and treats every finding as an error: formatting and clippy for the host's crates and the eBPF
+//! programs, the ABI and its version, the direction of imports, the length of files, the oldest Rust, the
+//! dependencies, the spelling, ARCHITECTURE.md, and the documentation.
 
 mod abi;
 mod architecture;
@@ -39,7 +39,7 @@ pub fn run() -> Result<()> {
         "--deny",
         "warnings",
     ]))?;
-    // The fuzz targets' crates are a workspace of their own.
+    // The fuzz targets are in a separate workspace.
     cargo::run(
         cargo::command()
             .args(["clippy", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
@@ -65,7 +65,7 @@ pub fn run() -> Result<()> {
     )
 }
 
-/// All Rust files below a folder. Skips hidden folders, and cargo's `target`.
+/// All Rust files below a folder, except for files in hidden folders and in cargo's `target`.
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;

@@ -1,5 +1,5 @@
-//! Checks that each crate states the oldest Rust that builds it, and that this is the toolchain of `rust-toolchain.toml`:
-//! every build then shows that the statement holds.
+//! Checks that each crate's `rust-version`, the oldest Rust that builds the crate, equals the toolchain in
+//! `rust-toolchain.toml`. Every build then proves that `rust-version` is right.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cargo;
 
-/// Refuses a crate whose `rust-version` differs from the toolchain.
+/// Fails if a crate's `rust-version` differs from the toolchain.
 pub fn check(workspace: &Path) -> Result<()> {
     let path = workspace.join("rust-toolchain.toml");
     let toolchain =
@@ -31,13 +31,13 @@ pub fn check(workspace: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The value of `channel`.
+/// The value of `channel` in the text of `rust-toolchain.toml`.
 fn channel(toolchain: &str) -> Option<&str> {
     let line = toolchain.lines().find_map(|line| line.strip_prefix("channel = "))?;
     Some(line.trim_matches('"'))
 }
 
-/// The packages of `metadata` that state another version than `channel`, or no version.
+/// The packages of `metadata` whose `rust-version` is missing or differs from `channel`.
 fn others(metadata: &Value, channel: &str) -> Result<Vec<String>> {
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let differs = |package: &&Value| {
@@ -48,7 +48,7 @@ fn others(metadata: &Value, channel: &str) -> Result<Vec<String>> {
     Ok(packages.iter().filter(differs).map(name).collect())
 }
 
-/// True if both are one version: a missing last number is 0.
+/// True if both texts name the same version. A missing last number is 0.
 fn is_same(stated: &str, channel: &str) -> bool {
     let numbers = |text: &str| {
         let mut numbers = text.split('.').map(str::to_owned).collect::<Vec<_>>();

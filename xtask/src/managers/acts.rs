@@ -1,22 +1,22 @@
-//! The managers, their settings, and the acts that test them.
+//! Defines the network managers, their settings, and the acts that a test performs with each manager.
 
 /// A network manager.
 pub struct Manager {
     pub name: &'static str,
-    /// Its settings: paths and contents.
+    /// The manager's settings: each file's path and content.
     pub files: &'static [(&'static str, &'static str)],
     /// True if the manager needs a DHCP server.
     pub lease: bool,
-    /// The commands that start it.
+    /// The commands that start the manager.
     pub start: &'static [&'static str],
-    /// The hook's file in packaging/hooks, and its places in the machine.
+    /// The hook's file in packaging/hooks, and the paths of its copies in the machine.
     pub hook: (&'static str, &'static [&'static str]),
     /// The command that activates the hook.
     pub hook_started: &'static str,
     pub acts: &'static [Act],
 }
 
-/// An action that may take routes away.
+/// An action that may remove routes.
 pub struct Act {
     pub name: &'static str,
     /// The shell command in the machine.

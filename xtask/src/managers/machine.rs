@@ -1,4 +1,4 @@
-//! A machine that systemd-nspawn boots in the lab's host A, and the DHCP server of its network.
+//! Boots a machine with systemd-nspawn in the lab's host A, and runs the DHCP server of the machine's network.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running machine. Dropping it ends the machine.
+/// A running machine. Dropping this value shuts the machine down.
 pub struct Machine {
     nspawn: Child,
     /// The machine's process 1.
@@ -44,7 +44,7 @@ impl Machine {
             .context("starting systemd-nspawn")?;
         let children = format!("/proc/{0}/task/{0}/children", nspawn.id());
         let init = wait_until("a process of the machine", PATIENCE, || {
-            // Before systemd, the child is a process that sets the container up.
+            // Until systemd starts, the child is a process that sets the container up.
             let listed = fs::read_to_string(&children).unwrap_or_default();
             let is_init = |pid: &&str| {
                 fs::read_to_string(format!("/proc/{pid}/comm"))
@@ -96,7 +96,7 @@ impl Machine {
         fs::set_permissions(&to, Permissions::from_mode(mode)).context("setting its mode")
     }
 
-    /// The host's path for a path in the machine; creates its folder.
+    /// Creates the parent folder of a path in the machine; returns the host's path for the path.
     fn path(&self, path: &str) -> Result<PathBuf> {
         let path = PathBuf::from(format!("/proc/{}/root{path}", self.init));
         let folder = path.parent().context("a path with a folder")?;
@@ -117,13 +117,13 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // systemd-nspawn then shuts the machine down.
+        // After SIGTERM, systemd-nspawn shuts the machine down.
         let _ = kill(Pid::from_raw(self.nspawn.id().cast_signed()), Signal::SIGTERM);
         let _ = self.nspawn.wait();
     }
 }
 
-/// A DHCP server on the router with a single address, A's. Dropping it ends the server.
+/// A DHCP server on the router, which leases only A's public address. Dropping this value ends the server.
 pub struct Leases(Child);
 
 impl Leases {

@@ -1,6 +1,6 @@
-//! Tests rewrite with real network managers: systemd-networkd, netplan, NetworkManager and ifupdown with
-//! a DHCP client, each under its own systemd, run acts that take routes away. A table shows how long a
-//! numbered stream had no answers, and the state at the end.
+//! Tests rewrite with real network managers: systemd-networkd, netplan, NetworkManager, and ifupdown with a
+//! DHCP client. Each manager runs under its own systemd and performs acts that may remove routes. A table shows
+//! the time without answers to a numbered stream, and the state at the end.
 
 mod acts;
 mod machine;
@@ -22,21 +22,21 @@ use stream::Stream;
 
 /// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwnm";
-/// The time from an act to the end of its stream: the longest lease is five seconds.
+/// The time from an act to the end of the act's stream. A DHCP lease takes at most five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
 /// The means that keeps the interface attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeptBy {
-    /// `rewrite attach`, and nothing else.
+    /// `rewrite attach` alone.
     Attach,
-    /// `rewrite attach`, with the manager's hook of packaging/hooks.
+    /// `rewrite attach` and the manager's hook from packaging/hooks.
     Hook,
-    /// The unit of packaging/systemd.
+    /// The daemon's unit from packaging/systemd.
     Daemon,
 }
 
-/// Runs every act of the managers whose names contain one of `words`; without words, of all managers.
+/// Runs every act of each manager whose name contains one of `words`. Without words, runs every act of all managers.
 pub fn run(binary: &Path, words: &[String]) -> Result<()> {
     if !geteuid().is_root() {
         bail!("the machines are made of namespaces: run it as root (sudo -E cargo xtask managers)");
@@ -67,8 +67,8 @@ fn measure(
     let machine = Machine::boot(root, binary, &lab)?;
     let _lease = manager.lease.then(|| machine::Leases::serve(&lab)).transpose()?;
     for (path, content) in manager.files {
-        // networkd reads its files as another user; NetworkManager refuses profiles that other users can
-        // read.
+        // networkd reads its files as a user other than root; NetworkManager refuses profiles that other
+        // users can read.
         let mode = if path.ends_with(".nmconnection") { 0o600 } else { 0o644 };
         machine.write(path, content, mode)?;
     }
@@ -115,7 +115,7 @@ fn prepare(machine: &Machine, manager: &Manager, kept_by: KeptBy) -> Result<()> 
     Ok(())
 }
 
-/// Runs an act; returns the last cells of its row.
+/// Runs an act; returns the last cells of the act's row in the table.
 fn run_act(machine: &Machine, lab: &Lab, act: &Act, kept_by: KeptBy) -> Result<String> {
     if kept_by != KeptBy::Daemon {
         machine.run("rewrite attach eth0")?;
@@ -132,20 +132,20 @@ fn run_act(machine: &Machine, lab: &Lab, act: &Act, kept_by: KeptBy) -> Result<S
     Ok(format!("{:.2} s | {route} | {works}", unanswered.as_secs_f64()))
 }
 
-/// A file of packaging/hooks.
+/// The content of a file in packaging/hooks.
 fn packaged(name: &str) -> Result<String> {
     let path = crate::workspace().join("packaging/hooks").join(name);
     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// Writes the cluster file for host B, which uses the host's file system; returns its path.
+/// Writes host B's cluster file; returns the file's path. Host B uses this process's file system.
 fn file_of_b(lab: &Lab) -> Result<String> {
     let path = crate::workspace().join("target/managers/cluster.toml").display().to_string();
     fs::write(&path, lab.cluster_toml()).with_context(|| format!("writing {path}"))?;
     Ok(path)
 }
 
-/// Wraps output between the table's rows in comments.
+/// Wraps each line in a comment, so that the text can stand between the table's rows.
 fn commented(text: &str) -> String {
     text.lines().map(|line| format!("<!-- {line} -->\n")).collect()
 }

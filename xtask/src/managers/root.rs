@@ -1,4 +1,4 @@
-//! The machines' root file system: Debian 12 from the host's apt sources, made once.
+//! Makes the machines' root file system once: Debian 12 from the host's apt sources.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,udev,network-manager,ifupdown,isc-dhcp-client,netplan.io,\
                         networkd-dispatcher,iproute2,procps,kmod,python3-minimal";
 
-/// The folder with the root file system. Each machine writes to its own overlay.
+/// Makes the root file system unless it exists; returns its folder. Each machine writes to its own overlay.
 pub fn folder() -> Result<PathBuf> {
     let folder = crate::workspace().join("target/managers");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;

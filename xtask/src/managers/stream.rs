@@ -1,5 +1,5 @@
-//! A numbered stream of datagrams from A to B's private address; B sends each datagram back. The kernel
-//! chooses the source address, as for most programs.
+//! Sends a numbered stream of datagrams from A to B's private address, and measures the time without answers. B
+//! sends each datagram back. The kernel chooses the source address, as for most programs.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -14,10 +14,10 @@ use testkit::lab::{B_PRIVATE, Lab};
 const PORT: u16 = 7000;
 /// The time between two datagrams.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// The time that the last answers may take.
+/// The time limit for the last answers.
 const LAST: Duration = Duration::from_millis(300);
 
-/// A stream that goes on until [`Stream::end`].
+/// A stream that runs until [`Stream::end`].
 pub struct Stream {
     stop: Arc<AtomicBool>,
     sender: JoinHandle<Duration>,
@@ -50,8 +50,8 @@ impl Stream {
     }
 }
 
-/// The total time without answers: for each unanswered datagram, the time to the next datagram. A
-/// datagram that can't be sent counts as unanswered.
+/// Sends datagrams until `stop` is set; returns the total time without answers: the sum, over all unanswered
+/// datagrams, of the time to the next datagram. A datagram that can't be sent counts as unanswered.
 fn send(socket: &UdpSocket, stop: &AtomicBool) -> Duration {
     let (mut sent, mut answered) = (Vec::new(), BTreeSet::new());
     let receive = |answered: &mut BTreeSet<usize>| {

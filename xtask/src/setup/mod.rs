@@ -1,5 +1,5 @@
-//! Installs missing requirements, and prints each with its reason. Without root, prints the commands and
-//! stops.
+//! Installs missing requirements, and prints each requirement with its reason. Without root, prints the commands
+//! and stops if a Debian package is missing.
 
 mod requirement;
 
@@ -11,14 +11,14 @@ use nix::unistd::geteuid;
 use crate::{lock, progress};
 use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, Source};
 
-/// The version that works with rustc's LLVM; see docs/decisions/0002.
+/// The version of bpf-linker that works with rustc's LLVM, and LLVM's version; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
 
 /// The purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Building the binary, which every other purpose includes.
+    /// Building the binary, which is part of every other purpose.
     Build,
     /// Running the demonstration.
     Demonstrate,
@@ -50,13 +50,13 @@ impl Purpose {
     ];
 }
 
-/// Rounds of installing: if a package of another origin conflicts with a new package, apt removes the
-/// former, and the second round installs the archive's own version of it.
+/// The number of installation rounds. If a package from outside of the archive conflicts with a new package,
+/// apt removes the package, and the second round installs the archive's version of the package.
 const ROUNDS: usize = 2;
 
-/// Makes sure that all requirements are installed.
+/// Installs the missing requirements of `purposes`.
 pub fn require(purposes: &[Purpose]) -> Result<()> {
-    // apt and cargo install into the same places.
+    // The lock protects the places into which apt and cargo install.
     let _lock = lock::take("setup")?;
     for _ in 0..ROUNDS {
         let missing = missing(purposes)?;
@@ -86,7 +86,7 @@ fn install_missing(missing: &[Requirement]) -> Result<()> {
     install(missing)
 }
 
-/// True if the toolchain has its source of `core`.
+/// True if the toolchain contains the source of `core`.
 pub fn has_rust_src() -> bool {
     requirement::rust_src().is_ok_and(|path| path.exists())
 }
@@ -180,7 +180,8 @@ fn commands(missing: &[Requirement]) -> Vec<String> {
     lines
 }
 
-/// The dev profile compiles sooner, and these programs run for seconds.
+/// cargo's arguments for the installation of a program. The dev profile compiles faster, and these programs run for
+/// only seconds.
 fn install_arguments(program: &CargoProgram) -> [&'static str; 7] {
     ["install", "--locked", "--profile", "dev", program.package, "--version", program.version]
 }
@@ -206,7 +207,7 @@ fn install(missing: &[Requirement]) -> Result<()> {
             .args(["install", "--yes", "--quiet", "--no-install-recommends"])
             .args(&packages)
             .env("DEBIAN_FRONTEND", "noninteractive")
-            // In runlevel 1, invoke-rc.d starts no services: nothing here needs a running glusterd.
+            // In runlevel 1, invoke-rc.d starts no services. The tests need no glusterd service.
             .env("RUNLEVEL", "1");
         progress::run(&format!("apt-get install {}", packages.join(" ")), &mut install)?;
         println!("installed {}", packages.join(", "));
@@ -234,7 +235,7 @@ fn install(missing: &[Requirement]) -> Result<()> {
             }
             Source::Cargo(program) => {
                 let mut cargo = crate::cargo::command();
-                // One folder for all programs: they share dependencies.
+                // All programs use one target folder, because they share dependencies.
                 cargo
                     .args(install_arguments(program))
                     .args(["--force", "--target-dir"])
@@ -248,7 +249,7 @@ fn install(missing: &[Requirement]) -> Result<()> {
     Ok(())
 }
 
-/// Installs the fallback of tunnel-user's build script: a compiler with a ready-made core.
+/// Installs the fallback of tunnel-user's build script: a compiler with a precompiled core.
 fn install_debian_core() -> Result<()> {
     let mut install = Command::new("apt-get");
     install

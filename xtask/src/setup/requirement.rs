@@ -1,4 +1,4 @@
-//! The requirements, and the checks for them.
+//! Defines the requirements, and checks if they are installed.
 
 use std::env;
 use std::fs;
@@ -12,9 +12,9 @@ use super::Purpose;
 /// A missing requirement.
 #[derive(Clone, Copy, Debug)]
 pub struct Requirement {
-    /// Its name for people.
+    /// The requirement's name in messages.
     pub name: &'static str,
-    /// Its purpose.
+    /// The requirement's purpose.
     pub reason: &'static str,
     /// The requirement's source.
     pub source: Source,
@@ -38,13 +38,13 @@ pub enum Source {
 pub struct CargoProgram {
     /// The program's name in the path.
     pub name: &'static str,
-    /// The crate.
+    /// The name of the program's crate.
     pub package: &'static str,
-    /// The exact version, so that a new release finds nothing new in an old commit.
+    /// The exact version. A new release could find new faults in an old commit.
     pub version: &'static str,
     /// The program's purpose.
     pub reason: &'static str,
-    /// The tasks that require it.
+    /// The purposes that require the program.
     pub purposes: &'static [Purpose],
 }
 
@@ -84,11 +84,11 @@ pub const CARGO_PROGRAMS: &[CargoProgram] = &[
 pub struct DebianProgram {
     /// The program's name in the path.
     pub name: &'static str,
-    /// The package.
+    /// The name of the program's package.
     pub package: &'static str,
     /// The program's purpose.
     pub reason: &'static str,
-    /// The tasks that require it.
+    /// The purposes that require the program.
     pub purposes: &'static [Purpose],
 }
 
@@ -152,7 +152,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("ldd", "libc-bin", VM, "lists the shared libraries of the guest's programs"),
 ];
 
-/// True if a program is in the path, or in root's part of the path.
+/// True if a program is in `PATH`, `/usr/sbin` or `/sbin`.
 pub fn in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -160,7 +160,7 @@ pub fn in_path(program: &str) -> bool {
         .any(|folder| folder.join(program).is_file())
 }
 
-/// The version in the first line of `program --version`, its last word.
+/// A program's version, which is the last word in the first line of `program --version`.
 pub fn version_of(program: &str) -> Option<String> {
     // Some of cargo's subcommands answer only to cargo.
     let mut command = match program.strip_prefix("cargo-") {
@@ -176,27 +176,27 @@ pub fn version_of(program: &str) -> Option<String> {
     text.lines().next()?.split(' ').next_back().map(str::to_owned)
 }
 
-/// True if this LLVM's development files are installed.
+/// True if the development files of this LLVM version are installed.
 pub fn has_llvm(version: &str) -> bool {
     Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
 }
 
-/// True if qemu's GlusterFS driver is installed; it is a module and not a program.
+/// True if qemu's GlusterFS driver is installed. The driver is a module, so `in_path` can't find it.
 pub fn has_gluster_driver() -> bool {
-    // One of the subfolders is the architecture's.
+    // One of the subfolders is named after the architecture.
     let Ok(folders) = fs::read_dir("/usr/lib") else {
         return false;
     };
     folders.flatten().any(|folder| folder.path().join("qemu/block-gluster.so").is_file())
 }
 
-/// True if `core` for the kernel's virtual machine is available, as source or ready-made.
+/// True if `core` for eBPF programs is available, as source or precompiled.
 pub fn has_core() -> Result<bool> {
     let debian = Path::new("/usr/lib/rustlib/bpfel-unknown-none").exists();
     Ok(debian || rust_src()?.exists())
 }
 
-/// The path at which the toolchain has its source of `core`, if it is installed.
+/// The path of the source of `core` in the toolchain. The path exists only if the source is installed.
 pub fn rust_src() -> Result<PathBuf> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)

@@ -1,4 +1,4 @@
-//! Debian's archive, through apt with its own lists and settings: the host's `/etc/apt` and
+//! Fetches packages from Debian's archive by apt with separate lists and settings: the host's `/etc/apt` and
 //! `/var/lib/apt` stay unchanged. The host's apt sources provide the archive's address.
 
 use std::fmt::Write as _;
@@ -15,13 +15,13 @@ use crate::progress;
 const SUITES: &str = "bullseye bookworm bookworm-backports trixie trixie-backports";
 /// The security archive's suites with kernels, oldest first.
 const SECURITY_SUITES: &str = "bullseye-security bookworm-security trixie-security";
-/// Debian's archive keys, including those of old releases.
+/// The file with Debian's archive keys, including the keys of old releases.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The archive with fetched package lists.
 pub struct Archive {
     folder: PathBuf,
-    /// apt's messages about suites that it could not fetch.
+    /// apt's messages about suites that apt could not fetch.
     messages: String,
 }
 
@@ -78,7 +78,7 @@ impl Archive {
         Ok(packages)
     }
 
-    /// Unpacks a package into a folder.
+    /// Downloads a package, and unpacks it into a folder.
     ///
     /// # Errors
     /// When the package can't be fetched or unpacked.
@@ -129,7 +129,7 @@ impl Archive {
             "APT::Architectures=amd64".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            // Old releases' lists are signed, but past their validity date.
+            // The lists of old releases are signed, but their validity has expired.
             "Acquire::Check-Valid-Until=false".to_owned(),
             // Fetch as the current user: apt's sandbox user could not write into this folder.
             "APT::Sandbox::User=".to_owned(),
@@ -140,7 +140,7 @@ impl Archive {
     }
 }
 
-/// The host's package indexes, one repository address and release a line.
+/// The host's package indexes. Each line contains a repository's address and a release.
 fn indexes() -> Result<String> {
     let output = Command::new("apt-get")
         .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])

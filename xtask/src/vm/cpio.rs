@@ -140,8 +140,8 @@ mod tests {
         let mut archive = Vec::new();
         files.write(&mut archive).expect("an archive");
         // Each entry's fields are: number, mode, owner, group, links, time, size, two devices, length of
-        // the name with its terminator, checksum. Header with name, and content, are padded to multiples
-        // of four bytes.
+        // the name with its terminator, checksum. The header with the name is padded to a multiple of
+        // four bytes, and so is the content.
         let wanted = [
             "070701000000010000\
              41ed0000000000000000000000010000000000000000000000000000000000000000000000000000000400000000",

@@ -1,4 +1,4 @@
-//! The guest's only file system.
+//! Writes the initramfs, which is the guest's only file system.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -14,8 +14,8 @@ use crate::cargo;
 
 const INIT: &str = include_str!("init.sh");
 
-/// The guest's files on every kernel: the programs of [`programs::COMMON`] and `programs`, and the
-/// script that `init.sh` runs.
+/// The guest's files, which are the same for every kernel: the programs of [`programs::COMMON`] and `programs`,
+/// `init.sh`, and the script that `init.sh` runs.
 ///
 /// # Errors
 /// When a program is missing.
@@ -27,8 +27,8 @@ pub fn common(script: &str, programs: &[&str]) -> Result<Files> {
     Ok(files)
 }
 
-/// Adds a locally built program without its debug information, which is most of it; keeps the copy in
-/// `folder`.
+/// Adds a locally built program without its debug information, which is most of the program. Keeps the
+/// stripped copy in `folder`.
 ///
 /// # Errors
 /// When strip fails, or one of the program's libraries is missing.
@@ -43,7 +43,7 @@ pub fn add_built(files: &mut Files, folder: &Path, program: &Path, at: &str) -> 
     programs::add(files, at, &small)
 }
 
-/// Writes a kernel's file system: the common files and the kernel's modules.
+/// Writes the initramfs for a kernel: the common files and the kernel's modules.
 ///
 /// # Errors
 /// When the modules can't be read, or the file can't be written.

@@ -1,4 +1,4 @@
-//! A Debian kernel with its modules, unpacked but not installed.
+//! Fetches a Debian kernel with its modules, and unpacks the kernel without an installation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel of a series from an earlier run, unpacked below `cache`.
+    /// The kernel of a series that an earlier run unpacked below `cache`, or `None` if there is no such kernel.
     pub fn unpacked(cache: &Path, series: &str, flavour: Flavour) -> Result<Option<Self>> {
         let folder = cache.join(folder_name(series, flavour));
         if !folder.exists() {
@@ -72,8 +72,8 @@ fn folder_name(series: &str, flavour: Flavour) -> String {
     }
 }
 
-/// Moves the image and the modules to common paths, whatever package they came in, and runs depmod, as
-/// installing the package would have done.
+/// Moves the image and the modules to paths that are the same for all packages, and runs depmod, as the
+/// installation of the package would do.
 fn arrange(unpacked: &Path, folder: &Path) -> Result<()> {
     let modules = ["lib/modules", "usr/lib/modules"].map(|modules| unpacked.join(modules));
     let Some(modules) = modules.iter().find(|modules| modules.exists()) else {

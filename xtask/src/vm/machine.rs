@@ -1,5 +1,5 @@
-//! A virtual machine of qemu in software emulation. It boots a kernel, and its output is read until it
-//! powers off or reaches the time limit.
+//! Boots a kernel in a virtual machine by qemu's software emulation, and reads the machine's output until the
+//! machine powers off or reaches the time limit.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -35,11 +35,11 @@ pub struct Machine<'a> {
     pub files: &'a Files,
     /// The number of processors.
     pub processors: u8,
-    /// The kinds of network interfaces; each kind has a lab's interfaces.
+    /// The kinds of network interfaces. The machine has a lab's interfaces of each kind.
     pub nics: &'a [Nic],
     /// The machine's clock.
     pub clock: Clock,
-    /// The time limit: a machine that is still running then hangs.
+    /// The time limit. A machine that is still running after this time hangs and is killed.
     pub limit: Duration,
 }
 
@@ -48,8 +48,8 @@ pub struct Machine<'a> {
 pub enum Clock {
     /// The host's clock.
     Host,
-    /// The count of executed instructions, sixteen nanoseconds each: the host's other load does not
-    /// affect the guest's time. When the guest idles, its clock jumps to the next timer.
+    /// The count of executed instructions, at sixteen nanoseconds each, so that other load on the host does
+    /// not affect the guest's time. When the guest idles, its clock jumps to the next timer.
     Instructions,
 }
 
@@ -76,15 +76,15 @@ pub trait OutputParser {
 
 /// The result of a machine's run.
 pub struct Outcome<L> {
-    /// The parser with the guest's whole output.
+    /// The parser, after it has parsed the guest's whole output.
     pub console: L,
-    /// Ok if the machine powered off by itself; otherwise the reason.
+    /// `Ok` if the machine powered off by itself, or an error that explains the failure.
     pub ended: Result<()>,
-    /// The raw output, for finding the reason of a failure.
+    /// The raw output, which shows the reason for a failure.
     pub output: Output,
 }
 
-/// The whole output of a guest and its kernel. Display shows only the end of the kernel's.
+/// The whole output of a guest and its kernel. `Display` shows the guest's output and the kernel's last messages.
 pub struct Output {
     name: String,
     guest: String,
@@ -105,7 +105,7 @@ impl fmt::Display for Output {
 }
 
 impl Machine<'_> {
-    /// Boots the machine and reads its output. `folder` keeps its files, and `bars` shows the progress.
+    /// Boots the machine and reads its output. The machine's files are in `folder`, and `bars` shows the progress.
     ///
     /// # Errors
     /// When the machine can't be started.
@@ -127,7 +127,7 @@ impl Machine<'_> {
             BufReader::new(stderr).read_to_string(&mut text).map(|_| text)
         });
 
-        // Draws nothing if standard error is not a terminal.
+        // The spinner draws nothing if standard error is not a terminal.
         let bar = bars.add(ProgressBar::new_spinner());
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -163,9 +163,9 @@ impl Machine<'_> {
             .args(["--pdeathsig", "KILL"])
             .args(nics::wires(self.nics))
             .arg("qemu-system-x86_64")
-            // Use a single thread: with one thread per processor, a processor may continue to run code
-            // that another one has patched over. Both processors of a Debian 6.1 then take the same int3
-            // forever, because the kernel makes them retry an instruction that is no longer an int3
+            // Use a single thread: with one thread per processor, a processor may continue to run old code
+            // after the other processor has patched it. Both processors of a Debian 6.1 then take the same
+            // int3 forever, because the kernel makes them retry an instruction that is no longer an int3
             // (arch/x86/kernel/kprobes/core.c, kprobe_int3_handler).
             .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
             .args(["-smp", &self.processors.to_string(), "-m", MEMORY])
@@ -186,7 +186,7 @@ impl Machine<'_> {
     }
 }
 
-/// A running qemu. It ends when this value is dropped, and when this process ends for any reason.
+/// A running qemu process. Dropping this value ends qemu, and so does the end of this process for any reason.
 struct Qemu(Child);
 
 impl Drop for Qemu {
@@ -197,7 +197,7 @@ impl Drop for Qemu {
     }
 }
 
-/// The lines from a pipe, until it is closed.
+/// Reads a pipe in a new thread until the pipe is closed; returns the receiver of the lines.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

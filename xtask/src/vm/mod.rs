@@ -1,5 +1,5 @@
-//! Other kernels: each Debian kernel boots in a virtual machine with only an initial file system, and
-//! runs the tests or the measurements until it powers off.
+//! Runs the tests or the measurements on other kernels. Each Debian kernel boots in a virtual machine with only
+//! an initramfs, and powers off after the work.
 
 mod archive;
 pub mod bench;
@@ -25,7 +25,7 @@ use archive::Archive;
 use kernel::Kernel;
 use package::Flavour;
 
-/// The folder for all downloads and results.
+/// Creates the folder for all downloads and results, unless it exists; returns its path.
 ///
 /// # Errors
 /// When the folder can't be created, or this host can't boot these kernels.

@@ -1,5 +1,5 @@
-//! The kernel modules in the guest: the networking modules and their dependencies. The guest's kernel
-//! loads them on demand, as on an installed system.
+//! Selects the guest's kernel modules: the networking modules and their dependencies. The guest's kernel
+//! loads the modules on demand, as on an installed system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const WANTED: &[&str] = &[
     "kernel/arch/x86/crypto/",
 ];
 
-/// The prefixes of the paths of wanted modules that are large and that no test needs.
+/// The path prefixes of the exceptions to `WANTED`: modules that are large and that no test needs.
 const UNWANTED: &[&str] = &[
     "kernel/net/9p/",
     "kernel/net/batman-adv/",

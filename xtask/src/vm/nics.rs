@@ -1,16 +1,16 @@
-//! The network interfaces of a machine: emulated devices, wired in pairs in an isolated network
-//! namespace for qemu.
+//! Defines the network interfaces of a machine: emulated devices, which are wired in pairs in an isolated
+//! network namespace for qemu.
 //!
 //! A wire is a bridge between two tap devices. qemu's own hubs and sockets do not support unfinished
-//! checksums and segments: with them, virtio has no offloads, and qemu 7.2 makes IP fragments of packets
-//! that an e1000e should send as TCP segments (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
+//! checksums and segments: with hubs and sockets, virtio has no offloads, and qemu 7.2 makes IP fragments of
+//! packets that an e1000e should send as TCP segments (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
 
 use testkit::lab::{End, Nic};
 
-/// Makes the wires, and then executes the program in its arguments.
+/// A shell script that makes the wires, and then executes the program in its arguments.
 const WIRES: &str = include_str!("wires.sh");
 
-/// The words to put before qemu's command.
+/// The command line that precedes qemu's command: it makes the wires in a new network namespace.
 pub fn wires(nics: &[Nic]) -> Vec<String> {
     if nics.is_empty() {
         return Vec::new();
@@ -44,7 +44,7 @@ fn tap(nic: Nic, end: End) -> String {
 }
 
 /// qemu's option for a device. The router's devices receive only complete checksums and single segments,
-/// so the router sees how the host's device completed unfinished ones.
+/// so the router sees how the host's device completed unfinished checksums and segments.
 fn device(nic: Nic, end: End) -> String {
     let device = match nic {
         Nic::E1000e => "e1000e",

@@ -1,23 +1,23 @@
-//! Debian packages with kernels, parsed from the output of `apt-cache show`.
+//! Parses the output of `apt-cache show` about Debian packages with kernels.
 
-/// A package.
+/// A Debian package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// Its name.
+    /// The package's name.
     pub name: String,
-    /// Its version.
+    /// The package's version.
     pub version: String,
     depends: String,
 }
 
 impl Package {
-    /// The numbers in the version, for comparing kernels of one series.
+    /// The numbers in the version, which order the kernels of a series.
     pub fn version_numbers(&self) -> Vec<u64> {
         let numbers = self.version.split(|character: char| !character.is_ascii_digit());
         numbers.filter_map(|number| number.parse().ok()).collect()
     }
 
-    /// The other packages with parts of this kernel.
+    /// The names of the other packages that contain parts of this kernel.
     pub fn parts(&self) -> Vec<String> {
         let Some(release) = self.name.strip_prefix(IMAGE) else { return Vec::new() };
         let wanted = ["linux-binary-", "linux-modules-"].map(|part| format!("{part}{release}"));
@@ -28,12 +28,12 @@ impl Package {
 
 const IMAGE: &str = "linux-image-";
 
-/// The builds of a kernel, with different sets of drivers.
+/// A build of a kernel. The builds differ in their sets of drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// Small, with drivers for virtual machines in a cloud.
+    /// The small build, with drivers for virtual machines in a cloud.
     Cloud,
-    /// With drivers for real devices as well.
+    /// The full build, which also contains drivers for real devices.
     Generic,
 }
 
@@ -46,8 +46,8 @@ impl Flavour {
         }
     }
 
-    /// True if a package contains a kernel of this flavour and of a series, such as `6.1`: no kernel of
-    /// 6.12, no unsigned or debug package, and no metapackage of the newest kernel.
+    /// True if a package contains a kernel of this flavour and of a series, such as `6.1`. False for a kernel
+    /// of 6.12, an unsigned or debug package, and the metapackage of the newest kernel.
     pub fn is_image(self, name: &str, series: &str) -> bool {
         let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(self.suffix()));
         let rest = version.and_then(|version| version.strip_prefix(series));

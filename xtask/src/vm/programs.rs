@@ -1,4 +1,4 @@
-//! The host's programs that the guest needs, with their shared libraries.
+//! Adds the host's programs that the guest needs, and the programs' shared libraries, to the guest's files.
 
 use std::env;
 use std::fs;
@@ -51,7 +51,7 @@ pub const COMMON: &[&str] = &[
     "wg",
 ];
 
-/// Folders of files that programs read or load without a dependency in their ELF headers.
+/// Folders of files that programs read or load, although the programs' ELF headers do not name the files.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
 /// Adds [`COMMON`], and the programs in `more`.
@@ -59,7 +59,7 @@ const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"]
 /// # Errors
 /// When a program is missing on the host.
 pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
-    // Merge /bin and /usr/bin and so on into one tree, which older systems keep apart.
+    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr. Older systems keep the two trees apart.
     for folder in ["bin", "sbin", "lib", "lib64"] {
         files.link(folder, format!("usr/{folder}"));
     }

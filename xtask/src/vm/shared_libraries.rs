@@ -1,17 +1,18 @@
-//! The shared libraries that a program of the host needs.
+//! Finds the shared libraries that a program of the host needs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The paths of the shared libraries, the loader's included; empty for a static program or a script.
+/// The paths of the program's shared libraries, including the dynamic loader. Empty for a static program or a
+/// script.
 ///
 /// # Errors
 /// When a library is missing.
 pub fn of(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).output().context("starting ldd")?;
-    // ldd fails for a static program, and says so in its output.
+    // Ignore ldd's exit code: ldd fails for a static program, and says so in its output.
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).with_context(|| format!("the shared libraries of {}", program.display()))
 }

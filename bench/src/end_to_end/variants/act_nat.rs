@@ -1,4 +1,4 @@
-//! tc without a program: the stateless NAT action replaces both addresses.
+//! Replaces both addresses by tc's stateless NAT action, without an eBPF program.
 
 use std::net::Ipv4Addr;
 
@@ -12,8 +12,8 @@ pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     for side in sides(lab) {
         side.add_private()?;
         let Side { host, private, public, peer_private, peer_public, .. } = side;
-        // By default, ARP asks for the gateway from the private address and gets no answer: the filters
-        // see only IP.
+        // By default, an ARP request for the gateway has the private address as its sender and gets no
+        // answer: the filters match only IP packets.
         host.sysctl(&format!("net.ipv4.conf.{PUBLIC_INTERFACE}.arp_announce"), "2")?;
         host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
         let leaving = filter("egress", [private, public], [peer_private, peer_public]);
@@ -25,7 +25,7 @@ pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     Ok(Endpoints::private())
 }
 
-/// The command for a filter at a hook: each address pair is the old and the new address.
+/// The tc command that adds a filter at a hook. Each pair holds the old and the new address.
 fn filter(hook: &str, source: [Ipv4Addr; 2], destination: [Ipv4Addr; 2]) -> String {
     let ([src, new_src], [dst, new_dst]) = (source, destination);
     // In tc, `nat egress` replaces sources and `nat ingress` replaces destinations, at either hook.

@@ -1,5 +1,5 @@
-//! Public addresses, with empty programs in the places of rewrite's programs: the lower bound of
-//! rewrite's cost.
+//! Attaches empty programs in the places of rewrite's programs, for traffic between public addresses. The
+//! cost of the empty programs is the lower bound of rewrite's cost.
 
 use anyhow::Result;
 use testkit::lab::Lab;

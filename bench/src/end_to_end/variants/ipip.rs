@@ -1,4 +1,4 @@
-//! IP in IP by the kernel: 20 bytes more in every packet.
+//! Sets up the kernel's IP-in-IP tunnel, which adds 20 bytes to every packet.
 
 use anyhow::Result;
 use testkit::lab::Lab;

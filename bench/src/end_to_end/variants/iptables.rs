@@ -1,4 +1,4 @@
-//! The usual setup without rewrite: routes, and NAT with conntrack.
+//! Sets up the usual alternative to rewrite: routes, and NAT with conntrack.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Ethernet over L2TPv3 over IP by the kernel: 42 bytes more in every packet.
+//! Sets up the kernel's tunnel of Ethernet over L2TPv3 over IP, which adds 42 bytes to every packet.
 
 use anyhow::Result;
 use testkit::lab::Lab;
@@ -15,7 +15,7 @@ pub fn set_up(lab: &Lab) -> Result<Endpoints> {
         let Side { host, public, peer_public, .. } = &side;
         let [local, remote] = [public, peer_public].map(ToString::to_string);
         let tunnel = ["ip", "l2tp", "add", "tunnel", "tunnel_id", ID, "peer_tunnel_id", ID];
-        // IP encapsulation: UDP would add another 12 bytes.
+        // Use IP encapsulation: UDP encapsulation would add 12 more bytes.
         host.run(&[&tunnel[..], &["encap", "ip", "local", &local, "remote", &remote]].concat())?;
         let session = ["ip", "l2tp", "add", "session", "name", INTERFACE, "tunnel_id", ID];
         host.run(&[&session[..], &["session_id", ID, "peer_session_id", ID]].concat())?;

@@ -1,4 +1,4 @@
-//! The variants of carrying traffic between two hosts.
+//! Defines the variants, which are methods to carry traffic between two hosts, and sets them up.
 
 mod act_nat;
 mod empty;
@@ -57,7 +57,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// All variants, in the order of their turns.
+    /// All variants, in the order of measurement.
     pub const ALL: [Self; 14] = [
         Self::Direct,
         Self::Control,
@@ -82,7 +82,7 @@ impl Variant {
         all.filter(move |variant| !(emulated && matches!(variant, Self::OpenVpn | Self::WireGuard)))
     }
 
-    /// Its name in a table.
+    /// The variant's name in a table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -107,7 +107,7 @@ impl Variant {
         !matches!(self, Self::Direct | Self::Control | Self::Rewrite | Self::RewriteXdp)
     }
 
-    /// Sets the variant up on both hosts. Its programs run on `processor`.
+    /// Sets the variant up on both hosts. The variant's processes run on `processor`.
     pub fn set_up(self, lab: &Lab, rewrite: &Rewrite, processor: Processor) -> Result<Endpoints> {
         match self {
             Self::Direct | Self::Control => Ok(Endpoints::public()),
@@ -126,13 +126,13 @@ impl Variant {
         }
     }
 
-    /// Deletes the variant's state of finished traffic.
+    /// Deletes the state that the variant keeps about finished traffic.
     pub fn flush_state(self, lab: &Lab) -> Result<()> {
         if self == Self::Iptables { iptables::flush_conntrack(lab) } else { Ok(()) }
     }
 }
 
-/// The ends of a variant that is set up.
+/// Both hosts' addresses for traffic over a variant, and the variant's processes.
 pub struct Endpoints {
     /// A's address, as B sees it.
     pub a: Ipv4Addr,
@@ -143,17 +143,17 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Plain traffic between public addresses, without any setup.
+    /// The endpoints of plain traffic between public addresses, without any setup.
     fn public() -> Self {
         Self { a: A_PUBLIC, b: B_PUBLIC, _running: None }
     }
 
-    /// A variant that carries private addresses without a process.
+    /// The endpoints of a variant that carries private addresses without a process.
     fn private() -> Self {
         Self { a: A_PRIVATE, b: B_PRIVATE, _running: None }
     }
 
-    /// A variant that carries private addresses until `running` is dropped.
+    /// The endpoints of a variant that carries private addresses until `running` is dropped.
     fn private_by(running: impl Send + 'static) -> Self {
         Self { _running: Some(Box::new(running)), ..Self::private() }
     }

@@ -1,4 +1,4 @@
-//! The cheapest setup with nft: both addresses replaced, without conntrack.
+//! Replaces both addresses by nft without conntrack, which is the cheapest setup with nft.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! OpenVPN between two peers, which know each other's certificate fingerprint.
+//! Starts OpenVPN between two peers, which know each other's certificate fingerprint.
 
 use std::path::Path;
 use std::process::Command;

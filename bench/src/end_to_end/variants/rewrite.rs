@@ -1,4 +1,4 @@
-//! rewrite, on both hosts.
+//! Attaches rewrite to both hosts.
 
 use anyhow::{Result, ensure};
 use testkit::lab::{Lab, PUBLIC_INTERFACE};

@@ -1,4 +1,4 @@
-//! The two hosts from their own points of view, and setup steps that several variants share.
+//! Describes the lab from each host's point of view, and defines the setup steps that several variants share.
 
 use std::net::Ipv4Addr;
 
@@ -38,7 +38,7 @@ impl Side<'_> {
         Ok(())
     }
 
-    /// Adds the private address to the interface of an Ethernet-like tunnel, and brings it up.
+    /// Adds the private address to the interface of an Ethernet-like tunnel, and brings the interface up.
     pub fn bring_up(&self, interface: &str) -> Result<()> {
         let address = format!("{}/24", self.private);
         self.host.run(&["ip", "address", "add", &address, "dev", interface])?;
@@ -46,7 +46,8 @@ impl Side<'_> {
         Ok(())
     }
 
-    /// Adds the private addresses of both ends to a point-to-point tunnel's interface, and brings it up.
+    /// Adds the private addresses of both ends to the interface of a point-to-point tunnel, and brings the
+    /// interface up.
     pub fn bring_up_to_peer(&self, interface: &str) -> Result<()> {
         let (own, peer) = (format!("{}/32", self.private), self.peer_private.to_string());
         self.host.run(&["ip", "address", "add", &own, "peer", &peer, "dev", interface])?;

@@ -1,4 +1,4 @@
-//! The kernel's VXLAN tunnel: 50 bytes more in every packet.
+//! Sets up the kernel's VXLAN tunnel, which adds 50 bytes to every packet.
 
 use anyhow::Result;
 use testkit::lab::{Lab, PUBLIC_INTERFACE};

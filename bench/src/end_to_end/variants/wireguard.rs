@@ -1,4 +1,4 @@
-//! WireGuard in userspace by wireguard-go: the kernel may lack WireGuard.
+//! Sets up WireGuard in userspace by wireguard-go, because the kernel may lack WireGuard.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,18 +65,18 @@ impl Tunnel {
     }
 }
 
-/// The socket file that a killed wireguard-go leaves behind. Dropping this removes the file.
+/// A control socket's file, which remains after wireguard-go is killed. Dropping this value removes the file.
 struct Socket(PathBuf);
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // This fails if wireguard-go has removed the file itself.
+        // The removal fails if wireguard-go has already removed the file.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// The folder of the sockets, which wireguard-go makes and leaves behind. Dropping this removes the
-/// folder, unless it existed before.
+/// The folder of the sockets, which wireguard-go creates and never removes. Dropping this value removes
+/// the folder, unless the folder existed before.
 struct SocketFolder {
     was_there: bool,
 }
@@ -90,7 +90,7 @@ impl SocketFolder {
 impl Drop for SocketFolder {
     fn drop(&mut self) {
         if !self.was_there {
-            // This fails if the folder meanwhile contains another process's socket.
+            // The removal fails if the folder meanwhile contains another process's socket.
             let _ = fs::remove_dir(SOCKETS);
         }
     }

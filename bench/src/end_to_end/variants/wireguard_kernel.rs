@@ -1,4 +1,4 @@
-//! WireGuard in the kernel: encrypted, and 60 bytes more in every packet.
+//! Sets up the kernel's WireGuard tunnel, which encrypts every packet and adds 60 bytes to it.
 
 use anyhow::Result;
 use testkit::lab::Lab;

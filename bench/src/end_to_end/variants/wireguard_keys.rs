@@ -1,4 +1,4 @@
-//! Keys and peer settings of both ends of WireGuard, in the kernel or in userspace.
+//! Generates the keys of both ends of a WireGuard tunnel, in the kernel or in userspace, and configures the ends.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::text_file::TextFile;
 
 const PORT: &str = "51820";
 
-/// The keys of one end.
+/// The private and the public key of one end of the tunnel.
 pub struct Keys {
     private: TextFile,
     public: String,
@@ -24,7 +24,7 @@ impl Keys {
         Ok(Self { private: TextFile::with(&key)?, public })
     }
 
-    /// Sets an interface's keys, and its peer's key, private address and endpoint.
+    /// Sets an interface's port and private key, and the peer's public key, endpoint and private address.
     pub fn set(&self, peer: &Self, side: &Side<'_>, interface: &str) -> Result<()> {
         let Side { host, peer_private, peer_public, .. } = side;
         let (endpoint, allowed) = (format!("{peer_public}:{PORT}"), format!("{peer_private}/32"));

@@ -1,4 +1,4 @@
-//! Random damage to packets: the bytes of correct packets, and of packets with false fields.
+//! Damages packets at random: changes bytes of correct packets, and of packets with false fields.
 
 use super::making::Making;
 use crate::packet::IpPacket;

@@ -1,4 +1,4 @@
-//! The one-line description of a packet, formatted only when it is read.
+//! Describes a packet in one line, which is formatted only when a test reads it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,11 +10,11 @@ pub enum Note {
     Word(&'static str),
     /// A name and a number.
     Number(&'static str, usize),
-    /// A name and a range of bytes, without its end.
+    /// A name and a range of bytes. The range excludes its end.
     Range(&'static str, usize, usize),
     /// The source and the destination.
     Ends(IpAddr, IpAddr),
-    /// The following notes describe a packet inside this packet.
+    /// The start of the notes about a packet inside this packet.
     Open,
     /// The end of the inner packet's notes.
     Close,

@@ -29,7 +29,7 @@ impl Making<'_> {
         }
     }
 
-    /// The type, the code and the four bytes behind the checksum.
+    /// The type, the code and the four bytes after the checksum.
     fn kind_of_error(&mut self, family: Family) -> (u8, u8, [u8; 4]) {
         let mtu = self.random.between(68, 1500) as u16;
         let [high, low] = mtu.to_be_bytes();
@@ -61,7 +61,7 @@ impl Making<'_> {
         }
     }
 
-    /// A quote of a packet, which may be cut, even to nothing.
+    /// A quote of a packet, sometimes cut, even to zero bytes.
     fn quote(&mut self, family: Family) -> Quote {
         self.description.note(Note::Open);
         self.depth += 1;

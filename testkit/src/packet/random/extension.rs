@@ -34,7 +34,7 @@ const KINDS: [(usize, Kind); 9] = [
 ];
 
 impl Making<'_> {
-    /// Extension headers: none in most packets, and in some more than the programs' header walk passes.
+    /// Random extension headers. Most packets have none, and some have more than the programs' header walk accepts.
     pub fn extensions(&mut self) -> Vec<Extension> {
         let (low, high) = self.random.weighted(&[
             (60, (0, 0)),
@@ -85,7 +85,7 @@ impl Making<'_> {
                 Extension::Authentication { spi: 0x1001, sequence: 7, icv: self.random.bytes(icv) }
             }
             Kind::Mobility => {
-                // Decoders that stop at this header can't verify the checksum behind it.
+                // Decoders that stop at this header can't verify the checksum after it.
                 self.dishonest();
                 let data = 2 + 8 * self.random.between(0, 2);
                 Extension::Mobility { kind: self.random.bits8(), data: self.random.bytes(data) }

@@ -8,7 +8,7 @@ use super::transport::Family;
 use crate::packet::Ipv4;
 
 impl Making<'_> {
-    /// A packet, or a fragment of one.
+    /// A random packet, or a random fragment of a packet.
     pub fn ipv4(&mut self) -> Ipv4 {
         let profile = self.profile;
         let ends = self.ends(&profile.ipv4);

@@ -6,7 +6,7 @@ use crate::packet::ipv6::HEADER_LEN;
 use crate::packet::{Extension, Ipv6};
 
 impl Making<'_> {
-    /// A packet, or a fragment of one.
+    /// A random packet, or a random fragment of a packet.
     pub fn ipv6(&mut self) -> Ipv6 {
         let profile = self.profile;
         let ends = self.ends(&profile.ipv6);
@@ -22,7 +22,7 @@ impl Making<'_> {
         }
         if self.random.per_mille(8) {
             self.word("jumbogram");
-            // Most decoders take the header's length field, which is 0, at face value.
+            // Most decoders trust the header's length field, which is 0.
             self.dishonest();
             packet = packet.jumbo();
         } else if self.random.per_mille(40) {

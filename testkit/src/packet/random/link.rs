@@ -97,8 +97,8 @@ impl Making<'_> {
     }
 }
 
-/// The length in bytes of the shortest frame that `bpf_prog_test_run_skb` (net/bpf/test_run.c) accepts.
-/// It treats every frame as Ethernet, and demands the shortest IP header behind the Ethernet header.
+/// The length in bytes of the shortest frame that `bpf_prog_test_run_skb` (net/bpf/test_run.c) accepts. The test run
+/// treats every frame as Ethernet, and demands the shortest IP header after the Ethernet header.
 const fn least_in_test_run(ethertype: u16) -> usize {
     match ethertype {
         ETHERTYPE_IPV4 => HEADER_LEN + 20,

@@ -1,4 +1,4 @@
-//! The construction of one packet.
+//! Constructs one packet.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ pub struct Making<'a> {
     pub profile: &'a Profile,
     pub random: SplitMix,
     pub description: Description,
-    /// The number of packets around the current one: errors that quote it, or tunnels.
+    /// The number of packets around the current packet: errors that quote it, or tunnels.
     pub depth: usize,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Making<'a> {
         }
     }
 
-    /// The ends of the current packet, quoted or not.
+    /// The source and destination of the current packet, which may be a quoted packet.
     pub fn ends<A: Copy + Into<IpAddr>>(&mut self, pool: &Pool<A>) -> Ends<A> {
         let direction = self.profile.direction;
         let ends = match self.depth % 2 {

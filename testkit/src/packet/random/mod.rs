@@ -1,8 +1,9 @@
-//! Random packets, for comparing the programs with a model of them.
+//! Generates random packets, which a test feeds to the programs and to a model of the programs.
 //!
 //! A packet depends only on its seed and its index, so a test can reproduce a failing packet without the
-//! packets before it. Addresses, ports and identifications come from small pools: most packets concern a
+//! previous packets. Addresses, ports and identifications come from small pools: most packets concern a
 //! peer, and many belong to an earlier packet's flow or datagram. Each packet is built correctly first;
+//! some are then falsified, damaged or cut.
 //! some are then falsified, damaged or cut.
 
 mod damage;
@@ -50,7 +51,7 @@ pub enum LinkType {
 /// The settings of a generator.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The packets' direction. It determines the usual addresses of source and destination.
+    /// The packets' direction, which determines the usual source and destination addresses.
     pub direction: Direction,
     /// The link header.
     pub link: LinkType,
@@ -58,8 +59,7 @@ pub struct Profile {
     pub ipv4: Pool<Ipv4Addr>,
     /// IPv6 addresses.
     pub ipv6: Pool<Ipv6Addr>,
-    /// Ports and ICMP identifiers, for example a bypassed service's ports. The packets have other ports
-    /// as well.
+    /// Ports and ICMP identifiers, for example a bypassed service's ports. The packets also have other ports.
     pub ports: Vec<u16>,
     /// The minimum length of a frame in bytes, also after a cut.
     pub minimum_len: usize,

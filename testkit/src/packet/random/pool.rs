@@ -1,13 +1,13 @@
-//! The source and destination addresses of packets.
+//! Picks the source and destination addresses of packets.
 
 use super::{Direction, SplitMix};
 
 /// The two addresses of a member, or of a host within a member's two prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<A> {
-    /// Its private address.
+    /// The private address.
     pub private: A,
-    /// Its public address; for self, the underlay address.
+    /// The public address; for self, the underlay address.
     pub public: A,
 }
 
@@ -33,7 +33,7 @@ pub struct Ends<A> {
     pub destination: A,
     /// The source and destination after the rewrite, if the packet can be rewritten.
     pub rewritten: Option<(A, A)>,
-    /// The name in the packet's description.
+    /// The name of this pair of addresses in the packet's description.
     pub what: &'static str,
 }
 
@@ -92,7 +92,7 @@ impl<A: Copy> Pool<A> {
         self.related(random, relation, direction)
     }
 
-    /// The ends of a quoted packet, if the error that quotes it goes in this direction.
+    /// The ends of a packet that is quoted by an error in this direction.
     pub(super) fn quoted_ends(&self, random: &mut SplitMix, direction: Direction) -> Ends<A> {
         let relation = match direction {
             Direction::Egress => random.weighted(&[

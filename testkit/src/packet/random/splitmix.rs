@@ -1,5 +1,6 @@
-//! SplitMix64 ([Steele, Lea and Flood, "Fast splittable pseudorandom number generators"][paper]):
-//! 64 bits of state, the same numbers on every machine.
+//! Generates pseudo-random numbers by SplitMix64
+//! ([Steele, Lea and Flood, "Fast splittable pseudorandom number generators"][paper]): 64 bits of state,
+//! the same numbers on every machine.
 //!
 //! [paper]: https://doi.org/10.1145/2660193.2660195
 
@@ -46,12 +47,12 @@ impl SplitMix {
         self.below(1000) < cases
     }
 
-    /// A random one of several values.
+    /// A random choice among several values.
     pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }
 
-    /// A random one of several values, with a probability proportional to its weight.
+    /// A random choice among several values. The probability of each value is proportional to its weight.
     pub fn weighted<T: Copy>(&mut self, values: &[(usize, T)]) -> T {
         let mut left = self.below(values.iter().map(|(weight, _)| weight).sum());
         for (weight, value) in values {

@@ -1,4 +1,4 @@
-//! Tests of the mixture of a seed's packets, over many packets.
+//! Tests the mixture of packets that a seed produces.
 
 use std::collections::BTreeSet;
 
@@ -63,8 +63,8 @@ fn a_packet_follows_from_seed_and_index_alone() {
     assert_eq!(same.count(), 0);
 }
 
-/// A failure means that the seeds in old reports no longer reproduce their packets: say so where seeds
-/// are kept.
+/// If this test fails, the seeds in old reports no longer reproduce their packets. Note this fact wherever seeds are
+/// kept.
 #[test]
 fn the_packets_of_a_seed_stay_what_they_are() {
     let digest = |seed, direction| {
@@ -87,7 +87,7 @@ fn what_is_said_to_be_right_is_right() {
     for direction in BOTH {
         for packet in packets(3, direction, LinkType::None, 20_000) {
             let description = &packet.description;
-            // Notes of packets whose checksum etherparse can't verify: it does not know the checksum's
+            // These notes mark packets whose checksum etherparse can't verify, because it does not know the checksum's
             // coverage or position.
             let unknown = ["segments left", "icmp type", "fragment", "at 0", "later"];
             if !description.honest || unknown.iter().any(|what| description.says(what)) {

@@ -249,8 +249,8 @@ impl Making<'_> {
         }
     }
 
-    /// IPv4 has the authentication header only as a transport; IPv6 has it as an extension header as
-    /// well.
+    /// An authentication header with a UDP datagram. IPv4 has this header only as a transport; IPv6 also has it as an
+    /// extension header.
     fn authentication<A: Address>(&mut self, ends: &Ends<A>) -> Transport {
         self.word("authentication, then udp");
         let mut bytes = vec![17, 4, 0, 0];
@@ -283,7 +283,7 @@ impl Making<'_> {
         Transport::Raw { protocol, bytes }
     }
 
-    /// The ends for which the checksum must be 0: the packet's present ends, or its ends after the
+    /// The addresses for which the checksum must be 0: the packet's present addresses, or its addresses after the
     /// rewrite.
     pub fn ends_of_zero<A: Address>(&mut self, ends: &Ends<A>) -> (A, A) {
         let here = (ends.source, ends.destination);

@@ -26,14 +26,14 @@ pub fn extensions<'a>(ipv6: &Ipv6Slice<'a>) -> Vec<Ipv6ExtensionSlice<'a>> {
     ipv6.extensions().clone().into_iter().collect()
 }
 
-/// True if the transport checksum of `packet` is right between the addresses in its IP header; nothing
-/// if etherparse can't compute the checksum.
+/// True if the transport checksum of `packet` is right between the addresses in its IP header; `None` if etherparse
+/// can't compute the checksum.
 pub fn checksum_is_right(packet: &[u8]) -> Option<bool> {
     let decoded = decode(packet);
     checksum_is_right_between(packet, decoded.source_addr(), decoded.destination_addr())
 }
 
-/// Like [`checksum_is_right`], but between these addresses.
+/// Like [`checksum_is_right`], but for a checksum that covers these addresses.
 pub fn checksum_is_right_between(
     packet: &[u8],
     source: IpAddr,
@@ -44,7 +44,7 @@ pub fn checksum_is_right_between(
     payload_is_right(protocol, decoded.payload().payload, source, destination)
 }
 
-/// Like [`checksum_is_right`], for `payload`, the bytes behind all IP headers.
+/// Like [`checksum_is_right`], for `payload`, the bytes after all IP headers.
 pub fn payload_is_right(
     protocol: IpNumber,
     payload: &[u8],

@@ -1,4 +1,4 @@
-//! Extension headers, one by one and in chains.
+//! Tests extension headers, one by one and in chains.
 
 use etherparse::Ipv6ExtensionSlice;
 

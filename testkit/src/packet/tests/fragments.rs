@@ -1,4 +1,4 @@
-//! Tests of fragments, which etherparse reassembles.
+//! Tests fragments, which etherparse reassembles.
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{Ipv6ExtensionSlice, SlicedPacket};

@@ -1,4 +1,4 @@
-//! Tests against checksums added up by hand.
+//! Compares checksums with sums that were added up by hand.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of packets with false lengths and versions.
+//! Tests packets with false lengths and versions.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Headers of links.
+//! Tests the headers of links.
 
 use etherparse::{LinkSlice, NetSlice, SlicedPacket};
 

@@ -1,4 +1,4 @@
-//! Packets that errors quote.
+//! Tests the packets that errors quote.
 
 use super::decoder::{checksum_is_right, decode};
 use super::icmpv6::{PORT, UNREACHABLE};
@@ -8,7 +8,7 @@ fn udp() -> Ipv6 {
     ipv6(Udp::new(payload(20))).extension(Extension::padding(extension::HOP_BY_HOP, 8))
 }
 
-/// The bytes behind the eight-byte header of the error in `packet`.
+/// The bytes after the eight-byte header of the error in `packet`.
 fn quoted(packet: &[u8]) -> &[u8] {
     let payload = decode(packet).payload().payload.len();
     &packet[packet.len() - payload + 8..]

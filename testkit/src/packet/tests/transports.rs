@@ -1,4 +1,4 @@
-//! Every transport, in both families.
+//! Tests every transport, in both families.
 
 use super::decoder::{checksum_is_right, decode};
 use super::*;

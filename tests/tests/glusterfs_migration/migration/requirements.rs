@@ -1,4 +1,4 @@
-//! The requirements between the steps of the migration, and in the end.
+//! Checks the requirements between the steps of the migration and at its end.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,7 +34,8 @@ impl HostState {
         STATE.iter().map(|words| host.run(words)).collect::<Result<_>>().map(Self)
     }
 
-    /// Fails with the differences. Programs attached by tcx last only as long as their pins, so it checks the pins.
+    /// Fails with the differences. Programs attached by tcx last only as long as their pins, so the check covers the
+    /// pins.
     pub fn require_unchanged(&self, host: &Namespace) -> Result<()> {
         let now = Self::of(host)?;
         for ((was, is), words) in self.0.iter().zip(&now.0).zip(STATE) {
@@ -47,7 +48,7 @@ impl HostState {
 }
 
 impl Migration {
-    /// `rewrite check` finds nothing in the way.
+    /// Requires that `rewrite check` finds no obstacle.
     pub(super) fn require_ready(&self, host: &Namespace) -> Result<()> {
         self.rewrite.run(host, &["check", "--config", &self.config()])?;
         Ok(())
@@ -58,7 +59,7 @@ impl Migration {
             .with_context(|| format!("`rewrite {}` printed no JSON", words.join(" ")))
     }
 
-    /// A's brick has files to heal, and B's brick is away.
+    /// Requires that A's brick has files to heal, and that B's brick is away.
     pub(super) fn require_unhealed(&self) -> Result<()> {
         let unhealed = self.cluster.unhealed()?;
         ensure!(
@@ -74,7 +75,8 @@ impl Migration {
         Ok(())
     }
 
-    /// Nothing is left to heal, and no brick is away. Files that the client is writing right now don't count.
+    /// Requires that nothing is left to heal, and that no brick is away. Files that the client is writing right now
+    /// don't count.
     pub(super) fn require_healed(&self) -> Result<()> {
         self.require_connected()?;
         wait_until("nothing to heal", CONNECTED, || {
@@ -90,7 +92,7 @@ impl Migration {
         Ok(())
     }
 
-    /// The ends of the servers' connections, once all are open.
+    /// Waits until all connections of the servers are open, and returns their ends.
     pub(super) fn connections(&self) -> Result<BTreeSet<Connection>> {
         self.cluster.lasting_connections(CONNECTED)
     }
@@ -102,7 +104,7 @@ impl Migration {
         Ok(())
     }
 
-    /// The packets that each server has rewritten, egress and ingress.
+    /// The number of packets that each server has rewritten, egress and ingress.
     pub(super) fn rewritten(&self) -> Result<Vec<u64>> {
         let mut counted = Vec::new();
         for host in self.hosts() {
@@ -115,7 +117,7 @@ impl Migration {
         Ok(counted)
     }
 
-    /// The only packets that were not rewritten are resets by a server that was not attached yet.
+    /// Requires that the only packets that were not rewritten are resets by a server that was not attached yet.
     pub(super) fn require_counted_well(&self) -> Result<()> {
         for host in self.hosts() {
             let stats = self.json(host, &["stats", "--json"])?;
@@ -133,7 +135,7 @@ impl Migration {
         Ok(())
     }
 
-    /// The public side has seen the servers' public addresses, and never a private one.
+    /// Requires that the public side has seen the servers' public addresses, and never a private address.
     pub(super) fn require_never_seen(&mut self) -> Result<()> {
         for capture in self.captures.drain(..) {
             let frames = capture.stop()?;

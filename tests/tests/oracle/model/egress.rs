@@ -1,4 +1,4 @@
-//! On the way out.
+//! Models outgoing packets.
 
 use tunnel_common::outcome::Reason;
 
@@ -8,7 +8,7 @@ use super::rewrite::{Rewriting, is_transport_cut};
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::Role;
 
-/// A packet that leaves.
+/// Handles a packet that leaves.
 pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     let Some(entry) = model.cluster.entry(destination) else { return Ok(Fate::NotOurs) };
@@ -51,7 +51,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<
     rewrite(change, &headers, origin.underlay, public, peer.slot)
 }
 
-/// A packet from an address that this host does not have: on a gateway, the error of a router behind it.
+/// Handles a packet from an address that this host does not have: on a gateway, an error from a router behind it.
 fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -68,7 +68,8 @@ fn from_behind(
     error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
-/// A packet to a peer's public address. If it comes from this host's underlay address, the replies go there, too.
+/// Handles a packet to a peer's public address. If the source is this host's underlay address, the replies go to that
+/// address, too.
 fn to_public(model: &mut Model, seen: &Seen) {
     let [source, destination] = seen.addresses();
     let entry = model.cluster.entry(destination).expect("found before");

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 errors, whose quotes are rewritten, too.
+//! Models ICMP and ICMPv6 errors, whose quotes are rewritten, too.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -11,7 +11,8 @@ use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, rewrite};
 use crate::cluster::Role;
 
-/// An error to a peer, between the addresses `wire`. The quote is rewritten if it quotes a packet from a peer.
+/// Handles an error to a peer, between the addresses `wire`. If the error quotes a packet from a peer, the quote is
+/// rewritten.
 pub fn egress(
     model: &mut Model,
     seen: &Seen,
@@ -35,9 +36,8 @@ pub fn egress(
     Ok(Fate::Rewritten { slot })
 }
 
-/// An error of a router behind a gateway, to a peer's address `public`. The gateway's address to
-/// which the peer sent its packet stands for the router. An error about any other packet is left
-/// alone.
+/// Handles an error from a router behind a gateway to a peer's address `public`. The rewritten error comes from the
+/// gateway's address to which the peer sent its packet. An error about any other packet is left alone.
 pub fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -59,7 +59,7 @@ pub fn from_behind(
     Ok(Fate::Rewritten { slot })
 }
 
-/// An error from a peer, between the private addresses `ends`.
+/// Handles an error from a peer, between the private addresses `ends`.
 pub fn from_peer(
     model: &mut Model,
     seen: &Seen,
@@ -79,7 +79,7 @@ pub fn from_peer(
     }
 }
 
-/// A packet from an address that no peer has. Only an error about a packet to a peer is rewritten.
+/// Handles a packet from an address that no peer has. Only an error about a packet to a peer is rewritten.
 pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Fate {
     let headers = match seen.headers() {
         Ok(headers) if headers.is_error(seen.frame) => headers,
@@ -100,7 +100,7 @@ pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Fa
 /// A packet that this host sent to a peer's private address, as an error quotes it.
 struct Sent {
     quoted: Headers,
-    /// The address of the socket that sent it.
+    /// The address of the socket that sent the packet.
     source: IpAddr,
     /// The peer's private address.
     destination: IpAddr,

@@ -16,7 +16,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Bytes of the header without options and extension headers.
+    /// The length of the header in bytes, without options and extension headers.
     pub fn header_len(self) -> usize {
         match self {
             Self::V4 => 20,
@@ -24,7 +24,7 @@ impl Family {
         }
     }
 
-    /// The protocol number of its control messages.
+    /// The protocol number of the family's ICMP.
     pub fn icmp(self) -> u8 {
         match self {
             Self::V4 => 1,
@@ -32,7 +32,7 @@ impl Family {
         }
     }
 
-    /// The range of source and destination in its header.
+    /// The range of source and destination in the IP header.
     pub fn addresses(self) -> Range<usize> {
         match self {
             Self::V4 => 12..20,
@@ -63,9 +63,9 @@ pub struct Headers {
     pub source: IpAddr,
     /// The destination address.
     pub destination: IpAddr,
-    /// The part behind options and extension headers.
+    /// The range of the payload, after options and extension headers.
     pub payload: Range<usize>,
-    /// The payload's protocol; unknown where a quote ends before it.
+    /// The payload's protocol; unknown if a quote ends before the payload.
     pub protocol: Option<u8>,
     /// The part of its datagram that the packet carries.
     pub part: Part,
@@ -91,14 +91,14 @@ impl Headers {
         Some([[frame[at], frame[at + 1]], [frame[at + 2], frame[at + 3]]])
     }
 
-    /// The type of the control message of its own family that starts here, header included.
+    /// The type of an ICMP message of the packet's own family. The message's header must be complete.
     pub fn icmp_type(&self, frame: &[u8]) -> Option<u8> {
         let is_icmp = self.protocol == Some(self.family.icmp());
         (is_icmp && self.part != Part::Later && self.payload.len() >= 8)
             .then(|| frame[self.payload.start])
     }
 
-    /// True if a control message starts here that quotes a packet.
+    /// True if the packet is an ICMP error, which quotes a packet.
     pub fn is_error(&self, frame: &[u8]) -> bool {
         match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
@@ -107,7 +107,7 @@ impl Headers {
         }
     }
 
-    /// The move notice in this packet, if it is one.
+    /// The move notice in this packet, if any.
     pub fn notice(&self, frame: &[u8]) -> Option<Notice> {
         if !self.is_notice(frame) {
             return None;
@@ -124,7 +124,7 @@ impl Headers {
         Some(Notice { is_request, mark, mark_at })
     }
 
-    /// True for a move notice, with a known mark or another one.
+    /// True for a move notice with a known or an unknown mark.
     pub fn is_notice(&self, frame: &[u8]) -> bool {
         let is_echo = match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
@@ -139,7 +139,7 @@ impl Headers {
             && message[8..16] == *b"rewrite\x01"
     }
 
-    /// True if a message of neighbour discovery starts here.
+    /// True if the packet is a neighbour discovery message.
     pub fn is_neighbor_discovery(&self, frame: &[u8]) -> bool {
         self.family == Family::V6 && matches!(self.icmp_type(frame), Some(133..=137))
     }
@@ -166,8 +166,8 @@ pub fn addresses(frame: &[u8], start: usize, family: Family) -> [IpAddr; 2] {
     })
 }
 
-/// The headers of the packet at `start`, whose IP header must be complete. A segmented packet that
-/// is too long for its length field has 0 there.
+/// The headers of the packet at `start`, whose IP header must be complete. The length field of a segmented packet is 0
+/// if the packet is too long for it.
 pub fn of_packet(
     frame: &[u8],
     start: usize,
@@ -290,11 +290,11 @@ fn part(offset: u16, is_last: bool) -> Part {
     }
 }
 
-/// The most extension headers to go past.
+/// The maximum number of extension headers to skip.
 const EXTENSIONS: usize = 8;
 
-/// Goes past the extension headers of an IPv6 packet: hop-by-hop options, routing, fragment and
-/// destination options. All others are payload.
+/// Skips the extension headers of an IPv6 packet: hop-by-hop options, routing, fragment and destination options. Any
+/// other header is payload.
 fn extensions(frame: &[u8], mut headers: Headers, first: u8) -> Result<Headers, Stop> {
     let mut next = first;
     let mut seen = 0;

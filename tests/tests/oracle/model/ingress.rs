@@ -1,4 +1,4 @@
-//! On the way in.
+//! Models arriving packets.
 
 use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::Reason;
@@ -9,7 +9,7 @@ use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::{Entry, Role};
 
-/// A packet that arrives.
+/// Handles a packet that arrives.
 pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, _] = seen.addresses();
     match model.cluster.entry(source) {
@@ -20,7 +20,7 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<
     }
 }
 
-/// A packet from an address that no peer has. It must not contain a private address of this host.
+/// Handles a packet from an address that no peer has. The packet must not contain a private address of this host.
 fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     if model.cluster.is_private(destination) {
@@ -32,7 +32,7 @@ fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Resu
     Ok(error::from_router(model, seen, change))
 }
 
-/// A packet from a peer's private address.
+/// The reason for which a packet from a peer's private address is not rewritten.
 fn native(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     if !entry.peer.is_direct {
         return Reason::Spoofed;
@@ -46,7 +46,7 @@ fn native(model: &mut Model, seen: &Seen, entry: &Entry) -> Reason {
     Reason::Direct
 }
 
-/// A packet from a peer's public address.
+/// Handles a packet from a peer's public address.
 fn from_peer(
     model: &mut Model,
     seen: &Seen,
@@ -83,7 +83,7 @@ fn from_peer(
     if entry.role == Role::Public && is_stray_reset(model, seen, &headers) {
         return Err(Reason::StrayReset);
     }
-    // A peer whose packets arrive rewritten does not send private addresses any more.
+    // This peer's packets arrive rewritten, so the peer no longer sends private addresses.
     if model.marks(source).replies_native {
         model.marks(source).replies_native = false;
         model.marks(private).replies_native = false;
@@ -105,7 +105,7 @@ fn from_peer(
     rewrite(change, &headers, private, to, peer.slot)
 }
 
-/// A notice from a peer: the host answers a request, and the peer may have shown its address.
+/// Handles a notice from a peer: the host answers a request, and the peer may have shown its address.
 fn received(
     model: &mut Model,
     headers: &Headers,
@@ -134,7 +134,7 @@ fn received(
     model.memory.marks(entry.range).awaited = !is_shown;
 }
 
-/// The action for the flow that the packet replies to. Later fragments follow the first one.
+/// The action for the flow that the packet replies to. Later fragments follow the first fragment.
 fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
     let datagram = datagram(headers);
     if headers.part == Part::Later {

@@ -1,4 +1,4 @@
-//! The place of the IP packet in a frame.
+//! Finds the IP packet in a frame.
 
 use super::headers::Family;
 use crate::cluster::Link;
@@ -7,12 +7,12 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPES_OF_TAGS: [u16; 2] = [0x8100, 0x88a8];
 
-/// The offset of the IP header in `frame`, and its family; `None` for any other frame, and for a
-/// tagged one unless `handles_tags`.
+/// The offset of the IP header in `frame`, and its family; `None` for any other frame, and for a tagged
+/// frame unless `handles_tags`.
 ///
 /// The header itself may be missing.
 pub fn network(frame: &[u8], link: Link, handles_tags: bool) -> Option<(usize, Family)> {
-    // A test run takes every frame for an Ethernet frame, so the ethertype is at Ethernet's offset.
+    // A test run treats every frame as an Ethernet frame, so the ethertype is at Ethernet's offset.
     let mut at = 12;
     let mut ethertype = ethertype_at(frame, at)?;
     if link == Link::InfiniBand {

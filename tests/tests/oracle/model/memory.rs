@@ -1,5 +1,5 @@
-//! The memory of the programs from packet to packet. Time is not modelled: no run lasts as long as
-//! the shortest memory.
+//! Models the programs' memory from packet to packet. The model has no time: no run lasts as long as the shortest
+//! lifetime of an entry.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -10,15 +10,15 @@ use crate::cluster::{Cluster, Pair, Range, Role};
 /// The notes about one of a peer's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// There are flows with the peer in which this host's public address is an end point.
+    /// True if there are flows with the peer in which this host's public address is an end point.
     pub public_flows: bool,
-    /// The peer's packets arrive with its private address.
+    /// True if the peer's packets arrive with its private address.
     pub replies_native: bool,
     /// The end of the grace period, or the expiry of a former address.
     pub until: u32,
-    /// The peer may not know this host's current underlay address.
+    /// True if the peer may not know this host's current underlay address.
     pub use_former_source: bool,
-    /// The peer has yet to show that it holds the entry's address and this host's current underlay address.
+    /// True until the peer shows that it holds the entry's address and this host's current underlay address.
     pub awaited: bool,
 }
 
@@ -27,9 +27,9 @@ pub struct Marks {
 pub enum FlowAction {
     /// Both ends are public addresses.
     LeftAlone,
-    /// This host's end is its underlay address, the other a peer's private one.
+    /// This host's end is its underlay address, and the other end is a peer's private address.
     FromUnderlay,
-    /// On the bypass list.
+    /// A bypass rule covers the flow.
     Bypassed,
 }
 
@@ -62,7 +62,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The memory of a host which has not seen a packet.
+    /// The memory of a host that has not seen a packet.
     pub fn of(cluster: &Cluster) -> Self {
         let marks = cluster.entries().map(|entry| {
             let until = match entry.role {
@@ -124,7 +124,7 @@ fn echo_reply(headers: &Headers) -> u8 {
     if headers.source.is_ipv4() { 0 } else { 129 }
 }
 
-/// The ports in the packet's order; an echo's identifier and 0; 0 for protocols without ports.
+/// The ports in the packet's order; for an echo, its identifier and 0; for protocols without ports, 0.
 fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
     if headers.part == Part::Later {
         return None;

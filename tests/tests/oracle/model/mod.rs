@@ -1,7 +1,7 @@
-//! The packet table of DESIGN.md as plain code: it takes a frame, and gives verdict, frame, counter and memory.
+//! Implements the packet table of DESIGN.md as plain code: takes a frame, and gives verdict, frame, counter and memory.
 //!
-//! It shares no code with the programs, and is written to be read: it copies frames, goes through
-//! lists, and computes every checksum from whole sums.
+//! The model shares no code with the programs, and puts readability first: it copies frames, goes through lists, and
+//! computes every checksum from whole sums.
 
 mod egress;
 mod error;
@@ -28,9 +28,9 @@ pub use memory::{FlowAction, Key, Marks, Memory};
 /// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It concerns no peer, and is not counted.
+    /// The packet concerns no peer, and is not counted.
     NotOurs,
-    /// Rewritten, and counted for the peer in the slot.
+    /// The packet is rewritten, and counted for the peer in the slot.
     Rewritten {
         /// The peer's slot.
         slot: u32,
@@ -51,22 +51,22 @@ impl Fate {
     }
 }
 
-/// The wanted outcome of a frame.
+/// The expected outcome of a frame.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// Its outcome, which is verdict and counter.
+    /// The frame's fate, which determines verdict and counter.
     pub fate: Fate,
-    /// The frame that comes out.
+    /// The expected output frame.
     pub after: RewrittenFrame,
 }
 
-/// A host.
+/// The model of a host.
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     cluster: &'a Cluster,
-    /// Its memory.
+    /// The host's memory.
     pub memory: Memory,
-    /// Seconds since the machine started.
+    /// The time, in seconds since the machine started.
     now: u32,
 }
 
@@ -202,7 +202,7 @@ pub fn is_listed(cluster: &Cluster, frame: &[u8], headers: &Headers, peer: &Peer
 /// One of this host's addresses on the wire.
 struct Origin {
     underlay: IpAddr,
-    /// False for the underlay address itself, which a socket is bound to.
+    /// False if a socket is bound to the underlay address itself.
     is_private: bool,
 }
 
@@ -224,7 +224,7 @@ impl Seen<'_> {
     }
 }
 
-/// Gives a packet without a quote other addresses.
+/// Replaces the addresses of a packet without a quote.
 fn rewrite(
     change: &mut Rewriting,
     headers: &Headers,

@@ -1,5 +1,5 @@
-//! The model of a rewrite: replaces the addresses of a frame. A right checksum stays right, and a wrong checksum stays
-//! wrong by the same difference.
+//! Models a rewrite: replaces the addresses of a frame. A right checksum stays right, and a wrong checksum stays wrong
+//! by the same difference.
 //!
 //! The model sums all covered bytes before and after the change. The programs use the formulas of RFC 1624 instead.
 
@@ -12,9 +12,9 @@ use super::headers::{Family, Headers, Part};
 /// The meaning of 0 in a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Zero {
-    /// A sum like any other.
+    /// A checksum like any other.
     Sum,
-    /// There is no checksum; a sum of 0 is written as 0xffff (RFC 768).
+    /// The packet has no checksum; a computed checksum of 0 is written as 0xffff (RFC 768).
     Absent,
 }
 
@@ -42,13 +42,13 @@ pub struct RewrittenFrame {
 }
 
 impl<'a> Rewriting<'a> {
-    /// Starts with the frame as it came.
+    /// Starts with the original frame.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
         Self { old: frame, new, doubtful, has_quote: false, is_marked: false, is_segmented }
     }
 
-    /// The frame as it is now.
+    /// Ends the rewrite, and returns the changed frame.
     pub fn finish(self) -> RewrittenFrame {
         let Self { new: frame, doubtful, has_quote, is_marked, .. } = self;
         RewrittenFrame { frame, doubtful, has_quote, is_marked }
@@ -69,7 +69,7 @@ impl<'a> Rewriting<'a> {
         }
     }
 
-    /// Replaces four bytes by four others with the same sum.
+    /// Replaces a notice's mark by a new mark. Both have four bytes with the same sum.
     pub fn mark(&mut self, at: usize, mark: [u8; 4]) {
         self.is_marked = true;
         self.new[at..at + 4].copy_from_slice(&mark);
@@ -116,8 +116,8 @@ impl<'a> Rewriting<'a> {
         }
     }
 
-    /// Sets the checksum at `field` so that the sum over `covered`, including the checksum, stays
-    /// the same. A right checksum stays right, and a wrong one stays as wrong as it was.
+    /// Sets the checksum at `field` so that the sum over `covered`, including the checksum, stays the same. A right
+    /// checksum stays right, and a wrong checksum stays wrong by the same difference.
     fn keep_sum(&mut self, covered: &[Range<usize>], field: usize, zero: Zero) {
         let bytes = field..field + 2;
         let old = u16::from_be_bytes([self.old[field], self.old[field + 1]]);
@@ -133,7 +133,7 @@ impl<'a> Rewriting<'a> {
             checksum = 0xffff;
         }
         if old == 0xffff && zero == Zero::Sum {
-            // No sender computes 0xffff. If no covered byte changes, the program may keep it.
+            // No sender computes 0xffff. If no covered byte changes, the program may keep the 0xffff.
             self.doubtful.push(field);
         }
         self.new[bytes].copy_from_slice(&checksum.to_be_bytes());

@@ -1,4 +1,4 @@
-//! The programs' counters.
+//! Reads and resets the programs' counters.
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;

@@ -1,4 +1,4 @@
-//! The entries of one family's maps.
+//! Fills and reads the maps of one family.
 
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -20,16 +20,16 @@ where
     LocalRange<Self>: Pod,
     Flow<Self>: Pod,
 {
-    /// Single peers.
+    /// The name of the map of single peers.
     const PEERS: &'static str;
-    /// Peers that are prefixes.
+    /// The name of the map of peers that are prefixes.
     const PREFIXES: &'static str;
-    /// This host's ranges.
+    /// The name of the map of this host's ranges.
     const LOCAL_MEMBERS: &'static str;
-    /// Remembered flows.
+    /// The name of the map of remembered flows.
     const FLOWS: &'static str;
 
-    /// Fills the maps with `host`'s entries, and undoes the programs' notes.
+    /// Fills the maps with `host`'s entries, and clears the programs' notes.
     fn configure(ebpf: &mut Ebpf, host: &Host) -> Result<()> {
         let entries = host.entries::<Self>();
         let map = ebpf.map_mut(Self::PEERS).context("no peers")?;

@@ -1,4 +1,4 @@
-//! The programs in the kernel, and their maps.
+//! Loads the programs into the kernel, runs them, and fills and reads their maps.
 
 use std::io;
 
@@ -24,21 +24,21 @@ use crate::row::{Ingress, Note, Passage};
 
 /// The number of counter slots. No host has more peers, and every row reads each slot.
 const SLOTS: u32 = 16;
-/// Bytes of `struct __sk_buff`, the context that a test run may be given.
+/// The length in bytes of `struct __sk_buff`, the context that a test run may get.
 const CONTEXT_LEN: usize = 192;
-/// Offset of `__sk_buff.gso_segs`.
+/// The offset of `__sk_buff.gso_segs`.
 const CONTEXT_GSO_SEGS: usize = 164;
-/// Offset of `__sk_buff.gso_size`.
+/// The offset of `__sk_buff.gso_size`.
 const CONTEXT_GSO_SIZE: usize = 176;
 
 /// A program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// On the way out.
+    /// The egress program.
     Egress,
-    /// On the way in, at tc.
+    /// The ingress program at tc.
     Ingress,
-    /// On the way in, at XDP.
+    /// The ingress program at XDP.
     Xdp,
 }
 
@@ -47,12 +47,12 @@ pub enum Program {
 pub struct Segmentation {
     /// The number of segments; 0 if uncounted.
     pub segments: u32,
-    /// Bytes of payload in each segment but the last.
+    /// The number of payload bytes in each segment except the last.
     pub len: u32,
 }
 
 impl Segmentation {
-    /// The fields of a passage's packet.
+    /// The fields for the packet of a passage.
     pub fn of(passage: &Passage) -> Self {
         let (segments, packet_len) = (passage.segments, passage.packet.len() as u32);
         match passage.uncounted {
@@ -93,7 +93,7 @@ impl Loaded {
         }
     }
 
-    /// Fills the maps with `host`'s entries, and empties the memory.
+    /// Fills the maps with `host`'s entries, and empties the programs' memory.
     pub fn configure(&mut self, host: &Host) -> Result<()> {
         <[u8; 4]>::configure(&mut self.ebpf, host)?;
         <[u8; 16]>::configure(&mut self.ebpf, host)?;
@@ -125,7 +125,7 @@ impl Loaded {
         }
     }
 
-    /// Sends `packet` through a program: the verdict and the packet that came out.
+    /// Runs a program on `packet`. Returns the verdict and the output packet.
     pub fn run(
         &mut self,
         of: Program,
@@ -171,8 +171,8 @@ impl Loaded {
     }
 }
 
-/// Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT; include/uapi/linux/bpf.h:
-/// XDP_PASS and XDP_DROP.
+/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT;
+/// include/uapi/linux/bpf.h: XDP_PASS and XDP_DROP.
 fn verdict(of: Program, value: u32) -> Result<Verdict> {
     match (of, value) {
         (Program::Egress | Program::Ingress, u32::MAX) | (Program::Xdp, 2) => Ok(Verdict::Pass),

@@ -61,7 +61,7 @@ impl Row {
     }
 }
 
-/// The programs, once for each of the settings.
+/// The programs, loaded once for each combination of settings.
 struct Lab {
     loaded: Vec<(Settings, Loaded)>,
 }

@@ -1,4 +1,4 @@
-//! The content of a host's maps.
+//! Builds the content of a host's maps.
 
 use aya::Pod;
 use aya::maps::lpm_trie::Key;
@@ -51,9 +51,9 @@ impl Octets for [u8; 16] {
 
 /// A peer's entry, and its map.
 pub enum Entry<A> {
-    /// In the hash of single addresses.
+    /// An entry in the hash of single addresses.
     Single(PeerKey<A>, Peer<A>),
-    /// In the trie of prefixes.
+    /// An entry in the trie of prefixes.
     Prefix(Key<A>, Peer<A>),
 }
 

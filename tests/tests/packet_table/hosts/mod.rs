@@ -1,4 +1,4 @@
-//! The cluster of most rows, and how each of its hosts is configured.
+//! Defines the cluster of most rows, and the configuration of each host.
 
 pub mod entries;
 
@@ -17,18 +17,18 @@ pub struct Range {
     pub bits_v6: u8,
 }
 
-/// A host, or a network of them.
+/// A host, or a network of hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// The member's name.
     pub name: &'static str,
-    /// Its private address; of a network, the first one.
+    /// The member's private address, or a network's first private address.
     pub private: Dual,
-    /// Its public address; of a network, the first one.
+    /// The member's public address, or a network's first public address.
     pub public: Dual,
-    /// The number of bits that its IPv4 addresses share, in both roles.
+    /// The number of bits that the member's IPv4 addresses share, in both roles.
     pub bits_v4: u8,
-    /// The number of bits that its IPv6 addresses share, in both roles.
+    /// The number of bits that the member's IPv6 addresses share, in both roles.
     pub bits_v6: u8,
 }
 
@@ -43,49 +43,49 @@ impl Member {
         Self { bits_v4, bits_v6, ..self }
     }
 
-    /// Its range that begins with `first`.
+    /// The member's range that begins with `first`.
     pub const fn range(self, first: Dual) -> Range {
         Range { first, bits_v4: self.bits_v4, bits_v6: self.bits_v6 }
     }
 
-    /// The network's host `host` places after the first one.
+    /// The network's host `host` places after its first host.
     pub fn host(self, host: u128) -> Self {
         let (private, public) = (self.private.plus(host), self.public.plus(host));
         Self { private, public, ..self }
     }
 }
 
-/// The host on whose side most rows are.
+/// The host whose programs most rows run.
 pub const SRVA: Member = Member::new(
     "srva",
     Dual::new([10, 0, 0, 1], [0xfd00, 0xa, 0, 0, 0, 0, 0, 1]),
     Dual::new([198, 51, 100, 2], [0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, 2]),
 );
-/// Its peer in most rows.
+/// The peer of srva in most rows.
 pub const SRVB: Member = Member::new(
     "srvb",
     Dual::new([10, 0, 0, 2], [0xfd00, 0xa, 0, 0, 0, 0, 0, 2]),
     Dual::new([203, 0, 113, 2], [0x2001, 0xdb8, 0x113, 0, 0x5054, 0xff, 0xfe12, 0x3456]),
 );
-/// The other peer, which is marked direct.
+/// The other peer of srva, which is marked direct.
 pub const SRVC: Member = Member::new(
     "srvc",
     Dual::new([10, 0, 0, 3], [0xfd00, 0xa, 0, 0, 0, 0, 0, 3]),
     Dual::new([192, 0, 2, 33], [0x2001, 0xdb8, 0x2, 0, 0, 0, 0, 0x33]),
 );
-/// A router between them.
+/// A router between the members.
 pub const ROUTER: Dual = Dual::new([198, 51, 100, 1], [0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, 1]);
 /// A host that is no member.
 pub const STRANGER: Dual = Dual::new([192, 0, 2, 200], [0x2001, 0xdb8, 0x2, 0, 0, 0, 0, 0x200]);
-/// The address of srva's interface where a 1:1 NAT stands in front of it.
+/// The address of srva's interface when srva is behind a 1:1 NAT.
 pub const UNDERLAY_BEHIND_NAT: Dual = Dual::new([172, 31, 0, 5], [0xfd00, 0x31, 0, 0, 0, 0, 0, 5]);
 
-/// This host itself.
+/// This host's addresses as one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// Its private addresses.
+    /// The host's private addresses.
     pub private: Range,
-    /// The addresses of its interface.
+    /// The addresses of the host's interface.
     pub underlay: Range,
 }
 
@@ -101,16 +101,16 @@ impl Own {
 pub struct KnownPeer {
     /// The member.
     pub member: Member,
-    /// Its slot.
+    /// The peer's slot.
     pub slot: u32,
-    /// True if packets from its private address may arrive.
+    /// True if packets from the peer's private address may arrive.
     pub direct: bool,
     /// The bypass rules that the programs check.
     pub bypass: u8,
 }
 
 impl KnownPeer {
-    /// A peer without anything special.
+    /// A peer with all special features off.
     pub const fn new(slot: u32, member: Member) -> Self {
         Self { member, slot, direct: false, bypass: 0 }
     }
@@ -140,15 +140,15 @@ pub struct Rule {
 /// The configuration of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
+    /// The host's own member.
     pub member: Member,
     /// The settings of the programs.
     pub settings: Settings,
-    /// Its own addresses: several on a gateway only.
+    /// The host's own addresses. Only a gateway has several.
     pub local: &'static [Own],
     /// The peers.
     pub peers: &'static [KnownPeer],
-    /// The packets that are left alone.
+    /// The bypass rules.
     pub rules: &'static [Rule],
     /// The end of the peers' grace period, in seconds since this host booted.
     pub grace_until: u32,
@@ -162,7 +162,7 @@ impl Host {
     }
 }
 
-/// Single peers on Ethernet, and nothing else.
+/// Settings for single peers on Ethernet, with all other features off.
 pub const ETHERNET: Settings = Settings {
     link_header_len: ETHERNET_HEADER_LEN,
     ipv4: 1,

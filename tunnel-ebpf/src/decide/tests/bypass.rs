@@ -1,4 +1,4 @@
-//! Bypass rules: the port at either end decides that a packet is left alone.
+//! Tests bypass rules: the programs leave a packet alone if the port at either end matches a rule.
 
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -15,7 +15,7 @@ const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 pub const PORT: u16 = 4789;
 const OTHER_PORT: u16 = 40_000;
 
-/// srva with a rule for all members, in this protocol.
+/// srva with a rule for the whole cluster, for [`PORT`] in this protocol.
 pub fn with_a_rule<F: Version>(protocol: u8) -> Host<F> {
     let mut host = Host::srva();
     host.tables.add_bypass(CLUSTER, protocol, PORT);
@@ -34,7 +34,7 @@ fn with_ports<F: Version>() -> Vec<(u8, Datagram<F>)> {
     ]
 }
 
-/// Each way of a packet between srva and srvb through srva.
+/// Each direction and route of a packet between srva and srvb, as srva handles it.
 fn ways<F: Version>() -> [(Direction, Route<Octets<F>>); 3] {
     [
         (Direction::Egress, F::PRIVATE),
@@ -91,7 +91,8 @@ fn rules_for_protocols_without_ports_are_never_looked_for<F: Version>() {
     }
 }
 
-/// The whole cluster's rules and a member's own, each with and without the bit in the peer's entry.
+/// The cases cover the whole cluster's rules and a member's own rules, each with and without the bit in the peer's
+/// entry.
 fn a_peer_has_the_rules_that_its_entry_names<F: Version>() {
     let packet = |route| Datagram::<F>::udp(b"x").with_ports(PORT, OTHER_PORT).bytes(route);
     for (rule, cluster, member, is_listed) in [

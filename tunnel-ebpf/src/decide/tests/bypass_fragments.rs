@@ -1,4 +1,4 @@
-//! Fragments of datagrams on the bypass list: later ones, which have no ports, follow the first.
+//! Tests fragments of datagrams on the bypass list: later fragments, which have no ports, follow the first fragment.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -14,7 +14,7 @@ fn ways<F: Version>() -> [(Direction, Route<Octets<F>>); 2] {
     [(Direction::Egress, F::PRIVATE), (Direction::Ingress, F::PUBLIC.back())]
 }
 
-/// A datagram to the listed port, or to another one, in four fragments.
+/// A datagram to the listed port, or to a different port, in four fragments.
 fn cut<F: Version>(route: Route<Octets<F>>, identification: u32, is_listed: bool) -> Vec<Vec<u8>> {
     let port = if is_listed { PORT } else { PORT + 1 };
     let datagram = Datagram::udp(&[PORT as u8; 240]).with_ports(40_000, port);
@@ -106,7 +106,7 @@ fn a_datagram_is_forgotten_after_half_a_minute<F: Version>() {
     }
 }
 
-/// A datagram that is remembered for another reason is not on the list.
+/// A datagram that the host remembers for a different reason is not on the bypass list.
 fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     let host = with_a_rule::<F>(TCP);
     let query = Datagram::<F>::udp(b"query").with_ports(40_000, 53);
@@ -118,7 +118,7 @@ fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     }
 }
 
-/// Without rules, the host remembers nothing of first fragments.
+/// Without rules, the host does not remember first fragments.
 fn a_peer_without_rules_costs_no_memory<F: Version>() {
     let host = Host::<F>::srva();
     for (direction, route) in ways::<F>() {

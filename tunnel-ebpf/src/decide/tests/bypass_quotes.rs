@@ -1,4 +1,4 @@
-//! ICMP errors about packets on the bypass list.
+//! Tests ICMP errors about packets on the bypass list.
 
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -17,7 +17,7 @@ fn listed<F: Version>() -> [(u8, Datagram<F>); 4] {
     ]
 }
 
-/// The error itself has no ports, and so it is rewritten. Its quote stays as the packet was sent.
+/// The error itself has no ports, so the program rewrites it. The quote stays unchanged, as the quoted packet was sent.
 fn an_error_that_leaves_keeps_its_quote_of_a_bypassed_packet<F: Version>() {
     for (protocol, quoted) in listed::<F>() {
         for kept in 0..=12 {
@@ -62,7 +62,7 @@ fn an_error_about_another_port_is_rewritten<F: Version>() {
     }
 }
 
-/// Only the first fragment has ports: an error about a later one matches no rule.
+/// Only the first fragment has ports: an error about a later fragment matches no rule.
 fn an_error_about_a_later_fragment_is_rewritten<F: Version>() {
     let host = with_a_rule::<F>(UDP);
     let data = [PORT.to_be_bytes(); 60].concat();

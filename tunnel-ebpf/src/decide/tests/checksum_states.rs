@@ -1,4 +1,4 @@
-//! Transport checksums: every value, and the partial checksums of a local sender.
+//! Tests every value of a transport checksum, and the partial checksums of a local sender.
 
 use tunnel_common::outcome::{Direction, Outcome};
 
@@ -32,7 +32,7 @@ fn every_value_of_a_quoted_udp_checksum<F: Version>() {
     every_value::<F>(|data| Datagram::error(&Datagram::udp(data), 8));
 }
 
-/// With offload on, a local sender fills in the sum of the pseudo-header alone.
+/// With checksum offload, a local sender fills in only the sum of the pseudo-header.
 fn a_checksum_that_the_network_card_is_to_finish<F: Version>() {
     let host = Host::<F>::srva();
     for (datagram, at) in [
@@ -53,7 +53,7 @@ fn a_checksum_that_the_network_card_is_to_finish<F: Version>() {
             let mut expected = datagram.bytes(F::PUBLIC);
             expected[place].copy_from_slice(&sum(F::PUBLIC));
             let mut packet = Slice::new(&sent).state(ChecksumState::Partial);
-            // The sum over all bytes belongs to packets that arrive, and has no meaning here: skip its check.
+            // A sum over all bytes has a meaning only for packets that arrive: skip the check of this sum.
             let outcome = host.run(Direction::Egress, &mut packet);
             assert_eq!(outcome, Outcome::Rewritten { slot: 0 });
             assert_eq!(packet.as_bytes(), expected);

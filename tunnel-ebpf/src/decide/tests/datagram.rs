@@ -1,4 +1,4 @@
-//! Datagrams built from their fields. Every checksum is computed over all that it covers.
+//! Builds datagrams from their fields, and computes each checksum over all bytes that it covers.
 
 use super::version::{Part, Version};
 use crate::family::Octets;
@@ -30,31 +30,32 @@ impl<A: Copy> Route<A> {
     }
 }
 
-/// The kind of the payload's checksum. The payload holds zero in its place until the bytes are made.
+/// The kind of the payload's checksum. The payload holds zero in the checksum's place until the code makes the
+/// datagram's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// A checksum that does not depend on addresses stands in the payload already.
+    /// No checksum to compute: any checksum in the payload is already there, and does not depend on addresses.
     Without,
-    /// Over the payload.
+    /// A checksum over the payload.
     OfPayload { at: usize },
-    /// Over the pseudo-header and the first `covered` bytes of the payload, or all of a shorter payload.
+    /// A checksum over the pseudo-header and the first `covered` bytes of the payload, or all of a shorter payload.
     WithPseudoHeader { at: usize, covered: usize },
 }
 
 #[derive(Clone, Debug)]
 pub struct Datagram<F: Version> {
     pub traffic_class: u8,
-    /// IPv4 uses the lower half; IPv6 uses it only in fragments.
+    /// IPv4 uses the lower half; IPv6 uses the identification only in fragments.
     pub identification: u32,
-    /// Only IPv4 uses it.
+    /// Only IPv4 uses this flag.
     pub dont_fragment: bool,
     pub time_to_live: u8,
     pub options: F::Options,
     pub protocol: u8,
     pub payload: Vec<u8>,
     pub checksum: Checksum,
-    /// The quote of an ICMP error: a datagram whose header and first payload bytes, in this number, follow the
-    /// payload.
+    /// The quote of an ICMP error: a datagram, and a number of bytes. The datagram's header and this number of its
+    /// first payload bytes follow the payload.
     pub quoted: Option<(Box<Datagram<F>>, usize)>,
 }
 
@@ -102,7 +103,7 @@ impl<F: Version> Datagram<F> {
         Self { checksum, ..Self::other(protocol, payload) }
     }
 
-    /// RFC 9293, section 3.1: from port 40000 to port 24007.
+    /// A TCP segment (RFC 9293, section 3.1) from port 40000 to port 24007.
     pub fn tcp(data: &[u8]) -> Self {
         let mut payload = vec![0x9c, 0x40, 0x5d, 0xc7, 1, 2, 3, 4, 5, 6, 7, 8, 0x50, 0x18];
         payload.extend([0xfa, 0xf0, 0, 0, 0, 0]);
@@ -110,7 +111,7 @@ impl<F: Version> Datagram<F> {
         Self::with_pseudo_header(TCP, 16, payload.len(), payload)
     }
 
-    /// RFC 768: from port 40000 to port 2049.
+    /// A UDP datagram (RFC 768) from port 40000 to port 2049.
     pub fn udp(data: &[u8]) -> Self {
         let [high, low] = u16::try_from(8 + data.len()).unwrap_or(0).to_be_bytes();
         let mut payload = vec![0x9c, 0x40, 0x08, 0x01, high, low, 0, 0];
@@ -122,7 +123,7 @@ impl<F: Version> Datagram<F> {
         Self { checksum: Checksum::Without, ..Self::udp(data) }
     }
 
-    /// RFC 3828, section 3.1: the length field gives the checksum's coverage.
+    /// A UDP-Lite datagram (RFC 3828, section 3.1): the length field gives the checksum's coverage.
     pub fn udp_lite(data: &[u8], covered: usize) -> Self {
         let mut datagram = Self::udp(data);
         let [high, low] = u16::try_from(covered).unwrap_or(0).to_be_bytes();
@@ -130,21 +131,21 @@ impl<F: Version> Datagram<F> {
         Self::with_pseudo_header(UDP_LITE, 6, covered, datagram.payload)
     }
 
-    /// RFC 4340, section 5.1, with a checksum over the whole packet.
+    /// A DCCP packet (RFC 4340, section 5.1) with a checksum over the whole packet.
     pub fn dccp(data: &[u8]) -> Self {
         let mut payload = vec![0x9c, 0x40, 0x13, 0x88, 3, 0, 0, 0, 0x04, 0, 0, 9];
         payload.extend(data);
         Self::with_pseudo_header(DCCP, 6, payload.len(), payload)
     }
 
-    /// RFC 9260, section 3.1. The CRC32c is made up.
+    /// An SCTP packet (RFC 9260, section 3.1). The CRC32c is made up.
     pub fn sctp(data: &[u8]) -> Self {
         let mut payload = vec![0x9c, 0x40, 0x0b, 0x59, 1, 2, 3, 4, 0xde, 0xad, 0xbe, 0xef];
         payload.extend(data);
         Self::other(SCTP, payload)
     }
 
-    /// RFC 792, RFC 4443: a message that quotes nothing.
+    /// An ICMP or ICMPv6 message (RFC 792, RFC 4443) without a quote.
     pub fn icmp(head: [u8; 8], data: &[u8]) -> Self {
         let mut payload = head.to_vec();
         payload.extend(data);
@@ -161,24 +162,24 @@ impl<F: Version> Datagram<F> {
         Self::icmp([F::ECHO_REQUEST, 0, 0, 0, high, low, 0, 1], data)
     }
 
-    /// The answer to a ping.
+    /// The answer to a ping with this identifier.
     pub fn echo_reply(identifier: u16, data: &[u8]) -> Self {
         let [high, low] = identifier.to_be_bytes();
         Self::icmp([F::ECHO_REPLY, 0, 0, 0, high, low, 0, 1], data)
     }
 
-    /// "Too big" about a datagram, with the first `kept` bytes of its payload.
+    /// A "too big" error that quotes a datagram with the first `kept` bytes of its payload.
     pub fn error(quoted: &Self, kept: usize) -> Self {
         let quoted = Some((Box::new(quoted.clone()), kept));
         Self { quoted, ..Self::icmp(F::TOO_BIG, &[]) }
     }
 
-    /// The bytes of the datagram. Its quote went the other way.
+    /// The bytes of the datagram on `route`. The quoted packet went in the opposite direction.
     pub fn bytes(&self, route: Route<Octets<F>>) -> Vec<u8> {
         self.bytes_quoting(route, route.back())
     }
 
-    /// The bytes of the datagram. Its quote went on `quoted_route`.
+    /// The bytes of the datagram on `route`. The quoted packet went on `quoted_route`.
     pub fn bytes_quoting(
         &self,
         route: Route<Octets<F>>,
@@ -190,7 +191,8 @@ impl<F: Version> Datagram<F> {
         bytes
     }
 
-    /// The bytes of its fragments, the first with `first` bytes of payload, the others with `rest`.
+    /// The bytes of the datagram's fragments. The first fragment has `first` bytes of payload, and each later fragment
+    /// has `rest`.
     pub fn fragments(&self, route: Route<Octets<F>>, first: usize, rest: usize) -> Vec<Vec<u8>> {
         let between_eights = first.is_multiple_of(8) && rest.is_multiple_of(8);
         assert!(between_eights, "fragments of {first} and {rest} bytes");
@@ -241,7 +243,7 @@ pub fn pseudo_header_sum<F: Version>(route: Route<Octets<F>>, protocol: u8, len:
     folded(source + destination + u64::from(protocol) + len)
 }
 
-/// The one's complement sum over words in network order (RFC 1071), two of them at a time.
+/// The one's complement sum over words in network order (RFC 1071), two words at a time.
 pub fn sum(bytes: &[u8]) -> u16 {
     let (pairs, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];

@@ -1,4 +1,4 @@
-//! Peers whose private addresses are on the wire: marked direct, or spoofed.
+//! Tests packets with a peer's private address on the wire: the peer is marked direct, or the packets are spoofed.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 
@@ -63,7 +63,7 @@ fn a_packet_with_public_addresses_ends_that<F: Version>() {
     }
 }
 
-/// An ICMP error counts like any packet.
+/// An ICMP error counts like any other packet.
 fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     let host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -102,7 +102,7 @@ fn plain_packets_to_others_make_nothing_plain<F: Version>() {
     }
 }
 
-/// Packets leave plain only while the operator's mark is there.
+/// Packets to a peer leave native only while the operator's `direct` mark is set.
 fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -114,7 +114,7 @@ fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     assert_eq!(host.receive(&packet::<F>().bytes(F::PRIVATE.back())), spoofed);
 }
 
-/// The program rewrites nothing of such a packet, and so does not parse it.
+/// The program never rewrites a packet with a peer's private source, and so does not parse such a packet.
 fn a_private_source_is_told_before_the_packet_is_parsed<F: Version>() {
     for (direct, expected) in [(0, Outcome::NotRewritten(Reason::Spoofed)), (1, DIRECT)] {
         let mut host = Host::<F>::srva();

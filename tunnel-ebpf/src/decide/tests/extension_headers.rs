@@ -1,4 +1,4 @@
-//! IPv6 extension headers: the walk past them, its limits, and its ends.
+//! Tests the walk past IPv6 extension headers, with its limits and its ends.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -140,7 +140,7 @@ fn segments_left_are_only_looked_for_in_a_routing_header() {
     }
 }
 
-/// AH covers the addresses and ESP the rest: there is nothing to update behind them.
+/// AH covers the addresses, and ESP covers the rest: no checksum after these headers needs an update.
 #[test]
 fn the_walk_ends_at_what_is_no_extension_header() {
     let host = Host::<V6>::srva();
@@ -155,7 +155,7 @@ fn the_walk_ends_at_what_is_no_extension_header() {
     }
 }
 
-/// All of the datagram in one fragment (RFC 6946).
+/// An atomic fragment holds all of its datagram (RFC 6946).
 #[test]
 fn an_atomic_fragment_is_a_whole_datagram() {
     let host = Host::<V6>::srva();
@@ -171,7 +171,7 @@ fn an_atomic_fragment_is_a_whole_datagram() {
     assert_eq!(host.flows(), flows, "no fragments will follow it");
 }
 
-/// Data follows the header of a later fragment, whatever its next-header number.
+/// Data follows the fragment header of a later fragment, whatever the next-header number is.
 #[test]
 fn a_later_fragment_is_not_walked_into() {
     let host = Host::<V6>::srva();
@@ -190,7 +190,7 @@ fn a_later_fragment_is_not_walked_into() {
     }
 }
 
-/// The offset is in the upper 13 bits, and two bits are reserved (RFC 8200, section 4.5).
+/// The fragment offset is in the upper 13 bits, and two bits are reserved (RFC 8200, section 4.5).
 #[test]
 fn fragments_are_told_by_offset_and_more_fragments_alone() {
     let host = Host::<V6>::srva();
@@ -209,7 +209,8 @@ fn fragments_are_told_by_offset_and_more_fragments_alone() {
     }
 }
 
-/// Linux puts a jumbo payload option (RFC 2675) into such a packet (5.19, commit 80e425b61342).
+/// Linux puts a hop-by-hop header with a jumbo payload option (RFC 2675) into a BIG TCP packet (5.19, commit
+/// 80e425b61342).
 #[test]
 fn big_tcp_behind_a_hop_by_hop_header_goes_on_to_its_end() {
     let host = Host::<V6>::srva();
@@ -247,7 +248,7 @@ fn quotes_that_can_not_be_walked_are_left_alone_for_the_same_reasons() {
     }
 }
 
-/// The quoted packet has no transport header, and so is of no flow: not even of one without ports.
+/// The quote has no transport header, so the quoted packet belongs to no flow, not even to a flow without ports.
 #[test]
 fn a_quote_that_is_cut_within_its_chain_is_of_no_flow() {
     let options = vec![Extension::options(DESTINATION_OPTIONS, 24)];
@@ -267,7 +268,7 @@ fn a_quote_that_is_cut_within_its_chain_is_of_no_flow() {
     }
 }
 
-/// The present part of each header is used, whatever the quoted length says.
+/// The program uses the present part of each header, whatever the quoted length says.
 #[test]
 fn a_quote_of_every_length_behind_several_headers() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());

@@ -1,4 +1,4 @@
-//! The kernel refuses a write, at each place where it can.
+//! Tests packets for which the kernel refuses a write, at each place where it can.
 
 use tunnel_common::outcome::{Outcome, Reason, Verdict};
 
@@ -30,7 +30,8 @@ fn a_packet_is_dropped_whichever_of_its_writes_is_refused<F: Version>() {
     }
 }
 
-/// One write for the header, one for a checksum over its addresses. An error's quote adds up to three writes.
+/// A packet takes one write for the header, and one write for a checksum over the header's addresses. An error takes
+/// one write for the header, and up to three writes for the quote and the checksums.
 fn a_packet_takes_two_writes_at_most_and_an_error_four<F: Version>() {
     for passage in passages::<F>() {
         let mut packet = Slice::new(&passage.before);

@@ -1,5 +1,5 @@
-//! Sockets that are bound to this host's underlay address and dial a peer's private one: the peer's
-//! address is replaced both ways, and this host's stays.
+//! Tests sockets that are bound to this host's underlay address and dial a peer's private address: the programs replace
+//! the peer's address in both directions, and leave this host's address alone.
 
 use tunnel_common::flows::Flow;
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -11,7 +11,7 @@ use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 use crate::tables::{FlowAction, flow_lifetime};
 
-/// From srvb's private address to srva's underlay address: the replies that such a socket expects.
+/// The route from srvb's private address to srva's underlay address: such a socket expects its replies on this route.
 fn to_underlay<F: Version>() -> Route<Octets<F>> {
     F::FROM_UNDERLAY.back()
 }
@@ -34,7 +34,8 @@ fn the_flow_is_remembered_as_it_is_on_the_wire<F: Version>() {
     }
 }
 
-/// The peer sees and answers this host's private address, and knows nothing of the underlay address.
+/// The peer's software sees this host's private address and answers to that address. It never sees the underlay
+/// address.
 fn replies_come_back_to_the_underlay_address<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for (sent, reply, _) in flow_kinds::<F>() {
@@ -74,7 +75,7 @@ fn replies_go_to_the_private_address_once_the_flow_has_expired<F: Version>() {
     }
 }
 
-/// Three flows with the same ports: their pairs of addresses are one pair on the wire.
+/// The three flows have the same ports, and their pairs of addresses are the same pair on the wire.
 fn the_last_sender_has_the_replies<F: Version>() {
     for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();
@@ -142,7 +143,8 @@ fn fragments_leave_from_the_underlay_address<F: Version>() {
     assert_eq!(host.flows().len(), 1);
 }
 
-/// Errors from the peer and from a router reach the socket that sent the packet, with a quote that it recognises.
+/// Errors from the peer and from a router reach the socket that sent the packet, with a quote that the socket
+/// recognises.
 fn errors_come_back_to_the_underlay_address<F: Version>() {
     for (sent, _, flow) in flow_kinds::<F>() {
         for (source, private) in [(F::SRVB.public, F::SRVB.private), (F::ROUTER, F::ROUTER)] {

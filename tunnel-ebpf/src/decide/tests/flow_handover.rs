@@ -1,5 +1,5 @@
-//! A flow with public addresses and a flow with private ones that are the same on the wire: the replies belong to
-//! the flow on which this host sent last.
+//! Tests a flow with public addresses and a flow with private addresses that are the same on the wire: the replies
+//! belong to the flow on which this host sent last.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 

@@ -25,7 +25,7 @@ pub fn flow<F: Version>(protocol: u8, local_port: u16, peer_port: u16) -> Flow<O
     }
 }
 
-/// A packet, the reply, and the flow of both.
+/// A packet, its reply, and the flow of both packets.
 pub type FlowKind<F> = (Datagram<F>, Datagram<F>, Flow<Octets<F>>);
 
 /// One packet, reply and flow for each kind of flow.

@@ -1,5 +1,5 @@
-//! The replies of a flow with public addresses, their fragments and the errors about them, and packets that only
-//! look like replies.
+//! Tests the replies of a flow with public addresses, the replies' fragments, errors about the flow's packets, and
+//! packets that only look like replies.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -17,7 +17,7 @@ fn after_a_query<F: Version>() -> Host<F> {
     host
 }
 
-/// The answer to that query in fragments of 64 bytes.
+/// The answer to the query of [`after_a_query`], in fragments of 64 bytes.
 fn answer_in_fragments<F: Version>(identification: u32) -> Vec<Vec<u8>> {
     let answer = Datagram::<F>::udp(&[7; 184]).with_ports(53, 40_000);
     Datagram::<F> { identification, ..answer }.fragments(F::PUBLIC.back(), 64, 64)
@@ -110,8 +110,8 @@ fn fragments_of_a_reply_to_a_ping_follow_their_first_fragment<F: Version>() {
     }
 }
 
-/// A flow without ports and a datagram with identification 0 have only zeros for ports: the kind alone tells them
-/// apart.
+/// A flow without ports and a datagram with identification 0 have zeros in all port fields: only the kind distinguishes
+/// the two keys.
 fn a_flow_without_ports_is_not_taken_for_a_datagram<F: Version>() {
     let gre = Datagram::<F> { identification: 0, ..Datagram::other(GRE, vec![0; 200]) };
     let reply = gre.fragments(F::PUBLIC.back(), 64, 64);
@@ -158,7 +158,8 @@ fn errors_about_a_public_flow_are_left_alone_until_it_expires<F: Version>() {
     }
 }
 
-/// An error about the peer's packet is not of the flow, and neither is an error whose quote has no ports.
+/// An error about the peer's packet does not belong to the flow. An error whose quote has no ports does not belong to
+/// it, either.
 fn errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten<F: Version>() {
     let host = after_a_query::<F>();
     let sent = Datagram::<F>::udp(b"query").with_ports(40_000, 53);
@@ -172,8 +173,8 @@ fn errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten<F: Version>() {
     assert_eq!(host.receive(&error), REWRITTEN, "another flow");
 }
 
-/// IP identifications wrap; the kernel gives up fragments that were not put together within half a minute
-/// (Linux, net.ipv4.ipfrag_time).
+/// IP identifications wrap; the kernel discards fragments that it can't reassemble within half a minute (Linux,
+/// net.ipv4.ipfrag_time).
 fn a_datagram_is_forgotten_long_before_its_identification_comes_round<F: Version>() {
     let host = after_a_query::<F>();
     let ours = answer_in_fragments::<F>(77);
@@ -197,7 +198,7 @@ fn fragments_follow_the_last_first_fragment_of_their_identification<F: Version>(
     }
 }
 
-/// The fragments have the protocol and the identification of an earlier answer to a ping.
+/// The error's fragments have the protocol and the identification of an earlier answer to a ping.
 fn fragments_of_an_error_do_not_follow_an_earlier_reply<F: Version>() {
     let host = Host::<F>::srva();
     host.send(&Datagram::<F>::echo_request(7, b"x").bytes(F::PUBLIC));

@@ -1,4 +1,4 @@
-//! Bytes that are no packets, or only almost.
+//! Tests random bytes that are not a packet, or that are almost a packet.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::family::{Octets, V4, V6};
 
 const PACKETS: usize = 100_000;
 
-/// Mostly the given route, otherwise one between random addresses.
+/// Returns the given route in most cases, and a route between random addresses in the others.
 fn route<F: Version>(random: &mut Random, route: Route<Octets<F>>) -> Route<Octets<F>> {
     let all =
         [F::SRVA.private, F::SRVA.public, F::SRVB.private, F::SRVB.public, F::ROUTER, F::STRANGER];
@@ -164,7 +164,7 @@ fn noise_is_left_as_it_is<F: Version>() {
     }
 }
 
-/// A host with all features, and addresses of all of them. The checks in `pass` do the rest.
+/// The host has all features, and the packets have addresses that use each feature. `pass` checks every packet.
 fn random_bytes_through_a_gateway_with_networks_rules_and_direct_peers<F: Networks>() {
     let random = &mut Random::new(0x6576_6572_7974_6869);
     let mut host = beside_networks::<F>();

@@ -1,4 +1,5 @@
-//! A host that is several members, one of them a whole network and one a single address within it.
+//! Tests a host that is several members: one member is a whole network, and one member is a single address within that
+//! network.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -10,9 +11,9 @@ use super::version::{Member, in_both_versions};
 use crate::address::Address;
 use crate::family::Octets;
 
-/// srva, the networks' members and srvc in one, with srvb as its peer.
+/// One host that is srva, srvc and the networks' members, with srvb as its peer.
 fn gateway<F: Networks>() -> Host<F> {
-    // A gateway's peers name no addresses of this host.
+    // The entries of a gateway's peers hold no addresses of this host.
     let unused = Member::new(F::STRANGER, F::STRANGER);
     let mut host = Host::new(unused, &[F::SRVB]);
     let single = F::Address::BITS;
@@ -29,7 +30,7 @@ fn gateway<F: Networks>() -> Host<F> {
     host
 }
 
-/// A private address of the gateway and the underlay address that belongs to it.
+/// The gateway's private addresses, each with the underlay address that belongs to it.
 fn own<F: Networks>() -> Vec<(Octets<F>, Octets<F>)> {
     let mut own = vec![(F::SRVA.private, F::SRVA.underlay), (F::SRVC.private, F::SRVC.underlay)];
     let pairs = F::PAIRS.into_iter().filter(|(slot, ..)| *slot != F::WITHIN_PUBLIC.1);
@@ -72,7 +73,7 @@ fn an_error_for_one_member_about_another_is_not_ours<F: Networks>() {
     assert_eq!(host.receive(&error.bytes_quoting(route, F::PUBLIC)), Outcome::NotOurs);
 }
 
-/// The sender of an error may be another member of this host than the quoted packet's destination.
+/// The sender of an error and the destination of the quoted packet may be different members of this host.
 fn errors_that_leave_have_each_quote_in_its_own_member<F: Networks>() {
     let host = gateway::<F>();
     let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
@@ -133,7 +134,7 @@ fn flows_from_each_underlay_address_have_their_replies<F: Networks>() {
     }
 }
 
-/// The same ports from two members are two flows.
+/// Packets with the same ports from two members belong to two flows.
 fn another_member_takes_no_flow_over<F: Networks>() {
     let host = gateway::<F>();
     let sent = Datagram::<F>::udp(b"data");
@@ -143,7 +144,7 @@ fn another_member_takes_no_flow_over<F: Networks>() {
     assert_eq!(host.flows(), flows);
 }
 
-/// Packets from a private address to a public one are not of a flow with public addresses.
+/// Packets from a private address to a public address belong to no flow with public addresses.
 fn only_underlay_addresses_start_public_flows<F: Networks>() {
     let host = gateway::<F>();
     for source in [F::SRVA.private, F::PAIRS[0].1, F::STRANGER] {

@@ -1,4 +1,4 @@
-//! Resets from a peer that may not be attached itself yet.
+//! Tests resets from a peer that may not be attached yet.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 
@@ -15,7 +15,7 @@ const ACK: u8 = 0x10;
 const DROPPED: Outcome = Outcome::NotRewritten(Reason::StrayReset);
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// srva, a moment after it was attached.
+/// srva, a moment after its attach.
 fn just_attached<F: Version>() -> Host<F> {
     let Ok(grace_until) = u32::try_from(UPTIME + MINUTE) else { panic!("an uptime of ages") };
     let mut host = Host::srva();
@@ -145,7 +145,7 @@ fn any_error_of_the_peer_ends_its_grace_period_when_it_is_time<F: Version>() {
     assert!(host.is_past_grace(F::SRVB.public));
 }
 
-/// A SYN to a service of this host's public address is no sign of an attached peer.
+/// A SYN to a service on this host's public address does not show that the peer is attached.
 fn what_is_left_alone_ends_no_grace_period<F: Version>() {
     let host = just_attached::<F>();
     host.send(&segment::<F>(ACK).bytes(F::PUBLIC));

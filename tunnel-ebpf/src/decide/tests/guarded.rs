@@ -1,5 +1,5 @@
-//! Packets that nobody outside may send: to this host's private address itself, and from it; and flows
-//! with public addresses that would take an open private connection's ports.
+//! Tests packets that no host outside may send: packets to this host's private address itself, and packets from that
+//! address. Also tests flows with public addresses that would take an open private connection's ports.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -33,7 +33,7 @@ fn strangers_do_not_reach_the_private_address<F: Version>() {
     assert_eq!(guarded::<F>().receive(&to_public), Outcome::NotOurs);
 }
 
-/// The guard is for the one address.
+/// The guard protects this host's private address, and no other address.
 fn packets_to_other_addresses_have_their_own_outcome<F: Version>() {
     let packet = Datagram::<F>::tcp(b"data");
     let foreign = Outcome::NotRewritten(Reason::ForeignDestination);
@@ -56,8 +56,8 @@ fn nobody_outside_has_the_private_address<F: Version>() {
     assert_eq!(guarded::<F>().receive(&received), SPOOFED);
 }
 
-/// IPv4's kernel drops such a packet where it comes in, and the packet of a container behind a masquerade
-/// legitimately has such a source.
+/// The kernel drops such an IPv4 packet on arrival, and a packet from a container behind a masquerade legitimately has
+/// such a source.
 fn what_is_forwarded_is_not_from_this_host<F: Version>() {
     let host = guarded::<F>();
     let sent = Datagram::<F>::udp(b"data").bytes(F::PRIVATE);
@@ -80,7 +80,7 @@ fn a_public_flow_takes_no_ports_of_a_private_connection<F: Version>() {
             assert_eq!(send(ends), PORT_CONFLICT, "{protocol}");
             assert_eq!(host.flows(), [], "nothing is remembered of it");
             assert_ne!(send(other), PORT_CONFLICT, "{protocol}");
-            // A remembered flow causes no new lookup of a socket, even if a connection came later.
+            // A remembered flow causes no new lookup of a socket, even if a connection opens later.
             assert_ne!(send(ends), PORT_CONFLICT, "{protocol}");
         }
     }

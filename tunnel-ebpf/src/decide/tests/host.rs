@@ -1,4 +1,4 @@
-//! Hosts of a cluster, and checks of every packet's passage.
+//! Simulates the hosts of a cluster, and checks every packet's passage through a host.
 
 use std::cell::Cell;
 
@@ -62,17 +62,17 @@ impl<F: Version> Host<F> {
         self.tables.flows.borrow().get(flow).map(|(_, flow_action)| *flow_action)
     }
 
-    /// True if the entry under `address` says that ingress is to look for flows.
+    /// True if the entry under `address` tells the ingress program to look up flows.
     pub fn looks_for_flows_of(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.public_flows == 1)
     }
 
-    /// True if the entry under `address` says that the grace period of the peer is over.
+    /// True if the entry under `address` says that the peer's grace period is over.
     pub fn is_past_grace(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.grace_until == 0)
     }
 
-    /// True if the entry under `address` says that the peer's packets arrive plain.
+    /// True if the entry under `address` says that the peer's packets arrive native.
     pub fn replies_native(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }
@@ -91,8 +91,8 @@ impl<F: Version> Host<F> {
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
         let outcome = self.run(direction, packet);
-        // The program marks a notice for the kernel to echo: one write, although the packet is not a peer's
-        // otherwise.
+        // The program writes a mark into a notice for the kernel to echo: one write, although the outcome is not a
+        // rewrite.
         let is_notice = before.windows(MAGIC.len()).any(|bytes| bytes == MAGIC);
         let is_passed_or_contended =
             [Outcome::NotOurs, Outcome::NotRewritten(Reason::Contended)].contains(&outcome);
@@ -127,7 +127,7 @@ impl<F: Version> Host<F> {
         outcome
     }
 
-    /// The outcome for these bytes, and the bytes afterwards.
+    /// Handles a packet with these bytes. Returns the outcome, and the packet's bytes afterwards.
     pub fn handle(&self, direction: Direction, bytes: &[u8]) -> (Outcome, Vec<u8>) {
         let mut packet = Slice::new(bytes);
         let outcome = self.pass(direction, &mut packet);
@@ -144,12 +144,12 @@ impl<F: Version> Host<F> {
         self.handle(Direction::Ingress, bytes).0
     }
 
-    /// The packet after it was rewritten for the peer in slot 0.
+    /// The packet after its rewrite for the peer in slot 0.
     pub fn rewritten(&self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
         self.rewritten_for(0, direction, bytes)
     }
 
-    /// The packet after it was rewritten for the peer in `slot`.
+    /// The packet after its rewrite for the peer in `slot`.
     pub fn rewritten_for(&self, slot: u32, direction: Direction, bytes: &[u8]) -> Vec<u8> {
         let (outcome, after) = self.handle(direction, bytes);
         assert_eq!(outcome, Outcome::Rewritten { slot }, "{direction:?}: {bytes:02x?}");

@@ -1,5 +1,5 @@
-//! ICMPv6, whose checksum covers the addresses (RFC 4443, section 2.3), and packets that only have the protocol
-//! number of the other version's control messages.
+//! Tests ICMPv6, whose checksum covers the addresses (RFC 4443, section 2.3), and packets of one IP version that have
+//! the protocol number of the other version's control messages.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -10,7 +10,7 @@ use super::ipv6::ICMPV6;
 use super::version::Version;
 use crate::family::{V4, V6};
 
-/// Multicast listener discovery (RFC 2710), node information, and unassigned types.
+/// The types include multicast listener discovery (RFC 2710), node information, and unassigned types.
 #[test]
 fn every_message_has_its_checksum_updated() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
@@ -26,7 +26,7 @@ fn every_message_has_its_checksum_updated() {
     }
 }
 
-/// Zero is a checksum like any other.
+/// Zero is an ordinary value of this checksum.
 #[test]
 fn every_value_of_the_checksum() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());
@@ -35,7 +35,7 @@ fn every_value_of_the_checksum() {
         let sent = message.bytes(V6::PRIVATE);
         let wire = srva.rewritten(Direction::Egress, &sent);
         let expected = message.bytes(V6::PUBLIC);
-        // Zero has two forms in a sum; RFC 1624's way ends in the same one as RFC 1071's.
+        // Zero has two forms in a sum; the methods of RFC 1624 and RFC 1071 give the same form.
         assert_eq!(wire, expected, "{data:#x}");
         assert_eq!(srvb.rewritten(Direction::Ingress, &wire), sent, "{data:#x}");
     }
@@ -54,7 +54,7 @@ fn a_message_of_less_than_four_bytes_is_truncated() {
     }
 }
 
-/// A message of four to seven bytes has no room for a quote, and is a message like any other.
+/// A message of four to seven bytes has no room for a quote, so the program treats it like any other message.
 #[test]
 fn the_beginning_of_an_error_has_its_checksum_updated() {
     let host = Host::<V6>::srva();

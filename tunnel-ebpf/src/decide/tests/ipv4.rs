@@ -1,4 +1,4 @@
-//! IPv4 packets (RFC 791, section 3.1), and their addresses in the tests.
+//! Builds IPv4 packets (RFC 791, section 3.1), and defines the tests' IPv4 addresses.
 
 use tunnel_common::outcome::Reason;
 
@@ -24,7 +24,7 @@ impl Version for V4 {
     const FRAGMENT_HEADER_LEN: usize = 0;
     const TIME_TO_LIVE_OFFSET: usize = 8;
     const LENGTH_OFFSET: usize = 3;
-    /// The word of the header's checksum.
+    /// The offset of the word with the header's checksum.
     const WRITTEN_FROM: usize = 8;
     const SHORTEST_LEN: usize = 0;
     const CUT_HEADER: Reason = Reason::Malformed;
@@ -152,7 +152,7 @@ pub fn seal(packet: &mut [u8]) {
     packet[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// The header that Wikipedia's page on the IPv4 header checksum computes by hand.
+/// The header and its checksum are the example on Wikipedia's page on the IPv4 header checksum.
 #[test]
 fn the_checksum_of_a_known_header() {
     let datagram = Datagram::<V4> { identification: 0, ..Datagram::other(UDP, vec![0; 95]) };

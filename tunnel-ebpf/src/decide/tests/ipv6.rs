@@ -1,4 +1,4 @@
-//! IPv6 packets (RFC 8200), and their addresses in the tests.
+//! Builds IPv6 packets (RFC 8200), and defines the tests' IPv6 addresses.
 
 use std::net::Ipv6Addr;
 
@@ -15,7 +15,7 @@ pub const ROUTING: u8 = 43;
 pub const FRAGMENT: u8 = 44;
 pub const DESTINATION_OPTIONS: u8 = 60;
 
-/// An extension header; its first byte, the next one's number, is filled in later.
+/// An extension header. Its first byte, the next header's number, is filled in later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     pub number: u8,
@@ -74,12 +74,12 @@ impl Version for V6 {
     const FRAGMENT_HEADER_LEN: usize = 8;
     const TIME_TO_LIVE_OFFSET: usize = 7;
     const LENGTH_OFFSET: usize = 5;
-    /// The addresses.
+    /// The offset of the addresses.
     const WRITTEN_FROM: usize = 8;
     const SHORTEST_LEN: usize = 40;
     const CUT_HEADER: Reason = Reason::Truncated;
     const LONGEST: usize = 40 + 65_535;
-    /// A packet whose header gives no length has no payload.
+    /// A packet whose header states a length of 0 has no payload, unless it is BIG TCP.
     const WITHOUT_LEN: Reason = Reason::Truncated;
     const CONTROL: u8 = ICMPV6;
     const CONTROL_HAS_PSEUDO_HEADER: bool = true;
@@ -100,7 +100,7 @@ impl Version for V6 {
         }
     }
 
-    /// The options include an atomic fragment (RFC 6946).
+    /// The options are one destination options header.
     fn long_options() -> Vec<Extension> {
         vec![Extension::options(DESTINATION_OPTIONS, 80)]
     }
@@ -143,7 +143,7 @@ impl Version for V6 {
         let class_and_label =
             u32::from(datagram.traffic_class) << 20 | datagram.identification & 0xf_ffff;
         let mut bytes = (6 << 28 | class_and_label).to_be_bytes().to_vec();
-        // As in IPv4, 0 for BIG TCP.
+        // As in IPv4, the header says 0 for BIG TCP.
         let len = Self::options_len(&chain) + payload_len;
         bytes.extend(u16::try_from(len).unwrap_or(0).to_be_bytes());
         bytes.extend([first, datagram.time_to_live]);
@@ -214,7 +214,7 @@ impl Version for V6 {
         if !random.one_in(8) {
             bytes[6] = random.one_of(&protocols);
         }
-        // A few short extension headers, with all other fields random.
+        // Make a few short extension headers, whose other fields stay random.
         let (mut number, mut start) = (bytes[6], 40);
         while extensions.contains(&number) && start + 8 <= bytes.len() {
             if !random.one_in(8) {
@@ -238,7 +238,7 @@ impl Version for V6 {
     }
 }
 
-/// The fields of a header, written down by hand.
+/// The test compares the packet with header fields that were written down by hand.
 #[test]
 fn the_bytes_of_a_known_packet() {
     let mut datagram = Datagram::<V6>::other(GRE, vec![0xee; 3]);

@@ -1,18 +1,18 @@
-//! One packet of each kind, on each of its ways through srva.
+//! Builds one packet of each kind, for each of its passages through srva.
 
 use tunnel_common::outcome::Direction;
 
 use super::datagram::{Datagram, GRE, Route};
 use super::version::Version;
 
-/// A packet on one way through srva.
+/// A packet on one passage through srva.
 pub struct Passage<F: Version> {
     pub what: &'static str,
     pub datagram: Datagram<F>,
     pub direction: Direction,
     pub before: Vec<u8>,
     pub after: Vec<u8>,
-    /// True if it comes from a router, so that only its quote says that it concerns a peer.
+    /// True if the packet comes from a router: only its quote shows that it concerns a peer.
     pub by_router: bool,
 }
 

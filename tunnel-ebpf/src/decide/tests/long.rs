@@ -1,4 +1,4 @@
-//! Packets longer than any that the kernel's test run takes.
+//! Tests packets that are longer than the kernel's test run accepts.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -68,7 +68,7 @@ fn bytes_behind_the_longest_packets_stay<F: Version>() {
     }
 }
 
-/// Linux calls them BIG TCP: their total length of 0 means that they go on to their end.
+/// Linux calls such packets BIG TCP. Their header states a length of 0, and the packet extends to its end in memory.
 fn segments_of_more_than_64_kib_are_rewritten_there_and_back<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for (beyond, options) in [(1, 0), (2, 12), (120_000, 0), (458_000, 40)] {

@@ -1,4 +1,4 @@
-//! A peer's entry that the first lookup misses, as the kernel's lookup may during its replacement.
+//! Tests a peer's entry that the first lookup misses, as the kernel's lookup may during the entry's replacement.
 
 use tunnel_common::outcome::{Outcome, Reason};
 

@@ -1,4 +1,4 @@
-//! Notices by which hosts that move show each other their addresses.
+//! Tests the notices with which hosts that move show each other their addresses.
 
 use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome, Reason};
@@ -9,7 +9,7 @@ use super::version::{Member, Version, in_both_versions};
 use crate::address::Address as _;
 use crate::family::Octets;
 
-/// srva after its move from `BEHIND_NAT` to its own address. It still sends to srvb's former address, the
+/// srva after its move from `BEHIND_NAT` to its own address. srva still sends to srvb's former address, which is the
 /// stranger's.
 fn awaiting<F: Version>() -> Host<F> {
     let mut host = Host::<F>::srva();

@@ -1,4 +1,5 @@
-//! A peer that has moved, and a host that has moved itself: for a while, both addresses count.
+//! Tests a peer that has moved, and a host that has moved itself: for a while, both the former and the current address
+//! are valid.
 
 use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome};
@@ -15,8 +16,8 @@ const DRAIN: u64 = 30;
 const NOT_OURS: Outcome = Outcome::NotOurs;
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// srva, with srvb at the stranger's address before its move. srva accepts packets from there for `seconds`, or for
-/// ever.
+/// srva, whose peer srvb was at the stranger's address before its move. srva accepts packets from that address for
+/// `seconds`, or without an end.
 fn with_a_moved_peer<F: Version>(seconds: Option<u64>) -> Host<F> {
     let mut host = Host::<F>::srva();
     let until = seconds.map_or(0, |seconds| u32::try_from(UPTIME + seconds).expect("short"));
@@ -45,7 +46,7 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     let host = with_a_moved_peer::<F>(Some(DRAIN));
     let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());
     let error = Datagram::<F>::error(&Datagram::tcp(b"data"), 24);
-    // The quote is of a packet to no peer.
+    // The quoted packet went to no peer.
     let error = error.bytes_quoting(from_former::<F>(), from_former::<F>());
     host.wait(DRAIN * SECOND - 1);
     assert_eq!(host.receive(&packet), REWRITTEN);
@@ -56,7 +57,8 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     assert_eq!(host.receive(&Datagram::<F>::tcp(b"data").bytes(F::PUBLIC.back())), REWRITTEN);
 }
 
-/// A program that found the entry under the public role ends the grace period after the entry became a former one.
+/// A program that found the entry in the public role may end the grace period after the entry has become a former
+/// address's.
 fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
     let mut host = with_a_moved_peer::<F>(Some(DRAIN));
     let over = u32::try_from(UPTIME).expect("short");
@@ -119,7 +121,7 @@ fn moved<F: Version>() -> Host<F> {
     host
 }
 
-/// srvb shows that it knows srva's address.
+/// srvb shows that it knows srva's new address.
 fn show<F: Version>(host: &Host<F>) {
     let notice = Datagram::<F>::echo_reply(0, &payload(Mark::Shown));
     assert_eq!(host.receive(&notice.bytes(from_now::<F>().back())), NOT_OURS);
@@ -150,7 +152,7 @@ fn each_peer_is_sent_to_from_the_former_address_until_it_knows_the_new_one<F: Ve
     sent(F::PUBLIC);
     host.receive(&packet.bytes(F::PUBLIC.back()));
     sent(F::PUBLIC);
-    // This packet proves nothing: even the kernel of a host that knows nothing sends it.
+    // This packet is no proof: the kernel of a host that does not know the new address also sends such packets.
     host.receive(&packet.bytes(from_now::<F>().back()));
     sent(F::PUBLIC);
     show(&host);

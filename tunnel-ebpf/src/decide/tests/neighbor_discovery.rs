@@ -1,4 +1,4 @@
-//! Neighbor discovery, which is about the addresses on the link and stays there (RFC 4861).
+//! Tests neighbor discovery, which is about the addresses on the link and stays on the link (RFC 4861).
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 

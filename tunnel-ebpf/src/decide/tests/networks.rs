@@ -1,5 +1,5 @@
-//! Networks of the tests: prefixes that do not end between bytes, one within another, and single
-//! addresses within them.
+//! Defines the tests' networks: prefixes that do not end at a byte boundary, a prefix within another prefix, and single
+//! addresses within the prefixes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,24 +11,24 @@ use crate::family::{Octets, V4, V6};
 pub trait Networks: Version {
     /// A network, its prefix's length and its slot.
     const OUTER: (Member<Octets<Self>>, u8, u32);
-    /// A network whose private addresses lie within the first one's.
+    /// A network whose private addresses lie within the first network's.
     const INNER: (Member<Octets<Self>>, u8, u32);
     /// A member whose private address lies within the first network's, and its slot.
     const WITHIN_PRIVATE: (Member<Octets<Self>>, u32);
     /// A member whose public address lies within the first network's, and its slot.
     const WITHIN_PUBLIC: (Member<Octets<Self>>, u32);
-    /// A slot, a private address and the public one that belongs to it, worked out by hand. The
-    /// first two are of the first network, the last one of the second.
+    /// A slot, a private address and the public address that belongs to it, worked out by hand. The first two elements
+    /// belong to the first network, and the last element belongs to the second network.
     const PAIRS: [(u32, Octets<Self>, Octets<Self>); 6];
     /// Private and public addresses next to the first network's.
     const OUTSIDE: [(Octets<Self>, Octets<Self>); 2];
-    /// A private address of the first network whose public one is another's.
+    /// A private address of the first network whose public address belongs to another member.
     const SHADOWED_PRIVATE: Octets<Self>;
-    /// Public addresses of the first network whose private ones are another's.
+    /// Public addresses of the first network whose private addresses belong to other members.
     const SHADOWED_PUBLIC: [Octets<Self>; 2];
 }
 
-/// srva with these peers beside srvb and srvc.
+/// srva with the networks and the members within them as peers, beside srvb and srvc.
 pub fn beside_networks<F: Networks>() -> Host<F> {
     let mut host = Host::srva();
     for (network, length, slot) in [F::OUTER, F::INNER] {
@@ -44,7 +44,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 4] {
     Ipv4Addr::new(a, b, c, d).octets()
 }
 
-/// fd00:20:0:a:b:c:d:e or, for the public ones, another beginning.
+/// The address fd00:20:0:a:b:c:d:e; public addresses have a different start.
 const fn v6(start: [u16; 2], a: u16, rest: [u16; 4]) -> [u8; 16] {
     let [b, c, d, e] = rest;
     Ipv6Addr::new(start[0], start[1], 0, a, b, c, d, e).octets()

@@ -1,5 +1,5 @@
-//! Peers that are whole networks: the longest prefix, a single address before any, the host part
-//! kept, and addresses that another member has for itself.
+//! Tests peers that are whole networks: the longest prefix matches, a single address takes precedence over any prefix,
+//! a rewrite keeps the host part, and another member may have an address of the network for itself.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::ROLE_PRIVATE;
@@ -65,7 +65,7 @@ fn an_address_of_another_member_on_the_other_side_is_shadowed<F: Networks>() {
     assert_eq!(host.flows(), []);
 }
 
-/// A packet without a possible answer leaves no flow behind, either.
+/// A packet that can't get an answer does not start a flow, either.
 fn a_shadowed_address_has_no_flows_with_public_addresses<F: Networks>() {
     let host = beside_networks::<F>();
     for public in F::SHADOWED_PUBLIC {
@@ -91,7 +91,7 @@ fn an_error_that_quotes_a_shadowed_address_is_left_alone<F: Networks>() {
     assert_eq!(host.receive(&received), Outcome::NotOurs, "from a router");
 }
 
-/// The address in the public one's place is a private address of the same member.
+/// The address in the place of the public address is a private address of the same member.
 fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     let (slot, private, public) = F::PAIRS[0];
@@ -100,7 +100,7 @@ fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     assert_eq!(host.send(&sent), SHADOWED);
 }
 
-/// Without prefixes, and for a single address, there is no second lookup.
+/// Without prefixes, and for a single address, the program does not make a second lookup.
 fn a_single_address_can_not_be_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     host.tables.remove_single(F::SRVB.public);
@@ -127,7 +127,7 @@ fn replies_of_a_public_flow_with_a_prefix_are_left_alone<F: Networks>() {
     }
 }
 
-/// A flow is of one address, not of the whole prefix.
+/// A flow belongs to one address, not to the whole prefix.
 fn another_address_of_the_prefix_is_not_of_the_flow<F: Networks>() {
     let host = beside_networks::<F>();
     let [(slot, _, public), (other_slot, _, other), ..] = F::PAIRS;
@@ -165,7 +165,7 @@ fn a_prefix_has_bypass_rules_like_a_single_peer<F: Networks>() {
     assert_eq!(host.send(&shadowed), bypass, "left alone on purpose");
 }
 
-/// An empty table of prefixes costs nothing and changes nothing.
+/// An empty table of prefixes has no cost and no effect.
 fn a_host_without_prefixes_knows_single_peers_alone<F: Networks>() {
     let host = Host::<F>::srva();
     for (_, private, public) in F::PAIRS {

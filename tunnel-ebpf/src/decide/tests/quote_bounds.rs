@@ -1,4 +1,4 @@
-//! The end of a quote: before the extensions of RFC 4884, and before padding.
+//! Tests the end of a quote, before the extensions of RFC 4884 and before padding.
 
 use tunnel_common::outcome::Direction;
 
@@ -6,7 +6,7 @@ use super::datagram::{Datagram, Route};
 use super::host::Host;
 use super::version::{Part, Version, in_both_versions};
 
-/// The bytes behind a quote, which stay as they are.
+/// The bytes after a quote, which stay unchanged.
 const BEHIND: [u8; 40] = [0xa5; 40];
 
 /// A router's error with `header`, which quotes `quote` of a packet from srva.
@@ -14,8 +14,8 @@ fn error<F: Version>(header: [u8; 8], quote: &[u8]) -> Datagram<F> {
     Datagram::icmp(header, &[quote, &BEHIND].concat())
 }
 
-/// Checks srva's rewrite of a router's error about `quoted`. The quote ends after `kept` bytes, and the bytes
-/// behind it stay.
+/// Checks srva's rewrite of a router's error about `quoted`. The quote ends after `kept` bytes, and the bytes after the
+/// quote stay unchanged.
 fn the_quote_alone_changes<F: Version>(
     header: [u8; 8],
     quoted: &Datagram<F>,

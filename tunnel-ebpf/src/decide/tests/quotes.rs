@@ -1,4 +1,4 @@
-//! ICMP errors with a quote of every length: from the other end, from a router, and both ways.
+//! Tests ICMP errors with a quote of every length, from the other end and from a router, in both directions.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -7,7 +7,7 @@ use super::host::Host;
 use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 
-/// The datagrams that a quote may be of: a name, the bytes, and the offset of the transport checksum.
+/// The datagrams that an error may quote: each with a name, the datagram, and the offset of the transport checksum.
 fn quoted<F: Version>() -> Vec<(&'static str, Datagram<F>, Option<usize>)> {
     let data = [0x5a; 60];
     vec![
@@ -26,7 +26,7 @@ fn quoted<F: Version>() -> Vec<(&'static str, Datagram<F>, Option<usize>)> {
     ]
 }
 
-/// An error whose quote is these bytes.
+/// An error that quotes these bytes.
 fn error_quoting<F: Version>(route: Route<Octets<F>>, quote: &[u8]) -> Vec<u8> {
     Datagram::<F>::icmp(F::TOO_BIG, quote).bytes(route)
 }
@@ -96,7 +96,7 @@ fn quotes_of_every_length_come_from_a_router<F: Version>() {
     }
 }
 
-/// Bytes behind the message are not a part of the quote, whatever they look like.
+/// Bytes after the message are not a part of the quote, whatever they look like.
 fn a_quote_of_every_length_ends_with_its_message<F: Version>() {
     let host = Host::<F>::srva();
     for protocol in [TCP, UDP, UDP_LITE, GRE] {

@@ -1,4 +1,4 @@
-//! ICMP errors between all addresses, about packets between all addresses: only the quotes of rewritten packets
+//! Tests ICMP errors between all addresses, about packets between all addresses: only the quotes of rewritten packets
 //! change.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};

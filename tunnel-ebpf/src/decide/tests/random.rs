@@ -1,10 +1,10 @@
-//! Numbers that look random and are the same in every run.
+//! Generates pseudo-random numbers, which are the same in every run.
 
 /// Marsaglia's xorshift with 64 bits.
 pub struct Random(u64);
 
 impl Random {
-    /// `seed` is not 0.
+    /// A generator that starts from `seed`, which must not be 0.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -18,11 +18,11 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
-        // The upper half: the lowest bits are the weakest.
+        // Use the upper half: the lowest bits are the least random.
         (self.next() >> 32) as usize % bound
     }
 
-    /// True once in `times`.
+    /// True with a probability of 1 in `times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

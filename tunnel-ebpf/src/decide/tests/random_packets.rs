@@ -1,4 +1,4 @@
-//! Packets of all kinds through both hosts, between addresses of all kinds.
+//! Tests packets of all kinds through both hosts, between addresses of all kinds.
 
 use tunnel_common::outcome::Direction;
 
@@ -112,7 +112,7 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
     datagram
 }
 
-/// The least payload, in bytes, with which a first fragment has its full rewrite.
+/// The minimum payload, in bytes, of a first fragment that the program can rewrite in full.
 fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     match &datagram.quoted {
         // The whole quoted checksum, or the part that exists.
@@ -123,8 +123,8 @@ fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     }
 }
 
-/// 100,000 packets, and as many fragments again. The expected packets on the wire come from the same fields with
-/// the other addresses, every checksum computed anew.
+/// The test sends 100,000 datagrams, about a quarter of them in fragments. The expected packets on the wire have the
+/// same fields with the public addresses, and all checksums are computed from scratch.
 fn forward_and_reverse_are_the_identity_on_random_packets<F: Version>() {
     let random = &mut Random::new(0x7265_7772_6974_6531);
     for _ in 0..CLUSTERS {
@@ -174,7 +174,7 @@ fn there_and_back<F: Version>(datagram: &Datagram<F>) -> Vec<u8> {
     wire
 }
 
-/// 0x0000: no checksum was computed, and the rewrite adds none.
+/// 0x0000 means that the sender computed no checksum. The rewrite adds none.
 fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000<F: Version>() {
     for data in [[0, 0], data_for::<F>(F::PUBLIC, 0xffff), data_for::<F>(F::PRIVATE, 0xffff)] {
         let wire = there_and_back(&Datagram::<F>::udp_without_checksum(&data));
@@ -182,7 +182,7 @@ fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0x0000<F: Version>() {
     }
 }
 
-/// 0xffff: the value sent for a computed 0, on either side of a rewrite.
+/// A sender sends 0xffff for a computed checksum of 0. The test has this value before a rewrite, and after a rewrite.
 fn forward_and_reverse_are_the_identity_on_a_udp_checksum_0xffff<F: Version>() {
     let wire = there_and_back(&Datagram::<F>::udp(&data_for::<F>(F::PUBLIC, 0xffff)));
     assert_eq!(wire[F::HEADER_LEN + 6..F::HEADER_LEN + 8], [0xff, 0xff]);

@@ -1,4 +1,4 @@
-//! Packets that end too early, in the frame or by the length in their header.
+//! Tests packets that end too early, in the frame or by the length in their header.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
 
@@ -34,7 +34,7 @@ fn a_packet_cut_anywhere_is_left_alone_and_counted<F: Version>() {
     }
 }
 
-/// Padding follows, and looks like the rest of the packet.
+/// The padding after the packet looks like the rest of the packet.
 fn a_packet_ends_where_its_length_says<F: Version>() {
     let host = Host::<F>::srva();
     for passage in passages::<F>() {
@@ -167,8 +167,8 @@ impl<F: Version> Passage<F> {
         Ok(Part::All)
     }
 
-    /// The packet afterwards. A quoted checksum that is cut stays unchanged, and the ICMP checksum compensates for
-    /// the changes within the packet.
+    /// The packet after the rewrite. A quoted checksum that is cut stays unchanged, and the ICMP checksum compensates
+    /// for the changes within the packet.
     fn after_with_len(&self, len: usize, part: Part) -> Vec<u8> {
         let (mut before, mut after) = (self.before.clone(), self.after.clone());
         F::set_len(&mut before, len);

@@ -1,4 +1,4 @@
-//! A packet over a vector, which keeps a record of its reads and writes.
+//! Implements a packet with a vector, and records the packet's reads and writes.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use crate::packet::{HeaderRef, Packet, PacketMut, WriteFailed};
 /// The state of a packet's transport checksum, as the network stack knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumState {
-    /// The checksum stands in the packet. The slice also keeps a sum over all bytes, as a network card provides it
-    /// (CHECKSUM_COMPLETE): the sum has to follow every change.
+    /// The packet holds its whole checksum. The slice also keeps a sum over all bytes, as a network card provides it
+    /// (CHECKSUM_COMPLETE). The sum must follow every change.
     Computed,
-    /// The field holds the sum of the pseudo-header, and the network card does the rest.
+    /// The field holds the sum of the pseudo-header, and the network card completes the checksum.
     Partial,
 }
 
@@ -61,7 +61,7 @@ impl Slice {
         self
     }
 
-    /// Makes the packet one that another interface brought.
+    /// Marks the packet as forwarded: it arrived through another interface.
     pub fn forwarded(mut self) -> Self {
         self.is_forwarded = true;
         self

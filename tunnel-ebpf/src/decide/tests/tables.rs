@@ -1,4 +1,4 @@
-//! The tables of a host, in the heap.
+//! Implements the tables of a host in the heap.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{HashMap, HashSet};
@@ -41,7 +41,7 @@ impl<A: Copy> Entry<A> {
     }
 
     fn shared(&self) -> &SharedPeer<A> {
-        // SAFETY: the place is there for as long as the entry.
+        // SAFETY: the place exists for as long as the entry.
         unsafe { SharedPeer::at(self.place.0.get()) }
     }
 }
@@ -63,13 +63,13 @@ pub struct HostTables<F: Version> {
     local_ranges: Trie<Octets<F>, LocalRange<Octets<F>>>,
     is_gateway: bool,
     has_moved: bool,
-    /// This host's private address, where no packet from outside may have it.
+    /// This host's guarded private address, which no packet from outside may have.
     pub guarded: F::Address,
-    /// An address whose entry is replaced at the first look and is there at the second.
+    /// An address whose entry every lookup misses, as during the entry's replacement.
     pub missed: Option<Octets<F>>,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
-    /// The counts, by slot.
+    /// The counts of rewritten packets, each with the peer's slot and the direction.
     pub counted: RefCell<Vec<(u32, Direction, Count)>>,
     pub now: Cell<u64>,
 }
@@ -99,7 +99,7 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// Adds a peer whose addresses have `length` bits in common.
+    /// Adds a peer that is a prefix of `length` bits.
     pub fn add_prefix(
         &mut self,
         member: &Member<Octets<F>>,
@@ -113,14 +113,14 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// Adds one more address, in this role, of the peer in `slot`.
+    /// Adds a further address of the peer in `slot`, in this role.
     pub fn add_role(&mut self, slot: u32, address: Octets<F>, role: u8) {
         let alike = Member::new(address, address);
         let value = value::<F>(&alike, slot, &alike, role, F::Address::BITS);
         self.single.insert(address, Entry::new(value));
     }
 
-    /// Adds the address of the peer in `slot` from before its move.
+    /// Adds the former address, from before a move, of the peer in `slot`.
     pub fn add_former(
         &mut self,
         member: &Member<Octets<F>>,
@@ -139,13 +139,13 @@ impl<F: Version> HostTables<F> {
         self.single.remove(&address);
     }
 
-    /// Adds a member that this host is, which makes the host a gateway.
+    /// Adds a local member, which makes this host a gateway.
     pub fn add_self(&mut self, member: &Member<Octets<F>>, length: u8) {
         self.is_gateway = true;
         self.add_own(member, length, F::Address::NONE.octets());
     }
 
-    /// Moves this host, which still has the underlay addresses from `former` on.
+    /// Moves this host. The host keeps its former underlay addresses, which start at `former`.
     pub fn move_self(&mut self, member: &Member<Octets<F>>, length: u8, former: Octets<F>) {
         self.has_moved = true;
         self.local_ranges.retain(|(_, range)| range.private != member.private);
@@ -206,8 +206,8 @@ impl<F: Version> HostTables<F> {
         }
     }
 
-    /// Puts other addresses into the entry of the private `address`, and marks the peer as awaited at its public
-    /// one.
+    /// Puts `source` and `destination` into the entry under the private `address`, and marks the peer as awaited in the
+    /// entry under its public address.
     pub fn await_peer(&mut self, address: Octets<F>, source: Octets<F>, destination: Octets<F>) {
         let Some(entry) = self.single.get_mut(&address) else { panic!("no such peer") };
         let peer = entry.value();
@@ -217,7 +217,7 @@ impl<F: Version> HostTables<F> {
         *entry = Entry::new(Peer { awaited: 1, ..entry.value() });
     }
 
-    /// Notes in the entry under `address` that the peer's packets arrive plain.
+    /// Notes in the entry under `address` that the peer's packets arrive native.
     pub fn note_replies_native(&self, address: Octets<F>) {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }

@@ -1,5 +1,5 @@
-//! The facts that the tests need of each version of IP: addresses, headers, and the numbers of its
-//! control messages.
+//! Defines the facts that the tests need about each version of IP: addresses, headers, and the numbers of control
+//! messages.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -45,7 +45,7 @@ pub trait Version:
     + Debug
     + 'static
 {
-    /// The bytes behind the fixed header: IPv4's options, IPv6's extension headers.
+    /// The headers after the fixed header: IPv4's options, or IPv6's extension headers.
     type Options: Clone + Debug + Default;
 
     const SRVA: Member<Octets<Self>>;
@@ -53,49 +53,49 @@ pub trait Version:
     const SRVC: Member<Octets<Self>>;
     const ROUTER: Octets<Self>;
     const STRANGER: Octets<Self>;
-    /// srva's underlay address where it stands behind a 1:1 NAT.
+    /// srva's underlay address when srva is behind a 1:1 NAT.
     const BEHIND_NAT: Octets<Self>;
 
     /// The words that bind a peer's addresses to each other.
     fn tie(private: Octets<Self>, public: Octets<Self>) -> Octets<Self>;
 
-    /// From srva to srvb, as their software sees it.
+    /// The route from srva to srvb, as their software sees it.
     const PRIVATE: Route<Octets<Self>> = Route::new(Self::SRVA.private, Self::SRVB.private);
-    /// From srva to srvb, on the wire.
+    /// The route from srva to srvb, on the wire.
     const PUBLIC: Route<Octets<Self>> = Route::new(Self::SRVA.public, Self::SRVB.public);
-    /// From srva to srvb, from a socket that is bound to srva's underlay address.
+    /// The route from srva to srvb for a socket that is bound to srva's underlay address.
     const FROM_UNDERLAY: Route<Octets<Self>> = Route::new(Self::SRVA.public, Self::SRVB.private);
 
-    /// The first four bits of a header.
+    /// The version number, in the first four bits of a header.
     const VERSION: u8;
     /// Bytes of the fixed header.
     const HEADER_LEN: usize;
-    /// Bytes that a fragment's header has beyond the whole datagram's.
+    /// The number of bytes by which a fragment's header is longer than the whole datagram's header.
     const FRAGMENT_HEADER_LEN: usize;
     const TIME_TO_LIVE_OFFSET: usize;
     /// The offset of the length field's lower byte.
     const LENGTH_OFFSET: usize;
     /// The offset in the header from which a rewrite may write.
     const WRITTEN_FROM: usize;
-    /// The shortest length that a header can say, right or not.
+    /// The shortest length that a header can state, valid or not.
     const SHORTEST_LEN: usize;
     /// The fault of a packet that is shorter than its header with all options.
     const CUT_HEADER: Reason;
     /// The longest packet that is not BIG TCP.
     const LONGEST: usize;
-    /// The fault of a TCP segment whose header gives no length, although the packet is not BIG TCP.
+    /// The fault of a TCP segment whose header states a length of 0, although the packet is not BIG TCP.
     const WITHOUT_LEN: Reason;
     /// The protocol number of control messages.
     const CONTROL: u8;
-    /// True if their checksum covers a pseudo-header.
+    /// True if the checksum of control messages covers a pseudo-header.
     const CONTROL_HAS_PSEUDO_HEADER: bool;
-    /// The shortest control message.
+    /// The length of the shortest control message.
     const CONTROL_LEN_MIN: usize;
     const ECHO_REQUEST: u8;
     const ECHO_REPLY: u8;
-    /// The messages that quote a packet.
+    /// The types of the messages that quote a packet.
     const ERRORS: &'static [u8];
-    /// "Too big", with an MTU of 1400.
+    /// The header of a "too big" error with an MTU of 1400.
     const TOO_BIG: [u8; 8];
 
     /// Options that do nothing, of about this length.
@@ -104,7 +104,7 @@ pub trait Version:
     /// Random options that do not stop a rewrite.
     fn random_options(random: &mut Random) -> Self::Options;
 
-    /// Options of 80 bytes, or as many as there can be.
+    /// Options of 80 bytes, or the longest possible options.
     fn long_options() -> Self::Options;
 
     /// The header of a "time exceeded" error that states a quote of `len` bytes.
@@ -113,7 +113,7 @@ pub trait Version:
     /// The length of options, in bytes.
     fn options_len(options: &Self::Options) -> usize;
 
-    /// The header of `part` of a datagram, with `payload_len` bytes behind it.
+    /// The header of `part` of a datagram, before `payload_len` bytes of payload.
     fn packet_header(
         datagram: &Datagram<Self>,
         route: Route<Octets<Self>>,
@@ -121,25 +121,26 @@ pub trait Version:
         part: Part,
     ) -> Vec<u8>;
 
-    /// The shortest quote of a datagram: its whole header in IPv4, the fixed one in IPv6.
+    /// The length of the shortest valid quote of a datagram: its whole header in IPv4, the fixed header in IPv6.
     fn quoted_len_min(datagram: &Datagram<Self>) -> usize;
 
-    /// The packet's length by its header. None if the packet goes on to its end.
+    /// The packet's length by its header. `None` if the header states a length of 0, and the packet extends to its end
+    /// in memory.
     fn len(packet: &[u8]) -> Option<usize>;
 
     /// The addresses of a packet.
     fn route(packet: &[u8]) -> Route<Octets<Self>>;
 
-    /// Makes the header say that the packet goes on to its end.
+    /// Makes the header state a length of 0, so that the packet extends to its end in memory.
     fn set_no_len(packet: &mut [u8]);
 
-    /// Makes the header say `len` bytes in all.
+    /// Makes the header state a total length of `len` bytes.
     fn set_len(packet: &mut [u8], len: usize);
 
-    /// The offset and the protocol of a packet's payload, as its headers say, however wrong.
+    /// The offset and the protocol of a packet's payload by its headers, which may be wrong.
     fn payload(packet: &[u8]) -> Option<(usize, u8)>;
 
-    /// Puts a header over random bytes that is right in most of its fields.
+    /// Overwrites the start of random bytes with a header that is valid in most of its fields.
     fn put_header(random: &mut Random, bytes: &mut [u8], route: Route<Octets<Self>>);
 }
 

@@ -1,4 +1,4 @@
-//! The folders of pins.
+//! Tests the paths of pins and lock files.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn each_network_namespace_and_interface_has_a_lock_of_its_own() {
     let other = NetworkNamespace::Other(7);
     assert_eq!(lock(other, "eth0"), path("/run/rewrite/netns-7/eth0.lock"));
     assert_eq!(lock(other, ".."), path("/run/rewrite/netns-7/%2e%2e.lock"));
-    // No daemon has this lock: the name of an interface has no dot in the names of its files.
+    // No daemon's lock has this path: the names of an interface's files encode the dots of the interface's name.
     let change = Folder::of(other, "eth0").change_lock(runtime);
     assert_eq!(change, path("/run/rewrite/netns-7/eth0.change.lock"));
     assert_ne!(change, lock(other, "eth0.change"));

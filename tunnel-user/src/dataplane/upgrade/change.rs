@@ -1,4 +1,4 @@
-//! The steps of a change of the ABI.
+//! Changes an attachment from one ABI to the other, step by step.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,13 +24,13 @@ use crate::host::netlink::Netlink;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, LoadOptions, Program};
 use crate::plan::range::Address;
 
-/// The counts of each reason when the counters were copied, by direction and CPU.
+/// The counts of each reason at the time of the copy, by direction and CPU.
 type Counted = [Vec<ReasonCounters>; 2];
 
-/// Converts the pins in `folder`, and the running programs, from the other ABI to `abi`.
+/// Converts the pins in `folder` from the other ABI to `abi`, and replaces the running programs.
 ///
 /// # Errors
-/// If the kernel refuses. The running programs go on then.
+/// If the kernel refuses. The running programs then keep running.
 pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), Error> {
     let counted = match prepare(folder, abi) {
         Ok(counted) => counted,
@@ -42,7 +42,7 @@ pub async fn change(folder: &Folder, abi: Abi, netlink: &Netlink) -> Result<(), 
     complete(folder, abi, Some(&counted), netlink).await
 }
 
-/// Removes the incomplete preparation of a killed change.
+/// Removes the incomplete folder of a change that was killed or failed during its preparation.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -50,7 +50,7 @@ pub fn clear(folder: &Folder) -> Result<(), Error> {
     Abi::ALL.into_iter().try_for_each(|abi| remove(&folder.within(abi.unfinished())))
 }
 
-/// Completes a killed change. Returns the ABI that it leads to; nothing if there was no such change.
+/// Completes a killed change. Returns the change's target ABI; `None` if there was no such change.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -60,7 +60,7 @@ pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Er
     Ok(Some(abi))
 }
 
-/// Makes maps and programs of `abi`, which take the place of the present ones.
+/// Creates the maps and programs of `abi` that will replace the current ones.
 fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     clear(folder)?;
     let unfinished = folder.within(abi.unfinished());
@@ -94,7 +94,8 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     Ok(counted)
 }
 
-/// The options that the running programs were loaded with. A killed attach's programs run nowhere, or do not stay.
+/// The options with which the running programs were loaded. The record of a killed attach may name no attach point;
+/// any attach point is then good enough, because such programs do not run, or do not stay.
 fn options(attachment: &Attachment) -> LoadOptions {
     let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
     let place = AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none);
@@ -116,7 +117,8 @@ where
     new.set_prefixes::<A>(prefixes, &old.prefixes(prefixes)?)
 }
 
-/// Lets the programs of `abi` run, and moves the pins. A killed command may have done any of these steps already.
+/// Replaces the running programs with the programs of `abi`, and moves the pins. A killed command may have done some
+/// of these steps already.
 async fn complete(
     folder: &Folder,
     abi: Abi,
@@ -127,7 +129,7 @@ async fn complete(
     let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
     let attachment = Pinned::of(record, abi).attachment()?;
     let place = options(&attachment).place;
-    // The programs' pins move first: if one has left this folder, both programs run already.
+    // The programs' pins move first: if a program's pin has left `next`, both programs already run.
     let has_switched = BOTH.into_iter().any(|d| !next.program(place.program(d)).exists());
     if !has_switched {
         if let Err(failure) = switch(folder, &next, place, attachment.ifindex, netlink).await {
@@ -139,7 +141,7 @@ async fn complete(
     take_place(folder, &next, abi)
 }
 
-/// Exchanges the running programs. Skips programs that do not run: their interface is gone, or was made anew.
+/// Exchanges the running programs. Skips programs that do not run: their interface is gone, or was created again.
 async fn switch(
     folder: &Folder,
     next: &Folder,
@@ -156,15 +158,15 @@ async fn switch(
     Ok(())
 }
 
-/// Lets the former programs run again, and drops the new ones that could not take their place.
+/// Rolls back a failed exchange: restores the old programs, and removes the folder of the new programs.
 async fn back(folder: &Folder, next: &Folder, place: AttachPoint, link: u32, netlink: &Netlink) {
     for direction in BOTH {
         let pin = folder.program(place.program(direction));
         if runs(folder, next, place, direction, link, netlink).await
             && let Err(failure) = hook::switch(folder, &pin, place, direction)
         {
-            // Leave it so: both versions do the same with a packet, the running programs have pins, and the next
-            // command goes on.
+            // Stop the rollback: both versions treat a packet alike, the running programs have pins, and the next
+            // command completes the change.
             tracing::error!("undoing a step failed: {failure}");
             return;
         }
@@ -188,8 +190,9 @@ async fn runs(
     hook::runs_one_of(folder, &pins, place, direction, netlink, link).await
 }
 
-/// Adds the notes of the former programs since the copy: the peers that have flows, and the counts. After a killed
-/// change, the counts at the copy are unknown: no count falls then, and some may be missing.
+/// Adds the changes that the old programs made since the copy: the marks of peers that have flows, and the counts.
+/// After a killed change, the counts at the time of the copy are unknown. The larger of the old and the new count then
+/// wins: no count falls, but some packets may be missing.
 fn catch_up(
     folder: &Folder,
     next: &Folder,
@@ -258,7 +261,7 @@ where
     Ok(())
 }
 
-/// Moves the pins of `abi` into the place of the other ABI's, and removes the other ABI's remaining pins.
+/// Moves the pins of `abi` into the place of the other ABI's pins, and removes the other ABI's remaining pins.
 fn take_place(folder: &Folder, next: &Folder, abi: Abi) -> Result<(), Error> {
     let attachment = (next.map(maps::ATTACHMENT), folder.map(maps::ATTACHMENT));
     let programs = Program::ALL;

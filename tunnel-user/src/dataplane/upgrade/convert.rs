@@ -1,4 +1,4 @@
-//! Converts the values of ABI 2 into this version's, and back. Pure.
+//! Converts the values of ABI 2 into this version's values, and back, without side effects.
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
@@ -11,7 +11,7 @@ use super::previous_abi as previous;
 use crate::plan::peer_tables::tied;
 use crate::plan::range::Address;
 
-/// An entry of ABI 2, as this version has it.
+/// Converts a peer's entry from ABI 2 to this version.
 #[must_use]
 pub fn peer_forth<A: Address>(old: &previous::Peer<A>) -> Peer<A> {
     let is_former = old.role == ROLE_FORMER;
@@ -35,7 +35,7 @@ pub fn peer_forth<A: Address>(old: &previous::Peer<A>) -> Peer<A> {
     })
 }
 
-/// An entry of this version, as ABI 2 has it.
+/// Converts a peer's entry from this version to ABI 2.
 #[must_use]
 pub fn peer_back<A: Address>(new: &Peer<A>) -> previous::Peer<A> {
     previous::Peer {
@@ -56,8 +56,8 @@ pub fn peer_back<A: Address>(new: &Peer<A>) -> previous::Peer<A> {
     }
 }
 
-/// Settings under which the programs of this version act like ABI 2: they handle every tagged frame, and guard
-/// no address.
+/// Converts settings from ABI 2 to this version. With the result, this version's programs act like ABI 2's: they
+/// handle every tagged frame, and guard no address.
 #[must_use]
 pub const fn settings_forth(old: &previous::Settings) -> Settings {
     let is_ethernet = old.link_header_len == ETHERNET_HEADER_LEN;
@@ -78,7 +78,7 @@ pub const fn settings_forth(old: &previous::Settings) -> Settings {
     }
 }
 
-/// Settings of ABI 2 for the same members.
+/// Converts settings from this version to ABI 2, for the same members.
 #[must_use]
 pub const fn settings_back(new: &Settings) -> previous::Settings {
     previous::Settings {
@@ -93,7 +93,8 @@ pub const fn settings_back(new: &Settings) -> previous::Settings {
     }
 }
 
-/// The record of ABI 2, as this version has it. The record of an attach that was killed early keeps the version 0.
+/// Converts an attachment's record from ABI 2 to this version. The record of an attach that was killed early keeps the
+/// version 0.
 #[must_use]
 pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
     Attachment {
@@ -118,7 +119,8 @@ pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
     }
 }
 
-/// The record of this version, as ABI 2 has it. ABI 2 knows nothing of arp_ignore: the caller sets it back before.
+/// Converts an attachment's record from this version to ABI 2. ABI 2 does not record arp_ignore: the caller restores
+/// arp_ignore beforehand.
 #[must_use]
 pub const fn attachment_back(new: &Attachment) -> previous::Attachment {
     previous::Attachment {
@@ -142,7 +144,7 @@ pub const fn attachment_back(new: &Attachment) -> previous::Attachment {
     }
 }
 
-/// The counts of ABI 2, each for the same reason.
+/// Converts counts from ABI 2 to this version, each for the same reason.
 #[must_use]
 pub fn reasons_forth(old: &previous::ReasonCounters) -> ReasonCounters {
     let mut new = ReasonCounters::default();
@@ -152,18 +154,18 @@ pub fn reasons_forth(old: &previous::ReasonCounters) -> ReasonCounters {
     new
 }
 
-/// The counts for the reasons that ABI 2 has.
+/// Converts counts from this version to ABI 2, and drops the reasons that ABI 2 lacks.
 #[must_use]
 pub fn reasons_back(new: &ReasonCounters) -> previous::ReasonCounters {
     previous::REASONS.map(|reason| new.get(reason))
 }
 
-/// Reasons that ABI 2 lacks.
+/// The reasons that ABI 2 lacks.
 pub fn reasons_lost() -> impl Iterator<Item = Reason> {
     Reason::ALL.iter().copied().filter(|reason| !previous::REASONS.contains(reason))
 }
 
-/// The counts since `before`, on top of `counted`.
+/// `counted` plus the increase from `before` to `now`.
 #[must_use]
 pub const fn caught_up(counted: Count, before: Count, now: Count) -> Count {
     counted.plus(Count {
@@ -194,7 +196,8 @@ mod tests {
         number.to_ne_bytes()
     }
 
-    /// private, public, this host's own two, slot, role and the rest, and the time.
+    /// An IPv4 peer of ABI 2: the peer's private and public address, this host's private and underlay address, the
+    /// slot, the role and the other single bytes, and the time.
     fn old_v4(role: u8) -> Vec<u8> {
         let addresses = [10, 0, 0, 2, 203, 0, 113, 2, 10, 0, 0, 1, 198, 51, 100, 2];
         let flags = [role, 32, 1, 0, 1, 1, 1, 3];
@@ -232,7 +235,7 @@ mod tests {
         }
     }
 
-    /// ABI 2's own record, from its first byte to its last.
+    /// A complete record of ABI 2, byte by byte.
     fn old_attachment(abi_version: u32) -> Vec<u8> {
         let mut version = [0; 32];
         version[..5].copy_from_slice(b"0.1.0");
@@ -259,10 +262,10 @@ mod tests {
         let new = bytes(&attachment_forth(&read(&old)));
         assert_eq!(new.len(), 168);
         assert_eq!(new[..24], [&number(3), &old[4..24]].concat());
-        // Settings: as they were; every tag is handled, no address guarded.
+        // The settings keep their values, with every tag handled and no address guarded.
         assert_eq!(new[24..32], [14, 1, 0, 1, 0, 0, 1, 1]);
         assert_eq!(new[32..56], [&[1, 0, 0, 0][..], &[0; 20]].concat());
-        // The hook and the changes of attach; arp_ignore was not set; the drain.
+        // The hook and the changes of attach, without arp_ignore; then the drain.
         assert_eq!(new[56..64], [2, 1, 1, 1, 1, 9, 1, 0]);
         assert_eq!(new[64..72], [&number(30)[..], &[0; 4]].concat());
         assert_eq!(new[72..], old[48..]);
@@ -293,7 +296,7 @@ mod tests {
             *place = count(packets);
         }
         let new = reasons_forth(&old);
-        // By their places in ABI 2: spoofed is the tenth, unsettled-reset the eleventh.
+        // Each count equals its place in ABI 2: spoofed is the tenth, unsettled-reset is the eleventh.
         assert_eq!(new.foreign_source, count(1));
         assert_eq!((new.spoofed, new.stray_reset), (count(10), count(11)));
         assert_eq!((new.truncated, new.write_failed), (count(12), count(15)));

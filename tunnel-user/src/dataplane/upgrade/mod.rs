@@ -1,10 +1,10 @@
-//! Turns the pins of the version before into this version's, and back, under traffic.
+//! Converts the pins of the previous version into this version's pins, and back, under traffic.
 //!
-//! The order: a command makes a new folder within the folder of the pins, `next_abi3_new`. It holds filled maps of
-//! the other shape, additional pins of the maps that both versions share, and programs that look into all of them.
-//! The command renames it to `next_abi3` once it is complete. Then the command exchanges the programs, each at
-//! once, and moves the pins one folder up. After a kill before the renaming, the next command removes the new
-//! folder; after a later kill, the next command goes on.
+//! The order: a command creates the folder `next_abi3_new` within the folder of the pins. The new folder holds filled
+//! maps of the new shapes, second pins of the maps that both versions share, and programs that use all these maps. The
+//! command renames the folder to `next_abi3` once the folder is complete. Then the command exchanges the programs,
+//! each atomically, and moves the pins one folder up. After a kill before the renaming, the next command removes the
+//! new folder; after a later kill, the next command completes the change.
 
 pub mod change;
 pub mod convert;
@@ -29,17 +29,17 @@ use crate::error::{Context as _, Error};
 /// The two ABIs that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
-    /// The ABI of the version before.
+    /// The ABI of the previous version.
     Previous,
     /// The ABI of this version.
     Current,
 }
 
 impl Abi {
-    /// Both.
+    /// Both ABIs.
     pub const ALL: [Self; 2] = [Self::Previous, Self::Current];
 
-    /// Its number.
+    /// The ABI's number.
     #[must_use]
     pub const fn version(self) -> u32 {
         match self {
@@ -48,7 +48,7 @@ impl Abi {
         }
     }
 
-    /// The other one.
+    /// The other ABI.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -57,7 +57,7 @@ impl Abi {
         }
     }
 
-    /// The names of its maps.
+    /// The names of the ABI's maps.
     pub(super) fn maps(self) -> Vec<&'static str> {
         match self {
             Self::Previous => previous_abi::SHAPES.map(|(name, ..)| name).to_vec(),
@@ -65,7 +65,7 @@ impl Abi {
         }
     }
 
-    /// The folder with its maps and programs until they take the place of the others.
+    /// The name of the folder that holds the ABI's new maps and programs, until they replace the other ABI's.
     const fn next(self) -> &'static str {
         match self {
             Self::Previous => "next_abi2",
@@ -73,7 +73,7 @@ impl Abi {
         }
     }
 
-    /// The name of that folder until all maps and programs are in it.
+    /// The name of the folder with the ABI's new maps and programs, until all of them are in the folder.
     pub(super) const fn unfinished(self) -> &'static str {
         match self {
             Self::Previous => "next_abi2_new",
@@ -82,14 +82,14 @@ impl Abi {
     }
 }
 
-/// The remains of the version before.
+/// The remains of the previous version in an interface's folder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     /// No remains.
     Nothing,
-    /// Some of its maps, from an attach that was killed.
+    /// Some of the previous version's maps, from an attach that was killed.
     Unfinished,
-    /// All of its maps.
+    /// All of the previous version's maps, with the attachment's record.
     Pins(Box<Attachment>),
 }
 
@@ -106,7 +106,7 @@ pub fn find(folder: &Folder) -> Result<Found, Error> {
         return Ok(if folder.has_programs() { Found::Nothing } else { Found::Unfinished });
     }
     let attachment = Pinned::of(folder, Abi::Previous).attachment()?;
-    // Only the number distinguishes versions that have the same shapes.
+    // Only the record's ABI number distinguishes versions that have the same shapes.
     let path = folder.map(tunnel_common::maps::ATTACHMENT);
     let version = Pinned::version(&path)?;
     Ok(match version {
@@ -115,23 +115,24 @@ pub fn find(folder: &Folder) -> Result<Found, Error> {
     })
 }
 
-/// The ABI that a change in `folder` leads to, if one is under way, or its command was killed.
+/// The target ABI of a change in `folder` that is under way, or whose command was killed; `None` if there is no such
+/// change.
 #[must_use]
 pub fn under_way(folder: &Folder) -> Option<Abi> {
     Abi::ALL.into_iter().find(|abi| folder.within(abi.next()).exists())
 }
 
-/// True if a change in `folder` is still making maps and programs, or was killed before it had made all of them.
+/// True if a change in `folder` is still creating maps and programs, or was killed before it had created all of them.
 #[must_use]
 pub fn is_begun(folder: &Folder) -> bool {
     Abi::ALL.into_iter().any(|abi| folder.within(abi.unfinished()).exists())
 }
 
-/// Refuses pins of the version before. Waits for the end of a change that is under way, which is short, and
-/// refuses its pins if its command was killed.
+/// Refuses pins of the previous version. Waits for the end of a change that is under way. A change is short: after
+/// `PATIENCE`, the change counts as killed, and its pins are refused.
 ///
 /// # Errors
-/// [`Error::Pins`] that says how to take them over.
+/// [`Error::Pins`] that says how to take over the pins.
 pub fn require_current(folder: &Folder) -> Result<(), Error> {
     let interface = folder.interface();
     let take_over = format!("take it over: rewrite attach {interface}");
@@ -158,7 +159,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
     }
 }
 
-/// The longest wait for a change that is under way, and the pause between two looks.
+/// The longest wait for a change that is under way, and the pause between two checks.
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(5);
 
@@ -173,7 +174,7 @@ pub fn attachment(folder: &Folder) -> Result<Attachment, Error> {
     }
 }
 
-/// Makes another pin of a map.
+/// Creates a second pin of a map, at `to`.
 fn pin_again(from: &Path, to: &Path) -> Result<(), Error> {
     let what = || format!("pinning {}", to.display());
     MapData::from_pin(from).context(what)?.pin(to).context(what)

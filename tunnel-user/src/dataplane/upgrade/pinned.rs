@@ -1,4 +1,4 @@
-//! The maps of either ABI, read and written in the form of this one.
+//! Reads and writes the maps of either ABI, in the form of this version's ABI.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(super) type Peers<A> = Vec<(PeerKey<A>, Peer<A>)>;
 /// Entries of prefixes.
 pub(super) type Prefixes<A> = Vec<(Key<A>, Peer<A>)>;
 
-/// Pins of maps of one ABI.
+/// The pinned maps of one ABI in a folder.
 pub(super) struct Pinned<'a> {
     folder: &'a Folder,
     abi: Abi,
@@ -130,7 +130,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// The counts of each CPU in a direction. A reason that the ABI lacks is 0.
+    /// The counts of each CPU in a direction. A reason that the ABI lacks has the count 0.
     pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Error> {
         let name = maps::REASON_COUNTERS;
         let (what, index) = (|| reading(name), direction as u32);
@@ -170,7 +170,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// The record.
+    /// The record of the attachment.
     pub fn attachment(&self) -> Result<Attachment, Error> {
         let name = maps::ATTACHMENT;
         match self.abi {
@@ -185,7 +185,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Sets the record.
+    /// Sets the record of the attachment.
     pub fn set_attachment(&self, attachment: &Attachment) -> Result<(), Error> {
         let name = maps::ATTACHMENT;
         match self.abi {
@@ -200,7 +200,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// The number that a record of ABI 2's shape holds.
+    /// The ABI number in a record that has ABI 2's shape.
     pub fn version(path: &Path) -> Result<u32, Error> {
         let array: Array<_, previous::Attachment> = open(path, Map::Array)?;
         let record = array.get(&0, 0).context(|| format!("reading {}", path.display()))?;

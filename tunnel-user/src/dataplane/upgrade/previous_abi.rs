@@ -1,7 +1,7 @@
-//! ABI 2: the shapes of the maps of the version before.
+//! Defines ABI 2: the shapes of the previous version's maps.
 //!
-//! They never change: tests compare them with the embedded object. Maps that are not named here have the shapes of
-//! this version.
+//! These shapes never change: tests compare them with the embedded object. Map values without a type in this file have
+//! the types of this version.
 
 use aya::Pod;
 use aya::maps::MapType;
@@ -11,17 +11,17 @@ use tunnel_common::maps;
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::outcome::Reason;
 
-/// Its number.
+/// The number of ABI 2.
 pub const VERSION: u32 = 2;
 
-/// This version calls it `local_members`.
+/// The map that this version calls `local_members`.
 pub const SELVES: &str = "selves";
-/// This version calls it `local_v4`.
+/// The map that this version calls `local_v4`.
 pub const SELVES_V4: &str = "selves_v4";
-/// This version calls it `local_v6`.
+/// The map that this version calls `local_v6`.
 pub const SELVES_V6: &str = "selves_v6";
 
-/// Maps of one shape in both versions, by the names of ABI 2 and of ABI 3.
+/// Maps with the same shape in both versions: the name in ABI 2, and the name in ABI 3.
 pub const SHARED: [(&str, &str); 8] = [
     (SELVES, maps::LOCAL_MEMBERS),
     (SELVES_V4, maps::LOCAL_V4),
@@ -33,7 +33,7 @@ pub const SHARED: [(&str, &str); 8] = [
     (maps::FLOWS_V6, maps::FLOWS_V6),
 ];
 
-/// Maps of another shape, under the same names.
+/// Maps with the same name in both versions, but with different shapes.
 pub const CONVERTED: [&str; 6] = [
     maps::PEERS_V4,
     maps::PEERS_V6,
@@ -43,7 +43,7 @@ pub const CONVERTED: [&str; 6] = [
     maps::ATTACHMENT,
 ];
 
-/// All maps: kind, and the sizes of key and value.
+/// All maps of ABI 2: name, kind, and the sizes of the key and the value in bytes.
 pub const SHAPES: [(&str, MapType, u32, u32); 14] = [
     (maps::PEERS_V4, MapType::Hash, 4, 32),
     (maps::PEERS_V6, MapType::Hash, 16, 80),
@@ -67,7 +67,7 @@ pub const SHAPES: [(&str, MapType, u32, u32); 14] = [
 pub struct Peer<A> {
     /// The peer's private address.
     pub private: A,
-    /// Its public address.
+    /// The peer's public address.
     pub public: A,
     /// This host's private address.
     pub self_private: A,
@@ -79,19 +79,19 @@ pub struct Peer<A> {
     pub role: u8,
     /// The length of the key's prefix.
     pub length: u8,
-    /// Now `use_former_source`.
+    /// The field that this version calls `use_former_source`.
     pub unaware: u8,
     /// Always 0.
     pub reserved: u8,
-    /// Packets with the peer's private address are let through.
+    /// 1 if packets that arrive with the peer's private address as their source pass.
     pub direct: u8,
-    /// Now `replies_native`.
+    /// The field that this version calls `replies_native`.
     pub plain: u8,
-    /// The programs look into `flows_*`.
+    /// 1 if the programs look up the peer's flows in `flows_*`.
     pub public_flows: u8,
     /// The bypass rules to look up.
     pub bypass: u8,
-    /// Now `expires_at` for a former address, and `grace_until` for all others.
+    /// The field that this version calls `expires_at` for a former address, and `grace_until` for any other address.
     pub until: u32,
 }
 
@@ -101,19 +101,19 @@ pub struct Peer<A> {
 pub struct Settings {
     /// Bytes before the network header.
     pub link_header_len: u8,
-    /// There are IPv4 peers.
+    /// 1 if there are IPv4 peers.
     pub ipv4: u8,
-    /// There are IPv6 peers.
+    /// 1 if there are IPv6 peers.
     pub ipv6: u8,
-    /// There are IPv4 prefixes.
+    /// 1 if there are IPv4 prefixes.
     pub prefixes_v4: u8,
-    /// There are IPv6 prefixes.
+    /// 1 if there are IPv6 prefixes.
     pub prefixes_v6: u8,
-    /// This host is a gateway.
+    /// 1 if this host is a gateway.
     pub gateway: u8,
-    /// There are bypass rules.
+    /// 1 if there are bypass rules.
     pub bypass: u8,
-    /// This host has moved.
+    /// 1 if this host has moved.
     pub moved: u8,
 }
 
@@ -123,7 +123,7 @@ pub struct Settings {
 pub struct Attachment {
     /// [`VERSION`], or 0 after a killed attach.
     pub abi_version: u32,
-    /// The interface.
+    /// The interface's index.
     pub ifindex: u32,
     /// The time of the attach.
     pub attached_at: u64,
@@ -131,19 +131,19 @@ pub struct Attachment {
     pub changed_at: u64,
     /// The settings of the programs.
     pub settings: Settings,
-    /// The hook of tc.
+    /// The code of the tc hook.
     pub hook: u8,
-    /// The hook of the ingress program.
+    /// The code of the ingress program's hook.
     pub ingress: u8,
-    /// attach added the clsact qdisc.
+    /// 1 if attach added the clsact qdisc.
     pub clsact_added: u8,
-    /// The routes are ours.
+    /// 1 if rewrite manages the routes.
     pub routes_managed: u8,
-    /// attach set arp_announce.
+    /// 1 if attach set arp_announce.
     pub arp_announce_set: u8,
-    /// The value of arp_announce before.
+    /// The value of arp_announce before the attach.
     pub arp_announce_before: u8,
-    /// The programs log.
+    /// 1 if the programs log.
     pub verbose: u8,
     /// Always 0.
     pub reserved: u8,
@@ -151,7 +151,7 @@ pub struct Attachment {
     pub drain: u32,
     /// Always 0.
     pub reserved_word: u32,
-    /// The version that attached.
+    /// The version of rewrite that attached.
     pub version: [u8; VERSION_LEN],
     /// The network's name.
     pub network: [u8; NAME_LEN],

@@ -1,4 +1,4 @@
-//! The notices to the service manager: sd_notify(3). Without a service manager, they go nowhere.
+//! Sends notices to the service manager by sd_notify(3). Without a service manager, a notice has no effect.
 
 mod outbox;
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use self::outbox::Message;
 use crate::plan::follow::Notify;
 
-/// Sends a notice to the service manager, without waiting for it to read; a failure stops nothing. Only the
-/// daemon's last notice waits a moment for its delivery.
+/// Sends a notice to the service manager, without a wait for the delivery, and ignores a failure. After the daemon's
+/// last notice, waits up to `LAST_WORD` for the delivery.
 pub fn notify(notice: Notify) {
     let is_last = notice == Notify::Stopping;
     outbox::put(Message::Notify(notice));
@@ -22,31 +22,32 @@ pub fn notify(notice: Notify) {
 /// The longest wait for the delivery of the last notice.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// Half of the interval that the service manager demands for signs of life, so that a late message is still in
-/// time.
+/// Half of the service manager's watchdog interval, so that a late message still arrives in time; `None` if the
+/// service manager demands no signs of life.
 #[must_use]
 pub fn watchdog() -> Option<Duration> {
     let asked = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())?;
     Some(asked / 2)
 }
 
-/// Says that the daemon is alive.
+/// Tells the service manager that the daemon is alive.
 pub fn alive() {
     outbox::put(Message::Alive);
 }
 
-/// The longest time for which a step that blocks the daemon's own messages counts as alive.
+/// The longest time for which the daemon counts as alive while a step blocks the daemon's own messages.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A thread that reports the daemon as alive during a long step, until this value is dropped or the step has hung.
+/// A thread that reports the daemon as alive during a long step, until this value is dropped or the step has taken
+/// longer than `PATIENCE`.
 #[derive(Debug)]
 pub struct Feeder {
-    /// Its drop closes the channel, which ends the thread.
+    /// Dropping the sender closes the channel, which ends the thread.
     _end: Sender<()>,
 }
 
 impl Feeder {
-    /// Reports every `interval` from now on.
+    /// Starts a thread that reports once every `interval`.
     #[must_use]
     pub fn start(interval: Duration) -> Self {
         let (sender, ended) = channel();

@@ -1,5 +1,5 @@
-//! Messages on their way to the service manager. Its socket queues ten (net.unix.max_dgram_qlen), and a further
-//! send blocks until it reads: a thread sends them.
+//! Queues messages to the service manager, and sends them on a separate thread. The service manager's socket queues
+//! ten messages (net.unix.max_dgram_qlen), and a further send blocks until the service manager reads a message.
 
 use std::collections::VecDeque;
 use std::env;
@@ -11,7 +11,7 @@ use sd_notify::NotifyState;
 
 use crate::plan::follow::Notify;
 
-/// One message.
+/// A message to the service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A notice.
@@ -20,7 +20,8 @@ pub enum Message {
     Alive,
 }
 
-/// The messages that wait, in their order. A status that is no longer true is left out.
+/// The waiting messages, in their order. A new status replaces a waiting status, and a new sign of life replaces a
+/// waiting sign of life.
 #[derive(Debug)]
 struct Outbox {
     waiting: VecDeque<Message>,
@@ -62,13 +63,13 @@ pub fn put(message: Message) {
     CHANGED.notify_all();
 }
 
-/// Waits until the service manager has all messages, for `patience` at most.
+/// Waits until the thread has sent all messages, for `patience` at most.
 pub fn wait_until_empty(patience: Duration) {
     let is_full = |outbox: &mut Outbox| outbox.is_sending || !outbox.waiting.is_empty();
     drop(CHANGED.wait_timeout_while(outbox(), patience, is_full));
 }
 
-/// Sends each message, for ever.
+/// Sends each queued message in turn, for ever.
 fn send_all() {
     loop {
         let is_empty = |outbox: &mut Outbox| outbox.waiting.is_empty();

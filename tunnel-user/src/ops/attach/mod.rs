@@ -1,5 +1,5 @@
-//! Attaches an interface, or changes an attached one to a file: [`request`](request::Request),
-//! [`resolve`](resolve::resolve), [`execute`].
+//! Attaches an interface, or changes an attached interface to match a file. The steps are
+//! [`request`](request::Request), [`resolve`](resolve::resolve) and [`execute`].
 
 pub mod report;
 pub mod request;
@@ -32,8 +32,8 @@ use crate::plan::change::{self, Attached, Keep, Step, preparation};
 use report::Report;
 use resolve::{Resolved, now};
 
-/// Attaches as resolved. The caller holds the interface lock. This function takes the shared lock only after the kernel
-/// has verified the programs, which takes most of the time.
+/// Executes a resolved attach. The caller holds the interface lock. This function takes the shared lock late: after the
+/// kernel has verified the programs, which takes most of the time.
 ///
 /// # Errors
 /// An error leaves everything unchanged.
@@ -58,7 +58,7 @@ pub(crate) async fn execute(
             return Err(failure);
         }
     };
-    // Release the shared lock before the exchange: other interfaces need not wait for it.
+    // Release the shared lock before the exchange: other interfaces need not wait for the exchange.
     report.changed_entries = executor.finish().entries;
     let after = if was_attached { After::Change } else { After::FirstAttach };
     if move_notices::exchange(&folder, after, resolved.drain).await? {
@@ -69,7 +69,7 @@ pub(crate) async fn execute(
     Ok(report)
 }
 
-/// Runs the steps of the attach. `left` are the private addresses that a killed attach has left.
+/// Runs the steps of the attach. `left` holds the private addresses that an earlier attach has left.
 async fn change(
     resolved: &mut Resolved<'_>,
     mut attached: Option<Attached>,
@@ -84,7 +84,7 @@ async fn change(
     let mut local = resolved.local(executor.maps())?;
     let programs = resolved.programs(attached.as_ref(), &local)?;
     if attached.is_none() {
-        // A new snapshot: the programs that a killed attach left are gone by now.
+        // Take a new snapshot: the programs that a killed attach left are gone by now.
         let snapshot = Snapshot::take(netlink).await?;
         let (link, header_len) = snapshot.attachable(&resolved.link.name)?;
         hook::require_ingress(programs.place.ingress, link, header_len, snapshot.links())?;
@@ -108,8 +108,8 @@ async fn change(
     Ok(report::report(resolved, executor.attachment(), programs.place, &local, was_attached))
 }
 
-/// Looks at the pins, and clears away the remains of an interface that is gone or of a killed attach. Returns the
-/// attachment, or the private addresses that an attach has left on the loopback interface.
+/// Reads the pins, and clears away the remains of an interface that is gone or of a killed attach. Returns the
+/// attachment, or the private addresses that an earlier attach has left on the loopback interface.
 async fn existing(
     resolved: &Resolved<'_>,
     netlink: &Netlink,
@@ -166,8 +166,8 @@ async fn existing(
     Ok((None, left))
 }
 
-/// Makes larger maps if the present ones have no room for the file's members: their size was chosen for fewer
-/// members, or for a host without addresses of a family.
+/// Enlarges the maps if they have no room for the file's members. The maps may have been sized for fewer members, or
+/// for a host that had no addresses of a family.
 fn make_room(
     resolved: &Resolved<'_>,
     maps: &Maps,
@@ -175,7 +175,7 @@ fn make_room(
     place: AttachPoint,
 ) -> Result<(), Error> {
     let pinned = resize::pinned(&resolved.folder)?;
-    // First an upper bound from the counts: comparing a million entries with the file takes long.
+    // Check an upper bound from the counts first: comparing a million entries with the file takes long.
     let counts = maps.counts()?;
     let at_most =
         Capacity::at_most(&resolved.membership, counts.names, counts.ranges, counts.rules);

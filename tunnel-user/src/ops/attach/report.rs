@@ -1,4 +1,4 @@
-//! The report of an attach.
+//! Builds the report of an attach.
 
 use std::collections::BTreeSet;
 
@@ -14,32 +14,32 @@ use crate::plan::membership::LeftOut;
 use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::Awaited;
 
-/// The state after the command.
+/// The state of the interface after the attach.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface.
     pub interface: String,
-    /// True if it was attached before.
+    /// True if the interface was attached before.
     pub was_attached: bool,
     /// The identity of this host.
     pub identity: Identity,
-    /// The number of its peers.
+    /// The number of this host's peers.
     pub peers: usize,
-    /// Addresses of peers that are of no use here.
+    /// The peers' addresses of the families that this host lacks.
     pub left_out: Vec<LeftOut>,
     /// The place of the programs.
     pub place: AttachPoint,
-    /// The private addresses that were added to the loopback interface, now or before.
+    /// The private addresses that this attach or an earlier attach added to the loopback interface.
     pub loopback_addresses: BTreeSet<Private>,
-    /// The underlay addresses from before this host moved, which still receive packets.
+    /// The previous underlay addresses of a moved host, which still receive packets.
     pub previous_underlays: Vec<Underlay>,
-    /// The interface's sysctls that were set, now or before.
+    /// The interface's sysctls that this attach or an earlier attach set.
     pub sysctls: Vec<private_in_arp::Set>,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
-    /// The entries of the maps of peers that were set or removed.
+    /// The number of peer entries that were set or removed.
     pub changed_entries: usize,
-    /// Peers that have yet to show that they hold a pair of addresses.
+    /// The awaited peers, each with the address pairs that the peer has yet to show.
     pub awaited: Vec<(MemberName, Vec<Awaited>)>,
 }
 

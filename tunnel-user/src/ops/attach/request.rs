@@ -1,4 +1,4 @@
-//! The request of an attach.
+//! Defines the request of an attach, from the command line or from the record of a trial.
 
 use std::path::{Path, PathBuf};
 
@@ -8,33 +8,33 @@ use crate::plan::attach_point::{Hook, Ingress};
 use crate::plan::vlan::Vlan;
 use crate::trial::RollbackOptions;
 
-/// The request.
+/// The request of an attach.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The interface to attach to.
     pub interface: String,
-    /// The file.
+    /// The path of the file.
     pub config: PathBuf,
-    /// The members that this host is, where its addresses do not tell.
+    /// The names of this host's members, if the host's addresses do not identify the members.
     pub self_names: Vec<String>,
     /// Leave the routes to the operator.
     pub no_routes: bool,
-    /// The hook of tc; by default the best one of the kernel.
+    /// The tc hook; by default the kernel's best hook.
     pub hook: Option<Hook>,
     /// The place of the ingress program; by default its present place, else tc.
     pub ingress: Option<Ingress>,
     /// Load programs that log the packets of peers that they do not rewrite.
     pub verbose: bool,
-    /// The time for which packets from peers' former addresses are accepted, in place of the file's.
+    /// The time for which the programs accept packets from peers' former addresses; by default the file's time.
     pub drain: Option<Drain>,
-    /// The network that the interface is on, if the file does not tell by its name.
+    /// The network that the interface is on, if the file lists the interface on no network.
     pub network: Option<NetworkName>,
     /// The tagged frames to handle; by default the present choice, else none.
     pub vlan: Option<Vlan>,
 }
 
 impl Request {
-    /// An attach with the file and without further options.
+    /// The request of an attach with the file and no further options.
     #[must_use]
     pub fn first(interface: &str, config: &Path, self_names: &[String]) -> Self {
         Self {
@@ -51,7 +51,8 @@ impl Request {
         }
     }
 
-    /// The attach that takes a trial back, by the file `before`.
+    /// The request of the attach that rolls a trial back. `before` is the path of the cluster file with the previous
+    /// state.
     #[must_use]
     pub fn back(way_back: &RollbackOptions, interface: &str, before: &Path) -> Self {
         Self {

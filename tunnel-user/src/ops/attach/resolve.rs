@@ -31,7 +31,7 @@ use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::settings::{InterfaceSettings, settings};
 
-/// The request with everything that follows from the file and the host: the wanted state.
+/// The wanted state: the request, with everything that follows from the file and the host.
 pub(crate) struct Resolved<'a> {
     pub request: &'a Request,
     pub folder: Folder,
@@ -40,22 +40,22 @@ pub(crate) struct Resolved<'a> {
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
     clusters: &'a Clusters,
-    /// The settings as if this host had not moved: only the maps tell a move.
+    /// The settings for a host that has not moved. Only the maps show a move.
     pub settings: Settings,
     pub routes: RouteChanges,
     /// The addresses of the interface.
     pub interface_addresses: Vec<IpAddr>,
-    /// The time for which packets from peers' former addresses are accepted.
+    /// The time for which the programs accept packets from peers' former addresses.
     pub drain: Drain,
-    /// The file's time for later changes.
+    /// The file's drain time, which the record keeps for later changes.
     drain_of_file: Drain,
-    /// The network that the interface is on, if the file has any.
+    /// The network that the interface is on, if the file has networks.
     pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
     on_loopback: BTreeSet<Private>,
     /// True if the interface was attached before.
     is_attached: bool,
-    /// The private ranges whose traffic goes by another attached interface.
+    /// The private ranges whose traffic goes through another attached interface.
     elsewhere: BTreeSet<Private>,
     /// Our routes through the interface.
     our_routes: Vec<PeerRoute>,
@@ -139,8 +139,8 @@ fn on_loopback(snapshot: &Snapshot, loopback: u32, membership: &Membership) -> B
 
 /// The private ranges whose traffic stays on another attached interface. A first attach takes the traffic over from
 /// networks that the file prefers less. A later attach leaves the traffic where `rewrite peer set --network` has put
-/// it. Any attach leaves it on an interface that was attached by a file without networks: the file gives no
-/// preference against that interface.
+/// it. No attach takes traffic from an interface that was attached with a file without networks: the present file gives
+/// no preference against that interface.
 async fn elsewhere(
     folder: &Folder,
     is_attached: bool,
@@ -160,7 +160,7 @@ async fn elsewhere(
     other_networks::reached_by(netlink, others.iter().filter(stays)).await
 }
 
-/// The loopback interface's index. The interface has to be up only if it gets addresses (`needed`).
+/// The loopback interface's index. If `needed`, the loopback interface gets addresses, so it must be up.
 fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     match snapshot.find(LOOPBACK) {
         Some(link) if !needed => Ok(link.index),
@@ -168,11 +168,11 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     }
 }
 
-/// Refuses an interface that was renamed while attached: its programs and pins run on under the former name.
+/// Refuses an interface that was renamed while attached: its programs still run, and its pins have the former name.
 fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
     let name = &link.name;
     for other in pins::folders(NetworkNamespace::current()?)? {
-        // Skip pins of others, or of another version.
+        // Skip pins that are not ours or that another version made.
         if other == *folder
             || !Running::open(other.clone())
                 .is_ok_and(|running| running.attachment.ifindex == link.index)
@@ -191,8 +191,8 @@ fn require_no_other_name(folder: &Folder, link: &Link) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses if IPv6 is off on the loopback interface and `missing`, the private addresses to add there, has an IPv6
-/// address.
+/// Refuses to add an IPv6 address to a loopback interface on which IPv6 is disabled. `missing` holds the private
+/// addresses to add.
 pub(crate) fn require_ipv6_on_loopback(
     mut missing: impl Iterator<Item = Private>,
 ) -> Result<(), Error> {
@@ -207,7 +207,7 @@ pub(crate) fn require_ipv6_on_loopback(
 }
 
 impl Resolved<'_> {
-    /// Updates the parts that other commands may have changed since: the private addresses on the loopback
+    /// Updates the parts that other commands may have changed meanwhile: the private addresses on the loopback
     /// interface, and the routes. The caller holds the shared lock.
     ///
     /// # Errors
@@ -238,15 +238,16 @@ impl Resolved<'_> {
         own.filter(|own| !self.on_loopback.contains(own)).collect()
     }
 
-    /// The private addresses that attach adds: the missing ones, and the ones in `added` that stay.
+    /// The private addresses that attach adds, now or earlier: the missing addresses, and the addresses in `added` that
+    /// this host still needs.
     pub fn added_addresses(&self, added: &BTreeSet<Private>) -> BTreeSet<Private> {
         let mut addresses = self.missing_addresses();
         addresses.extend(self.membership.identity.on_loopback().filter(|own| added.contains(own)));
         addresses
     }
 
-    /// The change of this host's identity on the interface, whose `maps` tell the present one. The caller fills in the
-    /// added addresses later.
+    /// The change of this host's identity on the interface. The interface's `maps` hold the present identity. The
+    /// caller fills in the added addresses later.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -257,10 +258,10 @@ impl Resolved<'_> {
         Ok(LocalChange::following(&before, &tables, identity, &self.interface_addresses))
     }
 
-    /// The wanted programs. The hook and the place of an attached interface stay.
+    /// The load options of the wanted programs. An attached interface keeps its hook and ingress place.
     ///
     /// # Errors
-    /// If the request names another hook or place, or the kernel has no such hook.
+    /// If the request asks for a different hook or ingress place, or the kernel lacks the requested hook.
     pub fn programs(
         &self,
         attached: Option<&Attached>,
@@ -305,7 +306,7 @@ impl Resolved<'_> {
         Ok(())
     }
 
-    /// The wanted state, for the steps that lead there.
+    /// The wanted state, from which the planner derives the steps.
     pub fn wanted<'p>(&'p self, programs: LoadOptions, local: &'p LocalChange) -> Wanted<'p> {
         Wanted {
             membership: &self.membership,
@@ -319,7 +320,7 @@ impl Resolved<'_> {
         }
     }
 
-    /// The wanted settings, with the handling of tagged frames from `running` unless the request names another.
+    /// The wanted settings. If the request does not say which tagged frames to handle, the choice in `running` stays.
     pub fn settings_over(&self, running: &Settings, has_moved: bool) -> Settings {
         let mut settings = Settings { moved: u8::from(has_moved), ..self.settings };
         if self.request.vlan.is_none() {
@@ -353,7 +354,7 @@ impl Resolved<'_> {
     }
 }
 
-/// The requested hook, or the best one of the kernel.
+/// The requested hook, or the kernel's best hook.
 fn available(wanted: Option<Hook>) -> Result<Hook, Error> {
     match (wanted, hook::best()) {
         (Some(Hook::Tcx), Hook::Clsact) => Err(Error::host(

@@ -1,4 +1,4 @@
-//! The steps of an attach: the first one on an interface, or another one.
+//! Plans the steps of an attach: the first attach of an interface, or a later attach.
 
 use std::collections::BTreeSet;
 
@@ -13,20 +13,20 @@ use crate::plan::membership::Membership;
 use crate::plan::route::RouteChanges;
 use crate::plan::settings::both;
 
-/// The existing attach of an interface.
+/// The state of an interface that is already attached.
 #[derive(Clone, Debug)]
 pub struct Attached {
-    /// Its record.
+    /// The pinned record.
     pub attachment: Attachment,
-    /// Where its programs run.
+    /// The programs' attach point.
     pub place: AttachPoint,
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
 }
 
 impl Attached {
-    /// The record `new`, except for the existing attach's own fields: its time, settings and place, and its
-    /// changes to the host.
+    /// The record `new`, but with these fields of the existing record: the time, the settings and the attach point
+    /// of the attach, and its changes to the host.
     fn record_over(&self, new: Attachment) -> Attachment {
         let Attachment { attached_at, settings, hook, ingress, clsact_added, .. } = self.attachment;
         let Attachment { arp_announce_set, arp_announce_before, .. } = self.attachment;
@@ -49,11 +49,11 @@ impl Attached {
 /// The wanted state, and the parts that the host lacks.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// The peers.
+    /// The wanted membership.
     pub membership: &'a Membership,
-    /// This host.
+    /// The change of this host's identity.
     pub local: &'a LocalChange,
-    /// The programs.
+    /// The options of the wanted programs.
     pub programs: LoadOptions,
     /// The record of an attach that has attached no programs yet.
     pub record: Attachment,
@@ -61,13 +61,13 @@ pub struct Wanted<'a> {
     pub sysctls: Vec<Sysctl>,
     /// The private addresses that the loopback interface lacks.
     pub missing: BTreeSet<Private>,
-    /// The routes.
+    /// The changes of the routes.
     pub routes: RouteChanges,
-    /// The time for which packets from peers' former addresses are accepted.
+    /// The time for which this host accepts packets from peers' former addresses.
     pub drain: Drain,
 }
 
-/// The steps before [`attach`]. They take most of the time, and packets notice none of them.
+/// The steps before [`attach`]. They take most of the time, and do not affect packets.
 #[must_use]
 pub fn preparation<'a>(
     attached: Option<&Attached>,
@@ -90,7 +90,8 @@ pub fn attach<'a>(attached: Option<&Attached>, wanted: &Wanted<'a>) -> Vec<Step<
     }
 }
 
-/// Programs come before the address and the routes: no packet with private addresses gets past them.
+/// The steps of a first attach. The programs come before the address and the routes, so that no packet with private
+/// addresses gets past the programs.
 fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
     vec![
@@ -105,8 +106,8 @@ fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     ]
 }
 
-/// If neither the former nor the new programs suit the entries of both states, other programs run in between.
-/// The record never promises more than the running programs can do.
+/// The steps of a later attach. If neither the former nor the new programs suit the entries of both states, programs
+/// with the features of both run in between. The record never promises more than the running programs can do.
 fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
     let running = LoadOptions::recorded(attached.place, &attached.attachment);

@@ -1,4 +1,4 @@
-//! The steps of a detach.
+//! Plans the steps of a detach.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use crate::plan::route::{PeerRoute, RouteChanges};
 /// The state that a detach keeps on the host for the following attach.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
-    /// The routes.
+    /// True if the routes stay.
     pub routes: bool,
-    /// Private addresses on the loopback interface.
+    /// The private addresses that stay on the loopback interface.
     pub addresses: BTreeSet<Private>,
 }
 
-/// Routes go first, so that no packet takes them once the programs are gone. Then go the addresses and the
-/// programs. The pins go last, because the next detach continues from them. `added` are the private addresses
-/// that attach added, `routes` its routes.
+/// The steps of a detach. The routes are removed first, so that no packet takes a route without programs. The
+/// addresses and the programs follow. The pins are removed last, because the next detach continues from the pins
+/// if this detach is killed. `added` are the private addresses that attach added, and `routes` are its routes.
 #[must_use]
 pub fn detach<'a>(added: &BTreeSet<Private>, routes: Vec<PeerRoute>, keep: &Keep) -> Vec<Step<'a>> {
     let mut steps = vec![Step::CreatePins, Step::Begin(Kind::Detach)];

@@ -1,4 +1,4 @@
-//! A plan's changes, for people.
+//! Summarises a plan's changes for people.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::plan::route::RouteChanges;
 /// The changes that a plan makes, apart from the programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The names of this host now and after the change, where they differ.
+    /// This host's own members before and after the change, if they differ.
     pub local_members: Option<(Vec<String>, Vec<String>)>,
-    /// The peers.
+    /// The changes of the peers.
     pub peers: PeerDifference,
     /// The private addresses that the loopback interface gets.
     pub added_addresses: Vec<Private>,
     /// The private addresses that the loopback interface loses.
     pub removed_addresses: Vec<Private>,
-    /// The routes.
+    /// The changes of the routes.
     pub routes: RouteChanges,
 }
 
 impl Changes {
-    /// The changes by `steps`. At present, this host is `identity` and has `peers`.
+    /// The changes that `steps` make to a host that has the identity `identity` and the peers `peers` at present.
     #[must_use]
     pub fn of(identity: Option<&Identity>, peers: &[NamedPeer], steps: &[Step<'_>]) -> Self {
         let mut changes = Self::default();
@@ -63,9 +63,9 @@ fn texts(members: &[OwnMember]) -> Vec<String> {
 pub struct PeerDifference {
     /// The new peers.
     pub added: Vec<NamedPeer>,
-    /// The peers that go.
+    /// The removed peers.
     pub removed: Vec<NamedPeer>,
-    /// The peers that change, before and after.
+    /// The changed peers, each before and after the change.
     pub changed: Vec<(NamedPeer, NamedPeer)>,
 }
 

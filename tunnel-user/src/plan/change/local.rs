@@ -1,4 +1,4 @@
-//! The change of this host's identity.
+//! Describes the change of this host's identity, and this host's move.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,16 +9,16 @@ use crate::plan::identity::Identity;
 use crate::plan::local_tables::{self, LocalTables};
 use crate::plan::previous_underlays::{self, Before, PreviousUnderlays};
 
-/// The new identity of this host, and its move.
+/// This host's new identity, and this host's move.
 #[derive(Clone, Debug)]
 pub struct LocalChange {
-    /// The members.
+    /// The new identity.
     pub identity: Identity,
     /// The private addresses that attach added to the loopback interface.
     pub added: BTreeSet<Private>,
-    /// The previous underlay addresses that it still has.
+    /// The previous underlay addresses that this host still has.
     pub previous_underlays: PreviousUnderlays,
-    /// The move of this host, which peers have to learn of.
+    /// This host's move. The peers must learn of the move.
     pub own_move: OwnMove,
 }
 
@@ -34,8 +34,8 @@ impl LocalChange {
         }
     }
 
-    /// Attach again: the identity was `before`, with `tables` in the maps; `held` are the addresses of the
-    /// interface.
+    /// Later attach: `before` is the previous identity, `tables` are the present entries in the maps, and `held` are
+    /// the addresses of the interface.
     #[must_use]
     pub fn following(
         before: &Identity,
@@ -66,7 +66,7 @@ impl LocalChange {
     }
 }
 
-/// The single addresses in `previous_underlays`, each member's latest one first.
+/// The single addresses in `previous_underlays`, with the latest address of each member first.
 #[must_use]
 pub fn addresses_of(previous_underlays: &PreviousUnderlays) -> Vec<IpAddr> {
     let single = previous_underlays.values().flatten().filter(|former| former.0.is_single());

@@ -1,6 +1,6 @@
-//! One plan for every change: the steps from the present state to the wanted one, in the order that loses no
-//! packet. Nothing here touches the host: `ops::execute` executes the steps. It records the inverse of each
-//! step first, and undoes the steps in reverse order if one fails.
+//! Plans every change: the steps from the present state to the wanted state, in the order that loses no packet.
+//! Nothing here touches the host. `ops::execute` executes the steps: it records the inverse of each step first,
+//! and undoes the executed steps in reverse order if a step fails.
 
 pub mod difference;
 pub mod local;
@@ -30,40 +30,40 @@ pub use peers::{PeerChange, PeerOptions, change_peers};
 /// A command's work on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It attaches.
+    /// The command attaches the interface.
     Attach,
-    /// It detaches.
+    /// The command detaches the interface.
     Detach,
-    /// It changes an attached interface.
+    /// The command changes an attached interface.
     Update,
 }
 
 impl Kind {
-    /// All kinds. If several marks exist, the first kind counts.
+    /// All kinds. If the pins have several marks, the first kind in this order applies.
     pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
 }
 
-/// One step of a change: a target state of one thing, which the executor reaches from any other state.
+/// One step of a change. It describes the target state of one thing, which the executor reaches from any state.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
     /// Create the folder of the pins.
     CreatePins,
-    /// Mark the pins: a command is at work.
+    /// Mark the pins: a command is at work on the interface.
     Begin(Kind),
-    /// Create the maps that are not pinned yet, and have the kernel verify the programs. No packet meets them
-    /// yet.
+    /// Create the maps that are not pinned yet, and have the kernel verify the programs. The programs do not handle
+    /// packets yet.
     Load(LoadOptions, Capacity),
-    /// Take over the remains of a killed attach, and remove them if this one fails.
+    /// Take over the remains of a killed attach, and remove the remains if this attach fails.
     TakeOver {
-        /// Its routes.
+        /// The killed attach's routes.
         routes: Vec<PeerRoute>,
-        /// Its private addresses on the loopback interface.
+        /// The killed attach's private addresses on the loopback interface.
         addresses: BTreeSet<Private>,
     },
     /// Record this host's identity, and accept packets at its addresses. Packets still leave from the previous
     /// addresses.
     RecordLocal(&'a LocalChange),
-    /// Record the attachment. The record of what attach has set on the host stays.
+    /// Record the attachment. The new record keeps the changes that an earlier attach made to the host.
     Record(Box<Attachment>),
     /// Set these sysctls of the interface, and restore the sysctls that are no longer wanted.
     SetSysctls(Vec<Sysctl>),
@@ -75,20 +75,20 @@ pub enum Step<'a> {
     ReplacePrograms {
         /// The running programs.
         from: LoadOptions,
-        /// The programs that take their place.
+        /// The new programs.
         to: LoadOptions,
     },
     /// Record the settings of the programs.
     RecordSettings(Settings),
-    /// Change names, bypass rules and entries of peers.
+    /// Change the names, bypass rules and entries of peers.
     ChangePeers(&'a Membership, PeerOptions),
-    /// Send from the current underlay addresses, to peers that know them.
+    /// Send from the current underlay addresses to the peers that know these addresses.
     SwitchSource(&'a LocalChange),
-    /// Set and remove routes. A peer that another attached network reaches gets a route there.
+    /// Set and remove routes. A peer that another attached network reaches gets a route over that network.
     ChangeRoutes(RouteChanges),
     /// Remove the ranges that this host no longer has.
     RemoveLocalRanges(&'a LocalChange),
-    /// Remove private addresses from the loopback interface, except the ones that another attached interface
+    /// Remove private addresses from the loopback interface, except the addresses that another attached interface
     /// needs.
     RemoveAddresses(BTreeSet<Private>),
     /// Detach the programs.
@@ -97,12 +97,12 @@ pub enum Step<'a> {
     RestoreSysctls,
     /// Remove the pins, and with them the maps.
     RemovePins,
-    /// Remove the mark from the pins: the interface is whole.
+    /// Remove the mark from the pins: the change is complete.
     End,
 }
 
 impl Step<'_> {
-    /// True if a later failure or signal can undo it. Irreversible steps come last.
+    /// True if the executor can undo the step after a later failure or signal. Irreversible steps come last.
     #[must_use]
     pub const fn is_reversible(&self) -> bool {
         !matches!(
@@ -116,7 +116,7 @@ impl Step<'_> {
     }
 }
 
-/// For logs.
+/// Describes the step in logs.
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The steps of a change of peers without the file.
+//! Plans the steps of a change of peers without a cluster file.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -18,18 +18,18 @@ use crate::plan::settings::both;
 /// The options of a change of peers.
 #[derive(Clone, Debug)]
 pub struct PeerOptions {
-    /// The time for which packets from peers' former addresses are accepted.
+    /// The time for which this host accepts packets from peers' former addresses.
     pub drain: Drain,
-    /// Slots of peers whose former addresses are no longer accepted.
+    /// The slots of the peers whose former addresses are no longer valid.
     pub ended: BTreeSet<u32>,
-    /// The move of this host.
+    /// This host's move.
     pub own: OwnMove,
     /// This host's previous underlay addresses.
     pub own_previous: Vec<IpAddr>,
 }
 
 impl PeerOptions {
-    /// The options of a change to a file's state, with this host's identity in `local`.
+    /// The options of a change to a file's state. `local` holds this host's identity.
     #[must_use]
     pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
         let own_previous = addresses_of(&local.previous_underlays);
@@ -40,19 +40,19 @@ impl PeerOptions {
 /// A change of peers, and its requirements.
 #[derive(Clone, Debug)]
 pub struct PeerChange<'a> {
-    /// The programs that run.
+    /// The options of the running programs.
     pub running: LoadOptions,
-    /// True if the programs use other maps than the pinned ones.
+    /// True if the running programs use maps other than the pinned maps.
     pub is_stale: bool,
     /// The settings that the programs need.
     pub needed: Settings,
-    /// The peers.
+    /// The membership after the change.
     pub membership: &'a Membership,
     /// The options of the change.
     pub options: PeerOptions,
     /// The sysctls that keep the private address out of ARP.
     pub sysctls: Vec<Sysctl>,
-    /// The routes.
+    /// The changes of the routes.
     pub routes: RouteChanges,
 }
 

@@ -1,4 +1,4 @@
-//! Tests the order of the steps, which no kernel can test.
+//! Tests the order of the steps, which a test against a kernel can't observe.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn private(address: &str) -> Private {
     Private(address.parse().unwrap())
 }
 
-/// Passes the steps of a plan to `see`: from `before`, or from a detached interface, to `after`.
+/// Passes to `see` the steps of a plan from `before`, or from a detached interface, to `after`.
 fn with_plan<T>(
     before: Option<&Membership>,
     after: &Membership,

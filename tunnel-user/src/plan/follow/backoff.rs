@@ -1,4 +1,4 @@
-//! The time of the next try after a failure.
+//! Computes the time of the next try after a failure.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// The time of the next try; none without a failure, or during a try.
+    /// The time of the next try. `None` without a failure, or during a try.
     #[must_use]
     pub const fn due(&self) -> Option<Duration> {
         self.due

@@ -1,19 +1,19 @@
-//! Events that allow an early new try after a failed attach.
+//! Decides if an event allows an early new try after a failed attach.
 //!
-//! An attach changes routes and addresses, and the kernel announces these changes too. Events right after a
-//! failed attach are its own. Later events have another cause, and may bring the missing piece.
+//! An attach changes routes and addresses, and the kernel announces these changes too. The attach itself causes the
+//! events right after its failure. Later events have a different cause, and may be the missing change on the host.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Events within this time after a failed attach count as its own.
+/// Events within this time after a failed attach count as caused by the attach.
 const OWN: Duration = Duration::from_secs(1);
-/// The most tries within [`PERIOD`].
+/// The maximum number of tries within [`PERIOD`].
 pub const TRIES: usize = 5;
-/// The period over which the tries count.
+/// The period in which the tries are counted.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
-/// The tries after events.
+/// The recent tries after events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eager {
     failed_at: Option<Duration>,

@@ -1,7 +1,7 @@
-//! The decisions of `rewrite run`: from events to actions. Pure: even the time is an argument.
+//! Decides the actions of `rewrite run` after each event. This module is pure: even the time is an argument.
 //!
-//! Every event on the host or of the file has the same answer: once it is quiet, compare the attachment with
-//! the file, and attach if they differ. So the events of an attach end in a comparison without a difference.
+//! The answer to every event on the host or of the file is the same: once the events pause, compare the attachment
+//! with the file, and attach if they differ. So the events of an attach end in a comparison without a difference.
 
 pub mod backoff;
 pub mod eager;
@@ -16,27 +16,28 @@ use self::eager::Eager;
 use self::quiet::Quiet;
 
 /// The wait before a report of a missing interface, address or route: the host's network managers may still
-/// bring it.
+/// provide the missing item.
 pub const AWAITED: Duration = Duration::from_secs(3);
 
-/// The maximum number of attaches in a row for the same differences, before they count as failed. The host's
-/// network manager may remove a route during an attach.
+/// The maximum number of attaches in a row for the same differences. After the last attach, the repair counts as
+/// failed. Several attaches can be necessary, because the host's network manager may remove a route during an
+/// attach.
 const IN_A_ROW: u32 = 3;
 
-/// The pause between two looks without an event: the kernel does not announce everything, such as the removal
-/// of a map entry.
+/// The pause between two checks without an event: the kernel does not announce everything. For example, it does
+/// not announce the removal of a map entry.
 pub const REGULARLY: Duration = Duration::from_secs(30);
 
-/// The events.
+/// The events that the daemon handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The daemon has begun.
     Started,
     /// The file, an interface, an address, a route, a pin or a program may have changed.
     Changed,
-    /// The operator wants a look now, and a try even after a failure.
+    /// The operator wants a check now, and a try even after a failure.
     Reload,
-    /// The moment of [`Follow::deadline`] has come.
+    /// The time of [`Follow::deadline`] has come.
     Due,
     /// [`Action::FindDrift`] has ended.
     Compared(Drift),
@@ -49,39 +50,39 @@ pub enum Event {
 /// The drift of an attached interface from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// No drift, with a line about the attachment.
+    /// The interface has no drift. The text is a line about the attachment.
     None(String),
     /// The changes that attach would make.
     Found(Vec<String>),
-    /// The file can't be followed, or must not be followed now.
+    /// The daemon can't follow the file, or must not follow the file now.
     Unknown(Problem),
 }
 
-/// Why the file is not followed.
+/// The reason why the daemon does not follow the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The fault and the remedy.
     pub why: String,
     /// The state of the interface despite the problem.
     pub standing: Standing,
-    /// True if the host lacks something that its network managers bring by themselves: an interface, an
-    /// address, a route.
+    /// True if the host lacks an interface, an address or a route that its network managers may provide by
+    /// themselves.
     pub awaited: bool,
 }
 
-/// The state of an interface whose file is not followed.
+/// The state of an interface while the daemon does not follow its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Attached, as the last attach has left it.
+    /// The interface is attached, as the last attach has left it.
     AsItWas,
-    /// Attached, and no packet gets through, for this reason.
+    /// The interface is attached, but no packet gets through, for this reason.
     Cut(String),
     /// The interface is not attached.
     NotAttached,
 }
 
 impl Problem {
-    /// Its state and the reason, in one line.
+    /// The interface's state and the reason, in one line.
     #[must_use]
     pub fn line(&self) -> String {
         let why = self.why.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
@@ -93,7 +94,7 @@ impl Problem {
     }
 }
 
-/// The actions.
+/// The actions of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Compare the attached interface with the file.
@@ -104,7 +105,7 @@ pub enum Action {
     Notify(Notify),
     /// Tell the operator, once.
     Report(Report),
-    /// End.
+    /// End the daemon.
     Stop,
 }
 
@@ -124,37 +125,37 @@ pub enum Notify {
 /// The reports to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The file is followed.
+    /// The daemon follows the file.
     Follows(String),
-    /// The file is not followed.
+    /// The daemon does not follow the file.
     Problem(Problem),
 }
 
 /// The reason for the first attach, which happens even without differences.
 const TAKE_OVER: &str = "rewrite run has started";
 
-/// Keeps a host as its file says.
+/// Keeps a host in the state that its file describes.
 #[derive(Clone, Debug, Default)]
 pub struct Follow {
     quiet: Quiet,
     backoff: Backoff,
     eager: Eager,
     looked_at: Duration,
-    /// The time of the last event before the look.
+    /// The time of the last event before the latest check.
     looks_for_event: Option<Duration>,
     /// True if an attach of this process has succeeded.
     taken_over: bool,
     /// True if the service manager knows that the interface is attached.
     ready: bool,
     reloading: bool,
-    /// True if the next attach may repeat a failed one.
+    /// True if the next attach may repeat a failed attach.
     try_anyway: bool,
-    /// The differences behind the latest attaches, and the number of these attaches, until a look no longer
-    /// finds them.
+    /// The differences that caused the latest attaches, and the number of these attaches. `None` once a check no
+    /// longer finds the differences.
     repairing: Option<(Vec<String>, u32)>,
-    /// The differences behind a failed attach.
+    /// The differences that caused a failed attach.
     failed: Option<Vec<String>>,
-    /// The start of the wait for something that the host brings by itself.
+    /// The start of the wait for something that the host's network managers may provide by themselves.
     awaited_since: Option<Duration>,
     /// True after a report of the wait to the operator.
     awaited_reported: bool,
@@ -199,7 +200,7 @@ impl Follow {
             Event::Compared(drift) => self.compared(now, drift),
             Event::Attached(Ok(())) => {
                 self.taken_over = true;
-                // Look at once: any later difference has another cause.
+                // Check at once: any later difference then has a different cause.
                 self.look(now)
             }
             Event::Attached(Err(problem)) => {
@@ -233,7 +234,7 @@ impl Follow {
         let has_failed = self.failed.as_ref() == Some(&differences);
         let may_try = |eager: &mut Eager| eager.may_try(now, self.looks_for_event);
         if has_failed && attaches == 0 && !try_anyway && !may_try(&mut self.eager) {
-            // No event could make the attach succeed now: wait for the backoff.
+            // No event has changed the cause of the failure: wait for the backoff.
             return self.reload_ended();
         }
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
@@ -276,7 +277,7 @@ impl Follow {
             self.awaited_reported = true;
             actions = self.report(Report::Problem(problem.clone()));
         }
-        // The interface is attached, as the units that depend on this service require.
+        // The service is ready in spite of the problem: the units that depend on it require an attached interface.
         let attached = problem.standing != Standing::NotAttached;
         if attached && !std::mem::replace(&mut self.ready, true) {
             actions.push(Action::Notify(Notify::Ready));
@@ -286,7 +287,7 @@ impl Follow {
         actions
     }
 
-    /// Ends a reload with another ready notice.
+    /// Ends a reload, if there is one, with a further ready notice.
     fn reload_ended(&mut self) -> Vec<Action> {
         let ended = std::mem::take(&mut self.reloading);
         if ended { vec![Action::Notify(Notify::Ready)] } else { Vec::new() }

@@ -1,13 +1,13 @@
-//! Collects events: many of them in a short time cause one look.
+//! Collects events, so that many events in a short time cause one check.
 
 use std::time::Duration;
 
-/// The quiet time before a look.
+/// The time without events before a check.
 pub const QUIET: Duration = Duration::from_millis(200);
-/// The maximum time for which continuous events delay a look.
+/// The maximum time for which continuous events delay a check.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The events since the last look.
+/// The events since the last check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quiet {
     first_and_last: Option<(Duration, Duration)>,
@@ -20,18 +20,18 @@ impl Quiet {
         self.first_and_last = Some((first, now));
     }
 
-    /// Clears the events, because a look follows.
+    /// Clears the events, because a check follows.
     pub fn clear(&mut self) {
         self.first_and_last = None;
     }
 
-    /// The time of the last event since the last look.
+    /// The time of the last event since the last check.
     #[must_use]
     pub fn last(&self) -> Option<Duration> {
         self.first_and_last.map(|(_, last)| last)
     }
 
-    /// The time of the next look; none without an event.
+    /// The time of the next check. `None` without an event.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
         self.first_and_last.map(|(first, last)| (last + QUIET).min(first + PATIENCE))

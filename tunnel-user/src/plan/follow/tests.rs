@@ -6,7 +6,7 @@ use super::eager::TRIES;
 use super::quiet::QUIET;
 use super::{AWAITED, Action, Drift, Event, Follow, Notify, Problem, REGULARLY, Report, Standing};
 
-/// A host that answers looks and attaches, and a clock that jumps from deadline to deadline.
+/// A host that answers checks and attaches, with a clock that jumps from deadline to deadline.
 struct Host {
     follow: Follow,
     now: Duration,
@@ -15,9 +15,9 @@ struct Host {
     notified: Vec<Notify>,
     reports: Vec<Report>,
     stopped: bool,
-    /// The result of the looks.
+    /// The result of the checks.
     found: Drift,
-    /// The result of an attach, and the result of the looks after it.
+    /// The result of an attach: the result of the checks after a success, or the problem.
     attach: Result<Drift, Problem>,
 }
 
@@ -34,7 +34,7 @@ fn problem(why: &str, attached: bool) -> Problem {
     Problem { why: why.into(), standing, awaited: false }
 }
 
-/// A problem that the host's network manager solves by itself.
+/// A problem that the host's network manager may solve by itself.
 fn awaited(why: &str, standing: Standing) -> Problem {
     Problem { why: why.into(), standing, awaited: true }
 }
@@ -159,7 +159,7 @@ fn what_an_attach_sets_off_ends_in_a_look() {
         host.event(Event::Changed);
     }
     host.wait(REGULARLY / 2);
-    // One look starts the attach, one follows it, and one answers the events.
+    // One check starts the attach, one check follows the attach, and one check answers the events.
     assert_eq!((host.attaches.len(), host.looks), (1, 3));
 }
 

@@ -1,4 +1,4 @@
-//! The routes to peers, and the changes from the present ones.
+//! Tests the routes to peers, and the changes from the present routes.
 
 use super::*;
 use crate::model::Public;
@@ -196,7 +196,7 @@ fn a_foreign_route_that_leads_elsewhere_is_refused_and_not_replaced() {
     let names = names();
     for current in [
         &[HostRoute { route: other, owner: Owner::Other }][..],
-        // A route of a lower metric than ours is there as well.
+        // The foreign route has a lower metric than our own route, so both exist.
         &[
             HostRoute { route: other, owner: Owner::Other },
             HostRoute { route: route(2), owner: Owner::Rewrite },

@@ -1,4 +1,4 @@
-//! The files of a trial.
+//! Tests the files of a trial.
 
 use super::*;
 use crate::host::network_namespace::NetworkNamespace;
@@ -67,7 +67,7 @@ fn a_guard_goes_back_by_a_lost_record_and_not_once_the_trial_is_over() {
     assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
     fs::write(state.path.join(TRIAL), "{").unwrap();
     assert_eq!(standing(), Standing::Lost);
-    // The interface was detached; nobody finds the guard.
+    // A detach ends the trial, but finds no guard in the damaged record.
     assert!(state.discard().unwrap());
     assert!(matches!(standing(), Standing::Over(_)));
     state.has_seen_end().unwrap();

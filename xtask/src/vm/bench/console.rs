@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::vm::machine::OutputParser;
 
-/// The output parsed so far.
+/// The parser's state: the results of the lines that it has parsed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
     /// The output of the measurements.
@@ -18,14 +18,14 @@ pub struct Console {
     faults: Vec<String>,
 }
 
-/// The part of the guest's run.
+/// The current part of the guest's run.
 #[derive(Debug, Default, PartialEq)]
 enum Part {
     #[default]
     Boot,
     Between,
     Measurements,
-    /// A file's name, and its text so far.
+    /// A file's name, and the part of the file's text that has arrived.
     File(String, String),
     Done,
 }
@@ -76,7 +76,7 @@ impl Console {
             }
             (Part::Between, ["file", name]) => Part::File((*name).to_owned(), String::new()),
             (Part::File(name, text), ["whole"]) => {
-                // Remove the newline that guest.sh adds behind the text.
+                // Remove the newline that guest.sh adds after the text.
                 let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
                 self.files.insert(name, text);
                 Part::Between
@@ -93,7 +93,7 @@ impl Console {
     /// The result files by name, if the run was complete and without a fault.
     ///
     /// # Errors
-    /// With the fault.
+    /// If the guest had a fault, failed to complete the run, or sent no intact report.
     pub fn files(&self) -> Result<&BTreeMap<String, String>> {
         if !self.faults.is_empty() {
             bail!("{}", self.faults.join("; "));
@@ -108,7 +108,7 @@ impl Console {
     }
 }
 
-/// The file that must exist.
+/// The name of the result file that must exist.
 const REPORT: &str = "report.json";
 
 #[cfg(test)]

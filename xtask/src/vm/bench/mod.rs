@@ -1,5 +1,5 @@
-//! Runs the measurements on another kernel, which has features that the host's kernel may lack. The
-//! guest contains the release binary, the package `bench`, and the programs that `bench` calls.
+//! Runs the measurements on a Debian kernel in a virtual machine. The kernel has features that the host's kernel may
+//! lack. The guest contains the release binary, the package `bench`, and the programs that `bench` calls.
 //!
 //! Software emulation makes absolute figures meaningless, but ratios between figures of the same round
 //! are useful.
@@ -25,17 +25,17 @@ use console::Console;
 const GUEST: &str = include_str!("guest.sh");
 /// The programs that the measurements need in addition to [`super::programs::COMMON`].
 const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset"];
-/// One processor: client, server and router share it in any case.
+/// The number of processors. Client, server and router share one processor in any case.
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);
 const FULL_LIMIT: Duration = Duration::from_secs(3600);
-/// The suite that is relevant for other kernels.
+/// The arguments that select the default suite, which is the suite that is relevant for other kernels.
 const SUITE: [&str; 2] = ["--only", "end-to-end"];
 /// The option for a longer run.
 const FULL: &str = "--full";
 
-/// Boots the newest kernel of a series, and measures `binary` with `bench` there. Prints the results,
-/// and keeps them below `target/bench`.
+/// Boots the newest kernel of a series, and measures `binary` with `bench` in the guest. Prints the results,
+/// and writes them to files below `target/bench`.
 ///
 /// # Errors
 /// When the kernel is not available, or the measurements fail.
@@ -102,7 +102,8 @@ fn origin() -> String {
     export("BENCH_COMMIT", commit) + &export("BENCH_RUSTC", rustc)
 }
 
-/// The output of a program; `None` if the program fails, which does not stop the measurement.
+/// The output of a program, or `None` if the program fails or the output contains a single quote. `None` does not
+/// stop the measurement.
 fn output_of(command: &mut Command) -> Option<String> {
     let output = process::run(command.current_dir(workspace())).ok()?.trim().to_owned();
     (!output.contains('\'')).then_some(output)

@@ -13,7 +13,7 @@ use crate::cargo;
 /// The test binaries by name.
 pub type TestBinaries = BTreeMap<String, PathBuf>;
 
-/// Builds the tests of the package `tests`.
+/// Builds the tests of the package `tests`; returns the test binaries.
 pub fn build() -> Result<TestBinaries> {
     let mut test = cargo::command();
     test.args(["test", "--locked", "--package", "tests", "--no-run", "--message-format=json"])
@@ -42,7 +42,7 @@ fn rendered(messages: &str) -> String {
         .collect()
 }
 
-/// Makes sure that a run's tests exist, so that a renamed test is an error and not silently left out.
+/// Checks that a run's tests exist, so that a renamed test is an error instead of a silent omission.
 ///
 /// # Errors
 /// When a test does not exist, or the binary has no tests.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::vm::machine::OutputParser;
 
-/// The output parsed so far.
+/// The parser's state: the results of the lines that it has parsed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
     /// The kernel's release, as in `uname -r`.
@@ -18,11 +18,11 @@ pub struct Console {
     pub passed: u32,
     /// The reasons for which tests skipped a part.
     pub skipped: BTreeSet<String>,
-    /// The faults.
+    /// The messages about the guest's faults.
     pub faults: Vec<String>,
     /// The finished runs.
     pub runs: Vec<Ended>,
-    /// Seconds on the guest's clock from the start of the kernel to the end.
+    /// The guest's clock at the last message with a time: the seconds since the start of the kernel.
     pub seconds: f64,
     /// True after the guest's last message.
     pub done: bool,
@@ -112,7 +112,7 @@ impl Console {
     /// Checks that the run was complete and without faults.
     ///
     /// # Errors
-    /// With all faults.
+    /// If the guest had faults, failed to complete the run, or ran no test. The error contains all faults.
     pub fn verdict(&self) -> Result<()> {
         if !self.faults.is_empty() {
             bail!("{}", self.faults.join("; "));
@@ -123,7 +123,7 @@ impl Console {
     }
 }
 
-/// The number directly before some words.
+/// The number directly before `words` in `text`.
 fn number_before(text: &str, words: &str) -> Option<u32> {
     let (before, _) = text.split_once(words)?;
     before.rsplit(' ').next()?.parse().ok()

@@ -1,5 +1,5 @@
-//! Runs the product and its tests on other kernels. The guest contains the release binary, the tests,
-//! and the programs that they call.
+//! Runs `rewrite` and its tests on other kernels. The guest contains the release binary, the tests, and the
+//! programs that the tests call.
 
 mod binaries;
 mod console;
@@ -34,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(2400);
 /// contain one of the filters. Keeps downloads and results below `target/vm`.
 ///
 /// # Errors
-/// When a kernel is not available, or a test fails on one; the other kernels still run.
+/// When a kernel is not available, or a test fails on a kernel. The tests still run on the other kernels.
 pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) -> Result<()> {
     let folder = super::folder()?;
     let common = common(suite, binary, &folder, filters)?;
@@ -53,7 +53,8 @@ pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) 
                 let _ = writeln!(report, "{series}: FAILED: {error:#}");
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(series.as_str());
             }
-            // Print the report in one piece, since other threads print as well. The bars make room.
+            // Print the report in one piece, because other threads also print. The progress bars are hidden
+            // meanwhile.
             bars.suspend(|| print!("{report}"));
         }
     };
@@ -76,14 +77,14 @@ fn take<T>(todo: &Mutex<VecDeque<T>>) -> Option<T> {
     todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// The guest's files on every kernel.
+/// The guest's files, which are the same for every kernel.
 ///
 /// # Errors
 /// When a file is missing, or the suite names a test that does not exist.
 fn common(suite: &Suite, binary: &Path, folder: &Path, filters: &[String]) -> Result<Files> {
     let mut files = initramfs::common(GUEST, &[])?;
     initramfs::add_built(&mut files, folder, binary, "usr/bin/rewrite")?;
-    // The start of upgrade tests.
+    // The upgrade tests start from the previous version.
     initramfs::add_built(&mut files, folder, &previous::binary()?, "usr/bin/rewrite-previous")?;
     let binaries = binaries::build()?;
     let mut list = String::new();

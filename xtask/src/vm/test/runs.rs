@@ -1,14 +1,14 @@
-//! The runs on each kernel, one line a run. A test with the kernel's preferred hook runs only if its
-//! twin with clsact does not cover the same.
+//! Defines the runs on each kernel. A test with the kernel's preferred hook runs only if it covers code that the
+//! same test with clsact does not cover.
 
 use testkit::lab::Nic;
 
 use crate::vm::package::Flavour;
 
-/// A set of runs with its machine.
+/// A set of runs, and the settings of the machine for the runs.
 #[derive(Debug)]
 pub struct Suite {
-    /// The suffix of the machine's files.
+    /// The suffix of the machine's name, which is the prefix of the names of its files.
     pub suffix: &'static str,
     /// The runs, in order.
     pub runs: &'static [Run],
@@ -30,7 +30,7 @@ pub const DRIVERS: Suite =
 pub struct Run {
     /// The test binary's name in the package `tests`.
     pub binary: &'static str,
-    /// The tests to run; empty for all. A missing test is an error.
+    /// The names of the tests to run. An empty list means all tests; a missing test is an error.
     pub tests: &'static [&'static str],
     /// The number of tests that run at once. The machine has two processors.
     pub threads: u8,
@@ -45,14 +45,14 @@ pub struct Run {
 pub enum Ability {
     /// No special ability.
     None,
-    /// Programs with tcx.
+    /// Attachment of programs with tcx.
     Tcx,
     /// XDP programs that read beyond the first buffer.
     Xdp,
 }
 
 impl Ability {
-    /// A kernel function that implies the ability: `guest.sh` looks for it in `/proc/kallsyms`.
+    /// The kernel function whose presence implies the ability. `guest.sh` searches `/proc/kallsyms` for the function.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::None => "-",
@@ -146,9 +146,9 @@ const DRIVER_RUNS: &[Run] = &[
     Run { selection: Selection::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
 ];
 
-/// A run's line for `guest.sh`: the needed kernel function, the test binary, and its arguments. The
-/// output of passed tests is shown, because it contains their reasons for skipping a part. Filters are
-/// parts of tests' names: a run without a matching test is left out.
+/// A run's line for `guest.sh`: the needed kernel function, the test binary, and the binary's arguments. The
+/// arguments show the output of passed tests, because it contains the reasons for skipped parts. Filters are
+/// parts of tests' names. Returns `None` if the run lists tests and no test matches a filter.
 pub fn line(run: &Run, filters: &[String]) -> Option<String> {
     let is_wanted =
         |test: &&&str| filters.is_empty() || filters.iter().any(|word| test.contains(word));
