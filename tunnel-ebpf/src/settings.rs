@@ -34,7 +34,7 @@ macro_rules! setting {
 /// A word of a guarded address, as it stands in memory.
 macro_rules! guarded {
     ($field:ident, $word:literal) => {
-        // SAFETY: the field is initialised, holds that many words, and is aligned for a u32.
+        // SAFETY: the field is initialised, the word `$word` is within the field, and the field is aligned for a u32.
         unsafe { (&raw const SETTINGS.$field).cast::<u32>().add($word).read_volatile() }
     };
 }
@@ -102,7 +102,7 @@ pub fn has_prefixes_v6() -> bool {
     setting!(prefixes_v6) == 1
 }
 
-/// True if this host is several members, or a prefix.
+/// True if this host is a gateway: it stands for several members, or for a prefix.
 #[inline(always)]
 pub fn is_gateway() -> bool {
     setting!(gateway) == 1

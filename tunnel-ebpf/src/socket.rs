@@ -13,12 +13,13 @@ const V4_BITS: u8 = 32;
 const V4_LEN: u32 = 12;
 const V6_LEN: u32 = 36;
 
-/// True if a socket has a connection with the ports of `flow` between exactly the addresses `ends`, or is bound to
-/// exactly the local address of `ends`. A socket that is bound to all addresses does not count: it may belong to the
-/// sender, which uses a different address of this host.
+/// True if a socket of this host uses the ports of `flow` with the private addresses `ends`: the socket has a
+/// connection between exactly these two addresses, or is a UDP socket that is bound to exactly `ends.source`, this
+/// host's private address. TCP listeners and sockets that are bound to all addresses do not count: such a socket may
+/// belong to the packet's sender, which uses the public address.
 ///
-/// No socket counts if the packet's own socket has the local address of `ends`. The packet then belongs to such a
-/// connection, and address translation (iptables) has given the packet public addresses.
+/// False if the packet's own socket has the address `ends.source`. The packet then belongs to the private connection,
+/// and address translation (iptables) has given the packet public addresses.
 #[inline(never)]
 pub fn is_there<A: Address>(
     skb: *mut __sk_buff,

@@ -73,7 +73,7 @@ mod tests {
             (0..70_001_u32).map(|index| (index * 89 + index / 251) as u8).collect();
         for len in [0, 1, 2, 3, 39, 40, 1499, 1500, 70_000, 70_001] {
             let theirs = etherparse::checksum::Sum16BitWords::new().add_slice(&bytes[..len]);
-            // etherparse returns the sum in the machine's byte order.
+            // etherparse sums words in memory order, so `to_be` swaps the result's bytes on a little-endian machine.
             assert_eq!(internet_checksum(&bytes[..len]), theirs.ones_complement().to_be(), "{len}");
         }
     }

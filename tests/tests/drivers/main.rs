@@ -1,7 +1,8 @@
 //! Tests the packet path through the drivers of real network interfaces. `cargo xtask vm --drivers` runs the tests in a
 //! virtual machine, which emulates the devices. Elsewhere the tests are ignored.
 //!
-//! Each scenario runs with the offloads that the driver turns on, and with all of them off.
+//! Each scenario runs twice: with the offloads that the driver turns on, and with the offloads off. The scenario at XDP
+//! runs once, with the driver's offloads.
 
 mod hosts;
 mod segments;

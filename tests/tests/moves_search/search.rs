@@ -255,7 +255,8 @@ impl Search<'_> {
         }
     }
 
-    /// True if the notice of a host at rest can change something: the notice asks, or the peer waits for it.
+    /// True if a notice can have an effect: the notice asks, or some host waits for the notice. The caller ensures that
+    /// the sender's loader has no more changes to make.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();

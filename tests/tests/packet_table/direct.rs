@@ -1,4 +1,5 @@
-//! Tests a direct peer: its plain packets pass, and it gets plain answers as long as its plain packets come.
+//! Tests a direct peer, whose packets may arrive with its private address, without a rewrite (plainly). Such packets
+//! pass, and this host answers plainly until a rewritten packet arrives from the peer.
 
 use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
@@ -13,7 +14,7 @@ use crate::row::{Note, Row, private, public};
 pub fn rows() -> Vec<Row> {
     let mut rows = in_family::<Ipv4>();
     rows.extend(in_family::<Ipv6>());
-    // A neighbour solicitation goes between the addresses on the link, and shows that the neighbour is there.
+    // A unicast neighbour solicitation probes the reachability of the neighbour. The probe must pass unchanged.
     let solicitation: Ipv6 =
         packet(Icmpv6::neighbour_solicitation(SRVA.private.v6, [2, 0, 0, 0, 0, 0xc]));
     let what = "a direct peer's neighbour solicitation";

@@ -104,7 +104,8 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
 ) -> Step {
     let Some(own) = F::header_ref(packet) else { return Step::Done(Outcome::NotOurs) };
     let header = F::header::<P>(&own);
-    // An earlier step reports the fault of a packet from a peer. Any other packet may concern no peer.
+    // The previous step has parsed every packet from a peer, and reported any fault. So a packet that does not parse
+    // here is not from a peer.
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
     if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
         return Step::Done(Outcome::NotOurs);
@@ -148,9 +149,9 @@ fn sender<A: Address, T: Tables<A>>(
 
 /// The packet that an arriving error is about.
 enum QuotedFlow {
-    /// A packet that this host sent to a peer's private address. The [`IcmpErrorRewrite`] already has the packet's
-    /// addresses. In this variant, the addresses would be undefined bytes of all other variants, and the verifier
-    /// refuses undefined bytes.
+    /// A packet that this host sent to a peer's private address. The packet's addresses are in the
+    /// [`IcmpErrorRewrite`]. If this variant carried the addresses, their bytes would be uninitialised in the other
+    /// variants, and the verifier refuses that.
     Ours,
     /// A packet that was not rewritten, for this reason.
     LeftAlone(Reason),

@@ -94,8 +94,8 @@ impl Family for V6 {
         let extent = packet.extent().checked_sub(HEADER_LEN as u32).ok_or(Reason::Truncated)?;
         let [l0, l1, next_header, _] = header[NEXT_HEADER_WORD].to_ne_bytes();
         let len = match u16::from_be_bytes([l0, l1]) {
-            // BIG TCP: the length does not fit into the field, and the packet extends to its end in memory (Linux 5.19,
-            // net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
+            // BIG TCP: the length exceeds 16 bits, so the kernel sets the field to 0. The payload reaches to the end of
+            // the packet in memory (Linux 5.19, net/ipv6/ip6_output.c, ip6_xmit, commit 80e425b61342).
             0 if packet.is_segmented() => extent,
             len => u32::from(len),
         };
@@ -139,8 +139,8 @@ impl Family for V6 {
         let chain = packet.past_extensions(offset + HEADER_LEN, next_header, available);
         match chain.end {
             End::Payload => Ok(ip(header, &chain, available)),
-            // The quote ends before the payload: it counts as a part without a transport header, and belongs to no
-            // flow.
+            // The quote ends before the end of its extension headers. Treat the quote like a later fragment: it has no
+            // transport header, and belongs to no flow.
             End::Cut => {
                 let fragment = Fragment::Later;
                 let chain = Chain { len: available, fragment, ..Chain::none(NO_NEXT_HEADER) };

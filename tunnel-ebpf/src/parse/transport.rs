@@ -33,7 +33,8 @@ pub const UDP_LITE: u8 = IpProto::UdpLite as u8;
 pub struct PseudoHeaderChecksum {
     /// The checksum's offset from the start of the transport header; 0 if there is none.
     pub offset: usize,
-    /// The kind of checksum: none, or the meaning of a checksum of zero.
+    /// The kind: no checksum, a checksum in which zero is an ordinary value, or a checksum in which zero means "not
+    /// computed".
     pub kind: ChecksumKind,
 }
 
@@ -54,7 +55,7 @@ pub const fn pseudo_header_checksum(protocol: u8) -> PseudoHeaderChecksum {
     }
 }
 
-/// The shortest header of `protocol`, in bytes; 0 for protocols without a checksum to update.
+/// The length of the shortest header of `protocol`, in bytes; 0 if the programs accept a payload of any length.
 #[must_use]
 #[inline(always)]
 const fn header_len_min(protocol: u8) -> u32 {

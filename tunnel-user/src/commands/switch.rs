@@ -47,8 +47,9 @@ pub struct Report {
 /// Moves the traffic of `selection` to the interface on `network`.
 ///
 /// # Errors
-/// [`Error::Refused`] if no interface on the network is attached, the operator manages that interface's routes, or a
-/// peer has no address on the network. A refusal changes nothing.
+/// [`Error::Refused`], for example if no interface on the network is attached, the interface does not run the programs,
+/// the operator manages the interface's routes, or the network has no peer with the name or private address in
+/// `selection`. A refusal changes no route.
 pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;

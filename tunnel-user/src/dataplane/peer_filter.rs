@@ -1,4 +1,4 @@
-//! Writes the filter of the addresses that single peers may have: see [`tunnel_common::peer_filter`].
+//! Writes the Bloom filter of the addresses of peers that are single addresses: see [`tunnel_common::peer_filter`].
 
 use std::collections::BTreeMap;
 

@@ -31,8 +31,8 @@ const IN_FOLDER: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
-/// The events to watch on the file itself: writes. The folder's watch excludes writes, because another file in the
-/// folder may be a log.
+/// The events to watch on the file itself: each write. The folder's watch reports a written file only when the writer
+/// closes it (`IN_CLOSE_WRITE`), because another file in the folder may be a log with frequent writes.
 const OF_FILE: AddWatchFlags = AddWatchFlags::IN_MODIFY;
 
 /// The largest number of symbolic links on the path to a file (Linux, include/linux/namei.h, MAXSYMLINKS).

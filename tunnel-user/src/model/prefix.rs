@@ -228,7 +228,8 @@ fn length_of(text: &str, length: &str, family: Family) -> Result<u8, AddressProb
         .ok_or_else(|| AddressProblem::LengthTooLarge { text: text.to_owned(), family })
 }
 
-/// Diagnoses why `address` does not parse. It is all of `text`, or the part before the slash.
+/// Finds the reason why `address` does not parse. `address` is the part of `text` before the slash, or all of `text` if
+/// it has no slash.
 fn diagnose(text: &str, address: &str) -> AddressProblem {
     if let Ok(socket) = text.parse::<SocketAddr>() {
         return AddressProblem::Port { text: text.to_owned(), address: socket.ip() };

@@ -1,6 +1,6 @@
-//! Finds the differences between an attached interface and the file: the drift. `rewrite run` checks for drift before
-//! it attaches. The check changes nothing. If there is no drift, the check sends the awaited peers one more move
-//! notice.
+//! Finds the drift: the differences between an attached interface and the configuration file. `rewrite run` checks for
+//! drift before each attach. The check changes neither the interface nor the maps. If it finds no drift, the check
+//! sends one more move notice to the awaited peers.
 
 use std::collections::BTreeMap;
 
@@ -39,8 +39,8 @@ pub enum Permission {
     Denied(String),
 }
 
-/// Decides if the daemon of the interface in `folder` may follow a valid file with this content. No other check refuses
-/// a valid file.
+/// Decides if the daemon of the interface in `folder` may follow a file with this content: a trial can forbid it. Even
+/// with the permission, an attach can refuse the file, for example because the host lacks an address.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
 /// Compares the interface with the file. A failure becomes [`Drift::Unknown`].
@@ -58,7 +58,8 @@ pub(crate) async fn find(
 
 /// The problem that keeps the daemon from following the file, and the state of the interface.
 pub(crate) async fn problem(failure: &Error, folder: &Folder, netlink: &Netlink) -> Problem {
-    // The host's state may change by itself. An invalid file or an error of the kernel needs the operator.
+    // The host's network managers may end a refusal, for example by adding an address. Only the operator can mend an
+    // invalid file or an error of the kernel.
     let awaited = matches!(failure, Error::Refused { .. } | Error::Host { .. });
     let standing = standing(folder, netlink).await;
     Problem { why: failure.to_string(), standing, awaited }

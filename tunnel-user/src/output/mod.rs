@@ -1,4 +1,5 @@
-//! Formats and prints the output: text with one file per command, JSON, progress, and the messages of the programs.
+//! Formats and prints the output of the commands as text and as JSON, shows progress, and translates the messages of
+//! the eBPF programs.
 
 pub mod attach;
 mod bpf_log;

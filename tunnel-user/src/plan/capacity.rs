@@ -37,8 +37,9 @@ pub struct Usage {
     pub rules: usize,
 }
 
-/// The maximum number of spare entries for future peers. The limit saves memory, because the kernel allocates a
-/// map's full capacity in advance. A later change recreates a full map.
+/// The maximum number of future peers, and of future bypass rules, for which the maps get spare room. The limit saves
+/// memory, because the kernel allocates the full capacity of all maps except the prefix maps in advance. An attach that
+/// needs more room replaces the maps with larger maps.
 const MORE_MAX: usize = 32_768;
 
 /// The maximum number of entries of any map.
@@ -49,7 +50,7 @@ const UNUSED: u32 = 1;
 
 impl Capacity {
     /// The capacity for the peers and their rules, with spare room for as many again, but for at most [`MORE_MAX`].
-    /// The maps of a family that this host lacks have the minimum size.
+    /// The maps `peers_*` and `flows_*` of a family that this host lacks have the minimum size.
     #[must_use]
     pub fn of(membership: &Membership) -> Self {
         let slots = room(membership.peers.len(), maps::SLOTS_CAPACITY);
@@ -143,7 +144,7 @@ impl Capacity {
         ]
     }
 
-    /// The minimum, for a trial of programs.
+    /// The minimum capacity: for a test load, and for a load of replacement programs, which use the pinned maps.
     #[must_use]
     pub const fn least() -> Self {
         Self {

@@ -22,20 +22,21 @@ pub struct RunningPeer {
     pub accepted: Vec<Public>,
     /// The peer's former addresses.
     pub former_addresses: Vec<Former>,
-    /// The pairs of addresses that the peer has yet to show, one per family.
+    /// The new pairs of addresses that the peer has not confirmed yet, one per family.
     pub awaited: Vec<Awaited>,
 }
 
-/// A pair of addresses that a peer has yet to show, and the pair that packets to the peer use until then.
+/// A new pair of addresses, and the pair that packets to the peer use now. The peer has yet to confirm the new pair: to
+/// show that it sends from `public` to `underlay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awaited {
     /// The peer's public address.
     pub public: Public,
     /// This host's underlay address. `None` on a gateway.
     pub underlay: Option<Underlay>,
-    /// The destination of packets to the peer until the peer has shown the pair.
+    /// The present destination of packets to the peer.
     pub sent_to: Public,
-    /// The source of packets to the peer until the peer has shown the pair. `None` on a gateway.
+    /// The present source of packets to the peer. `None` on a gateway.
     pub sent_from: Option<Underlay>,
 }
 

@@ -56,8 +56,8 @@ fn icmpv6_echo_request() {
 #[test]
 fn icmpv6_error_over_a_quote() {
     // Pseudo-header: 5b75 + length 0038 + protocol 003a = 5be7.
-    // Message: 0200 + 0500 (the MTU) = 0700.
-    // The quoted datagram's own: 5b75 + 0008 + 0011 + 0001 + 0002 + 0008 = 5b99, complement a466.
+    // ICMPv6 header: 0200 (type 2, code 0) + 0500 (MTU 1280) = 0700.
+    // Checksum of the quoted datagram: 5b75 + 0008 + 0011 + 0001 + 0002 + 0008 = 5b99, complement a466.
     // Quote: 6000 + 0008 + 1140 + 5b75 + 0001 + 0002 + 0008 + a466 = 1712e.
     // Together 1d415, folded d416, complement 2be9.
     let quoted = Ipv6::new(FROM, TO, Udp::new(vec![]).ports(1, 2));

@@ -22,7 +22,7 @@ use crate::hosts::Host;
 use crate::hosts::entries::Octets;
 use crate::row::{Ingress, Note, Passage};
 
-/// The number of counter slots. No host has more peers, and every row reads each slot.
+/// The capacity of `peer_counters`: enough for the peers of any test host, and small, as every row reads all slots.
 const SLOTS: u32 = 16;
 /// The length in bytes of `struct __sk_buff`, the context that a test run may get.
 const CONTEXT_LEN: usize = 192;
@@ -47,7 +47,7 @@ pub enum Program {
 pub struct Segmentation {
     /// The number of segments; 0 if uncounted.
     pub segments: u32,
-    /// The number of payload bytes in each segment except the last.
+    /// The number of payload bytes in each segment. The last segment may be shorter.
     pub len: u32,
 }
 
@@ -93,7 +93,8 @@ impl Loaded {
         }
     }
 
-    /// Fills the maps with `host`'s entries, and empties the programs' memory.
+    /// Fills the maps of peers, local members and bypass rules with `host`'s entries, which overwrite the programs'
+    /// notes. Clears the flow maps.
     pub fn configure(&mut self, host: &Host) -> Result<()> {
         <[u8; 4]>::configure(&mut self.ebpf, host)?;
         <[u8; 16]>::configure(&mut self.ebpf, host)?;
@@ -106,7 +107,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// The notes of the programs in the entry of an address.
+    /// The value that the programs stored in this field of the address's peer entry.
     pub fn noted(&self, family: Option<Family>, address: Dual, note: Note) -> Result<u32> {
         macro_rules! noted {
             ($octets:ty) => {{
@@ -210,9 +211,9 @@ where
     Ok(program.try_into()?)
 }
 
-/// The number of instructions that the kernel's verifier goes through for each program with these
-/// settings; `None` if the kernel does not report it (before Linux 5.16, commit aba64c7da983) or
-/// does not run the program.
+/// The number of instructions that the kernel's verifier processes for each program with these settings; `None` if the
+/// kernel does not report the number (before Linux 5.16, commit aba64c7da983). The list omits the XDP program if the
+/// kernel does not run it.
 pub fn verified_instructions(settings: &Settings) -> Result<Vec<(&'static str, Option<u32>)>> {
     let Loaded { mut ebpf, runs_xdp } = Loaded::new(settings)?;
     let mut verified = Vec::new();

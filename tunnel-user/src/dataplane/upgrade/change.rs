@@ -94,8 +94,9 @@ fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     Ok(counted)
 }
 
-/// The options with which the running programs were loaded. The record of a killed attach may name no attach point;
-/// any attach point is then good enough, because such programs do not run, or do not stay.
+/// The options with which the running programs were loaded. The record of a killed attach may lack the attach point.
+/// This function then assumes tcx and ingress at tc. The assumption does no harm: the programs of a killed attach do
+/// not run, or the next attach or detach removes them.
 fn options(attachment: &Attachment) -> LoadOptions {
     let none = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
     let place = AttachPoint::from_codes(attachment.hook, attachment.ingress).unwrap_or(none);

@@ -1,5 +1,6 @@
-//! Queues messages to the service manager, and sends them on a separate thread. The service manager's socket queues
-//! ten messages (net.unix.max_dgram_qlen), and a further send blocks until the service manager reads a message.
+//! Queues messages to the service manager, and sends them on a separate thread: when the queue of the service manager's
+//! socket is full, a send blocks until the service manager reads a message. The queue's length is
+//! net.unix.max_dgram_qlen, by default ten messages.
 
 use std::collections::VecDeque;
 use std::env;
