@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -73,13 +72,13 @@ const SHORT: &[(&str, &str)] = &[
 
 /// Fails if a file is too long, or too short without a reason.
 pub fn check(workspace: &Path) -> Result<()> {
-    let files: Vec<_> = tracked(workspace)?
+    let files: Vec<_> = rust_files(workspace)?
         .into_iter()
-        .map(|file| {
-            let path = workspace.join(&file);
+        .map(|path| {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            Ok((file, text.lines().count()))
+            let file = path.strip_prefix(workspace).context("a file of the workspace")?;
+            Ok((file.display().to_string(), text.lines().count()))
         })
         .collect::<Result<_>>()?;
     let files: Vec<_> = files.iter().map(|(file, lines)| (file.as_str(), *lines)).collect();
@@ -88,27 +87,6 @@ pub fn check(workspace: &Path) -> Result<()> {
         return Ok(());
     }
     bail!("the length of files:\n{}", violations.join("\n"))
-}
-
-/// The Rust files that git tracks or does not ignore. Without git, all Rust files.
-fn tracked(workspace: &Path) -> Result<Vec<String>> {
-    let listed = Command::new("git")
-        .current_dir(workspace)
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.rs"])
-        .output();
-    let listed = listed.map_or_else(|_| Vec::new(), |output| output.stdout);
-    let listed = String::from_utf8(listed).context("a file's name that is not UTF-8")?;
-    // git also lists a deleted file whose deletion is not staged.
-    let there = |file: &&str| !file.is_empty() && workspace.join(file).exists();
-    let tracked: Vec<_> = listed.split('\0').filter(there).map(str::to_owned).collect();
-    if !tracked.is_empty() {
-        return Ok(tracked);
-    }
-    let relative = |path: &Path| {
-        let path = path.strip_prefix(workspace).context("a file of the workspace")?;
-        Ok(path.to_str().context("a file's name that is not UTF-8")?.to_owned())
-    };
-    rust_files(workspace)?.iter().map(|path| relative(path)).collect()
 }
 
 /// Describes the files that break the rule, and the outdated rows of `short`. Each item of `files` is a file's path
