@@ -17,8 +17,9 @@ pub const VLAN_ANY: u8 = 1;
 /// In [`Settings::vlan`]: the programs handle a frame if [`Settings::vlan_id`] is its only tag.
 pub const VLAN_ONE: u8 = 2;
 
-/// A constant of the programs, and part of the pinned record. Each yes-or-no field is 0 or 1.
-#[repr(C)]
+/// A constant of the programs, and part of the pinned record. Each yes-or-no field is 0 or 1. The alignment lets the
+/// programs read a guarded address as words of 32 bits.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes before the network header: [`ETHERNET_HEADER_LEN`], [`INFINIBAND_HEADER_LEN`], or 0 on
@@ -55,3 +56,5 @@ pub struct Settings {
 crate::plain_old_data!(Settings);
 
 const _: () = assert!(size_of::<Settings>() == 32);
+const _: () = assert!(core::mem::offset_of!(Settings, guarded_v4) % align_of::<u32>() == 0);
+const _: () = assert!(core::mem::offset_of!(Settings, guarded_v6) % align_of::<u32>() == 0);

@@ -46,7 +46,9 @@ pub fn is_there<A: Address>(
     let is_tcp = flow.protocol == TCP;
     let place = (&raw mut tuple).cast::<bpf_sock_tuple>();
     let namespace = BPF_F_CURRENT_NETNS as u64;
-    // These helpers find no socket for a TCP connection in TIME_WAIT, or for one that is still opening.
+    // The helpers return no socket for a TCP connection in TIME_WAIT, and the listener for a connection that the peer is
+    // opening (SYN-RECEIVED): they return full sockets alone (Linux 5.2, net/core/filter.c, bpf_sk_lookup, commit
+    // f7355a6c0497).
     // SAFETY: the tuple lies on the stack, whole; the context is a valid `__sk_buff`.
     let socket = unsafe {
         if is_tcp {
