@@ -1,4 +1,4 @@
-//! Builds tunnel-ebpf for the kernel's virtual machine and hands the object to `dataplane::load`.
+//! Builds tunnel-ebpf for the BPF target, and writes the object to the file that `dataplane::load` embeds.
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! A signal ends a suite at its next step, after the suite has taken its labs down.
+//! Handles signals: a signal stops a suite at its next step, and the process ends after the suite has deleted its labs.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: rewrite's cost, compared with the alternatives' cost in the same run.
+//! Implements `cargo xtask bench`, which measures rewrite's cost and the alternatives' cost in the same run.
 //!
 //! A suite is a group of measurements and returns tables. The program prints each table as soon as the suite
 //! has ended, and writes all tables as JSON and as a plot at the end.

@@ -39,7 +39,7 @@ struct Variant {
     to: SocketAddr,
     /// The names of A's egress program, and of B's ingress program.
     names: [&'static str; 2],
-    /// The datagrams' receiving socket, which is never read.
+    /// The socket that receives the datagrams. No code reads from this socket.
     _sink: UdpSocket,
     /// The links of the empty programs. Dropping this field detaches the programs.
     _links: Vec<OwnedFd>,

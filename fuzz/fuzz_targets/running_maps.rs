@@ -1,5 +1,5 @@
-//! Reads arbitrary values of pinned maps, because anybody can change the maps with `bpftool`. All peers are
-//! shown, and a command can write the values back or change the maps to a wanted state.
+//! Reads arbitrary values of pinned maps, because anybody can change the maps with `bpftool`. A command can show all
+//! peers, write the values back, and change the maps to a wanted state.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};

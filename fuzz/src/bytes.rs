@@ -20,7 +20,7 @@ pub struct Pinned {
     pub names: BTreeMap<u32, [u8; NAME_LEN]>,
     /// The keys of `bypass`.
     pub bypass: Vec<BypassKey>,
-    /// The values of `local`.
+    /// The values of `local_members`.
     pub local: Vec<LocalMember>,
 }
 

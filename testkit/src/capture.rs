@@ -15,7 +15,7 @@ use crate::netns::Namespace;
 use crate::process::command_line;
 use crate::wait::wait_until;
 
-/// tcpdump's snap length 0: the kernel's maximum, which covers the whole packet.
+/// The snap length 0, which tcpdump replaces by its maximum: the capture holds whole packets.
 const WHOLE_PACKETS: u32 = 0;
 /// The snap length for a packet's headers and the headers of a packet that it quotes.
 const HEADERS: u32 = 160;
@@ -30,8 +30,8 @@ pub struct Capture {
     /// The thread that collects tcpdump's output from a pipe. A killed test leaves no file, and its tcpdump ends at the
     /// next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// The number of packets that the kernel counted before tcpdump set its filter. tcpdump never sees
-    /// these packets.
+    /// The number of packets that arrived before tcpdump set its filter. tcpdump counts these packets as
+    /// received, but never captures them.
     unseen: u64,
 }
 
@@ -130,7 +130,7 @@ impl Capture {
         kill(Pid::from_raw(pid), signal).with_context(|| format!("send {signal} to tcpdump"))
     }
 
-    /// Reads tcpdump's messages up to the one that holds `wanted`, and returns all of them.
+    /// Reads tcpdump's messages up to a line that contains `wanted`, and returns all lines.
     fn read_message(&mut self, wanted: &str) -> Result<String> {
         let mut messages = String::new();
         loop {
@@ -151,7 +151,7 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // Both calls fail if the capture has already been stopped, which is the usual case.
+        // Ignore errors: usually `stop` has already ended tcpdump.
         let _ = self.tcpdump.kill();
         let _ = self.tcpdump.wait();
     }
@@ -186,7 +186,7 @@ impl Counts {
     }
 }
 
-/// The file's magic number: this host's byte order, microseconds.
+/// The magic number of a pcap file with this host's byte order and timestamps in microseconds.
 const PCAP_MAGIC: u32 = 0xa1b2_c3d4;
 /// The link type of frames that begin with an Ethernet header.
 const ETHERNET: u32 = 1;

@@ -25,10 +25,10 @@ impl Host {
     }
 }
 
-/// Sets the trick up on `host`, whose addresses are `own`, for the host's traffic with `peer`.
+/// Sets up the address, the route and the rules on `host`, whose addresses are `own`, for its traffic with `peer`.
 ///
 /// # Errors
-/// When an address, the route or a rule is refused.
+/// When the kernel refuses an address, the route or a rule.
 pub fn set_up(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
     let (family, length) = if own.private.is_ipv4() { ("-4", 32) } else { ("-6", 128) };
     let [private, peer_private, gateway] =
@@ -40,7 +40,7 @@ pub fn set_up(host: &Namespace, own: &Host, peer: &Host) -> Result<()> {
     change_rules(host, own, peer, "-A")
 }
 
-/// Removes the four rules. conntrack keeps its entries of open flows.
+/// Removes the four NAT [`rules`]. conntrack keeps its entries for open flows.
 ///
 /// # Errors
 /// When a rule is missing.
@@ -73,7 +73,7 @@ fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Resu
 /// packets, and translates the leaving packets later.
 ///
 /// # Errors
-/// When the rule is refused.
+/// When the kernel refuses the rule.
 pub fn untrack(host: &Namespace, own: &Host, peer: &Host, chain: Untracked) -> Result<()> {
     let peer = peer.private;
     let rule = match chain {

@@ -53,7 +53,7 @@ impl Namespace {
         &self.name
     }
 
-    /// The namespace's file.
+    /// The path of the namespace's file.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         Path::new(NAMED).join(&self.name)

@@ -1,5 +1,5 @@
-//! Runs any program by BPF_PROG_TEST_RUN, with two settings that aya does not offer: the flag that makes the
-//! kernel check the skb's checksum state, and the size of the first fragment.
+//! Runs a BPF program by BPF_PROG_TEST_RUN, with two settings that aya does not offer: the flag that makes the
+//! kernel check the skb's checksum state, and the length of the frame's linear part.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use nix::libc;
 
-/// `enum bpf_cmd` (include/uapi/linux/bpf.h).
+/// The command's number in `enum bpf_cmd` (include/uapi/linux/bpf.h).
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
-/// Gives the skb CHECKSUM_COMPLETE. The kernel fails the run if the skb's sum does not follow the
-/// program's writes (Linux 6.16, net/bpf/test_run.c, commit a3cfe84cca28).
+/// Gives the skb CHECKSUM_COMPLETE. The kernel fails the run if the skb's sum does not match the packet
+/// after the program's writes (Linux 6.16, net/bpf/test_run.c, commit a3cfe84cca28).
 const BPF_F_TEST_SKB_CHECKSUM_COMPLETE: u32 = 1 << 2;
 
 /// The size of `struct __sk_buff` and the offsets of its fields, in bytes.
@@ -47,9 +47,9 @@ struct Attributes {
 /// The state in which a frame reaches a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Way {
-    /// The number of GSO segments, if not 0. For an skb only.
+    /// The number of GSO segments; 0 for a frame without GSO. For tc programs only.
     pub segments: u32,
-    /// True if the kernel keeps a sum over the packet and checks it. For an skb only.
+    /// True if the skb has a sum over the packet (CHECKSUM_COMPLETE), which the kernel checks. For tc programs only.
     pub has_sum: bool,
     /// The number of the frame's bytes that a program can access directly; all bytes if `None`.
     pub linear: Option<u32>,

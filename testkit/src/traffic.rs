@@ -28,7 +28,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// A receiver's address. The address's family is known either at compile time or only at run time.
 pub trait Destination: Into<SocketAddr> {
-    /// The addresses that a sender to this destination can bind to.
+    /// The type of the address that a sender to this destination can bind to.
     type Source: Into<IpAddr>;
 }
 
@@ -232,7 +232,7 @@ pub fn udp_exchange<D: Destination>(
     Ok(report)
 }
 
-/// The unspecified address of `dst`'s family: the kernel chooses the address.
+/// The unspecified address of `dst`'s family. The kernel chooses the source address of a socket that is bound to it.
 #[must_use]
 pub const fn unspecified(dst: SocketAddr) -> IpAddr {
     match dst {

@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::frame::Frame;
 use crate::netns::Namespace;
 
-/// The relay's poll timeout in milliseconds: the longest delay until it notices its end.
+/// The relay's poll timeout in milliseconds: the longest delay until the relay notices a request to stop.
 const TICK: u16 = 50;
 const LONGEST_PACKET: usize = 65_536;
 

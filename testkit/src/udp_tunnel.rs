@@ -33,10 +33,10 @@ pub enum Outer {
     Zero,
 }
 
-/// Makes both ends of a tunnel between `a`, which has the outer address `a_outer`, and `b`.
+/// Sets up both ends of a tunnel between the hosts `a` and `b`, whose outer addresses are `a_outer` and `b_outer`.
 ///
 /// # Errors
-/// When the kernel lacks the module, or a host has a tunnel already.
+/// When the kernel lacks the tunnel's module, or a host has a tunnel already.
 pub fn dig(
     kind: Kind,
     outer: Outer,
@@ -63,8 +63,8 @@ pub fn dig(
         run(host, &format!("ip link add {INTERFACE} type {kind} {outer}"))?;
         run(host, &format!("ip link set {INTERFACE} mtu {MTU}"))?;
         run(host, &format!("ip address add {inner}/24 dev {INTERFACE}"))?;
-        // Keep the kernel's own IPv6 packets out of the tunnel. A host without the tunnel's other end
-        // counts its UDP packets over IPv6 without a checksum as checksum errors.
+        // Keep the kernel's own IPv6 packets out of the tunnel. Until a host has its end of the tunnel, it counts the
+        // tunnel's UDP packets over IPv6 without a checksum as checksum errors.
         host.sysctl(&format!("net.ipv6.conf.{INTERFACE}.disable_ipv6"), "1")?;
     }
     set([a, b], "up")

@@ -26,7 +26,7 @@ const DISCONNECTED: Duration = Duration::from_secs(60);
 /// The operator's longest pause between the two `attach` commands.
 const PAUSE: Duration = Duration::from_secs(5);
 const HEALED: Duration = Duration::from_secs(60);
-/// The number of files, of a megabyte each, that are written at a time.
+/// The number of files in each round of writes. Each file is one megabyte long.
 const FILES: u32 = 20;
 
 /// A cluster with data, on a lab whose public side is captured.
@@ -77,7 +77,8 @@ impl Scene {
         self.attach(&self.lab.b)
     }
 
-    /// Attaches on A. Attaches on B only after B has reset a connection that B knows by different addresses.
+    /// Attaches A, waits until A has dropped a reset from B, and attaches B. Before B's attach, B sees A's packets with
+    /// public addresses and resets their connections.
     fn attach_with_a_pause(&self) -> Result<()> {
         self.attach(&self.lab.a)?;
         let attached = Instant::now();
@@ -148,7 +149,7 @@ impl Scene {
         let connected = self.cluster.wait_connected(CONNECTED)?;
         self.say("peers connected over the cable", connected);
         self.cluster.write("back", FILES)?;
-        // Hosts that detach one after the other reset connections, which may disturb a write.
+        // The hosts detached one after the other. This may have reset connections and disturbed a write.
         let healed = self.cluster.heal(HEALED)?;
         self.say("written and healed over the cable", healed);
         self.compare(rounds)
@@ -185,7 +186,7 @@ fn between_publics(frame: &Frame) -> bool {
     })
 }
 
-/// Plays a scene. On failure, it shows the daemons' logs.
+/// Sets up a scene and runs `act` on it. On failure, shows the daemons' logs.
 fn play(
     name: &'static str,
     firewall: Firewall,

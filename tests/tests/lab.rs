@@ -1,4 +1,4 @@
-//! Tests of the lab itself, which all other tests rely on.
+//! Tests the lab, on which all other tests rely.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,5 +1,5 @@
-//! Defines the value of `attachment`: a record of the attachment and of the changes that `attach` made to the host.
-//! Later commands read the record to undo the changes.
+//! Defines the value of the map `attachment`: a record of the attachment and of the changes that `attach` made to the
+//! host. Later commands read the record to undo the changes.
 
 use crate::members::NAME_LEN;
 use crate::settings::Settings;
@@ -19,7 +19,7 @@ pub const INGRESS_XDP: u8 = 1;
 /// The ingress program runs at XDP in the kernel's generic path, also through a pinned link.
 pub const INGRESS_XDP_GENERIC: u8 = 2;
 
-/// The value of `attachment`, an array of one.
+/// The value of `attachment`, an array map with one element.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {

@@ -1,4 +1,5 @@
-//! Defines the keys and values of `bypass`: rules for packets to and from peers that the programs leave alone.
+//! Defines the keys and values of the map `bypass`: rules that select packets to and from peers. The programs leave
+//! these packets alone.
 
 /// The value of `slot` in rules for the whole cluster.
 pub const CLUSTER: u32 = u32::MAX;

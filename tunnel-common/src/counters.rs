@@ -1,5 +1,5 @@
-//! Defines the value of `peer_counters`: the counts of rewritten packets, per peer and direction, with one value per
-//! CPU.
+//! Defines the value of the map `peer_counters`: the counts of rewritten packets, per peer and direction, with one
+//! value per CPU.
 
 /// Packets and bytes.
 #[repr(C)]
@@ -7,8 +7,8 @@
 pub struct Count {
     /// The number of packets on the wire: a GSO or GRO packet counts as its segments.
     pub packets: u64,
-    /// Bytes of the packets as the program saw them, link header included. Headers that segmentation repeats count
-    /// once.
+    /// The number of bytes, as the program saw the packets: link headers are included, and headers that segmentation
+    /// repeats count once.
     pub bytes: u64,
 }
 

@@ -1,6 +1,6 @@
-//! Defines the keys and values of `flows_v4` and `flows_v6`: the flows in which this host's public address is an end
-//! point. The egress program remembers a flow. The ingress program looks up the flow of a reply, and leaves the reply,
-//! or this host's address in it, alone. A full map forgets the least recently used flow first.
+//! Defines the keys and values of the maps `flows_v4` and `flows_v6`: the flows in which this host's public address is
+//! an end point. The egress program inserts a flow. The ingress program looks up a reply's flow, and then either leaves
+//! the reply alone or rewrites only the peer's address in it. A full map evicts the least recently used flow.
 
 /// The key of `flows_v4` and `flows_v6`: a flow's addresses and ports on the wire. `A` is an address in network order.
 ///
@@ -26,8 +26,8 @@ pub struct Flow<A> {
 
 /// The key is a flow.
 pub const FLOW: u8 = 0;
-/// The key is a datagram whose fragments get the same treatment: `local` holds the datagram's source, `peer` its
-/// destination, and the port fields hold its identification.
+/// The key is a fragmented datagram: its later fragments get the first fragment's action. `local` holds the datagram's
+/// source, `peer` its destination, and the port fields hold its identification.
 pub const DATAGRAM: u8 = 1;
 
 /// The value of `flows_v4` and `flows_v6`.

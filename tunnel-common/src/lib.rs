@@ -19,7 +19,7 @@ pub mod peers;
 pub mod settings;
 
 /// The version of the maps' layout. A loader takes over the pins of the previous version, and recognises and refuses
-/// the pins of all others.
+/// the pins of all other versions.
 pub const ABI_VERSION: u32 = 3;
 
 /// Marks ABI structs as plain old data for aya.

@@ -1,9 +1,9 @@
-//! Defines the values of `local_members`, `local_v4` and `local_v6`: this host's own members and their addresses. A
-//! host that is several members, or a whole network, is a gateway.
+//! Defines the values of the maps `local_members`, `local_v4` and `local_v6`: this host's own members and their
+//! addresses. A host that is several members, or a whole network, is a gateway.
 
 use crate::members::NAME_LEN;
 
-/// The value of `local_members`, keyed by 0, 1 and so on. The loader and people read it; the programs do not.
+/// The value of `local_members`, keyed by 0, 1 and so on. The loader and people read this map; the programs do not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalMember {

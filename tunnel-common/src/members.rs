@@ -1,4 +1,4 @@
-//! Defines the value of `members`, which maps each peer's slot to the peer's name.
+//! Defines the value of the map `members`, from each peer's slot to the peer's name.
 
 /// Bytes of a member's name in the map, padded with zeros. The longest name is one byte shorter.
 pub const NAME_LEN: usize = 64;

@@ -15,7 +15,7 @@ pub const MAGIC: [u8; 8] = *b"rewrite\x01";
 /// The length of the echo message's payload in bytes: the magic, then the mark.
 pub const PAYLOAD_LEN: usize = MAGIC.len() + size_of::<u32>();
 
-/// The message of a notice.
+/// The meaning of a notice. The last four bytes of the payload encode it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// A question: the sender considers both addresses current.
@@ -87,7 +87,7 @@ mod tests {
 
     const ALL: [Mark; 4] = [Mark::Asked, Mark::Shown, Mark::ShownFormer, Mark::Announced];
 
-    /// The sum of RFC 1071.
+    /// The one's complement sum of the octets (RFC 1071).
     fn sum(octets: &[u8]) -> u16 {
         let (words, _) = octets.as_chunks();
         let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();

@@ -1,13 +1,13 @@
 //! Computes the position of an address's bit in `peer_filter`, a Bloom filter with one hash. The filter holds the
-//! single peers' addresses of both versions of IP.
+//! addresses of all peers that are single hosts, for both versions of IP.
 //!
 //! A lookup in `peers_*` can miss an entry during the entry's replacement (docs/decisions/0030). So a program repeats a
-//! failed lookup if the filter has the address's bit: the filter has the bits of all single peers, and of few other
+//! failed lookup if the address's bit is set: the bit is set for every address in the filter, and for few other
 //! addresses. The loader sets a peer's bits before it adds the peer's entries, and clears no bit.
 
 use crate::peers::mark;
 
-/// Words of 64 bits in the filter.
+/// The number of 64-bit words in the filter.
 pub const WORDS: usize = 1024;
 
 /// The position of an address's bit.

@@ -1,5 +1,5 @@
-//! Defines the keys and values of `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: the peers. A program looks
-//! up a peer once per packet and direction.
+//! Defines the keys and values of the maps `peers_v4`, `peers_v6`, `prefixes_v4` and `prefixes_v6`: the peers. A
+//! program looks up a peer once per packet and direction.
 //!
 //! A peer has two entries with the same type of value. The key of the first entry is the peer's private address: the
 //! egress program looks up the destination, and the ingress program looks up the source to detect spoofed packets. The
@@ -9,10 +9,10 @@
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
 //!
-//! A program may hold an entry of a hash while the kernel gives its slot to another key: a preallocated hash reuses a
-//! slot at once (Linux, kernel/bpf/hashtab.c, alloc_htab_elem). The kernel copies aligned words of 8 bytes whole, in
-//! any order. `private` and `public` of IPv4 are one such word. For IPv6, [`tie`] binds the words of both addresses. So
-//! a program never takes one peer's address for another's.
+//! A program may hold a pointer to a hash entry while the kernel gives the entry's memory to a different key: a
+//! preallocated hash reuses the memory at once (Linux, kernel/bpf/hashtab.c, alloc_htab_elem). The kernel copies
+//! aligned words of 8 bytes whole, in any order. The IPv4 addresses `private` and `public` together are one such word.
+//! For IPv6, [`tie`] binds the words of both addresses. So a program never takes one peer's address for another's.
 
 use core::mem::offset_of;
 
@@ -64,8 +64,8 @@ pub struct Peer<A> {
     /// host part.
     pub length: u8,
     /// On a gateway, and for a peer that is a prefix: 1 while the peer may not know this host's current underlay
-    /// address. Packets to the peer then leave from the previous one. The ingress program clears this field in both
-    /// entries when a packet from the peer arrives at the current underlay address.
+    /// address. Packets to the peer then leave from the previous underlay address. The ingress program clears this
+    /// field in both entries when a packet from the peer arrives at the current underlay address.
     pub use_former_source: u8,
     /// In an entry under a public address: 1 until the peer has shown that it sends between this pair of addresses,
     /// `public` and `local_underlay`. The ingress program then clears this field. Packets to the peer go between the
@@ -81,10 +81,10 @@ pub struct Peer<A> {
     pub public_flows: u8,
     /// The rules of `bypass` to check: [`BYPASS_CLUSTER`], [`BYPASS_MEMBER`], their sum, or 0.
     pub bypass: u8,
-    /// In an entry under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then, the
-    /// peer may lack its own attach, and the ingress program drops the peer's resets of unknown connections. The
-    /// ingress program sets this field to 0 when the period is over. In an entry under a former address: 0. In an entry
-    /// under a private address, this field has no meaning.
+    /// In an entry under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then,
+    /// rewrite may not be attached on the peer yet, and the ingress program drops the peer's resets of unknown
+    /// connections. The ingress program sets this field to 0 when the period is over. In an entry under a former
+    /// address: 0. In an entry under a private address, this field has no meaning.
     pub grace_until: u32,
     /// In an entry under a former address: the time from which the programs no longer accept packets from that address,
     /// in seconds of CLOCK_MONOTONIC. 0 means no end while the entry exists, for example while the peer is awaited. No

@@ -4,9 +4,9 @@
 /// The name of the settings constant in the programs.
 pub const SETTINGS: &str = "SETTINGS";
 
-/// Bytes before the network header on Ethernet; VLAN tags may follow.
+/// The length of the Ethernet header in bytes, without VLAN tags.
 pub const ETHERNET_HEADER_LEN: u8 = 14;
-/// Bytes before the network header with IP over InfiniBand (Linux, include/linux/if_infiniband.h and
+/// The length of the link header of IP over InfiniBand, in bytes (Linux, include/linux/if_infiniband.h and
 /// drivers/infiniband/ulp/ipoib/ipoib.h, IPOIB_HARD_LEN).
 pub const INFINIBAND_HEADER_LEN: u8 = 24;
 
@@ -47,7 +47,7 @@ pub struct Settings {
     /// The VLAN's identifier, for [`VLAN_ONE`]: 0 to 4094, in the machine's byte order.
     pub vlan_id: u16,
     /// The programs drop packets from outside that use this private IPv4 address of this host as source or destination.
-    /// 0 if such packets pass.
+    /// 0 turns this check off.
     pub guarded_v4: [u8; 4],
     /// This host's guarded private IPv6 address: see `guarded_v4`.
     pub guarded_v6: [u8; 16],

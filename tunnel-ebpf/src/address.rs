@@ -73,7 +73,7 @@ pub trait Address: Copy + Eq {
 pub struct Words<const N: usize>(pub [u32; N]);
 
 impl<const N: usize> PartialEq for Words<N> {
-    /// Compares with the programs' own instructions: a comparison of arrays would call a function.
+    /// Compares the words inline: a comparison of arrays would call a function.
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         let mut different = 0;
@@ -141,7 +141,7 @@ macro_rules! address {
             unsafe fn load(place: *const Self::Octets) -> Self {
                 let mut words = [0; $words];
                 for (index, word) in words.iter_mut().enumerate() {
-                    // SAFETY: the caller guarantees it for all words.
+                    // SAFETY: the caller guarantees that all words lie at `place`, which is aligned.
                     *word = unsafe { place.cast::<u32>().add(index).read_volatile() };
                 }
                 Self(words)
@@ -153,7 +153,7 @@ macro_rules! address {
                 shared: &SharedPeer<Self::Octets>,
                 is_private: bool,
             ) -> (Self, bool) {
-                // SAFETY: the caller guarantees it.
+                // SAFETY: the caller guarantees the entry's alignment.
                 unsafe { $counterpart(self, shared, is_private) }
             }
 

@@ -24,7 +24,7 @@ pub const fn delta16(old: [u8; 2], new: [u8; 2]) -> u32 {
     u16::from_ne_bytes(new) as u32 + !u16::from_ne_bytes(old) as u32
 }
 
-/// Adds two differences.
+/// Adds two 32-bit one's complement sums, with the end-around carry.
 #[must_use]
 #[inline(always)]
 pub const fn add(a: u32, b: u32) -> u32 {
@@ -118,7 +118,8 @@ pub enum OptionalField {
     Partial,
     /// The checksum.
     Whole,
-    /// The sum over the pseudo-header, or a checksum that equals it by chance: the packet's state decides.
+    /// The sum over the pseudo-header, or a checksum that equals this sum by chance: the packet's checksum state
+    /// decides.
     ByState,
 }
 

@@ -29,7 +29,7 @@ pub fn rewritten(slot: u32, direction: Direction, count: Count) {
 #[inline(always)]
 pub fn not_rewritten(reason: Reason, direction: Direction, count: Count) {
     let Some(counters) = REASON_COUNTERS.get_ptr_mut(direction as u32) else { return };
-    // SAFETY: as above.
+    // SAFETY: the value belongs to this CPU, and the program does not preempt itself.
     let counter = unsafe { (*counters).get_mut(reason) };
     *counter = counter.plus(count);
 }

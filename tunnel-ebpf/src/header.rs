@@ -8,8 +8,9 @@ use tunnel_ebpf::packet::HeaderRef;
 use crate::dispatch::Tags;
 use crate::unaligned;
 
-/// `N` words of a header in a frame with tags `T`. The verifier can follow an offset that is known at load time; the
-/// offset after tags is not.
+/// `N` words of the IP header in a frame with tags `T`. Without tags, the program accesses the words in place: the
+/// verifier can follow their offset, which is known at load time. The offset after tags is not known then, so the
+/// program copies the words.
 #[derive(Clone, Copy)]
 pub struct Header<T, const N: usize> {
     /// The place of the words in a frame without tags: all words lie within the packet.

@@ -1,5 +1,5 @@
-//! Holds the programs' pure code. A packet passes [`pipeline`], [`parse`], [`decide`] and [`rewrite`], and in the
-//! binary `count`.
+//! Holds the programs' pure code. A packet goes through [`pipeline`], [`parse`], [`decide`], [`rewrite`] and, in the
+//! binary, `count`.
 //!
 //! This library does not touch the kernel. Packets and tables are traits: the binary implements them with skbs, XDP
 //! buffers and BPF maps, and the tests implement them with slices.

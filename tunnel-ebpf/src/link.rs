@@ -31,7 +31,7 @@ const PROVIDER_TAG: u16 = EtherType::Ieee8021ad as u16;
 
 /// Bytes of a tag: its control information, and the ethertype of the next header.
 const TAG_LEN: usize = 4;
-/// IEEE 802.1ad: a provider's tag and a customer's.
+/// The maximum number of tags: a provider's tag and a customer's tag (IEEE 802.1ad).
 const TAGS_MAX: usize = 2;
 
 /// The header that follows an ethertype in network order.
@@ -57,7 +57,7 @@ pub const fn vlan_id(control: u32) -> u32 {
 
 /// No VLAN: the network of the interface itself.
 pub const NO_VLAN: u32 = 0;
-/// A VLAN within a VLAN.
+/// In place of an identifier: the frame has several tags, for a VLAN within a VLAN.
 const NESTED: u32 = u32::MAX;
 
 /// The place of a frame's IP header.
@@ -78,7 +78,7 @@ impl VlanInfo {
         Self { version, tags_len: 0, first_id: NO_VLAN }
     }
 
-    /// Follows the tags of a frame. `tag` reads the tag after the given number of bytes of tags.
+    /// Finds the IP header after a frame's tags. `tag` reads one tag, given the number of bytes of tags before it.
     #[inline(always)]
     pub fn find(tag: impl Fn(usize) -> Option<[u8; TAG_LEN]>) -> Option<Self> {
         let (mut tags_len, mut first_id) = (0, 0);

@@ -1,4 +1,5 @@
-//! The tc and XDP programs. Each program passes its packet to the pure code of the library, and returns the verdict.
+//! Defines the tc and XDP programs. Each program passes its packet to the pure code of the library, and returns the
+//! verdict.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]

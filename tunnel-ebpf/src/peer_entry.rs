@@ -36,7 +36,7 @@ macro_rules! load_address {
 /// Writes a field of a shared peer.
 macro_rules! store {
     ($shared:expr, $field:ident, $value:expr) => {
-        // SAFETY: as for a read; the cell permits writing through a shared reference.
+        // SAFETY: the pointer points to a live entry, and the cell permits writing through a shared reference.
         unsafe { (&raw mut (*$shared.0.get()).$field).write_volatile($value) }
     };
 }
@@ -49,7 +49,7 @@ impl<O> SharedPeer<O> {
     #[must_use]
     #[inline(always)]
     pub const unsafe fn at<'a>(place: *mut Peer<O>) -> &'a Self {
-        // SAFETY: the caller guarantees it, and the type is transparent.
+        // SAFETY: the caller guarantees that `place` holds an entry, and the type is transparent.
         unsafe { &*place.cast::<Self>() }
     }
 
@@ -59,7 +59,7 @@ impl<O> SharedPeer<O> {
     /// The words lie within the entry, at a multiple of 8 bytes in memory.
     #[inline(always)]
     pub(crate) unsafe fn pair(&self, offset: usize) -> u64 {
-        // SAFETY: the caller guarantees it.
+        // SAFETY: the caller guarantees that the words lie within the entry, and their alignment.
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
 
@@ -149,14 +149,14 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         shared: &'a SharedPeer<A::Octets>,
         again: impl FnOnce() -> Option<&'a SharedPeer<A::Octets>>,
     ) -> Self {
-        // SAFETY: the caller guarantees it.
+        // SAFETY: the caller guarantees the entry's alignment.
         let entry = unsafe { PeerEntry::of_single(shared, address) };
         if entry.role != CONTENDED {
             return Self(entry);
         }
         cold_path();
         let Some(shared) = again() else { return Self(entry) };
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees the entry's alignment.
         Self(unsafe { PeerEntry::of_single(shared, address) })
     }
 
@@ -205,7 +205,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[inline(always)]
     unsafe fn of_single(shared: &'a SharedPeer<A::Octets>, address: A) -> Self {
         let role = load!(shared, role);
-        // SAFETY: the caller guarantees it.
+        // SAFETY: the caller guarantees the entry's alignment.
         let (counterpart, is_its) = unsafe { address.counterpart(shared, role == ROLE_PRIVATE) };
         if !is_its || role == ABSENT {
             return Self::without(CONTENDED);
@@ -225,7 +225,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self::of(shared, role, counterpart)
     }
 
-    /// The entry in the map's memory, for notes.
+    /// The entry in the map's memory, for the programs to write notes into.
     #[must_use]
     #[inline(always)]
     pub const fn shared(&self) -> &'a SharedPeer<A::Octets> {
@@ -297,7 +297,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     #[must_use]
     #[inline(always)]
     pub unsafe fn is_still_of(&self, address: A) -> bool {
-        // SAFETY: the caller guarantees it.
+        // SAFETY: the caller guarantees the entry's alignment.
         let (_, is_its) = unsafe { address.counterpart(self.shared(), self.role == ROLE_PRIVATE) };
         is_its
     }

@@ -19,7 +19,8 @@ pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     }
 }
 
-/// Notes in the entry under `address` whether the peer may not know this host's current underlay address.
+/// Notes in the entry under `address` the source of packets to the peer: this host's former underlay address if
+/// `uses_former`, or its current one.
 #[inline(never)]
 pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
@@ -44,7 +45,7 @@ pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
         return true;
     }
     let agreed = shown.agreed(address);
-    // SAFETY: as above.
+    // SAFETY: all entries are aligned, as in [`PinnedMaps`].
     if !unsafe { shown.is_still_of(address) } {
         return false;
     }

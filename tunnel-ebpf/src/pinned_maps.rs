@@ -71,7 +71,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         unsafe { PeerLookup::single(address, single, again) }
     }
 
-    /// The entry that [`Tables::peer`] finds, for notes.
+    /// The entry that [`Tables::peer`] finds, for the programs to write notes into.
     #[inline(always)]
     pub fn noted(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         if let Some(peer) = Self::single(address) {
@@ -84,8 +84,8 @@ impl<F: FamilyMaps> PinnedMaps<F> {
     }
 }
 
-// Each function below has its own stack frame: the decisions call it in several places, and have 512 bytes of stack in
-// all.
+// Each function below has its own stack frame: the decisions call such a function in several places, and have 512 bytes
+// of stack in all.
 
 /// [`FamilyMaps::is_missed`] of IPv4. A global function (Linux 5.6, commit 51c39bb1d5d1): the kernel verifies the
 /// function once, instead of once for each path to a call.
@@ -175,7 +175,7 @@ const fn words(state: FlowState) -> [u64; 2] {
 
 /// The inverse of [`words`].
 const fn state(words: [u64; 2]) -> FlowState {
-    // SAFETY: as above.
+    // SAFETY: both types have 16 bytes without padding, and every bit pattern is a value.
     unsafe { core::mem::transmute(words) }
 }
 

@@ -19,7 +19,7 @@ pub trait Path {
     /// The direction.
     const DIRECTION: Direction;
 
-    /// Handles a packet. A later step handles an ICMP error.
+    /// Handles a packet. A later step handles ICMP errors.
     fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step;
 
     /// Continues with a packet whose address has no peer.

@@ -102,7 +102,7 @@ pub fn has_prefixes_v6() -> bool {
     setting!(prefixes_v6) == 1
 }
 
-/// True if this host is a gateway: it stands for several members, or for a prefix.
+/// True if this host is a gateway: it is several members, or a prefix.
 #[inline(always)]
 pub fn is_gateway() -> bool {
     setting!(gateway) == 1

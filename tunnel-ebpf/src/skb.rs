@@ -57,7 +57,7 @@ pub struct Skb<T> {
 }
 
 impl<T: Tags> Skb<T> {
-    /// The packet of a program.
+    /// The packet in a program's context, after the tags `tags`.
     #[inline(always)]
     pub const fn new(ctx: &TcContext, tags: T) -> Self {
         Self { skb: ctx.skb.skb, tags }
@@ -180,13 +180,13 @@ impl<T: Tags> Packet for Skb<T> {
     /// include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
     #[inline(always)]
     fn is_segmented(&self) -> bool {
-        // SAFETY: as above.
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
         unsafe { (*self.skb).gso_size != 0 }
     }
 
     #[inline(always)]
     fn is_forwarded(&self) -> bool {
-        // SAFETY: as above.
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
         unsafe { (*self.skb).ingress_ifindex != 0 }
     }
 
@@ -238,7 +238,7 @@ extern "C" fn skb_behind_tags(ctx: *mut __sk_buff) -> u64 {
     VlanInfo::to_bits(VlanInfo::find(|tags_len| ctx.load(link_header_len() + tags_len).ok()))
 }
 
-/// The number of segments in a packet, where the kernel has not counted them. A global function, as above.
+/// Counts the segments of a packet if the kernel has not counted them. A global function, like [`skb_behind_tags`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn skb_segments(ctx: *mut __sk_buff, tags_len: u32) -> u32 {
@@ -248,7 +248,7 @@ extern "C" fn skb_segments(ctx: *mut __sk_buff, tags_len: u32) -> u32 {
     Segmented { len: packet.extent(), header_len: header_len(&packet), segment_len }.count()
 }
 
-/// Walks past extension headers. A global function, as above.
+/// Walks past extension headers. A global function, like [`skb_behind_tags`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn skb_walk(
@@ -320,9 +320,9 @@ impl<T: Tags> PacketMut for Skb<T> {
     }
 
     /// For CHECKSUM_COMPLETE: [`Self::update_l4_checksum`] subtracts the change of the transport checksum from the sum
-    /// over the packet, as IPv4 needs it. This method adds the change of the addresses. The sum is then right for IPv6
-    /// too, on kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a
-    /// checksum.
+    /// over the packet, which is right for IPv4. This method adds the change of the addresses. The sum is then right
+    /// for IPv6 too, on kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols
+    /// without a checksum.
     #[inline(always)]
     fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.

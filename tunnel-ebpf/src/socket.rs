@@ -46,8 +46,8 @@ pub fn is_there<A: Address>(
     let is_tcp = flow.protocol == TCP;
     let place = (&raw mut tuple).cast::<bpf_sock_tuple>();
     let namespace = BPF_F_CURRENT_NETNS as u64;
-    // The helpers return no socket for a TCP connection in TIME_WAIT, and the listener for a connection that the peer is
-    // opening (SYN-RECEIVED): they return full sockets alone (Linux 5.2, net/core/filter.c, bpf_sk_lookup, commit
+    // The helpers return no socket for a TCP connection in TIME_WAIT, and the listener for a connection that the peer
+    // is opening (SYN-RECEIVED): they return only full sockets (Linux 5.2, net/core/filter.c, bpf_sk_lookup, commit
     // f7355a6c0497).
     // SAFETY: the tuple lies on the stack, whole; the context is a valid `__sk_buff`.
     let socket = unsafe {
@@ -81,7 +81,7 @@ fn is_sent_from<A: Address>(skb: *mut __sk_buff, local: A) -> bool {
 }
 
 /// # Safety
-/// The socket is held.
+/// The caller holds a reference to the socket.
 #[inline(always)]
 unsafe fn has_address<A: Address>(socket: *mut bpf_sock, local: A) -> bool {
     // SAFETY: the caller holds the socket; the kernel turns the reads into reads of its own struct
@@ -91,7 +91,7 @@ unsafe fn has_address<A: Address>(socket: *mut bpf_sock, local: A) -> bool {
 }
 
 /// # Safety
-/// The socket is held.
+/// The caller holds a reference to the socket.
 #[inline(always)]
 unsafe fn is_bound_to<A: Address>(socket: *mut bpf_sock, local: A, is_tcp: bool) -> bool {
     // SAFETY: the caller holds the socket.

@@ -51,20 +51,20 @@ pub trait Tables<A: Address> {
     /// guarded.
     fn guarded(&self) -> A;
 
-    /// True if `rule` is a bypass rule.
+    /// True if the bypass list has `rule`.
     fn has_bypass(&self, rule: &BypassKey) -> bool;
 
     /// True if a peer's former address has drained: the programs no longer accept packets from it.
     fn has_drained(&self, former: &PeerEntry<'_, A>) -> bool;
 
-    /// True if the peer's grace period goes on. Ends a period whose time is over.
+    /// True while the peer's grace period lasts. Clears the period in the entry when its time is over.
     fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
     /// Notes in the peer's entries, under both addresses, whether the peer's packets arrive native.
     fn set_replies_native(&self, private: A, public: A, is_native: bool);
 
-    /// Notes in the peer's entries, under both addresses, whether the peer may not know this host's current underlay
-    /// address.
+    /// Notes in the peer's entries, under both addresses, the source of packets to the peer: this host's former
+    /// underlay address if `uses_former`, or its current one.
     fn set_use_former_source(&self, private: A, public: A, uses_former: bool);
 
     /// Notes that the peer with the single public address `public` has shown that it holds the entry's pair of
@@ -91,7 +91,7 @@ pub trait Tables<A: Address> {
 pub enum FlowAction {
     /// Both ends are public addresses: the programs leave the packet alone.
     LeftAlone,
-    /// This host's end is its underlay address: only the peer's address is replaced.
+    /// This host's end is its underlay address: the programs replace only the peer's address.
     FromUnderlay,
     /// The packet's datagram is on the bypass list.
     Bypassed,

@@ -33,7 +33,7 @@ macro_rules! each_index {
 #[inline(always)]
 pub unsafe fn bound<C, const OFFSET: usize>(context: *const C) -> usize {
     let bound: usize;
-    // SAFETY: the caller guarantees it.
+    // SAFETY: the caller guarantees that `context` has a bound at `OFFSET`.
     unsafe {
         asm!(
             "{bound} = *(u32 *)({context} + {offset})",

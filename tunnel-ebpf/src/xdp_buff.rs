@@ -37,7 +37,8 @@ pub fn behind_tags(ctx: &XdpContext) -> Option<VlanInfo> {
 }
 
 /// A pointer to a `V`, `offset` bytes after the start of the link header, if the first fragment holds all of the `V`.
-/// Only for offsets that are known at load time, as for an skb.
+/// Only for offsets that are known at load time: LLVM may add up any other offset so that the verifier does not accept
+/// the pointer.
 #[inline(always)]
 fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
     // SAFETY: these fields hold the packet's bounds.
@@ -58,7 +59,7 @@ pub struct XdpBuff<T> {
 }
 
 impl<T: Tags> XdpBuff<T> {
-    /// The packet of a program.
+    /// The packet in a program's context, after the tags `tags`.
     #[inline(always)]
     pub const fn new(ctx: &XdpContext, tags: T) -> Self {
         Self { xdp: ctx.ctx, tags }
@@ -183,7 +184,7 @@ impl<T: Tags> Packet for XdpBuff<T> {
     }
 }
 
-/// Finds the IP header of a tagged frame. A global function, as for an skb.
+/// Finds the IP header of a tagged frame. A global function, which the kernel verifies once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn xdp_behind_tags(ctx: *mut xdp_md) -> u64 {
@@ -191,7 +192,7 @@ extern "C" fn xdp_behind_tags(ctx: *mut xdp_md) -> u64 {
     VlanInfo::to_bits(VlanInfo::find(|tags_len| packet.load(link_header_len() + tags_len)))
 }
 
-/// Walks past extension headers. A global function, as for an skb.
+/// Walks past extension headers. A global function, which the kernel verifies once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn xdp_walk(
@@ -201,7 +202,7 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    // The offset counts from the first extension header, as for an skb.
+    // The offset counts from the first extension header: one offset takes less stack than two.
     let packet = XdpBuff { xdp: ctx, tags: Vlan((tags_len + start) as usize) };
     walk(&packet, 0, first as u8, available).to_bits()
 }
@@ -235,8 +236,8 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         self.store(offset, &checksum)
     }
 
-    /// Updates by arithmetic: a packet from a NIC holds its whole checksum. In the kernel's generic path, the
-    /// packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses that path
+    /// Computes the new checksum itself: a packet from a NIC holds its whole checksum. In the kernel's generic path,
+    /// the packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses that path
     /// where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
     #[inline(always)]
     fn update_l4_checksum(
@@ -249,7 +250,7 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         if let Some(place) = self.usual_checksum(offset) {
             // SAFETY: a pointer exists only if the whole field lies within the packet.
             let old = unsafe { *place };
-            // SAFETY: as above, and the packet belongs to the program.
+            // SAFETY: the whole field lies within the packet, and the packet belongs to the program.
             unsafe { *place = kind.update(old, delta) };
             return Ok(());
         }

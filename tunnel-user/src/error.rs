@@ -1,4 +1,4 @@
-//! Defines the failure of a command: the event, its object, and the remedy.
+//! Defines the error of a command: the problem and the remedy.
 
 use std::fmt;
 use std::io;
@@ -7,35 +7,35 @@ use nix::errno::Errno;
 
 use crate::config::{ConfigError, NoNetwork};
 
-/// The failure of a command: the event, its object, and the remedy.
+/// The error of a command: the problem and the remedy.
 #[derive(Debug)]
 pub enum Error {
     /// The file, or the addresses on the command line, can't be used.
     Configuration(ConfigError),
     /// The command does not fit the host: a name, an interface or an address is missing.
     Refused {
-        /// The event, and its object.
+        /// The problem, with the name of the affected object.
         what: String,
         /// The remedy.
         help: String,
     },
     /// This host can't run the command: no privileges, no bpffs, a kernel without a feature.
     Host {
-        /// The event, and its object.
+        /// The problem, with the name of the affected object.
         what: String,
         /// The remedy.
         help: String,
     },
     /// The pins are not ours, or do not have this version's layout.
     Pins {
-        /// The event, and its object.
+        /// The problem, with the name of the affected object.
         what: String,
         /// The remedy.
         help: String,
     },
     /// The kernel refused a step that should have worked.
     Kernel {
-        /// The step, and its object.
+        /// The failed step, with the name of the affected object.
         what: String,
         /// The kernel's answer.
         source: anyhow::Error,

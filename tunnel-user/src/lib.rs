@@ -1,8 +1,8 @@
 //! The control plane: the library of the binary `rewrite`.
 //!
 //! The path of a command: `cli` (the arguments), [`commands`] (the entry point), [`ops`] (the steps, in order),
-//! [`config`] (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (the present state,
-//! and its change), [`trial`] (the rollback of an unconfirmed change).
+//! [`config`] (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (reading and changing
+//! the present state), [`trial`] (the rollback of an unconfirmed change).
 
 pub mod commands;
 pub mod config;

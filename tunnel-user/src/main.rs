@@ -156,7 +156,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
             let said = print(&output::trial::reverted(&outcome));
-            // Ignore a full log of the guard: a failure here would make the guard repeat the rollback.
+            // If the guard runs this command, ignore an output error, such as a full log: a failure would make the
+            // guard repeat the rollback.
             if !is_guards {
                 said?;
             }

@@ -1,4 +1,4 @@
-//! Fuzzes userspace's parsers of foreign input: runs each target of `fuzz`, one after the other. See
+//! Fuzzes the userspace parsers of external input: runs the targets of `fuzz`, one after the other. See
 //! docs/decisions/0011.
 
 use std::ffi::OsStr;

@@ -91,7 +91,7 @@ enum Task {
         #[arg(value_name = "WORD")]
         words: Vec<String>,
     },
-    /// Fuzz the parsers of foreign input, by default for a minute per target
+    /// Fuzz the parsers of external input, by default for a minute per target
     Fuzz {
         /// Seconds for each target
         #[arg(long, default_value_t = 60)]
@@ -100,26 +100,26 @@ enum Task {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
-    /// Measure rewrite's cost beside its alternatives, in less than five minutes; see `cargo xtask bench --help`
+    /// Measure the cost of rewrite and its alternatives, in less than five minutes; see `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
         /// The arguments of the measurements: --full, --only SUITE, --vm KERNEL, --help
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Break the pure code in one place at a time, and see whether a test fails: it takes hours; --sample for minutes
+    /// Break the pure code in one place at a time, and check that a test fails; takes hours, or minutes with --sample
     Mutants {
-        /// About so many mutants in place of all
+        /// Try only about this number of mutants
         #[arg(long, value_name = "NUMBER")]
         sample: Option<usize>,
-        /// Selects the sample
+        /// The seed that selects the sample
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         seed: usize,
-        /// Places that hold one of these words: checksum, decide, parse, config, plan, trial
+        /// Only files whose paths contain one of these words: checksum, decide, parse, config, plan, trial
         #[arg(value_name = "WORD")]
         words: Vec<String>,
     },
-    /// Formatting and lints, as errors
+    /// Check the formatting, and run the lints; every finding is an error
     Lint,
 }
 

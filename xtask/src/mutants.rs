@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{cargo, workspace};
 
-/// The files of the pure code, whose tests need no kernel.
+/// The patterns for the files of the pure code, whose tests need no kernel.
 const FILES: [&str; 6] = [
     "tunnel-ebpf/src/checksum.rs",
     "tunnel-ebpf/src/decide/**",
@@ -42,8 +42,8 @@ struct Outcomes {
     unviable: u64,
 }
 
-/// Tries the mutants of the patterns in `FILES` that contain one of `words`; without words, the mutants of all
-/// patterns. With `sample`, tries only about this number of mutants, which `seed` selects.
+/// Tries the mutants in the files of `FILES` whose patterns contain one of `words`; without words, in all files. With
+/// `sample`, tries only about this number of mutants, which `seed` selects.
 pub fn run(sample: Option<usize>, seed: usize, words: &[String]) -> Result<()> {
     let files: Vec<_> = FILES
         .into_iter()

@@ -1,5 +1,5 @@
-//! Measures the cost of more peers, for new connections and for `rewrite attach`. With the iptables trick,
-//! each new connection passes through all rules.
+//! Measures the cost of more peers, for new connections and for `rewrite attach`. With the iptables trick (routes, and
+//! NAT with conntrack), each new connection passes through all rules.
 
 mod testbed;
 mod trick;

@@ -28,7 +28,7 @@ pub fn set_up(lab: &Lab, peers: u32) -> Result<()> {
 fn rules(own: &Host, peers: u32) -> String {
     let rules = idle_peers(peers).flat_map(|IdlePeer { private, public }| {
         let [private, public] = [private, public].map(IpAddr::V4);
-        // The rules do not contain the gateway.
+        // The gateway is a placeholder: the rules do not contain it.
         iptables_trick::rules(own, &Host { private, public, gateway: public })
     });
     let lines: String = rules.map(|rule| format!("-A {rule}\n")).collect();

@@ -1,4 +1,4 @@
-//! Measures the time to fill the maps, which the kernel and its system calls take.
+//! Measures the time that the kernel and its system calls take to fill the maps.
 
 use std::time::Instant;
 

@@ -51,7 +51,8 @@ impl Members {
     }
 }
 
-/// The entries of all members. They rewrite each member's packet to a packet of the cycle's next member.
+/// The entries of all members. With these entries, a program rewrites each member's packet to a packet of the cycle's
+/// next member.
 pub fn entries<A: Octets>(members: Members) -> impl Iterator<Item = (A, Peer<A>)> {
     members.all().flat_map(move |member| {
         let next = members.after(member);

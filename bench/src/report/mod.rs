@@ -30,7 +30,7 @@ pub struct Table {
     pub title: String,
     /// The unit, such as `ns` or `ratio`.
     pub unit: &'static str,
-    /// The number of significant digits after the decimal point.
+    /// The number of digits after the decimal point.
     pub digits: usize,
     /// The direction in which a figure is better.
     pub better: Better,

@@ -22,7 +22,7 @@ pub enum Checksum {
     Tcp,
     /// The UDP checksum, which covers the addresses. Over IPv4, 0 means that the sender computed no checksum.
     Udp,
-    /// The checksum of ICMP.
+    /// The ICMP checksum.
     Icmp,
     /// The ICMPv6 checksum, which covers the addresses.
     Icmpv6,
@@ -32,10 +32,10 @@ pub enum Checksum {
     QuotedPayload,
 }
 
-/// Finds the wrong checksums in the frames. In a fragment, only the IP header's checksum is verified.
+/// Finds the wrong checksums in the frames. For a fragment, verifies the IP header's checksum only.
 ///
 /// With transmit checksum offload a sender leaves TCP and UDP checksums unfinished, and veth never
-/// completes them. Use this only in a lab without checksum offload.
+/// completes them. Use this function only in a lab without checksum offload.
 ///
 /// # Errors
 /// When a capture truncated a frame.
@@ -69,8 +69,8 @@ pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
     Ok(found)
 }
 
-/// True if the parts, which contain their own checksum, sum to the value that RFC 1071 demands. Every part except the
-/// last has an even length.
+/// True if the ones' complement sum of the parts, checksum included, is 0xffff (RFC 1071). Every part except the last
+/// has an even length.
 pub(super) fn sums_up(parts: &[&[u8]]) -> bool {
     let mut sum: u64 = 0;
     for part in parts {

@@ -1,6 +1,6 @@
-//! Reads a captured frame: the addresses that it names, and the state of its checksums.
+//! Parses captured frames, and finds the addresses and the wrong checksums in them.
 //!
-//! The checksums are computed over the whole packet, without any of the product's code.
+//! This module computes every checksum over all bytes that it covers, and uses none of the product's code.
 
 mod checksums;
 mod packet;
@@ -84,7 +84,7 @@ pub enum AddressField {
 }
 
 impl AddressField {
-    /// True if a router acts on this address. False for the addresses in an ICMP error's quote.
+    /// False for the two addresses in an ICMP error's quote, true for all others.
     #[must_use]
     pub const fn is_outer(self) -> bool {
         !matches!(self, Self::QuotedSource | Self::QuotedDestination)

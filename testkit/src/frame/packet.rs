@@ -6,7 +6,7 @@ use etherparse::{IpNumber, LaxIpSlice, ip_number};
 
 use super::checksums::{Checksum, sums_up};
 
-/// A packet of IPv4 or IPv6, or its beginning in an ICMP error's quote.
+/// An IPv4 or IPv6 packet, or the beginning of a packet that an ICMP error quotes.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
     /// The source address.
@@ -31,7 +31,7 @@ pub struct Packet<'a> {
 const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 /// The ICMPv6 messages that quote a packet (RFC 4443, section 2.1).
 const ICMPV6_ERRORS: [u8; 4] = [1, 2, 3, 4];
-/// The length of an ICMP header. An error's quoted packet and a neighbour discovery message's target start here.
+/// The length of an ICMP header: the offset of an error's quoted packet and of a neighbour discovery message's target.
 const BEHIND_ICMP: usize = 8;
 /// Neighbor solicitation and advertisement (RFC 4861, sections 4.3 and 4.4).
 const NEIGHBOR: [u8; 2] = [135, 136];
@@ -88,8 +88,8 @@ impl<'a> Packet<'a> {
         self.ipv4_header.is_none_or(|header| sums_up(&[header]))
     }
 
-    /// The payload's checksum, and true if that checksum is right. `None` for a fragment, an incomplete packet, or a
-    /// protocol without a checksum.
+    /// The type of the payload's checksum, and true if that checksum is right. `None` for a fragment, an incomplete
+    /// packet, or a protocol other than TCP, UDP, ICMP and ICMPv6.
     pub(super) fn payload_is_right(&self) -> Option<(Checksum, bool)> {
         if self.is_cut || self.is_fragment {
             return None;

@@ -40,8 +40,8 @@ fn right_checksums_are_no_finding() {
 fn every_wrong_checksum_is_found() {
     let packet = udp([192, 0, 2, 1], [192, 0, 2, 2]);
     let error = error_about(&packet);
-    // A changed TTL breaks only the header's checksum; a changed payload breaks only the payload's
-    // checksum.
+    // A changed TTL breaks the IP header's checksum, and a changed payload breaks the payload's checksum. In a quote,
+    // either change also breaks the ICMP checksum.
     let cases: [(&Frame, usize, &[Checksum]); 4] = [
         (&packet, 14 + 8, &[Checksum::Ipv4]),
         (&packet, 14 + 28, &[Checksum::Udp]),
@@ -100,8 +100,7 @@ fn ipv6_is_checked_in_its_quotes_as_well() {
     let private: Vec<AddressField> =
         private_addresses(std::slice::from_ref(&error)).iter().map(|found| found.place).collect();
     assert_eq!(private, [AddressField::QuotedSource]);
-    // No checksum covers the outer hop limit. The ICMPv6 checksum covers the source and the quoted
-    // payload.
+    // No checksum covers the outer hop limit. The ICMPv6 checksum covers the outer source address and the whole quote.
     let cases: [(usize, &[Checksum]); 4] = [
         (14 + 7, &[]),
         (14 + 8, &[Checksum::Icmpv6]),

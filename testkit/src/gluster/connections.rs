@@ -1,5 +1,5 @@
 //! Parses the TCP connections between the machines of a cluster, and waits until exactly the lasting connections are
-//! open.
+//! open. A lasting connection is one that a cluster at rest keeps open.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -34,24 +34,25 @@ impl Connection {
     }
 }
 
-/// The number of lasting connections between the machines of a cluster at rest.
+/// The numbers of connections that a cluster at rest keeps open between its machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
-    /// Connections to a glusterd: each glusterd dials every other glusterd.
+    /// The number of connections to a glusterd. Each glusterd dials every other glusterd.
     pub to_glusterds: usize,
-    /// Connections to a brick, from a healer or a client of the volume on another machine.
+    /// The number of connections to a brick from a healer or a client of the volume on another machine.
     pub to_bricks: usize,
 }
 
 impl Lasting {
-    /// The ends of the lasting connections in `open`, or `None` if the connections are not exactly the
-    /// lasting ones. `open` lists the connections of one machine after the other.
+    /// The ends of the lasting connections in `open`. `None` if a lasting connection is missing, or any
+    /// other connection is open. The machines list their ends for `open` one after the other.
     ///
-    /// An end counts only together with its other end. A single end was either listed at a different
-    /// instant, or belongs to a connection that the other machine has given up: such an end stays open
-    /// until a packet arrives from that machine. A client first asks the glusterd for the brick's port
-    /// over a separate connection: meanwhile the number of ends equals the final number, but the ends
-    /// differ.
+    /// An end counts only if `open` also contains the connection's other end. A single end has one of two
+    /// causes: the two machines listed their ends at different instants, or the other machine has given up
+    /// the connection. In the second case, the end stays open until a packet arrives from that machine.
+    ///
+    /// Before a client dials a brick, it asks the glusterd for the brick's port over a separate connection.
+    /// During the query, the number of ends already equals the final number, but the ends differ.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&[&AT_REST[..], &[more]].concat())), None);
     }
 
-    /// A server was cut off, and its client gave up the connection in the meantime.
+    /// A server was cut off, and its client gave up the connection in the meantime. The server's end is still open.
     #[test]
     fn an_end_whose_other_end_was_given_up_is_no_lasting_connection() {
         let at_rest = both_ends(&AT_REST);
@@ -137,7 +138,7 @@ mod tests {
         seen.insert(end("10.0.0.1:49138", "10.0.0.2:24007"));
         assert_eq!(seen.len(), 10);
         assert_eq!(TWO_MACHINES.of(&seen), None);
-        // A healer's port query ended before the glusterd's own connection was open.
+        // The first machine still lists the port query, and does not list its glusterd's own connection yet.
         seen.remove(&end("10.0.0.1:49151", "10.0.0.2:24007"));
         seen.insert(end("10.0.0.1:49137", "10.0.0.2:53229"));
         assert_eq!(seen.len(), 10);

@@ -14,15 +14,15 @@ use super::{OPTIONS, PING_TIMEOUT, START, VOLUME, parse_unhealed};
 use crate::lab::FourHosts;
 use crate::wait::wait_until;
 
-/// The lasting connections without clients: each glusterd dials every other glusterd, and each healer
-/// dials every brick on another machine.
+/// The numbers of lasting connections in a cluster without clients: each glusterd dials every other
+/// glusterd, and each healer dials every brick on another machine.
 const WITHOUT_CLIENTS: Lasting = Lasting { to_glusterds: 4 * 3, to_bricks: 4 * 3 };
 /// The number of bricks that a client dials: the bricks on the other machines.
 const BRICKS_OF_A_CLIENT: usize = 3;
 /// The file with glusterd's process ID.
 const PID_FILE: &str = "/run/glusterd.pid";
 
-/// The cluster. Dropping the value ends the cluster and deletes all its data.
+/// A running cluster of four machines. Dropping the value ends the cluster and deletes all its data.
 #[derive(Debug)]
 pub struct Distributed {
     /// The machines srva to srvd. The volume is mounted on the first. The first and the second replicate
@@ -163,7 +163,7 @@ impl Distributed {
     /// ends of all connections between the machines.
     ///
     /// # Errors
-    /// When other connections are still open after `deadline`.
+    /// When a lasting connection is missing, or any other connection is open, after `deadline`.
     pub fn lasting_connections(
         &self,
         clients: usize,
@@ -190,7 +190,7 @@ impl Distributed {
         Ok(open)
     }
 
-    /// The completed heals in the logs of all daemons and clients.
+    /// The log lines of all daemons and clients that report a completed heal.
     ///
     /// # Errors
     /// When the logs can't be read.

@@ -24,7 +24,7 @@ pub const VOLUME: &str = "/mnt/volume";
 /// The daemons' log folder.
 pub const LOGS: &str = "/var/log/glusterfs";
 
-/// The first process of a machine. It prints its process ID, sets the machine up, prints "ready", and
+/// The script of a machine's first process. It prints its process ID, sets the machine up, prints "ready", and
 /// exits when its standard input closes: at the test's end, or when the test is killed. All other
 /// processes of the machine end with it, and so do its mounts, loop devices and files, which are all in
 /// memory.
@@ -55,7 +55,7 @@ echo ready
 exec cat >/dev/null 2>&1
 "#;
 
-/// Shows a few lines of each log, as wide as a screen, with the levels C, E and W.
+/// Prints the last eight lines of each log with the levels C, E and W, cut to 160 columns.
 const COMPLAINTS: &str = r#"
 for log in $(find "$1" -name '*.log'); do
     echo "$(hostname):$log"

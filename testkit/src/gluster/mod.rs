@@ -1,5 +1,5 @@
-//! Starts and controls a GlusterFS cluster of two machines with one replicated volume, set up over the cable. A
-//! submodule does the same for four machines.
+//! Starts and controls a GlusterFS cluster of two machines with one replicated volume, set up over the lab's cable. The
+//! submodule `distributed` starts and controls a cluster of four machines.
 
 mod connections;
 mod distributed;
@@ -25,9 +25,10 @@ use crate::wait::wait_until;
 const VOLUME: &str = "gv0";
 /// The time after which the volume gives up a silent brick. GlusterFS's default is 42 s.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// The lasting connections: each glusterd dials the other, and both healers and the mounted volume dial a brick.
+/// The numbers of lasting connections: each glusterd dials the other, and both healers and the mounted volume dial a
+/// brick on the other machine.
 const LASTING: Lasting = Lasting { to_glusterds: 2, to_bricks: 3 };
-/// Further settings of the volume: it keeps working with one brick alone.
+/// The volume options that let the volume work with one brick alone.
 const OPTIONS: [(&str, &str); 2] =
     [("cluster.quorum-type", "none"), ("cluster.server-quorum-type", "none")];
 
@@ -40,7 +41,7 @@ pub enum Firewall {
     Stateful,
 }
 
-/// The cluster. Dropping the value ends the cluster and deletes all its data.
+/// A running cluster of two machines. Dropping the value ends the cluster and deletes all its data.
 #[derive(Debug)]
 pub struct Cluster {
     /// The machine on the lab's A; the volume is mounted here.
@@ -183,7 +184,7 @@ impl Cluster {
     /// machines.
     ///
     /// # Errors
-    /// When other connections are still open after `deadline`.
+    /// When a lasting connection is missing, or any other connection is open, after `deadline`.
     pub fn lasting_connections(&self, deadline: Duration) -> Result<BTreeSet<Connection>> {
         LASTING.wait(deadline, || self.open_connections())
     }

@@ -53,7 +53,7 @@ pub const IPV6: Addresses = Addresses {
     router_b: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 1)),
 };
 
-/// Both families.
+/// The lab's addresses of both families.
 pub const FAMILIES: [Addresses; 2] = [IPV4, IPV6];
 
 /// The network of a lab address: the first 24 bits of an IPv4 address, or the first 64 bits of an IPv6 address.

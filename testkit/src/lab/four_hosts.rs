@@ -36,7 +36,7 @@ impl FourHosts {
     pub const FIRST: [Ipv4Addr; 4] = numbered([192, 0, 2]);
     /// The addresses of the hosts on the second network.
     pub const SECOND: [Ipv4Addr; 4] = numbered([172, 16, 0]);
-    /// Addresses outside of both networks.
+    /// The private addresses of the hosts, outside both networks.
     pub const PRIVATE: [Ipv4Addr; 4] = numbered([10, 0, 0]);
     /// The names of the hosts.
     pub const NAMES: [&str; 4] = ["srva", "srvb", "srvc", "srvd"];

@@ -47,7 +47,7 @@ pub const ROUTER_B: &str = "eth-b";
 /// `inside-a` and `inside-b` are hosts inside a site; `d` and the switches belong to [`FourHosts`].
 const ROLES: [&str; 10] =
     ["a", "b", "c", "d", "inside-a", "inside-b", "router", "cable", "switch", "switch-ib"];
-/// The bridge's interfaces to the cable.
+/// The ports of the bridge in the middle of the cable.
 const BRIDGE_PORTS: [&str; 2] = ["port-a", "port-b"];
 
 /// The number of the process's next lab, for unique names.
@@ -62,9 +62,9 @@ pub struct LabOptions {
     pub cable: bool,
     /// True if the interfaces offer checksum offload (`ethtool -K tx on`). veth then leaves checksums unfinished.
     pub checksum_offload: bool,
-    /// True if the interfaces take packets larger than their MTU (GSO, TSO) and merge them (GRO).
+    /// True if the interfaces accept packets larger than their MTU (GSO, TSO), and merge received packets (GRO).
     pub segmentation_offload: bool,
-    /// The router's path MTU, if it is smaller than the hosts' MTU.
+    /// The MTU of the router's routes to the hosts, if it is smaller than the interfaces' MTU.
     pub path_mtu: Option<u32>,
     /// The network interfaces that replace veth, on a machine that has them. If both kinds of offload are on, the
     /// driver's own settings stay; otherwise all offloads are off.
@@ -91,10 +91,10 @@ pub struct Lab {
     pub a: Namespace,
     /// The host srvb.
     pub b: Namespace,
-    /// The router between them.
+    /// The router between the hosts.
     pub router: Namespace,
     cable: Option<Namespace>,
-    /// The prefix of the namespaces' names, with the lab's number.
+    /// The common beginning of the namespaces' names: the prefix, the process ID and the lab's number.
     name: String,
 }
 
@@ -135,8 +135,8 @@ impl Lab {
         for family in ["ipv4", "ipv6"] {
             self.router.sysctl(&format!("net.{family}.conf.all.forwarding"), "1")?;
         }
-        // Blackhole routes stop packets to private addresses. The reverse path filter stops IPv4 packets
-        // from them, and a rule stops IPv6 packets, because IPv6 has no such filter.
+        // Blackhole routes stop packets to private addresses. The reverse path filter stops IPv4 packets from private
+        // addresses. IPv6 has no reverse path filter, so a routing rule stops its packets from private addresses.
         for network in ["10.0.0.0/8", "fd00::/8"] {
             self.router.run(&["ip", "route", "add", "blackhole", network])?;
         }
@@ -275,7 +275,7 @@ impl Lab {
     /// Deletes the lab and kills its processes, for an interrupted caller.
     ///
     /// # Errors
-    /// When a part of the lab can't be deleted; the rest is deleted all the same.
+    /// When a part of the lab can't be deleted. The call still deletes the rest.
     pub fn cleanup(&self) -> Result<()> {
         let mut result = Ok(());
         for namespace in self.namespaces() {

@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use crate::netns::Namespace;
 use crate::wait::wait_until;
 
-/// The folder that lists the first namespace's network interfaces.
+/// The folder that lists the network interfaces of the initial network namespace.
 const INTERFACES: &str = "/sys/class/net";
-/// The time limit for an interface or its carrier to appear. An emulated e1000e takes some seconds for its carrier.
+/// The time limit for an interface or its carrier to appear. An emulated e1000e has a carrier only after some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A device with its driver.
@@ -75,8 +75,8 @@ impl Nic {
         format!("52:54:00:0d:{:02x}:{:02x}", self as u8, end as u8)
     }
 
-    /// Moves an end's interface into a namespace under a name, and waits for its carrier. First rebinds
-    /// the driver to the device, so that all settings are the driver's defaults.
+    /// Moves an end's interface into a namespace, renames it to `name`, and sets it up. Before that, rebinds
+    /// the driver to the device, which resets all settings to the driver's defaults.
     ///
     /// # Errors
     /// When this machine has no such interface.
@@ -113,8 +113,8 @@ impl Nic {
         })
     }
 
-    /// Waits for the interface of an end, and returns its path. The kernel returns an interface to the first namespace
-    /// some time after the interface's old namespace is gone.
+    /// Waits for the interface of an end, and returns its path. The kernel returns an interface to the initial
+    /// namespace some time after the interface's old namespace is gone.
     fn find(self, end: End) -> Result<PathBuf> {
         let wanted = self.hardware_address(end);
         let what = format!(

@@ -31,7 +31,7 @@ pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-/// Adds the damage `error` to a packet's checksum; 0 leaves the checksum right.
+/// Adds `error` to a right checksum, in ones' complement; 0 leaves the checksum right.
 #[must_use]
 pub fn damaged(checksum: u16, error: u16) -> u16 {
     ones_complement_add(checksum, error)

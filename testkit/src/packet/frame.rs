@@ -4,7 +4,7 @@ use super::ethernet::{Ethernet, MINIMUM_LEN, Tag};
 use super::infiniband;
 use super::setters::setters;
 
-/// The header of the link.
+/// A link type, with its header's fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Ethernet, with or without VLAN tags.

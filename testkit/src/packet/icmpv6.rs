@@ -33,7 +33,7 @@ pub const ROUTER_ADVERTISEMENT: u8 = 134;
 pub const NEIGHBOUR_SOLICITATION: u8 = 135;
 /// Type: neighbour advertisement.
 pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// Type: redirect. It is not an error message; it names two addresses and, in an option, a packet.
+/// Type: redirect, an informational message that names two addresses and, in an option, a packet.
 pub const REDIRECT: u8 = 137;
 /// Code of [`UNREACHABLE`]: port unreachable.
 pub const PORT: u8 = 4;

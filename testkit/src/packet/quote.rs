@@ -62,7 +62,7 @@ impl Quote {
         self
     }
 
-    /// Cuts the quoted packet `kept` bytes after the end of its IP header, including options or extension headers.
+    /// Cuts the quoted packet `kept` bytes after the end of its IP header and its options or extension headers.
     #[must_use]
     pub fn cut_behind_header(self, kept: usize) -> Self {
         let header_len = self.packet.header_len();

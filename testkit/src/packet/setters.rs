@@ -1,6 +1,6 @@
-//! Defines setters, which return the changed packet.
+//! Defines macros that generate setter methods.
 
-/// Methods that return the packet with one field changed. Each method has its field's name.
+/// Generates setters. Each setter has its field's name, and returns the packet with this field changed.
 macro_rules! setters {
     ($($(#[doc = $doc:literal])+ $field:ident: $type:ty;)+) => {$(
         $(#[doc = $doc])+
@@ -12,7 +12,7 @@ macro_rules! setters {
     )+};
 }
 
-/// The method that sets both ports of a transport.
+/// Generates the setter of a transport's two ports.
 macro_rules! port_setter {
     () => {
         /// Sets both ports.

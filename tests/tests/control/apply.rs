@@ -38,7 +38,7 @@ public  = \"192.0.2.4\"
 const CONFIRM: &[&str] = &["confirm"];
 const REVERT: &[&str] = &["apply", "--revert"];
 
-/// Creates a scenario, attaches A by `cluster.toml` and writes the file `new.toml`.
+/// Creates a scenario, attaches A with `cluster.toml` and writes the file `new.toml`.
 fn attached() -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
@@ -129,7 +129,7 @@ fn what_is_confirmed_stays() -> Result<()> {
     assert_eq!(output, format!("eth0: confirmed, {path} stays\n"));
     guard.wait()?;
     require_nothing_left(host)?;
-    // A late guard would run this command.
+    // The guard would run this command at the deadline. After `confirm`, the command must change nothing.
     let late = ["apply", "--revert", "--interface", PUBLIC_INTERFACE, "--trial", &guard.trial];
     let output = scenario.rewrite.run(host, &late)?;
     ensure!(output.contains("nothing to roll back"), "{output}");
@@ -258,7 +258,7 @@ fn what_is_refused_leaves_nothing_pending() -> Result<()> {
     Ok(())
 }
 
-/// The number of members in a crowd. Apply takes longer for them than a busy machine can delay a test.
+/// The number of members in a crowd: enough that apply outlasts every delay of the test on a busy machine.
 const MEMBERS: u32 = 24_000;
 
 /// A cluster file with srva and a crowd of members, so that apply takes a while. The crowd's public addresses are in

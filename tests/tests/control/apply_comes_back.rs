@@ -95,7 +95,7 @@ pub fn require_members(scenario: &Scenario, before: &BTreeSet<String>) -> Result
     Ok(())
 }
 
-/// Attaches A by `file` and opens an operator's connection to A.
+/// Attaches A with the cluster file `file`, and opens an operator's connection to A.
 fn connected(file: &str) -> Result<(Scenario, Session)> {
     let scenario = Scenario::new()?;
     scenario.file("before.toml", file)?;

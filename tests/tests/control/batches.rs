@@ -1,5 +1,5 @@
-//! Tests maps with more entries than one system call takes: in batches, and one by one as on a kernel without batch
-//! operations.
+//! Reads and writes maps with more entries than one system call takes: in batches, and entry by entry as on kernels
+//! without batch operations.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -57,7 +57,7 @@ fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
     filled_read_and_emptied(BatchSupport::OneByOne)
 }
 
-/// The file `cluster` with an additional member for each number, whose public address is in `net`.
+/// The text `cluster` with one more member for each number. The members' public addresses are in `net`.
 fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
     let mut text = cluster.to_owned();
     for number in numbers {

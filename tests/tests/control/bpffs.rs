@@ -54,7 +54,7 @@ pub fn bpftool(arguments: &[&str]) -> Result<String> {
     process::run(Command::new("bpftool").args(arguments))
 }
 
-/// `bpftool -j map dump pinned PIN`.
+/// Runs `bpftool -j map dump pinned PIN`.
 pub fn dump(pin: &Path) -> Result<Value> {
     let text = bpftool(&["-j", "map", "dump", "pinned", &pin.display().to_string()])?;
     serde_json::from_str(&text).with_context(|| format!("no JSON from bpftool: {text}"))
@@ -82,7 +82,7 @@ fn remove_notes(value: &mut Value) {
     }
 }
 
-/// `bpftool map update pinned PIN key … value …`.
+/// Runs `bpftool map update pinned PIN key … value …`.
 pub fn update(pin: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     let pin = pin.display().to_string();
     let [key, value] = [key, value].map(|bytes| bytes.iter().map(u8::to_string).collect());

@@ -74,7 +74,7 @@ fn every_map_has_named_fields() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_traffic()?;
-    // This host starts a flow by public addresses, so the programs remember it.
+    // Start a flow between public addresses, which the programs remember.
     ping(host, testkit::lab::B_PUBLIC, 1, 8)?;
     for (map, fields) in [
         ("peers_v4", &["private", "local_underlay"][..]),
@@ -183,7 +183,7 @@ fn the_pins_are_where_status_says() -> Result<()> {
     Ok(())
 }
 
-/// A program may miss an entry while attach replaces the entry, even by an equal entry.
+/// Attach must not replace an entry by an equal entry: a program could miss the entry during the replacement.
 #[test]
 fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     let scenario = Scenario::new()?;

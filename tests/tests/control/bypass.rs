@@ -38,7 +38,7 @@ fn seen_by_b(scenario: &Scenario) -> Result<Ipv4Addr> {
 }
 
 /// Requires that B leaves A's packets alone. A is not attached, and without a bypass rule B would rewrite the packets'
-/// public addresses to private ones.
+/// public addresses to private addresses.
 fn left_alone_on_both_sides(file: &str, more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", file.replace("PORT", &PORT.to_string()))?;

@@ -1,4 +1,4 @@
-//! `rewrite check` reports attach's findings without attaching.
+//! `rewrite check` reports the faults that make attach fail, and changes nothing.
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::FAMILIES;

@@ -79,7 +79,8 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
     scenario.attach_by(a, "here.toml", more)?;
     scenario.attach_by(b, "here.toml", more)?;
     let (a_private, b_private) = addresses(family)?;
-    // The counts before the traffic. A sent a notice before B was attached, so the counts may already differ.
+    // Subtract these counts at the end: A sent a notice before B was attached, so A's and B's counts may already
+    // differ.
     let first = [counted(&scenario, a)?, counted(&scenario, b)?];
     let traffic = OpenTraffic::between(&scenario, a_private, b_private)?;
     for number in 0..count {
@@ -87,7 +88,7 @@ fn cutovers(family: &Family, more: &[&str], count: usize) -> Result<()> {
             0 => ("there.toml", family.there),
             _ => ("here.toml", family.here),
         };
-        // B, the moving host, gets the new file first. Then A gets B's new address, by a command or by the file.
+        // B, the moving host, gets the new file first. Then A gets B's new address from a command or from the file.
         scenario.attach_by(b, file, NOTHING_MORE)?;
         if number % 4 < 2 {
             scenario.rewrite.run(a, &["peer", "set", "srvb", "--public", public])?;

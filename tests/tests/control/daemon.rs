@@ -29,7 +29,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the daemon for a host's eth0, by cluster.toml.
+    /// Starts the daemon for a host's eth0 with cluster.toml.
     pub fn start(scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<Self> {
         let mut command = Command::new(scenario.rewrite.binary());
         command.args(["--netns", host.name()]);

@@ -1,4 +1,4 @@
-//! While a different process holds the links, detach removes the programs or reports the programs that still run.
+//! While a different process has the links open, detach removes the programs or reports the programs that still run.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn detach_takes_programs_away_whose_links_a_process_holds() -> Result<()> {
         let held = hold_both(&scenario, host)?;
         scenario.detach(host)?;
         before.assert_unchanged(host, &format!("{hook:?}, with held links"));
-        // The next attach also removes a held program.
+        // The next attach leaves one program in each direction while this process still has the old links open.
         scenario.attach_both(hook)?;
         require_one_each(host, "attached again")?;
         scenario.require_healthy(host)?;

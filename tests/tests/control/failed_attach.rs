@@ -1,4 +1,4 @@
-//! An attach that fails at an obstacle on the host leaves nothing behind.
+//! An attach that fails because of the host's configuration leaves no changes behind.
 
 use anyhow::{Context, Result};
 use testkit::lab::PUBLIC_INTERFACE;
@@ -6,7 +6,7 @@ use testkit::lab::PUBLIC_INTERFACE;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
-/// Prepares A by `commands`, and requires that `words` fails there and changes nothing.
+/// Runs `commands` on A. Requires that `rewrite` with the arguments `words` then fails and changes nothing.
 fn refused(commands: &[&str], words: &[&str], code: i32, on_stderr: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

@@ -1,4 +1,4 @@
-//! Commands refuse foreign pins and pins of a different version in the place of ours.
+//! Commands refuse to run if foreign pins or pins of a different version are at the paths of our pins.
 
 use std::fs;
 use std::path::Path;

@@ -23,7 +23,7 @@ use crate::trial_state::state;
 
 const REMEDY: &str = "rewrite detach --gone";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The lock file of the tests whose pins a different test's `detach --gone` could remove.
+/// The lock file of these tests: one test's `detach --gone` could remove the pins of another test.
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 
 /// Runs one scenario at a time on this machine: `detach --gone` removes the pins of all deleted network namespaces.
@@ -164,7 +164,7 @@ fn commands_that_clear_away_at_once_do_not_disturb_each_other() -> Result<()> {
     Ok(())
 }
 
-/// Tests a namespace that `keep`, and no name of `ip netns`, keeps alive.
+/// Tests a namespace that `keep` keeps alive after the deletion of the namespace's `ip netns` name.
 fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     let _alone = alone()?;
     let scenario = Scenario::new()?;
@@ -172,7 +172,7 @@ fn kept_alive<T>(keep: impl FnOnce(&Scenario) -> Result<T>) -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
     let folder = pins(host)?;
-    // Without the interface, the links no longer show that the namespace is alive.
+    // After the deletion of the interface, the BPF links no longer show that the namespace is alive.
     host.run(&["ip", "link", "delete", "eth0"])?;
     delete_name(host)?;
     ensure!(!is_reported(&scenario, &folder)?, "it is alive");

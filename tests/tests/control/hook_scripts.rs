@@ -11,7 +11,7 @@ use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/hooks/attach-again");
 
-/// Runs the script for A's eth0. The script's `rewrite` runs inside A and attaches by the scenario's file.
+/// Runs the script for A's eth0. The script's `rewrite` runs inside A and attaches with the scenario's file.
 fn attach_again(scenario: &Scenario) -> Result<Ended> {
     let (binary, host) = (scenario.rewrite.binary().display(), scenario.lab.a.name());
     let config = scenario.path("cluster.toml");

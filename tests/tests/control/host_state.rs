@@ -78,7 +78,7 @@ impl HostState {
     }
 }
 
-/// The programs that eth0 runs by tcx, if there is an eth0.
+/// The programs that are attached to eth0 at tcx, if the host has an eth0.
 fn tcx_programs(attach_type: TcAttachType) -> Result<String> {
     if nix::net::if_::if_nametoindex(PUBLIC_INTERFACE).is_err() {
         return Ok("no interface".into());

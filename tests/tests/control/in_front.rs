@@ -15,7 +15,8 @@ use testkit::wait::retry_eintr;
 use crate::passing_program::load_passing;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// Attaches, at `order` on a host's eth0, a program that passes every packet. Dropping the link detaches the program.
+/// Attaches a program that passes every packet to a host's eth0, at the position `order`. Dropping the link detaches
+/// the program.
 fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
     let pin = load_passing(host)?;
     let link = host.enter(|| -> Result<FdLink> {
@@ -89,7 +90,7 @@ fn check_names_what_will_be_in_front_of_the_egress_program() -> Result<()> {
     let _ingress = pass_all(host, TcAttachType::Ingress, LinkOrder::default())?;
     let check = scenario.try_run(host, &["check", "--config", &scenario.path("cluster.toml")])?;
     ensure!(check.stdout.contains("in front of rewrite, at egress"), "{}", check.stdout);
-    // Attach puts its ingress program before the others.
+    // Attach will put our ingress program in front of the foreign program.
     ensure!(!check.stdout.contains("in front of rewrite, at ingress"), "{}", check.stdout);
     Ok(())
 }

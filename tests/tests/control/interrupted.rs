@@ -78,7 +78,8 @@ fn an_attach_that_waits_for_another_command_can_be_interrupted() -> Result<()> {
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let words = ["attach", PUBLIC_INTERFACE, "--config", &path];
-    // The first lock makes the attach wait at its start, and the second lock after it has made its pins.
+    // The first lock makes the attach wait at its start. The second lock makes the attach wait after the creation of
+    // its pins.
     for lock in [interface_lock(host, PUBLIC_INTERFACE)?, shared_lock(host)?] {
         let other_command = hold(&lock)?;
         let mut process = scenario.start(host, &words)?;

@@ -1,4 +1,4 @@
-//! Reproduces the states that a kill of attach leaves only rarely, and requires that the next command repairs them.
+//! Reproduces rare states that a killed attach leaves behind, and requires that the next command repairs them.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,7 +177,7 @@ fn a_program_whose_pin_is_gone_is_attached_anew() -> Result<()> {
 fn an_attach_that_fails_after_one_that_was_killed_leaves_nothing_behind() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // A filter for a different protocol in our filter's place makes an attach by clsact fail late.
+    // A filter for a different protocol in our filter's place makes an attach with clsact fail late.
     host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
     filter(host, "ingress", "1")?;
     let before = HostState::of(host)?;

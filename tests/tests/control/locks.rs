@@ -64,7 +64,7 @@ fn whoever_can_open_the_bpf_file_system_holds_nobody_up() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    // With the file system's usual mode, any user can open it.
+    // With its usual mode, any user can open the root folder of the BPF file system.
     let somebody = File::open(BPFFS).context("open the file system")?;
     somebody.lock().context("lock it")?;
     scenario.attach(host, NOTHING_MORE)?;

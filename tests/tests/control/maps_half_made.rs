@@ -47,7 +47,7 @@ fn sees(host: &Namespace) -> Result<bool> {
     Ok(report.returned == report.sent)
 }
 
-/// Moves a peer away and back, by commands with the unit's capabilities, and requires that the traffic follows.
+/// Replaces the pinned map of peers by a copy, moves a peer away and back, and requires that the traffic follows.
 fn a_change_is_seen(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let a = &scenario.lab.a;
@@ -58,7 +58,7 @@ fn a_change_is_seen(more: &[&str]) -> Result<()> {
     ensure!(status.code == Some(1), "{status:?}");
     ensure!(status.stdout.contains("other maps than the pinned ones (peers_v4)"), "{status:?}");
     scenario.require_traffic()?;
-    // The commands have only the unit's capabilities.
+    // The commands run with only the systemd unit's capabilities.
     let capabilities = unit::capabilities()?;
     let set = |public: &str| -> Result<_> {
         let words = ["peer", "set", "srvb", "--public", public, "--drain", "0s"];

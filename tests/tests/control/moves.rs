@@ -146,8 +146,8 @@ fn a_host_that_does_not_know_the_file_is_sent_to_where_it_was() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// A peer that never sends from its new address, such as a host with the iptables trick, needs a move without a drain:
-/// packets go to the new address at once.
+/// A peer that never sends from its new address, such as a host that uses iptables NAT instead of rewrite, needs a move
+/// without a drain: packets go to the new address at once.
 #[test]
 fn without_a_drain_packets_go_to_the_new_address_at_once() -> Result<()> {
     let scenario = Scenario::new()?;

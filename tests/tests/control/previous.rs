@@ -37,7 +37,7 @@ impl Previous {
         end(&mut self.0.command(host, words))
     }
 
-    /// Attaches by cluster.toml.
+    /// Attaches with cluster.toml.
     pub fn attach(&self, scenario: &Scenario, host: &Namespace, more: &[&str]) -> Result<String> {
         let path = scenario.path("cluster.toml");
         let words = ["attach", PUBLIC_INTERFACE, "--config", &path];

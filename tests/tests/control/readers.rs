@@ -18,7 +18,7 @@ use crate::two_networks::{SECOND, attach_second, prepared};
 const READERS: [&[&str]; 3] =
     [&["status", "--json"], &["stats", "--json"], &["peer", "list", "--json"]];
 
-/// The names of the interfaces in a reader's answer.
+/// The names of the interfaces in the JSON output of a read-only command.
 fn interfaces(ended: &Ended) -> Result<Vec<String>> {
     let said: Value =
         serde_json::from_str(&ended.stdout).with_context(|| format!("not JSON: {ended:?}"))?;
@@ -27,7 +27,8 @@ fn interfaces(ended: &Ended) -> Result<Vec<String>> {
     interfaces.iter().map(name).collect::<Option<_>>().context("an interface without a name")
 }
 
-/// Runs all readers again and again beside `work`; `judge` checks each answer. Returns the number of answers.
+/// Runs all read-only commands repeatedly while `work` runs, and checks each result by `judge`. Returns the number of
+/// results.
 fn read_beside(
     scenario: &Scenario,
     host: &Namespace,
@@ -183,7 +184,7 @@ fn they_do_not_see_an_attach_that_waits_and_say_of_one_that_was_killed() -> Resu
     ended.require(1, &[])?;
     let said = "an attach was killed or failed halfway: rewrite attach eth0";
     ensure!(ended.stdout.contains(said), "{ended:?}");
-    // No reader can show an interface that lacks a map.
+    // No read-only command can show an interface that lacks a map.
     fs::remove_file(scenario.pin(host, "members")?).context("unpin")?;
     for words in READERS {
         let ended = scenario.try_run(host, words)?;

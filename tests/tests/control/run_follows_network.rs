@@ -152,7 +152,7 @@ fn what_does_not_concern_it_changes_nothing() -> Result<()> {
     ] {
         daemon.forget()?;
         ip(host, words)?;
-        // The daemon has checked the host again.
+        // Wait until the daemon has checked the host again.
         daemon.wait_for("STATUS=eth0 matches")?;
     }
     scenario.require_traffic()?;

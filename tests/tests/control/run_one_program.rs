@@ -34,7 +34,8 @@ const WARM_UP: usize = 20;
 const LOOKS: usize = 10;
 /// The number of measurements during the changes. Normal memory use levels off; a leak grows with each measurement.
 const SAMPLES: usize = 10;
-/// The limit of the daemon's memory at rest, in bytes, for 200 changes and for 1,000. An attach briefly takes 75 MB.
+/// The limit of the daemon's anonymous memory at rest, in bytes, after 200 or 1,000 changes. An attach briefly takes
+/// 75 MB.
 const MEMORY_MAX: u64 = 1 << 20;
 
 /// The maps whose entries attach creates and bpftool can delete.

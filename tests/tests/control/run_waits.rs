@@ -1,5 +1,5 @@
-//! `rewrite run` waits while the host lacks inotify instances or watches, a writable /run, or a file system that
-//! answers.
+//! `rewrite run` waits while the host lacks inotify instances, inotify watches, a writable /run, or a file system that
+//! responds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -118,7 +118,7 @@ impl Hung {
         self.device.write_all(&answer).context("answer to FUSE_INIT")
     }
 
-    /// Waits until a process has sent a request, which never gets an answer.
+    /// Waits until a process has sent a request to the file system. The request never gets an answer.
     fn wait_until_asked(&self) -> Result<()> {
         let mut files = [PollFd::new(self.device.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut files, PollTimeout::from(20_000_u16))?;

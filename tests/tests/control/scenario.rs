@@ -68,7 +68,7 @@ impl Scenario {
         self.files.path().join(name).display().to_string()
     }
 
-    /// Attaches by cluster.toml.
+    /// Attaches with cluster.toml.
     pub fn attach(&self, host: &Namespace, more: &[&str]) -> Result<String> {
         self.attach_by(host, "cluster.toml", more)
     }
@@ -94,7 +94,7 @@ impl Scenario {
         end(&mut self.rewrite.command(host, arguments))
     }
 
-    /// Tries to attach by cluster.toml.
+    /// Tries to attach with cluster.toml.
     pub fn try_attach(&self, host: &Namespace, more: &[&str]) -> Result<Ended> {
         let path = self.path("cluster.toml");
         let words = ["attach", PUBLIC_INTERFACE, "--config", &path];

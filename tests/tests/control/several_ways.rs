@@ -17,7 +17,8 @@ fn run(host: &Namespace, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Numbers for enough additional peers that the equal-cost routes use each interface for at least one peer.
+/// The last bytes of additional peers' IPv4 addresses. With so many peers, the equal-cost routes use each interface for
+/// at least one peer.
 const OTHER_PEERS: std::ops::RangeInclusive<u8> = 10..=17;
 
 #[test]

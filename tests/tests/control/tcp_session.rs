@@ -15,7 +15,7 @@ use testkit::wait::wait_until;
 const PORT: u16 = 22;
 /// The time between two keystrokes.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// The time limit for progress. After a cut of several seconds, TCP stays silent for at least the same time again.
+/// The time limit for progress. After a cut of several seconds, TCP stays silent for at least the length of the cut.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection whose client sends each number after the echo of the previous number.

@@ -1,5 +1,5 @@
-//! Hosts switch from the former setup to rewrite, from one version of rewrite to a different one, and back, while
-//! connections are open and numbered datagrams flow: no packet is lost and no connection is reset.
+//! Hosts switch from a direct cable or iptables NAT to rewrite, or from one version of rewrite to a different version,
+//! while connections are open and numbered datagrams flow: no packet is lost and no connection is reset.
 
 use anyhow::{Context, Result, ensure};
 use testkit::iptables_trick::{Host, Untracked, remove_rules, set_up, untrack};

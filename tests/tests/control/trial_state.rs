@@ -49,14 +49,14 @@ impl Guard {
         record(host)?.map_or(Ok(None), |record| Self::in_record(&record))
     }
 
-    /// The guard that a record names.
+    /// The guard that a trial's record names.
     pub fn in_record(record: &Value) -> Result<Option<Self>> {
         let Some(pid) = record["guard"]["process"]["pid"].as_u64() else { return Ok(None) };
         let trial = record["id"].as_str().context("no id")?.to_owned();
         Ok(Some(Self { pid, trial }))
     }
 
-    /// Waits until apply has recorded its guard. Apply makes the change right after this.
+    /// Waits until apply has recorded its guard. Right after the record, apply makes the change.
     pub fn wait_until_recorded(host: &Namespace, apply: &Process) -> Result<Self> {
         loop {
             if let Some(guard) = Self::recorded(host)? {

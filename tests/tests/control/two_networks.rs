@@ -174,7 +174,7 @@ fn what_was_attached_by_a_file_without_networks_keeps_its_traffic() -> Result<()
         attach_second(&scenario, host)?;
         assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "{time}");
     }
-    // Traffic moves only on purpose, by a file that states the preferred network.
+    // Only an attach with a file that states the preferred network moves traffic. This file prefers eth0's network.
     scenario.attach(host, NOTHING_MORE)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0");
     scenario.detach(host)?;

@@ -65,7 +65,8 @@ fn kill_at(moment: Moment, folder: &Path, process: Process) -> Result<()> {
     process.kill().map(drop)
 }
 
-/// Waits until `pin` exists, or is gone if `wanted` is false. A wait that misses the moment ends with the command.
+/// Waits until `pin` exists, or is gone if `wanted` is false. If the wait misses the moment, the wait ends with the
+/// command.
 fn wait(pin: &Path, wanted: bool, process: &Process) -> Result<()> {
     let start = Instant::now();
     let mut looks = 0_u32;

@@ -33,7 +33,8 @@ fn require_answers(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Hosting providers that give each server a single address use this setup.
+/// The gateway is outside the network of the server's /32 address, as at hosting providers that give each server a
+/// single address.
 #[test]
 fn a_gateway_off_the_network_of_the_address_is_taken_over() -> Result<()> {
     let scenario = dual_stack(LabOptions::default())?;

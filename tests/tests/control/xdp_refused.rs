@@ -15,8 +15,8 @@ use crate::tun::CLUSTER;
 
 const DATAGRAMS: u32 = 50;
 const PORT: u16 = 5000;
-/// The size of a datagram whose earlier sum the kernel trusts. The kernel recomputes the sum of datagrams of at most 68
-/// bytes (Linux, CHECKSUM_BREAK).
+/// The size of a datagram for which the kernel trusts an earlier sum. The kernel recomputes the sum of datagrams of at
+/// most 68 bytes (Linux, CHECKSUM_BREAK).
 const LONGER: usize = 1000;
 
 fn run(host: &Namespace, words: &str) -> Result<String> {
@@ -24,8 +24,8 @@ fn run(host: &Namespace, words: &str) -> Result<String> {
 }
 
 /// A lab in which A and B each have an interface `over0`: a vxlan interface, or an interface of the kind `stack` on top
-/// of a vxlan interface. Without offloads, the kernel itself computes the sum that it compares with the UDP checksum
-/// around a frame.
+/// of a vxlan interface. Without offloads, the receiving kernel itself computes the sum that it compares with the outer
+/// UDP checksum.
 fn on_vxlan(stack: &str) -> Result<Scenario> {
     let scenario = Scenario::new()?;
     scenario.file("cluster.toml", CLUSTER)?;

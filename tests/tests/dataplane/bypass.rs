@@ -82,7 +82,7 @@ fn bypassed_flows_of_the_cluster_stay_between_public_addresses() -> Result<()> {
         let Addresses { b_public, b_private, a_public, a_private, .. } = *family;
         assert_eq!(tcp(a, b, b_public, SSH)?, public_ends(family));
         assert_eq!(udp(a, b, b_public, WIREGUARD)?, [a_public; DATAGRAMS.len()]);
-        // A listed port of another protocol, and an unlisted port, are rewritten.
+        // The programs rewrite flows to a port that is listed for a different protocol, and flows to an unlisted port.
         assert_eq!(tcp(a, b, b_private, WIREGUARD)?, private_ends(family));
         assert_eq!(udp(a, b, b_private, SSH)?, [a_private; DATAGRAMS.len()]);
         assert_eq!(tcp(a, b, b_public, PORT)?, private_ends(family));

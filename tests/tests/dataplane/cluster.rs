@@ -15,7 +15,7 @@ use testkit::rewrite_command::Rewrite;
 
 use crate::stats::Stats;
 
-/// The lab, the product, and the hosts' file.
+/// The lab, the `rewrite` binary, and the folder of the cluster file that the hosts share.
 pub struct Cluster {
     pub lab: Lab,
     rewrite: Rewrite,
@@ -85,7 +85,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Requires that `tried` succeeded, and that no kernel has met a wrong checksum.
+    /// Requires that `tried` succeeded, and that neither the hosts nor the router counted a wrong checksum.
     pub fn require_right_checksums(&self, tried: Result<()>) -> Result<()> {
         let lab = &self.lab;
         require_right_checksums(tried, &[&lab.a, &lab.b, &lab.router])

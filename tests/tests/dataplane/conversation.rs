@@ -94,7 +94,7 @@ pub fn bulk(from: &Namespace, to: &Namespace, src: IpAddr, dst: IpAddr, bytes: u
     Ok(())
 }
 
-/// Requires that no kernel has met a wrong checksum.
+/// Requires that neither the hosts nor the router counted a wrong checksum.
 pub fn checksums_were_right(lab: &Lab) -> Result<()> {
     for host in [&lab.a, &lab.b, &lab.router] {
         let errors = checksum_errors(host)?;

@@ -1,4 +1,5 @@
-//! Switches two direct members on one network, one at a time, while they talk over their private addresses.
+//! Attaches and detaches two direct members on one network, one at a time, while they exchange data over their private
+//! addresses.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -24,7 +25,7 @@ const PUBLIC_V6: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 2)),
 ];
 const INTERVAL: Duration = Duration::from_millis(2);
-/// The longest pause of a flow while a host is switched.
+/// The longest pause of a flow while a host attaches or detaches.
 const STALL: Duration = Duration::from_secs(5);
 /// The number of further messages that prove a flow alive.
 const GOES_ON: u32 = 100;
@@ -192,7 +193,7 @@ fn hosts_are_switched_one_at_a_time(family: &Addresses, public: [IpAddr; 2]) -> 
         }
         flows.go_on().with_context(switch)?;
         if step == "attach" && host.name() == b.name() {
-            // Both hosts are attached, so both rewrite.
+            // Both hosts are attached, so both hosts rewrite packets.
             let rewritten = cluster.stats(b)?.peer("srva")?;
             ensure!(rewritten.egress.packets + rewritten.ingress.packets > 0, "{rewritten:?}");
             // New connections end the grace period.

@@ -1,4 +1,4 @@
-//! Tests packets that no outside host may send: packets to this host's own private address, and packets from it.
+//! Tests packets that no outside host may send: packets to this host's private address, and packets from this address.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn service(host: &Namespace, address: IpAddr) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// The number of datagrams from `source` to the service that arrive.
+/// Sends [`DATAGRAMS`] datagrams from `source` to the service. Returns the number of datagrams that arrive.
 fn arrive(from: &Namespace, source: IpAddr, service: &UdpSocket) -> Result<u64> {
     let socket = from
         .enter(|| UdpSocket::bind(SocketAddr::new(source, 0)))?
@@ -42,13 +42,13 @@ fn arrive(from: &Namespace, source: IpAddr, service: &UdpSocket) -> Result<u64> 
     Ok(arrived)
 }
 
-/// Gives the router a private address, from which it may send.
+/// Adds a private address to the router, so that the router can send from this address.
 fn hold_on_the_router(lab: &Lab, address: IpAddr) -> Result<()> {
     lab.router.run(&["ip", "address", "add", &address.to_string(), "dev", "lo", "nodad"])?;
     Ok(())
 }
 
-/// Lets the router send from private addresses.
+/// Deletes the router's rule that drops packets from private IPv6 addresses.
 fn lift_the_rule(lab: &Lab) -> Result<()> {
     lab.router.run(&["ip", "-6", "rule", "del", "from", "fd00::/8", "blackhole"])?;
     Ok(())

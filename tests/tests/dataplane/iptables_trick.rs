@@ -1,5 +1,5 @@
-//! Tests a host with `rewrite` and a host with the route-and-NAT trick. Both send the same packets on the wire, so
-//! hosts can be migrated one at a time.
+//! Tests traffic between a host with `rewrite` and a host with the older setup of routes and iptables NAT. Both setups
+//! send equal packets on the wire, so an operator can migrate one host at a time.
 
 use anyhow::Result;
 use testkit::iptables_trick::{Host, set_up};

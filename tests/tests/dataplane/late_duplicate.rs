@@ -1,6 +1,6 @@
 //! Tests a network that delivers a segment twice, the second time to a closed socket. TCP itself answers the
-//! duplicate with a reset (RFC 9293, section 3.10.7.1). During the grace period, the program drops that
-//! reset before it reaches its host.
+//! duplicate with a reset (RFC 9293, section 3.10.7.1). During the grace period, the ingress program drops the
+//! arriving reset.
 
 use std::net::SocketAddr;
 use std::time::Duration;

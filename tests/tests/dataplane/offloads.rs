@@ -97,8 +97,8 @@ fn everything_arrives(
         cluster.attach(host, arguments)?;
     }
 
-    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO. A packet that has left
-    // the router has one hop less, and is in segments again.
+    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO. A packet that leaves
+    // the router has a TTL or hop limit of 63, and is in segments again.
     let merged = !checksum_offload && segmentation_offload;
     let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {

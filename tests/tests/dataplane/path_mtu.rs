@@ -121,7 +121,7 @@ fn a_datagram_that_is_too_long_for_the_path_is_reported_to_its_socket() -> Resul
         let mut received = [0; 2048];
         assert_eq!(retry_eintr(|| receiver.recv(&mut received))?, datagram.len());
         assert_eq!(received[..datagram.len()], datagram);
-        // The first datagram never arrived.
+        // Check that the first datagram never arrived.
         receiver.set_nonblocking(true)?;
         let nothing =
             retry_eintr(|| receiver.recv(&mut received)).expect_err("two datagrams arrived");

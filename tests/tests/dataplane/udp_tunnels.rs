@@ -1,5 +1,5 @@
 //! Tests tunnels over UDP between the members' private addresses: the outer UDP checksum covers a packet
-//! that has its own checksum, and the skb's checksum state may be about the inner checksum. The test of
+//! that has its own checksum, and the skb's checksum state may describe the inner checksum. The test of
 //! Geneve is in `tests/tests/drivers`, since a host's kernel may lack Geneve.
 
 use anyhow::{Context, Result};

@@ -1,5 +1,5 @@
-//! Tests frames with VLAN tags, which belong to a different network. The programs leave them alone unless the attach
-//! asks for them.
+//! Tests frames with VLAN tags, which belong to a different network. The programs leave tagged frames alone unless
+//! `attach --vlan` includes their tags.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
-//! Builds a lab whose wires end in emulated network interfaces, with the product and the file that both hosts share.
+//! Builds a lab whose wires end in emulated network interfaces, with the `rewrite` binary and the cluster file that
+//! both hosts share.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -88,7 +89,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// Requires that `tried` succeeded, and that no kernel has met a wrong checksum.
+    /// Requires that `tried` succeeded, and that neither the hosts nor the router counted a wrong checksum.
     pub fn require(&self, tried: Result<()>) -> Result<()> {
         let Lab { a, b, router, .. } = &self.lab;
         require_right_checksums(tried, &[a, b, router])

@@ -1,4 +1,4 @@
-//! Tests TCP, UDP and ping between the private addresses, by the best hook of the kernel and by the older hook.
+//! Tests TCP, UDP and ping between the private addresses, with the kernel's best hook and with clsact, the older hook.
 
 use anyhow::{Context, Result};
 use testkit::lab::{FAMILIES, Nic};

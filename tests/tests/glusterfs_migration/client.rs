@@ -143,7 +143,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // A thread that panicked has already reported it.
+        // Ignore the error: a thread that panics prints its panic.
         let _ = self.writer.take().map(JoinHandle::join);
     }
 }

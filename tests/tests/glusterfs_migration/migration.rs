@@ -28,9 +28,9 @@ const CONNECTED: Duration = Duration::from_secs(20);
 /// GlusterFS's own time to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
 const HEALED: Duration = Duration::from_secs(60);
-/// The longest time for the client to go on.
+/// The longest time until the client has written and synced more records.
 const GOES_ON: Duration = Duration::from_secs(60);
-/// The longest time for an event in the kernel alone.
+/// The longest time for an event that involves only the kernel.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Two servers, their volume, and a client that writes to it.
@@ -71,7 +71,7 @@ impl Migration {
         Ok(migration)
     }
 
-    /// Plays a phase of the migration. No write may wait longer than `allowed`.
+    /// Runs `act`, a phase of the migration. No write may wait longer than `allowed`.
     pub fn phase(
         &mut self,
         name: &str,
@@ -135,8 +135,8 @@ impl Migration {
         self.wait_healed()
     }
 
-    /// Moves A from one site to another, with no network in between. Neither server's `rewrite` knows the new address
-    /// yet.
+    /// Moves A from one site to another. During the move, A has no network. Neither server's `rewrite` knows the new
+    /// address yet.
     pub fn move_a(&self, from: &Site, to: &Site) -> Result<()> {
         sites::unplug_a(&self.lab)?;
         let cut = Instant::now();

@@ -1,5 +1,5 @@
-//! Moves the servers between sites, the networks at the ends of their uplinks, as people with cables and consoles do,
-//! without `rewrite`.
+//! Moves the servers between sites without `rewrite`, as people with cables and consoles do. A site is the network at
+//! the end of an uplink.
 
 use std::net::Ipv4Addr;
 

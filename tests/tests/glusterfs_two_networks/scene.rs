@@ -37,10 +37,10 @@ pub struct Network {
     addresses: [Ipv4Addr; 4],
 }
 
-/// The traffic is on Ethernet alone.
+/// Ethernet carries all traffic.
 pub const ON_THE_FIRST: Network =
     Network { interface: PUBLIC_INTERFACE, other: SECOND_INTERFACE, addresses: FourHosts::FIRST };
-/// The traffic is on InfiniBand alone.
+/// InfiniBand carries all traffic.
 pub const ON_THE_SECOND: Network =
     Network { interface: SECOND_INTERFACE, other: PUBLIC_INTERFACE, addresses: FourHosts::SECOND };
 
@@ -132,8 +132,8 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    /// Plays the move, and checks connections, files and disk image afterwards. On failure, it shows
-    /// the daemons' logs.
+    /// Runs `act`, which moves the traffic, and then checks the connections, the files and the disk image. On failure,
+    /// shows the daemons' logs.
     pub fn play(mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         act(&mut self)
             .and_then(|()| self.require_unharmed())

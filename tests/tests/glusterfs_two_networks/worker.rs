@@ -103,7 +103,7 @@ impl<S: Send + 'static> Worker<S> {
 impl<S> Drop for Worker<S> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // A thread that panicked has already reported it.
+        // Ignore the error: a thread that panics prints its panic.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

@@ -61,7 +61,7 @@ fn a_kind_that_keeps_the_link_header_is_refused() -> Result<()> {
         let found = format!("{name} is an interface of the kind {kind}:");
         refused(&hosts, &["attach", name, "--self", "srva"], &found)?;
     }
-    // check looks at the interface that has the underlay address.
+    // `check` examines the interface that has the underlay address.
     ip(&hosts, &["link set four up"])?;
     move_uplink(&hosts, "four")?;
     refused(&hosts, &["check"], "four is an interface of the kind vti:")

@@ -1,6 +1,6 @@
-//! Tests tunnels between attached hosts. A tunnel between public addresses that compares the outer addresses with its
-//! own drops packets until its own host has sent a packet: until then, packets arrive with the private addresses.
-//! WireGuard accepts such packets, and answers to the private address.
+//! Tests tunnels between attached hosts. If a tunnel between public addresses checks the outer addresses, it drops
+//! packets until its own host has sent a packet: before that, packets arrive with private outer addresses. WireGuard
+//! accepts packets with private outer addresses, and answers to the private address.
 
 use std::net::{IpAddr, Ipv4Addr};
 

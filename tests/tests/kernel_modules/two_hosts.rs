@@ -1,4 +1,4 @@
-//! Builds a lab with the product and the file that both hosts share.
+//! Builds a lab with the `rewrite` binary and the cluster file that both hosts share.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -44,7 +44,7 @@ impl TwoHosts {
         Ok(file.to_str().context("the path of a file")?.to_owned())
     }
 
-    /// The path of the file.
+    /// The path of the cluster file.
     pub fn config(&self) -> Result<String> {
         let file = self.folder.path().join("cluster.toml");
         Ok(file.to_str().context("the path of the file")?.to_owned())

@@ -23,7 +23,7 @@ enum Tag {
     InTheFrame,
 }
 
-/// A lab in which A reaches the router by a VLAN alone.
+/// A lab in which A reaches the router only through a VLAN.
 fn uplink_in_a_vlan(tag: Tag) -> Result<TwoHosts> {
     let hosts = TwoHosts::new(LabOptions::default())?;
     let lab = &hosts.lab;
@@ -90,8 +90,8 @@ fn the_interface_below_a_vlan_is_attached_and_the_tag_is_in_the_frame() -> Resul
     the_interface_below_is_attached(Tag::InTheFrame, "100")
 }
 
-/// The interface below has no address and no route: the operator names the host, and adds the
-/// address and the route.
+/// Attaches the interface below the VLAN, which has no address and no route: the operator states the member with
+/// `--self`, and adds the address and the route.
 fn the_interface_below_is_attached(tag: Tag, vlan: &str) -> Result<()> {
     let hosts = uplink_in_a_vlan(tag)?;
     let a = &hosts.lab.a;

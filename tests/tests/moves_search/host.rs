@@ -280,7 +280,8 @@ struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
     local: &'a LocalTables,
     has_moved: bool,
-    /// The private entry that a notice asks for, and true if the peer sends between the entry's addresses.
+    /// The new private entry of an awaited peer that sent a notice, and true if the peer sends between the entry's
+    /// addresses.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 

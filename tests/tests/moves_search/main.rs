@@ -1,5 +1,5 @@
-//! Searches all states of hosts that move. In every order of files, packets and notices, no packet is lost or reaches
-//! another host.
+//! Searches all states of hosts that move. In every order of files, packets and notices, every packet reaches the right
+//! host.
 //!
 //! The programs' decisions run over the loader's plans. The search assumes that a notice arrives or
 //! is lost while its sender still follows the same file, and that a packet arrives within the drain.

@@ -39,7 +39,7 @@ impl Frame {
         Self::new(ICMP, route, &message)
     }
 
-    /// Source and destination.
+    /// The packet's source and destination addresses.
     pub fn route(&self) -> [Octets; 2] {
         let at = |offset: usize| std::array::from_fn(|i| self.0[offset + i]);
         [at(12), at(16)]

@@ -39,7 +39,7 @@ pub struct Found {
     pub bad: Vec<String>,
 }
 
-/// The number of a host's state among all states met.
+/// The number of a host's state, in the order in which the search finds the states.
 type Id = u32;
 
 /// A notice in flight: a request, or the answer to it.
@@ -64,7 +64,7 @@ struct Data {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     hosts: Vec<Id>,
-    /// Sorted. Each host has at most one notice to each address.
+    /// The notices in flight, sorted. Each host has at most one notice to each address.
     notices: Vec<Notice>,
     data: Option<Data>,
 }
@@ -255,8 +255,8 @@ impl Search<'_> {
         }
     }
 
-    /// True if a notice can have an effect: the notice asks, or some host waits for the notice. The caller ensures that
-    /// the sender's loader has no more changes to make.
+    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or some host waits for the notice.
+    /// The caller ensures that the sender's loader has no more changes to make.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -274,7 +274,7 @@ impl Search<'_> {
         let mut next = state.clone();
         next.hosts[to] = id;
         match passed {
-            // The programs drop the notice, so the kernel answers nothing.
+            // The programs drop the notice, so the kernel does not answer.
             None => {}
             Some((false, packet)) if notice.is_request => {
                 // The kernel echoes the notice.

@@ -95,8 +95,8 @@ pub struct Peer {
     /// The peer's public addresses before its move, if packets may still come from them, and their expiry in seconds
     /// since the machine started; 0 for no expiry.
     pub former: Option<(Range, u32)>,
-    /// True if the peer may not know this host's current underlay address. A single peer of a single host is awaited
-    /// instead.
+    /// True if the peer may not know this host's current underlay address. A peer with one address has `awaited`
+    /// instead, unless this host is a gateway.
     pub is_unaware: bool,
     /// The addresses for packets to an awaited peer, until the peer shows that it holds its public address and this
     /// host's current underlay address.
@@ -129,7 +129,7 @@ impl Peer {
 /// The addresses between which packets to a single peer go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// This host's underlay address. A gateway's peers have none, since a gateway has many.
+    /// This host's underlay address; `None` on a gateway, which has many underlay addresses.
     pub underlay: Option<IpAddr>,
     /// The address that reaches the peer.
     pub public: IpAddr,

@@ -77,8 +77,8 @@ fn addresses() -> Cluster {
     Cluster { handles_tags: false, ..cluster("addresses", three_hosts()) }
 }
 
-/// Prefixes within prefixes, and single addresses within these. Some hosts are shadowed in one
-/// direction or the other.
+/// Prefixes within prefixes, and single addresses within these prefixes. For some hosts' private or public addresses,
+/// the counterpart in the same prefix belongs to a different member.
 fn nested() -> Vec<Peer> {
     vec![
         Peer::new(1, "10.1.0.0/16", "198.18.0.0/16"),
@@ -193,7 +193,7 @@ fn nat() -> Cluster {
     Cluster { local, ..cluster("nat", peers) }
 }
 
-/// A host on the link with the longer header.
+/// A host on InfiniBand, whose link header is longer than Ethernet's.
 fn infiniband() -> Cluster {
     let mut peers = three_hosts();
     peers.push(Peer::new(4, "10.1.0.0/16", "198.18.0.0/16"));

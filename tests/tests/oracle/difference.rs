@@ -10,7 +10,7 @@ use tunnel_common::outcome::Verdict;
 pub struct Difference(String);
 
 impl Difference {
-    /// A difference in these words.
+    /// A difference with this description.
     pub fn new(words: String) -> Self {
         Self(words)
     }

@@ -3,10 +3,10 @@
 //! The test compares verdict, frame, counters and memory. A rewritten frame must come back unchanged
 //! from the programs of the other side.
 //!
-//! - `ORACLE_PACKETS`: frames for each program; some thousands, if unset.
-//! - `ORACLE_SEED`: the seed of an earlier run. Every run prints its own.
-//! - `ORACLE_EPISODE`: `CLUSTER/INDEX`, to run that episode alone.
-//! - `ORACLE_OBJECT`: an object file to run in place of the one that is built in.
+//! - `ORACLE_PACKETS`: the number of frames for each program; 30,000 if unset.
+//! - `ORACLE_SEED`: the seed of an earlier run. Every run prints its seed.
+//! - `ORACLE_EPISODE`: `CLUSTER/INDEX`, to run only that episode.
+//! - `ORACLE_OBJECT`: the path of an object file to run in place of the built-in object.
 
 mod cluster;
 mod clusters;
@@ -50,7 +50,7 @@ fn programs_and_model_agree() {
     let mut faults = String::new();
     let clusters = clusters::all();
     let mut loaded = Loaded::default();
-    // XDP runs on Ethernet alone.
+    // XDP runs only on Ethernet.
     let with_xdp = clusters.iter().filter(|cluster| cluster.link == Link::Ethernet).count();
     for cluster in &clusters {
         let share_of_packets = packets.div_ceil(with_xdp as u64);
@@ -140,7 +140,7 @@ fn run_cluster(
     Ok(None)
 }
 
-/// Requires that every outcome has occurred, and in a long run that it has occurred in each program.
+/// Requires that every outcome has occurred. In a long run, requires this of each program.
 fn assert_wide(tally: &Tally, packets: u64) {
     for program in Program::ALL {
         let frames = tally.frames(program);

@@ -42,9 +42,9 @@ pub fn direction(program: Program) -> Direction {
 /// The verdict of a program's return value.
 pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
     match (type_of(program), returned.cast_signed()) {
-        // TC_ACT_UNSPEC and TC_ACT_SHOT.
+        // TC_ACT_UNSPEC and XDP_PASS.
         (Type::Tc, -1) | (Type::Xdp, 2) => Some(Verdict::Pass),
-        // XDP_PASS and XDP_DROP.
+        // TC_ACT_SHOT and XDP_DROP.
         (Type::Tc, 2) | (Type::Xdp, 1) => Some(Verdict::Drop),
         _ => None,
     }
@@ -86,7 +86,7 @@ impl Programs {
         Ok(Self { ebpf, settings, counted: Counts::default() })
     }
 
-    /// True if the XDP program is loaded, which is the case on Ethernet alone.
+    /// True if the XDP program is loaded. It is loaded only on Ethernet.
     pub fn has_xdp(&self) -> bool {
         self.settings.link_header_len == ETHERNET_HEADER_LEN
     }
@@ -141,7 +141,7 @@ impl Loaded {
     }
 }
 
-/// The states of an skb or a buffer that this kernel can run a program with.
+/// The states of an skb or an XDP buffer in which this kernel can run a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
     /// True if the kernel supports [`Way::has_sum`].

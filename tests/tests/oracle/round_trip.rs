@@ -84,7 +84,7 @@ pub fn back(
 /// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
 /// - for a datagram whose whole checksum looks like a partial one with the other addresses;
 /// - for errors from a router, which has only one address;
-/// - for errors about another packet than the one that came the other way between the same
+/// - for an error about a packet that did not travel in the opposite direction between the error's
 ///   addresses, and for errors about a packet on the bypass list.
 pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if !matches!(prediction.fate, Fate::Rewritten { .. }) {

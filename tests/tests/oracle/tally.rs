@@ -13,7 +13,8 @@ pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
-/// For each program: the number of frames by fate, and the number of frames that were taken back.
+/// For each program: the number of frames by fate, and the number of frames that went back through the other side's
+/// programs.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     fates: BTreeMap<Program, BTreeMap<&'static str, u64>>,
@@ -33,7 +34,7 @@ impl Tally {
         *self.fates.entry(program).or_default().entry(name).or_default() += 1;
     }
 
-    /// Counts a frame that was taken back.
+    /// Counts a frame that went back through the other side's programs.
     pub fn count_way_back(&mut self, program: Program) {
         *self.ways_back.entry(program).or_default() += 1;
     }
@@ -60,7 +61,7 @@ impl Tally {
         self.fates.get(&program).and_then(|fates| fates.get(name)).copied().unwrap_or(0)
     }
 
-    /// The number of a program's frames that were taken back.
+    /// The number of a program's frames that went back through the other side's programs.
     pub fn ways_back(&self, program: Program) -> u64 {
         self.ways_back.get(&program).copied().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! Tests addresses that do not belong together: foreign and spoofed addresses.
+//! Tests packets with foreign sources, foreign destinations or spoofed addresses, which the programs do not rewrite.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

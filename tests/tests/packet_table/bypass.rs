@@ -1,4 +1,4 @@
-//! Tests the bypass list: the programs leave its packets alone on purpose.
+//! Tests the bypass list: the programs deliberately leave packets of listed ports alone.
 
 use testkit::packet::{
     Dccp, Ipv4, Ipv6, Sctp, Tcp, Udp, UdpChecksum, UdpLite, dccp, sctp, tcp, udp, udplite,

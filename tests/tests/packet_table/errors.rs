@@ -10,7 +10,7 @@ use crate::family::{Dual, Packet, packet, payload, quote, quoting, raw};
 use crate::hosts::{AT_SRVA_BEHIND_NAT, AT_SRVB, ROUTER, SRVA, SRVB, UNDERLAY_BEHIND_NAT};
 use crate::row::{Row, private_in, private_out, public_in, public_out};
 
-/// An error without addresses.
+/// An ICMP error whose addresses are not yet set.
 #[derive(Clone)]
 pub struct Shape<P> {
     /// A readable name.

@@ -103,7 +103,7 @@ pub trait Packet: Clone + 'static {
     fn echo_reply(identifier: u16, payload: Vec<u8>) -> Transport;
     /// The error "port unreachable", with these bytes as its quote.
     fn port_unreachable(quote: Vec<u8>) -> Transport;
-    /// The error that carries an MTU.
+    /// The error "fragmentation needed" (IPv4) or "packet too big" (IPv6), with this MTU.
     fn too_big(mtu: u16, quote: Vec<u8>) -> Transport;
     /// "Time exceeded" with a quote of 128 bytes, and extensions after the quote (RFC 4884).
     fn extended_error(quote: Vec<u8>) -> Transport;

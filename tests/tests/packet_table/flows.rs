@@ -171,7 +171,7 @@ fn other_ends<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// One pair of ports, first with public addresses and then with private ones.
+/// Flows that use one pair of ports, first with public addresses and then with private addresses.
 fn taken_over<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
     let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);

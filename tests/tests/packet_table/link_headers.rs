@@ -97,7 +97,7 @@ fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) ->
     .into()
 }
 
-/// A host that handles one VLAN rewrites frames with that tag alone.
+/// A host that handles one VLAN rewrites only frames with that VLAN's tag.
 fn of_one_vlan<P: Packet>() -> Vec<Row> {
     let of_100 = |host: Host| Host {
         settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET },

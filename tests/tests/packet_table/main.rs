@@ -1,5 +1,5 @@
-//! Tests the work of the programs on a packet: {what, direction, packet in, verdict, packet out, counters}, run through
-//! BPF_PROG_TEST_RUN. Needs root.
+//! Runs the programs on single packets through BPF_PROG_TEST_RUN. Each row of the table is {what, direction, packet in,
+//! verdict, packet out, counters}. Needs root.
 //!
 //! Packets in and packets out are built from their fields, with every checksum computed over all
 //! covered bytes, independently of the programs' updates. Every rewritten packet then goes through

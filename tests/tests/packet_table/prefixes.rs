@@ -142,7 +142,7 @@ fn translated<P: Packet>() -> Vec<Row> {
 /// An address whose counterpart belongs to another member: a reply would reach that member.
 fn shadowed<P: Packet>() -> Vec<Row> {
     let tcp = tcp::<P>();
-    // `seventh` has a public address in `inner`'s range, and `single` has its private address.
+    // `seventh` has a public address in `inner`'s range. The private address of `seventh` belongs to `single`.
     let host = |bytes: (u128, u128)| match P::HEADER_LEN {
         20 => bytes.0,
         _ => bytes.1,

@@ -1,4 +1,4 @@
-//! Tests every protocol, between srva and srvb.
+//! Tests packets of every protocol between srva and srvb.
 
 use testkit::packet::pseudo_header::with_pseudo_header;
 use testkit::packet::{

@@ -202,7 +202,7 @@ fn fragments<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// One pair of ports, first with one address and then with a different address.
+/// Flows that use one pair of ports, first with one address and then with a different address.
 fn handovers<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Tcp::syn()), OURS, THEIRS);
     let answer: P = ports(packet(Tcp::new(vec![])), THEIRS, OURS);

@@ -10,7 +10,7 @@ use crate::harness::verified_instructions;
 /// include/linux/bpf.h, BPF_COMPLEXITY_LIMIT_INSNS).
 const MOST_INSTRUCTIONS: u32 = 700_000;
 
-/// All settings on and off, except prefixes of a disabled family and a guarded gateway.
+/// All combinations of the switches. Leaves out prefixes of a disabled family, and guarded addresses on a gateway.
 fn switched(link_header_len: u8, vlan: u8) -> impl Iterator<Item = Settings> {
     let all = everything(link_header_len);
     let families = [(1, 0), (0, 1), (1, 1)];

@@ -1,8 +1,8 @@
-//! Tests that a thread may replace a peer's entry while a program reads it. No packet goes to another peer, and no
+//! Tests that a thread may replace a peer's entry while a program reads it. No packet goes to the wrong peer, and no
 //! packet is left unchanged.
 //!
-//! The kernel gives the slot of a replaced entry to the next written entry, at once. One thread
-//! replaces the entries of b and c, and adds and removes d's entries; another thread runs the
+//! The kernel immediately reuses the memory of a replaced entry for the next written entry. One thread
+//! replaces the entries of b and c, and adds and removes d's entries. A second thread runs the
 //! programs on packets of b.
 //!
 //! `REPLACED_RUNS` is the number of runs of each program in each family. Needs root.

@@ -17,7 +17,7 @@ use crate::parse::transport::checksum_to_update;
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// Handles a packet that leaves this host. A later step handles an ICMP error. A packet that concerns no peer costs one
+/// Handles a packet that leaves this host. A later step handles ICMP errors. A packet that concerns no peer costs one
 /// lookup, or two if there are peers that are prefixes.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
@@ -61,8 +61,8 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
             return Err(Reason::Direct);
         }
     }
-    // ICMP takes a separate path: on a common path, the verifier would carry along its facts about ICMP messages for
-    // all other packets.
+    // ICMP takes a separate path: on a shared path, the verifier would track the state of ICMP messages for all other
+    // packets too.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, &ip) {

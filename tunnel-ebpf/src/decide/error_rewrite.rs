@@ -50,9 +50,9 @@ pub struct QuotedChecksum {
 }
 
 impl QuotedChecksum {
-    /// Swaps the number's bytes and swaps them back: kernels before 6.8 do not know the result of a swap. After a call,
-    /// these kernels may forget that a different value of a known number leads to a different path
-    /// (docs/decisions/0017-verifiers-before-6-8.md).
+    /// Swaps the bytes of `kind`, and swaps them back, to hide its value from the verifiers of kernels before 6.8,
+    /// which do not track the result of a swap. After a call, these verifiers may forget that different values of a
+    /// known number lead to different paths (docs/decisions/0017-verifiers-before-6-8.md).
     #[must_use]
     #[inline(always)]
     pub fn new(offset: usize, kind: ChecksumKind) -> Self {

@@ -1,7 +1,7 @@
 //! Remembers flows in which this host's own public address is an end point: for example an ssh session to a peer's
-//! public address, or a socket that is bound to this host's public address and dials a peer's private one. The peer
-//! rewrites these flows and flows with private addresses alike. This host can tell the replies apart only by its memory
-//! of sent packets.
+//! public address, or a socket that is bound to this host's public address and dials a peer's private address. The peer
+//! rewrites these flows like flows with private addresses, so this host can distinguish the replies only by the packets
+//! that it has sent.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
 use tunnel_common::outcome::Reason;
@@ -14,8 +14,8 @@ use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{TCP, UDP, ports};
 use crate::tables::{FlowAction, Tables};
 
-/// Remembers the action for replies to a packet. `wire` are the packet's addresses on the wire, `private` the
-/// private addresses that they stand for.
+/// Remembers the action for replies to a packet. `wire` are the packet's addresses on the wire, `private` are the
+/// corresponding private addresses.
 ///
 /// Without an action, the packet is from a private address, and this function forgets the packet's flow: the ports and
 /// the replies now belong to a flow with private addresses.
@@ -53,8 +53,8 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
 
 /// The action for a packet that answers a remembered flow; `None` for any other packet.
 ///
-/// Remembers the first fragment of such a datagram by its identification, so that the later fragments, which have no
-/// ports, get the same action.
+/// If the packet is a first fragment, this function remembers the datagram's identification: the later fragments, which
+/// have no ports, get the first fragment's action.
 #[inline(always)]
 pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

@@ -82,8 +82,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return without_quote;
     }
     if foreign.is_some() {
-        // The error is from a router behind the gateway: the address that the quoted packet was sent to stands for
-        // the router.
+        // The error is from a router behind the gateway: the underlay address for the quoted packet's destination
+        // replaces the router's address.
         new.wire.source = to.underlay;
     }
     new.quoted = Addresses {
@@ -151,7 +151,7 @@ fn sender<A: Address, T: Tables<A>>(
 enum QuotedFlow {
     /// A packet that this host sent to a peer's private address. The packet's addresses are in the
     /// [`IcmpErrorRewrite`]. If this variant carried the addresses, their bytes would be uninitialised in the other
-    /// variants, and the verifier refuses that.
+    /// variants, and the verifier refuses uninitialised bytes.
     Ours,
     /// A packet that was not rewritten, for this reason.
     LeftAlone(Reason),

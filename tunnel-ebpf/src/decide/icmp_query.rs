@@ -32,7 +32,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let Some(peer) = &tables.peer_once(ip.addresses.source).found()? else {
         return Err(Reason::Contended);
     };
-    // The previous lookup found an entry under a public address, so the entry has changed meanwhile.
+    // The previous step found an entry under a public address, so the entry has changed since.
     if peer.role() == ROLE_PRIVATE {
         return Err(Reason::Contended);
     }

@@ -17,14 +17,15 @@ use crate::parse::tcp::{self, Segment};
 use crate::peer_entry::PeerEntry;
 use crate::tables::{FlowAction, Tables};
 
-/// Handles a packet that arrives. A later step handles an ICMP error. A packet from no peer costs one lookup, or
-/// two if there are peers that are prefixes.
+/// Handles a packet that arrives. A later step handles ICMP errors. A packet from no peer costs one lookup, or two if
+/// there are peers that are prefixes.
 #[inline(always)]
 pub fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
     decide::<F, P, T>(packet, tables).into()
 }
 
-/// Continues with a packet from an address without a peer. This is a step of its own, as at egress.
+/// Continues with a packet from an address without a peer. This is a separate step for speed: see
+/// [`super::egress::unknown`].
 #[inline(always)]
 pub fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step {
     decide_unknown::<F, P, T>(packet, tables).into()
@@ -54,7 +55,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     let mut conditions = peer.conditions();
     if conditions.any() {
         cold_path();
-        // The kernel may have given the entry to another key meanwhile: look the conditions up again.
+        // The kernel may have given the entry to a different key before this read: look up the conditions again.
         conditions = tables.conditions(source);
     }
     let header = F::header::<P>(&own);
@@ -106,7 +107,7 @@ fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address)
     tables.local_range(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
 }
 
-/// The reason for a packet from a peer's private address.
+/// The reason not to rewrite a packet from a peer's private address. Notes that a direct peer's packets arrive native.
 #[inline(always)]
 fn native<F: Family, T: Tables<F::Address>>(
     tables: &T,
@@ -148,8 +149,8 @@ fn decide_from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
             Reason::ForeignDestination
         });
     };
-    // ICMP takes a separate path: on a common path, the verifier would carry along its facts about ICMP messages for
-    // all other packets.
+    // ICMP takes a separate path: on a shared path, the verifier would track the state of ICMP messages for all other
+    // packets too.
     if ip.protocol == F::ICMP {
         cold_path();
         match icmp_message::<F, P>(packet, ip) {

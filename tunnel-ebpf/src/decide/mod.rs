@@ -2,8 +2,8 @@
 //!
 //! Each decision writes its changes itself, and computes every value before the first write. A decision does not return
 //! the changes as a value: the optimiser would merge the branches that fill the value, and the verifier refuses to copy
-//! fields that one branch left unset. The same code counts rewritten packets, on a code path that no other packet
-//! takes.
+//! fields that one branch left unset. The code that writes the changes also counts the packet, on a path that only
+//! rewritten packets take.
 
 mod bypass;
 pub mod egress;

@@ -1,4 +1,4 @@
-//! Defines the result of one step, which tells the function that continues.
+//! Defines the result of one step. The result names the function that continues.
 
 use tunnel_common::outcome::{Outcome, Reason};
 

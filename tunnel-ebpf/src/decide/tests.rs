@@ -1,4 +1,4 @@
-//! Tests decisions over byte slices and tables in the heap. The tests cover cases that no frame handed to the kernel
+//! Tests decisions over byte slices, with tables on the heap. The tests cover cases that no frame handed to the kernel
 //! can cover: frames shorter than a header, frames longer than a page, and refused writes.
 //!
 //! The tests build packets from their fields, and compute each checksum over all bytes that it covers.

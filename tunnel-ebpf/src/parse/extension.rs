@@ -5,8 +5,8 @@ use network_types::ip::IpProto;
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
-/// The maximum number of extension headers that the walk passes. RFC 8200 section 4.1 has six kinds, with the
-/// destination options twice.
+/// The maximum number of extension headers that the walk passes. The recommended order in RFC 8200 section 4.1 has six
+/// kinds of headers, with the destination options twice.
 pub const HEADERS_MAX: usize = 8;
 
 const HOP_BY_HOP_OPTIONS: u8 = IpProto::HopOpt as u8;

@@ -317,7 +317,7 @@ pub struct ApplyArgs {
     /// Roll back only the trial with this number; the trial's guard passes the number
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub trial: Option<String>,
-    /// Roll back with the guard's copy of the trial, from the open file with this number
+    /// Roll back with the guard's copy of the trial, from the file descriptor with this number
     #[arg(long, value_name = "NUMBER", requires_all = ["revert", "trial"], hide = true)]
     pub held: Option<i32>,
     /// Become the guard of the trial

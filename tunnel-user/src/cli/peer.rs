@@ -30,7 +30,7 @@ Examples:
     Add {
         /// The peer's name
         name: MemberName,
-        /// The peer's identity, to which software connects: an address or a prefix of one or both families
+        /// The peer's private address, to which software connects: an address or a prefix of one or both families
         #[arg(
             long, value_name = "ADDRESS", value_parser = private, value_delimiter = ',',
             required = true

@@ -30,7 +30,7 @@ pub struct Request {
     pub config: PathBuf,
     /// The names of this host's members, if the host's addresses do not identify the members.
     pub self_names: Vec<String>,
-    /// The time of the trial; without a time, the change is final.
+    /// The trial's duration; `None` for a final change without a trial.
     pub confirm_within: Option<ConfirmWithin>,
     /// The interface; required if more than one is attached.
     pub interface: Option<String>,

@@ -68,7 +68,7 @@ impl Finding {
 /// program's present place, or tc if the interface is not attached.
 ///
 /// # Errors
-/// If the kernel can't be asked. Every other fault is a finding.
+/// If a query to the kernel fails. Every other fault is a finding.
 pub async fn run(
     config: &Path,
     self_names: &[String],
@@ -290,8 +290,8 @@ fn bad(failure: Error) -> Finding {
     Finding::new(Level::Bad, failure.to_string())
 }
 
-/// The interface that has an underlay address of this host. If no interface has one, as with a prefix that is routed to
-/// the host, the interface that leads to a peer.
+/// The interface that has an underlay address of this host. If no interface has an underlay address, for example
+/// because a prefix is routed to the host: the interface on the path to a peer.
 async fn interface<'a>(
     membership: &Membership,
     netlink: &Netlink,

@@ -64,7 +64,7 @@ impl Detached {
 }
 
 /// Detaches the interfaces of `target`, and goes on with the next interface after a failure. A signal stops the command
-/// before the next step that removes something. A second run continues at the step that failed.
+/// before the next step that removes something. The next run continues with the remaining steps.
 ///
 /// # Errors
 /// If the command failed before its first attempt; [`Error::Refused`] if the interface is not attached.

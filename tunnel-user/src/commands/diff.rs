@@ -16,7 +16,7 @@ use crate::ops::load_file;
 /// that a first attach adds is a change. Without `self_names`, a gateway keeps its identity.
 ///
 /// # Errors
-/// The errors of an attach with this file; and an error if no interface is attached and none is named.
+/// The errors of an attach with this file; and an error if `interface` is `None` and no interface is attached.
 pub async fn run(
     config: &Path,
     self_names: &[String],

@@ -34,9 +34,10 @@ pub struct Report {
     pub was_so: bool,
     /// True if the former programs left tagged frames alone, and the present programs handle them.
     pub handles_tags: bool,
-    /// True if the programs no longer drop non-members' packets to the private address itself.
+    /// True if the former programs dropped non-members' packets to this host's private address, and the present
+    /// programs pass these packets.
     pub unguarded: bool,
-    /// The counters that the previous ABI lacks, and whose counts are lost: the reason and the number of packets.
+    /// The lost counts: each reason that the previous ABI lacks, with the number of packets.
     pub dropped_counts: Vec<(Reason, u64)>,
 }
 

@@ -41,7 +41,7 @@ pub struct Report {
     pub drain: Drain,
     /// The routes that were set and removed.
     pub routes: RouteChanges,
-    /// The awaited address pairs, which the peer has yet to show.
+    /// The awaited address pairs, which the peer has not confirmed yet.
     pub awaited: Vec<Awaited>,
 }
 

@@ -57,7 +57,7 @@ impl Asker {
     }
 }
 
-/// Rolls back the change on trial. A guard needs no record in /run.
+/// Rolls back the change on trial. A guard uses its own copy of the trial if the record in /run is missing.
 ///
 /// # Errors
 /// If the attach fails, everything is unchanged, and the trial is still pending. If /run has no room for the record,
@@ -108,7 +108,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         content: trial.content.clone(),
         at: status::time(now()),
     };
-    // A call from the guard must not end the guard: that would end the call itself.
+    // If the guard runs this command, keep the guard running: ending the guard would also end this command.
     let guard = match asker {
         Asker::Operator { .. } => trial.guard.as_ref(),
         Asker::Guard(_) => None,

@@ -59,8 +59,8 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
-    // Inside `ip netns exec`, refuse a missing bpffs at once: a later mount would vanish with this process. Elsewhere,
-    // the daemon waits for the mount.
+    // Inside `ip netns exec`, fail at once if no bpffs is mounted: a bpffs mounted later would vanish with this
+    // process. Elsewhere, the daemon waits for the mount.
     if network_namespace::of_ip_netns_exec().is_some() {
         bpffs::require()?;
     }
@@ -111,7 +111,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
     }
 }
 
-/// The thin shell around [`Follow`]: waits for events, and carries out actions.
+/// The daemon: waits for events, passes them to [`Follow`], and executes the resulting actions.
 struct Daemon<'a> {
     request: &'a Request,
     folder: &'a Folder,
@@ -180,7 +180,8 @@ impl<'a> Daemon<'a> {
 
     /// Carries out the actions that follow from an event. True if the daemon stops.
     async fn answer(&mut self, event: Event) -> bool {
-        // The kernel verifies programs and reads maps on this thread, which can outlast the watchdog's interval.
+        // Feed the watchdog meanwhile: loading programs and reading maps can block this thread for longer than the
+        // watchdog's interval.
         let _feeder = self.watchdog.as_ref().map(|interval| Feeder::start(interval.period()));
         let mut actions = VecDeque::from(self.follow.on(self.now(), event));
         while let Some(action) = actions.pop_front() {

@@ -41,13 +41,13 @@ pub struct Peer {
 /// The packets that were not rewritten for one reason.
 #[derive(Clone, Debug, Serialize)]
 pub struct NotRewritten {
-    /// egress or ingress.
+    /// The direction: egress or ingress.
     pub direction: &'static str,
     /// The reason's name.
     pub reason: &'static str,
     /// The reason in words.
     pub description: &'static str,
-    /// pass or drop.
+    /// The verdict: pass or drop.
     pub verdict: &'static str,
     /// The number of packets and bytes.
     #[serde(flatten)]

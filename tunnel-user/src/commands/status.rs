@@ -125,7 +125,7 @@ pub struct Peer {
     pub accepted_from: Vec<String>,
     /// The peer's former public addresses, from which packets are still accepted.
     pub draining: Vec<Draining>,
-    /// The awaited address pairs, which the peer has yet to show.
+    /// The awaited address pairs, which the peer has not confirmed yet.
     pub awaited: Vec<AwaitedPair>,
     /// True if native packets from the peer's private addresses pass.
     pub direct: bool,
@@ -142,18 +142,18 @@ pub struct Draining {
     pub seconds: Option<u32>,
 }
 
-/// An address pair that a peer has yet to show.
+/// An address pair that a peer has not confirmed yet.
 #[derive(Clone, Debug, Serialize)]
 pub struct AwaitedPair {
     /// The peer's public address.
     pub public: String,
     /// This host's underlay address; null on a gateway.
     pub underlay: Option<String>,
-    /// The destination of packets to the peer until the peer shows the pair.
+    /// The destination of packets to the peer until the peer confirms the pair.
     pub sent_to: String,
-    /// The source of packets to the peer until the peer shows the pair; null on a gateway.
+    /// The source of packets to the peer until the peer confirms the pair; null on a gateway.
     pub sent_from: Option<String>,
-    /// The description of the whole entry.
+    /// The pair's description in the text output.
     #[serde(skip)]
     pub what: String,
 }

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::raw_file::{Field, Texts};
 use crate::model::BypassRule;
 
-/// The valid rules of a list. Each invalid rule adds a problem to `problems`.
+/// The valid rules of a list. Each invalid or repeated rule adds a problem to `problems`.
 pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<BypassRule> {
     let Field::Right(list) = list else { return BTreeSet::new() };
     let mut lines = BTreeMap::new();

@@ -16,7 +16,7 @@ use super::raw_file::{Field, RawFile};
 /// The minimum size of a piece in bytes. The tree of such a small piece stays in the processor's cache.
 const LENGTH: usize = 64 << 10;
 
-/// The maximum size in bytes of a text that is read as a whole. The tree of that many newlines takes 230 MB.
+/// The maximum size in bytes of a text that is read as a whole. The tree of a text of this many newlines takes 230 MB.
 pub(super) const WHOLE_MAX: usize = 4 << 20;
 
 /// The first line of each member.
@@ -29,9 +29,9 @@ pub(super) fn read(text: &str) -> Option<RawFile> {
 
 /// Splits `text` at headers into pieces of at least `length` bytes, and reads each piece.
 ///
-/// The pieces make up the whole file if all of them are TOML, if the first piece has no members, and if the
-/// others have nothing but members. A header within a multi-line string is not a header: the piece before it
-/// ends in an open string, so that piece is not TOML, and the result is `None`.
+/// The pieces make up the whole file if all of them are TOML, if the first piece has no members, and if all other
+/// pieces have only members. A split at a `[[member]]` line within a multi-line string leaves a piece with an open
+/// string: that piece is not TOML, and the result is `None`.
 fn read_by(text: &str, length: usize) -> Option<RawFile> {
     let (before, members) = text.split_at(next_header(text, 0)?);
     let mut line = 1;

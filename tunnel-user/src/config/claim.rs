@@ -3,7 +3,7 @@
 use super::Member;
 use crate::model::{Mapping, MemberName, Prefix, Role};
 
-/// The name and the ranges that one member claims, in a file or in a running map.
+/// The name and the ranges that one member claims, in a file or in an interface's maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressClaims {
     /// The member's name, if it is known.

@@ -1,6 +1,6 @@
 //! Converts an offset in the text to the number of its line.
 
-/// The offset of each line's start.
+/// The lines of a text, as the offset of each line's start.
 pub(super) struct Lines {
     starts: Vec<usize>,
     /// The number of the first line.

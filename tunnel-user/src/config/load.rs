@@ -1,4 +1,4 @@
-//! Reads the file from disk. No other part of the configuration does I/O.
+//! Reads the cluster file from disk. No other file of this module does I/O.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -33,7 +33,7 @@ pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
     parse(path, &text).map(|cluster| (cluster, text))
 }
 
-/// Why a file is not read.
+/// The reason why a file can't be read.
 #[derive(Debug)]
 enum Unreadable {
     /// The kernel's error.

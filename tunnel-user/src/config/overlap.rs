@@ -1,7 +1,7 @@
 //! Finds the ranges that share an address without comparing every pair.
 //!
-//! Two prefixes are either disjoint or nested, so one walk over the sorted ranges is enough. The ranges are
-//! sorted by first address, the wider before the narrower, and a stack holds the ranges around the current one.
+//! Two prefixes are either disjoint or nested, so one walk over the sorted ranges is enough. The ranges are sorted by
+//! first address, the wider before the narrower, and a stack holds the ranges that contain the current range.
 
 use std::cmp::Reverse;
 

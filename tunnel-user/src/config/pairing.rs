@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::{Family, Prefix, Role};
 
-/// Why two address lists of one member don't fit together.
+/// The reason why two address lists of one member don't fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// One list has a family that the other lacks.

@@ -243,7 +243,7 @@ impl Reader {
                 unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),
             }
         }
-        // The misspelt key is already a problem. A second report of the missing correct key would repeat it.
+        // The misspelt key is already a problem. A report that the correct key is missing would repeat this problem.
         for key in meant {
             match key {
                 keys::NAME if member.name == Field::Missing => member.name = Field::Wrong,

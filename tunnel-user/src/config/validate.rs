@@ -57,7 +57,7 @@ struct View {
 
 fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Problem>) -> Vec<View> {
     if networks.is_empty() {
-        // The missing network has been reported.
+        // `network::networks` has already reported the missing network.
         let unnamed = |texts: Texts, named: &[InNetwork]| {
             if named.is_empty() { texts } else { Field::Wrong }
         };

@@ -1,6 +1,6 @@
 //! Lists the programs that an interface runs, finds ours among them, and removes strays. Each direction should run
-//! exactly one of our programs: the pinned program, by the pinned link or at our filters' place. A second program
-//! would rewrite each packet twice.
+//! exactly one of our programs: the pinned program, by the pinned link or at our filters' place. A second program of
+//! ours would rewrite each packet a second time.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -283,7 +283,7 @@ async fn all(interface: &str, netlink: &Netlink) -> Result<Vec<AttachedProgram>,
 pub(super) async fn by_xdp(link: u32, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
     let links = netlink.links().await?;
     let found = links.iter().filter(|other| other.index == link);
-    // More than one mode may name the same program.
+    // The kernel may report the same program for more than one XDP mode.
     let ids: BTreeSet<u32> = found.flat_map(|link| link.xdp_programs.iter().copied()).collect();
     let direction = Direction::Ingress;
     Ok(ids.into_iter().map(|id| AttachedProgram { direction, id, by: AttachedBy::Xdp }).collect())

@@ -12,7 +12,7 @@ use super::maps::{Maps, full};
 use crate::error::{Context as _, Error};
 
 impl Maps {
-    /// The rewritten packets of the peer in `slot`, on all CPUs.
+    /// The counts of rewritten packets for the peer in `slot`, summed over all CPUs.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -56,7 +56,7 @@ impl Maps {
         Ok(())
     }
 
-    /// The packets that the programs did not rewrite, by reason, on all CPUs.
+    /// The counts of packets that the programs did not rewrite, by reason, summed over all CPUs.
     ///
     /// # Errors
     /// If the kernel refuses.

@@ -127,8 +127,8 @@ where
 /// The kind of a change. Consecutive changes of one kind are made together, in no particular order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Sets single entries with this role. Each role is a separate kind, so that ingress accepts packets before egress
-    /// sends them.
+    /// Sets entries of single addresses with this role. Each role is a separate kind, so that ingress accepts packets
+    /// before egress sends them.
     SetSingle(u8),
     RemoveSingle,
     Prefix,

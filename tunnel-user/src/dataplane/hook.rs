@@ -45,7 +45,7 @@ pub fn require_ingress(
     }
 }
 
-/// The checks of [`require_ingress`] whose result can change while the program is attached.
+/// Repeats the checks of [`require_ingress`] whose result can change while the program is attached.
 ///
 /// # Errors
 /// [`Error::Refused`] that names the reason and the remedy.
@@ -103,8 +103,8 @@ pub fn replace(loaded: &mut Loaded, folder: &Folder) -> Result<(), Error> {
     let place = loaded.place();
     for direction in BOTH {
         let program = place.program(direction);
-        // Pin the new program before the exchange, so that the running program has a pin whenever a kill comes: the
-        // kernel may take a while for the exchange, but always completes it.
+        // Pin the new program before the exchange: if this command is killed at any point, the running program has a
+        // pin. The kernel may take a while for the exchange, but always completes it.
         let (path, new) = (folder.program(program), folder.new_program(program));
         if new.exists() {
             fs::remove_file(&new).context(|| format!("removing {}", new.display()))?;
@@ -127,7 +127,7 @@ pub(super) fn pin_to(loaded: &mut Loaded, program: Program, path: &Path) -> Resu
     pin_at(loaded, program, path).context(|| format!("pinning {}", path.display()))
 }
 
-/// Replaces the running program of a direction with the program that is pinned at `pin`. Both may be the same.
+/// Replaces the running program of a direction with the program that is pinned at `pin`. Both may be the same program.
 pub(super) fn switch(
     folder: &Folder,
     pin: &Path,

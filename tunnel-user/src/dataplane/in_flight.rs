@@ -1,5 +1,6 @@
-//! Marks the pins of an interface while a command changes them, so that readers know. The marker is a folder beside
-//! the pins. The marker exists from the first to the last of the steps whose intermediate states readers must not use.
+//! Marks the pins of an interface while a command changes them: readers take no lock, and must not use intermediate
+//! states. The marker is a folder beside the pins. It exists from the first step with an intermediate state to the
+//! last.
 
 use std::ffi::OsString;
 use std::fs;
@@ -26,15 +27,15 @@ pub const fn marker(change: Kind) -> &'static str {
 pub enum Seen {
     /// The interface is not attached.
     Nothing,
-    /// A command is at work.
+    /// A command is changing the interface.
     InFlight(Kind),
-    /// A command was at work, and was killed or failed halfway.
+    /// A command that changed the interface was killed, or failed halfway.
     Killed(Kind),
     /// The interface is attached.
     Attached,
 }
 
-/// Tells readers that a command is at work. The caller holds the interface's lock.
+/// Marks the pins: a command is changing the interface. The caller holds the interface's lock.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -46,7 +47,7 @@ pub fn begin(folder: &Folder, change: Kind) -> Result<(), Error> {
     }
 }
 
-/// Removes the markers, which tells readers that no command is at work.
+/// Removes the markers, after the command has completed its change or rolled it back.
 ///
 /// # Errors
 /// If bpffs refuses.
@@ -91,7 +92,7 @@ fn marked(folder: &Folder) -> Option<(Kind, u64)> {
 pub struct Version {
     folder: Folder,
     seen: Seen,
-    /// The pins' names and inodes; empty while a command is at work on the pins.
+    /// The pins' names and inodes; empty while a command is changing the pins.
     pins: Vec<(OsString, u64)>,
 }
 

@@ -1,5 +1,5 @@
-//! Finds foreign programs that packets meet before ours. If such a program ends the chain (TCX_PASS, TC_ACT_OK), its
-//! packets continue without a rewrite, and the kernel does not reveal which verdict a program returns.
+//! Finds foreign programs that packets meet before ours. If a foreign program ends the chain (TCX_PASS, TC_ACT_OK),
+//! the packet continues without a rewrite. The kernel does not reveal which verdict a program returns.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -201,9 +201,9 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
     }
 }
 
-/// Calls `load` again for as long as signals interrupt it. The verifier gives up with EAGAIN when a signal is pending
-/// (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), for example after the process was stopped and
-/// continued.
+/// Calls `load` again while signals interrupt it, for at most `PATIENCE`. The verifier gives up with EAGAIN when a
+/// signal is pending (Linux 4.20, kernel/bpf/verifier.c, do_check, commit c3494801cd17), for example after the process
+/// was stopped and continued.
 fn retry_eagain(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     let start = Instant::now();
     loop {

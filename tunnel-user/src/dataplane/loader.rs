@@ -1,8 +1,8 @@
 //! Builds aya's loader on a thread while an attach is still planning.
 //!
 //! For each loader, aya 0.14 reads and parses the type information (BTF) of the whole kernel, which takes 30 ms or
-//! more, although these programs have no relocations that need the types. Once per process, aya also probes the
-//! kernel's features.
+//! more, although the programs of rewrite have no relocations that need the types. Once per process, aya also probes
+//! the kernel's features.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -34,7 +34,7 @@ impl Drop for Begun {
     }
 }
 
-/// The loader from [`begin`], after a wait until it is complete; a new loader if there is none.
+/// Waits for the loader from [`begin`] and returns it. Builds a new loader if there is none.
 pub(super) fn loader<'a>() -> EbpfLoader<'a> {
     set(None).and_then(|thread| thread.join().ok()).unwrap_or_default()
 }

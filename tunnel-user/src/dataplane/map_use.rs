@@ -28,7 +28,7 @@ const OF_PROGRAMS: [&str; 8] = [
     maps::BYPASS,
 ];
 
-/// The number of map ids in the buffer: more than the maps that a program of any version of rewrite uses (Linux,
+/// The length of the buffer for map ids: larger than the number of maps in a program of any version of rewrite (Linux,
 /// include/linux/bpf.h, MAX_USED_MAPS: 64).
 const MAPS_MAX: usize = 64;
 

@@ -165,7 +165,7 @@ impl Maps {
         self.v6.retain_local_ranges(&wanted.v6)
     }
 
-    /// This host's identity; without members after an attach that was killed early.
+    /// This host's identity, and the addresses that attach added. Empty after an attach that was killed early.
     ///
     /// # Errors
     /// If the kernel refuses, or a name is invalid.

@@ -1,11 +1,12 @@
-//! Writes the Bloom filter of the addresses of peers that are single addresses: see [`tunnel_common::peer_filter`].
+//! Writes the Bloom filter, which holds the addresses of all peers except prefixes: see
+//! [`tunnel_common::peer_filter`].
 
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, Map, MapData, MapError};
 use tunnel_common::peer_filter::{Position, WORDS};
 
-/// A filter, pinned or not.
+/// The map that holds the Bloom filter, pinned or not.
 pub struct PeerFilter(Array<MapData, u64>);
 
 impl TryFrom<Map> for PeerFilter {

@@ -133,7 +133,7 @@ impl Folder {
         self.path.join(link_name(direction))
     }
 
-    /// A folder within this folder: for the maps and programs that will replace the current ones, or as a marker.
+    /// The subfolder `name`. It holds maps and programs that will replace the current ones, or serves as a marker.
     #[must_use]
     pub fn within(&self, name: &str) -> Self {
         Self { path: self.path.join(name), interface: self.interface.clone() }
@@ -231,8 +231,8 @@ impl Folder {
             && super::shapes::fit(self))
     }
 
-    /// True if somebody removed pins of maps from an attachment of this version. The remaining maps have our
-    /// shapes.
+    /// True if somebody removed pins of maps from an attachment of this version, and the remaining maps have this
+    /// version's shapes.
     ///
     /// # Errors
     /// If the folder or the record can't be read.
@@ -282,8 +282,8 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes the folder with all its pins, the copy of attach's changes in /run, and the folders above that are then
-    /// empty. The marker of a command at work goes last.
+    /// Removes the folder with all its pins, and the copy in /run of the changes that attach made. Then removes each
+    /// parent folder that is empty. The marker of the running command goes last.
     ///
     /// # Errors
     /// If bpffs refuses.
@@ -311,7 +311,7 @@ impl Folder {
             result => result.context(what)?,
         }
         for parent in self.path.ancestors().skip(1).take_while(|p| *p != Path::new(BPFFS)) {
-            // The folder holds another interface's pins.
+            // A parent folder that is not empty holds other interfaces' pins.
             if fs::remove_dir(parent).is_err() {
                 break;
             }

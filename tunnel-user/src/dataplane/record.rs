@@ -1,4 +1,4 @@
-//! Decodes and encodes the pinned records.
+//! Decodes and encodes the pinned records of local members, and text fields that are padded with zeros.
 
 use std::collections::BTreeSet;
 

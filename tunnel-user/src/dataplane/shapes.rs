@@ -1,4 +1,5 @@
-//! Compares the shapes of pinned maps with the shapes in this version, before this version uses the maps.
+//! Compares the shapes of pinned maps with this version's shapes, before this version uses the maps. A shape is the
+//! map's type, and the sizes of its keys and values.
 
 use std::io;
 
@@ -23,7 +24,7 @@ use crate::error::{Error, is_io};
 type V4 = [u8; 4];
 type V6 = [u8; 16];
 
-/// True if the pinned maps have our shapes. Some maps may be missing.
+/// True if the pinned maps have this version's shapes. Some maps may be missing.
 pub fn fit(folder: &Folder) -> bool {
     wanted().into_iter().filter(|shape| folder.map(shape.name).exists()).all(|wanted| {
         MapInfo::from_pin(folder.map(wanted.name))

@@ -18,7 +18,7 @@ pub enum BatchSupport {
     OneByOne,
 }
 
-/// A hash map of either kind, preallocated or LRU.
+/// A hash map, with or without LRU eviction.
 pub struct Table<K, V> {
     map: HashMap<MapData, K, V>,
     probe: Probe,
@@ -33,7 +33,7 @@ impl<K: Pod, V: Pod> TryFrom<Map> for Table<K, V> {
 }
 
 impl<K: Pod, V: Pod> Table<K, V> {
-    /// A table over `map`, which begins with the method `support`.
+    /// A table over `map`. The table begins with the method `support`.
     #[must_use]
     pub const fn of(map: HashMap<MapData, K, V>, support: BatchSupport) -> Self {
         Self { map, probe: Probe(Cell::new(support)) }
@@ -127,8 +127,8 @@ fn is_not_found(error: &MapError) -> bool {
 struct Probe(Cell<BatchSupport>);
 
 impl Probe {
-    /// The result of `call`, a batch call with the name `name`. `None` if the kernel lacks batch calls, which the
-    /// probe remembers.
+    /// The result of `call`, a batch call with the name `name`. `None` if the kernel lacks batch calls; the probe then
+    /// records this.
     fn by_batch<T>(
         &self,
         name: &'static str,

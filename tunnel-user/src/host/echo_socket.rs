@@ -39,7 +39,7 @@ impl EchoSocket {
         Ok(Self { socket, message_type })
     }
 
-    /// Sends a move notice with this mark.
+    /// Sends a move notice to `to`: an echo request with this sequence number and this mark.
     ///
     /// # Errors
     /// The kernel's errors, for example if there is no route to `to`.

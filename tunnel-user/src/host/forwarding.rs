@@ -1,4 +1,5 @@
-//! Reads the sysctls of the kernel's forwarding, which a gateway needs, of its reverse-path filter, and of IPv6.
+//! Reads the kernel's sysctls for forwarding, which a gateway needs, for the reverse-path filter, and for disabled
+//! IPv6.
 
 use std::fs;
 
@@ -33,8 +34,9 @@ fn switch(family: Family, interface: &str) -> (String, String) {
     (path, name)
 }
 
-/// True if the kernel drops IPv4 packets on `interface` if the route to their source leads through another interface.
-/// The larger of the interface's and `all`'s values applies (Documentation/networking/ip-sysctl.rst, rp_filter).
+/// True if the kernel drops an IPv4 packet on `interface` when the route to the packet's source leads through another
+/// interface. The larger of the interface's and `all`'s values applies (Documentation/networking/ip-sysctl.rst,
+/// rp_filter).
 #[must_use]
 pub fn strict_reverse_path(interface: &str) -> bool {
     let value = |name: &str| {

@@ -1,4 +1,4 @@
-//! Finds in /proc the network namespaces that are kept alive by processes and their threads, open files or mounts.
+//! Finds in /proc the network namespaces that processes keep alive by their threads, open files or mounts.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -48,7 +48,7 @@ impl LockFile {
                     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", words.trim_end()));
                     return Ok(Ok(Self { path: path.to_owned(), _file: file }));
                 }
-                // The previous holder has removed the file in between.
+                // The previous holder removed the file between the open and the lock.
                 Ok(_) => {}
                 Err(holder) => return Ok(Err(holder)),
             }

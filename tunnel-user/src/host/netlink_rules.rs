@@ -103,7 +103,7 @@ fn rule(family: Family, message: &RuleMessage) -> Rule {
             _ => {}
         }
     }
-    // The packets have no mark: a rule that demands a mark counts as narrow.
+    // Assume packets without a mark: a rule that demands a mark counts as narrow.
     rule.is_narrow |= mark & mask != 0;
     rule.action = match (header.action, target) {
         (RuleAction::ToTable, _) => Action::LookUp(table),

@@ -6,7 +6,7 @@ use rtnetlink::{MulticastGroup, new_multicast_connection};
 
 use crate::error::{Context as _, Error};
 
-/// The groups of changes that can make the host differ from the file.
+/// The multicast groups whose messages report changes that can make the host differ from the cluster file.
 const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,

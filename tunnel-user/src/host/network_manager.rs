@@ -18,8 +18,9 @@ pub enum NetworkManager {
 }
 
 impl NetworkManager {
-    /// The program that manages the interface of index `index`, according to the program's files in /run. `None`
-    /// outside the network namespace of process 1, where no such program works.
+    /// The program that manages the interface of index `index`, according to the program's files in /run; `None` if
+    /// there is none. These programs work only in the network namespace of process 1: elsewhere, the result is always
+    /// `None`.
     #[must_use]
     pub fn of(index: u32, interface: &str) -> Option<Self> {
         let namespace = |process: &str| {
@@ -39,7 +40,7 @@ impl NetworkManager {
         (state.trim() == interface).then_some(Self::Ifupdown)
     }
 
-    /// A sentence about the consequence for `interface` without a daemon of rewrite, and the remedy.
+    /// A message for the user: the consequence for `interface` if no daemon of rewrite runs, and the remedy.
     #[must_use]
     pub fn consequence(self, interface: &str) -> String {
         format!(

@@ -16,8 +16,9 @@ const CAP_BPF: u32 = 39;
 pub enum Task {
     /// Read and change maps and interfaces: CAP_NET_ADMIN and CAP_BPF.
     UseMaps,
-    /// In addition, load programs, whose pointer arithmetic the verifier allows only with CAP_PERFMON (Linux,
-    /// kernel/bpf/verifier.c, allow_ptr_leaks), and send move notices, which needs CAP_NET_RAW.
+    /// Everything in [`Task::UseMaps`]; in addition, load programs, whose pointer arithmetic the verifier allows only
+    /// with CAP_PERFMON (Linux, kernel/bpf/verifier.c, allow_ptr_leaks), and send move notices, which needs
+    /// CAP_NET_RAW.
     LoadPrograms,
 }
 

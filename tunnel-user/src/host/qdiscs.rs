@@ -28,7 +28,8 @@ impl FilterProgram {
     fn of(message: &TcMessage) -> Option<Self> {
         let mut program = Self {
             id: 0,
-            // The protocol is in the lower half (Linux, include/uapi/linux/pkt_sched.h, TC_H_MAJ).
+            // The priority is in the upper half, and the protocol in the lower half (Linux,
+            // include/uapi/linux/pkt_sched.h, TC_H_MAJ).
             priority: (message.header.info >> 16) as u16,
             handle: u32::from(message.header.handle),
             name: String::new(),

@@ -6,15 +6,15 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-/// The folder itself. Commands never remove this folder: the service manager may have created it, also for other
-/// processes.
+/// The folder for records that last until the next boot. Commands never remove this folder: the service manager may
+/// have created it, also for other processes.
 pub const RUNTIME: &str = "/run/rewrite";
 
 /// The largest number of attempts to create a folder. Each failed attempt means that another command interfered.
 const TRIES: u32 = 1_000;
 
-/// Creates `folder`, and calls `work`, which creates a file in the folder. Repeats both steps if another command has
-/// removed the folder in between.
+/// Creates `folder`, and calls `work`, which creates a file in the folder. Repeats both steps if another command
+/// removed the folder between them.
 ///
 /// # Errors
 /// The errors of `work`, or of creating the folder.

@@ -6,9 +6,9 @@
 
 use super::link::Link;
 
-/// Ethernet kinds that verify an outer checksum, in UDP or in GRE, before they pass on the inner frame (Linux 6.12,
-/// net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c, udp_queue_rcv_one_skb, and net/ipv4/gre_demux.c,
-/// gre_parse_header). L2TP and MACsec reset the packet's checksum.
+/// Kinds of Ethernet interfaces that verify an outer checksum, in UDP or in GRE, before they pass on the inner frame
+/// (Linux 6.12, net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c, udp_queue_rcv_one_skb, and
+/// net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset the packet's checksum.
 const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
 
 /// The kind of a bridge. With br_netfilter, conntrack verifies the checksums of a bridge's packets before the bridge's
@@ -20,8 +20,8 @@ const BRIDGE: &str = "bridge";
 /// pair, or the kind resets checksums.
 const OF_THEIR_OWN: &[&str] = &["veth", "netkit", "macsec"];
 
-/// The interface whose packets get such checksums: `link` itself, or an interface below it. `None` if there is no such
-/// interface.
+/// The interface whose packets get a checksum that the kernel computed in software: `link` itself, or an interface
+/// below it. `None` if there is no such interface.
 #[must_use]
 pub fn source<'a>(link: &'a Link, links: &'a [Link]) -> Option<&'a Link> {
     let mut stack = vec![link];

@@ -17,7 +17,7 @@ mod feature {
     pub const GUEST_USO6: usize = 55;
 }
 
-/// The length of the longest packet that needs no big buffers, without the frame's header.
+/// The largest MTU that needs no big buffers.
 const ETH_DATA_LEN: u32 = 1500;
 
 /// True if the interface is a virtio-net device whose driver never runs an XDP program. False if the device's features
@@ -94,7 +94,8 @@ mod tests {
     fn small_packets_run_the_program() {
         assert!(!receives_big(&features(&[0, 1, 5]), Some(1500)));
         assert!(!receives_big(&features(&[54]), Some(1500)));
-        // Without the MTU feature, the largest MTU is the driver's limit, not the size that it has to receive.
+        // Without the MTU feature, the largest MTU is the driver's limit, not the length of packets that the driver
+        // has to receive.
         assert!(!receives_big(&features(&[]), Some(65535)));
     }
 

@@ -8,7 +8,7 @@ use super::prefix::{Family, Prefix};
 /// The role of a member's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// The member's identity.
+    /// The address that the member's software binds and dials: the member's identity.
     Private,
     /// The address at which the other members reach the member.
     Public,
@@ -83,7 +83,7 @@ impl Mapping {
         (alike(public.0) && alike(underlay.0)).then_some(Self { private, public, underlay })
     }
 
-    /// The member's identity.
+    /// The address that the member's software binds and dials: the member's identity.
     #[must_use]
     pub const fn private(&self) -> Private {
         self.private

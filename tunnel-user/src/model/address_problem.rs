@@ -7,7 +7,7 @@ use super::prefix::{Family, Prefix};
 use super::text::quoted;
 use super::unicast::Special;
 
-/// Why a text or an address is invalid for a member.
+/// The reason why a text or an address is invalid for a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressProblem {
     /// The text has no characters.

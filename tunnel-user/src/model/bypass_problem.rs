@@ -3,7 +3,7 @@
 use super::bypass::BypassProtocol;
 use super::text::quoted;
 
-/// Why a text is not a bypass rule.
+/// The reason why a text is not a bypass rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BypassProblem {
     /// The text has no characters.

@@ -41,12 +41,12 @@ impl fmt::Display for Drain {
     }
 }
 
-/// Why a text is not a drain.
+/// The reason why a text is not a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainProblem(String);
 
 impl DrainProblem {
-    /// The text to write instead.
+    /// The remedy.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         "write a number and a unit, up to a day: \"30s\", \"5m\", \"0s\" for none"

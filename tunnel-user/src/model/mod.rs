@@ -1,5 +1,5 @@
-//! The basic types: addresses in their roles, names, bypass rules and times. Every value is valid by
-//! construction. Pure.
+//! Defines the basic types: addresses in their roles, names, bypass rules and times. Every value is valid by
+//! construction. This module does no I/O.
 
 mod address;
 mod address_problem;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::text::quoted;
 
-/// The maximum length of a name in bytes: `members` pads a name to 64 bytes with at least one zero byte.
+/// The maximum length of a name in bytes: the map `members` pads a name to 64 bytes with at least one zero byte.
 const LEN_MAX: usize = tunnel_common::members::NAME_LEN - 1;
 
 /// A member's name: 1 to 63 ASCII letters, digits, `.`, `_` or `-`, the first a letter or a digit.
@@ -63,7 +63,7 @@ fn is_allowed(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
 }
 
-/// Why a text is not a member's name.
+/// The reason why a text is not a member's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {
     /// The text has no characters.

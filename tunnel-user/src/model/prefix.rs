@@ -1,4 +1,4 @@
-//! Defines an address or a prefix, as a member's `private`, `public` or `underlay` gives it, and parses it.
+//! Defines and parses a prefix or a single address: the value of a member's `private`, `public` or `underlay`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

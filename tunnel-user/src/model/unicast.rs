@@ -7,7 +7,7 @@ use super::address::Role;
 use super::address_problem::AddressProblem;
 use super::prefix::{Family, Prefix};
 
-/// A block in RFC 6890 whose addresses members can't have.
+/// A special-purpose block (RFC 6890) or a multicast block, whose addresses members can't have.
 ///
 /// `Display` prints the block, its purpose and its RFC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Special {
         Prefix::new(self.address, self.length).is_ok_and(|block| block.overlaps(range))
     }
 
-    /// The remedy for a member that has such an address.
+    /// The remedy for a member with an address in this block.
     pub(crate) fn help(&self) -> String {
         if *self == IPV4_MAPPED {
             return "write it as IPv4, such as \"10.0.0.1\"".into();

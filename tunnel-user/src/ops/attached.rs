@@ -76,7 +76,7 @@ impl Running {
         place(&self.folder, link, &self.attachment, netlink).await.is_some()
     }
 
-    /// Our programs that run beside this attachment's programs.
+    /// Our programs that run on the interface in addition to this attachment's programs.
     pub(crate) async fn strays(&self, netlink: &Netlink) -> Result<Vec<AttachedProgram>, Error> {
         let place = AttachPoint::from_codes(self.attachment.hook, self.attachment.ingress);
         attached_programs::strays(&self.folder, place, netlink).await
@@ -89,7 +89,7 @@ impl Running {
     }
 }
 
-/// The programs' place on the interface with the index `link`; `None` unless both programs run there.
+/// The programs' attach point on the interface with the index `link`; `None` unless both programs run there.
 pub(crate) async fn place(
     folder: &Folder,
     link: u32,

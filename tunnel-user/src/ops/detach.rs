@@ -154,8 +154,8 @@ pub(crate) async fn remove(
     })
 }
 
-/// Removes our programs that run beside the recorded programs. Removes nothing after a killed attach, whose record has
-/// no place of the programs: those programs are not strays.
+/// Removes our programs that run in addition to the recorded programs. Keeps the programs of a killed attach: its
+/// record lacks the attach point, and its programs are not strays.
 async fn remove_strays(
     folder: &Folder,
     attachment: &Attachment,

@@ -55,7 +55,7 @@ pub(crate) struct Executor<'a> {
     maps: Option<Maps>,
     /// The record of the attachment.
     attachment: Attachment,
-    /// The loaded programs until their attach, with their load options.
+    /// The loaded programs and their load options; `None` after the programs are attached.
     loaded: Option<(LoadOptions, Loaded)>,
     undo: Vec<Undo>,
     /// The shared lock, held until the steps are done or undone.
@@ -150,8 +150,8 @@ impl<'a> Executor<'a> {
                 folder.create()
             }
             Step::Begin(kind) => {
-                // A first attach needs no undo of its mark: the mark is removed with the pins, so that other commands
-                // never see a part of the pins.
+                // A first attach keeps its mark until an undo has removed all pins, so that other commands never use
+                // incomplete pins.
                 if *kind == Kind::Update {
                     undo.push(Undo::EndChange(folder.clone()));
                 }
@@ -276,8 +276,8 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Detaches the links and, unless the record says tcx, clsact's filters. A killed attach has recorded no hook and
-    /// may have used either hook. XDP has a link even beside clsact's filter.
+    /// Detaches the links and, unless the record says tcx, the clsact filters. A killed attach has recorded no hook,
+    /// and may have used either hook. An XDP ingress program has a link even if the egress program is a clsact filter.
     async fn detach_programs(&mut self) -> Result<(), Error> {
         let Self { folder, netlink, attachment, .. } = self;
         let index = attachment.ifindex;

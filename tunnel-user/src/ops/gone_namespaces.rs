@@ -1,6 +1,6 @@
-//! Finds and removes the pins of network namespaces that are gone. The addresses, routes and programs went with the
-//! namespace, but the maps stay for as long as their pins. If somebody has removed the pins, the copy of the records in
-//! /run stays.
+//! Finds and removes the pins of network namespaces that are gone. The kernel removed the addresses, routes and
+//! programs with the namespace, but the pins keep the maps. If somebody has removed the pins, only the copy of the
+//! records in /run is left.
 
 use std::path::PathBuf;
 
@@ -105,13 +105,14 @@ pub(crate) fn find() -> Result<Gone, Error> {
     Ok(gone)
 }
 
-/// Removes the pins and records of a former network namespace whose inode this process's namespace has now.
+/// Removes the pins and records of a former network namespace. The kernel has reused the former namespace's inode
+/// number for this process's namespace.
 ///
 /// # Errors
 /// If the pins can't be removed.
 pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     for folder in pins::folders(NetworkNamespace::current()?)? {
-        // Read the mark before the check: meanwhile, another command may remove the pins and attach.
+        // Read the mark first: another command may remove the pins and attach again during the check.
         let Some(left) = Left::of(folder) else { continue };
         if is_of_former(&left.folder) {
             tracing::warn!(
@@ -124,7 +125,7 @@ pub(crate) async fn clear_former(interrupt: &Interrupt) -> Result<(), Error> {
     Ok(())
 }
 
-/// True if the pins in `folder` belong to a former network namespace that had this namespace's inode.
+/// True if the pins in `folder` belong to a former network namespace that had this namespace's inode number.
 pub(crate) fn is_of_former(folder: &Folder) -> bool {
     Brought::of(folder).is_some_and(|brought| brought.is_of_another_namespace())
 }

@@ -48,7 +48,7 @@ impl Findings {
 /// Checks one attached interface.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn look(
     running: &Running,
     peers: &[RunningPeer],
@@ -150,7 +150,7 @@ async fn programs(
     Ok(())
 }
 
-/// Reports our programs that run beside the pinned programs: each packet would be rewritten twice.
+/// Reports our programs that run in addition to the pinned programs: they rewrite each packet a second time.
 async fn strays(
     running: &Running,
     link: Option<&Link>,
@@ -308,8 +308,8 @@ async fn routes(
         }
         return Ok(());
     }
-    // Read the routes before the attached interfaces: while another command attaches or detaches an interface, the
-    // interface's routes may already exist or may still exist.
+    // Read the routes before the attached interfaces: an attach creates the pins before it sets the routes, and a
+    // detach removes the routes before the pins.
     let routes = netlink.host_routes().await?;
     let names = snapshot.names();
     let others = other_networks::others(folder)?;

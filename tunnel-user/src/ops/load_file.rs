@@ -30,7 +30,8 @@ impl Drop for Reading {
     }
 }
 
-/// Reads the cluster file at `path`, and returns it with its text. A signal in `interrupt` ends the wait.
+/// Reads and parses the cluster file at `path`. Returns the parsed file and the file's text. A signal in `interrupt`
+/// ends the wait.
 ///
 /// # Errors
 /// If the file is invalid; [`Error::Host`] if its file system does not answer; and an error if a signal came.

@@ -19,7 +19,7 @@ use crate::host::snapshot::Snapshot;
 use crate::model::Private;
 use crate::plan::identity::LocalMembers;
 
-/// The remains of an attach, in the form of its lost records.
+/// The records of an attach, reconstructed from its remains.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
     /// The attachment, as far as it is known.
@@ -40,7 +40,7 @@ pub(crate) fn are_lost(folder: &Folder) -> Result<bool, Error> {
 /// trace.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Left>, Error> {
     let snapshot = Snapshot::take(netlink).await?;
     let brought = Brought::of(folder).filter(|brought| !brought.is_of_another_namespace());
@@ -108,7 +108,7 @@ pub(crate) fn unclaimed(
 /// command is working on.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub(crate) async fn interfaces(netlink: &Netlink) -> Result<Vec<Folder>, Error> {
     let namespace = NetworkNamespace::current()?;
     let attached = pins::folders(namespace)?;

@@ -94,7 +94,7 @@ pub async fn change(
     Ok(entries)
 }
 
-/// Makes the `changes` of one family in their order. Returns the result, and the changes that were begun.
+/// Applies the `changes` of one family in order. Returns the changes that were begun, and the result.
 async fn make<A>(
     maps: &mut Maps,
     before: PeerTable<A>,

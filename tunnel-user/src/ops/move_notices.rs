@@ -1,5 +1,5 @@
-//! Asks the peers, after a change, whether they hold the new addresses. Until a peer shows that it holds the new
-//! addresses, packets to the peer go between the former addresses (docs/decisions/0040-hosts-show-where-they-are.md).
+//! Asks the peers, after a change, whether they hold the new addresses. Until a peer confirms the new addresses,
+//! packets to the peer use the former addresses (docs/decisions/0040-hosts-show-where-they-are.md).
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -38,8 +38,8 @@ pub(crate) enum After {
     Change,
 }
 
-/// Asks the awaited peers, notifies the peers that have answered, and records the shown addresses. True if a peer is
-/// still awaited.
+/// Asks the awaited peers, notifies the peers that have answered, and records the confirmed addresses. True if a peer
+/// is still awaited.
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.

@@ -12,7 +12,7 @@ use crate::plan::arp::Sysctl;
 pub struct Set {
     /// The sysctl.
     pub sysctl: Sysctl,
-    /// The sysctl's present value.
+    /// The value that attach has set, or that detach has restored.
     pub value: u8,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn set(
                 changes.push((sysctl, before, sysctl.wanted()));
             }
         } else if let Some(former) = recorded(attachment, sysctl) {
-            // Keep a value that attach did not set: the operator has set it.
+            // Keep any other value than attach's value: the operator has set that value.
             let value = if before == sysctl.wanted() { former } else { before };
             changes.push((sysctl, before, value));
         }

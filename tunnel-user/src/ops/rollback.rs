@@ -74,7 +74,7 @@ async fn take_back(netlink: &Netlink, maps: Option<&mut Maps>, step: Undo) -> Re
         Undo::RemoveFolder(folder) => folder.remove(),
         Undo::Detach(folder, Hook::Tcx) => hook::detach_links(&folder),
         Undo::Detach(folder, Hook::Clsact) => {
-            // With XDP, ingress has a link even beside a clsact filter.
+            // An XDP ingress program has a link even if the egress program is a clsact filter.
             hook::detach_links(&folder)?;
             hook::detach_filters(folder.interface())
         }

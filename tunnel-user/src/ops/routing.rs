@@ -94,7 +94,7 @@ pub async fn other_links(
 /// the packets take `route`.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn astray(
     netlink: &Netlink,
     route: &PeerRoute,

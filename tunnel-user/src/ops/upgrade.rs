@@ -80,7 +80,7 @@ fn is_due(folder: &Folder) -> Result<bool, Error> {
     Ok(under_way(folder).is_some() || is_begun(folder) || find(folder)? != Found::Nothing)
 }
 
-/// Finishes or rolls back a change of the ABI that was killed.
+/// Finishes or rolls back a change of the ABI whose command was killed.
 ///
 /// # Errors
 /// If the kernel refuses.

@@ -1,4 +1,4 @@
-//! Formats parts of texts that several commands print.
+//! Formats the text fragments that several commands print.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub fn sysctl(interface: &str, set: &Set) -> String {
     format!("{}={}", interface_sysctl("ipv4", interface, set.sysctl.name()), set.value)
 }
 
-/// The end of a line about an accepted address: the time for which the programs accept it.
+/// The end of a line about a former address: the time for which the programs still accept the address.
 pub fn for_now(seconds: u32) -> String {
     match seconds {
         u32::MAX => " as well".into(),

@@ -15,10 +15,10 @@ use super::as_json;
 use super::bpf_log::DescribedLog;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Moves the cursor home and clears the screen. The earlier text scrolls away once and is not lost.
+/// Moves the cursor home and clears the screen. The terminal's scrollback keeps the earlier text.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Prints until a signal comes or the reader goes away. On a terminal, each output replaces the previous output.
+/// Prints until a signal comes or stdout is closed. On a terminal, each output replaces the previous output.
 pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
     let mut messages = if verbose { messages()? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;
@@ -54,7 +54,7 @@ fn messages() -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
             );
             continue;
         }
-        // Both programs write to one ring.
+        // Both programs write to one ring buffer.
         let program = hook::program(&running.folder, Program::Egress)?;
         let logger = EbpfLogger::init_from_id_with_logger(program, DescribedLog)
             .context(|| format!("reading the messages of {interface}"))?;

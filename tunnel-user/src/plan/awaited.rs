@@ -10,8 +10,8 @@ use crate::plan::peer_tables::{Change, PeerTable, tied};
 use crate::plan::range::{Address, Range};
 
 impl Handover {
-    /// True if the peer of `wanted`, an entry under a public address, has yet to show that it holds the pair of
-    /// addresses there. `old` is the previous entry under that address.
+    /// True if the peer of `wanted`, an entry under a public address, has yet to show that it holds the entry's pair of
+    /// addresses. `old` is the previous entry under that address.
     pub(super) fn awaits<A: Address>(
         &self,
         wanted: &Peer<A>,
@@ -67,9 +67,9 @@ impl Handover {
     }
 }
 
-/// The remaining changes for the peers in `table` that have shown their current address. Their former addresses
-/// get an expiry time. If a concurrent change has sent packets to a peer's former address again, they go back to
-/// the current address.
+/// The remaining changes for the peers in `table` that have shown their current address. Their former addresses get an
+/// expiry time. If a concurrent change has redirected the packets to a peer's former address, the returned changes
+/// direct them to the current address again.
 #[must_use]
 pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
     let expires_at = now.saturating_add(drain);

@@ -1,5 +1,5 @@
-//! Prepares the notices to direct peers before the programs are detached: from then on, this host sends packets
-//! with private addresses.
+//! Prepares the notices that this host sends to direct peers before it detaches the programs. After the detach, this
+//! host sends packets with private addresses.
 
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 

@@ -1,5 +1,5 @@
-//! Computes the contents of `local_v4` and `local_v6`: the addresses by which the programs recognise a host behind a
-//! gateway, or a host that has moved.
+//! Computes the contents of the maps `local_v4` and `local_v6`: the address ranges of this host's own members. The
+//! programs use these maps on a gateway, and on a host that has moved.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,8 @@ pub struct MoveNotice {
 /// The peers that get a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// The peers that have yet to show that they send between a pair of addresses. The notice asks for this.
+    /// The peers that have yet to show that they send between a pair of addresses. The notice asks these peers to
+    /// confirm the pair.
     Awaited,
     /// All other peers. They may await this host.
     Shown,

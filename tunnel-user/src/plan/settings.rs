@@ -16,7 +16,7 @@ pub struct InterfaceSettings {
     pub link_header_len: u8,
     /// The tagged frames that the programs handle.
     pub vlan: Vlan,
-    /// This host's private address, which no packet from outside may use. With 0, such packets pass.
+    /// This host's private address, which no packet from outside may use. 0 turns this check off.
     pub guarded_v4: [u8; 4],
     /// Like `guarded_v4`, for IPv6.
     pub guarded_v6: [u8; 16],

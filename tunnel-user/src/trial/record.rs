@@ -78,15 +78,15 @@ pub enum Phase {
 /// The options of the attach that rolls the change back. This attach reads the file of the previous state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackOptions {
-    /// The names of the members that this host was before the change.
+    /// The names of this host's members before the change.
     pub self_names: Vec<String>,
-    /// True if the operator managed the routes (`--no-routes`).
+    /// True if the operator managed the routes before the change (`--no-routes`).
     pub no_routes: bool,
     /// The code of the tc hook: tcx or clsact.
     pub hook: u8,
     /// The code of the ingress program's attach point: tc, XDP or generic XDP.
     pub ingress: u8,
-    /// True if the programs logged.
+    /// True if the programs logged before the change.
     pub verbose: bool,
 }
 

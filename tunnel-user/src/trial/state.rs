@@ -20,7 +20,7 @@ const TRIAL: &str = "trial.json";
 const BEFORE: &str = "before.toml";
 const ROLLED_BACK: &str = "rolled-back.json";
 const LOG: &str = "guard.log";
-/// The mark that tells a guard which still runs that its trial is over.
+/// The mark that tells a running guard that its trial is over.
 const ENDED: &str = "ended.json";
 /// Records of the later phases, written in advance in case /run has no room by then.
 const APPLIED: &str = "trial.json.applied";
@@ -75,8 +75,8 @@ impl State {
         self.path.join(TRIAL).exists()
     }
 
-    /// The pending trial of the attach `attach`. A trial without a guard does not count: it was killed before its first
-    /// change.
+    /// The pending trial of the attach `attach`. A trial without a guard does not count: its command was killed before
+    /// the first change.
     ///
     /// # Errors
     /// If the record can't be read.
@@ -246,7 +246,8 @@ impl State {
         Ok(())
     }
 
-    /// Ends the trial's guard, if there is one, and removes all records. True if there was a trial.
+    /// Ends the trial's guard, if there is one, and removes all records. True if there was a trial with a guard, or a
+    /// damaged record of a trial.
     ///
     /// # Errors
     /// If a file can't be removed.

@@ -1,4 +1,4 @@
-//! Tests files that can't be read, or that hold no valid text.
+//! Tests files that can't be read, or that are not valid UTF-8.
 
 use std::fs;
 use std::path::Path;

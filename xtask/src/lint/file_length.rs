@@ -1,5 +1,5 @@
-//! Checks the length of the Rust files: at most 400 lines, and at least 40, so that a reader neither searches a file
-//! nor hops between files.
+//! Checks the length of the Rust files: at most 400 lines, because long files are hard to search, and at least 40,
+//! because short files make a reader switch between files.
 
 use std::fs;
 use std::path::Path;

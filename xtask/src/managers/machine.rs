@@ -96,7 +96,7 @@ impl Machine {
         fs::set_permissions(&to, Permissions::from_mode(mode)).context("setting its mode")
     }
 
-    /// Creates the parent folder of a path in the machine; returns the host's path for the path.
+    /// Creates the parent folder of a path in the machine; returns the path under which the host reaches the file.
     fn path(&self, path: &str) -> Result<PathBuf> {
         let path = PathBuf::from(format!("/proc/{}/root{path}", self.init));
         let folder = path.parent().context("a path with a folder")?;

@@ -25,7 +25,7 @@ const PREFIX: &str = "rwnm";
 /// The time from an act to the end of the act's stream. A DHCP lease takes at most five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
-/// The means that keeps the interface attached.
+/// The mechanism that keeps the interface attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeptBy {
     /// `rewrite attach` alone.

@@ -50,8 +50,8 @@ impl Purpose {
     ];
 }
 
-/// The number of installation rounds. If a package from outside of the archive conflicts with a new package,
-/// apt removes the package, and the second round installs the archive's version of the package.
+/// The number of installation rounds. If an installed package from outside of the archive conflicts with a new package,
+/// apt removes the installed package, and the second round installs the archive's version.
 const ROUNDS: usize = 2;
 
 /// Installs the missing requirements of `purposes`.

@@ -162,7 +162,7 @@ pub fn in_path(program: &str) -> bool {
 
 /// A program's version, which is the last word in the first line of `program --version`.
 pub fn version_of(program: &str) -> Option<String> {
-    // Some of cargo's subcommands answer only to cargo.
+    // Some cargo subcommands work only if cargo starts them.
     let mut command = match program.strip_prefix("cargo-") {
         Some(subcommand) => {
             let mut cargo = crate::cargo::command();

@@ -39,7 +39,7 @@ pub struct Machine<'a> {
     pub nics: &'a [Nic],
     /// The machine's clock.
     pub clock: Clock,
-    /// The time limit. A machine that is still running after this time hangs and is killed.
+    /// The time limit. After this time, the machine counts as hung, and xtask kills it.
     pub limit: Duration,
 }
 
@@ -224,7 +224,7 @@ struct Line<L> {
 }
 
 impl<L: OutputParser> Line<L> {
-    /// Reads lines until the machine ends. Calls `on_line` before each line.
+    /// Reads lines until the machine ends. Calls `on_line` before it waits for each line.
     fn listen(&mut self, limit: Duration, on_line: impl Fn(&L)) -> Result<()> {
         let start = Instant::now();
         loop {

@@ -1,4 +1,5 @@
-//! Generates the keys of both ends of a WireGuard tunnel, in the kernel or in userspace, and configures the ends.
+//! Generates the keys for both ends of a WireGuard tunnel, and configures the ends. The tunnel is in the kernel or in
+//! userspace.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! Random ICMP and ICMPv6 errors.
+//! Generates random ICMP and ICMPv6 errors.
 
 use super::description::Note;
 use super::making::Making;
@@ -8,7 +8,7 @@ use crate::packet::pseudo_header::Address;
 use crate::packet::{IcmpError, Icmpv6, IpPacket, Quote, Transport};
 
 impl Making<'_> {
-    /// An error of either family. Nearly all errors quote a packet of the same family.
+    /// An ICMP or ICMPv6 error, depending on `family`. Nearly all errors quote a packet of the same family.
     pub fn error<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
         let (kind, code, rest) = self.kind_of_error(family);
         self.number("error", usize::from(kind));
@@ -36,7 +36,8 @@ impl Making<'_> {
         let at_mtu = [0, 0, high, low];
         let any = self.random.bits8();
         let at_any = [0, 0, 0, any];
-        // The quoted packet's length, in 32-bit words or in units of 8 bytes (RFC 4884).
+        // The second byte is the quoted packet's length in 32-bit words (RFC 4884). ICMPv6 has this length in the first
+        // byte, in units of 8 bytes.
         let with_length = [0, 32, 0, 0];
         match family {
             Family::V4 => self.random.weighted(&[

@@ -1,4 +1,4 @@
-//! Random extension headers.
+//! Generates random extension headers.
 
 use std::net::Ipv6Addr;
 

@@ -1,4 +1,4 @@
-//! Random IPv4 packets.
+//! Generates random IPv4 packets.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ impl Making<'_> {
         packet
     }
 
-    /// An identification, often from a small pool, so that fragments belong together.
+    /// An identification, usually from a small pool, so that many fragments share their identification.
     pub fn identification(&mut self) -> u16 {
         match self.random.below(4) {
             0 => self.random.bits16(),
@@ -71,7 +71,7 @@ impl Making<'_> {
         }
     }
 
-    /// The range of a packet's `whole` bytes that a fragment carries.
+    /// A random range for a fragment of a packet with `whole` bytes that can be fragmented.
     pub fn fragment(&mut self, whole: usize) -> Range<usize> {
         let eighths = whole / 8;
         let start = match self.random.below(100) {

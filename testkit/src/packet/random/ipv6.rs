@@ -1,4 +1,4 @@
-//! Random IPv6 packets.
+//! Generates random IPv6 packets.
 
 use super::making::Making;
 use super::transport::Family;

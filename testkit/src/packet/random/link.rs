@@ -1,4 +1,4 @@
-//! Random link headers, trailers and cuts of frames.
+//! Adds random link headers and trailers to packets, and cuts some frames.
 
 use super::LinkType;
 use super::making::Making;
@@ -52,7 +52,7 @@ impl Making<'_> {
         frame
     }
 
-    /// Sometimes pads the frame, or appends other bytes.
+    /// Sometimes pads the frame with zeros, or appends random bytes.
     fn trailed(&mut self, frame: Frame, header_len: usize) -> Frame {
         let len = header_len + frame.payload.len();
         match self.random.below(100) {
@@ -98,7 +98,7 @@ impl Making<'_> {
 }
 
 /// The length in bytes of the shortest frame that `bpf_prog_test_run_skb` (net/bpf/test_run.c) accepts. The test run
-/// treats every frame as Ethernet, and demands the shortest IP header after the Ethernet header.
+/// treats every frame as Ethernet, and demands room for the shortest IP header after the Ethernet header.
 const fn least_in_test_run(ethertype: u16) -> usize {
     match ethertype {
         ETHERTYPE_IPV4 => HEADER_LEN + 20,

@@ -2,9 +2,8 @@
 //!
 //! A packet depends only on its seed and its index, so a test can reproduce a failing packet without the
 //! previous packets. Addresses, ports and identifications come from small pools: most packets concern a
-//! peer, and many belong to an earlier packet's flow or datagram. Each packet is built correctly first;
-//! some are then falsified, damaged or cut.
-//! some are then falsified, damaged or cut.
+//! peer, and many belong to an earlier packet's flow or datagram. The generator builds each packet
+//! correctly, and then falsifies, damages or cuts some packets.
 
 mod damage;
 mod description;
@@ -37,7 +36,7 @@ pub enum Direction {
     Ingress,
 }
 
-/// The link header of every frame.
+/// The link type of every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// Ethernet, sometimes with VLAN tags.
@@ -53,7 +52,7 @@ pub enum LinkType {
 pub struct Profile {
     /// The packets' direction, which determines the usual source and destination addresses.
     pub direction: Direction,
-    /// The link header.
+    /// The frames' link type.
     pub link: LinkType,
     /// IPv4 addresses.
     pub ipv4: Pool<Ipv4Addr>,
@@ -90,7 +89,7 @@ impl Generator {
     /// The generator of the packets that `profile` and `seed` determine.
     ///
     /// # Panics
-    /// If a family has peers but no address of self, or if neither family has peers.
+    /// If a family has peers but no self, router or stranger, or if neither family has peers.
     #[must_use]
     pub fn new(seed: u64, profile: Profile) -> Self {
         profile.ipv4.assert_usable();

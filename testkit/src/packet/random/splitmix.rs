@@ -19,7 +19,7 @@ impl SplitMix {
         Self { state: seed }
     }
 
-    /// The sequence of the item `index` under a seed. Neighbouring items have unrelated sequences.
+    /// The sequence for a seed and an index. Neighbouring indices have unrelated sequences.
     #[must_use]
     pub const fn of(seed: u64, index: u64) -> Self {
         Self { state: mixed(seed) ^ mixed(index.wrapping_add(GOLDEN_GAMMA)) }

@@ -1,4 +1,4 @@
-//! Random transport headers and payloads.
+//! Generates random transport headers and payloads.
 
 use super::description::Note;
 use super::making::Making;
@@ -53,7 +53,7 @@ const KINDS: [(usize, Kind); 14] = [
     (30, Kind::Unknown),
 ];
 
-/// The marks of the move notices' messages (docs/packet-flow.md).
+/// The four marks that a move notice can have (docs/packet-flow.md).
 const NOTICE_MARKS: [[u8; 4]; 4] = [
     [0x00, 0x00, 0xff, 0xff],
     [0xff, 0xff, 0x00, 0x00],
@@ -233,7 +233,8 @@ impl Making<'_> {
         }
     }
 
-    /// Neighbour discovery, multicast listener discovery, and unknown types.
+    /// A message that is neither an echo nor an error, for example neighbour discovery, multicast listener discovery,
+    /// or an unknown type.
     fn other_icmp(&mut self, family: Family) -> Transport {
         let kind = match family {
             Family::V4 => self.random.one_of(&[9, 10, 13, 14, 17, 18, 40, 41, 42, 255]),
@@ -259,7 +260,7 @@ impl Making<'_> {
         Transport::Raw { protocol: 51, bytes }
     }
 
-    /// A tunnelled packet of the cluster.
+    /// A tunnelled IPv4 or IPv6 packet, with addresses from the profile's pools.
     fn tunnel(&mut self) -> Transport {
         self.word("tunnel");
         self.description.note(Note::Open);

@@ -55,7 +55,7 @@ pub fn payload_is_right(
         ip_number::TCP => Some(tcp_is_right(payload, source, destination)),
         ip_number::UDP => Some(udp_is_right(payload, source, destination)),
         ip_number::ICMP => {
-            // Icmpv4Type::calc_checksum assumes zeros in a header's unused bytes.
+            // Sum all bytes, because Icmpv4Type::calc_checksum assumes zeros in a header's unused bytes.
             Some(Sum16BitWords::new().add_slice(payload).ones_complement() == 0)
         }
         ip_number::IPV6_ICMP => match (source, destination) {

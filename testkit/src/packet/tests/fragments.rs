@@ -7,7 +7,7 @@ use super::decoder::{decode, payload_is_right};
 use super::extension::{DESTINATION_OPTIONS, HOP_BY_HOP, SOURCE_ROUTE};
 use super::*;
 
-/// etherparse's reassembled payload and its protocol number.
+/// The protocol number and the payload that etherparse reassembles from `fragments`.
 fn put_together(fragments: &[Vec<u8>]) -> (etherparse::IpNumber, Vec<u8>) {
     let mut pool = IpDefragPool::<(), ()>::new();
     let (last, others) = fragments.split_last().expect("a fragment");

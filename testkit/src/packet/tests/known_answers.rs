@@ -4,7 +4,7 @@ use super::*;
 
 const FROM: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const TO: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
-/// 2001 + 0db8 + 0001 + 2001 + 0db8 + 0002 = 5b75.
+/// The bytes of both addresses. Their sum is 2001 + 0db8 + 0001 + 2001 + 0db8 + 0002 = 5b75.
 const ADDRESSES: [u8; 32] = [
     0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, //
     0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,

@@ -79,8 +79,8 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
         model.note(flow, Some(FlowAction::LeftAlone));
-        // If the public address has the note already, the private one may lack it: only the private
-        // address's flows need it.
+        // If the public address's mark is already set, the private address may lack the mark: only flows to
+        // the private address need it.
         if !model.marks(destination).public_flows {
             model.marks(destination).public_flows = true;
             model.marks(private).public_flows = true;

@@ -92,7 +92,7 @@ pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Fa
             Fate::Rewritten { slot: sent.slot }
         }
         Ok(ControlFlow::Break(Some(reason))) => Fate::Kept(reason),
-        // The error is not known to quote a packet to a peer.
+        // The quote does not show a packet to a peer.
         Ok(ControlFlow::Break(None)) | Err(_) => Fate::NotOurs,
     }
 }

@@ -80,7 +80,7 @@ impl Headers {
         self.start + within.start..self.start + within.end
     }
 
-    /// Source and destination port, if the protocol starts with them and the payload holds them.
+    /// The source and destination ports, if the protocol's header starts with them and the payload holds them.
     pub fn ports(&self, frame: &[u8]) -> Option<[[u8; 2]; 2]> {
         // TCP, UDP, DCCP, SCTP and UDP-Lite.
         let has_ports = matches!(self.protocol?, 6 | 17 | 33 | 132 | 136);
@@ -308,7 +308,7 @@ fn extensions(frame: &[u8], mut headers: Headers, first: u8) -> Result<Headers, 
             return Err(Stop::Cut(cut(headers)));
         }
         let len = match next {
-            // The routing header's segments left.
+            // The field Segments Left of a routing header.
             43 if bytes[3] != 0 => return Err(Stop::Reason(Reason::SourceRouted)),
             44 => {
                 let field = u16::from_be_bytes([bytes[2], bytes[3]]);

@@ -88,8 +88,8 @@ fn from_peer(
         model.marks(source).replies_native = false;
         model.marks(private).replies_native = false;
     }
-    // The destination shows which underlay address of this host the peer knows. A single peer of a
-    // host that is one member shows this by notices alone.
+    // The destination shows which underlay address of this host the peer knows. If this host is not a
+    // gateway, a peer with one address shows this only by notices.
     let is_error = headers.is_error(seen.frame);
     let is_followed = model.cluster.is_gateway || !entry.range.is_single();
     if model.cluster.is_moved(destination) && !is_error && is_followed {

@@ -1,5 +1,5 @@
-//! Models the programs' memory from packet to packet. The model has no time: no run lasts as long as the shortest
-//! lifetime of an entry.
+//! Models the programs' memory from packet to packet. Entries never expire in the model: no run lasts as long as the
+//! shortest lifetime of an entry.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -86,7 +86,7 @@ impl Memory {
 }
 
 /// The flow of a packet that this host sends, as it is on the wire between `local` and `peer`;
-/// `None` if its replies look like other packets.
+/// `None` if replies would not match the packet, as for a later fragment or an ICMP error.
 pub fn flow_sent(frame: &[u8], headers: &Headers, local: IpAddr, peer: IpAddr) -> Option<Key> {
     let [local_port, peer_port] = ends(frame, headers, echo_request(headers))?;
     Some(Key {

@@ -48,7 +48,7 @@ pub fn check(rows: Vec<Row>) {
 }
 
 impl Row {
-    /// The ingress programs to run the row with. A row without ingress runs only once.
+    /// The ingress programs to run the row with. A row without an arriving packet runs once.
     pub fn runs(&self) -> Vec<Ingress> {
         let before = self.before.iter().map(|before| before.direction);
         let passages = [Some(&self.there), self.back.as_ref()];

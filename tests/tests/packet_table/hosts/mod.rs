@@ -195,7 +195,7 @@ pub const AT_SRVA_BEHIND_NAT: Host = Host {
 };
 /// srva, whose peers may not be attached yet.
 pub const AT_SRVA_IN_GRACE_PERIOD: Host = Host { grace_until: u32::MAX, ..AT_SRVA };
-/// srva after the grace period, before any packet has cleared its end.
+/// srva after the grace period, before any packet has cleared the period's end from a peer's entry.
 pub const AT_SRVA_LATER: Host = Host { grace_until: 1, ..AT_SRVA };
 /// srvb, with srva in slot 0.
 pub const AT_SRVB: Host = Host {

@@ -15,7 +15,7 @@ const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 pub const PORT: u16 = 4789;
 const OTHER_PORT: u16 = 40_000;
 
-/// srva with a rule for the whole cluster, for [`PORT`] in this protocol.
+/// srva with one bypass rule for the whole cluster: [`PORT`] of this protocol.
 pub fn with_a_rule<F: Version>(protocol: u8) -> Host<F> {
     let mut host = Host::srva();
     host.tables.add_bypass(CLUSTER, protocol, PORT);
@@ -92,7 +92,7 @@ fn rules_for_protocols_without_ports_are_never_looked_for<F: Version>() {
 }
 
 /// The cases cover the whole cluster's rules and a member's own rules, each with and without the bit in the peer's
-/// entry.
+/// entry that enables the rules.
 fn a_peer_has_the_rules_that_its_entry_names<F: Version>() {
     let packet = |route| Datagram::<F>::udp(b"x").with_ports(PORT, OTHER_PORT).bytes(route);
     for (rule, cluster, member, is_listed) in [

@@ -106,7 +106,8 @@ fn a_datagram_is_forgotten_after_half_a_minute<F: Version>() {
     }
 }
 
-/// A datagram that the host remembers for a different reason is not on the bypass list.
+/// The host remembers the answer's first fragment as a packet of the public flow: the later fragments count for that
+/// flow, and not as bypassed.
 fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     let host = with_a_rule::<F>(TCP);
     let query = Datagram::<F>::udp(b"query").with_ports(40_000, 53);

@@ -17,7 +17,8 @@ fn listed<F: Version>() -> [(u8, Datagram<F>); 4] {
     ]
 }
 
-/// The error itself has no ports, so the program rewrites it. The quote stays unchanged, as the quoted packet was sent.
+/// The error itself has no ports, so the program rewrites it. The quote stays unchanged, because the bypassed packet
+/// itself was not rewritten.
 fn an_error_that_leaves_keeps_its_quote_of_a_bypassed_packet<F: Version>() {
     for (protocol, quoted) in listed::<F>() {
         for kept in 0..=12 {
@@ -76,7 +77,7 @@ fn an_error_about_a_later_fragment_is_rewritten<F: Version>() {
     assert_eq!(received, error(&private[1], Route::new(F::ROUTER, F::SRVA.private)));
 }
 
-/// The rules of the quoted packet's destination apply.
+/// The rules of the quoted packet's destination apply, and not the rules of the error's sender.
 fn an_error_has_the_rules_of_the_peer_that_it_is_about<F: Version>() {
     let mut host = with_a_rule::<F>(TCP);
     host.tables.add_bypass(1, UDP, PORT);

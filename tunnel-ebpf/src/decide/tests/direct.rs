@@ -63,7 +63,7 @@ fn a_packet_with_public_addresses_ends_that<F: Version>() {
     }
 }
 
-/// An ICMP error counts like any other packet.
+/// An ICMP error with public addresses ends the native replies, as any other packet does.
 fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     let host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -72,8 +72,8 @@ fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     assert!(!host.replies_native(F::SRVB.private));
 }
 
-/// Packets that this host leaves alone, or that pass to another host, do not show how the peer sends to the private
-/// address.
+/// A packet that this host leaves alone, or that goes to a different host, is no evidence of how the peer sends to this
+/// host's private address.
 fn what_is_left_alone_does_not_end_it<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.tables.add_bypass(0, TCP, 7);

@@ -74,7 +74,7 @@ fn the_longest_chain_has_its_checksum_updated() {
     }
 }
 
-/// The frame or the length in the IP header ends too early.
+/// Either the frame or the length in the IP header is too short.
 #[test]
 fn a_chain_cut_anywhere_is_truncated() {
     let host = Host::<V6>::srva();
@@ -114,7 +114,7 @@ fn a_header_that_is_longer_than_its_packet_is_truncated() {
     }
 }
 
-/// The transport checksum covers an address that is not in the IPv6 header.
+/// While segments are left, the transport checksum covers the final destination, which is not in the IPv6 header.
 #[test]
 fn a_routing_header_with_segments_left_is_source_routed() {
     let before = [vec![], vec![Extension::options(HOP_BY_HOP_OPTIONS, 16)]];
@@ -140,7 +140,8 @@ fn segments_left_are_only_looked_for_in_a_routing_header() {
     }
 }
 
-/// AH covers the addresses, and ESP covers the rest: no checksum after these headers needs an update.
+/// The walk ends at AH and ESP, among others. AH covers the addresses, ESP covers the rest of the packet, and no
+/// checksum after these headers needs an update.
 #[test]
 fn the_walk_ends_at_what_is_no_extension_header() {
     let host = Host::<V6>::srva();

@@ -1,4 +1,4 @@
-//! Tests packets for which the kernel refuses a write, at each place where it can.
+//! Tests refused writes: the kernel refuses each of a packet's writes in turn.
 
 use tunnel_common::outcome::{Outcome, Reason, Verdict};
 

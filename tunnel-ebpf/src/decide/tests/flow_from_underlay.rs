@@ -11,7 +11,8 @@ use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 use crate::tables::{FlowAction, flow_lifetime};
 
-/// The route from srvb's private address to srva's underlay address: such a socket expects its replies on this route.
+/// The route from srvb's private address to srva's underlay address: a socket that is bound to the underlay address
+/// expects its replies on this route.
 fn to_underlay<F: Version>() -> Route<Octets<F>> {
     F::FROM_UNDERLAY.back()
 }
@@ -75,7 +76,7 @@ fn replies_go_to_the_private_address_once_the_flow_has_expired<F: Version>() {
     }
 }
 
-/// The three flows have the same ports, and their pairs of addresses are the same pair on the wire.
+/// On the wire, all three flows have the same ports and the same pair of addresses.
 fn the_last_sender_has_the_replies<F: Version>() {
     for (sent, reply, flow) in flow_kinds::<F>() {
         let host = Host::<F>::srva();

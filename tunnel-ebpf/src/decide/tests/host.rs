@@ -86,7 +86,7 @@ impl<F: Version> Host<F> {
     /// - no read follows a write;
     /// - no write goes past the packet's own length;
     /// - a packet without a rewrite gets no write, not even a failed one;
-    /// - the sum over all bytes that came with the packet is still right;
+    /// - the sum that came with the packet (CHECKSUM_COMPLETE) is still the sum over all its bytes;
     /// - a rewritten packet is counted once, and any other packet is not counted.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();

@@ -17,7 +17,7 @@ const NOT_OURS: Outcome = Outcome::NotOurs;
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
 /// srva, whose peer srvb was at the stranger's address before its move. srva accepts packets from that address for
-/// `seconds`, or without an end.
+/// `seconds`, or without a time limit.
 fn with_a_moved_peer<F: Version>(seconds: Option<u64>) -> Host<F> {
     let mut host = Host::<F>::srva();
     let until = seconds.map_or(0, |seconds| u32::try_from(UPTIME + seconds).expect("short"));
@@ -57,8 +57,8 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     assert_eq!(host.receive(&Datagram::<F>::tcp(b"data").bytes(F::PUBLIC.back())), REWRITTEN);
 }
 
-/// A program that found the entry in the public role may end the grace period after the entry has become a former
-/// address's.
+/// A program that found the entry in the public role may end the grace period after the entry's role has changed to
+/// former.
 fn the_end_of_a_grace_period_leaves_the_end_of_a_former_address<F: Version>() {
     let mut host = with_a_moved_peer::<F>(Some(DRAIN));
     let over = u32::try_from(UPTIME).expect("short");

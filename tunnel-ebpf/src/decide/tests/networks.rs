@@ -18,7 +18,7 @@ pub trait Networks: Version {
     /// A member whose public address lies within the first network's, and its slot.
     const WITHIN_PUBLIC: (Member<Octets<Self>>, u32);
     /// A slot, a private address and the public address that belongs to it, worked out by hand. The first two elements
-    /// belong to the first network, and the last element belongs to the second network.
+    /// belong to `OUTER`, and the last element belongs to `INNER`.
     const PAIRS: [(u32, Octets<Self>, Octets<Self>); 6];
     /// Private and public addresses next to the first network's.
     const OUTSIDE: [(Octets<Self>, Octets<Self>); 2];
@@ -44,7 +44,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 4] {
     Ipv4Addr::new(a, b, c, d).octets()
 }
 
-/// The address fd00:20:0:a:b:c:d:e; public addresses have a different start.
+/// Builds the address `start[0]:start[1]:0:a:b:c:d:e`, where `rest` holds b to e.
 const fn v6(start: [u16; 2], a: u16, rest: [u16; 4]) -> [u8; 16] {
     let [b, c, d, e] = rest;
     Ipv6Addr::new(start[0], start[1], 0, a, b, c, d, e).octets()

@@ -51,7 +51,8 @@ fn addresses_next_to_a_prefix_are_nobodys<F: Networks>() {
     }
 }
 
-/// Another member would answer or send the packets of such an address.
+/// The corresponding address in the peer's other prefix belongs to another member, which would answer or send the
+/// packets.
 fn an_address_of_another_member_on_the_other_side_is_shadowed<F: Networks>() {
     let host = beside_networks::<F>();
     for (what, datagram) in kinds::<F>() {
@@ -65,7 +66,7 @@ fn an_address_of_another_member_on_the_other_side_is_shadowed<F: Networks>() {
     assert_eq!(host.flows(), []);
 }
 
-/// A packet that can't get an answer does not start a flow, either.
+/// A packet to a shadowed address starts no flow, because no answer can arrive.
 fn a_shadowed_address_has_no_flows_with_public_addresses<F: Networks>() {
     let host = beside_networks::<F>();
     for public in F::SHADOWED_PUBLIC {
@@ -91,7 +92,7 @@ fn an_error_that_quotes_a_shadowed_address_is_left_alone<F: Networks>() {
     assert_eq!(host.receive(&received), Outcome::NotOurs, "from a router");
 }
 
-/// The address in the place of the public address is a private address of the same member.
+/// The computed public address is a private address of the same member.
 fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     let (slot, private, public) = F::PAIRS[0];

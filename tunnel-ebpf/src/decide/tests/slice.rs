@@ -55,7 +55,7 @@ impl Slice {
         }
     }
 
-    /// Makes the packet stand for this many packets on the wire.
+    /// Makes the packet count as this many packets on the wire.
     pub fn segments(mut self, segments: u32) -> Self {
         self.segments = segments;
         self
@@ -101,7 +101,8 @@ impl Slice {
         self.read_after_write.get()
     }
 
-    /// True if the sum that came with the packet still is the sum of its bytes. Zero has two forms.
+    /// True if the sum that came with the packet still is the sum of its bytes. Zero has two forms in one's complement:
+    /// 0 and 0xffff.
     pub fn complete_sum_is_right(&self) -> bool {
         self.complete_sum % 0xffff == sum(&self.bytes) % 0xffff
     }
@@ -224,7 +225,8 @@ impl PacketMut for Slice {
         };
         self.write(offset, &new.to_be_bytes())?;
         if !none {
-            // The field went down by the increase of the addresses, which the sum does not cover.
+            // The checksum field has decreased by `delta`. The sum over the packet follows that change here. For IPv6,
+            // `header_sum_changed` adds the change of the addresses.
             let down = u64::from(!folded(delta));
             self.complete_sum = folded(u64::from(self.complete_sum) + down);
         }

@@ -1,4 +1,4 @@
-//! Implements the tables of a host in the heap.
+//! Implements the tables of a host on the heap.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{HashMap, HashSet};
@@ -20,7 +20,7 @@ use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Tables, flow_lifetime};
 
-/// The entry under one address in the table of peers, and its state before any notes of the programs.
+/// The entry under one address in the table of peers, and its initial state, before any write by the programs.
 struct Entry<A> {
     initial: Peer<A>,
     place: Box<Place<A>>,

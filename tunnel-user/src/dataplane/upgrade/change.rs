@@ -60,7 +60,8 @@ pub async fn go_on(folder: &Folder, netlink: &Netlink) -> Result<Option<Abi>, Er
     Ok(Some(abi))
 }
 
-/// Creates the maps and programs of `abi` that will replace the current ones.
+/// Creates and fills the new maps of `abi`, and pins the new programs beside them. Returns the counts at the time of
+/// the copy.
 fn prepare(folder: &Folder, abi: Abi) -> Result<Counted, Error> {
     clear(folder)?;
     let unfinished = folder.within(abi.unfinished());
@@ -130,7 +131,7 @@ async fn complete(
     let record = if next.map(maps::ATTACHMENT).exists() { &next } else { folder };
     let attachment = Pinned::of(record, abi).attachment()?;
     let place = options(&attachment).place;
-    // The programs' pins move first: if a program's pin has left `next`, both programs already run.
+    // The programs' pins move first: if a program's pin has left `next`, both new programs already run.
     let has_switched = BOTH.into_iter().any(|d| !next.program(place.program(d)).exists());
     if !has_switched {
         if let Err(failure) = switch(folder, &next, place, attachment.ifindex, netlink).await {

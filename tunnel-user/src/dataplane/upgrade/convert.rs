@@ -56,8 +56,8 @@ pub fn peer_back<A: Address>(new: &Peer<A>) -> previous::Peer<A> {
     }
 }
 
-/// Converts settings from ABI 2 to this version. With the result, this version's programs act like ABI 2's: they
-/// handle every tagged frame, and guard no address.
+/// Converts settings from ABI 2 to this version. With the result, this version's programs act like ABI 2's programs:
+/// they handle every tagged frame, and guard no address.
 #[must_use]
 pub const fn settings_forth(old: &previous::Settings) -> Settings {
     let is_ethernet = old.link_header_len == ETHERNET_HEADER_LEN;
@@ -94,7 +94,7 @@ pub const fn settings_back(new: &Settings) -> previous::Settings {
 }
 
 /// Converts an attachment's record from ABI 2 to this version. The record of an attach that was killed early keeps the
-/// version 0.
+/// ABI version 0.
 #[must_use]
 pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
     Attachment {
@@ -144,7 +144,7 @@ pub const fn attachment_back(new: &Attachment) -> previous::Attachment {
     }
 }
 
-/// Converts counts from ABI 2 to this version, each for the same reason.
+/// Converts counts from ABI 2 to this version. Each count keeps its reason.
 #[must_use]
 pub fn reasons_forth(old: &previous::ReasonCounters) -> ReasonCounters {
     let mut new = ReasonCounters::default();

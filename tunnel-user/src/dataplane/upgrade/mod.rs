@@ -65,7 +65,8 @@ impl Abi {
         }
     }
 
-    /// The name of the folder that holds the ABI's new maps and programs, until they replace the other ABI's.
+    /// The name of the folder that holds the ABI's new maps and programs, until they replace the maps and programs of
+    /// the other ABI.
     const fn next(self) -> &'static str {
         match self {
             Self::Previous => "next_abi2",
@@ -73,7 +74,7 @@ impl Abi {
         }
     }
 
-    /// The name of the folder with the ABI's new maps and programs, until all of them are in the folder.
+    /// The name of the folder of the ABI's new maps and programs, while the folder is incomplete.
     pub(super) const fn unfinished(self) -> &'static str {
         match self {
             Self::Previous => "next_abi2_new",
@@ -129,7 +130,7 @@ pub fn is_begun(folder: &Folder) -> bool {
 }
 
 /// Refuses pins of the previous version. Waits for the end of a change that is under way. A change is short: after
-/// `PATIENCE`, the change counts as killed, and its pins are refused.
+/// `PATIENCE`, this function assumes that the change was killed, and refuses the pins.
 ///
 /// # Errors
 /// [`Error::Pins`] that says how to take over the pins.
@@ -163,7 +164,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// The record of the attachment, of either ABI.
+/// The record of the attachment, in this version's form. The pins may belong to either ABI.
 ///
 /// # Errors
 /// If the pins belong to neither ABI.

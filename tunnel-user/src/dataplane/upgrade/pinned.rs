@@ -1,4 +1,4 @@
-//! Reads and writes the maps of either ABI, in the form of this version's ABI.
+//! Reads and writes the maps of either ABI. Callers use this version's types: this file converts the values of ABI 2.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ use crate::dataplane::table::Table;
 use crate::error::{Context as _, Error};
 use crate::plan::range::Address;
 
-/// Entries of single peers.
+/// Entries of peers that are single addresses.
 pub(super) type Peers<A> = Vec<(PeerKey<A>, Peer<A>)>;
-/// Entries of prefixes.
+/// Entries of peers that are prefixes.
 pub(super) type Prefixes<A> = Vec<(Key<A>, Peer<A>)>;
 
 /// The pinned maps of one ABI in a folder.
@@ -38,7 +38,7 @@ impl<'a> Pinned<'a> {
         Self { folder, abi }
     }
 
-    /// The entries of a map of single peers.
+    /// The entries of the map `name`, which holds peers that are single addresses.
     pub fn peers<A: Address + Pod>(&self, name: &'static str) -> Result<Peers<A>, Error>
     where
         PeerKey<A>: Pod,
@@ -56,7 +56,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Adds or replaces entries of a map of single peers.
+    /// Adds or replaces entries of the map `name`, which holds peers that are single addresses.
     pub fn set_peers<A: Address + Pod>(
         &self,
         name: &'static str,
@@ -84,7 +84,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// The entries of a map of prefixes.
+    /// The entries of the map `name`, which holds peers that are prefixes.
     pub fn prefixes<A: Address + Pod>(&self, name: &'static str) -> Result<Prefixes<A>, Error>
     where
         Peer<A>: Pod,
@@ -105,7 +105,7 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Adds or replaces entries of a map of prefixes.
+    /// Adds or replaces entries of the map `name`, which holds peers that are prefixes.
     pub fn set_prefixes<A: Address + Pod>(
         &self,
         name: &'static str,

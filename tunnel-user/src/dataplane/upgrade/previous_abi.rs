@@ -89,7 +89,7 @@ pub struct Peer<A> {
     pub plain: u8,
     /// 1 if the programs look up the peer's flows in `flows_*`.
     pub public_flows: u8,
-    /// The bypass rules to look up.
+    /// The rules of `bypass` to check: `BYPASS_CLUSTER`, `BYPASS_MEMBER`, their sum, or 0.
     pub bypass: u8,
     /// The field that this version calls `expires_at` for a former address, and `grace_until` for any other address.
     pub until: u32,

@@ -23,7 +23,7 @@ pub fn notify(notice: Notify) {
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Half of the service manager's watchdog interval, so that a late message still arrives in time; `None` if the
-/// service manager demands no signs of life.
+/// service manager sets no watchdog.
 #[must_use]
 pub fn watchdog() -> Option<Duration> {
     let asked = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())?;

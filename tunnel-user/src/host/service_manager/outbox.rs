@@ -21,8 +21,8 @@ pub enum Message {
     Alive,
 }
 
-/// The waiting messages, in their order. A new status replaces a waiting status, and a new sign of life replaces a
-/// waiting sign of life.
+/// The waiting messages, in their order. A new status replaces a waiting status, and a new `Alive` replaces a waiting
+/// `Alive`.
 #[derive(Debug)]
 struct Outbox {
     waiting: VecDeque<Message>,

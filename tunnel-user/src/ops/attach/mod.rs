@@ -36,7 +36,7 @@ use resolve::{Resolved, now};
 /// kernel has verified the programs, which takes most of the time.
 ///
 /// # Errors
-/// An error leaves everything unchanged.
+/// If a step fails. All begun steps are then undone.
 pub(crate) async fn execute(
     resolved: &mut Resolved<'_>,
     netlink: &Netlink,
@@ -69,7 +69,8 @@ pub(crate) async fn execute(
     Ok(report)
 }
 
-/// Runs the steps of the attach. `left` holds the private addresses that an earlier attach has left.
+/// Runs the steps of the attach. `left` holds the private addresses that an earlier attach has left on the loopback
+/// interface.
 async fn change(
     resolved: &mut Resolved<'_>,
     mut attached: Option<Attached>,

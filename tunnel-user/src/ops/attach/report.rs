@@ -25,9 +25,9 @@ pub struct Report {
     pub identity: Identity,
     /// The number of this host's peers.
     pub peers: usize,
-    /// The peers' addresses of the families that this host lacks.
+    /// The peers with left-out addresses, by address family: this host has no address of the family.
     pub left_out: Vec<LeftOut>,
-    /// The place of the programs.
+    /// The programs' attach point.
     pub place: AttachPoint,
     /// The private addresses that this attach or an earlier attach added to the loopback interface.
     pub loopback_addresses: BTreeSet<Private>,
@@ -39,7 +39,7 @@ pub struct Report {
     pub routes: RouteChanges,
     /// The number of peer entries that were set or removed.
     pub changed_entries: usize,
-    /// The awaited peers, each with the address pairs that the peer has yet to show.
+    /// The awaited peers, each with the address pairs that the peer has not confirmed yet.
     pub awaited: Vec<(MemberName, Vec<Awaited>)>,
 }
 

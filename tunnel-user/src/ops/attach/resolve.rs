@@ -40,7 +40,7 @@ pub(crate) struct Resolved<'a> {
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
     clusters: &'a Clusters,
-    /// The settings for a host that has not moved. Only the maps show a move.
+    /// The settings, with `moved` unset: only the maps show if this host has moved.
     pub settings: Settings,
     pub routes: RouteChanges,
     /// The addresses of the interface.
@@ -139,8 +139,8 @@ fn on_loopback(snapshot: &Snapshot, loopback: u32, membership: &Membership) -> B
 
 /// The private ranges whose traffic stays on another attached interface. A first attach takes the traffic over from
 /// networks that the file prefers less. A later attach leaves the traffic where `rewrite peer set --network` has put
-/// it. No attach takes traffic from an interface that was attached with a file without networks: the present file gives
-/// no preference against that interface.
+/// it. An interface that was attached with a file without networks always keeps its traffic: the present file does not
+/// rank that interface.
 async fn elsewhere(
     folder: &Folder,
     is_attached: bool,
@@ -211,7 +211,7 @@ impl Resolved<'_> {
     /// interface, and the routes. The caller holds the shared lock.
     ///
     /// # Errors
-    /// If the kernel refuses, or the file has no such network.
+    /// If the kernel refuses, or the file lacks the requested network.
     pub async fn refresh(&mut self, netlink: &Netlink) -> Result<(), Error> {
         let snapshot = Snapshot::take(netlink).await?;
         self.on_loopback = on_loopback(&snapshot, self.loopback, &self.membership);
@@ -238,8 +238,8 @@ impl Resolved<'_> {
         own.filter(|own| !self.on_loopback.contains(own)).collect()
     }
 
-    /// The private addresses that attach adds, now or earlier: the missing addresses, and the addresses in `added` that
-    /// this host still needs.
+    /// The private addresses that this attach or an earlier attach added: the missing addresses, and the addresses in
+    /// `added` that this host still needs.
     pub fn added_addresses(&self, added: &BTreeSet<Private>) -> BTreeSet<Private> {
         let mut addresses = self.missing_addresses();
         addresses.extend(self.membership.identity.on_loopback().filter(|own| added.contains(own)));

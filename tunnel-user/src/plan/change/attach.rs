@@ -107,7 +107,8 @@ fn first<'a>(wanted: &Wanted<'a>) -> Vec<Step<'a>> {
 }
 
 /// The steps of a later attach. If neither the former nor the new programs suit the entries of both states, programs
-/// with the features of both run in between. The record never promises more than the running programs can do.
+/// with the features of both run in between. The recorded settings never include a feature that the running programs
+/// lack.
 fn again<'a>(attached: &Attached, wanted: &Wanted<'a>) -> Vec<Step<'a>> {
     let Wanted { membership, local, programs, .. } = *wanted;
     let running = LoadOptions::recorded(attached.place, &attached.attachment);

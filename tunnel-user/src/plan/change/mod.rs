@@ -43,7 +43,7 @@ impl Kind {
     pub const ALL: [Self; 3] = [Self::Detach, Self::Attach, Self::Update];
 }
 
-/// One step of a change. It describes the target state of one thing, which the executor reaches from any state.
+/// One step of a change. The step describes a target state, which the executor can reach from any present state.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
     /// Create the folder of the pins.

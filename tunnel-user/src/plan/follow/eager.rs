@@ -1,7 +1,8 @@
 //! Decides if an event allows an early new try after a failed attach.
 //!
 //! An attach changes routes and addresses, and the kernel announces these changes too. The attach itself causes the
-//! events right after its failure. Later events have a different cause, and may be the missing change on the host.
+//! events right after its failure. Later events have a different cause, and may announce the change that the attach
+//! needs.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl Eager {
         self.failed_at = Some(now);
     }
 
-    /// True if an event at `event` allows a new try now. A true answer counts as a try.
+    /// True if an event at the time `event` allows a new try now. A true answer counts as a try.
     pub fn may_try(&mut self, now: Duration, event: Option<Duration>) -> bool {
         let is_foreign =
             event.is_some_and(|event| self.failed_at.is_none_or(|failed| event > failed + OWN));

@@ -1,7 +1,8 @@
 //! Decides the actions of `rewrite run` after each event. This module is pure: even the time is an argument.
 //!
-//! The answer to every event on the host or of the file is the same: once the events pause, compare the attachment
-//! with the file, and attach if they differ. So the events of an attach end in a comparison without a difference.
+//! The daemon handles all events on the host and of the file alike: once the events pause, it compares the attachment
+//! with the file, and attaches if they differ. The events that an attach causes lead to a further comparison, which
+//! finds no difference.
 
 pub mod backoff;
 pub mod eager;
